@@ -1,0 +1,127 @@
+"""The shape of the package, read from its source without importing it."""
+
+from __future__ import annotations
+import __future__
+
+import ast
+import graphlib
+import types
+from pathlib import Path
+
+import pytest
+
+import beltcast
+
+PACKAGE = Path(__file__).resolve().parent.parent / "src" / "beltcast"
+
+# From the bottom up. A module imports from its own line and from the lines above it in this
+# list. CONTRIBUTING.md says the same in words.
+LAYERS = (
+    {"errors"},
+    {"schema", "resources", "textfiles", "quantities"},
+    {"engine"},
+    {"model"},
+    {"priors", "scenarios", "observations", "observe", "study", "noise"},
+    {"likelihood"},
+    {"calibrate"},
+    {"posterior", "identify"},
+    {"ensemble", "store"},
+    {"forecast", "baselines", "scores"},
+    {"backtest", "attribute", "sensitivity"},
+    {"plots", "report"},
+    {"__init__"},
+    {"app", "cli"},
+    {"__main__"},
+)
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+
+
+def module_name(path: Path) -> str:
+    """'engine.reader' for src/beltcast/engine/reader.py, '__init__' for the package itself."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def imported(path: Path) -> set[str]:
+    """Every module that a file imports, at its top or inside a function, in full."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: imports are absolute"
+            assert node.module is not None
+            # `from package import x` may name a module or something in the package.
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                is_module = full.removeprefix("beltcast.") in MODULES
+                names.add(full if is_module else node.module)
+    return names
+
+
+def own_imports(path: Path) -> set[str]:
+    """The modules of beltcast that a file imports, named as in MODULES."""
+    ours = {name for name in imported(path) if name.split(".")[0] == "beltcast"}
+    return {name.removeprefix("beltcast").removeprefix(".") or "__init__" for name in ours}
+
+
+def test_every_module_has_a_layer() -> None:
+    unknown = {name for name in MODULES if name.split(".")[0] not in LEVEL}
+    assert not unknown, f"give {sorted(unknown)} a place in LAYERS"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_imports_run_downwards(name: str) -> None:
+    level = LEVEL[name.split(".")[0]]
+    upwards = {other for other in own_imports(MODULES[name]) if LEVEL[other.split(".")[0]] > level}
+    assert not upwards, f"{name} imports {sorted(upwards)}, which lie above it"
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph = {name: own_imports(path) - {name} for name, path in MODULES.items()}
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError and names the circle
+
+
+def test_the_engine_could_be_lifted_out() -> None:
+    for name, path in MODULES.items():
+        if name.split(".")[0] == "engine":
+            outside = {o for o in own_imports(path) if o.split(".")[0] not in {"engine", "errors"}}
+            assert not outside, f"{name} imports {sorted(outside)}"
+
+
+def test_only_the_reader_imports_pysd() -> None:
+    users = {
+        name
+        for name, path in MODULES.items()
+        if any(other.split(".")[0] == "pysd" for other in imported(path))
+    }
+    assert users <= {"engine.reader"}
+
+
+def test_text_is_data() -> None:
+    """No string of a model or a table is ever executed."""
+    for name, path in MODULES.items():
+        calls = {
+            node.func.id
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        }
+        assert not calls & {"eval", "exec", "compile", "__import__"}, name
+
+
+def test_all_is_exactly_what_is_public() -> None:
+    public = {
+        name
+        for name, value in vars(beltcast).items()
+        if not name.startswith("_")
+        and not isinstance(value, types.ModuleType)
+        # left behind by `from __future__ import annotations`
+        and not isinstance(value, __future__._Feature)
+    }
+    listed = set(beltcast.__all__)
+    assert listed - {"__version__"} == public
+    assert len(beltcast.__all__) == len(listed)
+    assert all(hasattr(beltcast, name) for name in listed)
