@@ -1,0 +1,634 @@
+"""The program as machine code: explicit vectors of sixteen members, through llvmlite.
+
+Every primitive becomes one instruction on ``<16 x double>``, so there is no loop for a vectoriser
+to find or to miss.  An equation over a subscript range is a loop over its elements.  Members come
+in blocks of sixteen, each block with a scratch table of rows that stays in the processor's cache;
+blocks are shared among threads, whose calls release Python's lock.  Arithmetic is strict IEEE:
+neither the block, the thread, the order nor the neighbours of a member change a bit of it.
+
+What is computed is the same as in `beltcast.engine.numpy_backend`; the two agree to rounding of
+exp, log and pow.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import llvmlite.binding as llvm
+import numpy as np
+
+from beltcast.engine.functions import segments
+from beltcast.engine.llvm_text import Body, Vector, double
+from beltcast.engine.nodes import (
+    Apply,
+    Clock,
+    Const,
+    FloatArray,
+    IntArray,
+    Load,
+    LookupAt,
+    Node,
+)
+from beltcast.engine.plan import Plan
+from beltcast.engine.program import Block, Program
+from beltcast.engine.vector_math import vector_math
+from beltcast.errors import UnsupportedConstruct
+
+WIDTH = 16
+"""Members a vector: two AVX-512 registers; 32 gains a few per cent, 8 loses more."""
+
+BLOCKS_A_FUNCTION = 40
+"""Longer functions make LLVM's passes more than linear in time."""
+
+UNROLLED = 3
+"""Ranges up to this length are written out: the tiers of a belt need no loop."""
+
+LONGEST_TABLE = 512
+"""A lookup is a chain of selections, one a point; beyond this it would be the wrong way."""
+
+
+class LlvmKernel:
+    """A compiled program.
+
+    Parameters
+    ----------
+    program : Program
+    width : int
+        Members a vector.
+    """
+
+    def __init__(self, program: Program, width: int = WIDTH) -> None:
+        self.program = program
+        self.width = width
+        self._code = _compile(_module_text(program, width))
+        self._functions = {
+            method: _SIGNATURE(self._code.get_function_address(f"run_{method}"))
+            for method in ("euler", "rk4")
+        }
+
+    def __call__(self, plan: Plan, values: FloatArray, threads: int | None = None) -> FloatArray:
+        """Run all members.
+
+        Parameters
+        ----------
+        plan : Plan
+        values : (p, N)
+            Value of each parameter of the plan for each member.
+        threads : int, optional
+            Default: one per processor.
+
+        Returns
+        -------
+        (s, o, N)
+            Outputs at the saved steps.
+        """
+        width, members = self.width, values.shape[1]
+        blocks = -(-members // width)
+        padded = np.empty((len(plan.parameters), blocks * width))
+        padded[:, :members] = values
+        padded[:, members:] = values[:, -1:]
+        out = np.empty((len(plan.saves), len(plan.outputs), blocks * width))
+        run = self._bound(plan, padded, out)
+        threads = threads or os.cpu_count() or 1
+        share = max(1, blocks // (8 * threads))
+        pieces = [(first, min(blocks, first + share)) for first in range(0, blocks, share)]
+        if threads == 1 or len(pieces) == 1:
+            for piece in pieces:
+                run(*piece)
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                # list() so that an error in a thread is raised here
+                list(pool.map(lambda piece: run(*piece), pieces))
+        return out[:, :, :members]
+
+    def _bound(
+        self, plan: Plan, values: FloatArray, out: FloatArray
+    ) -> Callable[[int, int], None]:
+        """Return the machine function with everything but the blocks given."""
+        program = self.program
+        arrays = (
+            program.constants,
+            program.constant_values,
+            plan.parameters,
+            values,
+            np.array(list(program.inputs), dtype=np.int64),
+            np.ascontiguousarray(plan.inputs),
+            plan.times,
+            _save_flags(plan),
+            plan.outputs,
+            out,
+            program.stocks,
+            program.flows,
+        )
+        arrays = tuple(np.ascontiguousarray(a) for a in arrays)
+        header = np.array(
+            [
+                len(program.constants),
+                len(plan.parameters),
+                values.shape[1],
+                len(program.inputs),
+                len(plan.times) - 1,
+                len(plan.outputs),
+                len(program.stocks),
+                0,
+                0,
+            ],
+            dtype=np.int64,
+        )
+        function = self._functions[plan.method]
+        extra = 0 if plan.method == "euler" else 2 * len(program.stocks)
+        rows = program.n_rows + extra
+
+        def run(first: int, last: int) -> None:
+            numbers = header.copy()
+            numbers[7:] = first, last
+            scratch, address = _aligned(rows * self.width)
+            function(
+                numbers.ctypes.data,
+                (ctypes.c_void_p * len(arrays))(*(a.ctypes.data for a in arrays)),
+                plan.step,
+                address,
+            )
+            del scratch
+
+        return run
+
+
+_SIGNATURE = ctypes.CFUNCTYPE(
+    None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_double, ctypes.c_void_p
+)
+
+
+def _aligned(size: int) -> tuple[FloatArray, int]:
+    """Zeros that begin at a multiple of 64 bytes, and their address."""
+    memory = np.zeros(size + 8)
+    return memory, memory.ctypes.data + (-memory.ctypes.data) % 64
+
+
+def _save_flags(plan: Plan) -> np.ndarray:
+    flags = np.zeros(len(plan.times), dtype=np.int8)
+    flags[plan.saves] = 1
+    return flags
+
+
+# --- the module -------------------------------------------------------------------------------
+
+
+def _module_text(program: Program, width: int) -> str:
+    v = Vector(width)
+    text = _Module(v)
+    stages = {
+        name: text.stage(name, getattr(program, name))
+        for name in ("setup", "initial", "settle", "step", "rates")
+    }
+    target = (
+        f'nounwind "target-cpu"="{llvm.get_host_cpu_name()}" '
+        f'"target-features"="{llvm.get_host_cpu_features().flatten()}" '
+        '"prefer-vector-width"="512"'
+    )
+    return "\n".join(
+        (
+            f'target triple = "{llvm.get_process_triple()}"',
+            vector_math(width),
+            *(
+                f"declare {v.doubles} @{name}.v{width}f64({v.doubles})"
+                for name in sorted(text.intrinsics)
+            ),
+            *text.tables,
+            *text.functions,
+            _driver("euler", v, stages, program),
+            _driver("rk4", v, stages, program),
+            f"attributes #0 = {{ {target} }}",
+            f"attributes #1 = {{ {target} noinline willreturn memory(none) }}",
+            f"attributes #2 = {{ {target} noinline }}",
+        )
+    )
+
+
+class _Module:
+    """Functions and constant tables of a program, as text."""
+
+    def __init__(self, vector: Vector) -> None:
+        self.v = vector
+        self.functions: list[str] = []
+        self.tables: list[str] = []
+        self.intrinsics: set[str] = set()
+        self._known: dict[tuple[str, bytes], str] = {}
+
+    def stage(self, name: str, blocks: Sequence[Block]) -> list[str]:
+        """Write the blocks of a stage; return the names of its functions."""
+        names = []
+        for start in range(0, len(blocks), BLOCKS_A_FUNCTION):
+            body = Body(self.v)
+            clocks = {False: body.broadcast("%time"), True: body.broadcast("%frozen")}
+            for block in blocks[start : start + BLOCKS_A_FUNCTION]:
+                self._block(body, block, clocks)
+            function = f"{name}_{start // BLOCKS_A_FUNCTION}"
+            lines = "\n".join(body.lines)
+            self.functions.append(
+                f"define internal void @{function}(ptr noalias %rows, double %time, "
+                f"double %frozen) #2 {{\n{lines}\n  ret void\n}}"
+            )
+            names.append(function)
+        return names
+
+    def _block(self, body: Body, block: Block, clocks: Mapping[bool, str]) -> None:
+        if block.n <= UNROLLED:
+            for element in range(block.n):
+                _Writer(self, body, clocks, str(element), element).assign(block)
+            return
+        index = self._loop_head(body)
+        _Writer(self, body, clocks, index, None).assign(block)
+        self._loop_end(body, index, block.n)
+
+    def _loop_head(self, body: Body) -> str:
+        body.count += 1
+        label = f"loop{body.count}"
+        index = f"%i{body.count}"
+        body.line(f"br label %{label}.head")
+        body.label(f"{label}.head")
+        body.line(f"br label %{label}")
+        body.label(label)
+        body.line(f"{index} = phi i64 [ 0, %{label}.head ], [ {index}.next, %{label} ]")
+        return index
+
+    def _loop_end(self, body: Body, index: str, n: int) -> None:
+        label = f"loop{index[2:]}"
+        body.line(f"{index}.next = add nuw nsw i64 {index}, 1")
+        body.line(f"{index}.more = icmp ult i64 {index}.next, {n}")
+        body.line(f"br i1 {index}.more, label %{label}, label %{label}.end")
+        body.label(f"{label}.end")
+
+    def table(self, kind: str, values: np.ndarray) -> str:
+        """Return a constant array of i64 or double, each written once."""
+        key = (kind, values.tobytes())
+        if key not in self._known:
+            name = f"@table{len(self._known)}"
+            write = str if kind == "i64" else double
+            entries = ", ".join(f"{kind} {write(x)}" for x in values.tolist())
+            self.tables.append(
+                f"{name} = internal constant [{len(values)} x {kind}] [{entries}]"
+            )
+            self._known[key] = name
+        return self._known[key]
+
+
+class _Writer:
+    """Writes the expressions of one block for one element, or for the loop's element."""
+
+    def __init__(
+        self,
+        module: _Module,
+        body: Body,
+        clocks: Mapping[bool, str],
+        index: str,
+        element: int | None,
+    ) -> None:
+        self.module = module
+        self.body = body
+        self.clocks = clocks
+        self.index = index
+        self.element = element
+        self.known: dict[int, str] = {}
+
+    def assign(self, block: Block) -> None:
+        """Compute all expressions, then store them."""
+        results = [self.value(e) for e in block.expressions]
+        for target, result in zip(block.targets, results, strict=True):
+            place = self._address(target)
+            self.body.line(f"store {self.body.v.doubles} {result}, ptr {place}, align 64")
+
+    def value(self, node: Node) -> str:
+        """Return the name of a node's value."""
+        if id(node) not in self.known:
+            self.known[id(node)] = self._write(node)
+        return self.known[id(node)]
+
+    def _write(self, node: Node) -> str:
+        match node:
+            case Const(values=values):
+                return self._constant(values)
+            case Load(rows=rows):
+                place = self._address(rows)
+                return self.body.let(f"load {self.body.v.doubles}, ptr {place}, align 64")
+            case Clock(frozen=frozen):
+                return self.clocks[frozen]
+            case Apply(op=op, arguments=arguments):
+                return self._apply(op, [self.value(a) for a in arguments])
+            case LookupAt():
+                return self._lookup(node)
+
+    def _constant(self, values: FloatArray) -> str:
+        if self.element is not None and len(values) > 1:
+            values = values[[self.element]]
+        if len(set(values.tobytes()[i : i + 8] for i in range(0, 8 * len(values), 8))) == 1:
+            return self.body.splat(float(values[0]))
+        table = self.module.table("double", values)
+        place = self.body.let(
+            f"getelementptr inbounds [{len(values)} x double], ptr {table}, i64 0, i64 {self.index}"
+        )
+        return self.body.broadcast(self.body.let(f"load double, ptr {place}"))
+
+    def _address(self, rows: IntArray) -> str:
+        """Address of the row of this element: a number, a stride, or an entry of a table."""
+        if self.element is not None and len(rows) > 1:
+            rows = rows[[self.element]]
+        if len(rows) == 1:
+            number = str(int(rows[0]))
+        else:
+            number = self._row_number(rows)
+        return self.body.let(f"getelementptr inbounds {self.body.v.doubles}, ptr %rows, i64 {number}")
+
+    def _row_number(self, rows: IntArray) -> str:
+        strides = set(np.diff(rows).tolist())
+        if len(strides) == 1:
+            offset = self.body.let(f"mul nsw i64 {self.index}, {strides.pop()}")
+            return self.body.let(f"add nsw i64 {offset}, {int(rows[0])}")
+        table = self.module.table("i64", rows)
+        place = self.body.let(
+            f"getelementptr inbounds [{len(rows)} x i64], ptr {table}, i64 0, i64 {self.index}"
+        )
+        return self.body.let(f"load i64, ptr {place}")
+
+    def _apply(self, op: str, a: list[str]) -> str:
+        b = self.body
+        if op in _INSTRUCTIONS:
+            return b.binary(_INSTRUCTIONS[op], a[0], a[1])
+        if op in _COMPARISONS:
+            return b.select(b.fcmp(_COMPARISONS[op], a[0], a[1]), b.splat(1.0), b.splat(0.0))
+        if op in ("min", "max"):
+            # As NumPy: NaN wins, whichever side it is on.
+            chosen = b.select(b.fcmp("olt" if op == "min" else "ogt", a[0], a[1]), a[0], a[1])
+            return b.select(b.fcmp("uno", a[0], a[0]), a[0], chosen)
+        if op == "if":
+            return b.select(b.fcmp("une", a[0], b.splat(0.0)), a[1], a[2])
+        if op == "neg":
+            return b.fneg(a[0])
+        if op in _OWN:
+            return b.own(_OWN[op], *a)
+        intrinsic = _INTRINSICS[op]
+        if intrinsic not in _DECLARED:
+            self.module.intrinsics.add(intrinsic)
+        return b.call(intrinsic, *a)
+
+    def _lookup(self, node: LookupAt) -> str:
+        """Choose the segment by a chain of comparisons, then one multiply and one add."""
+        knots, heights, slopes = segments(node.table)
+        if len(knots) > LONGEST_TABLE:
+            raise UnsupportedConstruct(
+                f"a lookup of {len(knots)} points is too long for the compiled back end; "
+                f"thin it to {LONGEST_TABLE}"
+            )
+        b = self.body
+        x = self.value(node.argument)
+        if node.table.kind == "hold":
+            value = b.splat(float(heights[0]))
+            for knot, height in zip(knots[1:], heights[1:], strict=True):
+                value = b.select(b.fcmp("oge", x, b.splat(float(knot))), b.splat(float(height)), value)
+            return b.select(b.fcmp("uno", x, x), x, value)
+        left, low, slope = (b.splat(float(s[0])) for s in (knots, heights, slopes))
+        for knot, height, grade in zip(knots[1:-1], heights[1:-1], slopes[1:], strict=True):
+            past = b.fcmp("oge", x, b.splat(float(knot)))
+            left = b.select(past, b.splat(float(knot)), left)
+            low = b.select(past, b.splat(float(height)), low)
+            slope = b.select(past, b.splat(float(grade)), slope)
+        value = b.fadd(low, b.fmul(slope, b.fsub(x, left)))
+        if node.table.kind == "extrapolate":
+            return value
+        last, first = float(knots[-1]), float(knots[0])
+        value = b.select(b.fcmp("oge", x, b.splat(last)), b.splat(float(heights[-1])), value)
+        return b.select(b.fcmp("olt", x, b.splat(first)), b.splat(float(heights[0])), value)
+
+
+_INSTRUCTIONS = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
+_COMPARISONS = {"lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge", "eq": "oeq", "ne": "une"}
+_OWN = {"exp": "vexp", "log": "vlog", "pow": "vpow"}
+_INTRINSICS = {
+    "floor": "llvm.floor",
+    "trunc": "llvm.trunc",
+    "sqrt": "llvm.sqrt",
+    "abs": "llvm.fabs",
+    **{name: f"llvm.{name}" for name in ("sin", "cos", "tan", "asin", "acos", "atan")},
+    **{name: f"llvm.{name}" for name in ("sinh", "cosh", "tanh")},
+}
+_DECLARED = {"llvm.floor", "llvm.fabs", "llvm.fma"}  # by vector_math
+
+OPERATIONS = frozenset({*_INSTRUCTIONS, *_COMPARISONS, *_OWN, *_INTRINSICS, "min", "max", "if", "neg"})
+"""Primitives that this back end prints; a test holds it equal to `functions.PRIMITIVES`."""
+
+
+# --- the driver -------------------------------------------------------------------------------
+#
+# One function runs blocks `first` to `last` from start to end.  Numbers come in an array of i64,
+# arrays in an array of pointers, so that the signature never changes.
+
+_NUMBERS = (
+    "n_constants n_parameters padded n_inputs n_steps n_outputs n_stocks first last".split()
+)
+_POINTERS = (
+    "constants constant_values parameters values input_rows inputs times saves outputs out "
+    "stocks flows".split()
+)
+
+
+def _driver(
+    method: str, v: Vector, stages: Mapping[str, list[str]], program: Program
+) -> str:
+    d = v.doubles
+    b = Body(v)
+    for i, name in enumerate(_NUMBERS):
+        b.line(f"%{name}.at = getelementptr inbounds i64, ptr %numbers, i64 {i}")
+        b.line(f"%{name} = load i64, ptr %{name}.at")
+    for i, name in enumerate(_POINTERS):
+        b.line(f"%{name}.at = getelementptr inbounds ptr, ptr %arrays, i64 {i}")
+        b.line(f"%{name} = load ptr, ptr %{name}.at")
+    b.line("%start = load double, ptr %times")
+
+    def row(number: str) -> str:
+        return b.let(f"getelementptr inbounds {d}, ptr %rows, i64 {number}")
+
+    def entry(array: str, kind: str, index: str) -> str:
+        place = b.let(f"getelementptr inbounds {kind}, ptr {array}, i64 {index}")
+        return b.let(f"load {kind}, ptr {place}")
+
+    def loop(name: str, count: str, write: Callable[[str], None], start: str = "0") -> None:
+        b.line(f"br label %{name}.test0")
+        b.label(f"{name}.test0")
+        b.line(f"%{name}.any = icmp slt i64 {start}, {count}")
+        b.line(f"br i1 %{name}.any, label %{name}, label %{name}.end")
+        b.label(name)
+        b.line(f"%{name}.i = phi i64 [ {start}, %{name}.test0 ], [ %{name}.next, %{name}.last ]")
+        write(f"%{name}.i")
+        b.line(f"br label %{name}.last")
+        b.label(f"{name}.last")
+        b.line(f"%{name}.next = add nsw i64 %{name}.i, 1")
+        b.line(f"%{name}.more = icmp slt i64 %{name}.next, {count}")
+        b.line(f"br i1 %{name}.more, label %{name}, label %{name}.end")
+        b.label(f"{name}.end")
+
+    def calls(stage: str, time: str, frozen: str) -> None:
+        for function in stages[stage]:
+            b.line(f"call void @{function}(ptr %rows, double {time}, double {frozen})")
+
+    def set_constant(i: str) -> None:
+        value = b.broadcast(entry("%constant_values", "double", i))
+        b.line(f"store {d} {value}, ptr {row(entry('%constants', 'i64', i))}, align 64")
+
+    def set_inputs(name: str, k: str) -> None:
+        base = b.let(f"mul nsw i64 {k}, %n_inputs")
+
+        def one(i: str) -> None:
+            at = b.let(f"add nsw i64 {base}, {i}")
+            value = b.broadcast(entry("%inputs", "double", at))
+            b.line(f"store {d} {value}, ptr {row(entry('%input_rows', 'i64', i))}, align 64")
+
+        loop(name, "%n_inputs", one)
+
+    def block(q: str) -> None:
+        member = b.let(f"mul nsw i64 {q}, {v.width}")
+
+        def set_parameter(i: str) -> None:
+            at = b.let(f"add nsw i64 {b.let(f'mul nsw i64 {i}, %padded')}, {member}")
+            place = b.let(f"getelementptr inbounds double, ptr %values, i64 {at}")
+            value = b.let(f"load {d}, ptr {place}, align 8")
+            b.line(f"store {d} {value}, ptr {row(entry('%parameters', 'i64', i))}, align 64")
+
+        def save(k: str) -> None:
+            saved = b.let("load i64, ptr %saved")
+            base = b.let(f"mul nsw i64 {saved}, %n_outputs")
+
+            def one(i: str) -> None:
+                value = b.let(f"load {d}, ptr {row(entry('%outputs', 'i64', i))}, align 64")
+                line = b.let(f"mul nsw i64 {b.let(f'add nsw i64 {base}, {i}')}, %padded")
+                at = b.let(f"add nsw i64 {line}, {member}")
+                place = b.let(f"getelementptr inbounds double, ptr %out, i64 {at}")
+                b.line(f"store {d} {value}, ptr {place}, align 8")
+
+            loop("save", "%n_outputs", one)
+            b.line(f"store i64 {b.let(f'add nsw i64 {saved}, 1')}, ptr %saved")
+
+        def step(k: str) -> None:
+            time = entry("%times", "double", k)
+            set_inputs("input", k)
+            calls("step", time, time)
+            calls("rates", time, time)
+            flag = entry("%saves", "i8", k)
+            yes = b.let(f"icmp ne i8 {flag}, 0")
+            b.line(f"br i1 {yes}, label %saving, label %moving")
+            b.label("saving")
+            save(k)
+            b.line("br label %moving")
+            b.label("moving")
+            (_euler_step if method == "euler" else _rk4_step)(
+                b, loop, row, entry, calls, time, program.n_rows
+            )
+
+        loop("constant", "%n_constants", set_constant)
+        loop("parameter", "%n_parameters", set_parameter)
+        b.line("store i64 0, ptr %saved")
+        set_inputs("input0", "0")
+        for stage in ("setup", "initial", "settle"):
+            calls(stage, "%start", "%start")
+        b.line(f"%count{method} = add nsw i64 %n_steps, 1")
+        loop("steps", f"%count{method}", step)
+
+    b.line("%saved = alloca i64")
+    loop("block", "%last", block, start="%first")
+    lines = "\n".join(b.lines)
+    return (
+        f"define void @run_{method}(ptr %numbers, ptr %arrays, double %dt, ptr noalias %rows) #0 "
+        f"{{\n{lines}\n  ret void\n}}"
+    )
+
+
+def _euler_step(  # type: ignore[no-untyped-def]  # the helpers are the closures of _driver
+    b: Body, loop, row, entry, calls, time: str, n_rows: int
+) -> None:
+    d = b.v.doubles
+    dt = b.broadcast("%dt")
+
+    def one(i: str) -> None:
+        flow = b.let(f"load {d}, ptr {row(entry('%flows', 'i64', i))}, align 64")
+        place = row(entry("%stocks", "i64", i))
+        stock = b.let(f"load {d}, ptr {place}, align 64")
+        b.line(f"store {d} {b.fadd(stock, b.fmul(dt, flow))}, ptr {place}, align 64")
+
+    loop("euler", "%n_stocks", one)
+
+
+def _rk4_step(  # type: ignore[no-untyped-def]  # the helpers are the closures of _driver
+    b: Body, loop, row, entry, calls, time: str, n_rows: int
+) -> None:
+    """Classic fourth order: stocks at the start of the step, and the weighted flows, are kept in
+    rows after those of the program."""
+    d = b.v.doubles
+
+    def kept(i: str, which: int) -> str:
+        offset = b.let(f"mul nsw i64 %n_stocks, {which}")
+        at = b.let(f"add nsw i64 {b.let(f'add nsw i64 {offset}, {i}')}, {n_rows}")
+        return row(at)
+
+    def stage(name: str, first: bool, fraction: str, weight: float) -> None:
+        part = b.broadcast(fraction)
+
+        def one(i: str) -> None:
+            flow = b.let(f"load {d}, ptr {row(entry('%flows', 'i64', i))}, align 64")
+            place = row(entry("%stocks", "i64", i))
+            base, total = kept(i, 0), kept(i, 1)
+            if first:
+                stock = b.let(f"load {d}, ptr {place}, align 64")
+                b.line(f"store {d} {stock}, ptr {base}, align 64")
+                b.line(f"store {d} {flow}, ptr {total}, align 64")
+            else:
+                stock = b.let(f"load {d}, ptr {base}, align 64")
+                sofar = b.let(f"load {d}, ptr {total}, align 64")
+                more = b.fadd(sofar, b.fmul(b.splat(weight), flow))
+                b.line(f"store {d} {more}, ptr {total}, align 64")
+                if name == "rk.end":
+                    flow = more
+            b.line(f"store {d} {b.fadd(stock, b.fmul(part, flow))}, ptr {place}, align 64")
+
+        loop(name, "%n_stocks", one)
+
+    half = b.let(f"fmul double %dt, {double(0.5)}")
+    middle = b.let(f"fadd double {time}, {half}")
+    end = b.let(f"fadd double {time}, %dt")
+    sixth = b.let(f"fdiv double %dt, {double(6.0)}")
+    stage("rk.one", True, half, 1.0)
+    for name, at, fraction in (("rk.two", middle, half), ("rk.three", middle, "%dt")):
+        calls("step", at, time)
+        calls("rates", at, time)
+        stage(name, False, fraction, 2.0)
+    calls("step", end, time)
+    calls("rates", end, time)
+    stage("rk.end", False, sixth, 1.0)
+
+
+# --- compilation ------------------------------------------------------------------------------
+
+
+def _compile(text: str) -> llvm.ExecutionEngine:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    machine = llvm.Target.from_default_triple().create_target_machine(
+        cpu=llvm.get_host_cpu_name(),
+        features=llvm.get_host_cpu_features().flatten(),
+        opt=2,
+        codemodel="jitdefault",
+        jit=True,
+    )
+    module = llvm.parse_assembly(text)
+    module.verify()
+    options = llvm.create_pipeline_tuning_options(speed_level=2)
+    options.loop_vectorization = False  # the text is vectors already
+    options.slp_vectorization = False
+    options.loop_unrolling = False
+    llvm.create_pass_builder(machine, options).getModulePassManager().run(
+        module, llvm.create_pass_builder(machine, options)
+    )
+    engine = llvm.create_mcjit_compiler(module, machine)
+    engine.finalize_object()
+    return engine

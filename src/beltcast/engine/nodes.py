@@ -1,0 +1,116 @@
+"""The arithmetic of a lowered model: expressions over numbered rows.
+
+A running model is a table of rows, one row for each scalar of the model (a stock, a constant, one
+element of a subscripted auxiliary) and one column for each member of the ensemble.  An expression
+reads rows and yields ``n`` values per member, because an equation over a subscript range is kept
+whole: ``output[Belt] = price[Belt] * volume[Belt]`` is one expression whose two leaves each name
+``len(Belt)`` rows.  A leaf with a single entry serves all ``n`` elements.
+
+Nodes compare by identity: a node that is used twice is computed once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beltcast.engine.syntax import Table
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Const:
+    """Numbers known when the model is read; shape (n,) or (1,)."""
+
+    values: FloatArray
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Load:
+    """The present value of rows; shape (n,) or (1,)."""
+
+    rows: IntArray
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Clock:
+    """Model time.
+
+    ``frozen`` is the time at the start of the step even inside a Runge-Kutta stage, which is what
+    Vensim gives to STEP, RAMP, PULSE and data.
+    """
+
+    frozen: bool = False
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Apply:
+    """A primitive of `beltcast.engine.functions.PRIMITIVES` applied element by element."""
+
+    op: str
+    arguments: tuple[Node, ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class LookupAt:
+    """A graphical function at an argument."""
+
+    table: Table
+    argument: Node
+
+
+Node = Const | Load | Clock | Apply | LookupAt
+
+
+def const(value: float) -> Const:
+    """Return one number as a node."""
+    return Const(np.array([value], dtype=np.float64))
+
+
+def load(row: int) -> Load:
+    """Return one row as a node."""
+    return Load(np.array([row], dtype=np.int64))
+
+
+def apply(op: str, *arguments: Node) -> Apply:
+    """Return a primitive applied to its arguments."""
+    return Apply(op, arguments)
+
+
+def walk(node: Node) -> Iterator[Node]:
+    """Yield the node and everything below it, each once."""
+    seen: set[int] = set()
+    waiting = [node]
+    while waiting:
+        current = waiting.pop()
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
+        yield current
+        if isinstance(current, Apply):
+            waiting.extend(current.arguments)
+        elif isinstance(current, LookupAt):
+            waiting.append(current.argument)
+
+
+def rows_read(node: Node) -> set[int]:
+    """Return the rows that an expression reads."""
+    return {int(row) for leaf in walk(node) if isinstance(leaf, Load) for row in leaf.rows}
+
+
+def pick(node: Node, element: int) -> Node:
+    """Return the expression of one element of an equation over a subscript range."""
+    if isinstance(node, Const):
+        return Const(node.values[[element]]) if len(node.values) > 1 else node
+    if isinstance(node, Load):
+        return Load(node.rows[[element]]) if len(node.rows) > 1 else node
+    if isinstance(node, Apply):
+        return Apply(node.op, tuple(pick(a, element) for a in node.arguments))
+    if isinstance(node, LookupAt):
+        return LookupAt(node.table, pick(node.argument, element))
+    return node

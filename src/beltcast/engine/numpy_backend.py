@@ -1,0 +1,111 @@
+"""The program as NumPy: the oracle of the compiled back end, and the fallback without it.
+
+All members advance together; a row is an array over members.  Nothing is generated or compiled:
+the expressions are walked and each primitive is the NumPy function named in
+`beltcast.engine.functions`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from beltcast.engine.functions import PRIMITIVES, lookup_value
+from beltcast.engine.nodes import Apply, Clock, Const, FloatArray, Load, LookupAt, Node
+from beltcast.engine.plan import Plan
+from beltcast.engine.program import Block, Program
+
+
+class NumpyKernel:
+    """A program that NumPy runs."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+
+    def __call__(self, plan: Plan, values: FloatArray) -> FloatArray:
+        """Run all members.
+
+        Parameters
+        ----------
+        plan : Plan
+        values : (p, N)
+            Value of each parameter of the plan for each member.
+
+        Returns
+        -------
+        (s, o, N)
+            Outputs at the saved steps.
+        """
+        with np.errstate(all="ignore"):  # NaN and inf are data here; `Model` reports them
+            return self._run(plan, values)
+
+    def _run(self, plan: Plan, values: FloatArray) -> FloatArray:
+        program = self.program
+        rows = np.zeros((program.n_rows, values.shape[1]))
+        rows[program.constants] = program.constant_values[:, None]
+        rows[plan.parameters] = values
+        input_rows = list(program.inputs)
+        saved = np.empty((len(plan.saves), len(plan.outputs), values.shape[1]))
+        next_save = 0
+
+        def compute(stage: tuple[Block, ...], time: float, frozen: float) -> None:
+            for block in stage:
+                _assign(block, rows, time, frozen)
+
+        def derivative(time: float, frozen: float) -> FloatArray:
+            compute(program.step, time, frozen)
+            compute(program.rates, time, frozen)
+            return rows[program.flows]
+
+        start = float(plan.times[0])
+        rows[input_rows] = plan.inputs[0][:, None]
+        for stage in (program.setup, program.initial, program.settle):
+            compute(stage, start, start)
+        for k, time in enumerate(plan.times.tolist()):
+            rows[input_rows] = plan.inputs[k][:, None]
+            first = derivative(time, time)
+            if next_save < len(plan.saves) and plan.saves[next_save] == k:
+                saved[next_save] = rows[plan.outputs]
+                next_save += 1
+            if plan.method == "euler":
+                rows[program.stocks] += plan.step * first
+                continue
+            base = rows[program.stocks]
+            half, total = 0.5 * plan.step, first
+            for fraction, weight in ((half, 2.0), (half, 2.0), (plan.step, 1.0)):
+                rows[program.stocks] = base + fraction * first
+                first = derivative(time + fraction, time)
+                total = total + weight * first
+            rows[program.stocks] = base + plan.step / 6.0 * total
+        return saved
+
+
+def _assign(block: Block, rows: FloatArray, time: float, frozen: float) -> None:
+    known: dict[int, FloatArray] = {}
+    results = [_value(e, rows, time, frozen, known) for e in block.expressions]
+    for target, result in zip(block.targets, results, strict=True):
+        rows[target] = result
+
+
+def _value(
+    node: Node, rows: FloatArray, time: float, frozen: float, known: dict[int, FloatArray]
+) -> FloatArray:
+    """Value of a node, shape (n or 1, N or 1)."""
+    if id(node) not in known:
+        known[id(node)] = _value_of(node, rows, time, frozen, known)
+    return known[id(node)]
+
+
+def _value_of(
+    node: Node, rows: FloatArray, time: float, frozen: float, known: dict[int, FloatArray]
+) -> FloatArray:
+    match node:
+        case Const(values=values):
+            return values[:, None]
+        case Load(rows=numbers):
+            return rows[numbers]
+        case Clock(frozen=is_frozen):
+            return np.array([[frozen if is_frozen else time]])
+        case Apply(op=op, arguments=arguments):
+            return PRIMITIVES[op].value(*(_value(a, rows, time, frozen, known) for a in arguments))
+        case LookupAt(table=table, argument=argument):
+            return lookup_value(table, _value(argument, rows, time, frozen, known))

@@ -1,0 +1,136 @@
+"""What a run is to do: from when to when, with which constants moved, saving what.
+
+The time grid is made here, once, for both back ends: by adding the step again and again, as Vensim
+and PySD do, because ``Time >= 2010`` may come true one step later that way than by multiplication.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from beltcast.engine.nodes import FloatArray, IntArray
+from beltcast.engine.program import Program
+from beltcast.engine.syntax import Data
+from beltcast.errors import SimulationError
+
+Method = Literal["euler", "rk4"]
+
+LARGEST_RUN = 10_000_000
+"""Steps beyond which a run is refused: a typing error, or a hostile file."""
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A run, except for the values of its parameters.
+
+    Attributes
+    ----------
+    parameters : (p,)
+        Rows of the constants that a member sets.
+    outputs : (o,)
+        Rows to save.
+    times : (steps + 1,)  [time]
+    step : float  [time]
+    saves : (s,)
+        Numbers of the steps at whose start the outputs are saved, ascending.
+    inputs : (steps + 1, k)
+        Value of each exogenous series at each step, in the order of ``Program.inputs``.
+    method : 'euler' or 'rk4'
+        Inputs are frozen within a Runge-Kutta step, as Vensim does.
+    """
+
+    parameters: IntArray
+    outputs: IntArray
+    times: FloatArray
+    step: float
+    saves: IntArray
+    inputs: FloatArray
+    method: Method
+
+
+def time_grid(start: float, end: float, step: float) -> FloatArray:
+    """Return the times of all steps from start to end.
+
+    Raises
+    ------
+    SimulationError
+        The step is not positive, the end lies before the start, or the run has no end.
+    """
+    if not (np.isfinite([start, end, step]).all() and step > 0 and end >= start):
+        raise SimulationError(
+            f"a run from {start:g} to {end:g} in steps of {step:g} is impossible; "
+            "the step must be positive and the end after the start"
+        )
+    count = int(np.ceil((end - start) / step - 1e-5))
+    if count > LARGEST_RUN:
+        raise SimulationError(
+            f"a run from {start:g} to {end:g} in steps of {step:g} has {count} steps; "
+            f"at most {LARGEST_RUN} are allowed, take a larger step"
+        )
+    times = np.empty(count + 1)
+    t = start
+    for k in range(count + 1):
+        times[k] = t
+        t += step
+    return times
+
+
+def steps_at(times: FloatArray, wanted: Sequence[float] | FloatArray) -> IntArray:
+    """Return the number of the step that starts at each wanted time.
+
+    Raises
+    ------
+    SimulationError
+        A wanted time is not on the grid.
+    """
+    wanted = np.asarray(wanted, dtype=np.float64)
+    step = times[1] - times[0] if len(times) > 1 else 1.0
+    near = np.clip(np.searchsorted(times, wanted - 0.5 * step), 0, len(times) - 1)
+    off = np.abs(times[near] - wanted) > 1e-5 * step
+    if np.any(off):
+        raise SimulationError(
+            f"time {wanted[off][0]:g} is not one of the run's steps ({times[0]:g} to "
+            f"{times[-1]:g} by {step:g}); ask for a time on that grid"
+        )
+    return near.astype(np.int64)
+
+
+def make_plan(
+    program: Program,
+    *,
+    parameters: Sequence[int] | IntArray,
+    outputs: Sequence[int] | IntArray,
+    times: FloatArray,
+    step: float,
+    saves: IntArray,
+    inputs: Mapping[int, Data] | None = None,
+    method: Method = "euler",
+) -> Plan:
+    """Put a plan together; `inputs` replaces exogenous series by row."""
+    series = [
+        series_at((inputs or {}).get(row, data), times) for row, data in program.inputs.items()
+    ]
+    return Plan(
+        parameters=np.asarray(parameters, dtype=np.int64),
+        outputs=np.asarray(outputs, dtype=np.int64),
+        times=times,
+        step=step,
+        saves=np.asarray(saves, dtype=np.int64),
+        inputs=np.array(series, dtype=np.float64).T.reshape(len(times), len(series)),
+        method=method,
+    )
+
+
+def series_at(data: Data, times: FloatArray) -> FloatArray:
+    """Value of an exogenous series at each time; beyond its ends it keeps the end value."""
+    if data.method == "interpolate":
+        return np.interp(times, data.times, data.values)
+    side: Literal["left", "right"] = "left" if data.method == "look forward" else "right"
+    place = np.searchsorted(data.times, times, side=side)
+    if data.method != "look forward":
+        place = place - 1
+    return data.values[np.clip(place, 0, len(data.times) - 1)]

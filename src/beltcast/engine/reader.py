@@ -1,0 +1,380 @@
+"""From a model file to `Source`: the one place where PySD is used.
+
+PySD's translators turn Vensim text into an abstract model; this module checks the file before
+(encoding, completeness), asks for the translation and says the result in the words of
+`beltcast.engine.syntax`.  Nothing of the file is executed: the text is parsed, and tables that
+the model refers to are read as numbers by `beltcast.engine.external`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import parsimonious
+from pysd.translators.structures import abstract_expressions as pysd_ast
+from pysd.translators.structures import abstract_model as pysd_model
+from pysd.translators.vensim.vensim_file import VensimFile
+
+from beltcast.engine.external import read_constants, read_series
+from beltcast.engine.syntax import (
+    CONTROLS,
+    Array,
+    Call,
+    Data,
+    Equation,
+    Expr,
+    Number,
+    Ref,
+    Source,
+    Table,
+    canonical,
+)
+from beltcast.errors import ModelFileError, UnsupportedConstruct
+
+
+def read_source(path: str | Path) -> Source:
+    """Read a Vensim model file.
+
+    Parameters
+    ----------
+    path : str or Path
+        A ``.mdl`` file in UTF-8, GB18030 or Latin-1.
+
+    Returns
+    -------
+    Source
+
+    Raises
+    ------
+    ModelFileError
+        The file is missing, cut short, or not a model.
+    UnsupportedConstruct
+        It uses something that the engine does not know; the message names it and its line.
+    """
+    path = Path(path)
+    content = _bytes(path)
+    text, encoding = _decode(content)
+    _check_whole(text, path)
+    lines = _definition_lines(text)
+    model = _translate(path, encoding)
+    if len(model.sections) > 1:
+        name = model.sections[1].name
+        line = _line_of(text, f":MACRO:\\s*{re.escape(name)}")
+        raise UnsupportedConstruct(
+            f"the macro '{name}' is not supported yet; write its equations into the model",
+            path,
+            line,
+        )
+    section = model.sections[0]
+    subscripts, mappings = _subscripts(section.subscripts, path)
+    equations = tuple(_equations(section.elements, subscripts, lines, path))
+    controls = {canonical(e.name): e for e in equations if canonical(e.name) in CONTROLS}
+    missing = [name.upper() for name in CONTROLS[:3] if name not in controls]
+    if missing:
+        raise ModelFileError(
+            f"the model does not say its {missing[0]}; add a line such as '{missing[0]} = 1'", path
+        )
+    return Source(
+        path=path,
+        text_sha256=hashlib.sha256(content).hexdigest(),
+        encoding=encoding,
+        equations=tuple(e for e in equations if canonical(e.name) not in CONTROLS),
+        subscripts=subscripts,
+        mappings=mappings,
+        controls=controls,
+    )
+
+
+# --- the file ---------------------------------------------------------------------------------
+
+
+def _bytes(path: Path) -> bytes:
+    if path.suffix.lower() != ".mdl":
+        raise ModelFileError(
+            f"a model file ends in .mdl, and this one in '{path.suffix or 'nothing'}'; "
+            "give a Vensim text model",
+            path,
+        )
+    try:
+        return path.read_bytes()
+    except OSError as problem:
+        reason = (problem.strerror or "cannot be read").lower()
+        raise ModelFileError(
+            f"the model file cannot be read ({reason}); check the path", path
+        ) from None
+
+
+def _decode(content: bytes) -> tuple[str, str]:
+    """Text and encoding: UTF-8 if it is that, then GB18030, then Latin-1, which takes any byte."""
+    for encoding in ("utf-8-sig", "gb18030"):
+        try:
+            return content.decode(encoding), encoding
+        except UnicodeDecodeError:
+            continue
+    return content.decode("latin-1"), "latin-1"
+
+
+def _check_whole(text: str, path: Path) -> None:
+    equations = text.split("\\\\\\---///", 1)[0]
+    if "\x00" in text or "=" not in equations or "|" not in equations:
+        raise ModelFileError(
+            "this is not a Vensim model: no equation of the form 'name = expression ~ unit ~ "
+            "comment |' was found; give a .mdl text file",
+            path,
+        )
+    tail = equations.rsplit("|", 1)[1]
+    if tail.strip():
+        line = equations.count("\n") - tail.lstrip().count("\n") + 1
+        raise ModelFileError(
+            "the file ends inside an equation (no closing '|'); it seems cut short, "
+            "restore the whole file",
+            path,
+            line,
+        )
+
+
+def _definition_lines(text: str) -> Mapping[str, list[int]]:
+    """Lines on which each name is defined, in the order of the file."""
+    equations = text.split("\\\\\\---///", 1)[0]
+    found: dict[str, list[int]] = {}
+    line = 1
+    for statement in equations.split("|"):
+        lead = len(statement) - len(statement.lstrip("\r\n\t *"))
+        body = statement[lead:]
+        if body.startswith("{UTF-8}"):
+            lead += 7 + len(body[7:]) - len(body[7:].lstrip())
+            body = statement[lead:]
+        match = re.match(r'("(?:[^"\\]|\\.)*"|[^=\[(:~<]+)', body)
+        if match:
+            start = line + statement[:lead].count("\n")
+            found.setdefault(canonical(match.group(1)), []).append(start)
+        line += statement.count("\n")
+    return found
+
+
+def _line_of(text: str, pattern: str) -> int | None:
+    match = re.search(pattern, text, re.IGNORECASE)
+    return text[: match.start()].count("\n") + 1 if match else None
+
+
+def _translate(path: Path, encoding: str) -> pysd_model.AbstractModel:
+    try:
+        file = VensimFile(path, encoding=encoding)
+        file.parse()
+        return file.get_abstract_model()
+    except (parsimonious.exceptions.ParseError, parsimonious.exceptions.VisitationError) as problem:
+        piece = " ".join(str(getattr(problem, "text", problem)).split())[:80]
+        raise ModelFileError(
+            f"this equation cannot be read: '{piece}'; check it in Vensim", path
+        ) from None
+    except (ValueError, KeyError, IndexError, AttributeError, TypeError, RecursionError) as problem:
+        # PySD's own checks and the accidents of its parser both end here.
+        piece = " ".join(str(problem).split())[:160]
+        raise ModelFileError(f"the model cannot be translated: {piece}", path) from None
+
+
+# --- subscripts and equations -----------------------------------------------------------------
+
+
+def _subscripts(
+    ranges: tuple[pysd_model.AbstractSubscriptRange, ...], path: Path
+) -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[str, ...]]]:
+    written = {r.name: r.subscripts for r in ranges}
+    by_canonical = {canonical(name): name for name in written}
+
+    def elements(name: str, above: tuple[str, ...]) -> Iterator[str]:
+        if name in above:
+            raise ModelFileError(f"the subscript range '{name}' contains itself", path)
+        subscripts = written[name]
+        if isinstance(subscripts, str):  # a copy: 'New <-> Old'
+            subscripts = [subscripts]
+        if not isinstance(subscripts, list):
+            raise UnsupportedConstruct(
+                f"the subscript range '{name}' comes from a spreadsheet (GET ... SUBSCRIPT), "
+                "which is not supported yet; write its elements into the model",
+                path,
+            )
+        for item in subscripts:
+            inner = by_canonical.get(canonical(item))
+            if inner is None:
+                yield item
+            else:
+                yield from elements(inner, (*above, name))
+
+    expanded = {name: tuple(dict.fromkeys(elements(name, ()))) for name in written}
+    mappings = {r.name: tuple(m for m in r.mapping if isinstance(m, str)) for r in ranges}
+    return expanded, {name: to for name, to in mappings.items() if to}
+
+
+def _equations(
+    elements: tuple[pysd_model.AbstractElement, ...],
+    subscripts: Mapping[str, tuple[str, ...]],
+    lines: Mapping[str, list[int]],
+    path: Path,
+) -> Iterator[Equation]:
+    names = {canonical(element.name): element.name for element in elements}
+    for element in elements:
+        places = lines.get(canonical(element.name), [])
+        for number, component in enumerate(element.components):
+            line = places[min(number, len(places) - 1)] if places else 0
+            tree = _Tree(names, subscripts, component.subscripts[0], path, line)
+            yield Equation(
+                name=element.name,
+                subscripts=tuple(component.subscripts[0]),
+                except_=tuple(tuple(group) for group in component.subscripts[1]),
+                expression=tree.definition(component),
+                unit=element.units or "",
+                doc=" ".join((element.documentation or "").split()),
+                line=line,
+                limits=element.limits or (None, None),
+            )
+
+
+class _Tree:
+    """PySD's expression of one equation, said in our vocabulary."""
+
+    def __init__(
+        self,
+        names: Mapping[str, str],
+        subscripts: Mapping[str, tuple[str, ...]],
+        left: list[str],
+        path: Path,
+        line: int,
+    ) -> None:
+        self.names = names
+        self.subscripts = subscripts
+        self.left = left
+        self.path = path
+        self.line = line
+
+    def definition(self, component: pysd_model.AbstractComponent) -> Expr:
+        ast = component.ast
+        if isinstance(ast, pysd_ast.GetDataStructure):
+            return self._series(ast, getattr(component, "keyword", None))
+        if isinstance(ast, pysd_ast.GetConstantsStructure):
+            shape = tuple(n for n in map(self._length, self.left) if n > 1)
+            return Array(read_constants(self.path, self.line, ast.file, ast.tab, ast.cell, shape))
+        if isinstance(ast, pysd_ast.DataStructure):
+            raise self._refuse(
+                "a data variable without a source", "give it GET DIRECT DATA of a CSV file"
+            )
+        return self.expression(ast)
+
+    def expression(self, ast: Any) -> Expr:
+        match ast:
+            case bool() | int() | float() | np.integer() | np.floating():
+                return Number(float(ast))
+            case np.ndarray():
+                return Array(np.asarray(ast, dtype=np.float64))
+            case pysd_ast.ReferenceStructure():
+                return self._reference(ast)
+            case pysd_ast.ArithmeticStructure() | pysd_ast.LogicStructure():
+                return self._operators([str(o) for o in ast.operators], ast.arguments)
+            case pysd_ast.LookupsStructure():
+                return self._table(ast)
+            case pysd_ast.InlineLookupsStructure():
+                return self._call("WITH LOOKUP", self._table(ast.lookups), ast.argument)
+            case pysd_ast.CallStructure():
+                return self._named_call(ast)
+            case pysd_ast.IntegStructure():
+                return self._call("INTEG", ast.flow, ast.initial)
+            case pysd_ast.InitialStructure():
+                return self._call("INITIAL", ast.initial)
+            case pysd_ast.GameStructure():
+                return self.expression(ast.expression)
+            case pysd_ast.SmoothStructure():
+                return self._call("SMOOTH", ast.input, ast.smooth_time, ast.initial, ast.order)
+            case pysd_ast.DelayStructure():
+                return self._call("DELAY", ast.input, ast.delay_time, ast.initial, ast.order)
+        name = type(ast).__name__.removesuffix("Structure")
+        raise self._refuse(f"'{name}'", "write the equation without it")
+
+    def _call(self, function: str, *arguments: Any) -> Call:
+        return Call(
+            function,
+            tuple(a if isinstance(a, Table) else self.expression(a) for a in arguments),
+        )
+
+    def _reference(self, ast: pysd_ast.ReferenceStructure) -> Ref:
+        name = self.names.get(canonical(ast.reference), ast.reference.replace("_", " "))
+        if ast.subscripts is None:
+            return Ref(name)
+        return Ref(name, tuple(s.strip() for s in ast.subscripts.subscripts))
+
+    def _operators(self, operators: list[str], arguments: tuple[Any, ...]) -> Expr:
+        operands = [self.expression(a) for a in arguments]
+        if operators == ["negative"]:
+            return Call("negative", (operands[0],))
+        if len(operands) == 1:
+            return Call(operators[0].upper(), (operands[0],))
+        if operators[0] == "^":
+            return self._powers(operands)
+        result = operands[0]
+        for operator, operand in zip(operators, operands[1:], strict=True):
+            result = Call(operator.upper(), (result, operand))
+        return result
+
+    def _powers(self, operands: list[Expr]) -> Expr:
+        """a^b^c as a^(b^c), and -2^2 as -(2^2).
+
+        PySD's parser folds a sign into a literal, so that '-2^2' and '(-2)^2' arrive alike; its
+        own builder reads both as -(2^2), and so do we.
+        """
+        result = operands[-1]
+        for base in reversed(operands[:-1]):
+            if isinstance(base, Number) and base.value < 0:
+                result = Call("negative", (Call("^", (Number(-base.value), result)),))
+            else:
+                result = Call("^", (base, result))
+        return result
+
+    def _named_call(self, ast: pysd_ast.CallStructure) -> Expr:
+        function = canonical(ast.function.reference)
+        if function in self.names:
+            return Call("LOOKUP", (self._reference(ast.function), *map(self.expression, ast.arguments)))
+        return self._call(function.upper(), *ast.arguments)
+
+    def _table(self, ast: pysd_ast.LookupsStructure) -> Table:
+        kinds = {"interpolate": "interpolate", "extrapolate": "extrapolate", "hold_backward": "hold"}
+        kind = kinds.get(ast.type)
+        if kind is None:
+            raise self._refuse(f"a lookup of type '{ast.type}'", "use plain points")
+        x, y = tuple(map(float, ast.x)), tuple(map(float, ast.y))
+        if not x or any(b <= a for a, b in zip(x, x[1:], strict=False)):
+            raise ModelFileError(
+                "the x values of a lookup must increase; put its points in order",
+                self.path,
+                self.line,
+            )
+        return Table(x, y, kind)  # type: ignore[arg-type]  # checked against the literals above
+
+    def _series(self, ast: pysd_ast.GetDataStructure, keyword: str | None) -> Data:
+        if any(self._length(s) > 1 for s in self.left):
+            raise self._refuse("a subscripted data variable", "give each element one of its own")
+        times, values = read_series(
+            self.path, self.line, ast.file, ast.tab, ast.time_row_or_col, ast.cell
+        )
+        methods = {
+            None: "interpolate",
+            "interpolate": "interpolate",
+            "look_forward": "look forward",
+            "hold_backward": "hold backward",
+        }
+        method = methods.get(keyword)
+        if method is None:
+            raise self._refuse(f"the data keyword ':{keyword}:'", "use :INTERPOLATE:")
+        return Data(times, values, method)  # type: ignore[arg-type]  # one of the literals above
+
+    def _length(self, subscript: str) -> int:
+        by_canonical = {canonical(n): e for n, e in self.subscripts.items()}
+        return len(by_canonical.get(canonical(subscript), (subscript,)))
+
+    def _refuse(self, construct: str, remedy: str) -> UnsupportedConstruct:
+        return UnsupportedConstruct(
+            f"{construct} is not supported yet; {remedy}", self.path, self.line
+        )

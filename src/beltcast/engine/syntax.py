@@ -1,0 +1,366 @@
+"""The vocabulary of a model: its equations as plain values.
+
+A model file becomes a `Source`: ordered equations, subscript ranges and the four control
+equations. Each right-hand side is a tree of six kinds of node (`Expr`). The reader builds the
+tree, `program` turns it into ordered equations, `units` checks it, and nobody changes it.
+The tree keeps what the modeller wrote (names, subscripts, the order of operands), so that a
+message can show the very piece of text that is wrong: `show` prints a tree as Vensim text.
+
+Names are kept as written and compared by `canonical`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "COMPARISONS",
+    "CONTROLS",
+    "Array",
+    "Call",
+    "Data",
+    "Equation",
+    "Expr",
+    "Number",
+    "Ref",
+    "Source",
+    "Table",
+    "canonical",
+    "references",
+    "show",
+    "walk",
+]
+
+COMPARISONS = frozenset({"=", "<>", "<", "<=", ">", ">="})
+
+CONTROLS = ("initial time", "final time", "time step", "saveper")
+"""Canonical names of the equations that control a run."""
+
+
+def canonical(name: str) -> str:
+    """Return the form in which two names are compared.
+
+    Lower case, runs of blanks and underscores as one blank, outer quotes stripped.
+
+    >>> canonical('"Belt_Size "')
+    'belt size'
+    """
+    text = name.strip()
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        text = text[1:-1].replace('\\"', '"')
+    return re.sub(r"[\s_]+", " ", text).strip().lower()
+
+
+@dataclass(frozen=True)
+class Number:
+    """A literal number. ``:NA:`` is NaN."""
+
+    value: float
+
+
+@dataclass(frozen=True, eq=False)
+class Array:
+    """A list of constants, as the right-hand side of a subscripted constant.
+
+    Attributes
+    ----------
+    values : (elements,) or (rows, columns)
+        One axis for each subscript of the equation that varies, in the order written.
+    """
+
+    values: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", _frozen(self.values))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Array):
+            return NotImplemented
+        return np.array_equal(self.values, other.values, equal_nan=True)
+
+    def __hash__(self) -> int:
+        return hash((self.values.shape, self.values.tobytes()))
+
+
+@dataclass(frozen=True)
+class Ref:
+    """A variable by name, with its subscripts as written.
+
+    ``'Belt!'`` marks a range that the enclosing ``SUM``, ``VMIN``, ``VMAX`` or ``PROD`` runs over.
+    """
+
+    name: str
+    subscripts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Call:
+    """An operator or a function applied to arguments.
+
+    Operators: ``+ - * / ^`` (two arguments), ``negative`` (one), ``= <> < <= > >=``,
+    ``:AND: :OR:`` (two), ``:NOT:`` (one). Functions have their Vensim name in upper case with
+    single blanks: ``INTEG``, ``INITIAL``, ``IF THEN ELSE``, ``EXP``, ``SUM``, ...
+    ``SMOOTH`` and ``DELAY`` stand for their whole families, with the arguments (input, time,
+    initial value, order). Two carry a table: ``WITH LOOKUP`` has the arguments (`Table`, input),
+    and ``LOOKUP``, a call of a named lookup, has (`Ref` of the lookup, input).
+    """
+
+    function: str
+    arguments: tuple[Expr, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A graphical function: points joined by straight lines.
+
+    Attributes
+    ----------
+    x, y : (points,)
+        Inputs in ascending order, and the values there.
+    kind
+        Beyond the ends ``interpolate`` keeps the last value and ``extrapolate`` continues the
+        last line. ``hold`` is a staircase: the value of the point at or before the input.
+    """
+
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    kind: Literal["interpolate", "extrapolate", "hold"] = "interpolate"
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """An exogenous series, as the right-hand side of a data variable.
+
+    Attributes
+    ----------
+    times : (points,)  [time]
+        In ascending order.
+    values : (points,) or (points, elements, ...)  [unit of the equation]
+        After time, one axis for each subscript of the equation that varies.
+    method
+        Between two points: a straight line (``interpolate``), the next point (``look forward``),
+        the last point (``hold backward``), or nothing at all (``raw``).
+    """
+
+    times: NDArray[np.float64]
+    values: NDArray[np.float64]
+    method: Literal["interpolate", "look forward", "hold backward", "raw"] = "interpolate"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "times", _frozen(self.times))
+        object.__setattr__(self, "values", _frozen(self.values))
+        if self.times.ndim != 1 or self.values.shape[:1] != self.times.shape:
+            raise ValueError(
+                f"the first axis of values must be time: times has the shape {self.times.shape}, "
+                f"values has {self.values.shape}"
+            )
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Data):
+            return NotImplemented
+        return (
+            self.method == other.method
+            and np.array_equal(self.times, other.times)
+            and np.array_equal(self.values, other.values, equal_nan=True)
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.method, self.times.tobytes(), self.values.tobytes()))
+
+
+Expr: TypeAlias = Number | Array | Ref | Call | Table | Data
+
+
+@dataclass(frozen=True)
+class Equation:
+    """One equation of the file.
+
+    A variable defined piece by piece (one equation for each element) is several equations of
+    one name.
+
+    Attributes
+    ----------
+    subscripts
+        Of the left-hand side, as written: ranges or single elements.
+    except_
+        Subscripts of each ``:EXCEPT:`` clause.
+    unit, doc
+        Texts of the file, blanks trimmed; the unit without its limits.
+    line
+        Line of the left-hand side in the file, from 1.
+    limits
+        Smallest and largest sensible value, `None` where not given.
+    """
+
+    name: str
+    subscripts: tuple[str, ...]
+    except_: tuple[tuple[str, ...], ...]
+    expression: Expr
+    unit: str = ""
+    doc: str = ""
+    line: int = 0
+    limits: tuple[float | None, float | None] = (None, None)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model file as read.
+
+    Attributes
+    ----------
+    path
+        The file; `None` when the model was given as text.
+    text_sha256
+        Of the bytes of the file, for provenance.
+    encoding
+        In which the bytes were read.
+    equations
+        In the order of the file, without the controls.
+    subscripts
+        Name of each range, as written, and its elements in order. Ranges within ranges are
+        already written out.
+    mappings
+        Name of a range and the names of the ranges it maps to, position by position.
+    controls
+        The equations named in `CONTROLS`, by canonical name.
+    """
+
+    path: Path | None
+    text_sha256: str
+    encoding: str
+    equations: tuple[Equation, ...]
+    subscripts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    mappings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    controls: Mapping[str, Equation] = field(default_factory=dict)
+
+
+def walk(expression: Expr) -> Iterator[Expr]:
+    """Yield the expression and everything in it, outermost first, left to right."""
+    yield expression
+    if isinstance(expression, Call):
+        for argument in expression.arguments:
+            yield from walk(argument)
+
+
+def references(expression: Expr) -> tuple[Ref, ...]:
+    """Return every variable reference in the expression, left to right, repeats included."""
+    return tuple(node for node in walk(expression) if isinstance(node, Ref))
+
+
+def show(expression: Expr) -> str:
+    """Print an expression as Vensim text.
+
+    Parentheses appear only where the text would be read otherwise, and always around a signed
+    base: translators disagree about ``-2^2``.
+
+    >>> show(Call("*", (Call("+", (Ref("a"), Number(1))), Ref("b", ("Belt",)))))
+    '(a + 1)*b[Belt]'
+    """
+    match expression:
+        case Number(value):
+            return _show_number(value)
+        case Array(values):
+            return _show_array(values)
+        case Ref(name, subscripts):
+            return _show_name(name) + (f"[{', '.join(subscripts)}]" if subscripts else "")
+        case Table(x, y):
+            points = ",".join(
+                f"({_show_number(a)},{_show_number(b)})" for a, b in zip(x, y, strict=True)
+            )
+            return f"({points})"
+        case Data(times):
+            return f"data of {times.size} points"
+        case Call(function, arguments):
+            return _show_call(function, arguments)
+
+
+# How strongly an operator holds its operands together; functions and names hold best.
+_STRENGTH = (
+    {":OR:": 1, ":AND:": 2, ":NOT:": 3}
+    | dict.fromkeys(COMPARISONS, 4)
+    | {"+": 5, "-": 5, "*": 6, "/": 6, "negative": 7, "^": 8}
+)
+_LONGEST_LIST = 8
+
+
+def _show_call(function: str, arguments: tuple[Expr, ...]) -> str:
+    match function, arguments:
+        case "negative", (operand,):
+            return "-" + _operand(operand, _STRENGTH["^"] + 1)
+        case ":NOT:", (operand,):
+            return ":NOT: " + _operand(operand, _STRENGTH[":NOT:"] + 1)
+        case "^", (base, exponent):
+            return f"{_operand(base, 9)}^{_operand(exponent, 9)}"
+        case "WITH LOOKUP", (table, argument):
+            return f"WITH LOOKUP({show(argument)}, {show(table)})"
+        case "LOOKUP", (Ref() as lookup, argument):
+            return f"{show(lookup)}({show(argument)})"
+        case (("SMOOTH" | "DELAY"), (_, _, _, _)):
+            return _show_delay(function, arguments)
+        case operator, (left, right) if operator in _STRENGTH:
+            strength = _STRENGTH[operator]
+            # A comparison cannot be chained; everything else reads from the left.
+            before = _operand(left, strength + (operator in COMPARISONS))
+            blank = "" if operator in "*/" else " "
+            return f"{before}{blank}{operator}{blank}{_operand(right, strength + 1)}"
+        case _:
+            return f"{function}({', '.join(show(argument) for argument in arguments)})"
+
+
+def _show_delay(family: str, arguments: tuple[Expr, ...]) -> str:
+    """Show SMOOTH or DELAY by the name of the file: SMOOTH, SMOOTH3I, DELAY1, DELAY N, ..."""
+    level, time, initial, order = arguments
+    shown: tuple[Expr, ...] = (level, time) if initial == level else (level, time, initial)
+    match order:
+        case Number(1.0 | 3.0 as number):
+            digit = "" if number == 1 and family == "SMOOTH" else f"{number:g}"
+            name = f"{family}{digit}" + "I" * (len(shown) - 2)
+        case _:
+            name, shown = f"{family} N", arguments
+    return f"{name}({', '.join(show(argument) for argument in shown)})"
+
+
+def _operand(expression: Expr, strength: int) -> str:
+    """Show an operand, in parentheses when it holds together less than `strength`."""
+    text = show(expression)
+    match expression:
+        case Call(function) if _STRENGTH.get(function, strength) < strength:
+            return f"({text})"
+        case Number(value) if math.copysign(1.0, value) < 0:
+            return f"({text})"
+        case _:
+            return text
+
+
+def _show_number(value: float) -> str:
+    return ":NA:" if math.isnan(value) else repr(float(value)).removesuffix(".0")
+
+
+def _show_array(values: NDArray[np.float64]) -> str:
+    if values.ndim < 2:
+        row = [_show_number(float(value)) for value in np.atleast_1d(values)]
+        if len(row) > _LONGEST_LIST:
+            row = [*row[: _LONGEST_LIST - 1], "...", row[-1]]
+        return ", ".join(row)
+    return " ".join(_show_array(row) + ";" for row in values)
+
+
+def _show_name(name: str) -> str:
+    """Quote a name that Vensim would not read bare."""
+    plain = re.fullmatch(r"[^\W\d_][\w\s$']*", name)
+    return name if plain or name.startswith('"') else '"' + name.replace('"', '\\"') + '"'
+
+
+def _frozen(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return a copy that cannot be written to: a value does not change after it was made."""
+    copy = np.array(values, dtype=np.float64) + 0.0  # no -0.0: equal arrays must hash alike
+    copy.flags.writeable = False
+    return copy

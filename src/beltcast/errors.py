@@ -1,0 +1,163 @@
+"""What can go wrong, as one tree.
+
+::
+
+    BeltcastError
+    ├── ModelError               the model file, or its run
+    │   ├── ModelFileError       the file cannot be read as a model
+    │   ├── UnsupportedConstruct it uses something the engine does not know
+    │   ├── UnknownName          a name that the model does not have
+    │   └── SimulationError      the run itself failed
+    ├── InputError               a file that comes with a model
+    │   ├── TableError           observations, places and other CSV tables
+    │   ├── PriorError           parameters.toml
+    │   ├── ScenarioError        scenarios.toml
+    │   └── UnitError            a unit that does not convert
+    ├── CalibrationError         the fit cannot be made
+    └── MissingExtra             an optional dependency is not installed
+
+A message is one sentence on one line: what was given, what was expected, what to do. Where it
+happened stands in front of it, ``path:line: sentence``, whenever that is known, so that editors
+and terminals can jump there. Callers catch the most specific class that they can answer.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+__all__ = [
+    "BeltcastError",
+    "CalibrationError",
+    "InputError",
+    "MissingExtra",
+    "ModelError",
+    "ModelFileError",
+    "PriorError",
+    "ScenarioError",
+    "SimulationError",
+    "TableError",
+    "UnitError",
+    "UnknownName",
+    "UnsupportedConstruct",
+    "did_you_mean",
+    "quoted",
+]
+
+
+class BeltcastError(Exception):
+    """Anything that beltcast refuses, with its place in a file when it has one.
+
+    Parameters
+    ----------
+    sentence : str
+        What was given, what was expected, what to do.
+    path : str or Path, optional
+        The file at fault.
+    line : int, optional
+        Its line, counted from 1.
+    """
+
+    def __init__(
+        self, sentence: str, path: str | Path | None = None, line: int | None = None
+    ) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.path = None if path is None else Path(path)
+        self.line = line
+
+    def __str__(self) -> str:
+        if self.path is None:
+            return self.sentence
+        place = str(self.path) if self.line is None else f"{self.path}:{self.line}"
+        return f"{place}: {self.sentence}"
+
+
+class ModelError(BeltcastError):
+    """The model, or its run, is at fault."""
+
+
+class ModelFileError(ModelError):
+    """The file cannot be read as a model."""
+
+
+class UnsupportedConstruct(ModelError):
+    """The model uses a construct that the engine does not know."""
+
+
+class UnknownName(ModelError):
+    """A name was asked for that the model does not have."""
+
+
+class SimulationError(ModelError):
+    """A run stopped or left the numbers."""
+
+
+class InputError(BeltcastError):
+    """A file that comes with a model is at fault."""
+
+
+class TableError(InputError):
+    """A CSV table has a wrong shape or a wrong cell."""
+
+
+class PriorError(InputError):
+    """The file of priors is at fault."""
+
+
+class ScenarioError(InputError):
+    """The file of scenarios, or the choice of a scenario, is at fault."""
+
+
+class UnitError(InputError):
+    """A unit does not convert to the unit of the model."""
+
+
+class CalibrationError(BeltcastError):
+    """The fit cannot be made from what was given."""
+
+
+class MissingExtra(BeltcastError):
+    """An optional dependency is needed and not installed."""
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """Clause to end a sentence about an unknown name.
+
+    Parameters
+    ----------
+    name : str
+        What was given.
+    names : iterable of str
+        What exists.
+
+    Returns
+    -------
+    str
+        ``"; did you mean 'X'?"`` if one is near, ``"; expected one of 'A', 'B'"`` if the choice
+        is short, ``""`` otherwise.
+
+    Examples
+    --------
+    >>> did_you_mean("Shenzen", ["Shenzhen", "Foshan"])
+    "; did you mean 'Shenzhen'?"
+    """
+    known = list(dict.fromkeys(names))
+    by_fold = {other.casefold().replace("_", " "): other for other in known}
+    near = difflib.get_close_matches(name.casefold().replace("_", " "), by_fold, n=1, cutoff=0.6)
+    if near:
+        return f"; did you mean {quoted(by_fold[near[0]])}?"
+    if 0 < len(known) <= 8:
+        return "; expected one of " + ", ".join(quoted(other) for other in known)
+    return ""
+
+
+def quoted(value: object) -> str:
+    r"""Quote what was given, on one line and not longer than a line can bear.
+
+    >>> print(quoted("two\nlines"))
+    'two\nlines'
+    """
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:56]}...{text[-1]}"
