@@ -1,0 +1,589 @@
+"""A model as a value: its variables, and runs of it.
+
+`load_model` reads a file; `Model.simulate` runs it once and labels the result; `Model.batch` is
+the unlabelled run of many members, which ensembles and fits are made of.  A run is pure: what is
+set for one run is forgotten after it, and the same arguments give the same bits.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import xarray as xr
+
+from beltcast.engine.nodes import FloatArray, IntArray
+from beltcast.engine.numpy_backend import NumpyKernel
+from beltcast.engine.plan import Method, Plan, make_plan, steps_at, time_grid
+from beltcast.engine.program import Program, accumulate, lower, restrict
+from beltcast.engine.reader import read_source
+from beltcast.engine.syntax import CONTROLS, Data, Equation, Source, canonical
+from beltcast.engine.tangent import differentiate
+from beltcast.errors import ModelError, SimulationError, UnknownName, did_you_mean
+from beltcast.schema import TIME
+
+Backend = Literal["auto", "llvm", "numpy"]
+Kind = Literal["stock", "auxiliary", "constant", "input", "lookup"]
+Constants = Mapping[str, float | Mapping[str, float]]
+Inputs = Mapping[str, tuple[Sequence[float], Sequence[float]]]
+
+LARGEST_RESULT = 4e9
+"""Bytes beyond which a result is refused rather than left to exhaust the memory."""
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A variable of a model.
+
+    Attributes
+    ----------
+    name : str
+        As the model file spells it.
+    kind : str
+        stock, auxiliary, constant, input or lookup.
+    dims : tuple of str
+        Subscript ranges.
+    unit, doc : str
+        As the model file says.
+    line : int
+        Line of the file.
+    """
+
+    name: str
+    kind: Kind
+    dims: tuple[str, ...]
+    unit: str
+    doc: str
+    line: int
+
+
+class Kernel(Protocol):
+    """A program ready to run, by either back end."""
+
+    def __call__(self, plan: Plan, values: FloatArray) -> FloatArray: ...
+
+
+@dataclass(frozen=True)
+class Grid:
+    """When a run starts, ends, steps and saves; all in the model's time unit."""
+
+    start: float
+    end: float
+    step: float
+    save_every: float
+
+    def times(self) -> FloatArray:
+        """Return the time at the start of every step, (steps + 1,)."""
+        return time_grid(self.start, self.end, self.step)
+
+    def saved(self) -> FloatArray:
+        """Return the times at which results are kept by default."""
+        times = self.times()
+        every = max(1, round(self.save_every / self.step))
+        return times[::every]
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A stock-flow model.
+
+    Made by `load_model`.
+
+    Attributes
+    ----------
+    source : Source
+        The equations as read.
+    program : Program
+        The equations in order.
+    variables : mapping of str to Variable
+        By the name in the file.
+    subscripts : mapping of str to tuple of str
+        Elements of each subscript range.
+    """
+
+    source: Source
+    program: Program
+    variables: Mapping[str, Variable]
+    subscripts: Mapping[str, tuple[str, ...]]
+    # Compiled questions; a cache, so it never shows in a result.
+    _kernels: dict[Any, tuple[Kernel, Program, IntArray, IntArray]] = field(
+        default_factory=dict, repr=False
+    )
+
+    @property
+    def path(self) -> Path | None:
+        """File of the model."""
+        return self.source.path
+
+    @property
+    def name(self) -> str:
+        """Name of the file without its ending."""
+        return self.path.stem if self.path else "model"
+
+    @property
+    def time_unit(self) -> str:
+        """Unit of time."""
+        return self.source.controls["time step"].unit
+
+    def find(self, name: str, /) -> Variable:
+        """Find a variable, whatever the case and the underscores.
+
+        Raises
+        ------
+        UnknownName
+        """
+        slot = self.program.slots.get(canonical(name))
+        if slot is None:
+            names = [*self.variables]
+            raise UnknownName(
+                f"'{name}' is not a variable of {self.name}{did_you_mean(name, names)}"
+            )
+        return self.variables[slot.name]
+
+    def rows(self, label: str, /) -> IntArray:
+        """Rows of a variable, or of one element: ``Belt Size`` or ``Belt Size[Shenzhen]``.
+
+        Returns
+        -------
+        (n,)
+            In the order of the elements, last subscript fastest.
+
+        Raises
+        ------
+        UnknownName
+        """
+        name, _, inside = label.partition("[")
+        variable = self.find(name.strip())
+        rows = self.program.slots[canonical(variable.name)].rows
+        if not inside:
+            return rows.reshape(-1)
+        elements = [e.strip() for e in inside.rstrip("]").split(",")]
+        if len(elements) != len(variable.dims):
+            raise UnknownName(
+                f"'{label}' gives {len(elements)} elements, but '{variable.name}' has the "
+                f"dimensions ({', '.join(variable.dims)})"
+            )
+        place = tuple(
+            self._position(label, e, d) for e, d in zip(elements, variable.dims, strict=True)
+        )
+        return rows[place].reshape(-1)
+
+    def _position(self, label: str, element: str, dim: str) -> int:
+        names = self.subscripts[dim]
+        for i, name in enumerate(names):
+            if canonical(name) == canonical(element):
+                return i
+        raise UnknownName(
+            f"'{label}' names '{element}', which is no element of {dim}"
+            + did_you_mean(element, names)
+        )
+
+    def value(self, label: str, /) -> float:
+        """Default of a scalar constant, or of one element of a constant.
+
+        Raises
+        ------
+        UnknownName
+            There is no such constant, or it has several elements.
+        """
+        rows = self._constant_rows(label)
+        if len(rows) != 1:
+            raise UnknownName(f"'{label}' has {len(rows)} elements; name one, as in Name[Element]")
+        return self.program.default(int(rows[0]))
+
+    def _constant_rows(self, label: str) -> IntArray:
+        rows = self.rows(label)
+        variable = self.find(label.partition("[")[0].strip())
+        if variable.kind != "constant":
+            raise UnknownName(
+                f"'{variable.name}' is a {variable.kind} of {self.name} and cannot be set; "
+                "only constants can"
+            )
+        return rows[rows >= 0]
+
+    def targets(self, labels: Sequence[str]) -> tuple[IntArray, IntArray]:
+        """Rows that labelled parameters set, and the position of each row's label.
+
+        A name alone stands for all elements of its constant; an element that has a label of its
+        own is left to that one.
+
+        Returns
+        -------
+        (p,), (p,)
+        """
+        owner: dict[int, int] = {}
+        for column, label in sorted(enumerate(labels), key=lambda pair: "[" in pair[1]):
+            for row in self._constant_rows(label).tolist():
+                owner[row] = column
+        rows = sorted(owner)
+        return np.array(rows, dtype=np.int64), np.array([owner[r] for r in rows], dtype=np.int64)
+
+    def grid(self, constants: Constants | None = None) -> Grid:
+        """Time grid of the model; INITIAL TIME, FINAL TIME, TIME STEP, SAVEPER may be set."""
+        given = {canonical(k): v for k, v in (constants or {}).items()}
+
+        def control(name: str, default: float | None = None) -> float:
+            if name in given:
+                return float(given[name])  # type: ignore[arg-type]  # controls have no elements
+            if name not in self.source.controls and default is not None:
+                return default
+            slot = self.program.slots[name]
+            if slot.kind != "constant":  # such as SAVEPER = TIME STEP
+                return control("time step")
+            return self.program.default(int(slot.rows.reshape(-1)[0]))
+
+        step = control("time step")
+        return Grid(control("initial time"), control("final time"), step, control("saveper", step))
+
+    def simulate(
+        self,
+        constants: Constants | None = None,
+        inputs: Inputs | None = None,
+        *,
+        outputs: Sequence[str] | None = None,
+        save_at: Sequence[float] | None = None,
+        method: Method = "euler",
+        backend: Backend = "auto",
+    ) -> xr.Dataset:
+        """Run the model once.
+
+        Parameters
+        ----------
+        constants : mapping, optional
+            Constants to set for this run: ``{"Belt Size": {"Shenzhen": 2.0}}``,
+            ``{"Belt Size[Shenzhen]": 2.0}``, or one number for all elements.  TIME STEP, FINAL
+            TIME and SAVEPER may be set too.
+        inputs : mapping, optional
+            Exogenous series to replace from the first given time on: ``{name: (times, values)}``.
+        outputs : sequence of str, optional
+            Variables to return; all by default.
+        save_at : sequence of float, optional
+            Times to save, on the grid of steps; every SAVEPER by default.
+        method : 'euler' or 'rk4'
+        backend : 'auto', 'llvm' or 'numpy'
+            'auto' compiles where llvmlite is installed.
+
+        Returns
+        -------
+        xarray.Dataset
+            Under the model's own names, over time and the subscript ranges.
+
+        Raises
+        ------
+        UnknownName
+            A name that the model does not have.
+        SimulationError
+            A variable left the finite numbers; the message says which and when.
+
+        Examples
+        --------
+        >>> from beltcast import load_model
+        >>> from beltcast.resources import shipped
+        >>> model = load_model(shipped("models/decay/decay.mdl"))
+        >>> run = model.simulate({"Lifetime": 2.0}, save_at=[0.0, 1.0])
+        >>> run["Stock"].dims
+        ('time',)
+        """
+        grid = self.grid(constants)
+        names = [self.find(n).name for n in outputs] if outputs is not None else self._computed()
+        times = grid.saved() if save_at is None else np.asarray(save_at, dtype=np.float64)
+        rows = [self.rows(n) for n in names]
+        flat = np.concatenate(rows) if rows else np.empty(0, dtype=np.int64)
+        parameters, values = self.constant_values(constants)
+        result = self.batch(
+            parameters,
+            values[:, None],
+            outputs=np.where(flat < 0, 0, flat),
+            saves=times,
+            grid=grid,
+            inputs=inputs,
+            method=method,
+            backend=backend,
+        )[:, :, 0]
+        result[:, flat < 0] = np.nan
+        self._check_finite(result[:, flat >= 0], flat[flat >= 0], times)
+        return self._labelled(names, rows, result, times)
+
+    def batch(
+        self,
+        parameters: IntArray,
+        values: FloatArray,
+        *,
+        outputs: IntArray,
+        totals: IntArray | None = None,
+        saves: Sequence[float] | FloatArray,
+        grid: Grid | None = None,
+        inputs: Inputs | None = None,
+        directions: IntArray | None = None,
+        method: Method = "euler",
+        backend: Backend = "auto",
+    ) -> FloatArray:
+        """Run many members, without labels.
+
+        Parameters
+        ----------
+        parameters : (p,)
+            Rows of the constants that members set.
+        values : (p, N)
+        outputs : (o,)
+            Rows to save.
+        totals : (t,), optional
+            Rows whose running totals since the start are saved after the outputs.
+        saves : (s,)
+            Times to save; a run goes no further than the last of them.
+        grid : Grid, optional
+            The model's own by default.
+        inputs : mapping, optional
+            As for `simulate`.
+        directions : (d,), optional
+            Positions in `parameters` to differentiate by.  Each member is then run in each
+            direction and derivatives follow the values.
+
+        Returns
+        -------
+        (s, o + t, N), or (s, o + t, N, 1 + d) with directions
+            With directions the last axis holds the value, then its derivatives.
+        """
+        grid = grid or self.grid()
+        totals = np.empty(0, dtype=np.int64) if totals is None else totals
+        wanted = np.asarray(saves, dtype=np.float64)
+        times = time_grid(grid.start, float(wanted.max()), grid.step)
+        steps, place = np.unique(steps_at(times, wanted), return_inverse=True)
+        moved = None if directions is None else parameters[directions]
+        kernel, program, rows, tangents = self._kernel(outputs, totals, moved, backend)
+        _check_size(len(steps) * len(rows) * values.shape[1] * (1 + len(moved) if moved is not None else 1))
+
+        def run(parameters: IntArray, rows: IntArray, values: FloatArray) -> FloatArray:
+            plan = make_plan(
+                program,
+                parameters=parameters,
+                outputs=rows,
+                times=times,
+                step=grid.step,
+                saves=steps,
+                inputs=self.input_series(inputs),
+                method=method,
+            )
+            out = kernel(plan, values)
+            return out if np.array_equal(place, np.arange(len(steps))) else out[place]
+
+        if moved is None:
+            return run(parameters, rows, values)
+        return _differentiated(run, parameters, values, rows, tangents, moved)
+
+    def _kernel(
+        self, outputs: IntArray, totals: IntArray, moved: IntArray | None, backend: Backend
+    ) -> tuple[Kernel, Program, IntArray, IntArray]:
+        """Compile the part of the model that a question needs; remembered."""
+        kind = _available(backend)
+        key = (
+            kind,
+            outputs.tobytes(),
+            totals.tobytes(),
+            None if moved is None else moved.tobytes(),
+        )
+        if key not in self._kernels:
+            program, summed = accumulate(self.program, totals)
+            rows = np.concatenate([outputs, summed])
+            program = restrict(program, rows.tolist())
+            tangents = np.empty(0, dtype=np.int64)
+            if moved is not None:
+                program, tangents = differentiate(program, moved.tolist())
+            self._kernels[key] = (_build(kind, program), program, rows, tangents)
+        return self._kernels[key]
+
+    def constant_values(self, constants: Constants | None) -> tuple[IntArray, FloatArray]:
+        """Rows and values of the constants that a run sets; controls are left to `grid`."""
+        chosen: dict[int, float] = {}
+        for label, given in (constants or {}).items():
+            if canonical(label) in ("initial time", "final time", "saveper"):
+                continue
+            elements = given if isinstance(given, Mapping) else {None: given}
+            for element, value in elements.items():
+                full = label if element is None else f"{label}[{element}]"
+                for row in self._constant_rows(full).tolist():
+                    chosen[row] = float(value)
+        return (
+            np.array(list(chosen), dtype=np.int64),
+            np.array(list(chosen.values()), dtype=np.float64),
+        )
+
+    def input_series(self, inputs: Inputs | None) -> dict[int, Data]:
+        """Replace input series from the first given time on, by row."""
+        series: dict[int, Data] = {}
+        for name, (times, values) in (inputs or {}).items():
+            variable = self.find(name)
+            if variable.kind != "input":
+                raise UnknownName(
+                    f"'{variable.name}' is a {variable.kind} of {self.name}, not an input series; "
+                    f"its inputs are {', '.join(self.inputs) or 'none'}"
+                )
+            row = int(self.rows(name)[0])
+            own = self.program.inputs[row]
+            kept = own.times < times[0]
+            series[row] = Data(
+                np.concatenate([own.times[kept], np.asarray(times, dtype=np.float64)]),
+                np.concatenate([own.values[kept], np.asarray(values, dtype=np.float64)]),
+                own.method,
+            )
+        return series
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the exogenous series."""
+        return tuple(v.name for v in self.variables.values() if v.kind == "input")
+
+    def _computed(self) -> list[str]:
+        controls = {self.source.controls[c].name for c in CONTROLS if c in self.source.controls}
+        return [
+            v.name for v in self.variables.values() if v.kind != "lookup" and v.name not in controls
+        ]
+
+    def _check_finite(self, result: FloatArray, rows: IntArray, times: FloatArray) -> None:
+        bad = ~np.isfinite(result)
+        if not bad.any():
+            return
+        when = int(np.argmax(bad.any(axis=1)))
+        row = int(rows[np.argmax(bad[when])])
+        raise SimulationError(
+            f"'{self.label(row)}' is {result[when][np.argmax(bad[when])]} at time "
+            f"{times[when]:g}; check its equation for a division by zero, a logarithm or a power "
+            "of a negative number, or take a smaller TIME STEP",
+            self.path,
+            self.variables[self.label(row).partition("[")[0]].line,
+        )
+
+    def label(self, row: int) -> str:
+        """Name of the variable, and element, that lives in a row."""
+        for slot in self.program.slots.values():
+            where = np.argwhere(slot.rows == row)
+            if len(where):
+                elements = [
+                    self.subscripts[d][i] for d, i in zip(slot.dims, where[0], strict=True)
+                ]
+                return slot.name + (f"[{', '.join(elements)}]" if elements else "")
+        return f"row {row}"
+
+    def _labelled(
+        self, names: Sequence[str], rows: Sequence[IntArray], result: FloatArray, times: FloatArray
+    ) -> xr.Dataset:
+        variables = {}
+        first = 0
+        for name, own in zip(names, rows, strict=True):
+            dims = self.variables[name].dims
+            shape = (len(times), *(len(self.subscripts[d]) for d in dims))
+            values = result[:, first : first + len(own)].reshape(shape)
+            variables[name] = ((TIME, *dims), values, self.attributes(name))
+            first += len(own)
+        used = {d for name in names for d in self.variables[name].dims}
+        coords: dict[str, Any] = {d: list(self.subscripts[d]) for d in self.subscripts if d in used}
+        coords[TIME] = (TIME, times, {"units": self.time_unit, "long_name": "model time"})
+        attrs = {"model": self.name, "model_sha256": self.source.text_sha256}
+        return xr.Dataset(variables, coords, attrs)
+
+    def attributes(self, name: str) -> dict[str, str]:
+        """Unit, meaning and kind of a variable, for a dataset."""
+        variable = self.variables[name]
+        return {"units": variable.unit, "long_name": variable.doc or name, "kind": variable.kind}
+
+
+def load_model(path: str | Path) -> Model:
+    """Read a model file.
+
+    Parameters
+    ----------
+    path : str or Path
+        A Vensim ``.mdl`` file in UTF-8, GB18030 or Latin-1.  Tables that it refers to lie in its
+        folder.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    ModelFileError
+        The file is missing, cut short, not a model, or its equations do not fit together.
+    UnsupportedConstruct
+        It uses something that the engine does not know; nothing is ever approximated.
+
+    Examples
+    --------
+    >>> from beltcast import load_model
+    >>> from beltcast.resources import shipped
+    >>> load_model(shipped("models/belt/belt.mdl")).subscripts["Tier"]
+    ('Brand', 'Factory', 'Distributor')
+    """
+    source = read_source(path)
+    try:
+        program = lower(source)
+    except ModelError as problem:
+        if problem.path is None:
+            problem.path = source.path
+        raise
+    texts: dict[str, Equation] = {}
+    for equation in (*source.controls.values(), *source.equations):
+        texts.setdefault(canonical(equation.name), equation)
+    variables = {
+        slot.name: Variable(
+            name=slot.name,
+            kind=slot.kind,  # type: ignore[arg-type]  # lower() gives one of the literals
+            dims=slot.dims,
+            unit=texts[name].unit,
+            doc=texts[name].doc,
+            line=texts[name].line,
+        )
+        for name, slot in program.slots.items()
+    }
+    return Model(source, program, variables, dict(source.subscripts))
+
+
+def _available(backend: Backend) -> Literal["llvm", "numpy"]:
+    if backend == "auto":
+        return "llvm" if importlib.util.find_spec("llvmlite") else "numpy"
+    return backend
+
+
+def _build(kind: Literal["llvm", "numpy"], program: Program) -> Kernel:
+    if kind == "numpy":
+        return NumpyKernel(program)
+    # Imported late: where llvmlite has no wheel, NumPy runs everything.
+    from beltcast.engine.llvm_backend import LlvmKernel
+
+    return LlvmKernel(program)
+
+
+def _differentiated(
+    run: Callable[[IntArray, IntArray, FloatArray], FloatArray],
+    parameters: IntArray,
+    values: FloatArray,
+    rows: IntArray,
+    tangents: IntArray,
+    moved: IntArray,
+) -> FloatArray:
+    """Run every member in every direction; (s, o, N, 1 + d)."""
+    n, d = values.shape[1], len(moved)
+    known = tangents[rows] >= 0
+    # Member m in direction j is column m * d + j.
+    spread, seeds = np.repeat(values, d, axis=1), np.tile(np.eye(d), n)
+    out = run(
+        np.concatenate([parameters, tangents[moved]]),
+        np.concatenate([rows, tangents[rows[known]]]),
+        np.concatenate([spread, seeds]),
+    ).reshape(-1, len(rows) + int(known.sum()), n, d)
+    result = np.zeros((len(out), len(rows), n, 1 + d))
+    result[..., 0] = out[:, : len(rows), :, 0]
+    result[:, known, :, 1:] = out[:, len(rows) :]
+    return result
+
+
+def _check_size(numbers: int) -> None:
+    if 8 * numbers > LARGEST_RESULT:
+        raise SimulationError(
+            f"this run would return {8 * numbers / 1e9:.1f} GB at once; ask for fewer members, "
+            "outputs or times"
+        )

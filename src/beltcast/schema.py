@@ -1,0 +1,34 @@
+"""Names of dimensions and coordinates, said once.
+
+========== ==================================================================================
+dimension  meaning
+========== ==================================================================================
+time       instant, the model's own time (a stock is known at instants)
+year       calendar year: the value is the total of a flow from ``year`` to ``year + 1``
+scenario   name of a scenario (see ``models/belt/scenarios.toml``)
+member     realization: one draw of the parameters, the same in all scenarios
+place      a belt, or a sum of belts such as China
+quantile   probability of a quantile
+parameter  label of an estimated parameter, ``Name`` or ``Name[Element]``
+row        one published number
+========== ==================================================================================
+
+Subscript ranges of the model (Belt, Tier, ...) are dimensions under their own names.
+"""
+
+from __future__ import annotations
+
+TIME = "time"
+YEAR = "year"
+SCENARIO = "scenario"
+MEMBER = "member"
+PLACE = "place"
+QUANTILE = "quantile"
+PARAMETER = "parameter"
+ROW = "row"
+
+QUANTILES = (0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95)
+"""Quantiles that are stored with a forecast; 0.10 to 0.90 is the 80% band."""
+
+NATION = "China"
+"""The place that is the sum of all belts."""

@@ -1,0 +1,144 @@
+"""A study: which model is fitted to which figures with which noise, as one file.
+
+``calibration/belt.toml`` is the study of the shipped belt model.  A study names its files relative
+to the folder that holds ``models`` and ``calibration`` (the repository, or the installed package)
+or relative to itself; `read_study` reads them all, so that what follows is values only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from beltcast.errors import InputError
+from beltcast.model import Model, load_model
+from beltcast.noise import Noise, noise_from_table
+from beltcast.observations import Observations, read_observations, read_places
+from beltcast.priors import Priors, read_priors
+from beltcast.resources import shipped
+from beltcast.scenarios import Scenario, read_scenarios
+from beltcast.textfiles import Toml, read_toml
+
+_FILES = ("model", "observations", "places", "priors", "scenarios")
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """Everything that a calibration and a forecast start from.
+
+    Attributes
+    ----------
+    title : str
+    model : Model
+    observations : Observations
+    places : mapping of str to tuple of str
+        Belts of each place.
+    priors : Priors
+    scenarios : mapping of str to Scenario
+    noise : Noise
+    hashes : mapping of str to str
+        SHA-256 of each file, for provenance.
+    """
+
+    title: str
+    model: Model
+    observations: Observations
+    places: Mapping[str, tuple[str, ...]]
+    priors: Priors
+    scenarios: Mapping[str, Scenario]
+    noise: Noise
+    hashes: Mapping[str, str]
+
+
+def read_study(path: str | Path | None = None) -> Study:
+    """Read a study and all its files.
+
+    Parameters
+    ----------
+    path : str or Path, optional
+        A TOML file; the shipped belt study by default.
+
+    Raises
+    ------
+    InputError, ModelError
+        The first thing that is wrong in any of the files, with its file and line.
+
+    Examples
+    --------
+    >>> from beltcast import read_study
+    >>> read_study().model.name
+    'belt'
+    """
+    toml = read_toml(shipped("calibration/belt.toml") if path is None else path, InputError)
+    table = _table(toml, "study")
+    files = {name: _file(toml, table, name) for name in _FILES}
+    model = load_model(files["model"])
+    places = read_places(files["places"], model)
+    noise = noise_from_table(toml)
+    observations = read_observations(
+        files["observations"], model, places, usd_cny=_rates(toml)
+    )
+    noise.check(observations)
+    priors = read_priors(files["priors"], model)
+    scenarios = read_scenarios(files["scenarios"], model)
+    hashes = {
+        "study": toml.sha256,
+        "model": model.source.text_sha256,
+        "observations": observations.sha256,
+        "priors": priors.sha256,
+        "scenarios": read_toml(files["scenarios"], InputError).sha256,
+    }
+    return Study(
+        title=str(table.get("title", toml.path.stem)),
+        model=model,
+        observations=observations,
+        places=places,
+        priors=priors,
+        scenarios=scenarios,
+        noise=noise,
+        hashes=hashes,
+    )
+
+
+def _table(toml: Toml, name: str) -> Mapping[str, Any]:
+    table = toml.tables.get(name)
+    if not isinstance(table, dict):
+        raise InputError(f"the table [{name}] is missing; add it", toml.path)
+    return table
+
+
+def _file(toml: Toml, table: Mapping[str, Any], name: str) -> Path:
+    given = table.get(name)
+    if not isinstance(given, str):
+        raise InputError(
+            f"[study] does not say its {name}; add a line such as {name} = \"path/of/the/file\"",
+            toml.path,
+            toml.line("study"),
+        )
+    beside = toml.path.parent / given
+    if beside.exists():
+        return beside
+    above = toml.path.parent.parent / given
+    if above.exists():
+        return above
+    raise InputError(
+        f"the {name} file '{given}' is neither beside the study nor in the folder above; "
+        "correct the path",
+        toml.path,
+        toml.line("study", name),
+    )
+
+
+def _rates(toml: Toml) -> dict[int, float]:
+    rates: dict[int, float] = {}
+    for year, rate in toml.tables.get("usd_cny", {}).items():
+        if not year.isdigit() or not isinstance(rate, (int, float)) or rate <= 0:
+            raise InputError(
+                f"[usd_cny] gives {year} = {rate!r}; expected a year and yuan for one dollar",
+                toml.path,
+                toml.line("usd_cny", year),
+            )
+        rates[int(year)] = float(rate)
+    return rates
