@@ -231,16 +231,8 @@ def _starts(likelihood: Likelihood, rng: np.random.Generator, starts: int) -> Fl
 
 def _settled(likelihood: Likelihood, z: FloatArray) -> FloatArray:
     """Parameters with the nuisances that fit them best, by linear least squares; (N, size)."""
-    u = len(likelihood.nuisances)
-    theta = np.concatenate([z, np.zeros((len(z), u))], axis=1)
-    gaps = likelihood.log_values - likelihood.expected(theta)
-    known = (likelihood.side == 0) / likelihood.sds
-    season = likelihood.noise.season_sd * likelihood.season
-    loadings = np.concatenate([likelihood.loadings, season[:, None]], axis=1) * known[:, None]
-    gram = loadings.T @ loadings + np.eye(u)
-    theta[:, likelihood.n_parameters :] = np.linalg.solve(
-        gram, loadings.T @ np.nan_to_num(gaps * known).T
-    ).T
+    theta = np.concatenate([z, np.zeros((len(z), len(likelihood.nuisances)))], axis=1)
+    theta[:, z.shape[1] :] = likelihood.nuisances_given(likelihood.answers(theta))[0]
     return theta
 
 

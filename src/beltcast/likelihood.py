@@ -30,6 +30,9 @@ from beltcast.observe import Questions, questions, study_nation
 from beltcast.priors import Priors
 from beltcast.quantities import is_flow
 
+SHOCK = "shock of "
+"""Nuisances that are year shocks are called this and the year."""
+
 BLAME = 1e3
 """Residual of a row whose answer is not a number: a wall that a fit turns away from."""
 
@@ -89,27 +92,69 @@ class Likelihood:
         free = np.full(len(self.nuisances), np.inf)
         return np.concatenate([self.priors.lower, -free]), np.concatenate([self.priors.upper, free])
 
-    def residuals(self, theta: FloatArray) -> FloatArray:
+    def residuals(self, theta: FloatArray, answers: FloatArray | None = None) -> FloatArray:
         """Residuals of the rows, then of the priors; half their sum of squares is the cost.
 
         Parameters
         ----------
         theta : (size,) or (N, size)
+        answers : (N, m), optional
+            As `answers` returns them, where they are known already.
 
         Returns
         -------
         (m + size,) or (N, m + size)
         """
         many = np.atleast_2d(theta)
-        out = np.concatenate([self._of_rows(many), self._of_priors(many)], axis=1)
+        if answers is None:
+            answers = self.answers(many)
+        z = (self.log_values - answers - self._shift(many)) / self.sds
+        of_rows = np.where(np.isfinite(z), _residual(np.nan_to_num(z), self.side), BLAME)
+        out = np.concatenate([of_rows, self._of_priors(many)], axis=1)
         return out if np.ndim(theta) == 2 else out[0]
 
-    def log_density(self, theta: FloatArray) -> FloatArray:
+    def log_density(self, theta: FloatArray, answers: FloatArray | None = None) -> FloatArray:
         """Unnormalised log posterior density of each row of theta, (N, size) -> (N,)."""
         theta = np.atleast_2d(theta)
         lower, upper = self.bounds()
         inside = ((theta >= lower) & (theta <= upper)).all(axis=1)
-        return np.where(inside, -0.5 * (self.residuals(theta) ** 2).sum(axis=1), -np.inf)
+        squares = (self.residuals(theta, answers) ** 2).sum(axis=1)
+        return np.where(inside, -0.5 * squares, -np.inf)
+
+    def nuisances_given(
+        self, answers: FloatArray, near: FloatArray | None = None
+    ) -> tuple[FloatArray, FloatArray]:
+        """Nuisances given the model's answers: linear, normal and the same for all but the mean.
+
+        Exact but for the season, which is taken as linear, and for bounds, which are replaced by
+        their tangents at `near` (left out without it).
+
+        Parameters
+        ----------
+        answers : (N, m)
+        near : (size,), optional
+            Where bounds are linearised, such as the optimum.
+
+        Returns
+        -------
+        mean : (N, u)
+        precision : (u, u)
+        """
+        weight, middle = (self.side == 0).astype(float), np.zeros(len(self.sds))
+        if near is not None:
+            z = ((self.log_values - self.expected(near[None])) / self.sds)[0]
+            slope, value = _residual_slope(z, self.side), _residual(z, self.side)
+            # r(z) ~ value + slope (z' - z) is a normal row with its zero at z - value / slope.
+            felt = (self.side != 0) & (np.abs(slope) > 1e-6)
+            weight[felt], middle[felt] = np.abs(slope[felt]), (z - value / slope)[felt]
+        season = self.noise.season_sd * self.season
+        loadings = np.concatenate([self.loadings, season[:, None]], axis=1)
+        loadings = loadings * (weight / self.sds)[:, None]
+        nothing = np.zeros((1, self.size))
+        gaps = (self.log_values - answers - self._shift(nothing)) / self.sds - middle
+        precision = loadings.T @ loadings + np.eye(len(self.nuisances))
+        mean = np.linalg.solve(precision, loadings.T @ np.nan_to_num(gaps * weight).T).T
+        return mean, precision
 
     def jacobian(self, theta: FloatArray) -> FloatArray:
         """Exact derivative of the residuals, from the compiled model's forward tangents.
@@ -156,17 +201,20 @@ class Likelihood:
         )
         return self.asked.answer(run).T
 
-    def expected(self, theta: FloatArray) -> FloatArray:
-        """Log of what would be published, without the row's own noise; (N, size) -> (N, m)."""
+    def expected(self, theta: FloatArray, *, shocks: bool = True) -> FloatArray:
+        """Log of what would be published, without the row's own noise; (N, size) -> (N, m).
+
+        With ``shocks=False`` as it would be in years without a shock.
+        """
+        if not shocks:
+            theta = theta.copy()
+            felt = [name.startswith(SHOCK) for name in self.nuisances]
+            theta[:, self.n_parameters :][:, felt] = 0.0
         return self.answers(theta) + self._shift(theta)
 
     def values(self, z: FloatArray) -> FloatArray:
         """Values of the program's rows for each member; (N, n) -> (p, N)."""
         return self.priors.natural(z).T[self.columns]
-
-    def _of_rows(self, theta: FloatArray) -> FloatArray:
-        z = (self.log_values - self.expected(theta)) / self.sds
-        return np.where(np.isfinite(z), _residual(np.nan_to_num(z), self.side), BLAME)
 
     def _of_priors(self, theta: FloatArray) -> FloatArray:
         n = self.n_parameters
@@ -248,7 +296,7 @@ def _nuisances(
             continue  # a shock is common to all places, so a share does not feel it
         for year, sign in _years(row):
             if noise.shock_sd(year) > 0:
-                column(f"shock of {year}")[i] += sign * noise.shock_sd(year)
+                column(f"{SHOCK}{year}")[i] += sign * noise.shock_sd(year)
     names = sorted(columns)
     return np.array([columns[n] for n in names]).reshape(len(names), len(rows)).T, names
 

@@ -289,7 +289,7 @@ class Model:
         ('time',)
         """
         grid = self.grid(constants)
-        names = [self.find(n).name for n in outputs] if outputs is not None else self._computed()
+        names = [self.find(n).name for n in outputs] if outputs is not None else self.computed
         times = grid.saved() if save_at is None else np.asarray(save_at, dtype=np.float64)
         rows = [self.rows(n) for n in names]
         flat = np.concatenate(rows) if rows else np.empty(0, dtype=np.int64)
@@ -437,7 +437,9 @@ class Model:
         """Names of the exogenous series."""
         return tuple(v.name for v in self.variables.values() if v.kind == "input")
 
-    def _computed(self) -> list[str]:
+    @property
+    def computed(self) -> list[str]:
+        """Names of everything that has a value in a run."""
         controls = {self.source.controls[c].name for c in CONTROLS if c in self.source.controls}
         return [
             v.name for v in self.variables.values() if v.kind != "lookup" and v.name not in controls

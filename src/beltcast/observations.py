@@ -46,7 +46,7 @@ from beltcast.priors import ModelLike, VariableLike
 from beltcast.quantities import convert, is_flow, same_unit
 from beltcast.textfiles import Text, read_text
 
-__all__ = ["COLUMNS", "Kind", "Observation", "Observations", "read_observations", "read_places"]
+__all__ = ["COLUMNS", "Kind", "Observation", "Observations", "read_observations", "read_places", "read_titles"]
 
 Kind: TypeAlias = Literal["level", "part-year", "growth", "share", "lower", "upper"]
 Vintage: TypeAlias = Literal["final", "revised", "preliminary", "only"]
@@ -264,6 +264,19 @@ def read_places(path: str | Path, model: ModelLike) -> Mapping[str, tuple[str, .
             raise TableError(cell.sentence, text.path, line) from None
         first[canonical(place)] = line
     return places
+
+
+def read_titles(path: str | Path) -> Mapping[str, str]:
+    """Read what to call each place: its ``title``, or its name where there is none.
+
+    Raises
+    ------
+    TableError
+        As for `read_places`.
+    """
+    text = read_text(path, TableError)
+    rows = _records(text, ("place", "belts"), _PLACE_COLUMNS)
+    return {cells["place"]: cells.get("title") or cells["place"] for _, cells in rows}
 
 
 def _elements_of(place: str, belts: Sequence[str], model: ModelLike) -> tuple[str, ...]:

@@ -1,15 +1,17 @@
 """Draws from the posterior, and from the prior beside it.
 
 Laplace's approximation (a normal distribution at the optimum with the curvature there) gives the
-first draws.  Where the model bends, that normal is wrong in the tails; so each draw then makes a
-number of Metropolis moves that leave the true posterior unchanged and have Laplace's normal as
-their reference: preconditioned Crank-Nicolson,
+first draws of the model's parameters z.  Where the model bends, that normal is wrong in the tails;
+so each draw then makes a number of Metropolis moves that leave the true posterior unchanged.  A
+move proposes parameters by preconditioned Crank-Nicolson with Laplace's normal N(c, S) as its
+reference (Cotter, Roberts, Stuart and White 2013, Statistical Science 28, 424-446),
 
-    theta' = c + sqrt(1 - b^2) (theta - c) + b xi,      xi ~ N(0, S),
+    z' = c + sqrt(1 - b^2) (z - c) + b xi,      xi ~ N(0, S),
 
-accepted with probability ``min(1, w(theta') / w(theta))``, w the ratio of the posterior density to
-that of N(c, S) (Cotter, Roberts, Stuart and White 2013, Statistical Science 28, 424-446).  If
-Laplace were exact every move would be accepted and nothing would change.  All chains move side by
+and nuisances u' from their conditional distribution g(u | z') given the model's answers at z',
+which is normal and known exactly but for bounds (taken by their tangents).  It is accepted with probability
+``min(1, w' / w)``, where ``w = p(z, u | y) / (N(z; c, S) g(u | z))``.  Were Laplace exact and no
+row a bound, w would be constant, every move accepted and nothing changed.  All chains move side by
 side, one ensemble of runs a move.
 """
 
@@ -26,7 +28,7 @@ from beltcast.engine.nodes import FloatArray
 from beltcast.errors import CalibrationError
 from beltcast.likelihood import Likelihood
 
-STEPS = (0.1, 0.2, 0.4, 0.8)
+STEPS = (0.2, 0.4, 0.8)
 """Sizes b that moves alternate between: small ones always move a little, large ones far."""
 
 
@@ -78,7 +80,7 @@ def sample(
     draws: int,
     *,
     rng: np.random.Generator,
-    moves: int = 40,
+    moves: int = 30,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Draws:
     """Draw from the posterior.
@@ -103,35 +105,49 @@ def sample(
         No draw could be simulated.
     """
     likelihood = calibration.likelihood
-    lower, upper = likelihood.bounds()
-    center = calibration.theta
-    root = np.linalg.cholesky(calibration.covariance)
-    theta = center + rng.standard_normal((draws, len(center))) @ root.T
-    theta = np.clip(theta, lower, upper)
-    if moves == 0:
-        return Draws(likelihood, theta, "laplace")
-
-    def log_weight(points: FloatArray) -> FloatArray:
-        scaled = solve_triangular(root, (points - center).T, lower=True)
-        return likelihood.log_density(points) + 0.5 * (scaled**2).sum(axis=0)
-
-    weight = log_weight(theta)
+    n = likelihood.n_parameters
+    lower, upper = (bound[:n] for bound in likelihood.bounds())
+    center = calibration.theta[:n]
+    root = np.linalg.cholesky(calibration.covariance[:n, :n])
+    z = np.clip(center + rng.standard_normal((draws, n)) @ root.T, lower, upper)
+    theta, weight = _completed(calibration, z, root, rng)
     if not np.isfinite(weight).any():
         raise CalibrationError("no draw of the posterior could be simulated; widen the priors")
     accepted = 0.0
     for move in range(moves):
         size = STEPS[move % len(STEPS)]
-        noise = rng.standard_normal(theta.shape) @ root.T
-        proposal = center + np.sqrt(1.0 - size**2) * (theta - center) + size * noise
-        proposed = log_weight(proposal)
+        noise = rng.standard_normal((draws, n)) @ root.T
+        proposal = center + np.sqrt(1.0 - size**2) * (theta[:, :n] - center) + size * noise
+        proposed, its_weight = _completed(calibration, proposal, root, rng)
         with np.errstate(invalid="ignore"):
-            take = np.log(rng.random(draws)) < proposed - weight
-        theta = np.where(take[:, None], proposal, theta)
-        weight = np.where(take, proposed, weight)
+            take = np.log(rng.random(draws)) < its_weight - weight
+        theta = np.where(take[:, None], proposed, theta)
+        weight = np.where(take, its_weight, weight)
         accepted += take.mean()
         if progress is not None:
             progress("moves", move + 1, moves)
-    return Draws(likelihood, theta, "posterior", accepted / moves)
+    kind = "posterior" if moves else "laplace"
+    return Draws(likelihood, theta, kind, accepted / moves if moves else float("nan"))
+
+
+def _completed(
+    calibration: Calibration,
+    z: FloatArray,
+    root: FloatArray,
+    rng: np.random.Generator,
+) -> tuple[FloatArray, FloatArray]:
+    """Parameters with nuisances drawn to them, (N, size), and log w of each, (N,)."""
+    likelihood = calibration.likelihood
+    center = calibration.theta[: z.shape[1]]
+    answers = likelihood.answers(z)
+    mean, precision = likelihood.nuisances_given(answers, near=calibration.theta)
+    factor = np.linalg.cholesky(precision)
+    xi = rng.standard_normal(mean.shape)
+    nuisances = mean + solve_triangular(factor, xi.T, lower=True, trans="T").T
+    theta = np.concatenate([z, nuisances], axis=1)
+    scaled = solve_triangular(root, (z - center).T, lower=True)
+    reference = -0.5 * (scaled**2).sum(axis=0) - 0.5 * (xi**2).sum(axis=1)
+    return theta, likelihood.log_density(theta, answers) - reference
 
 
 def sample_prior(likelihood: Likelihood, draws: int, *, rng: np.random.Generator) -> Draws:

@@ -15,7 +15,7 @@ from typing import Any
 from beltcast.errors import InputError
 from beltcast.model import Model, load_model
 from beltcast.noise import Noise, noise_from_table
-from beltcast.observations import Observations, read_observations, read_places
+from beltcast.observations import Observations, read_observations, read_places, read_titles
 from beltcast.priors import Priors, read_priors
 from beltcast.resources import shipped
 from beltcast.scenarios import Scenario, read_scenarios
@@ -35,6 +35,8 @@ class Study:
     observations : Observations
     places : mapping of str to tuple of str
         Belts of each place.
+    titles : mapping of str to str
+        What to call each place.
     priors : Priors
     scenarios : mapping of str to Scenario
     noise : Noise
@@ -46,6 +48,7 @@ class Study:
     model: Model
     observations: Observations
     places: Mapping[str, tuple[str, ...]]
+    titles: Mapping[str, str]
     priors: Priors
     scenarios: Mapping[str, Scenario]
     noise: Noise
@@ -95,6 +98,7 @@ def read_study(path: str | Path | None = None) -> Study:
         model=model,
         observations=observations,
         places=places,
+        titles=read_titles(files["places"]),
         priors=priors,
         scenarios=scenarios,
         noise=noise,

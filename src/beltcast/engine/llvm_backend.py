@@ -31,6 +31,7 @@ from beltcast.engine.nodes import (
     Load,
     LookupAt,
     Node,
+    walk,
 )
 from beltcast.engine.plan import Plan
 from beltcast.engine.program import Block, Program
@@ -240,8 +241,10 @@ class _Module:
             for element in range(block.n):
                 _Writer(self, body, clocks, str(element), element).assign(block)
             return
+        before = _Writer(self, body, clocks, "0", None)
+        known = before.invariants(block)
         index = self._loop_head(body)
-        _Writer(self, body, clocks, index, None).assign(block)
+        _Writer(self, body, clocks, index, None, known).assign(block)
         self._loop_end(body, index, block.n)
 
     def _loop_head(self, body: Body) -> str:
@@ -286,13 +289,29 @@ class _Writer:
         clocks: Mapping[bool, str],
         index: str,
         element: int | None,
+        known: Mapping[int, str] | None = None,
     ) -> None:
         self.module = module
         self.body = body
         self.clocks = clocks
         self.index = index
         self.element = element
-        self.known: dict[int, str] = {}
+        self.known: dict[int, str] = dict(known or {})
+
+    def invariants(self, block: Block) -> Mapping[int, str]:
+        """Write, before the loop, what is the same for all elements of a block.
+
+        LLVM cannot see it: for all it knows, a store to one row may change another.
+        """
+        written = {id(t): set(t.tolist()) for t in block.targets}
+        targets = set().union(*written.values())
+        for node in (n for e in block.expressions for n in walk(e)):
+            leaves = [x for x in walk(node) if isinstance(x, (Load, Const))]
+            same = all(len(x.rows if isinstance(x, Load) else x.values) == 1 for x in leaves)
+            own = any(isinstance(x, Load) and int(x.rows[0]) in targets for x in leaves)
+            if same and not own and isinstance(node, (Apply, LookupAt)):
+                self.value(node)
+        return self.known
 
     def assign(self, block: Block) -> None:
         """Compute all expressions, then store them."""

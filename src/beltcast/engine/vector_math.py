@@ -26,6 +26,7 @@ LN2_HIGH = 6.93147180369123816490e-01
 LN2_LOW = 1.90821492927058770002e-10
 # Adding and subtracting 1.5 * 2^52 rounds to the nearest integer, left in the low bits.
 ROUNDING = 6755399441055744.0
+SMALLEST_NORMAL = 2.2250738585072014e-308
 SQRT_HALF_BITS = 0x3FE6A09E667F3BCD
 LOG_POLYNOMIAL = (
     1.479819860510658591e-01,
@@ -51,6 +52,7 @@ def _declarations(v: Vector) -> str:
             f"declare {d} @llvm.fma.v{v.width}f64({d}, {d}, {d})",
             f"declare {d} @llvm.fabs.v{v.width}f64({d})",
             f"declare {d} @llvm.floor.v{v.width}f64({d})",
+            f"declare i1 @llvm.vector.reduce.and.v{v.width}i1({v.truths})",
         )
     )
 
@@ -63,7 +65,7 @@ def _exp_function(v: Vector) -> str:
 
 def _log_function(v: Vector) -> str:
     b = Body(v)
-    high, low = _log(b, "%x")
+    high, low = _log(b, "%x", tiny=True)
     total = b.fadd(high, low)
     # 0 -> -inf, inf -> inf, below 0 and NaN -> NaN
     total = b.select(b.fcmp("oeq", "%x", b.splat(0.0)), b.splat(float("-inf")), total)
@@ -73,37 +75,63 @@ def _log_function(v: Vector) -> str:
 
 
 def _pow_function(v: Vector) -> str:
+    """x^y: a short way for ordinary lanes, and the whole of IEEE 754 where any lane needs it.
+
+    On ordinary lanes both ways do the same arithmetic, so the way taken never shows in a result.
+    """
     b = Body(v)
     x, y = "%x", "%y"
-    one, zero, infinity = b.splat(1.0), b.splat(0.0), b.splat(float("inf"))
-    magnitude = b.call("llvm.fabs", x)
-    high, low = _log(b, magnitude)
+    normal = b.logic(
+        "and",
+        b.fcmp("oge", x, b.splat(SMALLEST_NORMAL)),
+        b.fcmp("olt", x, b.splat(float("inf"))),
+    )
+    moderate = b.fcmp("ole", b.call("llvm.fabs", y), b.splat(1e6))
+    ordinary = b.let(
+        f"call i1 @llvm.vector.reduce.and.v{v.width}i1({v.truths} {b.logic('and', normal, moderate)})"
+    )
+    b.line(f"br i1 {ordinary}, label %short, label %whole")
+    b.label("short")
+    b.line(f"ret {v.doubles} {_power(b, x, y, tiny=False)}")
+    b.label("whole")
+    return b.function("vpow", (x, y), _power_of_anything(b, x, y))
+
+
+def _power(b: Body, x: str, y: str, *, tiny: bool) -> str:
+    """x^y for positive x and finite y."""
+    high, low = _log(b, x, tiny=tiny)
     product = b.fmul(high, y)
     error = b.fadd(b.fma(high, y, b.fneg(product)), b.fmul(low, y))
-    # Past exp's range the error term is inf - inf; there the power is 0 or inf anyway.
-    bounded = b.fcmp("olt", b.call("llvm.fabs", product), b.splat(1e4))
-    error = b.select(bounded, error, zero)
+    if tiny:
+        # Past exp's range the error term may be inf - inf; there the power is 0 or inf anyway.
+        bounded = b.fcmp("olt", b.call("llvm.fabs", product), b.splat(1e10))
+        error = b.select(bounded, error, b.splat(0.0))
     power = _exp(b, product)
-    finite = b.fcmp("olt", power, infinity)
-    power = b.select(finite, b.fma(power, error, power), power)
+    finite = b.fcmp("olt", power, b.splat(float("inf")))
+    return b.select(finite, b.fma(power, error, power), power)
 
-    large, small = b.select(b.fcmp("ogt", y, zero), infinity, zero), b.fcmp("ogt", y, zero)
-    power = b.select(b.fcmp("oeq", magnitude, zero), b.select(small, zero, infinity), power)
-    power = b.select(b.fcmp("oeq", magnitude, infinity), large, power)
+
+def _power_of_anything(b: Body, x: str, y: str) -> str:
+    one, zero, infinity = b.splat(1.0), b.splat(0.0), b.splat(float("inf"))
+    magnitude = b.call("llvm.fabs", x)
+    power = _power(b, magnitude, y, tiny=True)
+    rising = b.fcmp("ogt", y, zero)
+    at_zero = b.select(rising, zero, infinity)
+    power = b.select(b.fcmp("oeq", magnitude, zero), at_zero, power)
+    at_infinity = b.select(rising, infinity, zero)
+    power = b.select(b.fcmp("oeq", magnitude, infinity), at_infinity, power)
 
     whole = b.fcmp("oeq", b.call("llvm.floor", y), y)
     half = b.fmul(y, b.splat(0.5))
     odd = b.logic("and", whole, b.fcmp("une", b.call("llvm.floor", half), half))
-    negative = b.fcmp("olt", x, zero)
     signed = b.select(odd, b.fneg(power), power)
     # An infinite exponent is a whole, even number to floor(), as IEEE 754 wants it.
     signed = b.select(whole, signed, b.splat(float("nan")))
-    power = b.select(negative, signed, power)
+    power = b.select(b.fcmp("olt", x, zero), signed, power)
 
     power = b.select(b.fcmp("uno", x, y), b.splat(float("nan")), power)
     trivial = b.logic("or", b.fcmp("oeq", x, one), b.fcmp("oeq", y, zero))
-    power = b.select(trivial, one, power)
-    return b.function("vpow", (x, y), power)
+    return b.select(trivial, one, power)
 
 
 def _exp(b: Body, x: str) -> str:
@@ -131,15 +159,17 @@ def _exp(b: Body, x: str) -> str:
     return value
 
 
-def _log(b: Body, x: str) -> tuple[str, str]:
-    """ln x for positive finite x, as a high and a low part."""
-    tiny = b.fcmp("olt", x, b.splat(2.2250738585072014e-308))
-    x = b.select(tiny, b.fmul(x, b.splat(2.0**54)), x)
+def _log(b: Body, x: str, *, tiny: bool) -> tuple[str, str]:
+    """ln x for positive finite x, as a high and a low part; `tiny` allows for subnormals."""
+    if tiny:
+        subnormal = b.fcmp("olt", x, b.splat(SMALLEST_NORMAL))
+        x = b.select(subnormal, b.fmul(x, b.splat(2.0**54)), x)
     bits = b.to_bits(x)
     k = b.integer("ashr", b.integer("sub", bits, b.isplat(SQRT_HALF_BITS)), b.isplat(52))
     m = b.from_bits(b.integer("sub", bits, b.integer("shl", k, b.isplat(52))))
     exponent = b.to_double(k)
-    exponent = b.select(tiny, b.fsub(exponent, b.splat(54.0)), exponent)
+    if tiny:
+        exponent = b.select(subnormal, b.fsub(exponent, b.splat(54.0)), exponent)
     f = b.fsub(m, b.splat(1.0))
     s = b.fdiv(f, b.fadd(f, b.splat(2.0)))
     z = b.fmul(s, s)

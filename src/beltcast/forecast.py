@@ -1,0 +1,319 @@
+"""The forecast: draws of the future, with everything that makes it uncertain.
+
+Three kinds of uncertainty are carried: the parameters (posterior draws, which are prior draws
+wherever the figures are silent), the shocks of single years, and the noise of a published figure.
+The last two are drawn from the same spreads that the fit used.  A member keeps its parameters,
+shocks and noise in all scenarios, so that scenarios differ by nothing but the scenario.
+
+Beside the posterior stands the prior, run through the same model: where the two bands are alike,
+the figures have said nothing, and ``spread_ratio`` says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from beltcast.calibrate import Calibration
+from beltcast.engine.nodes import FloatArray
+from beltcast.ensemble import run_ensemble
+from beltcast.likelihood import SHOCK, Likelihood
+from beltcast.posterior import Draws, sample, sample_prior
+from beltcast.schema import MEMBER, NATION, PLACE, QUANTILE, QUANTILES, ROW, SCENARIO, YEAR
+from beltcast.study import Study
+
+TARGET = "output"
+"""The variable that a forecast is about."""
+
+COMPANIONS = (
+    "brand share of output",
+    "own site share of output",
+    "active sellers",
+    "Policy Support",
+    "Supervision Maturity",
+)
+"""Kept as quantiles beside it, where the model has them."""
+
+Progress = Callable[[str, int, int], None]
+
+
+def forecast(
+    study: Study,
+    calibration: Calibration,
+    *,
+    rng: np.random.Generator,
+    draws: int = 1000,
+    moves: int = 30,
+    target: str = TARGET,
+    progress: Progress | None = None,
+    provenance: Mapping[str, str] | None = None,
+) -> xr.Dataset:
+    """Forecast the output of every belt and of the nation in every scenario.
+
+    Parameters
+    ----------
+    study : Study
+    calibration : Calibration
+    rng : numpy.random.Generator
+        Children are spawned for the posterior, the prior and the noise, so that the number of
+        draws of one does not change the others.
+    draws : int
+        Members.
+    moves : int
+        Metropolis moves a draw, see `beltcast.posterior`.
+    target : str
+        A flow of the model over one subscript range of places.
+    progress : callable, optional
+        Told (what, done, of how many).
+    provenance : mapping, optional
+        Attributes to add.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``output`` (scenario, member, place, year), totals of the model without shocks;
+        ``output_quantile`` and ``published_quantile`` (scenario, place, year, quantile), without
+        and with shocks and noise; ``change_quantile``, the ratio to the first scenario draw by
+        draw; ``prior_quantile`` and ``spread_ratio`` (place, year), for the first scenario; and
+        the published figures brought to the model's scope, along ``row``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from beltcast import calibrate, forecast, make_likelihood, read_study
+    >>> study = read_study()
+    >>> likelihood = make_likelihood(study.model, study.priors, study.observations, study.noise)
+    >>> rng = np.random.default_rng(1)
+    >>> fit = calibrate(likelihood, rng=rng, starts=4, refine=1)
+    >>> result = forecast(study, fit, rng=rng, draws=16, moves=4)
+    >>> float(result["output_quantile"].sel(place="China", year=2030, quantile=0.5)[0]) > 0
+    True
+    """
+    for_posterior, for_prior, for_noise = rng.spawn(3)
+    likelihood = calibration.likelihood
+    posterior = sample(calibration, draws, rng=for_posterior, moves=moves, progress=progress)
+    prior = sample_prior(likelihood, draws, rng=for_prior)
+
+    first = dict(list(study.scenarios.items())[:1])
+    runs = _run(study, study.scenarios, posterior, target, progress)
+    before = _run(study, first, prior, target, None)
+    output = _by_place(runs[target], NATION)
+    prior_output = _by_place(before[target], NATION)
+
+    years = output[YEAR].values
+    noise_of = _published_noise(study, likelihood, output, years, for_noise)
+    published = output * noise_of(posterior)
+    prior_published = prior_output.isel({SCENARIO: 0}) * noise_of(prior)
+    change = output / output.isel({SCENARIO: 0})
+
+    result = xr.Dataset(
+        {
+            "output": output.astype(np.float32),
+            "output_quantile": _quantiles(output),
+            "published_quantile": _quantiles(published),
+            "change_quantile": _quantiles(change),
+            "prior_quantile": _quantiles(prior_published),
+            "spread_ratio": _spread(published.isel({SCENARIO: 0})) / _spread(prior_published),
+            **{
+                name: runs[name] for name in COMPANIONS if name in runs and name != target
+            },
+            **_published_rows(study, calibration, target),
+        },
+        attrs={
+            **runs.attrs,
+            "title": study.title,
+            "target": target,
+            "draws": draws,
+            "draws_kind": posterior.kind,
+            "acceptance": posterior.acceptance,
+            **{f"{name}_sha256": value for name, value in study.hashes.items()},
+            **(provenance or {}),
+        },
+    )
+    result["title"] = runs["title"]
+    return _described(result, runs[target].attrs)
+
+
+def _run(
+    study: Study,
+    scenarios: Mapping[str, Any],
+    draws: Draws,
+    target: str,
+    progress: Progress | None,
+) -> xr.Dataset:
+    companions = [n for n in COMPANIONS if n in study.model.variables and n != target]
+    parts = []
+    for number, (name, scenario) in enumerate(scenarios.items()):
+        parts.append(
+            _thinned(
+                run_ensemble(
+                    study.model,
+                    {name: scenario},
+                    (draws.labels, draws.values),
+                    outputs=[target, *companions],
+                ),
+                target,
+            )
+        )
+        if progress is not None:
+            progress("scenarios", number + 1, len(scenarios))
+    return xr.concat(parts, SCENARIO, combine_attrs="override")
+
+
+def _thinned(runs: xr.Dataset, target: str) -> xr.Dataset:
+    """Companions as quantiles at once: their members would fill the memory."""
+    kept = {
+        name: _quantiles(values) if MEMBER in values.dims and name != target else values
+        for name, values in runs.data_vars.items()
+        if name != "status"
+    }
+    return xr.Dataset(kept, runs.coords, runs.attrs)
+
+
+def _by_place(output: xr.DataArray, nation: str) -> xr.DataArray:
+    """Rename the subscript range to `place` and add the sum of all."""
+    (belt,) = [d for d in output.dims if d not in (SCENARIO, MEMBER, YEAR)]
+    total = output.sum(belt, keepdims=True).assign_coords({belt: [nation]})
+    return xr.concat([total, output], belt).rename({belt: PLACE})
+
+
+def _published_noise(
+    study: Study,
+    likelihood: Likelihood,
+    output: xr.DataArray,
+    years: np.ndarray,
+    rng: np.random.Generator,
+) -> Callable[[Draws], xr.DataArray]:
+    """Factor between the model's total and a published one, (member, place, year).
+
+    The nation is published at grade A, a belt at grade B.  Shocks of years that the fit knows are
+    its draws; those of other years are drawn anew, the same for all places.
+    """
+    members = output.sizes[MEMBER]
+    places = output[PLACE].values
+    fresh = rng.standard_normal((members, len(years)))
+    grade = np.array([study.noise.grade["A" if p == NATION else "B"] for p in places])
+    own = rng.standard_normal((members, len(places), len(years))) * grade[:, None]
+
+    def factor(draws: Draws) -> xr.DataArray:
+        shocks = np.empty((members, len(years)))
+        for i, year in enumerate(years):
+            known = draws.nuisance(f"{SHOCK}{year}")
+            shocks[:, i] = study.noise.shock_sd(int(year)) * (
+                fresh[:, i] if known is None else known
+            )
+        return xr.DataArray(
+            np.exp(shocks[:, None, :] + own),
+            dims=(MEMBER, PLACE, YEAR),
+            coords={PLACE: places, YEAR: years},
+        )
+
+    return factor
+
+
+def _quantiles(values: xr.DataArray) -> xr.DataArray:
+    """Quantiles over members; members that failed are left out."""
+    levels = np.array(QUANTILES)
+    axis = values.get_axis_num(MEMBER)
+    bad = ~np.isfinite(values.values)
+    function = np.nanquantile if bad.any() else np.quantile
+    result = function(np.where(bad, np.nan, values.values), levels, axis=axis)
+    dims = [d for d in values.dims if d != MEMBER]
+    coords = {d: values[d] for d in dims if d in values.coords}
+    return xr.DataArray(
+        np.moveaxis(result, 0, -1),
+        dims=(*dims, QUANTILE),
+        coords={**coords, QUANTILE: levels},
+        attrs=values.attrs,
+    )
+
+
+def _spread(values: xr.DataArray) -> xr.DataArray:
+    """Robust spread of the log over members: half the width of the central 68%."""
+    logs = np.log(values.where(values > 0))
+    levels = logs.quantile([0.16, 0.84], dim=MEMBER)
+    return 0.5 * (levels.isel(quantile=1, drop=True) - levels.isel(quantile=0, drop=True))
+
+
+def _published_rows(study: Study, calibration: Calibration, target: str) -> dict[str, Any]:
+    """Published figures brought to the model's scope: the path times published over expected.
+
+    Expected is what the fit would have published under the row's definition and season in a year
+    without a shock; so a figure lies above the path by as much as it surprises, and a part of a
+    year is shown at the level of its whole year.
+    """
+    likelihood = calibration.likelihood
+    theta = calibration.theta[None]
+    path = _path(study, likelihood, theta, target)
+    expected = np.exp(likelihood.expected(theta, shocks=False)[0])
+    columns: dict[str, list[Any]] = {
+        key: []
+        for key in (
+            "row_place row_start row_end row_kind row_published row_translated row_definition "
+            "row_grade row_source row_url row_line"
+        ).split()
+    }
+    for row, own in zip(likelihood.observations.rows, expected, strict=True):
+        key = (row.place, int(np.floor(row.start + 1e-6)))
+        comparable = row.kind in ("level", "part-year", "lower", "upper")
+        if not comparable or key not in path or not _is_amount(study, row.quantity, target):
+            continue
+        for name, value in (
+            ("row_place", row.place),
+            ("row_start", row.start),
+            ("row_end", row.end),
+            ("row_kind", row.kind),
+            ("row_published", row.value),
+            ("row_translated", path[key] * row.value / own),
+            ("row_definition", study.noise.definitions[row.definition].title),
+            ("row_grade", row.grade),
+            ("row_source", row.source),
+            ("row_url", row.url),
+            ("row_line", row.line),
+        ):
+            columns[name].append(value)
+    return {name: ((ROW,), np.array(values)) for name, values in columns.items()}
+
+
+def _is_amount(study: Study, quantity: str, target: str) -> bool:
+    """Whether a quantity is money like the target, so that a point can be drawn on its chart."""
+    variables = study.model.variables
+    return variables[quantity].unit == variables[target].unit
+
+
+def _path(
+    study: Study, likelihood: Likelihood, theta: FloatArray, target: str
+) -> dict[tuple[str, int], float]:
+    """Totals of the target at the optimum, by place and year."""
+    values = likelihood.priors.natural(theta[:, : likelihood.n_parameters])
+    first = dict(list(study.scenarios.items())[:1])
+    run = run_ensemble(
+        study.model, first, (likelihood.priors.labels, values), outputs=[target]
+    )
+    output = _by_place(run[target], NATION).isel({SCENARIO: 0, MEMBER: 0})
+    return {
+        (str(place), int(year)): float(output.sel({PLACE: place, YEAR: year}))
+        for place in output[PLACE].values
+        for year in output[YEAR].values
+    }
+
+
+def _described(result: xr.Dataset, target: Mapping[str, str]) -> xr.Dataset:
+    """Say what each variable is."""
+    unit = target.get("units", "")
+    texts = {
+        "output": (unit, f"{target.get('long_name', '')} Total of the year, without shocks."),
+        "output_quantile": (unit, "Quantiles over draws of the parameters, without shocks."),
+        "published_quantile": (unit, "Quantiles of a published figure: with shocks and noise."),
+        "change_quantile": ("1", "Quantiles of the ratio to the first scenario, draw by draw."),
+        "prior_quantile": (unit, "As published_quantile, from the priors alone."),
+        "spread_ratio": ("1", "Spread of the posterior over that of the prior, of the log."),
+        "row_translated": (unit, "Published figure brought to the model's scope and whole year."),
+        "row_published": (unit, "Published figure as printed, in the model's unit."),
+    }
+    for name, (units, text) in texts.items():
+        result[name].attrs.update(units=units, long_name=text)
+    return result

@@ -1,0 +1,179 @@
+"""Pictures of a forecast.
+
+Every function draws on the axes it is given, or on new ones, and returns them.  Colours are from
+the colour-blind safe set of Okabe and Ito (2008).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from beltcast.schema import PLACE, QUANTILE, SCENARIO, YEAR
+
+POSTERIOR = "#0072B2"
+PRIOR = "#999999"
+OTHER = "#D55E00"
+POINT = "#000000"
+
+
+def fan_chart(
+    forecast: xr.Dataset,
+    place: str,
+    *,
+    scenario: str | None = None,
+    compare: str | None = None,
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the fan of one place: 50%, 80% and 90% bands, and the published figures.
+
+    Parameters
+    ----------
+    forecast : xarray.Dataset
+        As `beltcast.forecast` returns it.
+    place : str
+    scenario : str, optional
+        The first by default.
+    compare : str, optional
+        A second scenario, drawn as its median and 80% band.
+    title : str, optional
+        The place by default.
+    ax : matplotlib.axes.Axes, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Output in bn CNY a year over calendar years, drawn at the middle of each year.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> from beltcast.plots import fan_chart
+    >>> fan_chart(xr.open_dataset("runs/belt/forecast.nc"), "Shenzhen")  # doctest: +SKIP
+    """
+    ax = ax or _new_axes()
+    names = [str(s) for s in forecast[SCENARIO].values]
+    scenario = scenario or names[0]
+    fan = forecast["published_quantile"].sel({PLACE: place})
+    middle = forecast[YEAR].values + 0.5
+    _prior(ax, forecast, place, middle)
+    _bands(ax, fan.sel({SCENARIO: scenario}), middle, POSTERIOR, scenario, full=True)
+    if compare in names:
+        _bands(ax, fan.sel({SCENARIO: compare}), middle, OTHER, str(compare), full=False)
+    _points(ax, forecast, place)
+    last = float(fan.sel({SCENARIO: scenario}).sel({QUANTILE: 0.95}).max())
+    first = float(fan.sel({SCENARIO: scenario}).sel({QUANTILE: 0.05}).min())
+    ax.set_yscale("log")
+    ax.set_ylim(max(first, 1e-3) * 0.5, last * 1.5)
+    ax.set_xlim(middle[0] - 0.5, middle[-1] + 0.5)
+    ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.6g}")
+    ax.set_title(title or place, loc="left")
+    ax.set_ylabel("cross-border e-commerce exports, bn CNY a year")
+    ax.grid(True, axis="y", alpha=0.25)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(loc="upper left", fontsize="small", frameon=False)
+    ax.annotate(
+        "Customs scope. Points: published figures brought to this scope and to whole years; sources "
+        "in\ncalibration/data/observations.csv. Bands include the shocks of single years and the "
+        "noise of a published figure.",
+        (0, -0.16),
+        xycoords="axes fraction",
+        fontsize="x-small",
+        color="0.35",
+        va="top",
+    )
+    return ax
+
+
+def save_fan_charts(
+    forecast: xr.Dataset,
+    folder: str,
+    *,
+    titles: Mapping[str, str] | None = None,
+    compare: str | None = None,
+) -> list[str]:
+    """Write one fan chart a place into a folder; return the paths."""
+    paths = []
+    for place in map(str, forecast[PLACE].values):
+        ax = fan_chart(
+            forecast, place, compare=compare, title=(titles or {}).get(place, place)
+        )
+        slug = place.lower().replace(" ", "-")
+        path = f"{folder}/fan-{slug}.png"
+        figure = ax.figure
+        assert isinstance(figure, Figure)
+        figure.savefig(path, dpi=110)
+        paths.append(path)
+    return paths
+
+
+def _new_axes() -> Axes:
+    # A Figure of its own, not pyplot's: nothing global to close, no display needed.
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    ax: Axes = figure.add_subplot()
+    return ax
+
+
+def _prior(ax: Axes, forecast: xr.Dataset, place: str, middle: np.ndarray) -> None:
+    prior = forecast["prior_quantile"].sel({PLACE: place})
+    for level, label in ((0.1, "prior alone, 80%"), (0.9, None)):
+        ax.plot(
+            middle, prior.sel({QUANTILE: level}), color=PRIOR, lw=0.9, ls=":", label=label, zorder=1
+        )
+
+
+def _bands(
+    ax: Axes, fan: xr.DataArray, middle: np.ndarray, colour: str, name: str, *, full: bool
+) -> None:
+    levels = ((0.05, 0.95, 0.15), (0.1, 0.9, 0.2), (0.25, 0.75, 0.3)) if full else ((0.1, 0.9, 0.15),)
+    for low, high, alpha in levels:
+        ax.fill_between(
+            middle,
+            fan.sel({QUANTILE: low}),
+            fan.sel({QUANTILE: high}),
+            color=colour,
+            alpha=alpha,
+            lw=0,
+            zorder=2,
+        )
+    bands = "50, 80, 90%" if full else "80%"
+    ax.plot(
+        middle,
+        fan.sel({QUANTILE: 0.5}),
+        color=colour,
+        lw=1.8,
+        ls="-" if full else "--",
+        label=f"{name}: median, {bands}",
+        zorder=3,
+    )
+
+
+def _points(ax: Axes, forecast: xr.Dataset, place: str) -> None:
+    mine = forecast["row_place"].values == place
+    kinds = forecast["row_kind"].values
+    when = 0.5 * (forecast["row_start"].values + forecast["row_end"].values)
+    value = forecast["row_translated"].values
+    for names, marker, label in (
+        (("level",), "o", "published, whole year"),
+        (("part-year",), "d", "published, part of a year"),
+        (("lower",), "^", "published as a lower bound"),
+        (("upper",), "v", "published as an upper bound"),
+    ):
+        chosen = mine & np.isin(kinds, names)
+        if chosen.any():
+            ax.scatter(
+                when[chosen],
+                value[chosen],
+                marker=marker,
+                s=18,
+                facecolor=POINT if marker == "o" else "white",
+                edgecolor=POINT,
+                linewidth=0.8,
+                label=label,
+                zorder=4,
+            )

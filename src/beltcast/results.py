@@ -1,0 +1,63 @@
+"""Results on disk: a folder that appears under its name only when it is complete."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from beltcast.errors import InputError
+
+
+@contextmanager
+def complete_folder(path: str | Path) -> Iterator[Path]:
+    """Give a folder to fill; put it in place when all went well, leave no trace otherwise.
+
+    A folder of that name is replaced only then, and only if it is a folder of results (it holds
+    a ``summary.txt``) or empty: a typing error must not delete somebody's work.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Yields
+    ------
+    Path
+        A hidden folder beside the final one.
+
+    Raises
+    ------
+    InputError
+        There is something else under that name, or the place cannot be written to.
+    """
+    path = Path(path)
+    if path.exists() and not _replaceable(path):
+        raise InputError(
+            f"'{path}' exists and is not a folder of results; choose another name with --output"
+        )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    except OSError as problem:
+        reason = (problem.strerror or "no reason given").lower()
+        raise InputError(
+            f"'{path.parent}' cannot be written to ({reason}); choose another place with --output"
+        ) from None
+    try:
+        work.chmod(0o755)  # mkdtemp makes it private; results are for reading
+        yield work
+        old = work.with_name(work.name + "-old")
+        if path.exists():
+            path.rename(old)
+        work.rename(path)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _replaceable(path: Path) -> bool:
+    if not path.is_dir():
+        return False
+    return (path / "summary.txt").exists() or not any(path.iterdir())

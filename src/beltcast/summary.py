@@ -1,0 +1,146 @@
+"""What a forecast says, in a page of text.
+
+The numbers that matter, each with its band, the prior beside the posterior and the words
+"mostly prior" where the figures were silent.  Everything here is read off the results.
+"""
+
+from __future__ import annotations
+
+import io
+
+import xarray as xr
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from beltcast.calibrate import Calibration, verdict
+from beltcast.schema import NATION, PLACE, QUANTILE, SCENARIO, YEAR
+
+HORIZONS = (2025, 2030, 2035)
+WIDTH = 100
+
+
+def summarise(forecast: xr.Dataset, calibration: Calibration) -> RenderableType:
+    """Return the summary of a forecast, for a `rich` console."""
+    return Group(
+        Text(str(forecast.attrs["title"]), style="bold"),
+        _what_it_rests_on(forecast, calibration),
+        _places(forecast),
+        _scenarios(forecast),
+        _estimates(calibration),
+    )
+
+
+def as_text(renderable: RenderableType, width: int = WIDTH) -> str:
+    """Return a renderable as plain text."""
+    stream = io.StringIO()
+    Console(file=stream, width=width, no_color=True, highlight=False).print(renderable)
+    return stream.getvalue()
+
+
+def _what_it_rests_on(forecast: xr.Dataset, calibration: Calibration) -> Text:
+    likelihood = calibration.likelihood
+    ratios = calibration.table()["spread_ratio"].to_numpy()
+    words = [verdict(r) for r in ratios]
+    n = len(ratios)
+    reached = f"{calibration.agreeing} of {len(calibration.refined)}"
+    lines = [
+        f"Rests on {len(likelihood.observations)} published figures and {n} priors; "
+        f"{len(calibration.start_costs)} starts, {reached} refined starts reached the same optimum.",
+        f"{words.count('mostly prior')} of {n} parameters are mostly prior, "
+        f"{words.count('data and prior')} data and prior, {words.count('mostly data')} mostly data. "
+        f"{forecast.attrs['draws']} draws, acceptance {forecast.attrs['acceptance']:.2f}.",
+    ]
+    if calibration.agreeing == 1 and len(calibration.refined) > 1:
+        lines.append("Warning: a single start reached the best optimum; use more with --starts.")
+    if calibration.at_bound:
+        lines.append(f"Warning: at the bound of their prior: {', '.join(calibration.at_bound)}.")
+    return Text("\n".join(lines))
+
+
+def _places(forecast: xr.Dataset) -> Table:
+    first = str(forecast[SCENARIO].values[0])
+    table = Table(
+        title=f"Exports through cross-border e-commerce, bn CNY a year, scenario '{first}': "
+        "median (80% band)",
+        title_justify="left",
+    )
+    table.add_column("place")
+    years = [y for y in HORIZONS if y in forecast[YEAR].values]
+    for year in years:
+        table.add_column(str(year), justify="right")
+    table.add_column("band against prior", justify="right")
+    fan = forecast["published_quantile"].sel({SCENARIO: first})
+    for place in map(str, forecast[PLACE].values):
+        own = fan.sel({PLACE: place})
+        ratio = float(forecast["spread_ratio"].sel({PLACE: place, YEAR: years[-1]}))
+        table.add_row(
+            place,
+            *(_band(own.sel({YEAR: year}), "{:,.0f}") for year in years),
+            f"{ratio:.2f} {verdict(ratio)}",
+            style="bold" if place == NATION else "",
+        )
+    return table
+
+
+def _scenarios(forecast: xr.Dataset) -> Table:
+    table = Table(
+        title="Scenarios: change of the nation's output against the first, draw by draw: "
+        "median (80% band)",
+        title_justify="left",
+    )
+    table.add_column("scenario")
+    years = [y for y in HORIZONS[1:] if y in forecast[YEAR].values]
+    for year in years:
+        table.add_column(str(year), justify="right")
+    table.add_column(f"chance of more in {years[-1]}", justify="right")
+    change = forecast["change_quantile"].sel({PLACE: NATION})
+    output = forecast["output"].sel({PLACE: NATION, YEAR: years[-1]})
+    for name in map(str, forecast[SCENARIO].values[1:]):
+        above = output.sel({SCENARIO: name}) > output.isel({SCENARIO: 0})
+        table.add_row(
+            name,
+            *(
+                _band(100.0 * (change.sel({SCENARIO: name, YEAR: y}) - 1.0), "{:+.1f}%")
+                for y in years
+            ),
+            f"{100 * float(above.mean()):.0f}%",
+        )
+    return table
+
+
+def _estimates(calibration: Calibration) -> Table:
+    frame = calibration.table()
+    pooled = frame[~frame.index.str.contains(r"\[", regex=True) | (frame["role"] != "belt")]
+    chosen = pooled.sort_values("spread_ratio").head(12)
+    table = Table(
+        title="What the figures moved most (pooled parameters): median (80% band); all of them in "
+        "calibration.csv",
+        title_justify="left",
+    )
+    for name, justify in (
+        ("parameter", "left"),
+        ("prior", "right"),
+        ("posterior", "right"),
+        ("spread ratio", "right"),
+    ):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]  # literals of rich
+    for label, row in chosen.iterrows():
+        table.add_row(
+            str(label),
+            _three(row["prior_p10"], row["prior_median"], row["prior_p90"]),
+            _three(row["p10"], row["median"], row["p90"]),
+            f"{row['spread_ratio']:.2f} {row['verdict']}",
+        )
+    return table
+
+
+def _band(values: xr.DataArray, form: str) -> str:
+    low, middle, high = (float(values.sel({QUANTILE: q})) for q in (0.1, 0.5, 0.9))
+    return f"{form.format(middle)} ({form.format(low)} to {form.format(high)})"
+
+
+def _three(low: float, middle: float, high: float) -> str:
+    digits = 3 if max(abs(low), abs(high)) < 1e5 else 6
+    return f"{middle:.{digits}g} ({low:.{digits}g} to {high:.{digits}g})"
+
