@@ -306,8 +306,10 @@ def _folder(output: Path | None, study: Path | None, ending: str = "") -> Path:
 
 def _console() -> Console:
     # A terminal tells its width; a pipe does not, and 80 columns would fold the tables.
+    from beltcast.summary import WIDTH
+
     console = Console(highlight=False)
-    return console if console.is_terminal else Console(width=100, highlight=False)
+    return console if console.is_terminal else Console(width=WIDTH, highlight=False)
 
 
 @contextmanager

@@ -77,8 +77,10 @@ def forecast(
         ``output`` (scenario, member, place, year), totals of the model without shocks;
         ``output_quantile`` and ``published_quantile`` (scenario, place, year, quantile), without
         and with shocks and noise; ``change_quantile``, the ratio to the first scenario draw by
-        draw; ``prior_quantile`` and ``spread_ratio`` (place, year), for the first scenario; and
-        the published figures brought to the model's scope, along ``row``.
+        draw, and ``chance_of_more``, the share of draws in which it is above one; the same chance
+        under the priors alone; ``prior_quantile`` and ``spread_ratio`` (place, year), for the
+        first scenario; ``figures``, how many published figures speak of each place; and those
+        figures brought to the model's scope, along ``row``.
 
     Examples
     --------
@@ -95,11 +97,10 @@ def forecast(
     for_posterior, for_prior, for_noise = rng.spawn(3)
     likelihood = calibration.likelihood
     posterior = sample(calibration, draws, rng=for_posterior, moves=moves, progress=progress)
-    prior = sample_prior(likelihood, draws, rng=for_prior)
+    prior = sample_prior(likelihood, max(2, draws // 2), rng=for_prior)
 
-    first = dict(list(study.scenarios.items())[:1])
     runs = _run(study, study.scenarios, posterior, target, progress)
-    before = _run(study, first, prior, target, None)
+    before = _run(study, study.scenarios, prior, target, None)
     output = _by_place(runs[target], NATION)
     prior_output = _by_place(before[target], NATION)
 
@@ -115,11 +116,14 @@ def forecast(
             "output_quantile": _quantiles(output),
             "published_quantile": _quantiles(published),
             "change_quantile": _quantiles(change),
+            "chance_of_more": _chance(output),
+            "prior_chance_of_more": _chance(prior_output),
             "prior_quantile": _quantiles(prior_published),
             "spread_ratio": _spread(published.isel({SCENARIO: 0})) / _spread(prior_published),
             **{
                 name: runs[name] for name in COMPANIONS if name in runs and name != target
             },
+            "figures": _figures(likelihood, output[PLACE].values),
             **_published_rows(study, calibration, target),
         },
         attrs={
@@ -192,21 +196,21 @@ def _published_noise(
     The nation is published at grade A, a belt at grade B.  Shocks of years that the fit knows are
     its draws; those of other years are drawn anew, the same for all places.
     """
-    members = output.sizes[MEMBER]
+    members = output.sizes[MEMBER]  # the prior may have fewer; it takes the first of these
     places = output[PLACE].values
     fresh = rng.standard_normal((members, len(years)))
     grade = np.array([study.noise.grade["A" if p == NATION else "B"] for p in places])
     own = rng.standard_normal((members, len(places), len(years))) * grade[:, None]
 
     def factor(draws: Draws) -> xr.DataArray:
-        shocks = np.empty((members, len(years)))
+        n = len(draws)
+        shocks = np.empty((n, len(years)))
         for i, year in enumerate(years):
             known = draws.nuisance(f"{SHOCK}{year}")
-            shocks[:, i] = study.noise.shock_sd(int(year)) * (
-                fresh[:, i] if known is None else known
-            )
+            unit = fresh[:n, i] if known is None else known
+            shocks[:, i] = study.noise.shock_sd(int(year)) * unit
         return xr.DataArray(
-            np.exp(shocks[:, None, :] + own),
+            np.exp(shocks[:, None, :] + own[:n]),
             dims=(MEMBER, PLACE, YEAR),
             coords={PLACE: places, YEAR: years},
         )
@@ -238,6 +242,25 @@ def _spread(values: xr.DataArray) -> xr.DataArray:
     return 0.5 * (levels.isel(quantile=1, drop=True) - levels.isel(quantile=0, drop=True))
 
 
+def _chance(output: xr.DataArray) -> xr.DataArray:
+    """Share of the draws in which a scenario lies above the first."""
+    above = (output > output.isel({SCENARIO: 0})).sum(MEMBER)
+    known = np.isfinite(output) & np.isfinite(output.isel({SCENARIO: 0}))
+    return above / known.sum(MEMBER)
+
+
+def _figures(likelihood: Likelihood, places: np.ndarray) -> xr.DataArray:
+    """How many published figures speak of each place itself."""
+    named = [row.place for row in likelihood.observations]
+    return xr.DataArray(
+        [named.count(str(p)) for p in places], dims=PLACE, coords={PLACE: places}
+    )
+
+
+LOOSE = 0.5
+"""Offset spread of a definition (log) above which its level says little about the level here."""
+
+
 def _published_rows(study: Study, calibration: Calibration, target: str) -> dict[str, Any]:
     """Published figures brought to the model's scope: the path times published over expected.
 
@@ -253,7 +276,7 @@ def _published_rows(study: Study, calibration: Calibration, target: str) -> dict
         key: []
         for key in (
             "row_place row_start row_end row_kind row_published row_translated row_definition "
-            "row_grade row_source row_url row_line"
+            "row_grade row_loose row_source row_url row_line"
         ).split()
     }
     for row, own in zip(likelihood.observations.rows, expected, strict=True):
@@ -270,6 +293,7 @@ def _published_rows(study: Study, calibration: Calibration, target: str) -> dict
             ("row_translated", path[key] * row.value / own),
             ("row_definition", study.noise.definitions[row.definition].title),
             ("row_grade", row.grade),
+            ("row_loose", study.noise.definitions[row.definition].offset_sd > LOOSE),
             ("row_source", row.source),
             ("row_url", row.url),
             ("row_line", row.line),
@@ -309,6 +333,10 @@ def _described(result: xr.Dataset, target: Mapping[str, str]) -> xr.Dataset:
         "output_quantile": (unit, "Quantiles over draws of the parameters, without shocks."),
         "published_quantile": (unit, "Quantiles of a published figure: with shocks and noise."),
         "change_quantile": ("1", "Quantiles of the ratio to the first scenario, draw by draw."),
+        "chance_of_more": ("1", "Share of draws in which the scenario lies above the first."),
+        "prior_chance_of_more": ("1", "The same under the priors alone."),
+        "figures": ("1", "Published figures that speak of the place."),
+        "row_loose": ("1", "1 where the definition's level was fitted almost freely."),
         "prior_quantile": (unit, "As published_quantile, from the priors alone."),
         "spread_ratio": ("1", "Spread of the posterior over that of the prior, of the log."),
         "row_translated": (unit, "Published figure brought to the model's scope and whole year."),

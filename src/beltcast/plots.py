@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from beltcast.schema import PLACE, QUANTILE, SCENARIO, YEAR
 
@@ -63,15 +64,19 @@ def fan_chart(
     middle = forecast[YEAR].values + 0.5
     _prior(ax, forecast, place, middle)
     _bands(ax, fan.sel({SCENARIO: scenario}), middle, POSTERIOR, scenario, full=True)
-    if compare in names:
-        _bands(ax, fan.sel({SCENARIO: compare}), middle, OTHER, str(compare), full=False)
+    if compare in names and compare != scenario:
+        apart = _apart(forecast, scenario, str(compare), place)
+        other = fan.sel({SCENARIO: compare}).isel({YEAR: slice(apart, None)})
+        _bands(ax, other, middle[apart:], OTHER, str(compare), full=False)
     _points(ax, forecast, place)
     last = float(fan.sel({SCENARIO: scenario}).sel({QUANTILE: 0.95}).max())
     first = float(fan.sel({SCENARIO: scenario}).sel({QUANTILE: 0.05}).min())
     ax.set_yscale("log")
     ax.set_ylim(max(first, 1e-3) * 0.5, last * 1.5)
     ax.set_xlim(middle[0] - 0.5, middle[-1] + 0.5)
+    ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.6g}")
+    ax.yaxis.set_minor_formatter(NullFormatter())
     ax.set_title(title or place, loc="left")
     ax.set_ylabel("cross-border e-commerce exports, bn CNY a year")
     ax.grid(True, axis="y", alpha=0.25)
@@ -81,7 +86,7 @@ def fan_chart(
         "Customs scope. Points: published figures brought to this scope and to whole years; sources "
         "in\ncalibration/data/observations.csv. Bands include the shocks of single years and the "
         "noise of a published figure.",
-        (0, -0.16),
+        (0, -0.09),
         xycoords="axes fraction",
         fontsize="x-small",
         color="0.35",
@@ -117,6 +122,13 @@ def _new_axes() -> Axes:
     figure = Figure(figsize=(8, 5), layout="constrained")
     ax: Axes = figure.add_subplot()
     return ax
+
+
+def _apart(forecast: xr.Dataset, one: str, other: str, place: str) -> int:
+    """Index of the last year before two scenarios part."""
+    output = forecast["output_quantile"].sel({PLACE: place, QUANTILE: 0.5})
+    same = np.isclose(output.sel({SCENARIO: one}), output.sel({SCENARIO: other}), rtol=1e-6)
+    return max(int(np.argmin(same)) - 1, 0) if not same.all() else 0
 
 
 def _prior(ax: Axes, forecast: xr.Dataset, place: str, middle: np.ndarray) -> None:
@@ -156,23 +168,27 @@ def _bands(
 def _points(ax: Axes, forecast: xr.Dataset, place: str) -> None:
     mine = forecast["row_place"].values == place
     kinds = forecast["row_kind"].values
+    loose = forecast["row_loose"].values.astype(bool)
     when = 0.5 * (forecast["row_start"].values + forecast["row_end"].values)
     value = forecast["row_translated"].values
-    for names, marker, label in (
-        (("level",), "o", "published, whole year"),
-        (("part-year",), "d", "published, part of a year"),
-        (("lower",), "^", "published as a lower bound"),
-        (("upper",), "v", "published as an upper bound"),
+    for names, free, marker, face, label in (
+        (("level",), False, "o", POINT, "published, whole year"),
+        (("part-year",), False, "d", "white", "published, part of a year"),
+        (("level", "part-year"), True, "o", PRIOR, "another statistic, its size fitted"),
+        (("lower",), None, "^", "white", "published as a lower bound"),
+        (("upper",), None, "v", "white", "published as an upper bound"),
     ):
         chosen = mine & np.isin(kinds, names)
+        if free is not None:
+            chosen &= loose == free
         if chosen.any():
             ax.scatter(
                 when[chosen],
                 value[chosen],
                 marker=marker,
                 s=18,
-                facecolor=POINT if marker == "o" else "white",
-                edgecolor=POINT,
+                facecolor=face,
+                edgecolor=PRIOR if free else POINT,
                 linewidth=0.8,
                 label=label,
                 zorder=4,

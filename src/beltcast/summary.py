@@ -45,8 +45,8 @@ def _what_it_rests_on(forecast: xr.Dataset, calibration: Calibration) -> Text:
     n = len(ratios)
     reached = f"{calibration.agreeing} of {len(calibration.refined)}"
     lines = [
-        f"Rests on {len(likelihood.observations)} published figures and {n} priors; "
-        f"{len(calibration.start_costs)} starts, {reached} refined starts reached the same optimum.",
+        f"Rests on {len(likelihood.observations)} published figures and {n} priors. "
+        f"{len(calibration.start_costs)} starts; {reached} refined ones reached one optimum.",
         f"{words.count('mostly prior')} of {n} parameters are mostly prior, "
         f"{words.count('data and prior')} data and prior, {words.count('mostly data')} mostly data. "
         f"{forecast.attrs['draws']} draws, acceptance {forecast.attrs['acceptance']:.2f}.",
@@ -60,87 +60,92 @@ def _what_it_rests_on(forecast: xr.Dataset, calibration: Calibration) -> Text:
 
 def _places(forecast: xr.Dataset) -> Table:
     first = str(forecast[SCENARIO].values[0])
-    table = Table(
-        title=f"Exports through cross-border e-commerce, bn CNY a year, scenario '{first}': "
-        "median (80% band)",
-        title_justify="left",
+    table = _table(
+        f"Exports through cross-border e-commerce, bn CNY a year, scenario '{first}': "
+        "median\n(80% band); ratio: width of the band to that of the prior alone, in logs"
     )
-    table.add_column("place")
     years = [y for y in HORIZONS if y in forecast[YEAR].values]
-    for year in years:
-        table.add_column(str(year), justify="right")
-    table.add_column("band against prior", justify="right")
+    for name in ("place", "figures", *map(str, years), "ratio"):
+        table.add_column(name, justify="left" if name == "place" else "right", no_wrap=True)
     fan = forecast["published_quantile"].sel({SCENARIO: first})
     for place in map(str, forecast[PLACE].values):
         own = fan.sel({PLACE: place})
+        figures = int(forecast["figures"].sel({PLACE: place}))
         ratio = float(forecast["spread_ratio"].sel({PLACE: place, YEAR: years[-1]}))
         table.add_row(
             place,
+            str(figures),
             *(_band(own.sel({YEAR: year}), "{:,.0f}") for year in years),
-            f"{ratio:.2f} {verdict(ratio)}",
+            f"{ratio:.2f}" + (" mostly prior" if verdict(ratio) == "mostly prior" else ""),
             style="bold" if place == NATION else "",
         )
     return table
 
 
 def _scenarios(forecast: xr.Dataset) -> Table:
-    table = Table(
-        title="Scenarios: change of the nation's output against the first, draw by draw: "
-        "median (80% band)",
-        title_justify="left",
-    )
-    table.add_column("scenario")
     years = [y for y in HORIZONS[1:] if y in forecast[YEAR].values]
-    for year in years:
-        table.add_column(str(year), justify="right")
-    table.add_column(f"chance of more in {years[-1]}", justify="right")
+    table = _table(
+        "Scenarios: the nation's output against the first, draw by draw: median (80% band), and "
+        f"the chance\nof more in {years[-1]} beside the chance that the priors alone give"
+    )
+    for name in ("scenario", *map(str, years), "chance of more", "prior chance"):
+        table.add_column(name, justify="left" if name == "scenario" else "right", no_wrap=True)
     change = forecast["change_quantile"].sel({PLACE: NATION})
-    output = forecast["output"].sel({PLACE: NATION, YEAR: years[-1]})
+    at = {PLACE: NATION, YEAR: years[-1]}
     for name in map(str, forecast[SCENARIO].values[1:]):
-        above = output.sel({SCENARIO: name}) > output.isel({SCENARIO: 0})
         table.add_row(
             name,
             *(
-                _band(100.0 * (change.sel({SCENARIO: name, YEAR: y}) - 1.0), "{:+.1f}%")
+                _band(100.0 * (change.sel({SCENARIO: name, YEAR: y}) - 1.0), "{:+.1f}") + " %"
                 for y in years
             ),
-            f"{100 * float(above.mean()):.0f}%",
+            *(
+                f"{100 * float(forecast[chance].sel(at).sel({SCENARIO: name})):.0f} %"
+                for chance in ("chance_of_more", "prior_chance_of_more")
+            ),
         )
     return table
 
 
 def _estimates(calibration: Calibration) -> Table:
     frame = calibration.table()
-    pooled = frame[~frame.index.str.contains(r"\[", regex=True) | (frame["role"] != "belt")]
-    chosen = pooled.sort_values("spread_ratio").head(12)
-    table = Table(
-        title="What the figures moved most (pooled parameters): median (80% band); all of them in "
-        "calibration.csv",
-        title_justify="left",
+    chosen = frame[frame["role"] != "belt"].sort_values("spread_ratio").head(12)
+    table = _table(
+        "What the figures moved most (parameters that belts share): median (80% band); all of them "
+        "in\ncalibration.csv"
     )
-    for name, justify in (
-        ("parameter", "left"),
-        ("prior", "right"),
-        ("posterior", "right"),
-        ("spread ratio", "right"),
-    ):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]  # literals of rich
+    for name in ("parameter", "prior", "posterior", "ratio", ""):
+        table.add_column(
+            name, justify="left" if name in ("parameter", "") else "right", no_wrap=True
+        )
     for label, row in chosen.iterrows():
         table.add_row(
             str(label),
             _three(row["prior_p10"], row["prior_median"], row["prior_p90"]),
             _three(row["p10"], row["median"], row["p90"]),
-            f"{row['spread_ratio']:.2f} {row['verdict']}",
+            f"{row['spread_ratio']:.2f}",
+            str(row["verdict"]),
         )
     return table
 
 
+def _table(title: str) -> Table:
+    return Table(title=f"\n{title}", title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
+
+
 def _band(values: xr.DataArray, form: str) -> str:
     low, middle, high = (float(values.sel({QUANTILE: q})) for q in (0.1, 0.5, 0.9))
-    return f"{form.format(middle)} ({form.format(low)} to {form.format(high)})"
+    joint = " to " if low < 0 else "–"
+    return f"{form.format(middle)} ({form.format(low)}{joint}{form.format(high)})"
 
 
 def _three(low: float, middle: float, high: float) -> str:
-    digits = 3 if max(abs(low), abs(high)) < 1e5 else 6
-    return f"{middle:.{digits}g} ({low:.{digits}g} to {high:.{digits}g})"
+    joint = " to " if low < 0 else "–"
+    return f"{_short(middle)} ({_short(low)}{joint}{_short(high)})"
+
+
+def _short(value: float) -> str:
+    if abs(value) < 1e-12:  # the tail of a subtraction
+        return "0"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.2g}"
 
