@@ -10,8 +10,9 @@ history of every start, because a fit that a single start reached is a fit to do
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ import pandas as pd
 from scipy.linalg import cho_solve
 from scipy.optimize import OptimizeResult, least_squares
 from scipy.stats import norm, qmc
+from threadpoolctl import threadpool_limits
 
 from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.errors import CalibrationError
@@ -32,6 +34,17 @@ SAME_OPTIMUM = 0.5
 
 Progress = Callable[[str, int, int], None]
 """Told of progress: what is done, how many are done, of how many."""
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Hold matrix products to one thread; also a decorator.
+
+    Matrices of 300 by 170 are slower on two BLAS threads than on one, and many times slower beside
+    other work.
+    """
+    with threadpool_limits(limits=1, user_api="blas"):
+        yield
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,6 +154,7 @@ def verdict(ratio: float) -> str:
     return "data and prior" if ratio > 0.35 else "mostly data"
 
 
+@one_blas_thread()
 def calibrate(
     likelihood: Likelihood,
     *,
@@ -216,6 +230,7 @@ def calibrate(
     )
 
 
+@one_blas_thread()
 def calibrate_from(likelihood: Likelihood, start: FloatArray) -> Calibration:
     """Refine one start, such as the optimum of a fit to slightly other figures.
 

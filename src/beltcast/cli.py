@@ -51,15 +51,22 @@ Starts = Annotated[int, typer.Option(help="Starts of the calibration.", min=1)]
 Output = Annotated[Path | None, typer.Option(help="Folder of the results; runs/NAME by default.")]
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"beltcast {beltcast.__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def _main(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)
+        bool,
+        typer.Option(
+            "--version", help="Print the version and stop.", is_eager=True, callback=_print_version
+        ),
     ] = False,
 ) -> None:
-    if version:
-        typer.echo(f"beltcast {beltcast.__version__}")
-        raise typer.Exit
+    """Options before the command."""
 
 
 @app.command()
@@ -298,9 +305,6 @@ def main() -> None:
         _fail(problem, 1)
     except BeltcastError as problem:
         _fail(problem, 2)
-    except KeyboardInterrupt:
-        typer.echo("interrupted; nothing was written", err=True)
-        sys.exit(130)
 
 
 def _fail(problem: BeltcastError, code: int) -> None:

@@ -32,7 +32,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import least_squares
 
-from beltcast.calibrate import Calibration, calibrate_from
+from beltcast.calibrate import Calibration, calibrate_from, one_blas_thread
 from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.errors import CalibrationError, UnknownName, did_you_mean
 from beltcast.likelihood import Likelihood
@@ -259,6 +259,7 @@ class Profile:
         return float(self.grid[a] + part * (self.grid[b] - self.grid[a]))
 
 
+@one_blas_thread()
 def profile(
     calibration: Calibration,
     label: str,

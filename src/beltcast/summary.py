@@ -18,7 +18,7 @@ from rich.text import Text
 
 from beltcast.calibrate import Calibration, verdict
 from beltcast.identify import Profile, Spectrum
-from beltcast.schema import NATION, PLACE, QUANTILE, SCENARIO, YEAR
+from beltcast.schema import PLACE, QUANTILE, SCENARIO, YEAR
 
 HORIZONS = (2025, 2030, 2035)
 WIDTH = 112
@@ -109,6 +109,9 @@ def _what_it_rests_on(forecast: xr.Dataset, calibration: Calibration) -> Text:
     ]
     if calibration.agreeing == 1 and len(calibration.refined) > 1:
         lines.append("Warning: a single start reached the best optimum; use more with --starts.")
+    failed = int(forecast["failed"].sum())
+    if failed:
+        lines.append(f"Warning: {failed} runs left the finite numbers and are left out.")
     if calibration.at_bound:
         lines.append(f"Warning: at the bound of their prior: {', '.join(calibration.at_bound)}.")
     return Text("\n".join(lines))
@@ -133,7 +136,7 @@ def _places(forecast: xr.Dataset) -> Table:
             str(figures),
             *(_band(own.sel({YEAR: year}), "{:,.0f}") for year in years),
             f"{ratio:.2f}" + (" mostly prior" if verdict(ratio) == "mostly prior" else ""),
-            style="bold" if place == NATION else "",
+            style="bold" if place == forecast.attrs["whole"] else "",
         )
     return table
 
@@ -146,8 +149,9 @@ def _scenarios(forecast: xr.Dataset) -> Table:
     )
     for name in ("scenario", *map(str, years), "chance of more", "prior chance"):
         table.add_column(name, justify="left" if name == "scenario" else "right", no_wrap=True)
-    change = forecast["change_quantile"].sel({PLACE: NATION})
-    at = {PLACE: NATION, YEAR: years[-1]}
+    whole = forecast.attrs["whole"]
+    change = forecast["change_quantile"].sel({PLACE: whole})
+    at = {PLACE: whole, YEAR: years[-1]}
     for name in map(str, forecast[SCENARIO].values[1:]):
         table.add_row(
             name,
