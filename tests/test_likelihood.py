@@ -123,7 +123,7 @@ def test_offsets_are_shared_by_the_rows_of_a_place_and_definition_but_not_by_gro
     assert not any("full" in name for name in one.nuisances)
 
 
-def test_a_trend_counts_from_the_mean_date_of_the_levels_and_is_one_year_in_growth(
+def test_a_trend_counts_from_one_date_for_all_places_and_is_one_year_in_growth(
     small: Model, make: SimpleNamespace
 ) -> None:
     one = likely(
@@ -134,8 +134,8 @@ def test_a_trend_counts_from_the_mean_date_of_the_levels_and_is_one_year_in_grow
         make.row("growth", 2016.0, definition="wide"),
         definitions=SCOPES,
     )
-    # Middles 2014.5 and 2018.5, mean 2016.5; trend_sd is 0.1 a year.
-    np.testing.assert_allclose(loading(one, "trend of East, wide"), [-0.2, 0.2, 0.1], rtol=1e-12)
+    # Middles 2014.5 and 2018.5, the last date of all rows 2019.0; trend_sd is 0.1 a year.
+    np.testing.assert_allclose(loading(one, "trend of East, wide"), [-0.45, -0.05, 0.1], rtol=1e-12)
 
 
 def test_year_shocks_are_shared_by_places_felt_with_both_signs_in_growth_and_not_in_shares(
@@ -306,3 +306,36 @@ def test_the_jacobian_of_the_small_model_is_exact(
     np.testing.assert_allclose(
         differences(one, theta, 1e-6), one.jacobian(theta), rtol=1e-6, atol=1e-6
     )
+
+
+def test_rows_that_print_one_year_twice_share_a_part_of_their_variance(
+    small: Model, make: SimpleNamespace
+) -> None:
+    rows = (
+        make.row(start=2018.0, definition="wide"),
+        make.row("growth", 2018.0, definition="wide"),
+        make.row(start=2019.0, definition="wide"),
+    )
+    alone = likely(small, make, *rows, definitions=SCOPES)
+    one = likely(small, make, *rows, definitions=SCOPES, shared=0.75)
+    common = np.array(loading(one, "error of East, wide, final, 2018"))
+    # The variance of each row is what it was: three quarters of one year's is common to the two
+    # rows of 2018, and the row of 2019 stands alone.
+    np.testing.assert_allclose(one.sds**2 + common**2, alone.sds**2, rtol=1e-12)
+    np.testing.assert_allclose(common[:2], np.sqrt(0.75) * alone.sds[0], rtol=1e-12)
+    assert common[2] == 0.0
+
+
+def test_two_quantities_of_one_statistic_share_an_offset_but_for_a_little(
+    small: Model, make: SimpleNamespace
+) -> None:
+    one = likely(
+        small,
+        make,
+        make.row(start=2018.0, definition="wide"),
+        make.row(start=2019.0, definition="wide", quantity="firms"),
+        definitions=SCOPES,
+        quantity_sd=0.15,
+    )
+    assert np.ptp(loading(one, "offset of East, wide")) == 0.0
+    np.testing.assert_array_equal(loading(one, "firms within East, wide"), [0.0, 0.15])

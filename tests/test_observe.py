@@ -205,7 +205,7 @@ def test_inputs_can_be_replaced(study: Study, make: SimpleNamespace) -> None:
 
 def test_only_what_the_rows_need_is_saved(small: Model, make: SimpleNamespace) -> None:
     table = make.table(make.row(start=2015.0), make.row("growth", 2016.0))
-    asked = questions(small, table, small.grid().times(), ("East", "West"))
+    asked = questions(small, table, small.grid().times())
     np.testing.assert_array_equal(asked.saves, [2015.0, 2016.0, 2017.0])
     assert len(asked.totals) == 1
     assert len(asked.outputs) == 0

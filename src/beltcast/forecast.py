@@ -27,9 +27,6 @@ from beltcast.posterior import Draws, sample, sample_prior
 from beltcast.schema import MEMBER, PLACE, QUANTILE, QUANTILES, ROW, SCENARIO, YEAR
 from beltcast.study import Study
 
-TARGET = "output"
-"""The variable that a forecast is about."""
-
 COMPANIONS = (
     "brand share of output",
     "own site share of output",
@@ -49,7 +46,6 @@ def forecast(
     rng: np.random.Generator,
     draws: int = 1000,
     moves: int = 30,
-    target: str = TARGET,
     progress: Progress | None = None,
     provenance: Mapping[str, str] | None = None,
 ) -> xr.Dataset:
@@ -66,8 +62,6 @@ def forecast(
         Members.
     moves : int
         Metropolis moves a draw, see `beltcast.posterior`.
-    target : str
-        A flow of the model over one subscript range of places.
     progress : callable, optional
         Told (what, done, of how many).
     provenance : mapping, optional
@@ -96,6 +90,7 @@ def forecast(
     >>> float(result["output_quantile"].sel(place="China", year=2030, quantile=0.5)[0]) > 0
     True
     """
+    target = study.target
     for_posterior, for_prior, for_noise = rng.spawn(3)
     likelihood = calibration.likelihood
     posterior = sample(calibration, draws, rng=for_posterior, moves=moves, progress=progress)
@@ -123,7 +118,7 @@ def forecast(
             "prior_quantile": _quantiles(prior_published),
             "spread_ratio": _spread(published.isel({SCENARIO: 0})) / _spread(prior_published),
             **{name: runs[name] for name in COMPANIONS if name in runs and name != target},
-            "failed": runs["status"].sum(MEMBER),
+            "failed": runs["status"].sum(MEMBER) + before["status"].sum(MEMBER),
             "figures": _figures(likelihood, output[PLACE].values),
             **_published_rows(study, calibration, target),
         },
@@ -132,9 +127,11 @@ def forecast(
             "title": study.title,
             "target": target,
             "whole": study.whole,
+            "unit": runs[target].attrs["units"],
             "draws": draws,
             "draws_kind": posterior.kind,
             "acceptance": posterior.acceptance,
+            "start_correlation": posterior.start_correlation,
             **{f"{name}_sha256": value for name, value in study.hashes.items()},
             **(provenance or {}),
         },
@@ -181,7 +178,8 @@ def _thinned(runs: xr.Dataset, target: str) -> xr.Dataset:
 def _by_place(output: xr.DataArray, whole: str) -> xr.DataArray:
     """Rename the subscript range to `place` and add the sum of all."""
     (belt,) = (str(d) for d in output.dims if d not in (SCENARIO, MEMBER, YEAR))
-    total = output.sum(belt, keepdims=True).assign_coords({belt: [whole]})
+    # A member that failed is missing, not zero.
+    total = output.sum(belt, keepdims=True, skipna=False).assign_coords({belt: [whole]})
     return xr.concat([total, output], belt).rename({belt: PLACE})
 
 
@@ -194,7 +192,8 @@ def _published_noise(
 ) -> Callable[[Draws], xr.DataArray]:
     """Factor between the model's total and a published one, (member, place, year).
 
-    The whole is published at grade A, a belt at grade B.  Shocks of years that the fit knows are
+    On the model's own scope: the whole is published at grade A, a belt at grade B.  Offsets and
+    drifts of other definitions are not in it.  Shocks of years that the fit knows are
     its draws; those of other years are drawn anew, the same for all places.
     """
     members = output.sizes[MEMBER]  # the prior may have fewer; it takes the first of these
@@ -259,8 +258,26 @@ def _figures(likelihood: Likelihood, places: np.ndarray) -> xr.DataArray:
     return xr.DataArray([named.count(str(p)) for p in places], dims=PLACE, coords={PLACE: places})
 
 
-LOOSE = 0.5
-"""Offset spread of a definition (log) above which its level says little about the level here."""
+LOOSE = 0.3
+"""Spread of a definition (log, with its drift to the row's date) above which a figure's level says
+little about the level here."""
+
+
+ROW_COLUMNS = (
+    "place",
+    "quantity",
+    "start",
+    "end",
+    "kind",
+    "published",
+    "translated",
+    "definition",
+    "grade",
+    "loose",
+    "source",
+    "url",
+    "line",
+)
 
 
 def _published_rows(study: Study, calibration: Calibration, target: str) -> dict[str, Any]:
@@ -277,6 +294,7 @@ def _published_rows(study: Study, calibration: Calibration, target: str) -> dict
     points = [
         {
             "place": row.place,
+            "quantity": row.quantity,
             "start": row.start,
             "end": row.end,
             "kind": row.kind,
@@ -284,7 +302,7 @@ def _published_rows(study: Study, calibration: Calibration, target: str) -> dict
             "translated": path[row.place, _year(row)] * row.value / own,
             "definition": study.noise.definitions[row.definition].title,
             "grade": row.grade,
-            "loose": int(study.noise.definitions[row.definition].offset_sd > LOOSE),
+            "loose": int(_spread_of_scope(study, row) > LOOSE),
             "source": row.source,
             "url": row.url,
             "line": row.line,
@@ -294,8 +312,15 @@ def _published_rows(study: Study, calibration: Calibration, target: str) -> dict
         and (row.place, _year(row)) in path
         and _is_amount(study, row.quantity, target)
     ]
-    table = pd.DataFrame(points)
+    table = pd.DataFrame(points, columns=list(ROW_COLUMNS))
     return {f"row_{name}": ((ROW,), table[name].to_numpy()) for name in table}
+
+
+def _spread_of_scope(study: Study, row: Observation) -> float:
+    definition = study.noise.definitions[row.definition]
+    reference = study.noise.reference
+    lag = 0.0 if reference is None else 0.5 * (row.start + row.end) - reference
+    return float(np.hypot(definition.offset_sd, definition.trend_sd * lag))
 
 
 def _year(row: Observation) -> int:

@@ -234,7 +234,7 @@ class Profile:
     grid : (k,)
         Values in the parameter's own unit, ascending.
     likelihood_rise : (k,)
-        Rise of the negative log likelihood, the prior of this parameter left out, above its least.
+        Rise of the cost, the prior of this parameter left out and all others kept, above its least.
     posterior_rise : (k,)
         The same with its prior.
     """
@@ -246,7 +246,7 @@ class Profile:
     posterior_rise: FloatArray
 
     def interval(self) -> tuple[float, float]:
-        """95% interval of the likelihood; infinite on a side that stays below the cut."""
+        """95% interval without the parameter's own prior; infinite where the cut is not reached."""
         inside = np.flatnonzero(self.likelihood_rise <= CUT)
         first, last = inside[0], inside[-1]
         low = -np.inf if first == 0 else self._crossing(first - 1, first)

@@ -26,7 +26,7 @@ from beltcast.errors import CalibrationError
 from beltcast.model import Model
 from beltcast.noise import Noise
 from beltcast.observations import Observation, Observations
-from beltcast.observe import Questions, questions, whole_range
+from beltcast.observe import Questions, questions
 from beltcast.priors import Priors
 from beltcast.quantities import is_flow
 
@@ -257,16 +257,17 @@ def make_likelihood(
     if not len(priors):
         raise CalibrationError("there is no parameter to estimate; give at least one prior")
     times = model.grid().times()
-    loadings, nuisances = _nuisances(model, rows, noise)
+    sds, common = _errors(rows, noise)
+    loadings, nuisances = _nuisances(model, rows, noise, common)
     rows_of, columns = model.targets(priors.labels)
     return Likelihood(
         model=model,
         priors=priors,
         observations=observations,
         noise=noise,
-        asked=questions(model, observations, times, whole_range(model, observations)),
+        asked=questions(model, observations, times),
         log_values=np.log([row.value for row in rows]),
-        sds=np.array([noise.row_sd(row) for row in rows]),
+        sds=sds,
         side=np.array([{"lower": -1, "upper": 1}.get(row.kind, 0) for row in rows]),
         loadings=loadings,
         nuisances=(*nuisances, "season"),
@@ -276,23 +277,60 @@ def make_likelihood(
     )
 
 
+def _errors(
+    rows: tuple[Observation, ...], noise: Noise
+) -> tuple[FloatArray, dict[str, FloatArray]]:
+    """Spread of each row's own error, (m,), and loadings of the errors that rows share.
+
+    A statistic prints one year of one place several times over: trade and exports, a half and ten
+    months, a level and its growth.  What is wrong with the one is wrong with the others, so rows
+    of one place, definition, vintage and year share a part of their variance; the other year of a
+    growth rate has an error of its own.
+    """
+    groups: dict[tuple[str, str, str, int], list[int]] = {}
+    for i, row in enumerate(rows):
+        year = int(np.floor(row.start + 1e-6))
+        groups.setdefault((row.place, row.definition, row.vintage, year), []).append(i)
+    own = np.array([noise.row_sd(row) for row in rows])
+    common: dict[str, FloatArray] = {}
+    for (place, definition, vintage, year), members in groups.items():
+        if len(members) == 1 or noise.shared == 0.0:
+            continue
+        loading = np.zeros(len(rows))
+        for i in members:
+            one_year = own[i] / np.sqrt(2.0) if rows[i].kind == "growth" else own[i]
+            loading[i] = np.sqrt(noise.shared) * one_year
+        own = np.sqrt(own**2 - loading**2)
+        common[f"error of {place}, {definition}, {vintage}, {year}"] = loading
+    return own, common
+
+
 def _nuisances(
-    model: Model, rows: tuple[Observation, ...], noise: Noise
+    model: Model,
+    rows: tuple[Observation, ...],
+    noise: Noise,
+    common: Mapping[str, FloatArray],
 ) -> tuple[FloatArray, list[str]]:
-    """Loadings (m, u) and names of offsets, trends and year shocks."""
-    columns: dict[str, FloatArray] = {}
+    """Loadings (m, u) and names of offsets, trends, year shocks and shared errors."""
+    columns: dict[str, FloatArray] = dict(common)
 
     def column(name: str) -> FloatArray:
         return columns.setdefault(name, np.zeros(len(rows)))
 
-    reference = _reference_dates(rows)
+    # An offset is the size of a definition at one date, the same for all places: were it the middle
+    # of each place's own rows, an old figure would widen what is believed of today's size.
+    reference = noise.reference if noise.reference is not None else max(row.end for row in rows)
+    first_quantity: dict[str, str] = {}
     for i, row in enumerate(rows):
         definition = noise.definitions[row.definition]
         key = f"{row.place}, {row.definition}"
         if definition.offset_sd > 0 and row.kind != "growth":
             column(f"offset of {key}")[i] = definition.offset_sd
+            if first_quantity.setdefault(key, row.quantity) != row.quantity:
+                # Trade and exports of one statistic: nearly the same offset, not quite.
+                column(f"{row.quantity} within {key}")[i] = noise.quantity_sd
         if definition.trend_sd > 0:
-            lag = 1.0 if row.kind == "growth" else _middle(row) - reference[key]
+            lag = 1.0 if row.kind == "growth" else _middle(row) - reference
             if lag != 0.0:
                 column(f"trend of {key}")[i] = definition.trend_sd * lag
         if not is_flow(model.find(row.quantity).unit) or row.kind == "share":
@@ -302,15 +340,6 @@ def _nuisances(
                 column(f"{SHOCK}{year}")[i] += sign * noise.shock_sd(year)
     names = sorted(columns)
     return np.array([columns[n] for n in names]).reshape(len(names), len(rows)).T, names
-
-
-def _reference_dates(rows: tuple[Observation, ...]) -> Mapping[str, float]:
-    """Date at which an offset is what it is without its trend: the mean date of its levels."""
-    dates: dict[str, list[float]] = {}
-    for row in rows:
-        if row.kind != "growth":
-            dates.setdefault(f"{row.place}, {row.definition}", []).append(_middle(row))
-    return {key: float(np.mean(values)) for key, values in dates.items()}
 
 
 def _middle(row: Observation) -> float:

@@ -12,11 +12,15 @@ a quarter, a half, ten months                  the *season*: within a year the f
 rounding, haste, hearsay                       the *grade* of the row (log sd)
 a first release                                the *vintage* of the row (log sd)
 "more than 187.2"                              a bound: censored, only the tail probability counts
+one year printed several times                 a *shared* part of the variance of rows of one place,
+                                               definition, vintage and year
+trade and exports of one statistic             one offset, and a small difference (*quantity*)
 =============================================  ====================================================
 
 A row's own spread is the root of the sum of squares of grade, vintage and definition; that of a
-growth rate is sqrt(2) times as large, since both of its years carry one.  The noise that fits is
-the noise that forecasts: `beltcast.forecast` draws from the same numbers.
+growth rate is sqrt(2) times as large, since both of its years carry one.  The year shocks and the
+grades that fit are those that `beltcast.forecast` draws from; a forecast is on the model's own
+scope, so offsets and trends of other definitions are not in it.
 """
 
 from __future__ import annotations
@@ -54,7 +58,13 @@ class Definition:
 
 @dataclass(frozen=True)
 class Noise:
-    """Spreads of everything between the model and print, as standard deviations of logs."""
+    """Spreads of everything between the model and print, as standard deviations of logs.
+
+    ``reference`` is the date at which an offset has its definition's spread (the last date of the
+    rows by default), ``quantity_sd`` the spread between the offsets of trade and exports of one
+    statistic, ``shared`` the part of the variance that rows of one place, definition, vintage and
+    year have in common.
+    """
 
     grade: Mapping[str, float]
     vintage: Mapping[str, float]
@@ -63,6 +73,9 @@ class Noise:
     season_mean: float
     season_sd: float
     definitions: Mapping[str, Definition]
+    reference: float | None = None
+    quantity_sd: float = 0.0
+    shared: float = 0.0
 
     def shock_sd(self, year: int) -> float:
         """Spread of the shock of a year."""
@@ -124,6 +137,22 @@ def noise_from_table(toml: Toml) -> Noise:
             toml.line("noise", "season"),
         )
     definitions = _mapping(toml, "definitions")
+    shared = _number(toml, noise.get("shared", 0.0), "noise", "shared")
+    if shared >= 1.0:
+        raise InputError(
+            f"noise.shared is {shared:g}; expected a part of a variance, 0 or more and below 1",
+            toml.path,
+            toml.line("noise", "shared"),
+        )
+    reference = noise.get("reference")
+    if reference is not None and (
+        isinstance(reference, bool) or not isinstance(reference, int | float)
+    ):
+        raise InputError(
+            f"noise.reference is {reference!r}; expected a decimal year such as 2024.0",
+            toml.path,
+            toml.line("noise", "reference"),
+        )
     return Noise(
         grade=grade,
         vintage=vintage,
@@ -132,6 +161,9 @@ def noise_from_table(toml: Toml) -> Noise:
         season_mean=float(mean),
         season_sd=_number(toml, season.get("sd", 0.0), "noise", "season", "sd"),
         definitions={name: _definition(toml, name) for name in definitions},
+        reference=None if reference is None else float(reference),
+        quantity_sd=_number(toml, noise.get("quantity", 0.0), "noise", "quantity"),
+        shared=shared,
     )
 
 

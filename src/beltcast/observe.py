@@ -116,7 +116,7 @@ def observe(
     True
     """
     grid = model.grid(constants)
-    asked = questions(model, observations, grid.times(), whole_range(model, observations))
+    asked = questions(model, observations, grid.times())
     parameters, values = model.constant_values(constants)
     run = model.batch(
         parameters,
@@ -130,20 +130,10 @@ def observe(
     return np.exp(asked.answer(run)[:, 0])
 
 
-def whole_range(model: Model, observations: Observations) -> tuple[str, ...]:
-    """All elements of the range that the rows speak about: what a share is a share of."""
-    for row in observations:
-        for elements in model.subscripts.values():
-            if row.belts and set(row.belts) <= set(elements):
-                return elements
-    return ()
-
-
 def questions(
     model: Model,
     observations: Observations,
     times: FloatArray,
-    nation: tuple[str, ...],
 ) -> Questions:
     """Work out what to save, and the matrices that turn it into answers.
 
@@ -153,8 +143,6 @@ def questions(
     observations : Observations
     times : (steps + 1,)  [time]
         The grid of the run.
-    nation : tuple of str
-        Belts that a share is a share of.
 
     Raises
     ------
@@ -165,7 +153,7 @@ def questions(
     terms = []
     for row in observations:
         try:
-            terms.append(_terms(model, row, nation, times))
+            terms.append(_terms(model, row, times))
         except TableError as problem:
             raise TableError(problem.sentence, observations.path, row.line) from None
     every = [term for top, bottom in terms for term in top + bottom]
@@ -205,15 +193,15 @@ Term = tuple[int, float, float, bool]
 """Row, weight, time, and whether it is the running total since the start that is meant."""
 
 
-def _terms(
-    model: Model, row: Observation, nation: tuple[str, ...], times: FloatArray
-) -> tuple[list[Term], list[Term]]:
+def _terms(model: Model, row: Observation, times: FloatArray) -> tuple[list[Term], list[Term]]:
     """Numerator and denominator of what a row says."""
     top = _amount(model, row, row.belts, row.start, row.end, times)
     if row.kind == "growth":
         return top, _amount(model, row, row.belts, row.start - 1.0, row.end - 1.0, times)
     if row.kind == "share":
-        return top, _amount(model, row, nation, row.start, row.end, times)
+        # A share is one of all elements of the variable's own range.
+        whole = model.subscripts[model.find(row.quantity).dims[0]]
+        return top, _amount(model, row, whole, row.start, row.end, times)
     return top, []
 
 

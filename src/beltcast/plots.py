@@ -72,23 +72,24 @@ def fan_chart(
         other = fan.sel({SCENARIO: compare}).isel({YEAR: slice(apart, None)})
         _bands(ax, other, middle[apart:], OTHER, str(compare), full=False)
     _points(ax, forecast, place)
-    last = float(fan.sel({SCENARIO: scenario}).sel({QUANTILE: 0.95}).max())
-    first = float(fan.sel({SCENARIO: scenario}).sel({QUANTILE: 0.05}).min())
+    shown = fan.sel({SCENARIO: scenario}).values.ravel()
+    marked = forecast["row_translated"].values[forecast["row_place"].values == place]
+    everything = np.concatenate([shown, marked.astype(np.float64)])
     ax.set_yscale("log")
-    ax.set_ylim(max(first, 1e-3) * 0.5, last * 1.5)
+    ax.set_ylim(max(everything.min(), 1e-3) * 0.6, everything.max() * 1.5)
     ax.set_xlim(middle[0] - 0.5, middle[-1] + 0.5)
     ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.6g}")
     ax.yaxis.set_minor_formatter(NullFormatter())
     ax.set_title(title or place, loc="left")
-    ax.set_ylabel("cross-border e-commerce exports, bn CNY a year")
+    ax.set_ylabel(f"{forecast.attrs['target']}, {forecast.attrs['unit']} a year")
     ax.grid(True, axis="y", alpha=0.25)
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(loc="upper left", fontsize="small", frameon=False)
     ax.annotate(
-        "Customs scope. Points: published figures brought to this scope and to whole years; "
-        "sources in\ncalibration/data/observations.csv. Bands include the shocks of single years "
-        "and the noise of a published figure.",
+        "On the model's scope, with the shocks of single years and the noise of a figure on that "
+        "scope. Points are published figures\nbrought to it: by the fitted offset and drift of "
+        "their statistic, from trade to exports, from parts to whole years.",
         (0, -0.09),
         xycoords="axes fraction",
         fontsize="x-small",
@@ -132,7 +133,14 @@ def contraction_chart(calibration: Calibration, *, most: int = 30, ax: Axes | No
 def profile_chart(profile: Profile, *, ax: Axes | None = None) -> Axes:
     """Draw a profile: rise of the cost along one parameter, without and with its prior."""
     ax = ax or _new_axes()
-    ax.plot(profile.grid, profile.likelihood_rise, "o-", color=POSTERIOR, ms=3, label="figures")
+    ax.plot(
+        profile.grid,
+        profile.likelihood_rise,
+        "o-",
+        color=POSTERIOR,
+        ms=3,
+        label="without its own prior",
+    )
     ax.plot(profile.grid, profile.posterior_rise, "--", color=PRIOR, label="with its prior")
     ax.axhline(CUT, color=OTHER, lw=0.8)
     ax.set_ylim(-0.2, 3 * CUT)
@@ -219,7 +227,8 @@ def _points(ax: Axes, forecast: xr.Dataset, place: str) -> None:
     mine = forecast["row_place"].values == place
     kinds = forecast["row_kind"].values
     loose = forecast["row_loose"].values.astype(bool)
-    when = 0.5 * (forecast["row_start"].values + forecast["row_end"].values)
+    # A part of a year is shown at the level of the whole, so it stands at the whole's middle.
+    when = np.floor(forecast["row_start"].values.astype(np.float64) + 1e-6) + 0.5
     value = forecast["row_translated"].values
     for names, free, marker, face, label in (
         (("level",), False, "o", POINT, "published, whole year"),

@@ -46,12 +46,16 @@ class Draws:
         'posterior', 'laplace' or 'prior'.
     acceptance : float
         Share of accepted moves; NaN without moves.
+    start_correlation : float
+        Mean over parameters of the correlation of the draws with Laplace's draws that they
+        started from: 1 has not moved, 0 has forgotten.
     """
 
     likelihood: Likelihood
     theta: FloatArray
     kind: str
     acceptance: float = float("nan")
+    start_correlation: float = float("nan")
 
     def __len__(self) -> int:
         return len(self.theta)
@@ -114,7 +118,7 @@ def sample(
     theta, weight = _completed(calibration, z, root, rng)
     if not np.isfinite(weight).any():
         raise CalibrationError("no draw of the posterior could be simulated; widen the priors")
-    accepted = 0.0
+    first, accepted = theta[:, :n].copy(), 0.0
     for move in range(moves):
         size = STEPS[move % len(STEPS)]
         noise = rng.standard_normal((draws, n)) @ root.T
@@ -128,7 +132,17 @@ def sample(
         if progress is not None:
             progress("moves", move + 1, moves)
     kind = "posterior" if moves else "laplace"
-    return Draws(likelihood, theta, kind, accepted / moves if moves else float("nan"))
+    if not moves:
+        return Draws(likelihood, theta, kind)
+    return Draws(likelihood, theta, kind, accepted / moves, _correlation(first, theta[:, :n]))
+
+
+def _correlation(before: FloatArray, after: FloatArray) -> float:
+    """Mean over columns of the correlation of two samples."""
+    x, y = before - before.mean(axis=0), after - after.mean(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        each = (x * y).sum(axis=0) / np.sqrt((x**2).sum(axis=0) * (y**2).sum(axis=0))
+    return float(np.nanmean(each))
 
 
 def _completed(
@@ -155,7 +169,11 @@ def _completed(
 
 
 def sample_prior(likelihood: Likelihood, draws: int, *, rng: np.random.Generator) -> Draws:
-    """Draw from the priors alone: what is believed before any figure is looked at."""
+    """Draw from the priors alone.
+
+    Some priors were centred with the published levels in view (the sizes of belts, the share of
+    exports), so even the prior is not blind to the figures; it is only not fitted to them.
+    """
     z = likelihood.priors.draw(rng, draws)
     nuisances = rng.standard_normal((draws, len(likelihood.nuisances)))
     return Draws(likelihood, np.concatenate([z, nuisances], axis=1), "prior")

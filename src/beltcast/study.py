@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from beltcast.errors import InputError
+from beltcast.errors import InputError, UnknownName
 from beltcast.model import Model, load_model
 from beltcast.noise import Noise, noise_from_table
 from beltcast.observations import Observations, read_observations, read_places, read_titles
 from beltcast.priors import Priors, read_priors
+from beltcast.quantities import is_flow
 from beltcast.resources import shipped
 from beltcast.scenarios import Scenario, read_scenarios
 from beltcast.schema import TOTAL
@@ -45,6 +46,8 @@ class Study:
     noise : Noise
     hashes : mapping of str to str
         SHA-256 of each file, for provenance.
+    target : str
+        What is forecast: a flow of the model over one subscript range.
     """
 
     title: str
@@ -56,13 +59,14 @@ class Study:
     scenarios: Mapping[str, Scenario]
     noise: Noise
     hashes: Mapping[str, str]
+    target: str = "output"
 
     @property
     def whole(self) -> str:
-        """Name of the place that is the sum of all belts, such as China."""
-        ranges = [set(elements) for elements in self.model.subscripts.values()]
+        """Name of the place that is the sum of all elements of the target, such as China."""
+        (dim,) = self.model.variables[self.target].dims
         for place, belts in self.places.items():
-            if len(belts) > 1 and set(belts) in ranges:
+            if set(belts) == set(self.model.subscripts[dim]):
                 return place
         return TOTAL
 
@@ -115,7 +119,28 @@ def read_study(path: str | Path | None = None) -> Study:
         scenarios=scenarios,
         noise=noise,
         hashes=hashes,
+        target=_target(toml, table, model),
     )
+
+
+def _target(toml: Toml, table: Mapping[str, Any], model: Model) -> str:
+    name = str(table.get("target", "output"))
+    try:
+        variable = model.find(name)
+    except UnknownName as problem:
+        raise InputError(
+            f'what is to be forecast: {problem.sentence}; name a flow with target = "..."',
+            toml.path,
+            toml.line("study", "target"),
+        ) from None
+    if len(variable.dims) != 1 or not is_flow(variable.unit):
+        raise InputError(
+            f"'{variable.name}' [{variable.unit}] over ({', '.join(variable.dims)}) cannot be "
+            "forecast; the target must be a flow, an amount per time, over one subscript range",
+            toml.path,
+            toml.line("study", "target"),
+        )
+    return variable.name
 
 
 def _tables_sha256(model: Path) -> str:

@@ -73,7 +73,7 @@ def identification(
             for name, row in left_out.iterrows()
         ),
         "",
-        "Profiles of the best known shared parameters, 95 % interval of the figures alone:",
+        "Profiles of the best known shared parameters, 95 % interval without their own prior:",
         *(_interval(one) for one in found),
     ]
     return Text("\n".join(lines))
@@ -105,7 +105,8 @@ def _what_it_rests_on(forecast: xr.Dataset, calibration: Calibration) -> Text:
         f"{words.count('mostly prior')} of {n} parameters are mostly prior, "
         f"{words.count('data and prior')} data and prior, "
         f"{words.count('mostly data')} mostly data. "
-        f"{forecast.attrs['draws']} draws, acceptance {forecast.attrs['acceptance']:.2f}.",
+        f"{forecast.attrs['draws']} draws, acceptance {forecast.attrs['acceptance']:.2f}, "
+        f"correlation with their Laplace starts {forecast.attrs['start_correlation']:.2f}.",
     ]
     if calibration.agreeing == 1 and len(calibration.refined) > 1:
         lines.append("Warning: a single start reached the best optimum; use more with --starts.")
@@ -120,10 +121,10 @@ def _what_it_rests_on(forecast: xr.Dataset, calibration: Calibration) -> Text:
 def _places(forecast: xr.Dataset) -> Table:
     first = str(forecast[SCENARIO].values[0])
     table = _table(
-        f"Exports through cross-border e-commerce, bn CNY a year, scenario '{first}': "
-        "median\n(80% band); ratio: width of the band to that of the prior alone, in logs"
+        f"{forecast.attrs['target']}, {forecast.attrs['unit']} a year, scenario '{first}': "
+        "median (80% band);\nratio: width of the band to that of the prior alone, in logs"
     )
-    years = [y for y in HORIZONS if y in forecast[YEAR].values]
+    years = _horizons(forecast)
     for name in ("place", "figures", *map(str, years), "ratio"):
         table.add_column(name, justify="left" if name == "place" else "right", no_wrap=True)
     fan = forecast["published_quantile"].sel({SCENARIO: first})
@@ -142,10 +143,10 @@ def _places(forecast: xr.Dataset) -> Table:
 
 
 def _scenarios(forecast: xr.Dataset) -> Table:
-    years = [y for y in HORIZONS[1:] if y in forecast[YEAR].values]
+    years = _horizons(forecast)[1:] or _horizons(forecast)
     table = _table(
-        "Scenarios: the nation's output against the first, draw by draw: median (80% band), and "
-        f"the chance\nof more in {years[-1]} beside the chance that the priors alone give"
+        f"Scenarios: {forecast.attrs['whole']} against the first, draw by draw: median (80% band), "
+        f"and the\nchance of more in {years[-1]} beside the chance that the priors alone give"
     )
     for name in ("scenario", *map(str, years), "chance of more", "prior chance"):
         table.add_column(name, justify="left" if name == "scenario" else "right", no_wrap=True)
@@ -171,8 +172,8 @@ def _estimates(calibration: Calibration) -> Table:
     frame = calibration.table()
     chosen = frame[frame["role"] != "belt"].sort_values("spread_ratio").head(12)
     table = _table(
-        "What the figures moved most (parameters that belts share): median (80% band); all of them "
-        "in\ncalibration.csv"
+        "What the figures narrowed most, of parameters that places share: prior median and "
+        "optimum,\neach with its 80% band (the latter by Laplace's approximation); all are in calibration.csv"
     )
     for name in ("parameter", "prior", "posterior", "ratio", ""):
         table.add_column(
@@ -197,6 +198,12 @@ def _table(title: str) -> Table:
         box=None,
         padding=(0, 2, 0, 0),
     )
+
+
+def _horizons(forecast: xr.Dataset) -> list[int]:
+    """Years of the table: the usual ones, or the last year of a shorter run."""
+    years = [int(y) for y in forecast[YEAR].values]
+    return [y for y in HORIZONS if y in years] or years[-1:]
 
 
 def _band(values: xr.DataArray, form: str) -> str:
