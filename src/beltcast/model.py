@@ -11,20 +11,23 @@ import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
-import xarray as xr
 
+from beltcast.engine.cache import open_cache
 from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.engine.numpy_backend import NumpyKernel
+from beltcast.engine.parsed import read_parsed
 from beltcast.engine.plan import Method, Plan, make_plan, steps_at, time_grid
 from beltcast.engine.program import Program, accumulate, lower, restrict
-from beltcast.engine.reader import read_source
 from beltcast.engine.syntax import CONTROLS, Data, Equation, Source, canonical
 from beltcast.engine.tangent import differentiate
 from beltcast.errors import ModelError, SimulationError, UnknownName, did_you_mean
 from beltcast.schema import TIME
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 Backend = Literal["auto", "llvm", "numpy"]
 Kind = Literal["stock", "auxiliary", "constant", "input", "lookup"]
@@ -473,6 +476,9 @@ class Model:
     def _labelled(
         self, names: Sequence[str], rows: Sequence[IntArray], result: FloatArray, times: FloatArray
     ) -> xr.Dataset:
+        # Imported late: with pandas it takes as long as ten thousand runs, and `batch` needs none.
+        import xarray as xr
+
         variables = {}
         first = 0
         for name, own in zip(names, rows, strict=True):
@@ -520,7 +526,7 @@ def load_model(path: str | Path) -> Model:
     >>> load_model(shipped("models/belt/belt.mdl")).subscripts["Tier"]
     ('Brand', 'Factory', 'Distributor')
     """
-    source = read_source(path)
+    source = read_parsed(path, open_cache())
     try:
         program = lower(source)
     except ModelError as problem:
@@ -556,7 +562,7 @@ def _build(kind: Literal["llvm", "numpy"], program: Program) -> Kernel:
     # Imported late: where llvmlite has no wheel, NumPy runs everything.
     from beltcast.engine.llvm_backend import LlvmKernel
 
-    return LlvmKernel(program)
+    return LlvmKernel(program, cache=open_cache())
 
 
 def _differentiated(

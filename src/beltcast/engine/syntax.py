@@ -15,6 +15,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -45,6 +46,7 @@ CONTROLS = ("initial time", "final time", "time step", "saveper")
 """Canonical names of the equations that control a run."""
 
 
+@lru_cache(maxsize=1 << 16)
 def canonical(name: str) -> str:
     """Return the form in which two names are compared.
 
