@@ -21,3 +21,12 @@ hypothesis.settings.load_profile("gate")
 def root() -> Path:
     """Top of the checkout."""
     return Path(__file__).resolve().parent.parent
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--fuzz-cases",
+        type=int,
+        default=100,
+        help="Mutated models that the fuzzer tries; beyond the default they are drawn anew.",
+    )

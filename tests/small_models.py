@@ -9,11 +9,14 @@ CONTROLS = {"INITIAL TIME": "0", "FINAL TIME": "10", "TIME STEP": "0.125", "SAVE
 
 
 def model_text(equations: Mapping[str, str], controls: Mapping[str, str] | None = None) -> str:
-    """Equations by left-hand side; a value may end in ``~ unit``; ranges are written ``Name:``."""
+    """Equations by left-hand side; a value may end in ``~ unit``.
+
+    A range is written ``Name:``, and a lookup ``Name(``, as the file has no equals sign there.
+    """
     parts = ["{UTF-8}\n"]
     for left, right in {**equations, **CONTROLS, **(controls or {})}.items():
         body, _, unit = right.partition("~")
-        sign = " " if left.endswith(":") else " = "
+        sign = "" if left.endswith((":", "(")) else " = "
         parts.append(f"{left}{sign}{body.strip()}\n\t~\t{unit.strip()}\n\t~\t\n\t|\n\n")
     return "".join(parts)
 

@@ -20,12 +20,23 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from beltcast.engine.functions import PRIMITIVES, lookup_derivative
-from beltcast.engine.nodes import Apply, Clock, Const, FloatArray, Load, LookupAt, Node, const, walk
+from beltcast.engine.nodes import (
+    Apply,
+    Clock,
+    Const,
+    FloatArray,
+    Load,
+    LookupAt,
+    Node,
+    const,
+    load,
+    rows_read,
+)
 from beltcast.engine.numpy_backend import evaluate
 from beltcast.engine.program import Block, Program
 
@@ -196,13 +207,16 @@ def _slopes(block: Block, state: FloatArray, time: float) -> dict[tuple[int, int
     rows = state[:, None]
     slopes: dict[tuple[int, int], float] = {}
     for target, expression in zip(block.targets, block.expressions, strict=True):
-        for load, by in _adjoints(expression, rows, time):
-            sources = np.broadcast_to(load.rows, target.shape)
+        for leaf, by in _adjoints(expression, rows, time):
+            sources = np.broadcast_to(leaf.rows, target.shape)
             values = np.broadcast_to(by, target.shape)
             for source, to, value in zip(sources, target, values, strict=True):
                 pair = (int(source), int(to))
                 slopes[pair] = slopes.get(pair, 0.0) + float(value)
     return slopes
+
+
+_WITH_RULES = (Apply, LookupAt, Const, Clock)
 
 
 def _adjoints(expression: Node, rows: FloatArray, time: float) -> Iterator[tuple[Load, FloatArray]]:
@@ -212,6 +226,10 @@ def _adjoints(expression: Node, rows: FloatArray, time: float) -> Iterator[tuple
         by = slope[id(node)]
         if isinstance(node, Load):
             yield node, by
+        elif type(node) not in _WITH_RULES:
+            # A node without a rule: whatever it reads has an unknown sign.
+            for row in rows_read(node):
+                yield load(row), np.full(1, np.nan)
         for argument, local in _local_slopes(node, rows, time):
             with np.errstate(all="ignore"):
                 # An idle branch stays idle, whatever its own slope: 0 times infinity is 0 here.
@@ -219,7 +237,7 @@ def _adjoints(expression: Node, rows: FloatArray, time: float) -> Iterator[tuple
             slope[id(argument)] = slope.get(id(argument), np.zeros(1)) + part
 
 
-def _local_slopes(node: Any, rows: FloatArray, time: float) -> Iterator[tuple[Node, FloatArray]]:
+def _local_slopes(node: Node, rows: FloatArray, time: float) -> Iterator[tuple[Node, FloatArray]]:
     match node:
         case Apply(op=op, arguments=arguments):
             for k, argument in enumerate(arguments):
@@ -230,12 +248,8 @@ def _local_slopes(node: Any, rows: FloatArray, time: float) -> Iterator[tuple[No
         case LookupAt(argument=argument):
             local = lookup_derivative(node, const(1.0))
             yield argument, np.zeros(1) if local is None else evaluate(local, rows, time)[:, 0]
-        case Load() | Const() | Clock():
+        case _:
             return
-        case _:  # a node without a rule: what it reads has an unknown sign
-            for below in walk(node):
-                if isinstance(below, Load):
-                    yield below, np.full(1, np.nan)
 
 
 def _from_the_top(expression: Node) -> list[Node]:

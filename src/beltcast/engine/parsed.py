@@ -24,7 +24,9 @@ import numpy as np
 
 from beltcast.engine import syntax
 from beltcast.engine.cache import Cache, engine_fingerprint, key_of
+from beltcast.engine.limits import check_file, check_source
 from beltcast.engine.syntax import Source
+from beltcast.errors import ModelFileError
 
 __all__ = ["dump", "load", "read_parsed"]
 
@@ -47,6 +49,7 @@ def read_parsed(path: str | Path, cache: Cache | None) -> Source:
         As the reader; what is refused is never kept.
     """
     path = Path(path)
+    check_file(path)
     key = _key(path) if cache is not None else None
     if cache is not None and key is not None:
         kept = cache.get(key)
@@ -58,7 +61,13 @@ def read_parsed(path: str | Path, cache: Cache | None) -> Source:
     # Imported late: PySD takes half a second, and a kept parse does not need it.
     from beltcast.engine.reader import read_source
 
-    source = read_source(path)
+    try:
+        source = read_source(path)
+        check_source(source)
+    except RecursionError:
+        raise ModelFileError(
+            "an expression is nested too deeply to be read; split it into several equations", path
+        ) from None
     if cache is not None and key is not None and key == _key(path):  # not written to meanwhile
         # What is too deep for JSON, or of a kind that has no text, is read each time.
         with suppress(TypeError, RecursionError):
