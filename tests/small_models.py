@@ -1,44 +1,31 @@
-"""Small Vensim models as text, for the tests that need one of their own."""
+"""Models of a few lines, written for one claim each."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
-CONTROLS = {"INITIAL TIME": "0", "FINAL TIME": "10", "TIME STEP": "0.125", "SAVEPER": "1"}
+from beltcast import load_model
+from beltcast.model import Model
+
+CONTROLS = {"INITIAL TIME": "0", "FINAL TIME": "4", "TIME STEP": "0.125", "SAVEPER": "TIME STEP"}
 
 
-def model_text(equations: Mapping[str, str], controls: Mapping[str, str] | None = None) -> str:
-    """Equations by left-hand side; a value may end in ``~ unit``.
+def text(*equations: str, **controls: str) -> str:
+    """Vensim text of equations such as 'a = 1' or 'Belt: North, South'.
 
-    A range is written ``Name:``, and a lookup ``Name(``, as the file has no equals sign there.
+    Controls are given with underscores: ``text("a = 1", FINAL_TIME="10")``.
     """
-    parts = ["{UTF-8}\n"]
-    for left, right in {**equations, **CONTROLS, **(controls or {})}.items():
-        body, _, unit = right.partition("~")
-        sign = "" if left.endswith((":", "(")) else " = "
-        parts.append(f"{left}{sign}{body.strip()}\n\t~\t{unit.strip()}\n\t~\t\n\t|\n\n")
-    return "".join(parts)
+    given = CONTROLS | {name.replace("_", " "): value for name, value in controls.items()}
+    lines = [*equations, *(f"{name} = {value}" for name, value in given.items())]
+    return "{UTF-8}\n" + "\n\n".join(f"{line}\n\t~\t\n\t~\t\n\t|" for line in lines) + "\n"
 
 
-def write_model(
-    folder: Path,
-    equations: Mapping[str, str],
-    controls: Mapping[str, str] | None = None,
-    name: str = "small.mdl",
-) -> Path:
+def write(folder: Path, content: str | bytes, name: str = "small.mdl") -> Path:
     path = folder / name
-    path.write_text(model_text(equations, controls), encoding="utf-8")
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
     return path
 
 
-SIR = {
-    "Susceptible": "INTEG(-infection, 999)",
-    "Infected": "INTEG(infection - recovery, 1)",
-    "Recovered": "INTEG(recovery, 0)",
-    "infection": "Contacts*Susceptible*Infected/Total",
-    "recovery": "Infected/Duration",
-    "Contacts": "0.5",
-    "Duration": "4",
-    "Total": "1000",
-}
+def small(folder: Path, *equations: str, **controls: str) -> Model:
+    """The model of some equations."""
+    return load_model(write(folder, text(*equations, **controls)))

@@ -13,7 +13,7 @@ from beltcast.cli import app
 from beltcast.errors import SimulationError
 from beltcast.model import load_model
 
-from .small_models import SIR, write_model
+from .model_texts import SIR, write_model
 
 UNITS = {"INITIAL TIME": "0 ~ Year", "FINAL TIME": "10 ~ Year", "TIME STEP": "0.125 ~ Year",
          "SAVEPER": "1 ~ Year"}  # fmt: skip

@@ -28,7 +28,7 @@ from beltcast.engine.plan import LARGEST_RUN, time_grid
 from beltcast.errors import BeltcastError, ModelFileError, SimulationError
 from beltcast.model import load_model
 
-from .small_models import SIR, model_text, write_model
+from .model_texts import SIR, model_text, write_model
 
 SOON = 5.0
 """Seconds of processor time; each case takes less than a tenth of it on a free machine."""
@@ -376,12 +376,22 @@ def survive(content: bytes, folder: Path) -> None:
 
 
 # What the fuzzer once broke, as small as it could be made.
-SEEDS: dict[str, bytes] = {}
+SEEDS: dict[str, str] = {
+    "an element that the range of a variable does not have": LANGUAGE.replace(
+        "Sub:North, South", "Sub:North, Sout"
+    ),
+    "a function with memory and too few arguments": LANGUAGE.replace("STEP(1, 3)", "STEP(1)"),
+    "a lookup without an argument": LANGUAGE.replace("effect(Time/10)", "effect()"),
+    "a lookup of two arguments": LANGUAGE.replace("effect(Time/10)", "effect(Time, 10)"),
+    "a list of one number": LANGUAGE.replace("Life = 5", "Life = ;"),
+    "a list that ends in a semicolon": LANGUAGE.replace("Life = 5", "Life = 5;"),
+    "half of a WITH LOOKUP": LANGUAGE.replace("SUM(Firms[Belt!])", "WITH LOOKUP(Life, 1)"),
+}
 
 
 @pytest.mark.parametrize("content", SEEDS.values(), ids=SEEDS)
-def test_what_once_broke_is_refused(content: bytes, tmp_path: Path) -> None:
-    survive(content, tmp_path)
+def test_what_once_broke_is_refused(content: str, tmp_path: Path) -> None:
+    survive(content.encode(), tmp_path)
 
 
 def test_fuzz(request: pytest.FixtureRequest, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from beltcast.engine.loops import Component, Link, causal_links, feedback_loops
 from beltcast.model import load_model
 
-from .small_models import SIR, write_model
+from .model_texts import SIR, write_model
 
 
 def links_of(folder: Path, equations: Mapping[str, str]) -> tuple[Link, ...]:

@@ -12,7 +12,7 @@
 static const double cost[TIERS] = {1.2, 1.0, 0.8};
 static const double start[TIERS] = {5.0, 20.0, 40.0};
 
-/* parameters [4][members], out [years + 1][members]: total sales at the start of each year. */
+/* parameters [4][members], out [years + 1][members]: sales weighted by capability, at the start of each year. */
 void run(const double *parameters, double *out, long members, long years, long steps_a_year)
 {
     const double dt = 1.0 / steps_a_year;
@@ -49,7 +49,7 @@ void run(const double *parameters, double *out, long members, long years, long s
                     }
                 EACH {
                     aspired[b][m] = pow(sum[m] / 100.0, learning[m]);
-                    output[m] += sum[m];
+                    output[m] += sum[m] * capability[b][m];
                 }
             }
             if (k % steps_a_year == 0)

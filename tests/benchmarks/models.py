@@ -12,7 +12,7 @@ import numpy as np
 from beltcast.engine.nodes import FloatArray
 from beltcast.model import Model, load_model
 
-from ..small_models import write_model
+from ..model_texts import write_model
 
 PARAMETERS = {
     "Price Elasticity": (0.5, 1.5),
@@ -50,7 +50,7 @@ def belts10(folder: Path) -> Path:
             "market": "1000*EXP(Market Growth*(Time - 2013))",
             "sales[Tier,Belt]": "market*attraction[Tier,Belt]/total attraction",
             "belt sales[Belt]": "SUM(sales[Tier!,Belt])",
-            "output": "SUM(belt sales[Belt!])",
+            "output": "SUM(belt sales[Belt!]*Capability[Belt!])",
             "aspired[Belt]": "(belt sales[Belt]/100)^Learning",
             "profit[Tier,Belt]": "sales[Tier,Belt]/Firms[Tier,Belt]",
             "entry[Tier,Belt]": "Entry Rate*Firms[Tier,Belt]"
@@ -99,7 +99,7 @@ class HandWritten:
         return shutil.which("gcc") is not None
 
     def __call__(self, values: FloatArray) -> FloatArray:
-        """Total sales at the start of each year, (years + 1, N); N a multiple of 32."""
+        """Sales weighted by capability each year, (years + 1, N); N a multiple of 32."""
         values = np.ascontiguousarray(values)
         assert values.shape[1] % 32 == 0
         out = np.empty((YEARS + 1, values.shape[1]))

@@ -363,6 +363,7 @@ def _show_name(name: str) -> str:
 
 def _frozen(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return a copy that cannot be written to: a value does not change after it was made."""
-    copy = np.array(values, dtype=np.float64) + 0.0  # no -0.0: equal arrays must hash alike
+    # No -0.0: equal arrays must hash alike.  A sum of one number would be no array any more.
+    copy = np.array(np.asarray(values, dtype=np.float64) + 0.0)
     copy.flags.writeable = False
     return copy
