@@ -127,7 +127,7 @@ def test_a_file_of_a_hundred_megabytes_is_refused_unread(tmp_path: Path) -> None
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes are of POSIX")
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.mdl")
-    assert "not a file" in refusal(tmp_path / "pipe.mdl")
+    assert "it is no file" in refusal(tmp_path / "pipe.mdl")
 
 
 def test_what_is_just_within_the_limits_runs_everywhere(tmp_path: Path) -> None:
@@ -186,6 +186,14 @@ def test_a_control_may_be_computed_from_constants(tmp_path: Path) -> None:
 def test_a_control_that_moves_is_refused(tmp_path: Path) -> None:
     path = write_model(tmp_path, {"S": "INTEG(1, 0)"}, {"TIME STEP": "0.125 + 0*S"})
     assert "TIME STEP changes during the run" in refusal(path)
+
+
+def test_entities_of_xml_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "laughs.xmile"
+    path.write_text('<?xml version="1.0"?>\n<!DOCTYPE x [<!ENTITY a "ha">]>\n<xmile>&a;</xmile>')
+    with pytest.raises(ModelFileError, match="entities") as caught:
+        load_model(path)
+    assert caught.value.line == 2
 
 
 # --- circles ----------------------------------------------------------------------------------

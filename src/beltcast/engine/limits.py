@@ -51,7 +51,9 @@ def check_file(path: Path) -> None:
     """
     try:
         if path.exists() and not path.is_file():
-            raise ModelFileError("this is not a file; give a Vensim text model", path)
+            raise ModelFileError(
+                "the model file cannot be read (it is no file); give a Vensim text model", path
+            )
         size = path.stat().st_size
         if size > LARGEST_FILE:
             raise ModelFileError(
@@ -62,6 +64,9 @@ def check_file(path: Path) -> None:
         text = path.read_bytes().decode("latin-1")  # only ASCII is looked for; any byte will do
     except (OSError, ValueError):
         return
+    if path.suffix.lower() != ".mdl":
+        _check_xml(text, path)
+        return
     line = 1
     for statement in text.split("\\\\\\---///", 1)[0].split("|"):
         expression = statement.split("~", 1)[0]
@@ -71,6 +76,18 @@ def check_file(path: Path) -> None:
             before = lead.group().count("\n") if lead else 0
             raise ModelFileError(problem, path, line + before)
         line += statement.count("\n")
+
+
+def _check_xml(text: str, path: Path) -> None:
+    """Refuse entities: a few lines of them stand for gigabytes, or for other files."""
+    found = re.search(r"<!(?:DOCTYPE|ENTITY)", text, re.IGNORECASE)
+    if found:
+        raise ModelFileError(
+            f"'{found.group()}' is not read, because entities can stand for anything; remove the "
+            "declaration",
+            path,
+            text[: found.start()].count("\n") + 1,
+        )
 
 
 def _too_much(expression: str) -> str | None:
