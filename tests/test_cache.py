@@ -328,6 +328,8 @@ def test_a_reference_that_cannot_be_followed_is_never_kept(tmp_path: Path) -> No
     path = tmp_path / "m.mdl"
     path.write_text("x = GET XLS DATA( '?file', 'sheet', 'A', 'B2')\n ~ ~ |\n")
     assert parsed._key(path) is None
+    path.write_text("x = GET DIRECT DATA(name of the file, ',', 'A', 'B2')\n ~ ~ |\n")
+    assert parsed._key(path) is None
     path.write_text("x = GET DIRECT DATA('t.csv', ',', 'A', 'B2')\n ~ ~ |\n")
     assert parsed._key(path) is None  # no such table
     (tmp_path / "t.csv").write_text("1,2")

@@ -104,17 +104,14 @@ def causal_links(program: Program, states: FloatArray, times: FloatArray) -> tup
     """
     owner = _owners(program)
     visible = {row for slot in program.slots.values() for row in slot.rows.reshape(-1).tolist()}
-    stock_of = dict(zip(program.flows.tolist(), program.stocks.tolist(), strict=True))
     found: dict[tuple[str, str], list[FloatArray]] = {}
     for block in (*program.step, *program.rates):
         slopes = [_slopes(block, state, float(t)) for state, t in zip(states, times, strict=True)]
         for source, target in slopes[0]:
-            into = stock_of.get(target, target)
-            same = owner[source] == owner[into]
-            if same and source not in visible:
+            if owner[source] == owner[target] and source not in visible:
                 continue  # the inside of a delay
             values = np.array([s[source, target] for s in slopes])
-            found.setdefault((owner[source], owner[into]), []).append(values)
+            found.setdefault((owner[source], owner[target]), []).append(values)
     changing = {owner[row] for b in program.step for t in b.targets for row in t.tolist()}
     changing |= {owner[row] for row in program.stocks.tolist()}
     return tuple(
@@ -178,7 +175,7 @@ def _reading_order(loop: Loop) -> tuple[int, tuple[str, ...]]:
 
 
 def _owners(program: Program) -> dict[int, str]:
-    """Return the variable of each row; rows inside a delay belong to its equation."""
+    """Return the variable of each row; flows and the inside of a delay belong to its equation."""
     owner = {}
     stages = (program.setup, program.initial, program.settle, program.step, program.rates)
     for block in (b for stage in stages for b in stage):
