@@ -36,6 +36,7 @@ from beltcast.observations import Observation
 from beltcast.priors import Family
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ["BELTCAST_CACHE"] = ""  # what another run left must not decide a test
 
 # A gate that fails one time in a hundred teaches nobody: the examples are derandomised.
 # A loaded machine is slow, and slowness is not what these tests are about.
@@ -47,6 +48,15 @@ hypothesis.settings.load_profile("gate")
 def root() -> Path:
     """Top of the checkout."""
     return Path(__file__).resolve().parent.parent
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--fuzz-cases",
+        type=int,
+        default=100,
+        help="Mutated models that the fuzzer tries; beyond the default they are drawn anew.",
+    )
 
 
 SMALL_MODEL = """{UTF-8}

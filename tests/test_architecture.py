@@ -1,10 +1,11 @@
 """The shape of the package, read from its source without importing it."""
 
 from __future__ import annotations
-import __future__
 
 import ast
 import graphlib
+import subprocess
+import sys
 import types
 from pathlib import Path
 
@@ -21,6 +22,7 @@ LAYERS = (
     {"schema", "resources", "textfiles", "quantities"},
     {"engine"},
     {"model"},
+    {"checks"},
     {"priors", "scenarios", "observations", "observe", "study", "noise"},
     {"likelihood"},
     {"calibrate"},
@@ -113,15 +115,29 @@ def test_text_is_data() -> None:
 
 
 def test_all_is_exactly_what_is_public() -> None:
-    public = {
-        name
-        for name, value in vars(beltcast).items()
-        if not name.startswith("_")
-        and not isinstance(value, types.ModuleType)
-        # left behind by `from __future__ import annotations`
-        and not isinstance(value, __future__._Feature)
+    """What a type checker sees, what the interpreter finds and what is listed are one set."""
+    checked = {
+        alias.name: node.module
+        for node in ast.walk(ast.parse(MODULES["__init__"].read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("beltcast.")
+        for alias in node.names
     }
-    listed = set(beltcast.__all__)
-    assert listed - {"__version__"} == public
-    assert len(beltcast.__all__) == len(listed)
-    assert all(hasattr(beltcast, name) for name in listed)
+    assert checked == {name: f"beltcast.{home}" for name, home in beltcast._HOME.items()}
+    assert sorted({*checked, "__version__"}) == sorted(beltcast.__all__)
+    for name in beltcast.__all__:
+        assert not isinstance(getattr(beltcast, name), types.ModuleType), name
+
+
+def test_a_public_function_is_not_hidden_by_the_module_of_its_name() -> None:
+    code = "import beltcast.forecast, beltcast; assert callable(beltcast.forecast)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_running_a_model_waits_for_no_tool_that_it_does_not_use() -> None:
+    """Each of these takes longer to import than the belt model takes to read, compile and run."""
+    code = (
+        "import sys; from beltcast import load_model; import beltcast.engine.llvm_backend; "
+        "print(*({'pysd', 'xarray', 'pandas', 'scipy', 'pint'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == []

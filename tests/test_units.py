@@ -360,3 +360,23 @@ def test_values_with_arrays_compare_by_content_and_cannot_be_written_to() -> Non
     assert hash(a) == hash(b)
     with pytest.raises(ValueError, match="read-only"):
         a.values[0] = 2.0
+
+
+@pytest.mark.parametrize(
+    ("chinese", "english"),
+    [
+        ("万元/年", "万元/Year"),
+        ("件/(户*天)", "item/(household*Day)"),
+        ("家", "firm"),
+        ("标箱/月", "TEU/Month"),
+        ("亿元/(人*年)", "亿元/(person*years)"),
+        ("元/人民币", "Dmnl"),
+    ],
+)
+def test_chinese_words_are_the_units_that_they_name(chinese: str, english: str) -> None:
+    assert parse_unit(chinese) == parse_unit(english)
+
+
+def test_ten_thousand_yuan_are_not_a_hundred_million() -> None:
+    """Units have no size here: a sum of 万元, 亿元 and 元 would be wrong by powers of ten."""
+    assert len({parse_unit(text) for text in ("万元", "亿元", "元")}) == 3

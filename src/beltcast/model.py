@@ -11,16 +11,16 @@ import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
-import xarray as xr
 
+from beltcast.engine.cache import open_cache
 from beltcast.engine.nodes import FloatArray, IntArray
-from beltcast.engine.numpy_backend import NumpyKernel
+from beltcast.engine.numpy_backend import NumpyKernel, evaluate
+from beltcast.engine.parsed import read_parsed
 from beltcast.engine.plan import Method, Plan, make_plan, steps_at, time_grid
-from beltcast.engine.program import Program, accumulate, lower, restrict
-from beltcast.engine.reader import read_source
+from beltcast.engine.program import Program, Slot, accumulate, lower, restrict
 from beltcast.engine.syntax import CONTROLS, Data, Equation, Source, canonical
 from beltcast.engine.tangent import differentiate
 from beltcast.errors import (
@@ -28,9 +28,13 @@ from beltcast.errors import (
     ModelFileError,
     SimulationError,
     UnknownName,
+    UnsupportedConstruct,
     did_you_mean,
 )
 from beltcast.schema import TIME
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 Backend = Literal["auto", "llvm", "numpy"]
 Kind = Literal["stock", "auxiliary", "constant", "input", "lookup"]
@@ -264,11 +268,35 @@ class Model:
                 return default
             slot = self.program.slots[name]
             if slot.kind != "constant":  # such as SAVEPER = TIME STEP
-                return control("time step")
+                return self._computed_control(slot, constants or {})
             return self.program.default(int(slot.rows.reshape(-1)[0]))
 
         step = control("time step")
         return Grid(control("initial time"), control("final time"), step, control("saveper", step))
+
+    def _computed_control(self, slot: Slot, constants: Constants) -> float:
+        """Value of a control that the file computes from constants, as those of a run."""
+        program, row = self.program, int(slot.rows.reshape(-1)[0])
+        rows = np.zeros((program.n_rows, 1))
+        rows[program.constants, 0] = program.constant_values
+        for label, value in constants.items():
+            own = program.slots.get(canonical(label))
+            if canonical(label) in CONTROLS and own is not None:
+                rows[own.rows.reshape(-1)] = float(value)  # type: ignore[arg-type]  # as above
+        others = {k: v for k, v in constants.items() if canonical(k) not in CONTROLS}
+        parameters, values = self.constant_values(others)
+        rows[parameters, 0] = values
+        for block in program.setup:
+            for target, expression in zip(block.targets, block.expressions, strict=True):
+                rows[target] = evaluate(expression, rows, 0.0)
+                if row in target:
+                    return float(rows[row, 0])
+        raise UnsupportedConstruct(
+            f"{slot.name} changes during the run, which is not supported; make it a number, or "
+            "compute it from constants",
+            self.path,
+            self.variables[slot.name].line,
+        )
 
     def simulate(
         self,
@@ -535,6 +563,9 @@ class Model:
     def _labelled(
         self, names: Sequence[str], rows: Sequence[IntArray], result: FloatArray, times: FloatArray
     ) -> xr.Dataset:
+        # Imported late: with pandas it takes as long as ten thousand runs, and `batch` needs none.
+        import xarray as xr
+
         variables = {}
         first = 0
         for name, own in zip(names, rows, strict=True):
@@ -582,7 +613,7 @@ def load_model(path: str | Path) -> Model:
     >>> load_model(shipped("models/belt/belt.mdl")).subscripts["Tier"]
     ('Brand', 'Factory', 'Distributor')
     """
-    source = read_source(path)
+    source = read_parsed(path, open_cache())
     try:
         program = lower(source)
     except RecursionError:
@@ -623,7 +654,7 @@ def _build(kind: Literal["llvm", "numpy"], program: Program) -> Kernel:
     # Imported late: where llvmlite has no wheel, NumPy runs everything.
     from beltcast.engine.llvm_backend import LlvmKernel
 
-    return LlvmKernel(program)
+    return LlvmKernel(program, cache=open_cache())
 
 
 def _differentiated(

@@ -173,7 +173,8 @@ def _estimates(calibration: Calibration) -> Table:
     chosen = frame[frame["role"] != "belt"].sort_values("spread_ratio").head(12)
     table = _table(
         "What the figures narrowed most, of parameters that places share: prior median and "
-        "optimum,\neach with its 80% band (the latter by Laplace's approximation); all are in calibration.csv"
+        "optimum,\neach with its 80% band (the latter by Laplace's approximation); all are in "
+        "calibration.csv"
     )
     for name in ("parameter", "prior", "posterior", "ratio", ""):
         table.add_column(

@@ -18,9 +18,11 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import llvmlite
 import llvmlite.binding as llvm
 import numpy as np
 
+from beltcast.engine.cache import Cache, engine_fingerprint, key_of
 from beltcast.engine.functions import segments
 from beltcast.engine.llvm_text import Body, Vector, double
 from beltcast.engine.nodes import (
@@ -60,12 +62,14 @@ class LlvmKernel:
     program : Program
     width : int
         Members a vector.
+    cache : Cache, optional
+        Where machine code is kept between processes.
     """
 
-    def __init__(self, program: Program, width: int = WIDTH) -> None:
+    def __init__(self, program: Program, width: int = WIDTH, *, cache: Cache | None = None) -> None:
         self.program = program
         self.width = width
-        self._code = _compile(_module_text(program, width))
+        self._code = _compile(_module_text(program, width), cache)
         self._functions = {
             method: _SIGNATURE(self._code.get_function_address(f"run_{method}"))
             for method in ("euler", "rk4")
@@ -700,7 +704,8 @@ class _Driver:
 # --- compilation ------------------------------------------------------------------------------
 
 
-def _compile(text: str) -> llvm.ExecutionEngine:
+def _compile(text: str, cache: Cache | None = None) -> llvm.ExecutionEngine:
+    """Return the machine code of a module, made now or kept from another process."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     machine = llvm.Target.from_default_triple().create_target_machine(
@@ -710,6 +715,20 @@ def _compile(text: str) -> llvm.ExecutionEngine:
         codemodel="jitdefault",
         jit=True,
     )
+    key = _code_key(text) if cache is not None else None
+    code = cache.get(key) if cache is not None and key is not None else None
+    if code is None:
+        code = _machine_code(text, machine)
+        if cache is not None and key is not None:
+            cache.put(key, code)
+    # A fresh object takes the same way as a kept one, so that the two cannot differ.
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    return engine
+
+
+def _machine_code(text: str, machine: llvm.TargetMachine) -> bytes:
     module = llvm.parse_assembly(text)
     module.verify()
     options = llvm.create_pipeline_tuning_options(speed_level=2)
@@ -719,6 +738,15 @@ def _compile(text: str) -> llvm.ExecutionEngine:
     llvm.create_pass_builder(machine, options).getModulePassManager().run(
         module, llvm.create_pass_builder(machine, options)
     )
-    engine = llvm.create_mcjit_compiler(module, machine)
-    engine.finalize_object()
-    return engine
+    code: bytes = machine.emit_object(module)
+    return code
+
+
+def _code_key(text: str) -> str | None:
+    """Hash of all that machine code depends on; the text names processor and features too."""
+    engine = engine_fingerprint()
+    if engine is None:
+        return None
+    versions = (llvmlite.__version__, ".".join(map(str, llvm.llvm_version_info)))
+    target = (llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
+    return key_of(("machine code", engine, *versions, *target, text))

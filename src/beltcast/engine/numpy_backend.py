@@ -109,3 +109,21 @@ def _value_of(
             return PRIMITIVES[op].value(*(_value(a, rows, time, frozen, known) for a in arguments))
         case LookupAt(table=table, argument=argument):
             return lookup_value(table, _value(argument, rows, time, frozen, known))
+
+
+def evaluate(node: Node, rows: FloatArray, time: float) -> FloatArray:
+    """Value of one expression, outside a run.
+
+    Parameters
+    ----------
+    node : Node
+    rows : (n_rows, N)
+        The state.
+    time : float
+
+    Returns
+    -------
+    (n or 1, N or 1)
+    """
+    with np.errstate(all="ignore"):
+        return _value(node, rows, time, time, {})

@@ -245,6 +245,7 @@ class _Table:
     def __init__(self, source: Source) -> None:
         self.source = source
         self.ranges = {canonical(n): tuple(e) for n, e in source.subscripts.items()}
+        self.positions = {n: {e: i for i, e in enumerate(es)} for n, es in self.ranges.items()}
         self.range_names = {canonical(n): n for n in source.subscripts}
         self.mappings = {
             canonical(n): tuple(canonical(m) for m in to) for n, to in source.mappings.items()
@@ -324,7 +325,7 @@ class _Table:
 
     def place(self, slot: Slot, element: tuple[str, ...]) -> tuple[int, ...]:
         return tuple(
-            self.ranges[canonical(d)].index(e) for d, e in zip(slot.dims, element, strict=True)
+            self.positions[canonical(d)][e] for d, e in zip(slot.dims, element, strict=True)
         )
 
     def error(self, equation: Equation, sentence: str) -> ModelFileError:
@@ -522,6 +523,13 @@ class _Lowering:
             self._column(subscript, dim, scope)
             for subscript, dim in zip(ref.subscripts, slot.dims, strict=True)
         ]
+        for column, dim in zip(columns, slot.dims, strict=True):
+            for element in column:
+                if element not in self.table.positions[canonical(dim)]:
+                    raise self.table.error(
+                        self.equation,
+                        f"'{slot.name}' is used with '{element}', no element of {dim}",
+                    )
         return list(zip(*columns, strict=True))
 
     def _column(self, subscript: str, dim: str, scope: Scope) -> Sequence[str]:

@@ -12,6 +12,7 @@ import hashlib
 import itertools
 import re
 import warnings
+from ast import literal_eval
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,9 @@ import numpy as np
 import parsimonious
 from pysd.translators.structures import abstract_expressions as pysd_ast
 from pysd.translators.structures import abstract_model as pysd_model
+from pysd.translators.vensim import vensim_element
 from pysd.translators.vensim.vensim_file import VensimFile
+from pysd.translators.xmile import xmile_element
 
 from beltcast.engine.external import read_constants, read_series
 from beltcast.engine.syntax import (
@@ -37,6 +40,12 @@ from beltcast.engine.syntax import (
     canonical,
 )
 from beltcast.errors import ModelFileError, UnsupportedConstruct
+
+# PySD 3.14.3 hands pieces of the text to eval(), and its grammar lets anything stand for the limits
+# of a lookup: WITH LOOKUP(x, ([...], (0,0))) runs what is in the brackets.  In these modules eval
+# is now a reader of literals, which is all that the translator needs.
+for _module in (vensim_element, xmile_element):
+    _module.eval = literal_eval
 
 
 def read_source(path: str | Path) -> Source:
@@ -352,7 +361,9 @@ class _Tree:
             )
         return self._call(function.upper(), *ast.arguments)
 
-    def _table(self, ast: pysd_ast.LookupsStructure) -> Table:
+    def _table(self, ast: Any) -> Table:
+        if not isinstance(ast, pysd_ast.LookupsStructure):
+            raise self._refuse("a WITH LOOKUP without points", "write them as ((0,1),(1,2))")
         kinds = {
             "interpolate": "interpolate",
             "extrapolate": "extrapolate",

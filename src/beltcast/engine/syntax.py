@@ -15,6 +15,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -45,6 +46,7 @@ CONTROLS = ("initial time", "final time", "time step", "saveper")
 """Canonical names of the equations that control a run."""
 
 
+@lru_cache(maxsize=1 << 16)
 def canonical(name: str) -> str:
     """Return the form in which two names are compared.
 
@@ -361,6 +363,7 @@ def _show_name(name: str) -> str:
 
 def _frozen(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return a copy that cannot be written to: a value does not change after it was made."""
-    copy = np.array(values, dtype=np.float64) + 0.0  # no -0.0: equal arrays must hash alike
+    # No -0.0: equal arrays must hash alike.  A sum of one number would be no array any more.
+    copy = np.array(np.asarray(values, dtype=np.float64) + 0.0)
     copy.flags.writeable = False
     return copy

@@ -141,19 +141,27 @@ class Unit:
 
 DIMENSIONLESS = Unit()
 
-# One word for each group, as Vensim has it, and what Chinese and English authors write for 1.
+# One word for each group, as Vensim has it, and what Chinese and English authors write for it.
+# A measure word such as 家 counts firms. Units have no size here, so 万元 and 元 stay two units.
 _SYNONYMS = {
     synonym: words[0]
     for words in (
-        ("", "dmnl", "dimensionless", "fraction", "1"),
-        ("year", "years", "yr", "yrs"),
-        ("month", "months"),
-        ("week", "weeks"),
-        ("day", "days"),
-        ("hour", "hours"),
-        ("person", "people", "persons"),
+        ("", "dmnl", "dimensionless", "fraction", "1", "无量纲"),
+        ("year", "years", "yr", "yrs", "年"),
+        ("month", "months", "月", "个月"),
+        ("week", "weeks", "周", "星期"),
+        ("day", "days", "天", "日"),
+        ("hour", "hours", "小时"),
+        ("person", "people", "persons", "人"),
         ("unit", "units"),
-        ("$", "dollar", "dollars", "$s"),
+        ("$", "dollar", "dollars", "$s", "美元"),
+        ("cny", "rmb", "yuan", "元", "人民币"),
+        ("万元", "万人民币"),
+        ("亿元", "亿人民币"),
+        ("item", "items", "piece", "pieces", "pcs", "件", "个"),
+        ("household", "households", "户"),
+        ("firm", "firms", "company", "companies", "家"),
+        ("teu", "teus", "标箱", "标准箱"),
     )
     for synonym in words
 }

@@ -1,0 +1,185 @@
+"""How large a model may be: what is refused with its size, before time or memory is spent on it.
+
+A model file is somebody's text.  A few bytes of it can ask for a range of a thousand million
+elements, for brackets a thousand deep, for a name of a megabyte; the parser would take minutes or
+the interpreter's stack would end, with a message about neither.  The limits are far beyond models
+that people write, and each refusal says what was asked for and what is allowed.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from beltcast.engine.syntax import Call, Equation, Expr, Ref, Source, canonical
+from beltcast.errors import ModelFileError
+
+__all__ = ["check_file", "check_source"]
+
+LARGEST_FILE = 32 * 2**20
+"""Bytes of a model file."""
+
+LONGEST_EQUATION = 100_000
+"""Characters before the unit; the parser reads some 30,000 a second."""
+
+LONGEST_NAME = 1_000
+"""Characters."""
+
+DEEPEST_BRACKETS = 30
+"""The parser goes down some twenty calls for each bracket, and Python allows a thousand."""
+
+DEEPEST_EXPRESSION = 200
+"""Levels of an expression as read, where a sum of n terms has n."""
+
+LARGEST_RANGE = 100_000
+"""Elements of a subscript range."""
+
+LARGEST_MODEL = 1_000_000
+"""Elements of all variables together, and terms of all sums over ranges."""
+
+
+def check_file(path: Path) -> None:
+    """Refuse a file that would exhaust the parser.
+
+    Raises
+    ------
+    ModelFileError
+        With the line, what is there and what is allowed.  A file that cannot be read is left to
+        the reader.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise ModelFileError(
+                "the model file cannot be read (it is no file); give a Vensim text model", path
+            )
+        size = path.stat().st_size
+        if size > LARGEST_FILE:
+            raise ModelFileError(
+                f"the model file has {size} bytes, and at most {LARGEST_FILE} are read; keep "
+                "tables in files of their own",
+                path,
+            )
+        text = path.read_bytes().decode("latin-1")  # only ASCII is looked for; any byte will do
+    except (OSError, ValueError):
+        return
+    if path.suffix.lower() != ".mdl":
+        _check_xml(text, path)
+        return
+    line = 1
+    for statement in text.split("\\\\\\---///", 1)[0].split("|"):
+        expression = statement.split("~", 1)[0]
+        problem = _too_much(expression)
+        if problem:
+            lead = re.match(r"\s*(?:(?:\xef\xbb\xbf)?\{UTF-8\}\s*)?", expression)
+            before = lead.group().count("\n") if lead else 0
+            raise ModelFileError(problem, path, line + before)
+        line += statement.count("\n")
+
+
+def _check_xml(text: str, path: Path) -> None:
+    """Refuse entities: a few lines of them stand for gigabytes, or for other files."""
+    found = re.search(r"<!(?:DOCTYPE|ENTITY)", text, re.IGNORECASE)
+    if found:
+        raise ModelFileError(
+            f"'{found.group()}' is not read, because entities can stand for anything; remove the "
+            "declaration",
+            path,
+            text[: found.start()].count("\n") + 1,
+        )
+
+
+def _too_much(expression: str) -> str | None:
+    """Say what is too large in one equation."""
+    text = re.sub(r"\s+", " ", expression)
+    if len(text) > LONGEST_EQUATION:
+        return (
+            f"this equation has {len(text)} characters, and at most {LONGEST_EQUATION} are read; "
+            "keep long tables in a CSV file beside the model"
+        )
+    name = max(
+        (len(m) for m in re.findall(r"\"[^\"]*\"?|[^-+*/^()\[\]{},;:=<>!\"]+", text)), default=0
+    )
+    if name > LONGEST_NAME:
+        return f"a name here has {name} characters, and at most {LONGEST_NAME} are read; shorten it"
+    depth = _depth(text)
+    if depth > DEEPEST_BRACKETS:
+        return (
+            f"brackets are nested {depth} deep here, and at most {DEEPEST_BRACKETS} are read; "
+            "split the equation"
+        )
+    for first, last in re.findall(r"\(\s*[^()\d]*(\d+)\s*-\s*[^()\d]*(\d+)\s*\)", text):
+        # Only in 'Range: (A1-A9)', not in an expression such as (1-2).
+        if re.match(r"[^=]*:", text) and len(last) < 4000:
+            elements = int(last) - int(first) + 1
+            if elements > LARGEST_RANGE:
+                return (
+                    f"this subscript range has {elements} elements, and at most {LARGEST_RANGE} "
+                    "are allowed"
+                )
+        elif len(last) >= 4000:
+            return f"a number here has {len(last)} digits; write it as 1e9"
+    return None
+
+
+def _depth(text: str) -> int:
+    depth = deepest = 0
+    for bracket in re.findall(r"[()]", text):
+        depth += 1 if bracket == "(" else -1
+        deepest = max(deepest, depth)
+    return deepest
+
+
+# --- the equations ----------------------------------------------------------------------------
+
+
+def check_source(source: Source) -> None:
+    """Refuse a model that would exhaust the memory or the stack when it is put in order.
+
+    Raises
+    ------
+    ModelFileError
+    """
+    lengths = {canonical(name): len(elements) for name, elements in source.subscripts.items()}
+    rows = terms = 0
+    for equation in (*source.controls.values(), *source.equations):
+        elements = math.prod(lengths.get(canonical(s), 1) for s in equation.subscripts)
+        rows += elements
+        _refuse_beyond(rows, "elements", equation, source)
+        for depth, node in _levels(equation.expression):
+            if depth > DEEPEST_EXPRESSION:
+                raise ModelFileError(
+                    f"the equation of '{equation.name}' is an expression of more than "
+                    f"{DEEPEST_EXPRESSION} levels or terms; split it into several equations",
+                    source.path,
+                    equation.line,
+                )
+            marked = {s for s in _marked(node) if s.endswith("!")}
+            if marked:
+                terms += elements * math.prod(lengths.get(canonical(s[:-1]), 1) for s in marked)
+            _refuse_beyond(terms, "terms of sums over ranges", equation, source)
+
+
+def _refuse_beyond(count: int, what: str, equation: Equation, source: Source) -> None:
+    if count > LARGEST_MODEL:
+        raise ModelFileError(
+            f"with the equation of '{equation.name}' the model has {count} {what}, and at most "
+            f"{LARGEST_MODEL} are allowed; use smaller subscript ranges",
+            source.path,
+            equation.line,
+        )
+
+
+def _levels(expression: Expr) -> Iterator[tuple[int, Expr]]:
+    """Yield every node with its depth, without recursion."""
+    waiting = [(1, expression)]
+    while waiting:
+        depth, node = waiting.pop()
+        yield depth, node
+        if isinstance(node, Call):
+            waiting.extend((depth + 1, a) for a in node.arguments)
+
+
+def _marked(node: Expr) -> tuple[str, ...]:
+    return node.subscripts if isinstance(node, Ref) else ()
