@@ -1,5 +1,6 @@
 """System-dynamics forecasts that say what they rest on."""
 
+from beltcast.attribute import attribute
 from beltcast.calibrate import Calibration, calibrate
 from beltcast.ensemble import run_ensemble
 from beltcast.forecast import forecast
@@ -24,6 +25,7 @@ __all__ = [
     "Scenario",
     "Study",
     "__version__",
+    "attribute",
     "calibrate",
     "forecast",
     "load_model",

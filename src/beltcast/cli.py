@@ -1,4 +1,4 @@
-"""The command line: ``beltcast forecast | calibrate | run | check``.
+"""The command line: ``beltcast forecast | calibrate | attribute | sensitivity | run | check``.
 
 Exit codes: 0 done; 1 the computation failed, or a check found something; 2 the input is wrong;
 130 interrupted.  Progress goes to standard error, and only to a terminal.
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
-from rich.console import Console
+from rich.console import Console, Group
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 import beltcast
@@ -133,6 +133,73 @@ def calibrate(
         (folder / "summary.txt").write_text(page + "\n", encoding="utf-8")
     typer.echo(page)
     typer.echo(f"Written to {_folder(output, study, '-fit')}/")
+
+
+@app.command()
+def attribute(
+    study: StudyFile = None,
+    draws: Annotated[int, typer.Option(help="Draws of the posterior.", min=2)] = 1000,
+    starts: Starts = 64,
+    seed: Seed = 1,
+    year: Annotated[int, typer.Option(help="Year of the tables and of the waterfall.")] = 2024,
+    since: Annotated[int, typer.Option(help="Base year of growth.")] = 2018,
+    tests: Annotated[
+        bool, typer.Option("--tests", help="Also fit the null and the placebo; takes minutes.")
+    ] = False,
+    held_out: Annotated[
+        float, typer.Option(help="With --tests: figures published later are held out.")
+    ] = 2021.5,
+    output: Output = None,
+) -> None:
+    """Say what each driver brought to each belt, and whether drivers complement each other.
+
+    Leaves attribution.nc, pictures of the nation by year and in one year, and summary.txt; with
+    --tests also null.nc (held-out score against a model without interaction) and placebo.nc (pilot
+    zones at false dates).
+
+    Examples:
+
+        beltcast attribute
+
+        beltcast attribute --draws 200 --since 2020 --output runs/drivers
+
+        beltcast attribute --tests
+    """
+    from beltcast.attribute import attribute as make_attribution
+    from beltcast.attribution_text import summarise_attribution
+    from beltcast.nulls import against_null, null_words, placebo, placebo_words
+    from beltcast.plots_attribution import save_attribution_pictures
+    from beltcast.posterior import sample, sample_prior
+    from beltcast.results import complete_folder
+    from beltcast.summary import as_text
+
+    chosen = _study(study)
+    for_fit, for_draws, for_prior, for_tests = np.random.default_rng(seed).spawn(4)
+    with complete_folder(_folder(output, study, "-drivers")) as folder:
+        words = []
+        with _progress() as tell:
+            fit = _calibrate(chosen, for_fit, starts, tell)
+            posterior = sample(fit, draws, rng=for_draws, progress=tell)
+            result = make_attribution(
+                chosen,
+                posterior,
+                prior=sample_prior(fit.likelihood, draws, rng=for_prior),
+                since=since,
+                progress=tell,
+                provenance={"seed": str(seed)},
+            )
+            result.to_netcdf(folder / "attribution.nc", engine="netcdf4")
+            save_attribution_pictures(result, str(folder), year=year)
+            if tests:
+                score = against_null(chosen, rng=for_tests, published_by=held_out, progress=tell)
+                score.to_netcdf(folder / "null.nc", engine="netcdf4")
+                dates = placebo(chosen, rng=for_tests, progress=tell)
+                dates.to_netcdf(folder / "placebo.nc", engine="netcdf4")
+                words = [null_words(score), placebo_words(dates)]
+        page = Group(summarise_attribution(result, year=year), *(f"\n{w}" for w in words))
+        (folder / "summary.txt").write_text(as_text(page), encoding="utf-8")
+    _console().print(page)
+    typer.echo(f"Written to {_folder(output, study, '-drivers')}/")
 
 
 @app.command()

@@ -1,0 +1,144 @@
+"""What an attribution says, in a page of text.
+
+Each share stands beside what the priors alone would say, and one sentence says whether the figures
+or the structure of the model decide that the drivers complement each other.
+"""
+
+from __future__ import annotations
+
+import xarray as xr
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from beltcast.attribute import COALITION, DRIVER, who_speaks
+from beltcast.calibrate import verdict
+from beltcast.schema import MEMBER, NATION, PLACE, QUANTILE, YEAR
+
+
+def summarise_attribution(attribution: xr.Dataset, *, year: int = 2024) -> RenderableType:
+    """Return the summary of an attribution with a prior beside it, for a `rich` console."""
+    return Group(
+        Text(f"{attribution.attrs['title']}: what the drivers brought", style="bold"),
+        _nation(attribution, year),
+        _growth(attribution, year),
+        _places(attribution, year),
+        Text("\n" + complement_words(attribution, year=year)),
+    )
+
+
+def complement_words(attribution: xr.Dataset, *, place: str = NATION, year: int = 2024) -> str:
+    """Say whether the drivers complement each other, and who says so.
+
+    The sign is judged by `beltcast.attribute.who_speaks`, the size by the ratio of spreads as
+    everywhere (`beltcast.calibrate.verdict`).
+    """
+    at = {PLACE: place, YEAR: year}
+    after = float(attribution["synergy_log_chance"].sel(at))
+    before = float(attribution["prior_synergy_log_chance"].sel(at))
+    ratio = float(attribution["synergy_log_spread_ratio"].sel(at))
+    middle = float(attribution["synergy_log_quantile"].sel(at).sel({QUANTILE: 0.5}))
+    speaker = who_speaks(after, before)
+    meaning = {
+        "the structure speaks": "the model was built so that they would; it is no finding",
+        "the figures speak": "the figures decide what the priors left open",
+        "the figures speak against the structure": (
+            "the model was built so that they would, and the figures do not bear it out"
+        ),
+        "neither speaks": "neither the figures nor the structure decide it",
+    }[speaker]
+    return (
+        f"Do the drivers complement each other ({place}, {year}, in logs)? Synergy {middle:+.3f}; "
+        f"chance that it is positive {after:.2f}, from the priors alone {before:.2f}: {speaker}, "
+        f"that is, {meaning}. Its size is {verdict(ratio)} (ratio of spreads {ratio:.2f})."
+    )
+
+
+def _nation(attribution: xr.Dataset, year: int) -> Table:
+    table = _table(
+        f"The nation in {year}, in logs of output: median (80% band) beside that of the priors "
+        "alone;\nratio: spread of the posterior to that of the prior; P>0: chance of being positive"
+    )
+    for name in ("", "Shapley value", "prior alone", "ratio", "P>0", "prior"):
+        table.add_column(name, justify="right" if name else "left", no_wrap=True)
+    at = attribution.sel({PLACE: NATION, YEAR: year})
+    rows = [(str(d), "shapley", {DRIVER: d}) for d in at[DRIVER].values]
+    rows += [("all together", "gain", {}), ("synergy", "synergy", {})]
+    together = at[COALITION].values if COALITION in at.coords else ()
+    rows += [(str(c), "dividend", {COALITION: c}) for c in together]
+    for title, kind, key in rows:
+        table.add_row(
+            title,
+            _band(at[f"{kind}_log_quantile"].sel(key)),
+            _band(at[f"prior_{kind}_log_quantile"].sel(key)),
+            f"{float(at[f'{kind}_log_spread_ratio'].sel(key)):.2f}",
+            f"{float(at[f'{kind}_log_chance'].sel(key)):.2f}",
+            f"{float(at[f'prior_{kind}_log_chance'].sel(key)):.2f}",
+            style="bold" if kind == "gain" else "",
+        )
+    return table
+
+
+def _growth(attribution: xr.Dataset, year: int) -> Table:
+    since = attribution.attrs["since"]
+    unit = _money(attribution)
+    table = _table(
+        f"The nation's output in {year}, and its growth since {since}: Shapley values, median "
+        "(80% band)"
+    )
+    for name in ("", f"{year}, {unit}", "growth, log", f"growth, {unit}"):
+        table.add_column(name, justify="right" if name else "left", no_wrap=True)
+    at = attribution.sel({PLACE: NATION, YEAR: year})
+    for driver in at[DRIVER].values:
+        own = at.sel({DRIVER: driver})
+        table.add_row(
+            str(driver),
+            _band(own["shapley_level_quantile"], "{:,.0f}"),
+            _band(own["growth_log_quantile"]),
+            _band(own["growth_level_quantile"], "{:,.0f}"),
+        )
+    return table
+
+
+def _places(attribution: xr.Dataset, year: int) -> Table:
+    unit = _money(attribution)
+    table = _table(
+        f"By place in {year}: Shapley values in logs, median (80% band); * mostly prior; and the "
+        f"mean joint\ngain in {unit} a year"
+    )
+    at = attribution.sel({YEAR: year})
+    drivers = [str(d) for d in at[DRIVER].values]
+    for name in ("place", *drivers, "gain"):
+        table.add_column(name, justify="left" if name == "place" else "right", no_wrap=True)
+    for place in map(str, at[PLACE].values):
+        own = at.sel({PLACE: place})
+        table.add_row(
+            place,
+            *(
+                _band(own["shapley_log_quantile"].sel({DRIVER: d}))
+                + ("*" if _is_prior(own["shapley_log_spread_ratio"].sel({DRIVER: d})) else " ")
+                for d in drivers
+            ),
+            f"{float(own['shapley_level'].mean(MEMBER).sum(DRIVER)):+,.0f}",
+            style="bold" if place == NATION else "",
+        )
+    return table
+
+
+def _money(attribution: xr.Dataset) -> str:
+    return str(attribution["without_level"].attrs.get("units", "")).replace("bnCNY", "bn CNY")
+
+
+def _is_prior(ratio: xr.DataArray) -> bool:
+    return verdict(float(ratio)) == "mostly prior"
+
+
+def _table(title: str) -> Table:
+    return Table(
+        title=f"\n{title}", title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0)
+    )
+
+
+def _band(values: xr.DataArray, form: str = "{:.2f}") -> str:
+    low, middle, high = (form.format(float(values.sel({QUANTILE: q}))) for q in (0.1, 0.5, 0.9))
+    return f"{middle} ({low}{' to ' if low.startswith('-') else '–'}{high})"
