@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "src" / "beltcast"
 # list. CONTRIBUTING.md says the same in words.
 LAYERS = (
     {"errors"},
-    {"schema", "resources", "textfiles", "quantities"},
+    {"schema", "resources", "textfiles", "quantities", "results"},
     {"engine"},
     {"model"},
     {"variants"},
@@ -31,7 +31,7 @@ LAYERS = (
     {"forecast", "baselines", "scores"},
     {"backtest", "attribute", "sensitivity", "compare"},
     {"nulls"},
-    {"plots", "plots_attribution", "attribution_text", "report"},
+    {"plots", "plots_attribution", "attribution_text", "summary", "report"},
     {"__init__"},
     {"app", "cli"},
     {"__main__"},

@@ -88,9 +88,7 @@ def test_shapley_values_are_the_mean_over_all_orders_of_joining(drivers: int) ->
             expected[i] += worth[joined | 1 << i] - worth[joined]
             joined |= 1 << i
     # The definition of 1953 itself; sums of at most 5! terms of order one.
-    np.testing.assert_allclose(
-        shapley_weights(drivers) @ worth, expected / len(orders), atol=1e-12
-    )
+    np.testing.assert_allclose(shapley_weights(drivers) @ worth, expected / len(orders), atol=1e-12)
 
 
 @pytest.mark.parametrize("drivers", [1, 2, 3, 6])
@@ -124,7 +122,9 @@ def test_a_known_game_is_shared_out_as_on_paper(game: xr.Dataset) -> None:
     # float32 keeps seven digits.
     np.testing.assert_allclose(logs, [0.3 + pair / 2, 0.2 + pair / 2, 0.0], atol=1e-6)
     assert game["synergy_log"].sel(at).item() == pytest.approx(pair, abs=1e-6)
-    v = {(a, b): 2 * math.exp(0.3 * a + 0.2 * b) * (1 + 0.5 * a * b) for a in (0, 1) for b in (0, 1)}
+    v = {
+        (a, b): 2 * math.exp(0.3 * a + 0.2 * b) * (1 + 0.5 * a * b) for a in (0, 1) for b in (0, 1)
+    }
     synergy = v[1, 1] - v[1, 0] - v[0, 1] + v[0, 0]
     assert game["synergy_level"].sel(at).item() == pytest.approx(synergy, rel=1e-6)
     dividends = game["dividend_log_quantile"].sel(place="China", year=2021, quantile=0.5)

@@ -2,6 +2,7 @@
 
 from beltcast.attribute import attribute
 from beltcast.calibrate import Calibration, calibrate
+from beltcast.compare import compare
 from beltcast.ensemble import run_ensemble
 from beltcast.forecast import forecast
 from beltcast.likelihood import Likelihood, make_likelihood
@@ -27,6 +28,7 @@ __all__ = [
     "__version__",
     "attribute",
     "calibrate",
+    "compare",
     "forecast",
     "load_model",
     "make_likelihood",

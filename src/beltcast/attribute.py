@@ -29,6 +29,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ from beltcast.ensemble import run_ensemble
 from beltcast.errors import InputError
 from beltcast.model import LARGEST_RESULT
 from beltcast.posterior import Draws
-from beltcast.scenarios import Scenario, select
+from beltcast.scenarios import select
 from beltcast.schema import MEMBER, PLACE, SCENARIO, YEAR
 from beltcast.study import Study
 
@@ -283,9 +284,7 @@ def _worth(
     runs = []
     for s in range(count):
         own = {name: float(bool(s & 1 << i)) for i, name in enumerate(switches)}
-        on = Scenario(
-            base.name, base.title, constants={**base.constants, **own}, inputs=base.inputs
-        )
+        on = replace(base, constants={**base.constants, **own})
         run = run_ensemble(
             study.model, {base.name: on}, (draws.labels, draws.values), outputs=[target]
         )

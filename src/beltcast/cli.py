@@ -82,6 +82,7 @@ def forecast(
 
         beltcast forecast mine/study.toml --seed 7
     """
+    from beltcast.compare import compare_runs, comparison_table
     from beltcast.forecast import forecast as make_forecast
     from beltcast.plots import save_fan_charts
     from beltcast.results import complete_folder
@@ -101,7 +102,7 @@ def forecast(
             compare = "de-minimis-ends"
             save_fan_charts(result, str(folder), titles=chosen.titles, compare=compare)
             tell("pictures", 1, 1)
-        page = summarise(result, fit)
+        page = Group(summarise(result, fit), comparison_table(compare_runs(result["output"])))
         (folder / "summary.txt").write_text(as_text(page), encoding="utf-8")
     _console().print(page)
     typer.echo(f"Written to {_folder(output, study)}/")

@@ -12,6 +12,7 @@ the figures have said nothing, and ``spread_ratio`` says so.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -94,13 +95,13 @@ def forecast(
     >>> float(result["output_quantile"].sel(place="China", year=2030, quantile=0.5)[0]) > 0
     True
     """
-    for_posterior, for_prior, for_noise = rng.spawn(3)
+    for_posterior, for_prior, for_noise, for_sizes = rng.spawn(4)
     likelihood = calibration.likelihood
     posterior = sample(calibration, draws, rng=for_posterior, moves=moves, progress=progress)
     prior = sample_prior(likelihood, max(2, draws // 2), rng=for_prior)
 
-    runs = _run(study, study.scenarios, posterior, target, progress)
-    before = _run(study, study.scenarios, prior, target, None)
+    runs = _run(study, study.scenarios, posterior, target, for_sizes, progress)
+    before = _run(study, study.scenarios, prior, target, for_sizes, None)
     output = _by_place(runs[target], NATION)
     prior_output = _by_place(before[target], NATION)
 
@@ -146,6 +147,7 @@ def _run(
     scenarios: Mapping[str, Any],
     draws: Draws,
     target: str,
+    rng: np.random.Generator,
     progress: Progress | None,
 ) -> xr.Dataset:
     companions = [n for n in COMPANIONS if n in study.model.variables and n != target]
@@ -158,6 +160,7 @@ def _run(
                     {name: scenario},
                     (draws.labels, draws.values),
                     outputs=[target, *companions],
+                    rng=deepcopy(rng),  # the same numbers in every scenario
                 ),
                 target,
             )

@@ -267,12 +267,14 @@ def placebo_words(table: xr.Dataset) -> str:
             strict=True,
         )
     ]
-    words = (
-        "the figures prefer the true dates"
-        if (loss > TELLING).all()
-        else "the figures do not tell the true dates from false ones, so the gain is no finding "
-        "about the dates"
-    )
+    if (loss > TELLING).all():
+        words = "the figures prefer the true dates"
+    else:
+        best = float(table["shift"][1:][int(np.argmin(loss))])
+        words = (
+            f"the figures do not prefer the true dates to dates moved by {best:+g} years, so the "
+            "gain is no finding about the dates"
+        )
     return (
         f"Placebo dates ({a['constant']} moved): {a['parameter']} "
         f"{float(table['gain'][0]):.2f} ± {float(table['gain_sd'][0]):.2f} with the true dates; "
