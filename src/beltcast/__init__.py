@@ -12,6 +12,7 @@ from beltcast.observe import observe
 from beltcast.posterior import Draws, sample, sample_prior
 from beltcast.priors import Priors, read_priors
 from beltcast.scenarios import Scenario, read_scenarios
+from beltcast.sensitivity import sensitivity
 from beltcast.study import Study, read_study
 
 __version__ = "0.1.0"
@@ -41,4 +42,5 @@ __all__ = [
     "run_ensemble",
     "sample",
     "sample_prior",
+    "sensitivity",
 ]

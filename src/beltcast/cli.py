@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -204,6 +205,88 @@ def attribute(
 
 
 @app.command()
+def sensitivity(
+    study: StudyFile = None,
+    target: Annotated[
+        str, typer.Option(help="A variable without subscripts, or an element: output[Shenzhen].")
+    ] = "national output",
+    method: Annotated[str, typer.Option(help="sobol, morris, pawn or tornado.")] = "sobol",
+    base: Annotated[
+        int, typer.Option(help="Base points; sobol makes base x (parameters + 2) runs.", min=4)
+    ] = 1024,
+    parameter: Annotated[
+        list[str] | None, typer.Option(help="Only these parameters, by their labels.")
+    ] = None,
+    top: Annotated[
+        int, typer.Option(help="Else the heaviest of a screening by Morris.", min=1)
+    ] = 20,
+    year: Annotated[int, typer.Option(help="Year of the ranking and of the table.")] = 2024,
+    scenario: Annotated[str | None, typer.Option(help="The first by default.")] = None,
+    seed: Seed = 1,
+    output: Output = None,
+) -> None:
+    """Say which uncertain constants an output hangs on, over time, within their priors.
+
+    All parameters of the study are screened by elementary effects; the heaviest then get Sobol'
+    indices (or another method). Leaves sensitivity.nc, screening.nc, a picture and summary.txt.
+
+    Examples:
+
+        beltcast sensitivity
+
+        beltcast sensitivity --target "output[Yiwu]" --top 10 --base 512
+
+        beltcast sensitivity --method tornado --year 2030
+    """
+    from beltcast.plots_sensitivity import save_sensitivity_picture
+    from beltcast.results import complete_folder
+    from beltcast.scenarios import select
+    from beltcast.sensitivity import METHODS, ranked
+    from beltcast.sensitivity import sensitivity as make_sensitivity
+    from beltcast.sensitivity_text import summarise_sensitivity
+    from beltcast.summary import as_text
+
+    known = next((m for m in METHODS if m == method), None)
+    if known is None:
+        raise InputError(f"unknown method '{method}'; expected one of {', '.join(METHODS)}")
+    chosen = _study(study)
+    names = [scenario] if scenario else list(chosen.scenarios)[:1]
+    (base_case,) = select(chosen.scenarios, names).values()
+    for_screening, for_design = np.random.default_rng(seed).spawn(2)
+    medians = chosen.priors.quantiles(0.5)
+    run_study = partial(
+        make_sensitivity,
+        chosen.model,
+        target=target,
+        scenario=base_case,
+        # What is not moved stays at the median of its prior.
+        at=dict(zip(chosen.priors.labels, medians.tolist(), strict=True)),
+    )
+    labels = parameter or list(chosen.priors.labels)
+    with complete_folder(_folder(output, study, "-sensitivity")) as folder:
+        with _progress() as tell:
+            if not parameter and len(labels) > top and method != "tornado":
+                tell("screening", 0, 1)
+                screening = run_study(
+                    chosen.priors, method="morris", base=16, rng=for_screening
+                )
+                screening.to_netcdf(folder / "screening.nc", engine="netcdf4")
+                labels = ranked(screening, year)[:top]
+                tell("screening", 1, 1)
+            tell(method, 0, 1)
+            result = run_study(
+                chosen.priors.subset(labels), method=known, base=base, rng=for_design
+            ).assign_attrs(seed=str(seed), **_hashes(chosen))
+            result.to_netcdf(folder / "sensitivity.nc", engine="netcdf4")
+            tell(method, 1, 1)
+        save_sensitivity_picture(result, str(folder), when=year)
+        page = summarise_sensitivity(result, when=year)
+        (folder / "summary.txt").write_text(as_text(page), encoding="utf-8")
+    _console().print(page)
+    typer.echo(f"Written to {_folder(output, study, '-sensitivity')}/")
+
+
+@app.command()
 def run(
     model: Annotated[Path | None, typer.Argument(help="A model (.mdl); the belt model by default.")] = None,
     scenarios: Annotated[
@@ -322,6 +405,10 @@ def _calibrate(
 
     likelihood = make_likelihood(study.model, study.priors, study.observations, study.noise)
     return fit(likelihood, rng=rng, starts=starts, progress=tell)
+
+
+def _hashes(study: Study) -> dict[str, str]:
+    return {f"{name}_sha256": value for name, value in study.hashes.items()}
 
 
 def _write_calibration(fit: Calibration, folder: Path) -> None:
