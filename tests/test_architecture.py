@@ -22,7 +22,7 @@ LAYERS = (
     {"engine"},
     {"model"},
     {"variants"},
-    {"priors", "scenarios", "observations", "observe", "study", "noise"},
+    {"priors", "scenarios", "observations", "observe", "study", "noise", "jsonschemas"},
     {"likelihood"},
     {"calibrate"},
     {"posterior", "identify"},

@@ -222,6 +222,9 @@ def sensitivity(
     ] = 20,
     year: Annotated[int, typer.Option(help="Year of the ranking and of the table.")] = 2024,
     scenario: Annotated[str | None, typer.Option(help="The first by default.")] = None,
+    levels: Annotated[
+        bool, typer.Option("--levels", help="Of the output itself instead of its log.")
+    ] = False,
     seed: Seed = 1,
     output: Output = None,
 ) -> None:
@@ -259,6 +262,8 @@ def sensitivity(
         chosen.model,
         target=target,
         scenario=base_case,
+        # A few draws in the tail make most of the variance of a level, and no estimate settles.
+        logs=not levels,
         # What is not moved stays at the median of its prior.
         at=dict(zip(chosen.priors.labels, medians.tolist(), strict=True)),
     )
@@ -359,6 +364,34 @@ def check(
     if found:
         raise typer.Exit(1)
     typer.echo("No fault found")
+
+
+@app.command()
+def schemas(
+    model: Annotated[
+        Path | None, typer.Argument(help="A model (.mdl); the belt model by default.")
+    ] = None,
+    output: Annotated[Path, typer.Option(help="Folder.")] = Path("schemas"),
+) -> None:
+    """Write JSON Schemas for editors: scenarios.schema.json and parameters.schema.json.
+
+    Example:
+
+        beltcast schemas --output models/schemas
+    """
+    import json
+
+    from beltcast.jsonschemas import parameters_schema, scenarios_schema
+    from beltcast.model import load_model
+    from beltcast.resources import shipped
+
+    loaded = load_model(model or shipped("models/belt/belt.mdl"))
+    output.mkdir(parents=True, exist_ok=True)
+    for name, make in (("scenarios", scenarios_schema), ("parameters", parameters_schema)):
+        path = output / f"{name}.schema.json"
+        text = json.dumps(make(loaded), indent=1, ensure_ascii=False)
+        path.write_text(text + "\n", encoding="utf-8")
+        typer.echo(f"Written {path}")
 
 
 def main() -> None:

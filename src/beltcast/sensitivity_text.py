@@ -30,7 +30,7 @@ def summarise_sensitivity(result: xr.Dataset, *, when: float, rows: int = 20) ->
         if not str(name).endswith("_half") and PARAMETER in result[name].dims
     ]
     table = Table(
-        title=f"'{result.attrs['target']}' at {when:g}: {method}, {result.attrs['runs']:,} runs",
+        title=f"{'Log of ' if result.attrs['log'] else ''}'{result.attrs['target']}' at {when:g}: {method}, {result.attrs['runs']:,} runs",
         title_justify="left",
         title_style="bold",
         box=None,
