@@ -59,7 +59,7 @@ def against_null(
     offsets, trends and shocks (exactly: given the parameters these are normal), then the mean over
     draws.  Drawing an offset whose spread is 1.5 against a row's of 0.1 would leave the answer to
     a few lucky draws.  Each row is scored by itself: rows of one year or
-    definition share what they surprise by, so that the interval, a bootstrap over rows, is if
+    definition share what they surprise by, and some speak of years before the date, so that the interval, a bootstrap over rows, is if
     anything too narrow.
 
     Parameters
@@ -82,8 +82,9 @@ def against_null(
     xarray.Dataset
         ``log_density`` (version, row) of the log of the figure, with ``place``, ``end`` and
         ``line`` of each row; ``log_evidence`` (version) of the fitted figures, by Laplace's
-        approximation and up to a constant that both share; attributes ``difference``, the full model's sum less the null's, and
-        its 80% interval ``difference_p10`` to ``difference_p90``.
+        approximation and up to a constant that both share; attributes ``difference``, the full
+        model's sum less the null's, and its 80% interval ``difference_p10`` to
+        ``difference_p90``.
 
     Raises
     ------
@@ -242,8 +243,8 @@ def null_words(score: xr.Dataset) -> str:
         words = "the model without interaction forecasts as well: synergy is not supported"
     return (
         f"Held out: {score.sizes[ROW]} levels published after {a['published_by']:g}, the model "
-        f"fitted to {a['fitted_rows']} figures before; log score {a['difference']:+.2f} against the "
-        f"null without interaction (80% interval {a['difference_p10']:+.2f} "
+        f"fitted to {a['fitted_rows']} figures before; log score {a['difference']:+.2f} against "
+        f"the null without interaction (80% interval {a['difference_p10']:+.2f} "
         f"to {a['difference_p90']:+.2f}): {words}."
     )
 
