@@ -208,6 +208,20 @@ def test_the_text_says_who_speaks(shares: xr.Dataset) -> None:
     page = as_text(summarise_attribution(shares))
     assert words.split(":")[0][:40] in page
     assert "…" not in page  # every column fits
+    assert "The nation in 2024" in page
+
+
+def test_a_share_that_moved_is_not_called_mostly_prior(shares: xr.Dataset) -> None:
+    page = as_text(summarise_attribution(shares))
+    (line,) = [line for line in page.splitlines() if line.startswith("Ningbo")]
+    assert line.count("*") == 3  # the prior beside itself
+    moved = shares.copy()
+    spread = float(shares["shapley_log_spread_ratio"].max())
+    assert spread == pytest.approx(1.0)
+    moved["shapley_log_quantile"] = shares["shapley_log_quantile"] + 5.0
+    page = as_text(summarise_attribution(moved))
+    (line,) = [line for line in page.splitlines() if line.startswith("Ningbo")]
+    assert "*" not in line
 
 
 def test_eleven_switches_are_refused_with_the_number_of_runs(study: Study, draws: Draws) -> None:

@@ -15,6 +15,9 @@ from beltcast.attribute import COALITION, DRIVER, who_speaks
 from beltcast.calibrate import verdict
 from beltcast.schema import MEMBER, NATION, PLACE, QUANTILE, YEAR
 
+MOVED = 1.0
+"""Shift of a median, in spreads of the prior, from which on figures are said to have moved it."""
+
 
 def summarise_attribution(attribution: xr.Dataset, *, year: int = 2024) -> RenderableType:
     """Return the summary of an attribution with a prior beside it, for a `rich` console."""
@@ -54,38 +57,42 @@ def complement_words(attribution: xr.Dataset, *, place: str = NATION, year: int 
     )
 
 
-def _nation(attribution: xr.Dataset, year: int) -> Table:
-    table = _table(
+def _nation(attribution: xr.Dataset, year: int) -> RenderableType:
+    title = (
         f"The nation in {year}, in logs of output: median (80% band) beside that of the priors "
-        "alone;\nratio: spread of the posterior to that of the prior; P>0: chance of being positive"
+        "alone;\nshift: of the median, in spreads of the prior; ratio: spread of the posterior to "
+        "that of the prior;\nP>0: chance of being positive, with the figures and from the priors"
     )
-    for name in ("", "Shapley value", "prior alone", "ratio", "P>0", "prior"):
+    table = _table(padding=1)
+    for name in ("", "Shapley value", "prior alone", "shift", "ratio", "P>0", "prior"):
         table.add_column(name, justify="right" if name else "left", no_wrap=True)
     at = attribution.sel({PLACE: NATION, YEAR: year})
     rows = [(str(d), "shapley", {DRIVER: d}) for d in at[DRIVER].values]
     rows += [("all together", "gain", {}), ("synergy", "synergy", {})]
     together = at[COALITION].values if COALITION in at.coords else ()
     rows += [(str(c), "dividend", {COALITION: c}) for c in together]
-    for title, kind, key in rows:
+    for name, kind, key in rows:
         table.add_row(
-            title,
+            name,
             _band(at[f"{kind}_log_quantile"].sel(key)),
             _band(at[f"prior_{kind}_log_quantile"].sel(key)),
+            f"{_shift(at.sel(key), kind):+.1f}",
             f"{float(at[f'{kind}_log_spread_ratio'].sel(key)):.2f}",
             f"{float(at[f'{kind}_log_chance'].sel(key)):.2f}",
             f"{float(at[f'prior_{kind}_log_chance'].sel(key)):.2f}",
             style="bold" if kind == "gain" else "",
         )
-    return table
+    return _titled(title, table)
 
 
-def _growth(attribution: xr.Dataset, year: int) -> Table:
+def _growth(attribution: xr.Dataset, year: int) -> RenderableType:
     since = attribution.attrs["since"]
     unit = _money(attribution)
-    table = _table(
+    title = (
         f"The nation's output in {year}, and its growth since {since}: Shapley values, median "
         "(80% band)"
     )
+    table = _table()
     for name in ("", f"{year}, {unit}", "growth, log", f"growth, {unit}"):
         table.add_column(name, justify="right" if name else "left", no_wrap=True)
     at = attribution.sel({PLACE: NATION, YEAR: year})
@@ -97,15 +104,16 @@ def _growth(attribution: xr.Dataset, year: int) -> Table:
             _band(own["growth_log_quantile"]),
             _band(own["growth_level_quantile"], "{:,.0f}"),
         )
-    return table
+    return _titled(title, table)
 
 
-def _places(attribution: xr.Dataset, year: int) -> Table:
+def _places(attribution: xr.Dataset, year: int) -> RenderableType:
     unit = _money(attribution)
-    table = _table(
-        f"By place in {year}: Shapley values in logs, median (80% band); * mostly prior; and the "
-        f"mean joint\ngain in {unit} a year"
+    title = (
+        f"By place in {year}: Shapley values in logs, median (80% band), and the mean joint gain "
+        f"in\n{unit} a year. * mostly prior: neither narrower than the prior nor moved from it"
     )
+    table = _table()
     at = attribution.sel({YEAR: year})
     drivers = [str(d) for d in at[DRIVER].values]
     for name in ("place", *drivers, "gain"):
@@ -116,27 +124,39 @@ def _places(attribution: xr.Dataset, year: int) -> Table:
             place,
             *(
                 _band(own["shapley_log_quantile"].sel({DRIVER: d}))
-                + ("*" if _is_prior(own["shapley_log_spread_ratio"].sel({DRIVER: d})) else " ")
+                + ("*" if _is_prior(own.sel({DRIVER: d}), "shapley") else " ")
                 for d in drivers
             ),
             f"{float(own['shapley_level'].mean(MEMBER).sum(DRIVER)):+,.0f}",
             style="bold" if place == NATION else "",
         )
-    return table
+    return _titled(title, table)
 
 
 def _money(attribution: xr.Dataset) -> str:
     return str(attribution["without_level"].attrs.get("units", "")).replace("bnCNY", "bn CNY")
 
 
-def _is_prior(ratio: xr.DataArray) -> bool:
-    return verdict(float(ratio)) == "mostly prior"
+def _shift(at: xr.Dataset, kind: str) -> float:
+    """How far the figures move a median, in spreads of the prior (its 80% band over 2.56)."""
+    after, before = at[f"{kind}_log_quantile"], at[f"prior_{kind}_log_quantile"]
+    low, middle, high = (float(before.sel({QUANTILE: q})) for q in (0.1, 0.5, 0.9))
+    return (float(after.sel({QUANTILE: 0.5})) - middle) / max((high - low) / 2.563, 1e-12)
 
 
-def _table(title: str) -> Table:
-    return Table(
-        title=f"\n{title}", title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0)
-    )
+def _is_prior(at: xr.Dataset, kind: str) -> bool:
+    """Whether the figures neither narrowed nor moved what the priors say."""
+    wide = verdict(float(at[f"{kind}_log_spread_ratio"])) == "mostly prior"
+    return wide and abs(_shift(at, kind)) < MOVED
+
+
+def _table(padding: int = 2) -> Table:
+    return Table(box=None, padding=(0, padding, 0, 0))
+
+
+def _titled(title: str, table: Table) -> Group:
+    # A table's own title is folded to the table's width.
+    return Group(Text(f"\n{title}", style="bold"), table)
 
 
 def _band(values: xr.DataArray, form: str = "{:.2f}") -> str:

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from rich.console import Group, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from beltcast.bands import by_place, chance, quantiles
 from beltcast.ensemble import run_ensemble
@@ -127,18 +129,15 @@ def compare_runs(output: xr.DataArray, *, loss: float = LOSS) -> xr.Dataset:
     return _described(result, str(output.attrs.get("units", "")))
 
 
-def comparison_table(comparison: xr.Dataset, place: str = NATION) -> Table:
+def comparison_table(comparison: xr.Dataset, place: str = NATION) -> RenderableType:
     """Lay out, for a `rich` console, when scenarios lose what they lose and whether it returns."""
-    percent = f"{100 * comparison.attrs['loss']:.0f}%"
-    table = Table(
-        title=f"\nLosses of {percent} against '{comparison.attrs['baseline']}', {place}: share of "
-        "the draws, median\nyear (80% band) in which it is reached, and share that recovers by "
-        f"{int(comparison[YEAR].values[-1])}",
-        title_justify="left",
-        title_style="bold",
-        box=None,
-        padding=(0, 2, 0, 0),
+    last = int(comparison[YEAR].values[-1])
+    title = (
+        f"\nLosses of {100 * comparison.attrs['loss']:.0f}% against "
+        f"'{comparison.attrs['baseline']}', {place}: share of the draws, median year (80% band) in "
+        f"which\nit is reached, and share of those that recover by {last}"
     )
+    table = Table(box=None, padding=(0, 2, 0, 0))
     for name in ("scenario", "chance", "year", "recover"):
         table.add_column(name, justify="left" if name == "scenario" else "right", no_wrap=True)
     at = comparison.sel({PLACE: place})
@@ -152,7 +151,7 @@ def comparison_table(comparison: xr.Dataset, place: str = NATION) -> Table:
             when = f"{middle} ({low}–{high})"
             back = f"{100 * float(own['chance_of_recovery']):.0f} %"
         table.add_row(name, f"{100 * reached:.0f} %", when, back)
-    return table
+    return Group(Text(title, style="bold"), table)
 
 
 def _dates(ratio: np.ndarray, years: np.ndarray, loss: float) -> tuple[np.ndarray, np.ndarray]:

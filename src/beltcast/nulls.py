@@ -58,9 +58,9 @@ def against_null(
     parameters a normal in logs, whose mean and spread take in what the early figures say about
     offsets, trends and shocks (exactly: given the parameters these are normal), then the mean over
     draws.  Drawing an offset whose spread is 1.5 against a row's of 0.1 would leave the answer to
-    a few lucky draws.  Each row is scored by itself: rows of one year or
-    definition share what they surprise by, and some speak of years before the date, so that the interval, a bootstrap over rows, is if
-    anything too narrow.
+    a few lucky draws.  Each row is scored by itself: rows of one year or definition share what
+    they surprise by, and some speak of years before the date, so that the interval, a bootstrap
+    over rows, is if anything too narrow.
 
     Parameters
     ----------
