@@ -27,7 +27,7 @@ LAYERS = (
     {"calibrate"},
     {"posterior", "identify"},
     {"ensemble", "store"},
-    {"bands"},
+    {"bands", "export"},
     {"forecast", "baselines", "scores"},
     {"backtest", "attribute", "sensitivity", "compare"},
     {"nulls"},

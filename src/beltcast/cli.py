@@ -367,6 +367,37 @@ def check(
 
 
 @app.command()
+def export(
+    results: Annotated[Path, typer.Argument(help="A NetCDF file that beltcast wrote.")],
+    form: Annotated[str, typer.Option("--format", help="iamc, csv or parquet.")] = "iamc",
+    output: Annotated[
+        Path | None, typer.Option(help="File to write; beside the results by default.")
+    ] = None,
+) -> None:
+    """Write results as a table: the IAMC format (pyam opens it), or one long table.
+
+    Examples:
+
+        beltcast export runs/belt/forecast.nc
+
+        beltcast export runs/belt-drivers/attribution.nc --format csv
+    """
+    import xarray as xr
+
+    from beltcast.export import save_table
+
+    ending = {"iamc": ".iamc.csv"}.get(form, f".{form}")
+    path = output or results.with_suffix(ending)
+    try:
+        with xr.open_dataset(results, engine="netcdf4") as opened:
+            save_table(opened.load(), path, form)
+    except OSError as problem:
+        reason = (problem.strerror or "not a NetCDF file").lower()
+        raise InputError(f"'{problem.filename or results}': {reason}; give a file of results") from None
+    typer.echo(f"Written {path}")
+
+
+@app.command()
 def schemas(
     model: Annotated[
         Path | None, typer.Argument(help="A model (.mdl); the belt model by default.")
