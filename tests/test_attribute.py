@@ -190,7 +190,7 @@ def test_the_prior_beside_itself_is_no_news(shares: xr.Dataset) -> None:
     [
         (0.99, 0.98, "the structure speaks"),
         (0.01, 0.05, "the structure speaks"),
-        (0.75, 0.95, "the figures speak against the structure"),
+        (0.75, 0.95, "the figures leave open what the structure says"),
         (0.05, 0.95, "the figures speak against the structure"),
         (0.95, 0.60, "the figures speak"),
         (0.60, 0.55, "neither speaks"),

@@ -219,7 +219,8 @@ def who_speaks(posterior: float, prior: float) -> str:
     priors alone      with the figures           words
     ================  =========================  ================================================
     decided           decided, the same          the structure speaks
-    decided           undecided, or the other    the figures speak against the structure
+    decided           undecided                  the figures leave open what the structure says
+    decided           decided, the other         the figures speak against the structure
     undecided         decided                    the figures speak
     undecided         undecided                  neither speaks
     ================  =========================  ================================================
@@ -237,6 +238,8 @@ def who_speaks(posterior: float, prior: float) -> str:
     before, after = _sign(prior), _sign(posterior)
     if before == 0:
         return "the figures speak" if after else "neither speaks"
+    if after == 0:
+        return "the figures leave open what the structure says"
     return "the structure speaks" if after == before else "the figures speak against the structure"
 
 

@@ -45,8 +45,11 @@ def complement_words(attribution: xr.Dataset, *, place: str = NATION, year: int 
     meaning = {
         "the structure speaks": "the model was built so that they would; it is no finding",
         "the figures speak": "the figures decide what the priors left open",
+        "the figures leave open what the structure says": (
+            "the model was built so that they would, and the figures do not confirm it"
+        ),
         "the figures speak against the structure": (
-            "the model was built so that they would, and the figures do not bear it out"
+            "the model was built so that they would, and the figures say the opposite"
         ),
         "neither speaks": "neither the figures nor the structure decide it",
     }[speaker]

@@ -393,7 +393,8 @@ def export(
             save_table(opened.load(), path, form)
     except OSError as problem:
         reason = (problem.strerror or "not a NetCDF file").lower()
-        raise InputError(f"'{problem.filename or results}': {reason}; give a file of results") from None
+        given = problem.filename or results
+        raise InputError(f"'{given}': {reason}; give a file of results") from None
     typer.echo(f"Written {path}")
 
 
