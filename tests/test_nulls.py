@@ -124,6 +124,13 @@ def test_a_driver_that_is_off_adds_nothing_to_the_null(two: Model) -> None:
     np.testing.assert_allclose(null, same, rtol=1e-12)
 
 
+def test_a_driver_that_is_set_on_is_as_one_that_is_not_set(two: Model) -> None:
+    null = without_interaction(two, SWITCHES)
+    told = null.simulate({"SW A": 1.0, "Joint": 0.3}, outputs=["sales"])["sales"]
+    silent = null.simulate({"Joint": 0.3}, outputs=["sales"])["sales"]
+    np.testing.assert_array_equal(told, silent)
+
+
 def test_the_nulls_derivatives_are_exact() -> None:
     study = read_study()
     null = without_interaction(study.model, ("SW Government", "SW Market", "SW Platform"))
@@ -210,3 +217,30 @@ def test_false_dates_are_as_good_where_there_is_no_gain(two: Model) -> None:
 def test_a_gain_without_a_prior_cannot_be_followed(two: Model) -> None:
     with pytest.raises(CalibrationError, match="'Grain' has no prior"):
         placebo(made_up(two), rng=np.random.default_rng(1), constant="Start", gain="Grain")
+
+
+def test_the_density_of_later_figures_is_the_exact_posterior_predictive(two: Model) -> None:
+    # All that is unknown is one offset a place, u ~ N(0, 1), seen in n = 5 early rows of sd s that
+    # all lie log 3 above the model: u | y is normal, and so is the next row.
+    study = made_up(two)
+    tripled = tuple(dataclasses.replace(row, value=3.0 * row.value) for row in study.observations)
+    study = dataclasses.replace(
+        study,
+        observations=dataclasses.replace(study.observations, rows=tripled),
+        priors=dataclasses.replace(study.priors, mu=np.array([0.15, 0.0]), sigma=np.full(2, 1e-7)),
+        noise=dataclasses.replace(
+            study.noise, year_shock=0.0, definitions={"d": Definition("d", 1.0, 0.0, 0.0)}
+        ),
+    )
+    score = against_null(
+        study, rng=np.random.default_rng(4), published_by=2020.5, switches=SWITCHES, draws=10,
+        moves=0, starts=2, refine=1,
+    )  # fmt: skip
+    n, s = 5, 0.05
+    precision = n / s**2 + 1.0
+    mean = (n * math.log(3.0) / s**2) / precision
+    sd = math.sqrt(s**2 + 1.0 / precision)
+    expected = -0.5 * ((math.log(3.0) - mean) / sd) ** 2 - math.log(sd * math.sqrt(2 * math.pi))
+    np.testing.assert_allclose(score["log_density"].sel(version="full"), expected, atol=1e-5)
+    # The null multiplies totals of a year instead of rates of a moment.
+    np.testing.assert_allclose(score["log_density"], expected, atol=5e-4)

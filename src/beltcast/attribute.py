@@ -116,7 +116,8 @@ def attribute(
     Examples
     --------
     >>> import numpy as np
-    >>> from beltcast import attribute, make_likelihood, read_study, sample_prior
+    >>> from beltcast import make_likelihood, read_study, sample_prior
+    >>> from beltcast.attribute import attribute
     >>> study = read_study()
     >>> likelihood = make_likelihood(study.model, study.priors, study.observations, study.noise)
     >>> draws = sample_prior(likelihood, 8, rng=np.random.default_rng(1))

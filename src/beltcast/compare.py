@@ -58,7 +58,8 @@ def compare(
     Examples
     --------
     >>> import numpy as np
-    >>> from beltcast import compare, make_likelihood, read_study, sample_prior
+    >>> from beltcast import make_likelihood, read_study, sample_prior
+    >>> from beltcast.compare import compare
     >>> study, rng = read_study(), np.random.default_rng(1)
     >>> likelihood = make_likelihood(study.model, study.priors, study.observations, study.noise)
     >>> result = compare(study, sample_prior(likelihood, 8, rng=rng), rng=rng)
