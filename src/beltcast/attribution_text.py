@@ -13,7 +13,7 @@ from rich.text import Text
 
 from beltcast.attribute import COALITION, DRIVER, who_speaks
 from beltcast.calibrate import verdict
-from beltcast.schema import MEMBER, NATION, PLACE, QUANTILE, YEAR
+from beltcast.schema import MEMBER, PLACE, QUANTILE, YEAR
 
 MOVED = 1.0
 """Shift of a median, in spreads of the prior, from which on figures are said to have moved it."""
@@ -30,12 +30,13 @@ def summarise_attribution(attribution: xr.Dataset, *, year: int = 2024) -> Rende
     )
 
 
-def complement_words(attribution: xr.Dataset, *, place: str = NATION, year: int = 2024) -> str:
+def complement_words(attribution: xr.Dataset, *, place: str | None = None, year: int = 2024) -> str:
     """Say whether the drivers complement each other, and who says so.
 
     The sign is judged by `beltcast.attribute.who_speaks`, the size by the ratio of spreads as
     everywhere (`beltcast.calibrate.verdict`).
     """
+    place = place or str(attribution.attrs["whole"])
     at = {PLACE: place, YEAR: year}
     after = float(attribution["synergy_log_chance"].sel(at))
     before = float(attribution["prior_synergy_log_chance"].sel(at))
@@ -61,15 +62,16 @@ def complement_words(attribution: xr.Dataset, *, place: str = NATION, year: int 
 
 
 def _nation(attribution: xr.Dataset, year: int) -> RenderableType:
+    whole = attribution.attrs["whole"]
     title = (
-        f"The nation in {year}, in logs of output: median (80% band) beside that of the priors "
-        "alone;\nshift: of the median, in spreads of the prior; ratio: spread of the posterior to "
+        f"{whole} in {year}, in logs of output: median (80% band) beside that of the priors;\n"
+        "shift: of the median, in spreads of the prior; ratio: spread of the posterior to "
         "that of the prior;\nP>0: chance of being positive, with the figures and from the priors"
     )
     table = _table(padding=1)
     for name in ("", "Shapley value", "prior alone", "shift", "ratio", "P>0", "prior"):
         table.add_column(name, justify="right" if name else "left", no_wrap=True)
-    at = attribution.sel({PLACE: NATION, YEAR: year})
+    at = attribution.sel({PLACE: whole, YEAR: year})
     rows = [(str(d), "shapley", {DRIVER: d}) for d in at[DRIVER].values]
     rows += [("all together", "gain", {}), ("synergy", "synergy", {})]
     together = at[COALITION].values if COALITION in at.coords else ()
@@ -91,14 +93,15 @@ def _nation(attribution: xr.Dataset, year: int) -> RenderableType:
 def _growth(attribution: xr.Dataset, year: int) -> RenderableType:
     since = attribution.attrs["since"]
     unit = _money(attribution)
+    whole = attribution.attrs["whole"]
     title = (
-        f"The nation's output in {year}, and its growth since {since}: Shapley values, median "
+        f"{whole}: output in {year}, and its growth since {since}: Shapley values, median "
         "(80% band)"
     )
     table = _table()
     for name in ("", f"{year}, {unit}", "growth, log", f"growth, {unit}"):
         table.add_column(name, justify="right" if name else "left", no_wrap=True)
-    at = attribution.sel({PLACE: NATION, YEAR: year})
+    at = attribution.sel({PLACE: whole, YEAR: year})
     for driver in at[DRIVER].values:
         own = at.sel({DRIVER: driver})
         table.add_row(
@@ -131,7 +134,7 @@ def _places(attribution: xr.Dataset, year: int) -> RenderableType:
                 for d in drivers
             ),
             f"{float(own['shapley_level'].mean(MEMBER).sum(DRIVER)):+,.0f}",
-            style="bold" if place == NATION else "",
+            style="bold" if place == attribution.attrs["whole"] else "",
         )
     return _titled(title, table)
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from beltcast.schema import MEMBER, NATION, PLACE, QUANTILE, QUANTILES, SCENARIO, TIME, YEAR
+from beltcast.schema import MEMBER, PLACE, QUANTILE, QUANTILES, SCENARIO, TIME, YEAR
 
 
 def quantiles(values: xr.DataArray, levels: Sequence[float] = QUANTILES) -> xr.DataArray:
@@ -69,14 +69,14 @@ def chance_positive(values: xr.DataArray) -> xr.DataArray:
     return chance(event, values.notnull())
 
 
-def by_place(output: xr.DataArray, nation: str = NATION) -> xr.DataArray:
+def by_place(output: xr.DataArray, whole: str) -> xr.DataArray:
     """Rename the subscript range of places to ``place`` and put the sum of all before them.
 
-    A variable without a subscript range is the nation alone.
+    A variable without a subscript range is the whole alone.
     """
     own = [d for d in output.dims if d not in (SCENARIO, MEMBER, YEAR, TIME)]
     if not own:
-        return output.expand_dims({PLACE: [nation]}, axis=-2)
+        return output.expand_dims({PLACE: [whole]}, axis=-2)
     belt = str(own[0])
-    total = output.sum(belt, keepdims=True, skipna=False).assign_coords({belt: [nation]})
+    total = output.sum(belt, keepdims=True, skipna=False).assign_coords({belt: [whole]})
     return xr.concat([total, output], belt).rename({belt: PLACE})

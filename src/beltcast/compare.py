@@ -19,7 +19,7 @@ from beltcast.bands import by_place, chance, quantiles
 from beltcast.ensemble import run_ensemble
 from beltcast.errors import InputError
 from beltcast.posterior import Draws
-from beltcast.schema import MEMBER, NATION, PLACE, SCENARIO, YEAR
+from beltcast.schema import MEMBER, PLACE, SCENARIO, YEAR
 from beltcast.study import Study
 
 LOSS = 0.10
@@ -69,7 +69,7 @@ def compare(
     runs = run_ensemble(
         study.model, study.scenarios, (draws.labels, draws.values), outputs=[target], rng=rng
     )
-    result = compare_runs(by_place(runs[study.model.find(target).name]), loss=loss)
+    result = compare_runs(by_place(runs[study.model.find(target).name], study.whole), loss=loss)
     hashes = {f"{name}_sha256": value for name, value in study.hashes.items()}
     return result.assign_attrs({**runs.attrs, **result.attrs, **hashes, **(provenance or {})})
 
@@ -125,13 +125,18 @@ def compare_runs(output: xr.DataArray, *, loss: float = LOSS) -> xr.Dataset:
             "chance_of_loss": chance(loss_year.notnull(), any_known),
             "chance_of_recovery": chance(recovery.notnull(), loss_year.notnull()),
         },
-        attrs={"loss": loss, "baseline": str(output[SCENARIO].values[0])},
+        attrs={
+            "loss": loss,
+            "baseline": str(output[SCENARIO].values[0]),
+            "whole": str(output[PLACE].values[0]),
+        },
     )
     return _described(result, str(output.attrs.get("units", "")))
 
 
-def comparison_table(comparison: xr.Dataset, place: str = NATION) -> RenderableType:
+def comparison_table(comparison: xr.Dataset, place: str | None = None) -> RenderableType:
     """Lay out, for a `rich` console, when scenarios lose what they lose and whether it returns."""
+    place = place or str(comparison.attrs["whole"])
     last = int(comparison[YEAR].values[-1])
     title = (
         f"\nLosses of {100 * comparison.attrs['loss']:.0f}% against "

@@ -14,7 +14,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from beltcast.schema import MEMBER, NATION, PLACE, QUANTILE, YEAR
+from beltcast.schema import MEMBER, PLACE, QUANTILE, YEAR
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
 DRIVER = "driver"
@@ -24,7 +24,7 @@ Scale = Literal["log", "level"]
 
 def contribution_areas(
     attribution: xr.Dataset,
-    place: str = NATION,
+    place: str | None = None,
     *,
     scale: Scale = "level",
     title: str | None = None,
@@ -36,7 +36,8 @@ def contribution_areas(
     ----------
     attribution : xarray.Dataset
         As `beltcast.attribute` returns it.
-    place : str
+    place : str, optional
+        The whole by default.
     scale : 'log' or 'level'
     title : str, optional
     ax : matplotlib.axes.Axes, optional
@@ -54,6 +55,7 @@ def contribution_areas(
     >>> contribution_areas(xr.open_dataset("runs/drivers/attribution.nc"))  # doctest: +SKIP
     """
     ax = ax or _new_axes()
+    place = place or str(attribution.attrs["whole"])
     at = attribution.sel({PLACE: place})
     middle = at[YEAR].values + 0.5
     shares = at[f"shapley_{scale}"].mean(MEMBER).transpose(DRIVER, YEAR)
@@ -77,7 +79,7 @@ def contribution_areas(
 
 def waterfall(
     attribution: xr.Dataset,
-    place: str = NATION,
+    place: str | None = None,
     *,
     year: int = 2024,
     scale: Scale = "level",
@@ -90,7 +92,8 @@ def waterfall(
     ----------
     attribution : xarray.Dataset
         As `beltcast.attribute` returns it.
-    place : str
+    place : str, optional
+        The whole by default.
     year : int
     scale : 'log' or 'level'
         On the log scale the steps begin at zero, the output without drivers.
@@ -109,6 +112,7 @@ def waterfall(
     >>> waterfall(xr.open_dataset("runs/drivers/attribution.nc"), year=2024)  # doctest: +SKIP
     """
     ax = ax or _new_axes()
+    place = place or str(attribution.attrs["whole"])
     at = attribution.sel({PLACE: place, YEAR: year})
     shares = at[f"shapley_{scale}"].mean(MEMBER)
     bands = at[f"shapley_{scale}_quantile"]
@@ -139,7 +143,7 @@ def waterfall(
 
 
 def save_attribution_pictures(
-    attribution: xr.Dataset, folder: str, *, year: int, place: str = NATION
+    attribution: xr.Dataset, folder: str, *, year: int, place: str | None = None
 ) -> list[str]:
     """Write both pictures of a place into a folder; return the paths."""
     paths = []

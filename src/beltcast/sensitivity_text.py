@@ -29,13 +29,10 @@ def summarise_sensitivity(result: xr.Dataset, *, when: float, rows: int = 20) ->
         for name in result.data_vars
         if not str(name).endswith("_half") and PARAMETER in result[name].dims
     ]
-    table = Table(
-        title=f"{'Log of ' if result.attrs['log'] else ''}'{result.attrs['target']}' at {when:g}: {method}, {result.attrs['runs']:,} runs",
-        title_justify="left",
-        title_style="bold",
-        box=None,
-        padding=(0, 2, 0, 0),
-    )
+    a = result.attrs
+    of = f"log of '{a['target']}'" if a["log"] else f"'{a['target']}'"
+    title = Text(f"What {of} hangs on at {when:g}: {method}, {a['runs']:,} runs", style="bold")
+    table = Table(box=None, padding=(0, 2, 0, 0))
     for name in ("parameter", *measures):
         text = name.replace("_error", " ±").replace("_", " ")
         table.add_column(text, justify="left" if name == "parameter" else "right", no_wrap=True)
@@ -51,4 +48,4 @@ def summarise_sensitivity(result: xr.Dataset, *, when: float, rows: int = 20) ->
     if method == "sobol":
         alone = float(at["first"].sum())
         notes.append(f"The constants explain {100 * alone:.0f}% of the variance one by one.")
-    return Group(table, Text("\n" + "\n".join(notes)))
+    return Group(title, table, Text("\n" + "\n".join(notes)))

@@ -11,6 +11,7 @@ somebody's text and has no business elsewhere on the disk.
 from __future__ import annotations
 
 import csv
+import math
 import re
 from pathlib import Path
 
@@ -19,7 +20,7 @@ import numpy as np
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import ModelFileError, UnsupportedConstruct
 
-_CELL = re.compile(r"^([A-Za-z]+)(\d+)(\*?)$")
+_CELL = re.compile(r"^([A-Za-z]{1,3})([1-9]\d{0,6})(\*?)$")
 
 
 def read_series(
@@ -47,7 +48,7 @@ def read_series(
     ------
     ModelFileError, UnsupportedConstruct
     """
-    if not time.isalpha():
+    if not re.fullmatch("[A-Za-z]{1,3}", time):
         raise UnsupportedConstruct(
             f"a series that runs along row {time} is not supported; put time down a column",
             model,
@@ -140,7 +141,8 @@ def _rows(model: Path, line: int, file: str, separator: str) -> list[list[str]]:
             return list(csv.reader(stream, delimiter=separator))
     except (OSError, UnicodeDecodeError, csv.Error) as problem:
         raise ModelFileError(
-            f"the table '{file}' cannot be read ({problem}); it must be UTF-8 text beside the model",
+            f"the table '{file}' cannot be read ({problem}); "
+            "it must be UTF-8 text beside the model",
             model,
             line,
         ) from None
@@ -162,10 +164,13 @@ def _column(letters: str) -> int:
 
 def _number(text: str, file: str, model: Path, line: int) -> float:
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
+        number = math.nan
+    if not math.isfinite(number) or "_" in text:  # Python reads 'nan' and '1_000' as numbers
         raise ModelFileError(
             f"'{file}' holds '{text.strip()}' where a number is expected; correct the cell",
             model,
             line,
-        ) from None
+        )
+    return number

@@ -16,6 +16,7 @@ import ctypes
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import llvmlite.binding as llvm
 import numpy as np
@@ -33,7 +34,7 @@ from beltcast.engine.nodes import (
     Node,
     walk,
 )
-from beltcast.engine.plan import Plan
+from beltcast.engine.plan import Method, Plan
 from beltcast.engine.program import Block, Program
 from beltcast.engine.vector_math import vector_math
 from beltcast.errors import UnsupportedConstruct
@@ -105,12 +106,10 @@ class LlvmKernel:
                 list(pool.map(lambda piece: run(*piece), pieces))
         return out[:, :, :members]
 
-    def _bound(
-        self, plan: Plan, values: FloatArray, out: FloatArray
-    ) -> Callable[[int, int], None]:
+    def _bound(self, plan: Plan, values: FloatArray, out: FloatArray) -> Callable[[int, int], None]:
         """Return the machine function with everything but the blocks given."""
         program = self.program
-        arrays = (
+        arrays: tuple[np.ndarray, ...] = (
             program.constants,
             program.constant_values,
             plan.parameters,
@@ -272,9 +271,7 @@ class _Module:
             name = f"@table{len(self._known)}"
             write = str if kind == "i64" else double
             entries = ", ".join(f"{kind} {write(x)}" for x in values.tolist())
-            self.tables.append(
-                f"{name} = internal constant [{len(values)} x {kind}] [{entries}]"
-            )
+            self.tables.append(f"{name} = internal constant [{len(values)} x {kind}] [{entries}]")
             self._known[key] = name
         return self._known[key]
 
@@ -301,15 +298,13 @@ class _Writer:
     def invariants(self, block: Block) -> Mapping[int, str]:
         """Write, before the loop, what is the same for all elements of a block.
 
-        LLVM cannot see it: for all it knows, a store to one row may change another.
+        LLVM cannot see it: for all it knows, a store to one row may change another.  None does:
+        a block that reads what it writes was taken apart when the program was put in order.
         """
-        written = {id(t): set(t.tolist()) for t in block.targets}
-        targets = set().union(*written.values())
         for node in (n for e in block.expressions for n in walk(e)):
             leaves = [x for x in walk(node) if isinstance(x, (Load, Const))]
             same = all(len(x.rows if isinstance(x, Load) else x.values) == 1 for x in leaves)
-            own = any(isinstance(x, Load) and int(x.rows[0]) in targets for x in leaves)
-            if same and not own and isinstance(node, (Apply, LookupAt)):
+            if same and isinstance(node, (Apply, LookupAt)):
                 self.value(node)
         return self.known
 
@@ -343,7 +338,7 @@ class _Writer:
     def _constant(self, values: FloatArray) -> str:
         if self.element is not None and len(values) > 1:
             values = values[[self.element]]
-        if len(set(values.tobytes()[i : i + 8] for i in range(0, 8 * len(values), 8))) == 1:
+        if len({double(value) for value in values.tolist()}) == 1:  # by bits: 0 is not -0
             return self.body.splat(float(values[0]))
         table = self.module.table("double", values)
         place = self.body.let(
@@ -355,11 +350,10 @@ class _Writer:
         """Address of the row of this element: a number, a stride, or an entry of a table."""
         if self.element is not None and len(rows) > 1:
             rows = rows[[self.element]]
-        if len(rows) == 1:
-            number = str(int(rows[0]))
-        else:
-            number = self._row_number(rows)
-        return self.body.let(f"getelementptr inbounds {self.body.v.doubles}, ptr %rows, i64 {number}")
+        number = str(int(rows[0])) if len(rows) == 1 else self._row_number(rows)
+        return self.body.let(
+            f"getelementptr inbounds {self.body.v.doubles}, ptr %rows, i64 {number}"
+        )
 
     def _row_number(self, rows: IntArray) -> str:
         strides = set(np.diff(rows).tolist())
@@ -406,7 +400,9 @@ class _Writer:
         if node.table.kind == "hold":
             value = b.splat(float(heights[0]))
             for knot, height in zip(knots[1:], heights[1:], strict=True):
-                value = b.select(b.fcmp("oge", x, b.splat(float(knot))), b.splat(float(height)), value)
+                value = b.select(
+                    b.fcmp("oge", x, b.splat(float(knot))), b.splat(float(height)), value
+                )
             return b.select(b.fcmp("uno", x, x), x, value)
         left, low, slope = (b.splat(float(s[0])) for s in (knots, heights, slopes))
         for knot, height, grade in zip(knots[1:-1], heights[1:-1], slopes[1:], strict=True):
@@ -435,7 +431,9 @@ _INTRINSICS = {
 }
 _DECLARED = {"llvm.floor", "llvm.fabs", "llvm.fma"}  # by vector_math
 
-OPERATIONS = frozenset({*_INSTRUCTIONS, *_COMPARISONS, *_OWN, *_INTRINSICS, "min", "max", "if", "neg"})
+OPERATIONS = frozenset(
+    {*_INSTRUCTIONS, *_COMPARISONS, *_OWN, *_INTRINSICS, "min", "max", "if", "neg"}
+)
 """Primitives that this back end prints; a test holds it equal to `functions.PRIMITIVES`."""
 
 
@@ -445,35 +443,114 @@ OPERATIONS = frozenset({*_INSTRUCTIONS, *_COMPARISONS, *_OWN, *_INTRINSICS, "min
 # arrays in an array of pointers, so that the signature never changes.
 
 _NUMBERS = (
-    "n_constants n_parameters padded n_inputs n_steps n_outputs n_stocks first last".split()
+    "n_constants",
+    "n_parameters",
+    "padded",
+    "n_inputs",
+    "n_steps",
+    "n_outputs",
+    "n_stocks",
+    "first",
+    "last",
 )
 _POINTERS = (
-    "constants constant_values parameters values input_rows inputs times saves outputs out "
-    "stocks flows".split()
+    "constants",
+    "constant_values",
+    "parameters",
+    "values",
+    "input_rows",
+    "inputs",
+    "times",
+    "saves",
+    "outputs",
+    "out",
+    "stocks",
+    "flows",
 )
 
 
-def _driver(
-    method: str, v: Vector, stages: Mapping[str, list[str]], program: Program
-) -> str:
-    d = v.doubles
-    b = Body(v)
-    for i, name in enumerate(_NUMBERS):
-        b.line(f"%{name}.at = getelementptr inbounds i64, ptr %numbers, i64 {i}")
-        b.line(f"%{name} = load i64, ptr %{name}.at")
-    for i, name in enumerate(_POINTERS):
-        b.line(f"%{name}.at = getelementptr inbounds ptr, ptr %arrays, i64 {i}")
-        b.line(f"%{name} = load ptr, ptr %{name}.at")
-    b.line("%start = load double, ptr %times")
+def _driver(method: Method, v: Vector, stages: Mapping[str, list[str]], program: Program) -> str:
+    """Write ``run_<method>``: for each block its constants, its initial state, then its steps."""
+    d = _Driver(Body(v), stages, program.n_rows)
+    move = d.euler_step if method == "euler" else d.rk4_step
 
-    def row(number: str) -> str:
-        return b.let(f"getelementptr inbounds {d}, ptr %rows, i64 {number}")
+    def step(k: str) -> None:
+        time = d.entry("%times", "double", k)
+        d.set_inputs("input", k)
+        d.rates(time, time)
+        d.save_if_wanted(k)
+        move(time)
 
-    def entry(array: str, kind: str, index: str) -> str:
-        place = b.let(f"getelementptr inbounds {kind}, ptr {array}, i64 {index}")
-        return b.let(f"load {kind}, ptr {place}")
+    def block(q: str) -> None:
+        d.first_member(q)
+        d.loop("constant", "%n_constants", d.set_constant)
+        d.loop("parameter", "%n_parameters", d.set_parameter)
+        d.line("store i64 0, ptr %saved")
+        d.set_inputs("input0", "0")
+        for stage in ("setup", "initial", "settle"):
+            d.calls(stage, "%start", "%start")
+        d.loop("steps", "%n_times", step)
 
-    def loop(name: str, count: str, write: Callable[[str], None], start: str = "0") -> None:
+    d.arguments()
+    d.loop("block", "%last", block, start="%first")
+    lines = "\n".join(d.b.lines)
+    return (
+        f"define void @run_{method}(ptr %numbers, ptr %arrays, double %dt, ptr noalias %rows) #0 "
+        f"{{\n{lines}\n  ret void\n}}"
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Driver:
+    """The pieces of a driver, each of which adds its lines to the body.
+
+    Names of the text: ``%rows`` is the scratch table of one block, ``%member`` the number of the
+    block's first member, ``%saved`` how many times were saved so far.
+    """
+
+    b: Body
+    stages: Mapping[str, list[str]]
+    n_rows: int
+
+    def line(self, text: str) -> None:
+        self.b.line(text)
+
+    def arguments(self) -> None:
+        """Unpack the two arrays of arguments."""
+        for i, name in enumerate(_NUMBERS):
+            self.line(f"%{name}.at = getelementptr inbounds i64, ptr %numbers, i64 {i}")
+            self.line(f"%{name} = load i64, ptr %{name}.at")
+        for i, name in enumerate(_POINTERS):
+            self.line(f"%{name}.at = getelementptr inbounds ptr, ptr %arrays, i64 {i}")
+            self.line(f"%{name} = load ptr, ptr %{name}.at")
+        self.line("%start = load double, ptr %times")
+        self.line("%n_times = add nsw i64 %n_steps, 1")
+        self.line("%saved = alloca i64")
+
+    def entry(self, array: str, kind: str, index: str) -> str:
+        """Return an entry of an argument."""
+        place = self.b.let(f"getelementptr inbounds {kind}, ptr {array}, i64 {index}")
+        return self.b.let(f"load {kind}, ptr {place}")
+
+    def row(self, number: str) -> str:
+        """Return the address of a row."""
+        return self.b.let(f"getelementptr inbounds {self.b.v.doubles}, ptr %rows, i64 {number}")
+
+    def numbered(self, array: str, i: str) -> str:
+        """Return the address of the row whose number stands in an argument."""
+        return self.row(self.entry(array, "i64", i))
+
+    def load(self, place: str) -> str:
+        """Return the members of a row."""
+        return self.b.let(f"load {self.b.v.doubles}, ptr {place}, align 64")
+
+    def store(self, value: str, place: str) -> None:
+        """Set the members of a row."""
+        self.line(f"store {self.b.v.doubles} {value}, ptr {place}, align 64")
+
+    def loop(self, name: str, count: str, write: Callable[[str], None], start: str = "0") -> None:
+        """Write a loop from start to count; `write` is given the counter."""
+        b = self.b
         b.line(f"br label %{name}.test0")
         b.label(f"{name}.test0")
         b.line(f"%{name}.any = icmp slt i64 {start}, {count}")
@@ -488,142 +565,136 @@ def _driver(
         b.line(f"br i1 %{name}.more, label %{name}, label %{name}.end")
         b.label(f"{name}.end")
 
-    def calls(stage: str, time: str, frozen: str) -> None:
-        for function in stages[stage]:
-            b.line(f"call void @{function}(ptr %rows, double {time}, double {frozen})")
+    def calls(self, stage: str, time: str, frozen: str) -> None:
+        """Call the functions of a stage."""
+        for function in self.stages[stage]:
+            self.line(f"call void @{function}(ptr %rows, double {time}, double {frozen})")
 
-    def set_constant(i: str) -> None:
-        value = b.broadcast(entry("%constant_values", "double", i))
-        b.line(f"store {d} {value}, ptr {row(entry('%constants', 'i64', i))}, align 64")
+    def rates(self, time: str, frozen: str) -> None:
+        """Compute the auxiliaries and the net flows."""
+        self.calls("step", time, frozen)
+        self.calls("rates", time, frozen)
 
-    def set_inputs(name: str, k: str) -> None:
-        base = b.let(f"mul nsw i64 {k}, %n_inputs")
+    def first_member(self, q: str) -> None:
+        self.line(f"%member = mul nsw i64 {q}, {self.b.v.width}")
+
+    def set_constant(self, i: str) -> None:
+        value = self.b.broadcast(self.entry("%constant_values", "double", i))
+        self.store(value, self.numbered("%constants", i))
+
+    def set_parameter(self, i: str) -> None:
+        b = self.b
+        at = b.let(f"add nsw i64 {b.let(f'mul nsw i64 {i}, %padded')}, %member")
+        place = b.let(f"getelementptr inbounds double, ptr %values, i64 {at}")
+        value = b.let(f"load {b.v.doubles}, ptr {place}, align 8")
+        self.store(value, self.numbered("%parameters", i))
+
+    def set_inputs(self, name: str, k: str) -> None:
+        """Set the exogenous series to their values at step k."""
+        base = self.b.let(f"mul nsw i64 {k}, %n_inputs")
 
         def one(i: str) -> None:
-            at = b.let(f"add nsw i64 {base}, {i}")
-            value = b.broadcast(entry("%inputs", "double", at))
-            b.line(f"store {d} {value}, ptr {row(entry('%input_rows', 'i64', i))}, align 64")
+            at = self.b.let(f"add nsw i64 {base}, {i}")
+            value = self.b.broadcast(self.entry("%inputs", "double", at))
+            self.store(value, self.numbered("%input_rows", i))
 
-        loop(name, "%n_inputs", one)
+        self.loop(name, "%n_inputs", one)
 
-    def block(q: str) -> None:
-        member = b.let(f"mul nsw i64 {q}, {v.width}")
+    def save_if_wanted(self, k: str) -> None:
+        """Copy the outputs if step k is one to save."""
+        b = self.b
+        wanted = b.let(f"icmp ne i8 {self.entry('%saves', 'i8', k)}, 0")
+        b.line(f"br i1 {wanted}, label %saving, label %moving")
+        b.label("saving")
+        saved = b.let("load i64, ptr %saved")
+        base = b.let(f"mul nsw i64 {saved}, %n_outputs")
 
-        def set_parameter(i: str) -> None:
-            at = b.let(f"add nsw i64 {b.let(f'mul nsw i64 {i}, %padded')}, {member}")
-            place = b.let(f"getelementptr inbounds double, ptr %values, i64 {at}")
-            value = b.let(f"load {d}, ptr {place}, align 8")
-            b.line(f"store {d} {value}, ptr {row(entry('%parameters', 'i64', i))}, align 64")
+        def one(i: str) -> None:
+            value = self.load(self.numbered("%outputs", i))
+            line = b.let(f"mul nsw i64 {b.let(f'add nsw i64 {base}, {i}')}, %padded")
+            at = b.let(f"add nsw i64 {line}, %member")
+            place = b.let(f"getelementptr inbounds double, ptr %out, i64 {at}")
+            b.line(f"store {b.v.doubles} {value}, ptr {place}, align 8")
 
-        def save(k: str) -> None:
-            saved = b.let("load i64, ptr %saved")
-            base = b.let(f"mul nsw i64 {saved}, %n_outputs")
+        self.loop("save", "%n_outputs", one)
+        b.line(f"store i64 {b.let(f'add nsw i64 {saved}, 1')}, ptr %saved")
+        b.line("br label %moving")
+        b.label("moving")
 
-            def one(i: str) -> None:
-                value = b.let(f"load {d}, ptr {row(entry('%outputs', 'i64', i))}, align 64")
-                line = b.let(f"mul nsw i64 {b.let(f'add nsw i64 {base}, {i}')}, %padded")
-                at = b.let(f"add nsw i64 {line}, {member}")
-                place = b.let(f"getelementptr inbounds double, ptr %out, i64 {at}")
-                b.line(f"store {d} {value}, ptr {place}, align 8")
+    def euler_step(self, _time: str) -> None:
+        b = self.b
+        dt = b.broadcast("%dt")
 
-            loop("save", "%n_outputs", one)
-            b.line(f"store i64 {b.let(f'add nsw i64 {saved}, 1')}, ptr %saved")
+        def one(i: str) -> None:
+            flow = self.load(self.numbered("%flows", i))
+            place = self.numbered("%stocks", i)
+            self.store(b.fadd(self.load(place), b.fmul(dt, flow)), place)
 
-        def step(k: str) -> None:
-            time = entry("%times", "double", k)
-            set_inputs("input", k)
-            calls("step", time, time)
-            calls("rates", time, time)
-            flag = entry("%saves", "i8", k)
-            yes = b.let(f"icmp ne i8 {flag}, 0")
-            b.line(f"br i1 {yes}, label %saving, label %moving")
-            b.label("saving")
-            save(k)
-            b.line("br label %moving")
-            b.label("moving")
-            (_euler_step if method == "euler" else _rk4_step)(
-                b, loop, row, entry, calls, time, program.n_rows
-            )
+        self.loop("euler", "%n_stocks", one)
 
-        loop("constant", "%n_constants", set_constant)
-        loop("parameter", "%n_parameters", set_parameter)
-        b.line("store i64 0, ptr %saved")
-        set_inputs("input0", "0")
-        for stage in ("setup", "initial", "settle"):
-            calls(stage, "%start", "%start")
-        b.line(f"%count{method} = add nsw i64 %n_steps, 1")
-        loop("steps", f"%count{method}", step)
+    def rk4_step(self, time: str) -> None:
+        """Classic fourth order.
 
-    b.line("%saved = alloca i64")
-    loop("block", "%last", block, start="%first")
-    lines = "\n".join(b.lines)
-    return (
-        f"define void @run_{method}(ptr %numbers, ptr %arrays, double %dt, ptr noalias %rows) #0 "
-        f"{{\n{lines}\n  ret void\n}}"
-    )
+        Stocks at the start of the step, and the weighted flows, are kept in rows after those of
+        the program.
+        """
+        b = self.b
+        half = b.let(f"fmul double %dt, {double(0.5)}")
+        middle = b.let(f"fadd double {time}, {half}")
+        end = b.let(f"fadd double {time}, %dt")
+        sixth = b.let(f"fdiv double %dt, {double(6.0)}")
+        self.rk4_first(half)
+        self.rates(middle, time)
+        self.rk4_middle("rk.two", half)
+        self.rates(middle, time)
+        self.rk4_middle("rk.three", "%dt")
+        self.rates(end, time)
+        self.rk4_last(sixth)
 
-
-def _euler_step(  # type: ignore[no-untyped-def]  # the helpers are the closures of _driver
-    b: Body, loop, row, entry, calls, time: str, n_rows: int
-) -> None:
-    d = b.v.doubles
-    dt = b.broadcast("%dt")
-
-    def one(i: str) -> None:
-        flow = b.let(f"load {d}, ptr {row(entry('%flows', 'i64', i))}, align 64")
-        place = row(entry("%stocks", "i64", i))
-        stock = b.let(f"load {d}, ptr {place}, align 64")
-        b.line(f"store {d} {b.fadd(stock, b.fmul(dt, flow))}, ptr {place}, align 64")
-
-    loop("euler", "%n_stocks", one)
-
-
-def _rk4_step(  # type: ignore[no-untyped-def]  # the helpers are the closures of _driver
-    b: Body, loop, row, entry, calls, time: str, n_rows: int
-) -> None:
-    """Classic fourth order: stocks at the start of the step, and the weighted flows, are kept in
-    rows after those of the program."""
-    d = b.v.doubles
-
-    def kept(i: str, which: int) -> str:
+    def rk4_kept(self, i: str, which: int) -> str:
+        """Return the address of a stock at the start (0), or of its weighted flows (1)."""
+        b = self.b
         offset = b.let(f"mul nsw i64 %n_stocks, {which}")
-        at = b.let(f"add nsw i64 {b.let(f'add nsw i64 {offset}, {i}')}, {n_rows}")
-        return row(at)
+        return self.row(b.let(f"add nsw i64 {b.let(f'add nsw i64 {offset}, {i}')}, {self.n_rows}"))
 
-    def stage(name: str, first: bool, fraction: str, weight: float) -> None:
-        part = b.broadcast(fraction)
+    def rk4_first(self, fraction: str) -> None:
+        """Keep the state and its flow, and go on by a fraction of the step."""
+        b, part = self.b, self.b.broadcast(fraction)
 
         def one(i: str) -> None:
-            flow = b.let(f"load {d}, ptr {row(entry('%flows', 'i64', i))}, align 64")
-            place = row(entry("%stocks", "i64", i))
-            base, total = kept(i, 0), kept(i, 1)
-            if first:
-                stock = b.let(f"load {d}, ptr {place}, align 64")
-                b.line(f"store {d} {stock}, ptr {base}, align 64")
-                b.line(f"store {d} {flow}, ptr {total}, align 64")
-            else:
-                stock = b.let(f"load {d}, ptr {base}, align 64")
-                sofar = b.let(f"load {d}, ptr {total}, align 64")
-                more = b.fadd(sofar, b.fmul(b.splat(weight), flow))
-                b.line(f"store {d} {more}, ptr {total}, align 64")
-                if name == "rk.end":
-                    flow = more
-            b.line(f"store {d} {b.fadd(stock, b.fmul(part, flow))}, ptr {place}, align 64")
+            flow = self.load(self.numbered("%flows", i))
+            place = self.numbered("%stocks", i)
+            stock = self.load(place)
+            self.store(stock, self.rk4_kept(i, 0))
+            self.store(flow, self.rk4_kept(i, 1))
+            self.store(b.fadd(stock, b.fmul(part, flow)), place)
 
-        loop(name, "%n_stocks", one)
+        self.loop("rk.one", "%n_stocks", one)
 
-    half = b.let(f"fmul double %dt, {double(0.5)}")
-    middle = b.let(f"fadd double {time}, {half}")
-    end = b.let(f"fadd double {time}, %dt")
-    sixth = b.let(f"fdiv double %dt, {double(6.0)}")
-    stage("rk.one", True, half, 1.0)
-    for name, at, fraction in (("rk.two", middle, half), ("rk.three", middle, "%dt")):
-        calls("step", at, time)
-        calls("rates", at, time)
-        stage(name, False, fraction, 2.0)
-    calls("step", end, time)
-    calls("rates", end, time)
-    stage("rk.end", False, sixth, 1.0)
+    def rk4_middle(self, name: str, fraction: str) -> None:
+        """Add twice the flow to the sum, and go on from the start by a fraction of the step."""
+        b, part = self.b, self.b.broadcast(fraction)
+
+        def one(i: str) -> None:
+            flow = self.load(self.numbered("%flows", i))
+            total = self.rk4_kept(i, 1)
+            self.store(b.fadd(self.load(total), b.fmul(b.splat(2.0), flow)), total)
+            stock = self.load(self.rk4_kept(i, 0))
+            self.store(b.fadd(stock, b.fmul(part, flow)), self.numbered("%stocks", i))
+
+        self.loop(name, "%n_stocks", one)
+
+    def rk4_last(self, sixth: str) -> None:
+        """Move the stocks from the start by the weighted flows."""
+        b, part = self.b, self.b.broadcast(sixth)
+
+        def one(i: str) -> None:
+            flow = self.load(self.numbered("%flows", i))
+            total = b.fadd(self.load(self.rk4_kept(i, 1)), flow)
+            stock = self.load(self.rk4_kept(i, 0))
+            self.store(b.fadd(stock, b.fmul(part, total)), self.numbered("%stocks", i))
+
+        self.loop("rk.end", "%n_stocks", one)
 
 
 # --- compilation ------------------------------------------------------------------------------

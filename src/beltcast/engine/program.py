@@ -263,8 +263,13 @@ class _Table:
     def _slot(self, group: list[Equation]) -> Slot:
         first = group[0]
         if len({len(e.subscripts) for e in group}) > 1:
-            raise self.error(first, f"'{first.name}' is defined with different numbers of subscripts")
-        dims = tuple(self._dimension(first, column) for column in zip(*(e.subscripts for e in group)))
+            raise self.error(
+                first, f"'{first.name}' is defined with different numbers of subscripts"
+            )
+        dims = tuple(
+            self._dimension(first, column)
+            for column in zip(*(e.subscripts for e in group), strict=True)
+        )
         shape = tuple(len(self.ranges[canonical(d)]) for d in dims)
         kind = _kind(group)
         rows = np.full(shape, -1, dtype=np.int64)
@@ -278,7 +283,9 @@ class _Table:
                 rows[place] = self.n_rows
                 self.n_rows += 1
                 if isinstance(equation.expression, Table):
-                    self.lookups.setdefault(canonical(first.name), {})[element] = equation.expression
+                    self.lookups.setdefault(canonical(first.name), {})[element] = (
+                        equation.expression
+                    )
         rows.setflags(write=False)
         return slot
 
@@ -308,9 +315,7 @@ class _Table:
     def elements(self, equation: Equation) -> list[tuple[str, ...]]:
         """Return the elements that an equation defines, without those after EXCEPT."""
         axes = [self.expand(equation, s) for s in equation.subscripts]
-        groups = [
-            [set(self.expand(equation, s)) for s in group] for group in equation.except_
-        ]
+        groups = [[set(self.expand(equation, s)) for s in group] for group in equation.except_]
         return [
             element
             for element in itertools.product(*axes)
@@ -386,6 +391,8 @@ class _TablesDiffer(Exception):
 def _lower_equation(equation: Equation, table: _Table, parts: _Parts) -> None:
     slot = table.slots[canonical(equation.name)]
     elements = table.elements(equation)
+    if not elements:  # EXCEPT leaves nothing
+        return
     rows = np.array([slot.rows[table.place(slot, e)] for e in elements], dtype=np.int64)
     expression = equation.expression
     if isinstance(expression, Table):
@@ -471,8 +478,9 @@ class _Lowering:
             case Call(function=function) if function in REDUCTIONS:
                 return self._reduction(expression, scope)
             case Call(function=function) if function in _WITH_MEMORY:
-                arguments = [self.node(a, scope) for a in expression.arguments]
-                return _WITH_MEMORY[function](self, *arguments)
+                known = _WITH_MEMORY[function]
+                self._check_arity(function, known.arity, expression.arguments)
+                return known.build(self, *(self.node(a, scope) for a in expression.arguments))
             case Call(function=function, arguments=arguments):
                 return self._function(function, arguments, scope)
         raise self._refuse("a list of numbers inside an expression", "give it a name of its own")
@@ -533,8 +541,8 @@ class _Lowering:
             if mapped:
                 positions = self.table.ranges[other]
                 return [target[positions.index(e)] for e in elements]
-        for elements in scope.values():
-            if set(elements) <= set(target):
+        for other, elements in scope.items():
+            if not other.endswith("!") and set(elements) <= set(target):
                 return elements
         raise self.table.error(
             self.equation,
@@ -543,6 +551,7 @@ class _Lowering:
         )
 
     def _lookup(self, call: Call, scope: Scope) -> Node:
+        self._check_arity("a lookup", (1, 1), call.arguments[1:])
         lookup, argument = call.arguments
         at = self.node(argument, scope)
         if isinstance(lookup, Table):
@@ -559,9 +568,12 @@ class _Lowering:
 
     def _reduction(self, call: Call, scope: Scope) -> Node:
         """SUM and its like, over the ranges marked with '!' anywhere below."""
+        self._check_arity(call.function, (1, 1), call.arguments)
         (argument,) = call.arguments
         marked = list(
-            dict.fromkeys(s for ref in _references(argument) for s in ref.subscripts if s.endswith("!"))
+            dict.fromkeys(
+                s for ref in _references(argument) for s in ref.subscripts if s.endswith("!")
+            )
         )
         if not marked:
             raise self._refuse(f"{call.function} without a subscript marked '!'", "mark the range")
@@ -569,7 +581,10 @@ class _Lowering:
         terms = [
             self.node(
                 argument,
-                {**scope, **{canonical(m): [e] * self.n for m, e in zip(marked, element, strict=True)}},
+                {
+                    **scope,
+                    **{canonical(m): [e] * self.n for m, e in zip(marked, element, strict=True)},
+                },
             )
             for element in itertools.product(*axes)
         ]
@@ -579,18 +594,29 @@ class _Lowering:
         known = LANGUAGE.get(function)
         if known is None:
             names = [*LANGUAGE, *REDUCTIONS, *_WITH_MEMORY]
-            raise self._refuse(f"the function {function}", "write it out", did_you_mean(function, names))
-        least, most = known.arity
-        if not least <= len(arguments) <= most:
-            raise self.table.error(
-                self.equation,
-                f"{function} takes {least} arguments and is given {len(arguments)}",
+            raise self._refuse(
+                f"the function {function}", "write it out", did_you_mean(function, names)
             )
+        self._check_arity(function, known.arity, arguments)
         return known.build(*(self.node(a, scope) for a in arguments))
+
+    def _check_arity(
+        self, function: str, arity: tuple[int, int], arguments: Sequence[Expr]
+    ) -> None:
+        least, most = arity
+        if least <= len(arguments) <= most:
+            return
+        wanted = "one argument" if most == 1 else f"{least} arguments"
+        if most > least:
+            wanted = f"{least} to {most} arguments"
+        raise self.table.error(
+            self.equation, f"{function} takes {wanted} and is given {len(arguments)}"
+        )
 
     def _refuse(self, construct: str, remedy: str, hint: str = "") -> UnsupportedConstruct:
         return UnsupportedConstruct(
-            f"in the equation of '{self.equation.name}': {construct} is not supported{hint}; {remedy}",
+            f"in the equation of '{self.equation.name}': {construct} is not supported{hint}; "
+            f"{remedy}",
             self.table.source.path,
             self.equation.line,
         )
@@ -638,22 +664,40 @@ class _Lowering:
         self.parts.stock(self.equation.name, rows, initial, rate)
         return Load(rows)
 
+    def step(self, height: Node, start: Node) -> Node:
+        return step_function(height, start, self.time_step())
 
-_WITH_MEMORY: Mapping[str, Callable[..., Node]] = {
-    "INTEG": _Lowering.integ,
-    "INITIAL": _Lowering.initial,
-    "SMOOTH": _Lowering.smooth,
-    "DELAY": _Lowering.delay,
-    "STEP": lambda self, height, start: step_function(height, start, self.time_step()),
-    "RAMP": lambda self, slope, start, end=None: ramp_function(slope, start, end),
-    "PULSE": lambda self, start, width: pulse_function(start, width, self.time_step()),
+    def ramp(self, slope: Node, start: Node, end: Node | None = None) -> Node:
+        return ramp_function(slope, start, end)
+
+    def pulse(self, start: Node, width: Node) -> Node:
+        return pulse_function(start, width, self.time_step())
+
+
+@dataclass(frozen=True)
+class _Memory:
+    """A function that needs more than its arguments: rows of its own, or the clock."""
+
+    arity: tuple[int, int]
+    build: Callable[..., Node]
+
+
+_WITH_MEMORY: Mapping[str, _Memory] = {
+    "INTEG": _Memory((2, 2), _Lowering.integ),
+    "INITIAL": _Memory((1, 1), _Lowering.initial),
+    "SMOOTH": _Memory((4, 4), _Lowering.smooth),
+    "DELAY": _Memory((4, 4), _Lowering.delay),
+    "STEP": _Memory((2, 2), _Lowering.step),
+    "RAMP": _Memory((2, 3), _Lowering.ramp),
+    "PULSE": _Memory((2, 2), _Lowering.pulse),
 }
 
 
 def _references(expression: Expr) -> list[Ref]:
+    """References of an expression, without those of a SUM inside it, which runs by itself."""
     if isinstance(expression, Ref):
         return [expression]
-    if isinstance(expression, Call):
+    if isinstance(expression, Call) and expression.function not in REDUCTIONS:
         return [ref for a in expression.arguments for ref in _references(a)]
     return []
 
@@ -685,9 +729,7 @@ def _arrange(slots: Mapping[str, Slot], parts: _Parts, source: Source) -> Progra
             setup.append(block)
 
     done = {row for block in setup for t in block.targets for row in t.tolist()}
-    first = _in_order(
-        [*parts.starts, *settle, *step], given | done, source, wanted=started
-    )
+    first = _in_order([*parts.starts, *settle, *step], given | done, source, wanted=started)
     flows = _joined([block.targets[0] for block in parts.flows])
     return Program(
         slots=slots,

@@ -9,7 +9,9 @@ the model refers to are read as numbers by `beltcast.engine.external`.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -110,8 +112,14 @@ def _bytes(path: Path) -> bytes:
 
 
 def _decode(content: bytes) -> tuple[str, str]:
-    """Text and encoding: UTF-8 if it is that, then GB18030, then Latin-1, which takes any byte."""
-    for encoding in ("utf-8-sig", "gb18030"):
+    """Text and encoding: UTF-8 if it is that, then GB18030, then Latin-1, which takes any byte.
+
+    Most Latin-1 text is GB18030 as well ('é|' would become one character, and the model lose its
+    '|').  Chinese text comes in pairs of high bytes, European text in single ones before ASCII.
+    """
+    pairs = re.findall(rb"[\x81-\xfe](.)", content, re.DOTALL)
+    chinese = sum(second >= b"\x80" for second in pairs) * 2 >= len(pairs)
+    for encoding in ("utf-8-sig", "gb18030") if chinese else ("utf-8-sig",):
         try:
             return content.decode(encoding), encoding
         except UnicodeDecodeError:
@@ -164,9 +172,12 @@ def _line_of(text: str, pattern: str) -> int | None:
 
 def _translate(path: Path, encoding: str) -> pysd_model.AbstractModel:
     try:
-        file = VensimFile(path, encoding=encoding)
-        file.parse()
-        return file.get_abstract_model()
+        with warnings.catch_warnings():
+            # PySD warns of what it leaves out: sketches and reality checks, which no run needs.
+            warnings.simplefilter("ignore")
+            file = VensimFile(path, encoding=encoding)
+            file.parse()
+            return file.get_abstract_model()
     except (parsimonious.exceptions.ParseError, parsimonious.exceptions.VisitationError) as problem:
         piece = " ".join(str(getattr(problem, "text", problem)).split())[:80]
         raise ModelFileError(
@@ -336,16 +347,22 @@ class _Tree:
     def _named_call(self, ast: pysd_ast.CallStructure) -> Expr:
         function = canonical(ast.function.reference)
         if function in self.names:
-            return Call("LOOKUP", (self._reference(ast.function), *map(self.expression, ast.arguments)))
+            return Call(
+                "LOOKUP", (self._reference(ast.function), *map(self.expression, ast.arguments))
+            )
         return self._call(function.upper(), *ast.arguments)
 
     def _table(self, ast: pysd_ast.LookupsStructure) -> Table:
-        kinds = {"interpolate": "interpolate", "extrapolate": "extrapolate", "hold_backward": "hold"}
+        kinds = {
+            "interpolate": "interpolate",
+            "extrapolate": "extrapolate",
+            "hold_backward": "hold",
+        }
         kind = kinds.get(ast.type)
         if kind is None:
             raise self._refuse(f"a lookup of type '{ast.type}'", "use plain points")
         x, y = tuple(map(float, ast.x)), tuple(map(float, ast.y))
-        if not x or any(b <= a for a, b in zip(x, x[1:], strict=False)):
+        if not x or any(b <= a for a, b in itertools.pairwise(x)):
             raise ModelFileError(
                 "the x values of a lookup must increase; put its points in order",
                 self.path,
