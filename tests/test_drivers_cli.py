@@ -38,6 +38,21 @@ def test_attribute_leaves_its_dataset_pictures_and_page(tmp_path: Path) -> None:
     assert "attribution.iamc.csv" in out
 
 
+def test_a_scenario_of_ones_own_with_an_unsure_size_is_compared(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.toml"
+    mine.write_text(
+        '[unsure]\ntitle = "Unsure"\n[unsure.constants."Tariff Add"]\n'
+        'distribution = "normal"\nmean = 0.3\nsd = 0.1\nbounds = [0, 1]\n',
+        encoding="utf-8",
+    )
+    folder = tmp_path / "compared"
+    common = ("--draws", "6", "--starts", "2", "--output", str(folder))
+    assert "unsure" in run("compare", "--scenarios", str(mine), *common)
+    with xr.open_dataset(folder / "comparison.nc") as kept:
+        assert list(kept["scenario"].values) == ["baseline", "unsure"]
+        assert kept["chance_of_more"].sel(scenario="unsure", place="China", year=2030) == 0.0
+
+
 def test_sensitivity_screens_before_it_takes_shares(tmp_path: Path) -> None:
     pytest.importorskip("SALib")
     folder = tmp_path / "weights"

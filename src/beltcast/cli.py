@@ -1,4 +1,4 @@
-"""The command line: ``beltcast forecast | calibrate | attribute | sensitivity | run | check``.
+"""The command line; `beltcast --help` lists its commands.
 
 Exit codes: 0 done; 1 the computation failed, or a check found something; 2 the input is wrong;
 130 interrupted.  Progress goes to standard error, and only to a terminal.
@@ -213,6 +213,65 @@ def attribute(
         (folder / "summary.txt").write_text(as_text(page), encoding="utf-8")
     _console().print(page)
     typer.echo(f"Written to {_folder(output, study, '-drivers')}/")
+
+
+@app.command()
+def compare(
+    study: StudyFile = None,
+    scenarios: Annotated[
+        Path | None, typer.Option(help="Scenarios (.toml) of your own; the study's by default.")
+    ] = None,
+    scenario: Annotated[
+        list[str] | None, typer.Option(help="Only these scenarios; the first one stays.")
+    ] = None,
+    draws: Annotated[int, typer.Option(help="Draws of the posterior.", min=2)] = 1000,
+    starts: Starts = 64,
+    loss: Annotated[
+        float, typer.Option(help="Part of the first scenario whose loss is dated.")
+    ] = 0.1,
+    seed: Seed = 1,
+    output: Output = None,
+) -> None:
+    """Compare scenarios with the first of them, draw by draw; uncertain sizes are drawn.
+
+    Leaves comparison.nc (differences, chances, year of a loss, time until it is made good) and
+    summary.txt.
+
+    For example:
+
+        beltcast compare --scenarios mine.toml
+
+        beltcast compare --scenario de-minimis-ends --loss 0.2
+    """
+    from dataclasses import replace
+
+    from beltcast.compare import compare as make_comparison
+    from beltcast.compare import comparison_table
+    from beltcast.posterior import sample
+    from beltcast.results import complete_folder
+    from beltcast.scenarios import read_scenarios
+    from beltcast.summary import as_text
+
+    chosen = _study(study)
+    if scenarios is not None:
+        own = read_scenarios(scenarios, chosen.model)
+        # What is compared with is the study's first scenario, unless the file brings its own.
+        first = dict(list(chosen.scenarios.items())[:1])
+        chosen = replace(chosen, scenarios={**first, **own})
+    chosen = _with_scenarios(chosen, scenario)
+    for_fit, for_draws, for_sizes = np.random.default_rng(seed).spawn(3)
+    with complete_folder(_folder(output, study, "-compared")) as folder:
+        with _progress() as tell:
+            fit = _calibrate(chosen, for_fit, starts, tell)
+            posterior = sample(fit, draws, rng=for_draws, progress=tell)
+            result = make_comparison(
+                chosen, posterior, rng=for_sizes, loss=loss, provenance={"seed": str(seed)}
+            )
+        result.to_netcdf(folder / "comparison.nc", engine="netcdf4")
+        page = comparison_table(result)
+        (folder / "summary.txt").write_text(as_text(page), encoding="utf-8")
+    _console().print(page)
+    typer.echo(f"Written to {_folder(output, study, '-compared')}/")
 
 
 @app.command()
