@@ -10,7 +10,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from beltcast.attribute import attribute
     from beltcast.calibrate import Calibration, calibrate
+    from beltcast.compare import compare
     from beltcast.ensemble import run_ensemble
     from beltcast.forecast import forecast
     from beltcast.likelihood import Likelihood, make_likelihood
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from beltcast.posterior import Draws, sample, sample_prior
     from beltcast.priors import Priors, read_priors
     from beltcast.scenarios import Scenario, read_scenarios
+    from beltcast.sensitivity import sensitivity
     from beltcast.study import Study, read_study
 
 __version__ = "0.1.0"
@@ -34,7 +37,9 @@ __all__ = [
     "Scenario",
     "Study",
     "__version__",
+    "attribute",
     "calibrate",
+    "compare",
     "forecast",
     "load_model",
     "make_likelihood",
@@ -47,11 +52,14 @@ __all__ = [
     "run_ensemble",
     "sample",
     "sample_prior",
+    "sensitivity",
 ]
 
 # The same as above, for the interpreter: a test holds the two together.
 _MODULES = {
+    "attribute": ("attribute",),
     "calibrate": ("Calibration", "calibrate"),
+    "compare": ("compare",),
     "ensemble": ("run_ensemble",),
     "forecast": ("forecast",),
     "likelihood": ("Likelihood", "make_likelihood"),
@@ -61,6 +69,7 @@ _MODULES = {
     "posterior": ("Draws", "sample", "sample_prior"),
     "priors": ("Priors", "read_priors"),
     "scenarios": ("Scenario", "read_scenarios"),
+    "sensitivity": ("sensitivity",),
     "study": ("Study", "read_study"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}

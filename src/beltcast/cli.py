@@ -1,4 +1,4 @@
-"""The command line: ``beltcast forecast | calibrate | run | check``.
+"""The command line; `beltcast --help` lists its commands.
 
 Exit codes: 0 done; 1 the computation failed, or a check found something; 2 the input is wrong;
 130 interrupted.  Progress goes to standard error, and only to a terminal.
@@ -10,13 +10,14 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import pandas as pd
 import typer
-from rich.console import Console
+from rich.console import Console, Group
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 import beltcast
@@ -94,6 +95,7 @@ def forecast(
 
         beltcast forecast mine/study.toml --seed 7
     """
+    from beltcast.compare import compare_runs, comparison_table
     from beltcast.forecast import forecast as make_forecast
     from beltcast.plots import save_fan_charts
     from beltcast.results import complete_folder
@@ -113,7 +115,7 @@ def forecast(
             compare = "de-minimis-ends"
             save_fan_charts(result, str(folder), titles=chosen.titles, compare=compare)
             tell("pictures", 1, 1)
-        page = summarise(result, fit)
+        page = Group(summarise(result, fit), comparison_table(compare_runs(result["output"])))
         (folder / "summary.txt").write_text(as_text(page), encoding="utf-8")
     _console().print(page)
     typer.echo(f"Written to {_folder(output, study)}/")
@@ -145,6 +147,217 @@ def calibrate(
         (folder / "summary.txt").write_text(page + "\n", encoding="utf-8")
     typer.echo(page)
     typer.echo(f"Written to {_folder(output, study, '-fit')}/")
+
+
+@app.command()
+def attribute(
+    study: StudyFile = None,
+    draws: Annotated[int, typer.Option(help="Draws of the posterior.", min=2)] = 1000,
+    starts: Starts = 64,
+    seed: Seed = 1,
+    year: Annotated[int, typer.Option(help="Year of the tables and of the waterfall.")] = 2024,
+    since: Annotated[int, typer.Option(help="Base year of growth.")] = 2018,
+    tests: Annotated[
+        bool, typer.Option("--tests", help="Also fit the null and the placebo; takes minutes.")
+    ] = False,
+    held_out: Annotated[
+        float, typer.Option(help="With --tests: figures published later are held out.")
+    ] = 2021.5,
+    output: Output = None,
+) -> None:
+    """Say what each driver brought to each belt, and whether drivers complement each other.
+
+    Leaves attribution.nc, pictures of the nation by year and in one year, and summary.txt; with
+    --tests also null.nc (held-out score against a model without interaction) and placebo.nc (pilot
+    zones at false dates).
+
+    For example:
+
+        beltcast attribute
+
+        beltcast attribute --draws 200 --since 2020 --output runs/drivers
+
+        beltcast attribute --tests
+    """
+    from beltcast.attribute import attribute as make_attribution
+    from beltcast.attribution_text import summarise_attribution
+    from beltcast.nulls import against_null, null_words, placebo, placebo_words
+    from beltcast.plots_attribution import save_attribution_pictures
+    from beltcast.posterior import sample, sample_prior
+    from beltcast.results import complete_folder
+    from beltcast.summary import as_text
+
+    chosen = _study(study)
+    for_fit, for_draws, for_prior, for_tests = np.random.default_rng(seed).spawn(4)
+    with complete_folder(_folder(output, study, "-drivers")) as folder:
+        words = []
+        with _progress() as tell:
+            fit = _calibrate(chosen, for_fit, starts, tell)
+            posterior = sample(fit, draws, rng=for_draws, progress=tell)
+            result = make_attribution(
+                chosen,
+                posterior,
+                prior=sample_prior(fit.likelihood, draws, rng=for_prior),
+                since=since,
+                progress=tell,
+                provenance={"seed": str(seed)},
+            )
+            result.to_netcdf(folder / "attribution.nc", engine="netcdf4")
+            save_attribution_pictures(result, str(folder), year=year)
+            if tests:
+                score = against_null(chosen, rng=for_tests, published_by=held_out, progress=tell)
+                score.to_netcdf(folder / "null.nc", engine="netcdf4")
+                dates = placebo(chosen, rng=for_tests, progress=tell)
+                dates.to_netcdf(folder / "placebo.nc", engine="netcdf4")
+                words = [null_words(score), placebo_words(dates)]
+        page = Group(summarise_attribution(result, year=year), *(f"\n{w}" for w in words))
+        (folder / "summary.txt").write_text(as_text(page), encoding="utf-8")
+    _console().print(page)
+    typer.echo(f"Written to {_folder(output, study, '-drivers')}/")
+
+
+@app.command()
+def compare(
+    study: StudyFile = None,
+    scenarios: Annotated[
+        Path | None, typer.Option(help="Scenarios (.toml) of your own; the study's by default.")
+    ] = None,
+    scenario: Annotated[
+        list[str] | None, typer.Option(help="Only these scenarios; the first one stays.")
+    ] = None,
+    draws: Annotated[int, typer.Option(help="Draws of the posterior.", min=2)] = 1000,
+    starts: Starts = 64,
+    loss: Annotated[
+        float, typer.Option(help="Part of the first scenario whose loss is dated.")
+    ] = 0.1,
+    seed: Seed = 1,
+    output: Output = None,
+) -> None:
+    """Compare scenarios with the first of them, draw by draw; uncertain sizes are drawn.
+
+    Leaves comparison.nc (differences, chances, year of a loss, time until it is made good) and
+    summary.txt.
+
+    For example:
+
+        beltcast compare --scenarios mine.toml
+
+        beltcast compare --scenario de-minimis-ends --loss 0.2
+    """
+    from dataclasses import replace
+
+    from beltcast.compare import compare as make_comparison
+    from beltcast.compare import comparison_table
+    from beltcast.posterior import sample
+    from beltcast.results import complete_folder
+    from beltcast.scenarios import read_scenarios
+    from beltcast.summary import as_text
+
+    chosen = _study(study)
+    if scenarios is not None:
+        own = read_scenarios(scenarios, chosen.model)
+        # What is compared with is the study's first scenario, unless the file brings its own.
+        first = dict(list(chosen.scenarios.items())[:1])
+        chosen = replace(chosen, scenarios={**first, **own})
+    chosen = _with_scenarios(chosen, scenario)
+    for_fit, for_draws, for_sizes = np.random.default_rng(seed).spawn(3)
+    with complete_folder(_folder(output, study, "-compared")) as folder:
+        with _progress() as tell:
+            fit = _calibrate(chosen, for_fit, starts, tell)
+            posterior = sample(fit, draws, rng=for_draws, progress=tell)
+            result = make_comparison(
+                chosen, posterior, rng=for_sizes, loss=loss, provenance={"seed": str(seed)}
+            )
+        result.to_netcdf(folder / "comparison.nc", engine="netcdf4")
+        page = comparison_table(result)
+        (folder / "summary.txt").write_text(as_text(page), encoding="utf-8")
+    _console().print(page)
+    typer.echo(f"Written to {_folder(output, study, '-compared')}/")
+
+
+@app.command()
+def sensitivity(
+    study: StudyFile = None,
+    target: Annotated[
+        str, typer.Option(help="A variable without subscripts, or an element: output[Shenzhen].")
+    ] = "national output",
+    method: Annotated[str, typer.Option(help="sobol, morris, pawn or tornado.")] = "sobol",
+    base: Annotated[
+        int, typer.Option(help="Base points; sobol makes base x (parameters + 2) runs.", min=4)
+    ] = 1024,
+    parameter: Annotated[
+        list[str] | None, typer.Option(help="Only these parameters, by their labels.")
+    ] = None,
+    top: Annotated[
+        int, typer.Option(help="Else the heaviest of a screening by Morris.", min=1)
+    ] = 20,
+    year: Annotated[int, typer.Option(help="Year of the ranking and of the table.")] = 2024,
+    scenario: Annotated[str | None, typer.Option(help="The first by default.")] = None,
+    levels: Annotated[
+        bool, typer.Option("--levels", help="Of the output itself instead of its log.")
+    ] = False,
+    seed: Seed = 1,
+    output: Output = None,
+) -> None:
+    """Say which uncertain constants an output hangs on, over time, within their priors.
+
+    All parameters of the study are screened by elementary effects; the heaviest then get Sobol'
+    indices (or another method). Leaves sensitivity.nc, screening.nc, a picture and summary.txt.
+
+    For example:
+
+        beltcast sensitivity
+
+        beltcast sensitivity --target "output[Yiwu]" --top 10 --base 512
+
+        beltcast sensitivity --method tornado --year 2030
+    """
+    from beltcast.plots_sensitivity import save_sensitivity_picture
+    from beltcast.results import complete_folder
+    from beltcast.scenarios import select
+    from beltcast.sensitivity import METHODS, ranked
+    from beltcast.sensitivity import sensitivity as make_sensitivity
+    from beltcast.sensitivity_text import summarise_sensitivity
+    from beltcast.summary import as_text
+
+    known = next((m for m in METHODS if m == method), None)
+    if known is None:
+        raise InputError(f"unknown method '{method}'; expected one of {', '.join(METHODS)}")
+    chosen = _study(study)
+    names = [scenario] if scenario else list(chosen.scenarios)[:1]
+    (base_case,) = select(chosen.scenarios, names).values()
+    for_screening, for_design = np.random.default_rng(seed).spawn(2)
+    medians = chosen.priors.quantiles(0.5)
+    run_study = partial(
+        make_sensitivity,
+        chosen.model,
+        target=target,
+        scenario=base_case,
+        # A few draws in the tail make most of the variance of a level, and no estimate settles.
+        logs=not levels,
+        # What is not moved stays at the median of its prior.
+        at=dict(zip(chosen.priors.labels, medians.tolist(), strict=True)),
+    )
+    labels = parameter or list(chosen.priors.labels)
+    with complete_folder(_folder(output, study, "-sensitivity")) as folder:
+        with _progress() as tell:
+            if not parameter and len(labels) > top and method != "tornado":
+                tell("screening", 0, 1)
+                screening = run_study(chosen.priors, method="morris", base=16, rng=for_screening)
+                screening.to_netcdf(folder / "screening.nc", engine="netcdf4")
+                labels = ranked(screening, year)[:top]
+                tell("screening", 1, 1)
+            tell(method, 0, 1)
+            result = run_study(
+                chosen.priors.subset(labels), method=known, base=base, rng=for_design
+            ).assign_attrs(seed=str(seed), **_hashes(chosen))
+            result.to_netcdf(folder / "sensitivity.nc", engine="netcdf4")
+            tell(method, 1, 1)
+        save_sensitivity_picture(result, str(folder), when=year)
+        page = summarise_sensitivity(result, when=year)
+        (folder / "summary.txt").write_text(as_text(page), encoding="utf-8")
+    _console().print(page)
+    typer.echo(f"Written to {_folder(output, study, '-sensitivity')}/")
 
 
 @app.command()
@@ -307,6 +520,66 @@ def check(
         typer.echo("No fault found")
 
 
+@app.command()
+def export(
+    results: Annotated[Path, typer.Argument(help="A NetCDF file that beltcast wrote.")],
+    form: Annotated[str, typer.Option("--format", help="iamc, csv or parquet.")] = "iamc",
+    output: Annotated[
+        Path | None, typer.Option(help="File to write; beside the results by default.")
+    ] = None,
+) -> None:
+    """Write results as a table: the IAMC format (pyam opens it), or one long table.
+
+    For example:
+
+        beltcast export runs/belt/forecast.nc
+
+        beltcast export runs/belt-drivers/attribution.nc --format csv
+    """
+    import xarray as xr
+
+    from beltcast.export import save_table
+
+    ending = {"iamc": ".iamc.csv"}.get(form, f".{form}")
+    path = output or results.with_suffix(ending)
+    try:
+        with xr.open_dataset(results, engine="netcdf4") as opened:
+            save_table(opened.load(), path, form)
+    except OSError as problem:
+        reason = (problem.strerror or "not a NetCDF file").lower()
+        given = problem.filename or results
+        raise InputError(f"'{given}': {reason}; give a file of results") from None
+    typer.echo(f"Written {path}")
+
+
+@app.command()
+def schemas(
+    model: Annotated[
+        Path | None, typer.Argument(help="A model (.mdl); the belt model by default.")
+    ] = None,
+    output: Annotated[Path, typer.Option(help="Folder.")] = Path("schemas"),
+) -> None:
+    """Write JSON Schemas for editors: scenarios.schema.json and parameters.schema.json.
+
+    For example:
+
+        beltcast schemas --output models/schemas
+    """
+    import json
+
+    from beltcast.jsonschemas import parameters_schema, scenarios_schema
+    from beltcast.model import load_model
+    from beltcast.resources import shipped
+
+    loaded = load_model(model or shipped("models/belt/belt.mdl"))
+    output.mkdir(parents=True, exist_ok=True)
+    for name, make in (("scenarios", scenarios_schema), ("parameters", parameters_schema)):
+        path = output / f"{name}.schema.json"
+        text = json.dumps(make(loaded), indent=1, ensure_ascii=False)
+        path.write_text(text + "\n", encoding="utf-8")
+        typer.echo(f"Written {path}")
+
+
 def main() -> None:
     """Run the command line; faults end in one sentence."""
     try:
@@ -348,6 +621,10 @@ def _calibrate(
 
     likelihood = make_likelihood(study.model, study.priors, study.observations, study.noise)
     return fit(likelihood, rng=rng, starts=starts, progress=tell)
+
+
+def _hashes(study: Study) -> dict[str, str]:
+    return {f"{name}_sha256": value for name, value in study.hashes.items()}
 
 
 def _write_calibration(fit: Calibration, folder: Path) -> None:

@@ -17,10 +17,10 @@ import numpy as np
 import xarray as xr
 
 from beltcast.engine.nodes import FloatArray
-from beltcast.errors import SimulationError
+from beltcast.errors import ScenarioError, SimulationError
 from beltcast.model import Backend, Constants, Model
 from beltcast.quantities import is_flow
-from beltcast.scenarios import Scenario
+from beltcast.scenarios import Scenario, draw_sizes
 from beltcast.schema import MEMBER, SCENARIO, TIME, YEAR
 
 
@@ -33,6 +33,7 @@ def run_ensemble(
     end: float | None = None,
     provenance: Mapping[str, str] | None = None,
     backend: Backend = "auto",
+    rng: np.random.Generator | None = None,
 ) -> xr.Dataset:
     """Run every scenario with every draw.
 
@@ -51,6 +52,9 @@ def run_ensemble(
     provenance : mapping, optional
         Attributes to add: hashes, seed.
     backend : 'auto', 'llvm' or 'numpy'
+    rng : numpy.random.Generator, optional
+        Draws the uncertain sizes of scenarios, the same numbers in all of them. A single member
+        can do without and takes the medians.
 
     Returns
     -------
@@ -63,6 +67,8 @@ def run_ensemble(
     ------
     SimulationError
         All members of a scenario failed.
+    ScenarioError
+        A scenario has an uncertain size, and there is no `rng` to draw it.
 
     Examples
     --------
@@ -82,8 +88,10 @@ def run_ensemble(
     member_values = np.ascontiguousarray(values.T[columns])
     results: dict[str, list[FloatArray]] = {name: [] for name in names}
     status = []
+    seed = None if rng is None else int(rng.integers(2**63))
     for scenario in scenarios.values():
         rows, combined = _override(model, parameters, member_values, scenario.constants)
+        combined = _with_sizes(model, rows, combined, scenario, seed)
         run = model.batch(
             rows,
             combined,
@@ -134,6 +142,27 @@ def _override(
     kept = ~np.isin(rows, own)
     fixed = np.repeat(given[:, None], values.shape[1], axis=1)
     return np.concatenate([rows[kept], own]), np.concatenate([values[kept], fixed])
+
+
+def _with_sizes(
+    model: Model, rows: np.ndarray, values: FloatArray, scenario: Scenario, seed: int | None
+) -> FloatArray:
+    """Put the drawn uncertain sizes in the place of their medians."""
+    members = values.shape[1]
+    if not scenario.uncertain or (seed is None and members == 1):
+        return values
+    if seed is None:
+        raise ScenarioError(
+            f"the scenario '{scenario.name}' has uncertain sizes "
+            f"({', '.join(scenario.uncertain)}); give run_ensemble an rng to draw them"
+        )
+    # Of two labels that reach an element, its own wins; `targets` knows.
+    labels = list(scenario.constants)
+    own, column = model.targets(labels)
+    values = values.copy()
+    for label, size in draw_sizes(scenario, members, seed=seed).items():
+        values[np.isin(rows, own[column == labels.index(label)])] = size
+    return values
 
 
 def _rows(model: Model, names: Sequence[str]) -> np.ndarray:

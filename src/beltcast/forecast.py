@@ -12,6 +12,7 @@ the figures have said nothing, and ``spread_ratio`` says so.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -91,13 +92,13 @@ def forecast(
     True
     """
     target = study.target
-    for_posterior, for_prior, for_noise = rng.spawn(3)
+    for_posterior, for_prior, for_noise, for_sizes = rng.spawn(4)
     likelihood = calibration.likelihood
     posterior = sample(calibration, draws, rng=for_posterior, moves=moves, progress=progress)
     prior = sample_prior(likelihood, max(2, draws // 2), rng=for_prior)
 
-    runs = _run(study, study.scenarios, posterior, target, progress)
-    before = _run(study, study.scenarios, prior, target, None)
+    runs = _run(study, study.scenarios, posterior, target, for_sizes, progress)
+    before = _run(study, study.scenarios, prior, target, for_sizes, None)
     output = _by_place(runs[target], study.whole)
     prior_output = _by_place(before[target], study.whole)
 
@@ -145,6 +146,7 @@ def _run(
     scenarios: Mapping[str, Any],
     draws: Draws,
     target: str,
+    rng: np.random.Generator,
     progress: Progress | None,
 ) -> xr.Dataset:
     companions = [n for n in COMPANIONS if n in study.model.variables and n != target]
@@ -157,6 +159,7 @@ def _run(
                     {name: scenario},
                     (draws.labels, draws.values),
                     outputs=[target, *companions],
+                    rng=deepcopy(rng),  # the same numbers in every scenario
                 ),
                 target,
             )

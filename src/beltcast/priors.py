@@ -248,6 +248,20 @@ class Priors:
         """
         return self._inverse(rng.random((size, len(self))))
 
+    def from_uniform(self, p: ArrayLike) -> NDArray[np.float64]:
+        """Turn points of the unit cube into points of the priors.
+
+        Parameters
+        ----------
+        p : (..., n)  [1]
+            Probabilities, one a parameter.
+
+        Returns
+        -------
+        (..., n)  [working scale]
+        """
+        return self._inverse(np.asarray(p, dtype=np.float64))
+
     def quantiles(self, p: ArrayLike) -> NDArray[np.float64]:
         """Quantiles of the truncated priors.
 

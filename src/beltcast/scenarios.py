@@ -6,6 +6,18 @@ comes back is resolved, so a `Scenario` can be understood alone.
 Precedence, from weak to strong: the model's own value; a constant given as a whole (one number
 for all elements); one of its elements. A scenario wins over the one that it extends, so a constant
 given as a whole sets aside the elements that an ancestor gave.
+
+A size that is not known is given as a distribution, one of those of the priors:
+
+    [my-tariff.constants."Tariff Add"]
+    distribution = "normal"
+    mean = 0.3
+    sd = 0.1
+    bounds = [0, 1]
+
+It is drawn anew for each member of an ensemble, from the same random numbers in all scenarios, so
+that two scenarios with the same distribution differ by nothing in it. A constant holds for a whole
+run; what changes over time is an input, or a lever that the model phases in itself.
 """
 
 from __future__ import annotations
@@ -15,19 +27,70 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit, logit, ndtr, ndtri
 
 from beltcast.errors import ScenarioError, UnknownName, did_you_mean, quoted
 from beltcast.priors import ModelLike, find_label, join_label
 from beltcast.textfiles import Toml, read_toml
 
-__all__ = ["Points", "Scenario", "read_scenarios", "select"]
+__all__ = ["Points", "Scenario", "Size", "draw_sizes", "read_scenarios", "select"]
 
 Points: TypeAlias = tuple[tuple[float, ...], tuple[float, ...]]
 """Times [Year], ascending, and values [unit of the input], of equal length."""
 
 _KEYS = ("extends", "title", "text", "code", "constants", "inputs")
+_CENTRE_AND_SPREAD = {
+    "lognormal": ("median", "log_sd"),
+    "normal": ("mean", "sd"),
+    "logitnormal": ("median", "logit_sd"),
+}
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Size:
+    """An uncertain size: a distribution that is Gaussian on its working scale, within bounds.
+
+    Parameters
+    ----------
+    distribution : str
+        ``normal``, ``lognormal`` or ``logitnormal``, as in `beltcast.priors`.
+    centre : float  [unit of the constant]
+        Mean of a normal, median of the others.
+    spread : float  [working scale]
+    lower, upper : float  [unit of the constant]
+        Truncate the Gaussian.
+    """
+
+    distribution: Literal["normal", "lognormal", "logitnormal"]
+    centre: float
+    spread: float
+    lower: float = -math.inf
+    upper: float = math.inf
+
+    def quantile(self, p: ArrayLike) -> NDArray[np.float64]:
+        """Quantiles of the size; (...) probabilities to (...) values in the constant's unit.
+
+        >>> float(Size("lognormal", 2.0, 0.5).quantile(0.5))
+        2.0
+        """
+        with np.errstate(divide="ignore"):
+            middle, low, high = self._working(np.array([self.centre, self.lower, self.upper]))
+        below, above = ndtr((low - middle) / self.spread), ndtr((high - middle) / self.spread)
+        z = middle + self.spread * ndtri(below + np.asarray(p) * (above - below))
+        values = {"normal": lambda x: x, "lognormal": np.exp, "logitnormal": expit}
+        return np.asarray(values[self.distribution](z), dtype=np.float64)
+
+    def _working(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        if self.distribution == "lognormal":
+            return np.asarray(np.log(np.maximum(values, 0.0)))
+        if self.distribution == "logitnormal":
+            return np.asarray(logit(np.clip(values, 0.0, 1.0)))
+        return values
 
 
 @dataclass(frozen=True)
@@ -43,9 +106,12 @@ class Scenario:
     constants : mapping
         Label, ``Name`` or ``Name[Element]`` as the model spells it, to value [unit of the
         constant]. ``Name`` alone means all elements. Whole constants come before elements, so
-        applying them in order gives the stated precedence.
+        applying them in order gives the stated precedence. An uncertain size stands here with its
+        median.
     inputs : mapping
         Name of an input to its points, which replace the input's own from their first time on.
+    uncertain : mapping
+        Label, one of those of `constants`, to its distribution.
     """
 
     name: str
@@ -54,6 +120,7 @@ class Scenario:
     code: str = ""
     constants: Mapping[str, float] = field(default_factory=lambda: _NOTHING)
     inputs: Mapping[str, Points] = field(default_factory=lambda: _NOTHING)
+    uncertain: Mapping[str, Size] = field(default_factory=lambda: _NOTHING)
 
 
 def read_scenarios(path: str | Path, model: ModelLike) -> dict[str, Scenario]:
@@ -115,6 +182,28 @@ def select(scenarios: Mapping[str, Scenario], names: Iterable[str]) -> dict[str,
     return chosen
 
 
+def draw_sizes(scenario: Scenario, members: int, *, seed: int) -> dict[str, NDArray[np.float64]]:
+    """Draw the uncertain sizes of a scenario.
+
+    The numbers depend on the seed, the label and the member only, so that scenarios share them.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    members : int
+    seed : int
+
+    Returns
+    -------
+    dict
+        Label to (members,)  [unit of the constant].
+    """
+    return {
+        label: size.quantile(np.random.default_rng([seed, *label.encode("utf-8")]).random(members))
+        for label, size in scenario.uncertain.items()
+    }
+
+
 def _parent(name: str, file: Toml) -> str | None:
     parent = file.tables[name].get("extends")
     if parent is None:
@@ -153,6 +242,16 @@ def _extend(parent: Scenario, child: Scenario) -> Scenario:
         code=child.code,
         constants=_ordered({**kept, **child.constants}),
         inputs=MappingProxyType({**parent.inputs, **child.inputs}),
+        uncertain=MappingProxyType(
+            {
+                **{
+                    label: size
+                    for label, size in parent.uncertain.items()
+                    if label in kept and label not in child.constants
+                },
+                **child.uncertain,
+            }
+        ),
     )
 
 
@@ -178,10 +277,12 @@ def _read_one(name: str, table: Any, file: Toml, model: ModelLike) -> Scenario:
             raise ScenarioError(sentence, file.path, file.line(name, key))
         texts[key] = value
     reader = _ScenarioReader(name, file, model)
+    constants, uncertain = reader.constants(table.get("constants", {}))
     return Scenario(
         name=name,
         **texts,
-        constants=reader.constants(table.get("constants", {})),
+        constants=constants,
+        uncertain=uncertain,
         inputs=reader.inputs(table.get("inputs", {})),
     )
 
@@ -194,20 +295,70 @@ class _ScenarioReader:
     file: Toml
     model: ModelLike
 
-    def constants(self, table: Any) -> Mapping[str, float]:
+    def constants(self, table: Any) -> tuple[Mapping[str, float], Mapping[str, Size]]:
         self._check_table(table, "constants")
         found: dict[str, float] = {}
+        uncertain: dict[str, Size] = {}
         for key, value in table.items():
             # { "Support Final Multiplier" = { Shenzhen = 0.5 } } gives elements.
             parts = {key: value}
-            if isinstance(value, dict):
+            if isinstance(value, dict) and "distribution" not in value:
+                self._refuse_years(value, key)
                 parts = {f"{key}[{element}]": number for element, number in value.items()}
             for given, number in parts.items():
                 label = self._label(given, "constant", key)
                 if label in found:
                     raise self._twice(label, "constants", key)
-                found[label] = self._number(number, label, "constants", key)
-        return _ordered(found)
+                if isinstance(number, dict):
+                    uncertain[label] = self._size(number, label, "constants", key)
+                    found[label] = float(uncertain[label].quantile(0.5))
+                else:
+                    found[label] = self._number(number, label, "constants", key)
+        return _ordered(found), MappingProxyType(uncertain)
+
+    def _refuse_years(self, value: Mapping[str, Any], key: str) -> None:
+        """A table of years is a profile over time, which a constant cannot follow."""
+        for time in value:
+            if time.replace(".", "", 1).isdigit():
+                raise self._error(
+                    f"{quoted(key)} is given for the year {quoted(time)}, but a constant holds for "
+                    "a whole run; write years under inputs, for an input series of the model, or "
+                    "use the constants that say when a lever starts and how fast",
+                    "constants",
+                    key,
+                )
+
+    def _size(self, table: Mapping[str, Any], label: str, *keys: str) -> Size:
+        given = table.get("distribution")
+        if given not in _CENTRE_AND_SPREAD:
+            sentence = f"the distribution of {quoted(label)} is {quoted(given)}"
+            meant = did_you_mean(str(given), _CENTRE_AND_SPREAD)
+            raise self._error(sentence + meant, *keys)
+        centre, spread = _CENTRE_AND_SPREAD[given]
+        known = ("distribution", centre, spread, "bounds")
+        for key in table:
+            if key not in known:
+                sentence = f"unknown key {quoted(key)} in the {given} size of {quoted(label)}"
+                raise self._error(sentence + did_you_mean(key, known), *keys)
+        numbers = [self._number(table.get(key), f"{key} of {label}", *keys) for key in known[1:3]]
+        bounds = table.get("bounds", [-math.inf, math.inf])
+        if not isinstance(bounds, list) or len(bounds) != 2:
+            sentence = f"bounds of {quoted(label)} are {quoted(bounds)}"
+            raise self._error(f"{sentence}, expected [lower, upper]", *keys)
+        if "bounds" in table:
+            bounds = [self._number(b, f"bounds of {label}", *keys) for b in bounds]
+        size = Size(given, *numbers, *bounds)
+        low, high = {"normal": (-math.inf, math.inf), "lognormal": (0.0, math.inf)}.get(
+            given, (0.0, 1.0)
+        )
+        good = size.spread > 0 and bounds[0] <= size.centre <= bounds[1] and bounds[0] < bounds[1]
+        if not good or not low < size.centre < high:
+            raise self._error(
+                f"the {given} size of {quoted(label)} needs {spread} above 0 and {centre} within "
+                f"its bounds, between {low:g} and {high:g}; correct the numbers",
+                *keys,
+            )
+        return size
 
     def inputs(self, table: Any) -> Mapping[str, Points]:
         self._check_table(table, "inputs")

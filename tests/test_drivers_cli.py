@@ -1,0 +1,88 @@
+"""What drives the belt, from the command line to the files."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import xarray as xr
+from typer.testing import CliRunner
+
+from beltcast.cli import app
+from beltcast.errors import InputError, MissingExtra
+
+
+def run(*arguments: str) -> str:
+    result = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_attribute_leaves_its_dataset_pictures_and_page(tmp_path: Path) -> None:
+    folder = tmp_path / "drivers"
+    page = run("attribute", "--draws", "8", "--starts", "2", "--output", str(folder))
+    assert "Do the drivers complement each other" in page
+    found = {path.name for path in folder.iterdir()}
+    assert found == {
+        "attribution.nc",
+        "drivers-by-year.png",
+        "drivers-by-year-log.png",
+        "drivers-in-2024.png",
+        "summary.txt",
+    }
+    with xr.open_dataset(folder / "attribution.nc") as kept:
+        assert kept.attrs["seed"] == "1"
+        assert kept["shapley_log_quantile"].attrs["units"] == "1"
+    out = run("export", str(folder / "attribution.nc"))
+    assert "attribution.iamc.csv" in out
+
+
+def test_a_scenario_of_ones_own_with_an_unsure_size_is_compared(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.toml"
+    mine.write_text(
+        '[unsure]\ntitle = "Unsure"\n[unsure.constants."Tariff Add"]\n'
+        'distribution = "normal"\nmean = 0.3\nsd = 0.1\nbounds = [0, 1]\n',
+        encoding="utf-8",
+    )
+    folder = tmp_path / "compared"
+    common = ("--draws", "6", "--starts", "2", "--output", str(folder))
+    assert "unsure" in run("compare", "--scenarios", str(mine), *common)
+    with xr.open_dataset(folder / "comparison.nc") as kept:
+        assert list(kept["scenario"].values) == ["baseline", "unsure"]
+        assert kept["chance_of_more"].sel(scenario="unsure", place="China", year=2030) == 0.0
+
+
+def test_sensitivity_screens_before_it_takes_shares(tmp_path: Path) -> None:
+    pytest.importorskip("SALib")
+    folder = tmp_path / "weights"
+    page = run("sensitivity", "--top", "2", "--base", "8", "--output", str(folder))
+    # 8 base points of 2 parameters: 8 x (2 + 2).
+    assert "sobol, 32 runs" in page
+    assert (folder / "screening.nc").exists()
+    assert (folder / "sensitivity.png").exists()
+
+
+def test_without_salib_sensitivity_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "SALib", None)
+    for name in [n for n in sys.modules if n.startswith("SALib.")]:
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(MissingExtra, match="pip install 'beltcast"):
+        run("sensitivity", "--output", str(tmp_path / "weights"))
+    assert not list(tmp_path.iterdir())
+    run("sensitivity", "--method", "tornado", "--output", str(tmp_path / "bars"))
+
+
+def test_wrong_choices_leave_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="unknown method 'sobel'"):
+        run("sensitivity", "--method", "sobel", "--output", str(tmp_path / "x"))
+    with pytest.raises(InputError, match="give a file of results"):
+        run("export", str(tmp_path / "missing.nc"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_schemas_are_written_where_they_are_asked_for(tmp_path: Path) -> None:
+    run("schemas", "--output", str(tmp_path / "schemas"))
+    assert len(list((tmp_path / "schemas").iterdir())) == 2
