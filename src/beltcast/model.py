@@ -354,7 +354,9 @@ class Model:
         times = time_grid(grid.start, float(wanted.max()), grid.step)
         steps, place = np.unique(steps_at(times, wanted), return_inverse=True)
         moved = None if directions is None else parameters[directions]
+        self._check_settable(parameters)
         kernel, program, rows, tangents = self._kernel(outputs, totals, moved, backend)
+        self._check_given(program, inputs)
         _check_size(len(steps) * len(rows) * values.shape[1] * (1 + len(moved) if moved is not None else 1))
 
         def run(parameters: IntArray, rows: IntArray, values: FloatArray) -> FloatArray:
@@ -374,6 +376,25 @@ class Model:
         if moved is None:
             return run(parameters, rows, values)
         return _differentiated(run, parameters, values, rows, tangents, moved)
+
+    def _check_settable(self, parameters: IntArray) -> None:
+        for row in parameters.tolist():
+            if row in self.program.fixed:
+                raise SimulationError(
+                    f"'{self.label(row)}' cannot be set for a run: it makes "
+                    f"{self.program.fixed[row]}; change it in the model file",
+                    self.path,
+                )
+
+    def _check_given(self, program: Program, inputs: Inputs | None) -> None:
+        given = self.input_series(inputs)
+        for row, data in program.inputs.items():
+            if row not in given and not len(data.times):
+                raise SimulationError(
+                    f"the model holds no numbers for the data variable '{self.label(row)}'; give "
+                    "them as inputs={name: (times, values)}",
+                    self.path,
+                )
 
     def _kernel(
         self, outputs: IntArray, totals: IntArray, moved: IntArray | None, backend: Backend
@@ -416,20 +437,22 @@ class Model:
         """Replace input series from the first given time on, by row."""
         series: dict[int, Data] = {}
         for name, (times, values) in (inputs or {}).items():
-            variable = self.find(name)
+            variable = self.find(name.partition("[")[0])
             if variable.kind != "input":
                 raise UnknownName(
                     f"'{variable.name}' is a {variable.kind} of {self.name}, not an input series; "
                     f"its inputs are {', '.join(self.inputs) or 'none'}"
                 )
-            row = int(self.rows(name)[0])
-            own = self.program.inputs[row]
-            kept = own.times < times[0]
-            series[row] = Data(
-                np.concatenate([own.times[kept], np.asarray(times, dtype=np.float64)]),
-                np.concatenate([own.values[kept], np.asarray(values, dtype=np.float64)]),
-                own.method,
-            )
+            for row in self.rows(name).tolist():
+                if row < 0:
+                    continue
+                own = self.program.inputs[row]
+                kept = own.times < times[0]
+                series[row] = Data(
+                    np.concatenate([own.times[kept], np.asarray(times, dtype=np.float64)]),
+                    np.concatenate([own.values[kept], np.asarray(values, dtype=np.float64)]),
+                    own.method,
+                )
         return series
 
     @property

@@ -20,19 +20,21 @@ from concurrent.futures import ThreadPoolExecutor
 import llvmlite.binding as llvm
 import numpy as np
 
-from beltcast.engine.functions import segments
+from beltcast.engine.functions import MIX, segments
 from beltcast.engine.llvm_text import Body, Vector, double
 from beltcast.engine.nodes import (
     Apply,
     Clock,
     Const,
     FloatArray,
+    Foreign,
     IntArray,
     Load,
     LookupAt,
     Node,
     walk,
 )
+from beltcast.engine.numpy_backend import assign
 from beltcast.engine.plan import Plan
 from beltcast.engine.program import Block, Program
 from beltcast.engine.vector_math import vector_math
@@ -64,7 +66,9 @@ class LlvmKernel:
     def __init__(self, program: Program, width: int = WIDTH) -> None:
         self.program = program
         self.width = width
-        self._code = _compile(_module_text(program, width))
+        text, foreign = _module_text(program, width)
+        self._code = _compile(text)
+        self._callback = _CALLBACK(_foreign_caller(foreign, program.n_rows, width))
         self._functions = {
             method: _SIGNATURE(self._code.get_function_address(f"run_{method}"))
             for method in ("euler", "rk4")
@@ -123,6 +127,10 @@ class LlvmKernel:
             out,
             program.stocks,
             program.flows,
+            program.pasts.rows,
+            program.pasts.inputs,
+            program.pasts.orders,
+            program.pasts.initials,
         )
         arrays = tuple(np.ascontiguousarray(a) for a in arrays)
         header = np.array(
@@ -134,6 +142,7 @@ class LlvmKernel:
                 len(plan.times) - 1,
                 len(plan.outputs),
                 len(program.stocks),
+                len(program.pasts),
                 0,
                 0,
             ],
@@ -145,15 +154,20 @@ class LlvmKernel:
 
         def run(first: int, last: int) -> None:
             numbers = header.copy()
-            numbers[7:] = first, last
+            numbers[8:] = first, last
             scratch, address = _aligned(rows * self.width)
+            history = np.empty(len(program.pasts) * len(plan.times) * self.width)
             function(
                 numbers.ctypes.data,
-                (ctypes.c_void_p * len(arrays))(*(a.ctypes.data for a in arrays)),
+                (ctypes.c_void_p * (len(arrays) + 2))(
+                    *(a.ctypes.data for a in arrays),
+                    history.ctypes.data,
+                    ctypes.cast(self._callback, ctypes.c_void_p).value,
+                ),
                 plan.step,
                 address,
             )
-            del scratch
+            del scratch, history
 
         return run
 
@@ -161,6 +175,29 @@ class LlvmKernel:
 _SIGNATURE = ctypes.CFUNCTYPE(
     None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_double, ctypes.c_void_p
 )
+
+
+_CALLBACK = ctypes.CFUNCTYPE(
+    None, ctypes.c_int64, ctypes.c_void_p, ctypes.c_double, ctypes.c_double
+)
+
+
+def _foreign_caller(
+    blocks: Sequence[Block], n_rows: int, width: int
+) -> Callable[[int, int, float, float], None]:
+    """Return what compiled code calls for the blocks that it leaves to NumPy."""
+
+    def call(number: int, address: int, time: float, frozen: float) -> None:
+        memory = (ctypes.c_double * (n_rows * width)).from_address(address)
+        rows = np.frombuffer(memory, dtype=np.float64).reshape(n_rows, width)
+        try:
+            with np.errstate(all="ignore"):
+                assign(blocks[number], rows, time, frozen)
+        except Exception:  # nothing can be raised through machine code; NaN stops the run
+            for target in blocks[number].targets:
+                rows[target] = np.nan
+
+    return call
 
 
 def _aligned(size: int) -> tuple[FloatArray, int]:
@@ -178,19 +215,20 @@ def _save_flags(plan: Plan) -> np.ndarray:
 # --- the module -------------------------------------------------------------------------------
 
 
-def _module_text(program: Program, width: int) -> str:
+def _module_text(program: Program, width: int) -> tuple[str, list[Block]]:
+    """Return the module, and the blocks for which it calls back."""
     v = Vector(width)
     text = _Module(v)
     stages = {
         name: text.stage(name, getattr(program, name))
-        for name in ("setup", "initial", "settle", "step", "rates")
+        for name in ("setup", "initial", "settle", "step", "rates", "hold", "after")
     }
     target = (
         f'nounwind "target-cpu"="{llvm.get_host_cpu_name()}" '
         f'"target-features"="{llvm.get_host_cpu_features().flatten()}" '
         '"prefer-vector-width"="512"'
     )
-    return "\n".join(
+    module = "\n".join(
         (
             f'target triple = "{llvm.get_process_triple()}"',
             vector_math(width),
@@ -207,6 +245,7 @@ def _module_text(program: Program, width: int) -> str:
             f"attributes #2 = {{ {target} noinline }}",
         )
     )
+    return module, text.foreign
 
 
 class _Module:
@@ -217,6 +256,7 @@ class _Module:
         self.functions: list[str] = []
         self.tables: list[str] = []
         self.intrinsics: set[str] = set()
+        self.foreign: list[Block] = []
         self._known: dict[tuple[str, bytes], str] = {}
 
     def stage(self, name: str, blocks: Sequence[Block]) -> list[str]:
@@ -231,12 +271,19 @@ class _Module:
             lines = "\n".join(body.lines)
             self.functions.append(
                 f"define internal void @{function}(ptr noalias %rows, double %time, "
-                f"double %frozen) #2 {{\n{lines}\n  ret void\n}}"
+                f"double %frozen, ptr %callback) #2 {{\n{lines}\n  ret void\n}}"
             )
             names.append(function)
         return names
 
     def _block(self, body: Body, block: Block, clocks: Mapping[bool, str]) -> None:
+        if any(isinstance(x, Foreign) for e in block.expressions for x in walk(e)):
+            number = len(self.foreign)
+            self.foreign.append(block)
+            body.line(
+                f"call void %callback(i64 {number}, ptr %rows, double %time, double %frozen)"
+            )
+            return
         if block.n <= UNROLLED:
             for element in range(block.n):
                 _Writer(self, body, clocks, str(element), element).assign(block)
@@ -339,6 +386,8 @@ class _Writer:
                 return self._apply(op, [self.value(a) for a in arguments])
             case LookupAt():
                 return self._lookup(node)
+            case Foreign():
+                raise AssertionError("a block with a foreign function is left to NumPy")
 
     def _constant(self, values: FloatArray) -> str:
         if self.element is not None and len(values) > 1:
@@ -386,12 +435,27 @@ class _Writer:
             return b.select(b.fcmp("une", a[0], b.splat(0.0)), a[1], a[2])
         if op == "neg":
             return b.fneg(a[0])
+        if op == "uniform":
+            return self._uniform(a)
         if op in _OWN:
             return b.own(_OWN[op], *a)
         intrinsic = _INTRINSICS[op]
         if intrinsic not in _DECLARED:
             self.module.intrinsics.add(intrinsic)
         return b.call(intrinsic, *a)
+
+    def _uniform(self, keys: list[str]) -> str:
+        """The mixing of `functions.uniform_value`, to the bit."""
+        b = self.body
+        state = b.isplat(0)
+        for key in keys:
+            bits = b.to_bits(b.fadd(key, b.splat(0.0)))
+            state = b.integer("add", b.integer("xor", state, bits), b.isplat(_signed(MIX[2])))
+            for shift, factor in ((30, MIX[0]), (27, MIX[1]), (31, None)):
+                state = b.integer("xor", state, b.integer("lshr", state, b.isplat(shift)))
+                if factor is not None:
+                    state = b.integer("mul", state, b.isplat(_signed(factor)))
+        return b.fmul(b.to_double(b.integer("lshr", state, b.isplat(11))), b.splat(2.0**-53))
 
     def _lookup(self, node: LookupAt) -> str:
         """Choose the segment by a chain of comparisons, then one multiply and one add."""
@@ -422,6 +486,10 @@ class _Writer:
         return b.select(b.fcmp("olt", x, b.splat(first)), b.splat(float(heights[0])), value)
 
 
+def _signed(value: int) -> int:
+    return value - 2**64 if value >= 2**63 else value
+
+
 _INSTRUCTIONS = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
 _COMPARISONS = {"lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge", "eq": "oeq", "ne": "une"}
 _OWN = {"exp": "vexp", "log": "vlog", "pow": "vpow"}
@@ -435,7 +503,7 @@ _INTRINSICS = {
 }
 _DECLARED = {"llvm.floor", "llvm.fabs", "llvm.fma"}  # by vector_math
 
-OPERATIONS = frozenset({*_INSTRUCTIONS, *_COMPARISONS, *_OWN, *_INTRINSICS, "min", "max", "if", "neg"})
+OPERATIONS = frozenset({*_INSTRUCTIONS, *_COMPARISONS, *_OWN, *_INTRINSICS, "min", "max", "if", "neg", "uniform"})
 """Primitives that this back end prints; a test holds it equal to `functions.PRIMITIVES`."""
 
 
@@ -445,11 +513,11 @@ OPERATIONS = frozenset({*_INSTRUCTIONS, *_COMPARISONS, *_OWN, *_INTRINSICS, "min
 # arrays in an array of pointers, so that the signature never changes.
 
 _NUMBERS = (
-    "n_constants n_parameters padded n_inputs n_steps n_outputs n_stocks first last".split()
+    "n_constants n_parameters padded n_inputs n_steps n_outputs n_stocks n_pasts first last".split()
 )
 _POINTERS = (
     "constants constant_values parameters values input_rows inputs times saves outputs out "
-    "stocks flows".split()
+    "stocks flows past_rows past_inputs past_orders past_initials history callback".split()
 )
 
 
@@ -490,7 +558,9 @@ def _driver(
 
     def calls(stage: str, time: str, frozen: str) -> None:
         for function in stages[stage]:
-            b.line(f"call void @{function}(ptr %rows, double {time}, double {frozen})")
+            b.line(
+                f"call void @{function}(ptr %rows, double {time}, double {frozen}, ptr %callback)"
+            )
 
     def set_constant(i: str) -> None:
         value = b.broadcast(entry("%constant_values", "double", i))
@@ -529,11 +599,59 @@ def _driver(
             loop("save", "%n_outputs", one)
             b.line(f"store i64 {b.let(f'add nsw i64 {saved}, 1')}, ptr %saved")
 
+        def place_in_history(i: str, k: str) -> str:
+            line = b.let(f"add nsw i64 {b.let(f'mul nsw i64 {i}, %count{method}')}, {k}")
+            return b.let(
+                f"getelementptr inbounds double, ptr %history, "
+                f"i64 {b.let(f'mul nsw i64 {line}, {v.width}')}"
+            )
+
+        def lane_of(place: str, lane: str) -> str:
+            return b.let(f"getelementptr inbounds double, ptr {place}, i64 {lane}")
+
+        def recall(k: str) -> None:
+            """Rows that repeat the past: lane by lane, for each may have an order of its own."""
+            over = b.let(f"sitofp i64 {b.let(f'add nsw i64 {k}, 1')} to double")
+
+            def one(i: str) -> None:
+                places = {
+                    name: row(entry(f"%past_{name}", "i64", i))
+                    for name in ("rows", "orders", "initials")
+                }
+
+                def lane(j: str) -> None:
+                    order = b.let(f"load double, ptr {lane_of(places['orders'], j)}")
+                    within = b.let(f"fcmp olt double {order}, {over}")
+                    order = b.let(f"select i1 {within}, double {order}, double {over}")
+                    when = b.let(f"sub nsw i64 {k}, {b.let(f'fptosi double {order} to i64')}")
+                    before = b.let(f"icmp slt i64 {when}, 0")
+                    when = b.let(f"select i1 {before}, i64 0, i64 {when}")
+                    then = b.let(f"load double, ptr {lane_of(place_in_history(i, when), j)}")
+                    start = b.let(f"load double, ptr {lane_of(places['initials'], j)}")
+                    value = b.let(f"select i1 {before}, double {start}, double {then}")
+                    b.line(f"store double {value}, ptr {lane_of(places['rows'], j)}")
+
+                loop("lane", str(v.width), lane)
+
+            loop("recall", "%n_pasts", one)
+
+        def remember(k: str) -> None:
+            def one(i: str) -> None:
+                value = b.let(
+                    f"load {d}, ptr {row(entry('%past_inputs', 'i64', i))}, align 64"
+                )
+                b.line(f"store {d} {value}, ptr {place_in_history(i, k)}, align 8")
+
+            loop("remember", "%n_pasts", one)
+
         def step(k: str) -> None:
             time = entry("%times", "double", k)
             set_inputs("input", k)
+            recall(k)
             calls("step", time, time)
             calls("rates", time, time)
+            calls("hold", time, time)
+            remember(k)
             flag = entry("%saves", "i8", k)
             yes = b.let(f"icmp ne i8 {flag}, 0")
             b.line(f"br i1 {yes}, label %saving, label %moving")
@@ -544,6 +662,7 @@ def _driver(
             (_euler_step if method == "euler" else _rk4_step)(
                 b, loop, row, entry, calls, time, program.n_rows
             )
+            calls("after", time, time)
 
         loop("constant", "%n_constants", set_constant)
         loop("parameter", "%n_parameters", set_parameter)

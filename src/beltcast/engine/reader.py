@@ -9,10 +9,11 @@ the model refers to are read as numbers by `beltcast.engine.external`.
 from __future__ import annotations
 
 import hashlib
+import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import parsimonious
@@ -20,7 +21,8 @@ from pysd.translators.structures import abstract_expressions as pysd_ast
 from pysd.translators.structures import abstract_model as pysd_model
 from pysd.translators.vensim.vensim_file import VensimFile
 
-from beltcast.engine.external import read_constants, read_series
+from beltcast.engine.external import read_constants, read_series, read_subscript
+from beltcast.engine.macros import Macro, expand
 from beltcast.engine.syntax import (
     CONTROLS,
     Array,
@@ -32,6 +34,7 @@ from beltcast.engine.syntax import (
     Ref,
     Source,
     Table,
+    Tables,
     canonical,
 )
 from beltcast.errors import ModelFileError, UnsupportedConstruct
@@ -62,17 +65,20 @@ def read_source(path: str | Path) -> Source:
     _check_whole(text, path)
     lines = _definition_lines(text)
     model = _translate(path, encoding)
-    if len(model.sections) > 1:
-        name = model.sections[1].name
-        line = _line_of(text, f":MACRO:\\s*{re.escape(name)}")
-        raise UnsupportedConstruct(
-            f"the macro '{name}' is not supported yet; write its equations into the model",
-            path,
-            line,
-        )
     section = model.sections[0]
     subscripts, mappings = _subscripts(section.subscripts, path)
-    equations = tuple(_equations(section.elements, subscripts, lines, path))
+    macro_names = {canonical(macro.name) for macro in model.sections[1:]}
+    macros = {
+        canonical(macro.name): Macro(
+            name=macro.name,
+            parameters=tuple(map(canonical, macro.params)),
+            equations=tuple(_equations(macro.elements, subscripts, {}, path, macro_names)),
+        )
+        for macro in model.sections[1:]
+    }
+    equations = expand(
+        tuple(_equations(section.elements, subscripts, lines, path, macro_names)), macros, path
+    )
     controls = {canonical(e.name): e for e in equations if canonical(e.name) in CONTROLS}
     missing = [name.upper() for name in CONTROLS[:3] if name not in controls]
     if missing:
@@ -193,12 +199,16 @@ def _subscripts(
         subscripts = written[name]
         if isinstance(subscripts, str):  # a copy: 'New <-> Old'
             subscripts = [subscripts]
-        if not isinstance(subscripts, list):
-            raise UnsupportedConstruct(
-                f"the subscript range '{name}' comes from a spreadsheet (GET ... SUBSCRIPT), "
-                "which is not supported yet; write its elements into the model",
+        if isinstance(subscripts, dict):  # GET XLS SUBSCRIPT, GET DIRECT SUBSCRIPT
+            yield from read_subscript(
                 path,
+                subscripts["file"],
+                subscripts["tab"],
+                subscripts["firstcell"],
+                subscripts["lastcell"],
+                subscripts["prefix"],
             )
+            return
         for item in subscripts:
             inner = by_canonical.get(canonical(item))
             if inner is None:
@@ -216,13 +226,14 @@ def _equations(
     subscripts: Mapping[str, tuple[str, ...]],
     lines: Mapping[str, list[int]],
     path: Path,
+    macros: Collection[str] = (),
 ) -> Iterator[Equation]:
     names = {canonical(element.name): element.name for element in elements}
     for element in elements:
         places = lines.get(canonical(element.name), [])
         for number, component in enumerate(element.components):
             line = places[min(number, len(places) - 1)] if places else 0
-            tree = _Tree(names, subscripts, component.subscripts[0], path, line)
+            tree = _Tree(names, subscripts, component.subscripts[0], path, line, macros)
             yield Equation(
                 name=element.name,
                 subscripts=tuple(component.subscripts[0]),
@@ -245,7 +256,9 @@ class _Tree:
         left: list[str],
         path: Path,
         line: int,
+        macros: Collection[str] = (),
     ) -> None:
+        self.macros = macros
         self.names = names
         self.subscripts = subscripts
         self.left = left
@@ -259,10 +272,11 @@ class _Tree:
         if isinstance(ast, pysd_ast.GetConstantsStructure):
             shape = tuple(n for n in map(self._length, self.left) if n > 1)
             return Array(read_constants(self.path, self.line, ast.file, ast.tab, ast.cell, shape))
+        if isinstance(ast, pysd_ast.GetLookupsStructure):
+            return self._tables(ast)
         if isinstance(ast, pysd_ast.DataStructure):
-            raise self._refuse(
-                "a data variable without a source", "give it GET DIRECT DATA of a CSV file"
-            )
+            method = self._method(getattr(component, "keyword", None))
+            return Data(np.empty(0), np.empty(0), method)
         return self.expression(ast)
 
     def expression(self, ast: Any) -> Expr:
@@ -291,6 +305,31 @@ class _Tree:
                 return self._call("SMOOTH", ast.input, ast.smooth_time, ast.initial, ast.order)
             case pysd_ast.DelayStructure():
                 return self._call("DELAY", ast.input, ast.delay_time, ast.initial, ast.order)
+            case pysd_ast.SmoothNStructure():
+                return self._call("SMOOTH", ast.input, ast.smooth_time, ast.initial, ast.order)
+            case pysd_ast.DelayNStructure():
+                return self._call("DELAY N", ast.input, ast.delay_time, ast.initial, ast.order)
+            case pysd_ast.DelayFixedStructure():
+                return self._call("DELAY FIXED", ast.input, ast.delay_time, ast.initial)
+            case pysd_ast.TrendStructure():
+                return self._call("TREND", ast.input, ast.average_time, ast.initial_trend)
+            case pysd_ast.ForecastStructure():
+                return self._call(
+                    "FORECAST", ast.input, ast.average_time, ast.horizon, ast.initial_trend
+                )
+            case pysd_ast.SampleIfTrueStructure():
+                return self._call("SAMPLE IF TRUE", ast.condition, ast.input, ast.initial)
+            case pysd_ast.AllocateAvailableStructure():
+                return self._call("ALLOCATE AVAILABLE", ast.request, ast.pp, ast.avail)
+            case pysd_ast.AllocateByPriorityStructure():
+                return self._call(
+                    "ALLOCATE BY PRIORITY",
+                    ast.request,
+                    ast.priority,
+                    ast.size,
+                    ast.width,
+                    ast.supply,
+                )
         name = type(ast).__name__.removesuffix("Structure")
         raise self._refuse(f"'{name}'", "write the equation without it")
 
@@ -335,6 +374,11 @@ class _Tree:
 
     def _named_call(self, ast: pysd_ast.CallStructure) -> Expr:
         function = canonical(ast.function.reference)
+        if function in self.macros:
+            return self._call(f"MACRO {function}", *ast.arguments)
+        if function == "pulse train":  # PySD turns Vensim's (start, width, interval, end) round
+            start, interval, width, end = ast.arguments
+            return self._call("PULSE TRAIN", start, width, interval, end)
         if function in self.names:
             return Call("LOOKUP", (self._reference(ast.function), *map(self.expression, ast.arguments)))
         return self._call(function.upper(), *ast.arguments)
@@ -353,22 +397,59 @@ class _Tree:
             )
         return Table(x, y, kind)  # type: ignore[arg-type]  # checked against the literals above
 
-    def _series(self, ast: pysd_ast.GetDataStructure, keyword: str | None) -> Data:
-        if any(self._length(s) > 1 for s in self.left):
-            raise self._refuse("a subscripted data variable", "give each element one of its own")
-        times, values = read_series(
-            self.path, self.line, ast.file, ast.tab, ast.time_row_or_col, ast.cell
+    def _tables(self, ast: pysd_ast.GetLookupsStructure) -> Expr:
+        """Lookups from a file: one, or one for each element."""
+        lengths = self._lengths()
+        x, values = read_series(
+            self.path, self.line, ast.file, ast.tab, ast.x_row_or_col, ast.cell, self._size(lengths)
         )
-        methods = {
-            None: "interpolate",
-            "interpolate": "interpolate",
-            "look_forward": "look forward",
-            "hold_backward": "hold backward",
-        }
-        method = methods.get(keyword)
-        if method is None:
-            raise self._refuse(f"the data keyword ':{keyword}:'", "use :INTERPOLATE:")
-        return Data(times, values, method)  # type: ignore[arg-type]  # one of the literals above
+        tables = []
+        for column in values.T:
+            known = ~np.isnan(column)
+            tables.append(Table(tuple(x[known].tolist()), tuple(column[known].tolist())))
+        return tables[0] if not lengths else Tables(tuple(tables))
+
+    def _series(self, ast: pysd_ast.GetDataStructure, keyword: str | None) -> Data:
+        lengths = self._lengths()
+        times, values = read_series(
+            self.path,
+            self.line,
+            ast.file,
+            ast.tab,
+            ast.time_row_or_col,
+            ast.cell,
+            self._size(lengths),
+        )
+        if not lengths:
+            known = ~np.isnan(values[:, 0])
+            times, values = times[known], values[known, 0]
+        return Data(times, values, self._method(keyword))
+
+    def _method(
+        self, keyword: str | None
+    ) -> Literal["interpolate", "look forward", "hold backward", "raw"]:
+        match keyword:
+            case None | "interpolate":
+                return "interpolate"
+            case "look_forward":
+                return "look forward"
+            case "hold_backward":
+                return "hold backward"
+            case "raw":
+                return "raw"
+        raise self._refuse(f"the data keyword ':{keyword}:'", "use :INTERPOLATE:")
+
+    def _lengths(self) -> list[int]:
+        """Number of elements of each subscript on the left that is a range."""
+        by_canonical = {canonical(n) for n in self.subscripts}
+        return [self._length(s) for s in self.left if canonical(s) in by_canonical]
+
+    def _size(self, lengths: list[int]) -> int:
+        if sum(n > 1 for n in lengths) > 1:
+            raise self._refuse(
+                "a table of several subscript ranges at once", "write one equation for each element"
+            )
+        return math.prod(lengths)
 
     def _length(self, subscript: str) -> int:
         by_canonical = {canonical(n): e for n, e in self.subscripts.items()}

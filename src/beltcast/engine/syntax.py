@@ -33,6 +33,7 @@ __all__ = [
     "Ref",
     "Source",
     "Table",
+    "Tables",
     "canonical",
     "references",
     "show",
@@ -110,7 +111,8 @@ class Call:
     single blanks: ``INTEG``, ``INITIAL``, ``IF THEN ELSE``, ``EXP``, ``SUM``, ...
     ``SMOOTH`` and ``DELAY`` stand for their whole families, with the arguments (input, time,
     initial value, order). Two carry a table: ``WITH LOOKUP`` has the arguments (`Table`, input),
-    and ``LOOKUP``, a call of a named lookup, has (`Ref` of the lookup, input).
+    and ``LOOKUP``, a call of a named lookup, has (`Ref` of the lookup, input).  ``DELAY N`` is a
+    function of its own: with a delay time that moves it is not the ``DELAY`` of that order.
     """
 
     function: str
@@ -135,6 +137,13 @@ class Table:
     kind: Literal["interpolate", "extrapolate", "hold"] = "interpolate"
 
 
+@dataclass(frozen=True)
+class Tables:
+    """Graphical functions, one for each element of a subscripted lookup, in order."""
+
+    tables: tuple[Table, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Data:
     """An exogenous series, as the right-hand side of a data variable.
@@ -142,7 +151,7 @@ class Data:
     Attributes
     ----------
     times : (points,)  [time]
-        In ascending order.
+        In ascending order.  None at all where the model leaves the series to its user.
     values : (points,) or (points, elements, ...)  [unit of the equation]
         After time, one axis for each subscript of the equation that varies.
     method
@@ -176,7 +185,7 @@ class Data:
         return hash((self.method, self.times.tobytes(), self.values.tobytes()))
 
 
-Expr: TypeAlias = Number | Array | Ref | Call | Table | Data
+Expr: TypeAlias = Number | Array | Ref | Call | Table | Tables | Data
 
 
 @dataclass(frozen=True)
@@ -276,6 +285,8 @@ def show(expression: Expr) -> str:
                 f"({_show_number(a)},{_show_number(b)})" for a, b in zip(x, y, strict=True)
             )
             return f"({points})"
+        case Tables(tables):
+            return f"{len(tables)} lookups"
         case Data(times):
             return f"data of {times.size} points"
         case Call(function, arguments):
