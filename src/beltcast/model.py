@@ -17,13 +17,19 @@ import numpy as np
 import xarray as xr
 
 from beltcast.engine.nodes import FloatArray, IntArray
-from beltcast.engine.numpy_backend import NumpyKernel
+from beltcast.engine.numpy_backend import NumpyKernel, assign
 from beltcast.engine.plan import Method, Plan, make_plan, steps_at, time_grid
 from beltcast.engine.program import Program, accumulate, lower, restrict
 from beltcast.engine.reader import read_source
 from beltcast.engine.syntax import CONTROLS, Data, Equation, Source, canonical
 from beltcast.engine.tangent import differentiate
-from beltcast.errors import ModelError, SimulationError, UnknownName, did_you_mean
+from beltcast.errors import (
+    ModelError,
+    SimulationError,
+    UnknownName,
+    UnsupportedConstruct,
+    did_you_mean,
+)
 from beltcast.schema import TIME
 
 Backend = Literal["auto", "llvm", "numpy"]
@@ -223,21 +229,77 @@ class Model:
         return np.array(rows, dtype=np.int64), np.array([owner[r] for r in rows], dtype=np.int64)
 
     def grid(self, constants: Constants | None = None) -> Grid:
-        """Time grid of the model; INITIAL TIME, FINAL TIME, TIME STEP, SAVEPER may be set."""
+        """Time grid of the model; INITIAL TIME, FINAL TIME, TIME STEP, SAVEPER may be set.
+
+        A FINAL TIME that changes during the run is found by a run with these constants.
+        """
         given = {canonical(k): v for k, v in (constants or {}).items()}
+        settled: FloatArray | None = None
 
         def control(name: str, default: float | None = None) -> float:
+            nonlocal settled
             if name in given:
                 return float(given[name])  # type: ignore[arg-type]  # controls have no elements
             if name not in self.source.controls and default is not None:
                 return default
             slot = self.program.slots[name]
-            if slot.kind != "constant":  # such as SAVEPER = TIME STEP
-                return control("time step")
-            return self.program.default(int(slot.rows.reshape(-1)[0]))
+            row = int(slot.rows.reshape(-1)[0])
+            if slot.kind == "constant":
+                return self.program.default(row)
+            # Such as SAVEPER = TIME STEP, or FINAL TIME = INITIAL TIME + 10.
+            if settled is None:
+                settled = self._settled(constants)
+            if np.isnan(settled[row]) and name == "final time":
+                return self._end_of(row, control("initial time"), control("time step"), constants)
+            if np.isnan(settled[row]):
+                raise UnsupportedConstruct(
+                    f"{slot.name} changes during the run, which is not supported; make it an "
+                    "expression of constants",
+                    self.path,
+                    self.source.controls[name].line,
+                )
+            return float(settled[row])
 
         step = control("time step")
         return Grid(control("initial time"), control("final time"), step, control("saveper", step))
+
+    def _end_of(
+        self, row: int, start: float, step: float, constants: Constants | None
+    ) -> float:
+        """First time that is not before a FINAL TIME that changes during the run."""
+        parameters, values = self.constant_values(constants)
+        horizon = start + step
+        while True:
+            times = time_grid(start, horizon, step)  # refuses a run without end
+            final = self.batch(
+                parameters,
+                values[:, None],
+                outputs=np.array([row]),
+                saves=times,
+                grid=Grid(start, horizon, step, step),
+                backend="numpy",
+            )[:, 0, 0]
+            if np.isnan(final).any():
+                raise SimulationError("FINAL TIME is not a number; check its equation", self.path)
+            reached = times + 1e-5 * step >= final
+            if reached.any():
+                return float(times[np.argmax(reached)])
+            horizon = min(float(final.max()), start + 4 * (horizon - start))
+
+    def _settled(self, constants: Constants | None) -> FloatArray:
+        """Rows that constants alone decide, for given constants; NaN elsewhere."""
+        program = self.program
+        rows = np.full((program.n_rows, 1), np.nan)
+        rows[program.constants, 0] = program.constant_values
+        chosen, values = self.constant_values(constants)
+        rows[chosen, 0] = values
+        for name, value in (constants or {}).items():
+            if canonical(name) in ("initial time", "final time", "saveper"):
+                rows[program.slots[canonical(name)].rows.reshape(-1), 0] = value  # type: ignore[call-overload]  # controls have no elements
+        with np.errstate(all="ignore"):
+            for block in program.setup:
+                assign(block, rows, np.nan, np.nan)
+        return rows[:, 0]
 
     def simulate(
         self,

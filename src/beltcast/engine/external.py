@@ -377,7 +377,13 @@ def _named_series(
 
 
 def _numbers(place: Place, sheet: _Sheet, places: list[tuple[int, int]]) -> FloatArray:
+    """Numbers of a series; NaN for an empty cell, and for text in a workbook.
+
+    Vensim passes over a word in a row of numbers, and workbooks are written for that.
+    """
     found = [sheet.cell(r, c) for r, c in places]
+    if Path(place.file).suffix.lower() in _BOOKS:
+        found = [None if isinstance(v, str) else v for v in found]
     return np.array([math.nan if v is None else _number(place, v) for v in found])
 
 

@@ -125,8 +125,13 @@ def _decode(content: bytes) -> tuple[str, str]:
     return content.decode("latin-1"), "latin-1"
 
 
+def _equation_text(text: str) -> str:
+    """The text before the sketch."""
+    return re.split(r"\\{2,3}---///", text, maxsplit=1)[0]
+
+
 def _check_whole(text: str, path: Path) -> None:
-    equations = text.split("\\\\\\---///", 1)[0]
+    equations = _equation_text(text)
     if "\x00" in text or "=" not in equations or "|" not in equations:
         raise ModelFileError(
             "this is not a Vensim model: no equation of the form 'name = expression ~ unit ~ "
@@ -146,7 +151,7 @@ def _check_whole(text: str, path: Path) -> None:
 
 def _definition_lines(text: str) -> Mapping[str, list[int]]:
     """Lines on which each name is defined, in the order of the file."""
-    equations = text.split("\\\\\\---///", 1)[0]
+    equations = _equation_text(text)
     found: dict[str, list[int]] = {}
     line = 1
     for statement in equations.split("|"):

@@ -372,6 +372,6 @@ def _show_name(name: str) -> str:
 
 def _frozen(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return a copy that cannot be written to: a value does not change after it was made."""
-    copy = np.array(values, dtype=np.float64) + 0.0  # no -0.0: equal arrays must hash alike
+    copy = np.asarray(np.array(values, dtype=np.float64) + 0.0)  # no -0.0: equal arrays must hash alike
     copy.flags.writeable = False
     return copy
