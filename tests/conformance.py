@@ -211,7 +211,8 @@ def _compare(
 ) -> Outcome:
     saved = model.grid().saved()
     near = np.clip(np.searchsorted(saved, reference.times - 1e-5), 0, len(saved) - 1)
-    if np.any(np.abs(saved[near] - reference.times) > 1e-5) or saved[-1] > reference.times[-1] + 1e-5:
+    missed = np.abs(saved[near] - reference.times) > 1e-5
+    if missed.any() or saved[-1] > reference.times[-1] + 1e-5:
         return Outcome(
             name,
             "differs",

@@ -295,7 +295,8 @@ class Model:
         rows[chosen, 0] = values
         for name, value in (constants or {}).items():
             if canonical(name) in ("initial time", "final time", "saveper"):
-                rows[program.slots[canonical(name)].rows.reshape(-1), 0] = value  # type: ignore[call-overload]  # controls have no elements
+                # controls have no elements
+                rows[program.slots[canonical(name)].rows.reshape(-1), 0] = value
         with np.errstate(all="ignore"):
             for block in program.setup:
                 assign(block, rows, np.nan, np.nan)
@@ -308,7 +309,7 @@ class Model:
         *,
         outputs: Sequence[str] | None = None,
         save_at: Sequence[float] | None = None,
-        method: Method = "euler",
+        method: Method | None = None,
         backend: Backend = "auto",
     ) -> xr.Dataset:
         """Run the model once.
@@ -325,7 +326,8 @@ class Model:
             Variables to return; all by default.
         save_at : sequence of float, optional
             Times to save, on the grid of steps; every SAVEPER by default.
-        method : 'euler' or 'rk4'
+        method : 'euler' or 'rk4', optional
+            As the file says by default.
         backend : 'auto', 'llvm' or 'numpy'
             'auto' compiles where llvmlite is installed.
 
@@ -381,7 +383,7 @@ class Model:
         grid: Grid | None = None,
         inputs: Inputs | None = None,
         directions: IntArray | None = None,
-        method: Method = "euler",
+        method: Method | None = None,
         backend: Backend = "auto",
     ) -> FloatArray:
         """Run many members, without labels.
@@ -430,7 +432,7 @@ class Model:
                 step=grid.step,
                 saves=steps,
                 inputs=self.input_series(inputs),
-                method=method,
+                method=method or self.source.method,
             )
             out = kernel(plan, values)
             return out if np.array_equal(place, np.arange(len(steps))) else out[place]
@@ -584,7 +586,7 @@ def load_model(path: str | Path) -> Model:
     Parameters
     ----------
     path : str or Path
-        A Vensim ``.mdl`` file in UTF-8, GB18030 or Latin-1.  Tables that it refers to lie in its
+        A Vensim ``.mdl`` file in UTF-8, GB18030 or Latin-1, or an XMILE file.  Tables that it refers to lie in its
         folder.
 
     Returns

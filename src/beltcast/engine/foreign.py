@@ -100,9 +100,8 @@ def _allocated(
         return np.zeros(len(request))
 
     def taken(price: float) -> FloatArray:
-        return request * np.array(
-            [_above(price, *t) for t in zip(shape, priority, width, strict=True)]
-        )
+        shares = [_above(price, *t) for t in zip(shape, priority, width, strict=True)]
+        return np.asarray(request * np.array(shares), dtype=np.float64)
 
     reach = 40.0 * float(np.abs(width).max()) + 1.0
     low, high = float(priority.min()) - reach, float(priority.max()) + reach

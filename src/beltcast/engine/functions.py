@@ -229,6 +229,9 @@ def lookup_value(table: Table, x: FloatArray) -> FloatArray:
     on along the end segment (XMILE); `hold` keeps the value of the knot to the left throughout.
     """
     knots, heights, slopes = segments(table)
+    if table.kind == "hold":  # a knot may lie at minus infinity
+        step = np.clip(np.searchsorted(knots, x, side="right") - 1, 0, len(knots) - 1)
+        return np.where(np.isnan(x), x, heights[step])
     place = np.clip(np.searchsorted(knots, x, side="right") - 1, 0, max(len(slopes) - 1, 0))
     value = heights[place] + slopes[place] * (x - knots[place])
     if table.kind == "extrapolate":
@@ -588,7 +591,7 @@ def _polynomial(x: Node, coefficients: Sequence[float]) -> Node:
 
 
 def normal_share(x: Node) -> Node:
-    """Standard normal distribution function, to 1e-15 (Hart 1968, algorithm 5666)."""
+    """Standard normal distribution function, to 1e-15 of the whole (Hart 1968, algorithm 5666)."""
     size = apply("min", apply("abs", x), const(37.0))
     e = apply("exp", apply("mul", const(-0.5), _square(size)))
     near = apply(
@@ -597,7 +600,7 @@ def normal_share(x: Node) -> Node:
     tail: Node = apply("add", size, const(0.65))
     for number in (4.0, 3.0, 2.0, 1.0):
         tail = apply("add", size, apply("div", const(number), tail))
-    far = apply("div", e, apply("mul", tail, const(2.506628274631)))
+    far = apply("div", e, apply("mul", tail, const(math.sqrt(2.0 * math.pi))))
     upper = apply("if", apply("lt", size, const(7.07106781186547)), near, far)
     return apply("if", apply("gt", x, const(0.0)), apply("sub", const(1.0), upper), upper)
 

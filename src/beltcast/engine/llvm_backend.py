@@ -188,8 +188,8 @@ def _foreign_caller(
     """Return what compiled code calls for the blocks that it leaves to NumPy."""
 
     def call(number: int, address: int, time: float, frozen: float) -> None:
-        memory = (ctypes.c_double * (n_rows * width)).from_address(address)
-        rows = np.frombuffer(memory, dtype=np.float64).reshape(n_rows, width)
+        memory = ctypes.cast(address, ctypes.POINTER(ctypes.c_double))
+        rows = np.ctypeslib.as_array(memory, (n_rows, width))
         try:
             with np.errstate(all="ignore"):
                 assign(blocks[number], rows, time, frozen)

@@ -452,9 +452,12 @@ def _kind(group: list[Equation]) -> str:
         return "input"
     if all(_constant(e) is not None for e in expressions):
         return "constant"
-    if any(isinstance(e, Call) and e.function == "INTEG" for e in expressions):
+    if any(isinstance(e, Call) and e.function in _STOCKS for e in expressions):
         return "stock"
     return "auxiliary"
+
+
+_STOCKS = ("INTEG", "NON NEGATIVE INTEG")
 
 
 def _constant(expression: Expr) -> FloatArray | None:
@@ -618,10 +621,14 @@ def _lower_elements(
     }
     lowering = _Lowering(equation, len(elements), table, parts)
     expression = equation.expression
-    if isinstance(expression, Call) and expression.function == "INTEG":
+    if isinstance(expression, Call) and expression.function in _STOCKS:
         rate = lowering.node(expression.arguments[0], scope)
         initial = lowering.node(expression.arguments[1], scope)
         parts.stock(equation.name, rows, initial, rate)
+        if expression.function == "NON NEGATIVE INTEG":
+            parts.after.append(
+                Block(equation.name, (rows,), (apply("max", Load(rows), const(0.0)),))
+            )
         return
     node = lowering.node(expression, scope)
     parts.auxiliaries.append(Block(equation.name, (rows,), (node,)))
@@ -785,12 +792,23 @@ class _Lowering:
 
     def _reduction(self, call: Call, scope: Scope) -> Node:
         """SUM and its like, over the ranges marked with '!' anywhere below."""
+        self._check_count(call.function, len(call.arguments), 1, 1)
         (argument,) = call.arguments
+        argument = self._all_marked(argument)
         marked = _marked(argument)
         if not marked:
             raise self._refuse(f"{call.function} without a subscript marked '!'", "mark the range")
         terms = [self.node(argument, inner) for inner in self._inner_scopes(marked, scope)]
         return REDUCTIONS[call.function](*terms)
+
+    def _all_marked(self, argument: Expr) -> Expr:
+        """XMILE means all elements by a bare name, or by a star for a subscript."""
+        if not isinstance(argument, Ref):
+            return argument
+        slot = self.table.slots.get(canonical(argument.name))
+        if slot is None or not slot.dims or not set(argument.subscripts) <= {"*"}:
+            return argument
+        return replace(argument, subscripts=tuple(f"{d}!" for d in slot.dims))
 
     def _function(self, function: str, arguments: Sequence[Expr], scope: Scope) -> Node:
         known = LANGUAGE.get(function)
@@ -1000,7 +1018,7 @@ class _Lowering:
         part = apply("div", time, const(float(n)))
         times = [self.parts.new_rows(self.n) for _ in range(n)]
         levels = [self.parts.new_rows(self.n) for _ in range(n)]
-        now = [part, *(Load(t) for t in times[:-1])]
+        now: list[Node] = [part, *(Load(t) for t in times[:-1])]
         for own, following in zip(times, now, strict=True):
             self.parts.keep(self.equation.name, own, part, following)
         for level, lasting in zip(levels, now, strict=True):
@@ -1181,6 +1199,15 @@ _LOOKUPS: Mapping[str, Callable[[Table], Table]] = {
 }
 
 _INPUTS: Mapping[str, Callable[..., Node]] = {
+    # XMILE's PULSE: a quantity given within one step, at once or again and again.
+    "XPULSE": lambda step, start, size: apply(
+        "mul", apply("div", size, step), pulse_function(start, const(0.0), step)
+    ),
+    "XPULSE TRAIN": lambda step, start, interval, size: apply(
+        "mul",
+        apply("div", size, step),
+        pulse_train_function(start, const(0.0), interval, const(np.inf), step),
+    ),
     "STEP": lambda step, height, start: step_function(height, start, step),
     "RAMP": lambda step, slope, start, end=None: ramp_function(slope, start, end),
     "PULSE": lambda step, start, width: pulse_function(start, width, step),
@@ -1211,6 +1238,8 @@ _WITH_MEMORY: Mapping[str, Callable[..., Node]] = {
 }
 
 _ARITY: Mapping[str, tuple[int, int]] = {
+    "XPULSE": (2, 2),
+    "XPULSE TRAIN": (3, 3),
     "STEP": (2, 2),
     "RAMP": (2, 3),
     "PULSE": (2, 2),

@@ -20,6 +20,7 @@ import parsimonious
 from pysd.translators.structures import abstract_expressions as pysd_ast
 from pysd.translators.structures import abstract_model as pysd_model
 from pysd.translators.vensim.vensim_file import VensimFile
+from pysd.translators.xmile.xmile_file import XmileFile
 
 from beltcast.engine.external import read_constants, read_series, read_subscript
 from beltcast.engine.macros import Macro, expand
@@ -41,12 +42,12 @@ from beltcast.errors import ModelFileError, UnsupportedConstruct
 
 
 def read_source(path: str | Path) -> Source:
-    """Read a Vensim model file.
+    """Read a Vensim or XMILE model file.
 
     Parameters
     ----------
     path : str or Path
-        A ``.mdl`` file in UTF-8, GB18030 or Latin-1.
+        A ``.mdl`` file in UTF-8, GB18030 or Latin-1, or an ``.xmile``, ``.stmx`` or ``.xml`` file.
 
     Returns
     -------
@@ -62,8 +63,12 @@ def read_source(path: str | Path) -> Source:
     path = Path(path)
     content = _bytes(path)
     text, encoding = _decode(content)
-    _check_whole(text, path)
-    lines = _definition_lines(text)
+    if path.suffix.lower() in XMILE:
+        _check_xmile(text, path)
+        lines, method = _xmile_lines(text), _xmile_method(text, path)
+    else:
+        _check_whole(text, path)
+        lines, method = _definition_lines(text), "euler"
     model = _translate(path, encoding)
     section = model.sections[0]
     subscripts, mappings = _subscripts(section.subscripts, path)
@@ -93,6 +98,7 @@ def read_source(path: str | Path) -> Source:
         subscripts=subscripts,
         mappings=mappings,
         controls=controls,
+        method=method,
     )
 
 
@@ -100,10 +106,10 @@ def read_source(path: str | Path) -> Source:
 
 
 def _bytes(path: Path) -> bytes:
-    if path.suffix.lower() != ".mdl":
+    if path.suffix.lower() not in (".mdl", *XMILE):
         raise ModelFileError(
-            f"a model file ends in .mdl, and this one in '{path.suffix or 'nothing'}'; "
-            "give a Vensim text model",
+            f"a model file ends in .mdl or {', '.join(XMILE)}, and this one in "
+            f"'{path.suffix or 'nothing'}'; give a Vensim text model",
             path,
         )
     try:
@@ -149,6 +155,55 @@ def _check_whole(text: str, path: Path) -> None:
         )
 
 
+def _check_xmile(text: str, path: Path) -> None:
+    if "<xmile" not in text or "</xmile>" not in text:
+        raise ModelFileError(
+            "this is not a whole XMILE model: it has no <xmile> ... </xmile>; restore the file",
+            path,
+        )
+    for construct, reason in _XMILE_REFUSED.items():
+        line = _line_of(text, construct)
+        if line is not None:
+            raise UnsupportedConstruct(reason, path, line)
+
+
+XMILE = (".xmile", ".stmx", ".xml")
+
+_XMILE_REFUSED = {
+    r"<!(DOCTYPE|ENTITY)": "a document type of its own is not read; take the declaration out",
+    r"<macro[\s>]": "macros in XMILE are not supported; write their equations into the model",
+    r"<module[\s>]": "modules in XMILE are not supported; join them into one model",
+    r"<(conveyor|queue|oven)\s*/?>": "conveyors, queues and ovens are not supported; use stocks "
+    "and delays",
+    r"<eqn>\s*(<!\[CDATA\[)?\s*\?\?\?": "an equation is '???', which Vensim writes into XMILE "
+    "where it cannot translate itself; use the .mdl file",
+}
+"""What the translator would drop or stumble over, by pattern, and what to do instead."""
+
+
+def _xmile_lines(text: str) -> Mapping[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for match in re.finditer(r'<(?:aux|flow|stock|gf)\s[^>]*?\bname="([^"]*)"', text):
+        name = canonical(match.group(1).replace("\\n", " "))
+        found.setdefault(name, []).append(text[: match.start()].count("\n") + 1)
+    return found
+
+
+def _xmile_method(text: str, path: Path) -> Literal["euler", "rk4"]:
+    """Integration method of the file: Euler where it does not say."""
+    match = re.search(r'<sim_specs\b[^>]*?\bmethod="([^"]*)"', text)
+    method = match.group(1).strip().lower() if match else "euler"
+    if method == "euler":
+        return "euler"
+    if method == "rk4":
+        return "rk4"
+    raise UnsupportedConstruct(
+        f"the integration method '{method}' is not supported; choose Euler or RK4",
+        path,
+        _line_of(text, "<sim_specs"),
+    )
+
+
 def _definition_lines(text: str) -> Mapping[str, list[int]]:
     """Lines on which each name is defined, in the order of the file."""
     equations = _equation_text(text)
@@ -175,13 +230,14 @@ def _line_of(text: str, pattern: str) -> int | None:
 
 def _translate(path: Path, encoding: str) -> pysd_model.AbstractModel:
     try:
-        file = VensimFile(path, encoding=encoding)
+        xmile = path.suffix.lower() in XMILE
+        file = XmileFile(path) if xmile else VensimFile(path, encoding=encoding)
         file.parse()
         return file.get_abstract_model()
     except (parsimonious.exceptions.ParseError, parsimonious.exceptions.VisitationError) as problem:
         piece = " ".join(str(getattr(problem, "text", problem)).split())[:80]
         raise ModelFileError(
-            f"this equation cannot be read: '{piece}'; check it in Vensim", path
+            f"this equation cannot be read: '{piece}'; check it where the model was made", path
         ) from None
     except (ValueError, KeyError, IndexError, AttributeError, TypeError, RecursionError) as problem:
         # PySD's own checks and the accidents of its parser both end here.
@@ -251,6 +307,15 @@ def _equations(
             )
 
 
+_XMILE_NAMES = {"dt": "TIME STEP", "starttime": "INITIAL TIME", "stoptime": "FINAL TIME"}
+_XMILE_FUNCTIONS = {  # as PySD's translator calls them
+    "xramp": "ramp",
+    "vmax xmile": "vmax",
+    "vmin xmile": "vmin",
+}
+_OPERATORS = {"and": ":AND:", "or": ":OR:", "AND": ":AND:", "OR": ":OR:"}
+
+
 class _Tree:
     """PySD's expression of one equation, said in our vocabulary."""
 
@@ -264,6 +329,7 @@ class _Tree:
         macros: Collection[str] = (),
     ) -> None:
         self.macros = macros
+        self.xmile = path.suffix.lower() in XMILE
         self.names = names
         self.subscripts = subscripts
         self.left = left
@@ -301,7 +367,8 @@ class _Tree:
             case pysd_ast.CallStructure():
                 return self._named_call(ast)
             case pysd_ast.IntegStructure():
-                return self._call("INTEG", ast.flow, ast.initial)
+                name = "NON NEGATIVE INTEG" if ast.non_negative else "INTEG"
+                return self._call(name, ast.flow, ast.initial)
             case pysd_ast.InitialStructure():
                 return self._call("INITIAL", ast.initial)
             case pysd_ast.GameStructure():
@@ -344,8 +411,12 @@ class _Tree:
             tuple(a if isinstance(a, Table) else self.expression(a) for a in arguments),
         )
 
-    def _reference(self, ast: pysd_ast.ReferenceStructure) -> Ref:
+    def _reference(self, ast: pysd_ast.ReferenceStructure) -> Ref | Number:
         name = self.names.get(canonical(ast.reference), ast.reference.replace("_", " "))
+        if self.xmile and canonical(name) not in self.names:
+            if canonical(name) == "pi":
+                return Number(math.pi)
+            name = _XMILE_NAMES.get(canonical(name), name)
         if ast.subscripts is None:
             return Ref(name)
         return Ref(name, tuple(s.strip() for s in ast.subscripts.subscripts))
@@ -360,7 +431,7 @@ class _Tree:
             return self._powers(operands)
         result = operands[0]
         for operator, operand in zip(operators, operands[1:], strict=True):
-            result = Call(operator.upper(), (result, operand))
+            result = Call(_OPERATORS.get(operator, operator).upper(), (result, operand))
         return result
 
     def _powers(self, operands: list[Expr]) -> Expr:
@@ -385,7 +456,9 @@ class _Tree:
             start, interval, width, end = ast.arguments
             return self._call("PULSE TRAIN", start, width, interval, end)
         if function in self.names:
-            return Call("LOOKUP", (self._reference(ast.function), *map(self.expression, ast.arguments)))
+            lookup = self._reference(ast.function)
+            return Call("LOOKUP", (lookup, *map(self.expression, ast.arguments)))
+        function = _XMILE_FUNCTIONS.get(function, function) if self.xmile else function
         return self._call(function.upper(), *ast.arguments)
 
     def _table(self, ast: pysd_ast.LookupsStructure) -> Table:

@@ -109,6 +109,7 @@ class Call:
     Operators: ``+ - * / ^`` (two arguments), ``negative`` (one), ``= <> < <= > >=``,
     ``:AND: :OR:`` (two), ``:NOT:`` (one). Functions have their Vensim name in upper case with
     single blanks: ``INTEG``, ``INITIAL``, ``IF THEN ELSE``, ``EXP``, ``SUM``, ...
+    ``NON NEGATIVE INTEG`` is a stock of XMILE that stops at zero.
     ``SMOOTH`` and ``DELAY`` stand for their whole families, with the arguments (input, time,
     initial value, order). Two carry a table: ``WITH LOOKUP`` has the arguments (`Table`, input),
     and ``LOOKUP``, a call of a named lookup, has (`Ref` of the lookup, input).  ``DELAY N`` is a
@@ -240,6 +241,8 @@ class Source:
         Name of a range and the names of the ranges it maps to, position by position.
     controls
         The equations named in `CONTROLS`, by canonical name.
+    method
+        How the file asks to be integrated.
     """
 
     path: Path | None
@@ -249,6 +252,7 @@ class Source:
     subscripts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     mappings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     controls: Mapping[str, Equation] = field(default_factory=dict)
+    method: Literal["euler", "rk4"] = "euler"
 
 
 def walk(expression: Expr) -> Iterator[Expr]:
