@@ -724,6 +724,9 @@ class _Lowering:
         return None if element is None else const(self.table.families[element].index(element) + 1.0)
 
     def _elements(self, ref: Ref, slot: Slot, scope: Scope) -> list[tuple[str, ...]]:
+        if self.table.source.is_xmile and not ref.subscripts:
+            # A name alone stands for the element in hand.
+            ref = replace(ref, subscripts=slot.dims)
         if len(ref.subscripts) != len(slot.dims):
             raise self.table.error(
                 self.equation,
@@ -794,21 +797,28 @@ class _Lowering:
         """SUM and its like, over the ranges marked with '!' anywhere below."""
         self._check_count(call.function, len(call.arguments), 1, 1)
         (argument,) = call.arguments
-        argument = self._all_marked(argument)
+        argument = self._all_marked(argument, scope)
         marked = _marked(argument)
         if not marked:
             raise self._refuse(f"{call.function} without a subscript marked '!'", "mark the range")
         terms = [self.node(argument, inner) for inner in self._inner_scopes(marked, scope)]
         return REDUCTIONS[call.function](*terms)
 
-    def _all_marked(self, argument: Expr) -> Expr:
-        """XMILE means all elements by a bare name, or by a star for a subscript."""
-        if not isinstance(argument, Ref):
+    def _all_marked(self, argument: Expr, scope: Scope) -> Expr:
+        """XMILE marks nothing: it means all elements of a range that is not on the left."""
+        if not self.table.source.is_xmile or not isinstance(argument, Ref):
             return argument
         slot = self.table.slots.get(canonical(argument.name))
-        if slot is None or not slot.dims or not set(argument.subscripts) <= {"*"}:
+        if slot is None:
             return argument
-        return replace(argument, subscripts=tuple(f"{d}!" for d in slot.dims))
+        written = argument.subscripts or ("*",) * len(slot.dims)
+        marked = tuple(
+            f"{dim if s == '*' else s}!"
+            if s == "*" or (canonical(s) in self.table.ranges and canonical(s) not in scope)
+            else s
+            for s, dim in zip(written, slot.dims, strict=True)
+        )
+        return replace(argument, subscripts=marked)
 
     def _function(self, function: str, arguments: Sequence[Expr], scope: Scope) -> Node:
         known = LANGUAGE.get(function)

@@ -26,6 +26,7 @@ from beltcast.engine.external import read_constants, read_series, read_subscript
 from beltcast.engine.macros import Macro, expand
 from beltcast.engine.syntax import (
     CONTROLS,
+    XMILE,
     Array,
     Call,
     Data,
@@ -166,8 +167,6 @@ def _check_xmile(text: str, path: Path) -> None:
         if line is not None:
             raise UnsupportedConstruct(reason, path, line)
 
-
-XMILE = (".xmile", ".stmx", ".xml")
 
 _XMILE_REFUSED = {
     r"<!(DOCTYPE|ENTITY)": "a document type of its own is not read; take the declaration out",
@@ -484,6 +483,12 @@ class _Tree:
         tables = []
         for column in values.T:
             known = ~np.isnan(column)
+            if not known.any():
+                raise ModelFileError(
+                    f"'{ast.file}' leaves a lookup without a point; fill its cells",
+                    self.path,
+                    self.line,
+                )
             tables.append(Table(tuple(x[known].tolist()), tuple(column[known].tolist())))
         return tables[0] if not lengths else Tables(tuple(tables))
 

@@ -42,6 +42,9 @@ __all__ = [
 
 COMPARISONS = frozenset({"=", "<>", "<", "<=", ">", ">="})
 
+XMILE = (".xmile", ".stmx", ".xml")
+"""Endings of the files that speak XMILE."""
+
 CONTROLS = ("initial time", "final time", "time step", "saveper")
 """Canonical names of the equations that control a run."""
 
@@ -253,6 +256,11 @@ class Source:
     mappings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     controls: Mapping[str, Equation] = field(default_factory=dict)
     method: Literal["euler", "rk4"] = "euler"
+
+    @property
+    def is_xmile(self) -> bool:
+        """Whether the file speaks XMILE rather than Vensim's language."""
+        return self.path is not None and self.path.suffix.lower() in XMILE
 
 
 def walk(expression: Expr) -> Iterator[Expr]:
