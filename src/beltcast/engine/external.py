@@ -12,12 +12,14 @@ somebody's text and has no business elsewhere on the disk.
 from __future__ import annotations
 
 import csv
+import importlib
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -277,8 +279,6 @@ def _text_table(place: Place, path: Path) -> _Sheet:
 def _book(place: Place, path: Path) -> _Sheet:
     import openpyxl  # comes with PySD; imported late because few models have a workbook
 
-    from zipfile import BadZipFile
-
     try:
         book = openpyxl.load_workbook(path, data_only=True)
     except (BadZipFile, KeyError, ValueError) as problem:
@@ -303,7 +303,7 @@ def _book(place: Place, path: Path) -> _Sheet:
 
 
 def _old_book(place: Place, path: Path) -> _Sheet:
-    import xlrd  # comes with PySD
+    xlrd = importlib.import_module("xlrd")  # optional: old workbooks are rare
 
     try:
         book = xlrd.open_workbook(path)

@@ -387,7 +387,9 @@ LANGUAGE: Mapping[str, LanguageFunction] = {
         LanguageFunction("QUANTUM", (2, 2), _quantum),
         LanguageFunction("MODULO", (2, 2), lambda x, m: apply("sub", x, _quantum(x, m))),
         LanguageFunction("PI", (0, 0), lambda: const(math.pi)),
-        LanguageFunction("LOG10", (1, 1), lambda x: apply("div", apply("log", x), const(math.log(10.0)))),
+        LanguageFunction(
+            "LOG10", (1, 1), lambda x: apply("div", apply("log", x), const(math.log(10.0)))
+        ),
         LanguageFunction("SIN", (1, 1), _same("sin")),
         LanguageFunction("COS", (1, 1), _same("cos")),
         LanguageFunction("TAN", (1, 1), _same("tan")),
@@ -506,7 +508,11 @@ def vector_select(
 def _rank(terms: Sequence[Node], which: int) -> Node:
     """Place of a term in ascending order, from 0; equal terms keep their order."""
     own = terms[which]
-    before = [apply("le" if j < which else "lt", term, own) for j, term in enumerate(terms) if j != which]
+    before = [
+        apply("le" if j < which else "lt", term, own)
+        for j, term in enumerate(terms)
+        if j != which
+    ]
     return _fold("add")(const(0.0), *before)
 
 

@@ -38,7 +38,7 @@ from beltcast.engine.numpy_backend import assign
 from beltcast.engine.plan import Plan
 from beltcast.engine.program import Block, Program
 from beltcast.engine.vector_math import vector_math
-from beltcast.errors import UnsupportedConstruct
+from beltcast.errors import SimulationError, UnsupportedConstruct
 
 WIDTH = 16
 """Members a vector: two AVX-512 registers; 32 gains a few per cent, 8 loses more."""
@@ -51,6 +51,10 @@ UNROLLED = 3
 
 LONGEST_TABLE = 512
 """A lookup is a chain of selections, one a point; beyond this it would be the wrong way."""
+
+
+LARGEST_HISTORY = 2e9
+"""Bytes a thread may use for what DELAY FIXED remembers."""
 
 
 class LlvmKernel:
@@ -149,6 +153,11 @@ class LlvmKernel:
             dtype=np.int64,
         )
         function = self._functions[plan.method]
+        kept = 8 * len(program.pasts) * len(plan.times) * self.width
+        if kept > LARGEST_HISTORY:
+            raise SimulationError(
+                f"DELAY FIXED would keep {kept / 1e9:.1f} GB of the past; take a larger TIME STEP"
+            )
         extra = 0 if plan.method == "euler" else 2 * len(program.stocks)
         rows = program.n_rows + extra
 

@@ -524,7 +524,8 @@ def _lower_equation(equation: Equation, table: _Table, parts: _Parts) -> None:
     if isinstance(expression, (Table, Tables)):
         return
     if isinstance(expression, Data):
-        parts.inputs.update(zip(rows.tolist(), _series(expression, equation, elements, table), strict=True))
+        series = _series(expression, equation, elements, table)
+        parts.inputs.update(zip(rows.tolist(), series, strict=True))
         return
     value = _constant(expression)
     if value is not None:
@@ -752,20 +753,55 @@ class _Lowering:
         for other, elements in scope.items():
             if other.endswith("!") or other not in self.table.ranges:
                 continue
-            mapped = other in self.table.mappings.get(name, ()) or name in self.table.mappings.get(
-                other, ()
+            column = self._mapped(name, other, elements)
+            if column is not None:
+                return column
+        fitting = {
+            other: elements for other, elements in scope.items() if set(elements) <= set(target)
+        }
+        if len(fitting) > 1:
+            raise self.table.error(
+                self.equation,
+                f"the range '{subscript}' of the right-hand side is not on the left, and "
+                f"{' and '.join(fitting)} could both stand for it; name the one that is meant",
             )
-            if mapped:
-                positions = self.table.ranges[other]
-                return [target[positions.index(e)] for e in elements]
-        for elements in scope.values():
-            if set(elements) <= set(target):
-                return elements
+        for elements in fitting.values():
+            return elements
         raise self.table.error(
             self.equation,
             f"the range '{subscript}' of the right-hand side is neither on the left nor mapped to "
             "a range there",
         )
+
+    def _mapped(self, name: str, other: str, elements: Sequence[str]) -> Sequence[str] | None:
+        """Elements of the range `name` that are mapped to those of the range `other`."""
+        explicit = self.table.source.element_mappings
+        pairs = explicit.get((name, other))
+        back = explicit.get((other, name))
+        if pairs is None and back is not None:
+            if len(set(back.values())) < len(back):
+                raise self.table.error(
+                    self.equation, f"several elements of '{name}' are mapped to one of '{other}'"
+                )
+            pairs = {own: theirs for theirs, own in back.items()}
+        if pairs is None:
+            mappings = self.table.mappings
+            if other not in mappings.get(name, ()) and name not in mappings.get(other, ()):
+                return None
+            target, positions = self.table.ranges[name], self.table.ranges[other]
+            if len(target) != len(positions):
+                raise self.table.error(
+                    self.equation,
+                    f"'{name}' has {len(target)} elements and '{other}', to which it is mapped, "
+                    f"{len(positions)}",
+                )
+            pairs = dict(zip(positions, target, strict=True))
+        missing = next((e for e in elements if e not in pairs), None)
+        if missing is not None:
+            raise self.table.error(
+                self.equation, f"no element of '{name}' is mapped to '{missing}' of '{other}'"
+            )
+        return [pairs[e] for e in elements]
 
     def _lookup(self, call: Call, scope: Scope) -> Node:
         self._check_count(call.function, len(call.arguments), 2, 2)
@@ -823,8 +859,9 @@ class _Lowering:
     def _function(self, function: str, arguments: Sequence[Expr], scope: Scope) -> Node:
         known = LANGUAGE.get(function)
         if known is None:
-            names = [*LANGUAGE, *REDUCTIONS, *_WITH_MEMORY, *_INPUTS, *_CHAINS, *FOREIGN, *_LOOKUPS]
-            raise self._refuse(f"the function {function}", "write it out", did_you_mean(function, names))
+            families = (LANGUAGE, REDUCTIONS, _WITH_MEMORY, _INPUTS, _CHAINS, FOREIGN, _LOOKUPS)
+            hint = did_you_mean(function, [name for family in families for name in family])
+            raise self._refuse(f"the function {function}", "write it out", hint)
         self._check_count(function, len(arguments), *known.arity)
         return known.build(*(self.node(a, scope) for a in arguments))
 
@@ -883,7 +920,8 @@ class _Lowering:
             own = {**scope, name: [elements[p] for p in places]}
             return vector_reorder(terms(vector), self._at_axis(other, name, own, scope))
         kind = sort_order if call.function == "VECTOR SORT ORDER" else vector_rank
-        return kind(terms(vector), Const(np.array(places, dtype=np.float64)), self.node(other, scope))
+        own_places = Const(np.array(places, dtype=np.float64))
+        return kind(terms(vector), own_places, self.node(other, scope))
 
     def _at_axis(self, other: Expr, name: str, own: Scope, scope: Scope) -> Node:
         """The order in VECTOR REORDER may lie along another range of the same length."""
@@ -973,7 +1011,9 @@ class _Lowering:
         last = canonical(argument.subscripts[-1])
         start = 0 if last in self.table.ranges else [canonical(e) for e in elements].index(last)
         if len(elements) - start < 4:
-            raise self._refuse("a priority profile of fewer than 4 numbers", "give type, priority, width, extra")
+            raise self._refuse(
+                "a priority profile of fewer than 4 numbers", "give type, priority, width, extra"
+            )
         return [
             replace(argument, subscripts=(*argument.subscripts[:-1], e))
             for e in elements[start : start + 4]
@@ -1131,7 +1171,8 @@ class _Lowering:
         """DELAY FIXED: the input so many steps ago; the number of steps is settled at the start."""
         rows, inputs, orders, initials = (self.parts.new_rows(self.n) for _ in range(4))
         name = self.equation.name
-        steps = apply("floor", apply("add", apply("div", time, self.time_step()), const(0.5 + 1e-6)))
+        ratio = apply("div", time, self.time_step())
+        steps = apply("floor", apply("add", ratio, const(0.5 + 1e-6)))
         self.parts.starts.append(
             Block(name, (orders,), (apply("max", steps, const(1.0)),))
         )

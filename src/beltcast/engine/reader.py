@@ -11,7 +11,9 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Collection, Iterator, Mapping
+import warnings
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -72,7 +74,8 @@ def read_source(path: str | Path) -> Source:
         lines, method = _definition_lines(text), "euler"
     model = _translate(path, encoding)
     section = model.sections[0]
-    subscripts, mappings = _subscripts(section.subscripts, path)
+    named = [] if path.suffix.lower() in XMILE else _named_mappings(text)
+    subscripts, mappings = _subscripts(section.subscripts, named, path)
     macro_names = {canonical(macro.name) for macro in model.sections[1:]}
     macros = {
         canonical(macro.name): Macro(
@@ -85,6 +88,7 @@ def read_source(path: str | Path) -> Source:
     equations = expand(
         tuple(_equations(section.elements, subscripts, lines, path, macro_names)), macros, path
     )
+    element_mappings = _element_mappings(named, subscripts, text, path)
     controls = {canonical(e.name): e for e in equations if canonical(e.name) in CONTROLS}
     missing = [name.upper() for name in CONTROLS[:3] if name not in controls]
     if missing:
@@ -100,6 +104,7 @@ def read_source(path: str | Path) -> Source:
         mappings=mappings,
         controls=controls,
         method=method,
+        element_mappings=element_mappings,
     )
 
 
@@ -231,7 +236,10 @@ def _translate(path: Path, encoding: str) -> pysd_model.AbstractModel:
     try:
         xmile = path.suffix.lower() in XMILE
         file = XmileFile(path) if xmile else VensimFile(path, encoding=encoding)
-        file.parse()
+        with warnings.catch_warnings():
+            # `_element_mappings` reads what PySD leaves out, and says so.
+            warnings.filterwarnings("ignore", message=r"\s*Subscript mapping detected")
+            file.parse()
         return file.get_abstract_model()
     except (parsimonious.exceptions.ParseError, parsimonious.exceptions.VisitationError) as problem:
         piece = " ".join(str(getattr(problem, "text", problem)).split())[:80]
@@ -248,9 +256,11 @@ def _translate(path: Path, encoding: str) -> pysd_model.AbstractModel:
 
 
 def _subscripts(
-    ranges: tuple[pysd_model.AbstractSubscriptRange, ...], path: Path
+    ranges: tuple[pysd_model.AbstractSubscriptRange, ...],
+    named: Sequence[_NamedMapping],
+    path: Path,
 ) -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[str, ...]]]:
-    written = {r.name: r.subscripts for r in ranges}
+    written = {r.name: _own_elements(r, named) for r in ranges}
     by_canonical = {canonical(name): name for name in written}
 
     def elements(name: str, above: tuple[str, ...]) -> Iterator[str]:
@@ -279,6 +289,73 @@ def _subscripts(
     expanded = {name: tuple(dict.fromkeys(elements(name, ()))) for name in written}
     mappings = {r.name: tuple(m for m in r.mapping if isinstance(m, str)) for r in ranges}
     return expanded, {name: to for name, to in mappings.items() if to}
+
+
+@dataclass(frozen=True)
+class _NamedMapping:
+    """``A: ... -> (B: b2, b1)``; all names canonical."""
+
+    source: str
+    target: str
+    entries: tuple[str, ...]
+
+
+def _named_mappings(text: str) -> list[_NamedMapping]:
+    """Mappings that name elements, which PySD's translator reads as elements of the range."""
+    found = []
+    for statement in _equation_text(text).split("|"):
+        head, arrow, mapping = statement.split("~", 1)[0].partition("->")
+        if arrow:
+            name = canonical(head.partition(":")[0].split("{UTF-8}")[-1].lstrip("*\r\n\t "))
+            for match in re.finditer(r"\(([^:()]+):([^()]*)\)", mapping):
+                entries = tuple(map(canonical, match.group(2).split(",")))
+                found.append(_NamedMapping(name, canonical(match.group(1)), entries))
+    return found
+
+
+def _own_elements(
+    subscript_range: pysd_model.AbstractSubscriptRange, named: Sequence[_NamedMapping]
+) -> list[str] | str | dict[str, str]:
+    """Elements of a range without those that PySD took over from its mappings."""
+    own = [m for m in named if m.source == canonical(subscript_range.name)]
+    extra = sum(len(m.entries) for m in own)
+    elements = subscript_range.subscripts
+    return elements[:-extra] if extra and isinstance(elements, list) else elements
+
+
+def _element_mappings(
+    named: Sequence[_NamedMapping],
+    subscripts: Mapping[str, tuple[str, ...]],
+    text: str,
+    path: Path,
+) -> dict[tuple[str, str], dict[str, str]]:
+    """For the two ranges of each mapping: element of the second to element of the first."""
+    by_canonical = {canonical(n): e for n, e in subscripts.items()}
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for mapping in named:
+        own = by_canonical.get(mapping.source, ())
+        line = _line_of(text, rf"->[^|~]*\(\s*{re.escape(mapping.target)}\s*:")
+        if mapping.target not in by_canonical or len(mapping.entries) != len(own):
+            raise ModelFileError(
+                f"the mapping of '{mapping.source}' to '{mapping.target}' names "
+                f"{len(mapping.entries)} elements for {len(own)}; give one for each",
+                path,
+                line,
+            )
+        pairs: dict[str, str] = {}
+        for element, entry in zip(own, mapping.entries, strict=True):
+            single = tuple(e for e in by_canonical[mapping.target] if canonical(e) == entry)
+            matching = by_canonical.get(entry, single)
+            if not matching:
+                raise ModelFileError(
+                    f"the mapping of '{mapping.source}' names '{entry}', which is neither an "
+                    f"element of '{mapping.target}' nor a range of them",
+                    path,
+                    line,
+                )
+            pairs.update(dict.fromkeys(matching, element))
+        found[mapping.source, mapping.target] = pairs
+    return found
 
 
 def _equations(

@@ -242,6 +242,9 @@ class Source:
         already written out.
     mappings
         Name of a range and the names of the ranges it maps to, position by position.
+    element_mappings
+        Where a mapping names elements, as in ``A: a1, a2 -> (B: b2, b1)``: by the two ranges, the
+        element of the first for each element of the second.
     controls
         The equations named in `CONTROLS`, by canonical name.
     method
@@ -255,6 +258,7 @@ class Source:
     subscripts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     mappings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     controls: Mapping[str, Equation] = field(default_factory=dict)
+    element_mappings: Mapping[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
     method: Literal["euler", "rk4"] = "euler"
 
     @property
