@@ -3,10 +3,37 @@
 from __future__ import annotations
 
 import os
+
+# Before NumPy is loaded. Matrices of 300 by 170 are slower on two BLAS threads than on one, and
+# many times slower on a machine that has other work.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import hypothesis
+import numpy as np
 import pytest
+import xarray as xr
+
+from beltcast import (
+    Calibration,
+    Likelihood,
+    Model,
+    Observations,
+    Priors,
+    Study,
+    calibrate,
+    forecast,
+    load_model,
+    make_likelihood,
+    read_study,
+)
+from beltcast.noise import Definition, Noise
+from beltcast.observations import Observation
+from beltcast.priors import Family
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 
@@ -20,3 +47,167 @@ hypothesis.settings.load_profile("gate")
 def root() -> Path:
     """Top of the checkout."""
     return Path(__file__).resolve().parent.parent
+
+
+SMALL_MODEL = """{UTF-8}
+Place: East, West
+	~
+	~
+	|
+
+Level[Place] = 10,20
+	~	bnCNY/Year
+	~	Output of a place.
+	|
+
+Factor = 1
+	~	Dmnl
+	~	Common to both places.
+	|
+
+Growth = 0
+	~	1/Year
+	~	Rate of exponential growth.
+	|
+
+Divisor = 1
+	~	Dmnl
+	~	A run with 0 leaves the finite numbers.
+	|
+
+size = INTEG(size*Growth, 1)
+	~	Dmnl
+	~	Grows by Growth a year.
+	|
+
+output[Place] = Level[Place]*Factor*size/Divisor
+	~	bnCNY/Year
+	~	What is observed.
+	|
+
+firms[Place] = INTEG(0*Level[Place]/Level[Place], 100)
+	~	firm
+	~	A stock.
+	|
+
+INITIAL TIME = 2013
+	~	Year
+	~
+	|
+
+FINAL TIME = 2024
+	~	Year
+	~
+	|
+
+TIME STEP = 0.25
+	~	Year
+	~
+	|
+
+SAVEPER = 1
+	~	Year
+	~
+	|
+"""
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    """A model whose log output is linear in log Level and log Factor."""
+    path = tmp_path_factory.mktemp("small") / "small.mdl"
+    path.write_text(SMALL_MODEL, encoding="utf-8")
+    return load_model(path)
+
+
+@pytest.fixture(scope="session")
+def study() -> Study:
+    """The shipped study."""
+    return read_study()
+
+
+@pytest.fixture(scope="session")
+def likelihood(study: Study) -> Likelihood:
+    """The shipped study's likelihood."""
+    return make_likelihood(study.model, study.priors, study.observations, study.noise)
+
+
+@pytest.fixture(scope="session")
+def fit(likelihood: Likelihood) -> Calibration:
+    """A quick calibration of the shipped study, for everything that only needs one."""
+    return calibrate(likelihood, rng=np.random.default_rng(1), starts=8, refine=2)
+
+
+@pytest.fixture(scope="session")
+def result(study: Study, fit: Calibration) -> xr.Dataset:
+    """A quick forecast of the shipped study: 40 draws."""
+    return forecast(study, fit, rng=np.random.default_rng(2), draws=40, moves=6)
+
+
+def make_row(kind: str = "level", start: float = 2014.0, end: float | None = None, **fields: Any):
+    """An observation with everything that a test does not care about filled in."""
+    given: dict[str, Any] = {
+        "line": 2,
+        "place": "East",
+        "belts": ("East",),
+        "quantity": "output",
+        "kind": kind,
+        "start": start,
+        "end": start + 1.0 if end is None else end,
+        "value": 10.0,
+        "unit": "bn CNY",
+        "definition": "full",
+        "vintage": "final",
+        "grade": "A",
+        "published": 2030.0,
+        "source": "a test",
+    }
+    return Observation(**{**given, **fields})
+
+
+def make_table(*rows: Observation) -> Observations:
+    """Observations in the order given, as if read from lines 2, 3, ... of table.csv."""
+    numbered = [dataclasses.replace(row, line=i) for i, row in enumerate(rows, start=2)]
+    return Observations(tuple(numbered), Path("table.csv"), "0" * 64)
+
+
+def make_noise(**fields: Any) -> Noise:
+    """Noise of 0.1 a row and nothing else, unless a test says otherwise."""
+    given: dict[str, Any] = {
+        "grade": {"A": 0.1, "B": 0.2, "C": 0.4},
+        "vintage": {"final": 0.0, "revised": 0.0, "preliminary": 0.0, "only": 0.0},
+        "year_shock": 0.0,
+        "year_shocks": {},
+        "season_mean": 0.0,
+        "season_sd": 0.0,
+        "definitions": {"full": Definition("Full scope", 0.0, 0.0, 0.0)},
+    }
+    return Noise(**{**given, **fields})
+
+
+def make_priors(
+    *labels: str, mu: Any, sigma: Any, bound: float = np.inf, family: Family = "lognormal"
+) -> Priors:
+    """Priors of one family, with bounds as far from the centre as said."""
+    n = len(labels)
+    mu, sigma = np.broadcast_to(mu, n), np.broadcast_to(sigma, n)
+    return Priors(
+        labels=labels,
+        names=tuple(label.partition("[")[0] for label in labels),
+        roles=("pooled",) * n,
+        units=("",) * n,
+        sources=("a test",) * n,
+        families=(family,) * n,
+        mu=mu,
+        sigma=sigma,
+        lower=mu - bound,
+        upper=mu + bound,
+    )
+
+
+@pytest.fixture(scope="session")
+def make() -> SimpleNamespace:
+    """Makers of small values: ``make.row``, ``make.table``, ``make.noise``, ``make.priors``."""
+    return SimpleNamespace(
+        row=make_row, table=make_table, noise=make_noise, priors=make_priors, model=SMALL_MODEL
+    )

@@ -28,7 +28,7 @@ LAYERS = (
     {"ensemble", "store"},
     {"forecast", "baselines", "scores"},
     {"backtest", "attribute", "sensitivity"},
-    {"plots", "report"},
+    {"plots", "summary", "results", "report"},
     {"__init__"},
     {"app", "cli"},
     {"__main__"},

@@ -10,15 +10,17 @@ history of every start, because a fit that a single start reached is a fit to do
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from scipy.linalg import cho_solve
-from scipy.optimize import least_squares
+from scipy.optimize import OptimizeResult, least_squares
 from scipy.stats import norm, qmc
+from threadpoolctl import threadpool_limits
 
 from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.errors import CalibrationError
@@ -32,6 +34,17 @@ SAME_OPTIMUM = 0.5
 
 Progress = Callable[[str, int, int], None]
 """Told of progress: what is done, how many are done, of how many."""
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Hold matrix products to one thread; also a decorator.
+
+    Matrices of 300 by 170 are slower on two BLAS threads than on one, and many times slower beside
+    other work.
+    """
+    with threadpool_limits(limits=1, user_api="blas"):
+        yield
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,6 +154,7 @@ def verdict(ratio: float) -> str:
     return "data and prior" if ratio > 0.35 else "mostly data"
 
 
+@one_blas_thread()
 def calibrate(
     likelihood: Likelihood,
     *,
@@ -186,16 +200,17 @@ def calibrate(
     [True]
     """
     tell = progress or (lambda what, done, total: None)
-    points = _starts(likelihood, rng, starts)
     tell("starts", 0, starts)
-    costs = -likelihood.log_density(points)
+    points, answers = _starts(likelihood, rng, starts)
+    simulated = np.isfinite(answers).all(axis=1)
+    costs = np.where(simulated, -likelihood.log_density(points, answers), np.inf)
     tell("starts", starts, starts)
-    if not np.isfinite(costs).any():
+    if not simulated.any():
         raise CalibrationError(
             f"none of {starts} starts could be simulated; look at the priors with the command "
             "'beltcast check', their bounds may allow impossible values"
         )
-    chosen = np.argsort(costs, kind="stable")[:refine]
+    chosen = np.argsort(costs, kind="stable")[: min(refine, int(simulated.sum()))]
     with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
         fits = []
         for fit in pool.map(lambda i: _refine(likelihood, points[i]), chosen):
@@ -215,8 +230,46 @@ def calibrate(
     )
 
 
-def _starts(likelihood: Likelihood, rng: np.random.Generator, starts: int) -> FloatArray:
-    """Starting points, the first of them the centre of the priors; (starts, size)."""
+@one_blas_thread()
+def calibrate_from(likelihood: Likelihood, start: FloatArray) -> Calibration:
+    """Refine one start, such as the optimum of a fit to slightly other figures.
+
+    Parameters
+    ----------
+    likelihood : Likelihood
+    start : (size,)
+        Moved inside the bounds where it lies on one.
+
+    Returns
+    -------
+    Calibration
+        With one start in its history.
+    """
+    lower, upper = likelihood.bounds()
+    margin = np.minimum(1e-6, 0.25 * (upper - lower))
+    start = np.clip(start, lower + margin, upper - margin)
+    fit = _refine(likelihood, start)
+    return Calibration(
+        likelihood=likelihood,
+        theta=fit.x,
+        covariance=_laplace(likelihood, fit.x),
+        cost=float(fit.cost),
+        start_costs=-likelihood.log_density(start[None]),
+        refined=np.array([0]),
+        refined_costs=np.array([fit.cost]),
+        evaluations=np.array([fit.nfev]),
+        converged=np.array([fit.status > 0]),
+    )
+
+
+def _starts(
+    likelihood: Likelihood, rng: np.random.Generator, starts: int
+) -> tuple[FloatArray, FloatArray]:
+    """Starting points and the model's answers there, (starts, size) and (starts, m).
+
+    The first is the centre of the priors; each has the nuisances that fit it best, by linear
+    least squares.
+    """
     priors = likelihood.priors
     sobol = qmc.Sobol(len(priors), rng=rng)
     # A Sobol' sequence is balanced at powers of two; the surplus is dropped.
@@ -224,20 +277,15 @@ def _starts(likelihood: Likelihood, rng: np.random.Generator, starts: int) -> Fl
     # The middle 90% of each prior: with a hundred parameters, corners are impossible places.
     z = priors.mu + priors.sigma * norm.ppf(0.05 + 0.9 * uniform)
     z[0] = priors.mu
-    margin = 1e-3 * priors.sigma
+    # The trust region needs its start strictly inside the bounds, however narrow they are.
+    margin = np.minimum(1e-3 * priors.sigma, 0.25 * (priors.upper - priors.lower))
     z = np.clip(z, priors.lower + margin, priors.upper - margin)
-    return _settled(likelihood, z)
+    answers = likelihood.answers(z)
+    return np.concatenate([z, likelihood.nuisances_given(answers)[0]], axis=1), answers
 
 
-def _settled(likelihood: Likelihood, z: FloatArray) -> FloatArray:
-    """Parameters with the nuisances that fit them best, by linear least squares; (N, size)."""
-    theta = np.concatenate([z, np.zeros((len(z), len(likelihood.nuisances)))], axis=1)
-    theta[:, z.shape[1] :] = likelihood.nuisances_given(likelihood.answers(theta))[0]
-    return theta
-
-
-def _refine(likelihood: Likelihood, start: FloatArray):  # type: ignore[no-untyped-def]
-    """SciPy's trust-region reflective least squares; its OptimizeResult has no type of its own."""
+def _refine(likelihood: Likelihood, start: FloatArray) -> OptimizeResult:
+    """SciPy's trust-region reflective least squares."""
     scale = np.concatenate([likelihood.priors.sigma, np.ones(len(likelihood.nuisances))])
     return least_squares(
         likelihood.residuals,
@@ -256,4 +304,5 @@ def _refine(likelihood: Likelihood, start: FloatArray):  # type: ignore[no-untyp
 def _laplace(likelihood: Likelihood, theta: FloatArray) -> FloatArray:
     jacobian = likelihood.jacobian(theta)
     factor = np.linalg.cholesky(jacobian.T @ jacobian)
-    return cho_solve((factor, True), np.eye(len(theta)))
+    covariance: FloatArray = cho_solve((factor, True), np.eye(len(theta)))
+    return covariance

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
+import pandas as pd
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -39,6 +40,9 @@ app = typer.Typer(
     "them, what happens if, and how sure.",
 )
 
+COMPRESSED = {"output": {"zlib": True, "complevel": 4}}
+"""The members of a forecast are nearly all of its size."""
+
 StudyFile = Annotated[
     Path | None, typer.Argument(help="A study (.toml); the shipped belt study by default.")
 ]
@@ -47,15 +51,22 @@ Starts = Annotated[int, typer.Option(help="Starts of the calibration.", min=1)]
 Output = Annotated[Path | None, typer.Option(help="Folder of the results; runs/NAME by default.")]
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"beltcast {beltcast.__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def _main(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)
+        bool,
+        typer.Option(
+            "--version", help="Print the version and stop.", is_eager=True, callback=_print_version
+        ),
     ] = False,
 ) -> None:
-    if version:
-        typer.echo(f"beltcast {beltcast.__version__}")
-        raise typer.Exit
+    """Options before the command."""
 
 
 @app.command()
@@ -74,7 +85,7 @@ def forecast(
     Leaves forecast.nc, a fan chart for each belt and the nation, calibration.csv (every estimate
     beside its prior), fit.csv (every published figure beside the fitted one) and summary.txt.
 
-    Examples:
+    For example:
 
         beltcast forecast
 
@@ -96,7 +107,7 @@ def forecast(
                 chosen, fit, rng=rng, draws=draws, progress=tell, provenance={"seed": str(seed)}
             )
             _write_calibration(fit, folder)
-            result.to_netcdf(folder / "forecast.nc", engine="netcdf4", encoding={"output": {"zlib": True, "complevel": 4}})
+            result.to_netcdf(folder / "forecast.nc", engine="netcdf4", encoding=COMPRESSED)
             tell("pictures", 0, 1)
             compare = "de-minimis-ends"
             save_fan_charts(result, str(folder), titles=chosen.titles, compare=compare)
@@ -118,7 +129,7 @@ def calibrate(
 
     Leaves calibration.csv, fit.csv and summary.txt.
 
-    Example:
+    For example:
 
         beltcast calibrate --starts 128 --output runs/fit
     """
@@ -136,8 +147,83 @@ def calibrate(
 
 
 @app.command()
+def identify(
+    study: StudyFile = None,
+    starts: Starts = 64,
+    seed: Seed = 1,
+    profiles: Annotated[
+        int, typer.Option(help="Profile this many of the best known shared parameters.", min=0)
+    ] = 6,
+    year: Annotated[int, typer.Option(help="Year of the answer that is watched.")] = 2030,
+    output: Output = None,
+) -> None:
+    """Say what the figures can tell and what they cannot.
+
+    Leaves spectrum.csv, confounded.csv, prior-pull.csv, left-out.csv, profiles.csv, pictures and
+    summary.txt.
+
+    For example:
+
+        beltcast identify --profiles 12 --output runs/identified
+    """
+    from beltcast import identify as ask
+    from beltcast import plots
+    from beltcast.results import complete_folder
+    from beltcast.summary import as_text, identification
+
+    chosen = _study(study)
+    rows = chosen.model.rows("output")
+    with complete_folder(_folder(output, study, "-identified")) as folder:
+        with _progress() as tell:
+            fit = _calibrate(chosen, np.random.default_rng(seed), starts, tell)
+            known = ask.spectrum(fit)
+            pairs = ask.confounded(fit)
+            pull = ask.prior_pull(fit, ask.answer_gradient(fit, rows, year + 1.0))
+            groups = [row.definition for row in fit.likelihood.observations]
+            left_out = ask.leave_out(
+                fit, groups, lambda other: ask.log_total(other, rows, year + 1.0), progress=tell
+            )
+            table = fit.table()
+            shared = table[table["role"] != "belt"].sort_values("spread_ratio").head(profiles)
+            found = ask.profiles(fit, list(shared.index), progress=tell)
+        page = identification(
+            fit, known, pairs, pull, left_out, found, f"the nation's output of {year}"
+        )
+        directions = {f"direction {k + 1}": known.directions[:, k] for k in range(known.informed)}
+        pd.DataFrame(directions, index=table.index).assign(informed_share=known.share()).to_csv(
+            folder / "spectrum.csv", float_format="%.4g"
+        )
+        pairs.to_csv(folder / "confounded.csv", index=False, float_format="%.4g")
+        pull.to_csv(folder / "prior-pull.csv", header=["posterior sd"], float_format="%.4g")
+        left_out.to_csv(folder / "left-out.csv", float_format="%.4g")
+        pd.concat(
+            [
+                pd.DataFrame(
+                    {
+                        "parameter": one.label,
+                        "value": one.grid,
+                        "figures": one.likelihood_rise,
+                        "with prior": one.posterior_rise,
+                    }
+                )
+                for one in found
+            ]
+            or [pd.DataFrame(columns=["parameter", "value", "figures", "with prior"])]
+        ).to_csv(folder / "profiles.csv", index=False, float_format="%.6g")
+        charts = {"waterfall": plots.waterfall(fit), "contraction": plots.contraction_chart(fit)}
+        charts |= {f"profile-{_slug(one.label)}": plots.profile_chart(one) for one in found}
+        for name, chart in charts.items():
+            plots.save(chart, folder / f"{name}.png")
+        (folder / "summary.txt").write_text(as_text(page), encoding="utf-8")
+    _console().print(page)
+    typer.echo(f"Written to {_folder(output, study, '-identified')}/")
+
+
+@app.command()
 def run(
-    model: Annotated[Path | None, typer.Argument(help="A model (.mdl); the belt model by default.")] = None,
+    model: Annotated[
+        Path | None, typer.Argument(help="A model (.mdl); the belt model by default.")
+    ] = None,
     scenarios: Annotated[
         Path | None, typer.Option(help="Scenarios (.toml); those of the belt model by default.")
     ] = None,
@@ -149,7 +235,7 @@ def run(
 ) -> None:
     """Run a model once in each scenario, with its own constants.
 
-    Examples:
+    For example:
 
         beltcast run --scenario brand-push --variable "national output"
 
@@ -183,12 +269,13 @@ def run(
 @app.command()
 def check(
     path: Annotated[
-        Path | None, typer.Argument(help="A model (.mdl) or study (.toml); the belt study by default.")
+        Path | None,
+        typer.Argument(help="A model (.mdl) or study (.toml); the belt study by default."),
     ] = None,
 ) -> None:
     """Check a model, or a study with all its files, and say what is wrong with file and line.
 
-    Examples:
+    For example:
 
         beltcast check
 
@@ -218,9 +305,6 @@ def main() -> None:
         _fail(problem, 1)
     except BeltcastError as problem:
         _fail(problem, 2)
-    except KeyboardInterrupt:
-        typer.echo("interrupted; nothing was written", err=True)
-        sys.exit(130)
 
 
 def _fail(problem: BeltcastError, code: int) -> None:
@@ -274,7 +358,8 @@ def _fit_summary(fit: Calibration) -> str:
     for label, row in table.iterrows():
         prior = f"{row.prior_median:.3g} ({row.prior_p10:.3g} to {row.prior_p90:.3g})"
         after = f"{row['median']:.3g} ({row.p10:.3g} to {row.p90:.3g})"
-        lines.append(f"{label!s:34s} {prior:>28s} {after:>28s}  {row.spread_ratio:.2f} {row.verdict}")
+        says = f"{row.spread_ratio:.2f} {row.verdict}"
+        lines.append(f"{label!s:34s} {prior:>28s} {after:>28s}  {says}")
     return "\n".join(lines)
 
 
@@ -298,6 +383,10 @@ def _check_model(model: Model) -> int:
     typer.echo(f"{len(model.variables)} variables, {len(kinds)} stocks: run without a fault")
     typer.echo(f"halving TIME STEP changes a stock by at most {100 * worst:.2f}% ('{name}')")
     return len(problems)
+
+
+def _slug(label: str) -> str:
+    return "".join(c if c.isalnum() else "-" for c in label.lower()).strip("-")
 
 
 def _folder(output: Path | None, study: Path | None, ending: str = "") -> Path:
@@ -328,4 +417,3 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
             bars.update(tasks[what], completed=done)  # type: ignore[arg-type]  # a TaskID of rich
 
         yield tell
-

@@ -76,8 +76,7 @@ def run_ensemble(
     names = [model.find(name).name for name in outputs]
     flows = [n for n in names if is_flow(model.variables[n].unit)]
     instants = [n for n in names if n not in flows]
-    grid = model.grid()
-    start, stop = grid.start, grid.end if end is None else end
+    start, stop = model.grid().start, model.grid().end if end is None else end
     whole = np.arange(np.ceil(start), np.floor(stop) + 0.5)
     parameters, columns = model.targets(labels)
     member_values = np.ascontiguousarray(values.T[columns])
@@ -91,15 +90,19 @@ def run_ensemble(
             outputs=_rows(model, instants),
             totals=_rows(model, flows),
             saves=whole,
+            # A scenario may set TIME STEP: the grid must be the one that its constants say.
+            grid=model.grid(scenario.constants),
             inputs=scenario.inputs,
             backend=backend,
         )
-        good = np.isfinite(run).all(axis=(0, 1))
+        good = np.asarray(np.isfinite(run).all(axis=(0, 1)))
         if not good.any():
             raise SimulationError(
-                f"all {len(good)} members of the scenario '{scenario.name}' left the finite "
+                f"all {good.size} members of the scenario '{scenario.name}' left the finite "
                 "numbers; look at its constants"
             )
+        # A year before the run left the numbers is not to be trusted either.
+        run[:, :, ~good] = np.nan
         status.append(np.where(good, 0, 1))
         for name, piece in _pieces(model, run, instants, flows):
             results[name].append(piece)

@@ -15,14 +15,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from beltcast.calibrate import Calibration
 from beltcast.engine.nodes import FloatArray
 from beltcast.ensemble import run_ensemble
 from beltcast.likelihood import SHOCK, Likelihood
+from beltcast.observations import Observation
 from beltcast.posterior import Draws, sample, sample_prior
-from beltcast.schema import MEMBER, NATION, PLACE, QUANTILE, QUANTILES, ROW, SCENARIO, YEAR
+from beltcast.schema import MEMBER, PLACE, QUANTILE, QUANTILES, ROW, SCENARIO, YEAR
 from beltcast.study import Study
 
 TARGET = "output"
@@ -101,8 +103,8 @@ def forecast(
 
     runs = _run(study, study.scenarios, posterior, target, progress)
     before = _run(study, study.scenarios, prior, target, None)
-    output = _by_place(runs[target], NATION)
-    prior_output = _by_place(before[target], NATION)
+    output = _by_place(runs[target], study.whole)
+    prior_output = _by_place(before[target], study.whole)
 
     years = output[YEAR].values
     noise_of = _published_noise(study, likelihood, output, years, for_noise)
@@ -120,9 +122,8 @@ def forecast(
             "prior_chance_of_more": _chance(prior_output),
             "prior_quantile": _quantiles(prior_published),
             "spread_ratio": _spread(published.isel({SCENARIO: 0})) / _spread(prior_published),
-            **{
-                name: runs[name] for name in COMPANIONS if name in runs and name != target
-            },
+            **{name: runs[name] for name in COMPANIONS if name in runs and name != target},
+            "failed": runs["status"].sum(MEMBER),
             "figures": _figures(likelihood, output[PLACE].values),
             **_published_rows(study, calibration, target),
         },
@@ -130,6 +131,7 @@ def forecast(
             **runs.attrs,
             "title": study.title,
             "target": target,
+            "whole": study.whole,
             "draws": draws,
             "draws_kind": posterior.kind,
             "acceptance": posterior.acceptance,
@@ -170,17 +172,16 @@ def _run(
 def _thinned(runs: xr.Dataset, target: str) -> xr.Dataset:
     """Companions as quantiles at once: their members would fill the memory."""
     kept = {
-        name: _quantiles(values) if MEMBER in values.dims and name != target else values
+        name: _quantiles(values) if name not in (target, "status") else values
         for name, values in runs.data_vars.items()
-        if name != "status"
     }
     return xr.Dataset(kept, runs.coords, runs.attrs)
 
 
-def _by_place(output: xr.DataArray, nation: str) -> xr.DataArray:
+def _by_place(output: xr.DataArray, whole: str) -> xr.DataArray:
     """Rename the subscript range to `place` and add the sum of all."""
-    (belt,) = [d for d in output.dims if d not in (SCENARIO, MEMBER, YEAR)]
-    total = output.sum(belt, keepdims=True).assign_coords({belt: [nation]})
+    (belt,) = (str(d) for d in output.dims if d not in (SCENARIO, MEMBER, YEAR))
+    total = output.sum(belt, keepdims=True).assign_coords({belt: [whole]})
     return xr.concat([total, output], belt).rename({belt: PLACE})
 
 
@@ -193,13 +194,13 @@ def _published_noise(
 ) -> Callable[[Draws], xr.DataArray]:
     """Factor between the model's total and a published one, (member, place, year).
 
-    The nation is published at grade A, a belt at grade B.  Shocks of years that the fit knows are
+    The whole is published at grade A, a belt at grade B.  Shocks of years that the fit knows are
     its draws; those of other years are drawn anew, the same for all places.
     """
     members = output.sizes[MEMBER]  # the prior may have fewer; it takes the first of these
     places = output[PLACE].values
     fresh = rng.standard_normal((members, len(years)))
-    grade = np.array([study.noise.grade["A" if p == NATION else "B"] for p in places])
+    grade = np.array([study.noise.grade["A" if p == study.whole else "B"] for p in places])
     own = rng.standard_normal((members, len(places), len(years))) * grade[:, None]
 
     def factor(draws: Draws) -> xr.DataArray:
@@ -237,24 +238,25 @@ def _quantiles(values: xr.DataArray) -> xr.DataArray:
 
 def _spread(values: xr.DataArray) -> xr.DataArray:
     """Robust spread of the log over members: half the width of the central 68%."""
-    logs = np.log(values.where(values > 0))
+    logs = xr.apply_ufunc(np.log, values.where(values > 0))
     levels = logs.quantile([0.16, 0.84], dim=MEMBER)
-    return 0.5 * (levels.isel(quantile=1, drop=True) - levels.isel(quantile=0, drop=True))
+    low, high = (levels.isel({QUANTILE: i}, drop=True) for i in (0, 1))
+    half: xr.DataArray = 0.5 * (high - low)
+    return half
 
 
 def _chance(output: xr.DataArray) -> xr.DataArray:
     """Share of the draws in which a scenario lies above the first."""
-    above = (output > output.isel({SCENARIO: 0})).sum(MEMBER)
-    known = np.isfinite(output) & np.isfinite(output.isel({SCENARIO: 0}))
-    return above / known.sum(MEMBER)
+    first = output.isel({SCENARIO: 0})
+    above = (output > first).sum(MEMBER)
+    known = (output.notnull() & first.notnull()).sum(MEMBER)
+    return above / known
 
 
 def _figures(likelihood: Likelihood, places: np.ndarray) -> xr.DataArray:
     """How many published figures speak of each place itself."""
     named = [row.place for row in likelihood.observations]
-    return xr.DataArray(
-        [named.count(str(p)) for p in places], dims=PLACE, coords={PLACE: places}
-    )
+    return xr.DataArray([named.count(str(p)) for p in places], dims=PLACE, coords={PLACE: places})
 
 
 LOOSE = 0.5
@@ -272,34 +274,32 @@ def _published_rows(study: Study, calibration: Calibration, target: str) -> dict
     theta = calibration.theta[None]
     path = _path(study, likelihood, theta, target)
     expected = np.exp(likelihood.expected(theta, shocks=False)[0])
-    columns: dict[str, list[Any]] = {
-        key: []
-        for key in (
-            "row_place row_start row_end row_kind row_published row_translated row_definition "
-            "row_grade row_loose row_source row_url row_line"
-        ).split()
-    }
-    for row, own in zip(likelihood.observations.rows, expected, strict=True):
-        key = (row.place, int(np.floor(row.start + 1e-6)))
-        comparable = row.kind in ("level", "part-year", "lower", "upper")
-        if not comparable or key not in path or not _is_amount(study, row.quantity, target):
-            continue
-        for name, value in (
-            ("row_place", row.place),
-            ("row_start", row.start),
-            ("row_end", row.end),
-            ("row_kind", row.kind),
-            ("row_published", row.value),
-            ("row_translated", path[key] * row.value / own),
-            ("row_definition", study.noise.definitions[row.definition].title),
-            ("row_grade", row.grade),
-            ("row_loose", study.noise.definitions[row.definition].offset_sd > LOOSE),
-            ("row_source", row.source),
-            ("row_url", row.url),
-            ("row_line", row.line),
-        ):
-            columns[name].append(value)
-    return {name: ((ROW,), np.array(values)) for name, values in columns.items()}
+    points = [
+        {
+            "place": row.place,
+            "start": row.start,
+            "end": row.end,
+            "kind": row.kind,
+            "published": row.value,
+            "translated": path[row.place, _year(row)] * row.value / own,
+            "definition": study.noise.definitions[row.definition].title,
+            "grade": row.grade,
+            "loose": int(study.noise.definitions[row.definition].offset_sd > LOOSE),
+            "source": row.source,
+            "url": row.url,
+            "line": row.line,
+        }
+        for row, own in zip(likelihood.observations.rows, expected, strict=True)
+        if row.kind not in ("growth", "share")
+        and (row.place, _year(row)) in path
+        and _is_amount(study, row.quantity, target)
+    ]
+    table = pd.DataFrame(points)
+    return {f"row_{name}": ((ROW,), table[name].to_numpy()) for name in table}
+
+
+def _year(row: Observation) -> int:
+    return int(np.floor(row.start + 1e-6))
 
 
 def _is_amount(study: Study, quantity: str, target: str) -> bool:
@@ -314,10 +314,8 @@ def _path(
     """Totals of the target at the optimum, by place and year."""
     values = likelihood.priors.natural(theta[:, : likelihood.n_parameters])
     first = dict(list(study.scenarios.items())[:1])
-    run = run_ensemble(
-        study.model, first, (likelihood.priors.labels, values), outputs=[target]
-    )
-    output = _by_place(run[target], NATION).isel({SCENARIO: 0, MEMBER: 0})
+    run = run_ensemble(study.model, first, (likelihood.priors.labels, values), outputs=[target])
+    output = _by_place(run[target], study.whole).isel({SCENARIO: 0, MEMBER: 0})
     return {
         (str(place), int(year)): float(output.sel({PLACE: place, YEAR: year}))
         for place in output[PLACE].values
@@ -335,6 +333,7 @@ def _described(result: xr.Dataset, target: Mapping[str, str]) -> xr.Dataset:
         "change_quantile": ("1", "Quantiles of the ratio to the first scenario, draw by draw."),
         "chance_of_more": ("1", "Share of draws in which the scenario lies above the first."),
         "prior_chance_of_more": ("1", "The same under the priors alone."),
+        "failed": ("1", "Members that left the finite numbers and are left out."),
         "figures": ("1", "Published figures that speak of the place."),
         "row_loose": ("1", "1 where the definition's level was fitted almost freely."),
         "prior_quantile": (unit, "As published_quantile, from the priors alone."),

@@ -26,7 +26,7 @@ from beltcast.errors import CalibrationError
 from beltcast.model import Model
 from beltcast.noise import Noise
 from beltcast.observations import Observation, Observations
-from beltcast.observe import Questions, questions, study_nation
+from beltcast.observe import Questions, questions, whole_range
 from beltcast.priors import Priors
 from beltcast.quantities import is_flow
 
@@ -109,7 +109,8 @@ class Likelihood:
         if answers is None:
             answers = self.answers(many)
         z = (self.log_values - answers - self._shift(many)) / self.sds
-        of_rows = np.where(np.isfinite(z), _residual(np.nan_to_num(z), self.side), BLAME)
+        good = np.isfinite(z)
+        of_rows = np.where(good, _residual(np.where(good, z, 0.0), self.side), BLAME)
         out = np.concatenate([of_rows, self._of_priors(many)], axis=1)
         return out if np.ndim(theta) == 2 else out[0]
 
@@ -152,8 +153,10 @@ class Likelihood:
         loadings = loadings * (weight / self.sds)[:, None]
         nothing = np.zeros((1, self.size))
         gaps = (self.log_values - answers - self._shift(nothing)) / self.sds - middle
+        # A row without an answer says nothing about nuisances; it is blamed in the residuals.
+        gaps = np.where(np.isfinite(gaps), gaps, 0.0) * weight
         precision = loadings.T @ loadings + np.eye(len(self.nuisances))
-        mean = np.linalg.solve(precision, loadings.T @ np.nan_to_num(gaps * weight).T).T
+        mean = np.linalg.solve(precision, loadings.T @ gaps.T).T
         return mean, precision
 
     def jacobian(self, theta: FloatArray) -> FloatArray:
@@ -185,7 +188,7 @@ class Likelihood:
         by_theta = np.concatenate([by_parameter * slopes, self._nuisance_slopes(theta)], axis=1)
         z = (self.log_values - answers - self._shift(theta[None])[0]) / self.sds
         good = np.isfinite(z) & np.isfinite(by_theta).all(axis=1)
-        slope = np.where(good, _residual_slope(z, self.side) / self.sds, 0.0)
+        slope = np.where(good, _residual_slope(np.where(good, z, 0.0), self.side) / self.sds, 0.0)
         by_theta[~good] = 0.0
         priors = np.diag(np.concatenate([1.0 / self.priors.sigma, np.ones(len(self.nuisances))]))
         return np.concatenate([-slope[:, None] * by_theta, priors])
@@ -261,7 +264,7 @@ def make_likelihood(
         priors=priors,
         observations=observations,
         noise=noise,
-        asked=questions(model, rows, times, study_nation(model, observations)),
+        asked=questions(model, observations, times, whole_range(model, observations)),
         log_values=np.log([row.value for row in rows]),
         sds=np.array([noise.row_sd(row) for row in rows]),
         side=np.array([{"lower": -1, "upper": 1}.get(row.kind, 0) for row in rows]),
@@ -346,7 +349,7 @@ def _residual(z: FloatArray, side: IntArray) -> FloatArray:
 
 
 def _residual_slope(z: FloatArray, side: IntArray) -> FloatArray:
-    """d r / d z."""
+    """Derivative of `_residual` by z."""
     sign = np.where(side < 0, -1.0, 1.0)
     x = sign * z
     log_tail = log_ndtr(x)

@@ -25,6 +25,7 @@ from beltcast.engine.syntax import CONTROLS, Data, Equation, Source, canonical
 from beltcast.engine.tangent import differentiate
 from beltcast.errors import (
     ModelError,
+    ModelFileError,
     SimulationError,
     UnknownName,
     UnsupportedConstruct,
@@ -70,7 +71,9 @@ class Variable:
 class Kernel(Protocol):
     """A program ready to run, by either back end."""
 
-    def __call__(self, plan: Plan, values: FloatArray) -> FloatArray: ...
+    def __call__(self, plan: Plan, values: FloatArray) -> FloatArray:
+        """Run all members; `values` is (p, N), the result (s, o, N)."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -87,10 +90,21 @@ class Grid:
         return time_grid(self.start, self.end, self.step)
 
     def saved(self) -> FloatArray:
-        """Return the times at which results are kept by default."""
+        """Return the times at which results are kept by default.
+
+        Raises
+        ------
+        SimulationError
+            SAVEPER is not a whole number of steps.
+        """
         times = self.times()
-        every = max(1, round(self.save_every / self.step))
-        return times[::every]
+        ratio = self.save_every / self.step
+        if not (np.isfinite(ratio) and ratio > 0.5 and abs(ratio - round(ratio)) < 1e-5 * ratio):
+            raise SimulationError(
+                f"SAVEPER = {self.save_every:g} is not a whole number of steps of "
+                f"{self.step:g}; set SAVEPER to a multiple of TIME STEP, or give the times to save"
+            )
+        return times[:: round(ratio)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,7 +190,7 @@ class Model:
         place = tuple(
             self._position(label, e, d) for e, d in zip(elements, variable.dims, strict=True)
         )
-        return rows[place].reshape(-1)
+        return np.atleast_1d(rows[place])
 
     def _position(self, label: str, element: str, dim: str) -> int:
         names = self.subscripts[dim]
@@ -206,8 +220,8 @@ class Model:
         variable = self.find(label.partition("[")[0].strip())
         if variable.kind != "constant":
             raise UnknownName(
-                f"'{variable.name}' is a {variable.kind} of {self.name} and cannot be set; "
-                "only constants can"
+                f"'{variable.name}' is not a constant of {self.name} (kind: {variable.kind}); "
+                "only constants can be set"
             )
         return rows[rows >= 0]
 
@@ -220,10 +234,22 @@ class Model:
         Returns
         -------
         (p,), (p,)
+
+        Raises
+        ------
+        UnknownName
+            A label is not a constant of the model.
+        ModelError
+            Two labels are the same constant or element.
         """
         owner: dict[int, int] = {}
         for column, label in sorted(enumerate(labels), key=lambda pair: "[" in pair[1]):
             for row in self._constant_rows(label).tolist():
+                other = labels[owner[row]] if row in owner else ""
+                if other and ("[" in other) == ("[" in label):
+                    raise ModelError(
+                        f"'{other}' and '{label}' set the same constant of {self.name}; keep one"
+                    )
                 owner[row] = column
         rows = sorted(owner)
         return np.array(rows, dtype=np.int64), np.array([owner[r] for r in rows], dtype=np.int64)
@@ -355,6 +381,8 @@ class Model:
         grid = self.grid(constants)
         names = [self.find(n).name for n in outputs] if outputs is not None else self.computed
         times = grid.saved() if save_at is None else np.asarray(save_at, dtype=np.float64)
+        if not len(times):
+            raise SimulationError("no time to save was given; name at least one")
         rows = [self.rows(n) for n in names]
         flat = np.concatenate(rows) if rows else np.empty(0, dtype=np.int64)
         parameters, values = self.constant_values(constants)
@@ -419,9 +447,10 @@ class Model:
         steps, place = np.unique(steps_at(times, wanted), return_inverse=True)
         moved = None if directions is None else parameters[directions]
         self._check_settable(parameters)
+        numbers = len(steps) * (len(outputs) + len(totals)) * values.shape[1]
+        _check_size(numbers if moved is None else numbers * (1 + len(moved)))
         kernel, program, rows, tangents = self._kernel(outputs, totals, moved, backend)
         self._check_given(program, inputs)
-        _check_size(len(steps) * len(rows) * values.shape[1] * (1 + len(moved) if moved is not None else 1))
 
         def run(parameters: IntArray, rows: IntArray, values: FloatArray) -> FloatArray:
             plan = make_plan(
@@ -482,39 +511,69 @@ class Model:
         return self._kernels[key]
 
     def constant_values(self, constants: Constants | None) -> tuple[IntArray, FloatArray]:
-        """Rows and values of the constants that a run sets; controls are left to `grid`."""
-        chosen: dict[int, float] = {}
+        """Rows and values of the constants that a run sets.
+
+        As in `targets`, the label of an element goes before that of its constant.  A control that
+        the file does not give as a number, such as SAVEPER = TIME STEP, is left to `grid`.
+
+        Returns
+        -------
+        (p,), (p,)
+
+        Raises
+        ------
+        UnknownName, ModelError
+            As `targets`.
+        """
+        chosen: list[tuple[str, float]] = []
         for label, given in (constants or {}).items():
-            if canonical(label) in ("initial time", "final time", "saveper"):
+            if canonical(label) in CONTROLS and self._follows(label):
                 continue
-            elements = given if isinstance(given, Mapping) else {None: given}
-            for element, value in elements.items():
-                full = label if element is None else f"{label}[{element}]"
-                for row in self._constant_rows(full).tolist():
-                    chosen[row] = float(value)
-        return (
-            np.array(list(chosen), dtype=np.int64),
-            np.array(list(chosen.values()), dtype=np.float64),
-        )
+            if isinstance(given, Mapping):
+                chosen += [(f"{label}[{element}]", float(v)) for element, v in given.items()]
+            else:
+                chosen.append((label, float(given)))
+        rows, place = self.targets([label for label, _ in chosen])
+        return rows, np.array([v for _, v in chosen], dtype=np.float64)[place]
+
+    def _follows(self, control: str) -> bool:
+        """Whether a control is computed from another, or left out of the file."""
+        slot = self.program.slots.get(canonical(control))
+        return slot is None or slot.kind != "constant"
 
     def input_series(self, inputs: Inputs | None) -> dict[int, Data]:
-        """Replace input series from the first given time on, by row."""
+        """Replace input series from the first given time on, by row.
+
+        Raises
+        ------
+        UnknownName
+            A name is not an input of the model.
+        SimulationError
+            The times do not ascend, or times and values do not pair.
+        """
         series: dict[int, Data] = {}
         for name, (times, values) in (inputs or {}).items():
             variable = self.find(name.partition("[")[0])
             if variable.kind != "input":
                 raise UnknownName(
-                    f"'{variable.name}' is a {variable.kind} of {self.name}, not an input series; "
+                    f"'{variable.name}' is not an input of {self.name} (kind: {variable.kind}); "
                     f"its inputs are {', '.join(self.inputs) or 'none'}"
+                )
+            t, y = np.asarray(times, dtype=np.float64), np.asarray(values, dtype=np.float64)
+            pairs = t.ndim == 1 and t.shape == y.shape and len(t) > 0
+            if not (pairs and np.isfinite(t).all() and (np.diff(t) > 0).all()):
+                raise SimulationError(
+                    f"the points given for the input '{variable.name}' must be pairs of a time and "
+                    "a value, in ascending time"
                 )
             for row in self.rows(name).tolist():
                 if row < 0:
                     continue
                 own = self.program.inputs[row]
-                kept = own.times < times[0]
+                kept = own.times < t[0]
                 series[row] = Data(
-                    np.concatenate([own.times[kept], np.asarray(times, dtype=np.float64)]),
-                    np.concatenate([own.values[kept], np.asarray(values, dtype=np.float64)]),
+                    np.concatenate([own.times[kept], t]),
+                    np.concatenate([own.values[kept], y]),
                     own.method,
                 )
         return series
@@ -551,9 +610,7 @@ class Model:
         for slot in self.program.slots.values():
             where = np.argwhere(slot.rows == row)
             if len(where):
-                elements = [
-                    self.subscripts[d][i] for d, i in zip(slot.dims, where[0], strict=True)
-                ]
+                elements = [self.subscripts[d][i] for d, i in zip(slot.dims, where[0], strict=True)]
                 return slot.name + (f"[{', '.join(elements)}]" if elements else "")
         return f"row {row}"
 
@@ -610,6 +667,11 @@ def load_model(path: str | Path) -> Model:
     source = read_source(path)
     try:
         program = lower(source)
+    except RecursionError:
+        raise ModelFileError(
+            "an expression is nested too deeply to be read; split it into several equations",
+            source.path,
+        ) from None
     except ModelError as problem:
         if problem.path is None:
             problem.path = source.path

@@ -84,10 +84,11 @@ class Noise:
         """
         for row in observations:
             if row.definition not in self.definitions:
+                known = did_you_mean(row.definition, self.definitions)
                 raise TableError(
                     f"the definition '{row.definition}' has no table [definitions."
-                    f"{row.definition}] in the study{did_you_mean(row.definition, self.definitions)}"
-                    "; add one with its offset_sd, trend_sd and noise",
+                    f"{row.definition}] in the study{known}; add one with "
+                    "its offset_sd, trend_sd and noise",
                     observations.path,
                     row.line,
                 )
@@ -107,14 +108,28 @@ def noise_from_table(toml: Toml) -> Noise:
     shock = noise.get("year_shock", 0.0)
     shocks = shock if isinstance(shock, dict) else {"default": shock}
     numbers = {str(k): _number(toml, v, "noise", "year_shock") for k, v in shocks.items()}
+    for year in numbers:
+        if year != "default" and not year.isdecimal():
+            raise InputError(
+                f"noise.year_shock names the year {year!r}; expected one like 2020, or 'default'",
+                toml.path,
+                toml.line("noise", "year_shock"),
+            )
     season = _mapping(toml, "noise", "season")
+    mean = season.get("mean", 0.0)
+    if isinstance(mean, bool) or not isinstance(mean, int | float) or not abs(mean) < 1:
+        raise InputError(
+            f"noise.season.mean is {mean!r}; expected an amplitude between -1 and 1",
+            toml.path,
+            toml.line("noise", "season"),
+        )
     definitions = _mapping(toml, "definitions")
     return Noise(
         grade=grade,
         vintage=vintage,
         year_shock=numbers.pop("default", 0.0),
         year_shocks={int(year): sd for year, sd in numbers.items()},
-        season_mean=float(season.get("mean", 0.0)),
+        season_mean=float(mean),
         season_sd=_number(toml, season.get("sd", 0.0), "noise", "season", "sd"),
         definitions={name: _definition(toml, name) for name in definitions},
     )
@@ -147,7 +162,8 @@ def _mapping(toml: Toml, *keys: str) -> Mapping[str, Any]:
 
 
 def _number(toml: Toml, value: Any, *keys: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0 <= value < math.inf:
         raise InputError(
             f"{'.'.join(keys)} is {value!r}; expected a standard deviation of a log, 0 or more",
             toml.path,

@@ -46,7 +46,15 @@ from beltcast.priors import ModelLike, VariableLike
 from beltcast.quantities import convert, is_flow, same_unit
 from beltcast.textfiles import Text, read_text
 
-__all__ = ["COLUMNS", "Kind", "Observation", "Observations", "read_observations", "read_places", "read_titles"]
+__all__ = [
+    "COLUMNS",
+    "Kind",
+    "Observation",
+    "Observations",
+    "read_observations",
+    "read_places",
+    "read_titles",
+]
 
 Kind: TypeAlias = Literal["level", "part-year", "growth", "share", "lower", "upper"]
 Vintage: TypeAlias = Literal["final", "revised", "preliminary", "only"]

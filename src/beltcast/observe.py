@@ -11,7 +11,6 @@ for thousands of members, or differentiating them, is then a product of matrices
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,8 +20,7 @@ from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.errors import TableError
 from beltcast.model import Constants, Inputs, Model
 from beltcast.observations import Observation, Observations
-from beltcast.quantities import is_flow
-from beltcast.schema import NATION
+from beltcast.quantities import is_flow, same_unit
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +59,7 @@ class Questions:
         """
         flat = run.reshape(-1, run.shape[2])
         with np.errstate(all="ignore"):
-            logs = np.log(self.top @ flat)
+            logs: FloatArray = np.log(self.top @ flat)
             logs[self.has_bottom] -= np.log((self.bottom @ flat)[self.has_bottom])
         return logs
 
@@ -118,7 +116,7 @@ def observe(
     True
     """
     grid = model.grid(constants)
-    asked = questions(model, observations.rows, grid.times(), study_nation(model, observations))
+    asked = questions(model, observations, grid.times(), whole_range(model, observations))
     parameters, values = model.constant_values(constants)
     run = model.batch(
         parameters,
@@ -132,11 +130,8 @@ def observe(
     return np.exp(asked.answer(run)[:, 0])
 
 
-def study_nation(model: Model, observations: Observations) -> tuple[str, ...]:
-    """Belts of the nation, for shares: those of the rows about it, or the whole range."""
-    for row in observations:
-        if row.place == NATION and row.belts:
-            return row.belts
+def whole_range(model: Model, observations: Observations) -> tuple[str, ...]:
+    """All elements of the range that the rows speak about: what a share is a share of."""
     for row in observations:
         for elements in model.subscripts.values():
             if row.belts and set(row.belts) <= set(elements):
@@ -146,7 +141,7 @@ def study_nation(model: Model, observations: Observations) -> tuple[str, ...]:
 
 def questions(
     model: Model,
-    rows: Sequence[Observation],
+    observations: Observations,
     times: FloatArray,
     nation: tuple[str, ...],
 ) -> Questions:
@@ -155,18 +150,28 @@ def questions(
     Parameters
     ----------
     model : Model
-    rows : sequence of Observation
+    observations : Observations
     times : (steps + 1,)  [time]
         The grid of the run.
     nation : tuple of str
         Belts that a share is a share of.
+
+    Raises
+    ------
+    TableError
+        With file and line: a row speaks of a time that the model does not run through, or adds up
+        what cannot be added.
     """
-    terms = [_terms(model, row, nation, times) for row in rows]
-    instants = sorted({(r, t) for top, bottom in terms for r, _, t, flow in top + bottom if not flow})
-    flows = sorted({r for top, bottom in terms for r, _, _, flow in top + bottom if flow})
-    outputs = np.array(sorted({r for r, _ in instants}), dtype=np.int64)
-    totals = np.array(flows, dtype=np.int64)
-    dates = sorted({t for top, bottom in terms for _, _, t, _ in top + bottom})
+    terms = []
+    for row in observations:
+        try:
+            terms.append(_terms(model, row, nation, times))
+        except TableError as problem:
+            raise TableError(problem.sentence, observations.path, row.line) from None
+    every = [term for top, bottom in terms for term in top + bottom]
+    outputs = np.array(sorted({r for r, _, _, total in every if not total}), dtype=np.int64)
+    totals = np.array(sorted({r for r, _, _, total in every if total}), dtype=np.int64)
+    dates = sorted({t for _, _, t, _ in every})
     saves = times[sorted({k for t in dates for k, _ in _around(t, times)})]
     column = {
         **{(int(r), False): i for i, r in enumerate(outputs)},
@@ -178,12 +183,12 @@ def questions(
     def matrix(side: int) -> sparse.csr_array:
         entries: dict[tuple[int, int], float] = {}
         for i, pair in enumerate(terms):
-            for r, weight, t, flow in pair[side]:
+            for r, weight, t, total in pair[side]:
                 for k, part in _around(t, times):
-                    at = place[float(times[k])] * width + column[r, flow]
+                    at = place[float(times[k])] * width + column[r, total]
                     entries[i, at] = entries.get((i, at), 0.0) + weight * part
         where = np.array(list(entries), dtype=np.int64).reshape(-1, 2)
-        shape = (len(rows), len(saves) * width)
+        shape = (len(observations), len(saves) * width)
         return sparse.csr_array((list(entries.values()), (where[:, 0], where[:, 1])), shape=shape)
 
     return Questions(
@@ -197,7 +202,7 @@ def questions(
 
 
 Term = tuple[int, float, float, bool]
-"""Row, weight, time, and whether it is the running total of a flow."""
+"""Row, weight, time, and whether it is the running total since the start that is meant."""
 
 
 def _terms(
@@ -220,19 +225,26 @@ def _amount(
     end: float,
     times: FloatArray,
 ) -> list[Term]:
+    """Terms of what a row speaks of, over one period: a total, an average or what is there."""
     variable = model.find(row.quantity)
+    if len(belts) > 1 and same_unit(variable.unit, "Dmnl"):
+        raise TableError(
+            f"'{variable.name}' has no dimension, and {len(belts)} belts are to be added up; "
+            "name a single belt, or leave the row out"
+        )
     labels = [f"{variable.name}[{b}]" for b in belts] if variable.dims else [variable.name]
     numbers = [int(model.rows(label)[0]) for label in labels]
     if start < times[0] - 1e-6 or end > times[-1] + 1e-6:
         raise TableError(
             f"the row speaks of {start:g} to {end:g}, and the model runs from {times[0]:g} to "
-            f"{times[-1]:g}; leave the row out or let the model run longer",
-            line=row.line,
+            f"{times[-1]:g}; leave the row out or let the model run longer"
         )
     start, end = max(start, float(times[0])), min(end, float(times[-1]))
-    if is_flow(variable.unit):
+    if is_flow(variable.unit) or end > start:
+        # What is not a flow and yet has a period is a share: its average over the period.
+        weight = 1.0 if is_flow(variable.unit) else 1.0 / (end - start)
         return [
-            term for r in numbers for term in ((r, 1.0, end, True), (r, -1.0, start, True))
+            term for r in numbers for term in ((r, weight, end, True), (r, -weight, start, True))
         ]
     return [(r, 1.0, end, False) for r in numbers]
 

@@ -7,6 +7,7 @@ the colour-blind safe set of Okabe and Ito (2008).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -14,6 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from beltcast.calibrate import MOSTLY_PRIOR, Calibration
+from beltcast.identify import CUT, Profile
 from beltcast.schema import PLACE, QUANTILE, SCENARIO, YEAR
 
 POSTERIOR = "#0072B2"
@@ -83,15 +86,59 @@ def fan_chart(
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(loc="upper left", fontsize="small", frameon=False)
     ax.annotate(
-        "Customs scope. Points: published figures brought to this scope and to whole years; sources "
-        "in\ncalibration/data/observations.csv. Bands include the shocks of single years and the "
-        "noise of a published figure.",
+        "Customs scope. Points: published figures brought to this scope and to whole years; "
+        "sources in\ncalibration/data/observations.csv. Bands include the shocks of single years "
+        "and the noise of a published figure.",
         (0, -0.09),
         xycoords="axes fraction",
         fontsize="x-small",
         color="0.35",
         va="top",
     )
+    return ax
+
+
+def waterfall(calibration: Calibration, *, ax: Axes | None = None) -> Axes:
+    """Draw what every start cost and what the refined ones reached, in order of cost.
+
+    A flat floor of refined starts is one optimum found again and again; a staircase is many.
+    """
+    ax = ax or _new_axes()
+    costs = np.sort(calibration.start_costs[np.isfinite(calibration.start_costs)])
+    reached = np.sort(calibration.refined_costs)
+    ax.plot(np.arange(1, len(costs) + 1), costs, ".", color=PRIOR, label="starts")
+    ax.plot(np.arange(1, len(reached) + 1), reached, "o", color=POSTERIOR, label="refined")
+    ax.set_yscale("log")
+    ax.set_xlabel("start, best first")
+    ax.set_ylabel("negative log posterior density")
+    ax.set_title(f"{calibration.agreeing} of {len(reached)} refined starts agree", loc="left")
+    ax.legend(frameon=False)
+    return ax
+
+
+def contraction_chart(calibration: Calibration, *, most: int = 30, ax: Axes | None = None) -> Axes:
+    """Draw the spread of each posterior against its prior's, the best known first."""
+    ax = ax or _new_axes()
+    ratio = calibration.table()["spread_ratio"].sort_values().head(most)[::-1]
+    ax.barh(np.arange(len(ratio)), ratio, color=POSTERIOR, height=0.7)
+    ax.axvline(1.0, color=PRIOR, lw=1)
+    ax.axvline(MOSTLY_PRIOR, color=PRIOR, lw=1, ls=":")
+    ax.set_yticks(np.arange(len(ratio)), ratio.index, fontsize="x-small")
+    ax.set_xlabel("posterior spread / prior spread (right of the dotted line: mostly prior)")
+    ax.set_title("What the figures narrowed", loc="left")
+    return ax
+
+
+def profile_chart(profile: Profile, *, ax: Axes | None = None) -> Axes:
+    """Draw a profile: rise of the cost along one parameter, without and with its prior."""
+    ax = ax or _new_axes()
+    ax.plot(profile.grid, profile.likelihood_rise, "o-", color=POSTERIOR, ms=3, label="figures")
+    ax.plot(profile.grid, profile.posterior_rise, "--", color=PRIOR, label="with its prior")
+    ax.axhline(CUT, color=OTHER, lw=0.8)
+    ax.set_ylim(-0.2, 3 * CUT)
+    ax.set_xlabel(f"{profile.label} [{profile.unit}]")
+    ax.set_ylabel("rise of the cost")
+    ax.legend(frameon=False, fontsize="small")
     return ax
 
 
@@ -105,16 +152,19 @@ def save_fan_charts(
     """Write one fan chart a place into a folder; return the paths."""
     paths = []
     for place in map(str, forecast[PLACE].values):
-        ax = fan_chart(
-            forecast, place, compare=compare, title=(titles or {}).get(place, place)
-        )
+        ax = fan_chart(forecast, place, compare=compare, title=(titles or {}).get(place, place))
         slug = place.lower().replace(" ", "-")
         path = f"{folder}/fan-{slug}.png"
-        figure = ax.figure
-        assert isinstance(figure, Figure)
-        figure.savefig(path, dpi=110)
+        save(ax, path)
         paths.append(path)
     return paths
+
+
+def save(ax: Axes, path: str | Path) -> None:
+    """Write the figure of some axes to a PNG file."""
+    figure = ax.figure
+    assert isinstance(figure, Figure)
+    figure.savefig(path, dpi=110)
 
 
 def _new_axes() -> Axes:
@@ -142,8 +192,8 @@ def _prior(ax: Axes, forecast: xr.Dataset, place: str, middle: np.ndarray) -> No
 def _bands(
     ax: Axes, fan: xr.DataArray, middle: np.ndarray, colour: str, name: str, *, full: bool
 ) -> None:
-    levels = ((0.05, 0.95, 0.15), (0.1, 0.9, 0.2), (0.25, 0.75, 0.3)) if full else ((0.1, 0.9, 0.15),)
-    for low, high, alpha in levels:
+    wide = ((0.05, 0.95, 0.15), (0.1, 0.9, 0.2), (0.25, 0.75, 0.3))
+    for low, high, alpha in wide if full else ((0.1, 0.9, 0.15),):
         ax.fill_between(
             middle,
             fan.sel({QUANTILE: low}),

@@ -9,10 +9,10 @@ reference (Cotter, Roberts, Stuart and White 2013, Statistical Science 28, 424-4
     z' = c + sqrt(1 - b^2) (z - c) + b xi,      xi ~ N(0, S),
 
 and nuisances u' from their conditional distribution g(u | z') given the model's answers at z',
-which is normal and known exactly but for bounds (taken by their tangents).  It is accepted with probability
-``min(1, w' / w)``, where ``w = p(z, u | y) / (N(z; c, S) g(u | z))``.  Were Laplace exact and no
-row a bound, w would be constant, every move accepted and nothing changed.  All chains move side by
-side, one ensemble of runs a move.
+which is normal and known exactly but for bounds (taken by their tangents).  It is accepted with
+probability ``min(1, w' / w)``, where ``w = p(z, u | y) / (N(z; c, S) g(u | z))``.  Were Laplace
+exact and no row a bound, w would be constant, every move accepted and nothing changed.  All chains
+move side by side, one ensemble of runs a move.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from beltcast.calibrate import Calibration
+from beltcast.calibrate import Calibration, one_blas_thread
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import CalibrationError
 from beltcast.likelihood import Likelihood
@@ -75,6 +75,7 @@ class Draws:
         return column
 
 
+@one_blas_thread()
 def sample(
     calibration: Calibration,
     draws: int,
@@ -108,7 +109,7 @@ def sample(
     n = likelihood.n_parameters
     lower, upper = (bound[:n] for bound in likelihood.bounds())
     center = calibration.theta[:n]
-    root = np.linalg.cholesky(calibration.covariance[:n, :n])
+    root = np.asarray(np.linalg.cholesky(calibration.covariance[:n, :n]), dtype=np.float64)
     z = np.clip(center + rng.standard_normal((draws, n)) @ root.T, lower, upper)
     theta, weight = _completed(calibration, z, root, rng)
     if not np.isfinite(weight).any():
@@ -147,7 +148,10 @@ def _completed(
     theta = np.concatenate([z, nuisances], axis=1)
     scaled = solve_triangular(root, (z - center).T, lower=True)
     reference = -0.5 * (scaled**2).sum(axis=0) - 0.5 * (xi**2).sum(axis=1)
-    return theta, likelihood.log_density(theta, answers) - reference
+    # What cannot be simulated, or gives no positive figure, has no probability at all.
+    possible = np.isfinite(answers).all(axis=1)
+    density = np.where(possible, likelihood.log_density(theta, answers), -np.inf)
+    return theta, density - reference
 
 
 def sample_prior(likelihood: Likelihood, draws: int, *, rng: np.random.Generator) -> Draws:

@@ -48,13 +48,33 @@ def complete_folder(path: str | Path) -> Iterator[Path]:
     try:
         work.chmod(0o755)  # mkdtemp makes it private; results are for reading
         yield work
-        old = work.with_name(work.name + "-old")
+        _put_in_place(work, path)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _put_in_place(work: Path, path: Path) -> None:
+    """Give the work its final name; what had that name is gone only when that went well."""
+    # Looked at again: somebody may have written there while the work went on.
+    if path.exists() and not _replaceable(path):
+        raise InputError(
+            f"'{path}' came into being meanwhile and is not a folder of results; choose another "
+            "name with --output"
+        )
+    old = work.with_name(work.name + "-old")
+    try:
         if path.exists():
             path.rename(old)
         work.rename(path)
-        shutil.rmtree(old, ignore_errors=True)
+    except OSError as problem:
+        reason = (problem.strerror or "no reason given").lower()
+        raise InputError(
+            f"'{path}' cannot be put in place ({reason}); choose another name with --output"
+        ) from None
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        if old.exists() and not path.exists():
+            old.rename(path)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _replaceable(path: Path) -> bool:

@@ -30,5 +30,5 @@ ROW = "row"
 QUANTILES = (0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95)
 """Quantiles that are stored with a forecast; 0.10 to 0.90 is the 80% band."""
 
-NATION = "China"
-"""The place that is the sum of all belts."""
+TOTAL = "total"
+"""What the sum of all places is called where the study has no name for it."""

@@ -7,6 +7,8 @@ or relative to itself; `read_study` reads them all, so that what follows is valu
 
 from __future__ import annotations
 
+import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +21,8 @@ from beltcast.observations import Observations, read_observations, read_places, 
 from beltcast.priors import Priors, read_priors
 from beltcast.resources import shipped
 from beltcast.scenarios import Scenario, read_scenarios
-from beltcast.textfiles import Toml, read_toml
+from beltcast.schema import TOTAL
+from beltcast.textfiles import Toml, read_text, read_toml
 
 _FILES = ("model", "observations", "places", "priors", "scenarios")
 
@@ -54,6 +57,15 @@ class Study:
     noise: Noise
     hashes: Mapping[str, str]
 
+    @property
+    def whole(self) -> str:
+        """Name of the place that is the sum of all belts, such as China."""
+        ranges = [set(elements) for elements in self.model.subscripts.values()]
+        for place, belts in self.places.items():
+            if len(belts) > 1 and set(belts) in ranges:
+                return place
+        return TOTAL
+
 
 def read_study(path: str | Path | None = None) -> Study:
     """Read a study and all its files.
@@ -80,9 +92,7 @@ def read_study(path: str | Path | None = None) -> Study:
     model = load_model(files["model"])
     places = read_places(files["places"], model)
     noise = noise_from_table(toml)
-    observations = read_observations(
-        files["observations"], model, places, usd_cny=_rates(toml)
-    )
+    observations = read_observations(files["observations"], model, places, usd_cny=_rates(toml))
     noise.check(observations)
     priors = read_priors(files["priors"], model)
     scenarios = read_scenarios(files["scenarios"], model)
@@ -92,6 +102,8 @@ def read_study(path: str | Path | None = None) -> Study:
         "observations": observations.sha256,
         "priors": priors.sha256,
         "scenarios": read_toml(files["scenarios"], InputError).sha256,
+        "places": read_text(files["places"], InputError).sha256,
+        "inputs": _tables_sha256(files["model"]),
     }
     return Study(
         title=str(table.get("title", toml.path.stem)),
@@ -106,6 +118,14 @@ def read_study(path: str | Path | None = None) -> Study:
     )
 
 
+def _tables_sha256(model: Path) -> str:
+    """One hash of the tables beside the model, which it may refer to."""
+    digest = hashlib.sha256()
+    for path in sorted(model.parent.glob("*.csv")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
 def _table(toml: Toml, name: str) -> Mapping[str, Any]:
     table = toml.tables.get(name)
     if not isinstance(table, dict):
@@ -117,7 +137,7 @@ def _file(toml: Toml, table: Mapping[str, Any], name: str) -> Path:
     given = table.get(name)
     if not isinstance(given, str):
         raise InputError(
-            f"[study] does not say its {name}; add a line such as {name} = \"path/of/the/file\"",
+            f'[study] does not say its {name}; add a line such as {name} = "path/of/the/file"',
             toml.path,
             toml.line("study"),
         )
@@ -137,8 +157,11 @@ def _file(toml: Toml, table: Mapping[str, Any], name: str) -> Path:
 
 def _rates(toml: Toml) -> dict[int, float]:
     rates: dict[int, float] = {}
-    for year, rate in toml.tables.get("usd_cny", {}).items():
-        if not year.isdigit() or not isinstance(rate, (int, float)) or rate <= 0:
+    if "usd_cny" not in toml.tables:
+        return rates
+    for year, rate in _table(toml, "usd_cny").items():
+        number = isinstance(rate, int | float) and not isinstance(rate, bool)
+        if not year.isdecimal() or not number or not 0 < rate < math.inf:
             raise InputError(
                 f"[usd_cny] gives {year} = {rate!r}; expected a year and yuan for one dollar",
                 toml.path,

@@ -7,17 +7,21 @@ The numbers that matter, each with its band, the prior beside the posterior and 
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 
+import numpy as np
+import pandas as pd
 import xarray as xr
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from beltcast.calibrate import Calibration, verdict
-from beltcast.schema import NATION, PLACE, QUANTILE, SCENARIO, YEAR
+from beltcast.identify import Profile, Spectrum
+from beltcast.schema import PLACE, QUANTILE, SCENARIO, YEAR
 
 HORIZONS = (2025, 2030, 2035)
-WIDTH = 100
+WIDTH = 112
 
 
 def summarise(forecast: xr.Dataset, calibration: Calibration) -> RenderableType:
@@ -29,6 +33,57 @@ def summarise(forecast: xr.Dataset, calibration: Calibration) -> RenderableType:
         _scenarios(forecast),
         _estimates(calibration),
     )
+
+
+def identification(
+    calibration: Calibration,
+    known: Spectrum,
+    pairs: pd.DataFrame,
+    pull: pd.Series,
+    left_out: pd.DataFrame,
+    found: Sequence[Profile],
+    answer: str,
+) -> RenderableType:
+    """Return what the figures can tell and what not, for a `rich` console."""
+    share = known.share()
+    n = len(share)
+    unknown = int((share < 0.05).sum())
+    lines = [
+        f"The figures inform {known.informed} of {n} directions; the other {n - known.informed} "
+        f"are prior. {unknown} parameters lie by less than 5 % in any informed direction.",
+        "",
+        "What they fix, best known first (parts in prior spreads; for logs: a product of powers):",
+        *(
+            f"  {k + 1}. ({known.eigenvalues[k]:,.3g}) {known.words(k)}"
+            for k in range(min(known.informed, 6))
+        ),
+        "",
+        "Known only together:" if len(pairs) else "No two parameters are strongly confounded.",
+        *(
+            f"  {row.one} and {row.other}: correlation {row.correlation:+.2f}"
+            for row in pairs.head(8).itertuples()
+        ),
+        "",
+        f"How {answer} moves if one prior is trusted twice as much (posterior sd):",
+        *(f"  {label}: {value:+.2f}" for label, value in pull.head(6).items()),
+        "",
+        f"How {answer} moves without the rows of one definition (per cent):",
+        *(
+            f"  {name} ({int(row['rows'])} rows): {100 * row['answer 0']:+.1f}"
+            for name, row in left_out.iterrows()
+        ),
+        "",
+        "Profiles of the best known shared parameters, 95 % interval of the figures alone:",
+        *(_interval(one) for one in found),
+    ]
+    return Text("\n".join(lines))
+
+
+def _interval(profile: Profile) -> str:
+    low, high = profile.interval()
+    left = "open below" if low == -np.inf else f"{low:.3g}"
+    right = "open above" if high == np.inf else f"{high:.3g}"
+    return f"  {profile.label}: {left} to {right} [{profile.unit}]"
 
 
 def as_text(renderable: RenderableType, width: int = WIDTH) -> str:
@@ -48,11 +103,15 @@ def _what_it_rests_on(forecast: xr.Dataset, calibration: Calibration) -> Text:
         f"Rests on {len(likelihood.observations)} published figures and {n} priors. "
         f"{len(calibration.start_costs)} starts; {reached} refined ones reached one optimum.",
         f"{words.count('mostly prior')} of {n} parameters are mostly prior, "
-        f"{words.count('data and prior')} data and prior, {words.count('mostly data')} mostly data. "
+        f"{words.count('data and prior')} data and prior, "
+        f"{words.count('mostly data')} mostly data. "
         f"{forecast.attrs['draws']} draws, acceptance {forecast.attrs['acceptance']:.2f}.",
     ]
     if calibration.agreeing == 1 and len(calibration.refined) > 1:
         lines.append("Warning: a single start reached the best optimum; use more with --starts.")
+    failed = int(forecast["failed"].sum())
+    if failed:
+        lines.append(f"Warning: {failed} runs left the finite numbers and are left out.")
     if calibration.at_bound:
         lines.append(f"Warning: at the bound of their prior: {', '.join(calibration.at_bound)}.")
     return Text("\n".join(lines))
@@ -77,7 +136,7 @@ def _places(forecast: xr.Dataset) -> Table:
             str(figures),
             *(_band(own.sel({YEAR: year}), "{:,.0f}") for year in years),
             f"{ratio:.2f}" + (" mostly prior" if verdict(ratio) == "mostly prior" else ""),
-            style="bold" if place == NATION else "",
+            style="bold" if place == forecast.attrs["whole"] else "",
         )
     return table
 
@@ -90,8 +149,9 @@ def _scenarios(forecast: xr.Dataset) -> Table:
     )
     for name in ("scenario", *map(str, years), "chance of more", "prior chance"):
         table.add_column(name, justify="left" if name == "scenario" else "right", no_wrap=True)
-    change = forecast["change_quantile"].sel({PLACE: NATION})
-    at = {PLACE: NATION, YEAR: years[-1]}
+    whole = forecast.attrs["whole"]
+    change = forecast["change_quantile"].sel({PLACE: whole})
+    at = {PLACE: whole, YEAR: years[-1]}
     for name in map(str, forecast[SCENARIO].values[1:]):
         table.add_row(
             name,
@@ -130,7 +190,13 @@ def _estimates(calibration: Calibration) -> Table:
 
 
 def _table(title: str) -> Table:
-    return Table(title=f"\n{title}", title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
+    return Table(
+        title=f"\n{title}",
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        padding=(0, 2, 0, 0),
+    )
 
 
 def _band(values: xr.DataArray, form: str) -> str:
@@ -148,4 +214,3 @@ def _short(value: float) -> str:
     if abs(value) < 1e-12:  # the tail of a subtraction
         return "0"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.2g}"
-

@@ -26,7 +26,7 @@ import numpy as np
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import ModelFileError, UnsupportedConstruct
 
-_CELL = re.compile(r"^([A-Za-z]{1,3})(\d+)$")
+_CELL = re.compile(r"^([A-Za-z]{1,3})([1-9]\d{0,6})$")
 _TEXT = (".csv", ".txt", ".tab")
 _BOOKS = (".xlsx", ".xlsm", ".xls")
 
@@ -396,9 +396,12 @@ def _column(letters: str) -> int:
 
 def _number(place: Place, value: str | float) -> float:
     try:
-        return float(value)
+        number = float(value)
     except ValueError:
+        number = math.nan
+    if not math.isfinite(number) or "_" in str(value):  # Python reads 'nan' and '1_000' too
         raise place.error(
             f"'{place.file}' holds '{str(value).strip()}' where a number is expected; correct the "
             "cell"
-        ) from None
+        )
+    return number

@@ -229,10 +229,10 @@ def lookup_value(table: Table, x: FloatArray) -> FloatArray:
     on along the end segment (XMILE); `hold` keeps the value of the knot to the left throughout.
     """
     knots, heights, slopes = segments(table)
-    if table.kind == "hold":  # a knot may lie at minus infinity
-        step = np.clip(np.searchsorted(knots, x, side="right") - 1, 0, len(knots) - 1)
-        return np.where(np.isnan(x), x, heights[step])
-    place = np.clip(np.searchsorted(knots, x, side="right") - 1, 0, max(len(slopes) - 1, 0))
+    place = np.maximum(np.searchsorted(knots, x, side="right") - 1, 0)
+    if table.kind == "hold":  # no arithmetic: the first knot may lie at -inf
+        return np.where(np.isnan(x), x, heights[place])
+    place = np.minimum(place, len(slopes) - 1)
     value = heights[place] + slopes[place] * (x - knots[place])
     if table.kind == "extrapolate":
         return value
@@ -329,11 +329,13 @@ def _power(x: Node, y: Node) -> Node:
 
 
 def _fold(op: str) -> Callable[..., Node]:
-    def build(first: Node, *rest: Node) -> Node:
-        result = first
-        for node in rest:
-            result = apply(op, result, node)
-        return result
+    """Join any number of nodes, as a tree of pairs: a chain would be as deep as it is long."""
+
+    def build(*nodes: Node) -> Node:
+        if len(nodes) == 1:
+            return nodes[0]
+        half = (len(nodes) + 1) // 2
+        return apply(op, build(*nodes[:half]), build(*nodes[half:]))
 
     return build
 

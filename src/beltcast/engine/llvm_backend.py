@@ -16,6 +16,7 @@ import ctypes
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import llvmlite.binding as llvm
 import numpy as np
@@ -35,7 +36,7 @@ from beltcast.engine.nodes import (
     walk,
 )
 from beltcast.engine.numpy_backend import assign
-from beltcast.engine.plan import Plan
+from beltcast.engine.plan import Method, Plan
 from beltcast.engine.program import Block, Program
 from beltcast.engine.vector_math import vector_math
 from beltcast.errors import SimulationError, UnsupportedConstruct
@@ -113,12 +114,10 @@ class LlvmKernel:
                 list(pool.map(lambda piece: run(*piece), pieces))
         return out[:, :, :members]
 
-    def _bound(
-        self, plan: Plan, values: FloatArray, out: FloatArray
-    ) -> Callable[[int, int], None]:
+    def _bound(self, plan: Plan, values: FloatArray, out: FloatArray) -> Callable[[int, int], None]:
         """Return the machine function with everything but the blocks given."""
         program = self.program
-        arrays = (
+        arrays: tuple[np.ndarray, ...] = (
             program.constants,
             program.constant_values,
             plan.parameters,
@@ -328,9 +327,7 @@ class _Module:
             name = f"@table{len(self._known)}"
             write = str if kind == "i64" else double
             entries = ", ".join(f"{kind} {write(x)}" for x in values.tolist())
-            self.tables.append(
-                f"{name} = internal constant [{len(values)} x {kind}] [{entries}]"
-            )
+            self.tables.append(f"{name} = internal constant [{len(values)} x {kind}] [{entries}]")
             self._known[key] = name
         return self._known[key]
 
@@ -357,15 +354,13 @@ class _Writer:
     def invariants(self, block: Block) -> Mapping[int, str]:
         """Write, before the loop, what is the same for all elements of a block.
 
-        LLVM cannot see it: for all it knows, a store to one row may change another.
+        LLVM cannot see it: for all it knows, a store to one row may change another.  None does:
+        a block that reads what it writes was taken apart when the program was put in order.
         """
-        written = {id(t): set(t.tolist()) for t in block.targets}
-        targets = set().union(*written.values())
         for node in (n for e in block.expressions for n in walk(e)):
             leaves = [x for x in walk(node) if isinstance(x, (Load, Const))]
             same = all(len(x.rows if isinstance(x, Load) else x.values) == 1 for x in leaves)
-            own = any(isinstance(x, Load) and int(x.rows[0]) in targets for x in leaves)
-            if same and not own and isinstance(node, (Apply, LookupAt)):
+            if same and isinstance(node, (Apply, LookupAt)):
                 self.value(node)
         return self.known
 
@@ -401,7 +396,7 @@ class _Writer:
     def _constant(self, values: FloatArray) -> str:
         if self.element is not None and len(values) > 1:
             values = values[[self.element]]
-        if len(set(values.tobytes()[i : i + 8] for i in range(0, 8 * len(values), 8))) == 1:
+        if len({double(value) for value in values.tolist()}) == 1:  # by bits: 0 is not -0
             return self.body.splat(float(values[0]))
         table = self.module.table("double", values)
         place = self.body.let(
@@ -413,11 +408,10 @@ class _Writer:
         """Address of the row of this element: a number, a stride, or an entry of a table."""
         if self.element is not None and len(rows) > 1:
             rows = rows[[self.element]]
-        if len(rows) == 1:
-            number = str(int(rows[0]))
-        else:
-            number = self._row_number(rows)
-        return self.body.let(f"getelementptr inbounds {self.body.v.doubles}, ptr %rows, i64 {number}")
+        number = str(int(rows[0])) if len(rows) == 1 else self._row_number(rows)
+        return self.body.let(
+            f"getelementptr inbounds {self.body.v.doubles}, ptr %rows, i64 {number}"
+        )
 
     def _row_number(self, rows: IntArray) -> str:
         strides = set(np.diff(rows).tolist())
@@ -479,7 +473,9 @@ class _Writer:
         if node.table.kind == "hold":
             value = b.splat(float(heights[0]))
             for knot, height in zip(knots[1:], heights[1:], strict=True):
-                value = b.select(b.fcmp("oge", x, b.splat(float(knot))), b.splat(float(height)), value)
+                value = b.select(
+                    b.fcmp("oge", x, b.splat(float(knot))), b.splat(float(height)), value
+                )
             return b.select(b.fcmp("uno", x, x), x, value)
         left, low, slope = (b.splat(float(s[0])) for s in (knots, heights, slopes))
         for knot, height, grade in zip(knots[1:-1], heights[1:-1], slopes[1:], strict=True):
@@ -512,7 +508,9 @@ _INTRINSICS = {
 }
 _DECLARED = {"llvm.floor", "llvm.fabs", "llvm.fma"}  # by vector_math
 
-OPERATIONS = frozenset({*_INSTRUCTIONS, *_COMPARISONS, *_OWN, *_INTRINSICS, "min", "max", "if", "neg", "uniform"})
+OPERATIONS = frozenset(
+    {*_INSTRUCTIONS, *_COMPARISONS, *_OWN, *_INTRINSICS, "min", "max", "if", "neg", "uniform"}
+)
 """Primitives that this back end prints; a test holds it equal to `functions.PRIMITIVES`."""
 
 
@@ -522,35 +520,125 @@ OPERATIONS = frozenset({*_INSTRUCTIONS, *_COMPARISONS, *_OWN, *_INTRINSICS, "min
 # arrays in an array of pointers, so that the signature never changes.
 
 _NUMBERS = (
-    "n_constants n_parameters padded n_inputs n_steps n_outputs n_stocks n_pasts first last".split()
+    "n_constants",
+    "n_parameters",
+    "padded",
+    "n_inputs",
+    "n_steps",
+    "n_outputs",
+    "n_stocks",
+    "n_pasts",
+    "first",
+    "last",
 )
 _POINTERS = (
-    "constants constant_values parameters values input_rows inputs times saves outputs out "
-    "stocks flows past_rows past_inputs past_orders past_initials history callback".split()
+    "constants",
+    "constant_values",
+    "parameters",
+    "values",
+    "input_rows",
+    "inputs",
+    "times",
+    "saves",
+    "outputs",
+    "out",
+    "stocks",
+    "flows",
+    "past_rows",
+    "past_inputs",
+    "past_orders",
+    "past_initials",
+    "history",
+    "callback",
 )
 
 
-def _driver(
-    method: str, v: Vector, stages: Mapping[str, list[str]], program: Program
-) -> str:
-    d = v.doubles
-    b = Body(v)
-    for i, name in enumerate(_NUMBERS):
-        b.line(f"%{name}.at = getelementptr inbounds i64, ptr %numbers, i64 {i}")
-        b.line(f"%{name} = load i64, ptr %{name}.at")
-    for i, name in enumerate(_POINTERS):
-        b.line(f"%{name}.at = getelementptr inbounds ptr, ptr %arrays, i64 {i}")
-        b.line(f"%{name} = load ptr, ptr %{name}.at")
-    b.line("%start = load double, ptr %times")
+def _driver(method: Method, v: Vector, stages: Mapping[str, list[str]], program: Program) -> str:
+    """Write ``run_<method>``: for each block its constants, its initial state, then its steps."""
+    d = _Driver(Body(v), stages, program.n_rows)
+    move = d.euler_step if method == "euler" else d.rk4_step
 
-    def row(number: str) -> str:
-        return b.let(f"getelementptr inbounds {d}, ptr %rows, i64 {number}")
+    def step(k: str) -> None:
+        time = d.entry("%times", "double", k)
+        d.set_inputs("input", k)
+        d.recall(k)
+        d.rates(time, time)
+        d.calls("hold", time, time)
+        d.remember(k)
+        d.save_if_wanted(k)
+        move(time)
+        d.calls("after", time, time)
 
-    def entry(array: str, kind: str, index: str) -> str:
-        place = b.let(f"getelementptr inbounds {kind}, ptr {array}, i64 {index}")
-        return b.let(f"load {kind}, ptr {place}")
+    def block(q: str) -> None:
+        d.first_member(q)
+        d.loop("constant", "%n_constants", d.set_constant)
+        d.loop("parameter", "%n_parameters", d.set_parameter)
+        d.line("store i64 0, ptr %saved")
+        d.set_inputs("input0", "0")
+        for stage in ("setup", "initial", "settle"):
+            d.calls(stage, "%start", "%start")
+        d.loop("steps", "%n_times", step)
 
-    def loop(name: str, count: str, write: Callable[[str], None], start: str = "0") -> None:
+    d.arguments()
+    d.loop("block", "%last", block, start="%first")
+    lines = "\n".join(d.b.lines)
+    return (
+        f"define void @run_{method}(ptr %numbers, ptr %arrays, double %dt, ptr noalias %rows) #0 "
+        f"{{\n{lines}\n  ret void\n}}"
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Driver:
+    """The pieces of a driver, each of which adds its lines to the body.
+
+    Names of the text: ``%rows`` is the scratch table of one block, ``%member`` the number of the
+    block's first member, ``%saved`` how many times were saved so far.
+    """
+
+    b: Body
+    stages: Mapping[str, list[str]]
+    n_rows: int
+
+    def line(self, text: str) -> None:
+        self.b.line(text)
+
+    def arguments(self) -> None:
+        """Unpack the two arrays of arguments."""
+        for i, name in enumerate(_NUMBERS):
+            self.line(f"%{name}.at = getelementptr inbounds i64, ptr %numbers, i64 {i}")
+            self.line(f"%{name} = load i64, ptr %{name}.at")
+        for i, name in enumerate(_POINTERS):
+            self.line(f"%{name}.at = getelementptr inbounds ptr, ptr %arrays, i64 {i}")
+            self.line(f"%{name} = load ptr, ptr %{name}.at")
+        self.line("%start = load double, ptr %times")
+        self.line("%n_times = add nsw i64 %n_steps, 1")
+        self.line("%saved = alloca i64")
+
+    def entry(self, array: str, kind: str, index: str) -> str:
+        """Return an entry of an argument."""
+        place = self.b.let(f"getelementptr inbounds {kind}, ptr {array}, i64 {index}")
+        return self.b.let(f"load {kind}, ptr {place}")
+
+    def row(self, number: str) -> str:
+        """Return the address of a row."""
+        return self.b.let(f"getelementptr inbounds {self.b.v.doubles}, ptr %rows, i64 {number}")
+
+    def numbered(self, array: str, i: str) -> str:
+        """Return the address of the row whose number stands in an argument."""
+        return self.row(self.entry(array, "i64", i))
+
+    def load(self, place: str) -> str:
+        """Return the members of a row."""
+        return self.b.let(f"load {self.b.v.doubles}, ptr {place}, align 64")
+
+    def store(self, value: str, place: str) -> None:
+        """Set the members of a row."""
+        self.line(f"store {self.b.v.doubles} {value}, ptr {place}, align 64")
+
+    def loop(self, name: str, count: str, write: Callable[[str], None], start: str = "0") -> None:
+        """Write a loop from start to count; `write` is given the counter."""
+        b = self.b
         b.line(f"br label %{name}.test0")
         b.label(f"{name}.test0")
         b.line(f"%{name}.any = icmp slt i64 {start}, {count}")
@@ -565,193 +653,185 @@ def _driver(
         b.line(f"br i1 %{name}.more, label %{name}, label %{name}.end")
         b.label(f"{name}.end")
 
-    def calls(stage: str, time: str, frozen: str) -> None:
-        for function in stages[stage]:
-            b.line(
+    def calls(self, stage: str, time: str, frozen: str) -> None:
+        """Call the functions of a stage."""
+        for function in self.stages[stage]:
+            self.line(
                 f"call void @{function}(ptr %rows, double {time}, double {frozen}, ptr %callback)"
             )
 
-    def set_constant(i: str) -> None:
-        value = b.broadcast(entry("%constant_values", "double", i))
-        b.line(f"store {d} {value}, ptr {row(entry('%constants', 'i64', i))}, align 64")
+    def rates(self, time: str, frozen: str) -> None:
+        """Compute the auxiliaries and the net flows."""
+        self.calls("step", time, frozen)
+        self.calls("rates", time, frozen)
 
-    def set_inputs(name: str, k: str) -> None:
-        base = b.let(f"mul nsw i64 {k}, %n_inputs")
+    def first_member(self, q: str) -> None:
+        self.line(f"%member = mul nsw i64 {q}, {self.b.v.width}")
+
+    def set_constant(self, i: str) -> None:
+        value = self.b.broadcast(self.entry("%constant_values", "double", i))
+        self.store(value, self.numbered("%constants", i))
+
+    def set_parameter(self, i: str) -> None:
+        b = self.b
+        at = b.let(f"add nsw i64 {b.let(f'mul nsw i64 {i}, %padded')}, %member")
+        place = b.let(f"getelementptr inbounds double, ptr %values, i64 {at}")
+        value = b.let(f"load {b.v.doubles}, ptr {place}, align 8")
+        self.store(value, self.numbered("%parameters", i))
+
+    def set_inputs(self, name: str, k: str) -> None:
+        """Set the exogenous series to their values at step k."""
+        base = self.b.let(f"mul nsw i64 {k}, %n_inputs")
 
         def one(i: str) -> None:
-            at = b.let(f"add nsw i64 {base}, {i}")
-            value = b.broadcast(entry("%inputs", "double", at))
-            b.line(f"store {d} {value}, ptr {row(entry('%input_rows', 'i64', i))}, align 64")
+            at = self.b.let(f"add nsw i64 {base}, {i}")
+            value = self.b.broadcast(self.entry("%inputs", "double", at))
+            self.store(value, self.numbered("%input_rows", i))
 
-        loop(name, "%n_inputs", one)
+        self.loop(name, "%n_inputs", one)
 
-    def block(q: str) -> None:
-        member = b.let(f"mul nsw i64 {q}, {v.width}")
+    def save_if_wanted(self, k: str) -> None:
+        """Copy the outputs if step k is one to save."""
+        b = self.b
+        wanted = b.let(f"icmp ne i8 {self.entry('%saves', 'i8', k)}, 0")
+        b.line(f"br i1 {wanted}, label %saving, label %moving")
+        b.label("saving")
+        saved = b.let("load i64, ptr %saved")
+        base = b.let(f"mul nsw i64 {saved}, %n_outputs")
 
-        def set_parameter(i: str) -> None:
-            at = b.let(f"add nsw i64 {b.let(f'mul nsw i64 {i}, %padded')}, {member}")
-            place = b.let(f"getelementptr inbounds double, ptr %values, i64 {at}")
-            value = b.let(f"load {d}, ptr {place}, align 8")
-            b.line(f"store {d} {value}, ptr {row(entry('%parameters', 'i64', i))}, align 64")
+        def one(i: str) -> None:
+            value = self.load(self.numbered("%outputs", i))
+            line = b.let(f"mul nsw i64 {b.let(f'add nsw i64 {base}, {i}')}, %padded")
+            at = b.let(f"add nsw i64 {line}, %member")
+            place = b.let(f"getelementptr inbounds double, ptr %out, i64 {at}")
+            b.line(f"store {b.v.doubles} {value}, ptr {place}, align 8")
 
-        def save(k: str) -> None:
-            saved = b.let("load i64, ptr %saved")
-            base = b.let(f"mul nsw i64 {saved}, %n_outputs")
+        self.loop("save", "%n_outputs", one)
+        b.line(f"store i64 {b.let(f'add nsw i64 {saved}, 1')}, ptr %saved")
+        b.line("br label %moving")
+        b.label("moving")
 
-            def one(i: str) -> None:
-                value = b.let(f"load {d}, ptr {row(entry('%outputs', 'i64', i))}, align 64")
-                line = b.let(f"mul nsw i64 {b.let(f'add nsw i64 {base}, {i}')}, %padded")
-                at = b.let(f"add nsw i64 {line}, {member}")
-                place = b.let(f"getelementptr inbounds double, ptr %out, i64 {at}")
-                b.line(f"store {d} {value}, ptr {place}, align 8")
+    def euler_step(self, _time: str) -> None:
+        b = self.b
+        dt = b.broadcast("%dt")
 
-            loop("save", "%n_outputs", one)
-            b.line(f"store i64 {b.let(f'add nsw i64 {saved}, 1')}, ptr %saved")
+        def one(i: str) -> None:
+            flow = self.load(self.numbered("%flows", i))
+            place = self.numbered("%stocks", i)
+            self.store(b.fadd(self.load(place), b.fmul(dt, flow)), place)
 
-        def place_in_history(i: str, k: str) -> str:
-            line = b.let(f"add nsw i64 {b.let(f'mul nsw i64 {i}, %count{method}')}, {k}")
-            return b.let(
-                f"getelementptr inbounds double, ptr %history, "
-                f"i64 {b.let(f'mul nsw i64 {line}, {v.width}')}"
-            )
+        self.loop("euler", "%n_stocks", one)
 
-        def lane_of(place: str, lane: str) -> str:
-            return b.let(f"getelementptr inbounds double, ptr {place}, i64 {lane}")
+    def place_in_history(self, i: str, k: str) -> str:
+        """Return where the i-th past keeps step k."""
+        b = self.b
+        line = b.let(f"add nsw i64 {b.let(f'mul nsw i64 {i}, %n_times')}, {k}")
+        at = b.let(f"mul nsw i64 {line}, {b.v.width}")
+        return b.let(f"getelementptr inbounds double, ptr %history, i64 {at}")
 
-        def recall(k: str) -> None:
-            """Rows that repeat the past: lane by lane, for each may have an order of its own."""
-            over = b.let(f"sitofp i64 {b.let(f'add nsw i64 {k}, 1')} to double")
+    def lane_of(self, place: str, lane: str) -> str:
+        """Return the address of one member of a vector."""
+        return self.b.let(f"getelementptr inbounds double, ptr {place}, i64 {lane}")
 
-            def one(i: str) -> None:
-                places = {
-                    name: row(entry(f"%past_{name}", "i64", i))
-                    for name in ("rows", "orders", "initials")
-                }
+    def recall(self, k: str) -> None:
+        """Set the rows that repeat the past: lane by lane, for each may have its own order."""
+        b = self.b
+        over = b.let(f"sitofp i64 {b.let(f'add nsw i64 {k}, 1')} to double")
 
-                def lane(j: str) -> None:
-                    order = b.let(f"load double, ptr {lane_of(places['orders'], j)}")
-                    within = b.let(f"fcmp olt double {order}, {over}")
-                    order = b.let(f"select i1 {within}, double {order}, double {over}")
-                    when = b.let(f"sub nsw i64 {k}, {b.let(f'fptosi double {order} to i64')}")
-                    before = b.let(f"icmp slt i64 {when}, 0")
-                    when = b.let(f"select i1 {before}, i64 0, i64 {when}")
-                    then = b.let(f"load double, ptr {lane_of(place_in_history(i, when), j)}")
-                    start = b.let(f"load double, ptr {lane_of(places['initials'], j)}")
-                    value = b.let(f"select i1 {before}, double {start}, double {then}")
-                    b.line(f"store double {value}, ptr {lane_of(places['rows'], j)}")
+        def one(i: str) -> None:
+            names = ("rows", "orders", "initials")
+            places = {name: self.numbered(f"%past_{name}", i) for name in names}
 
-                loop("lane", str(v.width), lane)
+            def lane(j: str) -> None:
+                order = b.let(f"load double, ptr {self.lane_of(places['orders'], j)}")
+                # A delay without end, or none that can be told, never gives anything back.
+                within = b.let(f"fcmp olt double {order}, {over}")
+                order = b.let(f"select i1 {within}, double {order}, double {over}")
+                when = b.let(f"sub nsw i64 {k}, {b.let(f'fptosi double {order} to i64')}")
+                before = b.let(f"icmp slt i64 {when}, 0")
+                when = b.let(f"select i1 {before}, i64 0, i64 {when}")
+                then = b.let(f"load double, ptr {self.lane_of(self.place_in_history(i, when), j)}")
+                start = b.let(f"load double, ptr {self.lane_of(places['initials'], j)}")
+                value = b.let(f"select i1 {before}, double {start}, double {then}")
+                b.line(f"store double {value}, ptr {self.lane_of(places['rows'], j)}")
 
-            loop("recall", "%n_pasts", one)
+            self.loop("lane", str(b.v.width), lane)
 
-        def remember(k: str) -> None:
-            def one(i: str) -> None:
-                value = b.let(
-                    f"load {d}, ptr {row(entry('%past_inputs', 'i64', i))}, align 64"
-                )
-                b.line(f"store {d} {value}, ptr {place_in_history(i, k)}, align 8")
+        self.loop("recall", "%n_pasts", one)
 
-            loop("remember", "%n_pasts", one)
+    def remember(self, k: str) -> None:
+        """Keep what DELAY FIXED will give back."""
 
-        def step(k: str) -> None:
-            time = entry("%times", "double", k)
-            set_inputs("input", k)
-            recall(k)
-            calls("step", time, time)
-            calls("rates", time, time)
-            calls("hold", time, time)
-            remember(k)
-            flag = entry("%saves", "i8", k)
-            yes = b.let(f"icmp ne i8 {flag}, 0")
-            b.line(f"br i1 {yes}, label %saving, label %moving")
-            b.label("saving")
-            save(k)
-            b.line("br label %moving")
-            b.label("moving")
-            (_euler_step if method == "euler" else _rk4_step)(
-                b, loop, row, entry, calls, time, program.n_rows
-            )
-            calls("after", time, time)
+        def one(i: str) -> None:
+            value = self.load(self.numbered("%past_inputs", i))
+            place = self.place_in_history(i, k)
+            self.line(f"store {self.b.v.doubles} {value}, ptr {place}, align 8")
 
-        loop("constant", "%n_constants", set_constant)
-        loop("parameter", "%n_parameters", set_parameter)
-        b.line("store i64 0, ptr %saved")
-        set_inputs("input0", "0")
-        for stage in ("setup", "initial", "settle"):
-            calls(stage, "%start", "%start")
-        b.line(f"%count{method} = add nsw i64 %n_steps, 1")
-        loop("steps", f"%count{method}", step)
+        self.loop("remember", "%n_pasts", one)
 
-    b.line("%saved = alloca i64")
-    loop("block", "%last", block, start="%first")
-    lines = "\n".join(b.lines)
-    return (
-        f"define void @run_{method}(ptr %numbers, ptr %arrays, double %dt, ptr noalias %rows) #0 "
-        f"{{\n{lines}\n  ret void\n}}"
-    )
+    def rk4_step(self, time: str) -> None:
+        """Classic fourth order.
 
+        Stocks at the start of the step, and the weighted flows, are kept in rows after those of
+        the program.
+        """
+        b = self.b
+        half = b.let(f"fmul double %dt, {double(0.5)}")
+        middle = b.let(f"fadd double {time}, {half}")
+        end = b.let(f"fadd double {time}, %dt")
+        sixth = b.let(f"fdiv double %dt, {double(6.0)}")
+        self.rk4_first(half)
+        self.rates(middle, time)
+        self.rk4_middle("rk.two", half)
+        self.rates(middle, time)
+        self.rk4_middle("rk.three", "%dt")
+        self.rates(end, time)
+        self.rk4_last(sixth)
 
-def _euler_step(  # type: ignore[no-untyped-def]  # the helpers are the closures of _driver
-    b: Body, loop, row, entry, calls, time: str, n_rows: int
-) -> None:
-    d = b.v.doubles
-    dt = b.broadcast("%dt")
-
-    def one(i: str) -> None:
-        flow = b.let(f"load {d}, ptr {row(entry('%flows', 'i64', i))}, align 64")
-        place = row(entry("%stocks", "i64", i))
-        stock = b.let(f"load {d}, ptr {place}, align 64")
-        b.line(f"store {d} {b.fadd(stock, b.fmul(dt, flow))}, ptr {place}, align 64")
-
-    loop("euler", "%n_stocks", one)
-
-
-def _rk4_step(  # type: ignore[no-untyped-def]  # the helpers are the closures of _driver
-    b: Body, loop, row, entry, calls, time: str, n_rows: int
-) -> None:
-    """Classic fourth order: stocks at the start of the step, and the weighted flows, are kept in
-    rows after those of the program."""
-    d = b.v.doubles
-
-    def kept(i: str, which: int) -> str:
+    def rk4_kept(self, i: str, which: int) -> str:
+        """Return the address of a stock at the start (0), or of its weighted flows (1)."""
+        b = self.b
         offset = b.let(f"mul nsw i64 %n_stocks, {which}")
-        at = b.let(f"add nsw i64 {b.let(f'add nsw i64 {offset}, {i}')}, {n_rows}")
-        return row(at)
+        return self.row(b.let(f"add nsw i64 {b.let(f'add nsw i64 {offset}, {i}')}, {self.n_rows}"))
 
-    def stage(name: str, first: bool, fraction: str, weight: float) -> None:
-        part = b.broadcast(fraction)
+    def rk4_first(self, fraction: str) -> None:
+        """Keep the state and its flow, and go on by a fraction of the step."""
+        b, part = self.b, self.b.broadcast(fraction)
 
         def one(i: str) -> None:
-            flow = b.let(f"load {d}, ptr {row(entry('%flows', 'i64', i))}, align 64")
-            place = row(entry("%stocks", "i64", i))
-            base, total = kept(i, 0), kept(i, 1)
-            if first:
-                stock = b.let(f"load {d}, ptr {place}, align 64")
-                b.line(f"store {d} {stock}, ptr {base}, align 64")
-                b.line(f"store {d} {flow}, ptr {total}, align 64")
-            else:
-                stock = b.let(f"load {d}, ptr {base}, align 64")
-                sofar = b.let(f"load {d}, ptr {total}, align 64")
-                more = b.fadd(sofar, b.fmul(b.splat(weight), flow))
-                b.line(f"store {d} {more}, ptr {total}, align 64")
-                if name == "rk.end":
-                    flow = more
-            b.line(f"store {d} {b.fadd(stock, b.fmul(part, flow))}, ptr {place}, align 64")
+            flow = self.load(self.numbered("%flows", i))
+            place = self.numbered("%stocks", i)
+            stock = self.load(place)
+            self.store(stock, self.rk4_kept(i, 0))
+            self.store(flow, self.rk4_kept(i, 1))
+            self.store(b.fadd(stock, b.fmul(part, flow)), place)
 
-        loop(name, "%n_stocks", one)
+        self.loop("rk.one", "%n_stocks", one)
 
-    half = b.let(f"fmul double %dt, {double(0.5)}")
-    middle = b.let(f"fadd double {time}, {half}")
-    end = b.let(f"fadd double {time}, %dt")
-    sixth = b.let(f"fdiv double %dt, {double(6.0)}")
-    stage("rk.one", True, half, 1.0)
-    for name, at, fraction in (("rk.two", middle, half), ("rk.three", middle, "%dt")):
-        calls("step", at, time)
-        calls("rates", at, time)
-        stage(name, False, fraction, 2.0)
-    calls("step", end, time)
-    calls("rates", end, time)
-    stage("rk.end", False, sixth, 1.0)
+    def rk4_middle(self, name: str, fraction: str) -> None:
+        """Add twice the flow to the sum, and go on from the start by a fraction of the step."""
+        b, part = self.b, self.b.broadcast(fraction)
+
+        def one(i: str) -> None:
+            flow = self.load(self.numbered("%flows", i))
+            total = self.rk4_kept(i, 1)
+            self.store(b.fadd(self.load(total), b.fmul(b.splat(2.0), flow)), total)
+            stock = self.load(self.rk4_kept(i, 0))
+            self.store(b.fadd(stock, b.fmul(part, flow)), self.numbered("%stocks", i))
+
+        self.loop(name, "%n_stocks", one)
+
+    def rk4_last(self, sixth: str) -> None:
+        """Move the stocks from the start by the weighted flows."""
+        b, part = self.b, self.b.broadcast(sixth)
+
+        def one(i: str) -> None:
+            flow = self.load(self.numbered("%flows", i))
+            total = b.fadd(self.load(self.rk4_kept(i, 1)), flow)
+            stock = self.load(self.rk4_kept(i, 0))
+            self.store(b.fadd(stock, b.fmul(part, total)), self.numbered("%stocks", i))
+
+        self.loop("rk.end", "%n_stocks", one)
 
 
 # --- compilation ------------------------------------------------------------------------------

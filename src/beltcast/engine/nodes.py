@@ -119,14 +119,25 @@ def rows_read(node: Node) -> set[int]:
 
 def pick(node: Node, element: int) -> Node:
     """Return the expression of one element of an equation over a subscript range."""
+    return _pick(node, element, {})
+
+
+def _pick(node: Node, element: int, known: dict[int, Node]) -> Node:
+    # What is used twice stays one node: else a power of a power ... would double each time.
+    if id(node) not in known:
+        known[id(node)] = _picked(node, element, known)
+    return known[id(node)]
+
+
+def _picked(node: Node, element: int, known: dict[int, Node]) -> Node:
     if isinstance(node, Const):
         return Const(node.values[[element]]) if len(node.values) > 1 else node
     if isinstance(node, Load):
         return Load(node.rows[[element]]) if len(node.rows) > 1 else node
     if isinstance(node, Apply):
-        return Apply(node.op, tuple(pick(a, element) for a in node.arguments))
+        return Apply(node.op, tuple(_pick(a, element, known) for a in node.arguments))
     if isinstance(node, LookupAt):
-        return LookupAt(node.table, pick(node.argument, element))
+        return LookupAt(node.table, _pick(node.argument, element, known))
     if isinstance(node, Foreign):
         return Foreign(node.function, node.arguments, node.size, node.place[[element]])
     return node

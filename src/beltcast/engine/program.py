@@ -361,8 +361,13 @@ class _Table:
     def _slot(self, group: list[Equation]) -> Slot:
         first = group[0]
         if len({len(e.subscripts) for e in group}) > 1:
-            raise self.error(first, f"'{first.name}' is defined with different numbers of subscripts")
-        dims = tuple(self._dimension(first, column) for column in zip(*(e.subscripts for e in group)))
+            raise self.error(
+                first, f"'{first.name}' is defined with different numbers of subscripts"
+            )
+        dims = tuple(
+            self._dimension(first, column)
+            for column in zip(*(e.subscripts for e in group), strict=True)
+        )
         shape = tuple(len(self.ranges[canonical(d)]) for d in dims)
         kind = _kind(group)
         rows = np.full(shape, -1, dtype=np.int64)
@@ -409,9 +414,7 @@ class _Table:
     def elements(self, equation: Equation) -> list[tuple[str, ...]]:
         """Return the elements that an equation defines, without those after EXCEPT."""
         axes = [self.expand(equation, s) for s in equation.subscripts]
-        groups = [
-            [set(self.expand(equation, s)) for s in group] for group in equation.except_
-        ]
+        groups = [[set(self.expand(equation, s)) for s in group] for group in equation.except_]
         return [
             element
             for element in itertools.product(*axes)
@@ -519,6 +522,8 @@ class _TablesDiffer(Exception):
 def _lower_equation(equation: Equation, table: _Table, parts: _Parts) -> None:
     slot = table.slots[canonical(equation.name)]
     elements = table.elements(equation)
+    if not elements:  # EXCEPT leaves nothing
+        return
     rows = np.array([slot.rows[table.place(slot, e)] for e in elements], dtype=np.int64)
     expression = equation.expression
     if isinstance(expression, (Table, Tables)):
@@ -667,18 +672,19 @@ class _Lowering:
             case Call(function=function) if function in FOREIGN:
                 return self._foreign(expression, scope)
             case Call(function="SMOOTH" | "DELAY" | "DELAY N") as call:
+                self._check_arity(call.function, (4, 4), call.arguments)
                 *level, order = call.arguments
                 n = self._order(call.function, order, level[1], scope)
                 return _CHAINS[call.function](self, n, *(self.node(a, scope) for a in level))
             case Call(function=function) if function in REDUCTIONS:
                 return self._reduction(expression, scope)
             case Call(function=function) if function in _INPUTS:
+                self._check_arity(function, _ARITY[function], expression.arguments)
                 arguments = [self.node(a, scope) for a in expression.arguments]
-                self._check_count(function, len(arguments), *_ARITY[function])
                 return _INPUTS[function](self.time_step(), *arguments)
             case Call(function=function) if function in _WITH_MEMORY:
+                self._check_arity(function, _ARITY[function], expression.arguments)
                 arguments = [self.node(a, scope) for a in expression.arguments]
-                self._check_count(function, len(arguments), *_ARITY[function])
                 return _WITH_MEMORY[function](self, *arguments)
             case Call(function=function, arguments=arguments):
                 return self._function(function, arguments, scope)
@@ -757,7 +763,9 @@ class _Lowering:
             if column is not None:
                 return column
         fitting = {
-            other: elements for other, elements in scope.items() if set(elements) <= set(target)
+            other: elements
+            for other, elements in scope.items()
+            if not other.endswith("!") and set(elements) <= set(target)
         }
         if len(fitting) > 1:
             raise self.table.error(
@@ -804,7 +812,7 @@ class _Lowering:
         return [pairs[e] for e in elements]
 
     def _lookup(self, call: Call, scope: Scope) -> Node:
-        self._check_count(call.function, len(call.arguments), 2, 2)
+        self._check_arity("a lookup", (1, 1), call.arguments[1:])
         lookup, argument = call.arguments
         at = self.node(argument, scope)
         if isinstance(lookup, Table):
@@ -831,7 +839,7 @@ class _Lowering:
 
     def _reduction(self, call: Call, scope: Scope) -> Node:
         """SUM and its like, over the ranges marked with '!' anywhere below."""
-        self._check_count(call.function, len(call.arguments), 1, 1)
+        self._check_arity(call.function, (1, 1), call.arguments)
         (argument,) = call.arguments
         argument = self._all_marked(argument, scope)
         marked = _marked(argument)
@@ -862,18 +870,11 @@ class _Lowering:
             families = (LANGUAGE, REDUCTIONS, _WITH_MEMORY, _INPUTS, _CHAINS, FOREIGN, _LOOKUPS)
             hint = did_you_mean(function, [name for family in families for name in family])
             raise self._refuse(f"the function {function}", "write it out", hint)
-        self._check_count(function, len(arguments), *known.arity)
+        self._check_arity(function, known.arity, arguments)
         return known.build(*(self.node(a, scope) for a in arguments))
 
-    def _check_count(self, function: str, given: int, least: int, most: int) -> None:
-        if not least <= given <= most:
-            several = f"{least} to {most}" if most > least else f"{least}"
-            raise self.table.error(
-                self.equation, f"{function} takes {several} arguments and is given {given}"
-            )
-
     def _time_value(self, call: Call, scope: Scope) -> Node:
-        self._check_count(call.function, len(call.arguments), 3, 3)
+        self._check_arity(call.function, (3, 3), call.arguments)
         reference, offset, measure = call.arguments
         if reference != Number(0.0) or measure != Number(0.0):
             raise self._refuse(
@@ -884,7 +885,7 @@ class _Lowering:
 
     def _vector_select(self, call: Call, scope: Scope) -> Node:
         """VECTOR SELECT(selection, expression, missing, action, error)."""
-        self._check_count(call.function, len(call.arguments), 5, 5)
+        self._check_arity(call.function, (5, 5), call.arguments)
         selection, expression, missing, action, error = call.arguments
         marked = _marked(selection, expression)
         if not marked:
@@ -905,7 +906,7 @@ class _Lowering:
 
     def _vector_order(self, call: Call, scope: Scope) -> Node:
         """VECTOR SORT ORDER, RANK and REORDER, along the last subscript of the vector."""
-        self._check_count(call.function, len(call.arguments), 2, 2)
+        self._check_arity(call.function, (2, 2), call.arguments)
         vector, other = call.arguments
         name, elements, places = self._vector_axis(vector, scope)
         if len(elements) > LONGEST_VECTOR:
@@ -952,7 +953,7 @@ class _Lowering:
     def _foreign(self, call: Call, scope: Scope) -> Node:
         """A function of a whole vector or matrix, which NumPy computes for every back end."""
         function = FOREIGN[call.function]
-        self._check_count(call.function, len(call.arguments), function.count, function.count)
+        self._check_arity(call.function, (function.count, function.count), call.arguments)
         if call is not self.equation.expression:
             raise self._refuse(
                 f"{call.function} inside an expression", "give its result a name of its own"
@@ -1018,6 +1019,19 @@ class _Lowering:
             replace(argument, subscripts=(*argument.subscripts[:-1], e))
             for e in elements[start : start + 4]
         ]
+
+    def _check_arity(
+        self, function: str, arity: tuple[int, int], arguments: Sequence[Expr]
+    ) -> None:
+        least, most = arity
+        if least <= len(arguments) <= most:
+            return
+        wanted = "one argument" if most == 1 else f"{least} arguments"
+        if most > least:
+            wanted = f"{least} to {most} arguments"
+        raise self.table.error(
+            self.equation, f"{function} takes {wanted} and is given {len(arguments)}"
+        )
 
     def _refuse(self, construct: str, remedy: str, hint: str = "") -> UnsupportedConstruct:
         return UnsupportedConstruct(
@@ -1327,9 +1341,10 @@ def _marked(*expressions: Expr) -> list[str]:
 
 
 def _references(expression: Expr) -> list[Ref]:
+    """References of an expression, without those of a SUM inside it, which runs by itself."""
     if isinstance(expression, Ref):
         return [expression]
-    if isinstance(expression, Call):
+    if isinstance(expression, Call) and expression.function not in REDUCTIONS:
         return [ref for a in expression.arguments for ref in _references(a)]
     return []
 

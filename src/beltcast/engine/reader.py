@@ -9,6 +9,7 @@ the model refers to are read as numbers by `beltcast.engine.external`.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 import re
 import warnings
@@ -128,8 +129,14 @@ def _bytes(path: Path) -> bytes:
 
 
 def _decode(content: bytes) -> tuple[str, str]:
-    """Text and encoding: UTF-8 if it is that, then GB18030, then Latin-1, which takes any byte."""
-    for encoding in ("utf-8-sig", "gb18030"):
+    """Text and encoding: UTF-8 if it is that, then GB18030, then Latin-1, which takes any byte.
+
+    Most Latin-1 text is GB18030 as well ('é|' would become one character, and the model lose its
+    '|').  Chinese text comes in pairs of high bytes, European text in single ones before ASCII.
+    """
+    pairs = re.findall(rb"[\x81-\xfe](.)", content, re.DOTALL)
+    chinese = sum(second >= b"\x80" for second in pairs) * 2 >= len(pairs)
+    for encoding in ("utf-8-sig", "gb18030") if chinese else ("utf-8-sig",):
         try:
             return content.decode(encoding), encoding
         except UnicodeDecodeError:
@@ -234,13 +241,14 @@ def _line_of(text: str, pattern: str) -> int | None:
 
 def _translate(path: Path, encoding: str) -> pysd_model.AbstractModel:
     try:
-        xmile = path.suffix.lower() in XMILE
-        file = XmileFile(path) if xmile else VensimFile(path, encoding=encoding)
         with warnings.catch_warnings():
-            # `_element_mappings` reads what PySD leaves out, and says so.
-            warnings.filterwarnings("ignore", message=r"\s*Subscript mapping detected")
+            # PySD warns of what it leaves out: sketches and reality checks, which no run needs,
+            # and mappings by element, which `_element_mappings` reads.
+            warnings.simplefilter("ignore")
+            xmile = path.suffix.lower() in XMILE
+            file = XmileFile(path) if xmile else VensimFile(path, encoding=encoding)
             file.parse()
-        return file.get_abstract_model()
+            return file.get_abstract_model()
     except (parsimonious.exceptions.ParseError, parsimonious.exceptions.VisitationError) as problem:
         piece = " ".join(str(getattr(problem, "text", problem)).split())[:80]
         raise ModelFileError(
@@ -538,12 +546,16 @@ class _Tree:
         return self._call(function.upper(), *ast.arguments)
 
     def _table(self, ast: pysd_ast.LookupsStructure) -> Table:
-        kinds = {"interpolate": "interpolate", "extrapolate": "extrapolate", "hold_backward": "hold"}
+        kinds = {
+            "interpolate": "interpolate",
+            "extrapolate": "extrapolate",
+            "hold_backward": "hold",
+        }
         kind = kinds.get(ast.type)
         if kind is None:
             raise self._refuse(f"a lookup of type '{ast.type}'", "use plain points")
         x, y = tuple(map(float, ast.x)), tuple(map(float, ast.y))
-        if not x or any(b <= a for a, b in zip(x, x[1:], strict=False)):
+        if not x or any(b <= a for a, b in itertools.pairwise(x)):
             raise ModelFileError(
                 "the x values of a lookup must increase; put its points in order",
                 self.path,

@@ -1,0 +1,54 @@
+"""Renew what README.md takes from results: the printed summary, the picture, the speed table.
+
+Run it on a quiet machine after a change of the model, the figures or the engine::
+
+    python docs/refresh.py
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "runs" / "belt"
+
+
+def main() -> None:
+    """Run the commands and put their output between the markers."""
+    subprocess.run([sys.executable, "-m", "beltcast", "forecast"], cwd=ROOT, check=True)
+    shutil.copy(RESULTS / "fan-china.png", ROOT / "docs" / "images" / "fan-china.png")
+    summary = (RESULTS / "summary.txt").read_text(encoding="utf-8")
+    speed = subprocess.run(
+        [sys.executable, "tests/benchmarks/speed.py"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    readme = ROOT / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    trimmed = "\n".join(line.rstrip() for line in summary.strip().splitlines())
+    text = between(text, "summary: beltcast forecast", f"```\n{trimmed}\n```")
+    text = between(
+        text,
+        "speed: python tests/benchmarks/speed.py",
+        f"Measured by `python tests/benchmarks/speed.py`:\n\n{speed.strip()}",
+    )
+    readme.write_text(text, encoding="utf-8")
+
+
+def between(text: str, marker: str, content: str) -> str:
+    """Replace what stands between a marker and the next end."""
+    pattern = re.compile(rf"(<!-- {re.escape(marker)} -->\n).*?(<!-- end -->)", re.DOTALL)
+    found = pattern.search(text)
+    if found is None:
+        raise SystemExit(f"README.md has no marker '{marker}'")
+    return text[: found.end(1)] + content + "\n" + text[found.start(2) :]
+
+
+if __name__ == "__main__":
+    main()

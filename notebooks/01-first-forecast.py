@@ -1,0 +1,93 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # A first forecast
+#
+# From the published figures to a forecast of the belts, one step a cell. Every step takes finished
+# values and returns a finished value, so a cell can be run again with other arguments.
+
+# %%
+import numpy as np
+
+import beltcast
+from beltcast.plots import fan_chart
+
+# %% [markdown]
+# ## What there is
+#
+# A study is a model, published figures, priors, scenarios and a description of the noise. This is
+# the shipped one; give `read_study` the path of another.
+
+# %%
+study = beltcast.read_study()
+model = study.model
+print(model.subscripts["Belt"])
+table = study.observations.table()
+print(table.groupby(["place", "kind"]).size().unstack(fill_value=0))
+
+# %% [markdown]
+# The model can be run as it stands. Names and units are those of the model file.
+
+# %%
+run = model.simulate(outputs=["output", "national output"])
+national = run["national output"]
+print(national.sel(time=[2018.0, 2024.0, 2030.0]).values, national.attrs["units"])
+
+# %% [markdown]
+# ## Fit
+#
+# Many starts run as one ensemble, the best are refined with exact derivatives. The table puts every
+# estimate beside its prior: a spread ratio near 1 means that the figures said nothing about it.
+
+# %%
+likelihood = beltcast.make_likelihood(model, study.priors, study.observations, study.noise)
+rng = np.random.default_rng(1)
+fit = beltcast.calibrate(likelihood, rng=rng, starts=16, refine=2)
+estimates = fit.table()
+print(fit.agreeing, "of", len(fit.refined), "refined starts agree")
+print(estimates.sort_values("spread_ratio")[["prior_median", "median", "spread_ratio"]].head(10))
+print(estimates["verdict"].value_counts())
+
+# %% [markdown]
+# Which published figures does the fit miss by most? `z` counts standard deviations.
+
+# %%
+rows = fit.fit_table()
+numbers = rows[~rows["kind"].isin(["lower", "upper"])]
+worst = numbers.loc[numbers["z"].abs().sort_values(ascending=False).index]
+print(worst[["line", "place", "quantity", "kind", "start", "published", "fitted", "z"]].head(8))
+
+# %% [markdown]
+# ## Forecast
+#
+# Draws of the posterior, the same in all scenarios. Two hundred are enough to look at.
+
+# %%
+forecast = beltcast.forecast(study, fit, rng=rng, draws=200)
+fan = forecast["published_quantile"].sel(scenario="baseline", place="China")
+print(fan.sel(year=[2025, 2030, 2035], quantile=[0.1, 0.5, 0.9]).to_pandas().round(0))
+
+# %%
+fan_chart(forecast, "China", compare="de-minimis-ends").figure
+
+# %% [markdown]
+# ## What if
+#
+# The ratio to the baseline, draw by draw, and what the priors alone would have said.
+
+# %%
+at = {"place": "China", "year": 2035}
+change = forecast["change_quantile"].sel(at).sel(quantile=[0.1, 0.5, 0.9]).to_pandas()
+change["chance of more"] = forecast["chance_of_more"].sel(at).to_pandas()
+change["prior chance"] = forecast["prior_chance_of_more"].sel(at).to_pandas()
+print(change.round(2))

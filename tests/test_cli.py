@@ -1,0 +1,236 @@
+"""The command line, from the outside: files, exit codes, and one line for a fault."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import xarray as xr
+
+import beltcast
+from beltcast import Calibration, cli
+from beltcast.errors import CalibrationError, SimulationError
+
+COMMANDS = ("forecast", "calibrate", "run", "check")
+
+
+@dataclass
+class Ended:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """Run the command line in an empty folder."""
+    (tmp_path / "here").mkdir(exist_ok=True)
+    monkeypatch.chdir(tmp_path / "here")
+
+    def run(*arguments: str) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["beltcast", *arguments])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        out, err = capsys.readouterr()
+        return Ended(code, out, err)
+
+    return run
+
+
+def here() -> list[str]:
+    return sorted(os.listdir())
+
+
+def test_the_module_runs_as_a_program() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "beltcast", "--version"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, f"beltcast {beltcast.__version__}")
+
+
+def test_version(run) -> None:
+    ended = run("--version")
+    assert (ended.code, ended.out.strip()) == (0, f"beltcast {beltcast.__version__}")
+
+
+def test_help_lists_the_commands(run) -> None:
+    ended = run("--help")
+    assert ended.code == 0
+    for command in COMMANDS:
+        assert command in ended.out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command_has_an_example(run, command: str) -> None:
+    ended = run(command, "--help")
+    assert ended.code == 0
+    assert (
+        f"beltcast {command}"
+        in ended.out.partition("Options")[0]
+        .replace("\n", " ")
+        .partition("Usage")[2]
+        .partition("]")[2]
+    )
+
+
+@pytest.mark.slow
+def test_forecast_leaves_a_complete_folder_and_a_summary(
+    run, fit: Calibration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The fit itself is what the next test is about.
+    monkeypatch.setattr(cli, "_calibrate", lambda *_: fit)
+    ended = run(
+        "forecast", "--draws", "20", "--seed", "3", "--scenario", "brand-push", "--output", "out"
+    )
+    assert ended.code == 0, ended.err
+    assert here() == ["out"]
+    files = set(os.listdir("out"))
+    assert {"forecast.nc", "calibration.csv", "fit.csv", "summary.txt"} <= files
+    with xr.open_dataset("out/forecast.nc") as result:
+        assert result["scenario"].values.tolist() == ["baseline", "brand-push"]
+        assert result.sizes["member"] == 20
+        assert result.attrs["seed"] == "3"
+        # A fan chart for the nation and for each belt.
+        charts = [name for name in files if name.endswith(".png")]
+        assert len(charts) >= result.sizes["place"]
+    assert "China" in ended.out
+    assert "mostly prior" in ended.out
+    assert Path("out/summary.txt").read_text(encoding="utf-8").strip() in ended.out
+    # Piped, it says nothing about progress.
+    assert ended.err == ""
+
+
+@pytest.mark.slow
+def test_calibrate_writes_every_estimate_beside_its_prior(run) -> None:
+    ended = run("calibrate", "--starts", "4", "--output", "out")
+    assert ended.code == 0, ended.err
+    assert sorted(os.listdir("out")) == ["calibration.csv", "fit.csv", "summary.txt"]
+    head = Path("out/calibration.csv").read_text(encoding="utf-8").splitlines()[0]
+    assert "prior_median" in head
+    assert "spread_ratio" in head
+    assert "refined starts agree" in ended.out
+
+
+def test_run_writes_the_variables_asked_for(run) -> None:
+    ended = run(
+        "run", "--scenario", "brand-push", "--variable", "national output", "--output", "one.nc"
+    )
+    assert ended.code == 0, ended.err
+    assert here() == ["one.nc"]
+    with xr.open_dataset("one.nc") as written:
+        assert {*written.data_vars} == {"national output", "status"}
+        assert written["scenario"].values.tolist() == ["brand-push"]
+
+
+def test_run_takes_any_model(run, root: Path) -> None:
+    ended = run("run", str(root / "models" / "decay" / "decay.mdl"))
+    assert ended.code == 0, ended.err
+    with xr.open_dataset("run.nc") as written:
+        assert "Stock" in written
+
+
+def test_check_passes_the_shipped_study(run) -> None:
+    ended = run("check")
+    assert ended.code == 0, ended.err
+    assert "No fault found" in ended.out
+    assert here() == []
+
+
+def test_check_finds_a_unit_that_does_not_fit_and_ends_with_1(run, root: Path) -> None:
+    text = (root / "models" / "decay" / "decay.mdl").read_text(encoding="utf-8")
+    wrong = text.replace("\t~\tthing/Year\n", "\t~\tthing\n", 1)
+    assert wrong != text
+    Path("wrong.mdl").write_text(wrong, encoding="utf-8")
+    ended = run("check", "wrong.mdl")
+    assert ended.code == 1
+    assert "wrong.mdl:" in ended.out
+    assert "No fault found" not in ended.out
+
+
+# --- faults -----------------------------------------------------------------------------------
+
+
+def one_line(ended: Ended) -> str:
+    """The only line on standard error; no traceback, no box."""
+    lines = ended.err.splitlines()
+    assert len(lines) == 1, ended.err
+    return lines[0]
+
+
+def test_a_wrong_study_ends_in_one_line_with_file_and_line(run, root: Path) -> None:
+    for folder in ("models/belt", "calibration"):
+        shutil.copytree(root / folder, Path(folder))
+    study = Path("calibration/belt.toml")
+    text = study.read_text(encoding="utf-8")
+    line = next(i for i, row in enumerate(text.splitlines(), 1) if row.startswith("priors ="))
+    study.write_text(text.replace("parameters.toml", "parameter.toml"), encoding="utf-8")
+    before = here()
+    for command in ("forecast", "calibrate", "check"):
+        ended = run(command, str(study))
+        assert ended.code == 2
+        assert one_line(ended).startswith(f"beltcast: {study}:{line}: ")
+        assert ended.out == ""
+    assert here() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        ("forecast --scenario brand-pusch", 2, "did you mean 'brand-push'?"),
+        ("run --scenario nothing", 2, "there is no scenario 'nothing'"),
+        ("run --variable nonsense", 2, "'nonsense' is not a variable of belt"),
+        ("run none.mdl", 2, "none.mdl"),
+        ("check none.toml", 2, "none.toml"),
+        ("run --scenario baseline --output no/such/folder/run.nc", 2, "cannot be written"),
+    ],
+)
+def test_a_wrong_argument_ends_in_one_line_and_leaves_nothing(
+    run, arguments: str, code: int, says: str
+) -> None:
+    ended = run(*arguments.split())
+    assert ended.code == code
+    assert says in one_line(ended)
+    assert here() == []
+
+
+def test_a_number_below_its_least_is_refused(run) -> None:
+    assert run("forecast", "--draws", "1").code == 2
+    assert run("calibrate", "--starts", "0").code == 2
+    assert here() == []
+
+
+def test_a_fault_in_the_middle_of_the_work_leaves_nothing_half_written(
+    run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for fault, code in (
+        (SimulationError("the run left the numbers"), 1),
+        (CalibrationError("no fit"), 1),
+        (KeyboardInterrupt(), 130),
+    ):
+
+        def fail(*_: object, fault: BaseException = fault) -> None:
+            raise fault
+
+        monkeypatch.setattr(cli, "_calibrate", fail)
+        ended = run("forecast", "--output", "out")
+        assert ended.code == code
+        assert here() == []
+        if code == 1:
+            assert one_line(ended) == f"beltcast: {fault}"
+
+
+def test_a_folder_of_somebody_s_work_is_not_overwritten(run) -> None:
+    Path("out").mkdir()
+    Path("out/thesis.txt").write_text("years of work", encoding="utf-8")
+    ended = run("forecast", "--output", "out")
+    assert ended.code == 2
+    assert "is not a folder of results" in one_line(ended)
+    assert os.listdir("out") == ["thesis.txt"]
