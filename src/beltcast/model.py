@@ -643,8 +643,8 @@ def load_model(path: str | Path) -> Model:
     Parameters
     ----------
     path : str or Path
-        A Vensim ``.mdl`` file in UTF-8, GB18030 or Latin-1, or an XMILE file.  Tables that it refers to lie in its
-        folder.
+        A Vensim ``.mdl`` file in UTF-8, GB18030 or Latin-1, or an XMILE file.  Tables that
+        it refers to lie in its folder.
 
     Returns
     -------

@@ -105,6 +105,8 @@ def read_series(
     sheet = _sheet(place)
     axis, cell = axis.strip(), cell.strip()
     start = _CELL.match(cell)
+    if start is None and not sheet.names:
+        raise place.error(f"'{cell}' is not a cell of '{file}'; write one such as 'B2'")
     if start is None:
         times, table = _named_series(place, sheet, axis, cell)
     else:
@@ -130,9 +132,12 @@ def read_series(
         raise place.error(f"'{cell}' of '{file}' holds {table.shape[1]} series; {size} are needed")
     known = ~np.isnan(times)
     times, table = times[known], table[known]
+    if size == 1:  # what nobody published is left out
+        published = ~np.isnan(table[:, 0])
+        times, table = times[published], table[published]
     if not len(times) or np.isnan(table).all():
         raise place.error(
-            f"'{file}' has no number in the series of {cell}; fill it or change the cell"
+            f"'{file}' has no number in the column of {cell}; fill it or change the cell"
         )
     order = np.argsort(times, kind="stable")
     times, table = times[order], table[order]
@@ -256,15 +261,11 @@ def _sheet(place: Place) -> _Sheet:
 
 
 def _text_table(place: Place, path: Path) -> _Sheet:
-    # Sheets have names; a separator never does.
     separator = place.tab
     if len(separator) != 1:
-        if path.suffix.lower() == ".csv" and separator.isalnum():
-            separator = ","
-        else:
-            raise place.error(
-                f"'{separator}' is no separator of a text table; write ',' in its place"
-            )
+        raise place.error(
+            f"'{separator}' is no separator of a text table; write ',' in its place"
+        )
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             rows = tuple(tuple(row) for row in csv.reader(stream, delimiter=separator))

@@ -388,7 +388,6 @@ LANGUAGE: Mapping[str, LanguageFunction] = {
         LanguageFunction("INTEGER", (1, 1), _same("trunc")),
         LanguageFunction("QUANTUM", (2, 2), _quantum),
         LanguageFunction("MODULO", (2, 2), lambda x, m: apply("sub", x, _quantum(x, m))),
-        LanguageFunction("PI", (0, 0), lambda: const(math.pi)),
         LanguageFunction(
             "LOG10", (1, 1), lambda x: apply("div", apply("log", x), const(math.log(10.0)))
         ),

@@ -388,6 +388,7 @@ def _show_name(name: str) -> str:
 
 def _frozen(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return a copy that cannot be written to: a value does not change after it was made."""
-    copy = np.asarray(np.array(values, dtype=np.float64) + 0.0)  # no -0.0: equal arrays must hash alike
+    # + 0.0 leaves no -0.0, for equal arrays must hash alike; asarray keeps a lone number an array.
+    copy = np.asarray(np.array(values, dtype=np.float64) + 0.0)
     copy.flags.writeable = False
     return copy
