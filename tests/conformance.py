@@ -278,9 +278,7 @@ def _has(model: Model, label: str) -> bool:
         return False
 
 
-def _first_apart(
-    a: np.ndarray, b: np.ndarray, allowed: np.ndarray
-) -> tuple[int, int] | None:
+def _first_apart(a: np.ndarray, b: np.ndarray, allowed: np.ndarray) -> tuple[int, int] | None:
     """Return the first time, and the first column at that time, where two tables differ."""
     with np.errstate(invalid="ignore"):
         same = (np.abs(a - b) <= allowed) | (a == b) | (np.isnan(a) & np.isnan(b))

@@ -6,14 +6,12 @@ holds the table that `tests.conformance` prints, line by line.
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-import conformance
+from . import conformance
 
 ROOT = conformance.checkout()
 

@@ -44,9 +44,7 @@ def model_of(folder: Path, equations: str, *, end: float = 4, step: float = 1) -
     return load_model(write(folder, equations, end=end, step=step))
 
 
-def values(
-    model: Model, label: str, backend: Backend, *, method: Method = "euler"
-) -> FloatArray:
+def values(model: Model, label: str, backend: Backend, *, method: Method = "euler") -> FloatArray:
     """Values of one label at every saved time, or the table of all its elements."""
     return values_of(model, [label], backend, method=method)[0]
 
@@ -241,9 +239,7 @@ def test_a_plain_mapping_goes_by_position(tmp_path: Path, backend: Backend) -> N
         ),
     ],
 )
-def test_a_mapping_that_does_not_fit_is_refused(
-    equations: str, words: str, tmp_path: Path
-) -> None:
+def test_a_mapping_that_does_not_fit_is_refused(equations: str, words: str, tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match=words):
         model_of(tmp_path, equations)
 
@@ -324,8 +320,9 @@ def test_an_inverse_times_its_matrix_is_one(tmp_path: Path, backend: Backend) ->
 
 def test_a_matrix_without_inverse_stops_the_run(tmp_path: Path) -> None:
     model = model_of(
-        tmp_path, "r: A, B ~~|\nc: K, L ~~|\nm[r, c] = 1, 1; 1, 1; ~~|\n"
-        "i[r, c] = INVERT MATRIX(m[r, c], 2) ~~|"
+        tmp_path,
+        "r: A, B ~~|\nc: K, L ~~|\nm[r, c] = 1, 1; 1, 1; ~~|\n"
+        "i[r, c] = INVERT MATRIX(m[r, c], 2) ~~|",
     )
     with pytest.raises(SimulationError, match=r"'i\[A, K\]' is nan"):
         model.simulate()
@@ -395,9 +392,7 @@ def test_each_call_of_a_macro_has_its_own_stock(tmp_path: Path, backend: Backend
 
 
 def test_a_macro_that_calls_itself_is_refused(tmp_path: Path) -> None:
-    path = write(
-        tmp_path, ":MACRO: M(x)\nM = M(x) + 1 ~~|\n:END OF MACRO:\ny = M(1) ~~|"
-    )
+    path = write(tmp_path, ":MACRO: M(x)\nM = M(x) + 1 ~~|\n:END OF MACRO:\ny = M(1) ~~|")
     with pytest.raises(ModelFileError, match="'m' calls itself"):
         load_model(path)
 
@@ -609,18 +604,16 @@ def test_a_function_without_derivative_is_refused_in_a_fit(tmp_path: Path) -> No
         "RANDOM UNIFORM(k, 3*k, 1)",
     ],
 )
-def test_derivatives_pass_through_memory(
-    expression: str, tmp_path: Path, backend: Backend
-) -> None:
+def test_derivatives_pass_through_memory(expression: str, tmp_path: Path, backend: Backend) -> None:
     model = model_of(tmp_path, f"k = 1.5 ~~|\ny = {expression} ~~|\ns = INTEG(y, k) ~~|")
     saves = model.grid().saved()
     rows = np.concatenate([model.rows("y"), model.rows("s")])
     parameters = model.rows("k")
 
     def at(k: float) -> FloatArray:
-        return model.batch(
-            parameters, np.array([[k]]), outputs=rows, saves=saves, backend=backend
-        )[:, :, 0]
+        return model.batch(parameters, np.array([[k]]), outputs=rows, saves=saves, backend=backend)[
+            :, :, 0
+        ]
 
     exact = model.batch(
         parameters,

@@ -120,8 +120,7 @@ def test_arrays_name_their_subscripts_or_leave_them_out(tmp_path: Path, backend:
             '<element subscript="B"><eqn>10</eqn></element></aux>'
             f'<aux name="v">{of}<eqn>x[d]*2</eqn></aux>'
             f'<stock name="y">{of}<eqn>0</eqn><inflow>into</inflow></stock>'
-            f'<flow name="into">{of}<eqn>v[d]</eqn></flow>'
-            + aux("least", "MIN(x[d])"),
+            f'<flow name="into">{of}<eqn>v[d]</eqn></flow>' + aux("least", "MIN(x[d])"),
             dimensions=ARRAY,
         )
     )

@@ -289,9 +289,7 @@ class Model:
         step = control("time step")
         return Grid(control("initial time"), control("final time"), step, control("saveper", step))
 
-    def _end_of(
-        self, row: int, start: float, step: float, constants: Constants | None
-    ) -> float:
+    def _end_of(self, row: int, start: float, step: float, constants: Constants | None) -> float:
         """First time that is not before a FINAL TIME that changes during the run."""
         parameters, values = self.constant_values(constants)
         horizon = start + step

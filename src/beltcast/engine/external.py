@@ -263,9 +263,7 @@ def _sheet(place: Place) -> _Sheet:
 def _text_table(place: Place, path: Path) -> _Sheet:
     separator = place.tab
     if len(separator) != 1:
-        raise place.error(
-            f"'{separator}' is no separator of a text table; write ',' in its place"
-        )
+        raise place.error(f"'{separator}' is no separator of a text table; write ',' in its place")
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             rows = tuple(tuple(row) for row in csv.reader(stream, delimiter=separator))

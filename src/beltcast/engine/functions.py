@@ -435,9 +435,7 @@ def pulse_function(start: Node, width: Node, step: Node) -> Node:
     return apply("mul", begun, apply("lt", clock, apply("add", start, lasting)))
 
 
-def pulse_train_function(
-    start: Node, width: Node, interval: Node, end: Node, step: Node
-) -> Node:
+def pulse_train_function(start: Node, width: Node, interval: Node, end: Node, step: Node) -> Node:
     """PULSE TRAIN(start, width, interval, end): a pulse every interval, until the end."""
     clock = Clock(frozen=True)
     since = apply("add", apply("sub", clock, start), const(SMALL))
@@ -510,9 +508,7 @@ def _rank(terms: Sequence[Node], which: int) -> Node:
     """Place of a term in ascending order, from 0; equal terms keep their order."""
     own = terms[which]
     before = [
-        apply("le" if j < which else "lt", term, own)
-        for j, term in enumerate(terms)
-        if j != which
+        apply("le" if j < which else "lt", term, own) for j, term in enumerate(terms) if j != which
     ]
     return _fold("add")(const(0.0), *before)
 

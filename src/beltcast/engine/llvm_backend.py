@@ -288,9 +288,7 @@ class _Module:
         if any(isinstance(x, Foreign) for e in block.expressions for x in walk(e)):
             number = len(self.foreign)
             self.foreign.append(block)
-            body.line(
-                f"call void %callback(i64 {number}, ptr %rows, double %time, double %frozen)"
-            )
+            body.line(f"call void %callback(i64 {number}, ptr %rows, double %time, double %frozen)")
             return
         if block.n <= UNROLLED:
             for element in range(block.n):

@@ -75,9 +75,7 @@ class _Expansion:
 
     def add(self, equation: Equation, inside: tuple[str, ...]) -> None:
         place = len(self.done)
-        written = replace(
-            equation, expression=self._write(equation.expression, equation, inside)
-        )
+        written = replace(equation, expression=self._write(equation.expression, equation, inside))
         self.done.insert(place, written)
 
     def _write(self, expression: Expr, equation: Equation, inside: tuple[str, ...]) -> Expr:
@@ -151,9 +149,7 @@ class _Expansion:
         return Ref(names[canonical(macro.name)], equation.subscripts)
 
 
-def _renamed(
-    expression: Expr, names: Mapping[str, str], subscripts: tuple[str, ...]
-) -> Expr:
+def _renamed(expression: Expr, names: Mapping[str, str], subscripts: tuple[str, ...]) -> Expr:
     if isinstance(expression, Ref):
         own = names.get(canonical(expression.name))
         if own is not None:

@@ -96,9 +96,7 @@ def _past(program: Program, rows: FloatArray, history: FloatArray, k: int) -> Fl
     # A delay without end, or none that can be told, never gives anything back.
     when = k - np.where(orders < k + 1, orders, k + 1).astype(np.int64)
     which, member = np.indices(when.shape)
-    return np.where(
-        when < 0, rows[pasts.initials], history[np.maximum(when, 0), which, member]
-    )
+    return np.where(when < 0, rows[pasts.initials], history[np.maximum(when, 0), which, member])
 
 
 def assign(block: Block, rows: FloatArray, time: float, frozen: float) -> None:

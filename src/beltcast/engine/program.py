@@ -285,9 +285,7 @@ def restrict(program: Program, wanted: Iterable[int]) -> Program:
     pasts = program.pasts
     past_of = {
         int(row): {int(i), int(o), int(b)}
-        for row, i, o, b in zip(
-            pasts.rows, pasts.inputs, pasts.orders, pasts.initials, strict=True
-        )
+        for row, i, o, b in zip(pasts.rows, pasts.inputs, pasts.orders, pasts.initials, strict=True)
     }
     makers: dict[int, list[Block]] = {}
     for block in blocks:
@@ -344,9 +342,7 @@ class _Table:
             canonical(e): e for elements in self.ranges.values() for e in elements
         }
         self.families = {
-            e: max(
-                (r for r in self.ranges.values() if e in r), key=len
-            )
+            e: max((r for r in self.ranges.values() if e in r), key=len)
             for e in self.element_names.values()
         }
         self.equations = (*source.controls.values(), *source.equations)
@@ -441,9 +437,7 @@ def _tables(
     assert isinstance(equation.expression, Tables)
     tables = equation.expression.tables
     if len(tables) != len(elements):
-        raise table.error(
-            equation, f"{len(tables)} lookups are given for {len(elements)} elements"
-        )
+        raise table.error(equation, f"{len(tables)} lookups are given for {len(elements)} elements")
     return dict(zip(elements, tables, strict=True))
 
 
@@ -930,9 +924,7 @@ class _Lowering:
         last = canonical(refs[0].subscripts[-1]) if refs and refs[0].subscripts else name
         return self.node(other, scope if last in scope else own)
 
-    def _vector_axis(
-        self, vector: Expr, scope: Scope
-    ) -> tuple[str, tuple[str, ...], list[int]]:
+    def _vector_axis(self, vector: Expr, scope: Scope) -> tuple[str, tuple[str, ...], list[int]]:
         """Range along which a vector lies, its elements, and the place of each own element."""
         refs = [r for r in _references(vector) if r.subscripts]
         if not refs or not self.equation.subscripts:
@@ -959,14 +951,10 @@ class _Lowering:
                 f"{call.function} inside an expression", "give its result a name of its own"
             )
         fixed = {
-            canonical(s): elements[0]
-            for s, elements in scope.items()
-            if len(set(elements)) == 1
+            canonical(s): elements[0] for s, elements in scope.items() if len(set(elements)) == 1
         }
         axes = _axes(self.equation, call)
-        lengths = [
-            self.table.expand(self.equation, self.equation.subscripts[a]) for a in axes
-        ]
+        lengths = [self.table.expand(self.equation, self.equation.subscripts[a]) for a in axes]
         refs = _references(call.arguments[0])
         if not refs or len(refs[0].subscripts) < len(axes):
             raise self._refuse(f"{call.function} of an expression without subscripts", "name it")
@@ -990,9 +978,7 @@ class _Lowering:
                 one = _Lowering(self.equation, 1, self.table, self.parts)
                 arguments.append(one.node(argument, {s: [e] for s, e in fixed.items()}))
             elif kind == "profile":
-                arguments.extend(
-                    whole.node(piece, inner) for piece in self._profile(argument)
-                )
+                arguments.extend(whole.node(piece, inner) for piece in self._profile(argument))
         own = [canonical(self.equation.subscripts[a]) for a in axes]
         shape = tuple(len(i) for i in lengths)
         places = [
@@ -1187,9 +1173,7 @@ class _Lowering:
         name = self.equation.name
         ratio = apply("div", time, self.time_step())
         steps = apply("floor", apply("add", ratio, const(0.5 + 1e-6)))
-        self.parts.starts.append(
-            Block(name, (orders,), (apply("max", steps, const(1.0)),))
-        )
+        self.parts.starts.append(Block(name, (orders,), (apply("max", steps, const(1.0)),)))
         self.parts.starts.append(Block(name, (initials,), (initial,)))
         self.parts.starts.append(Block(name, (rows,), (Load(initials),)))
         self.parts.held.append(rows)
