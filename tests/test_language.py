@@ -466,6 +466,22 @@ def test_a_table_elsewhere_is_refused(file: str, tmp_path: Path) -> None:
         load_model(path)
 
 
+def test_a_missing_number_is_equal_to_na_alone(tmp_path: Path, backend: Backend) -> None:
+    model = model_of(
+        tmp_path,
+        "x = IF THEN ELSE(Time > 1, :NA:, Time) ~~|\n"
+        "y = IF THEN ELSE(x = :NA:, -1, x) ~~|\nz = IF THEN ELSE(x <> :NA:, x, -1) ~~|",
+        end=2,
+    )
+    for label in ("y", "z"):
+        close(values(model, label, backend), [0, 1, -1])
+
+
+def test_na_has_no_order(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedConstruct, match="a comparison '<' with :NA:"):
+        model_of(tmp_path, "y = IF THEN ELSE(Time < :NA:, 1, 0) ~~|")
+
+
 # --- chance -----------------------------------------------------------------------------------
 
 NOISE = (

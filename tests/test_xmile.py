@@ -59,6 +59,7 @@ def y(model: Model, backend: Backend, label: str = "y") -> np.ndarray:
         ("MIN(TIME, 2) + MAX(TIME, 3) + INT(2.7)", [5, 6, 7, 7, 8]),
         ("DT + STOPTIME + STARTTIME", [5, 5, 5, 5, 5]),
         ("PI", [np.pi] * 5),
+        ("PI()", [np.pi] * 5),
     ],
 )
 def test_a_function_is_what_its_definition_says(

@@ -71,6 +71,7 @@ from beltcast.engine.nodes import (
     walk,
 )
 from beltcast.engine.syntax import (
+    COMPARISONS,
     Array,
     Call,
     Data,
@@ -859,6 +860,8 @@ class _Lowering:
         return replace(argument, subscripts=marked)
 
     def _function(self, function: str, arguments: Sequence[Expr], scope: Scope) -> Node:
+        if function in COMPARISONS and any(map(_is_missing, arguments)):
+            return self._compared_with_missing(function, arguments, scope)
         known = LANGUAGE.get(function)
         if known is None:
             families = (LANGUAGE, REDUCTIONS, _WITH_MEMORY, _INPUTS, _CHAINS, FOREIGN, _LOOKUPS)
@@ -866,6 +869,16 @@ class _Lowering:
             raise self._refuse(f"the function {function}", "write it out", hint)
         self._check_arity(function, known.arity, arguments)
         return known.build(*(self.node(a, scope) for a in arguments))
+
+    def _compared_with_missing(
+        self, function: str, arguments: Sequence[Expr], scope: Scope
+    ) -> Node:
+        """``x = :NA:`` asks whether a number is missing, which NaN does not answer by itself."""
+        if function not in ("=", "<>"):
+            raise self._refuse(f"a comparison '{function}' with :NA:", "ask by '=' or '<>'")
+        other = next((a for a in arguments if not _is_missing(a)), arguments[0])
+        x = self.node(other, scope)
+        return apply("ne" if function == "=" else "eq", x, x)
 
     def _time_value(self, call: Call, scope: Scope) -> Node:
         self._check_arity(call.function, (3, 3), call.arguments)
@@ -1316,6 +1329,10 @@ def _evaluate(node: Node, time: FloatArray | None = None) -> FloatArray:
     assert isinstance(node, Apply)
     with np.errstate(all="ignore"):
         return PRIMITIVES[node.op].value(*(_evaluate(a, time) for a in node.arguments))
+
+
+def _is_missing(expression: Expr) -> bool:
+    return isinstance(expression, Number) and bool(np.isnan(expression.value))
 
 
 def _marked(*expressions: Expr) -> list[str]:

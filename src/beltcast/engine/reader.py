@@ -534,6 +534,8 @@ class _Tree:
 
     def _named_call(self, ast: pysd_ast.CallStructure) -> Expr:
         function = canonical(ast.function.reference)
+        if self.xmile and function == "pi" and not ast.arguments:
+            return Number(math.pi)
         if function in self.macros:
             return self._call(f"MACRO {function}", *ast.arguments)
         if function == "pulse train":  # PySD turns Vensim's (start, width, interval, end) round
