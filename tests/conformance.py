@@ -13,6 +13,8 @@ For each model file one line says one of
     the same at the tolerance of PySD's own comparison, or at the one that PySD's list of these
     models allows for this model (`LOOSER`).  Vensim's standard edition computes in single
     precision, which is worth 1e-7 a step.
+``incomplete``
+    what can be compared is right, but the file lacks variables whose output is published.
 ``differs``
     the first variable and time that differ, with both numbers.
 ``explained``
@@ -123,7 +125,11 @@ def read_data(model: Path) -> Inputs | None:
 
 
 def _parse(path: Path) -> Reference:
-    text = path.read_bytes().decode("utf-8-sig", errors="replace")
+    content = path.read_bytes()
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = content.decode("latin-1")
     rows = [r for r in csv.reader(text.splitlines(), delimiter=_separator(text)) if any(r)]
     if len(rows[0]) > 1 and _number(rows[0][1]) is not None:
         rows = [list(column) for column in zip(*rows, strict=False)]
@@ -259,6 +265,8 @@ def _compare(
         apart = _first_apart(results[0], expected, allowed)
         if apart is None:
             kind = "ok" if tolerance == TOLERANCE else f"ok at {tolerance:g}"
+            if missing:
+                kind = "incomplete"
             return Outcome(name, kind, "; ".join(filter(None, (note, first or ""))))
         k, j = apart
         first = (
