@@ -20,7 +20,7 @@ def place(folder: Path, content: str = TABLE) -> Path:
 def test_a_series_is_sorted_and_leaves_out_what_nobody_published(tmp_path: Path) -> None:
     times, values = read_series(place(tmp_path), 3, "table.csv", ",", "A", "B2")
     assert times.tolist() == [2013.0, 2015.0]
-    assert values.tolist() == [0.5, 1.5]
+    assert values[:, 0].tolist() == [0.5, 1.5]
 
 
 @pytest.mark.parametrize(
@@ -55,9 +55,10 @@ def test_columns_after_z_have_two_letters(tmp_path: Path) -> None:
         ("none.csv", ",", "A", "B2", "cannot be read"),
         ("../table.csv", ",", "A", "B2", "outside its own folder"),
         ("sub/../../table.csv", ",", "A", "B2", "outside its own folder"),
-        ("table.xlsx", ",", "A", "B2", "not a text table"),
+        ("table.ods", ",", "A", "B2", "neither a text table nor a workbook"),
+        ("table.xlsx", "S", "A", "B2", "workbook 'table.xlsx' cannot be read"),
         ("table.csv", "Sheet1", "A", "B2", "no separator"),
-        ("table.csv", ",", "1", "B2", "runs along row 1"),
+        ("table.csv", ",", "1A", "B2", "neither a column such as 'A' nor a row"),
         ("table.csv", ",", "A", "B0", "'B0' is not a cell"),
         ("table.csv", ",", "A", "2B", "'2B' is not a cell"),
         ("table.csv", ",", "A", "Z2", "no number in the column of Z2"),

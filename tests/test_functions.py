@@ -173,6 +173,7 @@ INSIDE = {
     "log": (0.3, 3.0),
     "LN": (0.3, 3.0),
     "LOG": (1.5, 3.0),
+    "LOG10": (0.3, 3.0),
     "sqrt": (0.3, 3.0),
     "SQRT": (0.3, 3.0),
     "pow": (0.3, 3.0),
@@ -202,6 +203,8 @@ def test_derivative_rules_against_central_differences(kind: str) -> None:
     rng = np.random.default_rng(1)
     h, n = 1e-6, 40
     for i, name in enumerate(made):
+        if name == "uniform":  # a number by chance has no slope, and its derivative is zero
+            continue
         low, high = INSIDE.get(name, (-2.0, 2.0))
         x = rng.uniform(low, high, (MOST, n))
         # No kink within the difference: of MIN, of INTEGER, of a table.

@@ -17,10 +17,10 @@ import numpy as np
 
 from beltcast.engine.cache import open_cache
 from beltcast.engine.nodes import FloatArray, IntArray
-from beltcast.engine.numpy_backend import NumpyKernel, evaluate
+from beltcast.engine.numpy_backend import NumpyKernel, assign
 from beltcast.engine.parsed import read_parsed
 from beltcast.engine.plan import Method, Plan, make_plan, steps_at, time_grid
-from beltcast.engine.program import Program, Slot, accumulate, lower, restrict
+from beltcast.engine.program import Program, accumulate, lower, restrict
 from beltcast.engine.syntax import CONTROLS, Data, Equation, Source, canonical
 from beltcast.engine.tangent import differentiate
 from beltcast.errors import (
@@ -258,45 +258,76 @@ class Model:
         return np.array(rows, dtype=np.int64), np.array([owner[r] for r in rows], dtype=np.int64)
 
     def grid(self, constants: Constants | None = None) -> Grid:
-        """Time grid of the model; INITIAL TIME, FINAL TIME, TIME STEP, SAVEPER may be set."""
+        """Time grid of the model; INITIAL TIME, FINAL TIME, TIME STEP, SAVEPER may be set.
+
+        A FINAL TIME that changes during the run is found by a run with these constants.
+        """
         given = {canonical(k): v for k, v in (constants or {}).items()}
+        settled: FloatArray | None = None
 
         def control(name: str, default: float | None = None) -> float:
+            nonlocal settled
             if name in given:
                 return float(given[name])  # type: ignore[arg-type]  # controls have no elements
             if name not in self.source.controls and default is not None:
                 return default
             slot = self.program.slots[name]
-            if slot.kind != "constant":  # such as SAVEPER = TIME STEP
-                return self._computed_control(slot, constants or {})
-            return self.program.default(int(slot.rows.reshape(-1)[0]))
+            row = int(slot.rows.reshape(-1)[0])
+            if slot.kind == "constant":
+                return self.program.default(row)
+            # Such as SAVEPER = TIME STEP, or FINAL TIME = INITIAL TIME + 10.
+            if settled is None:
+                settled = self._settled(constants)
+            if np.isnan(settled[row]) and name == "final time":
+                return self._end_of(row, control("initial time"), control("time step"), constants)
+            if np.isnan(settled[row]):
+                raise UnsupportedConstruct(
+                    f"{slot.name} changes during the run, which is not supported; make it an "
+                    "expression of constants",
+                    self.path,
+                    self.source.controls[name].line,
+                )
+            return float(settled[row])
 
         step = control("time step")
         return Grid(control("initial time"), control("final time"), step, control("saveper", step))
 
-    def _computed_control(self, slot: Slot, constants: Constants) -> float:
-        """Value of a control that the file computes from constants, as those of a run."""
-        program, row = self.program, int(slot.rows.reshape(-1)[0])
-        rows = np.zeros((program.n_rows, 1))
+    def _end_of(self, row: int, start: float, step: float, constants: Constants | None) -> float:
+        """First time that is not before a FINAL TIME that changes during the run."""
+        parameters, values = self.constant_values(constants)
+        horizon = start + step
+        while True:
+            times = time_grid(start, horizon, step)  # refuses a run without end
+            final = self.batch(
+                parameters,
+                values[:, None],
+                outputs=np.array([row]),
+                saves=times,
+                grid=Grid(start, horizon, step, step),
+                backend="numpy",
+            )[:, 0, 0]
+            if np.isnan(final).any():
+                raise SimulationError("FINAL TIME is not a number; check its equation", self.path)
+            reached = times + 1e-5 * step >= final
+            if reached.any():
+                return float(times[np.argmax(reached)])
+            horizon = min(float(final.max()), start + 4 * (horizon - start))
+
+    def _settled(self, constants: Constants | None) -> FloatArray:
+        """Rows that constants alone decide, for given constants; NaN elsewhere."""
+        program = self.program
+        rows = np.full((program.n_rows, 1), np.nan)
         rows[program.constants, 0] = program.constant_values
-        for label, value in constants.items():
-            own = program.slots.get(canonical(label))
-            if canonical(label) in CONTROLS and own is not None:
-                rows[own.rows.reshape(-1)] = float(value)  # type: ignore[arg-type]  # as above
-        others = {k: v for k, v in constants.items() if canonical(k) not in CONTROLS}
-        parameters, values = self.constant_values(others)
-        rows[parameters, 0] = values
-        for block in program.setup:
-            for target, expression in zip(block.targets, block.expressions, strict=True):
-                rows[target] = evaluate(expression, rows, 0.0)
-                if row in target:
-                    return float(rows[row, 0])
-        raise UnsupportedConstruct(
-            f"{slot.name} changes during the run, which is not supported; make it a number, or "
-            "compute it from constants",
-            self.path,
-            self.variables[slot.name].line,
-        )
+        chosen, values = self.constant_values(constants)
+        rows[chosen, 0] = values
+        for name, value in (constants or {}).items():
+            if canonical(name) in ("initial time", "final time", "saveper"):
+                # controls have no elements
+                rows[program.slots[canonical(name)].rows.reshape(-1), 0] = value
+        with np.errstate(all="ignore"):
+            for block in program.setup:
+                assign(block, rows, np.nan, np.nan)
+        return rows[:, 0]
 
     def simulate(
         self,
@@ -305,7 +336,7 @@ class Model:
         *,
         outputs: Sequence[str] | None = None,
         save_at: Sequence[float] | None = None,
-        method: Method = "euler",
+        method: Method | None = None,
         backend: Backend = "auto",
     ) -> xr.Dataset:
         """Run the model once.
@@ -322,7 +353,8 @@ class Model:
             Variables to return; all by default.
         save_at : sequence of float, optional
             Times to save, on the grid of steps; every SAVEPER by default.
-        method : 'euler' or 'rk4'
+        method : 'euler' or 'rk4', optional
+            As the file says by default.
         backend : 'auto', 'llvm' or 'numpy'
             'auto' compiles where llvmlite is installed.
 
@@ -380,7 +412,7 @@ class Model:
         grid: Grid | None = None,
         inputs: Inputs | None = None,
         directions: IntArray | None = None,
-        method: Method = "euler",
+        method: Method | None = None,
         backend: Backend = "auto",
     ) -> FloatArray:
         """Run many members, without labels.
@@ -415,9 +447,11 @@ class Model:
         times = time_grid(grid.start, float(wanted.max()), grid.step)
         steps, place = np.unique(steps_at(times, wanted), return_inverse=True)
         moved = None if directions is None else parameters[directions]
+        self._check_settable(parameters)
         numbers = len(steps) * (len(outputs) + len(totals)) * values.shape[1]
         _check_size(numbers if moved is None else numbers * (1 + len(moved)))
         kernel, program, rows, tangents = self._kernel(outputs, totals, moved, backend)
+        self._check_given(program, inputs)
 
         def run(parameters: IntArray, rows: IntArray, values: FloatArray) -> FloatArray:
             plan = make_plan(
@@ -428,7 +462,7 @@ class Model:
                 step=grid.step,
                 saves=steps,
                 inputs=self.input_series(inputs),
-                method=method,
+                method=method or self.source.method,
             )
             out = kernel(plan, values)
             return out if np.array_equal(place, np.arange(len(steps))) else out[place]
@@ -436,6 +470,25 @@ class Model:
         if moved is None:
             return run(parameters, rows, values)
         return _differentiated(run, parameters, values, rows, tangents, moved)
+
+    def _check_settable(self, parameters: IntArray) -> None:
+        for row in parameters.tolist():
+            if row in self.program.fixed:
+                raise SimulationError(
+                    f"'{self.label(row)}' cannot be set for a run: it makes "
+                    f"{self.program.fixed[row]}; change it in the model file",
+                    self.path,
+                )
+
+    def _check_given(self, program: Program, inputs: Inputs | None) -> None:
+        given = self.input_series(inputs)
+        for row, data in program.inputs.items():
+            if row not in given and not len(data.times):
+                raise SimulationError(
+                    f"the model holds no numbers for the data variable '{self.label(row)}'; give "
+                    "them as inputs={name: (times, values)}",
+                    self.path,
+                )
 
     def _kernel(
         self, outputs: IntArray, totals: IntArray, moved: IntArray | None, backend: Backend
@@ -501,7 +554,7 @@ class Model:
         """
         series: dict[int, Data] = {}
         for name, (times, values) in (inputs or {}).items():
-            variable = self.find(name)
+            variable = self.find(name.partition("[")[0])
             if variable.kind != "input":
                 raise UnknownName(
                     f"'{variable.name}' is not an input of {self.name} (kind: {variable.kind}); "
@@ -514,14 +567,16 @@ class Model:
                     f"the points given for the input '{variable.name}' must be pairs of a time and "
                     "a value, in ascending time"
                 )
-            row = int(self.rows(name)[0])
-            own = self.program.inputs[row]
-            kept = own.times < t[0]
-            series[row] = Data(
-                np.concatenate([own.times[kept], t]),
-                np.concatenate([own.values[kept], y]),
-                own.method,
-            )
+            for row in self.rows(name).tolist():
+                if row < 0:
+                    continue
+                own = self.program.inputs[row]
+                kept = own.times < t[0]
+                series[row] = Data(
+                    np.concatenate([own.times[kept], t]),
+                    np.concatenate([own.values[kept], y]),
+                    own.method,
+                )
         return series
 
     @property
@@ -592,8 +647,8 @@ def load_model(path: str | Path) -> Model:
     Parameters
     ----------
     path : str or Path
-        A Vensim ``.mdl`` file in UTF-8, GB18030 or Latin-1.  Tables that it refers to lie in its
-        folder.
+        A Vensim ``.mdl`` file in UTF-8, GB18030 or Latin-1, or an XMILE file.  Tables that
+        it refers to lie in its folder.
 
     Returns
     -------

@@ -34,7 +34,7 @@ class Moved(Model):
         grid: Grid | None = None,
         inputs: Inputs | None = None,
         directions: IntArray | None = None,
-        method: Method = "euler",
+        method: Method | None = None,
         backend: Backend = "auto",
     ) -> FloatArray:
         """Run many members; what they set themselves wins, as `Model.batch`."""
@@ -121,7 +121,7 @@ class NoInteraction(Model):
         grid: Grid | None = None,
         inputs: Inputs | None = None,
         directions: IntArray | None = None,
-        method: Method = "euler",
+        method: Method | None = None,
         backend: Backend = "auto",
     ) -> FloatArray:
         """Run many members, as `Model.batch`; one run without drivers and one for each of them."""

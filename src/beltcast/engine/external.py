@@ -1,8 +1,9 @@
-"""Tables that a model refers to: GET DIRECT DATA and GET DIRECT CONSTANTS from CSV files.
+"""Tables that a model refers to: GET XLS and GET DIRECT, from CSV files and spreadsheets.
 
 Cells are named as in a spreadsheet: ``B2`` is the second column of the second row, ``B2*`` says
-that a list runs down the column, ``A`` is a column of times.  An empty cell is a number that
-nobody published: it is left out of a series, and refused in a list of constants.
+that a list runs down the column, ``A`` is a column of times and ``1`` a row of them.  In place of
+a cell a spreadsheet may define a name for a range.  An empty cell is a number that nobody
+published: it is left out of a series, and refused in a list of constants.
 
 A file named in a model is looked for beside the model and below, nowhere else: a model is
 somebody's text and has no business elsewhere on the disk.
@@ -11,84 +12,151 @@ somebody's text and has no business elsewhere on the disk.
 from __future__ import annotations
 
 import csv
+import importlib
 import math
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import ModelFileError, UnsupportedConstruct
 
-_CELL = re.compile(r"^([A-Za-z]{1,3})([1-9]\d{0,6})(\*?)$")
+_CELL = re.compile(r"^([A-Za-z]{1,3})([1-9]\d{0,6})$")
+_TEXT = (".csv", ".txt", ".tab")
+_BOOKS = (".xlsx", ".xlsm", ".xls")
+
+Cell = str | float | None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Who asks for which sheet: the model and its line, the file beside it, and its tab.
+
+    `tab` is the name of a sheet, or the separator of a text table.
+    """
+
+    model: Path
+    line: int
+    file: str
+    tab: str
+
+    def error(self, sentence: str) -> ModelFileError:
+        """Return the error of a table that does not hold what the model wants."""
+        return ModelFileError(sentence, self.model, self.line)
+
+    def unsupported(self, sentence: str) -> UnsupportedConstruct:
+        """Return the error of a table of a kind that cannot be read."""
+        return UnsupportedConstruct(sentence, self.model, self.line)
+
+
+@dataclass(frozen=True)
+class _Sheet:
+    """Cells of a table, and the ranges of it that have a name."""
+
+    rows: tuple[tuple[Cell, ...], ...]
+    names: Mapping[str, tuple[int, int, int, int]]  # canonical name: top, left, bottom, right
+
+    def cell(self, row: int, column: int) -> Cell:
+        if row < len(self.rows) and column < len(self.rows[row]):
+            value = self.rows[row][column]
+            return None if isinstance(value, str) and not value.strip() else value
+        return None
+
+    @property
+    def width(self) -> int:
+        return max((len(row) for row in self.rows), default=0)
 
 
 def read_series(
-    model: Path, line: int, file: str, separator: str, time: str, cell: str
+    model: Path, line: int, file: str, tab: str, axis: str, cell: str, size: int = 1
 ) -> tuple[FloatArray, FloatArray]:
-    """Read a series that runs down a column.
+    """Read one or several series over time, or over the argument of a lookup.
 
     Parameters
     ----------
     model, line : Path, int
         The model and the line that asks, for messages and to find the file.
-    file, separator : str
-        CSV file beside the model, and its separator.
-    time : str
-        Column of the times, such as ``A``.
+    file, tab : str
+        File beside the model, and its sheet, or its separator if it is a text table.
+    axis : str
+        Where the times are: a column such as ``A``, a row such as ``1``, or a named range.
     cell : str
-        First value, such as ``B2``.
+        First value, such as ``B2``, or a named range.
+    size : int
+        How many series lie side by side.
 
     Returns
     -------
-    times, values : (points,)
-        Rows where both are given, in ascending time.
+    times : (points,)
+        Ascending.
+    values : (points, size)
+        NaN where a cell is empty.
 
     Raises
     ------
     ModelFileError, UnsupportedConstruct
     """
-    if not re.fullmatch("[A-Za-z]{1,3}", time):
-        raise UnsupportedConstruct(
-            f"a series that runs along row {time} is not supported; put time down a column",
-            model,
-            line,
-        )
-    rows = _rows(model, line, file, separator)
-    top, left, _ = _cell(cell, model, line)
-    clock = _column(time)
-    points = []
-    for row in rows[top:]:
-        if len(row) > max(clock, left) and row[clock].strip() and row[left].strip():
-            points.append(
-                (
-                    _number(row[clock], file, model, line),
-                    _number(row[left], file, model, line),
-                )
+    place = Place(model, line, file, tab)
+    sheet = _sheet(place)
+    axis, cell = axis.strip(), cell.strip()
+    start = _CELL.match(cell)
+    if start is None and not sheet.names:
+        raise place.error(f"'{cell}' is not a cell of '{file}'; write one such as 'B2'")
+    if start is None:
+        times, table = _named_series(place, sheet, axis, cell)
+    else:
+        top, left = int(start.group(2)) - 1, _column(start.group(1))
+        if axis.isdigit():
+            columns = range(left, sheet.width)
+            times = _numbers(place, sheet, [(int(axis) - 1, c) for c in columns])
+            table = np.array(
+                [_numbers(place, sheet, [(top + i, c) for c in columns]) for i in range(size)]
+            ).T.reshape(len(times), size)
+        elif axis.isalpha() and len(axis) <= 3:
+            lines = range(top, len(sheet.rows))
+            times = _numbers(place, sheet, [(r, _column(axis)) for r in lines])
+            table = np.array(
+                [_numbers(place, sheet, [(r, left + i) for r in lines]) for i in range(size)]
+            ).T.reshape(len(times), size)
+        else:
+            raise place.error(
+                f"'{axis}' is neither a column such as 'A' nor a row such as '1'; "
+                "say where the times are"
             )
-    if not points:
-        raise ModelFileError(
-            f"'{file}' has no number in the column of {cell}; fill it or change the cell",
-            model,
-            line,
+    if table.shape[1] != size:
+        raise place.error(f"'{cell}' of '{file}' holds {table.shape[1]} series; {size} are needed")
+    known = ~np.isnan(times)
+    times, table = times[known], table[known]
+    if size == 1:  # what nobody published is left out
+        published = ~np.isnan(table[:, 0])
+        times, table = times[published], table[published]
+    if not len(times) or np.isnan(table).all():
+        raise place.error(
+            f"'{file}' has no number in the column of {cell}; fill it or change the cell"
         )
-    points.sort()
-    times = np.array([p[0] for p in points])
+    order = np.argsort(times, kind="stable")
+    times, table = times[order], table[order]
     if np.any(np.diff(times) == 0):
         twice = float(times[:-1][np.diff(times) == 0][0])
-        raise ModelFileError(f"'{file}' gives the time {twice:g} twice; keep one row", model, line)
-    return times, np.array([p[1] for p in points])
+        raise place.error(f"'{file}' gives the time {twice:g} twice; keep one row")
+    return times, table
 
 
 def read_constants(
-    model: Path, line: int, file: str, separator: str, cell: str, shape: tuple[int, ...]
+    model: Path, line: int, file: str, tab: str, cell: str, shape: tuple[int, ...]
 ) -> FloatArray:
     """Read a constant or a list of them.
 
     Parameters
     ----------
     cell : str
-        ``B2`` for a list along the row (or a table), ``B2*`` for one down the column.
+        ``B2`` for a list along the row (or a table), ``B2*`` for one down the column; or the name
+        of a range of a spreadsheet, with or without the star.
     shape : tuple of int
         Elements of each subscript of the constant: (), (n,) or (rows, columns).
 
@@ -96,63 +164,226 @@ def read_constants(
     -------
     array of `shape`
     """
+    place = Place(model, line, file, tab)
     if len(shape) > 2:
-        raise UnsupportedConstruct(
-            f"a constant with {len(shape)} subscripts cannot come from one table; split it",
-            model,
-            line,
+        raise place.unsupported(
+            f"a constant with {len(shape)} subscripts cannot come from one table; split it"
         )
-    rows = _rows(model, line, file, separator)
-    top, left, down = _cell(cell, model, line)
+    sheet = _sheet(place)
     across = (1,) * (2 - len(shape)) + shape
+    name = cell.strip()
+    down = name.endswith("*") and int(np.prod(across)) > 1
+    name = name.rstrip("*")
+    start = _CELL.match(name)
+    if start is not None:
+        top, left = int(start.group(2)) - 1, _column(start.group(1))
+    else:
+        top, left, bottom, right = _named(place, sheet, name)
+        given = (bottom - top + 1, right - left + 1)
+        if given != (across[::-1] if down else across):
+            raise place.error(
+                f"the range '{name}' of '{file}' has {given[0]} rows and {given[1]} columns, which "
+                f"does not fit {int(np.prod(across))} numbers {'down' if down else 'across'}"
+            )
     values = np.empty(across)
     for i, j in np.ndindex(*across):
         row, column = (top + j, left + i) if down else (top + i, left + j)
-        text = rows[row][column].strip() if row < len(rows) and column < len(rows[row]) else ""
-        if not text:
-            raise ModelFileError(
+        value = sheet.cell(row, column)
+        if value is None:
+            raise place.error(
                 f"'{file}' is empty at row {row + 1}, column {column + 1}; "
-                f"{int(np.prod(across))} numbers from {cell} on are needed",
-                model,
-                line,
+                f"{int(np.prod(across))} numbers from {cell} on are needed"
             )
-        values[i, j] = _number(text, file, model, line)
+        values[i, j] = _number(place, value)
     return values.reshape(shape)
 
 
-def _rows(model: Path, line: int, file: str, separator: str) -> list[list[str]]:
-    path = (model.parent / file).resolve()
-    if model.parent.resolve() not in path.parents:
-        raise ModelFileError(
-            f"the model refers to '{file}', outside its own folder; put the file beside the model",
-            model,
-            line,
+def read_subscript(
+    model: Path, file: str, tab: str, first: str, last: str, prefix: str
+) -> tuple[str, ...]:
+    """Read the elements of a subscript range from the cells `first` to `last`."""
+    place = Place(model, 0, file, tab)
+    sheet = _sheet(place)
+    start, end = _CELL.match(first.strip()), _CELL.match(last.strip())
+    if start is None:
+        top, left, bottom, right = _named(place, sheet, first.strip())
+    else:
+        top, left = int(start.group(2)) - 1, _column(start.group(1))
+        bottom, right = len(sheet.rows) - 1, sheet.width - 1
+        if end is not None:
+            bottom, right = int(end.group(2)) - 1, _column(end.group(1))
+        elif last.strip().isdigit():
+            bottom = int(last) - 1
+        elif last.strip():
+            right = _column(last.strip())
+    found = []
+    for row in range(top, bottom + 1):
+        for column in range(left, right + 1):
+            value = sheet.cell(row, column)
+            if value is not None:
+                whole = isinstance(value, float) and value.is_integer()
+                found.append(prefix + (str(int(value)) if whole else str(value).strip()))
+    if not found:
+        raise place.error(f"'{file}' names no element from {first} to {last}; fill the cells")
+    return tuple(found)
+
+
+# --- the file ---------------------------------------------------------------------------------
+
+
+def _sheet(place: Place) -> _Sheet:
+    path = (place.model.parent / place.file).resolve()
+    if place.model.parent.resolve() not in path.parents:
+        raise place.error(
+            f"the model refers to '{place.file}', outside its own folder; put the file beside the "
+            "model"
         )
-    if path.suffix.lower() not in (".csv", ".txt", ".tab"):
-        raise UnsupportedConstruct(
-            f"'{file}' is not a text table; save the sheet as CSV and refer to that", model, line
-        )
-    if len(separator) != 1:
-        raise ModelFileError(
-            f"'{separator}' is no separator of a text table; write ',' in its place", model, line
+    ending = path.suffix.lower()
+    if ending in _TEXT:
+        return _text_table(place, path)
+    if ending not in _BOOKS:
+        raise place.unsupported(
+            f"'{place.file}' is neither a text table nor a workbook; save the sheet as CSV and "
+            "refer to that"
         )
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            return list(csv.reader(stream, delimiter=separator))
-    except (OSError, UnicodeDecodeError, csv.Error) as problem:
-        raise ModelFileError(
-            f"the table '{file}' cannot be read ({problem}); "
-            "it must be UTF-8 text beside the model",
-            model,
-            line,
+        return _old_book(place, path) if ending == ".xls" else _book(place, path)
+    except ImportError:
+        raise place.unsupported(
+            f"'{place.file}' needs openpyxl (.xlsx) or xlrd (.xls) to be read; install it, or save "
+            "the sheet as CSV"
+        ) from None
+    except OSError as problem:
+        raise place.error(
+            f"the workbook '{place.file}' cannot be read ({problem.strerror or problem}); put it "
+            "beside the model"
         ) from None
 
 
-def _cell(text: str, model: Path, line: int) -> tuple[int, int, bool]:
-    match = _CELL.match(text.strip())
-    if match is None:
-        raise ModelFileError(f"'{text}' is not a cell; write one such as 'B2'", model, line)
-    return int(match.group(2)) - 1, _column(match.group(1)), bool(match.group(3))
+def _text_table(place: Place, path: Path) -> _Sheet:
+    separator = place.tab
+    if len(separator) != 1:
+        raise place.error(f"'{separator}' is no separator of a text table; write ',' in its place")
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            rows = tuple(tuple(row) for row in csv.reader(stream, delimiter=separator))
+    except (OSError, UnicodeDecodeError, csv.Error) as problem:
+        raise place.error(
+            f"the table '{place.file}' cannot be read ({problem}); it must be UTF-8 text beside "
+            "the model"
+        ) from None
+    return _Sheet(rows, {})
+
+
+def _book(place: Place, path: Path) -> _Sheet:
+    import openpyxl  # comes with PySD; imported late because few models have a workbook
+
+    try:
+        book = openpyxl.load_workbook(path, data_only=True)
+    except (BadZipFile, KeyError, ValueError) as problem:
+        raise place.error(
+            f"'{place.file}' is no workbook ({problem}); save it again as .xlsx"
+        ) from None
+    wanted = place.tab.lower()
+    sheet = next((book[name] for name in book.sheetnames if name.lower() == wanted), None)
+    if sheet is None:
+        raise place.error(
+            f"'{place.file}' has no sheet '{place.tab}'; it has {', '.join(book.sheetnames)}"
+        )
+    names: dict[str, tuple[int, int, int, int]] = {}
+    for defined in (book.defined_names, sheet.defined_names):  # those of the sheet win
+        for name, entry in defined.items():
+            for title, cells in entry.destinations:
+                bounds = _bounds(cells)
+                if title.lower() == wanted and bounds is not None:
+                    names[name.lower()] = bounds
+    rows = tuple(tuple(map(_cell_value, row)) for row in sheet.iter_rows(values_only=True))
+    return _Sheet(rows, names)
+
+
+def _old_book(place: Place, path: Path) -> _Sheet:
+    xlrd = importlib.import_module("xlrd")  # optional: old workbooks are rare
+
+    try:
+        book = xlrd.open_workbook(path)
+    except xlrd.XLRDError as problem:
+        raise place.error(
+            f"'{place.file}' is no workbook ({problem}); save it again as .xlsx"
+        ) from None
+    wanted = place.tab.lower()
+    sheet = next((s for s in book.sheets() if s.name.lower() == wanted), None)
+    if sheet is None:
+        raise place.error(
+            f"'{place.file}' has no sheet '{place.tab}'; it has {', '.join(book.sheet_names())}"
+        )
+    rows = tuple(tuple(map(_cell_value, sheet.row_values(i))) for i in range(sheet.nrows))
+    return _Sheet(rows, {})
+
+
+def _cell_value(value: Any) -> Cell:
+    if value is None or isinstance(value, str):
+        return value
+    return float(value) if isinstance(value, (int, float)) else str(value)
+
+
+def _bounds(cells: str) -> tuple[int, int, int, int] | None:
+    corners = [_CELL.match(c) for c in cells.replace("$", "").split(":")]
+    if not all(corners) or len(corners) > 2:
+        return None
+    first, last = corners[0], corners[-1]
+    assert first is not None
+    assert last is not None
+    return (
+        int(first.group(2)) - 1,
+        _column(first.group(1)),
+        int(last.group(2)) - 1,
+        _column(last.group(1)),
+    )
+
+
+def _named(place: Place, sheet: _Sheet, name: str) -> tuple[int, int, int, int]:
+    bounds = sheet.names.get(name.lower())
+    if bounds is None:
+        raise place.error(
+            f"'{name}' is neither a cell such as 'B2' nor a named range of '{place.file}'"
+        )
+    return bounds
+
+
+def _named_series(
+    place: Place, sheet: _Sheet, axis: str, cell: str
+) -> tuple[FloatArray, FloatArray]:
+    top, left, bottom, right = _named(place, sheet, axis)
+    if bottom > top and right > left:
+        raise place.error(f"the range '{axis}' of '{place.file}' is a table; times are a list")
+    lying = right > left
+    places = [(r, c) for r in range(top, bottom + 1) for c in range(left, right + 1)]
+    times = _numbers(place, sheet, places)
+    top, left, bottom, right = _named(place, sheet, cell)
+    grid = np.array(
+        [
+            _numbers(place, sheet, [(r, c) for c in range(left, right + 1)])
+            for r in range(top, bottom + 1)
+        ]
+    )
+    grid = grid.T if lying else grid
+    if len(grid) != len(times):
+        raise place.error(
+            f"'{axis}' of '{place.file}' has {len(times)} cells and '{cell}' {len(grid)}; "
+            "they must be equally long"
+        )
+    return times, grid
+
+
+def _numbers(place: Place, sheet: _Sheet, places: list[tuple[int, int]]) -> FloatArray:
+    """Numbers of a series; NaN for an empty cell, and for text in a workbook.
+
+    Vensim passes over a word in a row of numbers, and workbooks are written for that.
+    """
+    found = [sheet.cell(r, c) for r, c in places]
+    if Path(place.file).suffix.lower() in _BOOKS:
+        found = [None if isinstance(v, str) else v for v in found]
+    return np.array([math.nan if v is None else _number(place, v) for v in found])
 
 
 def _column(letters: str) -> int:
@@ -162,15 +393,14 @@ def _column(letters: str) -> int:
     return number - 1
 
 
-def _number(text: str, file: str, model: Path, line: int) -> float:
+def _number(place: Place, value: str | float) -> float:
     try:
-        number = float(text)
+        number = float(value)
     except ValueError:
         number = math.nan
-    if not math.isfinite(number) or "_" in text:  # Python reads 'nan' and '1_000' as numbers
-        raise ModelFileError(
-            f"'{file}' holds '{text.strip()}' where a number is expected; correct the cell",
-            model,
-            line,
+    if not math.isfinite(number) or "_" in str(value):  # Python reads 'nan' and '1_000' too
+        raise place.error(
+            f"'{place.file}' holds '{str(value).strip()}' where a number is expected; correct the "
+            "cell"
         )
     return number

@@ -193,7 +193,30 @@ _RULES: tuple[Primitive, ...] = (
     Primitive("sinh", np.sinh, _chain(lambda x, r: apply("cosh", x))),
     Primitive("cosh", np.cosh, _chain(lambda x, r: apply("sinh", x))),
     Primitive("tanh", np.tanh, _chain(lambda x, r: _one_minus_square(r))),
+    Primitive("uniform", lambda *keys: uniform_value(*keys), _flat),
 )
+
+MIX = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB, 0x9E3779B97F4A7C15)
+"""Multipliers of the mixing function of splitmix64 (Steele, Lea and Flood 2014), and its step."""
+
+
+def uniform_value(*keys: FloatArray) -> FloatArray:
+    """A number in [0, 1) that depends on the bits of the keys and on nothing else.
+
+    Each key is mixed into a 64-bit state by the finaliser of splitmix64; the upper 53 bits are
+    the number.  No generator is advanced, so a number does not depend on how many were drawn
+    before it, on the order of members or on threads.
+    """
+    state = np.zeros(np.broadcast_shapes(*(k.shape for k in keys)), dtype=np.uint64)
+    for key in keys:
+        # + 0.0 makes -0.0 the same key as 0.0
+        bits = (np.asarray(key, dtype=np.float64) + 0.0).view(np.uint64)
+        state = (state ^ bits) + np.uint64(MIX[2])
+        state = (state ^ (state >> np.uint64(30))) * np.uint64(MIX[0])
+        state = (state ^ (state >> np.uint64(27))) * np.uint64(MIX[1])
+        state = state ^ (state >> np.uint64(31))
+    return (state >> np.uint64(11)).astype(np.int64).astype(np.float64) * 2.0**-53
+
 
 PRIMITIVES: Mapping[str, Primitive] = {rule.name: rule for rule in _RULES}
 
@@ -241,6 +264,29 @@ def slope_table(table: Table) -> Table:
     x = (-math.inf, *knots)
     y = (0.0, *slopes, 0.0) if len(knots) > 1 else (0.0, 0.0)
     return Table(x=tuple(map(float, x)), y=tuple(map(float, y)), kind="hold")
+
+
+def forward_table(table: Table) -> Table:
+    """Return the staircase of LOOKUP FORWARD: the value of the point at or after the argument."""
+    # Just past each point the value of the next one begins.
+    x = (-math.inf, *(math.nextafter(knot, math.inf) for knot in table.x[:-1]))
+    return Table(x, table.y, "hold")
+
+
+def inverse_table(table: Table) -> Table:
+    """Return the lookup that gives x for y (LOOKUP INVERT).
+
+    Raises
+    ------
+    ValueError
+        It neither rises nor falls throughout.
+    """
+    steps = np.diff(table.y)
+    if np.all(steps > 0):
+        return Table(table.y, table.x, table.kind)
+    if np.all(steps < 0):
+        return Table(table.y[::-1], table.x[::-1], table.kind)
+    raise ValueError("which neither rises nor falls throughout")
 
 
 def lookup_derivative(node: LookupAt, tangent: Tangent) -> Tangent:
@@ -342,6 +388,9 @@ LANGUAGE: Mapping[str, LanguageFunction] = {
         LanguageFunction("INTEGER", (1, 1), _same("trunc")),
         LanguageFunction("QUANTUM", (2, 2), _quantum),
         LanguageFunction("MODULO", (2, 2), lambda x, m: apply("sub", x, _quantum(x, m))),
+        LanguageFunction(
+            "LOG10", (1, 1), lambda x: apply("div", apply("log", x), const(math.log(10.0)))
+        ),
         LanguageFunction("SIN", (1, 1), _same("sin")),
         LanguageFunction("COS", (1, 1), _same("cos")),
         LanguageFunction("TAN", (1, 1), _same("tan")),
@@ -384,3 +433,277 @@ def pulse_function(start: Node, width: Node, step: Node) -> Node:
     lasting = apply("max", width, step)
     begun = apply("le", apply("sub", start, const(SMALL)), clock)
     return apply("mul", begun, apply("lt", clock, apply("add", start, lasting)))
+
+
+def pulse_train_function(start: Node, width: Node, interval: Node, end: Node, step: Node) -> Node:
+    """PULSE TRAIN(start, width, interval, end): a pulse every interval, until the end."""
+    clock = Clock(frozen=True)
+    since = apply("add", apply("sub", clock, start), const(SMALL))
+    repeats = apply("gt", interval, const(0.0))
+    every = apply("if", repeats, interval, const(1.0))
+    past = apply("sub", since, apply("mul", every, apply("floor", apply("div", since, every))))
+    place = apply("if", repeats, past, since)
+    lasting = apply("max", width, step)
+    on = apply("mul", apply("ge", since, const(0.0)), apply("lt", place, lasting))
+    return apply("mul", on, apply("lt", clock, end))
+
+
+# --- vectors, written out in comparisons ------------------------------------------------------
+
+
+def vector_select(
+    pairs: Sequence[tuple[Node, Node]], missing: Node, action: Node, error: Node
+) -> Node:
+    """VECTOR SELECT over pairs of selection and expression.
+
+    Actions: 0 sum, 1 product, 2 minimum, 3 maximum, 4 mean of selection times expression;
+    5 product of expression to the power of selection (as Vensim does, not as its manual says);
+    6 sum, 7 product, 8 minimum, 9 maximum, 10 mean of the expressions alone.  Selections of zero
+    do not take part; where all are zero the result is `missing`.  An error action that asks for
+    an error (1 none selected, 2 more than one, 3 either) gives NaN, which stops the run.
+    """
+    chosen = [apply("ne", s, const(0.0)) for s, _ in pairs]
+    count = _fold("add")(*chosen)
+    weighted = [apply("mul", s, e) for s, e in pairs]
+    powers = [apply("pow", e, s) for s, e in pairs]
+    plain = [e for _, e in pairs]
+
+    def over(op: str, values: Sequence[Node], neutral: float) -> Node:
+        kept = [apply("if", c, v, const(neutral)) for c, v in zip(chosen, values, strict=True)]
+        return _fold(op)(*kept)
+
+    def mean(values: Sequence[Node]) -> Node:
+        return apply("div", over("add", values, 0.0), count)
+
+    def results(number: int) -> Node:
+        if number == 5:
+            return over("mul", powers, 1.0)
+        values = weighted if number < 5 else plain
+        match number % 6 if number < 5 else number - 6:
+            case 0:
+                return over("add", values, 0.0)
+            case 1:
+                return over("mul", values, 1.0)
+            case 2:
+                return over("min", values, math.inf)
+            case 3:
+                return over("max", values, -math.inf)
+        return mean(values)
+
+    if isinstance(action, Const) and len(action.values) == 1 and action.values[0] in range(11):
+        value = results(int(action.values[0]))
+    else:
+        value = const(math.nan)
+        for number in range(11):
+            value = apply("if", apply("eq", action, const(float(number))), results(number), value)
+    none, many = apply("eq", count, const(0.0)), apply("gt", count, const(1.0))
+    value = apply("if", none, missing, value)
+    for condition, numbers in ((none, (1.0, 3.0)), (many, (2.0, 3.0))):
+        asked = _or(*(apply("eq", error, const(n)) for n in numbers))
+        value = apply("if", _and(condition, asked), const(math.nan), value)
+    return value
+
+
+def _rank(terms: Sequence[Node], which: int) -> Node:
+    """Place of a term in ascending order, from 0; equal terms keep their order."""
+    own = terms[which]
+    before = [
+        apply("le" if j < which else "lt", term, own) for j, term in enumerate(terms) if j != which
+    ]
+    return _fold("add")(const(0.0), *before)
+
+
+def _pick_place(values: Sequence[Node], place: Node) -> Node:
+    """The value whose number is `place`; NaN where there is none."""
+    result: Node = const(math.nan)
+    for number, value in enumerate(values):
+        result = apply("if", apply("eq", place, const(float(number))), value, result)
+    return result
+
+
+def _turned(direction: Node, place: Node, count: int) -> Node:
+    """A place counted from the other end where the direction is not positive."""
+    other = apply("sub", const(count - 1.0), place)
+    return apply("if", apply("gt", direction, const(0.0)), place, other)
+
+
+def vector_rank(terms: Sequence[Node], place: Node, direction: Node) -> Node:
+    """VECTOR RANK: 1 for the smallest if the direction is positive, for the largest if not."""
+    ranks = [_rank(terms, i) for i in range(len(terms))]
+    own = _turned(direction, _pick_place(ranks, place), len(terms))
+    return apply("add", own, const(1.0))
+
+
+def sort_order(terms: Sequence[Node], place: Node, direction: Node) -> Node:
+    """VECTOR SORT ORDER: the number, from 0, of the element that comes at `place`."""
+    wanted = _turned(direction, place, len(terms))
+    result: Node = const(math.nan)
+    for i in range(len(terms)):
+        result = apply("if", apply("eq", _rank(terms, i), wanted), const(float(i)), result)
+    return result
+
+
+def vector_reorder(terms: Sequence[Node], order: Node) -> Node:
+    """VECTOR REORDER: the element whose number, from 0, is `order`."""
+    return _pick_place(terms, apply("trunc", order))
+
+
+# --- chance -----------------------------------------------------------------------------------
+
+
+def uniform_draw(u: Node, least: Node, most: Node) -> Node:
+    """RANDOM UNIFORM(least, most)."""
+    return apply("add", least, apply("mul", u, apply("sub", most, least)))
+
+
+def normal_draw(u: Node, least: Node, most: Node, mean: Node, spread: Node) -> Node:
+    """RANDOM NORMAL(least, most, mean, spread): a normal cut off at both ends.
+
+    One number gives one draw, by the inverse of the distribution between the ends: Vensim draws
+    again until a number falls between them, which has the same distribution.
+    """
+    low = normal_share(apply("div", apply("sub", least, mean), spread))
+    high = normal_share(apply("div", apply("sub", most, mean), spread))
+    share = apply("add", low, apply("mul", u, apply("sub", high, low)))
+    # A share of 0 or 1 has no quantile.
+    share = apply("min", apply("max", share, const(2.0**-54)), const(1.0 - 2.0**-53))
+    value = apply("add", mean, apply("mul", spread, normal_quantile(share)))
+    return apply("min", apply("max", value, least), most)
+
+
+def exponential_draw(u: Node, least: Node, most: Node, shift: Node, stretch: Node) -> Node:
+    """RANDOM EXPONENTIAL(least, most, shift, stretch): shift + stretch * Exp(1), cut off."""
+
+    def share(x: Node) -> Node:
+        z = apply("div", apply("sub", x, shift), stretch)
+        inside = apply("sub", const(1.0), apply("exp", apply("neg", z)))
+        return apply("if", apply("gt", z, const(0.0)), inside, const(0.0))
+
+    low, high = share(least), share(most)
+    level = apply("add", low, apply("mul", u, apply("sub", high, low)))
+    tail = apply("max", apply("sub", const(1.0), level), const(2.0**-54))
+    return apply("sub", shift, apply("mul", stretch, apply("log", tail)))
+
+
+def _polynomial(x: Node, coefficients: Sequence[float]) -> Node:
+    """Horner's rule, highest power first."""
+    result: Node = const(coefficients[0])
+    for c in coefficients[1:]:
+        result = apply("add", apply("mul", result, x), const(c))
+    return result
+
+
+def normal_share(x: Node) -> Node:
+    """Standard normal distribution function, to 1e-15 of the whole (Hart 1968, algorithm 5666)."""
+    size = apply("min", apply("abs", x), const(37.0))
+    e = apply("exp", apply("mul", const(-0.5), _square(size)))
+    near = apply(
+        "mul", e, apply("div", _polynomial(size, _HART_TOP), _polynomial(size, _HART_BOTTOM))
+    )
+    tail: Node = apply("add", size, const(0.65))
+    for number in (4.0, 3.0, 2.0, 1.0):
+        tail = apply("add", size, apply("div", const(number), tail))
+    far = apply("div", e, apply("mul", tail, const(math.sqrt(2.0 * math.pi))))
+    upper = apply("if", apply("lt", size, const(7.07106781186547)), near, far)
+    return apply("if", apply("gt", x, const(0.0)), apply("sub", const(1.0), upper), upper)
+
+
+def normal_quantile(p: Node) -> Node:
+    """Standard normal quantile, to 1e-15 (Wichura 1988, algorithm AS 241)."""
+    q = apply("sub", p, const(0.5))
+    r = apply("sub", const(0.180625), _square(q))
+    middle = apply("mul", q, apply("div", _polynomial(r, _AS241[0]), _polynomial(r, _AS241[1])))
+    tail = apply("min", p, apply("sub", const(1.0), p))
+    s = apply("sqrt", apply("neg", apply("log", tail)))
+    near, far = apply("sub", s, const(1.6)), apply("sub", s, const(5.0))
+    outer = apply(
+        "if",
+        apply("le", s, const(5.0)),
+        apply("div", _polynomial(near, _AS241[2]), _polynomial(near, _AS241[3])),
+        apply("div", _polynomial(far, _AS241[4]), _polynomial(far, _AS241[5])),
+    )
+    signed = apply("if", apply("lt", q, const(0.0)), apply("neg", outer), outer)
+    return apply("if", apply("le", apply("abs", q), const(0.425)), middle, signed)
+
+
+_HART_TOP = (
+    3.52624965998911e-02,
+    0.700383064443688,
+    6.37396220353165,
+    33.912866078383,
+    112.079291497871,
+    221.213596169931,
+    220.206867912376,
+)
+_HART_BOTTOM = (
+    8.83883476483184e-02,
+    1.75566716318264,
+    16.064177579207,
+    86.7807322029461,
+    296.564248779674,
+    637.333633378831,
+    793.826512519948,
+    440.413735824752,
+)
+_AS241 = (
+    (
+        2.5090809287301226727e3,
+        3.3430575583588128105e4,
+        6.7265770927008700853e4,
+        4.5921953931549871457e4,
+        1.3731693765509461125e4,
+        1.9715909503065514427e3,
+        1.3314166789178437745e2,
+        3.3871328727963666080e0,
+    ),
+    (
+        5.2264952788528545610e3,
+        2.8729085735721942674e4,
+        3.9307895800092710610e4,
+        2.1213794301586595867e4,
+        5.3941960214247511077e3,
+        6.8718700749205790830e2,
+        4.2313330701600911252e1,
+        1.0,
+    ),
+    (
+        7.74545014278341407640e-4,
+        2.27238449892691845833e-2,
+        2.41780725177450611770e-1,
+        1.27045825245236838258e0,
+        3.64784832476320460504e0,
+        5.76949722146069140550e0,
+        4.63033784615654529590e0,
+        1.42343711074968357734e0,
+    ),
+    (
+        1.05075007164441684324e-9,
+        5.47593808499534494600e-4,
+        1.51986665636164571966e-2,
+        1.48103976427480074590e-1,
+        6.89767334985100004550e-1,
+        1.67638483018380384940e0,
+        2.05319162663775882187e0,
+        1.0,
+    ),
+    (
+        2.01033439929228813265e-7,
+        2.71155556874348757815e-5,
+        1.24266094738807843860e-3,
+        2.65321895265761230930e-2,
+        2.96560571828504891230e-1,
+        1.78482653991729133580e0,
+        5.46378491116411436990e0,
+        6.65790464350110377720e0,
+    ),
+    (
+        2.04426310338993978564e-15,
+        1.42151175831644588870e-7,
+        1.84631831751005468180e-5,
+        7.86869131145613259100e-4,
+        1.48753612908506148525e-2,
+        1.36929880922735805310e-1,
+        5.99832206555887937690e-1,
+        1.0,
+    ),
+)

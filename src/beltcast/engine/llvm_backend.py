@@ -23,23 +23,25 @@ import llvmlite.binding as llvm
 import numpy as np
 
 from beltcast.engine.cache import Cache, engine_fingerprint, key_of
-from beltcast.engine.functions import segments
+from beltcast.engine.functions import MIX, segments
 from beltcast.engine.llvm_text import Body, Vector, double
 from beltcast.engine.nodes import (
     Apply,
     Clock,
     Const,
     FloatArray,
+    Foreign,
     IntArray,
     Load,
     LookupAt,
     Node,
     walk,
 )
+from beltcast.engine.numpy_backend import assign
 from beltcast.engine.plan import Method, Plan
 from beltcast.engine.program import Block, Program
 from beltcast.engine.vector_math import vector_math
-from beltcast.errors import UnsupportedConstruct
+from beltcast.errors import SimulationError, UnsupportedConstruct
 
 WIDTH = 16
 """Members a vector: two AVX-512 registers; 32 gains a few per cent, 8 loses more."""
@@ -52,6 +54,10 @@ UNROLLED = 3
 
 LONGEST_TABLE = 512
 """A lookup is a chain of selections, one a point; beyond this it would be the wrong way."""
+
+
+LARGEST_HISTORY = 2e9
+"""Bytes a thread may use for what DELAY FIXED remembers."""
 
 
 class LlvmKernel:
@@ -69,7 +75,9 @@ class LlvmKernel:
     def __init__(self, program: Program, width: int = WIDTH, *, cache: Cache | None = None) -> None:
         self.program = program
         self.width = width
-        self._code = _compile(_module_text(program, width), cache)
+        text, foreign = _module_text(program, width)
+        self._code = _compile(text, cache)
+        self._callback = _CALLBACK(_foreign_caller(foreign, program.n_rows, width))
         self._functions = {
             method: _SIGNATURE(self._code.get_function_address(f"run_{method}"))
             for method in ("euler", "rk4")
@@ -126,6 +134,10 @@ class LlvmKernel:
             out,
             program.stocks,
             program.flows,
+            program.pasts.rows,
+            program.pasts.inputs,
+            program.pasts.orders,
+            program.pasts.initials,
         )
         arrays = tuple(np.ascontiguousarray(a) for a in arrays)
         header = np.array(
@@ -137,26 +149,37 @@ class LlvmKernel:
                 len(plan.times) - 1,
                 len(plan.outputs),
                 len(program.stocks),
+                len(program.pasts),
                 0,
                 0,
             ],
             dtype=np.int64,
         )
         function = self._functions[plan.method]
+        kept = 8 * len(program.pasts) * len(plan.times) * self.width
+        if kept > LARGEST_HISTORY:
+            raise SimulationError(
+                f"DELAY FIXED would keep {kept / 1e9:.1f} GB of the past; take a larger TIME STEP"
+            )
         extra = 0 if plan.method == "euler" else 2 * len(program.stocks)
         rows = program.n_rows + extra
 
         def run(first: int, last: int) -> None:
             numbers = header.copy()
-            numbers[7:] = first, last
+            numbers[8:] = first, last
             scratch, address = _aligned(rows * self.width)
+            history = np.empty(len(program.pasts) * len(plan.times) * self.width)
             function(
                 numbers.ctypes.data,
-                (ctypes.c_void_p * len(arrays))(*(a.ctypes.data for a in arrays)),
+                (ctypes.c_void_p * (len(arrays) + 2))(
+                    *(a.ctypes.data for a in arrays),
+                    history.ctypes.data,
+                    ctypes.cast(self._callback, ctypes.c_void_p).value,
+                ),
                 plan.step,
                 address,
             )
-            del scratch
+            del scratch, history
 
         return run
 
@@ -164,6 +187,29 @@ class LlvmKernel:
 _SIGNATURE = ctypes.CFUNCTYPE(
     None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_double, ctypes.c_void_p
 )
+
+
+_CALLBACK = ctypes.CFUNCTYPE(
+    None, ctypes.c_int64, ctypes.c_void_p, ctypes.c_double, ctypes.c_double
+)
+
+
+def _foreign_caller(
+    blocks: Sequence[Block], n_rows: int, width: int
+) -> Callable[[int, int, float, float], None]:
+    """Return what compiled code calls for the blocks that it leaves to NumPy."""
+
+    def call(number: int, address: int, time: float, frozen: float) -> None:
+        memory = ctypes.cast(address, ctypes.POINTER(ctypes.c_double))
+        rows = np.ctypeslib.as_array(memory, (n_rows, width))
+        try:
+            with np.errstate(all="ignore"):
+                assign(blocks[number], rows, time, frozen)
+        except Exception:  # nothing can be raised through machine code; NaN stops the run
+            for target in blocks[number].targets:
+                rows[target] = np.nan
+
+    return call
 
 
 def _aligned(size: int) -> tuple[FloatArray, int]:
@@ -181,19 +227,20 @@ def _save_flags(plan: Plan) -> np.ndarray:
 # --- the module -------------------------------------------------------------------------------
 
 
-def _module_text(program: Program, width: int) -> str:
+def _module_text(program: Program, width: int) -> tuple[str, list[Block]]:
+    """Return the module, and the blocks for which it calls back."""
     v = Vector(width)
     text = _Module(v)
     stages = {
         name: text.stage(name, getattr(program, name))
-        for name in ("setup", "initial", "settle", "step", "rates")
+        for name in ("setup", "initial", "settle", "step", "rates", "hold", "after")
     }
     target = (
         f'nounwind "target-cpu"="{llvm.get_host_cpu_name()}" '
         f'"target-features"="{llvm.get_host_cpu_features().flatten()}" '
         '"prefer-vector-width"="512"'
     )
-    return "\n".join(
+    module = "\n".join(
         (
             f'target triple = "{llvm.get_process_triple()}"',
             vector_math(width),
@@ -210,6 +257,7 @@ def _module_text(program: Program, width: int) -> str:
             f"attributes #2 = {{ {target} noinline }}",
         )
     )
+    return module, text.foreign
 
 
 class _Module:
@@ -220,6 +268,7 @@ class _Module:
         self.functions: list[str] = []
         self.tables: list[str] = []
         self.intrinsics: set[str] = set()
+        self.foreign: list[Block] = []
         self._known: dict[tuple[str, bytes], str] = {}
 
     def stage(self, name: str, blocks: Sequence[Block]) -> list[str]:
@@ -234,12 +283,17 @@ class _Module:
             lines = "\n".join(body.lines)
             self.functions.append(
                 f"define internal void @{function}(ptr noalias %rows, double %time, "
-                f"double %frozen) #2 {{\n{lines}\n  ret void\n}}"
+                f"double %frozen, ptr %callback) #2 {{\n{lines}\n  ret void\n}}"
             )
             names.append(function)
         return names
 
     def _block(self, body: Body, block: Block, clocks: Mapping[bool, str]) -> None:
+        if any(isinstance(x, Foreign) for e in block.expressions for x in walk(e)):
+            number = len(self.foreign)
+            self.foreign.append(block)
+            body.line(f"call void %callback(i64 {number}, ptr %rows, double %time, double %frozen)")
+            return
         if block.n <= UNROLLED:
             for element in range(block.n):
                 _Writer(self, body, clocks, str(element), element).assign(block)
@@ -338,6 +392,8 @@ class _Writer:
                 return self._apply(op, [self.value(a) for a in arguments])
             case LookupAt():
                 return self._lookup(node)
+            case Foreign():
+                raise AssertionError("a block with a foreign function is left to NumPy")
 
     def _constant(self, values: FloatArray) -> str:
         if self.element is not None and len(values) > 1:
@@ -384,12 +440,27 @@ class _Writer:
             return b.select(b.fcmp("une", a[0], b.splat(0.0)), a[1], a[2])
         if op == "neg":
             return b.fneg(a[0])
+        if op == "uniform":
+            return self._uniform(a)
         if op in _OWN:
             return b.own(_OWN[op], *a)
         intrinsic = _INTRINSICS[op]
         if intrinsic not in _DECLARED:
             self.module.intrinsics.add(intrinsic)
         return b.call(intrinsic, *a)
+
+    def _uniform(self, keys: list[str]) -> str:
+        """The mixing of `functions.uniform_value`, to the bit."""
+        b = self.body
+        state = b.isplat(0)
+        for key in keys:
+            bits = b.to_bits(b.fadd(key, b.splat(0.0)))
+            state = b.integer("add", b.integer("xor", state, bits), b.isplat(_signed(MIX[2])))
+            for shift, factor in ((30, MIX[0]), (27, MIX[1]), (31, None)):
+                state = b.integer("xor", state, b.integer("lshr", state, b.isplat(shift)))
+                if factor is not None:
+                    state = b.integer("mul", state, b.isplat(_signed(factor)))
+        return b.fmul(b.to_double(b.integer("lshr", state, b.isplat(11))), b.splat(2.0**-53))
 
     def _lookup(self, node: LookupAt) -> str:
         """Choose the segment by a chain of comparisons, then one multiply and one add."""
@@ -422,6 +493,10 @@ class _Writer:
         return b.select(b.fcmp("olt", x, b.splat(first)), b.splat(float(heights[0])), value)
 
 
+def _signed(value: int) -> int:
+    return value - 2**64 if value >= 2**63 else value
+
+
 _INSTRUCTIONS = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
 _COMPARISONS = {"lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge", "eq": "oeq", "ne": "une"}
 _OWN = {"exp": "vexp", "log": "vlog", "pow": "vpow"}
@@ -436,7 +511,7 @@ _INTRINSICS = {
 _DECLARED = {"llvm.floor", "llvm.fabs", "llvm.fma"}  # by vector_math
 
 OPERATIONS = frozenset(
-    {*_INSTRUCTIONS, *_COMPARISONS, *_OWN, *_INTRINSICS, "min", "max", "if", "neg"}
+    {*_INSTRUCTIONS, *_COMPARISONS, *_OWN, *_INTRINSICS, "min", "max", "if", "neg", "uniform"}
 )
 """Primitives that this back end prints; a test holds it equal to `functions.PRIMITIVES`."""
 
@@ -454,6 +529,7 @@ _NUMBERS = (
     "n_steps",
     "n_outputs",
     "n_stocks",
+    "n_pasts",
     "first",
     "last",
 )
@@ -470,6 +546,12 @@ _POINTERS = (
     "out",
     "stocks",
     "flows",
+    "past_rows",
+    "past_inputs",
+    "past_orders",
+    "past_initials",
+    "history",
+    "callback",
 )
 
 
@@ -481,9 +563,13 @@ def _driver(method: Method, v: Vector, stages: Mapping[str, list[str]], program:
     def step(k: str) -> None:
         time = d.entry("%times", "double", k)
         d.set_inputs("input", k)
+        d.recall(k)
         d.rates(time, time)
+        d.calls("hold", time, time)
+        d.remember(k)
         d.save_if_wanted(k)
         move(time)
+        d.calls("after", time, time)
 
     def block(q: str) -> None:
         d.first_member(q)
@@ -572,7 +658,9 @@ class _Driver:
     def calls(self, stage: str, time: str, frozen: str) -> None:
         """Call the functions of a stage."""
         for function in self.stages[stage]:
-            self.line(f"call void @{function}(ptr %rows, double {time}, double {frozen})")
+            self.line(
+                f"call void @{function}(ptr %rows, double {time}, double {frozen}, ptr %callback)"
+            )
 
     def rates(self, time: str, frozen: str) -> None:
         """Compute the auxiliaries and the net flows."""
@@ -635,6 +723,53 @@ class _Driver:
             self.store(b.fadd(self.load(place), b.fmul(dt, flow)), place)
 
         self.loop("euler", "%n_stocks", one)
+
+    def place_in_history(self, i: str, k: str) -> str:
+        """Return where the i-th past keeps step k."""
+        b = self.b
+        line = b.let(f"add nsw i64 {b.let(f'mul nsw i64 {i}, %n_times')}, {k}")
+        at = b.let(f"mul nsw i64 {line}, {b.v.width}")
+        return b.let(f"getelementptr inbounds double, ptr %history, i64 {at}")
+
+    def lane_of(self, place: str, lane: str) -> str:
+        """Return the address of one member of a vector."""
+        return self.b.let(f"getelementptr inbounds double, ptr {place}, i64 {lane}")
+
+    def recall(self, k: str) -> None:
+        """Set the rows that repeat the past: lane by lane, for each may have its own order."""
+        b = self.b
+        over = b.let(f"sitofp i64 {b.let(f'add nsw i64 {k}, 1')} to double")
+
+        def one(i: str) -> None:
+            names = ("rows", "orders", "initials")
+            places = {name: self.numbered(f"%past_{name}", i) for name in names}
+
+            def lane(j: str) -> None:
+                order = b.let(f"load double, ptr {self.lane_of(places['orders'], j)}")
+                # A delay without end, or none that can be told, never gives anything back.
+                within = b.let(f"fcmp olt double {order}, {over}")
+                order = b.let(f"select i1 {within}, double {order}, double {over}")
+                when = b.let(f"sub nsw i64 {k}, {b.let(f'fptosi double {order} to i64')}")
+                before = b.let(f"icmp slt i64 {when}, 0")
+                when = b.let(f"select i1 {before}, i64 0, i64 {when}")
+                then = b.let(f"load double, ptr {self.lane_of(self.place_in_history(i, when), j)}")
+                start = b.let(f"load double, ptr {self.lane_of(places['initials'], j)}")
+                value = b.let(f"select i1 {before}, double {start}, double {then}")
+                b.line(f"store double {value}, ptr {self.lane_of(places['rows'], j)}")
+
+            self.loop("lane", str(b.v.width), lane)
+
+        self.loop("recall", "%n_pasts", one)
+
+    def remember(self, k: str) -> None:
+        """Keep what DELAY FIXED will give back."""
+
+        def one(i: str) -> None:
+            value = self.load(self.numbered("%past_inputs", i))
+            place = self.place_in_history(i, k)
+            self.line(f"store {self.b.v.doubles} {value}, ptr {place}, align 8")
+
+        self.loop("remember", "%n_pasts", one)
 
     def rk4_step(self, time: str) -> None:
         """Classic fourth order.

@@ -64,7 +64,21 @@ class LookupAt:
     argument: Node
 
 
-Node = Const | Load | Clock | Apply | LookupAt
+@dataclass(frozen=True, eq=False, slots=True)
+class Foreign:
+    """A function of `beltcast.engine.foreign` applied to whole vectors or matrices.
+
+    The arguments have ``size`` elements, or one that serves all of them; the result has ``size``,
+    of which ``place`` (n,) picks those that are wanted.
+    """
+
+    function: str
+    arguments: tuple[Node, ...]
+    size: int
+    place: IntArray
+
+
+Node = Const | Load | Clock | Apply | LookupAt | Foreign
 
 
 def const(value: float) -> Const:
@@ -92,7 +106,7 @@ def walk(node: Node) -> Iterator[Node]:
             continue
         seen.add(id(current))
         yield current
-        if isinstance(current, Apply):
+        if isinstance(current, (Apply, Foreign)):
             waiting.extend(current.arguments)
         elif isinstance(current, LookupAt):
             waiting.append(current.argument)
@@ -124,4 +138,6 @@ def _picked(node: Node, element: int, known: dict[int, Node]) -> Node:
         return Apply(node.op, tuple(_pick(a, element, known) for a in node.arguments))
     if isinstance(node, LookupAt):
         return LookupAt(node.table, _pick(node.argument, element, known))
+    if isinstance(node, Foreign):
+        return Foreign(node.function, node.arguments, node.size, node.place[[element]])
     return node

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from beltcast.engine.foreign import FOREIGN
 from beltcast.engine.functions import PRIMITIVES, lookup_value
-from beltcast.engine.nodes import Apply, Clock, Const, FloatArray, Load, LookupAt, Node
+from beltcast.engine.nodes import Apply, Clock, Const, FloatArray, Foreign, Load, LookupAt, Node
 from beltcast.engine.plan import Plan
 from beltcast.engine.program import Block, Program
 
@@ -49,7 +50,7 @@ class NumpyKernel:
 
         def compute(stage: tuple[Block, ...], time: float, frozen: float) -> None:
             for block in stage:
-                _assign(block, rows, time, frozen)
+                assign(block, rows, time, frozen)
 
         def derivative(time: float, frozen: float) -> FloatArray:
             compute(program.step, time, frozen)
@@ -60,14 +61,22 @@ class NumpyKernel:
         rows[input_rows] = plan.inputs[0][:, None]
         for stage in (program.setup, program.initial, program.settle):
             compute(stage, start, start)
+        pasts = program.pasts
+        history = np.empty((len(plan.times) if len(pasts) else 0, len(pasts), values.shape[1]))
         for k, time in enumerate(plan.times.tolist()):
             rows[input_rows] = plan.inputs[k][:, None]
+            if len(pasts):
+                rows[pasts.rows] = _past(program, rows, history, k)
             first = derivative(time, time)
+            compute(program.hold, time, time)
+            if len(pasts):
+                history[k] = rows[pasts.inputs]
             if next_save < len(plan.saves) and plan.saves[next_save] == k:
                 saved[next_save] = rows[plan.outputs]
                 next_save += 1
             if plan.method == "euler":
                 rows[program.stocks] += plan.step * first
+                compute(program.after, time, time)
                 continue
             base = rows[program.stocks]
             half, total = 0.5 * plan.step, first
@@ -76,10 +85,22 @@ class NumpyKernel:
                 first = derivative(time + fraction, time)
                 total = total + weight * first
             rows[program.stocks] = base + plan.step / 6.0 * total
+            compute(program.after, time, time)
         return saved
 
 
-def _assign(block: Block, rows: FloatArray, time: float, frozen: float) -> None:
+def _past(program: Program, rows: FloatArray, history: FloatArray, k: int) -> FloatArray:
+    """Value of each row of `Program.pasts` at step k, (pasts, N)."""
+    pasts = program.pasts
+    orders = rows[pasts.orders]
+    # A delay without end, or none that can be told, never gives anything back.
+    when = k - np.where(orders < k + 1, orders, k + 1).astype(np.int64)
+    which, member = np.indices(when.shape)
+    return np.where(when < 0, rows[pasts.initials], history[np.maximum(when, 0), which, member])
+
+
+def assign(block: Block, rows: FloatArray, time: float, frozen: float) -> None:
+    """Compute a block for all members of a table of rows."""
     known: dict[int, FloatArray] = {}
     results = [_value(e, rows, time, frozen, known) for e in block.expressions]
     for target, result in zip(block.targets, results, strict=True):
@@ -109,6 +130,11 @@ def _value_of(
             return PRIMITIVES[op].value(*(_value(a, rows, time, frozen, known) for a in arguments))
         case LookupAt(table=table, argument=argument):
             return lookup_value(table, _value(argument, rows, time, frozen, known))
+        case Foreign(function=function, arguments=arguments, size=size, place=place):
+            given = [_value(a, rows, time, frozen, known) for a in arguments]
+            members = max(g.shape[1] for g in given)
+            first = np.broadcast_to(given[0], (size, members))
+            return FOREIGN[function].value(first, *given[1:])[place]
 
 
 def evaluate(node: Node, rows: FloatArray, time: float) -> FloatArray:

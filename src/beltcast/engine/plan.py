@@ -125,6 +125,12 @@ def make_plan(
 
 def series_at(data: Data, times: FloatArray) -> FloatArray:
     """Value of an exogenous series at each time; beyond its ends it keeps the end value."""
+    if not len(data.times):
+        return np.full(len(times), np.nan)
+    if data.method == "raw":
+        place = np.clip(np.searchsorted(data.times, times - 1e-6), 0, len(data.times) - 1)
+        there = np.abs(data.times[place] - times) <= 1e-6
+        return np.where(there, data.values[place], np.nan)
     if data.method == "interpolate":
         return np.interp(times, data.times, data.values)
     side: Literal["left", "right"] = "left" if data.method == "look forward" else "right"

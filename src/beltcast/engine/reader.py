@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import math
 import re
 import warnings
 from ast import literal_eval
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import parsimonious
@@ -24,10 +26,13 @@ from pysd.translators.structures import abstract_model as pysd_model
 from pysd.translators.vensim import vensim_element
 from pysd.translators.vensim.vensim_file import VensimFile
 from pysd.translators.xmile import xmile_element
+from pysd.translators.xmile.xmile_file import XmileFile
 
-from beltcast.engine.external import read_constants, read_series
+from beltcast.engine.external import read_constants, read_series, read_subscript
+from beltcast.engine.macros import Macro, expand
 from beltcast.engine.syntax import (
     CONTROLS,
+    XMILE,
     Array,
     Call,
     Data,
@@ -37,6 +42,7 @@ from beltcast.engine.syntax import (
     Ref,
     Source,
     Table,
+    Tables,
     canonical,
 )
 from beltcast.errors import ModelFileError, UnsupportedConstruct
@@ -49,12 +55,12 @@ for _module in (vensim_element, xmile_element):
 
 
 def read_source(path: str | Path) -> Source:
-    """Read a Vensim model file.
+    """Read a Vensim or XMILE model file.
 
     Parameters
     ----------
     path : str or Path
-        A ``.mdl`` file in UTF-8, GB18030 or Latin-1.
+        A ``.mdl`` file in UTF-8, GB18030 or Latin-1, or an ``.xmile``, ``.stmx`` or ``.xml`` file.
 
     Returns
     -------
@@ -70,20 +76,29 @@ def read_source(path: str | Path) -> Source:
     path = Path(path)
     content = _bytes(path)
     text, encoding = _decode(content)
-    _check_whole(text, path)
-    lines = _definition_lines(text)
+    if path.suffix.lower() in XMILE:
+        _check_xmile(text, path)
+        lines, method = _xmile_lines(text), _xmile_method(text, path)
+    else:
+        _check_whole(text, path)
+        lines, method = _definition_lines(text), "euler"
     model = _translate(path, encoding)
-    if len(model.sections) > 1:
-        name = model.sections[1].name
-        line = _line_of(text, f":MACRO:\\s*{re.escape(name)}")
-        raise UnsupportedConstruct(
-            f"the macro '{name}' is not supported yet; write its equations into the model",
-            path,
-            line,
-        )
     section = model.sections[0]
-    subscripts, mappings = _subscripts(section.subscripts, path)
-    equations = tuple(_equations(section.elements, subscripts, lines, path))
+    named = [] if path.suffix.lower() in XMILE else _named_mappings(text)
+    subscripts, mappings = _subscripts(section.subscripts, named, path)
+    macro_names = {canonical(macro.name) for macro in model.sections[1:]}
+    macros = {
+        canonical(macro.name): Macro(
+            name=macro.name,
+            parameters=tuple(map(canonical, macro.params)),
+            equations=tuple(_equations(macro.elements, subscripts, {}, path, macro_names)),
+        )
+        for macro in model.sections[1:]
+    }
+    equations = expand(
+        tuple(_equations(section.elements, subscripts, lines, path, macro_names)), macros, path
+    )
+    element_mappings = _element_mappings(named, subscripts, text, path)
     controls = {canonical(e.name): e for e in equations if canonical(e.name) in CONTROLS}
     missing = [name.upper() for name in CONTROLS[:3] if name not in controls]
     if missing:
@@ -98,6 +113,8 @@ def read_source(path: str | Path) -> Source:
         subscripts=subscripts,
         mappings=mappings,
         controls=controls,
+        method=method,
+        element_mappings=element_mappings,
     )
 
 
@@ -105,10 +122,10 @@ def read_source(path: str | Path) -> Source:
 
 
 def _bytes(path: Path) -> bytes:
-    if path.suffix.lower() != ".mdl":
+    if path.suffix.lower() not in (".mdl", *XMILE):
         raise ModelFileError(
-            f"a model file ends in .mdl, and this one in '{path.suffix or 'nothing'}'; "
-            "give a Vensim text model",
+            f"a model file ends in .mdl or {', '.join(XMILE)}, and this one in "
+            f"'{path.suffix or 'nothing'}'; give a Vensim text model",
             path,
         )
     try:
@@ -136,8 +153,13 @@ def _decode(content: bytes) -> tuple[str, str]:
     return content.decode("latin-1"), "latin-1"
 
 
+def _equation_text(text: str) -> str:
+    """The text before the sketch."""
+    return re.split(r"\\{2,3}---///", text, maxsplit=1)[0]
+
+
 def _check_whole(text: str, path: Path) -> None:
-    equations = text.split("\\\\\\---///", 1)[0]
+    equations = _equation_text(text)
     if "\x00" in text or "=" not in equations or "|" not in equations:
         raise ModelFileError(
             "this is not a Vensim model: no equation of the form 'name = expression ~ unit ~ "
@@ -155,9 +177,55 @@ def _check_whole(text: str, path: Path) -> None:
         )
 
 
+def _check_xmile(text: str, path: Path) -> None:
+    if "<xmile" not in text or "</xmile>" not in text:
+        raise ModelFileError(
+            "this is not a whole XMILE model: it has no <xmile> ... </xmile>; restore the file",
+            path,
+        )
+    for construct, reason in _XMILE_REFUSED.items():
+        line = _line_of(text, construct)
+        if line is not None:
+            raise UnsupportedConstruct(reason, path, line)
+
+
+_XMILE_REFUSED = {
+    r"<macro[\s>]": "macros in XMILE are not supported; write their equations into the model",
+    r"<module[\s>]": "modules in XMILE are not supported; join them into one model",
+    r"<(conveyor|queue|oven)\s*/?>": "conveyors, queues and ovens are not supported; use stocks "
+    "and delays",
+    r"<eqn>\s*(<!\[CDATA\[)?\s*\?\?\?": "an equation is '???', which Vensim writes into XMILE "
+    "where it cannot translate itself; use the .mdl file",
+}
+"""What the translator would drop or stumble over, by pattern, and what to do instead."""
+
+
+def _xmile_lines(text: str) -> Mapping[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for match in re.finditer(r'<(?:aux|flow|stock|gf)\s[^>]*?\bname="([^"]*)"', text):
+        name = canonical(match.group(1).replace("\\n", " "))
+        found.setdefault(name, []).append(text[: match.start()].count("\n") + 1)
+    return found
+
+
+def _xmile_method(text: str, path: Path) -> Literal["euler", "rk4"]:
+    """Integration method of the file: Euler where it does not say."""
+    match = re.search(r'<sim_specs\b[^>]*?\bmethod="([^"]*)"', text)
+    method = match.group(1).strip().lower() if match else "euler"
+    if method == "euler":
+        return "euler"
+    if method == "rk4":
+        return "rk4"
+    raise UnsupportedConstruct(
+        f"the integration method '{method}' is not supported; choose Euler or RK4",
+        path,
+        _line_of(text, "<sim_specs"),
+    )
+
+
 def _definition_lines(text: str) -> Mapping[str, list[int]]:
     """Lines on which each name is defined, in the order of the file."""
-    equations = text.split("\\\\\\---///", 1)[0]
+    equations = _equation_text(text)
     found: dict[str, list[int]] = {}
     line = 1
     for statement in equations.split("|"):
@@ -182,15 +250,17 @@ def _line_of(text: str, pattern: str) -> int | None:
 def _translate(path: Path, encoding: str) -> pysd_model.AbstractModel:
     try:
         with warnings.catch_warnings():
-            # PySD warns of what it leaves out: sketches and reality checks, which no run needs.
+            # PySD warns of what it leaves out: sketches and reality checks, which no run needs,
+            # and mappings by element, which `_element_mappings` reads.
             warnings.simplefilter("ignore")
-            file = VensimFile(path, encoding=encoding)
+            xmile = path.suffix.lower() in XMILE
+            file = XmileFile(path) if xmile else VensimFile(path, encoding=encoding)
             file.parse()
             return file.get_abstract_model()
     except (parsimonious.exceptions.ParseError, parsimonious.exceptions.VisitationError) as problem:
         piece = " ".join(str(getattr(problem, "text", problem)).split())[:80]
         raise ModelFileError(
-            f"this equation cannot be read: '{piece}'; check it in Vensim", path
+            f"this equation cannot be read: '{piece}'; check it where the model was made", path
         ) from None
     except (ValueError, KeyError, IndexError, AttributeError, TypeError, RecursionError) as problem:
         # PySD's own checks and the accidents of its parser both end here.
@@ -202,9 +272,11 @@ def _translate(path: Path, encoding: str) -> pysd_model.AbstractModel:
 
 
 def _subscripts(
-    ranges: tuple[pysd_model.AbstractSubscriptRange, ...], path: Path
+    ranges: tuple[pysd_model.AbstractSubscriptRange, ...],
+    named: Sequence[_NamedMapping],
+    path: Path,
 ) -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[str, ...]]]:
-    written = {r.name: r.subscripts for r in ranges}
+    written = {r.name: _own_elements(r, named) for r in ranges}
     by_canonical = {canonical(name): name for name in written}
 
     def elements(name: str, above: tuple[str, ...]) -> Iterator[str]:
@@ -213,12 +285,16 @@ def _subscripts(
         subscripts = written[name]
         if isinstance(subscripts, str):  # a copy: 'New <-> Old'
             subscripts = [subscripts]
-        if not isinstance(subscripts, list):
-            raise UnsupportedConstruct(
-                f"the subscript range '{name}' comes from a spreadsheet (GET ... SUBSCRIPT), "
-                "which is not supported yet; write its elements into the model",
+        if isinstance(subscripts, dict):  # GET XLS SUBSCRIPT, GET DIRECT SUBSCRIPT
+            yield from read_subscript(
                 path,
+                subscripts["file"],
+                subscripts["tab"],
+                subscripts["firstcell"],
+                subscripts["lastcell"],
+                subscripts["prefix"],
             )
+            return
         for item in subscripts:
             inner = by_canonical.get(canonical(item))
             if inner is None:
@@ -231,18 +307,86 @@ def _subscripts(
     return expanded, {name: to for name, to in mappings.items() if to}
 
 
+@dataclass(frozen=True)
+class _NamedMapping:
+    """``A: ... -> (B: b2, b1)``; all names canonical."""
+
+    source: str
+    target: str
+    entries: tuple[str, ...]
+
+
+def _named_mappings(text: str) -> list[_NamedMapping]:
+    """Mappings that name elements, which PySD's translator reads as elements of the range."""
+    found = []
+    for statement in _equation_text(text).split("|"):
+        head, arrow, mapping = statement.split("~", 1)[0].partition("->")
+        if arrow:
+            name = canonical(head.partition(":")[0].split("{UTF-8}")[-1].lstrip("*\r\n\t "))
+            for match in re.finditer(r"\(([^:()]+):([^()]*)\)", mapping):
+                entries = tuple(map(canonical, match.group(2).split(",")))
+                found.append(_NamedMapping(name, canonical(match.group(1)), entries))
+    return found
+
+
+def _own_elements(
+    subscript_range: pysd_model.AbstractSubscriptRange, named: Sequence[_NamedMapping]
+) -> list[str] | str | dict[str, str]:
+    """Elements of a range without those that PySD took over from its mappings."""
+    own = [m for m in named if m.source == canonical(subscript_range.name)]
+    extra = sum(len(m.entries) for m in own)
+    elements = subscript_range.subscripts
+    return elements[:-extra] if extra and isinstance(elements, list) else elements
+
+
+def _element_mappings(
+    named: Sequence[_NamedMapping],
+    subscripts: Mapping[str, tuple[str, ...]],
+    text: str,
+    path: Path,
+) -> dict[tuple[str, str], dict[str, str]]:
+    """For the two ranges of each mapping: element of the second to element of the first."""
+    by_canonical = {canonical(n): e for n, e in subscripts.items()}
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for mapping in named:
+        own = by_canonical.get(mapping.source, ())
+        line = _line_of(text, rf"->[^|~]*\(\s*{re.escape(mapping.target)}\s*:")
+        if mapping.target not in by_canonical or len(mapping.entries) != len(own):
+            raise ModelFileError(
+                f"the mapping of '{mapping.source}' to '{mapping.target}' names "
+                f"{len(mapping.entries)} elements for {len(own)}; give one for each",
+                path,
+                line,
+            )
+        pairs: dict[str, str] = {}
+        for element, entry in zip(own, mapping.entries, strict=True):
+            single = tuple(e for e in by_canonical[mapping.target] if canonical(e) == entry)
+            matching = by_canonical.get(entry, single)
+            if not matching:
+                raise ModelFileError(
+                    f"the mapping of '{mapping.source}' names '{entry}', which is neither an "
+                    f"element of '{mapping.target}' nor a range of them",
+                    path,
+                    line,
+                )
+            pairs.update(dict.fromkeys(matching, element))
+        found[mapping.source, mapping.target] = pairs
+    return found
+
+
 def _equations(
     elements: tuple[pysd_model.AbstractElement, ...],
     subscripts: Mapping[str, tuple[str, ...]],
     lines: Mapping[str, list[int]],
     path: Path,
+    macros: Collection[str] = (),
 ) -> Iterator[Equation]:
     names = {canonical(element.name): element.name for element in elements}
     for element in elements:
         places = lines.get(canonical(element.name), [])
         for number, component in enumerate(element.components):
             line = places[min(number, len(places) - 1)] if places else 0
-            tree = _Tree(names, subscripts, component.subscripts[0], path, line)
+            tree = _Tree(names, subscripts, component.subscripts[0], path, line, macros)
             yield Equation(
                 name=element.name,
                 subscripts=tuple(component.subscripts[0]),
@@ -255,6 +399,15 @@ def _equations(
             )
 
 
+_XMILE_NAMES = {"dt": "TIME STEP", "starttime": "INITIAL TIME", "stoptime": "FINAL TIME"}
+_XMILE_FUNCTIONS = {  # as PySD's translator calls them
+    "xramp": "ramp",
+    "vmax xmile": "vmax",
+    "vmin xmile": "vmin",
+}
+_OPERATORS = {"and": ":AND:", "or": ":OR:", "AND": ":AND:", "OR": ":OR:"}
+
+
 class _Tree:
     """PySD's expression of one equation, said in our vocabulary."""
 
@@ -265,7 +418,10 @@ class _Tree:
         left: list[str],
         path: Path,
         line: int,
+        macros: Collection[str] = (),
     ) -> None:
+        self.macros = macros
+        self.xmile = path.suffix.lower() in XMILE
         self.names = names
         self.subscripts = subscripts
         self.left = left
@@ -279,10 +435,11 @@ class _Tree:
         if isinstance(ast, pysd_ast.GetConstantsStructure):
             shape = tuple(n for n in map(self._length, self.left) if n > 1)
             return Array(read_constants(self.path, self.line, ast.file, ast.tab, ast.cell, shape))
+        if isinstance(ast, pysd_ast.GetLookupsStructure):
+            return self._tables(ast)
         if isinstance(ast, pysd_ast.DataStructure):
-            raise self._refuse(
-                "a data variable without a source", "give it GET DIRECT DATA of a CSV file"
-            )
+            method = self._method(getattr(component, "keyword", None))
+            return Data(np.empty(0), np.empty(0), method)
         return self.expression(ast)
 
     def expression(self, ast: Any) -> Expr:
@@ -302,7 +459,8 @@ class _Tree:
             case pysd_ast.CallStructure():
                 return self._named_call(ast)
             case pysd_ast.IntegStructure():
-                return self._call("INTEG", ast.flow, ast.initial)
+                name = "NON NEGATIVE INTEG" if ast.non_negative else "INTEG"
+                return self._call(name, ast.flow, ast.initial)
             case pysd_ast.InitialStructure():
                 return self._call("INITIAL", ast.initial)
             case pysd_ast.GameStructure():
@@ -311,6 +469,31 @@ class _Tree:
                 return self._call("SMOOTH", ast.input, ast.smooth_time, ast.initial, ast.order)
             case pysd_ast.DelayStructure():
                 return self._call("DELAY", ast.input, ast.delay_time, ast.initial, ast.order)
+            case pysd_ast.SmoothNStructure():
+                return self._call("SMOOTH", ast.input, ast.smooth_time, ast.initial, ast.order)
+            case pysd_ast.DelayNStructure():
+                return self._call("DELAY N", ast.input, ast.delay_time, ast.initial, ast.order)
+            case pysd_ast.DelayFixedStructure():
+                return self._call("DELAY FIXED", ast.input, ast.delay_time, ast.initial)
+            case pysd_ast.TrendStructure():
+                return self._call("TREND", ast.input, ast.average_time, ast.initial_trend)
+            case pysd_ast.ForecastStructure():
+                return self._call(
+                    "FORECAST", ast.input, ast.average_time, ast.horizon, ast.initial_trend
+                )
+            case pysd_ast.SampleIfTrueStructure():
+                return self._call("SAMPLE IF TRUE", ast.condition, ast.input, ast.initial)
+            case pysd_ast.AllocateAvailableStructure():
+                return self._call("ALLOCATE AVAILABLE", ast.request, ast.pp, ast.avail)
+            case pysd_ast.AllocateByPriorityStructure():
+                return self._call(
+                    "ALLOCATE BY PRIORITY",
+                    ast.request,
+                    ast.priority,
+                    ast.size,
+                    ast.width,
+                    ast.supply,
+                )
         name = type(ast).__name__.removesuffix("Structure")
         raise self._refuse(f"'{name}'", "write the equation without it")
 
@@ -320,8 +503,12 @@ class _Tree:
             tuple(a if isinstance(a, Table) else self.expression(a) for a in arguments),
         )
 
-    def _reference(self, ast: pysd_ast.ReferenceStructure) -> Ref:
+    def _reference(self, ast: pysd_ast.ReferenceStructure) -> Ref | Number:
         name = self.names.get(canonical(ast.reference), ast.reference.replace("_", " "))
+        if self.xmile and canonical(name) not in self.names:
+            if canonical(name) == "pi":
+                return Number(math.pi)
+            name = _XMILE_NAMES.get(canonical(name), name)
         if ast.subscripts is None:
             return Ref(name)
         return Ref(name, tuple(s.strip() for s in ast.subscripts.subscripts))
@@ -336,7 +523,7 @@ class _Tree:
             return self._powers(operands)
         result = operands[0]
         for operator, operand in zip(operators, operands[1:], strict=True):
-            result = Call(operator.upper(), (result, operand))
+            result = Call(_OPERATORS.get(operator, operator).upper(), (result, operand))
         return result
 
     def _powers(self, operands: list[Expr]) -> Expr:
@@ -355,10 +542,17 @@ class _Tree:
 
     def _named_call(self, ast: pysd_ast.CallStructure) -> Expr:
         function = canonical(ast.function.reference)
+        if self.xmile and function == "pi" and not ast.arguments:
+            return Number(math.pi)
+        if function in self.macros:
+            return self._call(f"MACRO {function}", *ast.arguments)
+        if function == "pulse train":  # PySD turns Vensim's (start, width, interval, end) round
+            start, interval, width, end = ast.arguments
+            return self._call("PULSE TRAIN", start, width, interval, end)
         if function in self.names:
-            return Call(
-                "LOOKUP", (self._reference(ast.function), *map(self.expression, ast.arguments))
-            )
+            lookup = self._reference(ast.function)
+            return Call("LOOKUP", (lookup, *map(self.expression, ast.arguments)))
+        function = _XMILE_FUNCTIONS.get(function, function) if self.xmile else function
         return self._call(function.upper(), *ast.arguments)
 
     def _table(self, ast: Any) -> Table:
@@ -381,22 +575,65 @@ class _Tree:
             )
         return Table(x, y, kind)  # type: ignore[arg-type]  # checked against the literals above
 
-    def _series(self, ast: pysd_ast.GetDataStructure, keyword: str | None) -> Data:
-        if any(self._length(s) > 1 for s in self.left):
-            raise self._refuse("a subscripted data variable", "give each element one of its own")
-        times, values = read_series(
-            self.path, self.line, ast.file, ast.tab, ast.time_row_or_col, ast.cell
+    def _tables(self, ast: pysd_ast.GetLookupsStructure) -> Expr:
+        """Lookups from a file: one, or one for each element."""
+        lengths = self._lengths()
+        x, values = read_series(
+            self.path, self.line, ast.file, ast.tab, ast.x_row_or_col, ast.cell, self._size(lengths)
         )
-        methods = {
-            None: "interpolate",
-            "interpolate": "interpolate",
-            "look_forward": "look forward",
-            "hold_backward": "hold backward",
-        }
-        method = methods.get(keyword)
-        if method is None:
-            raise self._refuse(f"the data keyword ':{keyword}:'", "use :INTERPOLATE:")
-        return Data(times, values, method)  # type: ignore[arg-type]  # one of the literals above
+        tables = []
+        for column in values.T:
+            known = ~np.isnan(column)
+            if not known.any():
+                raise ModelFileError(
+                    f"'{ast.file}' leaves a lookup without a point; fill its cells",
+                    self.path,
+                    self.line,
+                )
+            tables.append(Table(tuple(x[known].tolist()), tuple(column[known].tolist())))
+        return tables[0] if not lengths else Tables(tuple(tables))
+
+    def _series(self, ast: pysd_ast.GetDataStructure, keyword: str | None) -> Data:
+        lengths = self._lengths()
+        times, values = read_series(
+            self.path,
+            self.line,
+            ast.file,
+            ast.tab,
+            ast.time_row_or_col,
+            ast.cell,
+            self._size(lengths),
+        )
+        if not lengths:
+            known = ~np.isnan(values[:, 0])
+            times, values = times[known], values[known, 0]
+        return Data(times, values, self._method(keyword))
+
+    def _method(
+        self, keyword: str | None
+    ) -> Literal["interpolate", "look forward", "hold backward", "raw"]:
+        match keyword:
+            case None | "interpolate":
+                return "interpolate"
+            case "look_forward":
+                return "look forward"
+            case "hold_backward":
+                return "hold backward"
+            case "raw":
+                return "raw"
+        raise self._refuse(f"the data keyword ':{keyword}:'", "use :INTERPOLATE:")
+
+    def _lengths(self) -> list[int]:
+        """Number of elements of each subscript on the left that is a range."""
+        by_canonical = {canonical(n) for n in self.subscripts}
+        return [self._length(s) for s in self.left if canonical(s) in by_canonical]
+
+    def _size(self, lengths: list[int]) -> int:
+        if sum(n > 1 for n in lengths) > 1:
+            raise self._refuse(
+                "a table of several subscript ranges at once", "write one equation for each element"
+            )
+        return math.prod(lengths)
 
     def _length(self, subscript: str) -> int:
         by_canonical = {canonical(n): e for n, e in self.subscripts.items()}

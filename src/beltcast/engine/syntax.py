@@ -34,6 +34,7 @@ __all__ = [
     "Ref",
     "Source",
     "Table",
+    "Tables",
     "canonical",
     "references",
     "show",
@@ -41,6 +42,9 @@ __all__ = [
 ]
 
 COMPARISONS = frozenset({"=", "<>", "<", "<=", ">", ">="})
+
+XMILE = (".xmile", ".stmx", ".xml")
+"""Endings of the files that speak XMILE."""
 
 CONTROLS = ("initial time", "final time", "time step", "saveper")
 """Canonical names of the equations that control a run."""
@@ -110,9 +114,11 @@ class Call:
     Operators: ``+ - * / ^`` (two arguments), ``negative`` (one), ``= <> < <= > >=``,
     ``:AND: :OR:`` (two), ``:NOT:`` (one). Functions have their Vensim name in upper case with
     single blanks: ``INTEG``, ``INITIAL``, ``IF THEN ELSE``, ``EXP``, ``SUM``, ...
+    ``NON NEGATIVE INTEG`` is a stock of XMILE that stops at zero.
     ``SMOOTH`` and ``DELAY`` stand for their whole families, with the arguments (input, time,
     initial value, order). Two carry a table: ``WITH LOOKUP`` has the arguments (`Table`, input),
-    and ``LOOKUP``, a call of a named lookup, has (`Ref` of the lookup, input).
+    and ``LOOKUP``, a call of a named lookup, has (`Ref` of the lookup, input).  ``DELAY N`` is a
+    function of its own: with a delay time that moves it is not the ``DELAY`` of that order.
     """
 
     function: str
@@ -137,6 +143,13 @@ class Table:
     kind: Literal["interpolate", "extrapolate", "hold"] = "interpolate"
 
 
+@dataclass(frozen=True)
+class Tables:
+    """Graphical functions, one for each element of a subscripted lookup, in order."""
+
+    tables: tuple[Table, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Data:
     """An exogenous series, as the right-hand side of a data variable.
@@ -144,7 +157,7 @@ class Data:
     Attributes
     ----------
     times : (points,)  [time]
-        In ascending order.
+        In ascending order.  None at all where the model leaves the series to its user.
     values : (points,) or (points, elements, ...)  [unit of the equation]
         After time, one axis for each subscript of the equation that varies.
     method
@@ -178,7 +191,7 @@ class Data:
         return hash((self.method, self.times.tobytes(), self.values.tobytes()))
 
 
-Expr: TypeAlias = Number | Array | Ref | Call | Table | Data
+Expr: TypeAlias = Number | Array | Ref | Call | Table | Tables | Data
 
 
 @dataclass(frozen=True)
@@ -231,8 +244,13 @@ class Source:
         already written out.
     mappings
         Name of a range and the names of the ranges it maps to, position by position.
+    element_mappings
+        Where a mapping names elements, as in ``A: a1, a2 -> (B: b2, b1)``: by the two ranges, the
+        element of the first for each element of the second.
     controls
         The equations named in `CONTROLS`, by canonical name.
+    method
+        How the file asks to be integrated.
     """
 
     path: Path | None
@@ -242,6 +260,13 @@ class Source:
     subscripts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     mappings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     controls: Mapping[str, Equation] = field(default_factory=dict)
+    element_mappings: Mapping[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
+    method: Literal["euler", "rk4"] = "euler"
+
+    @property
+    def is_xmile(self) -> bool:
+        """Whether the file speaks XMILE rather than Vensim's language."""
+        return self.path is not None and self.path.suffix.lower() in XMILE
 
 
 def walk(expression: Expr) -> Iterator[Expr]:
@@ -278,6 +303,8 @@ def show(expression: Expr) -> str:
                 f"({_show_number(a)},{_show_number(b)})" for a, b in zip(x, y, strict=True)
             )
             return f"({points})"
+        case Tables(tables):
+            return f"{len(tables)} lookups"
         case Data(times):
             return f"data of {times.size} points"
         case Call(function, arguments):
@@ -363,7 +390,7 @@ def _show_name(name: str) -> str:
 
 def _frozen(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return a copy that cannot be written to: a value does not change after it was made."""
-    # No -0.0: equal arrays must hash alike.  A sum of one number would be no array any more.
-    copy = np.array(np.asarray(values, dtype=np.float64) + 0.0)
+    # + 0.0 leaves no -0.0, for equal arrays must hash alike; asarray keeps a lone number an array.
+    copy = np.asarray(np.array(values, dtype=np.float64) + 0.0)
     copy.flags.writeable = False
     return copy

@@ -16,8 +16,9 @@ from dataclasses import replace
 import numpy as np
 
 from beltcast.engine.functions import PRIMITIVES, Tangent, lookup_derivative
-from beltcast.engine.nodes import Apply, Const, IntArray, Load, LookupAt, Node, const
-from beltcast.engine.program import Block, Program
+from beltcast.engine.nodes import Apply, Const, Foreign, IntArray, Load, LookupAt, Node, const
+from beltcast.engine.program import Block, Pasts, Program
+from beltcast.errors import UnsupportedConstruct
 
 
 def differentiate(program: Program, constants: Iterable[int]) -> tuple[Program, IntArray]:
@@ -44,6 +45,7 @@ def differentiate(program: Program, constants: Iterable[int]) -> tuple[Program, 
         return tuple(_extend(block, tangent_rows) for block in stage)
 
     moving = tangent_rows[program.stocks] >= 0
+    pasts = program.pasts.chosen(tangent_rows[program.pasts.rows] >= 0)
     return (
         replace(
             program,
@@ -53,6 +55,16 @@ def differentiate(program: Program, constants: Iterable[int]) -> tuple[Program, 
             settle=extend(program.settle),
             step=extend(program.step),
             rates=extend(program.rates),
+            hold=extend(program.hold),
+            after=extend(program.after),
+            pasts=program.pasts.joined(
+                Pasts(
+                    tangent_rows[pasts.rows],
+                    tangent_rows[pasts.inputs],
+                    pasts.orders,
+                    tangent_rows[pasts.initials],
+                )
+            ),
             stocks=np.concatenate([program.stocks, tangent_rows[program.stocks[moving]]]),
             flows=np.concatenate([program.flows, tangent_rows[program.flows[moving]]]),
         ),
@@ -65,8 +77,14 @@ def _active(program: Program, seeds: set[int]) -> list[int]:
     active = set(seeds)
     blocks = [
         (block.reads(), {row for t in block.targets for row in t.tolist()})
-        for stage in (program.setup, program.initial, program.settle, program.step, program.rates)
+        for stage in program.stages
         for block in stage
+    ]
+    pasts = [
+        {int(row), int(i), int(b)}
+        for row, i, b in zip(
+            program.pasts.rows, program.pasts.inputs, program.pasts.initials, strict=True
+        )
     ]
     flow_of = list(zip(program.stocks.tolist(), program.flows.tolist(), strict=True))
     while True:
@@ -78,6 +96,9 @@ def _active(program: Program, seeds: set[int]) -> list[int]:
         for stock, flow in flow_of:
             if stock in active or flow in active:
                 active |= {stock, flow}
+        for past in pasts:
+            if past & active:
+                active |= past
         if len(active) == before:
             return sorted(active)
 
@@ -113,6 +134,12 @@ def _tangent_of(node: Node, tangent_rows: IntArray, known: dict[int, Tangent]) -
             return PRIMITIVES[op].derivative(arguments, node, inner)
         case LookupAt():
             return lookup_derivative(node, _tangent(node.argument, tangent_rows, known))
+        case Foreign(function=function, arguments=arguments):
+            if any(_tangent(a, tangent_rows, known) is not None for a in arguments):
+                raise UnsupportedConstruct(
+                    f"{function} has no derivative here, and a chosen constant moves its "
+                    "arguments; leave that constant out of the fit"
+                )
     return None
 
 

@@ -33,6 +33,7 @@ from beltcast.engine.syntax import (
     Ref,
     Source,
     Table,
+    Tables,
     canonical,
     show,
 )
@@ -319,7 +320,7 @@ class _EquationCheck:
                 return None if value == 0 else DIMENSIONLESS
             case Ref(name):
                 return self.units.get(canonical(name))
-            case Array() | Table() | Data():
+            case Array() | Table() | Tables() | Data():
                 return None
             case Call(function, arguments):
                 rule = _RULES.get(function)

@@ -1,0 +1,208 @@
+"""Functions of whole vectors and matrices, computed by NumPy for both back ends.
+
+Inverting a matrix or sharing out a supply is no chain of vector instructions.  Compiled code
+calls back for them, one block of members at a time: right, and slow where they are many.  They
+have no derivative here; a calibration that needs one is refused.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from beltcast.engine.nodes import FloatArray
+
+
+@dataclass(frozen=True)
+class ForeignFunction:
+    """A function that the back ends leave to NumPy.
+
+    Attributes
+    ----------
+    arguments : tuple of str
+        What each argument of the language is: a 'vector' (all its elements), 'one' number, a
+        'profile' (four vectors), or 'none', which is not read.
+    value : callable
+        Arrays (size or 1, members) to an array (size, members).
+    """
+
+    arguments: tuple[str, ...]
+    value: Callable[..., FloatArray]
+
+    @property
+    def count(self) -> int:
+        """Number of arguments in the language."""
+        return len(self.arguments)
+
+
+def invert_matrix(matrix: FloatArray) -> FloatArray:
+    """INVERT MATRIX, row by row; NaN where the matrix has no inverse.
+
+    Parameters
+    ----------
+    matrix : (n * n, members)
+    """
+    n = math.isqrt(len(matrix))
+    stacked = np.moveaxis(matrix.reshape(n, n, -1), -1, 0)
+    result = np.full_like(stacked, np.nan)
+    for m, one in enumerate(stacked):
+        if np.isfinite(one).all():
+            try:
+                result[m] = np.linalg.inv(one)
+            except np.linalg.LinAlgError:
+                continue
+    return np.moveaxis(result, 0, -1).reshape(matrix.shape)
+
+
+def allocate_available(
+    request: FloatArray,
+    shape: FloatArray,
+    priority: FloatArray,
+    width: FloatArray,
+    extra: FloatArray,
+    available: FloatArray,
+) -> FloatArray:
+    """ALLOCATE AVAILABLE: share out a supply by priority curves.
+
+    Each target's curve is its request times the share of a distribution that lies above a price:
+    shape 0 a step, 1 rectangular, 2 triangular, 3 normal, 4 exponential.  The price is that at
+    which the targets together take what is available.  NaN for a negative request or supply, and
+    for shapes 5 and 6, whose curves Vensim does not follow.
+
+    Parameters
+    ----------
+    request, shape, priority, width, extra : (targets or 1, members)
+    available : (1, members)
+    """
+    arrays = np.broadcast_arrays(request, shape, priority, width, available)
+    return np.stack(
+        [_allocated(*(a[:, m] for a in arrays)) for m in range(arrays[0].shape[1])], axis=-1
+    )
+
+
+def _allocated(
+    request: FloatArray,
+    shape: FloatArray,
+    priority: FloatArray,
+    width: FloatArray,
+    available: FloatArray,
+) -> FloatArray:
+    supply = float(available[0])
+    wanted = float(request.sum())
+    if not np.all(request >= 0) or not supply >= 0 or not np.isin(shape, (0, 1, 2, 3, 4)).all():
+        return np.full(len(request), np.nan)
+    if supply >= wanted:
+        return request
+    if supply == 0:
+        return np.zeros(len(request))
+
+    def taken(price: float) -> FloatArray:
+        shares = [_above(price, *t) for t in zip(shape, priority, width, strict=True)]
+        return np.asarray(request * np.array(shares), dtype=np.float64)
+
+    reach = 40.0 * float(np.abs(width).max()) + 1.0
+    low, high = float(priority.min()) - reach, float(priority.max()) + reach
+    for _ in range(200):  # bisection, to the last bit
+        middle = 0.5 * (low + high)
+        if middle in (low, high):
+            break
+        if taken(middle).sum() > supply:
+            low = middle
+        else:
+            high = middle
+    above, below = taken(low), taken(high)
+    # On a jump of the curves the targets at the jump share what is left.
+    gap = float(above.sum() - below.sum())
+    share = (supply - float(below.sum())) / gap if gap > 0 else 0.0
+    return below + share * (above - below)
+
+
+def _above(price: float, shape: float, priority: float, width: float) -> float:
+    """Share of a target's request that it takes at a price: 1 when low, 0 when high."""
+    if shape == 0 or width <= 0:
+        return float(price < priority)
+    x = (price - priority) / width
+    if shape == 1:
+        return min(max(0.5 - x, 0.0), 1.0)
+    if shape == 2:
+        if abs(x) >= 0.5:
+            return float(x < 0)
+        return 1.0 - 2.0 * (x + 0.5) ** 2 if x < 0 else 2.0 * (0.5 - x) ** 2
+    if shape == 3:
+        return 0.5 * math.erfc(x / math.sqrt(2.0))
+    return 1.0 - 0.5 * math.exp(x) if x < 0 else 0.5 * math.exp(-x)
+
+
+def allocate_by_priority(
+    request: FloatArray, priority: FloatArray, width: FloatArray, supply: FloatArray
+) -> FloatArray:
+    """ALLOCATE BY PRIORITY: share out a supply, the highest priority first.
+
+    The supply goes to the highest priority; a target joins when the one before it has received
+    the share ``(difference in priority) / width`` of its request, and those that take part
+    receive in proportion to their requests.  NaN for a negative request or supply, or a width
+    that is not positive.
+
+    Parameters
+    ----------
+    request, priority : (targets or 1, members)
+    width, supply : (1, members)
+    """
+    arrays = np.broadcast_arrays(request, priority, width, supply)
+    return np.stack(
+        [_by_priority(*(a[:, m] for a in arrays)) for m in range(arrays[0].shape[1])], axis=-1
+    )
+
+
+def _by_priority(
+    request: FloatArray, priority: FloatArray, width: FloatArray, supply: FloatArray
+) -> FloatArray:
+    left, apart = float(supply[0]), float(width[0])
+    if not np.all(request >= 0) or not left >= 0 or not apart > 0:
+        return np.full(len(request), np.nan)
+    if left >= request.sum():
+        return request
+    order = [i for i in np.argsort(-priority, kind="stable") if request[i] > 0]
+    given = np.zeros(len(request))
+    active = order[:1]
+    waiting = order[1:]
+    last = order[0] if order else 0
+    while left > 0 and (active or waiting):
+        if not active:
+            last = waiting.pop(0)
+            active = [last]
+        total = sum(request[i] for i in active)
+        # Everything is measured in the share of a request that each active target receives.
+        to_full = min((request[i] - given[i]) / request[i] for i in active)
+        to_next = math.inf
+        if waiting:
+            gap = min((priority[last] - priority[waiting[0]]) / apart, 1.0)
+            to_next = max(gap - given[last] / request[last], 0.0)
+        to_empty = left / total
+        share = min(to_full, to_next, to_empty)
+        for i in active:
+            given[i] += share * request[i]
+        left -= share * total
+        if share == to_empty:
+            break
+        if share == to_full:
+            full = [i for i in active if given[i] >= request[i] * (1.0 - 1e-12)]
+            for i in full:
+                given[i] = request[i]
+            active = [i for i in active if i not in full]
+        if waiting and share >= to_next:
+            last = waiting.pop(0)
+            active.append(last)
+    return given
+
+
+FOREIGN: Mapping[str, ForeignFunction] = {
+    "INVERT MATRIX": ForeignFunction(("vector", "none"), invert_matrix),
+    "ALLOCATE AVAILABLE": ForeignFunction(("vector", "profile", "one"), allocate_available),
+    "ALLOCATE BY PRIORITY": ForeignFunction(
+        ("vector", "vector", "none", "one", "one"), allocate_by_priority
+    ),
+}
