@@ -142,7 +142,7 @@ def attribute(
             **attributes,
             "title": study.title,
             "target": study.model.find(target).name,
-            "whole": study.whole,
+            "whole": study.whole(target),
             "switches": ", ".join(names),
             "scenario": scenario or next(iter(study.scenarios)),
             "since": int(years[0] if since is None else since),
@@ -296,7 +296,7 @@ def _worth(
         name = study.model.find(target).name
         if YEAR not in run[name].dims:
             raise InputError(f"'{name}' is not a flow per year; attribute shares out yearly totals")
-        values = by_place(run[name].isel({SCENARIO: 0}, drop=True), study.whole)
+        values = by_place(run[name].isel({SCENARIO: 0}, drop=True), study.whole(target))
         if values.nbytes * count > LARGEST_RESULT:
             raise InputError(
                 f"{count} runs of {len(draws)} draws need {values.nbytes * count / 1e9:.1f} GB; "

@@ -69,7 +69,9 @@ def compare(
     runs = run_ensemble(
         study.model, study.scenarios, (draws.labels, draws.values), outputs=[target], rng=rng
     )
-    result = compare_runs(by_place(runs[study.model.find(target).name], study.whole), loss=loss)
+    result = compare_runs(
+        by_place(runs[study.model.find(target).name], study.whole(target)), loss=loss
+    )
     hashes = {f"{name}_sha256": value for name, value in study.hashes.items()}
     return result.assign_attrs({**runs.attrs, **result.attrs, **hashes, **(provenance or {})})
 

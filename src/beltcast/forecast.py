@@ -19,13 +19,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from beltcast.bands import by_place, chance, quantiles, spread
 from beltcast.calibrate import Calibration
 from beltcast.engine.nodes import FloatArray
 from beltcast.ensemble import run_ensemble
 from beltcast.likelihood import SHOCK, Likelihood
 from beltcast.observations import Observation
 from beltcast.posterior import Draws, sample, sample_prior
-from beltcast.schema import MEMBER, PLACE, QUANTILE, QUANTILES, ROW, SCENARIO, YEAR
+from beltcast.schema import MEMBER, PLACE, ROW, SCENARIO, YEAR
 from beltcast.study import Study
 
 COMPANIONS = (
@@ -99,8 +100,8 @@ def forecast(
 
     runs = _run(study, study.scenarios, posterior, target, for_sizes, progress)
     before = _run(study, study.scenarios, prior, target, for_sizes, None)
-    output = _by_place(runs[target], study.whole)
-    prior_output = _by_place(before[target], study.whole)
+    output = by_place(runs[target], study.whole(target))
+    prior_output = by_place(before[target], study.whole(target))
 
     years = output[YEAR].values
     noise_of = _published_noise(study, likelihood, output, years, for_noise)
@@ -111,13 +112,14 @@ def forecast(
     result = xr.Dataset(
         {
             "output": output.astype(np.float32),
-            "output_quantile": _quantiles(output),
-            "published_quantile": _quantiles(published),
-            "change_quantile": _quantiles(change),
-            "chance_of_more": _chance(output),
-            "prior_chance_of_more": _chance(prior_output),
-            "prior_quantile": _quantiles(prior_published),
-            "spread_ratio": _spread(published.isel({SCENARIO: 0})) / _spread(prior_published),
+            "output_quantile": quantiles(output),
+            "published_quantile": quantiles(published),
+            "change_quantile": quantiles(change),
+            "chance_of_more": _chance_of_more(output),
+            "prior_chance_of_more": _chance_of_more(prior_output),
+            "prior_quantile": quantiles(prior_published),
+            "spread_ratio": _log_spread(published.isel({SCENARIO: 0}))
+            / _log_spread(prior_published),
             **{name: runs[name] for name in COMPANIONS if name in runs and name != target},
             "failed": runs["status"].sum(MEMBER) + before["status"].sum(MEMBER),
             "figures": _figures(likelihood, output[PLACE].values),
@@ -127,7 +129,7 @@ def forecast(
             **runs.attrs,
             "title": study.title,
             "target": target,
-            "whole": study.whole,
+            "whole": study.whole(target),
             "unit": runs[target].attrs["units"],
             "draws": draws,
             "draws_kind": posterior.kind,
@@ -172,18 +174,10 @@ def _run(
 def _thinned(runs: xr.Dataset, target: str) -> xr.Dataset:
     """Companions as quantiles at once: their members would fill the memory."""
     kept = {
-        name: _quantiles(values) if name not in (target, "status") else values
+        name: quantiles(values) if name not in (target, "status") else values
         for name, values in runs.data_vars.items()
     }
     return xr.Dataset(kept, runs.coords, runs.attrs)
-
-
-def _by_place(output: xr.DataArray, whole: str) -> xr.DataArray:
-    """Rename the subscript range to `place` and add the sum of all."""
-    (belt,) = (str(d) for d in output.dims if d not in (SCENARIO, MEMBER, YEAR))
-    # A member that failed is missing, not zero.
-    total = output.sum(belt, keepdims=True, skipna=False).assign_coords({belt: [whole]})
-    return xr.concat([total, output], belt).rename({belt: PLACE})
 
 
 def _published_noise(
@@ -202,7 +196,9 @@ def _published_noise(
     members = output.sizes[MEMBER]  # the prior may have fewer; it takes the first of these
     places = output[PLACE].values
     fresh = rng.standard_normal((members, len(years)))
-    grade = np.array([study.noise.grade["A" if p == study.whole else "B"] for p in places])
+    grade = np.array(
+        [study.noise.grade["A" if p == study.whole(study.target) else "B"] for p in places]
+    )
     own = rng.standard_normal((members, len(places), len(years))) * grade[:, None]
 
     def factor(draws: Draws) -> xr.DataArray:
@@ -221,38 +217,14 @@ def _published_noise(
     return factor
 
 
-def _quantiles(values: xr.DataArray) -> xr.DataArray:
-    """Quantiles over members; members that failed are left out."""
-    levels = np.array(QUANTILES)
-    axis = values.get_axis_num(MEMBER)
-    bad = ~np.isfinite(values.values)
-    function = np.nanquantile if bad.any() else np.quantile
-    result = function(np.where(bad, np.nan, values.values), levels, axis=axis)
-    dims = [d for d in values.dims if d != MEMBER]
-    coords = {d: values[d] for d in dims if d in values.coords}
-    return xr.DataArray(
-        np.moveaxis(result, 0, -1),
-        dims=(*dims, QUANTILE),
-        coords={**coords, QUANTILE: levels},
-        attrs=values.attrs,
-    )
-
-
-def _spread(values: xr.DataArray) -> xr.DataArray:
-    """Robust spread of the log over members: half the width of the central 68%."""
-    logs = xr.apply_ufunc(np.log, values.where(values > 0))
-    levels = logs.quantile([0.16, 0.84], dim=MEMBER)
-    low, high = (levels.isel({QUANTILE: i}, drop=True) for i in (0, 1))
-    half: xr.DataArray = 0.5 * (high - low)
-    return half
-
-
-def _chance(output: xr.DataArray) -> xr.DataArray:
+def _chance_of_more(output: xr.DataArray) -> xr.DataArray:
     """Share of the draws in which a scenario lies above the first."""
     first = output.isel({SCENARIO: 0})
-    above = (output > first).sum(MEMBER)
-    known = (output.notnull() & first.notnull()).sum(MEMBER)
-    return above / known
+    return chance(output > first, output.notnull() & first.notnull())
+
+
+def _log_spread(values: xr.DataArray) -> xr.DataArray:
+    return spread(xr.apply_ufunc(np.log, values.where(values > 0)))
 
 
 def _figures(likelihood: Likelihood, places: np.ndarray) -> xr.DataArray:
@@ -343,7 +315,7 @@ def _path(
     values = likelihood.priors.natural(theta[:, : likelihood.n_parameters])
     first = dict(list(study.scenarios.items())[:1])
     run = run_ensemble(study.model, first, (likelihood.priors.labels, values), outputs=[target])
-    output = _by_place(run[target], study.whole).isel({SCENARIO: 0, MEMBER: 0})
+    output = by_place(run[target], study.whole(target)).isel({SCENARIO: 0, MEMBER: 0})
     return {
         (str(place), int(year)): float(output.sel({PLACE: place, YEAR: year}))
         for place in output[PLACE].values

@@ -61,12 +61,12 @@ class Study:
     hashes: Mapping[str, str]
     target: str = "output"
 
-    @property
-    def whole(self) -> str:
-        """Name of the place that is the sum of all elements of the target, such as China."""
-        (dim,) = self.model.variables[self.target].dims
+    def whole(self, variable: str) -> str:
+        """Name of the place that is the sum of all elements of a variable, such as China."""
+        dims = self.model.find(variable).dims
+        elements = set(self.model.subscripts[dims[0]]) if dims else set()
         for place, belts in self.places.items():
-            if set(belts) == set(self.model.subscripts[dim]):
+            if set(belts) == elements:
                 return place
         return TOTAL
 
