@@ -16,8 +16,8 @@ from beltcast.engine import cache as cache_module
 from beltcast.engine import llvm_backend, parsed, reader, syntax
 from beltcast.engine.cache import Cache, key_of, open_cache
 from beltcast.engine.llvm_backend import LlvmKernel
+from beltcast.engine.lowering import lower
 from beltcast.engine.parsed import dump, load, read_parsed
-from beltcast.engine.program import lower
 from beltcast.engine.reader import read_source
 from beltcast.errors import ModelFileError
 from beltcast.model import load_model

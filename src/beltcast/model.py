@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 
 from beltcast.engine.cache import open_cache
+from beltcast.engine.lowering import lower
 from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.engine.numpy_backend import NumpyKernel, assign
 from beltcast.engine.parsed import read_parsed
 from beltcast.engine.plan import Method, Plan, make_plan, steps_at, time_grid
-from beltcast.engine.program import Program, accumulate, lower, restrict
+from beltcast.engine.program import Program, accumulate, restrict
 from beltcast.engine.syntax import CONTROLS, Data, Equation, Source, canonical
 from beltcast.engine.tangent import differentiate
 from beltcast.errors import (

@@ -2,8 +2,8 @@
 
 `PRIMITIVES` is what both back ends print: a name, the NumPy function that is its meaning, and the
 rule for its derivative written in the same primitives.  `LANGUAGE` maps the functions of Vensim
-onto primitives; those with a memory (stocks, delays, smooths) live in `beltcast.engine.program`,
-because they add rows.
+onto primitives; those with a memory (stocks, delays, smooths) live in `beltcast.engine.memory`,
+because they add rows.  `INPUTS` are functions of time.
 
 Kinks (MIN, MAX, IF THEN ELSE, lookups, ABS) take the derivative of the side in use; at a tie MIN
 and MAX take that of their second argument.  Comparisons and steps have derivative zero.
@@ -446,6 +446,47 @@ def pulse_train_function(start: Node, width: Node, interval: Node, end: Node, st
     lasting = apply("max", width, step)
     on = apply("mul", apply("ge", since, const(0.0)), apply("lt", place, lasting))
     return apply("mul", on, apply("lt", clock, end))
+
+
+INPUTS: Mapping[str, LanguageFunction] = {
+    function.name: function
+    for function in (
+        # XMILE's PULSE: a quantity given within one step, at once or again and again.
+        LanguageFunction(
+            "XPULSE",
+            (2, 2),
+            lambda step, start, size: apply(
+                "mul", apply("div", size, step), pulse_function(start, const(0.0), step)
+            ),
+        ),
+        LanguageFunction(
+            "XPULSE TRAIN",
+            (3, 3),
+            lambda step, start, interval, size: apply(
+                "mul",
+                apply("div", size, step),
+                pulse_train_function(start, const(0.0), interval, const(np.inf), step),
+            ),
+        ),
+        LanguageFunction(
+            "STEP", (2, 2), lambda step, height, start: step_function(height, start, step)
+        ),
+        LanguageFunction(
+            "RAMP", (2, 3), lambda step, slope, start, end=None: ramp_function(slope, start, end)
+        ),
+        LanguageFunction(
+            "PULSE", (2, 2), lambda step, start, width: pulse_function(start, width, step)
+        ),
+        LanguageFunction(
+            "PULSE TRAIN",
+            (4, 4),
+            lambda step, start, width, interval, end: pulse_train_function(
+                start, width, interval, end, step
+            ),
+        ),
+    )
+}
+"""Functions of time, and of the time step given first (which the arity does not count)."""
 
 
 # --- vectors, written out in comparisons ------------------------------------------------------
