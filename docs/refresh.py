@@ -31,7 +31,8 @@ def main() -> None:
     ).stdout
     readme = ROOT / "README.md"
     text = readme.read_text(encoding="utf-8")
-    trimmed = "\n".join(line.rstrip() for line in summary.strip().splitlines())
+    shown = summary.split("\nWhat the figures narrowed most")[0]  # the first tables are enough
+    trimmed = "\n".join(line.rstrip() for line in shown.strip().splitlines())
     text = between(text, "summary: beltcast forecast", f"```\n{trimmed}\n```")
     text = between(
         text,
