@@ -1,4 +1,4 @@
-"""Renew what README.md takes from results: the printed summary, the picture, the speed table.
+"""Renew what README.md and calibration/results take from a run of the main job.
 
 Run it on a quiet machine after a change of the model, the figures or the engine::
 
@@ -15,12 +15,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "runs" / "belt"
+KEPT = ("calibration.csv", "fit.csv", "summary.txt")
 
 
 def main() -> None:
     """Run the commands and put their output between the markers."""
     subprocess.run([sys.executable, "-m", "beltcast", "forecast"], cwd=ROOT, check=True)
     shutil.copy(RESULTS / "fan-china.png", ROOT / "docs" / "images" / "fan-china.png")
+    for name in KEPT:
+        shutil.copy(RESULTS / name, ROOT / "calibration" / "results" / name)
     summary = (RESULTS / "summary.txt").read_text(encoding="utf-8")
     speed = subprocess.run(
         [sys.executable, "tests/benchmarks/speed.py"],

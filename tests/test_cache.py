@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import multiprocessing
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -95,21 +96,27 @@ def test_a_disk_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
     assert store.get(KEY) is None
 
 
-def _write_and_read(folder: str, seed: int, rounds: int) -> int:
-    """Number of reads that gave something else than one of the two payloads."""
-    store = Cache(Path(folder))
-    wrong = 0
-    for _ in range(rounds):
-        store.put(KEY, bytes([seed]) * 50_000)
-        got = store.get(KEY)
-        wrong += got is not None and got not in (b"\x01" * 50_000, b"\x02" * 50_000)
-    return wrong
+# A script and not a function: a child process cannot import a test module by name.
+WRITE_AND_READ = """
+import sys
+from pathlib import Path
+from beltcast.engine.cache import Cache
+folder, key, seed = sys.argv[1:]
+store, wrong = Cache(Path(folder)), 0
+for _ in range(100):
+    store.put(key, bytes([int(seed)]) * 50_000)
+    got = store.get(key)
+    wrong += got is not None and got not in (b"\\x01" * 50_000, b"\\x02" * 50_000)
+sys.exit(wrong)
+"""
 
 
 def test_two_processes_may_write_at_once(folder: Path) -> None:
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
-        jobs = [(str(folder), seed, 100) for seed in (1, 2)]
-        assert pool.starmap(_write_and_read, jobs) == [0, 0]
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITE_AND_READ, str(folder), KEY, str(seed)])
+        for seed in (1, 2)
+    ]
+    assert [writer.wait(timeout=60) for writer in writers] == [0, 0]
     assert Cache(folder).get(KEY) is not None
     assert [item.name for item in folder.iterdir()] == [KEY]
 
