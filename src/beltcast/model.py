@@ -11,7 +11,7 @@ import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Required, TypedDict
 
 import numpy as np
 
@@ -109,6 +109,19 @@ class Grid:
                 f"{self.step:g}; set SAVEPER to a multiple of TIME STEP, or give the times to save"
             )
         return times[:: round(ratio)]
+
+
+class Question(TypedDict, total=False):
+    """What `Model.batch` is asked, apart from the members: its keyword arguments."""
+
+    outputs: Required[IntArray]
+    saves: Required[Sequence[float] | FloatArray]
+    totals: IntArray | None
+    grid: Grid | None
+    inputs: Inputs | None
+    directions: IntArray | None
+    method: Method | None
+    backend: Backend
 
 
 @dataclass(frozen=True, eq=False)

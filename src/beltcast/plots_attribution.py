@@ -137,7 +137,7 @@ def waterfall(
         level += step
     ax.bar(len(names) + 1, level, color="0.45")
     ax.set_xticks(range(len(labels)), labels)
-    ax.set_title(title or f"{place}, {year}: what each driver added", loc="left")
+    ax.set_title(title or f"{place}, {year}: what each driver added, mean and 80% band", loc="left")
     ax.set_ylabel(_unit(attribution, scale))
     return _finished(ax, legend=False)
 

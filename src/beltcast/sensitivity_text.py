@@ -31,7 +31,11 @@ def summarise_sensitivity(result: xr.Dataset, *, when: float, rows: int = 20) ->
     ]
     a = result.attrs
     of = f"log of '{a['target']}'" if a["log"] else f"'{a['target']}'"
-    title = Text(f"What {of} hangs on at {when:g}: {method}, {a['runs']:,} runs", style="bold")
+    title = Text(
+        f"What {of} hangs on at {when:g}, each constant varied over its prior: {method}, "
+        f"{a['runs']:,} runs",
+        style="bold",
+    )
     table = Table(box=None, padding=(0, 2, 0, 0))
     for name in ("parameter", *measures):
         text = name.replace("_error", " ±").replace("_", " ")

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Unpack
 
 import numpy as np
 
 from beltcast.engine.nodes import FloatArray, IntArray
-from beltcast.engine.plan import Method
-from beltcast.model import Backend, Constants, Grid, Inputs, Model
+from beltcast.model import Constants, Model, Question
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,18 +24,7 @@ class Moved(Model):
     moved_values: FloatArray | None = None
 
     def batch(
-        self,
-        parameters: IntArray,
-        values: FloatArray,
-        *,
-        outputs: IntArray,
-        totals: IntArray | None = None,
-        saves: Sequence[float] | FloatArray,
-        grid: Grid | None = None,
-        inputs: Inputs | None = None,
-        directions: IntArray | None = None,
-        method: Method | None = None,
-        backend: Backend = "auto",
+        self, parameters: IntArray, values: FloatArray, **question: Unpack[Question]
     ) -> FloatArray:
         """Run many members; what they set themselves wins, as `Model.batch`."""
         assert self.moved_rows is not None
@@ -45,14 +34,7 @@ class Moved(Model):
         return super().batch(
             np.concatenate([parameters, self.moved_rows[free]]),
             np.concatenate([values, own]),
-            outputs=outputs,
-            totals=totals,
-            saves=saves,
-            grid=grid,
-            inputs=inputs,
-            directions=directions,
-            method=method,
-            backend=backend,
+            **question,
         )
 
 
@@ -111,21 +93,13 @@ class NoInteraction(Model):
     switches: tuple[str, ...] = ()
 
     def batch(
-        self,
-        parameters: IntArray,
-        values: FloatArray,
-        *,
-        outputs: IntArray,
-        totals: IntArray | None = None,
-        saves: Sequence[float] | FloatArray,
-        grid: Grid | None = None,
-        inputs: Inputs | None = None,
-        directions: IntArray | None = None,
-        method: Method | None = None,
-        backend: Backend = "auto",
+        self, parameters: IntArray, values: FloatArray, **question: Unpack[Question]
     ) -> FloatArray:
         """Run many members, as `Model.batch`; one run without drivers and one for each of them."""
-        when, place = np.unique(np.asarray(saves, dtype=np.float64), return_inverse=True)
+        saves = np.asarray(question["saves"], dtype=np.float64)
+        when, place = np.unique(saves, return_inverse=True)
+        question["saves"] = when  # of this call's own keywords
+        instants = len(question["outputs"])
         rows = np.array([int(self.rows(name)[0]) for name in self.switches], dtype=np.int64)
         # A switch that a caller sets is turned off only if the caller turned it off.
         set_by_caller = {int(r): i for i, r in enumerate(parameters) if r in rows}
@@ -139,20 +113,13 @@ class NoInteraction(Model):
             run = super().batch(
                 np.concatenate([parameters, free]),
                 np.concatenate([own, added]),
-                outputs=outputs,
-                totals=totals,
-                saves=when,
-                grid=grid,
-                inputs=inputs,
-                directions=directions,
-                method=method,
-                backend=backend,
+                **question,
             )
             # Running totals become what accrued since the last saved instant.
-            run[1:, len(outputs) :] = np.diff(run[:, len(outputs) :], axis=0)
+            run[1:, instants:] = np.diff(run[:, instants:], axis=0)
             runs.append(run)
-        joint = _joined(np.stack(runs), with_derivatives=directions is not None)
-        joint[:, len(outputs) :] = np.cumsum(joint[:, len(outputs) :], axis=0)
+        joint = _joined(np.stack(runs), with_derivatives=question.get("directions") is not None)
+        joint[:, instants:] = np.cumsum(joint[:, instants:], axis=0)
         return np.asarray(joint[place])
 
 

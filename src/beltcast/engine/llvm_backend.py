@@ -44,7 +44,7 @@ from beltcast.engine.vector_math import vector_math
 from beltcast.errors import SimulationError, UnsupportedConstruct
 
 WIDTH = 16
-"""Members a vector: two AVX-512 registers; 32 gains a few per cent, 8 loses more."""
+"""Members a vector: two AVX-512 registers."""
 
 BLOCKS_A_FUNCTION = 40
 """Longer functions make LLVM's passes more than linear in time."""

@@ -4,8 +4,7 @@
 to each equation the equation of that tangent (forward mode: Griewank and Walther, *Evaluating
 Derivatives*, 2008, chapter 3).  The result is a program like any other: either back end runs it,
 and a member of the ensemble carries one direction.  Seeding the tangent of one constant with 1
-gives the derivative of every row with respect to that constant; sixteen directions cost about as
-much as three runs of sixteen members.
+gives the derivative of every row with respect to that constant.
 """
 
 from __future__ import annotations
