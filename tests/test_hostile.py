@@ -25,7 +25,7 @@ import beltcast.engine.reader  # noqa: F401  # so that no case below pays for im
 from beltcast.checks import check_model
 from beltcast.engine.limits import DEEPEST_BRACKETS, DEEPEST_EXPRESSION, check_file
 from beltcast.engine.plan import LARGEST_RUN, time_grid
-from beltcast.errors import BeltcastError, ModelFileError, SimulationError
+from beltcast.errors import BeltcastError, ModelFileError, SimulationError, UnsupportedConstruct
 from beltcast.model import load_model
 
 from .model_texts import SIR, model_text, write_model
@@ -183,9 +183,10 @@ def test_a_control_may_be_computed_from_constants(tmp_path: Path) -> None:
     assert model.grid().step == 0.25
 
 
-def test_a_control_that_moves_is_refused(tmp_path: Path) -> None:
+def test_a_control_that_moves_with_a_stock_is_refused(tmp_path: Path) -> None:
     path = write_model(tmp_path, {"S": "INTEG(1, 0)"}, {"TIME STEP": "0.125 + 0*S"})
-    assert "TIME STEP changes during the run" in refusal(path)
+    with pytest.raises(UnsupportedConstruct, match="depends on a stock"):
+        load_model(path).grid()
 
 
 def test_entities_of_xml_are_refused(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, Required, TypedDict
 import numpy as np
 
 from beltcast.engine.cache import open_cache
+from beltcast.engine.course import NEAR, Course, moving_course
 from beltcast.engine.lowering import lower
 from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.engine.numpy_backend import NumpyKernel, assign
@@ -82,16 +83,28 @@ class Kernel(Protocol):
 
 @dataclass(frozen=True)
 class Grid:
-    """When a run starts, ends, steps and saves; all in the model's time unit."""
+    """When a run starts, ends, steps and saves; all in the model's time unit.
+
+    Where TIME STEP or SAVEPER moves, `course` holds all of it and `step` and `save_every` are
+    those of the start.
+    """
 
     start: float
     end: float
     step: float
     save_every: float
+    course: Course | None = None
 
-    def times(self) -> FloatArray:
-        """Return the time at the start of every step, (steps + 1,)."""
-        return time_grid(self.start, self.end, self.step)
+    def times(self, until: float | None = None) -> FloatArray:
+        """Return the time at the start of every step, (steps + 1,), to the end or another time."""
+        if self.course is None:
+            return time_grid(self.start, self.end if until is None else until, self.step)
+        times, steps = self.course.times, self.course.steps
+        return times if until is None else times[times < until + NEAR * steps]
+
+    def steps(self, times: FloatArray) -> float | FloatArray:
+        """Return the length of the steps that start at the first of the grid's times."""
+        return self.step if self.course is None else self.course.steps[: len(times)]
 
     def saved(self) -> FloatArray:
         """Return the times at which results are kept by default.
@@ -101,6 +114,8 @@ class Grid:
         SimulationError
             SAVEPER is not a whole number of steps.
         """
+        if self.course is not None:
+            return self.course.saved
         times = self.times()
         ratio = self.save_every / self.step
         if not (np.isfinite(ratio) and ratio > 0.5 and abs(ratio - round(ratio)) < 1e-5 * ratio):
@@ -274,17 +289,38 @@ class Model:
     def grid(self, constants: Constants | None = None) -> Grid:
         """Time grid of the model; INITIAL TIME, FINAL TIME, TIME STEP, SAVEPER may be set.
 
-        A FINAL TIME that changes during the run is found by a run with these constants.
+        A FINAL TIME that changes during the run is found by a run with these constants, and the
+        steps of a TIME STEP or SAVEPER that changes by following it (`beltcast.engine.course`).
         """
+        controls = self._controls(constants)
+        moving = [name for name, value in controls.items() if isinstance(value, int)]
+        if not moving:
+            start, end, step, save_every = controls.values()
+            return Grid(start, end, step, save_every)
+        if moving == ["final time"]:
+            start, row, step, save_every = controls.values()
+            return Grid(start, self._end_of(int(row), start, step, constants), step, save_every)
+        try:
+            course = moving_course(self.program, self._settled(constants), controls)
+        except UnsupportedConstruct as problem:
+            line = self.source.controls[moving[-1]].line
+            raise UnsupportedConstruct(problem.sentence, self.path, line) from None
+        times, save_every = course.times, controls["saveper"]
+        if isinstance(save_every, int):
+            save_every = float(np.diff(course.saved[:2]).sum())
+        return Grid(times[0], times[-1], course.steps[0], save_every, course)
+
+    def _controls(self, constants: Constants | None) -> dict[str, float | int]:
+        """Each control of the run: a number, or the row (int) of one that changes with time."""
         given = {canonical(k): v for k, v in (constants or {}).items()}
         settled: FloatArray | None = None
 
-        def control(name: str, default: float | None = None) -> float:
+        def control(name: str) -> float | int:
             nonlocal settled
             if name in given:
                 return float(given[name])  # type: ignore[arg-type]  # controls have no elements
-            if name not in self.source.controls and default is not None:
-                return default
+            if name == "saveper" and name not in self.source.controls:
+                return control("time step")
             slot = self.program.slots[name]
             row = int(slot.rows.reshape(-1)[0])
             if slot.kind == "constant":
@@ -292,19 +328,11 @@ class Model:
             # Such as SAVEPER = TIME STEP, or FINAL TIME = INITIAL TIME + 10.
             if settled is None:
                 settled = self._settled(constants)
-            if np.isnan(settled[row]) and name == "final time":
-                return self._end_of(row, control("initial time"), control("time step"), constants)
-            if np.isnan(settled[row]):
-                raise UnsupportedConstruct(
-                    f"{slot.name} changes during the run, which is not supported; make it an "
-                    "expression of constants",
-                    self.path,
-                    self.source.controls[name].line,
-                )
-            return float(settled[row])
+            return row if np.isnan(settled[row]) else float(settled[row])
 
-        step = control("time step")
-        return Grid(control("initial time"), control("final time"), step, control("saveper", step))
+        return {
+            name: control(name) for name in ("initial time", "final time", "time step", "saveper")
+        }
 
     def _end_of(self, row: int, start: float, step: float, constants: Constants | None) -> float:
         """First time that is not before a FINAL TIME that changes during the run."""
@@ -458,7 +486,7 @@ class Model:
         grid = grid or self.grid()
         totals = np.empty(0, dtype=np.int64) if totals is None else totals
         wanted = np.asarray(saves, dtype=np.float64)
-        times = time_grid(grid.start, float(wanted.max()), grid.step)
+        times = grid.times(until=float(wanted.max()))
         steps, place = np.unique(steps_at(times, wanted), return_inverse=True)
         moved = None if directions is None else parameters[directions]
         self._check_settable(parameters)
@@ -473,7 +501,7 @@ class Model:
                 parameters=parameters,
                 outputs=rows,
                 times=times,
-                step=grid.step,
+                step=grid.steps(times),
                 saves=steps,
                 inputs=self.input_series(inputs),
                 method=method or self.source.method,

@@ -129,6 +129,7 @@ class LlvmKernel:
             np.array(list(program.inputs), dtype=np.int64),
             np.ascontiguousarray(plan.inputs),
             plan.times,
+            plan.steps,
             _save_flags(plan),
             plan.outputs,
             out,
@@ -176,7 +177,6 @@ class LlvmKernel:
                     history.ctypes.data,
                     ctypes.cast(self._callback, ctypes.c_void_p).value,
                 ),
-                plan.step,
                 address,
             )
             del scratch, history
@@ -184,9 +184,7 @@ class LlvmKernel:
         return run
 
 
-_SIGNATURE = ctypes.CFUNCTYPE(
-    None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_double, ctypes.c_void_p
-)
+_SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
 
 
 _CALLBACK = ctypes.CFUNCTYPE(

@@ -26,6 +26,7 @@ def driver(method: Method, v: Vector, stages: Mapping[str, list[str]], program: 
 
     def step(k: str) -> None:
         time = d.entry("%times", "double", k)
+        d.line(f"%dt = load double, ptr {d.place('%lengths', 'double', k)}")
         d.set_inputs("input", k)
         d.recall(k)
         d.rates(time, time)
@@ -49,7 +50,7 @@ def driver(method: Method, v: Vector, stages: Mapping[str, list[str]], program: 
     d.loop("block", "%last", block, start="%first")
     lines = "\n".join(d.b.lines)
     return (
-        f"define void @run_{method}(ptr %numbers, ptr %arrays, double %dt, ptr noalias %rows) #0 "
+        f"define void @run_{method}(ptr %numbers, ptr %arrays, ptr noalias %rows) #0 "
         f"{{\n{lines}\n  ret void\n}}"
     )
 
@@ -74,6 +75,7 @@ _POINTERS = (
     "input_rows",
     "inputs",
     "times",
+    "lengths",
     "saves",
     "outputs",
     "out",
@@ -117,8 +119,11 @@ class _Driver:
 
     def entry(self, array: str, kind: str, index: str) -> str:
         """Return an entry of an argument."""
-        place = self.b.let(f"getelementptr inbounds {kind}, ptr {array}, i64 {index}")
-        return self.b.let(f"load {kind}, ptr {place}")
+        return self.b.let(f"load {kind}, ptr {self.place(array, kind, index)}")
+
+    def place(self, array: str, kind: str, index: str) -> str:
+        """Return the address of an entry of an argument."""
+        return self.b.let(f"getelementptr inbounds {kind}, ptr {array}, i64 {index}")
 
     def row(self, number: str) -> str:
         """Return the address of a row."""

@@ -74,17 +74,18 @@ class NumpyKernel:
             if next_save < len(plan.saves) and plan.saves[next_save] == k:
                 saved[next_save] = rows[plan.outputs]
                 next_save += 1
+            step = float(plan.steps[k])
             if plan.method == "euler":
-                rows[program.stocks] += plan.step * first
+                rows[program.stocks] += step * first
                 compute(program.after, time, time)
                 continue
             base = rows[program.stocks]
-            half, total = 0.5 * plan.step, first
-            for fraction, weight in ((half, 2.0), (half, 2.0), (plan.step, 1.0)):
+            half, total = 0.5 * step, first
+            for fraction, weight in ((half, 2.0), (half, 2.0), (step, 1.0)):
                 rows[program.stocks] = base + fraction * first
                 first = derivative(time + fraction, time)
                 total = total + weight * first
-            rows[program.stocks] = base + plan.step / 6.0 * total
+            rows[program.stocks] = base + step / 6.0 * total
             compute(program.after, time, time)
         return saved
 

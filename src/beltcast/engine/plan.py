@@ -34,7 +34,8 @@ class Plan:
     outputs : (o,)
         Rows to save.
     times : (steps + 1,)  [time]
-    step : float  [time]
+    steps : (steps + 1,)  [time]
+        Length of the step that starts at each time.
     saves : (s,)
         Numbers of the steps at whose start the outputs are saved, ascending.
     inputs : (steps + 1, k)
@@ -46,7 +47,7 @@ class Plan:
     parameters: IntArray
     outputs: IntArray
     times: FloatArray
-    step: float
+    steps: FloatArray
     saves: IntArray
     inputs: FloatArray
     method: Method
@@ -86,7 +87,7 @@ def steps_at(times: FloatArray, wanted: Sequence[float] | FloatArray) -> IntArra
         A wanted time is not on the grid.
     """
     wanted = np.asarray(wanted, dtype=np.float64)
-    step = times[1] - times[0] if len(times) > 1 else 1.0
+    step = np.diff(times).min() if len(times) > 1 else 1.0
     near = np.clip(np.searchsorted(times, wanted - 0.5 * step), 0, len(times) - 1)
     off = np.abs(times[near] - wanted) > 1e-5 * step
     if np.any(off):
@@ -103,12 +104,16 @@ def make_plan(
     parameters: Sequence[int] | IntArray,
     outputs: Sequence[int] | IntArray,
     times: FloatArray,
-    step: float,
+    step: float | FloatArray,
     saves: IntArray,
     inputs: Mapping[int, Data] | None = None,
     method: Method = "euler",
 ) -> Plan:
-    """Put a plan together; `inputs` replaces exogenous series by row."""
+    """Put a plan together.
+
+    `step` is one length for all steps, or (steps + 1,) one for each; `inputs` replaces exogenous
+    series by row.
+    """
     series = [
         series_at((inputs or {}).get(row, data), times) for row, data in program.inputs.items()
     ]
@@ -116,7 +121,7 @@ def make_plan(
         parameters=np.asarray(parameters, dtype=np.int64),
         outputs=np.asarray(outputs, dtype=np.int64),
         times=times,
-        step=step,
+        steps=np.full(len(times), step, dtype=np.float64),
         saves=np.asarray(saves, dtype=np.int64),
         inputs=np.array(series, dtype=np.float64).T.reshape(len(times), len(series)),
         method=method,
