@@ -217,7 +217,7 @@ def test_kept_machine_code_gives_the_same_bits_and_is_not_compiled_again(
     copied: Path, opened: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = load_model(copied).simulate()
-    forbid(monkeypatch, llvm_backend, "_machine_code")
+    forbid(monkeypatch, llvm_backend, "machine_code")
     forbid(monkeypatch, reader, "_translate")
     second = load_model(copied).simulate()
     assert first.identical(second)

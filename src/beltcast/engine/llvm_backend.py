@@ -75,7 +75,7 @@ class LlvmKernel:
     def __init__(self, program: Program, width: int = WIDTH, *, cache: Cache | None = None) -> None:
         self.program = program
         self.width = width
-        text, foreign = _module_text(program, width)
+        text, foreign = module_text(program, width)
         self._code = _compile(text, cache)
         self._callback = _CALLBACK(_foreign_caller(foreign, program.n_rows, width))
         self._functions = {
@@ -225,7 +225,7 @@ def _save_flags(plan: Plan) -> np.ndarray:
 # --- the module -------------------------------------------------------------------------------
 
 
-def _module_text(program: Program, width: int) -> tuple[str, list[Block]]:
+def module_text(program: Program, width: int) -> tuple[str, list[Block]]:
     """Return the module, and the blocks for which it calls back."""
     v = Vector(width)
     text = _Module(v)
@@ -531,7 +531,7 @@ def _compile(text: str, cache: Cache | None = None) -> llvm.ExecutionEngine:
     key = _code_key(text) if cache is not None else None
     code = cache.get(key) if cache is not None and key is not None else None
     if code is None:
-        code = _machine_code(text, machine)
+        code = machine_code(text, machine)
         if cache is not None and key is not None:
             cache.put(key, code)
     # A fresh object takes the same way as a kept one, so that the two cannot differ.
@@ -541,7 +541,7 @@ def _compile(text: str, cache: Cache | None = None) -> llvm.ExecutionEngine:
     return engine
 
 
-def _machine_code(text: str, machine: llvm.TargetMachine) -> bytes:
+def machine_code(text: str, machine: llvm.TargetMachine) -> bytes:
     module = llvm.parse_assembly(text)
     module.verify()
     options = llvm.create_pipeline_tuning_options(speed_level=2)
