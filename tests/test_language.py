@@ -676,3 +676,36 @@ def test_derivatives_pass_through_memory(expression: str, tmp_path: Path, backen
     # Central differences: error of third order, about 1e-10 with this step.
     slope = (at(1.5 + 1e-5) - at(1.5 - 1e-5)) / 2e-5
     np.testing.assert_allclose(exact, slope, rtol=1e-7, atol=1e-8)
+
+
+def test_a_long_sum_is_a_loop_with_the_value_and_derivative_of_the_written_sum(
+    tmp_path: Path, backend: Backend
+) -> None:
+    """201 elements, an odd number at every halving but the last: 201, 101, 51, 26, 13, 7, 4, 2."""
+    model = model_of(
+        tmp_path,
+        "k = 1.5 ~~|\nA: (A1-A201) ~~|\nB: P, Q ~~|\nbase[B] = 1, 2 ~~|\n"
+        "w[A] = A ~~|\ns[B] = SUM(k*w[A!]^base[B]) ~~|\n"
+        "p = PROD(1 + k/(w[A!] + 0*Time)/100) ~~|\nlow = VMIN(ABS(w[A!] - 77.25)*k) ~~|\n"
+        "high = VMAX(w[A!]*k - w[A!]*w[A!]/100) ~~|\nboth = SUM(w[A!]*base[B!]) ~~|",
+    )
+    n = np.arange(1, 202, dtype=float)
+
+    def expected(k: float) -> FloatArray:
+        return np.array([
+            (k * n).sum(),
+            (k * n**2).sum(),
+            np.prod(1 + k / n / 100),
+            0.25 * k,
+            (n * k - n * n / 100).max(),
+            3 * n.sum(),
+        ])  # fmt: skip
+
+    rows = np.concatenate([model.rows(name) for name in ("s", "p", "low", "high", "both")])
+    out = model.batch(
+        model.rows("k"), np.array([[1.5]]), outputs=rows, saves=[0.0],
+        directions=np.array([0]), backend=backend,
+    )[0, :, 0]  # fmt: skip
+    np.testing.assert_allclose(out[:, 0], expected(1.5), rtol=1e-13)
+    slope = (expected(1.5 + 1e-6) - expected(1.5 - 1e-6)) / 2e-6
+    np.testing.assert_allclose(out[:, 1], slope, rtol=1e-8, atol=1e-8)

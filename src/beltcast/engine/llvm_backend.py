@@ -542,6 +542,7 @@ def _compile(text: str, cache: Cache | None = None) -> llvm.ExecutionEngine:
 
 
 def machine_code(text: str, machine: llvm.TargetMachine) -> bytes:
+    """Compile the text of a module to an object file for a machine."""
     module = llvm.parse_assembly(text)
     module.verify()
     options = llvm.create_pipeline_tuning_options(speed_level=2)

@@ -10,6 +10,7 @@ it takes, and how functions of whole ranges, vectors and matrices are spread ove
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -268,8 +269,40 @@ class _Lowering:
         marked = _marked(argument)
         if not marked:
             raise self._refuse(f"{call.function} without a subscript marked '!'", "mark the range")
+        if math.prod(len(self.table.expand(self.equation, m[:-1])) for m in marked) > WRITTEN_OUT:
+            try:
+                return self._long_reduction(call.function, argument, marked, scope)
+            except _TablesDiffer:
+                pass  # one lookup an element: there is no loop to be had
         terms = [self.node(argument, inner) for inner in self._inner_scopes(marked, scope)]
         return REDUCTIONS[call.function](*terms)
+
+    def _long_reduction(
+        self, function: str, argument: Expr, marked: Sequence[str], scope: Scope
+    ) -> Node:
+        """Terms as rows of their own, then halves joined to halves: each a loop, not a text."""
+        axes = [self.table.expand(self.equation, m[:-1]) for m in marked]
+        elements = list(itertools.product(*axes))
+        n, name = self.n, self.equation.name
+        spread: Scope = {
+            **{s: list(e) * len(elements) for s, e in scope.items()},
+            **{
+                canonical(m): [element[i] for element in elements for _ in range(n)]
+                for i, m in enumerate(marked)
+            },
+        }
+        whole = _Lowering(self.equation, len(elements) * n, self.table, self.parts)
+        node = whole.node(argument, spread)
+        rows = self.parts.new_rows(len(elements) * n).reshape(-1, n)
+        self.parts.auxiliaries.append(Block(name, (rows.reshape(-1),), (node,)))
+        while len(rows) > 1:
+            half = (len(rows) + 1) // 2
+            pairs = len(rows) - half
+            sides = (Load(rows[:pairs].reshape(-1)), Load(rows[half:].reshape(-1)))
+            joined = self.parts.new_rows(pairs * n)
+            self.parts.auxiliaries.append(Block(name, (joined,), (REDUCTIONS[function](*sides),)))
+            rows = np.concatenate([joined.reshape(-1, n), rows[pairs:half]])
+        return Load(rows[0])
 
     def _all_marked(self, argument: Expr, scope: Scope) -> Expr:
         """XMILE marks nothing: it means all elements of a range that is not on the left."""
@@ -463,6 +496,9 @@ class _Lowering:
     def _refuse(self, construct: str, remedy: str, hint: str = "") -> UnsupportedConstruct:
         return self.table.refusal(self.equation, construct, remedy, hint)
 
+
+WRITTEN_OUT = 64
+"""Terms of a SUM that are written out; longer ones are loops, which compile in constant time."""
 
 LONGEST_VECTOR = 64
 """Elements of a vector that is sorted: the comparisons of each with each are written out."""

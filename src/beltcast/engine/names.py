@@ -44,10 +44,10 @@ class NameTable:
         self.element_names = {
             canonical(e): e for elements in self.ranges.values() for e in elements
         }
-        self.families = {
-            e: max((r for r in self.ranges.values() if e in r), key=len)
-            for e in self.element_names.values()
-        }
+        self.family_places: dict[str, int] = {}  # from 1, in the first of its largest ranges
+        for elements in sorted(self.ranges.values(), key=len, reverse=True):
+            for place, element in enumerate(elements, 1):
+                self.family_places.setdefault(element, place)
         self.equations = (*source.controls.values(), *source.equations)
         self.lookups: dict[str, dict[tuple[str, ...], Table]] = {}
         self.makers: dict[int, tuple[Equation, tuple[str, ...]]] = {}

@@ -70,10 +70,10 @@ class References:
         """
         for key, elements in scope.items():
             if key.removesuffix("!") == name:
-                places = [self.table.families[e].index(e) + 1.0 for e in elements]
+                places = [float(self.table.family_places[e]) for e in elements]
                 return Const(np.array(places if len(set(places)) > 1 else places[:1]))
         element = self.table.element_names.get(name)
-        return None if element is None else const(self.table.families[element].index(element) + 1.0)
+        return None if element is None else const(float(self.table.family_places[element]))
 
     def elements(self, ref: Ref, slot: Slot, scope: Scope) -> list[tuple[str, ...]]:
         """Return the element that a reference means, for each of the n elements."""
