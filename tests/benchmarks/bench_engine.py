@@ -11,6 +11,7 @@ noisy; absolute figures are printed and never asserted.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -132,6 +133,80 @@ def test_an_ensemble_costs_a_small_part_of_runs_of_pysd(tmp_path: Path) -> None:
     assert theirs > 500 * ours / count
 
 
+def test_an_ensemble_outruns_a_loop_over_pysimlin(tmp_path: Path) -> None:
+    """pysimlin runs one member at a time in compiled code of its own; over both cores at best."""
+    simlin = pytest.importorskip("simlin", reason="pysimlin is not installed")
+    path, rounds = belts10(tmp_path), 20
+    model, other = load_model(path), simlin.load(str(path))
+    rows, values = members(model, 1600)
+
+    def theirs_once(k: int) -> Any:
+        with other.simulate(dict(zip(_SIMLIN, values[:, k].tolist(), strict=True))) as run:
+            run.run_to_end()
+            return run.get_series("output")
+
+    saves = model.grid().saved()
+    ours = model.batch(rows, values, outputs=model.rows("output"), saves=saves)
+    np.testing.assert_allclose(theirs_once(3)[-1], ours[-1, 0, 3], rtol=1e-9)
+    each, all_of_ours = fastest(
+        lambda: [theirs_once(k) for k in range(rounds)],
+        lambda: model.batch(rows, values, outputs=model.rows("output"), saves=saves),
+        rounds=3,
+    )
+    ratio = (each / rounds) / (os.cpu_count() or 1) / (all_of_ours / values.shape[1])
+    print(f"\npysimlin over all cores / ours = {ratio:.0f}")
+    assert ratio > 3
+
+
+def test_a_jacobian_of_sixty_parameters_costs_few_runs(tmp_path: Path) -> None:
+    """Of one member; a run of one member carries fifteen idle lanes, which the Jacobian fills."""
+    model = load_model(generated(tmp_path, 240))
+    rows = np.concatenate([model.rows("Rate"), model.rows("Strength")])
+    starts = [v.name for v in model.variables.values() if v.kind == "stock"]
+    saves, values = model.grid().saved(), np.array([[0.1], [0.5]])
+    outputs = np.concatenate([model.rows(name) for name in starts[:5]])
+    # Two parameters, thirty times each: the engine computes all sixty directions.
+    directions = np.tile([0, 1], 30)
+
+    def jacobian() -> Any:
+        return model.batch(rows, values, outputs=outputs, saves=saves, directions=directions)
+
+    def single() -> Any:
+        return model.batch(rows, values, outputs=outputs, saves=saves)
+
+    assert jacobian().shape[-1] == 61
+    a, b = fastest(single, jacobian)
+    print(f"\nJacobian of 60 parameters / one run = {b / a:.1f}")
+    assert b < 30 * a
+
+
+def test_a_million_members_take_the_memory_of_their_result(tmp_path: Path) -> None:
+    """In a process of its own: the peak, less what the imports and the members take."""
+    code = (
+        "import resource, sys, time; import numpy as np; from pathlib import Path\n"
+        "from beltcast import load_model; from tests.benchmarks.models import belts10, members\n"
+        "model = load_model(belts10(Path(sys.argv[1]))); count = 1_000_000\n"
+        "rows, values = members(model, count); saves = [2024.0, 2035.0]\n"
+        "model.batch(rows, values[:, :16], outputs=model.rows('output'), saves=saves)\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\n"
+        "before = peak(); start = time.perf_counter()\n"
+        "out = model.batch(rows, values, outputs=model.rows('output'), saves=saves)\n"
+        "print(time.perf_counter() - start, peak() - before, (out.nbytes + values.nbytes) / 2**20)"
+    )
+    root = str(Path(__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)],
+        check=True, capture_output=True, text=True, cwd=root,
+        env={"PATH": "", "PYTHONPATH": f"{root}:{_path_of_modules()['PYTHONPATH']}"},
+    )  # fmt: skip
+    seconds, grown, needed = map(float, done.stdout.split())
+    print(
+        f"\n1,000,000 members: {seconds:.0f} s, {grown:.0f} MB more than before; "
+        f"result and members {needed:.0f} MB"
+    )
+    assert grown < 200 + 2 * needed
+
+
 def test_compile_time_is_linear_in_equations(tmp_path: Path) -> None:
     def build(equations: int) -> Run:
         program = load_model(generated(tmp_path, equations)).program
@@ -162,6 +237,10 @@ def test_the_second_process_starts_from_the_cache(root: Path, tmp_path: Path) ->
     first, second = fastest(cold, rounds=2)[0], min(fastest(run) for _ in range(2))[0]
     print(f"\nnew process: {first:.2f} s without, {second:.2f} s with the cache")
     assert second < 0.6 * first
+
+
+_SIMLIN = ("price_elasticity", "entry_rate", "market_growth", "learning")
+"""The parameters of the ten-belt model as pysimlin spells them."""
 
 
 def _path_of_modules() -> dict[str, str]:
