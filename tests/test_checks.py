@@ -127,3 +127,16 @@ def test_a_text_says_how_many_lines_it_leaves_out(tmp_path: Path) -> None:
     text = as_text(check_model(load_model(write_model(tmp_path, stocks))), most=10)
     assert text.count("stock 'S") == 10
     assert "and 20 more" in text
+
+
+@pytest.mark.parametrize(
+    ("encoding", "said"), [("utf-8", "UTF-8"), ("gb18030", "GB18030"), ("latin-1", "Latin-1")]
+)
+def test_the_encoding_that_was_guessed_is_said(encoding: str, said: str, tmp_path: Path) -> None:
+    path = write_model(tmp_path, DECAY, UNITS)
+    name = "Bestände" if encoding == "latin-1" else "存量"
+    text = path.read_text(encoding="utf-8").replace("Stock", name)
+    if encoding == "latin-1":
+        text = text.replace("万元", "Euro").replace("年", "Year")
+    path.write_bytes(text.encode(encoding))
+    assert f"read as {said}" in as_text(check_model(load_model(path)))

@@ -100,6 +100,7 @@ class Checked:
     model: str
     variables: int
     stocks: int
+    encoding: str
     units: tuple[UnitProblem, ...]
     step: float
     step_errors: tuple[StepError, ...]
@@ -130,6 +131,7 @@ def check_model(model: Model) -> Checked:
         model=model.name,
         variables=len(model.variables),
         stocks=len(stocks),
+        encoding=model.source.encoding,
         units=tuple(check_units(model.source)),
         step=model.grid().step,
         step_errors=_step_errors(model, stocks),
@@ -311,6 +313,9 @@ def _plain(value: Any) -> Any:
     return value
 
 
+_ENCODINGS = {"utf-8-sig": "UTF-8", "utf-8": "UTF-8", "gb18030": "GB18030", "latin-1": "Latin-1"}
+
+
 def as_text(checked: Checked, path: object = None, most: int = 20) -> str:
     """Return the answers as lines of text, faults first.
 
@@ -325,7 +330,8 @@ def as_text(checked: Checked, path: object = None, most: int = 20) -> str:
     place = checked.model if path is None else path
     lines = [f"{place}:{p.line}: {p.sentence}" for p in checked.units]
     lines.append(
-        f"{checked.variables} variables, {checked.stocks} stocks: runs with its own constants"
+        f"{checked.variables} variables, {checked.stocks} stocks, read as "
+        f"{_ENCODINGS.get(checked.encoding, checked.encoding)}: runs with its own constants"
     )
     lines += _step_text(checked)
     lines += _cut(
