@@ -57,6 +57,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=100,
         help="Mutated models that the fuzzer tries; beyond the default they are drawn anew.",
     )
+    parser.addoption(
+        "--kills", type=int, default=3, help="Times that a run of a plan is killed and resumed."
+    )
 
 
 SMALL_MODEL = """{UTF-8}

@@ -446,15 +446,30 @@ def run(
         list[str] | None, typer.Option(help="Variables to keep; all computed ones by default.")
     ] = None,
     output: Annotated[Path, typer.Option(help="NetCDF file to write.")] = Path("run.nc"),
+    resume: Annotated[bool, typer.Option(help="Go on with a plan's unfinished store.")] = False,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Of dask, such as tcp://10.0.0.1:8786; for a plan.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes on this machine; for a plan.")
+    ] = None,
 ) -> None:
-    """Run a model once in each scenario, with its own constants.
+    """Run a model once in each scenario with its own constants, or a plan of many members.
+
+    A plan (.toml) says model, scenarios, members, outputs and store; what is complete in the
+    store survives whatever happens, and --resume does the rest.
 
     For example:
 
         beltcast run --scenario brand-push --variable "national output"
 
         beltcast run mine.mdl --output mine.nc
+
+        beltcast run plan.toml --resume
     """
+    if model is not None and model.suffix.lower() == ".toml":
+        _run_plan(model, resume, scheduler, workers)
+        return
     from beltcast.ensemble import run_ensemble
     from beltcast.model import load_model
     from beltcast.resources import shipped
@@ -676,6 +691,24 @@ def _console() -> Console:
 
     console = Console(highlight=False)
     return console if console.is_terminal else Console(width=WIDTH, highlight=False)
+
+
+def _run_plan(path: Path, resume: bool, scheduler: str | None, workers: int | None) -> None:
+    from beltcast.blocks import connect, run_plan
+    from beltcast.runplan import read_plan
+
+    plan = read_plan(path)
+    client = None if scheduler is None and workers is None else connect(scheduler, workers)
+    try:
+        with _progress() as tell:
+            store = run_plan(plan, resume=resume, client=client, progress=tell)
+    finally:
+        if client is not None:
+            client.close()
+            if client.cluster is not None:
+                client.cluster.close()
+    typer.echo(f"{len(plan.scenarios)} scenarios, {plan.members} members: complete")
+    typer.echo(f"Written to {store.path}")
 
 
 @contextmanager

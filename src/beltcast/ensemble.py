@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import ScenarioError, SimulationError
@@ -80,58 +81,103 @@ def run_ensemble(
     """
     labels, values = draws if draws is not None else ((), np.empty((1, 0)))
     names = [model.find(name).name for name in outputs]
-    flows = [n for n in names if is_flow(model.variables[n].unit)]
-    instants = [n for n in names if n not in flows]
-    start, stop = model.grid().start, model.grid().end if end is None else end
-    whole = np.arange(np.ceil(start), np.floor(stop) + 0.5)
-    parameters, columns = model.targets(labels)
-    member_values = np.ascontiguousarray(values.T[columns])
+    seed = None if rng is None else int(rng.integers(2**63))
     results: dict[str, list[FloatArray]] = {name: [] for name in names}
     status = []
-    seed = None if rng is None else int(rng.integers(2**63))
     for scenario in scenarios.values():
-        rows, combined = _override(model, parameters, member_values, scenario.constants)
-        combined = _with_sizes(model, rows, combined, scenario, seed)
-        run = model.batch(
-            rows,
-            combined,
-            outputs=_rows(model, instants),
-            totals=_rows(model, flows),
-            saves=whole,
-            # A scenario may set TIME STEP: the grid must be the one that its constants say.
-            grid=model.grid(scenario.constants),
-            inputs=scenario.inputs,
-            backend=backend,
+        pieces, good = run_scenario(
+            model, scenario, (labels, values), outputs=names, end=end, seed=seed, backend=backend
         )
-        good = np.asarray(np.isfinite(run).all(axis=(0, 1)))
         if not good.any():
             raise SimulationError(
                 f"all {good.size} members of the scenario '{scenario.name}' left the finite "
                 "numbers; look at its constants"
             )
-        # A year before the run left the numbers is not to be trusted either.
-        run[:, :, ~good] = np.nan
         status.append(np.where(good, 0, 1))
-        for name, piece in _pieces(model, run, instants, flows):
+        for name, piece in pieces.items():
             results[name].append(piece)
     variables: dict[str, Any] = {
-        name: (
-            (SCENARIO, MEMBER, *model.variables[name].dims, YEAR if name in flows else TIME),
-            np.stack(pieces),
-            _attributes(model, name, name in flows),
-        )
+        name: (output_dims(model, name), np.stack(pieces), output_attributes(model, name))
         for name, pieces in results.items()
     }
-    variables["status"] = (
-        (SCENARIO, MEMBER),
-        np.stack(status),
-        {"long_name": "0 good run, 1 left the finite numbers", "units": "1"},
-    )
+    variables["status"] = ((SCENARIO, MEMBER), np.stack(status), STATUS)
     return xr.Dataset(
         variables,
-        _coordinates(model, names, scenarios, len(values), whole),
-        {**_versions(), **_model_attributes(model), **(provenance or {})},
+        output_coordinates(model, names, scenarios, len(values), end),
+        {**versions(), **_model_attributes(model), **(provenance or {})},
     )
+
+
+def run_scenario(
+    model: Model,
+    scenario: Scenario,
+    draws: tuple[Sequence[str], FloatArray],
+    *,
+    outputs: Sequence[str],
+    end: float | None = None,
+    seed: int | None = None,
+    backend: Backend = "auto",
+) -> tuple[dict[str, FloatArray], NDArray[np.bool_]]:
+    """Run one scenario, without labels: the piece that `run_ensemble` and a store are made of.
+
+    Parameters
+    ----------
+    model, scenario, draws, end, backend
+        As for `run_ensemble`.
+    outputs : sequence of str
+        Names as the model writes them.
+    seed : int, optional
+        Of the scenario's uncertain sizes.
+
+    Returns
+    -------
+    pieces : dict of str to (member, subscripts..., year or time)
+        NaN in members that failed.
+    good : (member,)
+        Which members stayed with the finite numbers.
+
+    Raises
+    ------
+    ScenarioError
+        The scenario has an uncertain size, and there is no seed to draw it.
+    """
+    labels, values = draws
+    flows = [n for n in outputs if is_flow(model.variables[n].unit)]
+    instants = [n for n in outputs if n not in flows]
+    parameters, columns = model.targets(labels)
+    members = np.ascontiguousarray(values.T[columns])
+    rows, combined = _override(model, parameters, members, scenario.constants)
+    combined = _with_sizes(model, rows, combined, scenario, seed)
+    run = model.batch(
+        rows,
+        combined,
+        outputs=_rows(model, instants),
+        totals=_rows(model, flows),
+        saves=_instants(model, end),
+        # A scenario may set TIME STEP: the grid must be the one that its constants say.
+        grid=model.grid(scenario.constants),
+        inputs=scenario.inputs,
+        backend=backend,
+    )
+    good = np.asarray(np.isfinite(run).all(axis=(0, 1)))
+    # A year before the run left the numbers is not to be trusted either.
+    run[:, :, ~good] = np.nan
+    return dict(_pieces(model, run, instants, flows)), good
+
+
+STATUS = {"long_name": "0 good run, 1 left the finite numbers", "units": "1"}
+
+
+def output_dims(model: Model, name: str) -> tuple[str, ...]:
+    """Dimensions of an output of an ensemble."""
+    variable = model.variables[name]
+    return (SCENARIO, MEMBER, *variable.dims, YEAR if is_flow(variable.unit) else TIME)
+
+
+def _instants(model: Model, end: float | None) -> FloatArray:
+    """Whole years of a run, which it saves."""
+    grid = model.grid()
+    return np.arange(np.ceil(grid.start), np.floor(grid.end if end is None else end) + 0.5)
 
 
 def _override(
@@ -187,21 +233,24 @@ def _pieces(
     return pieces
 
 
-def _attributes(model: Model, name: str, total: bool) -> dict[str, str]:
+def output_attributes(model: Model, name: str) -> dict[str, str]:
+    """Unit and meaning of an output of an ensemble."""
     attributes = model.attributes(name)
-    if total:
+    if is_flow(model.variables[name].unit):
         attributes["units"] = attributes["units"].removesuffix("/Year")
         attributes["cell_methods"] = "year: sum (total from year to year + 1)"
     return attributes
 
 
-def _coordinates(
+def output_coordinates(
     model: Model,
     names: Sequence[str],
     scenarios: Mapping[str, Scenario],
     members: int,
-    whole: FloatArray,
+    end: float | None = None,
 ) -> dict[str, Any]:
+    """Coordinates of an ensemble of these outputs."""
+    whole = _instants(model, end)
     used = {d for name in names for d in model.variables[name].dims}
     return {
         SCENARIO: list(scenarios),
@@ -217,7 +266,8 @@ def _model_attributes(model: Model) -> dict[str, str]:
     return {"model": model.name, "model_sha256": model.source.text_sha256}
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Versions of what computed a result."""
     packages = ("beltcast", "numpy", "scipy", "xarray", "pysd")
-    versions = " ".join(f"{p}={version(p)}" for p in packages)
-    return {"versions": f"python={platform.python_version()} {versions}"}
+    text = " ".join(f"{p}={version(p)}" for p in packages)
+    return {"versions": f"python={platform.python_version()} {text}"}
