@@ -8,6 +8,7 @@ object of ours is pickled.  Workers and scheduler must see the store's folder un
 
 from __future__ import annotations
 
+import importlib
 import tempfile
 from collections.abc import Callable, Iterable
 from functools import lru_cache
@@ -131,20 +132,14 @@ def connect(address: str | None, workers: int | None = None) -> Any:
     InputError
         Nobody answers at the address.
     """
-    try:
-        from distributed import Client, LocalCluster
-    except ImportError:
-        raise MissingExtra(
-            "a cluster needs dask.distributed, which is not installed; run: "
-            'pip install "beltcast[scale]"'
-        ) from None
+    distributed = _distributed()
     if address is None:
-        cluster = LocalCluster(  # type: ignore[no-untyped-call]
+        cluster = distributed.LocalCluster(
             n_workers=workers, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
         )
-        return Client(cluster)  # type: ignore[no-untyped-call]
+        return distributed.Client(cluster)
     try:
-        return Client(address, timeout="10s")  # type: ignore[no-untyped-call]
+        return distributed.Client(address, timeout="10s")
     except (OSError, TimeoutError, ValueError) as problem:
         raise InputError(
             f"no scheduler answers at '{address}' ({type(problem).__name__}); start one with "
@@ -153,8 +148,6 @@ def connect(address: str | None, workers: int | None = None) -> Any:
 
 
 def _there(plan: RunPlan, blocks: list[Block], client: Any) -> Iterable[tuple[Block, bool]]:
-    import distributed
-
     files = _files(plan)
     parcel = client.scatter(files, broadcast=True, hash=False)
     waiting = iter(blocks)
@@ -178,13 +171,21 @@ def _there(plan: RunPlan, blocks: list[Block], client: Any) -> Iterable[tuple[Bl
         return futures
 
     threads = sum(client.nthreads().values()) or 1
-    pending: Any = distributed.as_completed(  # type: ignore[no-untyped-call]
-        hand_out(IN_FLIGHT * threads)
-    )
+    pending = _distributed().as_completed(hand_out(IN_FLIGHT * threads))
     for future in pending:
         yield by_key.pop(future.key), _answer(future)
         for more in hand_out(1):
             pending.add(more)
+
+
+def _distributed() -> Any:
+    try:
+        return importlib.import_module("distributed")
+    except ImportError:
+        raise MissingExtra(
+            "a cluster needs dask.distributed, which is not installed; run: "
+            'pip install "beltcast[scale]"'
+        ) from None
 
 
 def _answer(future: Any) -> bool:

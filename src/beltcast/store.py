@@ -10,6 +10,7 @@ opened.  What the result depends on (model, data, priors, seed, code) stands in 
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shutil
@@ -98,9 +99,9 @@ class Store:
         where = (block.scenario, slice(block.first, block.last))
         lengths = {}
         for name, values in {**pieces, "status": np.where(good, 0, 1)}.items():
-            array = group[name]
             # A block that failed as a whole is all fill value, and must not be left out.
             with zarr.config.set({"array.write_empty_chunks": True}):
+                array = group[name]
                 array[where] = values.astype(array.dtype)
             chunk = "/".join(
                 ["c", str(block.scenario), str(block.number), *["0"] * (array.ndim - 2)]
@@ -266,9 +267,8 @@ def _consolidate(zarr: Any, path: Path) -> None:
 
 
 def _compressors() -> tuple[Any, ...]:
-    from zarr.codecs import Crc32cCodec, ZstdCodec
-
-    return ZstdCodec(level=1), Crc32cCodec()
+    codecs = _zarr().codecs
+    return codecs.ZstdCodec(level=1), codecs.Crc32cCodec()
 
 
 def _coordinates(plan: RunPlan) -> dict[str, tuple[tuple[str, ...], Any, dict[str, str]]]:
@@ -318,9 +318,8 @@ def _appear(path: Path, text: str) -> None:
 
 def _zarr() -> Any:
     try:
-        import zarr
+        return importlib.import_module("zarr")
     except ImportError:
         raise MissingExtra(
             'a store needs Zarr, which is not installed; run: pip install "beltcast[scale]"'
         ) from None
-    return zarr

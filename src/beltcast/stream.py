@@ -155,7 +155,7 @@ def _quantiles(blocks: Blocks, probabilities: FloatArray) -> FloatArray:
     which = np.minimum(which, BINS - 1)
     values = _members_of(blocks, low, high, which)
     result = np.full((len(low), len(probabilities)), np.nan)
-    for cell in np.flatnonzero(count):
+    for cell in np.flatnonzero(count).tolist():
         ends = np.empty((len(probabilities), 2))
         for q, side in np.ndindex(ends.shape):
             bin_ = int(which[cell, q, side])
