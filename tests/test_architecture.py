@@ -29,7 +29,7 @@ LAYERS = (
     {"posterior", "identify"},
     {"ensemble", "store"},
     {"bands", "export"},
-    {"forecast", "baselines", "scores"},
+    {"history", "walks", "curves", "automatic", "baselines", "forecast", "scores"},
     {"backtest", "attribute", "sensitivity", "compare"},
     {"nulls"},
     {
