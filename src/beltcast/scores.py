@@ -283,7 +283,7 @@ def _log_normal(y: Numbers, mean: Numbers, sd: FloatArray) -> FloatArray:
 
 
 def _count(draws: FloatArray) -> int:
-    m = draws.shape[-1]
+    m: int = draws.shape[-1]
     if m < 2:
         raise InputError(f"{m} draws are given to a score; expected at least 2")
     return m

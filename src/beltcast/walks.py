@@ -168,8 +168,8 @@ def drift(
             rate = panel_rate(panel)
             slope = np.expm1(rate.mean + rate.sd * rng.standard_normal(len(left)))
         else:
-            slope = (last - float(history.values[0])) / last / history.span
-            slope = slope + sd / np.sqrt(history.span) * rng.standard_normal(len(left))
+            mean = (last - float(history.values[0])) / last / history.span
+            slope = mean + sd / np.sqrt(history.span) * rng.standard_normal(len(left))
         tried = 1.0 + slope[:, None] * h + sd[:, None] * steps(h, len(left), rng)
         kept = (tried > FLOOR).all(axis=1)
         paths[left[kept]] = tried[kept]
