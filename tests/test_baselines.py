@@ -15,7 +15,7 @@ from scipy.stats import t as student
 from beltcast.automatic import _filled
 from beltcast.baselines import BASELINES, History, installed_baselines
 from beltcast.errors import InputError, MissingExtra
-from beltcast.history import LENT, SPREAD, about_drift, panel_rate, spread
+from beltcast.history import GROWTH_SPREAD, LENT, SPREAD, about_drift, panel_rate, spread
 from beltcast.walks import DAMPING, FLOOR
 
 NOTHING: list[History] = []
@@ -119,7 +119,7 @@ def test_a_panel_lends_its_spread_by_the_conjugate_rule() -> None:
     assert spread(SHORT, NOTHING, about_drift) == (pytest.approx(SPREAD**2), LENT)
 
 
-def test_the_growth_of_a_panel_is_dersimonian_and_lairds() -> None:
+def test_the_growth_of_a_panel_is_dersimonian_and_lairds_and_the_default() -> None:
     # Equal spans, so equal weights: the mean is the plain mean, and the variance between is the
     # variance of the rates less that of each rate.
     growth = np.array([0.02, 0.1, 0.3, 0.18])
@@ -128,7 +128,8 @@ def test_the_growth_of_a_panel_is_dersimonian_and_lairds() -> None:
     variance = 0.05**2 * 2  # of one year, about the drift: changes of +-0.05, one degree each
     rate = panel_rate(panel)
     assert rate.mean == pytest.approx(0.15)
-    between = growth.var(ddof=1) - variance / 2
+    found = growth.var(ddof=1) - variance / 2
+    between = (LENT * GROWTH_SPREAD**2 + 3 * found) / (LENT + 3)
     assert rate.sd**2 == pytest.approx(between + (between + variance / 2) / 4)
 
 
@@ -156,11 +157,13 @@ def test_intervals_cover_as_often_as_they_say(name: str, growth: float | None) -
 
 
 def test_a_panel_of_walks_calibrates_series_of_three_figures() -> None:
-    # Thirty walks of one spread and one growth: what they lend is the truth.
+    # Panels of twenty walks of one spread, whose growth differs as the default says: what they
+    # lend is the truth.
     rng = np.random.default_rng(12)
     hits = 0
     for _ in range(30):
-        logs = np.cumsum(0.1 + 0.1 * rng.standard_normal((20, 6)), axis=1)
+        growth = 0.1 + GROWTH_SPREAD * rng.standard_normal((20, 1))
+        logs = np.cumsum(growth + 0.1 * rng.standard_normal((20, 6)), axis=1)
         years = np.arange(2018, 2021)
         panel = [History(years, np.exp(z[:3]), np.full(3, 0.05)) for z in logs]
         for z, history in zip(logs, panel, strict=True):

@@ -16,6 +16,7 @@ from beltcast.scores import LEVELS
 from beltcast.skill import (
     FEWEST,
     case_scores,
+    common_cases,
     coverage_table,
     energy_table,
     pit_counts,
@@ -135,6 +136,8 @@ def test_the_best_stands_first_and_all_on_the_same_cases(three: xr.Dataset) -> N
     silent = three.copy(deep=True)
     silent["forecast"][:7, 1] = np.nan
     assert set(score_table(case_scores(silent))["cases"]) == {33}
+    two = common_cases(case_scores(silent), ["wide", "good"])
+    assert set(score_table(two)["cases"]) == {40}
 
 
 def test_scores_of_logs_do_not_change_with_the_unit(three: xr.Dataset) -> None:

@@ -35,7 +35,7 @@ SPREAD = 0.2
 """Log sd of a year's change where neither series nor panel can tell (a judgement)."""
 
 GROWTH_SPREAD = 0.15
-"""Sd between series of their log growth where the panel cannot tell (a judgement)."""
+"""Sd between series of their log growth before the panel speaks (a judgement)."""
 
 RECENT = 4
 """Years back from the panel's newest figure within which a growth rate counts as current."""
@@ -64,7 +64,7 @@ class History:
     >>> import numpy as np
     >>> from beltcast.history import History
     >>> one = History(np.array([2018, 2020]), np.array([100.0, 144.0]), np.array([0.05, 0.05]))
-    >>> [float(x) for x in np.exp(one.changes / one.gaps)]
+    >>> [round(float(x), 6) for x in np.exp(one.changes / one.gaps)]
     [1.2]
     """
 
@@ -222,7 +222,9 @@ def panel_rate(panel: Sequence[History]) -> Rate:
     """Current growth of the series of a panel, pooled as random effects.
 
     Each series gives its growth over the last `RECENT` years, with the variance of a walk over that
-    span; the variance between series is DerSimonian and Laird's.
+    span.  The variance between series is DerSimonian and Laird's, pooled with `GROWTH_SPREAD` as if
+    that came from `LENT` series more: two series that happen to agree would otherwise make every
+    other one certain.
 
     References
     ----------
@@ -254,9 +256,11 @@ def _since(history: History, year: int) -> History:
 
 
 def _between(growth: FloatArray, weight: FloatArray) -> float:
-    """DerSimonian and Laird's variance between series; a default where there is only one."""
-    if len(growth) < 2:
+    """DerSimonian and Laird's variance between series, pooled with the default."""
+    df = len(growth) - 1
+    if df < 1:
         return GROWTH_SPREAD**2
     mean = (weight * growth).sum() / weight.sum()
-    excess = (weight * (growth - mean) ** 2).sum() - (len(growth) - 1)
-    return float(max(excess / (weight.sum() - (weight**2).sum() / weight.sum()), 0.0))
+    excess = (weight * (growth - mean) ** 2).sum() - df
+    found = max(excess / (weight.sum() - (weight**2).sum() / weight.sum()), 0.0)
+    return float((LENT * GROWTH_SPREAD**2 + df * found) / (LENT + df))

@@ -98,7 +98,7 @@ def crps_lognormal(mean_log: Numbers, sd_log: Numbers, observed: Numbers) -> Flo
     --------
     >>> from beltcast.scores import crps_lognormal
     >>> round(float(crps_lognormal(0.0, 0.5, 1.0)), 6)
-    0.124904
+    0.120792
     """
     s, y = np.asarray(sd_log, dtype=np.float64), np.asarray(observed, dtype=np.float64)
     z = (np.log(y) - mean_log) / s

@@ -91,13 +91,31 @@ def case_scores(backtest: xr.Dataset, *, nation: str | None = None) -> xr.Datase
     return result
 
 
+def common_cases(scores: xr.Dataset, forecasters: Sequence[str] | None = None) -> xr.Dataset:
+    """Keep some forecasters (all by default), and the cases that all of them answer.
+
+    Baselines are silent where a series has no figure yet: tables of the model and its variants
+    alone hold more cases than tables of all.
+
+    Raises
+    ------
+    InputError
+        There is no such forecaster.
+    """
+    names = [str(f) for f in scores[FORECASTER].values]
+    chosen = names if forecasters is None else list(forecasters)
+    _known(names, chosen)
+    kept = scores.sel({FORECASTER: chosen})
+    return kept.isel({CASE: _answered(kept, None)})
+
+
 def score_table(scores: xr.Dataset, *, by: str | None = None) -> pd.DataFrame:
     """Mean scores of every forecaster over the cases that all answer, best first.
 
     Parameters
     ----------
     scores : xarray.Dataset
-        As `case_scores` returns it.
+        As `case_scores` or `common_cases` returns it.
     by : str, optional
         A coordinate of the cases that splits the table, such as ``lead`` or ``scope``.
 
@@ -109,7 +127,7 @@ def score_table(scores: xr.Dataset, *, by: str | None = None) -> pd.DataFrame:
     """
     rows = []
     for group, part in _groups(scores, by):
-        common = part.isel({CASE: _answered(part, None)})
+        common = common_cases(part)
         for name in map(str, common[FORECASTER].values):
             own = common.sel({FORECASTER: name})
             rows.append(
@@ -171,9 +189,7 @@ def skill_table(
     """
     names = [str(f) for f in scores[FORECASTER].values]
     others = [n for n in names if n != forecaster] if against is None else list(against)
-    for name in (forecaster, *others):
-        if name not in names:
-            raise InputError(f"no forecaster is called '{name}'{did_you_mean(name, names)}")
+    _known(names, [forecaster, *others])
     if score not in scores or score == "log_score":
         raise InputError(
             f"the skill of '{score}' is asked for; expected a loss that cannot be negative, such "
@@ -229,7 +245,7 @@ def pit_counts(scores: xr.Dataset, *, bins: int = 10) -> pd.DataFrame:
 
 def theil_table(scores: xr.Dataset) -> pd.DataFrame:
     """Theil's split of the mean squared error of the log medians, over common cases."""
-    common = scores.isel({CASE: _answered(scores, None)})
+    common = common_cases(scores)
     observed = np.log(common["observed"].values)
     return pd.DataFrame(
         [
@@ -302,6 +318,12 @@ def _check(backtest: xr.Dataset) -> None:
         raise InputError(
             f"the backtest has no {', '.join(missing)}; give the dataset of beltcast.backtest"
         )
+
+
+def _known(names: Sequence[str], asked: Sequence[str]) -> None:
+    for name in asked:
+        if name not in names:
+            raise InputError(f"no forecaster is called '{name}'{did_you_mean(name, names)}")
 
 
 def _scores_of(draws: FloatArray, observed: FloatArray, scale: FloatArray) -> dict[str, FloatArray]:

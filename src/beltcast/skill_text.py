@@ -13,7 +13,7 @@ from rich.text import Text
 
 from beltcast.errors import InputError, did_you_mean
 from beltcast.schema import CASE, FORECASTER
-from beltcast.skill import coverage_table, score_table, skill_table, worst_misses
+from beltcast.skill import common_cases, coverage_table, score_table, skill_table, worst_misses
 
 HEADINGS = {
     "log_crps": "CRPS of logs",
@@ -64,6 +64,8 @@ def summarise_skill(
 def skill_markdown(scores: xr.Dataset, forecaster: str, *, rng: np.random.Generator) -> str:
     """Return the table for a README: every forecaster's scores, and what one gains on each.
 
+    All numbers are of the cases that all answer.
+
     Parameters
     ----------
     scores : xarray.Dataset
@@ -76,8 +78,9 @@ def skill_markdown(scores: xr.Dataset, forecaster: str, *, rng: np.random.Genera
     str
         A table in markdown, ending with a newline.
     """
-    table = score_table(scores)
-    gains = skill_table(scores, forecaster, rng=rng).set_index("against")
+    common = common_cases(scores)
+    table = score_table(common)
+    gains = skill_table(common, forecaster, rng=rng).set_index("against")
     headings = ("forecaster", "cases", "CRPS of logs", "MASE", "in 80%")
     rows: list[Sequence[str]] = []
     for row in table.itertuples():

@@ -70,7 +70,7 @@ def persistence(
     >>> rng = np.random.default_rng(1)
     >>> draws = persistence(history, np.array([2024, 2025]), panel=[], size=4000, rng=rng)
     >>> [round(float(x)) for x in np.median(draws, axis=0)]
-    [147, 147]
+    [146, 146]
     """
     h = ahead(history, years)
     sd = draw_sd(*spread(history, panel, about_last), size, rng)
