@@ -77,7 +77,7 @@ def test_the_pictures_hold_the_numbers_of_the_tables(scores: xr.Dataset) -> None
     assert skill_by_lead(scores, "sharp", rng=rng, ax=ax) is ax
     table = skill_table(scores, "sharp", rng=np.random.default_rng(1), by="lead")
     (drawn,) = [c.lines[0].get_ydata() for c in ax.containers]
-    np.testing.assert_allclose(drawn, 100 * table.sort_values("lead")["skill"])
+    np.testing.assert_allclose(drawn, 1 - table.sort_values("lead")["skill"])
     reliable = reliability_chart(scores)
     share = coverage_table(scores).groupby("forecaster", sort=False)["share"].apply(list)
     for container, expected in zip(reliable.containers, share, strict=True):

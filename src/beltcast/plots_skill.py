@@ -29,7 +29,10 @@ def skill_by_lead(
     against: Sequence[str] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw what one forecaster gains on others at each lead, with 95% intervals over targets.
+    """Draw the loss of one forecaster over that of others at each lead, 95% intervals over targets.
+
+    The ratio is 1 less the skill.  A skill is at most 1 and can be -8; a ratio on a log axis shows
+    a gain and a loss of the same size alike.
 
     Parameters
     ----------
@@ -45,19 +48,19 @@ def skill_by_lead(
     Returns
     -------
     matplotlib.axes.Axes
-        Per cent of the CRPS of logs; above 0 the forecaster is better.
+        CRPS of logs over that of the other; below 1 the forecaster is better.
     """
     ax = ax or _new_axes()
     table = skill_table(scores, forecaster, rng=rng, against=against, by="lead")
     others = list(dict.fromkeys(table.sort_values("against")["against"]))
     for i, (name, own) in enumerate(table.groupby("against", sort=True)):
         own = own.sort_values("lead")
-        skill, low, high = (100.0 * own[c].to_numpy() for c in ("skill", "low", "high"))
+        ratio, high, low = (1.0 - own[c].to_numpy() for c in ("skill", "low", "high"))
         ax.errorbar(
             own["lead"].to_numpy() + 0.5 * (i - 0.5 * (len(others) - 1)) / max(len(others), 1),
-            skill,
+            ratio,
             # A percentile interval need not hold the estimate itself.
-            yerr=[np.maximum(skill - low, 0.0), np.maximum(high - skill, 0.0)],
+            yerr=[np.maximum(ratio - low, 0.0), np.maximum(high - ratio, 0.0)],
             color=COLOURS[i % len(COLOURS)],
             marker=MARKERS[i // len(COLOURS) % len(MARKERS)],
             ms=5,
@@ -67,13 +70,15 @@ def skill_by_lead(
         )
     leads = sorted(table["lead"].unique())
     cases = [int(table.loc[table["lead"] == lead, "cases"].min()) for lead in leads]
-    ax.axhline(0.0, color="0.3", lw=0.8)
+    ax.axhline(1.0, color="0.3", lw=0.8)
+    ax.set_yscale("log", base=2)
+    ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     ax.set_xticks(
         leads, [f"{int(lead)}\n({n} cases)" for lead, n in zip(leads, cases, strict=True)]
     )
     ax.set_xlabel("lead, years")
-    ax.set_ylabel("gain in CRPS of logs, %")
-    ax.set_title(f"What '{forecaster}' gains on each, 95% intervals over targets", loc="left")
+    ax.set_ylabel(f"CRPS of logs, '{forecaster}' over the other")
+    ax.set_title(f"Below 1 '{forecaster}' is better; 95% intervals over targets", loc="left")
     ax.legend(fontsize="x-small", frameon=False, ncols=2)
     return _finished(ax)
 
@@ -94,12 +99,13 @@ def reliability_chart(
     ax = ax or _new_axes()
     names = list(map(str, scores[FORECASTER].values)) if forecasters is None else list(forecasters)
     table = coverage_table(scores)
+    apart = min(0.6, 4.0 / max(len(names), 1))
     ax.plot([0, 100], [0, 100], color="0.6", lw=1, label="as they say")
     for i, name in enumerate(names):
         own = table[table["forecaster"] == name]
         share, low, high = (100.0 * own[c].to_numpy() for c in ("share", "low", "high"))
         ax.errorbar(
-            100.0 * own["level"].to_numpy() + 0.6 * (i - 0.5 * (len(names) - 1)),
+            100.0 * own["level"].to_numpy() + apart * (i - 0.5 * (len(names) - 1)),
             share,
             yerr=[share - low, high - share],
             color=COLOURS[i % len(COLOURS)],
