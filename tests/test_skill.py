@@ -25,7 +25,7 @@ from beltcast.skill import (
     theil_table,
     worst_misses,
 )
-from beltcast.stack import _apart, crps_weights, log_weights, stack
+from beltcast.stack import _apart, _seen, crps_weights, log_weights, stack
 
 ORIGINS = (2020.5, 2021.5, 2022.5, 2023.5)
 PLACES = ("China", "Shenzhen", "Henan", "Ningbo", "Yiwu")
@@ -294,6 +294,16 @@ def test_a_stack_learns_from_earlier_origins_only(three: xr.Dataset, score: str)
     assert whole["stack_cases"].values.tolist() == [0, 5, 15, 25]
     assert float(weights.sel(stacked="good")[-1]) > 0.4
     assert not np.allclose(weights[-1], changed["stack_weight"][-1])
+
+
+def test_no_origin_learns_from_itself_even_of_a_year_that_is_over(three: xr.Dataset) -> None:
+    # A revision of the last complete year has lead 0.
+    revised = three.assign_coords(
+        year=three["year"] - 1, lead=three["lead"] - 1, origin=three["origin"]
+    )
+    seen = _seen(revised, 2021.5)
+    assert set(three["origin"].values[seen]) == {2020.5}
+    assert set(revised["year"].values[seen]) == {2019, 2020}
 
 
 def test_a_draw_of_the_stack_is_a_draw_of_one_forecaster(three: xr.Dataset) -> None:
