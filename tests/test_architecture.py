@@ -30,6 +30,7 @@ LAYERS = (
     {"ensemble", "store"},
     {"bands", "export"},
     {"forecast", "baselines", "scores"},
+    {"origin_rules", "origin"},
     {"backtest", "attribute", "sensitivity", "compare"},
     {"nulls"},
     {
