@@ -33,6 +33,7 @@ LAYERS = (
     {"origin_rules", "origin"},
     {"backtest", "attribute", "sensitivity", "compare"},
     {"nulls"},
+    {"verification"},
     {
         "plots",
         "plots_attribution",

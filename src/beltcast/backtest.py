@@ -14,7 +14,8 @@ sd prior            draws of the prior, offsets included: what the figures did n
 ==================  ==============================================================================
 
 Beside them stand the baselines of `beltcast.baselines`, which see the series' own history and the
-panel of all series, as published by the origin; where a series has no history they are silent (NaN).
+panel of all series, as published by the origin; where a series has no history they are silent
+(NaN).
 
 The rows to forecast enter the fit with a placeholder for their value and no weight, so that their
 nuisances (an offset never seen, the shock of a year to come, an error shared by two rows of one

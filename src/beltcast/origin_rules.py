@@ -92,7 +92,7 @@ class InputRule:
     releases: tuple[Release, ...] = ()
 
     def published_at(self, time: float) -> float:
-        """Date at which the file's own number for an instant came out.  [Year]"""
+        """Date at which the file's own number for an instant came out [Year]."""
         return self.published.get(time, time + self.delay)
 
 
@@ -262,7 +262,9 @@ def read_origin_rules(path: str | Path, model: Model, priors: Priors) -> OriginR
     for name in file.tables:
         if name not in ("inputs", "constants", "priors"):
             known = did_you_mean(name, ("inputs", "constants", "priors"))
-            raise InputError(f"unknown table {quoted(name)}{known}", file.path, file.line(name))
+            # A header such as [input.x] has a line of its own, and [input] has none.
+            line = min(line for keys, line in file.lines.items() if keys[0] == name)
+            raise InputError(f"unknown table {quoted(name)}{known}", file.path, line)
     return OriginRules(
         inputs={
             _name(file, "inputs", name, model): _input_rule(file, name, model)
@@ -285,12 +287,10 @@ def _name(file: Toml, table: str, name: str, model: Model) -> str:
     except UnknownName as unknown:
         raise InputError(unknown.sentence, file.path, file.line(table, name)) from None
     if variable.kind != kind:
+        article = "an" if kind == "input" else "a"
         raise InputError(
             f"{quoted(variable.name)} is of kind {quoted(variable.kind)} in the model; expected "
-            f"the name of an {kind} here"
-            if kind == "input"
-            else f"{quoted(variable.name)} is of kind {quoted(variable.kind)} in the model; expected "
-            f"the name of a {kind} here",
+            f"the name of {article} {kind} here",
             file.path,
             file.line(table, name),
         )
