@@ -23,7 +23,7 @@ LAYERS = (
     {"engine"},
     {"model"},
     {"checks", "variants"},
-    {"priors", "scenarios", "observations", "observe", "study", "noise", "jsonschemas"},
+    {"priors", "scenarios", "events", "observations", "observe", "study", "noise", "jsonschemas"},
     {"likelihood"},
     {"calibrate"},
     {"posterior", "identify"},

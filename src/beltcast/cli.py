@@ -80,6 +80,9 @@ def forecast(
     scenario: Annotated[
         list[str] | None, typer.Option(help="Only these scenarios; the baseline comes first.")
     ] = None,
+    given: Annotated[
+        Path | None, typer.Option(help="Announced events (.toml), put under every scenario.")
+    ] = None,
     output: Output = None,
 ) -> None:
     """Calibrate, run the scenarios and write a forecast.
@@ -94,25 +97,31 @@ def forecast(
         beltcast forecast --draws 200 --scenario de-minimis-ends --output runs/parcels
 
         beltcast forecast mine/study.toml --seed 7
+
+        beltcast forecast --given models/belt/events.toml
     """
     from beltcast.compare import compare_runs, comparison_table
+    from beltcast.events import WITHOUT
     from beltcast.forecast import forecast as make_forecast
     from beltcast.plots import save_fan_charts
     from beltcast.results import complete_folder
     from beltcast.summary import as_text, summarise
 
     chosen = _with_scenarios(_study(study), scenario)
+    provenance = {"seed": str(seed)}
+    if given is not None:
+        chosen, provenance["events_sha256"] = _given(chosen, given)
     rng = np.random.default_rng(seed)
     with complete_folder(_folder(output, study)) as folder:
         with _progress() as tell:
             fit = _calibrate(chosen, rng, starts, tell)
             result = make_forecast(
-                chosen, fit, rng=rng, draws=draws, progress=tell, provenance={"seed": str(seed)}
+                chosen, fit, rng=rng, draws=draws, progress=tell, provenance=provenance
             )
             _write_calibration(fit, folder)
             result.to_netcdf(folder / "forecast.nc", engine="netcdf4", encoding=COMPRESSED)
             tell("pictures", 0, 1)
-            compare = "de-minimis-ends"
+            compare = "de-minimis-ends" if given is None else WITHOUT
             save_fan_charts(result, str(folder), titles=chosen.titles, compare=compare)
             tell("pictures", 1, 1)
         page = Group(summarise(result, fit), comparison_table(compare_runs(result["output"])))
@@ -684,6 +693,19 @@ def _with_scenarios(study: Study, names: list[str] | None) -> Study:
     first = next(iter(study.scenarios))
     ordered = dict.fromkeys([first, *names])
     return replace(study, scenarios=select(study.scenarios, ordered))
+
+
+def _given(study: Study, path: Path) -> tuple[Study, str]:
+    """Put announced events under all scenarios; also the hash of their file."""
+    from dataclasses import replace
+
+    from beltcast.events import with_events
+    from beltcast.scenarios import read_scenarios
+    from beltcast.textfiles import read_text
+
+    events = read_scenarios(path, study.model)
+    scenarios = with_events(study.scenarios, events)
+    return replace(study, scenarios=scenarios), read_text(path, InputError).sha256
 
 
 def _calibrate(
