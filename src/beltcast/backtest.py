@@ -34,7 +34,7 @@ import xarray as xr
 
 from beltcast.attribute import SWITCHES
 from beltcast.baselines import BASELINES, Baseline, History
-from beltcast.calibrate import Calibration, calibrate
+from beltcast.calibrate import Calibration, calibrate, one_blas_thread
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import CalibrationError, InputError, MissingExtra
 from beltcast.likelihood import Likelihood, make_likelihood
@@ -154,6 +154,7 @@ def joined(parts: Sequence[xr.Dataset]) -> xr.Dataset:
     )  # fmt: skip
 
 
+@one_blas_thread()
 def at_origin(
     study: Study,
     rules: OriginRules,

@@ -19,6 +19,7 @@ import xarray as xr
 
 from beltcast.backtest import Settings, at_origin, joined, provenance
 from beltcast.baselines import BASELINES, Baseline
+from beltcast.calibrate import one_blas_thread
 from beltcast.errors import InputError
 from beltcast.origin_rules import OriginRules
 from beltcast.schema import CASE, FORECASTER
@@ -91,7 +92,8 @@ def run_origins(
         return kept
 
     parts = []
-    with ThreadPoolExecutor(max(1, jobs)) as pool:
+    # Held from outside, lest one origin's end gives the threads back under another that goes on.
+    with one_blas_thread(), ThreadPoolExecutor(max(1, jobs)) as pool:
         for part in pool.map(finished, dates):
             parts.append(part)
             if progress is not None:
