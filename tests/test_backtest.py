@@ -161,6 +161,7 @@ def test_ex_post_does_look_at_later_inputs(driven: Study) -> None:
     plain = at_origin(driven, RULES, 2021.3, settings=settings)
     other = at_origin(scrambled(driven, RULES, 2021.3), RULES, 2021.3, settings=settings)
     assert plain.attrs["information"] == "inputs ex post"
+    assert "sd frozen drivers" not in plain["forecaster"]
     assert (plain["forecast"].sel(forecaster="sd") != other["forecast"].sel(forecaster="sd")).all()
 
 

@@ -9,6 +9,7 @@ Forecasters of the model, all with the same random numbers:
 ==================  ==============================================================================
 sd                  the posterior, inputs carried on by the rules of the origin
 sd frozen drivers   the same draws, and the series that carry drivers stand still from the origin on
+                    (not ex post, when there is no such moment)
 no interaction      the model whose drivers act alone (`beltcast.variants`), fitted in its own right
 sd prior            draws of the prior, offsets included: what the figures did not teach
 ==================  ==============================================================================
@@ -201,9 +202,8 @@ def at_origin(
         )
     rng = np.random.default_rng([chosen.seed, round(date * 1e4)])
     for_model, for_baselines = rng.spawn(2)
-    frozen = model_as_known(study.model, date, rules, frozen=True)
-    if chosen.ex_post:
-        frozen = known.model
+    # What inputs did afterwards is known ex post: there is no origin from which to hold them.
+    frozen = None if chosen.ex_post else model_as_known(study.model, date, rules, frozen=True)
     forecasts, fits = _of_the_model(known, frozen, cases, chosen, for_model)
     forecasts |= _of_baselines(known, cases, baselines, chosen.draws, for_baselines)
     return _dataset(study, rules, known, date, cases, forecasts, fits, chosen)
@@ -211,7 +211,7 @@ def at_origin(
 
 def _of_the_model(
     known: Study,
-    frozen: Model,
+    frozen: Model | None,
     cases: Sequence[Case],
     settings: Settings,
     rng: np.random.Generator,
@@ -236,12 +236,13 @@ def _of_the_model(
         forecasts[name] = _printed(asked, posterior.theta, noise)
         fits[name] = fit, posterior
     asked = _asked(known, cases)
-    still = replace(asked, model=frozen)
-    forecasts["sd frozen drivers"] = _printed(still, fits["sd"][1].theta, noise)
+    if frozen is not None:
+        still = replace(asked, model=frozen)
+        forecasts["sd frozen drivers"] = _printed(still, fits["sd"][1].theta, noise)
     prior = sample_prior(asked, settings.draws, rng=for_prior)
     forecasts["sd prior"] = _printed(asked, prior.theta, noise)
     order = ("sd", "sd frozen drivers", "no interaction", "sd prior")
-    return {name: forecasts[name] for name in order}, fits
+    return {name: forecasts[name] for name in order if name in forecasts}, fits
 
 
 def _asked(known: Study, cases: Sequence[Case]) -> Likelihood:
