@@ -324,6 +324,7 @@ def test_the_page_counts_what_was_forecast(driven: Study) -> None:
     assert [line.split()[2:] for line in lines if line.startswith("last level")] == [
         ["8", "0.250", "0%"]
     ]
+    assert lines[-1] == "Left out, since their packages are not installed: with an extra"
 
 
 @pytest.mark.slow

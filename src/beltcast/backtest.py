@@ -185,7 +185,8 @@ def at_origin(
         the last level of the series' history and its mean absolute change of one year (NaN where
         there is none); ``figures``, the years of that history; ``first``, 1 where nothing of the
         series had been published; ``fitted_rows``, and of the fits ``cost``, ``acceptance`` and
-        ``start_correlation`` (case, fitted).
+        ``start_correlation`` (case, fitted).  The attribute ``left_out`` names the baselines whose
+        extra is not installed.
 
     Raises
     ------
@@ -206,7 +207,8 @@ def at_origin(
     frozen = None if chosen.ex_post else model_as_known(study.model, date, rules, frozen=True)
     forecasts, fits = _of_the_model(known, frozen, cases, chosen, for_model)
     forecasts |= _of_baselines(known, cases, baselines, chosen.draws, for_baselines)
-    return _dataset(study, rules, known, date, cases, forecasts, fits, chosen)
+    result = _dataset(study, rules, known, date, cases, forecasts, fits, chosen)
+    return result.assign_attrs(left_out=", ".join(sorted(baselines.keys() - forecasts.keys())))
 
 
 def _of_the_model(

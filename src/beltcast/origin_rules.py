@@ -88,7 +88,7 @@ class InputRule:
     window: float = 3.0
     fade: float = 0.8
     driver: bool = False
-    published: Mapping[float, float] = field(default_factory=lambda: _NOTHING)
+    published: Mapping[float, float] = field(default_factory=lambda: MappingProxyType({}))
     releases: tuple[Release, ...] = ()
 
     def published_at(self, time: float) -> float:

@@ -137,7 +137,7 @@ def verification_text(result: xr.Dataset) -> str:
     observed = np.log(result["observed"].values)[:, None]
     spoken = np.isfinite(draws).all(axis=2)
     low, middle, high = np.quantile(draws, [0.1, 0.5, 0.9], axis=2)
-    inside = (low <= observed) & (observed <= high)
+    inside = np.asarray((low <= observed) & (observed <= high))
     error = np.abs(middle - observed)
     origins = ", ".join(f"{date:g}" for date in np.unique(result["origin"].values))
     lines = [
@@ -154,6 +154,8 @@ def verification_text(result: xr.Dataset) -> str:
             lines.append(f"{name!s:20s} {n:8d} {mean:18.3f} {share:12.0%}")
         else:
             lines.append(f"{name!s:20s} {n:8d} {'-':>18s} {'-':>12s}")
+    if left_out := result.attrs["left_out"]:
+        lines += ["", f"Left out, since their packages are not installed: {left_out}"]
     return "\n".join(lines)
 
 
