@@ -139,6 +139,8 @@ def test_a_scrambled_future_leaves_every_bit_of_a_forecast(driven: Study, date: 
     plain = at_origin(driven, RULES, date, settings=QUICK)
     other = at_origin(scrambled(driven, RULES, date), RULES, date, settings=QUICK)
     np.testing.assert_array_equal(plain["forecast"], other["forecast"])
+    # Kept in double precision, where even a weight of 1e-12 would be seen.
+    np.testing.assert_array_equal(plain["cost"], other["cost"])
     assert (plain["observed"] != other["observed"]).all()
 
 

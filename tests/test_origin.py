@@ -89,6 +89,14 @@ def test_a_year_is_not_known_to_be_a_shock_before_it_is_over(
         assert set(as_known(study, date, rules).noise.year_shocks) == years
 
 
+def test_drifts_count_from_the_origin_and_never_from_a_later_date(
+    study: Study, rules: OriginRules
+) -> None:
+    assert study.noise.reference == 2024.0
+    assert as_known(study, 2022.5, rules).noise.reference == 2022.5
+    assert as_known(study, 2024.5, rules).noise.reference == 2024.0
+
+
 def test_ex_post_leaves_the_inputs_and_nothing_else(study: Study, rules: OriginRules) -> None:
     known = as_known(study, 2022.5, rules, ex_post=True)
     assert known.model is study.model
