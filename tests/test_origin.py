@@ -95,6 +95,8 @@ def test_drifts_count_from_the_origin_and_never_from_a_later_date(
     assert study.noise.reference == 2024.0
     assert as_known(study, 2022.5, rules).noise.reference == 2022.5
     assert as_known(study, 2024.5, rules).noise.reference == 2024.0
+    free = dataclasses.replace(study, noise=dataclasses.replace(study.noise, reference=None))
+    assert as_known(free, 2024.5, rules).noise.reference == 2024.5
 
 
 def test_ex_post_leaves_the_inputs_and_nothing_else(study: Study, rules: OriginRules) -> None:
