@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from beltcast.backtest import Settings, at_origin, joined, provenance
 from beltcast.baselines import BASELINES, Baseline
@@ -136,9 +135,9 @@ def verification_text(result: xr.Dataset) -> str:
     """
     draws = np.log(result["forecast"].values.astype(np.float64))
     observed = np.log(result["observed"].values)[:, None]
-    spoken = np.isfinite(draws).all(axis=2)
+    spoken = np.asarray(np.isfinite(draws).all(axis=2))
     low, middle, high = np.quantile(draws, [0.1, 0.5, 0.9], axis=2)
-    inside: NDArray[np.bool_] = np.logical_and(low <= observed, observed <= high)
+    inside = np.logical_and(low <= observed, observed <= high)
     error = np.abs(middle - observed)
     origins = ", ".join(f"{date:g}" for date in np.unique(result["origin"].values))
     lines = [
