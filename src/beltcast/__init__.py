@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from beltcast.attribute import attribute
+    from beltcast.backtest import backtest
     from beltcast.calibrate import Calibration, calibrate
     from beltcast.compare import compare
     from beltcast.ensemble import run_ensemble
+    from beltcast.events import with_events
     from beltcast.forecast import forecast
     from beltcast.likelihood import Likelihood, make_likelihood
     from beltcast.model import Model, load_model
     from beltcast.observations import Observations, read_observations, read_places
     from beltcast.observe import observe
+    from beltcast.origin_rules import OriginRules, read_origin_rules
     from beltcast.posterior import Draws, sample, sample_prior
     from beltcast.priors import Priors, read_priors
     from beltcast.scenarios import Scenario, read_scenarios
@@ -33,11 +36,13 @@ __all__ = [
     "Likelihood",
     "Model",
     "Observations",
+    "OriginRules",
     "Priors",
     "Scenario",
     "Study",
     "__version__",
     "attribute",
+    "backtest",
     "calibrate",
     "compare",
     "forecast",
@@ -45,6 +50,7 @@ __all__ = [
     "make_likelihood",
     "observe",
     "read_observations",
+    "read_origin_rules",
     "read_places",
     "read_priors",
     "read_scenarios",
@@ -53,19 +59,23 @@ __all__ = [
     "sample",
     "sample_prior",
     "sensitivity",
+    "with_events",
 ]
 
 # The same as above, for the interpreter: a test holds the two together.
 _MODULES = {
     "attribute": ("attribute",),
+    "backtest": ("backtest",),
     "calibrate": ("Calibration", "calibrate"),
     "compare": ("compare",),
     "ensemble": ("run_ensemble",),
+    "events": ("with_events",),
     "forecast": ("forecast",),
     "likelihood": ("Likelihood", "make_likelihood"),
     "model": ("Model", "load_model"),
     "observations": ("Observations", "read_observations", "read_places"),
     "observe": ("observe",),
+    "origin_rules": ("OriginRules", "read_origin_rules"),
     "posterior": ("Draws", "sample", "sample_prior"),
     "priors": ("Priors", "read_priors"),
     "scenarios": ("Scenario", "read_scenarios"),

@@ -80,6 +80,9 @@ def forecast(
     scenario: Annotated[
         list[str] | None, typer.Option(help="Only these scenarios; the baseline comes first.")
     ] = None,
+    given: Annotated[
+        Path | None, typer.Option(help="Announced events (.toml), put under every scenario.")
+    ] = None,
     output: Output = None,
 ) -> None:
     """Calibrate, run the scenarios and write a forecast.
@@ -94,25 +97,31 @@ def forecast(
         beltcast forecast --draws 200 --scenario de-minimis-ends --output runs/parcels
 
         beltcast forecast mine/study.toml --seed 7
+
+        beltcast forecast --given models/belt/events.toml
     """
     from beltcast.compare import compare_runs, comparison_table
+    from beltcast.events import WITHOUT
     from beltcast.forecast import forecast as make_forecast
     from beltcast.plots import save_fan_charts
     from beltcast.results import complete_folder
     from beltcast.summary import as_text, summarise
 
     chosen = _with_scenarios(_study(study), scenario)
+    provenance = {"seed": str(seed)}
+    if given is not None:
+        chosen, provenance["events_sha256"] = _given(chosen, given)
     rng = np.random.default_rng(seed)
     with complete_folder(_folder(output, study)) as folder:
         with _progress() as tell:
             fit = _calibrate(chosen, rng, starts, tell)
             result = make_forecast(
-                chosen, fit, rng=rng, draws=draws, progress=tell, provenance={"seed": str(seed)}
+                chosen, fit, rng=rng, draws=draws, progress=tell, provenance=provenance
             )
             _write_calibration(fit, folder)
             result.to_netcdf(folder / "forecast.nc", engine="netcdf4", encoding=COMPRESSED)
             tell("pictures", 0, 1)
-            compare = "de-minimis-ends"
+            compare = "de-minimis-ends" if given is None else WITHOUT
             save_fan_charts(result, str(folder), titles=chosen.titles, compare=compare)
             tell("pictures", 1, 1)
         page = Group(summarise(result, fit), comparison_table(compare_runs(result["output"])))
@@ -434,6 +443,79 @@ def identify(
 
 
 @app.command()
+def verify(
+    study: StudyFile = None,
+    origins: Annotated[
+        str, typer.Option(help="Dates to forecast from, as decimal years separated by commas.")
+    ] = "2020.5,2021.5,2022.5,2023.5,2024.5",
+    draws: Annotated[int, typer.Option(help="Draws of each forecaster.", min=2)] = 500,
+    starts: Starts = 16,
+    moves: Annotated[int, typer.Option(help="Metropolis moves of a draw.", min=0)] = 30,
+    ex_post: Annotated[
+        bool,
+        typer.Option("--ex-post", help="Give the model its inputs as known afterwards."),
+    ] = False,
+    rules: Annotated[
+        Path | None,
+        typer.Option(help="What was known of the inputs (.toml); beside the model by default."),
+    ] = None,
+    jobs: Annotated[int, typer.Option(help="Origins side by side.", min=1)] = 1,
+    seed: Seed = 1,
+    output: Output = None,
+) -> None:
+    """Forecast every later figure from earlier dates, as each of them knew the study.
+
+    Leaves verification.nc (draws of each forecaster beside what was published) and summary.txt;
+    finished origins stay in a folder beside them and are not run again while nothing has changed.
+
+    For example:
+
+        beltcast verify --jobs 2
+
+        beltcast verify --origins 2022.5,2023.5 --draws 200
+
+        beltcast verify --ex-post --output runs/ex-post
+    """
+    from beltcast.backtest import Settings
+    from beltcast.origin_rules import OriginRules, read_origin_rules
+    from beltcast.results import complete_folder
+    from beltcast.verification import COMPRESSED as SMALL
+    from beltcast.verification import run_origins, verification_text
+
+    try:
+        dates = [float(date) for date in origins.split(",")]
+    except ValueError:
+        raise InputError(
+            f"--origins is '{origins}'; expected decimal years such as 2021.5,2022.5"
+        ) from None
+    chosen = _study(study)
+    path = rules
+    if path is None and chosen.model.path is not None:
+        beside = chosen.model.path.with_name("inputs-known.toml")
+        path = beside if beside.exists() else None
+    known = read_origin_rules(path, chosen.model, chosen.priors) if path else OriginRules()
+    folder = _folder(output, study, "-verified")
+    with complete_folder(folder) as work:
+        with _progress() as tell:
+            result = run_origins(
+                chosen,
+                known,
+                dates,
+                folder.with_name(f"{folder.name}-origins"),
+                settings=Settings(
+                    draws=draws, starts=starts, moves=moves, ex_post=ex_post, seed=seed
+                ),
+                jobs=jobs,
+                progress=tell,
+            )
+        result.to_netcdf(work / "verification.nc", engine="netcdf4", encoding=SMALL)
+        page = verification_text(result)
+        (work / "summary.txt").write_text(page + "\n", encoding="utf-8")
+    typer.echo(page)
+    typer.echo(f"Written to {folder}/")
+
+
+@app.command()
 def run(
     model: Annotated[
         Path | None, typer.Argument(help="A model (.mdl); the belt model by default.")
@@ -626,6 +708,19 @@ def _with_scenarios(study: Study, names: list[str] | None) -> Study:
     first = next(iter(study.scenarios))
     ordered = dict.fromkeys([first, *names])
     return replace(study, scenarios=select(study.scenarios, ordered))
+
+
+def _given(study: Study, path: Path) -> tuple[Study, str]:
+    """Put announced events under all scenarios; also the hash of their file."""
+    from dataclasses import replace
+
+    from beltcast.events import with_events
+    from beltcast.scenarios import read_scenarios
+    from beltcast.textfiles import read_text
+
+    events = read_scenarios(path, study.model)
+    scenarios = with_events(study.scenarios, events)
+    return replace(study, scenarios=scenarios), read_text(path, InputError).sha256
 
 
 def _calibrate(

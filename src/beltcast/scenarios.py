@@ -37,7 +37,7 @@ from beltcast.errors import ScenarioError, UnknownName, did_you_mean, quoted
 from beltcast.priors import ModelLike, find_label, join_label
 from beltcast.textfiles import Toml, read_toml
 
-__all__ = ["Points", "Scenario", "Size", "draw_sizes", "read_scenarios", "select"]
+__all__ = ["Points", "Scenario", "Size", "draw_sizes", "extend", "read_scenarios", "select"]
 
 Points: TypeAlias = tuple[tuple[float, ...], tuple[float, ...]]
 """Times [Year], ascending, and values [unit of the input], of equal length."""
@@ -150,7 +150,7 @@ def read_scenarios(path: str | Path, model: ModelLike) -> dict[str, Scenario]:
     for name in own:
         scenario = own[name]
         for ancestor in _line_of_descent(name, parents, file)[1:]:
-            scenario = _extend(own[ancestor], scenario)
+            scenario = extend(own[ancestor], scenario)
         resolved[name] = scenario
     return resolved
 
@@ -227,7 +227,24 @@ def _line_of_descent(name: str, parents: Mapping[str, str | None], file: Toml) -
     return descent
 
 
-def _extend(parent: Scenario, child: Scenario) -> Scenario:
+def extend(parent: Scenario, child: Scenario) -> Scenario:
+    """Return the child with what its parent says besides; the child wins.
+
+    Parameters
+    ----------
+    parent, child : Scenario
+
+    Returns
+    -------
+    Scenario
+        Under the child's name, title and code.
+
+    Examples
+    --------
+    >>> low = Scenario("low", "Low", constants={"A": 1.0, "B": 2.0})
+    >>> dict(extend(low, Scenario("lower", "Lower", constants={"B": 0.0})).constants)
+    {'A': 1.0, 'B': 0.0}
+    """
     whole = {label for label in child.constants if "[" not in label}
     kept = {
         label: value

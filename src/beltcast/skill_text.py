@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -80,12 +80,12 @@ def skill_markdown(scores: xr.Dataset, forecaster: str, *, rng: np.random.Genera
     """
     common = common_cases(scores)
     table = score_table(common)
-    gains = skill_table(common, forecaster, rng=rng).set_index("against")
+    gains = skill_table(common, forecaster, rng=rng).set_index("against").to_dict("index")
     headings = ("forecaster", "cases", "CRPS of logs", "MASE", "in 80%")
     rows: list[Sequence[str]] = []
     for row in table.to_dict("records"):
         own = row["forecaster"] == forecaster
-        gain = "" if own else _gain(gains.xs(row["forecaster"]))
+        gain = "" if own else _gain(gains[row["forecaster"]])
         name = f"**{row['forecaster']}**" if own else row["forecaster"]
         shown = (row["cases"], row["log_crps"], row["mase"], _percent(row["covered_80"]))
         rows.append((name, *(_number(cell) for cell in shown), gain))
@@ -183,7 +183,7 @@ def _misses(scores: xr.Dataset, forecaster: str, most: int) -> Table:
     return drawn
 
 
-def _gain(row: pd.Series) -> str:
+def _gain(row: Mapping[str, Any]) -> str:
     text = f"{_percent(row['skill'])} ({_percent(row['low'])} to {_percent(row['high'])})"
     return f"{text}, {row['verdict']}"
 
