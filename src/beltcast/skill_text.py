@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -183,7 +183,7 @@ def _misses(scores: xr.Dataset, forecaster: str, most: int) -> Table:
     return drawn
 
 
-def _gain(row: Mapping[str, Any]) -> str:
+def _gain(row: Mapping[Hashable, Any]) -> str:
     text = f"{_percent(row['skill'])} ({_percent(row['low'])} to {_percent(row['high'])})"
     return f"{text}, {row['verdict']}"
 
