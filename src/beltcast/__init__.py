@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from beltcast.attribute import attribute
     from beltcast.calibrate import Calibration, calibrate
+    from beltcast.chains import Chains, sample_chains
     from beltcast.compare import compare
     from beltcast.ensemble import run_ensemble
     from beltcast.forecast import forecast
@@ -29,6 +30,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Calibration",
+    "Chains",
     "Draws",
     "Likelihood",
     "Model",
@@ -51,6 +53,7 @@ __all__ = [
     "read_study",
     "run_ensemble",
     "sample",
+    "sample_chains",
     "sample_prior",
     "sensitivity",
 ]
@@ -59,6 +62,7 @@ __all__ = [
 _MODULES = {
     "attribute": ("attribute",),
     "calibrate": ("Calibration", "calibrate"),
+    "chains": ("Chains", "sample_chains"),
     "compare": ("compare",),
     "ensemble": ("run_ensemble",),
     "forecast": ("forecast",),
