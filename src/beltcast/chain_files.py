@@ -152,8 +152,9 @@ def load_unfinished(path: str | Path) -> Unfinished:
         There is no such file, or it is none of ours.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        # Opened here: NumPy leaves a file open that turns out to be broken.
+        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as kept:
+            arrays = {name: kept[name] for name in kept.files}
         block, evaluations, parts = (int(number) for number in arrays["numbers"])
         walkers = None
         if "walkers theta" in arrays:

@@ -102,6 +102,11 @@ def verdict(table: pd.DataFrame, stuck_chains: Sequence[int] = ()) -> str:
         As `diagnose` returns it.
     stuck_chains : sequence of int
     """
+    # What stands still has no R-hat and no effective draws: it is the worst of all.
+    table = table.assign(
+        rhat=table["rhat"].fillna(np.inf),
+        **{name: table[name].fillna(0.0) for name in ("ess_bulk", "ess_tail")},
+    )
     worst = table["rhat"].idxmax()
     lines = [
         f"R-hat at most {table['rhat'].max():.3f} ({worst}); effective draws at least "
@@ -113,8 +118,8 @@ def verdict(table: pd.DataFrame, stuck_chains: Sequence[int] = ()) -> str:
             f"Chains that do not move: {', '.join(map(str, stuck_chains))}; "
             "their draws say nothing, start again with another seed or a longer burn-in."
         )
-    loose = table[~(table["rhat"] <= MIXED)].sort_values("rhat", ascending=False)
-    few = table[~(table[["ess_bulk", "ess_tail"]].min(axis=1) >= ENOUGH)]
+    loose = table[table["rhat"] > MIXED].sort_values("rhat", ascending=False)
+    few = table[table[["ess_bulk", "ess_tail"]].min(axis=1) < ENOUGH]
     if len(loose):
         lines.append(f"Not mixed (R-hat above {MIXED:g}): {_some(list(loose.index))}.")
     if len(few):
@@ -166,6 +171,7 @@ def _ess(draws: FloatArray) -> FloatArray:
     pairs = rho[: 2 * (count // 2)].reshape(count // 2, 2, -1).sum(axis=1)
     # Pairs of neighbours are positive and fall in a reversible chain: what is not is noise.
     going = np.logical_and.accumulate(pairs > 0, axis=0)
+    going[max((count - 3) // 2, 1) :] = False  # the last ones rest on next to nothing
     falling = np.minimum.accumulate(pairs, axis=0)
     last = going.sum(axis=0)
     rest = np.take_along_axis(rho, np.minimum(2 * last, count - 1)[None], axis=0)[0]
