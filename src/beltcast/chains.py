@@ -193,7 +193,7 @@ def sample_chains(
     keep : callable, optional
         Given what is done after every block, to be kept.
     progress : callable, optional
-        Told (what, done, of how many); what tells the acceptance, or the divergences.
+        Told (what, done, of how many); what is 'draws: ' and the acceptance or the divergences.
 
     Returns
     -------
@@ -240,7 +240,7 @@ def sample_chains(
                 else _with_a_chain(calibration, plan, state, seeds[1 + block])
             )
             state = replace(done, block=block + 1)
-            tell(_described(plan, state), block + 1, plan.blocks)
+            tell(*_news(plan, state))
             if keep is not None:
                 keep(state)
     return _finished(calibration.likelihood, plan, state)
@@ -384,15 +384,16 @@ def _with_a_chain(
     )
 
 
-def _described(plan: _Plan, state: Unfinished) -> str:
-    """What a run is doing, in a few words for the progress."""
+def _news(plan: _Plan, state: Unfinished) -> tuple[str, int, int]:
+    """What to tell of a run: what it does, how many are done, of how many."""
+    if state.block <= plan.burn_blocks and plan.method == "walkers":
+        return "burn-in", state.block, plan.burn_blocks
+    drawn = sum(part.shape[0] * part.shape[1] for part in state.theta)
     if plan.method == "nuts":
-        return f"chains, {int(sum(s['diverging'].sum() for s in state.stats))} divergences"
-    if state.block <= plan.burn_blocks:
-        return "burn-in"
-    drawn = sum(len(part) for part in state.theta) * plan.walkers
-    rate = float(state.stats[-1]["acceptance_rate"].mean())
-    return f"{drawn:,} draws, acceptance {rate:.2f}"
+        said = f"{int(sum(s['diverging'].sum() for s in state.stats))} divergences"
+    else:
+        said = f"acceptance {float(state.stats[-1]['acceptance_rate'].mean()):.2f}"
+    return f"draws: {said}", drawn, plan.chains * plan.draws
 
 
 def _finished(likelihood: Likelihood, plan: _Plan, state: Unfinished) -> Chains:

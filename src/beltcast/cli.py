@@ -18,7 +18,14 @@ import numpy as np
 import pandas as pd
 import typer
 from rich.console import Console, Group
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 import beltcast
 from beltcast.errors import (
@@ -444,6 +451,9 @@ def sample(
     every: Annotated[
         int | None, typer.Option(help="Moves between draws; 3 for each parameter by default.")
     ] = None,
+    burn_in: Annotated[
+        int | None, typer.Option(help="Moves before; 30 for each parameter, of nuts 400 steps.")
+    ] = None,
     starts: Starts = 64,
     seed: Seed = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped run.")] = False,
@@ -489,6 +499,7 @@ def sample(
                 draws=draws,
                 method=known,
                 every=every,
+                burn_in=burn_in,
                 resume=before,
                 keep=partial(save_unfinished, path=kept),
                 progress=tell,
@@ -510,6 +521,9 @@ def sbc(
     sets: Annotated[int, typer.Option(help="Synthetic data sets.", min=10)] = 200,
     parameter: Annotated[
         list[str] | None, typer.Option(help="Only these parameters, by their labels.")
+    ] = None,
+    burn_in: Annotated[
+        int | None, typer.Option(help="Moves of each walker before it is drawn from.", min=1)
     ] = None,
     seed: Seed = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped run.")] = False,
@@ -550,6 +564,7 @@ def sbc(
             likelihood,
             sets=sets,
             rng=np.random.default_rng(seed),
+            burn_in=burn_in,
             done=done,
             keep=write,
             progress=tell,
@@ -811,12 +826,15 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
         yield lambda what, done, total: None
         return
     columns = (TextColumn("{task.description:12s}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as bars:
+    times = (TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, *times, console=Console(stderr=True)) as bars:
         tasks: dict[str, object] = {}
 
         def tell(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total)
-            bars.update(tasks[what], completed=done)  # type: ignore[arg-type]  # a TaskID of rich
+            # What stands behind a colon changes while the task goes on.
+            key = what.partition(":")[0]
+            if key not in tasks:
+                tasks[key] = bars.add_task(what, total=total)
+            bars.update(tasks[key], completed=done, description=what)  # type: ignore[arg-type]  # a TaskID of rich
 
         yield tell

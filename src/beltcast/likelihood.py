@@ -188,7 +188,7 @@ class Likelihood:
             slope, value = _residual_slope(z, self.side), _residual(z, self.side)
             # r(z) ~ value + slope (z' - z) is a normal row with its zero at z - value / slope.
             felt = (self.side != 0) & (np.abs(slope) > 1e-6)
-            weight[felt], middle[felt] = np.abs(slope[felt]), (z - value / slope)[felt]
+            weight[felt], middle[felt] = np.abs(slope[felt]), z[felt] - value[felt] / slope[felt]
         season = self.noise.season_sd * self.season
         loadings = np.concatenate([self.loadings, season[:, None]], axis=1)
         loadings = loadings * (weight / self.sds)[:, None]

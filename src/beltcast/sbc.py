@@ -69,7 +69,8 @@ def simulation_based_calibration(
     rng : numpy.random.Generator
         One child is spawned for each set.
     every, burn_in : int, optional
-        As of `beltcast.chains.sample_chains`.
+        As of `beltcast.chains.sample_chains`; the burn-in is 20 moves for each parameter by
+        default, at least 200: what is proved is that such chains are enough.
     threads : int, optional
         Sets side by side; one per processor by default. The result does not depend on it.
     done : xarray.Dataset, optional
@@ -210,6 +211,7 @@ def _one_set(
 ) -> xr.Dataset:
     truth, made = synthetic(likelihood, rng)
     fit = calibrate(made, rng=rng, starts=16, refine=1, threads=1)
+    burn_in = burn_in or max(200, 20 * likelihood.n_parameters)
     chains = sample_chains(
         fit, rng=rng, chains=WALKERS, draws=RECORDS, every=every, burn_in=burn_in, threads=1
     )
