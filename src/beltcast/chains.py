@@ -12,8 +12,9 @@ method           a chain is                                         use for
                  gradient (`beltcast.nuts`, needs ``bayes``)
 ===============  =================================================  ==============================
 
-Both start spread wider than Laplace's normal and are watched by `beltcast.diagnostics`; those look
-at the walkers themselves, not at their groups, since a group hides a walker that is lost.
+Both start spread wider than Laplace's normal and are watched by `beltcast.diagnostics`.  A group
+may hide a walker that is lost, so R-hat is also told walker by walker, which is stricter: a walker
+has an eighth of the draws of its chain.
 
 Work is done in blocks, each with a random generator of its own.  What is left after a block is a
 value (`Unfinished`), so that a stopped run goes on from its last block and ends, to the last bit,
@@ -34,7 +35,7 @@ import numpy as np
 import pandas as pd
 
 from beltcast.calibrate import Calibration, Progress, one_blas_thread
-from beltcast.diagnostics import diagnose, stuck, verdict
+from beltcast.diagnostics import MIXED, diagnose, energy_information, rhat, stuck, verdict
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import CalibrationError, InputError
 from beltcast.likelihood import Likelihood
@@ -126,23 +127,48 @@ class Chains:
         return self.theta.reshape(chains * walkers, draws // walkers, size)
 
     def table(self) -> pd.DataFrame:
-        """R-hat and effective sample sizes of every parameter and nuisance, walkers apart."""
-        return diagnose(self.separate, self.likelihood.labels)
+        """R-hat and effective sample sizes of every parameter and nuisance.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``rhat`` between chains, which for groups of walkers is in spirit the nested R-hat of
+            Margossian, Hoffman, Sountsov, Riou-Durand, Vehtari and Gelman (2024, Bayesian
+            Analysis): each walker is too short for one of its own; ``rhat_walkers``, all the same
+            walker by walker; ``ess_bulk`` and ``ess_tail`` of the walkers.
+        """
+        chains, draws, size = self.theta.shape
+        walkers = int(self.walker.max()) + 1
+        # Walkers side by side in time, so that the halves of a chain are an early and a late one.
+        timed = self.theta.reshape(chains, walkers, draws // walkers, size).swapaxes(1, 2)
+        table = diagnose(self.separate, self.likelihood.labels)
+        table.insert(0, "rhat_walkers", table["rhat"])
+        return table.assign(rhat=rhat(timed.reshape(chains, draws, size)))
 
     def words(self) -> str:
         """Verdict in words: the worst R-hat, the least effective draws, what did not mix."""
         chains, draws, size = self.theta.shape
         walkers = int(self.walker.max()) + 1
+        table = self.table()
         of = f", each {walkers} independent walkers" if walkers > 1 else ""
         lines = [
             f"{chains} chains of {draws:,} draws{of}; {size} unknowns, method {self.method}, "
             f"acceptance {self.acceptance:.2f}, {self.evaluations:,} evaluations.",
-            verdict(self.table(), stuck(self.separate)),
+            verdict(table, stuck(self.separate)),
         ]
+        if walkers > 1:
+            strict = table["rhat_walkers"]
+            lines.append(
+                f"Walker by walker, of {draws // walkers} draws each, R-hat is at most "
+                f"{strict.max():.3f} ({strict.idxmax()}); {int((strict > MIXED).sum())} of {size} "
+                f"are above {MIXED:g}."
+            )
         if "diverging" in self.stats:
             count = int(self.stats["diverging"].sum())
+            bad = "; the tails are not to be trusted" if count else ""
             lines.append(
-                f"Divergences: {count}" + ("; the tails are not to be trusted." * bool(count))
+                f"Divergences: {count}{bad}. Energy moves freely above 0.3 (E-BFMI): least "
+                f"{energy_information(self.stats['energy']).min():.2f}."
             )
         return "\n".join(lines)
 
