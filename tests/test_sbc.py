@@ -75,7 +75,6 @@ def ranks_of(draw: Callable[[float, float, np.random.Generator], np.ndarray]) ->
             "truth": (("set", "parameter"), truth[:, None]),
             "mean": (("set", "parameter"), draws.mean(axis=1)[:, None]),
             "sd": (("set", "parameter"), draws.std(axis=1)[:, None]),
-            "rhat": ("set", np.ones(200)),
         },
         {"parameter": ["theta"]},
     )

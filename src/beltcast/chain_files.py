@@ -29,11 +29,9 @@ from beltcast.engine.nodes import FloatArray
 from beltcast.errors import InputError
 from beltcast.likelihood import Likelihood
 from beltcast.posterior import sample_prior
-from beltcast.schema import ROW
+from beltcast.schema import CHAIN, DRAW, ROW
 from beltcast.walkers import Walkers
 
-CHAIN = "chain"
-DRAW = "draw"
 NUISANCE = "nuisance"
 PUBLISHED = "published"
 _WALKERS = ("theta", "weight", "center", "root", "sizes", "past")
