@@ -193,12 +193,18 @@ def test_the_log_likelihood_of_rows_is_that_of_their_distribution(
 ) -> None:
     from scipy.stats import norm
 
-    rows = make.table(make.row(value=12.0), make.row("lower", value=9.0))
+    rows = make.table(
+        make.row(value=12.0), make.row("lower", value=9.0), make.row("upper", value=9.5)
+    )
     priors = make.priors("Factor", mu=0.0, sigma=0.5)
     one = make_likelihood(small, priors, rows, make.noise())
     theta = np.array([[0.1, 0.0], [-0.2, 0.3]])
     level = np.log(10.0) + theta[:, 0]
-    expected = [norm.logpdf(np.log(12.0), level, 0.1), norm.logcdf((level - np.log(9.0)) / 0.1)]
+    expected = [
+        norm.logpdf(np.log(12.0), level, 0.1),
+        norm.logcdf((level - np.log(9.0)) / 0.1),
+        norm.logcdf((np.log(9.5) - level) / 0.1),
+    ]
     np.testing.assert_allclose(one.log_likelihood(theta), np.transpose(expected), rtol=1e-9)
 
 

@@ -206,8 +206,8 @@ def sample_chains(
     method : str
         ``walkers`` or ``nuts``, see the table of the module.
     every : int, optional
-        Moves between recorded draws; by default 3 for each parameter of the model, about the time
-        in which walkers forget. Not for nuts.
+        Moves between recorded draws; by default 3 for each parameter of the model, at least 10:
+        about the time in which walkers forget. Not for nuts.
     burn_in : int, optional
         Moves before the first draw, in which the proposals adapt; by default 30 for each
         parameter, at least 400. Of nuts the tuning steps, 400.
@@ -323,7 +323,7 @@ def _plan(
     burn = max(400, 30 * n) if burn_in is None else burn_in
     burn_blocks = 20
     blocks = burn_blocks + min(BLOCKS, draws // group)
-    return _Plan(method, chains, draws, group, every or 3 * n, burn, burn_blocks, blocks)
+    return _Plan(method, chains, draws, group, every or max(10, 3 * n), burn, burn_blocks, blocks)
 
 
 def _key(calibration: Calibration, plan: _Plan, seed: np.random.Generator) -> str:

@@ -449,7 +449,8 @@ def sample(
         str, typer.Option(help="walkers (values only), or nuts (gradients; small models).")
     ] = "walkers",
     every: Annotated[
-        int | None, typer.Option(help="Moves between draws; 3 for each parameter by default.")
+        int | None,
+        typer.Option(help="Moves between draws; 3 for each parameter by default, at least 10."),
     ] = None,
     burn_in: Annotated[
         int | None, typer.Option(help="Moves before; 30 for each parameter, of nuts 400 steps.")
