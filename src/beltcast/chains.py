@@ -374,7 +374,7 @@ def _start(
     n = calibration.likelihood.n_parameters
     lower, upper = (bound[:n] for bound in calibration.likelihood.bounds())
     center = calibration.theta[:n]
-    root = np.linalg.cholesky(calibration.covariance[:n, :n])
+    root = np.asarray(np.linalg.cholesky(calibration.covariance[:n, :n]), dtype=np.float64)
     start = center + SPREAD * rng.standard_normal((walkers, n)) @ root.T
     # On a bound itself nothing is lost, and rounding may put it outside.
     inside = np.clip(start, lower, upper)

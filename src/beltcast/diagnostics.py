@@ -90,7 +90,9 @@ def energy_information(energy: FloatArray) -> FloatArray:
 
     Below 0.3 a Hamiltonian sampler does not reach the tails (Betancourt 2016).
     """
-    return (np.diff(energy, axis=1) ** 2).mean(axis=1) / energy.var(axis=1)
+    jumps = (np.diff(energy, axis=1) ** 2).mean(axis=1)
+    information: FloatArray = jumps / energy.var(axis=1)
+    return information
 
 
 def verdict(table: pd.DataFrame, stuck_chains: Sequence[int] = ()) -> str:

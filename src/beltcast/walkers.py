@@ -268,4 +268,5 @@ def _moved(walkers: Walkers, past: FloatArray, apart: int) -> tuple[FloatArray, 
     center = trust * past.mean(axis=0) + (1.0 - trust) * walkers.center
     before = walkers.root @ walkers.root.T
     found = WIDER**2 * np.cov(past.T).reshape(before.shape)
-    return center, np.linalg.cholesky(trust * found + (1.0 - trust) * before)
+    root = np.linalg.cholesky(trust * found + (1.0 - trust) * before)
+    return center, np.asarray(root, dtype=np.float64)
