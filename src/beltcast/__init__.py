@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from beltcast.attribute import attribute
     from beltcast.backtest import backtest
     from beltcast.calibrate import Calibration, calibrate
+    from beltcast.chains import Chains, sample_chains
     from beltcast.compare import compare
     from beltcast.ensemble import run_ensemble
     from beltcast.events import with_events
@@ -32,6 +33,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Calibration",
+    "Chains",
     "Draws",
     "Likelihood",
     "Model",
@@ -57,6 +59,7 @@ __all__ = [
     "read_study",
     "run_ensemble",
     "sample",
+    "sample_chains",
     "sample_prior",
     "sensitivity",
     "with_events",
@@ -67,6 +70,7 @@ _MODULES = {
     "attribute": ("attribute",),
     "backtest": ("backtest",),
     "calibrate": ("Calibration", "calibrate"),
+    "chains": ("Chains", "sample_chains"),
     "compare": ("compare",),
     "ensemble": ("run_ensemble",),
     "events": ("with_events",),

@@ -18,7 +18,14 @@ import numpy as np
 import pandas as pd
 import typer
 from rich.console import Console, Group
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 import beltcast
 from beltcast.errors import (
@@ -516,6 +523,141 @@ def verify(
 
 
 @app.command()
+def sample(
+    study: StudyFile = None,
+    chains: Annotated[int, typer.Option(help="Chains.", min=1)] = 4,
+    draws: Annotated[int, typer.Option(help="Draws of each chain.", min=4)] = 1000,
+    method: Annotated[
+        str, typer.Option(help="walkers (values only), or nuts (gradients; small models).")
+    ] = "walkers",
+    every: Annotated[
+        int | None,
+        typer.Option(help="Moves between draws; 3 for each parameter by default, at least 10."),
+    ] = None,
+    burn_in: Annotated[
+        int | None, typer.Option(help="Moves before; 30 for each parameter, of nuts 400 steps.")
+    ] = None,
+    starts: Starts = 64,
+    seed: Seed = 1,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped run.")] = False,
+    output: Output = None,
+) -> None:
+    """Draw from the posterior by Markov chains, and say whether they have mixed.
+
+    Leaves posterior.nc (groups that ArviZ opens), diagnostics.csv (R-hat and effective draws of
+    every unknown) and summary.txt. A stopped run leaves FOLDER.unfinished.npz; --resume goes on
+    from there, with the same options and seed.
+
+    For example:
+
+        beltcast sample
+
+        beltcast sample --resume
+
+        beltcast sample mine/study.toml --method nuts --draws 500
+    """
+    from beltcast.chain_files import (
+        load_unfinished,
+        posterior_groups,
+        save_groups,
+        save_unfinished,
+    )
+    from beltcast.chains import METHODS, sample_chains
+    from beltcast.results import complete_folder
+
+    known = next((m for m in METHODS if m == method), None)
+    if known is None:
+        raise InputError(f"unknown method '{method}'; expected one of {', '.join(METHODS)}")
+    target = _folder(output, study, "-posterior")
+    kept = target.with_name(f"{target.name}.unfinished.npz")
+    before = load_unfinished(kept) if resume else None
+    chosen = _study(study)
+    for_fit, for_chains, for_prior = np.random.default_rng(seed).spawn(3)
+    with complete_folder(target) as folder:
+        with _progress() as tell:
+            result = sample_chains(
+                _calibrate(chosen, for_fit, starts, tell),
+                rng=for_chains,
+                chains=chains,
+                draws=draws,
+                method=known,
+                every=every,
+                burn_in=burn_in,
+                resume=before,
+                keep=partial(save_unfinished, path=kept),
+                progress=tell,
+            )
+        provenance = {"seed": str(seed), "title": chosen.title, **_hashes(chosen)}
+        groups = posterior_groups(result, rng=for_prior, provenance=provenance)
+        save_groups(groups, folder / "posterior.nc")
+        result.table().to_csv(folder / "diagnostics.csv", float_format="%.5g")
+        page = result.words()
+        (folder / "summary.txt").write_text(page + "\n", encoding="utf-8")
+    kept.unlink(missing_ok=True)
+    typer.echo(page)
+    typer.echo(f"Written to {target}/")
+
+
+@app.command()
+def sbc(
+    study: StudyFile = None,
+    sets: Annotated[int, typer.Option(help="Synthetic data sets.", min=10)] = 200,
+    parameter: Annotated[
+        list[str] | None, typer.Option(help="Only these parameters, by their labels.")
+    ] = None,
+    burn_in: Annotated[
+        int | None, typer.Option(help="Moves of each walker before it is drawn from.", min=1)
+    ] = None,
+    seed: Seed = 1,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped run.")] = False,
+    output: Annotated[Path, typer.Option(help="NetCDF file to write.")] = Path("sbc.nc"),
+) -> None:
+    """Check the inference: does it recover what made synthetic figures? (Talts and others 2018).
+
+    The figures have the shape of the study's own. The file holds the finished sets at any time;
+    --resume goes on with them. With all parameters of the belt study a set takes a minute or so.
+
+    For example:
+
+        beltcast sbc --parameter "Traffic Elasticity" --parameter "AVE per Day" --sets 50
+    """
+    import xarray as xr
+
+    from beltcast.chain_files import save_dataset
+    from beltcast.likelihood import make_likelihood
+    from beltcast.sbc import simulation_based_calibration, verdict
+
+    chosen = _study(study)
+    priors = chosen.priors.subset(parameter) if parameter else chosen.priors
+    likelihood = make_likelihood(chosen.model, priors, chosen.observations, chosen.noise)
+    done = None
+    if resume:
+        try:
+            done = xr.load_dataset(output, engine="netcdf4")
+        except OSError:
+            raise InputError(
+                f"there are no finished sets in '{output}'; start anew without --resume"
+            ) from None
+
+    def write(result: xr.Dataset) -> None:
+        save_dataset(result.assign_attrs(seed=str(seed), **_hashes(chosen)), output)
+
+    with _progress() as tell:
+        result = simulation_based_calibration(
+            likelihood,
+            sets=sets,
+            rng=np.random.default_rng(seed),
+            burn_in=burn_in,
+            done=done,
+            keep=write,
+            progress=tell,
+        )
+    write(result)
+    typer.echo(verdict(result))
+    typer.echo(f"Written to {output}")
+
+
+@app.command()
 def run(
     model: Annotated[
         Path | None, typer.Argument(help="A model (.mdl); the belt model by default.")
@@ -813,12 +955,15 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
         yield lambda what, done, total: None
         return
     columns = (TextColumn("{task.description:12s}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as bars:
+    times = (TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, *times, console=Console(stderr=True)) as bars:
         tasks: dict[str, object] = {}
 
         def tell(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total)
-            bars.update(tasks[what], completed=done)  # type: ignore[arg-type]  # a TaskID of rich
+            # What stands behind a colon changes while the task goes on.
+            key = what.partition(":")[0]
+            if key not in tasks:
+                tasks[key] = bars.add_task(what, total=total)
+            bars.update(tasks[key], completed=done, description=what)  # type: ignore[arg-type]  # a TaskID of rich
 
         yield tell

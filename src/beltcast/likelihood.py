@@ -38,6 +38,33 @@ BLAME = 1e3
 
 
 @dataclass(frozen=True, eq=False)
+class NuisanceRule:
+    """Normal distribution of the nuisances given the model's answers.
+
+    Attributes
+    ----------
+    loadings : (m, u)
+        What a unit of each nuisance adds to the weighted residual of each row.
+    weight : (m,)
+    free : (m,)
+        Answers at which the rows want no nuisance.
+    precision : (u, u)
+    """
+
+    loadings: FloatArray
+    weight: FloatArray
+    free: FloatArray
+    precision: FloatArray
+
+    def mean(self, answers: FloatArray) -> FloatArray:
+        """Means of the nuisances, (N, m) -> (N, u)."""
+        gaps = self.free - answers
+        # A row without an answer says nothing about nuisances; it is blamed in the residuals.
+        gaps = np.where(np.isfinite(gaps), gaps, 0.0) * self.weight
+        return np.asarray(np.linalg.solve(self.precision, self.loadings.T @ gaps.T).T)
+
+
+@dataclass(frozen=True, eq=False)
 class Likelihood:
     """Published numbers, the model's answers to them and everything in between.
 
@@ -122,24 +149,38 @@ class Likelihood:
         squares = (self.residuals(theta, answers) ** 2).sum(axis=1)
         return np.where(inside, -0.5 * squares, -np.inf)
 
+    def log_likelihood(self, theta: FloatArray, answers: FloatArray | None = None) -> FloatArray:
+        """Log likelihood of each row, normalised; (N, size) -> (N, m).
+
+        A number has the density of its log; a bound the probability that it holds.
+        """
+        rows = self.residuals(np.atleast_2d(theta), answers)[:, : len(self.sds)]
+        constant = np.where(self.side == 0, np.log(self.sds * np.sqrt(2.0 * np.pi)), 0.0)
+        return -0.5 * rows**2 - constant
+
     def nuisances_given(
         self, answers: FloatArray, near: FloatArray | None = None
     ) -> tuple[FloatArray, FloatArray]:
-        """Nuisances given the model's answers: linear, normal and the same for all but the mean.
+        """Nuisances given the model's answers: `nuisance_rule`, applied once.
+
+        Returns
+        -------
+        mean : (N, u)
+        precision : (u, u)
+        """
+        rule = self.nuisance_rule(near)
+        return rule.mean(answers), rule.precision
+
+    def nuisance_rule(self, near: FloatArray | None = None) -> NuisanceRule:
+        """How nuisances follow from answers: linear, normal and the same for all but the mean.
 
         Exact but for the season, which is taken as linear, and for bounds, which are replaced by
         their tangents at `near` (left out without it).
 
         Parameters
         ----------
-        answers : (N, m)
         near : (size,), optional
-            Where bounds are linearised, such as the optimum.
-
-        Returns
-        -------
-        mean : (N, u)
-        precision : (u, u)
+            Where bounds are linearised, such as the optimum; the model is run there.
         """
         weight, middle = (self.side == 0).astype(float), np.zeros(len(self.sds))
         if near is not None:
@@ -147,17 +188,17 @@ class Likelihood:
             slope, value = _residual_slope(z, self.side), _residual(z, self.side)
             # r(z) ~ value + slope (z' - z) is a normal row with its zero at z - value / slope.
             felt = (self.side != 0) & (np.abs(slope) > 1e-6)
-            weight[felt], middle[felt] = np.abs(slope[felt]), (z - value / slope)[felt]
+            weight[felt], middle[felt] = np.abs(slope[felt]), z[felt] - value[felt] / slope[felt]
         season = self.noise.season_sd * self.season
         loadings = np.concatenate([self.loadings, season[:, None]], axis=1)
         loadings = loadings * (weight / self.sds)[:, None]
-        nothing = np.zeros((1, self.size))
-        gaps = (self.log_values - answers - self._shift(nothing)) / self.sds - middle
-        # A row without an answer says nothing about nuisances; it is blamed in the residuals.
-        gaps = np.where(np.isfinite(gaps), gaps, 0.0) * weight
-        precision = loadings.T @ loadings + np.eye(len(self.nuisances))
-        mean = np.linalg.solve(precision, loadings.T @ gaps.T).T
-        return mean, precision
+        nothing = self._shift(np.zeros((1, self.size)))[0]
+        return NuisanceRule(
+            loadings=loadings,
+            weight=weight / self.sds,
+            free=self.log_values - nothing - middle * self.sds,
+            precision=loadings.T @ loadings + np.eye(len(self.nuisances)),
+        )
 
     def jacobian(self, theta: FloatArray) -> FloatArray:
         """Exact derivative of the residuals, from the compiled model's forward tangents.

@@ -17,16 +17,15 @@ move side by side, one ensemble of runs a move.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from beltcast.calibrate import Calibration, one_blas_thread
+from beltcast.calibrate import Calibration, Progress, one_blas_thread
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import CalibrationError
-from beltcast.likelihood import Likelihood
+from beltcast.likelihood import Likelihood, NuisanceRule
 
 STEPS = (0.2, 0.4, 0.8)
 """Sizes b that moves alternate between: small ones always move a little, large ones far."""
@@ -86,7 +85,7 @@ def sample(
     *,
     rng: np.random.Generator,
     moves: int = 30,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Draws:
     """Draw from the posterior.
 
@@ -115,7 +114,8 @@ def sample(
     center = calibration.theta[:n]
     root = np.asarray(np.linalg.cholesky(calibration.covariance[:n, :n]), dtype=np.float64)
     z = np.clip(center + rng.standard_normal((draws, n)) @ root.T, lower, upper)
-    theta, weight = _completed(calibration, z, root, rng)
+    rule = likelihood.nuisance_rule(near=calibration.theta)
+    theta, weight = _completed(calibration, rule, z, root, rng)
     if not np.isfinite(weight).any():
         raise CalibrationError("no draw of the posterior could be simulated; widen the priors")
     first, accepted = theta[:, :n].copy(), 0.0
@@ -123,7 +123,7 @@ def sample(
         size = STEPS[move % len(STEPS)]
         noise = rng.standard_normal((draws, n)) @ root.T
         proposal = center + np.sqrt(1.0 - size**2) * (theta[:, :n] - center) + size * noise
-        proposed, its_weight = _completed(calibration, proposal, root, rng)
+        proposed, its_weight = _completed(calibration, rule, proposal, root, rng)
         with np.errstate(invalid="ignore"):
             take = np.log(rng.random(draws)) < its_weight - weight
         theta = np.where(take[:, None], proposed, theta)
@@ -147,25 +147,55 @@ def _correlation(before: FloatArray, after: FloatArray) -> float:
 
 def _completed(
     calibration: Calibration,
+    rule: NuisanceRule,
     z: FloatArray,
     root: FloatArray,
     rng: np.random.Generator,
 ) -> tuple[FloatArray, FloatArray]:
     """Parameters with nuisances drawn to them, (N, size), and log w of each, (N,)."""
-    likelihood = calibration.likelihood
-    center = calibration.theta[: z.shape[1]]
-    answers = likelihood.answers(z)
-    mean, precision = likelihood.nuisances_given(answers, near=calibration.theta)
-    factor = np.linalg.cholesky(precision)
+    answers = calibration.likelihood.answers(z)
+    theta, density = with_nuisances(calibration.likelihood, rule, z, answers, rng)
+    scaled = solve_triangular(root, (z - calibration.theta[: z.shape[1]]).T, lower=True)
+    return theta, density + 0.5 * (scaled**2).sum(axis=0)
+
+
+def with_nuisances(
+    likelihood: Likelihood,
+    rule: NuisanceRule,
+    z: FloatArray,
+    answers: FloatArray,
+    rng: np.random.Generator,
+) -> tuple[FloatArray, FloatArray]:
+    """Draw nuisances to parameters, from g, their distribution given the model's answers.
+
+    g is normal and exact but for the season, taken as linear, and for bounds, taken by their
+    tangents at the optimum; the second result makes up for the difference.
+
+    Parameters
+    ----------
+    likelihood : Likelihood
+    rule : NuisanceRule
+        As `Likelihood.nuisance_rule` gives it near the optimum.
+    z : (N, n)
+    answers : (N, m)
+        As `Likelihood.answers` returns them for z.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    theta : (N, size)
+    log_density : (N,)
+        ``log p(z, u | y) - log g(u | z)``, up to a constant: were g exact, that of z alone.
+    """
+    mean = rule.mean(answers)
+    factor = np.linalg.cholesky(rule.precision)
     xi = rng.standard_normal(mean.shape)
     nuisances = mean + solve_triangular(factor, xi.T, lower=True, trans="T").T
     theta = np.concatenate([z, nuisances], axis=1)
-    scaled = solve_triangular(root, (z - center).T, lower=True)
-    reference = -0.5 * (scaled**2).sum(axis=0) - 0.5 * (xi**2).sum(axis=1)
     # What cannot be simulated, or gives no positive figure, has no probability at all.
     possible = np.isfinite(answers).all(axis=1)
     density = np.where(possible, likelihood.log_density(theta, answers), -np.inf)
-    return theta, density - reference
+    return theta, density + 0.5 * (xi**2).sum(axis=1)
 
 
 def sample_prior(likelihood: Likelihood, draws: int, *, rng: np.random.Generator) -> Draws:
