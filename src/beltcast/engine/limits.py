@@ -16,7 +16,7 @@ from pathlib import Path
 from beltcast.engine.syntax import Call, Equation, Expr, Ref, Source, canonical
 from beltcast.errors import ModelFileError
 
-__all__ = ["check_file", "check_source"]
+__all__ = ["check_depth", "check_file", "check_source"]
 
 LARGEST_FILE = 32 * 2**20
 """Bytes of a model file."""
@@ -147,18 +147,28 @@ def check_source(source: Source) -> None:
         elements = math.prod(lengths.get(canonical(s), 1) for s in equation.subscripts)
         rows += elements
         _refuse_beyond(rows, "elements", equation, source)
-        for depth, node in _levels(equation.expression):
-            if depth > DEEPEST_EXPRESSION:
-                raise ModelFileError(
-                    f"the equation of '{equation.name}' is an expression of more than "
-                    f"{DEEPEST_EXPRESSION} levels or terms; split it into several equations",
-                    source.path,
-                    equation.line,
-                )
+        check_depth(equation.expression, equation.name, source.path, equation.line)
+        for _, node in _levels(equation.expression):
             marked = {s for s in _marked(node) if s.endswith("!")}
             if marked:
                 terms += elements * math.prod(lengths.get(canonical(s[:-1]), 1) for s in marked)
             _refuse_beyond(terms, "terms of sums over ranges", equation, source)
+
+
+def check_depth(expression: Expr, name: str, path: Path | None, line: int) -> None:
+    """Refuse an expression that would exhaust the stack of whatever walks over it.
+
+    Raises
+    ------
+    ModelFileError
+    """
+    if any(depth > DEEPEST_EXPRESSION for depth, _ in _levels(expression)):
+        raise ModelFileError(
+            f"the equation of '{name}' is an expression of more than {DEEPEST_EXPRESSION} levels "
+            "or terms; split it into several equations",
+            path,
+            line,
+        )
 
 
 def _refuse_beyond(count: int, what: str, equation: Equation, source: Source) -> None:

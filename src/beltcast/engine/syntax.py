@@ -43,7 +43,7 @@ __all__ = [
 
 COMPARISONS = frozenset({"=", "<>", "<", "<=", ">", ">="})
 
-XMILE = (".xmile", ".stmx", ".xml")
+XMILE = (".xmile", ".stmx", ".itmx", ".xml")
 """Endings of the files that speak XMILE."""
 
 CONTROLS = ("initial time", "final time", "time step", "saveper")
