@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -77,9 +77,8 @@ def read_xmile(path: str | Path) -> Source:
             "the model has no <sim_specs>, so it does not say when it runs; add one", path
         )
     dimensions = _dimensions(root)
-    ranges = dict(dimensions)
     parts = collect(root, path)
-    names = _names(parts, dimensions, ranges)
+    names = _names(parts, dimensions)
     macros = _macros(parts, names, path)
     equations = tuple(
         equation
@@ -94,7 +93,7 @@ def read_xmile(path: str | Path) -> Source:
         equations=expand(
             tuple(e for e in equations if canonical(e.name) not in CONTROLS), macros, path
         ),
-        subscripts=ranges,
+        subscripts=names.ranges,
         controls=controls,
         method=_method(specs),
     )
@@ -218,30 +217,28 @@ def _counted(dim: Element, name: str) -> list[str]:
     return [str(i + 1) for i in range(int(size))]
 
 
-def _dims(element: Element, names: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """Dimensions of a variable, in the spelling of their declaration."""
-    spelled = {canonical(n): n for n in names}
-    dims = []
+def _dims(element: Element, names: Names) -> tuple[str, ...]:
+    """Dimensions of a variable, in the spelling of their declaration; a copy where one repeats."""
+    dims: list[str] = []
     for group in element.all("dimensions"):
         for dim in group.all("dim"):
-            name = canonical(plain_name(dim.required("name")))
-            if name not in spelled:
+            name = plain_name(dim.required("name"))
+            if canonical(name) not in names.dimensions:
                 raise dim.place.error(
-                    f"the dimension '{plain_name(dim.required('name'))}' is not declared; add it "
-                    "to <dimensions>"
+                    f"the dimension '{name}' is not declared; add it to <dimensions>"
                 )
-            dims.append(spelled[name])
-    return tuple(dims)
+            dims.append(names.written(name))
+    return tuple(names.copy(dim, dims[: i + 1].count(dim)) for i, dim in enumerate(dims))
 
 
 # --- names ------------------------------------------------------------------------------------
 
 
-def _names(
-    parts: Parts, dimensions: Mapping[str, tuple[str, ...]], ranges: dict[str, tuple[str, ...]]
-) -> Names:
+def _names(parts: Parts, dimensions: Mapping[str, tuple[str, ...]]) -> Names:
+    """All names of a model; variables that are controls are not among them."""
+    names = Names({}, {canonical(n): e for n, e in dimensions.items()}, {}, dict(dimensions), {})
     variables = {
-        canonical(d.name): _variable(d, dimensions)
+        canonical(d.name): _variable(d, names)
         for d in parts.variables
         if canonical(d.name) not in CONTROLS
     }
@@ -257,13 +254,13 @@ def _names(
         name = plain_name(macro.required("name"))
         parameters = tuple(canonical(plain_name(p.text)) for p in macro.all("parm"))
         headings[canonical(name)] = Heading(name, parameters, defaults)
-    return Names(variables, {canonical(n): e for n, e in dimensions.items()}, headings, ranges)
+    return replace(names, variables=variables, macros=headings)
 
 
-def _variable(declared: Declared, dimensions: Mapping[str, tuple[str, ...]]) -> Variable:
+def _variable(declared: Declared, names: Names) -> Variable:
     element = declared.element
     if declared.source is not None:
-        return Variable(declared.name, _dims(element, dimensions))
+        return Variable(declared.name, _dims(element, names))
     graphs = [
         graph
         for holder in (element, *element.all("element"))
@@ -271,7 +268,7 @@ def _variable(declared: Declared, dimensions: Mapping[str, tuple[str, ...]]) -> 
     ]
     return Variable(
         declared.name,
-        _dims(element, dimensions),
+        _dims(element, names),
         tuple(graph_of(g) for g in graphs),
         lookup=bool(graphs)
         and not any(_has_equation(h) for h in (element, *element.all("element"))),
@@ -293,9 +290,9 @@ def _macros(parts: Parts, names: Names, path: Path) -> dict[str, Macro]:
             for group in macro.all("variables")
             for v in group.all("aux", "flow", "stock", "gf")
         ]
-        inside = {canonical(d.name): _variable(d, {}) for d in own}
+        inside = {canonical(d.name): _variable(d, names) for d in own}
         inside |= {p: Variable(p) for p in heading.parameters}
-        scope = Names(inside, names.dimensions, names.macros, names.ranges)
+        scope = replace(names, variables=inside)
         equations = [e for d in own for e in _equations(d, scope, parts.defaults)]
         result = macro.first("eqn")
         left = Left(Variable(heading.name), (), macro.place)
@@ -393,11 +390,10 @@ def _right(
     declared: Declared, piece: _Piece, names: Names, non_negative: Mapping[str, bool]
 ) -> Expr:
     """The right-hand side of a piece."""
-    scope = Names(names.variables, names.dimensions, names.macros, names.ranges, declared.prefix)
+    scope = names.inside(declared.prefix)
     element, left = declared.element, piece.left
     if declared.source is not None:
-        above = Names(names.variables, names.dimensions, names.macros, names.ranges, declared.above)
-        return resolve(Ref(declared.source), left, above)
+        return resolve(Ref(declared.source), left, names.inside(declared.above))
     refuse_inside(
         element,
         ("conveyor", "queue", "oven", "leak", "overflow", "multiplier"),
@@ -461,6 +457,11 @@ def _parsed(text: str, left: Left, names: Names, holder: Element | None = None) 
             place.line + before.count("\n"),
         )
 
+    if text.strip().startswith("???"):
+        raise place.refusal(
+            f"the equation of '{name}' is '???', which Vensim writes into XMILE where it cannot "
+            "translate itself; use the .mdl file"
+        )
     tree = parse_expression(text, fail)
     check_depth(tree, name, place.path, place.line)
     return resolve(tree, left, names)

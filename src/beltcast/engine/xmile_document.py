@@ -24,6 +24,12 @@ DEEPEST_NESTING = 100
 """Elements inside elements; XMILE itself needs about ten."""
 
 
+MOST_REPAIRS = 10
+"""Variables without an end tag that are mended."""
+
+_VARIABLES = ("aux", "flow", "stock")
+
+
 @dataclass(frozen=True)
 class Place:
     """Where something stands in a file, to say what is wrong with it.
@@ -113,18 +119,33 @@ def parse_document(content: bytes, path: Path) -> tuple[Element, str]:
         The text is not well-formed XML, has a document type, or is nested too deeply.
     """
     text, encoding = _text(content, path)
+    try:
+        return _parsed(text.encode("utf-8"), path, MOST_REPAIRS), encoding
+    except UnicodeEncodeError:
+        raise ModelFileError("the text holds half a character; restore the file", path) from None
+
+
+def _parsed(content: bytes, path: Path, repairs: int) -> Element:
+    """Root of UTF-8 text.
+
+    A variable that begins inside another means that the other was not closed, whatever else is
+    wrong: there is one way to mend that, and files with it are about.
+    """
     tree = _Tree(path)
     try:
-        tree.parser.Parse(text.encode("utf-8"), True)
+        tree.parser.Parse(content, True)
     except expat.ExpatError as problem:
+        mismatch = expat.errors.codes[expat.errors.XML_ERROR_TAG_MISMATCH]
+        if problem.code == mismatch and tree.unclosed is not None and repairs:
+            at, tag = tree.unclosed
+            return _parsed(content[:at] + f"</{tag}>".encode() + content[at:], path, repairs - 1)
         raise ModelFileError(
-            f"the XML is broken here ({expat.ErrorString(problem.code)}); restore the file",
+            "this is not a whole XMILE model: its XML breaks here "
+            f"({expat.ErrorString(problem.code)}); restore the file",
             path,
             problem.lineno,
         ) from None
-    except UnicodeEncodeError:
-        raise ModelFileError("the text holds half a character; restore the file", path) from None
-    return tree.root(), encoding
+    return tree.root()
 
 
 def _text(content: bytes, path: Path) -> tuple[str, str]:
@@ -166,6 +187,8 @@ class _Tree:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.unclosed: tuple[int, str] | None = None
+        """Where the first variable inside another begins, and the tag of the other."""
         self.open: list[_Open] = [_Open("", {}, 1)]
         self.prefixes: list[Mapping[str, str]] = [{}]
         # The text is decoded already, whatever it says of itself.
@@ -194,6 +217,8 @@ class _Tree:
         prefixes = {**self.prefixes[-1], **declared} if declared else self.prefixes[-1]
         self.prefixes.append(prefixes)
         prefix, _, local = name.rpartition(":")
+        if self.unclosed is None and local in _VARIABLES and self.open[-1].tag in _VARIABLES:
+            self.unclosed = self.parser.CurrentByteIndex, self.open[-1].tag
         space = prefixes.get(prefix, prefix or "xmile")
         own = {k.lower(): v for k, v in attributes.items() if ":" not in k and k != "xmlns"}
         foreign = self.open[-1].foreign or "xmile" not in space.lower() or _isee(space)

@@ -59,8 +59,8 @@ def translate(function: str, arguments: tuple[Expr, ...], owner: Ref, place: Pla
             return Call(function, arguments)
         hint = did_you_mean(function, [*_FUNCTIONS, *ARRAY_FUNCTIONS, *_SHARED])
         raise place.refusal(
-            f"in the equation of '{owner.name}': the function {function} is not supported{hint}; "
-            "write it out"
+            f"in the equation of '{owner.name}': the function {function} is not supported"
+            + (hint or "; write it out")
         )
     build = own.get(len(arguments)) or own.get(-1)
     if build is None:

@@ -12,6 +12,8 @@ array gets one subscript for each of its dimensions:
 
 from __future__ import annotations
 
+import itertools
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -68,6 +70,9 @@ class Names:
     ranges
         Subscript ranges as the engine wants them, by name as written.  Ranges that an equation
         needs beside the dimensions (a slice, the second of two equal dimensions) are added.
+    copies
+        The dimension that a range repeats, both canonical: a square has ``d`` and ``d (2)``,
+        because the dimensions of an array must differ.
     prefix
         Of the module whose equations are read: ``""`` or ``"hares."``.
     """
@@ -76,7 +81,30 @@ class Names:
     dimensions: Mapping[str, tuple[str, ...]]
     macros: Mapping[str, Heading]
     ranges: dict[str, tuple[str, ...]]
+    copies: dict[str, str]
     prefix: str = ""
+
+    def inside(self, prefix: str) -> Names:
+        """Return the names as the equations of a module read them."""
+        return replace(self, prefix=prefix)
+
+    def copy(self, dimension: str, number: int) -> str:
+        """Return the name of the n-th range that repeats a dimension; the first is itself."""
+        if number == 1:
+            return dimension
+        name = f"{dimension} ({number})"
+        self.ranges.setdefault(name, self.ranges[dimension])
+        self.copies[canonical(name)] = canonical(dimension)
+        return name
+
+    def written(self, dimension: str) -> str:
+        """Return the name of a range as declared, of a copy that of what it repeats."""
+        name = self.copies.get(canonical(dimension), canonical(dimension))
+        return next(n for n in self.ranges if canonical(n) == name)
+
+    def elements(self, dimension: str) -> tuple[str, ...]:
+        """Return the elements of a dimension."""
+        return self.ranges[self.written(dimension)]
 
 
 @dataclass(frozen=True)
@@ -132,6 +160,7 @@ def full_name(text: str, prefix: str) -> str:
 
 _RUN = {"dt": "TIME STEP", "starttime": "INITIAL TIME", "stoptime": "FINAL TIME", "time": "Time"}
 _ENGINE = {"MIN": "VMIN", "MAX": "VMAX"}
+_RUNNING = ("SUM", "PROD", "VMIN", "VMAX", "RANK")
 _SLICE = re.compile(r"(.*):(.*)")
 
 
@@ -179,6 +208,9 @@ class _Meaning:
             return self.graph(called, arguments[0], arguments[1:])
         if function in ARRAY_FUNCTIONS and len(arguments) == 1:
             return self.array_function(function, arguments[0])
+        if function == "RANK" and len(arguments) == 2:
+            inside = self.spread(function, arguments[0])
+            return Call(function, (inside, self.of(arguments[1])))
         return translate(function, tuple(map(self.of, arguments)), self.left.ref, self.left.place)
 
     def macro(self, macro: Heading, given: tuple[Expr, ...]) -> Expr:
@@ -208,39 +240,42 @@ class _Meaning:
         return Call("WITH LOOKUP", (called.tables[0], at))
 
     def array_function(self, function: str, argument: Expr) -> Expr:
-        if isinstance(argument, Ref) and not argument.subscripts:
+        if isinstance(argument, Ref) and function == "SIZE":
             dimension = self.names.dimensions.get(canonical(argument.name))
-            if function == "SIZE" and dimension is not None:
+            if dimension is not None:
                 return Number(float(len(dimension)))
+        inside = self.spread(function, argument)
+        marks = {m for ref in _outer_references(inside) for m in _marks(ref)}
+        count = Number(float(math.prod(len(self.names.ranges[m[:-1]]) for m in marks)))
+        mean = Call("/", (Call("SUM", (inside,)), count))
+        match function:
+            case "SIZE":
+                return count
+            case "MEAN":
+                return mean
+            case "STDDEV":
+                square = Call("^", (Call("-", (inside, mean)), Number(2.0)))
+                return Call("SQRT", (Call("/", (Call("SUM", (square,)), count)),))
+        return Call(_ENGINE.get(function, function), (inside,))
+
+    def spread(self, function: str, argument: Expr) -> Expr:
+        """The argument of an array function, with the ranges marked that it runs over."""
+        if isinstance(argument, Ref) and not argument.subscripts:
             # A name alone as the whole argument is the whole array.
             variable = self.find(argument.name)
             stars = ("*",) * len(variable.dims) if variable is not None else ()
             argument = replace(argument, subscripts=stars)
         inside = replace(self, over=function).of(argument)
-        sets = [_marks(ref) for ref in _outer_references(inside)]
-        marked = [m for m in sets if m]
+        marked = [m for ref in _outer_references(inside) if (m := _marks(ref))]
         if not marked:
-            raise self.error(
-                f"{function} of one argument runs over an array, and there is none in it"
-            )
+            raise self.error(f"{function} runs over an array, and there is none in its argument")
         self.check_pairing(function, marked)
-        count = 1
-        for mark in set().union(*marked):
-            count *= len(self.names.ranges[mark[:-1]])
-        if function == "SIZE":
-            return Number(float(count))
-        if function == "MEAN":
-            return Call("/", (Call("SUM", (inside,)), Number(float(count))))
-        if function == "STDDEV":
-            mean = Call("/", (Call("SUM", (inside,)), Number(float(count))))
-            square = Call("^", (Call("-", (inside, mean)), Number(2.0)))
-            return Call("SQRT", (Call("/", (Call("SUM", (square,)), Number(float(count)))),))
-        return Call(_ENGINE.get(function, function), (inside,))
+        return inside
 
     def check_pairing(self, function: str, marked: list[frozenset[str]]) -> None:
         """Arrays inside one function run together by dimension: that must be unambiguous."""
         largest = max(marked, key=len)
-        twice = any(m.endswith(")!") for m in largest)
+        twice = any(canonical(m[:-1]) in self.names.copies for m in largest)
         if any(not m <= largest or (twice and m != largest) for m in marked):
             raise self.left.place.refusal(
                 f"in the equation of '{self.left.variable.name}': {function} over arrays of "
@@ -256,7 +291,8 @@ class _Meaning:
             return self.word(ref)
         written = ref.subscripts
         if not written:
-            foreign = self.over and not set(map(canonical, variable.dims)) <= self.on_the_left()
+            own = {canonical(self.names.written(d)) for d in variable.dims}
+            foreign = self.over and not own <= self.on_the_left()
             written = ("*",) * len(variable.dims) if foreign else variable.dims
         if len(written) != len(variable.dims):
             raise self.error(
@@ -283,27 +319,27 @@ class _Meaning:
         return replace(ref, name=full_name(ref.name, ""))
 
     def on_the_left(self) -> set[str]:
-        return {canonical(d) for d in self.left.variable.dims}
+        return {canonical(self.names.written(d)) for d in self.left.variable.dims}
 
     def here(self, dimension: str, place: int | None = None) -> str | None:
         """What a dimension of the left stands for in this equation."""
-        dims = [canonical(d) for d in self.left.variable.dims]
+        dims = [canonical(self.names.written(d)) for d in self.left.variable.dims]
         if dimension not in dims:
             return None
-        if dims.count(dimension) > 1:
-            if place is None or dims[place : place + 1] != [dimension]:
-                raise self.error(
-                    f"the dimension '{dimension}' is on the left twice, and either could be meant; "
-                    "use a second dimension of the same elements"
-                )
-            return self.left.subscripts[place]
-        return self.left.subscripts[dims.index(dimension)]
+        if dims.count(dimension) == 1:
+            return self.left.subscripts[dims.index(dimension)]
+        if place is None or dims[place] != dimension:
+            raise self.error(
+                f"the dimension '{dimension}' is on the left twice, and either could be meant; "
+                "use a second dimension of the same elements"
+            )
+        return self.left.subscripts[place]
 
     def subscript(
         self, text: str, dim: str, variable: Variable, place: int, before: list[str]
     ) -> str:
         """The subscript at one place of an array, as the engine reads it."""
-        elements = self.names.dimensions[canonical(dim)]
+        elements = self.names.elements(dim)
         if text == "*":
             return self.marked(dim, before, variable)
         sliced = _SLICE.fullmatch(text)
@@ -312,17 +348,16 @@ class _Meaning:
             low, high = elements.index(first), elements.index(last)
             if low > high:
                 raise self.error(f"the slice '{text}' of '{variable.name}' runs backwards")
-            name = f"{dim} {first}:{last}"
+            name = f"{self.names.written(dim)} {first}:{last}"
             self.names.ranges.setdefault(name, elements[low : high + 1])
             return self.marked(name, before, variable)
-        name = canonical(text)
+        name = self.names.copies.get(canonical(text), canonical(text))
         if name in self.names.dimensions and name not in map(canonical, elements):
             same = self.left.variable.dims == variable.dims
             here = self.here(name, place if same else None)
             if here is not None:
                 return here
-            written = next(n for n in self.names.ranges if canonical(n) == name)
-            return self.marked(written, before, variable) if self.over else written
+            return self.marked(name, before, variable) if self.over else self.names.written(name)
         return self.element(text, dim, variable)
 
     def marked(self, dim: str, before: list[str], variable: Variable) -> str:
@@ -332,20 +367,15 @@ class _Meaning:
                 f"'{variable.name}' is used with '*' or a slice outside SUM and its like; name an "
                 "element or a dimension"
             )
-        written = next(n for n in self.names.ranges if canonical(n) == canonical(dim))
-        name, number = written, 1
-        while f"{name}!" in before:
-            number += 1
-            name = f"{written} ({number})"
-            self.names.ranges.setdefault(name, self.names.ranges[written])
-        return f"{name}!"
+        written = self.names.written(dim)
+        copies = (self.names.copy(written, number) for number in itertools.count(1))
+        return next(f"{name}!" for name in copies if f"{name}!" not in before)
 
     def element(self, text: str, dim: str, variable: Variable) -> str:
-        elements = self.names.dimensions[canonical(dim)]
+        elements = self.names.elements(dim)
         own = {canonical(e): e for e in elements}
         name = canonical(text)
-        if name.startswith(f"{canonical(dim)}."):
-            name = name.removeprefix(f"{canonical(dim)}.")
+        name = name.removeprefix(f"{canonical(self.names.written(dim))}.")
         if name in own:
             return own[name]
         if re.fullmatch(r"\d{1,9}", name) and 1 <= int(name) <= len(elements):
@@ -378,7 +408,7 @@ def _marks(ref: Ref) -> frozenset[str]:
 
 def _outer_references(expression: Expr) -> list[Ref]:
     """References without those of an array function inside, which runs by itself."""
-    if isinstance(expression, Call) and expression.function in ("SUM", "PROD", "VMIN", "VMAX"):
+    if isinstance(expression, Call) and expression.function in _RUNNING:
         return []
     if isinstance(expression, Call):
         return [ref for a in expression.arguments for ref in _outer_references(a)]
