@@ -13,6 +13,7 @@ ovens, computed subscripts, imported data, models in other files.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -206,7 +207,7 @@ def _dimensions(root: Element) -> dict[str, tuple[str, ...]]:
 def _counted(dim: Element, name: str) -> list[str]:
     """Elements of a dimension of which only the size is given: numbers from 1."""
     size = dim.attributes.get("size", "").strip()
-    if not size.isdecimal() or len(size) > 9 or int(size) < 1:
+    if not re.fullmatch(r"[0-9]{1,18}", size) or int(size) < 1:
         raise dim.place.error(
             f"the dimension '{name}' has neither elements nor a size; give it one of them"
         )

@@ -16,6 +16,7 @@ from pathlib import Path
 from xml.parsers import expat
 
 from beltcast.engine.filetext import decode
+from beltcast.engine.limits import LONGEST_NAME
 from beltcast.errors import ModelFileError, UnsupportedConstruct
 
 __all__ = ["Element", "Place", "parse_document"]
@@ -90,11 +91,16 @@ class Element:
         Raises
         ------
         ModelFileError
-            It is not there.
+            It is not there, or too long.
         """
         value = self.attributes.get(attribute)
         if value is None or not value.strip():
             raise self.place.error(f"<{self.tag}> has no '{attribute}'; give it one")
+        if len(value) > LONGEST_NAME:
+            raise self.place.error(
+                f"'{attribute}' of <{self.tag}> has {len(value)} characters, and at most "
+                f"{LONGEST_NAME} are read; shorten it"
+            )
         return value
 
 

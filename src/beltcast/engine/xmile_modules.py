@@ -21,6 +21,12 @@ from beltcast.errors import ModelFileError
 __all__ = ["Declared", "Parts", "collect", "refuse_inside"]
 
 
+MOST_VARIABLES = LARGEST_MODEL // 10
+"""Variables and modules, written out: modules that hold modules can double at each level."""
+
+DEEPEST_MODULES = 50
+
+
 @dataclass(frozen=True)
 class Declared:
     """A variable of the whole model.
@@ -103,6 +109,7 @@ class _Modules:
 
     models: Mapping[str, Element]
     found: list[Declared] = field(default_factory=list)
+    count: int = 0
 
     def add(
         self,
@@ -120,10 +127,11 @@ class _Modules:
                 )
         for holder in (model, *model.all("variables")):
             for element in holder.all("aux", "flow", "stock", "gf", "module"):
-                if len(self.found) > LARGEST_MODEL // 10:
+                self.count += 1
+                if self.count > MOST_VARIABLES:
                     raise element.place.error(
-                        f"with its modules the model has more than {LARGEST_MODEL // 10} "
-                        "variables; use fewer"
+                        f"with its modules the model has more than {MOST_VARIABLES} variables; "
+                        "use fewer"
                     )
                 name = plain_name(element.required("name"))
                 if element.tag == "module":
@@ -146,6 +154,10 @@ class _Modules:
             )
         if key in inside:
             raise element.place.error(f"the module '{name}' contains itself; break the circle")
+        if len(inside) >= DEEPEST_MODULES:
+            raise element.place.error(
+                f"modules are nested more than {DEEPEST_MODULES} deep here; use fewer"
+            )
         connected = {}
         for connection in element.all("connect"):
             # 'area' or 'hares.area': inside the module, or as seen from around it.
