@@ -94,12 +94,16 @@ def test_a_non_negative_stock_stops_at_zero(tmp_path: Path, backend: Backend) ->
     np.testing.assert_array_equal(y(held, backend, "s"), [4, 1, 0, 0, 0])
 
 
-def test_a_file_that_asks_for_rk4_gets_it(tmp_path: Path, backend: Backend) -> None:
+def test_a_file_gets_the_method_that_it_asks_for(tmp_path: Path, backend: Backend) -> None:
     growing = (
         '<stock name="s"><eqn>1</eqn><inflow>in</inflow></stock><flow name="in"><eqn>s</eqn></flow>'
     )
     euler = load_model(write(tmp_path, growing))
     np.testing.assert_allclose(y(euler, backend, "s"), 2.0 ** np.arange(5))
+    second = load_model(write(tmp_path, growing, method="RK2"))
+    np.testing.assert_allclose(y(second, backend, "s"), 2.5 ** np.arange(5))
+    preferred = load_model(write(tmp_path, growing, method="Gill, RK2, Euler"))
+    np.testing.assert_allclose(y(preferred, backend, "s"), 2.5 ** np.arange(5))
     fourth = load_model(write(tmp_path, growing, method="RK4"))
     step = 1 + 1 + 1 / 2 + 1 / 6 + 1 / 24
     np.testing.assert_allclose(y(fourth, backend, "s"), step ** np.arange(5), rtol=1e-12)

@@ -113,6 +113,7 @@ def read_source(path: str | Path) -> Source:
         mappings=mappings,
         controls=controls,
         element_mappings=element_mappings,
+        method=_method(text, path),
     )
 
 
@@ -122,6 +123,40 @@ def read_source(path: str | Path) -> Source:
 def _equation_text(text: str) -> str:
     """The text before the sketch."""
     return re.split(r"\\{2,3}---///", text, maxsplit=1)[0]
+
+
+_METHODS: Mapping[str, Literal["euler", "rk2", "rk4"]] = {
+    "0": "euler",
+    "1": "rk4",
+    "2": "euler",
+    "3": "rk2",
+    "4": "rk2",
+    "5": "rk4",
+}
+"""Vensim's numbers of its methods: 1 and 3 stand for steps that adapt, 2 for differences."""
+
+
+def _method(text: str, path: Path) -> Literal["euler", "rk2", "rk4"]:
+    """Method of integration, the fourth number of setting 15; Euler where it is not set.
+
+    Settings stand at the end of the file, after the sketches.  (As the public converter xmutil
+    reads them.)
+    """
+    settings = re.split(r"^:L.?<%\^E!@\s*$", text, maxsplit=1, flags=re.MULTILINE)
+    found = re.search(r"^15:([^\r\n]*)", settings[1], re.MULTILINE) if settings[1:] else None
+    if found is None:
+        return "euler"
+    fields = [field.strip() for field in found.group(1).split(",")]
+    number = fields[3] if len(fields) > 3 else "0"
+    if number not in _METHODS:
+        line = text[: text.index(settings[1]) + found.start()].count("\n") + 1
+        raise UnsupportedConstruct(
+            f"the integration method {number[:40]} of the settings is not supported; choose Euler, "
+            "RK2 or RK4",
+            path,
+            line,
+        )
+    return _METHODS[number]
 
 
 def _check_whole(text: str, path: Path) -> None:

@@ -113,16 +113,18 @@ def _refuse_imports(root: Element) -> None:
                 )
 
 
-def _method(specs: Element) -> Literal["euler", "rk4"]:
+def _method(specs: Element) -> Literal["euler", "rk2", "rk4"]:
     """Integration method of the file, the first that is known; Euler where it does not say."""
     asked = specs.attributes.get("method", "euler").strip().lower() or "euler"
     for method in (m.strip() for m in asked.split(",")):
         if method == "euler":
             return "euler"
+        if method == "rk2":
+            return "rk2"
         if method == "rk4":
             return "rk4"
     raise specs.place.refusal(
-        f"the integration method '{asked}' is not supported; choose Euler or RK4"
+        f"the integration method '{asked}' is not supported; choose Euler, RK2 or RK4"
     )
 
 
