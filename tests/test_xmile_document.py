@@ -137,6 +137,14 @@ def test_what_is_too_large_is_refused_with_its_size(
         load_model(write(tmp_path, variables, dimensions=dimensions(dims)))
 
 
+def test_sums_in_sums_are_counted_each_time(tmp_path: Path) -> None:
+    # Four sums of a hundred terms each, one inside the other, are a hundred million terms.
+    dims = dimensions('<dim name="d" size="100"/>')
+    nested = "SUM(x[*] * " * 4 + "1" + ")" * 4
+    with pytest.raises(ModelFileError, match="has 101010100 terms of sums"):
+        load_model(write(tmp_path, aux("x", "1", "d") + aux("y", nested), dimensions=dims))
+
+
 @pytest.mark.parametrize("variable", [aux("x", "1"), ""])
 def test_modules_that_double_at_each_level_are_refused(variable: str, tmp_path: Path) -> None:
     # Twenty levels of two modules each would be a million variables.

@@ -70,6 +70,7 @@ S = (
         ("SUM(s[B, *])", 15),
         ("SUM(s[B, *] * x[*])", 4 * 6 + 5 * 2 + 6 * 8),
         ("x[2] + x[C] + x[d.A]", 16),
+        ("B + d.C + 10 * Q", 2 + 3 + 20),  # elements as numbers
     ],
 )
 def test_a_function_of_an_array(equation: str, expected: float, tmp_path: Path) -> None:
@@ -192,6 +193,18 @@ def test_what_does_not_fit_is_said(variable: str, words: str, tmp_path: Path) ->
         load_model(write(tmp_path, X + variable, dimensions=ABC))
 
 
+def test_a_dimension_inside_another_is_no_number_of_the_engine(tmp_path: Path) -> None:
+    # The engine counts in the largest range that holds an element.
+    nested = dimensions(dim("all", "A B C"), dim("some", "B C"))
+    with pytest.raises(UnsupportedConstruct, match="'some' as a number"):
+        first(tmp_path, aux("y", "some", "some"), dims=nested)
+    with pytest.raises(ModelFileError, match="several dimensions, in different places"):
+        first(tmp_path, aux("y", "B"), dims=nested)
+    assert first(tmp_path, aux("y", "some.B + 10 * all.B"), dims=nested) == 21
+    each = f'<aux name="y">{of("some")}{element("B", "some")}{element("C", "some * 10")}</aux>'
+    np.testing.assert_array_equal(first(tmp_path, each, dims=nested), [1, 20])
+
+
 # --- modules ----------------------------------------------------------------------------------
 
 INNER = (
@@ -266,6 +279,10 @@ def test_a_macro_is_its_equation(tmp_path: Path) -> None:
     assert first(tmp_path, aux("y", "logarithm(8, 2)"), more=LOGARITHM) == pytest.approx(3)
     # The default is read with the arguments that are given.
     assert first(tmp_path, aux("y", "LOGARITHM(2)"), more=LOGARITHM) == pytest.approx(0.5)
+    wide = LOGARITHM.replace("x * 2", "MIN(x, 99) + DT")
+    assert first(tmp_path, aux("y", "LOGARITHM(2)"), more=wide) == pytest.approx(
+        np.log(2) / np.log(3)
+    )
 
 
 def test_a_macro_may_hold_a_stock_for_each_element(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from beltcast.engine.syntax import Call, Equation, Expr, Ref, Source, canonical
@@ -148,11 +148,35 @@ def check_source(source: Source) -> None:
         rows += elements
         _refuse_beyond(rows, "elements", equation, source)
         check_depth(equation.expression, equation.name, source.path, equation.line)
-        for _, node in _levels(equation.expression):
-            marked = {s for s in _marked(node) if s.endswith("!")}
-            if marked:
-                terms += elements * math.prod(lengths.get(canonical(s[:-1]), 1) for s in marked)
-            _refuse_beyond(terms, "terms of sums over ranges", equation, source)
+        terms += elements * _terms(equation.expression, lengths)
+        _refuse_beyond(terms, "terms of sums over ranges", equation, source)
+
+
+_RUNNING = frozenset({"SUM", "PROD", "VMIN", "VMAX", "VECTOR SELECT", "RANK"})
+"""Functions over the ranges marked below them, written out term by term."""
+
+
+def _terms(expression: Expr, lengths: Mapping[str, int], times: int = 1) -> int:
+    """How many terms the sums of an expression have; those inside another sum count each time."""
+    if not isinstance(expression, Call):
+        return 0
+    own = 0
+    if expression.function in _RUNNING:
+        marks = {m for a in expression.arguments for m in _marks(a)}
+        times *= math.prod(lengths.get(canonical(m[:-1]), 1) for m in marks)
+        own = times if marks else 0
+    if times > LARGEST_MODEL:
+        return times
+    return own + sum(_terms(a, lengths, times) for a in expression.arguments)
+
+
+def _marks(expression: Expr) -> set[str]:
+    """Ranges marked with '!' below, without those of a sum inside."""
+    if isinstance(expression, Ref):
+        return {s for s in expression.subscripts if s.endswith("!")}
+    if isinstance(expression, Call) and expression.function not in _RUNNING:
+        return {m for a in expression.arguments for m in _marks(a)}
+    return set()
 
 
 def check_depth(expression: Expr, name: str, path: Path | None, line: int) -> None:
@@ -189,7 +213,3 @@ def _levels(expression: Expr) -> Iterator[tuple[int, Expr]]:
         yield depth, node
         if isinstance(node, Call):
             waiting.extend((depth + 1, a) for a in node.arguments)
-
-
-def _marked(node: Expr) -> tuple[str, ...]:
-    return node.subscripts if isinstance(node, Ref) else ()

@@ -245,19 +245,23 @@ def _names(parts: Parts, dimensions: Mapping[str, tuple[str, ...]]) -> Names:
         for d in parts.variables
         if canonical(d.name) not in CONTROLS
     }
-    headings = {}
-    for macro in parts.macros:
-        defaults = {
-            canonical(plain_name(p.text)): parse_expression(
-                p.attributes["default"], lambda s, _, p=p: p.place.error(s)
-            )
-            for p in macro.all("parm")
-            if "default" in p.attributes
-        }
-        name = plain_name(macro.required("name"))
-        parameters = tuple(canonical(plain_name(p.text)) for p in macro.all("parm"))
-        headings[canonical(name)] = Heading(name, parameters, defaults)
+    headings = {canonical(plain_name(m.required("name"))): _heading(m, names) for m in parts.macros}
     return replace(names, variables=variables, macros=headings)
+
+
+def _heading(macro: Element, names: Names) -> Heading:
+    """Name and parameters of a macro; a default may use the parameters."""
+    name = plain_name(macro.required("name"))
+    parameters = {canonical(plain_name(p.text)): p for p in macro.all("parm")}
+    scope = replace(names, variables={p: Variable(p) for p in parameters})
+    defaults = {
+        parameter: _parsed(
+            element.attributes["default"], Left(Variable(name), (), element.place), scope
+        )
+        for parameter, element in parameters.items()
+        if "default" in element.attributes
+    }
+    return Heading(name, tuple(parameters), defaults)
 
 
 def _variable(declared: Declared, names: Names) -> Variable:

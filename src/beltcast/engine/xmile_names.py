@@ -314,9 +314,42 @@ class _Meaning:
                 return translate(name.upper(), (), self.left.ref, self.left.place)
             if name in _RUN:
                 return Ref(_RUN[name])
-            if name in self.names.dimensions:
-                return Ref(self.here(name) or ref.name)
+            number = self.number(name)
+            if number is not None:
+                return number
         return replace(ref, name=full_name(ref.name, ""))
+
+    def number(self, name: str) -> Expr | None:
+        """The place from 1 of an element in its dimension: the one that is named, or in hand."""
+        if name in self.names.dimensions:
+            elements, here = self.names.dimensions[name], self.here(name)
+            if here is None or here in elements:
+                return None if here is None else Number(elements.index(here) + 1.0)
+            return self.place_in(elements, Ref(here))
+        places = {
+            elements.index(e) + 1.0
+            for dim, elements in self.names.dimensions.items()
+            for e in elements
+            if name in (canonical(e), f"{dim}.{canonical(e)}")
+        }
+        if len(places) > 1:
+            raise self.error(
+                f"'{name}' is an element of several dimensions, in different places; name the "
+                "dimension, as in 'dimension.element'"
+            )
+        return Number(places.pop()) if places else None
+
+    def place_in(self, elements: tuple[str, ...], ref: Ref) -> Ref:
+        """The engine counts in the largest range that holds an element: it must be no other."""
+        for element in elements:
+            family = max((r for r in self.names.ranges.values() if element in r), key=len)
+            if family.index(element) != elements.index(element):
+                raise self.left.place.refusal(
+                    f"in the equation of '{self.left.variable.name}': '{ref.name}' as a number is "
+                    "not supported, because its elements have other places in a larger dimension; "
+                    "write the numbers into an array"
+                )
+        return ref
 
     def on_the_left(self) -> set[str]:
         return {canonical(self.names.written(d)) for d in self.left.variable.dims}
