@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -224,3 +226,13 @@ def test_imported_data_are_refused_and_what_is_switched_off_is_not(tmp_path: Pat
     with pytest.raises(UnsupportedConstruct, match="data imported"):
         load_model(write(tmp_path, aux("y", "1"), more=data.format("")))
     load_model(write(tmp_path, aux("y", "1"), more=data.format(' enabled="false"')))
+
+
+def test_xmile_is_read_without_the_translator_of_vensim_text(tmp_path: Path) -> None:
+    path = write(tmp_path, aux("y", "1")).rename(tmp_path / "model.itmx")
+    code = (
+        f"import sys; from beltcast import load_model; load_model({str(path)!r}); "
+        "print('pysd' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "False"

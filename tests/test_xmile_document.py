@@ -123,6 +123,11 @@ def test_a_variable_that_was_not_closed_ends_where_the_next_begins(tmp_path: Pat
         (aux("y", "1"), '<dim name="d" size="1000000000"/>', "at most 100000 are allowed"),
         (aux("y", "1"), f'<dim name="d" size="{"9" * 5000}"/>', "neither elements nor a size"),
         (aux("y", "1"), '<dim name="d"/>', "neither elements nor a size"),
+        (
+            aux("y", "1"),
+            "".join(f'<dim name="d{i}" size="2"/>' for i in range(1001)),
+            "more than 1000 dimensions",
+        ),
         (aux("y", "1"), '<dim name="d"><elem name="D"/></dim>', "a dimension and an element"),
         (aux("y", "1+" * 300 + "1"), "", "more than 200 levels or terms"),
         (aux("y", "(" * 70 + "1" + ")" * 70), "", "more than 60 deep"),

@@ -13,14 +13,13 @@ ovens, computed subscripts, imported data, models in other files.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from beltcast.engine.filetext import read_bytes
-from beltcast.engine.limits import LARGEST_RANGE, check_depth
+from beltcast.engine.limits import check_depth
 from beltcast.engine.macros import Macro, expand
 from beltcast.engine.syntax import (
     CONTROLS,
@@ -32,6 +31,7 @@ from beltcast.engine.syntax import (
     Source,
     canonical,
 )
+from beltcast.engine.xmile_dimensions import dimensions_of, read_dimensions
 from beltcast.engine.xmile_document import Element, parse_document
 from beltcast.engine.xmile_expression import parse_expression, plain_name, without_comments
 from beltcast.engine.xmile_graphs import graph_of, number
@@ -77,7 +77,7 @@ def read_xmile(path: str | Path) -> Source:
         raise ModelFileError(
             "the model has no <sim_specs>, so it does not say when it runs; add one", path
         )
-    dimensions = _dimensions(root)
+    dimensions = read_dimensions(root)
     parts = collect(root, path)
     names = _names(parts, dimensions)
     macros = _macros(parts, names, path)
@@ -178,62 +178,6 @@ def _check_same(own: Equation, value: Expr, name: str, place: Element) -> None:
         )
 
 
-# --- arrays -----------------------------------------------------------------------------------
-
-
-def _dimensions(root: Element) -> dict[str, tuple[str, ...]]:
-    """Elements of each dimension, by its name as written."""
-    found: dict[str, tuple[str, ...]] = {}
-    spelled: dict[str, str] = {}
-    for group in root.all("dimensions"):
-        for dim in group.all("dim"):
-            name = plain_name(dim.required("name"))
-            if canonical(name) in map(canonical, found):
-                raise dim.place.error(f"the dimension '{name}' is declared twice; leave one")
-            elements = [plain_name(e.required("name")) for e in dim.all("elem")]
-            if not elements:
-                elements = _counted(dim, name)
-            # One spelling of an element in all dimensions: the engine compares elements as text.
-            own = tuple(spelled.setdefault(canonical(e), e) for e in elements)
-            if len(set(own)) < len(own):
-                raise dim.place.error(f"an element of the dimension '{name}' is declared twice")
-            found[name] = own
-    for name in found:
-        if canonical(name) in spelled:
-            raise root.place.refusal(
-                f"'{name}' names a dimension and an element, which is not supported; rename one"
-            )
-    return found
-
-
-def _counted(dim: Element, name: str) -> list[str]:
-    """Elements of a dimension of which only the size is given: numbers from 1."""
-    size = dim.attributes.get("size", "").strip()
-    if not re.fullmatch(r"[0-9]{1,18}", size) or int(size) < 1:
-        raise dim.place.error(
-            f"the dimension '{name}' has neither elements nor a size; give it one of them"
-        )
-    if int(size) > LARGEST_RANGE:
-        raise dim.place.error(
-            f"the dimension '{name}' has {size} elements, and at most {LARGEST_RANGE} are allowed"
-        )
-    return [str(i + 1) for i in range(int(size))]
-
-
-def _dims(element: Element, names: Names) -> tuple[str, ...]:
-    """Dimensions of a variable, in the spelling of their declaration; a copy where one repeats."""
-    dims: list[str] = []
-    for group in element.all("dimensions"):
-        for dim in group.all("dim"):
-            name = plain_name(dim.required("name"))
-            if canonical(name) not in names.dimensions:
-                raise dim.place.error(
-                    f"the dimension '{name}' is not declared; add it to <dimensions>"
-                )
-            dims.append(names.written(name))
-    return tuple(names.copy(dim, dims[: i + 1].count(dim)) for i, dim in enumerate(dims))
-
-
 # --- names ------------------------------------------------------------------------------------
 
 
@@ -267,7 +211,7 @@ def _heading(macro: Element, names: Names) -> Heading:
 def _variable(declared: Declared, names: Names) -> Variable:
     element = declared.element
     if declared.source is not None:
-        return Variable(declared.name, _dims(element, names))
+        return Variable(declared.name, dimensions_of(element, names))
     graphs = [
         graph
         for holder in (element, *element.all("element"))
@@ -275,7 +219,7 @@ def _variable(declared: Declared, names: Names) -> Variable:
     ]
     return Variable(
         declared.name,
-        _dims(element, names),
+        dimensions_of(element, names),
         tuple(graph_of(g) for g in graphs),
         lookup=bool(graphs)
         and not any(_has_equation(h) for h in (element, *element.all("element"))),
