@@ -89,6 +89,12 @@ STOCK = (
 )
 
 
+def test_points_may_stand_in_any_order(tmp_path: Path) -> None:
+    table = "<gf><xpts sep=' '>4 0</xpts><ypts>1,5</ypts></gf>"
+    model = load_model(write(tmp_path, f'<aux name="y"><eqn>TIME</eqn>{table}</aux>'))
+    np.testing.assert_allclose(y(model, "numpy"), [5, 4, 3, 2, 1])
+
+
 def test_a_non_negative_stock_stops_at_zero(tmp_path: Path, backend: Backend) -> None:
     free = load_model(write(tmp_path, STOCK.format(mark="")))
     np.testing.assert_array_equal(y(free, backend, "s"), [4, 1, -2, -5, -8])
@@ -236,3 +242,11 @@ def test_xmile_is_read_without_the_translator_of_vensim_text(tmp_path: Path) -> 
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "False"
+
+
+def test_the_command_line_checks_a_model_of_xmile(tmp_path: Path) -> None:
+    path = write(tmp_path, aux("y", "TIME"))
+    command = [sys.executable, "-m", "beltcast", "check", str(path)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert "TOML" not in done.stderr
+    assert done.stdout
