@@ -177,24 +177,23 @@ class _Parser:
         self.depth = 0
 
     def whole(self) -> Expr:
-        if self.next.kind == "end":
+        if self.peek().kind == "end":
             raise self.fail("there is no equation; write one", 0)
         result = self.expression(0)
-        if self.next.kind != "end":
+        if self.peek().kind != "end":
             raise self.unexpected("an operator or the end")
         return result
 
-    @property
-    def next(self) -> _Token:
+    def peek(self) -> _Token:
         return self.tokens[self.place]
 
     @property
     def word(self) -> str:
         """The next word in lower case, empty for a name in quotes."""
-        return self.next.text.lower() if self.next.kind in ("name", "sign") else ""
+        return self.peek().text.lower() if self.peek().kind in ("name", "sign") else ""
 
     def take(self) -> _Token:
-        token = self.next
+        token = self.peek()
         self.place += token.kind != "end"
         return token
 
@@ -204,7 +203,7 @@ class _Parser:
         self.take()
 
     def unexpected(self, wanted: str) -> ModelFileError:
-        token = self.next
+        token = self.peek()
         found = f"'{token.text}'" if token.text else "the end of the equation"
         return self.fail(f"expected {wanted} and found {found}", token.at)
 
@@ -213,7 +212,7 @@ class _Parser:
         self.depth += 1
         if self.depth > DEEPEST:
             raise self.fail(
-                f"brackets are nested more than {DEEPEST} deep; split the equation", self.next.at
+                f"brackets are nested more than {DEEPEST} deep; split the equation", self.peek().at
             )
         left = self.signed()
         while self.word in _BINARY and _BINARY[self.word][0] >= strength:
@@ -228,7 +227,7 @@ class _Parser:
         while self.word in ("+", "-", "not"):
             signs.append(self.take().text.lower())
         if len(signs) > DEEPEST:
-            raise self.fail(f"more than {DEEPEST} signs stand together; leave some", self.next.at)
+            raise self.fail(f"more than {DEEPEST} signs stand together; leave some", self.peek().at)
         result = self.power()
         for sign in reversed(signs):
             if sign == "not":
@@ -246,13 +245,13 @@ class _Parser:
         self.take()
         self.depth += 1
         if self.depth > DEEPEST:
-            raise self.fail(f"more than {DEEPEST} powers are nested; split it", self.next.at)
+            raise self.fail(f"more than {DEEPEST} powers are nested; split it", self.peek().at)
         exponent = self.signed()  # so that a^-b and a^b^c are read, the latter from the right
         self.depth -= 1
         return Call("^", (base, exponent))
 
     def operand(self) -> Expr:
-        token = self.next
+        token = self.peek()
         if self.word == "if":
             return self.choice()
         if self.word == "(":
@@ -306,7 +305,7 @@ class _Parser:
             text += ":" + self.subscript_word()
         if self.word not in (",", "]"):
             raise self.fail(
-                "a subscript that is computed is not supported; name an element", self.next.at
+                "a subscript that is computed is not supported; name an element", self.peek().at
             )
         return text
 
