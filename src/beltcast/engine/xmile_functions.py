@@ -62,9 +62,9 @@ def translate(function: str, arguments: tuple[Expr, ...], owner: Ref, place: Pla
             f"in the equation of '{owner.name}': the function {function} is not supported"
             + (hint or "; write it out")
         )
-    build = own.get(len(arguments)) or own.get(-1)
+    build = own.get(len(arguments), own.get(-1) if len(arguments) > 1 else None)
     if build is None:
-        counts = " or ".join(str(n) for n in own)
+        counts = "1 or more" if -1 in own else " or ".join(map(str, own))
         raise place.error(
             f"in the equation of '{owner.name}': {function} takes {counts} arguments and is given "
             f"{len(arguments)}"
