@@ -127,6 +127,7 @@ def test_a_file_gets_the_method_that_it_asks_for(tmp_path: Path, backend: Backen
         (aux("y", "???"), "Euler", r"'\?\?\?'"),
         (aux("y", "SMTH2(TIME, 1)"), "Euler", "SMTH2 is not supported; did you mean 'SMTH[13N]'"),
         (aux("y", "MACRO_X(TIME)"), "Euler", "the function MACRO X is not supported"),
+        (aux("y", "_(TIME)"), "Euler", "is not supported"),
         (aux("y", "NEGATIVE(TIME)"), "Euler", "the function NEGATIVE is not supported"),
         (aux("y", "1"), "Gillespie", "integration method 'gillespie'"),
     ],

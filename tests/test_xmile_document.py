@@ -72,6 +72,7 @@ def test_deep_nesting_is_refused_by_line() -> None:
         (b'<?xml version="1.0" encoding="utf-7"?><xmile/>', "'utf-7' is not read"),
         (b'<?xml version="1.0" encoding="us-ascii"?><x>\xe9</x>', "us-ascii and is not"),
         (b"<mdl/>", "begins with <mdl>"),
+        (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "an element of another language"),
         (b"<xmile/>", "no <sim_specs>"),
     ],
 )

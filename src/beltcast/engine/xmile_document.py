@@ -207,6 +207,13 @@ class _Tree:
         self.parser.EntityDeclHandler = self._doctype
 
     def root(self) -> Element:
+        if not self.open[0].children:
+            raise ModelFileError(
+                "this is not a whole XMILE model: it begins with an element of another language; "
+                "give an XMILE file",
+                self.path,
+                1,
+            )
         return self.open[0].children[0]
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:

@@ -193,7 +193,7 @@ class _Meaning:
     # --- functions
 
     def call(self, function: str, arguments: tuple[Expr, ...]) -> Expr:
-        if not function[0].isalpha() or function == "negative":
+        if not function[:1].isalpha() or function == "negative":
             return Call(function, tuple(map(self.of, arguments)))
         macro = self.names.macros.get(function.lower())
         if macro is not None:
