@@ -331,8 +331,8 @@ def _pieces(declared: Declared, variable: Variable, names: Names) -> Iterator[_P
                 f"'{declared.name}' has {len(shared)} equations for {len(elements)} elements; "
                 "give one for each"
             )
-        for one, equation in zip(elements, shared, strict=True):
-            yield _Piece(Left(variable, (one,), equation.place), equation, start, graph)
+        for name, equation in zip(elements, shared, strict=True):
+            yield _Piece(Left(variable, (name,), equation.place), equation, start, graph)
     else:
         yield _Piece(Left(variable, variable.dims, element.place), first, start, graph)
 
