@@ -723,7 +723,7 @@ def run(
 def check(
     path: Annotated[
         Path | None,
-        typer.Argument(help="A model (.mdl) or study (.toml); the belt study by default."),
+        typer.Argument(help="A model (.mdl or XMILE) or study (.toml); ours by default."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
@@ -741,9 +741,10 @@ def check(
 
         beltcast check mine.mdl --json
     """
+    from beltcast.engine.syntax import XMILE
     from beltcast.model import load_model
 
-    if path is not None and path.suffix.lower() == ".mdl":
+    if path is not None and path.suffix.lower() in (".mdl", *XMILE):
         found = _check_model(load_model(path), as_json)
     else:
         chosen = _study(path)
