@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from beltcast.cli import app
 from beltcast.errors import InputError, MissingExtra
+from beltcast.resources import shipped
 
 
 def run(*arguments: str) -> str:
@@ -86,3 +87,12 @@ def test_wrong_choices_leave_nothing_behind(tmp_path: Path) -> None:
 def test_schemas_are_written_where_they_are_asked_for(tmp_path: Path) -> None:
     run("schemas", "--output", str(tmp_path / "schemas"))
     assert len(list((tmp_path / "schemas").iterdir())) == 2
+
+
+def test_loops_leaves_its_scores_and_picture(tmp_path: Path) -> None:
+    folder = tmp_path / "loops"
+    page = run("loops", str(shipped("models/sir/sir.mdl")), "--year", "20", "--output", str(folder))
+    assert "Infected -> recovery" in page
+    assert {path.name for path in folder.iterdir()} == {"loops.nc", "loops.png", "summary.txt"}
+    with pytest.raises(InputError, match="write, for example, Belt=Foshan"):
+        run("loops", "--at", "Foshan", "--output", str(folder))

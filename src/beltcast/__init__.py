@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from beltcast.attribute import attribute
     from beltcast.calibrate import Calibration, calibrate
     from beltcast.compare import compare
+    from beltcast.dominance import loop_scores
     from beltcast.ensemble import run_ensemble
     from beltcast.forecast import forecast
     from beltcast.likelihood import Likelihood, make_likelihood
@@ -42,6 +43,7 @@ __all__ = [
     "compare",
     "forecast",
     "load_model",
+    "loop_scores",
     "make_likelihood",
     "observe",
     "read_observations",
@@ -60,6 +62,7 @@ _MODULES = {
     "attribute": ("attribute",),
     "calibrate": ("Calibration", "calibrate"),
     "compare": ("compare",),
+    "dominance": ("loop_scores",),
     "ensemble": ("run_ensemble",),
     "forecast": ("forecast",),
     "likelihood": ("Likelihood", "make_likelihood"),

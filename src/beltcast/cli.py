@@ -521,6 +521,56 @@ def check(
 
 
 @app.command()
+def loops(
+    path: Annotated[
+        Path | None, typer.Argument(help="A model (.mdl); the belt model by default.")
+    ] = None,
+    year: Annotated[
+        float | None, typer.Option(help="Instant to tell of; the last by default.")
+    ] = None,
+    at: Annotated[
+        list[str] | None,
+        typer.Option(help="Range=Element: only this element, as in Belt=Foshan."),
+    ] = None,
+    most: Annotated[int, typer.Option(help="Loops to print.")] = 8,
+    output: Annotated[Path | None, typer.Option(help="Folder for results.")] = None,
+) -> None:
+    """Say which feedback loop is in charge when (Loops That Matter).
+
+    Scores every loop over the run, prints the strongest at an instant, and leaves loops.nc and the
+    stacked picture. The belt model has one set of loops a belt: Shenzhen by default, --at chooses.
+
+    For example:
+
+        beltcast loops
+
+        beltcast loops --at Belt=Foshan --year 2030
+
+        beltcast loops mine.mdl
+    """
+    from beltcast.dominance import loop_scores
+    from beltcast.dominance_text import summarise_loops
+    from beltcast.model import load_model
+    from beltcast.plots_dominance import save_loops_picture
+    from beltcast.resources import shipped
+    from beltcast.results import complete_folder
+    from beltcast.summary import as_text
+
+    model = load_model(path or shipped("models/belt/belt.mdl"))
+    chosen = _elements(at if at or path else ["Belt=Shenzhen"])
+    scores = loop_scores(model, within=chosen)
+    page = summarise_loops(scores, float(scores["time"][-1]) if year is None else year, most)
+    folder = output or Path("runs") / f"{model.name}-loops"
+    with complete_folder(folder) as work:
+        scores.to_netcdf(work / "loops.nc", engine="netcdf4")
+        if scores.sizes["loop"]:
+            save_loops_picture(scores, str(work / "loops.png"))
+        (work / "summary.txt").write_text(as_text(page), encoding="utf-8")
+    _console().print(page)
+    typer.echo(f"Written to {folder}/")
+
+
+@app.command()
 def export(
     results: Annotated[Path, typer.Argument(help="A NetCDF file that beltcast wrote.")],
     form: Annotated[str, typer.Option("--format", help="iamc, csv or parquet.")] = "iamc",
@@ -660,6 +710,17 @@ def _check_model(model: Model, as_json: bool) -> int:
     else:
         typer.echo(checks.as_text(checked, model.path))
     return len(checked.units)
+
+
+def _elements(chosen: list[str] | None) -> dict[str, str]:
+    """Read ``Range=Element`` pairs."""
+    pairs = {}
+    for text in chosen or []:
+        name, equals, element = text.partition("=")
+        if not (equals and name.strip() and element.strip()):
+            raise InputError(f"'{text}' is not Range=Element; write, for example, Belt=Foshan")
+        pairs[name.strip()] = element.strip()
+    return pairs
 
 
 def _slug(label: str) -> str:
