@@ -93,6 +93,7 @@ def test_loops_leaves_its_scores_and_picture(tmp_path: Path) -> None:
     folder = tmp_path / "loops"
     page = run("loops", str(shipped("models/sir/sir.mdl")), "--year", "20", "--output", str(folder))
     assert "Infected -> recovery" in page
-    assert {path.name for path in folder.iterdir()} == {"loops.nc", "loops.png", "summary.txt"}
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"loops.nc", "loops.png", "diagram.svg", "summary.txt"}
     with pytest.raises(InputError, match="write, for example, Belt=Foshan"):
         run("loops", "--at", "Foshan", "--output", str(folder))

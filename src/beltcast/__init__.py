@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from beltcast.attribute import attribute
     from beltcast.calibrate import Calibration, calibrate
     from beltcast.compare import compare
+    from beltcast.diagram import diagram
     from beltcast.dominance import loop_scores
     from beltcast.ensemble import run_ensemble
     from beltcast.forecast import forecast
@@ -41,6 +42,7 @@ __all__ = [
     "attribute",
     "calibrate",
     "compare",
+    "diagram",
     "forecast",
     "load_model",
     "loop_scores",
@@ -62,6 +64,7 @@ _MODULES = {
     "attribute": ("attribute",),
     "calibrate": ("Calibration", "calibrate"),
     "compare": ("compare",),
+    "diagram": ("diagram",),
     "dominance": ("loop_scores",),
     "ensemble": ("run_ensemble",),
     "forecast": ("forecast",),

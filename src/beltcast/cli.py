@@ -537,8 +537,9 @@ def loops(
 ) -> None:
     """Say which feedback loop is in charge when (Loops That Matter).
 
-    Scores every loop over the run, prints the strongest at an instant, and leaves loops.nc and the
-    stacked picture. The belt model has one set of loops a belt: Shenzhen by default, --at chooses.
+    Scores every loop over the run, prints the strongest at an instant, and leaves loops.nc, the
+    stacked picture, and the stock-flow diagram (SVG) with the strongest loop in colour. The belt
+    model has one set of loops a belt: Shenzhen by default, --at chooses.
 
     For example:
 
@@ -548,7 +549,8 @@ def loops(
 
         beltcast loops mine.mdl
     """
-    from beltcast.dominance import loop_scores
+    from beltcast.diagram import diagram
+    from beltcast.dominance import loop_scores, strongest
     from beltcast.dominance_text import summarise_loops
     from beltcast.model import load_model
     from beltcast.plots_dominance import save_loops_picture
@@ -559,12 +561,18 @@ def loops(
     model = load_model(path or shipped("models/belt/belt.mdl"))
     chosen = _elements(at if at or path else ["Belt=Shenzhen"])
     scores = loop_scores(model, within=chosen)
-    page = summarise_loops(scores, float(scores["time"][-1]) if year is None else year, most)
+    when = float(scores["time"][-1]) if year is None else year
+    page = summarise_loops(scores, when, most)
+    leading = strongest(scores.isel(loop=(scores["loop_partition"] == 0).values), when)[:1]
+    path_of = str(scores["path"].sel(loop=leading[0]).item()) if leading else ""
+    title = f"{model.name}: {leading[0]} leads at {when:g}" if leading else model.name
     folder = output or Path("runs") / f"{model.name}-loops"
     with complete_folder(folder) as work:
         scores.to_netcdf(work / "loops.nc", engine="netcdf4")
         if scores.sizes["loop"]:
             save_loops_picture(scores, str(work / "loops.png"))
+        drawn = diagram(model, highlight=path_of, title=title)
+        (work / "diagram.svg").write_text(drawn, encoding="utf-8")
         (work / "summary.txt").write_text(as_text(page), encoding="utf-8")
     _console().print(page)
     typer.echo(f"Written to {folder}/")

@@ -343,7 +343,7 @@ def _labelled(
             relatives.append(relative[members].sum(axis=0))
             scores.append(score[members].sum(axis=0))
             rows.append((path, kind, partition, len(members)))
-    shape = (len(rows), -1, len(instants))
+    shape = (len(rows), sign.shape[1] // len(instants), len(instants))
     order = _order(relatives, rows)
     names = _names([rows[i][1] for i in order])
     values = [np.array([v[i] for i in order]).reshape(shape) for v in (relatives, scores)]
@@ -373,7 +373,7 @@ def _labelled(
             PARTITION: np.arange(len(circuits)),
             "loop_partition": (LOOP, np.array([rows[i][2] for i in order], dtype=np.int64)),
             "circuits": (LOOP, np.array([rows[i][3] for i in order], dtype=np.int64)),
-            MEMBER: np.arange(values[0].shape[1]) if rows else np.arange(1),
+            MEMBER: np.arange(shape[1]),
             TIME: (TIME, instants, {"units": model.time_unit, "long_name": "end of a step"}),
         },
         {
