@@ -97,3 +97,14 @@ def test_loops_leaves_its_scores_and_picture(tmp_path: Path) -> None:
     assert names == {"loops.nc", "loops.png", "diagram.svg", "summary.txt"}
     with pytest.raises(InputError, match="write, for example, Belt=Foshan"):
         run("loops", "--at", "Foshan", "--output", str(folder))
+
+
+def test_discover_leaves_its_box_and_trajectory(tmp_path: Path) -> None:
+    folder = tmp_path / "found"
+    common = ("--draws", "200", "--prior", "--output", str(folder))
+    page = run("discover", "--below", "3500", "--year", "2030", *common)
+    assert "(coverage)" in page
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"discovery.nc", "peeling.png", "summary.txt"}
+    with pytest.raises(InputError, match="give one limit"):
+        run("discover", *common)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from beltcast.calibrate import Calibration, calibrate
     from beltcast.compare import compare
     from beltcast.diagram import diagram
+    from beltcast.discover import discover
     from beltcast.dominance import loop_scores
     from beltcast.ensemble import run_ensemble
     from beltcast.forecast import forecast
@@ -43,6 +44,7 @@ __all__ = [
     "calibrate",
     "compare",
     "diagram",
+    "discover",
     "forecast",
     "load_model",
     "loop_scores",
@@ -65,6 +67,7 @@ _MODULES = {
     "calibrate": ("Calibration", "calibrate"),
     "compare": ("compare",),
     "diagram": ("diagram",),
+    "discover": ("discover",),
     "dominance": ("loop_scores",),
     "ensemble": ("run_ensemble",),
     "forecast": ("forecast",),

@@ -579,6 +579,82 @@ def loops(
 
 
 @app.command()
+def discover(
+    study: StudyFile = None,
+    below: Annotated[float | None, typer.Option(help="Limit, in the target's unit.")] = None,
+    above: Annotated[float | None, typer.Option(help="Limit, instead of --below.")] = None,
+    place: Annotated[str | None, typer.Option(help="A place; the whole by default.")] = None,
+    year: Annotated[int, typer.Option(help="Year of the output.")] = 2030,
+    scenario: Annotated[str | None, typer.Option(help="The first by default.")] = None,
+    scenarios: Annotated[
+        Path | None, typer.Option(help="Scenarios (.toml) of your own, with uncertain sizes.")
+    ] = None,
+    density: Annotated[float, typer.Option(help="Least density of the box.")] = 0.8,
+    prior: Annotated[bool, typer.Option("--prior", help="Draws of the priors, no fit.")] = False,
+    draws: Annotated[int, typer.Option(help="Draws.", min=20)] = 1000,
+    starts: Starts = 64,
+    seed: Seed = 1,
+    output: Output = None,
+) -> None:
+    """Say when an output crosses a limit: the box of inputs that holds such draws, and few others.
+
+    PRIM and a tree on the draws of the parameters and of a scenario's uncertain sizes. Leaves
+    discovery.nc, the peeling trajectory and summary.txt.
+
+    For example:
+
+        beltcast discover --below 3000 --place China --year 2030
+
+        beltcast discover --below 4000 --year 2035 --scenario tariff-shock --prior
+    """
+    from dataclasses import replace
+
+    from beltcast.discover import discover as find
+    from beltcast.discover_text import save_peeling_chart, summarise_discovery
+    from beltcast.likelihood import make_likelihood
+    from beltcast.posterior import sample, sample_prior
+    from beltcast.results import complete_folder
+    from beltcast.scenarios import read_scenarios
+    from beltcast.summary import as_text
+
+    if (below is None) == (above is None):
+        raise InputError("give one limit, --below or --above, to say which draws are of interest")
+    chosen = _study(study)
+    if scenarios is not None:
+        chosen = replace(chosen, scenarios=read_scenarios(scenarios, chosen.model))
+    for_fit, for_draws, for_sizes = np.random.default_rng(seed).spawn(3)
+    folder = _folder(output, study, "-discovered")
+    with complete_folder(folder) as work:
+        with _progress() as tell:
+            if prior:
+                likelihood = make_likelihood(
+                    chosen.model, chosen.priors, chosen.observations, chosen.noise
+                )
+                drawn = sample_prior(likelihood, draws, rng=for_draws)
+            else:
+                fit = _calibrate(chosen, for_fit, starts, tell)
+                drawn = sample(fit, draws, rng=for_draws, progress=tell)
+        found = find(
+            chosen,
+            drawn,
+            year=year,
+            below=below,
+            above=above,
+            place=place,
+            scenario=scenario,
+            density=density,
+            rng=for_sizes,
+            provenance={"seed": str(seed)},
+        )
+        page = summarise_discovery(found)
+        found.to_netcdf(work / "discovery.nc", engine="netcdf4")
+        save_peeling_chart(found, str(work / "peeling.png"))
+        (work / "summary.txt").write_text(as_text(page), encoding="utf-8")
+    _console().print(page)
+    typer.echo(f"Written to {folder}/")
+
+
+@app.command()
 def export(
     results: Annotated[Path, typer.Argument(help="A NetCDF file that beltcast wrote.")],
     form: Annotated[str, typer.Option("--format", help="iamc, csv or parquet.")] = "iamc",
