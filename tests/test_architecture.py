@@ -31,7 +31,7 @@ LAYERS = (
     {"ensemble", "store"},
     {"bands", "export"},
     {"forecast", "baselines", "scores"},
-    {"backtest", "attribute", "sensitivity", "compare", "dominance", "discover"},
+    {"backtest", "attribute", "sensitivity", "compare", "dominance", "discover", "money", "policy"},
     {"nulls"},
     {
         "plots",
@@ -43,6 +43,7 @@ LAYERS = (
         "attribution_text",
         "dominance_text",
         "discover_text",
+        "policy_text",
         "sensitivity_text",
         "summary",
         "report",

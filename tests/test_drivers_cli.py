@@ -108,3 +108,13 @@ def test_discover_leaves_its_box_and_trajectory(tmp_path: Path) -> None:
     assert names == {"discovery.nc", "peeling.png", "summary.txt"}
     with pytest.raises(InputError, match="give one limit"):
         run("discover", *common)
+
+
+def test_policy_leaves_its_table(tmp_path: Path) -> None:
+    folder = tmp_path / "policy"
+    common = ("--prior", "--draws", "8", "--policies", "2", "--output", str(folder))
+    page = run("policy", "--lever", "Belt Deepening Multiplier=1:2", "--goal", "500", *common)
+    assert "undominated" in page
+    assert {path.name for path in folder.iterdir()} == {"policies.nc", "summary.txt"}
+    with pytest.raises(InputError, match="is not Constant=low:high"):
+        run("policy", "--lever", "Belt Deepening Multiplier", *common)

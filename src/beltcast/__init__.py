@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from beltcast.forecast import forecast
     from beltcast.likelihood import Likelihood, make_likelihood
     from beltcast.model import Model, load_model
+    from beltcast.money import price_of_output
     from beltcast.observations import Observations, read_observations, read_places
     from beltcast.observe import observe
     from beltcast.posterior import Draws, sample, sample_prior
@@ -50,6 +51,7 @@ __all__ = [
     "loop_scores",
     "make_likelihood",
     "observe",
+    "price_of_output",
     "read_observations",
     "read_places",
     "read_priors",
@@ -73,6 +75,7 @@ _MODULES = {
     "forecast": ("forecast",),
     "likelihood": ("Likelihood", "make_likelihood"),
     "model": ("Model", "load_model"),
+    "money": ("price_of_output",),
     "observations": ("Observations", "read_observations", "read_places"),
     "observe": ("observe",),
     "posterior": ("Draws", "sample", "sample_prior"),

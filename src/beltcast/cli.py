@@ -655,6 +655,82 @@ def discover(
 
 
 @app.command()
+def policy(
+    study: StudyFile = None,
+    budget: Annotated[
+        float, typer.Option(help="Most to spend, mean over the draws, in all years together.")
+    ] = 500.0,
+    goal: Annotated[float, typer.Option(help="Gain that satisfies, in all years together.")] = 0.0,
+    lever: Annotated[
+        list[str] | None,
+        typer.Option(help="'Constant=low:high', idle at low or at 1; four of the belt model."),
+    ] = None,
+    future: Annotated[
+        list[str] | None, typer.Option(help="Scenarios that a policy meets; the first by default.")
+    ] = None,
+    cost: Annotated[str, typer.Option(help="Flow that is paid.")] = "lever spending",
+    first: Annotated[int, typer.Option(help="First year that counts.")] = 2026,
+    last: Annotated[int, typer.Option(help="Last year that counts.")] = 2035,
+    policies: Annotated[int, typer.Option(help="Policies to compare, a power of two.")] = 32,
+    prior: Annotated[bool, typer.Option("--prior", help="Draws of the priors, no fit.")] = False,
+    draws: Annotated[int, typer.Option(help="Draws.", min=2)] = 100,
+    starts: Starts = 64,
+    seed: Seed = 1,
+    output: Output = None,
+) -> None:
+    """Compare mixes of levers under a budget, over draws and futures.
+
+    Says which hold up by mean, 10% percentile, share that reaches the goal, and regret, which are
+    undominated, and where the best of them misses its goal. The public costs of the belt model are
+    judgement. Leaves policies.nc and summary.txt.
+
+    For example:
+
+        beltcast policy --prior --budget 500 --goal 1000 --future baseline --future tariff-shock
+    """
+    from beltcast.likelihood import make_likelihood
+    from beltcast.policy import Question, compare_policies, design, levers_of
+    from beltcast.policy_text import summarise_policies
+    from beltcast.posterior import sample, sample_prior
+    from beltcast.results import complete_folder
+    from beltcast.scenarios import select
+    from beltcast.summary import as_text
+
+    chosen = _study(study)
+    futures = select(chosen.scenarios, future or [next(iter(chosen.scenarios))])
+    levers = levers_of(lever)
+    for_fit, for_draws, for_design = np.random.default_rng(seed).spawn(3)
+    folder = _folder(output, study, "-policy")
+    with complete_folder(folder) as work:
+        with _progress() as tell:
+            if prior:
+                likelihood = make_likelihood(
+                    chosen.model, chosen.priors, chosen.observations, chosen.noise
+                )
+                drawn = sample_prior(likelihood, draws, rng=for_draws)
+            else:
+                fit = _calibrate(chosen, for_fit, starts, tell)
+                drawn = sample(fit, draws, rng=for_draws, progress=tell)
+        question = Question(
+            chosen.model,
+            levers,
+            futures,
+            (drawn.labels, drawn.values),
+            gain=chosen.target,
+            cost=cost,
+            years=(first, last),
+            budget=budget,
+            goal=goal,
+        )
+        compared = compare_policies(question, design(levers, policies, rng=for_design))
+        page = summarise_policies(question, compared)
+        compared.to_netcdf(work / "policies.nc", engine="netcdf4")
+        (work / "summary.txt").write_text(as_text(page), encoding="utf-8")
+    _console().print(page)
+    typer.echo(f"Written to {folder}/")
+
+
+@app.command()
 def export(
     results: Annotated[Path, typer.Argument(help="A NetCDF file that beltcast wrote.")],
     form: Annotated[str, typer.Option("--format", help="iamc, csv or parquet.")] = "iamc",
