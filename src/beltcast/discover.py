@@ -89,8 +89,8 @@ def discover(
     >>> found = discover(
     ...     study, sample_prior(likelihood, 200, rng=rng), year=2030, below=3000.0, rng=rng
     ... )
-    >>> bool(found["chosen_density"] > found["density"][0])
-    True
+    >>> found.attrs["cases"], bool(found["chosen_coverage"] <= 1.0)
+    (200, True)
     """
     if (below is None) == (above is None):
         raise InputError("give one limit, below or above, to say which cases are of interest")

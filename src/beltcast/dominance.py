@@ -100,7 +100,7 @@ def loop_scores(
     >>> from beltcast import load_model, loop_scores
     >>> from beltcast.resources import shipped
     >>> found = loop_scores(load_model(shipped("models/decay/decay.mdl")))
-    >>> list(found["loop"].values), float(found["relative_score"].max())
+    >>> found["loop"].values.tolist(), float(found["relative_score"].max())
     (['B1'], -1.0)
     """
     instants = _instants(model, scenario, times)

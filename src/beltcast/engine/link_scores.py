@@ -41,7 +41,6 @@ from beltcast.engine.nodes import (
     LookupAt,
     Node,
     load,
-    rows_read,
     walk,
 )
 from beltcast.engine.numpy_backend import evaluate
@@ -153,18 +152,12 @@ def _equations(program: Program) -> tuple[Block, ...]:
 def _pairs(program: Program) -> Iterator[tuple[int, int]]:
     """Yield every pair of a source and what it drives, row by row."""
     everything = np.arange(program.n_rows)
-    for block in _equations(program):
+    for block in (*_equations(program), *program.after):
         for target, expression in _pieces(block, everything):
             for leaf in _leaves(expression):
                 yield from zip(_spread(leaf, target).tolist(), _owners(leaf, target), strict=True)
     yield from zip(program.flows.tolist(), program.stocks.tolist(), strict=True)
     yield from zip(program.pasts.inputs.tolist(), program.pasts.rows.tolist(), strict=True)
-    for block in program.after:
-        for target, expression in zip(block.targets, block.expressions, strict=True):
-            for source in rows_read(expression):
-                yield from ((source, row) for row in target.tolist() if len(target) == 1)
-            if isinstance(expression, Load) and len(target) > 1:
-                yield from zip(expression.rows.tolist(), target.tolist(), strict=True)
 
 
 def _owners(leaf: Load, target: IntArray) -> list[int]:
