@@ -272,6 +272,7 @@ def _routes(
     for pipes in sides.values():
         for k, pipe in enumerate(pipes):
             offset = y + (k - (len(pipes) - 1) / 2) * LANE
+            points: tuple[tuple[float, float], ...]
             if pipe.source is None or pipe.sink is None:
                 stock = pipe.sink or pipe.source
                 assert stock is not None  # a pipe has at least one end

@@ -76,7 +76,8 @@ def peeling_chart(found: xr.Dataset, ax: Axes | None = None) -> Axes:
     """
     if ax is None:
         ax = Figure(figsize=(7, 5), layout="constrained").add_subplot()
-    limits = (np.isfinite(found["low"]) | np.isfinite(found["high"])).sum(PARAMETER)
+    limited = np.isfinite(found["low"].values) | np.isfinite(found["high"].values)
+    limits = limited.sum(axis=found["low"].get_axis_num(PARAMETER))
     drawn = ax.scatter(found["coverage"], found["density"], c=limits, cmap="viridis", s=22)
     ax.plot(found["coverage"], found["density"], color="0.7", lw=0.8, zorder=0)
     ax.scatter(
@@ -94,7 +95,7 @@ def peeling_chart(found: xr.Dataset, ax: Axes | None = None) -> Axes:
     ax.set_xlim(0, 1.03)
     ax.set_ylim(0, 1.03)
     ax.legend(frameon=False, loc="lower left")
-    ax.figure.colorbar(drawn, ax=ax, label="inputs with a limit")  # type: ignore[union-attr]
+    ax.figure.colorbar(drawn, ax=ax, label="inputs with a limit")
     ax.spines[["top", "right"]].set_visible(False)
     return ax
 

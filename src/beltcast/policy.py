@@ -169,8 +169,9 @@ def compare_policies(question: Question, policies: FloatArray) -> xr.Dataset:
         )
     regret = (gain[affordable].max(axis=0) - gain).max(axis=(1, 2))
     regret[~affordable] = np.nan
+    by_name: dict[str, FloatArray] = {n: _criterion(gain, n, question.goal) for n in _CRITERIA}
     criteria = {
-        **{name: _criterion(gain, name, question.goal) for name in _CRITERIA},
+        **by_name,
         "regret": regret,
         "mean_cost": mean_cost,
     }
@@ -421,5 +422,5 @@ def _undominated(better: FloatArray) -> NDArray[np.bool_]:
     """Columns that no other is at least as good in all rows, and better in one, (P,)."""
     at_least = (better[:, :, None] >= better[:, None, :]).all(axis=0)
     above = (better[:, :, None] > better[:, None, :]).any(axis=0)
-    kept: NDArray[np.bool_] = ~(at_least & above).any(axis=0)
+    kept: NDArray[np.bool_] = ~np.any(at_least & above, axis=0)
     return kept

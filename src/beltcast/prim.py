@@ -54,7 +54,7 @@ class _Box:
     high: FloatArray
 
     def holds(self, x: FloatArray) -> BoolArray:
-        inside: BoolArray = ((x >= self.low) & (x <= self.high)).all(axis=1)
+        inside: BoolArray = np.all((x >= self.low) & (x <= self.high), axis=1)
         return inside
 
     def with_limit(self, column: int, low: float | None, high: float | None) -> _Box:
