@@ -15,11 +15,15 @@ if TYPE_CHECKING:
     from beltcast.calibrate import Calibration, calibrate
     from beltcast.chains import Chains, sample_chains
     from beltcast.compare import compare
+    from beltcast.diagram import diagram
+    from beltcast.discover import discover
+    from beltcast.dominance import loop_scores
     from beltcast.ensemble import run_ensemble
     from beltcast.events import with_events
     from beltcast.forecast import forecast
     from beltcast.likelihood import Likelihood, make_likelihood
     from beltcast.model import Model, load_model
+    from beltcast.money import price_of_output
     from beltcast.observations import Observations, read_observations, read_places
     from beltcast.observe import observe
     from beltcast.origin_rules import OriginRules, read_origin_rules
@@ -47,10 +51,14 @@ __all__ = [
     "backtest",
     "calibrate",
     "compare",
+    "diagram",
+    "discover",
     "forecast",
     "load_model",
+    "loop_scores",
     "make_likelihood",
     "observe",
+    "price_of_output",
     "read_observations",
     "read_origin_rules",
     "read_places",
@@ -72,11 +80,15 @@ _MODULES = {
     "calibrate": ("Calibration", "calibrate"),
     "chains": ("Chains", "sample_chains"),
     "compare": ("compare",),
+    "diagram": ("diagram",),
+    "discover": ("discover",),
+    "dominance": ("loop_scores",),
     "ensemble": ("run_ensemble",),
     "events": ("with_events",),
     "forecast": ("forecast",),
     "likelihood": ("Likelihood", "make_likelihood"),
     "model": ("Model", "load_model"),
+    "money": ("price_of_output",),
     "observations": ("Observations", "read_observations", "read_places"),
     "observe": ("observe",),
     "origin_rules": ("OriginRules", "read_origin_rules"),

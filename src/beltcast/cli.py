@@ -761,6 +761,216 @@ def check(
 
 
 @app.command()
+def loops(
+    path: Annotated[
+        Path | None, typer.Argument(help="A model (.mdl); the belt model by default.")
+    ] = None,
+    year: Annotated[
+        float | None, typer.Option(help="Instant to tell of; the last by default.")
+    ] = None,
+    at: Annotated[
+        list[str] | None,
+        typer.Option(help="Range=Element: only this element, as in Belt=Foshan."),
+    ] = None,
+    most: Annotated[int, typer.Option(help="Loops to print.")] = 8,
+    output: Annotated[Path | None, typer.Option(help="Folder for results.")] = None,
+) -> None:
+    """Say which feedback loop is in charge when (Loops That Matter).
+
+    Scores every loop over the run, prints the strongest at an instant, and leaves loops.nc, the
+    stacked picture, and the stock-flow diagram (SVG) with the strongest loop in colour. The belt
+    model has one set of loops a belt: Shenzhen by default, --at chooses.
+
+    For example:
+
+        beltcast loops
+
+        beltcast loops --at Belt=Foshan --year 2030
+
+        beltcast loops mine.mdl
+    """
+    from beltcast.diagram import diagram
+    from beltcast.dominance import loop_scores, strongest
+    from beltcast.dominance_text import summarise_loops
+    from beltcast.model import load_model
+    from beltcast.plots_dominance import save_loops_picture
+    from beltcast.resources import shipped
+    from beltcast.results import complete_folder
+    from beltcast.summary import as_text
+
+    model = load_model(path or shipped("models/belt/belt.mdl"))
+    chosen = _elements(at if at or path else ["Belt=Shenzhen"])
+    scores = loop_scores(model, within=chosen)
+    when = float(scores["time"][-1]) if year is None else year
+    page = summarise_loops(scores, when, most)
+    leading = strongest(scores.isel(loop=(scores["loop_partition"] == 0).values), when)[:1]
+    path_of = str(scores["path"].sel(loop=leading[0]).item()) if leading else ""
+    title = f"{model.name}: {leading[0]} leads at {when:g}" if leading else model.name
+    folder = output or Path("runs") / f"{model.name}-loops"
+    with complete_folder(folder) as work:
+        scores.to_netcdf(work / "loops.nc", engine="netcdf4")
+        if scores.sizes["loop"]:
+            save_loops_picture(scores, str(work / "loops.png"))
+        drawn = diagram(model, highlight=path_of, title=title)
+        (work / "diagram.svg").write_text(drawn, encoding="utf-8")
+        (work / "summary.txt").write_text(as_text(page), encoding="utf-8")
+    _console().print(page)
+    typer.echo(f"Written to {folder}/")
+
+
+@app.command()
+def discover(
+    study: StudyFile = None,
+    below: Annotated[float | None, typer.Option(help="Limit, in the target's unit.")] = None,
+    above: Annotated[float | None, typer.Option(help="Limit, instead of --below.")] = None,
+    place: Annotated[str | None, typer.Option(help="A place; the whole by default.")] = None,
+    year: Annotated[int, typer.Option(help="Year of the output.")] = 2030,
+    scenario: Annotated[str | None, typer.Option(help="The first by default.")] = None,
+    scenarios: Annotated[
+        Path | None, typer.Option(help="Scenarios (.toml) of your own, with uncertain sizes.")
+    ] = None,
+    density: Annotated[float, typer.Option(help="Least density of the box.")] = 0.8,
+    prior: Annotated[bool, typer.Option("--prior", help="Draws of the priors, no fit.")] = False,
+    draws: Annotated[int, typer.Option(help="Draws.", min=20)] = 1000,
+    starts: Starts = 64,
+    seed: Seed = 1,
+    output: Output = None,
+) -> None:
+    """Say when an output crosses a limit: the box of inputs that holds such draws, and few others.
+
+    PRIM and a tree on the draws of the parameters and of a scenario's uncertain sizes. Leaves
+    discovery.nc, the peeling trajectory and summary.txt.
+
+    For example:
+
+        beltcast discover --below 3000 --place China --year 2030
+
+        beltcast discover --below 4000 --year 2035 --scenario tariff-shock --prior
+    """
+    from dataclasses import replace
+
+    from beltcast.discover import discover as find
+    from beltcast.discover_text import save_peeling_chart, summarise_discovery
+    from beltcast.likelihood import make_likelihood
+    from beltcast.posterior import sample, sample_prior
+    from beltcast.results import complete_folder
+    from beltcast.scenarios import read_scenarios
+    from beltcast.summary import as_text
+
+    if (below is None) == (above is None):
+        raise InputError("give one limit, --below or --above, to say which draws are of interest")
+    chosen = _study(study)
+    if scenarios is not None:
+        chosen = replace(chosen, scenarios=read_scenarios(scenarios, chosen.model))
+    for_fit, for_draws, for_sizes = np.random.default_rng(seed).spawn(3)
+    folder = _folder(output, study, "-discovered")
+    with complete_folder(folder) as work:
+        with _progress() as tell:
+            if prior:
+                likelihood = make_likelihood(
+                    chosen.model, chosen.priors, chosen.observations, chosen.noise
+                )
+                drawn = sample_prior(likelihood, draws, rng=for_draws)
+            else:
+                fit = _calibrate(chosen, for_fit, starts, tell)
+                drawn = sample(fit, draws, rng=for_draws, progress=tell)
+        found = find(
+            chosen,
+            drawn,
+            year=year,
+            below=below,
+            above=above,
+            place=place,
+            scenario=scenario,
+            density=density,
+            rng=for_sizes,
+            provenance={"seed": str(seed)},
+        )
+        page = summarise_discovery(found)
+        found.to_netcdf(work / "discovery.nc", engine="netcdf4")
+        save_peeling_chart(found, str(work / "peeling.png"))
+        (work / "summary.txt").write_text(as_text(page), encoding="utf-8")
+    _console().print(page)
+    typer.echo(f"Written to {folder}/")
+
+
+@app.command()
+def policy(
+    study: StudyFile = None,
+    budget: Annotated[
+        float, typer.Option(help="Most to spend, mean over the draws, in all years together.")
+    ] = 500.0,
+    goal: Annotated[float, typer.Option(help="Gain that satisfies, in all years together.")] = 0.0,
+    lever: Annotated[
+        list[str] | None,
+        typer.Option(help="'Constant=low:high', idle at low or at 1; four of the belt model."),
+    ] = None,
+    future: Annotated[
+        list[str] | None, typer.Option(help="Scenarios that a policy meets; the first by default.")
+    ] = None,
+    cost: Annotated[str, typer.Option(help="Flow that is paid.")] = "lever spending",
+    first: Annotated[int, typer.Option(help="First year that counts.")] = 2026,
+    last: Annotated[int, typer.Option(help="Last year that counts.")] = 2035,
+    policies: Annotated[int, typer.Option(help="Policies to compare, a power of two.")] = 32,
+    prior: Annotated[bool, typer.Option("--prior", help="Draws of the priors, no fit.")] = False,
+    draws: Annotated[int, typer.Option(help="Draws.", min=2)] = 100,
+    starts: Starts = 64,
+    seed: Seed = 1,
+    output: Output = None,
+) -> None:
+    """Compare mixes of levers under a budget, over draws and futures.
+
+    Says which hold up by mean, 10% percentile, share that reaches the goal, and regret, which are
+    undominated, and where the best of them misses its goal. The public costs of the belt model are
+    judgement. Leaves policies.nc and summary.txt.
+
+    For example:
+
+        beltcast policy --prior --budget 500 --goal 1000 --future baseline --future tariff-shock
+    """
+    from beltcast.likelihood import make_likelihood
+    from beltcast.policy import Question, compare_policies, design, levers_of
+    from beltcast.policy_text import summarise_policies
+    from beltcast.posterior import sample, sample_prior
+    from beltcast.results import complete_folder
+    from beltcast.scenarios import select
+    from beltcast.summary import as_text
+
+    chosen = _study(study)
+    futures = select(chosen.scenarios, future or [next(iter(chosen.scenarios))])
+    levers = levers_of(lever)
+    for_fit, for_draws, for_design = np.random.default_rng(seed).spawn(3)
+    folder = _folder(output, study, "-policy")
+    with complete_folder(folder) as work:
+        with _progress() as tell:
+            if prior:
+                likelihood = make_likelihood(
+                    chosen.model, chosen.priors, chosen.observations, chosen.noise
+                )
+                drawn = sample_prior(likelihood, draws, rng=for_draws)
+            else:
+                fit = _calibrate(chosen, for_fit, starts, tell)
+                drawn = sample(fit, draws, rng=for_draws, progress=tell)
+        question = Question(
+            chosen.model,
+            levers,
+            futures,
+            (drawn.labels, drawn.values),
+            gain=chosen.target,
+            cost=cost,
+            years=(first, last),
+            budget=budget,
+            goal=goal,
+        )
+        compared = compare_policies(question, design(levers, policies, rng=for_design))
+        page = summarise_policies(question, compared)
+        compared.to_netcdf(work / "policies.nc", engine="netcdf4")
+        (work / "summary.txt").write_text(as_text(page), encoding="utf-8")
+    _console().print(page)
+    typer.echo(f"Written to {folder}/")
+
+
+@app.command()
 def export(
     results: Annotated[Path, typer.Argument(help="A NetCDF file that beltcast wrote.")],
     form: Annotated[str, typer.Option("--format", help="iamc, csv or parquet.")] = "iamc",
@@ -913,6 +1123,17 @@ def _check_model(model: Model, as_json: bool) -> int:
     else:
         typer.echo(checks.as_text(checked, model.path))
     return len(checked.units)
+
+
+def _elements(chosen: list[str] | None) -> dict[str, str]:
+    """Read ``Range=Element`` pairs."""
+    pairs = {}
+    for text in chosen or []:
+        name, equals, element = text.partition("=")
+        if not (equals and name.strip() and element.strip()):
+            raise InputError(f"'{text}' is not Range=Element; write, for example, Belt=Foshan")
+        pairs[name.strip()] = element.strip()
+    return pairs
 
 
 def _slug(label: str) -> str:
