@@ -11,7 +11,7 @@ the figures have said nothing, and ``spread_ratio`` says so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -191,15 +191,16 @@ def _published_noise(
 
     On the model's own scope: the whole is published at grade A, a belt at grade B.  Offsets and
     drifts of other definitions are not in it.  Shocks of years that the fit knows are
-    its draws; those of other years are drawn anew, the same for all places.
+    its draws; those of other years are drawn anew, the same for all places.  Errors have the
+    tails and the estimated spreads of the fit, and are drawn anew for each year, also where the
+    fit has them correlated from year to year.
     """
     members = output.sizes[MEMBER]  # the prior may have fewer; it takes the first of these
     places = output[PLACE].values
     fresh = rng.standard_normal((members, len(years)))
-    grade = np.array(
-        [study.noise.grade["A" if p == study.whole(study.target) else "B"] for p in places]
-    )
-    own = rng.standard_normal((members, len(places), len(years))) * grade[:, None]
+    grades = ["A" if p == study.whole(study.target) else "B" for p in places]
+    sds = np.array([study.noise.grade[grade] for grade in grades])
+    own = _errors(rng, study.noise.tails, (members, len(places), len(years))) * sds[:, None]
 
     def factor(draws: Draws) -> xr.DataArray:
         n = len(draws)
@@ -208,13 +209,29 @@ def _published_noise(
             known = draws.nuisance(f"{SHOCK}{year}")
             unit = fresh[:n, i] if known is None else known
             shocks[:, i] = study.noise.shock_sd(int(year)) * unit
+        errors = own[:n] * _estimated_spreads(study, draws, grades)[:, :, None]
         return xr.DataArray(
-            np.exp(shocks[:, None, :] + own[:n]),
+            np.exp(shocks[:, None, :] + errors),
             dims=(MEMBER, PLACE, YEAR),
             coords={PLACE: places, YEAR: years},
         )
 
     return factor
+
+
+def _errors(rng: np.random.Generator, tails: float, shape: tuple[int, ...]) -> FloatArray:
+    """Standardised errors of published figures."""
+    return rng.standard_normal(shape) if np.isinf(tails) else rng.standard_t(tails, shape)
+
+
+def _estimated_spreads(study: Study, draws: Draws, grades: Sequence[str]) -> FloatArray:
+    """Factor of the spread of a figure of each grade, (N, len(grades)); 1 where none was fitted."""
+    factors = np.ones((len(draws), len(grades)))
+    for k, grade in enumerate(grades):
+        eta = draws.nuisance(study.noise.spread_name(grade, "level"))
+        if eta is not None:
+            factors[:, k] = np.exp(study.noise.spread_sd * eta)
+    return factors
 
 
 def _chance_of_more(output: xr.DataArray) -> xr.DataArray:

@@ -26,7 +26,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -112,7 +112,9 @@ def spectrum(calibration: Calibration) -> Spectrum:
     """
     likelihood = calibration.likelihood
     n, rows = likelihood.n_parameters, len(likelihood.observations)
-    jacobian = likelihood.jacobian(calibration.theta)[:rows]
+    jacobian = likelihood.jacobian(calibration.theta)
+    # What is neither a row nor a height is a prior.
+    jacobian = np.delete(jacobian, np.s_[rows : rows + likelihood.size], axis=0)
     jacobian[:, :n] *= likelihood.priors.sigma
     information = jacobian.T @ jacobian
     own, cross, nuisance = information[:n, :n], information[:n, n:], information[n:, n:]
@@ -382,9 +384,7 @@ def without(calibration: Calibration, mask: Sequence[bool]) -> Calibration:
     out = np.asarray(mask, dtype=bool)
     if out.all():
         raise CalibrationError("every row would be left out; keep at least one")
-    # A spread of e^20 makes a number say nothing, and a bound as true as false.
-    rest = replace(likelihood, sds=np.where(out, np.exp(20.0), likelihood.sds))
-    return calibrate_from(rest, calibration.theta)
+    return calibrate_from(likelihood.without(out), calibration.theta)
 
 
 def leave_out(
