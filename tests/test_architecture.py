@@ -26,6 +26,7 @@ LAYERS = (
     {"priors", "scenarios", "observations", "observe", "study", "noise", "jsonschemas"},
     {"residuals", "nuisances"},
     {"likelihood"},
+    {"optimise"},
     {"calibrate"},
     {"posterior", "identify"},
     {"ensemble", "store"},

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import numpy as np
 import pandas as pd
@@ -26,6 +26,7 @@ from beltcast.errors import (
     CalibrationError,
     InputError,
     SimulationError,
+    did_you_mean,
 )
 
 if TYPE_CHECKING:
@@ -125,24 +126,32 @@ def forecast(
 def calibrate(
     study: StudyFile = None,
     starts: Starts = 64,
+    method: Annotated[
+        str, typer.Option(help="least_squares, minimize or differential_evolution.")
+    ] = "least_squares",
     seed: Seed = 1,
     output: Output = None,
 ) -> None:
     """Fit the parameters and write what the figures say about them.
 
-    Leaves calibration.csv, fit.csv and summary.txt.
+    Leaves calibration.csv, fit.csv, optima.csv, history.csv (the cost of every evaluation of every
+    start) and summary.txt.
 
     For example:
 
         beltcast calibrate --starts 128 --output runs/fit
+
+        beltcast calibrate mine/study.toml --method differential_evolution
     """
     from beltcast.results import complete_folder
 
     chosen = _study(study)
     with complete_folder(_folder(output, study, "-fit")) as folder:
         with _progress() as tell:
-            fit = _calibrate(chosen, np.random.default_rng(seed), starts, tell)
+            fit = _calibrate(chosen, np.random.default_rng(seed), starts, tell, method)
         _write_calibration(fit, folder)
+        fit.clusters().to_csv(folder / "optima.csv", index=False, float_format="%.6g")
+        fit.history().to_csv(folder / "history.csv", index=False, float_format="%.6g")
         page = _fit_summary(fit)
         (folder / "summary.txt").write_text(page + "\n", encoding="utf-8")
     typer.echo(page)
@@ -614,13 +623,21 @@ def _with_scenarios(study: Study, names: list[str] | None) -> Study:
 
 
 def _calibrate(
-    study: Study, rng: np.random.Generator, starts: int, tell: Callable[[str, int, int], None]
+    study: Study,
+    rng: np.random.Generator,
+    starts: int,
+    tell: Callable[[str, int, int], None],
+    method: str = "least_squares",
 ) -> Calibration:
     from beltcast.calibrate import calibrate as fit
     from beltcast.likelihood import make_likelihood
+    from beltcast.optimise import Method
 
     likelihood = make_likelihood(study.model, study.priors, study.observations, study.noise)
-    return fit(likelihood, rng=rng, starts=starts, progress=tell)
+    known = next((m for m in get_args(Method) if m == method), None)
+    if known is None:
+        raise InputError(f"unknown method '{method}'{did_you_mean(method, get_args(Method))}")
+    return fit(likelihood, rng=rng, starts=starts, method=known, progress=tell)
 
 
 def _hashes(study: Study) -> dict[str, str]:
@@ -638,8 +655,14 @@ def _fit_summary(fit: Calibration) -> str:
     lines = [
         f"cost {fit.cost:.2f}; {fit.agreeing} of {len(fit.refined)} refined starts agree; "
         + ", ".join(f"{count} {word}" for word, count in words.items()),
-        "",
     ]
+    others = fit.clusters().iloc[1:]
+    if len(others):
+        rises = ", ".join(f"{c:.2f}" for c in others["cost"] - fit.cost)
+        lines.append(f"{len(others)} other optima, higher in cost by {rises}: see optima.csv")
+    if fit.at_bound:
+        lines.append("at a bound of its prior: " + ", ".join(fit.at_bound))
+    lines.append("")
     header = f"{'parameter':34s} {'prior':>28s} {'posterior':>28s}  ratio"
     lines.append(header)
     for label, row in table.iterrows():

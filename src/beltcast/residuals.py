@@ -197,7 +197,8 @@ def _log_probability(x: FloatArray, half: FloatArray, tails: float) -> FloatArra
 
 def _log_density(x: FloatArray, tails: float) -> FloatArray:
     if tails == NORMAL:
-        return -0.5 * x**2 - 0.5 * np.log(2.0 * np.pi)
+        normal: FloatArray = -0.5 * x**2 - 0.5 * np.log(2.0 * np.pi)
+        return normal
     constant = -betaln(0.5, 0.5 * tails) - 0.5 * np.log(tails)
     density: FloatArray = constant - (tails + 1.0) * np.log(np.hypot(1.0, x / np.sqrt(tails)))
     return density
@@ -209,4 +210,5 @@ def _log_cdf(x: FloatArray, tails: float) -> FloatArray:
         return log_tail
     # Close to 1 the log of F loses its digits; that of 1 - F(-x) does not.
     below = np.log(np.maximum(stdtr(tails, np.minimum(x, 0.0)), np.finfo(float).tiny))
-    return np.where(x < 0, below, np.log1p(-stdtr(tails, -np.maximum(x, 0.0))))
+    student: FloatArray = np.where(x < 0, below, np.log1p(-stdtr(tails, -np.maximum(x, 0.0))))
+    return student
