@@ -159,10 +159,8 @@ class Calibration:
         """
         priors = self.likelihood.priors
         n = len(priors)
-        sd = np.sqrt(np.diag(self.covariance)[:n])
-        ratio = sd / priors.sigma
-        reach = norm.ppf(0.9)
         center = self.theta[:n]
+        low, high, ratio = priors.interval(center, self.covariance[:n, :n], norm.ppf(0.9))
         quantiles = priors.quantiles(np.array([0.1, 0.5, 0.9]))
         return pd.DataFrame(
             {
@@ -171,9 +169,9 @@ class Calibration:
                 "prior_p10": quantiles[0],
                 "prior_median": quantiles[1],
                 "prior_p90": quantiles[2],
-                "p10": priors.natural(np.maximum(center - reach * sd, priors.lower)),
+                "p10": low,
                 "median": priors.natural(center),
-                "p90": priors.natural(np.minimum(center + reach * sd, priors.upper)),
+                "p90": high,
                 "spread_ratio": ratio,
                 "verdict": [verdict(r) for r in ratio],
                 "source": priors.sources,

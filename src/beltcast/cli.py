@@ -337,6 +337,7 @@ def sensitivity(
     (base_case,) = select(chosen.scenarios, names).values()
     for_screening, for_design = np.random.default_rng(seed).spawn(2)
     medians = chosen.priors.quantiles(0.5)
+    constants = chosen.priors.settable
     run_study = partial(
         make_sensitivity,
         chosen.model,
@@ -345,14 +346,16 @@ def sensitivity(
         # A few draws in the tail make most of the variance of a level, and no estimate settles.
         logs=not levels,
         # What is not moved stays at the median of its prior.
-        at=dict(zip(chosen.priors.labels, medians.tolist(), strict=True)),
+        at={chosen.priors.labels[i]: float(medians[i]) for i in constants},
     )
-    labels = parameter or list(chosen.priors.labels)
+    labels = parameter or [chosen.priors.labels[i] for i in constants]
     with complete_folder(_folder(output, study, "-sensitivity")) as folder:
         with _progress() as tell:
             if not parameter and len(labels) > top and method != "tornado":
                 tell("screening", 0, 1)
-                screening = run_study(chosen.priors, method="morris", base=16, rng=for_screening)
+                screening = run_study(
+                    chosen.priors.subset(labels), method="morris", base=16, rng=for_screening
+                )
                 screening.to_netcdf(folder / "screening.nc", engine="netcdf4")
                 labels = ranked(screening, year)[:top]
                 tell("screening", 1, 1)
@@ -383,7 +386,7 @@ def identify(
     """Say what the figures can tell and what they cannot.
 
     Leaves spectrum.csv, confounded.csv, prior-pull.csv, left-out.csv, profiles.csv, pictures and
-    summary.txt.
+    summary.txt; where belts are around a common mean, also shrinkage.csv.
 
     For example:
 
@@ -392,6 +395,7 @@ def identify(
     from beltcast import identify as ask
     from beltcast import plots
     from beltcast.results import complete_folder
+    from beltcast.shrinkage import shrinkage, shrinkage_words
     from beltcast.summary import as_text, identification
 
     chosen = _study(study)
@@ -412,6 +416,10 @@ def identify(
         page = identification(
             fit, known, pairs, pull, left_out, found, f"the nation's output of {year}"
         )
+        borrowed = shrinkage(fit)
+        if len(borrowed):
+            page = Group(page, "\n" + shrinkage_words(borrowed))
+            borrowed.to_csv(folder / "shrinkage.csv", index=False, float_format="%.4g")
         directions = {f"direction {k + 1}": known.directions[:, k] for k in range(known.informed)}
         pd.DataFrame(directions, index=table.index).assign(informed_share=known.share()).to_csv(
             folder / "spectrum.csv", float_format="%.4g"
@@ -650,6 +658,8 @@ def _write_calibration(fit: Calibration, folder: Path) -> None:
 
 
 def _fit_summary(fit: Calibration) -> str:
+    from beltcast.shrinkage import shrinkage, shrinkage_words
+
     table = fit.table()
     words = table["verdict"].value_counts()
     lines = [
@@ -670,7 +680,8 @@ def _fit_summary(fit: Calibration) -> str:
         after = f"{row['median']:.3g} ({row.p10:.3g} to {row.p90:.3g})"
         says = f"{row.spread_ratio:.2f} {row.verdict}"
         lines.append(f"{label!s:34s} {prior:>28s} {after:>28s}  {says}")
-    return "\n".join(lines)
+    borrowed = shrinkage_words(shrinkage(fit))
+    return "\n".join([*lines, "", borrowed] if borrowed else lines)
 
 
 def _check_model(model: Model, as_json: bool) -> int:

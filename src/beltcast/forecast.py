@@ -329,9 +329,9 @@ def _path(
     study: Study, likelihood: Likelihood, theta: FloatArray, target: str
 ) -> dict[tuple[str, int], float]:
     """Totals of the target at the optimum, by place and year."""
-    values = likelihood.priors.natural(theta[:, : likelihood.n_parameters])
+    draws = Draws(likelihood, theta, "posterior")
     first = dict(list(study.scenarios.items())[:1])
-    run = run_ensemble(study.model, first, (likelihood.priors.labels, values), outputs=[target])
+    run = run_ensemble(study.model, first, (draws.labels, draws.values), outputs=[target])
     output = by_place(run[target], study.whole(target)).isel({SCENARIO: 0, MEMBER: 0})
     return {
         (str(place), int(year)): float(output.sel({PLACE: place, YEAR: year}))

@@ -208,7 +208,7 @@ def answer_gradient(calibration: Calibration, rows: IntArray, time: float) -> Fl
     total = (run[1] - run[0])[:, 0].sum(axis=0)
     gradient = np.zeros(likelihood.size)
     np.add.at(gradient, likelihood.columns, total[1:] / total[0])
-    gradient[:n] *= likelihood.priors.slope(z)
+    gradient[:n] = likelihood.priors.pull_back(gradient[:n], z)
     return gradient
 
 
@@ -302,16 +302,16 @@ def profile(
     lower, upper = likelihood.priors.lower[i], likelihood.priors.upper[i]
     down = [z for z in center - steps if z > lower]
     up = [z for z in center + steps if z < upper]
-    costs = {center: calibration.cost}
+    costs, found = {center: calibration.cost}, {center: calibration.theta}
     for side in (down, up):
         theta = calibration.theta
         for z in side:  # each from its neighbour: warm starts
             theta, costs[z] = _held(likelihood, theta, i, z)
+            found[z] = theta
     grid = np.array(sorted(costs))
     posterior = np.array([costs[z] for z in grid])
     alone = posterior - 0.5 * ((grid - mu) / sigma) ** 2
-    z = np.repeat(calibration.theta[None, : len(labels)], len(grid), axis=0)
-    z[:, i] = grid
+    z = np.array([found[z][: len(labels)] for z in grid])
     return Profile(
         label=label,
         unit=likelihood.priors.units[i],

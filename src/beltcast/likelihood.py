@@ -207,10 +207,10 @@ class Likelihood:
         )
         answers, by_row = self.asked.derivative(run)
         # A parameter may set several rows (one constant for all belts): add their derivatives.
-        steps = self.priors.slope(theta[:n])
         by_parameter = np.zeros((len(answers), n))
         np.add.at(by_parameter.T, self.columns, by_row.T)
-        by_theta = np.concatenate([by_parameter * steps, self._nuisance_slopes(theta)], axis=1)
+        by_parameter = self.priors.pull_back(by_parameter, theta[:n])
+        by_theta = np.concatenate([by_parameter, self._nuisance_slopes(theta)], axis=1)
         z, half = self._standardised(theta[None], answers)
         z, half = z[0], half[0]
         good = np.isfinite(z) & np.isfinite(by_theta).all(axis=1)
@@ -381,7 +381,8 @@ def make_likelihood(
         raise CalibrationError("there is no parameter to estimate; give at least one prior")
     times = model.grid().times()
     shared = nuisances_of(model, observations, noise)
-    rows_of, columns = model.targets(priors.labels)
+    settable = priors.settable
+    rows_of, place = model.targets([priors.labels[i] for i in settable])
     # A rounded number stands for an interval of logs: its middle and half its width.
     ends = np.log([row.within or (row.value, row.value) for row in rows])
     rounded = np.array([row.within is not None for row in rows])
@@ -401,5 +402,5 @@ def make_likelihood(
         nuisances=shared.names,
         season=shared.season,
         rows_of=rows_of,
-        columns=columns,
+        columns=settable[place],
     )
