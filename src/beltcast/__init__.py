@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from beltcast.priors import Priors, read_priors
     from beltcast.scenarios import Scenario, read_scenarios
     from beltcast.sensitivity import sensitivity
+    from beltcast.series import Series, read_series
     from beltcast.study import Study, read_study
+    from beltcast.vensim_files import read_cin, read_voc, read_vpd
 
 __version__ = "0.1.0"
 
@@ -35,6 +37,7 @@ __all__ = [
     "Observations",
     "Priors",
     "Scenario",
+    "Series",
     "Study",
     "__version__",
     "attribute",
@@ -44,11 +47,15 @@ __all__ = [
     "load_model",
     "make_likelihood",
     "observe",
+    "read_cin",
     "read_observations",
     "read_places",
     "read_priors",
     "read_scenarios",
+    "read_series",
     "read_study",
+    "read_voc",
+    "read_vpd",
     "run_ensemble",
     "sample",
     "sample_prior",
@@ -70,7 +77,9 @@ _MODULES = {
     "priors": ("Priors", "read_priors"),
     "scenarios": ("Scenario", "read_scenarios"),
     "sensitivity": ("sensitivity",),
+    "series": ("Series", "read_series"),
     "study": ("Study", "read_study"),
+    "vensim_files": ("read_cin", "read_voc", "read_vpd"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -31,6 +31,7 @@ from beltcast.errors import (
 
 if TYPE_CHECKING:
     from beltcast.calibrate import Calibration
+    from beltcast.likelihood import Likelihood
     from beltcast.model import Model
     from beltcast.study import Study
 
@@ -129,6 +130,22 @@ def calibrate(
     method: Annotated[
         str, typer.Option(help="least_squares, minimize or differential_evolution.")
     ] = "least_squares",
+    model: Annotated[
+        Path | None, typer.Option(help="Instead of a study: a model (.mdl, .xmile),")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="a table (.csv) of times and values of its variables,")
+    ] = None,
+    priors: Annotated[
+        Path | None,
+        typer.Option(help="and priors (.toml), or Vensim's optimization control (.voc)."),
+    ] = None,
+    payoff: Annotated[
+        Path | None, typer.Option(help="With --model: what is compared with what (.vpd).")
+    ] = None,
+    changes: Annotated[
+        Path | None, typer.Option(help="With --model: other values of constants (.cin).")
+    ] = None,
     seed: Seed = 1,
     output: Output = None,
 ) -> None:
@@ -142,20 +159,30 @@ def calibrate(
         beltcast calibrate --starts 128 --output runs/fit
 
         beltcast calibrate mine/study.toml --method differential_evolution
+
+        beltcast calibrate --model sir.mdl --data flu.csv --priors sir.voc
     """
     from beltcast.results import complete_folder
 
-    chosen = _study(study)
-    with complete_folder(_folder(output, study, "-fit")) as folder:
+    if model is None and (data or priors or payoff or changes):
+        raise InputError("--data, --priors, --payoff and --changes go with --model; add it")
+    if model is not None and study is not None:
+        raise InputError("a study and --model are given; keep one of them")
+    place = _folder(output, study or model, "-fit")
+    with complete_folder(place) as folder:
+        if model is None:
+            likelihood = _likelihood(_study(study))
+        else:
+            likelihood = _own_likelihood(model, data, priors, payoff, changes)
         with _progress() as tell:
-            fit = _calibrate(chosen, np.random.default_rng(seed), starts, tell, method)
+            fit = _fitted(likelihood, np.random.default_rng(seed), starts, tell, method)
         _write_calibration(fit, folder)
         fit.clusters().to_csv(folder / "optima.csv", index=False, float_format="%.6g")
         fit.history().to_csv(folder / "history.csv", index=False, float_format="%.6g")
         page = _fit_summary(fit)
         (folder / "summary.txt").write_text(page + "\n", encoding="utf-8")
     typer.echo(page)
-    typer.echo(f"Written to {_folder(output, study, '-fit')}/")
+    typer.echo(f"Written to {place}/")
 
 
 @app.command()
@@ -631,21 +658,55 @@ def _with_scenarios(study: Study, names: list[str] | None) -> Study:
 
 
 def _calibrate(
-    study: Study,
+    study: Study, rng: np.random.Generator, starts: int, tell: Callable[[str, int, int], None]
+) -> Calibration:
+    return _fitted(_likelihood(study), rng, starts, tell, "least_squares")
+
+
+def _fitted(
+    likelihood: Likelihood,
     rng: np.random.Generator,
     starts: int,
     tell: Callable[[str, int, int], None],
-    method: str = "least_squares",
+    method: str,
 ) -> Calibration:
     from beltcast.calibrate import calibrate as fit
-    from beltcast.likelihood import make_likelihood
     from beltcast.optimise import Method
 
-    likelihood = make_likelihood(study.model, study.priors, study.observations, study.noise)
     known = next((m for m in get_args(Method) if m == method), None)
     if known is None:
         raise InputError(f"unknown method '{method}'{did_you_mean(method, get_args(Method))}")
     return fit(likelihood, rng=rng, starts=starts, method=known, progress=tell)
+
+
+def _likelihood(study: Study) -> Likelihood:
+    from beltcast.likelihood import make_likelihood
+
+    return make_likelihood(study.model, study.priors, study.observations, study.noise)
+
+
+def _own_likelihood(
+    model: Path, data: Path | None, priors: Path | None, payoff: Path | None, changes: Path | None
+) -> Likelihood:
+    """Likelihood of a model, a table and priors that are no study; says what is assumed."""
+    from beltcast.likelihood import make_likelihood
+    from beltcast.model import load_model
+    from beltcast.priors import read_priors
+    from beltcast.series import read_series
+    from beltcast.variants import move
+    from beltcast.vensim_files import read_cin, read_voc, read_vpd
+
+    if data is None or priors is None:
+        raise InputError("--model needs figures and priors; add --data and --priors")
+    loaded = load_model(model)
+    if changes is not None:
+        loaded = move(loaded, read_cin(changes, loaded))
+    compared = () if payoff is None else read_vpd(payoff, loaded)
+    series = read_series(data, loaded, payoff=compared)
+    searched = (read_voc if priors.suffix.lower() == ".voc" else read_priors)(priors, loaded)
+    for sentence in series.assumed:
+        typer.echo(f"assumed: {sentence}")
+    return make_likelihood(loaded, searched, series.observations, series.noise)
 
 
 def _hashes(study: Study) -> dict[str, str]:
