@@ -39,7 +39,7 @@ LAYERS = (
     {"likelihood"},
     {"optimise"},
     {"calibrate"},
-    {"posterior", "identify", "shrinkage"},
+    {"posterior", "identify", "shrinkage", "saved"},
     {"ensemble", "store"},
     {"bands", "export"},
     {"forecast", "baselines", "scores"},

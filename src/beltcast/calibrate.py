@@ -9,7 +9,7 @@ history of every start, because a fit that a single start reached is a fit to do
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -280,7 +280,7 @@ def calibrate(
         ):
             optima.append(one)
             tell("refinements", len(optima), len(groups))
-    return _calibration(likelihood, costs, chosen[: len(groups)], optima, method)
+    return calibration_at(likelihood, costs, chosen[: len(groups)], optima, method)
 
 
 @one_blas_thread()
@@ -304,16 +304,29 @@ def calibrate_from(likelihood: Likelihood, start: FloatArray) -> Calibration:
     costs = -likelihood.log_density(start[None])
     # Least squares leaves nothing to chance.
     one = optimise(likelihood, start[None], rng=np.random.default_rng(0))
-    return _calibration(likelihood, costs, np.array([0]), [one], "least_squares")
+    return calibration_at(likelihood, costs, np.array([0]), [one], "least_squares")
 
 
-def _calibration(
+def calibration_at(
     likelihood: Likelihood,
     start_costs: FloatArray,
     refined: IntArray,
-    optima: list[Optimum],
+    optima: Sequence[Optimum],
     method: Method,
 ) -> Calibration:
+    """Put a calibration together: the best of its optima, with the curvature there.
+
+    Parameters
+    ----------
+    likelihood : Likelihood
+    start_costs : (starts,)
+    refined : (k,) int
+        Which starts ended in the optima.
+    optima : sequence of Optimum
+        At least one.
+    method : str
+        What found them.
+    """
     best = min(optima, key=lambda one: one.cost)
     return Calibration(
         likelihood=likelihood,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -52,6 +52,10 @@ StudyFile = Annotated[
 ]
 Seed = Annotated[int, typer.Option(help="Seed of all random numbers.")]
 Starts = Annotated[int, typer.Option(help="Starts of the calibration.", min=1)]
+Saved = Annotated[
+    Path | None,
+    typer.Option(help="Results of 'beltcast calibrate' to begin with, instead of a new fit."),
+]
 Output = Annotated[Path | None, typer.Option(help="Folder of the results; runs/NAME by default.")]
 
 
@@ -82,6 +86,7 @@ def forecast(
     scenario: Annotated[
         list[str] | None, typer.Option(help="Only these scenarios; the baseline comes first.")
     ] = None,
+    calibration: Saved = None,
     output: Output = None,
 ) -> None:
     """Calibrate, run the scenarios and write a forecast.
@@ -96,6 +101,8 @@ def forecast(
         beltcast forecast --draws 200 --scenario de-minimis-ends --output runs/parcels
 
         beltcast forecast mine/study.toml --seed 7
+
+        beltcast forecast --calibration runs/belt-fit
     """
     from beltcast.compare import compare_runs, comparison_table
     from beltcast.forecast import forecast as make_forecast
@@ -107,11 +114,11 @@ def forecast(
     rng = np.random.default_rng(seed)
     with complete_folder(_folder(output, study)) as folder:
         with _progress() as tell:
-            fit = _calibrate(chosen, rng, starts, tell)
+            fit = _calibrate(chosen, rng, starts, tell, calibration, study)
             result = make_forecast(
                 chosen, fit, rng=rng, draws=draws, progress=tell, provenance={"seed": str(seed)}
             )
-            _write_calibration(fit, folder)
+            _write_calibration(fit, folder, chosen.hashes)
             result.to_netcdf(folder / "forecast.nc", engine="netcdf4", encoding=COMPRESSED)
             tell("pictures", 0, 1)
             compare = "de-minimis-ends"
@@ -152,7 +159,7 @@ def calibrate(
     """Fit the parameters and write what the figures say about them.
 
     Leaves calibration.csv, fit.csv, optima.csv, history.csv (the cost of every evaluation of every
-    start) and summary.txt.
+    start), calibration.json (what other commands begin with) and summary.txt.
 
     For example:
 
@@ -171,12 +178,15 @@ def calibrate(
     place = _folder(output, study or model, "-fit")
     with complete_folder(place) as folder:
         if model is None:
-            likelihood = _likelihood(_study(study))
+            chosen = _study(study)
+            likelihood, hashes = _likelihood(chosen), chosen.hashes
         else:
+            hashes = _file_hashes(model=model, data=data, priors=priors)
+            hashes |= _file_hashes(payoff=payoff, changes=changes)
             likelihood = _own_likelihood(model, data, priors, payoff, changes)
         with _progress() as tell:
             fit = _fitted(likelihood, np.random.default_rng(seed), starts, tell, method)
-        _write_calibration(fit, folder)
+        _write_calibration(fit, folder, hashes)
         fit.clusters().to_csv(folder / "optima.csv", index=False, float_format="%.6g")
         fit.history().to_csv(folder / "history.csv", index=False, float_format="%.6g")
         page = _fit_summary(fit)
@@ -408,6 +418,7 @@ def identify(
         int, typer.Option(help="Profile this many of the best known shared parameters.", min=0)
     ] = 6,
     year: Annotated[int, typer.Option(help="Year of the answer that is watched.")] = 2030,
+    calibration: Saved = None,
     output: Output = None,
 ) -> None:
     """Say what the figures can tell and what they cannot.
@@ -429,7 +440,8 @@ def identify(
     rows = chosen.model.rows("output")
     with complete_folder(_folder(output, study, "-identified")) as folder:
         with _progress() as tell:
-            fit = _calibrate(chosen, np.random.default_rng(seed), starts, tell)
+            rng = np.random.default_rng(seed)
+            fit = _calibrate(chosen, rng, starts, tell, calibration, study)
             known = ask.spectrum(fit)
             pairs = ask.confounded(fit)
             pull = ask.prior_pull(fit, ask.answer_gradient(fit, rows, year + 1.0))
@@ -658,9 +670,23 @@ def _with_scenarios(study: Study, names: list[str] | None) -> Study:
 
 
 def _calibrate(
-    study: Study, rng: np.random.Generator, starts: int, tell: Callable[[str, int, int], None]
+    study: Study,
+    rng: np.random.Generator,
+    starts: int,
+    tell: Callable[[str, int, int], None],
+    saved: Path | None = None,
+    path: Path | None = None,
 ) -> Calibration:
-    return _fitted(_likelihood(study), rng, starts, tell, "least_squares")
+    """Fit, or open the fit that was saved of the same files."""
+    from beltcast.saved import NAME, load_calibration
+
+    likelihood = _likelihood(study)
+    if saved is None:
+        return _fitted(likelihood, rng, starts, tell, "least_squares")
+    folder = saved.parent if saved.name == NAME else saved
+    named = "" if path is None else f" {path}"
+    renew = f"beltcast calibrate{named} --output {folder}"
+    return load_calibration(saved, likelihood, study.hashes, renew=renew)
 
 
 def _fitted(
@@ -713,7 +739,18 @@ def _hashes(study: Study) -> dict[str, str]:
     return {f"{name}_sha256": value for name, value in study.hashes.items()}
 
 
-def _write_calibration(fit: Calibration, folder: Path) -> None:
+def _file_hashes(**paths: Path | None) -> dict[str, str]:
+    from beltcast.textfiles import read_text
+
+    return {
+        name: read_text(path, InputError).sha256 for name, path in paths.items() if path is not None
+    }
+
+
+def _write_calibration(fit: Calibration, folder: Path, hashes: Mapping[str, str]) -> None:
+    from beltcast.saved import save_calibration
+
+    save_calibration(fit, folder, hashes)
     fit.table().to_csv(folder / "calibration.csv", float_format="%.6g")
     fit.fit_table().to_csv(folder / "fit.csv", index=False, float_format="%.6g")
 

@@ -73,7 +73,7 @@ def read_series(
     sd: float | None = None,
     payoff: Sequence[Payoff] = (),
 ) -> Series:
-    """Read a table of times and values.
+    r"""Read a table of times and values.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def read_series(
     >>> model = load_model(shipped("models/sir/sir.mdl"))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder) / "flu.csv"
-    ...     _ = path.write_text("time,Infected\\n1,3\\n2,8\\n")
+    ...     _ = path.write_text("time,Infected\n1,3\n2,8\n")
     ...     series = read_series(path, model)
     >>> print(*series.assumed, sep="\\n")
     values of Infected are in the model's unit, person, at each time (in Year)
