@@ -183,6 +183,7 @@ class Calibration:
         """Every published number beside what the optimum would have published."""
         likelihood = self.likelihood
         expected = likelihood.expected(self.theta[None])[0]
+        sds = likelihood.row_sds(self.theta[None])[0]
         rows = likelihood.observations.rows
         return pd.DataFrame(
             {
@@ -195,8 +196,8 @@ class Calibration:
                 "definition": [r.definition for r in rows],
                 "published": [r.value for r in rows],
                 "fitted": np.exp(expected),
-                "sd": likelihood.sds,
-                "z": (likelihood.log_values - expected) / likelihood.sds,
+                "sd": sds,
+                "z": (likelihood.log_values - expected) / sds,
             }
         )
 

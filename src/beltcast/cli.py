@@ -175,15 +175,14 @@ def calibrate(
         raise InputError("--data, --priors, --payoff and --changes go with --model; add it")
     if model is not None and study is not None:
         raise InputError("a study and --model are given; keep one of them")
+    if model is None:
+        chosen = _study(study)
+        likelihood, hashes = _likelihood(chosen), chosen.hashes
+    else:
+        likelihood = _own_likelihood(model, data, priors, payoff, changes)
+        hashes = _file_hashes(model=model, data=data, priors=priors, payoff=payoff, changes=changes)
     place = _folder(output, study or model, "-fit")
     with complete_folder(place) as folder:
-        if model is None:
-            chosen = _study(study)
-            likelihood, hashes = _likelihood(chosen), chosen.hashes
-        else:
-            hashes = _file_hashes(model=model, data=data, priors=priors)
-            hashes |= _file_hashes(payoff=payoff, changes=changes)
-            likelihood = _own_likelihood(model, data, priors, payoff, changes)
         with _progress() as tell:
             fit = _fitted(likelihood, np.random.default_rng(seed), starts, tell, method)
         _write_calibration(fit, folder, hashes)
@@ -739,7 +738,7 @@ def _hashes(study: Study) -> dict[str, str]:
     return {f"{name}_sha256": value for name, value in study.hashes.items()}
 
 
-def _file_hashes(**paths: Path | None) -> dict[str, str]:
+def _file_hashes(**paths: Path | None) -> Mapping[str, str]:
     from beltcast.textfiles import read_text
 
     return {

@@ -163,7 +163,7 @@ class Likelihood:
         """
         nothing = np.zeros((1, self.size))
         at = nothing if near is None else near[None]
-        sds = self.sds * self._scale(at)[0]
+        sds = self.row_sds(at)[0]
         weight, middle = (self.side == 0).astype(float), np.zeros(len(sds))
         if near is not None:
             z, half = self._standardised(at, self.answers(at))
@@ -216,7 +216,7 @@ class Likelihood:
         good = np.isfinite(z) & np.isfinite(by_theta).all(axis=1)
         safe = np.where(good, z, 0.0)
         by_z, by_half = slopes(safe, self.side, half, self.noise.tails)
-        slope = np.where(good, by_z / (self.sds * self._scale(theta[None])[0]), 0.0)
+        slope = np.where(good, by_z / self.row_sds(theta[None])[0], 0.0)
         by_theta[~good] = 0.0
         of_rows = -slope[:, None] * by_theta
         priors = np.diag(np.concatenate([1.0 / self.priors.sigma, np.ones(len(self.nuisances))]))
@@ -249,6 +249,10 @@ class Likelihood:
             theta[:, self.n_parameters :][:, felt] = 0.0
         return self.answers(theta) + self._shift(theta)
 
+    def row_sds(self, theta: FloatArray) -> FloatArray:
+        """Spread of each row's own error, as estimated; (N, size) -> (N, m)."""
+        return self.sds * self._scale(theta)
+
     def values(self, z: FloatArray) -> FloatArray:
         """Values of the program's rows for each member; (N, n) -> (p, N)."""
         return self.priors.natural(z).T[self.columns]
@@ -277,7 +281,7 @@ class Likelihood:
         self, theta: FloatArray, answers: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
         """Gaps between print and expectation, and half-widths, in spreads; (N, m) each."""
-        sds = self.sds * self._scale(theta)
+        sds = self.row_sds(theta)
         return (self.log_values - answers - self._shift(theta)) / sds, self.half / sds
 
     def _scale(self, theta: FloatArray) -> FloatArray:

@@ -67,7 +67,7 @@ def residual(
     >>> residual(np.array([3.0, 3.0]), np.array([0, 1])).round(3)
     array([3.   , 0.052])
     >>> residual(np.array([3.0]), np.array([0]), tails=4.0).round(3)
-    array([2.427])
+    array([2.428])
     """
     out = np.where(side == 0, _of_number(z, tails), _of_bound(np.where(side < 0, -z, z), tails))
     width, rounded = _rounded(z, half)

@@ -108,7 +108,7 @@ def read_series(
     ...     path = Path(folder) / "flu.csv"
     ...     _ = path.write_text("time,Infected\n1,3\n2,8\n")
     ...     series = read_series(path, model)
-    >>> print(*series.assumed, sep="\\n")
+    >>> print(*series.assumed, sep="\n")
     values of Infected are in the model's unit, person, at each time (in Year)
     errors are relative, and their spread is estimated, starting from 10%
     """
