@@ -288,8 +288,8 @@ def _log_density(
 ) -> FloatArray:
     """Posterior predictive density of the log of each row; (N, size) -> (m,).
 
-    ``early`` knows the rows of the fit only; its nuisances are those of ``whole``.  Held-out rows are
-    scored by the normal of their given spread, also where a study asks for tails or estimates it.
+    ``early`` knows the rows of the fit only; its nuisances are those of ``whole``.  Held-out rows
+    are scored by the normal of their given spread, also where a study has tails or estimates it.
     """
     answers = whole.answers(theta)
     answers = answers[np.isfinite(answers).all(axis=1)]
