@@ -181,9 +181,9 @@ def _table(text: Text, variable: str | None) -> _Table:
     reader = csv.reader(io.StringIO(text.text, newline=""), strict=True)
     rows: list[tuple[int, tuple[str, ...]]] = []
     try:
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                rows.append((reader.line_num, tuple(cell.strip() for cell in cells)))
+        for record in reader:
+            if any(cell.strip() for cell in record):
+                rows.append((reader.line_num, tuple(cell.strip() for cell in record)))
     except csv.Error as failure:
         sentence = f"this row is not CSV ({failure}); close its quotes"
         raise TableError(sentence, text.path, reader.line_num) from None

@@ -79,7 +79,7 @@ def shrinkage_words(table: pd.DataFrame) -> str:
     lines = ["Belts around a common mean: what their own figures say, and where the pool puts them"]
     lines.append(f"{'parameter':34s} {'figures':>7s} {'own':>10s} {'pooled':>10s} {'borrowed':>9s}")
     for row in table.itertuples():
-        own = "-" if np.isnan(row.own) else f"{row.own:.3g}"
+        own = "-" if pd.isna(row.own) else f"{row.own:.3g}"
         label = f"{row.constant}[{row.belt}]"
         lines.append(
             f"{label:34s} {row.figures:7d} {own:>10s} {row.pooled:10.3g} {row.borrowed:9.0%}"
