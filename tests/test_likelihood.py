@@ -12,8 +12,9 @@ from scipy import stats
 
 from beltcast import Likelihood, Model, make_likelihood
 from beltcast.errors import CalibrationError, TableError
-from beltcast.likelihood import BLAME, SHOCK
+from beltcast.likelihood import BLAME
 from beltcast.noise import Definition
+from beltcast.nuisances import SHOCK
 from beltcast.posterior import sample_prior
 from beltcast.residuals import residual, slopes
 

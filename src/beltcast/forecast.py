@@ -23,7 +23,8 @@ from beltcast.bands import by_place, chance, quantiles, spread
 from beltcast.calibrate import Calibration
 from beltcast.engine.nodes import FloatArray
 from beltcast.ensemble import run_ensemble
-from beltcast.likelihood import SHOCK, Likelihood
+from beltcast.likelihood import Likelihood
+from beltcast.nuisances import SHOCK
 from beltcast.observations import Observation
 from beltcast.posterior import Draws, sample, sample_prior
 from beltcast.schema import MEMBER, PLACE, ROW, SCENARIO, YEAR

@@ -78,10 +78,9 @@ def shrinkage_words(table: pd.DataFrame) -> str:
         return ""
     lines = ["Belts around a common mean: what their own figures say, and where the pool puts them"]
     lines.append(f"{'parameter':34s} {'figures':>7s} {'own':>10s} {'pooled':>10s} {'borrowed':>9s}")
-    for row in table.itertuples():
-        own = "-" if pd.isna(row.own) else f"{row.own:.3g}"
-        label = f"{row.constant}[{row.belt}]"
-        lines.append(
-            f"{label:34s} {row.figures:7d} {own:>10s} {row.pooled:10.3g} {row.borrowed:9.0%}"
-        )
+    numbers = table[["figures", "own", "pooled", "borrowed"]].to_numpy(dtype=np.float64)
+    labels = (table["constant"] + "[" + table["belt"] + "]").tolist()
+    for label, (figures, own, pooled, borrowed) in zip(labels, numbers, strict=True):
+        alone = "-" if np.isnan(own) else f"{own:.3g}"
+        lines.append(f"{label:34s} {figures:7.0f} {alone:>10s} {pooled:10.3g} {borrowed:9.0%}")
     return "\n".join(lines)
