@@ -103,10 +103,10 @@ def optimise(
         return _least_squares(likelihood, starts[0])
     if method == "minimize":
         return _minimize(likelihood, starts[0])
-    if method == "differential_evolution":
-        return _differential_evolution(likelihood, starts, rng)
-    known = did_you_mean(str(method), get_args(Method))
-    raise CalibrationError(f"unknown method {quoted(method)} of calibration{known}")
+    if method not in get_args(Method):
+        known = did_you_mean(str(method), get_args(Method))
+        raise CalibrationError(f"unknown method {quoted(method)} of calibration{known}")
+    return _differential_evolution(likelihood, starts, rng)
 
 
 def _least_squares(likelihood: Likelihood, start: FloatArray) -> Optimum:

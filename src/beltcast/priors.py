@@ -425,11 +425,16 @@ class Priors:
         )
         return replace(
             self,
-            **{
-                name: tuple(getattr(self, name)[i] for i in keep)
-                for name in ("labels", "names", "roles", "units", "sources", "families")
-            },
-            **{name: getattr(self, name)[list(keep)] for name in ("mu", "sigma", "lower", "upper")},
+            labels=tuple(self.labels[i] for i in keep),
+            names=tuple(self.names[i] for i in keep),
+            roles=tuple(self.roles[i] for i in keep),
+            units=tuple(self.units[i] for i in keep),
+            sources=tuple(self.sources[i] for i in keep),
+            families=tuple(self.families[i] for i in keep),
+            mu=self.mu[list(keep)],
+            sigma=self.sigma[list(keep)],
+            lower=self.lower[list(keep)],
+            upper=self.upper[list(keep)],
             pools=tuple(moved),
             ends=None if self.ends is None else self.ends[list(keep)],
         )
@@ -738,8 +743,7 @@ class _TableReader:
                 raise self._error(f"{key} is {value:g}, expected a number above 0", key)
         first = members[0][0]
         centre = float(np.mean([entry.mu for entry, _ in members]))
-        common = {"role": "pooled", "lower": first.lower, "upper": first.upper}
-        mean = first._replace(label=first.name, mu=centre, part="mean", **common)
+        mean = first._replace(label=first.name, role="pooled", mu=centre, part="mean")
         spread = first._replace(
             label=spread_label(first.name),
             role="pooled",
