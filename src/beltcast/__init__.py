@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from beltcast.priors import Priors, read_priors
     from beltcast.scenarios import Scenario, read_scenarios
     from beltcast.sensitivity import sensitivity
+    from beltcast.series import Series, read_series
     from beltcast.study import Study, read_study
+    from beltcast.vensim_files import read_cin, read_voc, read_vpd
 
 __version__ = "0.1.0"
 
@@ -45,6 +47,7 @@ __all__ = [
     "OriginRules",
     "Priors",
     "Scenario",
+    "Series",
     "Study",
     "__version__",
     "attribute",
@@ -59,12 +62,16 @@ __all__ = [
     "make_likelihood",
     "observe",
     "price_of_output",
+    "read_cin",
     "read_observations",
     "read_origin_rules",
     "read_places",
     "read_priors",
     "read_scenarios",
+    "read_series",
     "read_study",
+    "read_voc",
+    "read_vpd",
     "run_ensemble",
     "sample",
     "sample_chains",
@@ -96,7 +103,9 @@ _MODULES = {
     "priors": ("Priors", "read_priors"),
     "scenarios": ("Scenario", "read_scenarios"),
     "sensitivity": ("sensitivity",),
+    "series": ("Series", "read_series"),
     "study": ("Study", "read_study"),
+    "vensim_files": ("read_cin", "read_voc", "read_vpd"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 

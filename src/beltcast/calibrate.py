@@ -2,15 +2,14 @@
 
 Many starts from a scrambled Sobol' sequence in the quantiles of the priors (Sobol' 1967; Owen
 1998) run as one ensemble; for each, the nuisances that fit best are found by linear least squares.
-The most probable are refined by SciPy's trust-region reflective method (Branch, Coleman and Li
-1999) on the residuals of `beltcast.likelihood` with their exact Jacobian.  The result keeps the
+The most probable are refined by one of the methods of `beltcast.optimise`.  The result keeps the
 history of every start, because a fit that a single start reached is a fit to doubt.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,13 +17,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from scipy.linalg import cho_solve
-from scipy.optimize import OptimizeResult, least_squares
 from scipy.stats import norm, qmc
 from threadpoolctl import threadpool_limits
 
 from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.errors import CalibrationError
 from beltcast.likelihood import Likelihood
+from beltcast.optimise import Method, Optimum, optimise
 
 MOSTLY_PRIOR = 0.7
 """Ratio of posterior to prior spread above which an estimate is called mostly prior."""
@@ -68,6 +67,10 @@ class Calibration:
         Costs that they reached.
     evaluations : (k,) int
     converged : (k,) bool
+    optima : tuple of Optimum
+        Where each refinement ended, with the cost of each of its evaluations.
+    method : str
+        What refined them.
     """
 
     likelihood: Likelihood
@@ -79,6 +82,8 @@ class Calibration:
     refined_costs: FloatArray
     evaluations: IntArray
     converged: np.ndarray
+    optima: tuple[Optimum, ...] = ()
+    method: Method = "least_squares"
 
     @property
     def agreeing(self) -> int:
@@ -92,6 +97,57 @@ class Calibration:
         near = (self.theta - lower < 1e-6) | (upper - self.theta < 1e-6)
         return tuple(np.array(self.likelihood.labels)[near])
 
+    def clusters(self) -> pd.DataFrame:
+        """Optima that differ, the best first.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row an optimum: its ``cost``, how many refined ``starts`` reached it (the best and
+            all that are within a posterior spread of it in every parameter), and the parameter in
+            which it is ``furthest`` from the best, with the ``distance`` in posterior spreads.
+        """
+        n = len(self.likelihood.priors)
+        sd = np.sqrt(np.diag(self.covariance)[:n])
+        points = np.array([one.theta[:n] for one in self.optima]).reshape(-1, n)
+        found: list[tuple[int, int]] = []  # which optimum leads a cluster, and how many are in it
+        for i in np.argsort(self.refined_costs[: len(points)], kind="stable"):
+            for k, (leader, count) in enumerate(found):
+                if np.abs((points[i] - points[leader]) / sd).max() < 1.0:
+                    found[k] = (leader, count + 1)
+                    break
+            else:
+                found.append((int(i), 1))
+        away = [(points[i] - self.theta[:n]) / sd for i, _ in found]
+        worst = [int(np.abs(gap).argmax()) for gap in away]
+        return pd.DataFrame(
+            {
+                "cost": [self.refined_costs[i] for i, _ in found],
+                "starts": [count for _, count in found],
+                "furthest": [self.likelihood.priors.labels[w] for w in worst],
+                "distance": [float(gap[w]) for gap, w in zip(away, worst, strict=True)],
+            }
+        )
+
+    def history(self) -> pd.DataFrame:
+        """Cost of every evaluation of every refinement.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``start`` (its number), ``evaluation`` and ``cost``; evaluation 0 is the start itself.
+        """
+        costs = [self.start_costs[[i]] for i in range(len(self.start_costs))]
+        for i, one in zip(self.refined, self.optima, strict=False):
+            costs[i] = np.append(costs[i], one.costs)
+        return pd.DataFrame(
+            {
+                "start": np.repeat(np.arange(len(costs)), [len(c) for c in costs]),
+                "evaluation": np.concatenate([np.arange(len(c)) for c in costs]),
+                "cost": np.concatenate(costs),
+            }
+        )
+
     def table(self) -> pd.DataFrame:
         """Every estimate beside its prior.
 
@@ -103,10 +159,8 @@ class Calibration:
         """
         priors = self.likelihood.priors
         n = len(priors)
-        sd = np.sqrt(np.diag(self.covariance)[:n])
-        ratio = sd / priors.sigma
-        reach = norm.ppf(0.9)
         center = self.theta[:n]
+        low, high, ratio = priors.interval(center, self.covariance[:n, :n], norm.ppf(0.9))
         quantiles = priors.quantiles(np.array([0.1, 0.5, 0.9]))
         return pd.DataFrame(
             {
@@ -115,9 +169,9 @@ class Calibration:
                 "prior_p10": quantiles[0],
                 "prior_median": quantiles[1],
                 "prior_p90": quantiles[2],
-                "p10": priors.natural(np.maximum(center - reach * sd, priors.lower)),
+                "p10": low,
                 "median": priors.natural(center),
-                "p90": priors.natural(np.minimum(center + reach * sd, priors.upper)),
+                "p90": high,
                 "spread_ratio": ratio,
                 "verdict": [verdict(r) for r in ratio],
                 "source": priors.sources,
@@ -129,6 +183,7 @@ class Calibration:
         """Every published number beside what the optimum would have published."""
         likelihood = self.likelihood
         expected = likelihood.expected(self.theta[None])[0]
+        sds = likelihood.row_sds(self.theta[None])[0]
         rows = likelihood.observations.rows
         return pd.DataFrame(
             {
@@ -141,8 +196,8 @@ class Calibration:
                 "definition": [r.definition for r in rows],
                 "published": [r.value for r in rows],
                 "fitted": np.exp(expected),
-                "sd": likelihood.sds,
-                "z": (likelihood.log_values - expected) / likelihood.sds,
+                "sd": sds,
+                "z": (likelihood.log_values - expected) / sds,
             }
         )
 
@@ -161,6 +216,7 @@ def calibrate(
     rng: np.random.Generator,
     starts: int = 64,
     refine: int = 6,
+    method: Method = "least_squares",
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Calibration:
@@ -174,7 +230,10 @@ def calibrate(
     starts : int
         Starting points, all simulated as one ensemble.
     refine : int
-        How many of the best are refined.
+        How many of the best are refined.  A population (differential evolution) is all of them at
+        once, so it is refined once.
+    method : str
+        'least_squares', 'minimize' or 'differential_evolution', see `beltcast.optimise`.
     threads : int, optional
         Refinements side by side; one per processor by default.  The result does not depend on it.
     progress : callable, optional
@@ -187,7 +246,7 @@ def calibrate(
     Raises
     ------
     CalibrationError
-        No start could be simulated.
+        No start could be simulated, or the method is unknown.
 
     Examples
     --------
@@ -211,23 +270,18 @@ def calibrate(
             "'beltcast check', their bounds may allow impossible values"
         )
     chosen = np.argsort(costs, kind="stable")[: min(refine, int(simulated.sum()))]
+    whole = method == "differential_evolution"
+    groups = [chosen] if whole else [chosen[k:] for k in range(len(chosen))]
+    # Only populations take chances; the others leave the generator as it is.
+    seeds = rng.spawn(1) if whole else [rng] * len(groups)
     with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
-        fits = []
-        for fit in pool.map(lambda i: _refine(likelihood, points[i]), chosen):
-            fits.append(fit)
-            tell("refinements", len(fits), len(chosen))
-    best = min(fits, key=lambda f: f.cost)
-    return Calibration(
-        likelihood=likelihood,
-        theta=best.x,
-        covariance=_laplace(likelihood, best.x),
-        cost=float(best.cost),
-        start_costs=costs,
-        refined=chosen,
-        refined_costs=np.array([f.cost for f in fits]),
-        evaluations=np.array([f.nfev for f in fits]),
-        converged=np.array([f.status > 0 for f in fits]),
-    )
+        optima: list[Optimum] = []
+        for one in pool.map(
+            lambda i, seed: optimise(likelihood, points[i], method, rng=seed), groups, seeds
+        ):
+            optima.append(one)
+            tell("refinements", len(optima), len(groups))
+    return calibration_at(likelihood, costs, chosen[: len(groups)], optima, method)
 
 
 @one_blas_thread()
@@ -248,17 +302,45 @@ def calibrate_from(likelihood: Likelihood, start: FloatArray) -> Calibration:
     lower, upper = likelihood.bounds()
     margin = np.minimum(1e-6, 0.25 * (upper - lower))
     start = np.clip(start, lower + margin, upper - margin)
-    fit = _refine(likelihood, start)
+    costs = -likelihood.log_density(start[None])
+    # Least squares leaves nothing to chance.
+    one = optimise(likelihood, start[None], rng=np.random.default_rng(0))
+    return calibration_at(likelihood, costs, np.array([0]), [one], "least_squares")
+
+
+def calibration_at(
+    likelihood: Likelihood,
+    start_costs: FloatArray,
+    refined: IntArray,
+    optima: Sequence[Optimum],
+    method: Method,
+) -> Calibration:
+    """Put a calibration together: the best of its optima, with the curvature there.
+
+    Parameters
+    ----------
+    likelihood : Likelihood
+    start_costs : (starts,)
+    refined : (k,) int
+        Which starts ended in the optima.
+    optima : sequence of Optimum
+        At least one.
+    method : str
+        What found them.
+    """
+    best = min(optima, key=lambda one: one.cost)
     return Calibration(
         likelihood=likelihood,
-        theta=fit.x,
-        covariance=_laplace(likelihood, fit.x),
-        cost=float(fit.cost),
-        start_costs=-likelihood.log_density(start[None]),
-        refined=np.array([0]),
-        refined_costs=np.array([fit.cost]),
-        evaluations=np.array([fit.nfev]),
-        converged=np.array([fit.status > 0]),
+        theta=best.theta,
+        covariance=_laplace(likelihood, best.theta),
+        cost=best.cost,
+        start_costs=start_costs,
+        refined=refined,
+        refined_costs=np.array([one.cost for one in optima]),
+        evaluations=np.array([len(one.costs) for one in optima]),
+        converged=np.array([one.converged for one in optima]),
+        optima=tuple(optima),
+        method=method,
     )
 
 
@@ -282,23 +364,6 @@ def _starts(
     z = np.clip(z, priors.lower + margin, priors.upper - margin)
     answers = likelihood.answers(z)
     return np.concatenate([z, likelihood.nuisances_given(answers)[0]], axis=1), answers
-
-
-def _refine(likelihood: Likelihood, start: FloatArray) -> OptimizeResult:
-    """SciPy's trust-region reflective least squares."""
-    scale = np.concatenate([likelihood.priors.sigma, np.ones(len(likelihood.nuisances))])
-    return least_squares(
-        likelihood.residuals,
-        start,
-        jac=likelihood.jacobian,
-        bounds=likelihood.bounds(),
-        method="trf",
-        x_scale=scale,
-        ftol=1e-7,
-        xtol=1e-7,
-        gtol=1e-7,
-        max_nfev=100,
-    )
 
 
 def _laplace(likelihood: Likelihood, theta: FloatArray) -> FloatArray:

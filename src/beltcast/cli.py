@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import numpy as np
 import pandas as pd
@@ -33,10 +33,12 @@ from beltcast.errors import (
     CalibrationError,
     InputError,
     SimulationError,
+    did_you_mean,
 )
 
 if TYPE_CHECKING:
     from beltcast.calibrate import Calibration
+    from beltcast.likelihood import Likelihood
     from beltcast.model import Model
     from beltcast.study import Study
 
@@ -57,6 +59,10 @@ StudyFile = Annotated[
 ]
 Seed = Annotated[int, typer.Option(help="Seed of all random numbers.")]
 Starts = Annotated[int, typer.Option(help="Starts of the calibration.", min=1)]
+Saved = Annotated[
+    Path | None,
+    typer.Option(help="Results of 'beltcast calibrate' to begin with, instead of a new fit."),
+]
 Output = Annotated[Path | None, typer.Option(help="Folder of the results; runs/NAME by default.")]
 
 
@@ -90,6 +96,7 @@ def forecast(
     given: Annotated[
         Path | None, typer.Option(help="Announced events (.toml), put under every scenario.")
     ] = None,
+    calibration: Saved = None,
     output: Output = None,
 ) -> None:
     """Calibrate, run the scenarios and write a forecast.
@@ -106,6 +113,8 @@ def forecast(
         beltcast forecast mine/study.toml --seed 7
 
         beltcast forecast --given models/belt/events.toml
+
+        beltcast forecast --calibration runs/belt-fit
     """
     from beltcast.compare import compare_runs, comparison_table
     from beltcast.events import WITHOUT
@@ -121,11 +130,11 @@ def forecast(
     rng = np.random.default_rng(seed)
     with complete_folder(_folder(output, study)) as folder:
         with _progress() as tell:
-            fit = _calibrate(chosen, rng, starts, tell)
+            fit = _calibrate(chosen, rng, starts, tell, calibration, study)
             result = make_forecast(
                 chosen, fit, rng=rng, draws=draws, progress=tell, provenance=provenance
             )
-            _write_calibration(fit, folder)
+            _write_calibration(fit, folder, chosen.hashes)
             result.to_netcdf(folder / "forecast.nc", engine="netcdf4", encoding=COMPRESSED)
             tell("pictures", 0, 1)
             compare = "de-minimis-ends" if given is None else WITHOUT
@@ -141,28 +150,64 @@ def forecast(
 def calibrate(
     study: StudyFile = None,
     starts: Starts = 64,
+    method: Annotated[
+        str, typer.Option(help="least_squares, minimize or differential_evolution.")
+    ] = "least_squares",
+    model: Annotated[
+        Path | None, typer.Option(help="Instead of a study: a model (.mdl, .xmile),")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="a table (.csv) of times and values of its variables,")
+    ] = None,
+    priors: Annotated[
+        Path | None,
+        typer.Option(help="and priors (.toml), or Vensim's optimization control (.voc)."),
+    ] = None,
+    payoff: Annotated[
+        Path | None, typer.Option(help="With --model: what is compared with what (.vpd).")
+    ] = None,
+    changes: Annotated[
+        Path | None, typer.Option(help="With --model: other values of constants (.cin).")
+    ] = None,
     seed: Seed = 1,
     output: Output = None,
 ) -> None:
     """Fit the parameters and write what the figures say about them.
 
-    Leaves calibration.csv, fit.csv and summary.txt.
+    Leaves calibration.csv, fit.csv, optima.csv, history.csv (the cost of every evaluation of every
+    start), calibration.json (what other commands begin with) and summary.txt.
 
     For example:
 
         beltcast calibrate --starts 128 --output runs/fit
+
+        beltcast calibrate mine/study.toml --method differential_evolution
+
+        beltcast calibrate --model sir.mdl --data flu.csv --priors sir.voc
     """
     from beltcast.results import complete_folder
 
-    chosen = _study(study)
-    with complete_folder(_folder(output, study, "-fit")) as folder:
+    if model is None and (data or priors or payoff or changes):
+        raise InputError("--data, --priors, --payoff and --changes go with --model; add it")
+    if model is not None and study is not None:
+        raise InputError("a study and --model are given; keep one of them")
+    if model is None:
+        chosen = _study(study)
+        likelihood, hashes = _likelihood(chosen), chosen.hashes
+    else:
+        likelihood = _own_likelihood(model, data, priors, payoff, changes)
+        hashes = _file_hashes(model=model, data=data, priors=priors, payoff=payoff, changes=changes)
+    place = _folder(output, study or model, "-fit")
+    with complete_folder(place) as folder:
         with _progress() as tell:
-            fit = _calibrate(chosen, np.random.default_rng(seed), starts, tell)
-        _write_calibration(fit, folder)
+            fit = _fitted(likelihood, np.random.default_rng(seed), starts, tell, method)
+        _write_calibration(fit, folder, hashes)
+        fit.clusters().to_csv(folder / "optima.csv", index=False, float_format="%.6g")
+        fit.history().to_csv(folder / "history.csv", index=False, float_format="%.6g")
         page = _fit_summary(fit)
         (folder / "summary.txt").write_text(page + "\n", encoding="utf-8")
     typer.echo(page)
-    typer.echo(f"Written to {_folder(output, study, '-fit')}/")
+    typer.echo(f"Written to {place}/")
 
 
 @app.command()
@@ -344,6 +389,7 @@ def sensitivity(
     (base_case,) = select(chosen.scenarios, names).values()
     for_screening, for_design = np.random.default_rng(seed).spawn(2)
     medians = chosen.priors.quantiles(0.5)
+    constants = chosen.priors.settable
     run_study = partial(
         make_sensitivity,
         chosen.model,
@@ -352,14 +398,16 @@ def sensitivity(
         # A few draws in the tail make most of the variance of a level, and no estimate settles.
         logs=not levels,
         # What is not moved stays at the median of its prior.
-        at=dict(zip(chosen.priors.labels, medians.tolist(), strict=True)),
+        at={chosen.priors.labels[i]: float(medians[i]) for i in constants},
     )
-    labels = parameter or list(chosen.priors.labels)
+    labels = parameter or [chosen.priors.labels[i] for i in constants]
     with complete_folder(_folder(output, study, "-sensitivity")) as folder:
         with _progress() as tell:
             if not parameter and len(labels) > top and method != "tornado":
                 tell("screening", 0, 1)
-                screening = run_study(chosen.priors, method="morris", base=16, rng=for_screening)
+                screening = run_study(
+                    chosen.priors.subset(labels), method="morris", base=16, rng=for_screening
+                )
                 screening.to_netcdf(folder / "screening.nc", engine="netcdf4")
                 labels = ranked(screening, year)[:top]
                 tell("screening", 1, 1)
@@ -385,12 +433,13 @@ def identify(
         int, typer.Option(help="Profile this many of the best known shared parameters.", min=0)
     ] = 6,
     year: Annotated[int, typer.Option(help="Year of the answer that is watched.")] = 2030,
+    calibration: Saved = None,
     output: Output = None,
 ) -> None:
     """Say what the figures can tell and what they cannot.
 
     Leaves spectrum.csv, confounded.csv, prior-pull.csv, left-out.csv, profiles.csv, pictures and
-    summary.txt.
+    summary.txt; where belts are around a common mean, also shrinkage.csv.
 
     For example:
 
@@ -399,13 +448,15 @@ def identify(
     from beltcast import identify as ask
     from beltcast import plots
     from beltcast.results import complete_folder
+    from beltcast.shrinkage import shrinkage, shrinkage_words
     from beltcast.summary import as_text, identification
 
     chosen = _study(study)
     rows = chosen.model.rows("output")
     with complete_folder(_folder(output, study, "-identified")) as folder:
         with _progress() as tell:
-            fit = _calibrate(chosen, np.random.default_rng(seed), starts, tell)
+            rng = np.random.default_rng(seed)
+            fit = _calibrate(chosen, rng, starts, tell, calibration, study)
             known = ask.spectrum(fit)
             pairs = ask.confounded(fit)
             pull = ask.prior_pull(fit, ask.answer_gradient(fit, rows, year + 1.0))
@@ -419,6 +470,10 @@ def identify(
         page = identification(
             fit, known, pairs, pull, left_out, found, f"the nation's output of {year}"
         )
+        borrowed = shrinkage(fit)
+        if len(borrowed):
+            page = Group(page, "\n" + shrinkage_words(borrowed))
+            borrowed.to_csv(folder / "shrinkage.csv", index=False, float_format="%.4g")
         directions = {f"direction {k + 1}": known.directions[:, k] for k in range(known.informed)}
         pd.DataFrame(directions, index=table.index).assign(informed_share=known.share()).to_csv(
             folder / "spectrum.csv", float_format="%.4g"
@@ -1077,32 +1132,107 @@ def _given(study: Study, path: Path) -> tuple[Study, str]:
 
 
 def _calibrate(
-    study: Study, rng: np.random.Generator, starts: int, tell: Callable[[str, int, int], None]
+    study: Study,
+    rng: np.random.Generator,
+    starts: int,
+    tell: Callable[[str, int, int], None],
+    saved: Path | None = None,
+    path: Path | None = None,
+) -> Calibration:
+    """Fit, or open the fit that was saved of the same files."""
+    from beltcast.saved import NAME, load_calibration
+
+    likelihood = _likelihood(study)
+    if saved is None:
+        return _fitted(likelihood, rng, starts, tell, "least_squares")
+    folder = saved.parent if saved.name == NAME else saved
+    named = "" if path is None else f" {path}"
+    renew = f"beltcast calibrate{named} --output {folder}"
+    return load_calibration(saved, likelihood, study.hashes, renew=renew)
+
+
+def _fitted(
+    likelihood: Likelihood,
+    rng: np.random.Generator,
+    starts: int,
+    tell: Callable[[str, int, int], None],
+    method: str,
 ) -> Calibration:
     from beltcast.calibrate import calibrate as fit
+    from beltcast.optimise import Method
+
+    known = next((m for m in get_args(Method) if m == method), None)
+    if known is None:
+        raise InputError(f"unknown method '{method}'{did_you_mean(method, get_args(Method))}")
+    return fit(likelihood, rng=rng, starts=starts, method=known, progress=tell)
+
+
+def _likelihood(study: Study) -> Likelihood:
     from beltcast.likelihood import make_likelihood
 
-    likelihood = make_likelihood(study.model, study.priors, study.observations, study.noise)
-    return fit(likelihood, rng=rng, starts=starts, progress=tell)
+    return make_likelihood(study.model, study.priors, study.observations, study.noise)
+
+
+def _own_likelihood(
+    model: Path, data: Path | None, priors: Path | None, payoff: Path | None, changes: Path | None
+) -> Likelihood:
+    """Likelihood of a model, a table and priors that are no study; says what is assumed."""
+    from beltcast.likelihood import make_likelihood
+    from beltcast.model import load_model
+    from beltcast.priors import read_priors
+    from beltcast.series import read_series
+    from beltcast.variants import move
+    from beltcast.vensim_files import read_cin, read_voc, read_vpd
+
+    if data is None or priors is None:
+        raise InputError("--model needs figures and priors; add --data and --priors")
+    loaded = load_model(model)
+    if changes is not None:
+        loaded = move(loaded, read_cin(changes, loaded))
+    compared = () if payoff is None else read_vpd(payoff, loaded)
+    series = read_series(data, loaded, payoff=compared)
+    searched = (read_voc if priors.suffix.lower() == ".voc" else read_priors)(priors, loaded)
+    for sentence in series.assumed:
+        typer.echo(f"assumed: {sentence}")
+    return make_likelihood(loaded, searched, series.observations, series.noise)
 
 
 def _hashes(study: Study) -> dict[str, str]:
     return {f"{name}_sha256": value for name, value in study.hashes.items()}
 
 
-def _write_calibration(fit: Calibration, folder: Path) -> None:
+def _file_hashes(**paths: Path | None) -> Mapping[str, str]:
+    from beltcast.textfiles import read_text
+
+    return {
+        name: read_text(path, InputError).sha256 for name, path in paths.items() if path is not None
+    }
+
+
+def _write_calibration(fit: Calibration, folder: Path, hashes: Mapping[str, str]) -> None:
+    from beltcast.saved import save_calibration
+
+    save_calibration(fit, folder, hashes)
     fit.table().to_csv(folder / "calibration.csv", float_format="%.6g")
     fit.fit_table().to_csv(folder / "fit.csv", index=False, float_format="%.6g")
 
 
 def _fit_summary(fit: Calibration) -> str:
+    from beltcast.shrinkage import shrinkage, shrinkage_words
+
     table = fit.table()
     words = table["verdict"].value_counts()
     lines = [
         f"cost {fit.cost:.2f}; {fit.agreeing} of {len(fit.refined)} refined starts agree; "
         + ", ".join(f"{count} {word}" for word, count in words.items()),
-        "",
     ]
+    others = fit.clusters().iloc[1:]
+    if len(others):
+        rises = ", ".join(f"{c:.2f}" for c in others["cost"] - fit.cost)
+        lines.append(f"{len(others)} other optima, higher in cost by {rises}: see optima.csv")
+    if fit.at_bound:
+        lines.append("at a bound of its prior: " + ", ".join(fit.at_bound))
+    lines.append("")
     header = f"{'parameter':34s} {'prior':>28s} {'posterior':>28s}  ratio"
     lines.append(header)
     for label, row in table.iterrows():
@@ -1110,7 +1240,8 @@ def _fit_summary(fit: Calibration) -> str:
         after = f"{row['median']:.3g} ({row.p10:.3g} to {row.p90:.3g})"
         says = f"{row.spread_ratio:.2f} {row.verdict}"
         lines.append(f"{label!s:34s} {prior:>28s} {after:>28s}  {says}")
-    return "\n".join(lines)
+    borrowed = shrinkage_words(shrinkage(fit))
+    return "\n".join([*lines, "", borrowed] if borrowed else lines)
 
 
 def _check_model(model: Model, as_json: bool) -> int:

@@ -11,7 +11,7 @@ the figures have said nothing, and ``spread_ratio`` says so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -23,7 +23,8 @@ from beltcast.bands import by_place, chance, quantiles, spread
 from beltcast.calibrate import Calibration
 from beltcast.engine.nodes import FloatArray
 from beltcast.ensemble import run_ensemble
-from beltcast.likelihood import SHOCK, Likelihood
+from beltcast.likelihood import Likelihood
+from beltcast.nuisances import SHOCK
 from beltcast.observations import Observation
 from beltcast.posterior import Draws, sample, sample_prior
 from beltcast.schema import MEMBER, PLACE, ROW, SCENARIO, YEAR
@@ -191,15 +192,16 @@ def _published_noise(
 
     On the model's own scope: the whole is published at grade A, a belt at grade B.  Offsets and
     drifts of other definitions are not in it.  Shocks of years that the fit knows are
-    its draws; those of other years are drawn anew, the same for all places.
+    its draws; those of other years are drawn anew, the same for all places.  Errors have the
+    tails and the estimated spreads of the fit, and are drawn anew for each year, also where the
+    fit has them correlated from year to year.
     """
     members = output.sizes[MEMBER]  # the prior may have fewer; it takes the first of these
     places = output[PLACE].values
     fresh = rng.standard_normal((members, len(years)))
-    grade = np.array(
-        [study.noise.grade["A" if p == study.whole(study.target) else "B"] for p in places]
-    )
-    own = rng.standard_normal((members, len(places), len(years))) * grade[:, None]
+    grades = ["A" if p == study.whole(study.target) else "B" for p in places]
+    sds = np.array([study.noise.grade[grade] for grade in grades])
+    own = _errors(rng, study.noise.tails, (members, len(places), len(years))) * sds[:, None]
 
     def factor(draws: Draws) -> xr.DataArray:
         n = len(draws)
@@ -208,13 +210,29 @@ def _published_noise(
             known = draws.nuisance(f"{SHOCK}{year}")
             unit = fresh[:n, i] if known is None else known
             shocks[:, i] = study.noise.shock_sd(int(year)) * unit
+        errors = own[:n] * _estimated_spreads(study, draws, grades)[:, :, None]
         return xr.DataArray(
-            np.exp(shocks[:, None, :] + own[:n]),
+            np.exp(shocks[:, None, :] + errors),
             dims=(MEMBER, PLACE, YEAR),
             coords={PLACE: places, YEAR: years},
         )
 
     return factor
+
+
+def _errors(rng: np.random.Generator, tails: float, shape: tuple[int, ...]) -> FloatArray:
+    """Standardised errors of published figures."""
+    return rng.standard_normal(shape) if np.isinf(tails) else rng.standard_t(tails, shape)
+
+
+def _estimated_spreads(study: Study, draws: Draws, grades: Sequence[str]) -> FloatArray:
+    """Factor of the spread of a figure of each grade, (N, len(grades)); 1 where none was fitted."""
+    factors = np.ones((len(draws), len(grades)))
+    for k, grade in enumerate(grades):
+        eta = draws.nuisance(study.noise.spread_name(grade, "level"))
+        if eta is not None:
+            factors[:, k] = np.exp(study.noise.spread_sd * eta)
+    return factors
 
 
 def _chance_of_more(output: xr.DataArray) -> xr.DataArray:
@@ -312,9 +330,9 @@ def _path(
     study: Study, likelihood: Likelihood, theta: FloatArray, target: str
 ) -> dict[tuple[str, int], float]:
     """Totals of the target at the optimum, by place and year."""
-    values = likelihood.priors.natural(theta[:, : likelihood.n_parameters])
+    draws = Draws(likelihood, theta, "posterior")
     first = dict(list(study.scenarios.items())[:1])
-    run = run_ensemble(study.model, first, (likelihood.priors.labels, values), outputs=[target])
+    run = run_ensemble(study.model, first, (draws.labels, draws.values), outputs=[target])
     output = by_place(run[target], study.whole(target)).isel({SCENARIO: 0, MEMBER: 0})
     return {
         (str(place), int(year)): float(output.sel({PLACE: place, YEAR: year}))

@@ -26,7 +26,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -112,7 +112,9 @@ def spectrum(calibration: Calibration) -> Spectrum:
     """
     likelihood = calibration.likelihood
     n, rows = likelihood.n_parameters, len(likelihood.observations)
-    jacobian = likelihood.jacobian(calibration.theta)[:rows]
+    jacobian = likelihood.jacobian(calibration.theta)
+    # What is neither a row nor a height is a prior.
+    jacobian = np.delete(jacobian, np.s_[rows : rows + likelihood.size], axis=0)
     jacobian[:, :n] *= likelihood.priors.sigma
     information = jacobian.T @ jacobian
     own, cross, nuisance = information[:n, :n], information[:n, n:], information[n:, n:]
@@ -206,7 +208,7 @@ def answer_gradient(calibration: Calibration, rows: IntArray, time: float) -> Fl
     total = (run[1] - run[0])[:, 0].sum(axis=0)
     gradient = np.zeros(likelihood.size)
     np.add.at(gradient, likelihood.columns, total[1:] / total[0])
-    gradient[:n] *= likelihood.priors.slope(z)
+    gradient[:n] = likelihood.priors.pull_back(gradient[:n], z)
     return gradient
 
 
@@ -300,16 +302,16 @@ def profile(
     lower, upper = likelihood.priors.lower[i], likelihood.priors.upper[i]
     down = [z for z in center - steps if z > lower]
     up = [z for z in center + steps if z < upper]
-    costs = {center: calibration.cost}
+    costs, found = {center: calibration.cost}, {center: calibration.theta}
     for side in (down, up):
         theta = calibration.theta
         for z in side:  # each from its neighbour: warm starts
             theta, costs[z] = _held(likelihood, theta, i, z)
+            found[z] = theta
     grid = np.array(sorted(costs))
     posterior = np.array([costs[z] for z in grid])
     alone = posterior - 0.5 * ((grid - mu) / sigma) ** 2
-    z = np.repeat(calibration.theta[None, : len(labels)], len(grid), axis=0)
-    z[:, i] = grid
+    z = np.array([found[z][: len(labels)] for z in grid])
     return Profile(
         label=label,
         unit=likelihood.priors.units[i],
@@ -382,9 +384,7 @@ def without(calibration: Calibration, mask: Sequence[bool]) -> Calibration:
     out = np.asarray(mask, dtype=bool)
     if out.all():
         raise CalibrationError("every row would be left out; keep at least one")
-    # A spread of e^20 makes a number say nothing, and a bound as true as false.
-    rest = replace(likelihood, sds=np.where(out, np.exp(20.0), likelihood.sds))
-    return calibrate_from(rest, calibration.theta)
+    return calibrate_from(likelihood.without(out), calibration.theta)
 
 
 def leave_out(

@@ -1,37 +1,45 @@
 """How probable the published numbers are, given parameters.
 
 The unknowns are one vector ``theta``: first the parameters of the model on their working scales
-(`beltcast.priors`), then the nuisances of `beltcast.noise` (offsets, trends, year shocks, the
-season), each a standard normal.  For row i, with the model's answer ``m_i`` (a log),
+(`beltcast.priors`), then the nuisances of `beltcast.nuisances` (offsets, trends, year shocks,
+shared errors, spreads, the season), each a standard normal.  For row i, with the model's answer
+``m_i`` (a log),
 
     mu_i = m_i + offset + trend (t_i - t_ref) + shock(year) + season        [log]
-    z_i  = (log y_i - mu_i) / sd_i
+    z_i  = (log y_i - mu_i) / (sd_i s_i),     log s_i = sd(spread) eta(group of i)
 
-and a number contributes ``z^2 / 2``, a lower bound ``-log Phi(-z)``, an upper bound
-``-log Phi(z)`` (Tobin 1958).  Every term is written as a *residual* ``r`` with ``r^2 / 2`` equal to
-the negative log likelihood, ``r = sqrt(-2 log Phi)`` for a bound, so that least squares, the
-scalar density and the Laplace covariance all come from this one definition.
+Every term is written as a *residual* ``r`` with ``r^2 / 2`` its negative log likelihood over the
+height of its peak (`beltcast.residuals`): z itself for a number, ``sqrt(-2 log Phi)`` for a bound
+(Tobin 1958).  So least squares, the scalar density and the Laplace covariance all come from this
+one definition.  Where spreads are estimated, the heights are not constant (that of a number is
+``1 / s_i``), and each group g of n rows adds, after the priors, the residual of its heights
+
+    r_g = sqrt(2 (c + sum of log s_i)),     c = n (1/2 + 4 sd(spread)),
+
+whose constant c keeps the root real down to ``eta = -4``, the bound of eta.  The density is exact,
+but Gauss and Newton's curvature for eta is too small by up to a half, so Laplace's spread of eta is
+somewhat wide; the moves of `beltcast.posterior` correct it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import log_ndtr
+from numpy.typing import ArrayLike
 
 from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.errors import CalibrationError
 from beltcast.model import Model
 from beltcast.noise import Noise
-from beltcast.observations import Observation, Observations
+from beltcast.nuisances import ERROR, SHOCK, nuisances_of
+from beltcast.observations import Observations
 from beltcast.observe import Questions, questions
 from beltcast.priors import Priors
-from beltcast.quantities import is_flow
+from beltcast.residuals import as_normal, log_height, residual, slopes
 
-SHOCK = "shock of "
-"""Nuisances that are year shocks are called this and the year."""
+SPREAD_LIMIT = 4.0
+"""Bound of the nuisances that are spreads, in prior spreads."""
 
 BLAME = 1e3
 """Residual of a row whose answer is not a number: a wall that a fit turns away from."""
@@ -49,19 +57,22 @@ class NuisanceRule:
     free : (m,)
         Answers at which the rows want no nuisance.
     precision : (u, u)
+    held : (u,)
+        Where nuisances are held that do not move a row's mean (spreads); 0 for the others.
     """
 
     loadings: FloatArray
     weight: FloatArray
     free: FloatArray
     precision: FloatArray
+    held: FloatArray
 
     def mean(self, answers: FloatArray) -> FloatArray:
         """Means of the nuisances, (N, m) -> (N, u)."""
         gaps = self.free - answers
         # A row without an answer says nothing about nuisances; it is blamed in the residuals.
         gaps = np.where(np.isfinite(gaps), gaps, 0.0) * self.weight
-        return np.asarray(np.linalg.solve(self.precision, self.loadings.T @ gaps.T).T)
+        return np.asarray(self.held + np.linalg.solve(self.precision, self.loadings.T @ gaps.T).T)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,11 +84,15 @@ class Likelihood:
     model, priors, observations, noise
     asked : Questions
     log_values, sds : (m,)
+        The middle of the interval where a number is rounded.
+    half : (m,)
+        Half the width of that interval (of logs), 0 for other rows.
     side : (m,) int
         0 a number, -1 a lower bound, +1 an upper bound.
-    loadings : (m, u)
-        What a unit of each nuisance adds to the log of each row; the season apart.
-    nuisances : tuple of str
+    loadings, spreads : (m, u - 1)
+        What a unit of each nuisance adds to the log of each row, and to the log of its spread; the
+        season apart.
+    nuisances : (u,) str
         Their names, the season last.
     season : (m,)
         ``u0 + u1 - 1`` for a part of a year, 0 otherwise.
@@ -92,8 +107,10 @@ class Likelihood:
     asked: Questions
     log_values: FloatArray
     sds: FloatArray
+    half: FloatArray
     side: IntArray
     loadings: FloatArray
+    spreads: FloatArray
     nuisances: tuple[str, ...]
     season: FloatArray
     rows_of: IntArray
@@ -116,11 +133,11 @@ class Likelihood:
 
     def bounds(self) -> tuple[FloatArray, FloatArray]:
         """Lower and upper bounds of theta."""
-        free = np.full(len(self.nuisances), np.inf)
+        free = np.append(np.where(self.spreads.any(axis=0), SPREAD_LIMIT, np.inf), np.inf)
         return np.concatenate([self.priors.lower, -free]), np.concatenate([self.priors.upper, free])
 
     def residuals(self, theta: FloatArray, answers: FloatArray | None = None) -> FloatArray:
-        """Residuals of the rows, then of the priors; half their sum of squares is the cost.
+        """Residuals of rows, priors and heights; half their sum of squares is the cost.
 
         Parameters
         ----------
@@ -130,15 +147,20 @@ class Likelihood:
 
         Returns
         -------
-        (m + size,) or (N, m + size)
+        (m + size + g,) or (N, m + size + g)
+            With g groups of rows whose spread is estimated.
         """
         many = np.atleast_2d(theta)
         if answers is None:
             answers = self.answers(many)
-        z = (self.log_values - answers - self._shift(many)) / self.sds
+        z, half = self._standardised(many, answers)
         good = np.isfinite(z)
-        of_rows = np.where(good, _residual(np.where(good, z, 0.0), self.side), BLAME)
-        out = np.concatenate([of_rows, self._of_priors(many)], axis=1)
+        found = residual(np.where(good, z, 0.0), self.side, half, self.noise.tails)
+        of_rows = np.where(good, found, BLAME)
+        parts = [of_rows, self._of_priors(many)]
+        if self.spreads.any():
+            parts.append(self._of_heights(many))
+        out = np.concatenate(parts, axis=1)
         return out if np.ndim(theta) == 2 else out[0]
 
     def log_density(self, theta: FloatArray, answers: FloatArray | None = None) -> FloatArray:
@@ -174,30 +196,39 @@ class Likelihood:
     def nuisance_rule(self, near: FloatArray | None = None) -> NuisanceRule:
         """How nuisances follow from answers: linear, normal and the same for all but the mean.
 
-        Exact but for the season, which is taken as linear, and for bounds, which are replaced by
-        their tangents at `near` (left out without it).
+        Exact but for the season, which is taken as linear; for bounds and rounded numbers, which
+        are replaced by their tangents at `near` (left out without it); for Student's t, by its
+        weights there; and for spreads, which are held there and have a normal of their own.
 
         Parameters
         ----------
         near : (size,), optional
-            Where bounds are linearised, such as the optimum; the model is run there.
+            Where all that is linearised, such as the optimum; the model is run there.
         """
-        weight, middle = (self.side == 0).astype(float), np.zeros(len(self.sds))
+        nothing = np.zeros((1, self.size))
+        at = nothing if near is None else near[None]
+        sds = self.row_sds(at)[0]
+        weight, middle = (self.side == 0).astype(float), np.zeros(len(sds))
         if near is not None:
-            z = ((self.log_values - self.expected(near[None])) / self.sds)[0]
-            slope, value = _residual_slope(z, self.side), _residual(z, self.side)
-            # r(z) ~ value + slope (z' - z) is a normal row with its zero at z - value / slope.
-            felt = (self.side != 0) & (np.abs(slope) > 1e-6)
-            weight[felt], middle[felt] = np.abs(slope[felt]), z[felt] - value[felt] / slope[felt]
+            z, half = self._standardised(at, self.answers(at))
+            weight, middle = as_normal(z[0], self.side, half[0], self.noise.tails)
         season = self.noise.season_sd * self.season
-        loadings = np.concatenate([self.loadings, season[:, None]], axis=1)
-        loadings = loadings * (weight / self.sds)[:, None]
-        nothing = self._shift(np.zeros((1, self.size)))[0]
+        loadings = self._loadings(sds / self.sds)
+        loadings = np.concatenate([loadings, season[:, None]], axis=1)
+        loadings = loadings * (weight / sds)[:, None]
+        precision = loadings.T @ loadings + np.eye(len(self.nuisances))
+        held = np.zeros(len(self.nuisances))
+        if near is not None and self.spreads.any():
+            felt = np.append(self.spreads.any(axis=0), False)
+            curvature = (self.jacobian(near)[:, self.n_parameters :][:, felt] ** 2).sum(axis=0)
+            held[felt] = near[self.n_parameters :][felt]
+            precision[felt, felt] = curvature
         return NuisanceRule(
             loadings=loadings,
-            weight=weight / self.sds,
-            free=self.log_values - nothing - middle * self.sds,
-            precision=loadings.T @ loadings + np.eye(len(self.nuisances)),
+            weight=weight / sds,
+            free=self.log_values - self._shift(nothing)[0] - middle * sds,
+            precision=precision,
+            held=held,
         )
 
     def jacobian(self, theta: FloatArray) -> FloatArray:
@@ -209,7 +240,7 @@ class Likelihood:
 
         Returns
         -------
-        (m + size, size)
+        (m + size + g, size)
         """
         n = self.n_parameters
         values = self.values(theta[None, :n])
@@ -223,16 +254,25 @@ class Likelihood:
         )
         answers, by_row = self.asked.derivative(run)
         # A parameter may set several rows (one constant for all belts): add their derivatives.
-        slopes = self.priors.slope(theta[:n])
         by_parameter = np.zeros((len(answers), n))
         np.add.at(by_parameter.T, self.columns, by_row.T)
-        by_theta = np.concatenate([by_parameter * slopes, self._nuisance_slopes(theta)], axis=1)
-        z = (self.log_values - answers - self._shift(theta[None])[0]) / self.sds
+        by_parameter = self.priors.pull_back(by_parameter, theta[:n])
+        by_theta = np.concatenate([by_parameter, self._nuisance_slopes(theta)], axis=1)
+        z, half = self._standardised(theta[None], answers)
+        z, half = z[0], half[0]
         good = np.isfinite(z) & np.isfinite(by_theta).all(axis=1)
-        slope = np.where(good, _residual_slope(np.where(good, z, 0.0), self.side) / self.sds, 0.0)
+        safe = np.where(good, z, 0.0)
+        by_z, by_half = slopes(safe, self.side, half, self.noise.tails)
+        slope = np.where(good, by_z / self.row_sds(theta[None])[0], 0.0)
         by_theta[~good] = 0.0
+        of_rows = -slope[:, None] * by_theta
         priors = np.diag(np.concatenate([1.0 / self.priors.sigma, np.ones(len(self.nuisances))]))
-        return np.concatenate([-slope[:, None] * by_theta, priors])
+        if not self.spreads.any():
+            return np.concatenate([of_rows, priors])
+        # A wider spread makes z and the half-width smaller in proportion.
+        shrink = np.where(good, by_z * safe + by_half * half, 0.0)
+        of_rows[:, n:-1] -= shrink[:, None] * self.spreads
+        return np.concatenate([of_rows, priors, self._height_slopes(theta)])
 
     def answers(self, theta: FloatArray) -> FloatArray:
         """The model's side of each row, as logs; (N, size) -> (N, m)."""
@@ -256,9 +296,47 @@ class Likelihood:
             theta[:, self.n_parameters :][:, felt] = 0.0
         return self.answers(theta) + self._shift(theta)
 
+    def row_sds(self, theta: FloatArray) -> FloatArray:
+        """Spread of each row's own error, as estimated; (N, size) -> (N, m)."""
+        return self.sds * self._scale(theta)
+
     def values(self, z: FloatArray) -> FloatArray:
         """Values of the program's rows for each member; (N, n) -> (p, N)."""
         return self.priors.natural(z).T[self.columns]
+
+    def without(self, mask: ArrayLike, spread: float = np.exp(20.0)) -> Likelihood:
+        """Leave out the rows where a mask is true.
+
+        They stay in place and lose their weight, so that the compiled model serves as it is: a
+        spread of e^20 makes a number say nothing, and a bound as true as false.
+
+        Parameters
+        ----------
+        mask : (m,) bool
+        spread : float
+            Of what is left out.
+        """
+        out = np.asarray(mask, dtype=bool)
+        return replace(
+            self,
+            sds=np.where(out, spread, self.sds),
+            half=np.where(out, 0.0, self.half),
+            spreads=np.where(out[:, None], 0.0, self.spreads),
+        )
+
+    def _standardised(
+        self, theta: FloatArray, answers: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Gaps between print and expectation, and half-widths, in spreads; (N, m) each."""
+        sds = self.row_sds(theta)
+        return (self.log_values - answers - self._shift(theta)) / sds, self.half / sds
+
+    def _scale(self, theta: FloatArray) -> FloatArray:
+        """Factor s of the spread of each row; (N, m)."""
+        if not self.spreads.any():
+            return np.ones((len(theta), 1))
+        scale: FloatArray = np.exp(theta[:, self.n_parameters : -1] @ self.spreads.T)
+        return scale
 
     def _of_priors(self, theta: FloatArray) -> FloatArray:
         n = self.n_parameters
@@ -268,7 +346,56 @@ class Likelihood:
     def _shift(self, theta: FloatArray) -> FloatArray:
         """What definitions, shocks and the season add to the log of each row; (N, m)."""
         nuisance = theta[:, self.n_parameters :]
-        return nuisance[:, :-1] @ self.loadings.T + np.log(self._season_factor(nuisance[:, -1]))
+        season = np.log(self._season_factor(nuisance[:, -1]))
+        if not self.spreads.any():
+            return nuisance[:, :-1] @ self.loadings.T + season
+        # A part of the rows' own errors is as wide as they are.
+        errors = np.where(self._are_errors, nuisance[:, :-1], 0.0) @ self.loadings.T
+        others = np.where(self._are_errors, 0.0, nuisance[:, :-1]) @ self.loadings.T
+        return others + self._scale(theta) * errors + season
+
+    @property
+    def _are_errors(self) -> np.ndarray:
+        return np.array([name.startswith(ERROR) for name in self.nuisances[:-1]], dtype=bool)
+
+    def _loadings(self, scale: FloatArray) -> FloatArray:
+        """Loadings where the spread of each row is so many times its own; (m,) -> (m, u - 1)."""
+        if not self.spreads.any():
+            return self.loadings
+        return self.loadings * np.where(self._are_errors, scale[:, None], 1.0)
+
+    def _of_heights(self, theta: FloatArray) -> FloatArray:
+        """Residuals of the heights of rows whose spread is estimated; (N, g)."""
+        return np.sqrt(2.0 * np.maximum(self._heights(theta)[0], 0.0))
+
+    def _height_slopes(self, theta: FloatArray) -> FloatArray:
+        """Derivative of `_of_heights`; (g, size)."""
+        total, by_log_scale, groups = self._heights(theta[None])
+        out = np.zeros((groups.shape[0], self.size))
+        # Each row is in one group, so a group's heights hang on its own spread only.
+        by_eta = (groups * by_log_scale) @ self.spreads
+        out[:, self.n_parameters : -1] = by_eta / np.sqrt(2.0 * total[0])[:, None]
+        return out
+
+    def _heights(self, theta: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Constant less log heights of each group, (N, g); slope by log s of each row; members.
+
+        The height of a number is 1 / s; that of a rounded one ``2 F(h / s) - 1``, which is 1 / s
+        where the interval is narrow, and 1 where it is wide.
+        """
+        felt = self.spreads.any(axis=0)
+        groups = ((self.spreads[:, felt] != 0) & (self.side == 0)[:, None]).T.astype(np.float64)
+        log_scale = np.log(self._scale(theta))
+        lost, slope = log_scale.copy(), np.ones_like(log_scale)
+        for i in np.flatnonzero(self.half > 0):
+            half = self.half[i] / self.sds[i]
+            now, by_half = log_height(half * np.exp(-log_scale[:, i]), self.noise.tails)
+            first, _ = log_height(np.array([half]), self.noise.tails)
+            lost[:, i] = first - now
+            slope[:, i] = by_half * half * np.exp(-log_scale[:, i])
+        reach = SPREAD_LIMIT * np.abs(self.spreads[:, felt]).max(axis=0)
+        constant = groups.sum(axis=1) * (0.5 + reach)
+        return constant + lost @ groups.T, slope[0], groups
 
     def _season_factor(self, u: FloatArray) -> FloatArray:
         amplitude = self.noise.season_mean + self.noise.season_sd * u
@@ -277,7 +404,13 @@ class Likelihood:
     def _nuisance_slopes(self, theta: FloatArray) -> FloatArray:
         factor = self._season_factor(theta[None, -1])[0]
         season = self.noise.season_sd * self.season / factor
-        return np.concatenate([self.loadings, season[:, None]], axis=1)
+        scale = self._scale(theta[None])[0]
+        out = np.concatenate([self._loadings(scale), season[:, None]], axis=1)
+        if self.spreads.any():
+            nuisance = np.where(self._are_errors, theta[self.n_parameters : -1], 0.0)
+            shared = scale * (self.loadings @ nuisance)
+            out[:, :-1] += shared[:, None] * self.spreads
+        return out
 
 
 def make_likelihood(
@@ -298,133 +431,27 @@ def make_likelihood(
     if not len(priors):
         raise CalibrationError("there is no parameter to estimate; give at least one prior")
     times = model.grid().times()
-    sds, common = _errors(rows, noise)
-    loadings, nuisances = _nuisances(model, rows, noise, common)
-    rows_of, columns = model.targets(priors.labels)
+    shared = nuisances_of(model, observations, noise)
+    settable = priors.settable
+    rows_of, place = model.targets([priors.labels[i] for i in settable])
+    # A rounded number stands for an interval of logs: its middle and half its width.
+    ends = np.log([row.within or (row.value, row.value) for row in rows])
+    rounded = np.array([row.within is not None for row in rows])
+    sides = np.array([{"lower": -1, "upper": 1}.get(row.kind, 0) for row in rows])
     return Likelihood(
         model=model,
         priors=priors,
         observations=observations,
         noise=noise,
         asked=questions(model, observations, times),
-        log_values=np.log([row.value for row in rows]),
-        sds=sds,
-        side=np.array([{"lower": -1, "upper": 1}.get(row.kind, 0) for row in rows]),
-        loadings=loadings,
-        nuisances=(*nuisances, "season"),
-        season=np.array([_season(model, row) for row in rows]),
+        log_values=np.where(rounded, ends.mean(axis=1), np.log([row.value for row in rows])),
+        sds=shared.sds,
+        half=np.where(rounded, 0.5 * (ends[:, 1] - ends[:, 0]), 0.0),
+        side=np.where(rounded, 0, sides),
+        loadings=shared.loadings,
+        spreads=shared.spreads,
+        nuisances=shared.names,
+        season=shared.season,
         rows_of=rows_of,
-        columns=columns,
+        columns=settable[place],
     )
-
-
-def _errors(
-    rows: tuple[Observation, ...], noise: Noise
-) -> tuple[FloatArray, dict[str, FloatArray]]:
-    """Spread of each row's own error, (m,), and loadings of the errors that rows share.
-
-    A statistic prints one year of one place several times over: trade and exports, a half and ten
-    months, a level and its growth.  What is wrong with the one is wrong with the others, so rows
-    of one place, definition, vintage and year share a part of their variance; the other year of a
-    growth rate has an error of its own.
-    """
-    groups: dict[tuple[str, str, str, int], list[int]] = {}
-    for i, row in enumerate(rows):
-        year = int(np.floor(row.start + 1e-6))
-        groups.setdefault((row.place, row.definition, row.vintage, year), []).append(i)
-    own = np.array([noise.row_sd(row) for row in rows])
-    common: dict[str, FloatArray] = {}
-    for (place, definition, vintage, year), members in groups.items():
-        if len(members) == 1 or noise.shared == 0.0:
-            continue
-        loading = np.zeros(len(rows))
-        for i in members:
-            one_year = own[i] / np.sqrt(2.0) if rows[i].kind == "growth" else own[i]
-            loading[i] = np.sqrt(noise.shared) * one_year
-        own = np.sqrt(own**2 - loading**2)
-        common[f"error of {place}, {definition}, {vintage}, {year}"] = loading
-    return own, common
-
-
-def _nuisances(
-    model: Model,
-    rows: tuple[Observation, ...],
-    noise: Noise,
-    common: Mapping[str, FloatArray],
-) -> tuple[FloatArray, list[str]]:
-    """Loadings (m, u) and names of offsets, trends, year shocks and shared errors."""
-    columns: dict[str, FloatArray] = dict(common)
-
-    def column(name: str) -> FloatArray:
-        return columns.setdefault(name, np.zeros(len(rows)))
-
-    # An offset is the size of a definition at one date, the same for all places: were it the middle
-    # of each place's own rows, an old figure would widen what is believed of today's size.
-    reference = noise.reference if noise.reference is not None else max(row.end for row in rows)
-    first_quantity: dict[str, str] = {}
-    for i, row in enumerate(rows):
-        definition = noise.definitions[row.definition]
-        key = f"{row.place}, {row.definition}"
-        if definition.offset_sd > 0 and row.kind != "growth":
-            column(f"offset of {key}")[i] = definition.offset_sd
-            if first_quantity.setdefault(key, row.quantity) != row.quantity:
-                # Trade and exports of one statistic: nearly the same offset, not quite.
-                column(f"{row.quantity} within {key}")[i] = noise.quantity_sd
-        if definition.trend_sd > 0:
-            lag = 1.0 if row.kind == "growth" else _middle(row) - reference
-            if lag != 0.0:
-                column(f"trend of {key}")[i] = definition.trend_sd * lag
-        if not is_flow(model.find(row.quantity).unit) or row.kind == "share":
-            continue  # a shock is common to all places, so a share does not feel it
-        for year, sign in _years(row):
-            if noise.shock_sd(year) > 0:
-                column(f"{SHOCK}{year}")[i] += sign * noise.shock_sd(year)
-    names = sorted(columns)
-    return np.array([columns[n] for n in names]).reshape(len(names), len(rows)).T, names
-
-
-def _middle(row: Observation) -> float:
-    return 0.5 * (row.start + row.end)
-
-
-def _years(row: Observation) -> list[tuple[int, float]]:
-    """Calendar years whose shocks a row feels, with sign and weight."""
-    first, last = int(np.floor(row.start + 1e-6)), int(np.ceil(row.end - 1e-6))
-    years = list(range(first, max(last, first + 1)))
-    felt = [(year, 1.0 / len(years)) for year in years]
-    if row.kind == "growth":
-        felt += [(year - 1, -weight) for year, weight in felt]
-    return felt
-
-
-def _season(model: Model, row: Observation) -> float:
-    """``u0 + u1 - 1`` of a part of one calendar year; growth and shares compare like with like."""
-    if row.kind in ("growth", "share") or not is_flow(model.find(row.quantity).unit):
-        return 0.0
-    year = np.floor(row.start + 1e-6)
-    u0, u1 = row.start - year, row.end - year
-    if u1 > 1.0 + 1e-6 or (abs(u0) < 1e-6 and abs(u1 - 1.0) < 1e-6):
-        return 0.0
-    return float(u0 + u1 - 1.0)
-
-
-def _residual(z: FloatArray, side: IntArray) -> FloatArray:
-    """Residual r with r^2 / 2 the negative log likelihood of the standardised row.
-
-    ``z = (log y - mu) / sd``: a lower bound y is kept where the truth lies above, with
-    probability Phi(-z).
-    """
-    tail = np.sqrt(-2.0 * log_ndtr(np.where(side < 0, -z, z)))
-    return np.where(side == 0, z, tail)
-
-
-def _residual_slope(z: FloatArray, side: IntArray) -> FloatArray:
-    """Derivative of `_residual` by z."""
-    sign = np.where(side < 0, -1.0, 1.0)
-    x = sign * z
-    log_tail = log_ndtr(x)
-    # r = sqrt(-2 log Phi(x)); dr/dx = -(phi / Phi) / r, which goes to 0 far inside the bound.
-    mills = np.exp(-0.5 * x**2 - 0.5 * np.log(2.0 * np.pi) - log_tail)
-    r = np.sqrt(-2.0 * log_tail)
-    slope = np.where(r > 1e-150, -mills / np.maximum(r, 1e-150), 0.0)
-    return np.where(side == 0, 1.0, sign * slope)

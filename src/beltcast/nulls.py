@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import replace
 
 import numpy as np
 import xarray as xr
@@ -112,7 +111,7 @@ def against_null(
     models = (study.model, without_interaction(study.model, switches))
     for number, model in enumerate(models):
         whole = make_likelihood(model, study.priors, study.observations, study.noise)
-        early = replace(whole, sds=np.where(later, UNSEEN, whole.sds))
+        early = whole.without(later, UNSEEN)
         # The state of a generator moves on; both models must start from the same.
         for_fit, for_draws = (deepcopy(seed) for seed in seeds[:2])
         fit = calibrate(early, rng=for_fit, starts=starts, refine=refine)
@@ -289,7 +288,8 @@ def _log_density(
 ) -> FloatArray:
     """Posterior predictive density of the log of each row; (N, size) -> (m,).
 
-    ``early`` knows the rows of the fit only; its nuisances are those of ``whole``.
+    ``early`` knows the rows of the fit only; its nuisances are those of ``whole``.  Held-out rows
+    are scored by the normal of their given spread, also where a study has tails or estimates it.
     """
     answers = whole.answers(theta)
     answers = answers[np.isfinite(answers).all(axis=1)]

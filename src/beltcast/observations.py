@@ -21,6 +21,10 @@ upper        an upper bound
 Flows (a unit per time) have totals over periods. Everything else is seen at an instant,
 start = end; a quantity without dimension may also be averaged over a period.
 
+A number that is known to some digits only says so in the optional column ``digits``, how many
+digits of it are known: a level of 1.7 with two digits is anything from 1.65 to 1.75, and a lower
+bound of 2 with one digit ("more than 2") anything from 2 to 3.
+
 Values are converted to the model's units on reading (`beltcast.quantities`).
 """
 
@@ -80,6 +84,9 @@ COLUMNS = (
 )
 """Columns of a table of observations; their order is free."""
 
+OPTIONAL_COLUMNS = ("digits",)
+"""Columns that may be left out, or empty."""
+
 _PLACE_COLUMNS = ("place", "title", "title_zh", "belts", "note")
 _MAY_BE_EMPTY = ("url", "quote", "note")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -110,6 +117,9 @@ class Observation:
     definition, vintage, grade : str
     published : float  [Year]
     source, url, quote, note : str
+    within : (float, float), optional  [as value]
+        The truth lies between these, because the number is rounded; None if it is as exact as
+        printed.
     """
 
     line: int
@@ -129,6 +139,7 @@ class Observation:
     url: str = ""
     quote: str = ""
     note: str = ""
+    within: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -201,7 +212,7 @@ def read_observations(
     Parameters
     ----------
     path : str or Path
-        A CSV file with the columns `COLUMNS`.
+        A CSV file with the columns `COLUMNS`, and any of `OPTIONAL_COLUMNS`.
     model : ModelLike
     places : mapping
         Place to its belts, as `read_places` returns them. An element of a subscript range is a
@@ -224,7 +235,7 @@ def read_observations(
     text = read_text(path, TableError)
     reader = _RowReader(text.path, model, _all_places(model, places), usd_cny or {})
     rows = []
-    for line, cells in _records(text, COLUMNS, optional=()):
+    for line, cells in _records(text, COLUMNS, OPTIONAL_COLUMNS):
         try:
             rows.append(reader.row(line, cells))
         except UnitError as unit:
@@ -409,6 +420,12 @@ class _RowReader:
         if not _SLUG.fullmatch(cells["definition"]):
             sentence = f"definition {quoted(cells['definition'])} is not a slug"
             raise TableError(f"{sentence}; write it in lower case, like 'city-full'")
+        unit = cells["unit"]
+
+        def in_model(number: float) -> float:
+            return self._value(number, unit, kind, variable, start, end, belts)
+
+        within = _interval(value, cells.get("digits", ""), kind)
         return Observation(
             line=line,
             place=place,
@@ -417,8 +434,8 @@ class _RowReader:
             kind=kind,
             start=start,
             end=end,
-            value=self._value(value, cells["unit"], kind, variable, start, end, belts),
-            unit=cells["unit"],
+            value=in_model(value),
+            unit=unit,
             definition=cells["definition"],
             vintage=vintage,
             grade=grade,
@@ -427,6 +444,7 @@ class _RowReader:
             url=cells["url"],
             quote=cells["quote"],
             note=cells["note"],
+            within=within and (in_model(within[0]), in_model(within[1])),
         )
 
     def _variable(self, name: str) -> VariableLike:
@@ -513,6 +531,23 @@ def _number(cells: Mapping[str, str], name: str) -> float:
             " or leave the row out"
         )
     return float(text)
+
+
+def _interval(value: float, digits: str, kind: Kind) -> tuple[float, float] | None:
+    """Numbers that are printed as this one if so many of its digits are known."""
+    if not digits:
+        return None
+    if not digits.isdecimal() or not 1 <= int(digits) <= 15:
+        raise TableError(
+            f"digits is {quoted(digits)}, expected how many digits of the value are known, such as"
+            " 2; correct it, or leave it empty"
+        )
+    last = 10.0 ** (math.floor(math.log10(abs(value))) - int(digits) + 1) if value else 1.0
+    if kind == "lower":
+        return value, value + last
+    if kind == "upper":
+        return value - last, value
+    return value - 0.5 * last, value + 0.5 * last
 
 
 def _check_period(start: float, end: float, kind: Kind, variable: VariableLike) -> None:

@@ -61,20 +61,22 @@ class Draws:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Labels of the model's parameters."""
-        return self.likelihood.priors.labels
+        """Labels of the model's parameters; a spread between belts is none."""
+        priors = self.likelihood.priors
+        return tuple(priors.labels[i] for i in priors.settable)
 
     @property
     def values(self) -> FloatArray:
         """Values of the model's parameters in their own units, (N, n)."""
-        return self.likelihood.priors.natural(self.theta[:, : len(self.labels)])
+        priors = self.likelihood.priors
+        return priors.natural(self.theta[:, : len(priors)])[:, priors.settable]
 
     def nuisance(self, name: str) -> FloatArray | None:
         """Draws of a nuisance (standard normal a priori), or None if the fit has none such."""
         names = self.likelihood.nuisances
         if name not in names:
             return None
-        column: FloatArray = self.theta[:, len(self.labels) + names.index(name)]
+        column: FloatArray = self.theta[:, self.likelihood.n_parameters + names.index(name)]
         return column
 
 

@@ -1,6 +1,6 @@
 """What is believed about the parameters before the data speak.
 
-A prior belongs to one constant of the model, or to one of its elements. Three families serve,
+A prior belongs to one constant of the model, or to one of its elements. Four families serve,
 each Gaussian on a *working scale* z of its own, with natural value x:
 
 ===========  ===============  ====================  =========================
@@ -9,7 +9,15 @@ family       working scale    mu, sigma             use for
 lognormal    z = log x        log median, log_sd    rates, sizes, times
 normal       z = x            mean, sd              gains that may change sign
 logitnormal  z = log(x/(1-x)) logit median, logit_sd shares
+uniform      x = a + (b-a)    0, 1                  what is only known to lie
+             Phi(z)                                 between bounds a and b
 ===========  ===============  ====================  =========================
+
+A constant over a subscript range is estimated as its ``pool`` says: ``"fixed"`` not at all,
+``"pooled"`` once for all elements, ``"each"`` for each element on its own (what ``per`` does by
+itself), ``"partial"`` for each element around a common mean (`beltcast.pooling`): then ``between``
+is the median of the spread between elements, on the working scale, and the prior's own spread is
+that of the common mean.
 
 Therefore the residual of a prior is exactly ``(z - mu) / sigma``, and calibration, Laplace
 covariance and sampling all work in z. Bounds are limits on z: they truncate the Gaussian and
@@ -24,7 +32,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -34,6 +42,7 @@ from scipy.special import expit, logit, ndtr, ndtri
 
 from beltcast.engine.syntax import canonical
 from beltcast.errors import PriorError, UnknownName, did_you_mean, quoted
+from beltcast.pooling import Pool, mixing, spread_label
 from beltcast.quantities import same_unit
 from beltcast.textfiles import Toml, read_toml
 
@@ -47,7 +56,7 @@ __all__ = [
     "read_priors",
 ]
 
-Family = Literal["lognormal", "normal", "logitnormal"]
+Family = Literal["lognormal", "normal", "logitnormal", "uniform"]
 
 
 class VariableLike(Protocol):
@@ -109,8 +118,11 @@ _SCALES: dict[str, _Scale] = {
     "logitnormal": _Scale(
         lambda x: float(logit(x)), 0.0, 1.0, "median", "logit_sd", "between 0 and 1"
     ),
+    "uniform": _Scale(float, -math.inf, math.inf, "bounds", "bounds", "within its bounds"),
 }
-_COMMON_KEYS = ("distribution", "bounds", "unit", "per", "role", "source")
+_COMMON_KEYS = ("distribution", "bounds", "unit", "per", "role", "source", "pool")
+_POOLS = ("fixed", "pooled", "each", "partial")
+_POOL_KEYS = ("between", "between_log_sd")
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,6 +145,10 @@ class Priors:
         The file they came from.
     sha256 : str
         Of that file's bytes; a subset keeps it.
+    pools : tuple of Pool
+        Parameters that are around a common mean.
+    ends : (n, 2)  [unit of each parameter]
+        Bounds of uniform priors; 0 and 1 for others.
     """
 
     labels: tuple[str, ...]
@@ -147,8 +163,11 @@ class Priors:
     upper: NDArray[np.float64]
     path: Path | None = None
     sha256: str = ""
+    pools: tuple[Pool, ...] = ()
+    ends: NDArray[np.float64] | None = None
     _log: NDArray[np.bool_] = field(init=False, repr=False)
     _logit: NDArray[np.bool_] = field(init=False, repr=False)
+    _uniform: NDArray[np.bool_] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("mu", "sigma", "lower", "upper"):
@@ -161,9 +180,18 @@ class Priors:
         object.__setattr__(
             self, "_logit", np.array([f == "logitnormal" for f in self.families], bool)
         )
+        object.__setattr__(
+            self, "_uniform", np.array([f == "uniform" for f in self.families], bool)
+        )
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def settable(self) -> NDArray[np.int64]:
+        """Positions of the parameters that are constants of the model: all but pools' spreads."""
+        spreads = {pool.spread for pool in self.pools}
+        return np.array([i for i in range(len(self)) if i not in spreads], dtype=np.int64)
 
     def natural(self, z: ArrayLike) -> NDArray[np.float64]:
         """Values in the parameters' own units.
@@ -176,15 +204,14 @@ class Priors:
         -------
         (..., n)  [unit of each parameter]
         """
-        values = np.array(z, dtype=np.float64)
-        values[..., self._log] = np.exp(values[..., self._log])
-        values[..., self._logit] = expit(values[..., self._logit])
-        return values
+        return self._from_working(self._placed(np.asarray(z, dtype=np.float64)))
 
     def slope(self, z: ArrayLike) -> NDArray[np.float64]:
-        """Differentiate the natural value with respect to z.
+        """Differentiate the natural value with respect to its own z.
 
-        ``x`` for a lognormal, 1 for a normal, ``x (1 - x)`` for a logitnormal parameter.
+        ``x`` for a lognormal, 1 for a normal, ``x (1 - x)`` for a logitnormal parameter; times the
+        spread between elements for one that is partially pooled, which also moves with its pool:
+        see `pull_back`.
 
         Parameters
         ----------
@@ -195,11 +222,62 @@ class Priors:
         (..., n)  [unit of each parameter per working scale]
         """
         z = np.asarray(z, dtype=np.float64)
-        slopes = np.ones_like(z)
-        slopes[..., self._log] = np.exp(z[..., self._log])
-        # expit(-z) is 1 - x without the cancellation near x = 1.
-        slopes[..., self._logit] = expit(z[..., self._logit]) * expit(-z[..., self._logit])
+        slopes = self._slope_at(self._placed(z))
+        for pool in self.pools:
+            slopes[..., pool.members] *= pool.slopes(z)[0]
         return slopes
+
+    def pull_back(self, by_value: ArrayLike, z: ArrayLike) -> NDArray[np.float64]:
+        """Turn derivatives by natural values into derivatives by z, exactly.
+
+        Parameters
+        ----------
+        by_value : (..., n)
+        z : (n,)  [working scale]
+
+        Returns
+        -------
+        (..., n)
+        """
+        z, by_value = np.asarray(z, dtype=np.float64), np.asarray(by_value, dtype=np.float64)
+        out: NDArray[np.float64] = by_value * self.slope(z)
+        for pool in self.pools:
+            by_working = (by_value * self._slope_at(self._placed(z)))[..., pool.members]
+            _, by_mean, by_spread = pool.slopes(z)
+            out[..., pool.mean] += by_working @ by_mean
+            out[..., pool.spread] += by_working @ by_spread
+        return out
+
+    def interval(
+        self, z: ArrayLike, covariance: ArrayLike, reach: float
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Interval of each parameter around z, and the ratio of its spread to the prior's.
+
+        Parameters
+        ----------
+        z : (n,)  [working scale]
+        covariance : (n, n)
+            Of z.
+        reach : float
+            Half the width of the interval, in spreads.
+
+        Returns
+        -------
+        low, high : (n,)  [unit of each parameter]
+        ratio : (n,)
+        """
+        z, covariance = np.asarray(z, dtype=np.float64), np.asarray(covariance, dtype=np.float64)
+        prior, lower, upper = self.sigma.copy(), self.lower.copy(), self.upper.copy()
+        if self.pools:
+            by_z = mixing(self.pools, z)
+            covariance = by_z @ covariance @ by_z.T
+        for pool in self.pools:
+            prior[pool.members] = pool.prior_sd(self.mu, self.sigma)
+            lower[pool.members], upper[pool.members] = pool.lower, pool.upper
+        sd, center = np.sqrt(np.diag(covariance)), self._placed(z)
+        low = self._from_working(np.maximum(center - reach * sd, lower))
+        high = self._from_working(np.minimum(center + reach * sd, upper))
+        return low, high, sd / prior
 
     def working(self, values: ArrayLike) -> NDArray[np.float64]:
         """Working scale of natural values, the inverse of `natural`.
@@ -207,7 +285,8 @@ class Priors:
         Parameters
         ----------
         values : (..., n)  [unit of each parameter]
-            Above 0 where lognormal, between 0 and 1 where logitnormal.
+            Above 0 where lognormal, between 0 and 1 where logitnormal, within the bounds where
+            uniform.
 
         Returns
         -------
@@ -219,7 +298,10 @@ class Priors:
             A value is outside the domain of its family.
         """
         z = np.array(values, dtype=np.float64)
+        low, width = self._low_and_width()
+        part = (z - low) / width
         outside = (self._log & (z <= 0)) | (self._logit & ((z <= 0) | (z >= 1))) | np.isnan(z)
+        outside |= self._uniform & ((part <= 0) | (part >= 1))
         if outside.any():
             index = np.argwhere(outside)[0]
             label, family = self.labels[index[-1]], self.families[index[-1]]
@@ -229,6 +311,9 @@ class Priors:
             )
         z[..., self._log] = np.log(z[..., self._log])
         z[..., self._logit] = logit(z[..., self._logit])
+        z[..., self._uniform] = ndtri(part[..., self._uniform])
+        for pool in self.pools:
+            z[..., pool.members] = pool.unplace(z[..., pool.members], z)
         return z
 
     def draw(self, rng: np.random.Generator, size: int) -> NDArray[np.float64]:
@@ -275,7 +360,11 @@ class Priors:
         (..., n)  [unit of each parameter]
         """
         p = np.asarray(p, dtype=np.float64)
-        return self.natural(self._inverse(np.repeat(p[..., np.newaxis], len(self), axis=-1)))
+        w = self._inverse(np.repeat(p[..., np.newaxis], len(self), axis=-1))
+        for pool in self.pools:
+            each = [pool.quantiles(float(q), self.mu, self.sigma) for q in p.ravel()]
+            w[..., pool.members] = np.reshape(each, (*p.shape, -1))
+        return self._from_working(w)
 
     def log_density(self, z: ArrayLike) -> NDArray[np.float64]:
         """Log density with respect to z, summed over the parameters.
@@ -319,20 +408,82 @@ class Priors:
                 known = did_you_mean(label, self.labels)
                 raise UnknownName(f"there is no prior of {quoted(label)}{known}")
         keep = [position[label] for label in labels]
-        return Priors(
+        if any({pool.mean, pool.spread, *pool.members.tolist()} - set(keep) for pool in self.pools):
+            return self._unpooled().subset(labels)
+        return self._kept(keep)
+
+    def _kept(self, keep: Sequence[int]) -> Priors:
+        at = {old: new for new, old in enumerate(keep)}
+        moved = (
+            replace(
+                pool,
+                mean=at[pool.mean],
+                spread=at[pool.spread],
+                members=np.array([at[i] for i in pool.members.tolist()]),
+            )
+            for pool in self.pools
+        )
+        return replace(
+            self,
             labels=tuple(self.labels[i] for i in keep),
             names=tuple(self.names[i] for i in keep),
             roles=tuple(self.roles[i] for i in keep),
             units=tuple(self.units[i] for i in keep),
             sources=tuple(self.sources[i] for i in keep),
             families=tuple(self.families[i] for i in keep),
-            mu=self.mu[keep],
-            sigma=self.sigma[keep],
-            lower=self.lower[keep],
-            upper=self.upper[keep],
-            path=self.path,
-            sha256=self.sha256,
+            mu=self.mu[list(keep)],
+            sigma=self.sigma[list(keep)],
+            lower=self.lower[list(keep)],
+            upper=self.upper[list(keep)],
+            pools=tuple(moved),
+            ends=None if self.ends is None else self.ends[list(keep)],
         )
+
+    def _unpooled(self) -> Priors:
+        """Members on their own working scales, each with the variance that it has in its pool.
+
+        For uses that move single parameters, such as a sensitivity to a few of them.
+        """
+        mu, sigma, lower, upper = (
+            getattr(self, name).copy() for name in ("mu", "sigma", "lower", "upper")
+        )
+        for pool in self.pools:
+            mu[pool.members] = pool.offsets + self.mu[pool.mean]
+            sigma[pool.members] = pool.prior_sd(self.mu, self.sigma)
+            lower[pool.members], upper[pool.members] = pool.lower, pool.upper
+        return replace(self, mu=mu, sigma=sigma, lower=lower, upper=upper, pools=())
+
+    def _placed(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Working scales: z itself, but for members of pools."""
+        w = np.array(z, dtype=np.float64)
+        for pool in self.pools:
+            w[..., pool.members] = pool.place(z)
+        return w
+
+    def _from_working(self, w: NDArray[np.float64]) -> NDArray[np.float64]:
+        values = np.array(w, dtype=np.float64)
+        values[..., self._log] = np.exp(values[..., self._log])
+        values[..., self._logit] = expit(values[..., self._logit])
+        if self._uniform.any():
+            low, width = self._low_and_width()
+            inside = low + width * ndtr(values)
+            values[..., self._uniform] = inside[..., self._uniform]
+        return values
+
+    def _slope_at(self, w: NDArray[np.float64]) -> NDArray[np.float64]:
+        slopes = np.ones_like(w)
+        slopes[..., self._log] = np.exp(w[..., self._log])
+        # expit(-w) is 1 - x without the cancellation near x = 1.
+        slopes[..., self._logit] = expit(w[..., self._logit]) * expit(-w[..., self._logit])
+        if self._uniform.any():
+            steep = self._low_and_width()[1] * np.exp(-0.5 * w**2) / np.sqrt(2.0 * np.pi)
+            slopes[..., self._uniform] = steep[..., self._uniform]
+        return slopes
+
+    def _low_and_width(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        if self.ends is None:
+            return np.zeros(len(self)), np.ones(len(self))
+        return self.ends[:, 0], self.ends[:, 1] - self.ends[:, 0]
 
     def _tails(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Probability below the lower and below the upper bound, (n,) each."""
@@ -348,7 +499,7 @@ class Priors:
         return np.asarray(np.clip(z, self.lower, self.upper), dtype=np.float64)
 
 
-class _Entry(NamedTuple):
+class Entry(NamedTuple):
     """One parameter, as checked, on its working scale."""
 
     label: str
@@ -361,6 +512,9 @@ class _Entry(NamedTuple):
     sigma: float
     lower: float
     upper: float
+    ends: tuple[float, float] = (0.0, 1.0)
+    part: Literal["", "mean", "spread", "member"] = ""
+    offset: float = 0.0
 
 
 def read_priors(path: str | Path, model: ModelLike) -> Priors:
@@ -385,13 +539,36 @@ def read_priors(path: str | Path, model: ModelLike) -> Priors:
         leave out the median, a spread is not above 0.
     """
     file = read_toml(path, PriorError)
-    entries: list[_Entry] = []
+    entries: list[Entry] = []
     seen: dict[tuple[str, tuple[str, ...]], int | None] = {}
     for header, table in file.tables.items():
-        for entry, elements in _TableReader(file, header, model).entries(table):
+        found = _TableReader(file, header, model).entries(table)
+        for entry, elements in found:
             _refuse_twice(entry, elements, seen, file, header)
-            seen[entry.name, elements] = file.line(header)
-            entries.append(entry)
+        seen.update({(entry.name, elements): file.line(header) for entry, elements in found})
+        entries.extend(entry for entry, _ in found)
+    return make_priors(entries, path=file.path, sha256=file.sha256)
+
+
+def make_priors(entries: Sequence[Entry], *, path: Path | None = None, sha256: str = "") -> Priors:
+    """Put single priors together, in their order."""
+    pools = []
+    for i, entry in enumerate(entries):
+        if entry.part != "mean":
+            continue
+        own = [k for k, e in enumerate(entries) if e.name == entry.name and e.part]
+        members = [k for k in own if entries[k].part == "member"]
+        pools.append(
+            Pool(
+                name=entry.name,
+                mean=i,
+                spread=next(k for k in own if entries[k].part == "spread"),
+                members=np.array(members),
+                offsets=np.array([entries[k].offset for k in members]),
+                lower=entry.lower,
+                upper=entry.upper,
+            )
+        )
     return Priors(
         labels=tuple(entry.label for entry in entries),
         names=tuple(entry.name for entry in entries),
@@ -403,13 +580,15 @@ def read_priors(path: str | Path, model: ModelLike) -> Priors:
         sigma=np.array([entry.sigma for entry in entries]),
         lower=np.array([entry.lower for entry in entries]),
         upper=np.array([entry.upper for entry in entries]),
-        path=file.path,
-        sha256=file.sha256,
+        path=path,
+        sha256=sha256,
+        pools=tuple(pools),
+        ends=np.array([entry.ends for entry in entries]).reshape(-1, 2),
     )
 
 
 def _refuse_twice(
-    entry: _Entry,
+    entry: Entry,
     elements: tuple[str, ...],
     seen: Mapping[tuple[str, tuple[str, ...]], int | None],
     file: Toml,
@@ -423,6 +602,15 @@ def _refuse_twice(
                 file.path,
                 file.line(header),
             )
+
+
+def uniform_entry(
+    label: str, name: str, role: str, unit: str, source: str, ends: tuple[float, float]
+) -> Entry:
+    """Return the prior of a parameter that is only known to lie between two values."""
+    return Entry(
+        label, name, role, unit, source, "uniform", 0.0, 1.0, -math.inf, math.inf, ends=ends
+    )
 
 
 def find_label(label: str, model: ModelLike) -> tuple[VariableLike, tuple[str, ...]]:
@@ -481,14 +669,20 @@ class _TableReader:
     header: str
     model: ModelLike
 
-    def entries(self, table: Any) -> list[tuple[_Entry, tuple[str, ...]]]:
+    def entries(self, table: Any) -> list[tuple[Entry, tuple[str, ...]]]:
         if not isinstance(table, dict):
             sentence = f"{quoted(self.header)} stands outside a prior"
             raise self._error(f'{sentence}; write it under a header such as ["Exit Rate"]')
         variable, elements = self._constant()
         family = self._family(table)
         scale = _SCALES[family]
-        known = (*_COMMON_KEYS, scale.centre, scale.spread)
+        pool = self._pool(table)
+        known = (
+            *_COMMON_KEYS,
+            scale.centre,
+            scale.spread,
+            *(_POOL_KEYS if pool == "partial" else ()),
+        )
         for key in table:
             if key not in known:
                 sentence = f"unknown key {quoted(key)} of a {family} prior"
@@ -498,15 +692,101 @@ class _TableReader:
         lower, upper = self._bounds(table, family)
         role = self._text(table, "role", default="other")
         source = self._text(table, "source")
-        by_element = "per" in table
+        if pool == "fixed":
+            return []
+        if pool == "pooled":
+            each = [elements]
+        by_element = "per" in table and pool != "pooled"
         result = []
+        if family == "uniform":
+            if pool == "partial":
+                raise self._error("a uniform prior has no partial pooling; use normal", "pool")
+            return [
+                (self._uniform(join_label(variable.name, one), variable, role, source, table), one)
+                for one in each
+            ]
         for one in each:
             label = join_label(variable.name, one)
             centre = self._centre(table, scale, variable, one, each, by_element)
             spread = self._spread(table, scale, one, each, by_element)
             entry = self._entry(label, variable, role, source, family, centre, spread, lower, upper)
             result.append((entry, one))
-        return result
+        return self._around_a_mean(result, table) if pool == "partial" else result
+
+    def _pool(self, table: Mapping[str, Any]) -> str:
+        pool = table.get("pool", "")
+        if "pool" in table and pool not in _POOLS:
+            known = did_you_mean(str(pool), _POOLS)
+            raise self._error(
+                f"unknown pool {quoted(pool)} of {quoted(self.header)}{known}", "pool"
+            )
+        if pool in ("each", "partial") and "per" not in table:
+            sentence = f"pool = {quoted(pool)} of {quoted(self.header)} does not say over what"
+            raise self._error(f"{sentence}; add per = a subscript range", "pool")
+        return str(pool)
+
+    def _around_a_mean(
+        self, members: list[tuple[Entry, tuple[str, ...]]], table: Mapping[str, Any]
+    ) -> list[tuple[Entry, tuple[str, ...]]]:
+        """Turn independent parameters into a common mean, a spread and standard normals."""
+        if isinstance(table.get(_SCALES[members[0][0].family].spread), dict):
+            key = _SCALES[members[0][0].family].spread
+            sentence = f"{key} of {quoted(self.header)} is that of the common mean"
+            raise self._error(f"{sentence}; give one number", key)
+        if "between" not in table:
+            sentence = f"{quoted(self.header)} has no between"
+            raise self._error(f"{sentence}; add between = the median spread of elements", "pool")
+        between = self._finite(table["between"], "between")
+        log_sd = self._finite(table.get("between_log_sd", 0.5), "between_log_sd")
+        for key, value in (("between", between), ("between_log_sd", log_sd)):
+            if value <= 0:
+                raise self._error(f"{key} is {value:g}, expected a number above 0", key)
+        first = members[0][0]
+        centre = float(np.mean([entry.mu for entry, _ in members]))
+        mean = first._replace(label=first.name, role="pooled", mu=centre, part="mean")
+        spread = first._replace(
+            label=spread_label(first.name),
+            role="pooled",
+            unit="Dmnl" if first.family != "normal" else first.unit,
+            family="lognormal",
+            mu=math.log(between),
+            sigma=log_sd,
+            lower=-math.inf,
+            upper=math.inf,
+            part="spread",
+        )
+        own = [
+            (
+                entry._replace(
+                    mu=0.0,
+                    sigma=1.0,
+                    lower=-math.inf,
+                    upper=math.inf,
+                    part="member",
+                    offset=entry.mu - centre,
+                ),
+                elements,
+            )
+            for entry, elements in members
+        ]
+        return [(mean, ()), (spread, ()), *own]
+
+    def _uniform(
+        self,
+        label: str,
+        variable: VariableLike,
+        role: str,
+        source: str,
+        table: Mapping[str, Any],
+    ) -> Entry:
+        if "bounds" not in table:
+            raise self._error(
+                f"{quoted(self.header)} is uniform without bounds; add bounds = [a, b]"
+            )
+        ends = self._bounds(table, "uniform")
+        if not all(map(math.isfinite, ends)):
+            raise self._error(f"bounds of {quoted(self.header)} are not finite; give two", "bounds")
+        return uniform_entry(label, variable.name, role, variable.unit, source, ends)
 
     def _entry(
         self,
@@ -519,7 +799,7 @@ class _TableReader:
         spread: float,
         lower: float,
         upper: float,
-    ) -> _Entry:
+    ) -> Entry:
         scale = _SCALES[family]
         if not scale.low < centre < scale.high:
             sentence = f"{scale.centre} of {quoted(label)} is {centre:g}"
@@ -528,7 +808,7 @@ class _TableReader:
             sentence = f"{scale.centre} {centre:g} of {quoted(label)} is outside its bounds"
             raise self._error(f"{sentence} [{lower:g}, {upper:g}]; widen or move them", "bounds")
         working = scale.to_working
-        return _Entry(
+        return Entry(
             label=label,
             name=variable.name,
             role=role,
@@ -557,7 +837,7 @@ class _TableReader:
         if given is None:
             sentence = f"{quoted(self.header)} has no distribution"
             raise self._error(f"{sentence}; add one of {', '.join(map(quoted, _SCALES))}")
-        if given not in ("lognormal", "normal", "logitnormal"):
+        if given not in ("lognormal", "normal", "logitnormal", "uniform"):
             sentence = f"unknown distribution {quoted(given)}"
             raise self._error(f"{sentence}{did_you_mean(str(given), _SCALES)}", "distribution")
         family: Family = given

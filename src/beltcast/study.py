@@ -3,6 +3,9 @@
 ``calibration/belt.toml`` is the study of the shipped belt model.  A study names its files relative
 to the folder that holds ``models`` and ``calibration`` (the repository, or the installed package)
 or relative to itself; `read_study` reads them all, so that what follows is values only.
+
+A study may begin with another one beside it, ``extends = "belt.toml"``: what it does not say itself
+is that one's.  With ``only = ["China"]`` it is fitted to the figures of these places alone.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from beltcast.errors import InputError, UnknownName
+from beltcast.errors import InputError, UnknownName, did_you_mean
 from beltcast.model import Model, load_model
 from beltcast.noise import Noise, noise_from_table
 from beltcast.observations import Observations, read_observations, read_places, read_titles
@@ -92,16 +95,22 @@ def read_study(path: str | Path | None = None) -> Study:
     """
     toml = read_toml(shipped("calibration/belt.toml") if path is None else path, InputError)
     table = _table(toml, "study")
-    files = {name: _file(toml, table, name) for name in _FILES}
+    base = _base(toml, table)
+    files = {}
+    for name in _FILES:
+        owner = toml if name in table else base
+        files[name] = _file(owner, _table(owner, "study"), name)
     model = load_model(files["model"])
     places = read_places(files["places"], model)
-    noise = noise_from_table(toml)
-    observations = read_observations(files["observations"], model, places, usd_cny=_rates(toml))
+    noise = noise_from_table(toml if "noise" in toml.tables else base)
+    rates = _rates(toml if "usd_cny" in toml.tables else base)
+    observations = read_observations(files["observations"], model, places, usd_cny=rates)
     noise.check(observations)
+    observations = _only(toml, table, observations)
     priors = read_priors(files["priors"], model)
     scenarios = read_scenarios(files["scenarios"], model)
     hashes = {
-        "study": toml.sha256,
+        "study": toml.sha256 if base is toml else _joined(toml.sha256, base.sha256),
         "model": model.source.text_sha256,
         "observations": observations.sha256,
         "priors": priors.sha256,
@@ -119,8 +128,42 @@ def read_study(path: str | Path | None = None) -> Study:
         scenarios=scenarios,
         noise=noise,
         hashes=hashes,
-        target=_target(toml, table, model),
+        target=_target(toml, {**_table(base, "study"), **table}, model),
     )
+
+
+def _base(toml: Toml, table: Mapping[str, Any]) -> Toml:
+    """Return the study that this one begins with; itself if it begins with none."""
+    if "extends" not in table:
+        return toml
+    given, line = table["extends"], toml.line("study", "extends")
+    if not isinstance(given, str):
+        raise InputError(f"extends is {given!r}; expected the file of a study", toml.path, line)
+    base = read_toml(toml.path.parent / given, InputError)
+    if "extends" in _table(base, "study"):
+        sentence = f"the study '{given}' begins with another one itself"
+        raise InputError(f"{sentence}; extend that one instead", toml.path, line)
+    return base
+
+
+def _only(toml: Toml, table: Mapping[str, Any], observations: Observations) -> Observations:
+    """Keep the figures of the places that the study names, if it names any."""
+    if "only" not in table:
+        return observations
+    given, line = table["only"], toml.line("study", "only")
+    if not isinstance(given, list) or not given:
+        sentence = f"only is {given!r}; expected a list of places"
+        raise InputError(f'{sentence}, such as ["China"]', toml.path, line)
+    known = {row.place for row in observations}
+    for place in given:
+        if place not in known:
+            meant = did_you_mean(str(place), sorted(known)) or "; correct it"
+            raise InputError(f"no figure is about the place {place!r}{meant}", toml.path, line)
+    return observations.select([row.place in given for row in observations])
+
+
+def _joined(*hashes: str) -> str:
+    return hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 def _target(toml: Toml, table: Mapping[str, Any], model: Model) -> str:
