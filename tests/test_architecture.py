@@ -27,6 +27,7 @@ LAYERS = (
     {"likelihood"},
     {"calibrate"},
     {"posterior", "identify"},
+    {"draws_file"},
     {"ensemble", "store"},
     {"bands", "export"},
     {"forecast", "baselines", "scores"},

@@ -25,6 +25,7 @@ from threadpoolctl import threadpool_limits
 from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.errors import CalibrationError
 from beltcast.likelihood import Likelihood
+from beltcast.priors import Priors
 
 MOSTLY_PRIOR = 0.7
 """Ratio of posterior to prior spread above which an estimate is called mostly prior."""
@@ -103,27 +104,7 @@ class Calibration:
         """
         priors = self.likelihood.priors
         n = len(priors)
-        sd = np.sqrt(np.diag(self.covariance)[:n])
-        ratio = sd / priors.sigma
-        reach = norm.ppf(0.9)
-        center = self.theta[:n]
-        quantiles = priors.quantiles(np.array([0.1, 0.5, 0.9]))
-        return pd.DataFrame(
-            {
-                "role": priors.roles,
-                "unit": priors.units,
-                "prior_p10": quantiles[0],
-                "prior_median": quantiles[1],
-                "prior_p90": quantiles[2],
-                "p10": priors.natural(np.maximum(center - reach * sd, priors.lower)),
-                "median": priors.natural(center),
-                "p90": priors.natural(np.minimum(center + reach * sd, priors.upper)),
-                "spread_ratio": ratio,
-                "verdict": [verdict(r) for r in ratio],
-                "source": priors.sources,
-            },
-            index=pd.Index(priors.labels, name="parameter"),
-        )
+        return estimates_table(priors, self.theta[:n], np.sqrt(np.diag(self.covariance)[:n]))
 
     def fit_table(self) -> pd.DataFrame:
         """Every published number beside what the optimum would have published."""
@@ -145,6 +126,29 @@ class Calibration:
                 "z": (likelihood.log_values - expected) / likelihood.sds,
             }
         )
+
+
+def estimates_table(priors: Priors, center: FloatArray, sd: FloatArray) -> pd.DataFrame:
+    """Lay out every estimate beside its prior; center and sd (n,) on working scales."""
+    ratio = sd / priors.sigma
+    reach = norm.ppf(0.9)
+    quantiles = priors.quantiles(np.array([0.1, 0.5, 0.9]))
+    return pd.DataFrame(
+        {
+            "role": priors.roles,
+            "unit": priors.units,
+            "prior_p10": quantiles[0],
+            "prior_median": quantiles[1],
+            "prior_p90": quantiles[2],
+            "p10": priors.natural(np.maximum(center - reach * sd, priors.lower)),
+            "median": priors.natural(center),
+            "p90": priors.natural(np.minimum(center + reach * sd, priors.upper)),
+            "spread_ratio": ratio,
+            "verdict": [verdict(r) for r in ratio],
+            "source": priors.sources,
+        },
+        index=pd.Index(priors.labels, name="parameter"),
+    )
 
 
 def verdict(ratio: float) -> str:

@@ -85,7 +85,8 @@ def forecast(
     """Calibrate, run the scenarios and write a forecast.
 
     Leaves forecast.nc, a fan chart for each belt and the nation, calibration.csv (every estimate
-    beside its prior), fit.csv (every published figure beside the fitted one) and summary.txt.
+    beside its prior), fit.csv (every published figure beside the fitted one), draws.nc (what
+    `beltcast app` and `beltcast report` open) and summary.txt.
 
     For example:
 
@@ -96,8 +97,10 @@ def forecast(
         beltcast forecast mine/study.toml --seed 7
     """
     from beltcast.compare import compare_runs, comparison_table
-    from beltcast.forecast import forecast as make_forecast
+    from beltcast.draws_file import NAME, kept_fit, save_draws
+    from beltcast.forecast import forecast_draws
     from beltcast.plots import save_fan_charts
+    from beltcast.posterior import sample, sample_prior
     from beltcast.results import complete_folder
     from beltcast.summary import as_text, summarise
 
@@ -106,10 +109,22 @@ def forecast(
     with complete_folder(_folder(output, study)) as folder:
         with _progress() as tell:
             fit = _calibrate(chosen, rng, starts, tell)
-            result = make_forecast(
-                chosen, fit, rng=rng, draws=draws, progress=tell, provenance={"seed": str(seed)}
+            # As `beltcast.forecast` does it, in parts: the draws are kept as well.
+            for_posterior, for_prior = rng.spawn(2)
+            posterior = sample(fit, draws, rng=for_posterior, progress=tell)
+            prior = sample_prior(fit.likelihood, max(2, draws // 2), rng=for_prior)
+            result = forecast_draws(
+                chosen,
+                posterior,
+                prior,
+                fit.theta,
+                rng=rng,
+                progress=tell,
+                provenance={"seed": str(seed)},
             )
             _write_calibration(fit, folder)
+            origin = {"study_path": str(study or ""), "seed": str(seed)}
+            save_draws(kept_fit(fit, posterior), chosen, folder / NAME, provenance=origin)
             result.to_netcdf(folder / "forecast.nc", engine="netcdf4", encoding=COMPRESSED)
             tell("pictures", 0, 1)
             compare = "de-minimis-ends"
