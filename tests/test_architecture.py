@@ -33,6 +33,7 @@ LAYERS = (
     {"forecast", "baselines", "scores"},
     {"backtest", "attribute", "sensitivity", "compare"},
     {"nulls"},
+    {"plots_style"},
     {
         "plots",
         "plots_attribution",
