@@ -25,6 +25,7 @@ from beltcast.errors import (
     BeltcastError,
     CalibrationError,
     InputError,
+    MissingExtra,
     SimulationError,
 )
 
@@ -565,6 +566,50 @@ def export(
         given = problem.filename or results
         raise InputError(f"'{given}': {reason}; give a file of results") from None
     typer.echo(f"Written {path}")
+
+
+@app.command("app")
+def serve_app(
+    results: Annotated[
+        Path | None,
+        typer.Argument(help="A folder of results, or a study (.toml); what ships by default."),
+    ] = None,
+    port: Annotated[int, typer.Option(help="Port.", min=1, max=65535)] = 5006,
+    address: Annotated[
+        str, typer.Option(help="Whom to listen to; others than this machine need a token.")
+    ] = "127.0.0.1",
+    token: Annotated[
+        str | None,
+        typer.Option(help="What the link must carry as ?token=...", envvar="BELTCAST_TOKEN"),
+    ] = None,
+    show: Annotated[bool, typer.Option(help="Open a browser.")] = True,
+) -> None:
+    """Open a page in the browser that asks a fitted model: belts, scenarios, levers, drivers.
+
+    Needs results: those that ship, or a folder that `beltcast forecast` left. Needs the extra app.
+
+    For example:
+
+        beltcast app
+
+        beltcast app runs/mine --port 8000 --no-show
+    """
+    try:
+        from beltcast.app.server import checked_token, serve
+    except ModuleNotFoundError as missing:
+        if missing.name not in ("panel", "bokeh"):
+            raise
+        raise MissingExtra(
+            "the app needs Panel, which is not installed; install it with "
+            "pip install 'beltcast[app]'"
+        ) from None
+    from beltcast.app.results import open_results
+
+    secret = checked_token(address, token)
+    opened = open_results(results)
+    query = f"?token={secret}" if secret else ""
+    typer.echo(f"Serving http://{address}:{port}/{query} until Ctrl+C")
+    serve(opened, address=address, port=port, token=secret or None, show=show)
 
 
 @app.command()

@@ -224,7 +224,7 @@ def _read(path: Path) -> xr.Dataset:
     except OSError as problem:
         reason = (problem.strerror or "not a NetCDF file").lower()
         raise InputError(
-            f"draws cannot be read ({reason}); beltcast forecast leaves a file {NAME} in its folder",
+            f"draws cannot be read ({reason}); beltcast forecast leaves {NAME} in its folder",
             path,
         ) from None
     if not {"theta", "optimum", "spread"} <= set(data.data_vars):

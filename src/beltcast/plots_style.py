@@ -1,4 +1,4 @@
-"""The one place where pictures get their style: fonts that have Chinese letters, where there are any.
+"""The one place where pictures get their style: fonts with Chinese letters, if there are any.
 
 Matplotlib's own font has no Chinese letters and warns for each.  `house_style` lets a plot function
 fall back on the first Chinese font of the machine; without one, the letters show as boxes, as

@@ -21,7 +21,7 @@ from bokeh.models import ColumnDataSource, Range1d
 
 from beltcast.app import files, texts, view
 from beltcast.app.levers import position
-from beltcast.app.results import Answer, Opened, answer, asked, drivers, full_forecast
+from beltcast.app.results import Opened, answer, asked, drivers, full_forecast
 from beltcast.app.state import Question, read_query, write_query
 from beltcast.app.texts import word
 from beltcast.attribute import DRIVER
@@ -37,6 +37,15 @@ WIDGET_CSS = """
 select, input, button { min-height: 36px; font-size: 15px; }
 *:focus-visible { outline: 3px solid #0072B2; outline-offset: 2px; }
 """
+
+GRID_CSS = """
+:host { display: grid !important; gap: 0 28px; align-items: start;
+        grid-template: "asked main" auto "files main" 1fr / 330px minmax(0, 1fr); }
+@media (max-width: 760px) {
+  :host { grid-template: "asked" auto "main" auto "files" auto / minmax(0, 1fr); }
+}
+"""
+"""On a narrow screen the chart comes right after what is asked, and files last."""
 
 
 class Page:
@@ -58,7 +67,7 @@ class Page:
         self._later: Any = None
         self._quiet = False
         self._synergy: xr.Dataset | None = None
-        self._notice = pn.pane.HTML("", sizing_mode="stretch_width")
+        self._notice = _html()
         self.root = pn.Column(sizing_mode="stretch_width", css_classes=["page"])
         self._build()
         if refused:
@@ -70,7 +79,7 @@ class Page:
         """Make everything anew, in the question's language."""
         language = self.question.language
         self._main = pn.Column(
-            sizing_mode="stretch_width", styles={"flex": "1 1 480px", "min-width": "0"}
+            sizing_mode="stretch_width", styles={"grid-area": "main", "min-width": "0"}
         )
         speech = pn.widgets.RadioButtonGroup(
             options={"English": "en", "中文": "zh"},
@@ -86,11 +95,11 @@ class Page:
         self.root[:] = [
             pn.FlexBox(title, speech, align_items="center", sizing_mode="stretch_width"),
             self._notice,
-            pn.FlexBox(
+            pn.Column(
                 self._controls(),
                 self._main,
-                align_items="flex-start",
-                gap="24px",
+                pn.Column(*self._exchange(), styles={"grid-area": "files"}),
+                stylesheets=[GRID_CSS],
                 sizing_mode="stretch_width",
             ),
         ]
@@ -134,8 +143,7 @@ class Page:
                 end=max(choices.horizons[-1], choices.horizons[0] + 1),
             ),
             *([pn.pane.HTML(heading), *self._sliders.values(), back] if self._sliders else []),
-            *self._exchange(),
-            styles={"flex": "1 1 300px", "max-width": "420px"},
+            styles={"grid-area": "asked"},
         )
 
     def _exchange(self) -> list[Any]:
@@ -153,7 +161,7 @@ class Page:
                 filename=filename,
                 label=word(key, language),
                 button_type="default",
-                width=146,
+                sizing_mode="stretch_width",
                 stylesheets=[WIDGET_CSS],
             )
             for key, (filename, make) in makers.items()
@@ -165,7 +173,11 @@ class Page:
         heading = "<h2 style='font-size:1rem;margin:8px 0 0'>{}</h2>"
         return [
             pn.pane.HTML(heading.format(escape(word("download", language)))),
-            pn.FlexBox(*downloads, gap="4px"),
+            pn.Column(
+                *downloads,
+                stylesheets=[_columns("120px")],
+                sizing_mode="stretch_width",
+            ),
             pn.pane.HTML(heading.format(escape(word("upload", language)))),
             self._upload,
             pn.pane.HTML(f"<p style='color:#555'>{escape(word('link', language))}</p>"),
@@ -256,18 +268,12 @@ class Page:
         self._other = answer(opened, self._scenarios()[question.compare])
         self._sources = {name: ColumnDataSource() for name in ("fan", "other", "prior")}
         self._limits = Range1d(*view.value_range(opened, question, self._found, self._other))
-        scenarios = self._scenarios()
-        names = (
-            texts.scenario_name(scenarios[question.scenario], language),
-            texts.scenario_name(scenarios[question.compare], language),
-        )
         points = {
             key: view.point_data(opened, question.place, key)
             for key in ("published", "part", "loose", "bound")
         }
-        self._headline = pn.pane.HTML("", sizing_mode="stretch_width")
-        self._table = pn.pane.HTML("", sizing_mode="stretch_width")
-        self._synergy_words = pn.pane.HTML("", sizing_mode="stretch_width")
+        self._points = points
+        self._headline, self._legend, self._table = _html(), _html(), _html()
         self._shares: dict[str, ColumnDataSource] = {}
         parts: list[Any] = []
         for key in ("tiers", "traffic"):
@@ -280,22 +286,24 @@ class Page:
                     pn.Column(
                         _heading(word(key, language)),
                         pn.pane.Bokeh(chart, sizing_mode="stretch_width"),
-                        styles={"flex": "1 1 320px", "min-width": "0"},
+                        _html(view.colour_legend(tiers, language)),
+                        sizing_mode="stretch_width",
                     )
                 )
         self._refill()
-        chart = view.fan_figure(self._sources, points, self._limits, names, language)
+        chart = view.fan_figure(self._sources, points, self._limits, language)
         self._drivers = pn.Column(sizing_mode="stretch_width")
         title = f"{texts.place_name(opened, question.place, language)}: {word('fan', language)}"
         self._main[:] = [
             _heading(title),
             self._headline,
             pn.pane.Bokeh(chart, sizing_mode="stretch_width"),
-            pn.pane.HTML(f"<p style='color:#555;margin:0'>{escape(word('scope', language))}</p>"),
+            self._legend,
+            _html(f"<p style='color:#555;margin:0'>{escape(word('scope', language))}</p>"),
             self._table,
-            pn.FlexBox(*parts, gap="16px", sizing_mode="stretch_width"),
+            pn.Column(*parts, stylesheets=[_columns("300px")], sizing_mode="stretch_width"),
             self._drivers,
-            pn.pane.HTML(f"<p style='color:#555'>{escape(texts.foot(opened, language))}</p>"),
+            _html(f"<p style='color:#555'>{escape(texts.foot(opened, language))}</p>"),
         ]
         self._soon()
 
@@ -310,7 +318,9 @@ class Page:
         for key, source in self._shares.items():
             source.data = view.share_data(getattr(self._found, key), question)
         lines = [texts.headline(self.opened, question, self._found)]
-        if question.levers or question.scenario != question.compare:
+        differ = bool(question.levers) or question.scenario != question.compare
+        self._legend.object = view.fan_legend(self._points, self._names(differ), question.language)
+        if differ:
             lines.append(texts.comparison(question, self._found, self._other))
         words = "".join(f"<p style='margin:4px 0'>{escape(line)}</p>" for line in lines)
         self._headline.object = f"<div aria-live='polite'>{words}</div>"
@@ -370,7 +380,8 @@ class Page:
         self._drivers[:] = [
             _heading(word("drivers", language)),
             pn.pane.Bokeh(view.driver_figure(source, names, language), sizing_mode="stretch_width"),
-            pn.pane.HTML(f"<p>{escape(said)} {escape(word('drivers_note', language))}</p>"),
+            _html(view.colour_legend(names, language)),
+            _html(f"<p>{escape(said)} {escape(word('drivers_note', language))}</p>"),
         ]
 
     # --- files ---
@@ -420,6 +431,15 @@ class Page:
     def _asked(self) -> Scenario:
         return asked(self.opened, self.question, self.own)
 
+    def _names(self, differ: bool) -> tuple[str, str]:
+        """What the two scenarios are called; the second is empty if it is the first."""
+        language, scenarios = self.question.language, self._scenarios()
+        shown = texts.scenario_name(scenarios[self.question.scenario], language)
+        if self.question.levers:
+            shown += f" ({word('moved', language)})"
+        other = texts.scenario_name(scenarios[self.question.compare], language)
+        return shown, other if differ else ""
+
     def _lever(self, key: str) -> Any:
         return next(lever for lever in self.opened.choices.levers if lever.key == key)
 
@@ -445,11 +465,21 @@ class Page:
         )
 
 
-def _heading(text: str) -> pn.pane.HTML:
-    return pn.pane.HTML(
-        f"<h2 style='font-size:1.2rem;margin:12px 0 0'>{escape(text)}</h2>",
-        sizing_mode="stretch_width",
+def _columns(narrowest: str) -> str:
+    """Style of a column whose parts stand side by side where there is room."""
+    part = f"minmax(min({narrowest}, 100%), 1fr)"
+    return (
+        ":host { display: grid !important; gap: 0 12px;"
+        f" grid-template-columns: repeat(auto-fit, {part}); }}"
     )
+
+
+def _html(text: str = "") -> pn.pane.HTML:
+    return pn.pane.HTML(text, sizing_mode="stretch_width", styles={"font-size": "15px"})
+
+
+def _heading(text: str) -> pn.pane.HTML:
+    return _html(f"<h2 style='font-size:1.2rem;margin:12px 0 0'>{escape(text)}</h2>")
 
 
 def _alert(text: str) -> str:

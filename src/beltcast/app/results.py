@@ -35,6 +35,8 @@ SEED = 1
 """Of the prior, the noise and uncertain sizes: the same question has the same answer."""
 
 TIER_SHARE, TRAFFIC_SHARE, TRAFFIC = "tier share of output", "Traffic Share", "platform traffic"
+OWN_SITES = "Own sites"
+"""What is sold outside platforms belongs to no tier: the rest to one."""
 TIER = "Tier"
 
 
@@ -75,7 +77,8 @@ class Answer:
     published : (place, year, quantile)
         Quantiles with them.
     tiers, traffic : (place, Tier, time)  [1], or None
-        Median shares of output and of platform traffic at the start of each year.
+        Mean shares of output and of platform traffic at the start of each year; means add up
+        to one, medians do not.
     """
 
     output: xr.DataArray
@@ -170,7 +173,7 @@ def answer(opened: Opened, scenario: Scenario) -> Answer:
     return Answer(
         output,
         quantiles(output * opened.factor),
-        _shares(runs, TIER_SHARE, study.target, whole),
+        _with_own_sites(_shares(runs, TIER_SHARE, study.target, whole)),
         _shares(runs, TRAFFIC_SHARE, TRAFFIC, whole),
     )
 
@@ -228,8 +231,15 @@ def _last_known(study: Study) -> float:
     return max(float(row.start) for row in study.observations)
 
 
+def _with_own_sites(shares: xr.DataArray | None) -> xr.DataArray | None:
+    if shares is None:
+        return None
+    rest = (1.0 - shares.sum(TIER)).expand_dims({TIER: [OWN_SITES]})
+    return xr.concat([shares, rest], TIER).transpose(*shares.dims)
+
+
 def _shares(runs: xr.Dataset, name: str, weight: str, whole: str) -> xr.DataArray | None:
-    """Median shares by place; those of the whole are weighted by the total of the year.
+    """Mean shares by place; those of the whole are weighted by the total of the year.
 
     A share is known at the start of a year, its weight over the year; between two belts they
     differ by what the one outgrows the other in half a year.
@@ -241,4 +251,4 @@ def _shares(runs: xr.Dataset, name: str, weight: str, whole: str) -> xr.DataArra
     (belt,) = (d for d in amount.dims if d not in (MEMBER, TIME))
     total = (share * amount).sum(belt) / amount.sum(belt)
     joined = xr.concat([total.expand_dims({belt: [whole]}), share], belt).rename({belt: PLACE})
-    return joined.median(MEMBER).transpose(PLACE, TIER, TIME)
+    return joined.mean(MEMBER).transpose(PLACE, TIER, TIME)

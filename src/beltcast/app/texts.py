@@ -67,6 +67,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "Brand": ("Brand sellers", "品牌卖家"),
     "Factory": ("Strong factories", "实力工厂"),
     "Distributor": ("Distributors", "铺货卖家"),
+    "Own sites": ("Own sites", "独立站"),
     "drivers": ("What the drivers added", "三股力量各贡献多少"),
     "drivers_note": (
         "Shapley values over the runs with and without each driver, mean over the draws.",

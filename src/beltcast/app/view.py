@@ -7,11 +7,19 @@ sources.  Colours are those of `beltcast.plots`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from html import escape
 from typing import Any
 
 import numpy as np
 import xarray as xr
-from bokeh.models import ColumnDataSource, HoverTool, NumeralTickFormatter, Range1d
+from bokeh.models import (
+    ColumnDataSource,
+    FixedTicker,
+    HoverTool,
+    NumeralTickFormatter,
+    Range1d,
+    Span,
+)
 from bokeh.plotting import figure
 
 from beltcast.app.results import TIER, Answer, Opened
@@ -23,6 +31,8 @@ from beltcast.plots_attribution import COLOURS
 from beltcast.schema import MEMBER, PLACE, QUANTILE, TIME, YEAR
 
 Data = dict[str, Any]
+
+GREY = "#777777"
 
 _BANDS = ((0.05, 0.95, 0.15), (0.1, 0.9, 0.2), (0.25, 0.75, 0.3))
 _KINDS = (
@@ -82,7 +92,6 @@ def fan_figure(
     sources: Mapping[str, ColumnDataSource],
     points: Mapping[str, Data],
     limits: Range1d,
-    names: tuple[str, str],
     language: Language,
 ) -> figure:
     """Draw the fan of a scenario, the median and 80% band of another, the prior and the points.
@@ -95,8 +104,6 @@ def fan_figure(
         As of `point_data`, by kind.
     limits : Range1d
         Of the axis of values, from `value_range`.
-    names : (str, str)
-        Of the two scenarios.
     language : 'en' or 'zh'
     """
     chart = _figure(word("unit", language), height=420, y_axis_type="log", y_range=limits)
@@ -104,25 +111,10 @@ def fan_figure(
     for low, high, alpha in _BANDS:
         ends = (f"q{100 * low:.0f}", f"q{100 * high:.0f}")
         chart.varea("x", *ends, source=sources["fan"], color=POSTERIOR, alpha=alpha)
-    for end, label in (("q10", {"legend_label": word("prior", language)}), ("q90", {})):
-        chart.line("x", end, source=sources["prior"], color="#777777", line_dash="dotted", **label)
-    chart.line(
-        "x",
-        "q50",
-        source=sources["other"],
-        color=OTHER,
-        line_width=2,
-        line_dash="dashed",
-        legend_label=f"{names[1]}: {word('median', language)}, {word('band80', language)}",
-    )
-    median = chart.line(
-        "x",
-        "q50",
-        source=sources["fan"],
-        color=POSTERIOR,
-        line_width=2.5,
-        legend_label=f"{names[0]}: {word('median', language)}, {word('band', language)}",
-    )
+    for end in ("q10", "q90"):
+        chart.line("x", end, source=sources["prior"], color=GREY, line_dash="dotted")
+    chart.line("x", "q50", source=sources["other"], color=OTHER, line_width=2, line_dash="dashed")
+    median = chart.line("x", "q50", source=sources["fan"], color=POSTERIOR, line_width=2.5)
     chart.add_tools(
         HoverTool(
             renderers=[median],
@@ -145,8 +137,7 @@ def fan_figure(
                     marker=marker,
                     size=8,
                     fill_color=fill,
-                    line_color="#777777" if loose else POINT,
-                    legend_label=word(key, language),
+                    line_color=GREY if loose else POINT,
                 )
             )
     chart.add_tools(
@@ -162,8 +153,47 @@ def fan_figure(
             ],
         )
     )
-    _legend_below(chart)
+    # Bokeh's own ticker of log axes leaves two decades with two labels.
+    chart.yaxis.ticker = FixedTicker(ticks=[m * 10.0**k for k in range(-3, 7) for m in (1, 2, 5)])
     return chart
+
+
+def fan_legend(points: Mapping[str, Data], names: tuple[str, str], language: Language) -> str:
+    """Legend of the fan as HTML, which wraps on a narrow screen and can be read aloud.
+
+    Parameters
+    ----------
+    points : mapping of str to Data
+        Kinds without a figure are left out.
+    names : (str, str)
+        Of the two scenarios; the second is left out where it is empty.
+    language : 'en' or 'zh'
+    """
+    median, eighty = word("median", language), word("band80", language)
+    entries = [
+        (_line(POSTERIOR, band=True), f"{names[0]}: {median}, {word('band', language)}"),
+        (_line(OTHER, dash="5 3", band=True), f"{names[1]}: {median}, {eighty}"),
+        (_line(GREY, dash="2 2"), word("prior", language)),
+    ]
+    if not names[1]:
+        del entries[1]
+    marks = {
+        "circle": "<circle cx='12' cy='7' r='4' {}/>",
+        "diamond": "<path d='M12 2l3 5-3 5-3-5z' {}/>",
+        "triangle": "<path d='M12 2l5 9H7z' {}/>",
+    }
+    for key, _, loose, marker, fill in _KINDS:
+        if len(points[key]["x"]):
+            paint = f"fill='{fill}' stroke='{GREY if loose else POINT}'"
+            entries.append((marks[marker].format(paint), word(key, language)))
+    return _legend(entries)
+
+
+def colour_legend(names: Sequence[str], language: Language) -> str:
+    """Legend of areas or bars as HTML, in the order of their colours."""
+    box = "<rect x='6' y='1' width='12' height='12' fill='{}'/>"
+    pairs = zip(names, COLOURS, strict=False)
+    return _legend([(box.format(colour), word(name, language)) for name, colour in pairs])
 
 
 def share_data(shares: xr.DataArray, question: Question) -> Data:
@@ -189,7 +219,6 @@ def share_figure(source: ColumnDataSource, tiers: Sequence[str], language: Langu
             source=source,
             color=colour,
             alpha=0.75,
-            legend_label=word(tier, language),
         )
     edge = chart.line("x", f"{tiers[0]} high", source=source, line_alpha=0.0)
     shown = [(word(tier, language), f"@{{{tier} share}}{{0.0%}}") for tier in tiers]
@@ -201,7 +230,6 @@ def share_figure(source: ColumnDataSource, tiers: Sequence[str], language: Langu
         )
     )
     chart.yaxis.formatter = NumeralTickFormatter(format="0%")
-    _legend_below(chart)
     return chart
 
 
@@ -230,13 +258,12 @@ def driver_figure(source: ColumnDataSource, names: Sequence[str], language: Lang
             f"{name} low",
             source=source,
             color=colour,
-            legend_label=word(name, language),
         )
         for name, colour in zip(names, COLOURS, strict=False)
     ]
+    chart.add_layout(Span(location=0.0, dimension="width", line_color=GREY))
     shown = [(word(name, language), f"@{{{name}}}{{+0,0.0}}") for name in names]
     chart.add_tools(HoverTool(renderers=bars[:1], mode="vline", tooltips=[("", "@year"), *shown]))
-    _legend_below(chart)
     return chart
 
 
@@ -252,17 +279,21 @@ def _figure(axis: str, **options: Any) -> figure:
     return chart
 
 
-def _legend_below(chart: figure) -> None:
-    """Put the legend under the chart, where it hides nothing on a narrow screen."""
-    legend = chart.legend[0]
-    chart.add_layout(legend, "below")
-    legend.ncols = "auto"
-    legend.orientation = "horizontal"
-    legend.border_line_color = None
-    legend.label_text_font_size = "12px"
-    legend.spacing = 8
-    legend.margin = 4
-    legend.padding = 2
+def _line(colour: str, dash: str = "", band: bool = False) -> str:
+    area = f"<rect y='2' width='24' height='10' fill='{colour}' opacity='0.25'/>" if band else ""
+    return f"{area}<path d='M0 7h24' stroke='{colour}' stroke-width='2' stroke-dasharray='{dash}'/>"
+
+
+def _legend(entries: Sequence[tuple[str, str]]) -> str:
+    items = "".join(
+        "<li style='display:flex;align-items:center;gap:6px'>"
+        f"<svg width='24' height='14' aria-hidden='true'>{drawn}</svg>{escape(text)}</li>"
+        for drawn, text in entries
+    )
+    return (
+        "<ul style='list-style:none;display:flex;flex-wrap:wrap;gap:2px 16px;margin:0;padding:0;"
+        f"font-size:14px'>{items}</ul>"
+    )
 
 
 def _span(start: float, end: float) -> str:
