@@ -42,6 +42,7 @@ LAYERS = (
         "sensitivity_text",
         "summary",
         "report",
+        "report_pdf",
     },
     {"__init__"},
     {"app", "cli"},

@@ -568,6 +568,78 @@ def export(
     typer.echo(f"Written {path}")
 
 
+@app.command()
+def report(
+    results: Annotated[
+        Path | None,
+        typer.Argument(help="A folder of results, or a study (.toml); what ships by default."),
+    ] = None,
+    place: Annotated[str, typer.Option(help="A place, or all.")] = "all",
+    year: Annotated[int, typer.Option(help="Year of the drivers' shares.")] = 2024,
+    pdf: Annotated[bool, typer.Option("--pdf", help="Also print to PDF; needs chromium.")] = False,
+    seed: Seed = 1,
+    output: Annotated[Path, typer.Option(help="Folder of the reports.")] = Path("runs/report"),
+) -> None:
+    """Write a report of each place, one HTML file that needs nothing else.
+
+    Uses the draws that ship, or those that `beltcast forecast` left in a folder.
+
+    For example:
+
+        beltcast report
+
+        beltcast report runs/mine --place Foshan --pdf --output runs/foshan
+    """
+    from beltcast.attribute import SWITCHES
+    from beltcast.attribute import attribute as make_attribution
+    from beltcast.draws_file import open_fit
+    from beltcast.errors import did_you_mean, quoted
+    from beltcast.forecast import forecast_draws
+    from beltcast.posterior import sample_prior
+    from beltcast.report import Evidence, index_page, place_report
+    from beltcast.report_pdf import find_browser, print_pdf
+    from beltcast.results import complete_folder
+
+    if pdf:
+        find_browser()  # a missing browser is said before the work
+    study, kept = open_fit(results)
+    for_prior, for_forecast = np.random.default_rng(seed).spawn(2)
+    prior = sample_prior(kept.posterior.likelihood, len(kept.posterior), rng=for_prior)
+    switches = [s for s in SWITCHES if s in study.model.variables]
+    with complete_folder(output) as folder, _progress() as tell:
+        made = forecast_draws(
+            study, kept.posterior, prior, kept.optimum, rng=for_forecast, progress=tell
+        )
+        places = [str(p) for p in made["place"].values]
+        if place not in ("all", *places):
+            raise InputError(f"there is no place {quoted(place)}{did_you_mean(place, places)}")
+        shares = (
+            make_attribution(
+                study,
+                kept.posterior,
+                prior=prior,
+                switches=switches,
+                target=study.target,
+                progress=tell,
+            )
+            if switches
+            else None
+        )
+        evidence = Evidence(study, made, shares, kept.estimates())
+        files = [(p, f"{_slug(p)}.html") for p in (places if place == "all" else [place])]
+        for number, (name, file) in enumerate(files):
+            (folder / file).write_text(place_report(evidence, name, year=year), encoding="utf-8")
+            if pdf:
+                print_pdf(folder / file, (folder / file).with_suffix(".pdf"))
+            tell("reports", number + 1, len(files))
+        if len(files) > 1:
+            (folder / "index.html").write_text(index_page(evidence, files), encoding="utf-8")
+        lines = [f"{file}: {study.titles.get(name, name)}" for name, file in files]
+        (folder / "summary.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    typer.echo(f"{len(files)} reports" if len(files) > 1 else "1 report")
+    typer.echo(f"Written to {output}/")
+
+
 @app.command("app")
 def serve_app(
     results: Annotated[

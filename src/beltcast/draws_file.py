@@ -26,7 +26,7 @@ from beltcast.likelihood import Likelihood, make_likelihood
 from beltcast.posterior import Draws
 from beltcast.resources import shipped
 from beltcast.schema import MEMBER, PARAMETER
-from beltcast.study import Study
+from beltcast.study import Study, read_study
 
 NAME = "draws.nc"
 """What such a file is called in a folder of results."""
@@ -206,15 +206,49 @@ def shipped_draws(study: Study, likelihood: Likelihood | None = None) -> KeptFit
     return load_draws(shipped(f"calibration/results/{NAME}"), study, likelihood)
 
 
-def study_of(path: str | Path) -> str:
-    """Path of the study that draws were made from, as it was given; empty for the shipped one.
+def open_fit(given: str | Path | None = None) -> tuple[Study, KeptFit]:
+    """Open the shipped fit, a folder that ``beltcast forecast`` left, or the fit of a study.
+
+    Parameters
+    ----------
+    given : str or Path, optional
+        A folder of results, or a study (.toml) whose results lie in ``runs/NAME``.
+
+    Returns
+    -------
+    study : Study
+    kept : KeptFit
 
     Raises
     ------
     InputError
-        There is no such file, or it is another kind of file.
+        There are no draws, or they are of another study than the files say.
+
+    Examples
+    --------
+    >>> from beltcast.draws_file import open_fit
+    >>> study, kept = open_fit()
+    >>> study.model.name, len(kept.posterior)
+    ('belt', 200)
     """
-    return str(_read(Path(path)).attrs.get("study_path", ""))
+    if given is None:
+        study = read_study()
+        return study, shipped_draws(study)
+    path = Path(given)
+    if path.suffix.lower() == ".toml":
+        study, draws = read_study(path), Path("runs") / path.stem / NAME
+        if not draws.is_file():
+            raise InputError(
+                f"there are no results of this study in {draws.parent}; make them with "
+                f"beltcast forecast {path}, or name their folder",
+                path,
+            )
+        return study, load_draws(draws, study)
+    if not path.is_dir():
+        raise InputError(f"'{path}' is neither a folder of results nor a study (.toml)")
+    origin = str(_read(path / NAME).attrs.get("study_path", ""))
+    study = read_study(origin or None)
+    return study, load_draws(path / NAME, study)
 
 
 def _read(path: Path) -> xr.Dataset:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from html import escape
 from typing import Any
 from urllib.parse import urlencode
@@ -21,7 +22,7 @@ from bokeh.models import ColumnDataSource, Range1d
 
 from beltcast.app import files, texts, view
 from beltcast.app.levers import position
-from beltcast.app.results import Opened, answer, asked, drivers, full_forecast
+from beltcast.app.results import TIER, Opened, answer, asked, drivers, full_forecast
 from beltcast.app.state import Question, read_query, write_query
 from beltcast.app.texts import word
 from beltcast.attribute import DRIVER
@@ -117,7 +118,7 @@ class Page:
             lever.key: self._widget(
                 pn.widgets.FloatSlider,
                 lever.key,
-                lambda value, key=lever.key: self._move(key, value),
+                partial(self._move, lever.key),
                 start=lever.lower,
                 end=lever.upper,
                 step=lever.step,
@@ -157,7 +158,7 @@ class Page:
         }
         downloads = [
             pn.widgets.FileDownload(
-                callback=lambda make=make: io.BytesIO(make()),
+                callback=partial(_stream, make),
                 filename=filename,
                 label=word(key, language),
                 button_type="default",
@@ -280,7 +281,7 @@ class Page:
             shares = getattr(self._found, key)
             if shares is not None:
                 self._shares[key] = ColumnDataSource(view.share_data(shares, question))
-                tiers = [str(t) for t in shares[view.TIER].values]
+                tiers = [str(t) for t in shares[TIER].values]
                 chart = view.share_figure(self._shares[key], tiers, language)
                 parts.append(
                     pn.Column(
@@ -451,18 +452,21 @@ class Page:
 
     def _linked(self) -> Question:
         """The question as far as a link can carry it: without uploaded scenarios."""
-        first = self.opened.choices.scenarios[0]
-        own = {
-            name: first
-            for name in ("scenario", "compare")
-            if getattr(self.question, name) in self.own
-        }
-        return replace(self.question, **own)
+        question, first = self.question, self.opened.choices.scenarios[0]
+        if question.scenario in self.own:
+            question = replace(question, scenario=first)
+        if question.compare in self.own:
+            question = replace(question, compare=first)
+        return question
 
     def _say(self, key: str, **parts: object) -> None:
         self._notice.object = (
             f"<p role='status'>{escape(word(key, self.question.language, **parts))}</p>"
         )
+
+
+def _stream(make: Callable[[], bytes]) -> io.BytesIO:
+    return io.BytesIO(make())
 
 
 def _columns(narrowest: str) -> str:

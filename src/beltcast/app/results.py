@@ -17,15 +17,13 @@ from beltcast.app.levers import levers_of, moved
 from beltcast.app.state import Choices, Question
 from beltcast.attribute import SWITCHES, attribute
 from beltcast.bands import by_place, quantiles
-from beltcast.draws_file import NAME, KeptFit, load_draws, shipped_draws, study_of
+from beltcast.draws_file import KeptFit, open_fit
 from beltcast.ensemble import run_ensemble
-from beltcast.errors import InputError
 from beltcast.forecast import forecast_draws, published_factor
-from beltcast.likelihood import make_likelihood
 from beltcast.posterior import Draws, sample_prior
 from beltcast.scenarios import Scenario
 from beltcast.schema import MEMBER, PLACE, SCENARIO, TIME, YEAR
-from beltcast.study import Study, read_study
+from beltcast.study import Study
 
 DRAWS = 64
 """Members of an answer: either end of a normal 80% band is then known to 0.21 standard deviations,
@@ -88,21 +86,16 @@ class Answer:
 
 
 def open_results(given: str | Path | None = None) -> Opened:
-    """Open the shipped results, a folder that ``beltcast forecast`` left, or those of a study.
+    """Open a fit for questions.
 
     Parameters
     ----------
     given : str or Path, optional
-        A folder, or a study (.toml) whose results lie in ``runs/NAME``.
+        As for `beltcast.draws_file.open_fit`, whose refusals are those of this function.
 
     Returns
     -------
     Opened
-
-    Raises
-    ------
-    InputError
-        There are no draws, or they are of another study than the files say.
 
     Examples
     --------
@@ -111,9 +104,8 @@ def open_results(given: str | Path | None = None) -> Opened:
     >>> opened.choices.places[0], len(opened.draws)
     ('China', 64)
     """
-    study, path = _located(None if given is None else Path(given))
-    likelihood = make_likelihood(study.model, study.priors, study.observations, study.noise)
-    kept = shipped_draws(study, likelihood) if path is None else load_draws(path, study, likelihood)
+    study, kept = open_fit(given)
+    likelihood = kept.posterior.likelihood
     draws = kept.first(DRAWS)
     for_prior, for_forecast, for_noise = np.random.default_rng(SEED).spawn(3)
     prior = sample_prior(likelihood, len(draws), rng=for_prior)
@@ -207,25 +199,6 @@ def full_forecast(opened: Opened, scenarios: dict[str, Scenario]) -> xr.Dataset:
     return forecast_draws(study, opened.draws, opened.prior, opened.kept.optimum, rng=for_forecast)
 
 
-def _located(given: Path | None) -> tuple[Study, Path | None]:
-    """The study, and its file of draws (None: the shipped one)."""
-    if given is None:
-        return read_study(), None
-    if given.suffix.lower() == ".toml":
-        path = Path("runs") / given.stem / NAME
-        if not path.is_file():
-            raise InputError(
-                f"there are no results of this study in {path.parent}; make them with "
-                f"beltcast forecast {given}, or name their folder",
-                given,
-            )
-        return read_study(given), path
-    if not given.is_dir():
-        raise InputError(f"'{given}' is neither a folder of results nor a study (.toml)")
-    origin = study_of(given / NAME)
-    return read_study(origin or None), given / NAME
-
-
 def _last_known(study: Study) -> float:
     """Last year with a published figure."""
     return max(float(row.start) for row in study.observations)
@@ -248,7 +221,7 @@ def _shares(runs: xr.Dataset, name: str, weight: str, whole: str) -> xr.DataArra
         return None
     share = runs[name].isel({TIME: slice(0, runs.sizes[YEAR])})
     amount = runs[weight].rename({YEAR: TIME}).assign_coords({TIME: share[TIME]})
-    (belt,) = (d for d in amount.dims if d not in (MEMBER, TIME))
+    (belt,) = (str(d) for d in amount.dims if d not in (MEMBER, TIME))
     total = (share * amount).sum(belt) / amount.sum(belt)
     joined = xr.concat([total.expand_dims({belt: [whole]}), share], belt).rename({belt: PLACE})
     return joined.mean(MEMBER).transpose(PLACE, TIER, TIME)
