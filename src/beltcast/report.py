@@ -1,8 +1,8 @@
 """A report of one place as one HTML file that needs nothing else, fit for the screen and for paper.
 
 Every number and every sentence with one is read off the results; what is typed here are headings
-and the words around them.  All text that comes from files is escaped, pictures stand inside as data,
-and a link goes out only when a reader follows it.
+and the words around them.  All text that comes from files is escaped, pictures stand inside as
+data, and a link goes out only when a reader follows it.
 """
 
 from __future__ import annotations

@@ -107,7 +107,7 @@ def open_results(given: str | Path | None = None) -> Opened:
     study, kept = open_fit(given)
     likelihood = kept.posterior.likelihood
     draws = kept.first(DRAWS)
-    for_prior, for_forecast, for_noise = np.random.default_rng(SEED).spawn(3)
+    for_prior, for_forecast = np.random.default_rng(SEED).spawn(2)
     prior = sample_prior(likelihood, len(draws), rng=for_prior)
     first = next(iter(study.scenarios))
     only = replace(study, scenarios={first: study.scenarios[first]})
@@ -120,7 +120,7 @@ def open_results(given: str | Path | None = None) -> Opened:
         horizons=[int(y) for y in base[YEAR].values if y > known] or [int(base[YEAR].values[-1])],
         levers=levers_of(study.model),
     )
-    factor = published_factor(study, draws, output, rng=for_noise)
+    factor = published_factor(study, draws, output, rng=_noise_and_sizes()[0])
     return Opened(study, kept, draws, prior, base, factor, choices)
 
 
@@ -158,7 +158,7 @@ def answer(opened: Opened, scenario: Scenario) -> Answer:
         {scenario.name: scenario},
         (opened.draws.labels, opened.draws.values),
         outputs=[*weights, *shares],
-        rng=np.random.default_rng(SEED),
+        rng=_noise_and_sizes()[1],
     ).isel({SCENARIO: 0}, drop=True)
     whole = study.whole(study.target)
     output = by_place(runs[study.target], whole)
@@ -194,9 +194,14 @@ def full_forecast(opened: Opened, scenarios: dict[str, Scenario]) -> xr.Dataset:
     """Forecast scenarios as ``beltcast forecast`` does, for files to download."""
     first = next(iter(opened.study.scenarios))
     study = replace(opened.study, scenarios={first: opened.study.scenarios[first], **scenarios})
-    # The same children as in `open_results`, hence the same numbers.
-    _, for_forecast, _ = np.random.default_rng(SEED).spawn(3)
+    _, for_forecast = np.random.default_rng(SEED).spawn(2)
     return forecast_draws(study, opened.draws, opened.prior, opened.kept.optimum, rng=for_forecast)
+
+
+def _noise_and_sizes() -> list[np.random.Generator]:
+    """The children that `forecast_draws` makes: a file says what the page shows."""
+    _, for_forecast = np.random.default_rng(SEED).spawn(2)
+    return for_forecast.spawn(2)
 
 
 def _last_known(study: Study) -> float:

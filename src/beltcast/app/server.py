@@ -30,7 +30,9 @@ TEMPLATE = """{% extends base %}
   #page { max-width: 1280px; margin: 0 auto; padding: 12px 16px; box-sizing: border-box; }
 </style>
 {% endblock %}
-{% block contents %}<main id="page">{{ embed(roots.page) }}</main>{% endblock %}
+{% block contents %}
+<main id="page">{{ embed(roots.page) }}</main>{{ embed(roots.location) }}
+{% endblock %}
 """
 
 
@@ -71,6 +73,7 @@ def make_page(opened: Opened, token: str = "") -> Any:
         if values
     }
     template = pn.Template(TEMPLATE)
+    template.location = True  # the address follows the question
     given = query.get("token", "")
     if hmac.compare_digest(given.encode(), token.encode()) or not token:
         template.add_panel("page", Page(opened, query).root)
