@@ -218,7 +218,8 @@ class Page:
             self._notice.object = ""
             self._build()
             return
-        if self.question.levers != before.levers:
+        asked = (self.question.scenario, self.question.levers)
+        if asked != (before.scenario, before.levers):
             self._put_levers()
         self._draw()
 
