@@ -128,7 +128,7 @@ def test_text_of_files_is_escaped(evidence: Evidence) -> None:
     ]
     hostile = dataclasses.replace(
         study,
-        titles={name: HOSTILE for name in study.titles},
+        titles=dict.fromkeys(study.titles, HOSTILE),
         scenarios={
             name: dataclasses.replace(scenario, title=HOSTILE, text=HOSTILE)
             for name, scenario in study.scenarios.items()

@@ -55,8 +55,8 @@ def checked_token(address: str, token: str | None) -> str:
     >>> checked_token("127.0.0.1", None)
     ''
     """
-    if address in (LOCAL, "localhost", "::1") and not token:
-        return ""
+    if address in (LOCAL, "localhost", "::1"):
+        return token or ""
     if token is None or len(token) < SHORTEST_TOKEN:
         raise InputError(
             f"the address {address} can be reached by others; give a --token of at least "
