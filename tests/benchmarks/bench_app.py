@@ -45,7 +45,7 @@ def test_a_lever_and_the_whole_page(monkeypatch) -> None:
 
 
 def test_opening_with_the_shipped_results() -> None:
-    """From a cold process with warm caches, to a page that is ready to be sent, drivers included."""
+    """From a new process with warm caches to a page that is ready to be sent, drivers included."""
     for _ in range(2):
         found = subprocess.run(
             [sys.executable, "-c", OPEN], check=True, capture_output=True, text=True

@@ -79,6 +79,7 @@ class Page:
     def _build(self) -> None:
         """Make everything anew, in the question's language."""
         language = self.question.language
+        self._diagram = view.diagram_html(self._model, language)
         self._main = pn.Column(
             sizing_mode="stretch_width", styles={"grid-area": "main", "min-width": "0"}
         )
@@ -305,6 +306,7 @@ class Page:
             self._table,
             pn.Column(*parts, stylesheets=[_columns("300px")], sizing_mode="stretch_width"),
             self._drivers,
+            _html(self._diagram),
             _html(f"<p style='color:#555'>{escape(texts.foot(opened, language))}</p>"),
         ]
         self._soon()

@@ -76,6 +76,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "Government": ("Government", "政府"),
     "Market": ("Market", "市场"),
     "Platform": ("Platform", "平台"),
+    "diagram": ("Stock-flow diagram of the model", "模型的存量流量图"),
     "share": ("share", "份额"),
     "scope": (
         "Bands hold the uncertainty of the parameters, of single years and of published figures. "

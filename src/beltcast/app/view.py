@@ -6,8 +6,11 @@ sources.  Colours are those of `beltcast.plots`.
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from html import escape
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -26,6 +29,7 @@ from beltcast.app.results import TIER, Answer, Opened
 from beltcast.app.state import Language, Question
 from beltcast.app.texts import word
 from beltcast.attribute import DRIVER
+from beltcast.model import Model
 from beltcast.plots import OTHER, POINT, POSTERIOR, PRIOR
 from beltcast.plots_attribution import COLOURS
 from beltcast.schema import MEMBER, PLACE, QUANTILE, TIME, YEAR
@@ -265,6 +269,19 @@ def driver_figure(source: ColumnDataSource, names: Sequence[str], language: Lang
     shown = [(word(name, language), f"@{{{name}}}{{+0,0.0}}") for name in names]
     chart.add_tools(HoverTool(renderers=bars[:1], mode="vline", tooltips=[("", "@year"), *shown]))
     return chart
+
+
+def diagram_html(model: Model, language: Language) -> str:
+    """Stock-flow diagram of a model, folded away; empty in a version that cannot draw one."""
+    if find_spec("beltcast.diagram") is None:
+        return ""
+    svg: str = import_module("beltcast.diagram").diagram(model)
+    data = b64encode(svg.encode("utf-8")).decode("ascii")
+    text = escape(word("diagram", language))
+    return (
+        f"<details><summary>{text}</summary><img alt='{text}' style='max-width:100%' "
+        f"src='data:image/svg+xml;base64,{data}'></details>"
+    )
 
 
 def _figure(axis: str, **options: Any) -> figure:
