@@ -292,7 +292,7 @@ def _figure(axis: str, **options: Any) -> figure:
     chart.yaxis.formatter = NumeralTickFormatter(format="0,0.[00]")
     chart.xgrid.visible = False
     chart.outline_line_color = None
-    chart.xaxis.ticker.desired_num_ticks = 8
+    chart.xaxis.ticker.desired_num_ticks = 6
     return chart
 
 
