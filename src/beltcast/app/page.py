@@ -128,7 +128,7 @@ class Page:
             )
             for lever in choices.levers
         }
-        back = pn.widgets.Button(name=word("reset", language), stylesheets=[WIDGET_CSS])
+        back = pn.widgets.Button(label=word("reset", language), stylesheets=[WIDGET_CSS])
         back.on_click(lambda _: self._ask(levers=()))
         heading = (
             f"<h2 style='font-size:1rem;margin:8px 0 0'>{escape(word('levers', language))}</h2>"
@@ -162,7 +162,6 @@ class Page:
                 callback=partial(_stream, make),
                 filename=filename,
                 label=word(key, language),
-                button_type="default",
                 sizing_mode="stretch_width",
                 stylesheets=[WIDGET_CSS],
             )
@@ -197,7 +196,7 @@ class Page:
 
     def _widget(self, kind: Any, name: str, change: Callable[[Any], None], **options: Any) -> Any:
         made = kind(
-            name=word(name, self.question.language),
+            label=word(name, self.question.language),
             sizing_mode="stretch_width",
             stylesheets=[WIDGET_CSS],
             **options,
