@@ -66,7 +66,7 @@ def checked_token(address: str, token: str | None) -> str:
 
 
 def make_page(opened: Opened, token: str = "") -> Any:
-    """Make the page for the browser that asks, or what it shows without its token."""
+    """Make the document for the browser that asks."""
     query = {
         name: values[-1].decode("utf-8", "replace")
         for name, values in pn.state.session_args.items()
@@ -74,13 +74,16 @@ def make_page(opened: Opened, token: str = "") -> Any:
     }
     template = pn.Template(TEMPLATE)
     template.location = True  # the address follows the question
-    given = query.get("token", "")
-    if hmac.compare_digest(given.encode(), token.encode()) or not token:
-        template.add_panel("page", Page(opened, query).root)
-    else:
-        text = f"{word('token', 'en')} {word('token', 'zh')}"
-        template.add_panel("page", pn.pane.HTML(f"<p role='alert'>{text}</p>"))
+    template.add_panel("page", content(opened, query, token))
     return template
+
+
+def content(opened: Opened, query: dict[str, str], token: str) -> Any:
+    """What a browser with such an address is shown: the page, or that a token is missing."""
+    if not token or hmac.compare_digest(query.get("token", "").encode(), token.encode()):
+        return Page(opened, query).root
+    text = f"{word('token', 'en')} {word('token', 'zh')}"
+    return pn.pane.HTML(f"<p role='alert'>{text}</p>")
 
 
 def serve(
