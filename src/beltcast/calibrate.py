@@ -24,6 +24,7 @@ from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.errors import CalibrationError
 from beltcast.likelihood import Likelihood
 from beltcast.optimise import Method, Optimum, optimise
+from beltcast.priors import Priors
 
 MOSTLY_PRIOR = 0.7
 """Ratio of posterior to prior spread above which an estimate is called mostly prior."""
@@ -159,25 +160,7 @@ class Calibration:
         """
         priors = self.likelihood.priors
         n = len(priors)
-        center = self.theta[:n]
-        low, high, ratio = priors.interval(center, self.covariance[:n, :n], norm.ppf(0.9))
-        quantiles = priors.quantiles(np.array([0.1, 0.5, 0.9]))
-        return pd.DataFrame(
-            {
-                "role": priors.roles,
-                "unit": priors.units,
-                "prior_p10": quantiles[0],
-                "prior_median": quantiles[1],
-                "prior_p90": quantiles[2],
-                "p10": low,
-                "median": priors.natural(center),
-                "p90": high,
-                "spread_ratio": ratio,
-                "verdict": [verdict(r) for r in ratio],
-                "source": priors.sources,
-            },
-            index=pd.Index(priors.labels, name="parameter"),
-        )
+        return estimates_table(priors, self.theta[:n], self.covariance[:n, :n])
 
     def fit_table(self) -> pd.DataFrame:
         """Every published number beside what the optimum would have published."""
@@ -200,6 +183,28 @@ class Calibration:
                 "z": (likelihood.log_values - expected) / sds,
             }
         )
+
+
+def estimates_table(priors: Priors, center: FloatArray, covariance: FloatArray) -> pd.DataFrame:
+    """Lay out every estimate beside its prior; center (n,), covariance (n, n), working scales."""
+    low, high, ratio = priors.interval(center, covariance, norm.ppf(0.9))
+    quantiles = priors.quantiles(np.array([0.1, 0.5, 0.9]))
+    return pd.DataFrame(
+        {
+            "role": priors.roles,
+            "unit": priors.units,
+            "prior_p10": quantiles[0],
+            "prior_median": quantiles[1],
+            "prior_p90": quantiles[2],
+            "p10": low,
+            "median": priors.natural(center),
+            "p90": high,
+            "spread_ratio": ratio,
+            "verdict": [verdict(r) for r in ratio],
+            "source": priors.sources,
+        },
+        index=pd.Index(priors.labels, name="parameter"),
+    )
 
 
 def verdict(ratio: float) -> str:

@@ -32,6 +32,7 @@ from beltcast.errors import (
     BeltcastError,
     CalibrationError,
     InputError,
+    MissingExtra,
     SimulationError,
     did_you_mean,
 )
@@ -102,7 +103,8 @@ def forecast(
     """Calibrate, run the scenarios and write a forecast.
 
     Leaves forecast.nc, a fan chart for each belt and the nation, calibration.csv (every estimate
-    beside its prior), fit.csv (every published figure beside the fitted one) and summary.txt.
+    beside its prior), fit.csv (every published figure beside the fitted one), draws.nc (what
+    `beltcast app` and `beltcast report` open) and summary.txt.
 
     For example:
 
@@ -117,9 +119,11 @@ def forecast(
         beltcast forecast --calibration runs/belt-fit
     """
     from beltcast.compare import compare_runs, comparison_table
+    from beltcast.draws_file import NAME, kept_fit, save_draws
     from beltcast.events import WITHOUT
-    from beltcast.forecast import forecast as make_forecast
+    from beltcast.forecast import forecast_draws
     from beltcast.plots import save_fan_charts
+    from beltcast.posterior import sample, sample_prior
     from beltcast.results import complete_folder
     from beltcast.summary import as_text, summarise
 
@@ -131,10 +135,22 @@ def forecast(
     with complete_folder(_folder(output, study)) as folder:
         with _progress() as tell:
             fit = _calibrate(chosen, rng, starts, tell, calibration, study)
-            result = make_forecast(
-                chosen, fit, rng=rng, draws=draws, progress=tell, provenance=provenance
+            # As `beltcast.forecast` does it, in parts: the draws are kept as well.
+            for_posterior, for_prior = rng.spawn(2)
+            posterior = sample(fit, draws, rng=for_posterior, progress=tell)
+            prior = sample_prior(fit.likelihood, max(2, draws // 2), rng=for_prior)
+            result = forecast_draws(
+                chosen,
+                posterior,
+                prior,
+                fit.theta,
+                rng=rng,
+                progress=tell,
+                provenance=provenance,
             )
             _write_calibration(fit, folder, chosen.hashes)
+            origin = {"study_path": str(study or ""), "seed": str(seed)}
+            save_draws(kept_fit(fit, posterior), chosen, folder / NAME, provenance=origin)
             result.to_netcdf(folder / "forecast.nc", engine="netcdf4", encoding=COMPRESSED)
             tell("pictures", 0, 1)
             compare = "de-minimis-ends" if given is None else WITHOUT
@@ -1055,6 +1071,122 @@ def export(
         given = problem.filename or results
         raise InputError(f"'{given}': {reason}; give a file of results") from None
     typer.echo(f"Written {path}")
+
+
+@app.command()
+def report(
+    results: Annotated[
+        Path | None,
+        typer.Argument(help="A folder of results, or a study (.toml); what ships by default."),
+    ] = None,
+    place: Annotated[str, typer.Option(help="A place, or all.")] = "all",
+    year: Annotated[int, typer.Option(help="Year of the drivers' shares.")] = 2024,
+    pdf: Annotated[bool, typer.Option("--pdf", help="Also print to PDF; needs chromium.")] = False,
+    seed: Seed = 1,
+    output: Annotated[Path, typer.Option(help="Folder of the reports.")] = Path("runs/report"),
+) -> None:
+    """Write a report of each place, one HTML file that needs nothing else.
+
+    Uses the draws that ship, or those that `beltcast forecast` left in a folder.
+
+    For example:
+
+        beltcast report
+
+        beltcast report runs/mine --place Foshan --pdf --output runs/foshan
+    """
+    from beltcast.attribute import SWITCHES
+    from beltcast.attribute import attribute as make_attribution
+    from beltcast.draws_file import open_fit
+    from beltcast.errors import did_you_mean, quoted
+    from beltcast.forecast import forecast_draws
+    from beltcast.posterior import sample_prior
+    from beltcast.report import Evidence, index_page, place_report
+    from beltcast.report_pdf import find_browser, print_pdf
+    from beltcast.results import complete_folder
+
+    if pdf:
+        find_browser()  # a missing browser is said before the work
+    study, kept = open_fit(results)
+    for_prior, for_forecast = np.random.default_rng(seed).spawn(2)
+    prior = sample_prior(kept.posterior.likelihood, len(kept.posterior), rng=for_prior)
+    switches = [s for s in SWITCHES if s in study.model.variables]
+    with complete_folder(output) as folder, _progress() as tell:
+        made = forecast_draws(
+            study, kept.posterior, prior, kept.optimum, rng=for_forecast, progress=tell
+        )
+        places = [str(p) for p in made["place"].values]
+        if place not in ("all", *places):
+            raise InputError(f"there is no place {quoted(place)}{did_you_mean(place, places)}")
+        shares = (
+            make_attribution(
+                study,
+                kept.posterior,
+                prior=prior,
+                switches=switches,
+                target=study.target,
+                progress=tell,
+            )
+            if switches
+            else None
+        )
+        evidence = Evidence(study, made, shares, kept.estimates())
+        files = [(p, f"{_slug(p)}.html") for p in (places if place == "all" else [place])]
+        for number, (name, file) in enumerate(files):
+            (folder / file).write_text(place_report(evidence, name, year=year), encoding="utf-8")
+            if pdf:
+                print_pdf(folder / file, (folder / file).with_suffix(".pdf"))
+            tell("reports", number + 1, len(files))
+        if len(files) > 1:
+            (folder / "index.html").write_text(index_page(evidence, files), encoding="utf-8")
+        lines = [f"{file}: {study.titles.get(name, name)}" for name, file in files]
+        (folder / "summary.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    typer.echo(f"{len(files)} reports" if len(files) > 1 else "1 report")
+    typer.echo(f"Written to {output}/")
+
+
+@app.command("app")
+def serve_app(
+    results: Annotated[
+        Path | None,
+        typer.Argument(help="A folder of results, or a study (.toml); what ships by default."),
+    ] = None,
+    port: Annotated[int, typer.Option(help="Port.", min=1, max=65535)] = 5006,
+    address: Annotated[
+        str, typer.Option(help="Whom to listen to; others than this machine need a token.")
+    ] = "127.0.0.1",
+    token: Annotated[
+        str | None,
+        typer.Option(help="What the link must carry as ?token=...", envvar="BELTCAST_TOKEN"),
+    ] = None,
+    show: Annotated[bool, typer.Option(help="Open a browser.")] = True,
+) -> None:
+    """Open a page in the browser that asks a fitted model: belts, scenarios, levers, drivers.
+
+    Needs results: those that ship, or a folder that `beltcast forecast` left. Needs the extra app.
+
+    For example:
+
+        beltcast app
+
+        beltcast app runs/mine --port 8000 --no-show
+    """
+    try:
+        from beltcast.app.server import checked_token, serve
+    except ModuleNotFoundError as missing:
+        if missing.name not in ("panel", "bokeh"):
+            raise
+        raise MissingExtra(
+            "the app needs Panel, which is not installed; install it with "
+            "pip install 'beltcast[app]'"
+        ) from None
+    from beltcast.app.results import open_results
+
+    secret = checked_token(address, token)
+    opened = open_results(results)
+    query = f"?token={secret}" if secret else ""
+    typer.echo(f"Serving http://{address}:{port}/{query} until Ctrl+C")
+    serve(opened, address=address, port=port, token=secret or None, show=show)
 
 
 @app.command()

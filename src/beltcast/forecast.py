@@ -93,11 +93,69 @@ def forecast(
     >>> float(result["output_quantile"].sel(place="China", year=2030, quantile=0.5)[0]) > 0
     True
     """
-    target = study.target
-    for_posterior, for_prior, for_noise, for_sizes = rng.spawn(4)
-    likelihood = calibration.likelihood
+    for_posterior, for_prior = rng.spawn(2)
     posterior = sample(calibration, draws, rng=for_posterior, moves=moves, progress=progress)
-    prior = sample_prior(likelihood, max(2, draws // 2), rng=for_prior)
+    prior = sample_prior(calibration.likelihood, max(2, draws // 2), rng=for_prior)
+    return forecast_draws(
+        study,
+        posterior,
+        prior,
+        calibration.theta,
+        rng=rng,
+        progress=progress,
+        provenance=provenance,
+    )
+
+
+def forecast_draws(
+    study: Study,
+    posterior: Draws,
+    prior: Draws,
+    optimum: FloatArray,
+    *,
+    rng: np.random.Generator,
+    progress: Progress | None = None,
+    provenance: Mapping[str, str] | None = None,
+) -> xr.Dataset:
+    """Forecast with draws that are there already, such as those of `beltcast.draws_file`.
+
+    Parameters
+    ----------
+    study : Study
+    posterior, prior : Draws
+        At most as many of the prior as of the posterior.
+    optimum : (size,)
+        Most probable unknowns on working scales; published figures are brought to the model's
+        scope by them.
+    rng : numpy.random.Generator
+        Children are spawned for the noise and for the uncertain sizes of scenarios.
+    progress : callable, optional
+        Told (what, done, of how many).
+    provenance : mapping, optional
+        Attributes to add.
+
+    Returns
+    -------
+    xarray.Dataset
+        As `forecast` returns it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from beltcast import read_study
+    >>> from beltcast.draws_file import shipped_draws
+    >>> from beltcast.forecast import forecast_draws
+    >>> from beltcast.posterior import sample_prior
+    >>> study, rng = read_study(), np.random.default_rng(1)
+    >>> kept = shipped_draws(study)
+    >>> prior = sample_prior(kept.posterior.likelihood, 20, rng=rng)
+    >>> result = forecast_draws(study, kept.first(20), prior, kept.optimum, rng=rng)
+    >>> float(result["output_quantile"].sel(place="China", year=2030, quantile=0.5)[0]) > 0
+    True
+    """
+    target = study.target
+    for_noise, for_sizes = rng.spawn(2)
+    likelihood = posterior.likelihood
 
     runs = _run(study, study.scenarios, posterior, target, for_sizes, progress)
     before = _run(study, study.scenarios, prior, target, for_sizes, None)
@@ -124,7 +182,7 @@ def forecast(
             **{name: runs[name] for name in COMPANIONS if name in runs and name != target},
             "failed": runs["status"].sum(MEMBER) + before["status"].sum(MEMBER),
             "figures": _figures(likelihood, output[PLACE].values),
-            **_published_rows(study, calibration, target),
+            **_published_rows(study, likelihood, optimum, target),
         },
         attrs={
             **runs.attrs,
@@ -132,7 +190,7 @@ def forecast(
             "target": target,
             "whole": study.whole(target),
             "unit": runs[target].attrs["units"],
-            "draws": draws,
+            "draws": len(posterior),
             "draws_kind": posterior.kind,
             "acceptance": posterior.acceptance,
             "start_correlation": posterior.start_correlation,
@@ -142,6 +200,28 @@ def forecast(
     )
     result["title"] = runs["title"]
     return _described(result, runs[target].attrs)
+
+
+def published_factor(
+    study: Study, draws: Draws, output: xr.DataArray, *, rng: np.random.Generator
+) -> xr.DataArray:
+    """Draw the factor between the model's totals and what would be published of them.
+
+    Parameters
+    ----------
+    study : Study
+    draws : Draws
+    output : (..., member, place, year)
+        Totals of the model, for their places and years.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    (member, place, year)  [1]
+        Shocks of years times the noise of a figure on the model's scope.
+    """
+    years = output[YEAR].values
+    return _published_noise(study, draws.likelihood, output, years, rng)(draws)
 
 
 def _run(
@@ -273,15 +353,16 @@ ROW_COLUMNS = (
 )
 
 
-def _published_rows(study: Study, calibration: Calibration, target: str) -> dict[str, Any]:
+def _published_rows(
+    study: Study, likelihood: Likelihood, optimum: FloatArray, target: str
+) -> dict[str, Any]:
     """Published figures brought to the model's scope: the path times published over expected.
 
     Expected is what the fit would have published under the row's definition and season in a year
     without a shock; so a figure lies above the path by as much as it surprises, and a part of a
     year is shown at the level of its whole year.
     """
-    likelihood = calibration.likelihood
-    theta = calibration.theta[None]
+    theta = optimum[None]
     path = _path(study, likelihood, theta, target)
     expected = np.exp(likelihood.expected(theta, shocks=False)[0])
     points = [

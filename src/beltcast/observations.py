@@ -285,8 +285,10 @@ def read_places(path: str | Path, model: ModelLike) -> Mapping[str, tuple[str, .
     return places
 
 
-def read_titles(path: str | Path) -> Mapping[str, str]:
+def read_titles(path: str | Path, column: str = "title") -> Mapping[str, str]:
     """Read what to call each place: its ``title``, or its name where there is none.
+
+    ``column`` may be ``title_zh``, for titles in Chinese.
 
     Raises
     ------
@@ -295,7 +297,7 @@ def read_titles(path: str | Path) -> Mapping[str, str]:
     """
     text = read_text(path, TableError)
     rows = _records(text, ("place", "belts"), _PLACE_COLUMNS)
-    return {cells["place"]: cells.get("title") or cells["place"] for _, cells in rows}
+    return {cells["place"]: cells.get(column) or cells["place"] for _, cells in rows}
 
 
 def _elements_of(place: str, belts: Sequence[str], model: ModelLike) -> tuple[str, ...]:

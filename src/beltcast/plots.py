@@ -17,6 +17,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from beltcast.calibrate import MOSTLY_PRIOR, Calibration
 from beltcast.identify import CUT, Profile
+from beltcast.plots_style import house_style
 from beltcast.schema import PLACE, QUANTILE, SCENARIO, YEAR
 
 POSTERIOR = "#0072B2"
@@ -25,6 +26,7 @@ OTHER = "#D55E00"
 POINT = "#000000"
 
 
+@house_style
 def fan_chart(
     forecast: xr.Dataset,
     place: str,
@@ -99,6 +101,7 @@ def fan_chart(
     return ax
 
 
+@house_style
 def waterfall(calibration: Calibration, *, ax: Axes | None = None) -> Axes:
     """Draw what every start cost and what the refined ones reached, in order of cost.
 
@@ -117,6 +120,7 @@ def waterfall(calibration: Calibration, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
+@house_style
 def contraction_chart(calibration: Calibration, *, most: int = 30, ax: Axes | None = None) -> Axes:
     """Draw the spread of each posterior against its prior's, the best known first."""
     ax = ax or _new_axes()
@@ -130,6 +134,7 @@ def contraction_chart(calibration: Calibration, *, most: int = 30, ax: Axes | No
     return ax
 
 
+@house_style
 def profile_chart(profile: Profile, *, ax: Axes | None = None) -> Axes:
     """Draw a profile: rise of the cost along one parameter, without and with its prior."""
     ax = ax or _new_axes()

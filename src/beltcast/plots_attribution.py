@@ -14,6 +14,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from beltcast.plots_style import house_style
 from beltcast.schema import MEMBER, PLACE, QUANTILE, YEAR
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
@@ -22,6 +23,7 @@ DRIVER = "driver"
 Scale = Literal["log", "level"]
 
 
+@house_style
 def contribution_areas(
     attribution: xr.Dataset,
     place: str | None = None,
@@ -77,6 +79,7 @@ def contribution_areas(
     return _finished(ax)
 
 
+@house_style
 def waterfall(
     attribution: xr.Dataset,
     place: str | None = None,

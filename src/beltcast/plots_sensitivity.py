@@ -11,6 +11,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from beltcast.plots_style import house_style
 from beltcast.schema import PARAMETER
 from beltcast.sensitivity import CHIEF, ranked
 
@@ -18,6 +19,7 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#0
 STYLES = ("-", "--", ":", "-.")
 
 
+@house_style
 def weights_over_time(
     result: xr.Dataset, *, when: float, most: int = 8, ax: Axes | None = None
 ) -> Axes:
@@ -52,6 +54,7 @@ def weights_over_time(
     return _finished(ax)
 
 
+@house_style
 def tornado_chart(
     result: xr.Dataset, *, when: float, most: int = 15, ax: Axes | None = None
 ) -> Axes:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,8 @@ class Study:
         Belts of each place.
     titles : mapping of str to str
         What to call each place.
+    titles_zh : mapping of str to str
+        The same in Chinese.
     priors : Priors
     scenarios : mapping of str to Scenario
     noise : Noise
@@ -63,6 +65,7 @@ class Study:
     noise: Noise
     hashes: Mapping[str, str]
     target: str = "output"
+    titles_zh: Mapping[str, str] = field(default_factory=dict)
 
     def whole(self, variable: str) -> str:
         """Name of the place that is the sum of all elements of a variable, such as China."""
@@ -129,6 +132,7 @@ def read_study(path: str | Path | None = None) -> Study:
         noise=noise,
         hashes=hashes,
         target=_target(toml, {**_table(base, "study"), **table}, model),
+        titles_zh=read_titles(files["places"], "title_zh"),
     )
 
 
