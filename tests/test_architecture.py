@@ -24,6 +24,7 @@ LAYERS = (
     {"model"},
     {"checks", "variants"},
     {"priors", "scenarios", "observations", "observe", "study", "noise", "jsonschemas"},
+    {"starter", "faults"},
     {"likelihood"},
     {"calibrate"},
     {"posterior", "identify"},

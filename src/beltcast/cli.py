@@ -46,7 +46,8 @@ COMPRESSED = {"output": {"zlib": True, "complevel": 4}}
 """The members of a forecast are nearly all of its size."""
 
 StudyFile = Annotated[
-    Path | None, typer.Argument(help="A study (.toml); the shipped belt study by default.")
+    Path | None,
+    typer.Argument(help="A study (.toml, or a folder of one); the shipped belt study by default."),
 ]
 Seed = Annotated[int, typer.Option(help="Seed of all random numbers.")]
 Starts = Annotated[int, typer.Option(help="Starts of the calibration.", min=1)]
@@ -119,6 +120,46 @@ def forecast(
         (folder / "summary.txt").write_text(as_text(page), encoding="utf-8")
     _console().print(page)
     typer.echo(f"Written to {_folder(output, study)}/")
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Folder to make.")],
+    name: Annotated[
+        str | None, typer.Option(help="Title of the study; the folder's name by default.")
+    ] = None,
+    places: Annotated[
+        str | None, typer.Option(help="Belts, separated by commas; 'My belt' by default.")
+    ] = None,
+    start: Annotated[int, typer.Option(help="First year of a run.")] = 2018,
+    end: Annotated[int, typer.Option(help="Last year of a run.")] = 2035,
+    template: Annotated[
+        str, typer.Option("--from", help="belt (three drivers) or blank (one stock, one flow).")
+    ] = "belt",
+) -> None:
+    """Make a folder with a study of your own belt: it runs as it stands, with example figures.
+
+    In a terminal, without --name and --places, it asks. Leaves model.mdl, observations.csv,
+    places.csv, parameters.toml, scenarios.toml, study.toml and README.md.
+
+    For example:
+
+        beltcast init mybelt --places "Foshan furniture, 东莞"
+
+        beltcast forecast mybelt
+    """
+    from beltcast.starter import start_study
+
+    if name is None and places is None and _is_terminal():
+        name = typer.prompt("Title of the study", default=folder.name)
+        places = typer.prompt("Belts, separated by commas", default="My belt")
+        start = typer.prompt("First year of a run", default=start)
+        end = typer.prompt("Last year of a run", default=end)
+        template = typer.prompt("From which template, belt or blank", default=template)
+    belts = (places or "My belt").replace("，", ",").replace("、", ",").split(",")
+    files = start_study(folder, title=name, belts=belts, start=start, end=end, template=template)
+    typer.echo(f"Written to {folder}/: {', '.join(path.name for path in files)}")
+    typer.echo(f"Next: beltcast check {folder}; beltcast forecast {folder}")
 
 
 @app.command()
@@ -484,7 +525,9 @@ def run(
 def check(
     path: Annotated[
         Path | None,
-        typer.Argument(help="A model (.mdl) or study (.toml); the belt study by default."),
+        typer.Argument(
+            help="A model (.mdl), a study (.toml) or its folder; the belt study's by default."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
@@ -507,12 +550,14 @@ def check(
     if path is not None and path.suffix.lower() == ".mdl":
         found = _check_model(load_model(path), as_json)
     else:
+        _refuse_faults(path)
         chosen = _study(path)
         if not as_json:
             typer.echo(
                 f"{len(chosen.observations)} published figures, {len(chosen.priors)} priors, "
                 f"{len(chosen.scenarios)} scenarios: read"
             )
+            _say_examples(chosen)
         found = _check_model(chosen.model, as_json)
     if found:
         raise typer.Exit(1)
@@ -601,6 +646,29 @@ def _study(path: Path | None) -> Study:
     return read_study(path)
 
 
+def _is_terminal() -> bool:
+    return sys.stdin.isatty()
+
+
+def _refuse_faults(path: Path | None) -> None:
+    """Print what is wrong with the files of a study, a line each, and end."""
+    from beltcast.faults import study_faults
+
+    found = study_faults(path)
+    for problem in found:
+        typer.echo(f"beltcast: {problem}", err=True)
+    if found:
+        raise typer.Exit(2)
+
+
+def _say_examples(study: Study) -> None:
+    from beltcast.summary import example_words
+
+    words = example_words(study.observations)
+    if words:
+        typer.echo(words)
+
+
 def _with_scenarios(study: Study, names: list[str] | None) -> Study:
     if not names:
         return study
@@ -667,7 +735,17 @@ def _slug(label: str) -> str:
 
 
 def _folder(output: Path | None, study: Path | None, ending: str = "") -> Path:
-    return output or Path("runs") / ((study.stem if study else "belt") + ending)
+    return output or Path("runs") / (_study_name(study) + ending)
+
+
+def _study_name(study: Path | None) -> str:
+    """Name of a study's file, or of the folder that holds it."""
+    from beltcast.study import STUDY_FILE, study_file
+
+    if study is None:
+        return "belt"
+    path = study_file(study)
+    return path.resolve().parent.name if path.name == STUDY_FILE else path.stem
 
 
 def _console() -> Console:

@@ -48,6 +48,7 @@ from beltcast.textfiles import Text, read_text
 
 __all__ = [
     "COLUMNS",
+    "EXAMPLE",
     "Kind",
     "Observation",
     "Observations",
@@ -60,6 +61,9 @@ Kind: TypeAlias = Literal["level", "part-year", "growth", "share", "lower", "upp
 Vintage: TypeAlias = Literal["final", "revised", "preliminary", "only"]
 Grade: TypeAlias = Literal["A", "B", "C"]
 _Choice = TypeVar("_Choice", bound=str)
+
+EXAMPLE = "EXAMPLE"
+"""A source that begins so marks a row that a template brought: an invention."""
 
 COLUMNS = (
     "place",
@@ -166,6 +170,10 @@ class Observations:
         date : float  [Year]
         """
         return self.select([row.published <= date for row in self.rows])
+
+    def examples(self) -> Observations:
+        """Keep the rows that a template brought: inventions, whose source begins with EXAMPLE."""
+        return self.select([row.source.startswith(EXAMPLE) for row in self.rows])
 
     def select(self, mask: ArrayLike) -> Observations:
         """Keep the rows where a mask is true.

@@ -25,6 +25,9 @@ from beltcast.scenarios import Scenario, read_scenarios
 from beltcast.schema import TOTAL
 from beltcast.textfiles import Toml, read_text, read_toml
 
+STUDY_FILE = "study.toml"
+"""What the study of a folder is called."""
+
 _FILES = ("model", "observations", "places", "priors", "scenarios")
 
 
@@ -77,7 +80,7 @@ def read_study(path: str | Path | None = None) -> Study:
     Parameters
     ----------
     path : str or Path, optional
-        A TOML file; the shipped belt study by default.
+        A TOML file, or a folder that holds ``study.toml``; the shipped belt study by default.
 
     Raises
     ------
@@ -90,9 +93,9 @@ def read_study(path: str | Path | None = None) -> Study:
     >>> read_study().model.name
     'belt'
     """
-    toml = read_toml(shipped("calibration/belt.toml") if path is None else path, InputError)
+    toml = read_toml(study_file(path), InputError)
     table = _table(toml, "study")
-    files = {name: _file(toml, table, name) for name in _FILES}
+    files = study_files(toml)
     model = load_model(files["model"])
     places = read_places(files["places"], model)
     noise = noise_from_table(toml)
@@ -121,6 +124,38 @@ def read_study(path: str | Path | None = None) -> Study:
         hashes=hashes,
         target=_target(toml, table, model),
     )
+
+
+def study_file(path: str | Path | None) -> Path:
+    """Find the file of a study: the shipped one, the one given, or the one in a folder.
+
+    Raises
+    ------
+    InputError
+        The folder holds no ``study.toml``.
+    """
+    if path is None:
+        return shipped("calibration/belt.toml")
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    if not (path / STUDY_FILE).is_file():
+        raise InputError(
+            f"the folder holds no {STUDY_FILE}; give a study, or make one with beltcast init", path
+        )
+    return path / STUDY_FILE
+
+
+def study_files(toml: Toml) -> dict[str, Path]:
+    """Find the files that a study names: its model, observations, places, priors and scenarios.
+
+    Raises
+    ------
+    InputError
+        With file and line: one is not named, or is not there.
+    """
+    table = _table(toml, "study")
+    return {name: _file(toml, table, name) for name in _FILES}
 
 
 def _target(toml: Toml, table: Mapping[str, Any], model: Model) -> str:
