@@ -1,4 +1,4 @@
-"""How the documentation is built: ``sphinx-build -W docs docs/_build``.
+"""How the documentation is built: ``sphinx-build -W docs docs/_build/html``.
 
 Nothing is fetched: no inventories of other projects, no fonts, no scripts from elsewhere.  Pages
 that are made from the package itself (commands, modules, notebooks) come from `pages.py`.
@@ -13,8 +13,9 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 sys.path.insert(0, str(HERE.parent / "src"))
 
-import beltcast  # noqa: E402  # its place in a checkout comes first
 from pages import write_pages  # noqa: E402  # beside this file
+
+import beltcast  # noqa: E402  # its place in a checkout comes first
 
 project = "beltcast"
 author = "beltcast developers"

@@ -24,7 +24,7 @@ def write_pages(folder: Path) -> None:
     for name in ("api", "notebooks"):
         (folder / name).mkdir(parents=True)
     (folder / "commands.md").write_text(commands(), encoding="utf-8")
-    for module, title in modules():
+    for module, _ in modules():
         page = f"# {module}\n\n```{{eval-rst}}\n.. automodule:: beltcast.{module}\n```\n"
         (folder / "api" / f"{module}.md").write_text(page, encoding="utf-8")
     rows = [f"* [`{module}`](../generated/api/{module}.md): {title}" for module, title in modules()]

@@ -19,12 +19,12 @@ PACKAGE = Path(__file__).resolve().parent.parent / "src" / "beltcast"
 # list. CONTRIBUTING.md says the same in words.
 LAYERS = (
     {"errors"},
-    {"schema", "resources", "textfiles", "quantities", "results"},
+    {"schema", "resources", "textfiles", "quantities", "results", "extras"},
     {"engine"},
     {"model"},
     {"checks", "variants"},
     {"priors", "scenarios", "observations", "observe", "study", "noise", "jsonschemas"},
-    {"starter", "faults"},
+    {"starter", "faults", "series"},
     {"likelihood"},
     {"calibrate"},
     {"posterior", "identify"},
@@ -40,6 +40,7 @@ LAYERS = (
         "attribution_text",
         "sensitivity_text",
         "summary",
+        "json_text",
         "report",
     },
     {"__init__"},

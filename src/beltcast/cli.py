@@ -14,8 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
-import pandas as pd
 import typer
 from rich.console import Console, Group
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -29,6 +27,8 @@ from beltcast.errors import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from beltcast.calibrate import Calibration
     from beltcast.model import Model
     from beltcast.study import Study
@@ -51,6 +51,7 @@ StudyFile = Annotated[
 ]
 Seed = Annotated[int, typer.Option(help="Seed of all random numbers.")]
 Starts = Annotated[int, typer.Option(help="Starts of the calibration.", min=1)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Output = Annotated[Path | None, typer.Option(help="Folder of the results; runs/NAME by default.")]
 
 
@@ -82,6 +83,7 @@ def forecast(
         list[str] | None, typer.Option(help="Only these scenarios; the baseline comes first.")
     ] = None,
     output: Output = None,
+    as_json: AsJson = False,
 ) -> None:
     """Calibrate, run the scenarios and write a forecast.
 
@@ -98,12 +100,13 @@ def forecast(
     """
     from beltcast.compare import compare_runs, comparison_table
     from beltcast.forecast import forecast as make_forecast
+    from beltcast.json_text import calibration_facts, forecast_facts
     from beltcast.plots import save_fan_charts
     from beltcast.results import complete_folder
     from beltcast.summary import as_text, summarise
 
     chosen = _with_scenarios(_study(study), scenario)
-    rng = np.random.default_rng(seed)
+    rng = _rng(seed)
     with complete_folder(_folder(output, study)) as folder:
         with _progress() as tell:
             fit = _calibrate(chosen, rng, starts, tell)
@@ -118,8 +121,12 @@ def forecast(
             tell("pictures", 1, 1)
         page = Group(summarise(result, fit), comparison_table(compare_runs(result["output"])))
         (folder / "summary.txt").write_text(as_text(page), encoding="utf-8")
-    _console().print(page)
-    typer.echo(f"Written to {_folder(output, study)}/")
+    folder = _folder(output, study)
+    if as_json:
+        _print_json("forecast", folder, **forecast_facts(result), fit=calibration_facts(fit))
+    else:
+        _console().print(page)
+        typer.echo(f"Written to {folder}/")
 
 
 @app.command()
@@ -168,6 +175,7 @@ def calibrate(
     starts: Starts = 64,
     seed: Seed = 1,
     output: Output = None,
+    as_json: AsJson = False,
 ) -> None:
     """Fit the parameters and write what the figures say about them.
 
@@ -177,17 +185,22 @@ def calibrate(
 
         beltcast calibrate --starts 128 --output runs/fit
     """
+    from beltcast.json_text import calibration_facts
     from beltcast.results import complete_folder
 
     chosen = _study(study)
     with complete_folder(_folder(output, study, "-fit")) as folder:
         with _progress() as tell:
-            fit = _calibrate(chosen, np.random.default_rng(seed), starts, tell)
+            fit = _calibrate(chosen, _rng(seed), starts, tell)
         _write_calibration(fit, folder)
         page = _fit_summary(fit)
         (folder / "summary.txt").write_text(page + "\n", encoding="utf-8")
-    typer.echo(page)
-    typer.echo(f"Written to {_folder(output, study, '-fit')}/")
+    folder = _folder(output, study, "-fit")
+    if as_json:
+        _print_json("calibrate", folder, **calibration_facts(fit))
+    else:
+        typer.echo(page)
+        typer.echo(f"Written to {folder}/")
 
 
 @app.command()
@@ -229,7 +242,7 @@ def attribute(
     from beltcast.summary import as_text
 
     chosen = _study(study)
-    for_fit, for_draws, for_prior, for_tests = np.random.default_rng(seed).spawn(4)
+    for_fit, for_draws, for_prior, for_tests = _rng(seed).spawn(4)
     with complete_folder(_folder(output, study, "-drivers")) as folder:
         words = []
         with _progress() as tell:
@@ -273,6 +286,7 @@ def compare(
     ] = 0.1,
     seed: Seed = 1,
     output: Output = None,
+    as_json: AsJson = False,
 ) -> None:
     """Compare scenarios with the first of them, draw by draw; uncertain sizes are drawn.
 
@@ -289,6 +303,7 @@ def compare(
 
     from beltcast.compare import compare as make_comparison
     from beltcast.compare import comparison_table
+    from beltcast.json_text import comparison_facts
     from beltcast.posterior import sample
     from beltcast.results import complete_folder
     from beltcast.scenarios import read_scenarios
@@ -301,19 +316,28 @@ def compare(
         first = dict(list(chosen.scenarios.items())[:1])
         chosen = replace(chosen, scenarios={**first, **own})
     chosen = _with_scenarios(chosen, scenario)
-    for_fit, for_draws, for_sizes = np.random.default_rng(seed).spawn(3)
+    for_fit, for_draws, for_sizes = _rng(seed).spawn(3)
     with complete_folder(_folder(output, study, "-compared")) as folder:
         with _progress() as tell:
             fit = _calibrate(chosen, for_fit, starts, tell)
             posterior = sample(fit, draws, rng=for_draws, progress=tell)
             result = make_comparison(
-                chosen, posterior, rng=for_sizes, loss=loss, provenance={"seed": str(seed)}
+                chosen,
+                posterior,
+                rng=for_sizes,
+                target=chosen.target,
+                loss=loss,
+                provenance={"seed": str(seed)},
             )
         result.to_netcdf(folder / "comparison.nc", engine="netcdf4")
         page = comparison_table(result)
         (folder / "summary.txt").write_text(as_text(page), encoding="utf-8")
-    _console().print(page)
-    typer.echo(f"Written to {_folder(output, study, '-compared')}/")
+    folder = _folder(output, study, "-compared")
+    if as_json:
+        _print_json("compare", folder, **comparison_facts(result))
+    else:
+        _console().print(page)
+        typer.echo(f"Written to {folder}/")
 
 
 @app.command()
@@ -367,7 +391,7 @@ def sensitivity(
     chosen = _study(study)
     names = [scenario] if scenario else list(chosen.scenarios)[:1]
     (base_case,) = select(chosen.scenarios, names).values()
-    for_screening, for_design = np.random.default_rng(seed).spawn(2)
+    for_screening, for_design = _rng(seed).spawn(2)
     medians = chosen.priors.quantiles(0.5)
     run_study = partial(
         make_sensitivity,
@@ -421,6 +445,8 @@ def identify(
 
         beltcast identify --profiles 12 --output runs/identified
     """
+    import pandas as pd
+
     from beltcast import identify as ask
     from beltcast import plots
     from beltcast.results import complete_folder
@@ -430,7 +456,7 @@ def identify(
     rows = chosen.model.rows("output")
     with complete_folder(_folder(output, study, "-identified")) as folder:
         with _progress() as tell:
-            fit = _calibrate(chosen, np.random.default_rng(seed), starts, tell)
+            fit = _calibrate(chosen, _rng(seed), starts, tell)
             known = ask.spectrum(fit)
             pairs = ask.confounded(fit)
             pull = ask.prior_pull(fit, ask.answer_gradient(fit, rows, year + 1.0))
@@ -550,7 +576,7 @@ def check(
     if path is not None and path.suffix.lower() == ".mdl":
         found = _check_model(load_model(path), as_json)
     else:
-        _refuse_faults(path)
+        _refuse_faults(path, as_json)
         chosen = _study(path)
         if not as_json:
             typer.echo(
@@ -646,15 +672,27 @@ def _study(path: Path | None) -> Study:
     return read_study(path)
 
 
+def _rng(seed: int) -> np.random.Generator:
+    import numpy as np  # here, so that --help and completion need not wait for it
+
+    return np.random.default_rng(seed)
+
+
 def _is_terminal() -> bool:
     return sys.stdin.isatty()
 
 
-def _refuse_faults(path: Path | None) -> None:
+def _refuse_faults(path: Path | None, as_json: bool) -> None:
     """Print what is wrong with the files of a study, a line each, and end."""
     from beltcast.faults import study_faults
 
     found = study_faults(path)
+    if found and as_json:
+        faults = [
+            {"path": f.path and f.path.as_posix(), "line": f.line, "sentence": f.sentence}
+            for f in found
+        ]
+        typer.echo(json.dumps({"faults": faults}, ensure_ascii=False, indent=1))
     for problem in found:
         typer.echo(f"beltcast: {problem}", err=True)
     if found:
@@ -689,6 +727,13 @@ def _calibrate(
 
     likelihood = make_likelihood(study.model, study.priors, study.observations, study.noise)
     return fit(likelihood, rng=rng, starts=starts, progress=tell)
+
+
+def _print_json(command: str, folder: Path, **facts: object) -> None:
+    from beltcast.json_text import json_text
+
+    known = {"command": command, "version": beltcast.__version__, "folder": folder.as_posix()}
+    typer.echo(json_text({**known, **facts}))
 
 
 def _hashes(study: Study) -> dict[str, str]:

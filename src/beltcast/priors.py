@@ -3,13 +3,13 @@
 A prior belongs to one constant of the model, or to one of its elements. Three families serve,
 each Gaussian on a *working scale* z of its own, with natural value x:
 
-===========  ===============  ====================  =========================
-family       working scale    mu, sigma             use for
-===========  ===============  ====================  =========================
-lognormal    z = log x        log median, log_sd    rates, sizes, times
-normal       z = x            mean, sd              gains that may change sign
-logitnormal  z = log(x/(1-x)) logit median, logit_sd shares
-===========  ===============  ====================  =========================
+===========  ===============  ======================  =========================
+family       working scale    mu, sigma               use for
+===========  ===============  ======================  =========================
+lognormal    z = log x        log median, log_sd      rates, sizes, times
+normal       z = x            mean, sd                gains that may change sign
+logitnormal  z = logit x      logit median, logit_sd  shares
+===========  ===============  ======================  =========================
 
 Therefore the residual of a prior is exactly ``(z - mu) / sigma``, and calibration, Laplace
 covariance and sampling all work in z. Bounds are limits on z: they truncate the Gaussian and
