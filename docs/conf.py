@@ -33,6 +33,7 @@ exclude_patterns = ["_build", "refresh.py", "pages.py"]
 nb_execution_mode = "off"
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
+highlight_language = "none"  # most blocks are commands and what they print
 
 autodoc_typehints = "none"  # types stand in the docstrings, with shapes and units
 autodoc_default_options = {"members": True, "member-order": "bysource"}
@@ -41,7 +42,14 @@ napoleon_use_rtype = False
 
 html_theme = "pydata_sphinx_theme"
 html_title = "beltcast"
-html_theme_options = {"show_prev_next": False, "navigation_with_keys": False}
+html_theme_options = {
+    "header_links_before_dropdown": 8,
+    "navigation_with_keys": False,
+    "show_prev_next": False,
+}
+html_sidebars = {name: [] for name in ("index", "tutorial", "model", "changelog")}
+html_static_path = ["static"]
+html_css_files = ["wide.css"]
 html_show_sourcelink = False
 
 write_pages(HERE / "generated")
