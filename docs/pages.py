@@ -27,6 +27,7 @@ def write_pages(folder: Path) -> None:
     for module, _ in modules():
         page = f"# {module}\n\n```{{eval-rst}}\n.. automodule:: beltcast.{module}\n```\n"
         (folder / "api" / f"{module}.md").write_text(page, encoding="utf-8")
+    (folder / "public.inc").write_text(public_names(), encoding="utf-8")
     rows = [f"* [`{module}`](../generated/api/{module}.md): {title}" for module, title in modules()]
     (folder / "modules.inc").write_text("\n".join(rows) + "\n", encoding="utf-8")
     for script in sorted((ROOT / "notebooks").glob("*.py")):
@@ -35,13 +36,23 @@ def write_pages(folder: Path) -> None:
 
 
 def modules() -> Iterator[tuple[str, str]]:
-    """Every module of the package and the first line of its docstring."""
-    for path in sorted(PACKAGE.rglob("*.py")):
+    """Every module of the package and the first line of its docstring, the engine's last."""
+    paths = sorted(PACKAGE.rglob("*.py"), key=lambda path: (path.parent != PACKAGE, path))
+    for path in paths:
         if path.stem.startswith("_") or path.stem == "cli":
             continue
         module = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
         first = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").strip()
         yield module, " ".join(first.split("\n\n")[0].split())
+
+
+def public_names() -> str:
+    """Return a table of what `import beltcast` gives, linked to where it is explained."""
+    import beltcast
+
+    homes = beltcast._HOME  # which module a public name comes from
+    rows = [f"   ~beltcast.{homes[name]}.{name}" for name in sorted(homes, key=str.casefold)]
+    return "\n".join(["```{eval-rst}", ".. autosummary::", "", *rows, "```", ""])
 
 
 def commands() -> str:

@@ -228,6 +228,18 @@ def read_observations(
         kind, vintage or grade, an impossible number or period, a row given twice.
     UnitError
         With file and line: a unit that does not convert.
+
+    Examples
+    --------
+    >>> from beltcast import load_model, read_observations, read_places
+    >>> from beltcast.resources import shipped
+    >>> model = load_model(shipped("models/belt/belt.mdl"))
+    >>> places = read_places(shipped("calibration/data/places.csv"), model)
+    >>> rates = dict.fromkeys(range(2013, 2026), 7.0)
+    >>> table = shipped("calibration/data/observations.csv")
+    >>> rows = read_observations(table, model, places, usd_cny=rates)
+    >>> {row.grade for row in rows} == {"A", "B", "C"}
+    True
     """
     text = read_text(path, TableError)
     reader = _RowReader(text.path, model, _all_places(model, places), usd_cny or {})
@@ -263,6 +275,14 @@ def read_places(path: str | Path, model: ModelLike) -> Mapping[str, tuple[str, .
     TableError
         With file and line: a wrong table, an unknown belt, a belt or place given twice, belts of
         different subscript ranges.
+
+    Examples
+    --------
+    >>> from beltcast import load_model, read_places
+    >>> from beltcast.resources import shipped
+    >>> model = load_model(shipped("models/belt/belt.mdl"))
+    >>> read_places(shipped("calibration/data/places.csv"), model)["Zhejiang"]
+    ('Hangzhou', 'Ningbo', 'Yiwu')
     """
     text = read_text(path, TableError)
     places: dict[str, tuple[str, ...]] = {}

@@ -383,6 +383,15 @@ def read_priors(path: str | Path, model: ModelLike) -> Priors:
         With file and line: the text is not TOML, a name, key or distribution is unknown, a name
         is not a constant or is given twice, the unit is not the model's, bounds are crossed or
         leave out the median, a spread is not above 0.
+
+    Examples
+    --------
+    >>> from beltcast import load_model, read_priors
+    >>> from beltcast.resources import shipped
+    >>> model = load_model(shipped("models/belt/belt.mdl"))
+    >>> priors = read_priors(shipped("models/belt/parameters.toml"), model)
+    >>> priors.subset(["Support Entry Gain"]).families
+    ('normal',)
     """
     file = read_toml(path, PriorError)
     entries: list[_Entry] = []
