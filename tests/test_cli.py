@@ -16,7 +16,7 @@ import beltcast
 from beltcast import Calibration, cli
 from beltcast.errors import CalibrationError, SimulationError
 
-COMMANDS = ("forecast", "calibrate", "run", "check")
+COMMANDS = ("init", "forecast", "calibrate", "run", "check")
 
 
 @dataclass

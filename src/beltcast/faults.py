@@ -52,9 +52,9 @@ def study_faults(path: str | Path | None = None) -> tuple[BeltcastError, ...]:
             return None
 
     toml: Toml | None = tried(lambda: read_toml(study_file(path), InputError))
-    files = toml and tried(study_files, toml)
-    model: Model | None = files and tried(load_model, files["model"])
-    if toml and model:
+    files: dict[str, Path] | None = tried(study_files, toml) if toml else None
+    model: Model | None = tried(load_model, files["model"]) if files else None
+    if toml and files and model:
         tried(noise_from_table, toml)
         places = tried(read_places, files["places"], model)
         if places is not None:

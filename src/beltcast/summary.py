@@ -125,8 +125,8 @@ def _what_it_rests_on(forecast: xr.Dataset, calibration: Calibration) -> Text:
     failed = int(forecast["failed"].sum())
     if failed:
         lines.append(f"Warning: {failed} runs left the finite numbers and are left out.")
-    if words := example_words(likelihood.observations):
-        lines.append(f"Warning: {words}")
+    if invented := example_words(likelihood.observations):
+        lines.append(f"Warning: {invented}")
     if calibration.at_bound:
         lines.append(f"Warning: at the bound of their prior: {', '.join(calibration.at_bound)}.")
     return Text("\n".join(lines))
