@@ -302,7 +302,7 @@ def compare(
     from dataclasses import replace
 
     from beltcast.compare import compare as make_comparison
-    from beltcast.compare import comparison_table
+    from beltcast.compare import comparison_table, difference_table
     from beltcast.json_text import comparison_facts
     from beltcast.posterior import sample
     from beltcast.results import complete_folder
@@ -330,7 +330,7 @@ def compare(
                 provenance={"seed": str(seed)},
             )
         result.to_netcdf(folder / "comparison.nc", engine="netcdf4")
-        page = comparison_table(result)
+        page = Group(difference_table(result), comparison_table(result))
         (folder / "summary.txt").write_text(as_text(page), encoding="utf-8")
     folder = _folder(output, study, "-compared")
     if as_json:
