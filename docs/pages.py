@@ -21,18 +21,25 @@ PACKAGE = ROOT / "src" / "beltcast"
 def write_pages(folder: Path) -> None:
     """Write all of them into a folder that holds nothing else."""
     shutil.rmtree(folder, ignore_errors=True)
-    for name in ("api", "notebooks"):
+    for name in ("modules", "engine", "notebooks"):
         (folder / name).mkdir(parents=True)
     (folder / "commands.md").write_text(commands(), encoding="utf-8")
     for module, _ in modules():
         page = f"# {module}\n\n```{{eval-rst}}\n.. automodule:: beltcast.{module}\n```\n"
-        (folder / "api" / f"{module}.md").write_text(page, encoding="utf-8")
+        (folder / f"{_page(module)}.md").write_text(page, encoding="utf-8")
     (folder / "public.inc").write_text(public_names(), encoding="utf-8")
-    rows = [f"* [`{module}`](../generated/api/{module}.md): {title}" for module, title in modules()]
+    rows = [
+        f"* [`{module}`](../generated/{_page(module)}.md): {title}" for module, title in modules()
+    ]
     (folder / "modules.inc").write_text("\n".join(rows) + "\n", encoding="utf-8")
     for script in sorted((ROOT / "notebooks").glob("*.py")):
         notebook = jupytext.read(script)
         jupytext.write(notebook, folder / "notebooks" / f"{script.stem}.ipynb")
+
+
+def _page(module: str) -> str:
+    """Where a module's page stands: the engine is a part of its own."""
+    return f"{'engine' if module.startswith('engine.') else 'modules'}/{module}"
 
 
 def modules() -> Iterator[tuple[str, str]]:
