@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "src" / "beltcast"
 # list. CONTRIBUTING.md says the same in words.
 LAYERS = (
     {"errors"},
-    {"schema", "resources", "textfiles", "quantities", "results"},
+    {"schema", "resources", "textfiles", "quantities", "results", "extras"},
     {"engine"},
     {"prim"},
     {"model"},
@@ -37,6 +37,7 @@ LAYERS = (
         "series",
         "vensim_files",
     },
+    {"starter", "faults", "plain_series"},
     {"residuals", "nuisances"},
     {"likelihood"},
     {"optimise"},
@@ -81,6 +82,7 @@ LAYERS = (
         "sensitivity_text",
         "skill_text",
         "summary",
+        "json_text",
         "report",
         "report_pdf",
     },

@@ -17,7 +17,7 @@ from beltcast import Calibration, Study, cli
 from beltcast.errors import CalibrationError, SimulationError
 from beltcast.saved import save_calibration
 
-COMMANDS = ("forecast", "calibrate", "run", "check")
+COMMANDS = ("init", "forecast", "calibrate", "run", "check")
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 A model has k drivers, each with a switch (1 on, 0 frozen as at the start).  Let ``v(S)`` be an
 output when the drivers of the set S are on.  For each draw of the parameters all 2^k runs are made,
-and what they say is shared out in three ways:
+and what they say is shared out in three ways::
 
     Shapley    phi_i = sum over S without i of |S|! (k - |S| - 1)! / k! (v(S + i) - v(S))
     dividend   d(S) = sum over T within S of (-1)^(|S| - |T|) v(T)              (Harsanyi)

@@ -14,8 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_args
 
-import numpy as np
-import pandas as pd
 import typer
 from rich.console import Console, Group
 from rich.progress import (
@@ -38,6 +36,8 @@ from beltcast.errors import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from beltcast.calibrate import Calibration
     from beltcast.likelihood import Likelihood
     from beltcast.model import Model
@@ -56,7 +56,8 @@ COMPRESSED = {"output": {"zlib": True, "complevel": 4}}
 """The members of a forecast are nearly all of its size."""
 
 StudyFile = Annotated[
-    Path | None, typer.Argument(help="A study (.toml); the shipped belt study by default.")
+    Path | None,
+    typer.Argument(help="A study (.toml, or a folder of one); the shipped belt study by default."),
 ]
 Seed = Annotated[int, typer.Option(help="Seed of all random numbers.")]
 Starts = Annotated[int, typer.Option(help="Starts of the calibration.", min=1)]
@@ -64,6 +65,7 @@ Saved = Annotated[
     Path | None,
     typer.Option(help="Results of 'beltcast calibrate' to begin with, instead of a new fit."),
 ]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Output = Annotated[Path | None, typer.Option(help="Folder of the results; runs/NAME by default.")]
 
 
@@ -99,6 +101,7 @@ def forecast(
     ] = None,
     calibration: Saved = None,
     output: Output = None,
+    as_json: AsJson = False,
 ) -> None:
     """Calibrate, run the scenarios and write a forecast.
 
@@ -122,6 +125,7 @@ def forecast(
     from beltcast.draws_file import NAME, kept_fit, save_draws
     from beltcast.events import WITHOUT
     from beltcast.forecast import forecast_draws
+    from beltcast.json_text import calibration_facts, forecast_facts
     from beltcast.plots import save_fan_charts
     from beltcast.posterior import sample, sample_prior
     from beltcast.results import complete_folder
@@ -131,7 +135,7 @@ def forecast(
     provenance = {"seed": str(seed)}
     if given is not None:
         chosen, provenance["events_sha256"] = _given(chosen, given)
-    rng = np.random.default_rng(seed)
+    rng = _rng(seed)
     with complete_folder(_folder(output, study)) as folder:
         with _progress() as tell:
             fit = _calibrate(chosen, rng, starts, tell, calibration, study)
@@ -158,8 +162,52 @@ def forecast(
             tell("pictures", 1, 1)
         page = Group(summarise(result, fit), comparison_table(compare_runs(result["output"])))
         (folder / "summary.txt").write_text(as_text(page), encoding="utf-8")
-    _console().print(page)
-    typer.echo(f"Written to {_folder(output, study)}/")
+    folder = _folder(output, study)
+    if as_json:
+        _print_json("forecast", folder, **forecast_facts(result), fit=calibration_facts(fit))
+    else:
+        _console().print(page)
+        typer.echo(f"Written to {folder}/")
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Folder to make.")],
+    name: Annotated[
+        str | None, typer.Option(help="Title of the study; the folder's name by default.")
+    ] = None,
+    places: Annotated[
+        str | None, typer.Option(help="Belts, separated by commas; 'My belt' by default.")
+    ] = None,
+    start: Annotated[int, typer.Option(help="First year of a run.")] = 2018,
+    end: Annotated[int, typer.Option(help="Last year of a run.")] = 2035,
+    template: Annotated[
+        str, typer.Option("--from", help="belt (three drivers) or blank (one stock, one flow).")
+    ] = "belt",
+) -> None:
+    """Make a folder with a study of your own belt: it runs as it stands, with example figures.
+
+    In a terminal, without --name and --places, it asks. Leaves model.mdl, observations.csv,
+    places.csv, parameters.toml, scenarios.toml, study.toml and README.md.
+
+    For example:
+
+        beltcast init mybelt --places "Foshan furniture, 东莞"
+
+        beltcast forecast mybelt
+    """
+    from beltcast.starter import start_study
+
+    if name is None and places is None and _is_terminal():
+        name = typer.prompt("Title of the study", default=folder.name)
+        places = typer.prompt("Belts, separated by commas", default="My belt")
+        start = typer.prompt("First year of a run", default=start)
+        end = typer.prompt("Last year of a run", default=end)
+        template = typer.prompt("From which template, belt or blank", default=template)
+    belts = (places or "My belt").replace("，", ",").replace("、", ",").split(",")
+    files = start_study(folder, title=name, belts=belts, start=start, end=end, template=template)
+    typer.echo(f"Written to {folder}/: {', '.join(path.name for path in files)}")
+    typer.echo(f"Next: beltcast check {folder}; beltcast forecast {folder}")
 
 
 @app.command()
@@ -187,6 +235,7 @@ def calibrate(
     ] = None,
     seed: Seed = 1,
     output: Output = None,
+    as_json: AsJson = False,
 ) -> None:
     """Fit the parameters and write what the figures say about them.
 
@@ -201,6 +250,7 @@ def calibrate(
 
         beltcast calibrate --model sir.mdl --data flu.csv --priors sir.voc
     """
+    from beltcast.json_text import calibration_facts
     from beltcast.results import complete_folder
 
     if model is None and (data or priors or payoff or changes):
@@ -216,14 +266,17 @@ def calibrate(
     place = _folder(output, study or model, "-fit")
     with complete_folder(place) as folder:
         with _progress() as tell:
-            fit = _fitted(likelihood, np.random.default_rng(seed), starts, tell, method)
+            fit = _fitted(likelihood, _rng(seed), starts, tell, method)
         _write_calibration(fit, folder, hashes)
         fit.clusters().to_csv(folder / "optima.csv", index=False, float_format="%.6g")
         fit.history().to_csv(folder / "history.csv", index=False, float_format="%.6g")
         page = _fit_summary(fit)
         (folder / "summary.txt").write_text(page + "\n", encoding="utf-8")
-    typer.echo(page)
-    typer.echo(f"Written to {place}/")
+    if as_json:
+        _print_json("calibrate", place, **calibration_facts(fit))
+    else:
+        typer.echo(page)
+        typer.echo(f"Written to {place}/")
 
 
 @app.command()
@@ -265,7 +318,7 @@ def attribute(
     from beltcast.summary import as_text
 
     chosen = _study(study)
-    for_fit, for_draws, for_prior, for_tests = np.random.default_rng(seed).spawn(4)
+    for_fit, for_draws, for_prior, for_tests = _rng(seed).spawn(4)
     with complete_folder(_folder(output, study, "-drivers")) as folder:
         words = []
         with _progress() as tell:
@@ -309,6 +362,7 @@ def compare(
     ] = 0.1,
     seed: Seed = 1,
     output: Output = None,
+    as_json: AsJson = False,
 ) -> None:
     """Compare scenarios with the first of them, draw by draw; uncertain sizes are drawn.
 
@@ -324,7 +378,8 @@ def compare(
     from dataclasses import replace
 
     from beltcast.compare import compare as make_comparison
-    from beltcast.compare import comparison_table
+    from beltcast.compare import comparison_table, difference_table
+    from beltcast.json_text import comparison_facts
     from beltcast.posterior import sample
     from beltcast.results import complete_folder
     from beltcast.scenarios import read_scenarios
@@ -337,19 +392,28 @@ def compare(
         first = dict(list(chosen.scenarios.items())[:1])
         chosen = replace(chosen, scenarios={**first, **own})
     chosen = _with_scenarios(chosen, scenario)
-    for_fit, for_draws, for_sizes = np.random.default_rng(seed).spawn(3)
+    for_fit, for_draws, for_sizes = _rng(seed).spawn(3)
     with complete_folder(_folder(output, study, "-compared")) as folder:
         with _progress() as tell:
             fit = _calibrate(chosen, for_fit, starts, tell)
             posterior = sample(fit, draws, rng=for_draws, progress=tell)
             result = make_comparison(
-                chosen, posterior, rng=for_sizes, loss=loss, provenance={"seed": str(seed)}
+                chosen,
+                posterior,
+                rng=for_sizes,
+                target=chosen.target,
+                loss=loss,
+                provenance={"seed": str(seed)},
             )
         result.to_netcdf(folder / "comparison.nc", engine="netcdf4")
-        page = comparison_table(result)
+        page = Group(difference_table(result), comparison_table(result))
         (folder / "summary.txt").write_text(as_text(page), encoding="utf-8")
-    _console().print(page)
-    typer.echo(f"Written to {_folder(output, study, '-compared')}/")
+    folder = _folder(output, study, "-compared")
+    if as_json:
+        _print_json("compare", folder, **comparison_facts(result))
+    else:
+        _console().print(page)
+        typer.echo(f"Written to {folder}/")
 
 
 @app.command()
@@ -403,7 +467,7 @@ def sensitivity(
     chosen = _study(study)
     names = [scenario] if scenario else list(chosen.scenarios)[:1]
     (base_case,) = select(chosen.scenarios, names).values()
-    for_screening, for_design = np.random.default_rng(seed).spawn(2)
+    for_screening, for_design = _rng(seed).spawn(2)
     medians = chosen.priors.quantiles(0.5)
     constants = chosen.priors.settable
     run_study = partial(
@@ -461,6 +525,8 @@ def identify(
 
         beltcast identify --profiles 12 --output runs/identified
     """
+    import pandas as pd
+
     from beltcast import identify as ask
     from beltcast import plots
     from beltcast.results import complete_folder
@@ -471,8 +537,7 @@ def identify(
     rows = chosen.model.rows("output")
     with complete_folder(_folder(output, study, "-identified")) as folder:
         with _progress() as tell:
-            rng = np.random.default_rng(seed)
-            fit = _calibrate(chosen, rng, starts, tell, calibration, study)
+            fit = _calibrate(chosen, _rng(seed), starts, tell, calibration, study)
             known = ask.spectrum(fit)
             pairs = ask.confounded(fit)
             pull = ask.prior_pull(fit, ask.answer_gradient(fit, rows, year + 1.0))
@@ -643,7 +708,7 @@ def sample(
     kept = target.with_name(f"{target.name}.unfinished.npz")
     before = load_unfinished(kept) if resume else None
     chosen = _study(study)
-    for_fit, for_chains, for_prior = np.random.default_rng(seed).spawn(3)
+    for_fit, for_chains, for_prior = _rng(seed).spawn(3)
     with complete_folder(target) as folder:
         with _progress() as tell:
             result = sample_chains(
@@ -717,7 +782,7 @@ def sbc(
         result = simulation_based_calibration(
             likelihood,
             sets=sets,
-            rng=np.random.default_rng(seed),
+            rng=_rng(seed),
             burn_in=burn_in,
             done=done,
             keep=write,
@@ -794,7 +859,9 @@ def run(
 def check(
     path: Annotated[
         Path | None,
-        typer.Argument(help="A model (.mdl or XMILE) or study (.toml); ours by default."),
+        typer.Argument(
+            help="A model (.mdl or XMILE), a study (.toml) or its folder; ours by default."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
@@ -818,12 +885,14 @@ def check(
     if path is not None and path.suffix.lower() in (".mdl", *XMILE):
         found = _check_model(load_model(path), as_json)
     else:
+        _refuse_faults(path, as_json)
         chosen = _study(path)
         if not as_json:
             typer.echo(
                 f"{len(chosen.observations)} published figures, {len(chosen.priors)} priors, "
                 f"{len(chosen.scenarios)} scenarios: read"
             )
+            _say_examples(chosen)
         found = _check_model(chosen.model, as_json)
     if found:
         raise typer.Exit(1)
@@ -933,7 +1002,7 @@ def discover(
     chosen = _study(study)
     if scenarios is not None:
         chosen = replace(chosen, scenarios=read_scenarios(scenarios, chosen.model))
-    for_fit, for_draws, for_sizes = np.random.default_rng(seed).spawn(3)
+    for_fit, for_draws, for_sizes = _rng(seed).spawn(3)
     folder = _folder(output, study, "-discovered")
     with complete_folder(folder) as work:
         with _progress() as tell:
@@ -1010,7 +1079,7 @@ def policy(
     chosen = _study(study)
     futures = select(chosen.scenarios, future or [next(iter(chosen.scenarios))])
     levers = levers_of(lever)
-    for_fit, for_draws, for_design = np.random.default_rng(seed).spawn(3)
+    for_fit, for_draws, for_design = _rng(seed).spawn(3)
     folder = _folder(output, study, "-policy")
     with complete_folder(folder) as work:
         with _progress() as tell:
@@ -1108,7 +1177,7 @@ def report(
     if pdf:
         find_browser()  # a missing browser is said before the work
     study, kept = open_fit(results)
-    for_prior, for_forecast = np.random.default_rng(seed).spawn(2)
+    for_prior, for_forecast = _rng(seed).spawn(2)
     prior = sample_prior(kept.posterior.likelihood, len(kept.posterior), rng=for_prior)
     switches = [s for s in SWITCHES if s in study.model.variables]
     with complete_folder(output) as folder, _progress() as tell:
@@ -1238,6 +1307,41 @@ def _study(path: Path | None) -> Study:
     return read_study(path)
 
 
+def _rng(seed: int) -> np.random.Generator:
+    import numpy as np  # here, so that --help and completion need not wait for it
+
+    return np.random.default_rng(seed)
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty()
+
+
+def _refuse_faults(path: Path | None, as_json: bool) -> None:
+    """Print what is wrong with the files of a study, a line each, and end."""
+    from beltcast.faults import study_faults
+
+    found = study_faults(path)
+    if found and as_json:
+        faults = [
+            {"path": f.path and f.path.as_posix(), "line": f.line, "sentence": f.sentence}
+            for f in found
+        ]
+        typer.echo(json.dumps({"faults": faults}, ensure_ascii=False, indent=1))
+    for problem in found:
+        typer.echo(f"beltcast: {problem}", err=True)
+    if found:
+        raise typer.Exit(2)
+
+
+def _say_examples(study: Study) -> None:
+    from beltcast.summary import example_words
+
+    words = example_words(study.observations)
+    if words:
+        typer.echo(words)
+
+
 def _with_scenarios(study: Study, names: list[str] | None) -> Study:
     if not names:
         return study
@@ -1329,6 +1433,13 @@ def _own_likelihood(
     return make_likelihood(loaded, searched, series.observations, series.noise)
 
 
+def _print_json(command: str, folder: Path, **facts: object) -> None:
+    from beltcast.json_text import json_text
+
+    known = {"command": command, "version": beltcast.__version__, "folder": folder.as_posix()}
+    typer.echo(json_text({**known, **facts}))
+
+
 def _hashes(study: Study) -> dict[str, str]:
     return {f"{name}_sha256": value for name, value in study.hashes.items()}
 
@@ -1404,7 +1515,17 @@ def _slug(label: str) -> str:
 
 
 def _folder(output: Path | None, study: Path | None, ending: str = "") -> Path:
-    return output or Path("runs") / ((study.stem if study else "belt") + ending)
+    return output or Path("runs") / (_study_name(study) + ending)
+
+
+def _study_name(study: Path | None) -> str:
+    """Name of a study's file, or of the folder that holds it."""
+    from beltcast.study import STUDY_FILE, study_file
+
+    if study is None:
+        return "belt"
+    path = study_file(study)
+    return path.resolve().parent.name if path.name == STUDY_FILE else path.stem
 
 
 def _console() -> Console:

@@ -19,7 +19,7 @@ from beltcast.bands import by_place, chance, quantiles
 from beltcast.ensemble import run_ensemble
 from beltcast.errors import InputError
 from beltcast.posterior import Draws
-from beltcast.schema import MEMBER, PLACE, SCENARIO, YEAR
+from beltcast.schema import MEMBER, PLACE, QUANTILE, SCENARIO, YEAR
 from beltcast.study import Study
 
 LOSS = 0.10
@@ -160,6 +160,33 @@ def comparison_table(comparison: xr.Dataset, place: str | None = None) -> Render
             back = f"{100 * float(own['chance_of_recovery']):.0f} %"
         table.add_row(name, f"{100 * reached:.0f} %", when, back)
     return Group(Text(title, style="bold"), table)
+
+
+def difference_table(comparison: xr.Dataset, place: str | None = None) -> RenderableType:
+    """Lay out, for a `rich` console, how far scenarios lie from the first: a band, and the sign."""
+    place = place or str(comparison.attrs["whole"])
+    at = comparison.sel({PLACE: place})
+    last = int(at[YEAR].values[-1])
+    fifth = [year for year in at[YEAR].values.tolist() if year % 5 == 0 and last - year <= 10]
+    years = fifth or [last]
+    title = (
+        f"\nChange against '{comparison.attrs['baseline']}', {place}, draw by draw: median (80% "
+        f"band),\nand the share of draws with more in {last}"
+    )
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for name in ("scenario", *map(str, years), "more"):
+        table.add_column(name, justify="left" if name == "scenario" else "right", no_wrap=True)
+    for name in map(str, comparison[SCENARIO].values[1:]):
+        own = at.sel({SCENARIO: name})
+        percent = 100.0 * (own["ratio_quantile"] - 1.0)
+        more = 100.0 * float(own["chance_of_more"].sel({YEAR: last}))
+        table.add_row(name, *(_band(percent.sel({YEAR: y})) for y in years), f"{more:.0f} %")
+    return Group(Text(title, style="bold"), table)
+
+
+def _band(percent: xr.DataArray) -> str:
+    low, middle, high = (float(percent.sel({QUANTILE: q})) + 0.0 for q in (0.1, 0.5, 0.9))
+    return f"{middle:+.1f} ({low:+.1f} to {high:+.1f}) %"
 
 
 def _dates(ratio: np.ndarray, years: np.ndarray, loss: float) -> tuple[np.ndarray, np.ndarray]:

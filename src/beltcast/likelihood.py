@@ -424,6 +424,14 @@ def make_likelihood(
         There is nothing to fit.
     TableError
         A row speaks of a time that the model does not run through.
+
+    Examples
+    --------
+    >>> from beltcast import make_likelihood, read_study
+    >>> study = read_study()
+    >>> likelihood = make_likelihood(study.model, study.priors, study.observations, study.noise)
+    >>> likelihood.n_parameters == len(study.priors)
+    True
     """
     rows = observations.rows
     if not rows:

@@ -52,6 +52,7 @@ from beltcast.textfiles import Text, read_text
 
 __all__ = [
     "COLUMNS",
+    "EXAMPLE",
     "Kind",
     "Observation",
     "Observations",
@@ -64,6 +65,9 @@ Kind: TypeAlias = Literal["level", "part-year", "growth", "share", "lower", "upp
 Vintage: TypeAlias = Literal["final", "revised", "preliminary", "only"]
 Grade: TypeAlias = Literal["A", "B", "C"]
 _Choice = TypeVar("_Choice", bound=str)
+
+EXAMPLE = "EXAMPLE"
+"""A source that begins so marks a row that a template brought: an invention."""
 
 COLUMNS = (
     "place",
@@ -178,6 +182,10 @@ class Observations:
         """
         return self.select([row.published <= date for row in self.rows])
 
+    def examples(self) -> Observations:
+        """Keep the rows that a template brought: inventions, whose source begins with EXAMPLE."""
+        return self.select([row.source.startswith(EXAMPLE) for row in self.rows])
+
     def select(self, mask: ArrayLike) -> Observations:
         """Keep the rows where a mask is true.
 
@@ -231,6 +239,18 @@ def read_observations(
         kind, vintage or grade, an impossible number or period, a row given twice.
     UnitError
         With file and line: a unit that does not convert.
+
+    Examples
+    --------
+    >>> from beltcast import load_model, read_observations, read_places
+    >>> from beltcast.resources import shipped
+    >>> model = load_model(shipped("models/belt/belt.mdl"))
+    >>> places = read_places(shipped("calibration/data/places.csv"), model)
+    >>> rates = dict.fromkeys(range(2013, 2026), 7.0)
+    >>> table = shipped("calibration/data/observations.csv")
+    >>> rows = read_observations(table, model, places, usd_cny=rates)
+    >>> {row.grade for row in rows} == {"A", "B", "C"}
+    True
     """
     text = read_text(path, TableError)
     reader = _RowReader(text.path, model, _all_places(model, places), usd_cny or {})
@@ -266,6 +286,14 @@ def read_places(path: str | Path, model: ModelLike) -> Mapping[str, tuple[str, .
     TableError
         With file and line: a wrong table, an unknown belt, a belt or place given twice, belts of
         different subscript ranges.
+
+    Examples
+    --------
+    >>> from beltcast import load_model, read_places
+    >>> from beltcast.resources import shipped
+    >>> model = load_model(shipped("models/belt/belt.mdl"))
+    >>> read_places(shipped("calibration/data/places.csv"), model)["Zhejiang"]
+    ('Hangzhou', 'Ningbo', 'Yiwu')
     """
     text = read_text(path, TableError)
     places: dict[str, tuple[str, ...]] = {}

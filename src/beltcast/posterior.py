@@ -109,6 +109,16 @@ def sample(
     ------
     CalibrationError
         No draw could be simulated.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from beltcast import calibrate, make_likelihood, read_study, sample
+    >>> study, rng = read_study(), np.random.default_rng(1)
+    >>> likelihood = make_likelihood(study.model, study.priors, study.observations, study.noise)
+    >>> draws = sample(calibrate(likelihood, rng=rng, starts=4, refine=1), 8, rng=rng, moves=2)
+    >>> draws.values.shape == (8, len(study.priors))
+    True
     """
     likelihood = calibration.likelihood
     n = likelihood.n_parameters
@@ -205,6 +215,15 @@ def sample_prior(likelihood: Likelihood, draws: int, *, rng: np.random.Generator
 
     Some priors were centred with the published levels in view (the sizes of belts, the share of
     exports), so even the prior is not blind to the figures; it is only not fitted to them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from beltcast import make_likelihood, read_study, sample_prior
+    >>> study = read_study()
+    >>> likelihood = make_likelihood(study.model, study.priors, study.observations, study.noise)
+    >>> sample_prior(likelihood, 8, rng=np.random.default_rng(1)).kind
+    'prior'
     """
     z = likelihood.priors.draw(rng, draws)
     nuisances = rng.standard_normal((draws, len(likelihood.nuisances)))

@@ -3,15 +3,15 @@
 A prior belongs to one constant of the model, or to one of its elements. Four families serve,
 each Gaussian on a *working scale* z of its own, with natural value x:
 
-===========  ===============  ====================  =========================
-family       working scale    mu, sigma             use for
-===========  ===============  ====================  =========================
-lognormal    z = log x        log median, log_sd    rates, sizes, times
-normal       z = x            mean, sd              gains that may change sign
-logitnormal  z = log(x/(1-x)) logit median, logit_sd shares
-uniform      x = a + (b-a)    0, 1                  what is only known to lie
-             Phi(z)                                 between bounds a and b
-===========  ===============  ====================  =========================
+===========  ===============  ======================  =========================
+family       working scale    mu, sigma               use for
+===========  ===============  ======================  =========================
+lognormal    z = log x        log median, log_sd      rates, sizes, times
+normal       z = x            mean, sd                gains that may change sign
+logitnormal  z = log(x/(1-x)) logit median, logit_sd  shares
+uniform      x = a + (b-a)    0, 1                    what is only known to lie
+             Phi(z)                                   between bounds a and b
+===========  ===============  ======================  =========================
 
 A constant over a subscript range is estimated as its ``pool`` says: ``"fixed"`` not at all,
 ``"pooled"`` once for all elements, ``"each"`` for each element on its own (what ``per`` does by
@@ -537,6 +537,15 @@ def read_priors(path: str | Path, model: ModelLike) -> Priors:
         With file and line: the text is not TOML, a name, key or distribution is unknown, a name
         is not a constant or is given twice, the unit is not the model's, bounds are crossed or
         leave out the median, a spread is not above 0.
+
+    Examples
+    --------
+    >>> from beltcast import load_model, read_priors
+    >>> from beltcast.resources import shipped
+    >>> model = load_model(shipped("models/belt/belt.mdl"))
+    >>> priors = read_priors(shipped("models/belt/parameters.toml"), model)
+    >>> priors.subset(["Support Entry Gain"]).families
+    ('normal',)
     """
     file = read_toml(path, PriorError)
     entries: list[Entry] = []

@@ -142,6 +142,15 @@ def read_scenarios(path: str | Path, model: ModelLike) -> dict[str, Scenario]:
     ScenarioError
         With file and line: the text is not TOML, a scenario extends an unknown one or itself, a
         key, constant, element or input is unknown, a value is not a number.
+
+    Examples
+    --------
+    >>> from beltcast import load_model, read_scenarios
+    >>> from beltcast.resources import shipped
+    >>> model = load_model(shipped("models/belt/belt.mdl"))
+    >>> known = read_scenarios(shipped("models/belt/scenarios.toml"), model)
+    >>> dict(known["brand-push"].constants)
+    {'Brand Propensity Final Multiplier': 1.5}
     """
     file = read_toml(path, ScenarioError)
     own = {name: _read_one(name, table, file, model) for name, table in file.tables.items()}

@@ -33,7 +33,6 @@ Herman, J. and Usher, W. (2017): SALib. Journal of Open Source Software 2(9), 97
 
 from __future__ import annotations
 
-import importlib
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -44,7 +43,8 @@ import xarray as xr
 
 from beltcast.engine.nodes import FloatArray
 from beltcast.ensemble import run_ensemble
-from beltcast.errors import InputError, MissingExtra, SimulationError
+from beltcast.errors import InputError, SimulationError
+from beltcast.extras import need
 from beltcast.model import Model
 from beltcast.priors import Priors
 from beltcast.scenarios import Scenario
@@ -244,13 +244,9 @@ def unsettled(result: xr.Dataset, when: float) -> float:
 
 def _salib(part: str) -> Any:
     """Import a part of SALib, or say how to get it."""
-    try:
-        return importlib.import_module(f"SALib.{part}")
-    except ImportError:
-        raise MissingExtra(
-            "this method needs SALib, which is not installed; install it with "
-            "pip install 'beltcast[sensitivity]', or take the method 'tornado'"
-        ) from None
+    return need(
+        f"SALib.{part}", "sensitivity", to="this method", otherwise="take the method 'tornado'"
+    )
 
 
 def _design(

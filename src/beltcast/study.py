@@ -28,6 +28,9 @@ from beltcast.scenarios import Scenario, read_scenarios
 from beltcast.schema import TOTAL
 from beltcast.textfiles import Toml, read_text, read_toml
 
+STUDY_FILE = "study.toml"
+"""What the study of a folder is called."""
+
 _FILES = ("model", "observations", "places", "priors", "scenarios")
 
 
@@ -83,7 +86,7 @@ def read_study(path: str | Path | None = None) -> Study:
     Parameters
     ----------
     path : str or Path, optional
-        A TOML file; the shipped belt study by default.
+        A TOML file, or a folder that holds ``study.toml``; the shipped belt study by default.
 
     Raises
     ------
@@ -96,13 +99,10 @@ def read_study(path: str | Path | None = None) -> Study:
     >>> read_study().model.name
     'belt'
     """
-    toml = read_toml(shipped("calibration/belt.toml") if path is None else path, InputError)
+    toml = read_toml(study_file(path), InputError)
     table = _table(toml, "study")
     base = _base(toml, table)
-    files = {}
-    for name in _FILES:
-        owner = toml if name in table else base
-        files[name] = _file(owner, _table(owner, "study"), name)
+    files = study_files(toml)
     model = load_model(files["model"])
     places = read_places(files["places"], model)
     noise = noise_from_table(toml if "noise" in toml.tables else base)
@@ -134,6 +134,40 @@ def read_study(path: str | Path | None = None) -> Study:
         target=_target(toml, {**_table(base, "study"), **table}, model),
         titles_zh=read_titles(files["places"], "title_zh"),
     )
+
+
+def study_file(path: str | Path | None) -> Path:
+    """Find the file of a study: the shipped one, the one given, or the one in a folder.
+
+    Raises
+    ------
+    InputError
+        The folder holds no ``study.toml``.
+    """
+    if path is None:
+        return shipped("calibration/belt.toml")
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    if not (path / STUDY_FILE).is_file():
+        raise InputError(
+            f"the folder holds no {STUDY_FILE}; give a study, or make one with beltcast init", path
+        )
+    return path / STUDY_FILE
+
+
+def study_files(toml: Toml) -> dict[str, Path]:
+    """Find the files that a study names: its model, observations, places, priors and scenarios.
+
+    Raises
+    ------
+    InputError
+        With file and line: one is not named, or is not there.
+    """
+    table = _table(toml, "study")
+    base = _base(toml, table)
+    owners = {name: toml if name in table else base for name in _FILES}
+    return {n: _file(owner, _table(owner, "study"), n) for n, owner in owners.items()}
 
 
 def _base(toml: Toml, table: Mapping[str, Any]) -> Toml:

@@ -207,14 +207,26 @@ def _translate(path: Path, encoding: str) -> pysd_model.AbstractModel:
             file.parse()
             return file.get_abstract_model()
     except (parsimonious.exceptions.ParseError, parsimonious.exceptions.VisitationError) as problem:
-        piece = " ".join(str(getattr(problem, "text", problem)).split())[:80]
+        words = str(getattr(problem, "text", problem)).split()
+        piece = " ".join(words)[:80]
         raise ModelFileError(
-            f"this equation cannot be read: '{piece}'; check it where the model was made", path
+            f"this equation cannot be read: '{piece}'; check it where the model was made",
+            path,
+            _line_of_words(path, encoding, words),
         ) from None
     except (ValueError, KeyError, IndexError, AttributeError, TypeError, RecursionError) as problem:
         # PySD's own checks and the accidents of its parser both end here.
         piece = " ".join(str(problem).split())[:160]
         raise ModelFileError(f"the model cannot be translated: {piece}", path) from None
+
+
+def _line_of_words(path: Path, encoding: str, words: Sequence[str]) -> int | None:
+    """Line where some words stand in a file, whatever the spaces; None unless there is one."""
+    if path.suffix.lower() in XMILE or not words:
+        return None
+    text = path.read_text(encoding=encoding)
+    found = list(re.finditer(r"\s+".join(map(re.escape, words)), text))
+    return text[: found[0].start()].count("\n") + 1 if len(found) == 1 else None
 
 
 # --- subscripts and equations -----------------------------------------------------------------
