@@ -21,7 +21,7 @@
 import numpy as np
 
 import beltcast
-from beltcast.plots import fan_chart
+from beltcast.pictures.plots import fan_chart
 from beltcast.summary import as_text, summarise
 
 # %% [markdown]

@@ -20,8 +20,8 @@
 import numpy as np
 
 import beltcast
-from beltcast import identify
-from beltcast.plots import contraction_chart, profile_chart, waterfall
+from beltcast.inference import identify
+from beltcast.pictures.plots import contraction_chart, profile_chart, waterfall
 
 study = beltcast.read_study()
 likelihood = beltcast.make_likelihood(study.model, study.priors, study.observations, study.noise)

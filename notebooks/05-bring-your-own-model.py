@@ -22,8 +22,8 @@ import numpy as np
 
 from beltcast import calibrate, load_model, make_likelihood, read_priors, run_ensemble
 from beltcast.checks import as_text, check_model
-from beltcast.identify import confounded, spectrum
-from beltcast.plain_series import series_noise, series_observations
+from beltcast.data.plain_series import series_noise, series_observations
+from beltcast.inference.identify import confounded, spectrum
 from beltcast.resources import shipped
 from beltcast.scenarios import Scenario
 

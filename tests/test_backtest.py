@@ -14,18 +14,18 @@ import xarray as xr
 from typer.testing import CliRunner
 
 from beltcast import Study, load_model
-from beltcast.backtest import Settings, at_origin, backtest
-from beltcast.baselines import History
 from beltcast.cli import app
+from beltcast.data.observations import Observation
 from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.errors import InputError, MissingExtra
-from beltcast.noise import Definition
-from beltcast.observations import Observation
-from beltcast.origin_rules import InputRule, OriginRules, read_origin_rules
+from beltcast.inference.noise import Definition
 from beltcast.resources import shipped
 from beltcast.scenarios import Scenario
 from beltcast.variants import with_numbers
-from beltcast.verification import origin_key, run_origins, verification_text
+from beltcast.verification.backtest import Settings, at_origin, backtest
+from beltcast.verification.baselines import History
+from beltcast.verification.origin_rules import InputRule, OriginRules, read_origin_rules
+from beltcast.verification.record import origin_key, run_origins, verification_text
 
 DRIVEN = """{UTF-8}
 Place: East, West ~ ~ |
@@ -203,7 +203,7 @@ def test_the_forecast_is_the_exact_predictive_distribution(driven: Study) -> Non
 
 def _log_total(study: Study, year: int, origin: float) -> float:
     """Log of East's total of a year with the inputs as known at the origin, Strength 1."""
-    from beltcast.origin import model_as_known
+    from beltcast.verification.origin import model_as_known
 
     known = model_as_known(study.model, origin, RULES)
     when = np.arange(year, year + 1.0, 0.25)

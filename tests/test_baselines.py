@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from scipy.stats import kstest
 from scipy.stats import t as student
 
-from beltcast.automatic import _filled
-from beltcast.baselines import BASELINES, History, installed_baselines
+from beltcast.data.history import GROWTH_SPREAD, LENT, SPREAD, about_drift, panel_rate, spread
 from beltcast.errors import InputError, MissingExtra
-from beltcast.history import GROWTH_SPREAD, LENT, SPREAD, about_drift, panel_rate, spread
-from beltcast.walks import DAMPING, FLOOR
+from beltcast.verification.automatic import _filled
+from beltcast.verification.baselines import BASELINES, History, installed_baselines
+from beltcast.verification.walks import DAMPING, FLOOR
 
 NOTHING: list[History] = []
 
@@ -252,7 +252,7 @@ def test_without_the_extra_a_line_says_how_to_install_it(monkeypatch: pytest.Mon
     for name in ("ETS", "ARIMA", "Theta", "average"):
         with pytest.raises(MissingExtra, match=r"pip install 'beltcast\[verify\]'"):
             draw(name, SINGLE, [2023])
-    monkeypatch.setattr("beltcast.baselines.has_statsforecast", lambda: False)
+    monkeypatch.setattr("beltcast.verification.baselines.has_statsforecast", lambda: False)
     assert set(BASELINES) - set(installed_baselines()) == {"ETS", "ARIMA", "Theta", "average"}
     for name in installed_baselines():
         draw(name, LONG, [2023])

@@ -16,7 +16,7 @@ import xarray as xr
 
 from beltcast import Model, Study, load_model, run_ensemble
 from beltcast.engine.units import check_units
-from beltcast.posterior import sample_prior
+from beltcast.inference.posterior import sample_prior
 
 EXTREMES = {
     "no support": {"Support Final Multiplier": 0, "Scenario Start": 2014},

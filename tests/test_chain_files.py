@@ -11,9 +11,9 @@ import pytest
 import xarray as xr
 
 from beltcast import Model, calibrate, make_likelihood, sample_chains
-from beltcast.chain_files import posterior_groups, save_groups
-from beltcast.chains import Chains
 from beltcast.errors import InputError
+from beltcast.inference.chain_files import posterior_groups, save_groups
+from beltcast.inference.chains import Chains
 
 
 @pytest.fixture(scope="module")

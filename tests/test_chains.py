@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from beltcast import Calibration, Model, calibrate, make_likelihood, sample_chains
-from beltcast.chain_files import load_unfinished, save_unfinished
-from beltcast.chains import Chains, Unfinished
-from beltcast.diagnostics import ess_bulk
 from beltcast.errors import CalibrationError, InputError, MissingExtra
-from beltcast.noise import Definition
+from beltcast.inference.chain_files import load_unfinished, save_unfinished
+from beltcast.inference.chains import Chains, Unfinished
+from beltcast.inference.diagnostics import ess_bulk
+from beltcast.inference.noise import Definition
 
 METHODS = ["walkers", "nuts"]
 
@@ -243,7 +243,7 @@ def test_without_nutpie_nuts_says_what_to_install(
 
 
 def test_the_gradient_that_nuts_sees_is_the_slope_of_its_density(fit: Calibration) -> None:
-    from beltcast.nuts import _log_density, _Whitened
+    from beltcast.inference.nuts import _log_density, _Whitened
 
     # Around a point off the optimum of the belt study, whose bounds are all in use.
     to_theta = _Whitened.at(fit)

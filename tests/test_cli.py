@@ -15,7 +15,7 @@ import xarray as xr
 import beltcast
 from beltcast import Calibration, Study, cli
 from beltcast.errors import CalibrationError, SimulationError
-from beltcast.saved import save_calibration
+from beltcast.inference.saved import save_calibration
 
 COMMANDS = ("init", "forecast", "calibrate", "run", "check")
 

@@ -17,7 +17,7 @@ from beltcast import (
     run_ensemble,
     sample_prior,
 )
-from beltcast.compare import compare_runs, comparison_table, difference_table
+from beltcast.drivers.compare import compare_runs, comparison_table, difference_table
 from beltcast.errors import InputError, ScenarioError
 from beltcast.scenarios import Size, draw_sizes, read_scenarios
 from beltcast.study import Study

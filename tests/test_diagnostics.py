@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beltcast.diagnostics import (
+from beltcast.inference.diagnostics import (
     diagnose,
     energy_information,
     ess_bulk,

@@ -9,10 +9,10 @@ from xml.etree import ElementTree
 import pytest
 
 from beltcast import diagram, load_model
-from beltcast.diagram import _blocks, _packed
 from beltcast.errors import UnknownName
+from beltcast.pictures.diagram import _blocks, _packed
+from beltcast.pictures.structure import Pipe, contracted, structure
 from beltcast.resources import shipped
-from beltcast.structure import Pipe, contracted, structure
 
 from .small_models import small
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from beltcast import discover, make_likelihood, read_study, sample_prior
-from beltcast.discover import box_words
-from beltcast.discover_text import summarise_discovery
+from beltcast.drivers.discover import box_words
+from beltcast.drivers.discover_text import summarise_discovery
 from beltcast.errors import InputError, UnknownName
-from beltcast.posterior import Draws
+from beltcast.inference.posterior import Draws
 from beltcast.scenarios import read_scenarios
 from beltcast.study import Study
 from beltcast.summary import as_text

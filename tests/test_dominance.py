@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beltcast import load_model, loop_scores
-from beltcast.dominance import participation, strongest
+from beltcast.drivers.dominance import participation, strongest
 from beltcast.engine.link_scores import RowLinks, link_scores
 from beltcast.engine.loop_search import find_circuits
 from beltcast.errors import InputError, UnknownName

@@ -10,7 +10,9 @@ import pytest
 import xarray as xr
 
 from beltcast import Calibration, Likelihood, Study, forecast, sample, sample_prior
-from beltcast.draws_file import (
+from beltcast.errors import InputError
+from beltcast.forecast import forecast_draws
+from beltcast.inference.draws_file import (
     DEPENDS_ON,
     KeptFit,
     kept_fit,
@@ -19,8 +21,6 @@ from beltcast.draws_file import (
     save_draws,
     shipped_draws,
 )
-from beltcast.errors import InputError
-from beltcast.forecast import forecast_draws
 from beltcast.resources import shipped
 
 

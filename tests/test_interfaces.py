@@ -15,7 +15,7 @@ import xarray as xr
 from typer.testing import CliRunner
 
 from beltcast import Calibration, Study, cli
-from beltcast.compare import compare_runs
+from beltcast.drivers.compare import compare_runs
 from beltcast.errors import MissingExtra
 from beltcast.extras import need
 from beltcast.json_text import calibration_facts, comparison_facts, forecast_facts, json_text

@@ -12,11 +12,11 @@ from scipy import stats
 
 from beltcast import Likelihood, Model, make_likelihood
 from beltcast.errors import CalibrationError, TableError
-from beltcast.likelihood import BLAME
-from beltcast.noise import Definition
-from beltcast.nuisances import SHOCK
-from beltcast.posterior import sample_prior
-from beltcast.residuals import residual, slopes
+from beltcast.inference.likelihood import BLAME
+from beltcast.inference.noise import Definition
+from beltcast.inference.nuisances import SHOCK
+from beltcast.inference.posterior import sample_prior
+from beltcast.inference.residuals import residual, slopes
 
 SCOPES = {
     "full": Definition("Full scope", 0.0, 0.0, 0.0),

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from beltcast.errors import InputError, TableError
-from beltcast.noise import Definition, noise_from_table
+from beltcast.inference.noise import Definition, noise_from_table
 from beltcast.textfiles import read_toml
 
 TABLES = """\

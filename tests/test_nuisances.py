@@ -10,8 +10,8 @@ from scipy import stats
 
 from beltcast import Likelihood, Model, calibrate, make_likelihood, sample
 from beltcast.errors import CalibrationError
-from beltcast.likelihood import SPREAD_LIMIT
-from beltcast.noise import Definition
+from beltcast.inference.likelihood import SPREAD_LIMIT
+from beltcast.inference.noise import Definition
 
 WIDE = {
     "full": Definition("Full scope", 0.0, 0.0, 0.0),

@@ -10,8 +10,8 @@ import pytest
 
 from beltcast import Likelihood, Model, calibrate, make_likelihood
 from beltcast.errors import CalibrationError
-from beltcast.likelihood import BLAME
-from beltcast.optimise import Method, optimise
+from beltcast.inference.likelihood import BLAME
+from beltcast.inference.optimise import Method, optimise
 
 METHODS = get_args(Method)
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from beltcast import Study
-from beltcast.origin import as_known, histories, model_as_known, targets
-from beltcast.origin_rules import NEVER, OriginRules, read_origin_rules
 from beltcast.resources import shipped
+from beltcast.verification.origin import as_known, histories, model_as_known, targets
+from beltcast.verification.origin_rules import NEVER, OriginRules, read_origin_rules
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,8 @@ from hypothesis import given
 from beltcast import Study
 from beltcast.engine.syntax import Data
 from beltcast.errors import InputError
-from beltcast.origin_rules import (
+from beltcast.resources import shipped
+from beltcast.verification.origin_rules import (
     InputRule,
     OriginRules,
     Release,
@@ -20,7 +21,6 @@ from beltcast.origin_rules import (
     known_series,
     read_origin_rules,
 )
-from beltcast.resources import shipped
 
 SERIES = Data(np.array([2013.0, 2018.5, 2019.5, 2020.5]), np.array([5.0, 10.0, 20.0, 40.0]))
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from beltcast import Model, calibrate, load_model, make_likelihood, observe
+from beltcast.data.plain_series import series_noise, series_observations
 from beltcast.errors import InputError, UnknownName
-from beltcast.plain_series import series_noise, series_observations
 from beltcast.resources import shipped
 
 

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from beltcast import Scenario, load_model
-from beltcast.discover import box_words
-from beltcast.errors import InputError
-from beltcast.policy import (
+from beltcast.drivers.discover import box_words
+from beltcast.drivers.policy import (
     Lever,
     Question,
     compare_policies,
@@ -20,6 +19,7 @@ from beltcast.policy import (
     search_policy,
     signposts,
 )
+from beltcast.errors import InputError
 
 from .model_texts import write_model
 

@@ -13,8 +13,8 @@ from scipy import stats
 
 from beltcast import Model, calibrate, load_model, make_likelihood, read_priors, sample
 from beltcast.errors import PriorError
-from beltcast.priors import Priors
-from beltcast.shrinkage import shrinkage, shrinkage_words
+from beltcast.inference.priors import Priors
+from beltcast.inference.shrinkage import shrinkage, shrinkage_words
 
 SCHOOLS = ("A", "B", "C", "D", "E", "F", "G", "H")
 # Rubin 1981, Journal of Educational Statistics 6: effects of coaching and their standard errors.
@@ -66,7 +66,7 @@ def figures(make: SimpleNamespace, logs: np.ndarray) -> list:
 
 
 def noise_of(make: SimpleNamespace, sds: np.ndarray):
-    from beltcast.noise import Definition
+    from beltcast.inference.noise import Definition
 
     small = {"A": 1e-9, "B": 0.1, "C": 0.1}
     definitions = {f"d{k}": Definition("", 0.0, 0.0, sd) for k, sd in enumerate(sds)}

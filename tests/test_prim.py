@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
+from beltcast.drivers.prim import cart, chosen_box, prim, telling
 from beltcast.errors import InputError
-from beltcast.prim import cart, chosen_box, prim, telling
 
 
 def cases(n: int, d: int, seed: int = 1) -> xr.DataArray:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
-from beltcast.residuals import as_normal, log_height, residual, slopes
+from beltcast.inference.residuals import as_normal, log_height, residual, slopes
 
 TAILS = (np.inf, 4.0, 1.5)
 NUMBER = np.array([0])

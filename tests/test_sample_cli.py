@@ -8,9 +8,9 @@ import pytest
 import xarray as xr
 from typer.testing import CliRunner
 
-from beltcast import chain_files
 from beltcast.cli import app
 from beltcast.errors import InputError
+from beltcast.inference import chain_files
 
 QUICK = ("--chains", "2", "--draws", "80", "--every", "2", "--burn-in", "40", "--starts", "2")
 

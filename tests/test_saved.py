@@ -11,7 +11,7 @@ import pytest
 
 from beltcast import Calibration, Model, calibrate, make_likelihood
 from beltcast.errors import InputError
-from beltcast.saved import NAME, load_calibration, save_calibration
+from beltcast.inference.saved import NAME, load_calibration, save_calibration
 
 HASHES = {"model": "a" * 64, "observations": "b" * 64, "priors": "c" * 64, "scenarios": "d" * 64}
 RENEW = "beltcast calibrate --output here"

@@ -13,7 +13,7 @@ from scipy import stats
 
 from beltcast import Likelihood, Model, make_likelihood
 from beltcast.errors import InputError
-from beltcast.sbc import (
+from beltcast.inference.sbc import (
     RANKS,
     simulation_based_calibration,
     synthetic,

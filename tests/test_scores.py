@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.stats import binomtest, lognorm, norm
 
-from beltcast import scores
 from beltcast.errors import InputError
+from beltcast.verification import scores
 
 
 @pytest.fixture

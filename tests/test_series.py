@@ -10,9 +10,9 @@ import pytest
 
 from beltcast import Model, calibrate, load_model, make_likelihood, read_series, read_voc
 from beltcast.cli import main
+from beltcast.data.series import Payoff
 from beltcast.errors import TableError
 from beltcast.resources import shipped
-from beltcast.series import Payoff
 
 
 @pytest.fixture(scope="module")

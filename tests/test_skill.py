@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from scipy.stats import norm, ttest_1samp
 
 from beltcast.errors import InputError
-from beltcast.paired import diebold_mariano, skill_interval
-from beltcast.scores import LEVELS
-from beltcast.skill import (
+from beltcast.verification.paired import diebold_mariano, skill_interval
+from beltcast.verification.scores import LEVELS
+from beltcast.verification.skill import (
     FEWEST,
     case_scores,
     common_cases,
@@ -25,7 +25,7 @@ from beltcast.skill import (
     theil_table,
     worst_misses,
 )
-from beltcast.stack import _apart, _seen, crps_weights, log_weights, stack
+from beltcast.verification.stack import _apart, _seen, crps_weights, log_weights, stack
 
 ORIGINS = (2020.5, 2021.5, 2022.5, 2023.5)
 PLACES = ("China", "Shenzhen", "Henan", "Ningbo", "Yiwu")

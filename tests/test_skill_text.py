@@ -8,10 +8,10 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from beltcast.errors import InputError
-from beltcast.plots_skill import pit_chart, reliability_chart, skill_by_lead
-from beltcast.skill import case_scores, coverage_table, pit_counts, skill_table
-from beltcast.skill_text import markdown, skill_markdown, summarise_skill
 from beltcast.summary import as_text
+from beltcast.verification.plots_skill import pit_chart, reliability_chart, skill_by_lead
+from beltcast.verification.skill import case_scores, coverage_table, pit_counts, skill_table
+from beltcast.verification.skill_text import markdown, skill_markdown, summarise_skill
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 
 from beltcast import cli, read_study
 from beltcast.checks import check_model
+from beltcast.data.observe import observe
 from beltcast.errors import InputError
 from beltcast.faults import study_faults
-from beltcast.observe import observe
 from beltcast.starter import start_study
 
 TEMPLATES = ("belt", "blank")
@@ -145,7 +145,7 @@ SPOILT = {
     "model": ("model.mdl", "Exit Rate = 0.12", "Exit Rate = 0.12 +", "cannot be read"),
     "model-name": ("model.mdl", "*Exit Rate", "*Exit Rat", "Exit Rat"),
     "study": ("study.toml", 'priors = "parameters.toml"', 'priors = "p.toml"', "'p.toml'"),
-    "study-noise": ("study.toml", "grade = {", "grad = {", "noise.grade"),
+    "study-noise": ("study.toml", "grade = {", "grad = {", "'grade'"),
     "study-target": ("study.toml", 'target = "output"', 'target = "outputs"', "'output'"),
     "places": ("places.csv", "Foshan;", "Fushan;", "did you mean 'Foshan'"),
     "rows-place": ("observations.csv", "Foshan,output,growth", "Fosan,output,growth", "'Foshan'"),

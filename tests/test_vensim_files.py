@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from beltcast import Model, load_model, read_cin, read_voc, read_vpd
+from beltcast.data.series import Payoff
 from beltcast.errors import InputError
 from beltcast.resources import shipped
-from beltcast.series import Payoff
 from beltcast.variants import move
 
 

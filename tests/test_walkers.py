@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from beltcast.diagnostics import ess_bulk, rhat
-from beltcast.walkers import Density, Stretch, adapted, placed, walk
+from beltcast.inference.diagnostics import ess_bulk, rhat
+from beltcast.inference.walkers import Density, Stretch, adapted, placed, walk
 
 
 def of_positions(log_density: Callable[[np.ndarray], np.ndarray]) -> Density:

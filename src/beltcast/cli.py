@@ -38,8 +38,8 @@ from beltcast.errors import (
 if TYPE_CHECKING:
     import numpy as np
 
-    from beltcast.calibrate import Calibration
-    from beltcast.likelihood import Likelihood
+    from beltcast.inference.calibrate import Calibration
+    from beltcast.inference.likelihood import Likelihood
     from beltcast.model import Model
     from beltcast.study import Study
 
@@ -121,13 +121,13 @@ def forecast(
 
         beltcast forecast --calibration runs/belt-fit
     """
-    from beltcast.compare import compare_runs, comparison_table
-    from beltcast.draws_file import NAME, kept_fit, save_draws
+    from beltcast.drivers.compare import compare_runs, comparison_table
     from beltcast.events import WITHOUT
     from beltcast.forecast import forecast_draws
+    from beltcast.inference.draws_file import NAME, kept_fit, save_draws
+    from beltcast.inference.posterior import sample, sample_prior
     from beltcast.json_text import calibration_facts, forecast_facts
-    from beltcast.plots import save_fan_charts
-    from beltcast.posterior import sample, sample_prior
+    from beltcast.pictures.plots import save_fan_charts
     from beltcast.results import complete_folder
     from beltcast.summary import as_text, summarise
 
@@ -309,11 +309,11 @@ def attribute(
 
         beltcast attribute --tests
     """
-    from beltcast.attribute import attribute as make_attribution
-    from beltcast.attribution_text import summarise_attribution
-    from beltcast.nulls import against_null, null_words, placebo, placebo_words
-    from beltcast.plots_attribution import save_attribution_pictures
-    from beltcast.posterior import sample, sample_prior
+    from beltcast.drivers.attribute import attribute as make_attribution
+    from beltcast.drivers.attribution_text import summarise_attribution
+    from beltcast.drivers.nulls import against_null, null_words, placebo, placebo_words
+    from beltcast.drivers.plots_attribution import save_attribution_pictures
+    from beltcast.inference.posterior import sample, sample_prior
     from beltcast.results import complete_folder
     from beltcast.summary import as_text
 
@@ -377,10 +377,10 @@ def compare(
     """
     from dataclasses import replace
 
-    from beltcast.compare import compare as make_comparison
-    from beltcast.compare import comparison_table, difference_table
+    from beltcast.drivers.compare import compare as make_comparison
+    from beltcast.drivers.compare import comparison_table, difference_table
+    from beltcast.inference.posterior import sample
     from beltcast.json_text import comparison_facts
-    from beltcast.posterior import sample
     from beltcast.results import complete_folder
     from beltcast.scenarios import read_scenarios
     from beltcast.summary import as_text
@@ -453,12 +453,12 @@ def sensitivity(
 
         beltcast sensitivity --method tornado --year 2030
     """
-    from beltcast.plots_sensitivity import save_sensitivity_picture
+    from beltcast.drivers.plots_sensitivity import save_sensitivity_picture
+    from beltcast.drivers.sensitivity import METHODS, ranked
+    from beltcast.drivers.sensitivity import sensitivity as make_sensitivity
+    from beltcast.drivers.sensitivity_text import summarise_sensitivity
     from beltcast.results import complete_folder
     from beltcast.scenarios import select
-    from beltcast.sensitivity import METHODS, ranked
-    from beltcast.sensitivity import sensitivity as make_sensitivity
-    from beltcast.sensitivity_text import summarise_sensitivity
     from beltcast.summary import as_text
 
     known = next((m for m in METHODS if m == method), None)
@@ -527,10 +527,10 @@ def identify(
     """
     import pandas as pd
 
-    from beltcast import identify as ask
-    from beltcast import plots
+    from beltcast.inference import identify as ask
+    from beltcast.inference.shrinkage import shrinkage, shrinkage_words
+    from beltcast.pictures import plots
     from beltcast.results import complete_folder
-    from beltcast.shrinkage import shrinkage, shrinkage_words
     from beltcast.summary import as_text, identification
 
     chosen = _study(study)
@@ -619,11 +619,11 @@ def verify(
 
         beltcast verify --ex-post --output runs/ex-post
     """
-    from beltcast.backtest import Settings
-    from beltcast.origin_rules import OriginRules, read_origin_rules
     from beltcast.results import complete_folder
-    from beltcast.verification import COMPRESSED as SMALL
-    from beltcast.verification import run_origins, verification_text
+    from beltcast.verification.backtest import Settings
+    from beltcast.verification.origin_rules import OriginRules, read_origin_rules
+    from beltcast.verification.record import COMPRESSED as SMALL
+    from beltcast.verification.record import run_origins, verification_text
 
     try:
         dates = [float(date) for date in origins.split(",")]
@@ -692,13 +692,13 @@ def sample(
 
         beltcast sample mine/study.toml --method nuts --draws 500
     """
-    from beltcast.chain_files import (
+    from beltcast.inference.chain_files import (
         load_unfinished,
         posterior_groups,
         save_groups,
         save_unfinished,
     )
-    from beltcast.chains import METHODS, sample_chains
+    from beltcast.inference.chains import METHODS, sample_chains
     from beltcast.results import complete_folder
 
     known = next((m for m in METHODS if m == method), None)
@@ -759,9 +759,9 @@ def sbc(
     """
     import xarray as xr
 
-    from beltcast.chain_files import save_dataset
-    from beltcast.likelihood import make_likelihood
-    from beltcast.sbc import simulation_based_calibration, verdict
+    from beltcast.inference.chain_files import save_dataset
+    from beltcast.inference.likelihood import make_likelihood
+    from beltcast.inference.sbc import simulation_based_calibration, verdict
 
     chosen = _study(study)
     priors = chosen.priors.subset(parameter) if parameter else chosen.priors
@@ -929,11 +929,11 @@ def loops(
 
         beltcast loops mine.mdl
     """
-    from beltcast.diagram import diagram
-    from beltcast.dominance import loop_scores, strongest
-    from beltcast.dominance_text import summarise_loops
+    from beltcast.drivers.dominance import loop_scores, strongest
+    from beltcast.drivers.dominance_text import summarise_loops
+    from beltcast.drivers.plots_dominance import save_loops_picture
     from beltcast.model import load_model
-    from beltcast.plots_dominance import save_loops_picture
+    from beltcast.pictures.diagram import diagram
     from beltcast.resources import shipped
     from beltcast.results import complete_folder
     from beltcast.summary import as_text
@@ -989,10 +989,10 @@ def discover(
     """
     from dataclasses import replace
 
-    from beltcast.discover import discover as find
-    from beltcast.discover_text import save_peeling_chart, summarise_discovery
-    from beltcast.likelihood import make_likelihood
-    from beltcast.posterior import sample, sample_prior
+    from beltcast.drivers.discover import discover as find
+    from beltcast.drivers.discover_text import save_peeling_chart, summarise_discovery
+    from beltcast.inference.likelihood import make_likelihood
+    from beltcast.inference.posterior import sample, sample_prior
     from beltcast.results import complete_folder
     from beltcast.scenarios import read_scenarios
     from beltcast.summary import as_text
@@ -1068,10 +1068,10 @@ def policy(
 
         beltcast policy --prior --budget 500 --goal 1000 --future baseline --future tariff-shock
     """
-    from beltcast.likelihood import make_likelihood
-    from beltcast.policy import Question, compare_policies, design, levers_of
-    from beltcast.policy_text import summarise_policies
-    from beltcast.posterior import sample, sample_prior
+    from beltcast.drivers.policy import Question, compare_policies, design, levers_of
+    from beltcast.drivers.policy_text import summarise_policies
+    from beltcast.inference.likelihood import make_likelihood
+    from beltcast.inference.posterior import sample, sample_prior
     from beltcast.results import complete_folder
     from beltcast.scenarios import select
     from beltcast.summary import as_text
@@ -1164,12 +1164,12 @@ def report(
 
         beltcast report runs/mine --place Foshan --pdf --output runs/foshan
     """
-    from beltcast.attribute import SWITCHES
-    from beltcast.attribute import attribute as make_attribution
-    from beltcast.draws_file import open_fit
+    from beltcast.drivers.attribute import SWITCHES
+    from beltcast.drivers.attribute import attribute as make_attribution
     from beltcast.errors import did_you_mean, quoted
     from beltcast.forecast import forecast_draws
-    from beltcast.posterior import sample_prior
+    from beltcast.inference.draws_file import open_fit
+    from beltcast.inference.posterior import sample_prior
     from beltcast.report import Evidence, index_page, place_report
     from beltcast.report_pdf import find_browser, print_pdf
     from beltcast.results import complete_folder
@@ -1376,7 +1376,7 @@ def _calibrate(
     path: Path | None = None,
 ) -> Calibration:
     """Fit, or open the fit that was saved of the same files."""
-    from beltcast.saved import NAME, load_calibration
+    from beltcast.inference.saved import NAME, load_calibration
 
     likelihood = _likelihood(study)
     if saved is None:
@@ -1394,8 +1394,8 @@ def _fitted(
     tell: Callable[[str, int, int], None],
     method: str,
 ) -> Calibration:
-    from beltcast.calibrate import calibrate as fit
-    from beltcast.optimise import Method
+    from beltcast.inference.calibrate import calibrate as fit
+    from beltcast.inference.optimise import Method
 
     known = next((m for m in get_args(Method) if m == method), None)
     if known is None:
@@ -1404,7 +1404,7 @@ def _fitted(
 
 
 def _likelihood(study: Study) -> Likelihood:
-    from beltcast.likelihood import make_likelihood
+    from beltcast.inference.likelihood import make_likelihood
 
     return make_likelihood(study.model, study.priors, study.observations, study.noise)
 
@@ -1413,12 +1413,12 @@ def _own_likelihood(
     model: Path, data: Path | None, priors: Path | None, payoff: Path | None, changes: Path | None
 ) -> Likelihood:
     """Likelihood of a model, a table and priors that are no study; says what is assumed."""
-    from beltcast.likelihood import make_likelihood
+    from beltcast.data.series import read_series
+    from beltcast.data.vensim_files import read_cin, read_voc, read_vpd
+    from beltcast.inference.likelihood import make_likelihood
+    from beltcast.inference.priors import read_priors
     from beltcast.model import load_model
-    from beltcast.priors import read_priors
-    from beltcast.series import read_series
     from beltcast.variants import move
-    from beltcast.vensim_files import read_cin, read_voc, read_vpd
 
     if data is None or priors is None:
         raise InputError("--model needs figures and priors; add --data and --priors")
@@ -1453,7 +1453,7 @@ def _file_hashes(**paths: Path | None) -> Mapping[str, str]:
 
 
 def _write_calibration(fit: Calibration, folder: Path, hashes: Mapping[str, str]) -> None:
-    from beltcast.saved import save_calibration
+    from beltcast.inference.saved import save_calibration
 
     save_calibration(fit, folder, hashes)
     fit.table().to_csv(folder / "calibration.csv", float_format="%.6g")
@@ -1461,7 +1461,7 @@ def _write_calibration(fit: Calibration, folder: Path, hashes: Mapping[str, str]
 
 
 def _fit_summary(fit: Calibration) -> str:
-    from beltcast.shrinkage import shrinkage, shrinkage_words
+    from beltcast.inference.shrinkage import shrinkage, shrinkage_words
 
     table = fit.table()
     words = table["verdict"].value_counts()
@@ -1537,8 +1537,8 @@ def _console() -> Console:
 
 
 def _run_plan(path: Path, resume: bool, scheduler: str | None, workers: int | None) -> None:
-    from beltcast.blocks import connect, run_plan
-    from beltcast.runplan import read_plan
+    from beltcast.scale.blocks import connect, run_plan
+    from beltcast.scale.runplan import read_plan
 
     plan = read_plan(path)
     client = None if scheduler is None and workers is None else connect(scheduler, workers)

@@ -20,13 +20,13 @@ import pandas as pd
 import xarray as xr
 
 from beltcast.bands import by_place, chance, quantiles, spread
-from beltcast.calibrate import Calibration
+from beltcast.data.observations import Observation
 from beltcast.engine.nodes import FloatArray
 from beltcast.ensemble import run_ensemble
-from beltcast.likelihood import Likelihood
-from beltcast.nuisances import SHOCK
-from beltcast.observations import Observation
-from beltcast.posterior import Draws, sample, sample_prior
+from beltcast.inference.calibrate import Calibration
+from beltcast.inference.likelihood import Likelihood
+from beltcast.inference.nuisances import SHOCK
+from beltcast.inference.posterior import Draws, sample, sample_prior
 from beltcast.schema import MEMBER, PLACE, ROW, SCENARIO, YEAR
 from beltcast.study import Study
 
@@ -64,7 +64,7 @@ def forecast(
     draws : int
         Members.
     moves : int
-        Metropolis moves a draw, see `beltcast.posterior`.
+        Metropolis moves a draw, see `beltcast.inference.posterior`.
     progress : callable, optional
         Told (what, done, of how many).
     provenance : mapping, optional
@@ -117,7 +117,7 @@ def forecast_draws(
     progress: Progress | None = None,
     provenance: Mapping[str, str] | None = None,
 ) -> xr.Dataset:
-    """Forecast with draws that are there already, such as those of `beltcast.draws_file`.
+    """Forecast with draws that are there already, such as those of `beltcast.inference.draws_file`.
 
     Parameters
     ----------
@@ -143,9 +143,9 @@ def forecast_draws(
     --------
     >>> import numpy as np
     >>> from beltcast import read_study
-    >>> from beltcast.draws_file import shipped_draws
+    >>> from beltcast.inference.draws_file import shipped_draws
     >>> from beltcast.forecast import forecast_draws
-    >>> from beltcast.posterior import sample_prior
+    >>> from beltcast.inference.posterior import sample_prior
     >>> study, rng = read_study(), np.random.default_rng(1)
     >>> kept = shipped_draws(study)
     >>> prior = sample_prior(kept.posterior.likelihood, 20, rng=rng)

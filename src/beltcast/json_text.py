@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from beltcast.calibrate import Calibration
+from beltcast.inference.calibrate import Calibration
 from beltcast.schema import PLACE, QUANTILE, SCENARIO, YEAR
 
 __all__ = ["calibration_facts", "comparison_facts", "forecast_facts", "json_text"]

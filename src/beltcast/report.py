@@ -18,12 +18,12 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from beltcast.attribute import DRIVER, who_speaks
-from beltcast.attribution_text import complement_words
-from beltcast.calibrate import verdict
-from beltcast.observations import Observation
-from beltcast.plots import fan_chart
-from beltcast.plots_attribution import waterfall
+from beltcast.data.observations import Observation
+from beltcast.drivers.attribute import DRIVER, who_speaks
+from beltcast.drivers.attribution_text import complement_words
+from beltcast.drivers.plots_attribution import waterfall
+from beltcast.inference.calibrate import verdict
+from beltcast.pictures.plots import fan_chart
 from beltcast.schema import PLACE, QUANTILE, SCENARIO, YEAR
 from beltcast.study import Study
 from beltcast.summary import HORIZONS
@@ -84,9 +84,9 @@ def place_report(evidence: Evidence, place: str, *, year: int = 2024) -> str:
     Examples
     --------
     >>> import numpy as np
-    >>> from beltcast.draws_file import open_fit
+    >>> from beltcast.inference.draws_file import open_fit
     >>> from beltcast.forecast import forecast_draws
-    >>> from beltcast.posterior import sample_prior
+    >>> from beltcast.inference.posterior import sample_prior
     >>> from beltcast.report import Evidence, place_report
     >>> (study, kept), rng = open_fit(), np.random.default_rng(1)
     >>> prior = sample_prior(kept.posterior.likelihood, 8, rng=rng)

@@ -14,7 +14,7 @@ row        one published number
 case       one published number forecast from one origin
 forecaster name of what made a forecast: the model, a variant of it, a baseline
 draw       one draw of a chain, or of a forecaster (not the same member in two of them)
-chain      a Markov chain, or a group of them (see `beltcast.chains`)
+chain      a Markov chain, or a group of them (see `beltcast.inference.chains`)
 set        one synthetic data set
 ========== ==================================================================================
 

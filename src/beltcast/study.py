@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from beltcast.data.observations import Observations, read_observations, read_places, read_titles
 from beltcast.errors import InputError, UnknownName, did_you_mean
+from beltcast.inference.noise import Noise, noise_from_table
+from beltcast.inference.priors import Priors, read_priors
 from beltcast.model import Model, load_model
-from beltcast.noise import Noise, noise_from_table
-from beltcast.observations import Observations, read_observations, read_places, read_titles
-from beltcast.priors import Priors, read_priors
 from beltcast.quantities import is_flow
 from beltcast.resources import shipped
 from beltcast.scenarios import Scenario, read_scenarios

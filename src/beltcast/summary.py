@@ -16,9 +16,9 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from beltcast.calibrate import Calibration, verdict
-from beltcast.identify import Profile, Spectrum
-from beltcast.observations import Observations
+from beltcast.data.observations import Observations
+from beltcast.inference.calibrate import Calibration, verdict
+from beltcast.inference.identify import Profile, Spectrum
 from beltcast.schema import PLACE, QUANTILE, SCENARIO, YEAR
 
 HORIZONS = (2025, 2030, 2035)

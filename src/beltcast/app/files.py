@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from beltcast.errors import ScenarioError
 from beltcast.export import long_table
 from beltcast.model import Model
-from beltcast.plots import fan_chart
+from beltcast.pictures.plots import fan_chart
 from beltcast.scenarios import Scenario, Size, read_scenarios
 from beltcast.schema import MEMBER, PLACE
 
@@ -124,7 +124,7 @@ def netcdf_bytes(forecast: xr.Dataset) -> bytes:
 def picture_png(
     forecast: xr.Dataset, place: str, scenario: str, compare: str, titles: Mapping[str, str]
 ) -> bytes:
-    """Draw the fan chart as `beltcast.plots` does."""
+    """Draw the fan chart as `beltcast.pictures.plots` does."""
     ax = fan_chart(
         forecast, place, scenario=scenario, compare=compare, title=titles.get(place, place)
     )

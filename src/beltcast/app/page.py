@@ -25,7 +25,7 @@ from beltcast.app.levers import position
 from beltcast.app.results import TIER, Opened, answer, asked, drivers, full_forecast
 from beltcast.app.state import Question, read_query, write_query
 from beltcast.app.texts import word
-from beltcast.attribute import DRIVER
+from beltcast.drivers.attribute import DRIVER
 from beltcast.errors import ScenarioError
 from beltcast.scenarios import Scenario
 from beltcast.schema import PLACE, QUANTILE, YEAR

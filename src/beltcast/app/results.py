@@ -15,12 +15,12 @@ import xarray as xr
 
 from beltcast.app.levers import levers_of, moved
 from beltcast.app.state import Choices, Question
-from beltcast.attribute import SWITCHES, attribute
 from beltcast.bands import by_place, quantiles
-from beltcast.draws_file import KeptFit, open_fit
+from beltcast.drivers.attribute import SWITCHES, attribute
 from beltcast.ensemble import run_ensemble
 from beltcast.forecast import forecast_draws, published_factor
-from beltcast.posterior import Draws, sample_prior
+from beltcast.inference.draws_file import KeptFit, open_fit
+from beltcast.inference.posterior import Draws, sample_prior
 from beltcast.scenarios import Scenario
 from beltcast.schema import MEMBER, PLACE, SCENARIO, TIME, YEAR
 from beltcast.study import Study
@@ -91,7 +91,7 @@ def open_results(given: str | Path | None = None) -> Opened:
     Parameters
     ----------
     given : str or Path, optional
-        As for `beltcast.draws_file.open_fit`, whose refusals are those of this function.
+        As for `beltcast.inference.draws_file.open_fit`, whose refusals are those of this function.
 
     Returns
     -------

@@ -12,8 +12,8 @@ import xarray as xr
 
 from beltcast.app.results import Answer, Opened
 from beltcast.app.state import Language, Question
-from beltcast.attribute import who_speaks
 from beltcast.bands import chance, quantiles
+from beltcast.drivers.attribute import who_speaks
 from beltcast.scenarios import Scenario
 from beltcast.schema import PLACE, QUANTILE, SCENARIO, YEAR
 

@@ -1,7 +1,7 @@
 """Charts of an answer, for Bokeh: data of their sources, and figures that show them.
 
 A figure is made once for a language and a place; a slider then only replaces the data of its
-sources.  Colours are those of `beltcast.plots`.
+sources.  Colours are those of `beltcast.pictures.plots`.
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from html import escape
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -28,10 +26,11 @@ from bokeh.plotting import figure
 from beltcast.app.results import TIER, Answer, Opened
 from beltcast.app.state import Language, Question
 from beltcast.app.texts import word
-from beltcast.attribute import DRIVER
+from beltcast.drivers.attribute import DRIVER
+from beltcast.drivers.plots_attribution import COLOURS
 from beltcast.model import Model
-from beltcast.plots import OTHER, POINT, POSTERIOR, PRIOR
-from beltcast.plots_attribution import COLOURS
+from beltcast.pictures.diagram import diagram
+from beltcast.pictures.plots import OTHER, POINT, POSTERIOR, PRIOR
 from beltcast.schema import MEMBER, PLACE, QUANTILE, TIME, YEAR
 
 Data = dict[str, Any]
@@ -272,11 +271,8 @@ def driver_figure(source: ColumnDataSource, names: Sequence[str], language: Lang
 
 
 def diagram_html(model: Model, language: Language) -> str:
-    """Stock-flow diagram of a model, folded away; empty in a version that cannot draw one."""
-    if find_spec("beltcast.diagram") is None:
-        return ""
-    svg: str = import_module("beltcast.diagram").diagram(model)
-    data = b64encode(svg.encode("utf-8")).decode("ascii")
+    """Stock-flow diagram of a model, folded away."""
+    data = b64encode(diagram(model).encode("utf-8")).decode("ascii")
     text = escape(word("diagram", language))
     return (
         f"<details><summary>{text}</summary><img alt='{text}' style='max-width:100%' "
