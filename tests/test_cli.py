@@ -239,7 +239,7 @@ def test_a_fault_in_the_middle_of_the_work_leaves_nothing_half_written(
         def fail(*_: object, fault: BaseException = fault) -> None:
             raise fault
 
-        monkeypatch.setattr(cli, "_calibrate", fail)
+        monkeypatch.setattr("beltcast.cli.forecasting.calibrated", fail)
         ended = run("forecast", "--output", "out")
         assert ended.code == code
         assert here() == []

@@ -222,7 +222,7 @@ def test_from_init_to_forecast(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_in_a_terminal_init_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli, "_is_terminal", lambda: True)
+    monkeypatch.setattr("beltcast.cli.models._is_terminal", lambda: True)
     beltcast("init", "mine", input="My study\n佛山, 东莞\n2016\n2030\nblank\n")
     study = read_study("mine")
     assert study.title == "My study"
