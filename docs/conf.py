@@ -21,6 +21,9 @@ project = "beltcast"
 author = "beltcast developers"
 release = version = beltcast.__version__
 
+# The words n, Place and History in a type are no references, though things of that name exist.
+suppress_warnings = ["ref.python"]
+
 extensions = [
     "myst_nb",
     "sphinx.ext.autodoc",

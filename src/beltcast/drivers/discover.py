@@ -157,7 +157,7 @@ def box_words(box: xr.Dataset, prefix: str = "") -> list[str]:
     Parameters
     ----------
     box : xarray.Dataset
-        With ``low``, ``high`` and ``p_value`` (parameter), under a prefix such as 'chosen_'.
+        With ``low``, ``high`` and ``p_value`` (parameter), under a prefix such as ``chosen_``.
     prefix : str
 
     Returns

@@ -2,7 +2,7 @@
 
 Over one step a row z = f(x, y, ...) changes by dz and its source x by dx.  Had x alone moved, z
 would have changed by d_x z = f(x now, y before, ...) - f(x before, y before, ...).  The score of
-the link from x to z is
+the link from x to z is::
 
     LS(x -> z) = |d_x z / dz| sign(d_x z / dx),    0 where dz = 0 or dx = 0,
 

@@ -7,9 +7,9 @@ method           a chain is                                         use for
 ===============  =================================================  ==============================
 ``walkers``      a group of independent Markov chains (*walkers*),  models whose gradient costs
                  their draws one after the other; needs values      many values: the belt study
-                 only (`walkers`)                          (one gradient, 130 values)
+                 only (`walkers`)                                   (one gradient, 130 values)
 ``nuts``         one chain of the No-U-Turn sampler on the exact    small models, and as a check
-                 gradient (`beltcast.inference.nuts`, needs ``bayes``)
+                 gradient (`nuts`, needs ``bayes``)
 ===============  =================================================  ==============================
 
 Both start spread wider than Laplace's normal and are watched by `diagnostics`.  A group

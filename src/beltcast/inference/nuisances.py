@@ -8,7 +8,7 @@ from the rows and from `beltcast.inference.noise` alone; the model is only asked
 A statistic prints one year of one place several times over: trade and exports, a half and ten
 months, a level and its growth.  What is wrong with the one is wrong with the others, so a part
 ``shared`` of the variance of rows of one place, definition, vintage and year is common to them.
-With *autocorrelation* rho these common errors e of the years of a series are a Gaussian process,
+With *autocorrelation* rho these common errors e of the years of a series are a Gaussian process::
 
     cov(e_t, e_t') = rho^|t - t'| = exp(-|t - t'| / tau),
 

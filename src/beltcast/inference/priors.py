@@ -3,15 +3,15 @@
 A prior belongs to one constant of the model, or to one of its elements. Four families serve,
 each Gaussian on a *working scale* z of its own, with natural value x:
 
-===========  ===============  ======================  =========================
-family       working scale    mu, sigma               use for
-===========  ===============  ======================  =========================
-lognormal    z = log x        log median, log_sd      rates, sizes, times
-normal       z = x            mean, sd                gains that may change sign
-logitnormal  z = log(x/(1-x)) logit median, logit_sd  shares
-uniform      x = a + (b-a)    0, 1                    what is only known to lie
-             Phi(z)                                   between bounds a and b
-===========  ===============  ======================  =========================
+===========  =================  ======================  ===========================
+family       working scale      mu, sigma               use for
+===========  =================  ======================  ===========================
+lognormal    z = log x          log median, log_sd      rates, sizes, times
+normal       z = x              mean, sd                gains that may change sign
+logitnormal  z = logit x        logit median, logit_sd  shares
+uniform      x = a + (b-a) F    0, 1                    what is only known to lie
+             F = Phi(z)                                 between bounds a and b
+===========  =================  ======================  ===========================
 
 A constant over a subscript range is estimated as its ``pool`` says: ``"fixed"`` not at all,
 ``"pooled"`` once for all elements, ``"each"`` for each element on its own (what ``per`` does by
