@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from beltcast.inference.calibrate import Calibration
     from beltcast.inference.likelihood import Likelihood
+    from beltcast.inference.posterior import Draws
     from beltcast.study import Study
 
 
@@ -102,6 +103,21 @@ def likelihood_of(study: Study) -> Likelihood:
     from beltcast.inference.likelihood import make_likelihood
 
     return make_likelihood(study.model, study.priors, study.observations, study.noise)
+
+
+def draws_of(
+    study: Study,
+    fit: Calibration | None,
+    count: int,
+    rng: np.random.Generator,
+    tell: Callable[[str, int, int], None],
+) -> Draws:
+    """Draw from the posterior of a fit, or from the priors where there is none."""
+    from beltcast.inference.posterior import sample, sample_prior
+
+    if fit is None:
+        return sample_prior(likelihood_of(study), count, rng=rng)
+    return sample(fit, count, rng=rng, progress=tell)
 
 
 def print_json(command: str, folder: Path, **facts: object) -> None:

@@ -15,6 +15,7 @@ from rich.console import Group
 from beltcast.cli.common import (
     calibrated,
     console,
+    draws_of,
     folder_of,
     generator,
     hashes_of,
@@ -349,8 +350,6 @@ def discover(
 
     from beltcast.drivers.discover import discover as find
     from beltcast.drivers.discover_text import save_peeling_chart, summarise_discovery
-    from beltcast.inference.likelihood import make_likelihood
-    from beltcast.inference.posterior import sample, sample_prior
     from beltcast.results import complete_folder
     from beltcast.scenarios import read_scenarios
     from beltcast.summary import as_text
@@ -364,14 +363,8 @@ def discover(
     folder = folder_of(output, study, "-discovered")
     with complete_folder(folder) as work:
         with progress() as tell:
-            if prior:
-                likelihood = make_likelihood(
-                    chosen.model, chosen.priors, chosen.observations, chosen.noise
-                )
-                drawn = sample_prior(likelihood, draws, rng=for_draws)
-            else:
-                fit = calibrated(chosen, for_fit, starts, tell)
-                drawn = sample(fit, draws, rng=for_draws, progress=tell)
+            fit = None if prior else calibrated(chosen, for_fit, starts, tell)
+            drawn = draws_of(chosen, fit, draws, for_draws, tell)
         found = find(
             chosen,
             drawn,
@@ -427,8 +420,6 @@ def policy(
     """
     from beltcast.drivers.policy import Question, compare_policies, design, levers_of
     from beltcast.drivers.policy_text import summarise_policies
-    from beltcast.inference.likelihood import make_likelihood
-    from beltcast.inference.posterior import sample, sample_prior
     from beltcast.results import complete_folder
     from beltcast.scenarios import select
     from beltcast.summary import as_text
@@ -440,14 +431,8 @@ def policy(
     folder = folder_of(output, study, "-policy")
     with complete_folder(folder) as work:
         with progress() as tell:
-            if prior:
-                likelihood = make_likelihood(
-                    chosen.model, chosen.priors, chosen.observations, chosen.noise
-                )
-                drawn = sample_prior(likelihood, draws, rng=for_draws)
-            else:
-                fit = calibrated(chosen, for_fit, starts, tell)
-                drawn = sample(fit, draws, rng=for_draws, progress=tell)
+            fit = None if prior else calibrated(chosen, for_fit, starts, tell)
+            drawn = draws_of(chosen, fit, draws, for_draws, tell)
         question = Question(
             chosen.model,
             levers,
