@@ -37,6 +37,7 @@ LAYERS = (
         "series",
         "vensim_files",
     },
+    {"processes"},
     {"residuals", "nuisances"},
     {"likelihood"},
     {"optimise"},

@@ -175,3 +175,31 @@ def test_the_noise_that_fits_is_the_noise_that_forecasts(
     else:
         # 98% of Student's t with 3 degrees of freedom lie within 4.54, of the normal within 2.33.
         assert np.quantile(np.abs(z), 0.98) == pytest.approx(4.54, rel=0.1)
+
+
+def test_a_shock_of_a_fitted_year_lives_on_in_the_years_after_and_before(study: Study) -> None:
+    # With the shock of 2024 known to be +2 and rho 0.5, 2025 is expected at +1 and 2026 at +0.5;
+    # the spread of a year is the stationary one, 1 - rho^2k of it still open after k years.
+    noise = dataclasses.replace(
+        study.noise, year_shock=0.05, year_shocks={}, shock_autocorrelation=0.5
+    )
+    chosen = dataclasses.replace(study, noise=noise)
+    only = study.observations.rows[:0] + tuple(
+        row for row in study.observations.rows if row.start >= 2024.0 and row.kind == "level"
+    )
+    rows = dataclasses.replace(study.observations, rows=only)
+    likelihood = make_likelihood(study.model, study.priors, rows, noise)
+    theta = np.zeros((4000, likelihood.size))
+    theta[:, [n == "shock of 2024" for n in likelihood.labels]] = 2.0
+    output = xr.DataArray(
+        np.ones((4000, 1, 4)),
+        dims=("member", "place", "year"),
+        coords={"place": [NATION], "year": [2023, 2024, 2025, 2026]},
+    )
+    factor = _published_noise(
+        chosen, likelihood, output, output["year"].values, np.random.default_rng(0)
+    )(Draws(likelihood, theta, "posterior"))
+    logs = np.log(factor.values[:, 0]) / 0.05
+    np.testing.assert_allclose(logs.mean(axis=0), [1.0, 2.0, 1.0, 0.5], atol=4 / np.sqrt(4000))
+    open_still = np.array([0.75, 0.0, 0.75, 0.9375]) + (study.noise.grade["A"] / 0.05) ** 2
+    np.testing.assert_allclose(logs.var(axis=0), open_still, rtol=4 * np.sqrt(2 / 4000))

@@ -512,7 +512,7 @@ def verify(
     ] = "2020.5,2021.5,2022.5,2023.5,2024.5",
     draws: Annotated[int, typer.Option(help="Draws of each forecaster.", min=2)] = 500,
     starts: Starts = 16,
-    moves: Annotated[int, typer.Option(help="Metropolis moves of a draw.", min=0)] = 30,
+    moves: Annotated[int, typer.Option(help="Metropolis moves of a draw.", min=0)] = 100,
     ex_post: Annotated[
         bool,
         typer.Option("--ex-post", help="Give the model its inputs as known afterwards."),
@@ -527,7 +527,8 @@ def verify(
 ) -> None:
     """Forecast every later figure from earlier dates, as each of them knew the study.
 
-    Leaves verification.nc (draws of each forecaster beside what was published) and summary.txt;
+    Leaves verification.nc (draws of each forecaster beside what was published, the last one 'stack',
+    a mixture of the model and statistical ones by weights from earlier origins) and summary.txt;
     finished origins stay in a folder beside them and are not run again while nothing has changed.
 
     For example:
@@ -541,6 +542,7 @@ def verify(
     from beltcast.backtest import Settings
     from beltcast.origin_rules import OriginRules, read_origin_rules
     from beltcast.results import complete_folder
+    from beltcast.stack import stack, stackable
     from beltcast.verification import COMPRESSED as SMALL
     from beltcast.verification import run_origins, verification_text
 
@@ -570,6 +572,8 @@ def verify(
                 jobs=jobs,
                 progress=tell,
             )
+        rng = np.random.default_rng([seed, len(dates)])
+        result = stack(result, rng=rng, forecasters=stackable(result))
         result.to_netcdf(work / "verification.nc", engine="netcdf4", encoding=SMALL)
         page = verification_text(result)
         (work / "summary.txt").write_text(page + "\n", encoding="utf-8")
