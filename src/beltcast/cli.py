@@ -527,8 +527,8 @@ def verify(
 ) -> None:
     """Forecast every later figure from earlier dates, as each of them knew the study.
 
-    Leaves verification.nc (draws of each forecaster beside what was published, the last one 'stack',
-    a mixture of the model and statistical ones by weights from earlier origins) and summary.txt;
+    Leaves verification.nc (draws of each forecaster beside what was published; the last, 'stack',
+    mixes the model and statistical ones by weights from earlier origins) and summary.txt;
     finished origins stay in a folder beside them and are not run again while nothing has changed.
 
     For example:

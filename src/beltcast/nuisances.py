@@ -15,8 +15,9 @@ With *autocorrelation* rho these common errors e of the years of a series are a 
 exact for any gap, written as ``e = L u`` with L the Cholesky factor of that matrix and u standard
 normal.  (So bounds and rounded numbers may stand in a series, which whitened residuals could not
 allow.)  Year shocks and the drifts of offsets are such processes too (`beltcast.processes`); a
-drift that fades has several components, numbered in its nuisances' names.  With *revisions* a first release is the final figure times a revision error: vintages of
-one year share the error above, and rows of one release share its revision.
+drift that fades has several components, numbered in the names of its nuisances.  With *revisions*
+a first release is the final figure times a revision error: vintages of one year share the error
+above, and rows of one release share its revision.
 """
 
 from __future__ import annotations
@@ -249,9 +250,7 @@ def _trends(rows: tuple[Observation, ...], noise: Noise) -> dict[str, FloatArray
     return columns
 
 
-def _drift(
-    name: str, felt: FloatArray, lags: FloatArray, noise: Noise
-) -> dict[str, FloatArray]:
+def _drift(name: str, felt: FloatArray, lags: FloatArray, noise: Noise) -> dict[str, FloatArray]:
     """Columns of one drifting offset, of which rows feel so much at these lags; (m, n), (n,)."""
     at = felt.any(axis=0) & (lags != 0.0)
     if not at.any():
@@ -263,9 +262,7 @@ def _drift(
     return {f"{name}, {k + 1}": loadings[:, k] for k in range(loadings.shape[1])}
 
 
-def _shocks(
-    model: Model, rows: tuple[Observation, ...], noise: Noise
-) -> dict[str, FloatArray]:
+def _shocks(model: Model, rows: tuple[Observation, ...], noise: Noise) -> dict[str, FloatArray]:
     """Shocks of years; where they are correlated, what is new of each year after the first."""
     columns: dict[str, FloatArray] = {}
     for i, row in enumerate(rows):
