@@ -3,6 +3,8 @@
 Run it on a quiet machine after a change of the model, the figures or the engine::
 
     python docs/refresh.py
+    python docs/refresh.py verify     # the backtest, ten minutes or more
+    python docs/refresh.py skill      # README's table from the backtest that is kept
 """
 
 from __future__ import annotations
@@ -16,9 +18,41 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "runs" / "belt"
 KEPT = ("calibration.csv", "draws.nc", "fit.csv", "summary.txt")
+VERIFICATION = ROOT / "calibration" / "results" / "verification.nc"
+SKILL = "skill: python docs/refresh.py skill"
 
 
 def main() -> None:
+    """Do what is asked for, the main job by default."""
+    {"": main_job, "verify": verify, "skill": skill}["".join(sys.argv[1:])]()
+
+
+def verify() -> None:
+    """Run the backtest, keep it and renew its table; fewer draws than usual keep the file small."""
+    command = [sys.executable, "-m", "beltcast", "verify", "--draws", "300"]
+    subprocess.run(command, cwd=ROOT, check=True)
+    shutil.copy(ROOT / "runs" / "belt-verified" / VERIFICATION.name, VERIFICATION)
+    skill()
+
+
+def skill() -> None:
+    """Put the table of skill into README.md."""
+    # Here and not above: the other jobs need no package in this process.
+    import numpy as np
+    import xarray as xr
+
+    from beltcast.verification.skill import case_scores
+    from beltcast.verification.skill_text import skill_markdown
+
+    with xr.open_dataset(VERIFICATION) as backtest:
+        scores = case_scores(backtest.load())
+    table = skill_markdown(scores, "sd", rng=np.random.default_rng(1))
+    readme = ROOT / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    readme.write_text(between(text, SKILL, table.strip()), encoding="utf-8")
+
+
+def main_job() -> None:
     """Run the commands and put their output between the markers."""
     subprocess.run([sys.executable, "-m", "beltcast", "forecast"], cwd=ROOT, check=True)
     shutil.copy(RESULTS / "fan-china.png", ROOT / "docs" / "images" / "fan-china.png")

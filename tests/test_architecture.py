@@ -27,6 +27,7 @@ LAYERS = (
     """inference.priors inference.pooling inference.noise scenarios events data.observations
     data.observe data.series data.plain_series data.vensim_files study jsonschemas""",
     "starter faults",
+    "inference.processes",
     "inference.residuals inference.nuisances",
     "inference.likelihood",
     "inference.optimise",

@@ -345,6 +345,10 @@ def test_verify_leaves_a_small_file_and_a_page(tmp_path: Path) -> None:
         assert kept["forecast"].dtype == np.float32
         assert kept.attrs["rules_sha256"]
         assert kept.attrs["information"] == "as known at the origin"
+        # At the first origin nothing has been learnt, and all that is mixed weighs alike.
+        assert kept["forecaster"].values[-1] == "stack"
+        assert np.ptp(kept["stack_weight"].values) == 0.0
+        assert np.isfinite(kept["forecast"].sel(forecaster="stack")).all()
 
 
 def test_origins_that_are_no_dates_are_refused(tmp_path: Path) -> None:

@@ -78,6 +78,10 @@ def test_a_year_without_a_spread_of_its_own_has_the_default(read) -> None:
         ("season =", "shared = 1.0\nseason =", 5, "below 1"),
         ("season =", "autocorrelation = 1.0\nseason =", 5, "below 1"),
         ("season =", "autocorrelation = 0.5\nseason =", 5, "add shared"),
+        ("season =", "trend_fades = 0\nseason =", 5, "years above 0"),
+        ("season =", "trend_fades = true\nseason =", 5, "years above 0"),
+        ("season =", "trend_common = 1.0\nseason =", 5, "below 1"),
+        ("season =", "shock_autocorrelation = 1\nseason =", 5, "below 1"),
         ("season =", "spread = { by = ['grade'] }\nseason =", 5, "noise.spread.sd"),
         ("season =", "spread = { sd = 0.5, by = ['place'] }\nseason =", 5, "'grade', 'kind'"),
     ],
@@ -99,6 +103,10 @@ def test_options_of_the_noise_are_read(read) -> None:
     assert (noise.tails, noise.spread_sd, noise.revisions) == (4.0, 0.5, True)
     assert (noise.shared, noise.autocorrelation) == (0.7, 0.5)
     assert noise.spread_name("B", "level") == "spread of grade B, kind level"
+    more = "trend_fades = 3\ntrend_common = 0.4\nshock_autocorrelation = 0.6\n"
+    noise = read(TABLES.replace("season =", more + "season ="))
+    assert (noise.trend_fades, noise.trend_common) == (3.0, 0.4)
+    assert noise.shock_autocorrelation == 0.6
 
 
 def test_a_missing_table_is_named(read) -> None:

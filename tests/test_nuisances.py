@@ -24,6 +24,9 @@ ALL = {
     "autocorrelation": 0.5,
     "shared": 0.6,
     "revisions": True,
+    "trend_fades": 3.0,
+    "trend_common": 0.5,
+    "shock_autocorrelation": 0.5,
     "vintage": {"final": 0.0, "revised": 0.01, "preliminary": 0.04, "only": 0.0},
     "year_shock": 0.05,
     "definitions": WIDE,
@@ -66,6 +69,7 @@ def covariance(one: Likelihood, begins: str) -> np.ndarray:
         {"tails": 1e12},
         {"spread_sd": 1e-12},
         {"autocorrelation": 1e-14, "shared": 1e-14},
+        {"trend_common": 0.0, "trend_fades": np.inf, "shock_autocorrelation": 0.0},
     ],
 )
 def test_each_option_at_its_limit_is_the_plain_noise(
@@ -85,12 +89,69 @@ def test_each_option_at_its_limit_is_the_plain_noise(
     )
 
 
-def test_the_shipped_study_uses_none_of_them(likelihood: Likelihood) -> None:
+def test_the_shipped_study_says_how_drifts_and_shocks_persist_and_uses_no_other_option(
+    likelihood: Likelihood,
+) -> None:
     noise = likelihood.noise
+    assert (noise.trend_fades, noise.trend_common, noise.shock_autocorrelation) == (3.0, 0.5, 0.5)
     assert (noise.tails, noise.spread_sd, noise.autocorrelation) == (np.inf, 0.0, 0.0)
     assert not noise.revisions
     assert not likelihood.half.any()
     assert not likelihood.spreads.any()
+
+
+# --- drifts and shocks that persist ---------------------------------------------------------------
+
+KERNEL_3 = {  # tau 3: tau^2 (2 t / tau + 2 exp(-t / tau) - 2) at t = 1 and 2
+    1.0: 9.0 * (2.0 / 3.0 + 2.0 * np.exp(-1.0 / 3.0) - 2.0),
+    2.0: 9.0 * (4.0 / 3.0 + 2.0 * np.exp(-2.0 / 3.0) - 2.0),
+}
+
+
+def test_a_drift_s_variance_is_the_closed_form_whatever_part_is_common(
+    small: Model, make: SimpleNamespace
+) -> None:
+    rows = [
+        make.row(start=2018.5, value=9.0, definition="wide"),
+        make.row("growth", 2019.5, value=1.1, definition="wide"),
+    ]
+    for common in (0.0, 0.5):
+        noise = {"trend_fades": 3.0, "trend_common": common, "reference": 2018.0}
+        one = likely(small, make, *rows, definitions=WIDE, **noise)
+        felt = [name.startswith("trend of") for name in one.nuisances[:-1]]
+        got = (one.loadings[:, felt] ** 2).sum(axis=1)
+        # The level's middle is 2019.0; the growth compares 2020.0 with 2019.0, and the change of
+        # one year has the variance of lag 1 wherever it begins: rates are stationary.
+        np.testing.assert_allclose(got, 0.01 * KERNEL_3[1.0], rtol=1e-9)
+
+
+def test_definitions_share_just_the_common_part_of_their_drifts(
+    small: Model, make: SimpleNamespace
+) -> None:
+    rows = [
+        make.row(start=2019.5, value=9.0, definition="wide"),
+        make.row(place="West", start=2019.5, value=9.0, definition="wide"),
+    ]
+    one = likely(
+        small, make, *rows, definitions=WIDE, trend_fades=3.0, trend_common=0.3, reference=2018.0
+    )
+    felt = [name.startswith("trend of") for name in one.nuisances[:-1]]
+    shared = one.loadings[:, felt] @ one.loadings[:, felt].T
+    assert shared[0, 1] / shared[0, 0] == pytest.approx(0.3, rel=1e-9)
+    assert shared[0, 0] == pytest.approx(0.01 * KERNEL_3[2.0], rel=1e-9)
+
+
+def test_shocks_of_two_years_are_correlated_by_the_power_of_the_years_between(
+    small: Model, make: SimpleNamespace
+) -> None:
+    rows = [make.row(start=2014.0), make.row(start=2017.0)]
+    one = likely(small, make, *rows, year_shock=0.05, shock_autocorrelation=0.5)
+    # The years between have no row and are there all the same.
+    assert [n for n in one.nuisances if n.startswith("shock")] == [
+        f"shock of {year}" for year in (2014, 2015, 2016, 2017)
+    ]
+    shocks = covariance(one, "shock of") - np.diag(one.sds**2)
+    np.testing.assert_allclose(shocks, 0.0025 * np.array([[1, 0.125], [0.125, 1]]), rtol=1e-9)
 
 
 # --- derivatives ------------------------------------------------------------------------------
@@ -98,7 +159,7 @@ def test_the_shipped_study_uses_none_of_them(likelihood: Likelihood) -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize(
-    "left_out", ["nothing", "tails", "spread_sd", "autocorrelation", "revisions"]
+    "left_out", ["nothing", "tails", "spread_sd", "autocorrelation", "revisions", "trend_fades"]
 )
 def test_the_jacobian_is_exact_with_every_option(
     small: Model, make: SimpleNamespace, seed: int, left_out: str

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -85,3 +87,12 @@ def test_the_pictures_hold_the_numbers_of_the_tables(scores: xr.Dataset) -> None
     bars = pit_chart(scores, "dull | wide").patches
     heights = [b.get_height() for b in bars if 0.05 < b.get_width() < 0.1]
     assert heights == pit_counts(scores).loc["dull | wide"].tolist()
+
+
+def test_the_readme_s_table_is_that_of_the_backtest_that_is_kept(root: Path) -> None:
+    with xr.open_dataset(root / "calibration" / "results" / "verification.nc") as backtest:
+        scores = case_scores(backtest.load())
+    table = skill_markdown(scores, "sd", rng=np.random.default_rng(1))
+    assert table in (root / "README.md").read_text(encoding="utf-8"), (
+        "run python docs/refresh.py skill"
+    )

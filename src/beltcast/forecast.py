@@ -27,6 +27,7 @@ from beltcast.inference.calibrate import Calibration
 from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.nuisances import SHOCK
 from beltcast.inference.posterior import Draws, sample, sample_prior
+from beltcast.inference.processes import shock_path
 from beltcast.schema import MEMBER, PLACE, ROW, SCENARIO, YEAR
 from beltcast.study import Study
 
@@ -285,11 +286,13 @@ def _published_noise(
 
     def factor(draws: Draws) -> xr.DataArray:
         n = len(draws)
-        shocks = np.empty((n, len(years)))
+        units, first = fresh[:n].copy(), len(years)
         for i, year in enumerate(years):
             known = draws.nuisance(f"{SHOCK}{year}")
-            unit = fresh[:n, i] if known is None else known
-            shocks[:, i] = study.noise.shock_sd(int(year)) * unit
+            if known is not None:
+                units[:, i], first = known, min(first, i)
+        unit = shock_path(units, first % len(years), study.noise.shock_autocorrelation)
+        shocks = unit * np.array([study.noise.shock_sd(int(year)) for year in years])
         errors = own[:n] * _estimated_spreads(study, draws, grades)[:, :, None]
         return xr.DataArray(
             np.exp(shocks[:, None, :] + errors),

@@ -41,7 +41,7 @@ def open_study(path: Path | None) -> Study:
     return read_study(path)
 
 
-def generator(seed: int) -> np.random.Generator:
+def generator(seed: int | list[int]) -> np.random.Generator:
     """Return the generator that a seed means."""
     import numpy as np  # here, so that --help and completion need not wait for it
 

@@ -127,7 +127,7 @@ def verify(
     ] = "2020.5,2021.5,2022.5,2023.5,2024.5",
     draws: Annotated[int, typer.Option(help="Draws of each forecaster.", min=2)] = 500,
     starts: Starts = 16,
-    moves: Annotated[int, typer.Option(help="Metropolis moves of a draw.", min=0)] = 30,
+    moves: Annotated[int, typer.Option(help="Metropolis moves of a draw.", min=0)] = 100,
     ex_post: Annotated[
         bool,
         typer.Option("--ex-post", help="Give the model its inputs as known afterwards."),
@@ -142,7 +142,8 @@ def verify(
 ) -> None:
     """Forecast every later figure from earlier dates, as each of them knew the study.
 
-    Leaves verification.nc (draws of each forecaster beside what was published) and summary.txt;
+    Leaves verification.nc (draws of each forecaster beside what was published; the last, 'stack',
+    mixes the model and statistical ones by weights from earlier origins) and summary.txt;
     finished origins stay in a folder beside them and are not run again while nothing has changed.
 
     For example:
@@ -158,6 +159,7 @@ def verify(
     from beltcast.verification.origin_rules import OriginRules, read_origin_rules
     from beltcast.verification.record import COMPRESSED as SMALL
     from beltcast.verification.record import run_origins, verification_text
+    from beltcast.verification.stack import stack, stackable
 
     try:
         dates = [float(date) for date in origins.split(",")]
@@ -185,6 +187,7 @@ def verify(
                 jobs=jobs,
                 progress=tell,
             )
+        result = stack(result, rng=generator([seed, len(dates)]), forecasters=stackable(result))
         result.to_netcdf(work / "verification.nc", engine="netcdf4", encoding=SMALL)
         page = verification_text(result)
         (work / "summary.txt").write_text(page + "\n", encoding="utf-8")

@@ -6,7 +6,12 @@ What you have, and what serves it:
 a number under another statistical scope       an *offset* (log) for each pair of place and
                                                definition, estimated, with the definition's spread
 a scope whose coverage widens                  a *trend* of that offset, per year, likewise
+coverage that is complete one day              ``trend_fades = 3.0``: the trend forgets itself with
+                                               that time constant in years
+scopes that are all built up together          ``trend_common = 0.5``, a part of the variance of
+                                               trends that all definitions and places share
 numbers of one year that all lie high or low   a *year shock* (log), shared by all places
+a boom that outlasts its year                  ``shock_autocorrelation = 0.5`` from year to year
 a quarter, a half, ten months                  the *season*: within a year the flow is
                                                ``1 + a (2u - 1)``, u the fraction of the year
 rounding, haste, hearsay                       the *grade* of the row (log sd)
@@ -82,6 +87,10 @@ class Noise:
     the prior spread of the log of estimated spreads, 0 where they are taken as given, one for each
     value of ``spread_by``; ``autocorrelation`` is that of the shared errors from one year to the
     next; with ``revisions`` a release has a revision error instead of a wider error of its own.
+
+    ``trend_fades`` [Year] is the time constant of the drift of offsets, infinite for a straight
+    line; ``trend_common`` the part of its variance that all definitions share;
+    ``shock_autocorrelation`` that of year shocks (`beltcast.inference.processes`).
     """
 
     grade: Mapping[str, float]
@@ -99,6 +108,9 @@ class Noise:
     spread_by: tuple[str, ...] = ("grade",)
     autocorrelation: float = 0.0
     revisions: bool = False
+    trend_fades: float = math.inf
+    trend_common: float = 0.0
+    shock_autocorrelation: float = 0.0
 
     def shock_sd(self, year: int) -> float:
         """Spread of the shock of a year."""
@@ -179,6 +191,11 @@ def noise_from_table(toml: Toml) -> Noise:
         spread_by=spread_by,
         autocorrelation=autocorrelation,
         revisions=_revisions(toml, noise),
+        trend_fades=_fades(toml, noise),
+        trend_common=_part(toml, noise, "trend_common", "a part of a variance"),
+        shock_autocorrelation=_part(
+            toml, noise, "shock_autocorrelation", "a correlation from year to year"
+        ),
     )
 
 
@@ -194,6 +211,9 @@ _KEYS = (
     "spread",
     "autocorrelation",
     "revisions",
+    "trend_fades",
+    "trend_common",
+    "shock_autocorrelation",
 )
 
 
@@ -257,6 +277,18 @@ def _tails(toml: Toml, noise: Mapping[str, Any]) -> float:
             toml.line("noise", "tails"),
         )
     return float(tails)
+
+
+def _fades(toml: Toml, noise: Mapping[str, Any]) -> float:
+    fades = noise.get("trend_fades", math.inf)
+    if not _is_number(fades) or not fades > 0:
+        raise InputError(
+            f"noise.trend_fades is {fades!r}; expected years above 0, such as 3.0, after which a "
+            "drift has forgotten itself",
+            toml.path,
+            toml.line("noise", "trend_fades"),
+        )
+    return float(fades)
 
 
 def _spread(toml: Toml, noise: Mapping[str, Any]) -> tuple[float, tuple[str, ...]]:

@@ -14,8 +14,10 @@ With *autocorrelation* rho these common errors e of the years of a series are a 
 
 exact for any gap, written as ``e = L u`` with L the Cholesky factor of that matrix and u standard
 normal.  (So bounds and rounded numbers may stand in a series, which whitened residuals could not
-allow.)  With *revisions* a first release is the final figure times a revision error: vintages of
-one year share the error above, and rows of one release share its revision.
+allow.)  Year shocks and the drifts of offsets are such processes too (`processes`); a
+drift that fades has several components, numbered in the names of its nuisances.  With *revisions*
+a first release is the final figure times a revision error: vintages of one year share the error
+above, and rows of one release share its revision.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from beltcast.data.observations import Observation, Observations
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import CalibrationError
 from beltcast.inference.noise import Noise
+from beltcast.inference.processes import drift_factor, shock_factor
 from beltcast.model import Model
 from beltcast.quantities import is_flow
 
@@ -200,31 +203,95 @@ def _add_common(
     columns: dict[str, FloatArray], model: Model, rows: tuple[Observation, ...], noise: Noise
 ) -> None:
     """Add loadings of offsets, trends and year shocks to the columns."""
+    columns |= _offsets(rows, noise)
+    columns |= _trends(rows, noise)
+    columns |= _shocks(model, rows, noise)
 
-    def column(name: str) -> FloatArray:
-        return columns.setdefault(name, np.zeros(len(rows)))
 
-    # An offset is the size of a definition at one date, the same for all places: were it the middle
-    # of each place's own rows, an old figure would widen what is believed of today's size.
-    reference = noise.reference if noise.reference is not None else max(row.end for row in rows)
+def _offsets(rows: tuple[Observation, ...], noise: Noise) -> dict[str, FloatArray]:
+    columns: dict[str, FloatArray] = {}
     first_quantity: dict[str, str] = {}
     for i, row in enumerate(rows):
         definition = noise.definitions[row.definition]
-        key = f"{row.place}, {row.definition}"
         if definition.offset_sd > 0 and row.kind != "growth":
-            column(f"offset of {key}")[i] = definition.offset_sd
+            key = _statistic(row)
+            _column(columns, f"offset of {key}", len(rows))[i] = definition.offset_sd
             if first_quantity.setdefault(key, row.quantity) != row.quantity:
                 # Trade and exports of one statistic: nearly the same offset, not quite.
-                column(f"{row.quantity} within {key}")[i] = noise.quantity_sd
-        if definition.trend_sd > 0:
-            lag = 1.0 if row.kind == "growth" else _middle(row) - reference
-            if lag != 0.0:
-                column(f"trend of {key}")[i] = definition.trend_sd * lag
+                within = f"{row.quantity} within {key}"
+                _column(columns, within, len(rows))[i] = noise.quantity_sd
+    return columns
+
+
+def _trends(rows: tuple[Observation, ...], noise: Noise) -> dict[str, FloatArray]:
+    """What offsets drift by, from the reference date on; growth has a year's worth of it.
+
+    The reference is the same for all places: were it the middle of each place's own rows, an old
+    figure would widen what is believed of today's size.
+    """
+    reference = noise.reference if noise.reference is not None else max(row.end for row in rows)
+    drifting = [i for i, row in enumerate(rows) if noise.definitions[row.definition].trend_sd > 0]
+    dates = sorted({d for i in drifting for d in _compared(rows[i])})
+    # What each row feels of the drift up to each date.
+    felt = np.zeros((len(rows), len(dates)))
+    for i in drifting:
+        sd = noise.definitions[rows[i].definition].trend_sd
+        for date, sign in _compared(rows[i]).items():
+            felt[i, dates.index(date)] += sign * sd
+    lags = np.array(dates) - reference
+    own, common = np.sqrt(1.0 - noise.trend_common), np.sqrt(noise.trend_common)
+    columns: dict[str, FloatArray] = {}
+    for key in dict.fromkeys(_statistic(rows[i]) for i in drifting):
+        members = [_statistic(row) == key for row in rows]
+        there = felt * np.array(members)[:, None]
+        columns |= _drift(f"trend of {key}", own * there, lags, noise)
+    if common > 0:
+        columns |= _drift("trend of all", common * felt, lags, noise)
+    return columns
+
+
+def _drift(name: str, felt: FloatArray, lags: FloatArray, noise: Noise) -> dict[str, FloatArray]:
+    """Columns of one drifting offset, of which rows feel so much at these lags; (m, n), (n,)."""
+    at = felt.any(axis=0) & (lags != 0.0)
+    if not at.any():
+        return {}
+    factor = drift_factor(lags[at], noise.trend_fades)
+    loadings = felt[:, at] @ factor
+    if np.isinf(noise.trend_fades):
+        return {name: loadings[:, 0]} if loadings.any() else {}
+    return {f"{name}, {k + 1}": loadings[:, k] for k in range(loadings.shape[1])}
+
+
+def _shocks(model: Model, rows: tuple[Observation, ...], noise: Noise) -> dict[str, FloatArray]:
+    """Shocks of years; where they are correlated, what is new of each year after the first."""
+    columns: dict[str, FloatArray] = {}
+    for i, row in enumerate(rows):
         if not is_flow(model.find(row.quantity).unit) or row.kind == "share":
             continue  # a shock is common to all places, so a share does not feel it
         for year, sign in _shocked(row):
             if noise.shock_sd(year) > 0:
-                column(f"{SHOCK}{year}")[i] += sign * noise.shock_sd(year)
+                _column(columns, f"{SHOCK}{year}", len(rows))[i] += sign * noise.shock_sd(year)
+    if noise.shock_autocorrelation == 0.0 or not columns:
+        return columns
+    known = [int(name.removeprefix(SHOCK)) for name in columns]
+    names = [f"{SHOCK}{year}" for year in range(min(known), max(known) + 1)]
+    by_year = np.array([columns.get(name, np.zeros(len(rows))) for name in names])
+    by_unit = shock_factor(len(names), noise.shock_autocorrelation).T @ by_year
+    return dict(zip(names, by_unit, strict=True))
+
+
+def _column(columns: dict[str, FloatArray], name: str, size: int) -> FloatArray:
+    return columns.setdefault(name, np.zeros(size))
+
+
+def _statistic(row: Observation) -> str:
+    """Place and definition: what has one offset."""
+    return f"{row.place}, {row.definition}"
+
+
+def _compared(row: Observation) -> dict[float, float]:
+    """Dates at which a row feels an offset, with sign: growth compares two of them."""
+    return {_middle(row): 1.0, _middle(row) - 1.0: -1.0} if _grows(row) else {_middle(row): 1.0}
 
 
 def _spreads(rows: tuple[Observation, ...], noise: Noise) -> dict[str, FloatArray]:

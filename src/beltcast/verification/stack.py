@@ -38,6 +38,11 @@ TRUST = 10.0
 THINNED = 200
 """Draws of each forecaster from which weights are learnt."""
 
+STACKED = ("sd", "drift", "damped trend", "ETS", "ARIMA", "Theta")
+"""What a backtest's own mixture is made of: the model, growth that goes on in amounts, growth that
+fades, and the three that choose their form.  Chosen before any mixture was scored; growth curves,
+which run away or stop on few figures, and variants of the model, which repeat it, are left out."""
+
 
 def stack(
     backtest: xr.Dataset,
@@ -109,6 +114,12 @@ def stack(
             "stack_cases": ("stack_origin", counts),
         }
     ).assign_coords(stack_origin=origins, stacked=mixed)
+
+
+def stackable(backtest: xr.Dataset) -> list[str]:
+    """Those of `STACKED` that a backtest holds; ETS, ARIMA and Theta need the extra `verify`."""
+    names = {str(f) for f in backtest[FORECASTER].values}
+    return [name for name in STACKED if name in names]
 
 
 def crps_weights(draws: FloatArray, observed: FloatArray, *, trust: float = TRUST) -> FloatArray:
