@@ -234,6 +234,14 @@ def test_the_log_likelihood_knows_tails_estimated_spreads_and_rounding(
     np.testing.assert_allclose(one.log_likelihood(theta), np.transpose(expected), rtol=1e-9)
 
 
+@pytest.mark.parametrize("given", [{"every": 0}, {"every": -3}, {"burn_in": -1}])
+def test_moves_that_cannot_be_made_are_refused(
+    exact: SimpleNamespace, given: dict[str, int]
+) -> None:
+    with pytest.raises(InputError, match="give 1 or more, or leave it out"):
+        some(exact.fit, **given)
+
+
 def test_progress_tells_draws_and_acceptance(exact: SimpleNamespace) -> None:
     told: list[tuple[str, int, int]] = []
     some(exact.fit, progress=lambda *news: told.append(news))
