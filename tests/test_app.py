@@ -181,6 +181,16 @@ def test_an_address_that_others_reach_needs_a_long_token(token: str | None) -> N
     assert checked_token("127.0.0.1", token) == (token or "")
 
 
+def test_an_address_of_ipv6_is_refused_before_the_server_stumbles_over_it() -> None:
+    from bokeh.server.util import create_hosts_allowlist
+
+    with pytest.raises(ValueError, match="Invalid host value"):
+        create_hosts_allowlist(["[::1]:5006"], 5006)
+    with pytest.raises(InputError, match="is of IPv6"):
+        checked_token("::1", None)
+    assert checked_token("::", "x" * 16)
+
+
 @pytest.mark.parametrize(
     ("given", "let_in"), [("right-and-long-enough", True), ("wrong", False), ("", False)]
 )

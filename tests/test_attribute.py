@@ -238,6 +238,12 @@ def test_a_switch_given_twice_or_unknown_is_refused(study: Study, draws: Draws) 
         attribute(study, draws, switches=["SW Markt"])
 
 
+def test_a_year_that_was_not_run_is_refused_by_texts_and_pictures(shares: xr.Dataset) -> None:
+    for told in (summarise_attribution, complement_words, waterfall):
+        with pytest.raises(UnknownName, match="year 1900 is not run; choose one of"):
+            told(shares, year=1900)
+
+
 def test_pictures_draw_on_the_axes_they_are_given(shares: xr.Dataset) -> None:
     from matplotlib.figure import Figure
 

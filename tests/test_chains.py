@@ -208,6 +208,40 @@ def test_the_log_likelihood_of_rows_is_that_of_their_distribution(
     np.testing.assert_allclose(one.log_likelihood(theta), np.transpose(expected), rtol=1e-9)
 
 
+def test_the_log_likelihood_knows_tails_estimated_spreads_and_rounding(
+    small: Model, make: SimpleNamespace
+) -> None:
+    from scipy.stats import t
+
+    rows = make.table(
+        make.row(value=12.0),
+        dataclasses.replace(make.row(value=12.0), within=(11.5, 12.5)),
+        make.row("lower", value=9.0),
+    )
+    priors = make.priors("Factor", mu=0.0, sigma=0.5)
+    one = make_likelihood(small, priors, rows, make.noise(tails=4.0, spread_sd=0.5))
+    assert one.nuisances == ("spread of grade A", "season")
+    theta = np.array([[0.1, 0.0, 0.0], [-0.2, 1.0, 0.3]])
+    level = np.log(10.0) + theta[:, 0]
+    sd = 0.1 * np.exp(0.5 * theta[:, 1])
+    low, high = ((np.log(end) - level) / sd for end in (11.5, 12.5))
+    bound = (np.log(9.0) - level) / (0.1 if one.spreads[2, 0] == 0 else sd)
+    expected = [
+        t.logpdf((np.log(12.0) - level) / sd, 4.0) - np.log(sd),
+        np.log(t.cdf(high, 4.0) - t.cdf(low, 4.0)),
+        t.logsf(bound, 4.0),
+    ]
+    np.testing.assert_allclose(one.log_likelihood(theta), np.transpose(expected), rtol=1e-9)
+
+
+@pytest.mark.parametrize("given", [{"every": 0}, {"every": -3}, {"burn_in": -1}])
+def test_moves_that_cannot_be_made_are_refused(
+    exact: SimpleNamespace, given: dict[str, int]
+) -> None:
+    with pytest.raises(InputError, match="give 1 or more, or leave it out"):
+        some(exact.fit, **given)
+
+
 def test_progress_tells_draws_and_acceptance(exact: SimpleNamespace) -> None:
     told: list[tuple[str, int, int]] = []
     some(exact.fit, progress=lambda *news: told.append(news))

@@ -22,6 +22,7 @@ from beltcast.inference.draws_file import (
     shipped_draws,
 )
 from beltcast.resources import shipped
+from beltcast.starter import start_study
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +94,16 @@ def test_a_study_without_results_is_answered_with_the_command_that_makes_them(
         open_fit(mine)
     with pytest.raises(InputError, match="neither a folder of results nor a study"):
         open_fit(tmp_path / "absent")
+
+
+@pytest.mark.parametrize("given", ["mine", "mine/study.toml"])
+def test_a_study_in_a_folder_is_looked_for_where_its_forecast_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    start_study("mine", belts=["East"])
+    with pytest.raises(InputError, match=r"no results of this study in runs.mine"):
+        open_fit(given)
 
 
 def test_a_forecast_in_parts_is_the_forecast(study: Study, fit: Calibration) -> None:

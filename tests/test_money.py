@@ -34,6 +34,7 @@ def test_a_price_is_more_spending_over_more_output(study: Study) -> None:
         scenario="brand-push", place="Foshan", quantile=0.5
     )
     assert float(middle) == pytest.approx(np.median((cost / gain)[gain > 0]))
+    assert found["gain_quantile"].attrs["units"] == "bnCNY"
     # The first scenario is compared with itself: no gain, and no price.
     assert float(found["chance_of_gain"].sel(scenario="baseline").max()) == 0.0
     assert found["price of seller spending"].sel(scenario="baseline").isnull().all()

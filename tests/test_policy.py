@@ -64,6 +64,21 @@ def test_the_search_finds_the_known_optimum(question: Question) -> None:
     assert float(found["mean_cost"][0]) == pytest.approx(10.0, rel=1e-3)
 
 
+def test_the_search_does_not_hang_on_the_unit_of_the_gain(question: Question) -> None:
+    # In units a billion times smaller all losses would be -1 but for rounding, and the search over
+    # after a generation.  With money enough both levers go to their ends.
+    draws = (question.draws[0], 1e9 * question.draws[1])
+    rich = replace(question, draws=draws, budget=100.0)
+    best = search_policy(rich, "mean", rng=np.random.default_rng(1), generations=150)
+    np.testing.assert_allclose(best, [10.0, 10.0], atol=0.05)
+
+
+@pytest.mark.parametrize("years", [(1, 0), (-3, 0), (0, 2), (5, 9)])
+def test_years_that_are_not_run_are_refused(question: Question, years: tuple[int, int]) -> None:
+    with pytest.raises(InputError, match="choose a first and a last year within 0 to 1"):
+        compare_policies(replace(question, years=years), np.array([[1.0, 1.0]]))
+
+
 def test_the_criteria_are_what_a_hand_computes(question: Question) -> None:
     found = compare_policies(
         replace(question, goal=7.0), np.array([[4.0, 1.0], [1.0, 4.0], [0.0, 0.0], [9.0, 9.0]])

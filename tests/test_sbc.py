@@ -119,6 +119,31 @@ def test_synthetic_figures_have_the_spread_of_their_rows(little: Likelihood) -> 
     assert above == pytest.approx(chance, abs=4 * 0.5 / np.sqrt(600))
 
 
+def test_synthetic_figures_follow_tails_estimated_spreads_and_rounding(
+    small: Model, make: SimpleNamespace
+) -> None:
+    rows = [
+        make.row(start=2014.0, value=11.0),
+        dataclasses.replace(make.row(start=2016.0, value=11.0), within=(8.0, 14.0)),
+        make.row("lower", start=2018.0, value=10.0),
+    ]
+    noise = make.noise(tails=3.0, spread_sd=0.5)
+    priors = make.priors("Factor", mu=0.0, sigma=0.1)
+    one = make_likelihood(small, priors, make.table(*rows), noise)
+    rng = np.random.default_rng(4)
+    made = [synthetic(one, rng) for _ in range(1000)]
+    z = np.array([(m.log_values - m.expected(t[None])[0]) / m.row_sds(t[None])[0] for t, m in made])
+    assert stats.kstest(z[:, 0], stats.t(3.0).cdf).pvalue > 0.01
+    # The middle of an interval: Student's error, and how far the ruler lies from it.
+    sds = np.array([m.row_sds(t[None])[0, 1] for t, m in made])
+    apart = np.random.default_rng(5)
+    error = sds * apart.standard_t(3.0, 1000) + one.half[1] * apart.uniform(-1.0, 1.0, 1000)
+    assert stats.ks_2samp(z[:, 1] * sds, error).pvalue > 0.01
+    chance = stats.t(3.0).cdf(-z[:, 2])
+    above = np.array([m.side[2] == -1 for _, m in made])
+    assert above.mean() == pytest.approx(chance.mean(), abs=4 * 0.5 / np.sqrt(1000))
+
+
 def test_sets_go_on_where_they_stopped(little: Likelihood) -> None:
     kept: list[xr.Dataset] = []
 

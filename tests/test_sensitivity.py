@@ -11,7 +11,7 @@ import pytest
 
 from beltcast import Model, load_model, read_study
 from beltcast.drivers.sensitivity import SensitivityMethod, ranked, sensitivity, unsettled
-from beltcast.errors import InputError, MissingExtra
+from beltcast.errors import InputError, MissingExtra, UnknownName
 
 # Ishigami and Homma (1990) with a = 7, b = 0.1; "nothing" has no effect.
 ISHIGAMI = """{UTF-8}
@@ -63,6 +63,8 @@ def test_indices_follow_the_output_over_time(ishigami: Model) -> None:
     np.testing.assert_allclose(total.sel(time=1.0), [1, 0, 0, 0], atol=0.02)
     assert ranked(found, 0.0)[0] == "x2"
     assert ranked(found, 1.0)[0] == "x1"
+    with pytest.raises(UnknownName, match="time 1900 is not among the results; choose one of 0 to"):
+        ranked(found, 1900.0)
 
 
 def test_a_constant_output_has_no_indices(ishigami: Model) -> None:

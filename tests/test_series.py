@@ -76,6 +76,8 @@ def _pair(series):
         ("time,Infected\n1,3\n1,4\n", None, 3, "first in line 2"),
         ("Infected\n1\n", None, 1, "one column"),
         ("time,Infected\n1,\n", None, None, "no values"),
+        (",,\n,,\n", None, None, "no values"),
+        ("time,Infected,Infected\n1,3,3\n", None, 1, "count twice"),
     ],
 )
 def test_a_wrong_table_is_refused_with_its_line(

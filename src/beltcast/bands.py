@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
+from beltcast.errors import UnknownName
 from beltcast.schema import MEMBER, PLACE, QUANTILE, QUANTILES, SCENARIO, TIME, YEAR
 
 
@@ -67,6 +68,27 @@ def chance_positive(values: xr.DataArray) -> xr.DataArray:
     """Share of the members above zero, among those that are known."""
     event = values.copy(data=values.values > 0.0)
     return chance(event, values.notnull())
+
+
+def at_year(results: xr.Dataset, year: int) -> xr.Dataset:
+    """Pick one year, or say which there are.
+
+    Raises
+    ------
+    UnknownName
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> from beltcast.bands import at_year
+    >>> results = xr.Dataset({"output": ("year", [1.0, 2.0])}, {"year": [2024, 2025]})
+    >>> at_year(results, 2025)["output"].item()
+    2.0
+    """
+    years = results[YEAR].values
+    if year not in years:
+        raise UnknownName(f"year {year} is not run; choose one of {years[0]} to {years[-1]}")
+    return results.sel({YEAR: year})
 
 
 def by_place(output: xr.DataArray, whole: str) -> xr.DataArray:

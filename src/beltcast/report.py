@@ -18,6 +18,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from beltcast.bands import at_year
 from beltcast.data.observations import Observation
 from beltcast.drivers.attribute import DRIVER, who_speaks
 from beltcast.drivers.attribution_text import complement_words
@@ -205,7 +206,7 @@ def _drivers(evidence: Evidence, place: str, year: int) -> str:
     attribution = evidence.attribution
     if attribution is None:
         return ""
-    at = attribution.sel({PLACE: place, YEAR: year})
+    at = at_year(attribution, year).sel({PLACE: place})
     rows = [
         (
             str(driver),

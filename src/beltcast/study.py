@@ -156,6 +156,19 @@ def study_file(path: str | Path | None) -> Path:
     return path / STUDY_FILE
 
 
+def study_name(path: str | Path | None) -> str:
+    """Name of a study, and of its results: its file's, or its folder's for a ``study.toml``.
+
+    Examples
+    --------
+    >>> from beltcast.study import study_name
+    >>> study_name(None), study_name("mine/study.toml"), study_name("foshan.toml")
+    ('belt', 'mine', 'foshan')
+    """
+    file = study_file(path)
+    return file.resolve().parent.name if file.name == STUDY_FILE else file.stem
+
+
 def study_files(toml: Toml) -> dict[str, Path]:
     """Find the files that a study names: its model, observations, places, priors and scenarios.
 

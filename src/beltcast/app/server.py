@@ -47,7 +47,8 @@ def checked_token(address: str, token: str | None) -> str:
     Raises
     ------
     InputError
-        The address is not this machine's own, and the token is missing or short.
+        The address is not this machine's own, and the token is missing or short; or it is one of
+        IPv6, which Bokeh's list of origins has no form for.
 
     Examples
     --------
@@ -55,7 +56,12 @@ def checked_token(address: str, token: str | None) -> str:
     >>> checked_token("127.0.0.1", None)
     ''
     """
-    if address in (LOCAL, "localhost", "::1"):
+    if ":" in address and address != "::":
+        raise InputError(
+            f"the address {address} is of IPv6, which the page cannot be bound to alone; take "
+            f"{LOCAL}, or '::' with a --token"
+        )
+    if address in (LOCAL, "localhost"):
         return token or ""
     if token is None or len(token) < SHORTEST_TOKEN:
         raise InputError(

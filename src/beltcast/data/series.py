@@ -133,9 +133,9 @@ def read_series(
     if any(not element.log for _, element in elements):
         assumed["errors in the variable's unit are taken as relative ones at each value"] = None
     elif sd is None and not payoff:
-        assumed[f"errors are relative, and their spread is estimated, starting from {SD:.0%}"] = (
-            None
-        )
+        shared = ", one for all columns," if len(elements) > 1 else ""
+        sentence = f"errors are relative, and their spread{shared} is estimated, starting from"
+        assumed[f"{sentence} {SD:.0%}"] = None
     else:
         assumed["errors are relative, with the given spread"] = None
     noise = Noise(
@@ -187,6 +187,8 @@ def _table(text: Text, variable: str | None) -> _Table:
     except csv.Error as failure:
         sentence = f"this row is not CSV ({failure}); close its quotes"
         raise TableError(sentence, text.path, reader.line_num) from None
+    if not rows:
+        raise TableError("the table has no values; add at least one row", text.path)
     line, header = rows[0]
     width = len(header)
     if width < 2:
@@ -210,6 +212,14 @@ def _table(text: Text, variable: str | None) -> _Table:
             )
         return _Table(("time", variable), tuple(rows))
     named = ("time", variable) if variable is not None and width == 2 else header
+    for k, name in enumerate(named[1:], start=1):
+        if name in named[1:k]:
+            raise TableError(
+                f"the column {quoted(name)} is there twice, and its figures would count twice; "
+                "keep one",
+                text.path,
+                rows[0][0],
+            )
     return _Table(named, tuple(rows[1:]))
 
 

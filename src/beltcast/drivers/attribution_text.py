@@ -11,9 +11,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from beltcast.bands import at_year
 from beltcast.drivers.attribute import COALITION, DRIVER, who_speaks
 from beltcast.inference.calibrate import verdict
-from beltcast.schema import MEMBER, PLACE, QUANTILE, YEAR
+from beltcast.schema import MEMBER, PLACE, QUANTILE
 
 MOVED = 1.0
 """Shift of a median, in spreads of the prior, from which on figures are said to have moved it."""
@@ -33,15 +34,15 @@ def summarise_attribution(attribution: xr.Dataset, *, year: int = 2024) -> Rende
 def complement_words(attribution: xr.Dataset, *, place: str | None = None, year: int = 2024) -> str:
     """Say whether the drivers complement each other, and who says so.
 
-    The sign is judged by `beltcast.attribute.who_speaks`, the size by the ratio of spreads as
-    everywhere (`beltcast.calibrate.verdict`).
+    The sign is judged by `beltcast.drivers.attribute.who_speaks`, the size by the ratio of spreads
+    as everywhere (`beltcast.inference.calibrate.verdict`).
     """
     place = place or str(attribution.attrs["whole"])
-    at = {PLACE: place, YEAR: year}
-    after = float(attribution["synergy_log_chance"].sel(at))
-    before = float(attribution["prior_synergy_log_chance"].sel(at))
-    ratio = float(attribution["synergy_log_spread_ratio"].sel(at))
-    middle = float(attribution["synergy_log_quantile"].sel(at).sel({QUANTILE: 0.5}))
+    at = at_year(attribution, year).sel({PLACE: place})
+    after = float(at["synergy_log_chance"])
+    before = float(at["prior_synergy_log_chance"])
+    ratio = float(at["synergy_log_spread_ratio"])
+    middle = float(at["synergy_log_quantile"].sel({QUANTILE: 0.5}))
     speaker = who_speaks(after, before)
     meaning = {
         "the structure speaks": "the model was built so that they would; it is no finding",
@@ -71,7 +72,7 @@ def _nation(attribution: xr.Dataset, year: int) -> RenderableType:
     table = _table(padding=1)
     for name in ("", "Shapley value", "prior alone", "shift", "ratio", "P>0", "prior"):
         table.add_column(name, justify="right" if name else "left", no_wrap=True)
-    at = attribution.sel({PLACE: whole, YEAR: year})
+    at = at_year(attribution, year).sel({PLACE: whole})
     rows = [(str(d), "shapley", {DRIVER: d}) for d in at[DRIVER].values]
     rows += [("all together", "gain", {}), ("synergy", "synergy", {})]
     together = at[COALITION].values if COALITION in at.coords else ()
@@ -101,7 +102,7 @@ def _growth(attribution: xr.Dataset, year: int) -> RenderableType:
     table = _table()
     for name in ("", f"{year}, {unit}", "growth, log", f"growth, {unit}"):
         table.add_column(name, justify="right" if name else "left", no_wrap=True)
-    at = attribution.sel({PLACE: whole, YEAR: year})
+    at = at_year(attribution, year).sel({PLACE: whole})
     for driver in at[DRIVER].values:
         own = at.sel({DRIVER: driver})
         table.add_row(
@@ -120,7 +121,7 @@ def _places(attribution: xr.Dataset, year: int) -> RenderableType:
         f"in\n{unit} a year. * mostly prior: neither narrower than the prior nor moved from it"
     )
     table = _table()
-    at = attribution.sel({YEAR: year})
+    at = at_year(attribution, year)
     drivers = [str(d) for d in at[DRIVER].values]
     for name in ("place", *drivers, "gain"):
         table.add_column(name, justify="left" if name == "place" else "right", no_wrap=True)

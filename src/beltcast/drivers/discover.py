@@ -16,13 +16,13 @@ from collections.abc import Mapping
 import numpy as np
 import xarray as xr
 
-from beltcast.bands import by_place
+from beltcast.bands import at_year, by_place
 from beltcast.drivers.prim import BOX, BoolArray, cart, chosen_box, prim, telling
 from beltcast.ensemble import run_ensemble
 from beltcast.errors import InputError, UnknownName, did_you_mean
 from beltcast.inference.posterior import Draws
 from beltcast.scenarios import draw_sizes
-from beltcast.schema import MEMBER, PARAMETER, PLACE, SCENARIO, YEAR
+from beltcast.schema import MEMBER, PARAMETER, PLACE, SCENARIO
 from beltcast.study import Study
 
 __all__ = ["box_words", "discover"]
@@ -184,10 +184,8 @@ def _picked(output: xr.DataArray, place: str, year: int) -> xr.DataArray:
     places = [str(p) for p in output[PLACE].values]
     if place not in places:
         raise UnknownName(f"'{place}' is not a place{did_you_mean(place, places)}")
-    years = output[YEAR].values
-    if year not in years:
-        raise UnknownName(f"year {year} is not run; choose one of {years[0]} to {years[-1]}")
-    return output.sel({PLACE: place, YEAR: year}).transpose(MEMBER)
+    of_year = at_year(output.to_dataset(name="output"), year)["output"]
+    return of_year.sel({PLACE: place}).transpose(MEMBER)
 
 
 def _inputs(study: Study, draws: Draws, scenario: str, seed: int) -> xr.DataArray:

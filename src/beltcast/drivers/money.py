@@ -98,16 +98,18 @@ def price_of_output(
         total = by_place(own, whole).sel({YEAR: slice(first, last)}).sum(YEAR, skipna=False)
         return total - total.isel({SCENARIO: 0}, drop=True)
 
+    def unit(name: str) -> dict[str, str]:
+        return {"units": str(runs[study.model.find(name).name].attrs.get("units", ""))}
+
     gain = more(target)
     gained = (gain > 0).where(gain.notnull())
-    unit = {"units": str(runs[study.model.find(target).name].attrs.get("units", ""))}
     found = {
-        "gain_quantile": quantiles(gain).assign_attrs(unit),
+        "gain_quantile": quantiles(gain).assign_attrs(unit(target)),
         "chance_of_gain": gained.mean(MEMBER).assign_attrs({"units": "1"}),
     }
     for name in spending:
         cost = more(name)
-        found[f"{name} quantile"] = quantiles(cost).assign_attrs(unit)
+        found[f"{name} quantile"] = quantiles(cost).assign_attrs(unit(name))
         found[f"price of {name}"] = _price(cost, gain).assign_attrs({"units": "CNY/CNY"})
     return xr.Dataset(found, attrs={**runs.attrs, "first_year": first, "last_year": last})
 

@@ -14,6 +14,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from beltcast.bands import at_year
 from beltcast.pictures.style import house_style
 from beltcast.schema import MEMBER, PLACE, QUANTILE, YEAR
 
@@ -116,7 +117,7 @@ def waterfall(
     """
     ax = ax or _new_axes()
     place = place or str(attribution.attrs["whole"])
-    at = attribution.sel({PLACE: place, YEAR: year})
+    at = at_year(attribution, year).sel({PLACE: place})
     shares = at[f"shapley_{scale}"].mean(MEMBER)
     bands = at[f"shapley_{scale}_quantile"]
     names = [str(n) for n in shares[DRIVER].values]

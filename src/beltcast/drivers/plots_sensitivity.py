@@ -11,7 +11,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from beltcast.drivers.sensitivity import CHIEF, ranked
+from beltcast.drivers.sensitivity import CHIEF, at_time, ranked
 from beltcast.pictures.style import house_style
 from beltcast.schema import PARAMETER
 
@@ -70,8 +70,7 @@ def tornado_chart(
     ax : matplotlib.axes.Axes, optional
     """
     ax = ax or _new_axes()
-    (dim,) = [str(d) for d in result["swing"].dims if d != PARAMETER]
-    at = result.sel({dim: when})
+    at = at_time(result, when)
     labels = ranked(result, when)[:most][::-1]
     rows = np.arange(len(labels))
     middle = float(at["middle"])

@@ -26,6 +26,7 @@ Storn, R. and Price, K. (1997): Differential evolution. J. Global Optimization 1
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -223,11 +224,8 @@ def design(levers: Sequence[Lever], count: int, *, rng: np.random.Generator) -> 
     low, high, idle = (
         np.array([getattr(lever, end) for lever in levers]) for end in ("low", "high", "idle")
     )
-    alone = np.repeat(idle[None, :], 2 * len(levers), axis=0)
-    for i in range(len(levers)):
-        alone[2 * i : 2 * i + 2, i] = low[i], high[i]
     points = qmc.Sobol(len(levers), rng=rng).random(count)
-    every = np.concatenate([idle[None, :], alone, low + points * (high - low)])
+    every = np.concatenate([idle[None, :], _alone(levers), low + points * (high - low)])
     # A lever whose idle value is one of its ends gives doing nothing again.
     first = np.unique(every, axis=0, return_index=True)[1]
     spread: FloatArray = every[np.sort(first)]
@@ -287,12 +285,14 @@ def search_policy(
         No policy that was tried meets the budget.
     """
     scale = max(abs(question.budget), 1e-12)
+    size = 1.0 if criterion == "satisficing" else _size_of_gains(question)
 
     def loss(columns: FloatArray) -> FloatArray:
         gain, cost = _run(question, columns.T)
         over = np.maximum(0.0, cost.mean(axis=(1, 2)) - question.budget) / scale
-        score = _criterion(gain, criterion, question.goal)
-        # Any policy within the budget goes before any beyond it, whatever the units.
+        score = _criterion(gain, criterion, question.goal) / size
+        # Any policy within the budget goes before any beyond it; in units of the gains, as the
+        # search ends where losses are alike, and near 1 they would be so in any large unit.
         worth: FloatArray = np.where(over > 0, 2.0 + over, -score / (1.0 + np.abs(score)))
         return worth
 
@@ -365,6 +365,7 @@ def signposts(
 
 def _run(question: Question, policies: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Gain and cost of each policy against doing nothing, (policy, future, member) each."""
+    _check_years(question)
     labels, values = question.draws
     idle = [lever.idle for lever in question.levers]
     settings = np.vstack([idle, policies])
@@ -401,6 +402,31 @@ def _run(question: Question, policies: FloatArray) -> tuple[FloatArray, FloatArr
         )
         totals.append(np.moveaxis(shaped[:, 1:] - shaped[:, :1], 0, 1))
     return totals[0], totals[1]
+
+
+def _size_of_gains(question: Question) -> float:
+    """Largest mean gain, up or down, of a lever at one of its ends."""
+    return float(np.abs(_run(question, _alone(question.levers))[0].mean(axis=(1, 2))).max()) or 1.0
+
+
+def _alone(levers: Sequence[Lever]) -> FloatArray:
+    """Policies that move one lever to one of its ends, (2 L, L)."""
+    policies = np.tile([lever.idle for lever in levers], (2 * len(levers), 1))
+    for i, lever in enumerate(levers):
+        policies[2 * i : 2 * i + 2, i] = lever.low, lever.high
+    return policies
+
+
+def _check_years(question: Question) -> None:
+    """Refuse years that the model is not made for: its inputs end where the run does."""
+    first, last = question.years
+    grid = question.model.grid()
+    begin, end = math.ceil(grid.start), math.floor(grid.end) - 1
+    if not begin <= first <= last <= end:
+        raise InputError(
+            f"years {first} to {last} were asked for; choose a first and a last year within "
+            f"{begin} to {end}, which the model runs through"
+        )
 
 
 _CRITERIA: tuple[Criterion, ...] = ("mean", "percentile", "satisficing")

@@ -43,7 +43,7 @@ import xarray as xr
 
 from beltcast.engine.nodes import FloatArray
 from beltcast.ensemble import run_ensemble
-from beltcast.errors import InputError, SimulationError
+from beltcast.errors import InputError, SimulationError, UnknownName
 from beltcast.extras import need
 from beltcast.inference.priors import Priors
 from beltcast.model import Model
@@ -227,19 +227,32 @@ def ranked(result: xr.Dataset, when: float) -> list[str]:
         As `sensitivity` returns it.
     when : float  [Year]
     """
-    values = abs(result[CHIEF[result.attrs["method"]]])
-    (dim,) = [d for d in values.dims if d != PARAMETER]
-    own = values.sel({dim: when}).fillna(0.0)
+    own = abs(at_time(result, when)[CHIEF[result.attrs["method"]]]).fillna(0.0)
     order = np.argsort(-own.values, kind="stable")
     return [str(result[PARAMETER].values[i]) for i in order]
+
+
+def at_time(result: xr.Dataset, when: float) -> xr.Dataset:
+    """Pick a year of a flow or an instant of a stock, or say which there are.
+
+    Raises
+    ------
+    UnknownName
+    """
+    (dim,) = [d for d in result[CHIEF[result.attrs["method"]]].dims if d != PARAMETER]
+    times = result[dim].values
+    if when not in times:
+        raise UnknownName(
+            f"{dim} {when:g} is not among the results; choose one of {times[0]:g} to {times[-1]:g}"
+        )
+    return result.sel({dim: when})
 
 
 def unsettled(result: xr.Dataset, when: float) -> float:
     """Largest change of the chief measure when only half of the runs are used."""
     chief = CHIEF[result.attrs["method"]]
-    values = result[chief] - result[f"{chief}_half"]
-    (dim,) = [d for d in values.dims if d != PARAMETER]
-    return float(abs(values.sel({dim: when})).max())
+    at = at_time(result, when)
+    return float(abs(at[chief] - at[f"{chief}_half"]).max())
 
 
 def _salib(part: str) -> Any:

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from beltcast.drivers.sensitivity import CHIEF, ranked, unsettled
+from beltcast.drivers.sensitivity import CHIEF, at_time, ranked, unsettled
 from beltcast.schema import PARAMETER
 
 
@@ -40,8 +40,7 @@ def summarise_sensitivity(result: xr.Dataset, *, when: float, rows: int = 20) ->
     for name in ("parameter", *measures):
         text = name.replace("_error", " ±").replace("_", " ")
         table.add_column(text, justify="left" if name == "parameter" else "right", no_wrap=True)
-    (dim,) = [str(d) for d in result[chief].dims if d != PARAMETER]
-    at = result.sel({dim: when})
+    at = at_time(result, when)
     for label in ranked(result, when)[:rows]:
         own = at.sel({PARAMETER: label})
         table.add_row(label, *(f"{float(own[name]):.3g}" for name in measures))

@@ -230,7 +230,8 @@ def sample_chains(
     CalibrationError
         No walker finds a point that can be simulated.
     InputError
-        `resume` is of another fit, of other settings or of another seed; or fewer than 4 draws.
+        `resume` is of another fit, of other settings or of another seed; fewer than 4 draws, or no
+        move between them.
     MissingExtra
         nuts without nutpie.
 
@@ -315,6 +316,9 @@ def _plan(
             f"{chains} chains of {draws} draws cannot be judged; give a chain or more, of at "
             "least 4 draws"
         )
+    for name, moves in (("moves between draws", every), ("moves of the burn-in", burn_in)):
+        if moves is not None and moves < 1:
+            raise InputError(f"{moves} {name} were asked for; give 1 or more, or leave it out")
     n = calibration.likelihood.n_parameters
     if method == "nuts":
         return _Plan(method, chains, draws, 1, 1, burn_in or 400, 0, chains)

@@ -26,7 +26,7 @@ from beltcast.inference.likelihood import Likelihood, make_likelihood
 from beltcast.inference.posterior import Draws
 from beltcast.resources import shipped
 from beltcast.schema import MEMBER, PARAMETER
-from beltcast.study import Study, read_study
+from beltcast.study import STUDY_FILE, Study, read_study, study_name
 
 NAME = "draws.nc"
 """What such a file is called in a folder of results."""
@@ -212,7 +212,7 @@ def open_fit(given: str | Path | None = None) -> tuple[Study, KeptFit]:
     Parameters
     ----------
     given : str or Path, optional
-        A folder of results, or a study (.toml) whose results lie in ``runs/NAME``.
+        A folder of results, or a study (.toml, or its folder) whose results lie in ``runs/NAME``.
 
     Returns
     -------
@@ -235,8 +235,8 @@ def open_fit(given: str | Path | None = None) -> tuple[Study, KeptFit]:
         study = read_study()
         return study, shipped_draws(study)
     path = Path(given)
-    if path.suffix.lower() == ".toml":
-        study, draws = read_study(path), Path("runs") / path.stem / NAME
+    if path.suffix.lower() == ".toml" or (path / STUDY_FILE).is_file():
+        study, draws = read_study(path), Path("runs") / study_name(path) / NAME
         if not draws.is_file():
             raise InputError(
                 f"there are no results of this study in {draws.parent}; make them with "

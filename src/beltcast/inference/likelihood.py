@@ -35,7 +35,7 @@ from beltcast.errors import CalibrationError
 from beltcast.inference.noise import Noise
 from beltcast.inference.nuisances import ERROR, SHOCK, nuisances_of
 from beltcast.inference.priors import Priors
-from beltcast.inference.residuals import as_normal, log_height, residual, slopes
+from beltcast.inference.residuals import as_normal, log_height, log_peak, residual, slopes
 from beltcast.model import Model
 
 SPREAD_LIMIT = 4.0
@@ -174,11 +174,17 @@ class Likelihood:
     def log_likelihood(self, theta: FloatArray, answers: FloatArray | None = None) -> FloatArray:
         """Log likelihood of each row, normalised; (N, size) -> (N, m).
 
-        A number has the density of its log; a bound the probability that it holds.
+        A number has the density of its log, a rounded one the probability of its interval, a bound
+        the probability that it holds.
         """
-        rows = self.residuals(np.atleast_2d(theta), answers)[:, : len(self.sds)]
-        constant = np.where(self.side == 0, np.log(self.sds * np.sqrt(2.0 * np.pi)), 0.0)
-        return -0.5 * rows**2 - constant
+        theta = np.atleast_2d(theta)
+        rows = self.residuals(theta, answers)[:, : len(self.sds)]
+        sds = self.row_sds(theta)
+        at_best = np.where(self.side == 0, log_peak(self.noise.tails) - np.log(sds), 0.0)
+        rounded = self.half > 0
+        at_best[:, rounded] = log_height((self.half / sds)[:, rounded], self.noise.tails)[0]
+        log_rows: FloatArray = at_best - 0.5 * rows**2
+        return log_rows
 
     def nuisances_given(
         self, answers: FloatArray, near: FloatArray | None = None

@@ -14,7 +14,6 @@ Seyboldt, A., Carlson, E. and Carpenter, B. (2026): nutpie, https://github.com/p
 
 from __future__ import annotations
 
-import importlib
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +23,8 @@ import numpy as np
 from scipy.special import expit, log_expit, logit
 
 from beltcast.engine.nodes import FloatArray
-from beltcast.errors import CalibrationError, MissingExtra
+from beltcast.errors import CalibrationError
+from beltcast.extras import need
 from beltcast.inference.calibrate import Calibration, one_blas_thread
 
 STATS = {
@@ -127,16 +127,12 @@ def nuts_chain(
 
 def _nutpie() -> tuple[Any, Callable[..., Any]]:
     """Nutpie and its door for a density in Python, or how to get them."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # ArviZ announces its next version when imported
-            nutpie = importlib.import_module("nutpie")
-            door = importlib.import_module("nutpie.compiled_pyfunc")
-    except ImportError:
-        raise MissingExtra(
-            "the method 'nuts' needs nutpie, which is not installed; install it with "
-            "pip install 'beltcast[bayes]', or take the method 'walkers'"
-        ) from None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # ArviZ announces its next version when imported
+        nutpie, door = (
+            need(name, "bayes", to="the method 'nuts'", otherwise="take the method 'walkers'")
+            for name in ("nutpie", "nutpie.compiled_pyfunc")
+        )
     return nutpie, door.from_pyfunc
 
 

@@ -94,11 +94,33 @@ def log_height(half: FloatArray, tails: float = NORMAL) -> tuple[FloatArray, Flo
 
     Parameters
     ----------
-    half : (k,)  [1]
+    half : (...)  [1]
         Half-widths above 0, in spreads.
     """
     height = _log_probability(np.zeros_like(half), half, tails)
     return height, 2.0 * np.exp(_log_density(half, tails) - height)
+
+
+def log_peak(tails: float = NORMAL) -> float:
+    """Log of the density p(0) of a number in spreads: its height at best but for 1 / s.
+
+    Examples
+    --------
+    >>> round(log_peak(), 6), round(log_peak(1.0), 6)  # 1 / sqrt(2 pi) and 1 / pi
+    (-0.918939, -1.14473)
+    """
+    return float(_log_density(np.zeros(1), tails)[0])
+
+
+def log_cdf(x: FloatArray, tails: float = NORMAL) -> FloatArray:
+    """Log of the distribution function F, which keeps its digits in both tails; (...) -> (...)."""
+    if tails == NORMAL:
+        log_tail: FloatArray = log_ndtr(x)
+        return log_tail
+    # Close to 1 the log of F loses its digits; that of 1 - F(-x) does not.
+    below = np.log(np.maximum(stdtr(tails, np.minimum(x, 0.0)), np.finfo(float).tiny))
+    student: FloatArray = np.where(x < 0, below, np.log1p(-stdtr(tails, -np.maximum(x, 0.0))))
+    return student
 
 
 def as_normal(
@@ -149,12 +171,12 @@ def _slope_of_number(z: FloatArray, tails: float) -> FloatArray:
 
 def _of_bound(x: FloatArray, tails: float) -> FloatArray:
     """Root of ``-2 log F(x)``."""
-    root: FloatArray = np.sqrt(-2.0 * _log_cdf(x, tails))
+    root: FloatArray = np.sqrt(-2.0 * log_cdf(x, tails))
     return root
 
 
 def _slope_of_bound(x: FloatArray, tails: float) -> FloatArray:
-    log_tail = _log_cdf(x, tails)
+    log_tail = log_cdf(x, tails)
     # dr/dx = -(p / F) / r, which goes to 0 far inside the bound.
     mills = np.exp(_log_density(x, tails) - log_tail)
     r = np.sqrt(-2.0 * log_tail)
@@ -190,8 +212,8 @@ def _log_probability(x: FloatArray, half: FloatArray, tails: float) -> FloatArra
     out = np.empty_like(x)
     along = _log_density(x[narrow, None] + half[narrow, None] * _NODES, tails)
     out[narrow] = np.log(half[narrow]) + logsumexp(along + _LOG_WEIGHTS, axis=1)
-    upper = _log_cdf((half - x)[~narrow], tails)
-    out[~narrow] = upper + np.log1p(-np.exp(_log_cdf((-half - x)[~narrow], tails) - upper))
+    upper = log_cdf((half - x)[~narrow], tails)
+    out[~narrow] = upper + np.log1p(-np.exp(log_cdf((-half - x)[~narrow], tails) - upper))
     return out
 
 
@@ -202,13 +224,3 @@ def _log_density(x: FloatArray, tails: float) -> FloatArray:
     constant = -betaln(0.5, 0.5 * tails) - 0.5 * np.log(tails)
     density: FloatArray = constant - (tails + 1.0) * np.log(np.hypot(1.0, x / np.sqrt(tails)))
     return density
-
-
-def _log_cdf(x: FloatArray, tails: float) -> FloatArray:
-    if tails == NORMAL:
-        log_tail: FloatArray = log_ndtr(x)
-        return log_tail
-    # Close to 1 the log of F loses its digits; that of 1 - F(-x) does not.
-    below = np.log(np.maximum(stdtr(tails, np.minimum(x, 0.0)), np.finfo(float).tiny))
-    student: FloatArray = np.where(x < 0, below, np.log1p(-stdtr(tails, -np.maximum(x, 0.0))))
-    return student

@@ -9,7 +9,8 @@ figures, which the others do not (Modrák and others 2023, Bayesian Analysis 20,
 
 Synthetic figures have the shape of the real file: the same rows, dates, definitions and noise.  A
 row that is a bound says of a threshold whether the truth lies above or below; its synthetic twin
-keeps the threshold, and which of the two it says is drawn.
+keeps the threshold, and which of the two it says is drawn; a rounded number stands somewhere in an
+interval as wide as the real one's.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import xarray as xr
-from scipy.special import log_ndtr
 from scipy.stats import binom, chisquare
 
 from beltcast.engine.nodes import FloatArray
@@ -30,6 +30,7 @@ from beltcast.errors import CalibrationError, InputError
 from beltcast.inference.calibrate import Progress, calibrate
 from beltcast.inference.chains import sample_chains
 from beltcast.inference.likelihood import Likelihood
+from beltcast.inference.residuals import log_cdf
 from beltcast.schema import PARAMETER, SET
 
 FIT = "log likelihood"
@@ -133,7 +134,7 @@ def synthetic(
         expected = likelihood.expected(theta)[0]
         # The posterior gives what cannot be simulated no probability: so must the prior here.
         if np.isfinite(expected).all():
-            return theta[0], _figures(likelihood, expected, rng)
+            return theta[0], _figures(likelihood, theta, expected, rng)
     raise CalibrationError(
         f"none of {attempts} draws of the prior could be simulated; look at the priors with the "
         "command 'beltcast check'"
@@ -193,14 +194,20 @@ def verdict(result: xr.Dataset) -> str:
     )
 
 
-def _figures(likelihood: Likelihood, expected: FloatArray, rng: np.random.Generator) -> Likelihood:
-    """Likelihood of figures around what is expected, (m,) logs."""
-    noise = rng.standard_normal(len(expected))
+def _figures(
+    likelihood: Likelihood, theta: FloatArray, expected: FloatArray, rng: np.random.Generator
+) -> Likelihood:
+    """Likelihood of figures around what is expected, (m,) logs, as its noise says."""
+    m, tails = len(expected), likelihood.noise.tails
+    sds = likelihood.row_sds(theta)[0]
+    noise = rng.standard_normal(m) if np.isinf(tails) else rng.standard_t(tails, m)
     number = likelihood.side == 0
-    values = np.where(number, expected + likelihood.sds * noise, likelihood.log_values)
-    z = (likelihood.log_values - expected) / likelihood.sds
-    above = np.log(rng.random(len(expected))) < log_ndtr(-z)
+    values = np.where(number, expected + sds * noise, likelihood.log_values)
+    z = (likelihood.log_values - expected) / sds
+    above = np.log(rng.random(m)) < log_cdf(-z, tails)
     side = np.where(number, 0, np.where(above, -1, 1))
+    # Wherever the ruler of rounding lies, the middle of the interval is up to half of it away.
+    values += likelihood.half * rng.uniform(-1.0, 1.0, m)
     return replace(likelihood, log_values=values, side=side)
 
 
