@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from beltcast.scenarios import Scenario, read_scenarios
     from beltcast.sensitivity import sensitivity
     from beltcast.study import Study, read_study
+    from beltcast.update import Update, update
 
 __version__ = "0.1.0"
 
@@ -36,6 +37,7 @@ __all__ = [
     "Priors",
     "Scenario",
     "Study",
+    "Update",
     "__version__",
     "attribute",
     "calibrate",
@@ -53,6 +55,7 @@ __all__ = [
     "sample",
     "sample_prior",
     "sensitivity",
+    "update",
 ]
 
 # The same as above, for the interpreter: a test holds the two together.
@@ -71,6 +74,7 @@ _MODULES = {
     "scenarios": ("Scenario", "read_scenarios"),
     "sensitivity": ("sensitivity",),
     "study": ("Study", "read_study"),
+    "update": ("Update", "update"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -434,6 +434,65 @@ def identify(
 
 
 @app.command()
+def update(
+    rows: Annotated[Path, typer.Argument(help="New figures (.csv), columns as the study's own.")],
+    study: StudyFile = None,
+    method: Annotated[
+        str, typer.Option(help="auto, reweight, smoother or refit; auto takes what is good enough.")
+    ] = "auto",
+    draws: Annotated[int, typer.Option(help="Draws of the posterior.", min=2)] = 1000,
+    starts: Starts = 64,
+    seed: Seed = 1,
+    output: Output = None,
+) -> None:
+    """Take in new figures: what surprises, and what changes in the forecast.
+
+    The study is fitted to its own figures first; then the new ones are held against what that fit
+    expects of them, and the posterior is updated. Figures of a half-year or a quarter nowcast the
+    year that is running. Leaves update.nc, surprises.csv, changes.csv and summary.txt; to keep new
+    rows, add them to the study's figures.
+
+    For example:
+
+        beltcast update calibration/data/example-new-rows.csv
+
+        beltcast update new.csv mine/study.toml --method refit --output runs/half-year
+    """
+    from beltcast.newrows import read_new_rows
+    from beltcast.outlook import changes, outlook
+    from beltcast.posterior import sample
+    from beltcast.results import complete_folder
+    from beltcast.summary import as_text
+    from beltcast.update import check_method
+    from beltcast.update import update as make_update
+    from beltcast.update_text import summarise_update
+
+    chosen, way = _study(study), check_method(method)
+    new = read_new_rows(rows, chosen)
+    for_fit, for_draws, for_update, for_noise = np.random.default_rng(seed).spawn(4)
+    with complete_folder(_folder(output, study, "-updated")) as folder:
+        with _progress() as tell:
+            fit = _calibrate(chosen, for_fit, starts, tell)
+            posterior = sample(fit, draws, rng=for_draws, progress=tell)
+            change = make_update(
+                fit, posterior, new.rows, rng=for_update, method=way, progress=tell
+            )
+            result = outlook(
+                chosen,
+                change,
+                rng=for_noise,
+                provenance={"seed": str(seed), "new_rows_sha256": new.rows.sha256},
+            )
+        result.to_netcdf(folder / "update.nc", engine="netcdf4", encoding=COMPRESSED)
+        change.surprises.to_csv(folder / "surprises.csv", index=False, float_format="%.6g")
+        changes(result).to_csv(folder / "changes.csv", index=False, float_format="%.6g")
+        page = summarise_update(result, change, new.known_words())
+        (folder / "summary.txt").write_text(as_text(page), encoding="utf-8")
+    _console().print(page)
+    typer.echo(f"Written to {_folder(output, study, '-updated')}/")
+
+
+@app.command()
 def run(
     model: Annotated[
         Path | None, typer.Argument(help="A model (.mdl); the belt model by default.")

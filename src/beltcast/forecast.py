@@ -104,7 +104,7 @@ def forecast(
     prior_output = by_place(before[target], study.whole(target))
 
     years = output[YEAR].values
-    noise_of = _published_noise(study, likelihood, output, years, for_noise)
+    noise_of = published_noise(study, likelihood, output, years, for_noise)
     published = output * noise_of(posterior)
     prior_published = prior_output.isel({SCENARIO: 0}) * noise_of(prior)
     change = output / output.isel({SCENARIO: 0})
@@ -180,7 +180,7 @@ def _thinned(runs: xr.Dataset, target: str) -> xr.Dataset:
     return xr.Dataset(kept, runs.coords, runs.attrs)
 
 
-def _published_noise(
+def published_noise(
     study: Study,
     likelihood: Likelihood,
     output: xr.DataArray,

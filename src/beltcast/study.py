@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,8 @@ class Study:
         SHA-256 of each file, for provenance.
     target : str
         What is forecast: a flow of the model over one subscript range.
+    usd_cny : mapping of int to float
+        Year to yuan for a dollar, which figures are converted with.
     """
 
     title: str
@@ -60,6 +62,7 @@ class Study:
     noise: Noise
     hashes: Mapping[str, str]
     target: str = "output"
+    usd_cny: Mapping[int, float] = field(default_factory=dict)
 
     def whole(self, variable: str) -> str:
         """Name of the place that is the sum of all elements of a variable, such as China."""
@@ -96,7 +99,8 @@ def read_study(path: str | Path | None = None) -> Study:
     model = load_model(files["model"])
     places = read_places(files["places"], model)
     noise = noise_from_table(toml)
-    observations = read_observations(files["observations"], model, places, usd_cny=_rates(toml))
+    rates = _rates(toml)
+    observations = read_observations(files["observations"], model, places, usd_cny=rates)
     noise.check(observations)
     priors = read_priors(files["priors"], model)
     scenarios = read_scenarios(files["scenarios"], model)
@@ -120,6 +124,7 @@ def read_study(path: str | Path | None = None) -> Study:
         noise=noise,
         hashes=hashes,
         target=_target(toml, table, model),
+        usd_cny=rates,
     )
 
 
