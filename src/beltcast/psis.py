@@ -100,7 +100,7 @@ def smoothed(log_weights: FloatArray) -> Weights:
     tail = int(np.ceil(min(0.2 * n, 3.0 * np.sqrt(n))))
     if tail < FEWEST:
         return Weights(raw / raw.sum(), np.inf)
-    order = np.argsort(raw, kind="stable")
+    order = np.argsort(logs, kind="stable")
     largest, threshold = order[-tail:], raw[order[-tail - 1]]
     exceedances = raw[largest] - threshold
     # Weights that differ by rounding alone have no tail.

@@ -38,7 +38,7 @@ def summarise_update(result: xr.Dataset, change: Update, notes: str = "") -> Ren
     """
     table = changes(result)
     parts: list[RenderableType] = [
-        Text(f"{result.attrs['title']}: {len(change.surprises)} new figures", style="bold"),
+        Text(f"{result.attrs['title']}: {_figures(len(change.surprises))}", style="bold"),
         *([Text(notes)] if notes else []),
         _way(change),
         _surprises(change.surprises),
@@ -64,16 +64,22 @@ def surprise_words(change: Update) -> str:
     count = int((table["p"] < SURPRISE).sum())
     first = table.iloc[0]
     period = _period(first["start"], first["end"])
+    few = "figure lies" if len(table) == 1 else "figures lie"
     one = (
-        f"{count} of {len(table)} figures lie where less than 1 in 20 were expected; by chance it "
+        f"{count} of {len(table)} {few} where less than 1 in 20 would be expected; by chance it "
         f"would be {SURPRISE * len(table):.1f}. The farthest: {first['place']}, "
         f"{first['definition']}, {period}, p {_p(first['p'])}; alone it would move "
         f"{first['nuisance']} by {first['nuisance_shift']:+.2f} and "
         f"{first['parameter']} by {first['parameter_shift']:+.2f} spreads."
     )
-    if np.isnan(change.together):
+    # One number's is its own p, but for the tails.
+    if np.isnan(change.together) or len(table) == 1:
         return one
     return f"{one} Taken together, with what they share, the figures have p {_p(change.together)}."
+
+
+def _figures(count: int) -> str:
+    return "1 new figure" if count == 1 else f"{count} new figures"
 
 
 def _chosen(table: pd.DataFrame, whole: str) -> pd.DataFrame:
