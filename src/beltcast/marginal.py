@@ -79,15 +79,15 @@ def predictive(
     """
     asked = replace(likelihood, sds=np.where(rows, SILENT, likelihood.sds))
     mean, precision = asked.nuisances_given(asked.answers(z), near)
-    open_ = np.linalg.inv(precision)
+    left_open = np.asarray(np.linalg.inv(precision), dtype=np.float64)
     season = likelihood.noise.season_sd * likelihood.season
     loadings = np.concatenate([likelihood.loadings, season[:, None]], axis=1)[rows]
-    cross = open_ @ loadings.T
+    cross = left_open @ loadings.T
     return Predictive(
         middle=likelihood.expected(np.concatenate([z, mean], axis=1))[:, rows],
         covariance=loadings @ cross + np.diag(likelihood.sds[rows] ** 2),
         nuisances=mean,
-        nuisance_covariance=open_,
+        nuisance_covariance=left_open,
         cross=cross,
     )
 

@@ -143,12 +143,12 @@ def nowcast_years(change: Update) -> dict[int, list[str]]:
     """Years of which a part was published, with the places whose part it was."""
     model = change.after.likelihood.model
     years: dict[int, list[str]] = {}
-    for row in change.surprises.itertuples():
-        part = 0.0 < row.end - row.start < 1.0 - 1e-3
-        if part and is_flow(model.variables[row.quantity].unit):
-            places = years.setdefault(int(np.floor(row.start + 1e-6)), [])
-            if row.place not in places:
-                places.append(row.place)
+    for _, row in change.surprises.iterrows():
+        part = 0.0 < row["end"] - row["start"] < 1.0 - 1e-3
+        if part and is_flow(model.variables[row["quantity"]].unit):
+            places = years.setdefault(int(np.floor(row["start"] + 1e-6)), [])
+            if row["place"] not in places:
+                places.append(row["place"])
     return years
 
 

@@ -118,18 +118,21 @@ def _p(logs: FloatArray, middle: FloatArray, sd: FloatArray, side: IntArray) -> 
     below = ndtr((logs - middle) / sd).mean(axis=0)
     above = ndtr((middle - logs) / sd).mean(axis=0)
     both = np.minimum(2.0 * np.minimum(below, above), 1.0)
-    return np.where(side == 0, both, np.where(side < 0, above, below))
+    p: FloatArray = np.where(side == 0, both, np.where(side < 0, above, below))
+    return p
 
 
 def _quantiles(middle: FloatArray, sd: FloatArray, levels: Sequence[float]) -> FloatArray:
     """Quantiles of each mixture, (levels, k)."""
     nodes = ndtri((np.arange(NODES) + 0.5) / NODES)
     points = middle[:, None, :] + sd * nodes[:, None]
-    return np.quantile(points.reshape(-1, len(sd)), levels, axis=0)
+    found: FloatArray = np.quantile(points.reshape(-1, len(sd)), levels, axis=0)
+    return found
 
 
 def _covariance(x: FloatArray, y: FloatArray) -> FloatArray:
-    return (x - x.mean(axis=0)).T @ (y - y.mean(axis=0)) / len(x)
+    found: FloatArray = (x - x.mean(axis=0)).T @ (y - y.mean(axis=0)) / len(x)
+    return found
 
 
 def _sd(x: FloatArray) -> FloatArray:

@@ -105,21 +105,22 @@ def _surprises(surprises: pd.DataFrame) -> RenderableType:
             name, justify="left" if name in ("place", "definition") else "right", no_wrap=True
         )
     table.add_column("would move most", no_wrap=True)
-    for row in surprises.itertuples():
+    for _, row in surprises.iterrows():
         low, middle, high, published = (
-            _value(getattr(row, name), row.kind) for name in ("low", "median", "high", "published")
+            _value(row[name], row["kind"]) for name in ("low", "median", "high", "published")
         )
-        sign = {"lower": ">", "upper": "<"}.get(str(row.kind), "")
+        sign = {"lower": ">", "upper": "<"}.get(row["kind"], "")
+        nuisance = _short(row["nuisance"], row["place"], row["definition"])
         table.add_row(
-            row.place,
-            row.definition,
-            _period(row.start, row.end),
+            row["place"],
+            row["definition"],
+            _period(row["start"], row["end"]),
             f"{sign}{published}",
             f"{middle} ({low} to {high})",
-            f"{row.z:+.1f}",
-            _p(row.p),
-            f"{_short(row.nuisance, row.place, row.definition)} {row.nuisance_shift:+.2f}\n"
-            f"{row.parameter} {row.parameter_shift:+.2f}",
+            f"{row['z']:+.1f}",
+            _p(row["p"]),
+            f"{nuisance} {row['nuisance_shift']:+.2f}\n"
+            f"{row['parameter']} {row['parameter_shift']:+.2f}",
         )
     title = (
         "New figures against what was expected of them under their own definitions (the most "
