@@ -17,7 +17,7 @@ from beltcast.observations import Observations
 from beltcast.outlook import changes, nowcast_years, outlook
 from beltcast.resources import shipped
 from beltcast.summary import as_text
-from beltcast.update_text import summarise_update, surprise_words
+from beltcast.update_text import _period, summarise_update, surprise_words
 
 DRAWS = 400
 
@@ -96,9 +96,9 @@ def test_the_page_says_method_surprise_and_change(result: xr.Dataset, change: Up
         ": 1 new figure Line 9",
         "Line 9 repeats line 3. Method reweight",
         "good up to",
-        "2025-01 to 06",
+        "Jan-Jun 2025",
         "The year 2025, of which a part is published",
-        "The farthest: China, gacc, 2025-01 to 06",
+        "The farthest: China, gacc, Jan-Jun 2025",
     ):
         assert words in flat
     assert max(map(len, page.splitlines())) <= 112
@@ -159,3 +159,18 @@ def _exit_of(main) -> int:
     except SystemExit as end:
         return int(end.code or 0)
     return 0
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "words"),
+    [
+        (2025.0, 2026.0, "2025"),
+        (2025.0, 2025.5, "Jan-Jun 2025"),
+        (2025.5, 2025.75, "Jul-Sep 2025"),
+        (2025.0833, 2025.1667, "Feb 2025"),
+        (2024.9, 2024.9, "2024.90"),
+        (2024.5, 2025.5, "2024.50-2025.50"),
+    ],
+)
+def test_periods_are_named_by_their_months(start: float, end: float, words: str) -> None:
+    assert _period(start, end) == words

@@ -18,6 +18,8 @@ from beltcast.schema import PLACE
 from beltcast.summary import HORIZONS
 from beltcast.update import Update
 
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
 SURPRISE = 0.05
 """Probability below which a figure is called a surprise."""
 
@@ -100,23 +102,17 @@ def _way(change: Update) -> Text:
 
 def _surprises(surprises: pd.DataFrame) -> RenderableType:
     table = _table()
-    for name in ("place", "definition", "period", "published", "expected (80%)", "z", "p"):
-        table.add_column(
-            name, justify="left" if name in ("place", "definition") else "right", no_wrap=True
-        )
-    table.add_column("would move most", no_wrap=True)
+    for name in ("figure", "period", "published", "expected (80%)", "z", "p", "would move most"):
+        left = name in ("figure", "would move most")
+        table.add_column(name, justify="left" if left else "right", no_wrap=name != "figure")
     for _, row in surprises.iterrows():
-        low, middle, high, published = (
-            _value(row[name], row["kind"]) for name in ("low", "median", "high", "published")
-        )
         sign = {"lower": ">", "upper": "<"}.get(row["kind"], "")
         nuisance = _short(row["nuisance"], row["place"], row["definition"])
         table.add_row(
-            row["place"],
-            row["definition"],
+            f"{row['place']}, {row['quantity']}\n{row['definition']}",
             _period(row["start"], row["end"]),
-            f"{sign}{published}",
-            f"{middle} ({low} to {high})",
+            f"{sign}{_value(row['published'], row['kind'])}",
+            _expected(row),
             f"{row['z']:+.1f}",
             _p(row["p"]),
             f"{nuisance} {row['nuisance_shift']:+.2f}\n"
@@ -190,25 +186,33 @@ def _of(result: xr.Dataset) -> str:
     return f"{result.attrs['target']}, {result.attrs['unit']} a year"
 
 
+def _expected(row: pd.Series) -> str:
+    low, middle, high = (_value(row[name], row["kind"]) for name in ("low", "median", "high"))
+    if row["kind"] == "growth":
+        return f"{middle} ({low.removesuffix(' %')} to {high})"
+    return f"{middle} ({low}–{high})"
+
+
 def _value(value: float, kind: str) -> str:
     if kind == "growth":
-        return f"{100 * (value - 1):+.1f} %"
+        return f"{100 * (value - 1):+.0f} %"
     if kind == "share":
         return f"{100 * value:.1f} %"
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _period(start: float, end: float) -> str:
-    """A year, an instant, or months: '2025', '2015.90', '2025-01 to 06'."""
+    """A year, an instant, or months: '2025', '2015.90', 'Jan-Jun 2025'."""
     year = int(np.floor(start + 1e-3))
     first, months = round(12 * (start - year)), round(12 * (end - start))
     if months == 0:
         return f"{start:.2f}"
     if first == 0 and months == 12:
         return str(year)
-    if first + months <= 12:
-        return f"{year}-{first + 1:02d} to {first + months:02d}"
-    return f"{start:.2f} to {end:.2f}"
+    if first + months > 12:
+        return f"{start:.2f}-{end:.2f}"
+    names = [MONTHS[first], MONTHS[first + months - 1]]
+    return f"{'-'.join(dict.fromkeys(names))} {year}"
 
 
 def _p(p: float) -> str:
