@@ -266,3 +266,21 @@ def test_faults_are_said(exact: SimpleNamespace, make: SimpleNamespace) -> None:
     late = dataclasses.replace(make.table(make.row(start=2050.0)), path=make.table().path)
     with pytest.raises(TableError, match=r"table\.csv:2"):
         update(exact.fit, exact.draws, late, rng=rng)
+
+
+def test_new_rows_do_not_move_the_date_that_drifts_count_from(
+    small: Model, make: SimpleNamespace
+) -> None:
+    # Without a reference date of the study it is the last date of the rows that were fitted.
+    definitions = {"full": Definition("Full scope", 0.3, 0.2, 0.0)}
+    rows = make.table(make.row(start=2014.0, value=11.0), make.row(start=2016.0, value=12.0))
+    priors = make.priors("Factor", mu=0.0, sigma=0.5)
+    noise = make.noise(definitions=definitions)
+    fit = calibrate(
+        make_likelihood(small, priors, rows, noise), rng=np.random.default_rng(0), starts=2
+    )
+    draws = sample(fit, 200, rng=np.random.default_rng(1), moves=0)
+    new = make.table(make.row(start=2020.0, value=12.0))
+    after = update(fit, draws, new, rng=np.random.default_rng(3), method="reweight").after
+    assert after.likelihood.nuisances == fit.likelihood.nuisances
+    np.testing.assert_array_equal(after.likelihood.loadings[:2], fit.likelihood.loadings)
