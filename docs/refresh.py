@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "runs" / "belt"
-KEPT = ("calibration.csv", "fit.csv", "summary.txt")
+KEPT = ("calibration.csv", "draws.nc", "fit.csv", "summary.txt")
 
 
 def main() -> None:

@@ -20,7 +20,7 @@
 import numpy as np
 
 import beltcast
-from beltcast.plots import fan_chart
+from beltcast.pictures.plots import fan_chart
 
 # %% [markdown]
 # ## What there is

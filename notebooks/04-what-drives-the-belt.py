@@ -22,13 +22,13 @@
 import numpy as np
 
 import beltcast
-from beltcast.attribution_text import complement_words, summarise_attribution
-from beltcast.compare import comparison_table
-from beltcast.nulls import placebo, placebo_words
-from beltcast.plots_attribution import contribution_areas, waterfall
-from beltcast.plots_sensitivity import tornado_chart, weights_over_time
-from beltcast.sensitivity import ranked
-from beltcast.sensitivity_text import summarise_sensitivity
+from beltcast.drivers.attribution_text import complement_words, summarise_attribution
+from beltcast.drivers.compare import comparison_table
+from beltcast.drivers.nulls import placebo, placebo_words
+from beltcast.drivers.plots_attribution import contribution_areas, waterfall
+from beltcast.drivers.plots_sensitivity import tornado_chart, weights_over_time
+from beltcast.drivers.sensitivity import ranked
+from beltcast.drivers.sensitivity_text import summarise_sensitivity
 from beltcast.summary import as_text
 
 # %% [markdown]
@@ -72,7 +72,7 @@ waterfall(drivers, "Shenzhen", year=2024).figure
 print(complement_words(drivers))
 
 # %% [markdown]
-# `beltcast.nulls.against_null` goes further: a twin of the model in which the drivers cannot
+# `drivers.nulls.against_null` goes further: a twin of the model in which the drivers cannot
 # interact is fitted to the same early figures, and both are scored on later ones. It takes a few
 # minutes, `beltcast attribute --tests` runs it.
 #

@@ -31,9 +31,9 @@ from beltcast import (
     make_likelihood,
     read_study,
 )
-from beltcast.noise import Definition, Noise
-from beltcast.observations import Observation
-from beltcast.priors import Family
+from beltcast.data.observations import Observation
+from beltcast.inference.noise import Definition, Noise
+from beltcast.inference.priors import Family
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ["BELTCAST_CACHE"] = ""  # what another run left must not decide a test

@@ -18,40 +18,54 @@ PACKAGE = Path(__file__).resolve().parent.parent / "src" / "beltcast"
 # From the bottom up. A module imports from its own line and from the lines above it in this
 # list. CONTRIBUTING.md says the same in words.
 LAYERS = (
-    {"errors"},
-    {"schema", "resources", "textfiles", "quantities", "results"},
-    {"engine"},
-    {"model"},
-    {"checks", "variants"},
-    {"priors", "scenarios", "observations", "observe", "study", "noise", "jsonschemas"},
-    {"likelihood"},
-    {"calibrate", "psis", "marginal"},
-    {"posterior", "identify", "newrows", "surprise"},
-    {"ensemble"},
-    {"runplan"},
-    {"store"},
-    {"blocks"},
-    {"bands", "export", "stream"},
-    {"forecast", "baselines", "scores"},
-    {"backtest", "attribute", "sensitivity", "compare"},
-    {"nulls"},
-    {"update"},
-    {"outlook"},
-    {
-        "plots",
-        "plots_attribution",
-        "plots_sensitivity",
-        "attribution_text",
-        "sensitivity_text",
-        "summary",
-        "report",
-        "update_text",
-    },
-    {"__init__"},
-    {"app", "cli"},
-    {"__main__"},
+    "errors",
+    "schema resources textfiles quantities results extras",
+    "engine",
+    "drivers.prim",
+    "model",
+    "checks variants pictures.structure",
+    """inference.priors inference.pooling inference.noise scenarios events data.observations
+    data.observe data.series data.plain_series data.vensim_files study jsonschemas""",
+    "starter faults",
+    "inference.residuals inference.nuisances",
+    "inference.likelihood",
+    "inference.optimise",
+    "inference.calibrate inference.psis inference.marginal inference.surprise data.newrows",
+    """inference.posterior inference.identify inference.shrinkage inference.saved
+    inference.walkers inference.diagnostics""",
+    "inference.nuts inference.draws_file inference.update",
+    "inference.chains",
+    "inference.sbc inference.chain_files",
+    "ensemble",
+    "scale",
+    "bands export",
+    "data.history",
+    """forecast verification.walks verification.curves verification.automatic
+    verification.baselines verification.scores""",
+    "verification.origin_rules verification.origin outlook",
+    """verification.backtest drivers.attribute drivers.sensitivity drivers.compare
+    drivers.dominance drivers.discover drivers.money drivers.policy""",
+    "drivers.nulls",
+    "verification.record verification.paired verification.skill verification.stack",
+    "pictures",
+    """drivers.attribution_text drivers.dominance_text drivers.discover_text drivers.policy_text
+    drivers.sensitivity_text verification.skill_text summary json_text update_text""",
+    """drivers.plots_attribution drivers.plots_dominance drivers.plots_sensitivity
+    verification.plots_skill report report_pdf""",
+    "data inference verification drivers",  # their docstrings
+    "__init__",
+    "app cli",
+    "__main__",
 )
-LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names.split()}
+
+MIXED = {"data", "inference", "verification", "drivers"}
+"""Packages whose modules lie in several layers, so that each needs a place of its own."""
+
+
+def level_of(name: str) -> int | None:
+    """Level of a module: its own, or that of the package it lies in."""
+    return LEVEL.get(name, LEVEL.get(name.split(".")[0]))
 
 
 def module_name(path: Path) -> str:
@@ -87,14 +101,19 @@ def own_imports(path: Path) -> set[str]:
 
 
 def test_every_module_has_a_layer() -> None:
-    unknown = {name for name in MODULES if name.split(".")[0] not in LEVEL}
+    unknown = {
+        name
+        for name, path in MODULES.items()
+        if level_of(name) is None
+        or (name not in LEVEL and path.parent.name in MIXED and path.name != "__init__.py")
+    }
     assert not unknown, f"give {sorted(unknown)} a place in LAYERS"
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_imports_run_downwards(name: str) -> None:
-    level = LEVEL[name.split(".")[0]]
-    upwards = {other for other in own_imports(MODULES[name]) if LEVEL[other.split(".")[0]] > level}
+    level = level_of(name)
+    upwards = {other for other in own_imports(MODULES[name]) if level_of(other) > level}
     assert not upwards, f"{name} imports {sorted(upwards)}, which lie above it"
 
 

@@ -12,10 +12,10 @@ import pytest
 import xarray as xr
 
 from beltcast import Draws, attribute, load_model, make_likelihood, read_study, sample_prior
-from beltcast.attribute import dividend_weights, shapley_weights, who_speaks
-from beltcast.attribution_text import complement_words, summarise_attribution
+from beltcast.drivers.attribute import dividend_weights, shapley_weights, who_speaks
+from beltcast.drivers.attribution_text import complement_words, summarise_attribution
+from beltcast.drivers.plots_attribution import contribution_areas, waterfall
 from beltcast.errors import InputError, UnknownName
-from beltcast.plots_attribution import contribution_areas, waterfall
 from beltcast.scenarios import Scenario
 from beltcast.study import Study
 from beltcast.summary import as_text

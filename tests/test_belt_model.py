@@ -16,7 +16,7 @@ import xarray as xr
 
 from beltcast import Model, Study, load_model, run_ensemble
 from beltcast.engine.units import check_units
-from beltcast.posterior import sample_prior
+from beltcast.inference.posterior import sample_prior
 
 EXTREMES = {
     "no support": {"Support Final Multiplier": 0, "Scenario Start": 2014},
@@ -365,3 +365,31 @@ def test_medians_of_the_priors_are_the_model_s_defaults(study: Study) -> None:
     medians = study.priors.natural(study.priors.mu)
     defaults = np.array([study.model.program.default(int(row)) for row in rows])
     np.testing.assert_allclose(medians[columns], defaults, rtol=1e-12, atol=1e-15)
+
+
+def test_the_read_outs_of_money_change_nothing_else(belt: Model, tmp_path: Path) -> None:
+    """The model without its group Money gives every other variable the same bits."""
+    assert belt.path is not None
+    for path in belt.path.parent.glob("*.csv"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    text = belt.path.read_text(encoding="utf-8")
+    start = text.index("*" * 56 + "\n\t.Money")
+    (tmp_path / "belt.mdl").write_text(text[:start], encoding="utf-8")
+    without = load_model(tmp_path / "belt.mdl")
+    levers = {"Belt Deepening Multiplier": 1.5, "Threshold Final Multiplier": 1.2}
+    outputs = without.computed
+    one = belt.simulate(levers, outputs=outputs)
+    two = without.simulate(levers, outputs=outputs)
+    assert len(belt.computed) > len(outputs)
+    xr.testing.assert_identical(one.drop_attrs(), two.drop_attrs())
+
+
+def test_spending_is_the_sum_of_what_is_paid(belt: Model) -> None:
+    run = belt.simulate({"Belt Deepening Multiplier": 2.0})
+    fees = run["platform sales"] * run["seller fee share"] / 100
+    np.testing.assert_allclose(run["platform fees"], fees.transpose(*run["platform fees"].dims))
+    # Deepening by a factor of 2, in full from 2029 on, costs its share of output.
+    late = run.sel(time=slice(2029, None))
+    np.testing.assert_allclose(late["deepening spending"], 0.004 * late["output"], rtol=1e-12)
+    # Brand spending and fees overlap nowhere: fees are paid on platform sales alone.
+    assert float((run["platform sales"] - run["output"]).max()) <= 0

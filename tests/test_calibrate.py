@@ -10,10 +10,10 @@ import pytest
 from scipy import stats
 
 from beltcast import Calibration, Likelihood, Model, Study, calibrate, make_likelihood
-from beltcast.calibrate import verdict
+from beltcast.data.observations import Observations
 from beltcast.errors import CalibrationError
-from beltcast.observations import Observations
-from beltcast.posterior import sample_prior
+from beltcast.inference.calibrate import verdict
+from beltcast.inference.posterior import sample_prior
 
 
 def synthetic(likelihood: Likelihood, theta: np.ndarray, rng: np.random.Generator) -> Observations:

@@ -13,10 +13,11 @@ import pytest
 import xarray as xr
 
 import beltcast
-from beltcast import Calibration, cli
+from beltcast import Calibration, Study, cli
 from beltcast.errors import CalibrationError, SimulationError
+from beltcast.inference.saved import save_calibration
 
-COMMANDS = ("forecast", "calibrate", "run", "check")
+COMMANDS = ("init", "forecast", "calibrate", "run", "check")
 
 
 @dataclass
@@ -112,11 +113,30 @@ def test_forecast_leaves_a_complete_folder_and_a_summary(
 def test_calibrate_writes_every_estimate_beside_its_prior(run) -> None:
     ended = run("calibrate", "--starts", "4", "--output", "out")
     assert ended.code == 0, ended.err
-    assert sorted(os.listdir("out")) == ["calibration.csv", "fit.csv", "summary.txt"]
+    written = {"calibration.csv", "calibration.json", "fit.csv", "history.csv", "optima.csv"}
+    assert set(os.listdir("out")) == {*written, "summary.txt"}
     head = Path("out/calibration.csv").read_text(encoding="utf-8").splitlines()[0]
     assert "prior_median" in head
     assert "spread_ratio" in head
     assert "refined starts agree" in ended.out
+
+
+def test_a_forecast_begins_with_a_saved_calibration_unless_it_is_stale(
+    run, fit: Calibration, study: Study
+) -> None:
+    for name, hashes in (("good", study.hashes), ("stale", dict(study.hashes, priors="0"))):
+        Path(name).mkdir()
+        save_calibration(fit, name, hashes)
+    call = ("forecast", "--draws", "4", "--scenario", "brand-push", "--calibration")
+    ended = run(*call, "stale")
+    assert ended.code == 2
+    assert "a change of: priors; renew it with 'beltcast calibrate --output stale'" in one_line(
+        ended
+    )
+    ended = run(*call, "good", "--output", "out")
+    assert ended.code == 0, ended.err
+    saved = Path("out/calibration.json").read_text(encoding="utf-8")
+    assert saved == Path("good/calibration.json").read_text(encoding="utf-8")
 
 
 def test_run_writes_the_variables_asked_for(run) -> None:
@@ -219,7 +239,7 @@ def test_a_fault_in_the_middle_of_the_work_leaves_nothing_half_written(
         def fail(*_: object, fault: BaseException = fault) -> None:
             raise fault
 
-        monkeypatch.setattr(cli, "_calibrate", fail)
+        monkeypatch.setattr("beltcast.cli.forecasting.calibrated", fail)
         ended = run("forecast", "--output", "out")
         assert ended.code == code
         assert here() == []

@@ -17,7 +17,7 @@ from beltcast import (
     run_ensemble,
     sample_prior,
 )
-from beltcast.compare import compare_runs, comparison_table
+from beltcast.drivers.compare import compare_runs, comparison_table, difference_table
 from beltcast.errors import InputError, ScenarioError
 from beltcast.scenarios import Size, draw_sizes, read_scenarios
 from beltcast.study import Study
@@ -66,6 +66,16 @@ def test_differences_are_taken_within_a_draw() -> None:
     output[0, 1] = 1000.0
     band = compare_runs(output)["difference_quantile"].sel(scenario="other", place="China")
     np.testing.assert_array_equal(band, 10.0)
+
+
+def test_the_table_of_differences_says_by_how_much_and_how_often() -> None:
+    # Ten years to 2035: every draw lies 10% below in 2030, and one of four above at the end.
+    down = [100.0] * 4 + [90.0] * 6
+    up = [100.0] * 4 + [90.0] * 5 + [120.0]
+    text = as_text(difference_table(compare_runs(runs(down, down, down, up)), "China"))
+    (row,) = (line for line in text.splitlines() if line.startswith("other"))
+    assert "-10.0 (-10.0 to -10.0) %" in row
+    assert row.rstrip().endswith("25 %")
 
 
 @pytest.mark.parametrize("loss", [0.0, 1.0, -0.1])

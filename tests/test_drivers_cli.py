@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from beltcast.cli import app
 from beltcast.errors import InputError, MissingExtra
+from beltcast.resources import shipped
 
 
 def run(*arguments: str) -> str:
@@ -86,3 +87,34 @@ def test_wrong_choices_leave_nothing_behind(tmp_path: Path) -> None:
 def test_schemas_are_written_where_they_are_asked_for(tmp_path: Path) -> None:
     run("schemas", "--output", str(tmp_path / "schemas"))
     assert len(list((tmp_path / "schemas").iterdir())) == 2
+
+
+def test_loops_leaves_its_scores_and_picture(tmp_path: Path) -> None:
+    folder = tmp_path / "loops"
+    page = run("loops", str(shipped("models/sir/sir.mdl")), "--year", "20", "--output", str(folder))
+    assert "Infected -> recovery" in page
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"loops.nc", "loops.png", "diagram.svg", "summary.txt"}
+    with pytest.raises(InputError, match="write, for example, Belt=Foshan"):
+        run("loops", "--at", "Foshan", "--output", str(folder))
+
+
+def test_discover_leaves_its_box_and_trajectory(tmp_path: Path) -> None:
+    folder = tmp_path / "found"
+    common = ("--draws", "200", "--prior", "--output", str(folder))
+    page = run("discover", "--below", "3500", "--year", "2030", *common)
+    assert "(coverage)" in page
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"discovery.nc", "peeling.png", "summary.txt"}
+    with pytest.raises(InputError, match="give one limit"):
+        run("discover", *common)
+
+
+def test_policy_leaves_its_table(tmp_path: Path) -> None:
+    folder = tmp_path / "policy"
+    common = ("--prior", "--draws", "8", "--policies", "2", "--output", str(folder))
+    page = run("policy", "--lever", "Belt Deepening Multiplier=1:2", "--goal", "500", *common)
+    assert "undominated" in page
+    assert {path.name for path in folder.iterdir()} == {"policies.nc", "summary.txt"}
+    with pytest.raises(InputError, match="is not Constant=low:high"):
+        run("policy", "--lever", "Belt Deepening Multiplier", *common)

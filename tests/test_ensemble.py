@@ -10,7 +10,7 @@ import xarray as xr
 
 from beltcast import Model, Scenario, Study, run_ensemble
 from beltcast.errors import SimulationError
-from beltcast.posterior import sample_prior
+from beltcast.inference.posterior import sample_prior
 
 OUTPUTS = ("output", "active sellers")
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from beltcast import Calibration, Study, forecast, sample
+from beltcast import Calibration, Draws, Study, forecast, make_likelihood, sample
+from beltcast.forecast import _published_noise
 from beltcast.schema import QUANTILES
 
 NATION = "China"
@@ -144,3 +145,33 @@ def test_a_forecast_says_what_it_is_and_what_it_rests_on(result: xr.Dataset, stu
         assert result[name].attrs["long_name"], name
         assert result[name].attrs["units"], name
     assert result["year"].values[-1] == 2035
+
+
+@pytest.mark.parametrize(
+    ("noise", "wider"), [({"spread_sd": 0.5}, np.exp(0.5)), ({"tails": 3.0}, 0)]
+)
+def test_the_noise_that_fits_is_the_noise_that_forecasts(
+    study: Study, noise: dict[str, float], wider: float
+) -> None:
+    # Without shocks the log of the factor is the error of a figure: its grade's spread, as the
+    # draws have it, and its tails. A spread of +1 prior sd is e^0.5 of what the study says.
+    changed = dataclasses.replace(study.noise, year_shock=0.0, year_shocks={}, **noise)
+    chosen = dataclasses.replace(study, noise=changed)
+    likelihood = make_likelihood(study.model, study.priors, study.observations, changed)
+    theta = np.zeros((4000, likelihood.size))
+    theta[:, [n.startswith("spread of") for n in likelihood.labels]] = 1.0
+    draws = Draws(likelihood, theta, "posterior")
+    output = xr.DataArray(
+        np.ones((4000, 1, 2)),
+        dims=("member", "place", "year"),
+        coords={"place": [NATION], "year": [2024, 2025]},
+    )
+    factor = _published_noise(
+        chosen, likelihood, output, output["year"].values, np.random.default_rng(0)
+    )(draws)
+    z = np.log(factor.values.ravel()) / study.noise.grade["A"]
+    if wider:
+        assert z.std() == pytest.approx(wider, rel=4 / np.sqrt(2 * z.size))
+    else:
+        # 98% of Student's t with 3 degrees of freedom lie within 4.54, of the normal within 2.33.
+        assert np.quantile(np.abs(z), 0.98) == pytest.approx(4.54, rel=0.1)

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from beltcast.calibrate import Calibration
 from beltcast.errors import CalibrationError, UnknownName
-from beltcast.identify import (
+from beltcast.inference.calibrate import Calibration
+from beltcast.inference.identify import (
     CUT,
     Profile,
     answer_gradient,

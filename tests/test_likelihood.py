@@ -12,9 +12,11 @@ from scipy import stats
 
 from beltcast import Likelihood, Model, make_likelihood
 from beltcast.errors import CalibrationError, TableError
-from beltcast.likelihood import BLAME, SHOCK, _residual, _residual_slope
-from beltcast.noise import Definition
-from beltcast.posterior import sample_prior
+from beltcast.inference.likelihood import BLAME
+from beltcast.inference.noise import Definition
+from beltcast.inference.nuisances import SHOCK
+from beltcast.inference.posterior import sample_prior
+from beltcast.inference.residuals import residual, slopes
 
 SCOPES = {
     "full": Definition("Full scope", 0.0, 0.0, 0.0),
@@ -73,15 +75,15 @@ def test_residuals_are_the_negative_log_density_of_every_kind(
 def test_a_bound_costs_minus_the_log_of_the_tail_probability(z: float, side: int) -> None:
     # A lower bound y is kept with probability P(truth > y) = Phi(-z), z = (log y - mu) / sd.
     tail = stats.norm.logsf(z) if side < 0 else stats.norm.logcdf(z)
-    got = 0.5 * _residual(np.array([z]), np.array([side]))[0] ** 2
+    got = 0.5 * residual(np.array([z]), np.array([side]))[0] ** 2
     assert got == pytest.approx(-tail, rel=1e-11, abs=1e-300)
 
 
 @given(z=st.floats(-25.0, 25.0), side=st.sampled_from([-1, 0, 1]))
 def test_slopes_of_residuals_are_their_derivatives(z: float, side: int) -> None:
     h, where = 1e-5, np.array([side])
-    up, down = (_residual(np.array([z + d]), where)[0] for d in (h, -h))
-    slope = _residual_slope(np.array([z]), where)[0]
+    up, down = (residual(np.array([z + d]), where)[0] for d in (h, -h))
+    slope = slopes(np.array([z]), where)[0][0]
     # Central differences: h^2 of the third derivative, and rounding of 1e-16 r / h.
     assert slope == pytest.approx((up - down) / (2 * h), rel=1e-6, abs=1e-9)
 
@@ -90,8 +92,8 @@ def test_slopes_of_residuals_are_their_derivatives(z: float, side: int) -> None:
 def test_residuals_and_slopes_are_finite_and_silent_far_out(side: int) -> None:
     z = np.array([-1e6, -400.0, -40.0, 0.0, 40.0, 400.0, 1e6])
     where = np.full(len(z), side)
-    assert np.isfinite(_residual(z, where)).all()
-    assert np.isfinite(_residual_slope(z, where)).all()
+    assert np.isfinite(residual(z, where)).all()
+    assert np.isfinite(slopes(z, where)).all()
 
 
 def test_theta_outside_the_bounds_has_no_density(small: Model, make: SimpleNamespace) -> None:

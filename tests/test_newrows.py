@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from beltcast import Study
+from beltcast.data.newrows import read_new_rows
+from beltcast.data.observations import COLUMNS
 from beltcast.errors import InputError, TableError
-from beltcast.newrows import read_new_rows
-from beltcast.observations import COLUMNS
 from beltcast.resources import shipped
 
 EXAMPLE = "calibration/data/example-new-rows.csv"

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from beltcast.errors import InputError, TableError
-from beltcast.noise import Definition, noise_from_table
+from beltcast.inference.noise import Definition, noise_from_table
 from beltcast.textfiles import read_toml
 
 TABLES = """\
@@ -70,6 +70,16 @@ def test_a_year_without_a_spread_of_its_own_has_the_default(read) -> None:
         ("mean = 0.1", "mean = 1.5", 5, "between -1 and 1"),
         ("sd = 0.05", "sd = -0.05", 5, "0 or more"),
         ("trend_sd = 0.0\n", "", 7, "definitions.full.trend_sd"),
+        ("season =", "tail = 4\nseason =", 5, "did you mean 'tails'"),
+        ("season =", "tails = 0.5\nseason =", 5, "1 or more"),
+        ("season =", "tails = nan\nseason =", 5, "1 or more"),
+        ("season =", "tails = true\nseason =", 5, "1 or more"),
+        ("season =", "revisions = 1\nseason =", 5, "true or false"),
+        ("season =", "shared = 1.0\nseason =", 5, "below 1"),
+        ("season =", "autocorrelation = 1.0\nseason =", 5, "below 1"),
+        ("season =", "autocorrelation = 0.5\nseason =", 5, "add shared"),
+        ("season =", "spread = { by = ['grade'] }\nseason =", 5, "noise.spread.sd"),
+        ("season =", "spread = { sd = 0.5, by = ['place'] }\nseason =", 5, "'grade', 'kind'"),
     ],
 )
 def test_a_wrong_spread_is_refused_with_its_line(
@@ -81,6 +91,14 @@ def test_a_wrong_spread_is_refused_with_its_line(
     assert caught.value.line == line
     assert says in caught.value.sentence
     assert "\n" not in str(caught.value)
+
+
+def test_options_of_the_noise_are_read(read) -> None:
+    more = "tails = 4\nspread = { sd = 0.5, by = ['grade', 'kind'] }\nrevisions = true\n"
+    noise = read(TABLES.replace("season =", more + "shared = 0.7\nautocorrelation = 0.5\nseason ="))
+    assert (noise.tails, noise.spread_sd, noise.revisions) == (4.0, 0.5, True)
+    assert (noise.shared, noise.autocorrelation) == (0.7, 0.5)
+    assert noise.spread_name("B", "level") == "spread of grade B, kind level"
 
 
 def test_a_missing_table_is_named(read) -> None:

@@ -20,10 +20,10 @@ from beltcast import (
     observe,
     read_study,
 )
+from beltcast.data.observations import Observation
+from beltcast.drivers.nulls import against_null, null_words, placebo, placebo_words
 from beltcast.errors import CalibrationError, InputError
-from beltcast.noise import Definition, Noise
-from beltcast.nulls import against_null, null_words, placebo, placebo_words
-from beltcast.observations import Observation
+from beltcast.inference.noise import Definition, Noise
 from beltcast.variants import move, without_interaction
 
 # Two drivers; Gain acts from each belt's Start, Joint only where both drivers are on.

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beltcast.errors import UnitError
-from beltcast.observations import COLUMNS, Observations, read_observations, read_places
+from beltcast.data.observations import COLUMNS, Observations, read_observations, read_places
+from beltcast.errors import TableError, UnitError
 from beltcast.quantities import convert, is_flow, mean_rate, same_unit
 
 from .stand_in import StandIn
@@ -36,6 +36,15 @@ ROW = {
 }
 PLACES = {"China": ("Shenzhen", "Foshan", "Yiwu"), "Guangdong": ("Shenzhen", "Foshan")}
 USD_CNY = {2022: 6.7261, 2023: 7.0467}
+
+
+def read_digits(path: Path, **change: str) -> Observations:
+    table = path / "digits.csv"
+    with table.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, [*COLUMNS, "digits"])
+        writer.writeheader()
+        writer.writerow(ROW | change)
+    return read_observations(table, StandIn(), PLACES, usd_cny=USD_CNY)
 
 
 def write(path: Path, *changes: dict[str, str], encoding: str = "utf-8") -> Path:
@@ -190,3 +199,28 @@ def test_places_are_read_as_the_model_spells_belts(tmp_path: Path) -> None:
     path.write_text("place,title,belts\nGuangdong,,shenzhen; Foshan\nYiwu,,Yiwu\n")
     expected = {"Guangdong": ("Shenzhen", "Foshan"), "Yiwu": ("Yiwu",)}
     assert read_places(path, StandIn()) == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "within"),
+    [
+        ({"value": "1.7", "digits": "2"}, (1.65, 1.75)),
+        ({"value": "2000", "digits": "1", "kind": "lower"}, (2000.0, 3000.0)),
+        ({"value": "0.42", "digits": "2", "kind": "upper"}, (0.41, 0.42)),
+        ({"value": "31.2", "digits": "3", "unit": "%", "kind": "growth"}, (1.3115, 1.3125)),
+        ({"value": "-5", "digits": "1", "unit": "%", "kind": "growth"}, (0.945, 0.955)),
+        ({"value": "17", "digits": "2", "unit": "亿元"}, (1.65, 1.75)),
+    ],
+)
+def test_a_number_known_to_some_digits_stands_for_all_that_it_may_be(
+    tmp_path: Path, change: dict[str, str], within: tuple[float, float]
+) -> None:
+    (row,) = read_digits(tmp_path, **change)
+    assert row.within == pytest.approx(within, rel=1e-12)
+    assert read_digits(tmp_path, **(change | {"digits": ""})).rows[0].within is None
+
+
+@pytest.mark.parametrize("digits", ["0", "two", "-1", "1.5", "99"])
+def test_digits_that_are_no_count_are_refused_with_their_line(tmp_path: Path, digits: str) -> None:
+    with pytest.raises(TableError, match=r"digits\.csv:2: digits is .* how many digits"):
+        read_digits(tmp_path, digits=digits)

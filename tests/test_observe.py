@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beltcast import Model, Study, observe
+from beltcast.data.observe import questions
 from beltcast.errors import TableError
-from beltcast.observe import questions
 
 YEARS = st.floats(2014.0, 2022.9, allow_nan=False)
 

@@ -12,8 +12,9 @@ import pytest
 import xarray as xr
 
 from beltcast import Calibration, Draws, Study, Update, cli, sample, update
-from beltcast.newrows import read_new_rows
-from beltcast.observations import Observations
+from beltcast.cli import forecasting
+from beltcast.data.newrows import read_new_rows
+from beltcast.data.observations import Observations
 from beltcast.outlook import changes, nowcast_years, outlook
 from beltcast.resources import shipped
 from beltcast.summary import as_text
@@ -125,7 +126,7 @@ def test_the_command_leaves_a_complete_folder(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli, "_calibrate", lambda *_: fit)
+    monkeypatch.setattr(forecasting, "calibrated", lambda *_: fit)
     rows = str(shipped("calibration/data/example-new-rows.csv"))
     monkeypatch.setattr(
         sys,

@@ -10,9 +10,9 @@ import pytest
 from scipy import stats
 
 from beltcast import Likelihood, Model, calibrate, make_likelihood, sample, sample_prior
-from beltcast.calibrate import Calibration
 from beltcast.errors import CalibrationError
-from beltcast.noise import Definition
+from beltcast.inference.calibrate import Calibration
+from beltcast.inference.noise import Definition
 
 DRAWS = 4000
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 from beltcast.errors import UnknownName
-from beltcast.priors import Priors, read_priors
+from beltcast.inference.priors import Priors, read_priors
 
 from .stand_in import StandIn
 

@@ -12,7 +12,7 @@ import xarray as xr
 
 from beltcast import load_model
 from beltcast.engine.plan import Method
-from beltcast.errors import ModelFileError
+from beltcast.errors import ModelFileError, UnsupportedConstruct
 from beltcast.model import Backend, Model
 
 from .small_models import small
@@ -58,7 +58,7 @@ def orders(
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize(("method", "order"), [("euler", 1.0), ("rk4", 4.0)])
+@pytest.mark.parametrize(("method", "order"), [("euler", 1.0), ("rk2", 2.0), ("rk4", 4.0)])
 def test_the_error_falls_with_the_order_of_the_method(
     root: Path, method: Method, order: float, backend: Backend
 ) -> None:
@@ -71,6 +71,50 @@ def test_the_error_falls_with_the_order_of_the_method(
     logistic = load_model(root / "models" / "logistic" / "logistic.mdl")
     exact = 1000 / (1 + 99 * math.exp(-0.8 * 5))
     assert orders(logistic, method, backend, exact, "Population", 5.0) == near(0.2)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_step_of_rk2_is_heuns(tmp_path: Path, backend: Backend) -> None:
+    """y' = a y grows by 1 + x + x^2/2 a step, x = a dt; y' = t by the mean of both ends."""
+    model = write_model(tmp_path)
+    run = model.simulate(method="rk2", backend=backend)
+    np.testing.assert_allclose(run["y"], (1 + 0.5 + 0.125) ** np.arange(5), rtol=1e-14)
+    np.testing.assert_allclose(run["z"], 0.5 * np.arange(5.0) ** 2, rtol=1e-14)
+
+
+def write_model(folder: Path, settings: str = "") -> Model:
+    path = folder / "model.mdl"
+    path.write_text(
+        "{UTF-8}\ny = INTEG(y/2, 1) ~~|\nz = INTEG(Time, 0) ~~|\nINITIAL TIME = 0 ~~|\n"
+        "FINAL TIME = 4 ~~|\nTIME STEP = 1 ~~|\nSAVEPER = 1 ~~|\n" + settings,
+        encoding="utf-8",
+    )
+    return load_model(path)
+
+
+SKETCH = "\\\\\\---/// Sketch information\n15:0,0,0,9\n///---\\\\\\\n:L\x7f<%^E!@\n1:Current.vdf\n"
+
+
+@pytest.mark.parametrize(
+    ("number", "method"),
+    [("0", "euler"), ("1", "rk4"), ("2", "euler"), ("3", "rk2"), ("4", "rk2"), ("5", "rk4")],
+)
+def test_the_method_of_the_settings_is_the_method_of_the_run(
+    number: str, method: Method, tmp_path: Path
+) -> None:
+    """Numbers as the public converter xmutil reads them."""
+    model = write_model(tmp_path, f"{SKETCH}15:0,0,0,{number},0,0\n19:100,0\n")
+    theirs = model.simulate(backend="numpy")["y"]
+    np.testing.assert_array_equal(theirs, model.simulate(method=method, backend="numpy")["y"])
+    assert float(theirs[1]) == pytest.approx(
+        {"euler": 1.5, "rk2": 1.625, "rk4": 1 + 1 / 2 + 1 / 8 + 1 / 48 + 1 / 384}[method]
+    )
+
+
+def test_a_method_that_nobody_knows_is_refused_by_line(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedConstruct, match="method 7 of the settings") as problem:
+        write_model(tmp_path, f"{SKETCH}15:0,0,0,7,0,0\n")
+    assert problem.value.line == 13
 
 
 def test_a_logistic_population_follows_its_curve(root: Path) -> None:

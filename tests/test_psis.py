@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from beltcast.psis import fit_pareto, pareto_quantile, smoothed
+from beltcast.inference.psis import fit_pareto, pareto_quantile, smoothed
 
 
 @pytest.mark.parametrize("shape", [-0.3, 0.2, 0.5, 0.9, 1.5])

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from beltcast import Model, load_model, read_study
+from beltcast.drivers.sensitivity import SensitivityMethod, ranked, sensitivity, unsettled
 from beltcast.errors import InputError, MissingExtra
-from beltcast.sensitivity import SensitivityMethod, ranked, sensitivity, unsettled
 
 # Ishigami and Homma (1990) with a = 7, b = 0.1; "nothing" has no effect.
 ISHIGAMI = """{UTF-8}

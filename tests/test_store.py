@@ -20,13 +20,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from beltcast.bands import quantiles
-from beltcast.blocks import compute_there, run_plan
 from beltcast.ensemble import run_ensemble
 from beltcast.errors import InputError, SimulationError
-from beltcast.runplan import read_plan
+from beltcast.scale.blocks import compute_there, run_plan
+from beltcast.scale.runplan import read_plan
+from beltcast.scale.store import COMPLETE, create_store, open_store, resume_store
+from beltcast.scale.stream import _quantiles, stored_change, stored_mean, stored_quantiles
 from beltcast.scenarios import Scenario
-from beltcast.store import COMPLETE, create_store, open_store, resume_store
-from beltcast.stream import _quantiles, stored_change, stored_mean, stored_quantiles
 
 from .model_texts import write_model
 
@@ -256,8 +256,8 @@ def test_three_worker_processes_give_the_bits_of_one(tmp_path: Path) -> None:
     script = tmp_path / "cluster.py"
     script.write_text(
         "import os, signal, sys\n"
-        "from beltcast.blocks import connect, run_plan\n"
-        "from beltcast.runplan import read_plan\n"
+        "from beltcast.scale.blocks import connect, run_plan\n"
+        "from beltcast.scale.runplan import read_plan\n"
         "def main():\n"
         "    client = connect(None, 3)\n"
         "    pids = list(client.run(os.getpid).values())\n"

@@ -114,3 +114,41 @@ def test_a_definition_without_its_table_is_refused_with_the_row(checkout: Path, 
 def test_a_study_that_is_not_there_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         read_study(tmp_path / "none.toml")
+
+
+def test_the_national_study_is_the_belt_study_with_the_nation_s_figures(
+    root: Path, study: Study
+) -> None:
+    nation = read_study(root / "calibration" / "national.toml")
+    assert {row.place for row in nation.observations} == {"China"}
+    assert len(nation.observations) == sum(row.place == "China" for row in study.observations)
+    assert nation.noise == study.noise
+    assert nation.priors.labels == study.priors.labels
+    same = ("model", "observations", "places", "priors", "scenarios", "inputs")
+    assert all(nation.hashes[name] == study.hashes[name] for name in same)
+    assert nation.hashes["study"] != study.hashes["study"]
+
+
+def test_a_change_of_the_study_it_begins_with_is_a_change_of_the_study(checkout: Path) -> None:
+    path = checkout.with_name("national.toml")
+    before = read_study(path).hashes["study"]
+    checkout.write_text(checkout.read_text(encoding="utf-8") + "# more\n", encoding="utf-8")
+    assert read_study(path).hashes["study"] != before
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('["China"]', '["Chine"]', "did you mean 'China'"),
+        ('["China"]', '"China"', "a list of places"),
+        ('["China"]', "[]", "a list of places"),
+        ('"belt.toml"', "3", "the file of a study"),
+        ('"belt.toml"', '"national.toml"', "begins with another one itself"),
+        ('"belt.toml"', '"none.toml"', "cannot be read"),
+    ],
+)
+def test_a_wrong_beginning_is_refused(checkout: Path, old: str, new: str, says: str) -> None:
+    path = checkout.with_name("national.toml")
+    path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+    with pytest.raises(InputError, match=says):
+        read_study(path)

@@ -11,10 +11,10 @@ from scipy import stats
 
 from beltcast import Calibration, Draws, Model, calibrate, make_likelihood, sample, update
 from beltcast.errors import CalibrationError, InputError, TableError
-from beltcast.marginal import carried, extended, predictive
-from beltcast.noise import Definition
-from beltcast.surprise import surprises, together
-from beltcast.update import Method, check_method
+from beltcast.inference.marginal import carried, extended, predictive
+from beltcast.inference.noise import Definition
+from beltcast.inference.surprise import surprises, together
+from beltcast.inference.update import Method, check_method
 
 DRAWS = 4000
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,35 +11,14 @@ import pytest
 
 from beltcast import load_model
 from beltcast.errors import ModelFileError, UnsupportedConstruct
-from beltcast.model import Backend, Model
+from beltcast.model import Backend
 
-HEAD = (
-    '<?xml version="1.0" encoding="utf-8"?>\n'
-    '<xmile version="1.0" xmlns="http://docs.oasis-open.org/xmile/ns/XMILE/v1.0">\n'
-)
+from .xmile_texts import aux, write, y
 
 
 @pytest.fixture(params=["numpy", "llvm"])
 def backend(request: pytest.FixtureRequest) -> Backend:
     return request.param  # type: ignore[no-any-return]
-
-
-def write(folder: Path, variables: str, *, method: str = "Euler", dimensions: str = "") -> Path:
-    path = folder / "model.stmx"
-    path.write_text(
-        f'{HEAD}<sim_specs method="{method}"><start>0</start><stop>4</stop><dt>1</dt></sim_specs>\n'
-        f"{dimensions}<model><variables>\n{variables}\n</variables></model></xmile>\n",
-        encoding="utf-8",
-    )
-    return path
-
-
-def aux(name: str, equation: str) -> str:
-    return f'<aux name="{name}"><eqn>{equation}</eqn></aux>'
-
-
-def y(model: Model, backend: Backend, label: str = "y") -> np.ndarray:
-    return model.simulate(backend=backend)[label].to_numpy()
 
 
 @pytest.mark.parametrize(
@@ -60,6 +41,23 @@ def y(model: Model, backend: Backend, label: str = "y") -> np.ndarray:
         ("DT + STOPTIME + STARTTIME", [5, 5, 5, 5, 5]),
         ("PI", [np.pi] * 5),
         ("PI()", [np.pi] * 5),
+        # From here on as simlin 0.8.5 has it, or by the definition beside it.
+        ("7 MOD 3 * 2", [2, 2, 2, 2, 2]),
+        ("IF NOT TIME = 2 THEN 1 ELSE 0", [0, 0, 0, 0, 0]),  # NOT binds like a sign
+        ("-2^2 + 2^3^2 + 2^-1", [508.5] * 5),
+        ("PREVIOUS(TIME, -5)", [-5, 0, 1, 2, 3]),
+        ("PREVIOUS(SELF, 1) * 2", [2, 4, 8, 16, 32]),
+        ("12 // TIME", [0, 12, 6, 4, 3]),
+        ("RAMP(3, 1, 3)", [0, 0, 3, 6, 6]),
+        ("PULSE(6, 1, 0)", [0, 6, 0, 0, 0]),  # an interval of nothing: once
+        ("MAX(TIME, 1, 3) + MEAN(1, 2, 6)", [6, 6, 6, 6, 7]),
+        ("SMTHN(5, 2, 1, 1) - DELAYN(5, 2, 1, 1)", [0, 0, 0, 0, 0]),
+        ("SMTH3(5, 6, 5) - DELAY3(5, 6, 5)", [0, 0, 0, 0, 0]),
+        ("TREND(1, 2, 0)", [0, 0, 0, 0, 0]),
+        ("FORCST(7, 2, 5)", [7, 7, 7, 7, 7]),
+        ("1 {one} + {two} 1", [2, 2, 2, 2, 2]),
+        ("IF IF TIME &gt; 2 THEN 1 ELSE 0 THEN 5 ELSE 6", [6, 6, 6, 5, 5]),
+        ("MIN(INF, 3)", [3, 3, 3, 3, 3]),
     ],
 )
 def test_a_function_is_what_its_definition_says(
@@ -91,6 +89,12 @@ STOCK = (
 )
 
 
+def test_points_may_stand_in_any_order(tmp_path: Path) -> None:
+    table = "<gf><xpts sep=' '>4 0</xpts><ypts>1,5</ypts></gf>"
+    model = load_model(write(tmp_path, f'<aux name="y"><eqn>TIME</eqn>{table}</aux>'))
+    np.testing.assert_allclose(y(model, "numpy"), [5, 4, 3, 2, 1])
+
+
 def test_a_non_negative_stock_stops_at_zero(tmp_path: Path, backend: Backend) -> None:
     free = load_model(write(tmp_path, STOCK.format(mark="")))
     np.testing.assert_array_equal(y(free, backend, "s"), [4, 1, -2, -5, -8])
@@ -98,46 +102,33 @@ def test_a_non_negative_stock_stops_at_zero(tmp_path: Path, backend: Backend) ->
     np.testing.assert_array_equal(y(held, backend, "s"), [4, 1, 0, 0, 0])
 
 
-def test_a_file_that_asks_for_rk4_gets_it(tmp_path: Path, backend: Backend) -> None:
+def test_a_file_gets_the_method_that_it_asks_for(tmp_path: Path, backend: Backend) -> None:
     growing = (
         '<stock name="s"><eqn>1</eqn><inflow>in</inflow></stock><flow name="in"><eqn>s</eqn></flow>'
     )
     euler = load_model(write(tmp_path, growing))
     np.testing.assert_allclose(y(euler, backend, "s"), 2.0 ** np.arange(5))
+    second = load_model(write(tmp_path, growing, method="RK2"))
+    np.testing.assert_allclose(y(second, backend, "s"), 2.5 ** np.arange(5))
+    preferred = load_model(write(tmp_path, growing, method="Gill, RK2, Euler"))
+    np.testing.assert_allclose(y(preferred, backend, "s"), 2.5 ** np.arange(5))
     fourth = load_model(write(tmp_path, growing, method="RK4"))
     step = 1 + 1 + 1 / 2 + 1 / 6 + 1 / 24
     np.testing.assert_allclose(y(fourth, backend, "s"), step ** np.arange(5), rtol=1e-12)
 
 
-ARRAY = '<dimensions><dim name="d"><elem name="A"/><elem name="B"/></dim></dimensions>'
-
-
-def test_arrays_name_their_subscripts_or_leave_them_out(tmp_path: Path, backend: Backend) -> None:
-    of = '<dimensions><dim name="d"/></dimensions>'
-    model = load_model(
-        write(
-            tmp_path,
-            f'<aux name="x">{of}<element subscript="A"><eqn>1</eqn></element>'
-            '<element subscript="B"><eqn>10</eqn></element></aux>'
-            f'<aux name="v">{of}<eqn>x[d]*2</eqn></aux>'
-            f'<stock name="y">{of}<eqn>0</eqn><inflow>into</inflow></stock>'
-            f'<flow name="into">{of}<eqn>v[d]</eqn></flow>' + aux("least", "MIN(x[d])"),
-            dimensions=ARRAY,
-        )
-    )
-    run = model.simulate(backend=backend)
-    np.testing.assert_array_equal(run["y"].to_numpy()[2], [4, 40])
-    assert run["least"].to_numpy()[0] == 1
-
-
 @pytest.mark.parametrize(
     ("variables", "method", "words"),
     [
-        ('<module name="m"/>', "Euler", "modules"),
-        ("<macro name='m'/>", "Euler", "macros"),
+        ('<module name="m" resource="m.stmx"/>', "Euler", "the module 'm' lives in another file"),
         ('<stock name="s"><eqn>1</eqn><conveyor/></stock>', "Euler", "conveyors"),
+        ('<stock name="s"><eqn>1</eqn><queue/></stock>', "Euler", "queue"),
+        ('<flow name="s"><eqn>1</eqn><leak/></flow>', "Euler", "leak"),
         (aux("y", "???"), "Euler", r"'\?\?\?'"),
-        (aux("y", "PREVIOUS(TIME, 0)"), "Euler", "the function PREVIOUS is not supported"),
+        (aux("y", "SMTH2(TIME, 1)"), "Euler", "SMTH2 is not supported; did you mean 'SMTH[13N]'"),
+        (aux("y", "MACRO_X(TIME)"), "Euler", "the function MACRO X is not supported"),
+        (aux("y", "_(TIME)"), "Euler", "is not supported"),
+        (aux("y", "NEGATIVE(TIME)"), "Euler", "the function NEGATIVE is not supported"),
         (aux("y", "1"), "Gillespie", "integration method 'gillespie'"),
     ],
 )
@@ -149,16 +140,115 @@ def test_what_is_not_supported_is_refused_by_line(
     assert problem.value.line == (5 if method == "Euler" else 3)
 
 
-def test_a_document_type_is_not_read(tmp_path: Path) -> None:
-    path = write(tmp_path, aux("y", "1"))
-    text = path.read_text().replace("<xmile ", '<!DOCTYPE a [<!ENTITY b "c">]>\n<xmile ', 1)
-    path.write_text(text)
-    with pytest.raises(ModelFileError, match="entities can stand for anything"):
-        load_model(path)
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        (aux("y", "PULSE(1)"), "PULSE takes 2 or 3 arguments and is given 1"),
+        (aux("y", "MEAN()"), "MEAN takes 1 or more arguments and is given 0"),
+        (aux("y", "TIME +"), "character 7: expected a number, a name or '\\(' and found the end"),
+        (aux("y", "1 1"), "character 3: expected an operator or the end and found '1'"),
+        (aux("y", "{nothing}"), "'y' has no equation"),
+        (aux("y", "a ¤ b"), "character 3: '¤' has no meaning"),
+        ("<aux><eqn>1</eqn></aux>", "<aux> has no 'name'"),
+        (
+            '<aux name="y"><eqn>1</eqn><gf><ypts>1,2</ypts></gf></aux>',
+            "neither <xpts> nor <xscale>",
+        ),
+        (
+            '<aux name="y"><eqn>1</eqn><gf><xpts>1</xpts><ypts>1,x</ypts></gf></aux>',
+            "<ypts> is a list of numbers",
+        ),
+        ('<aux name="TIME STEP"><eqn>0.5</eqn></aux>', "say different numbers"),
+    ],
+)
+def test_what_is_no_xmile_is_said_by_line(variables: str, words: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match=words) as problem:
+        load_model(write(tmp_path, variables))
+    assert problem.value.line is not None
 
 
-def test_a_file_cut_short_is_refused(tmp_path: Path) -> None:
-    path = write(tmp_path, aux("y", "1"))
-    path.write_text(path.read_text()[:-30])
-    with pytest.raises(ModelFileError, match="not a whole XMILE model"):
-        load_model(path)
+def test_the_line_of_an_error_is_that_of_the_text(tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match="character 5") as problem:
+        load_model(write(tmp_path, aux("y", "1 +\n  2 ) 3")))
+    assert problem.value.line == 6
+
+
+@pytest.mark.parametrize(
+    ("specs", "steps"),
+    [
+        ("<start>1</start><stop>2</stop><dt reciprocal='true'>4</dt>", 5),
+        ("<start>1</start><stop>3</stop>", 3),
+    ],
+)
+def test_a_time_step_may_be_a_fraction_or_left_out(specs: str, steps: int, tmp_path: Path) -> None:
+    path = write(tmp_path, aux("y", "TIME"))
+    path.write_text(
+        path.read_text().replace("<start>0</start><stop>4</stop><dt>1</dt>", specs), "utf-8"
+    )
+    np.testing.assert_allclose(
+        y(load_model(path), "numpy"),
+        np.linspace(1, specs.count("3") + 2 if steps == 3 else 2, steps),
+    )
+
+
+def test_a_graphical_function_is_called_by_name_whatever_else_it_is(tmp_path: Path) -> None:
+    table = '<gf><xscale min="0" max="4"/><ypts>0,40</ypts></gf>'
+    for own in ("", "<eqn>TIME</eqn>"):
+        variables = f'<aux name="t g">{own}{table}</aux>' + aux("y", "t_g(TIME) + LOOKUP(t_g, 1)")
+        np.testing.assert_allclose(
+            y(load_model(write(tmp_path, variables)), "numpy"), [10, 20, 30, 40, 50]
+        )
+
+
+def test_a_flow_that_is_non_negative_stops_at_zero(tmp_path: Path, backend: Backend) -> None:
+    flow = '<flow name="y"><eqn>1 - TIME</eqn>{mark}</flow>'
+    for mark, expected in (
+        ("", [1, 0, -1, -2, -3]),
+        ("<non_negative/>", [1, 0, 0, 0, 0]),
+        ("<non_negative>false</non_negative>", [1, 0, -1, -2, -3]),
+    ):
+        model = load_model(write(tmp_path, flow.format(mark=mark)))
+        np.testing.assert_array_equal(y(model, backend), expected)
+
+
+def test_names_are_compared_as_the_standard_says(tmp_path: Path) -> None:
+    variables = (
+        aux("Birth\\nRate", "2")
+        + aux("a (b) / c", "3")
+        + aux("出生", "5")
+        + aux("y", "BIRTH_rate * &quot;A (b) / C&quot; * 出生 * ._x")
+        + aux(" X", "7")
+    )
+    assert y(load_model(write(tmp_path, variables.replace("._x", ".x"))), "numpy")[0] == 210
+
+
+def test_random_numbers_keep_between_their_ends(tmp_path: Path) -> None:
+    variables = aux("y", "RANDOM(2, 3, 1)") + aux("z", "NORMAL(0, 1, 2, -1, 1)")
+    run = load_model(write(tmp_path, variables)).simulate(backend="numpy")
+    assert ((run["y"] >= 2) & (run["y"] < 3)).all()
+    assert (abs(run["z"]) <= 1).all()
+
+
+def test_imported_data_are_refused_and_what_is_switched_off_is_not(tmp_path: Path) -> None:
+    data = '<data><import resource="a.csv"{}/></data>'
+    with pytest.raises(UnsupportedConstruct, match="data imported"):
+        load_model(write(tmp_path, aux("y", "1"), more=data.format("")))
+    load_model(write(tmp_path, aux("y", "1"), more=data.format(' enabled="false"')))
+
+
+def test_xmile_is_read_without_the_translator_of_vensim_text(tmp_path: Path) -> None:
+    path = write(tmp_path, aux("y", "1")).rename(tmp_path / "model.itmx")
+    code = (
+        f"import sys; from beltcast import load_model; load_model({str(path)!r}); "
+        "print('pysd' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_the_command_line_checks_a_model_of_xmile(tmp_path: Path) -> None:
+    path = write(tmp_path, aux("y", "TIME"))
+    command = [sys.executable, "-m", "beltcast", "check", str(path)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert "TOML" not in done.stderr
+    assert done.stdout

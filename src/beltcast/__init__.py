@@ -10,71 +10,106 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from beltcast.attribute import attribute
-    from beltcast.calibrate import Calibration, calibrate
-    from beltcast.compare import compare
+    from beltcast.data.observations import Observations, read_observations, read_places
+    from beltcast.data.observe import observe
+    from beltcast.data.series import Series, read_series
+    from beltcast.data.vensim_files import read_cin, read_voc, read_vpd
+    from beltcast.drivers.attribute import attribute
+    from beltcast.drivers.compare import compare
+    from beltcast.drivers.discover import discover
+    from beltcast.drivers.dominance import loop_scores
+    from beltcast.drivers.money import price_of_output
+    from beltcast.drivers.sensitivity import sensitivity
     from beltcast.ensemble import run_ensemble
+    from beltcast.events import with_events
     from beltcast.forecast import forecast
-    from beltcast.likelihood import Likelihood, make_likelihood
+    from beltcast.inference.calibrate import Calibration, calibrate
+    from beltcast.inference.chains import Chains, sample_chains
+    from beltcast.inference.likelihood import Likelihood, make_likelihood
+    from beltcast.inference.posterior import Draws, sample, sample_prior
+    from beltcast.inference.priors import Priors, read_priors
+    from beltcast.inference.update import Update, update
     from beltcast.model import Model, load_model
-    from beltcast.observations import Observations, read_observations, read_places
-    from beltcast.observe import observe
-    from beltcast.posterior import Draws, sample, sample_prior
-    from beltcast.priors import Priors, read_priors
+    from beltcast.pictures.diagram import diagram
     from beltcast.scenarios import Scenario, read_scenarios
-    from beltcast.sensitivity import sensitivity
     from beltcast.study import Study, read_study
-    from beltcast.update import Update, update
+    from beltcast.verification.backtest import backtest
+    from beltcast.verification.origin_rules import OriginRules, read_origin_rules
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Calibration",
+    "Chains",
     "Draws",
     "Likelihood",
     "Model",
     "Observations",
+    "OriginRules",
     "Priors",
     "Scenario",
+    "Series",
     "Study",
     "Update",
     "__version__",
     "attribute",
+    "backtest",
     "calibrate",
     "compare",
+    "diagram",
+    "discover",
     "forecast",
     "load_model",
+    "loop_scores",
     "make_likelihood",
     "observe",
+    "price_of_output",
+    "read_cin",
     "read_observations",
+    "read_origin_rules",
     "read_places",
     "read_priors",
     "read_scenarios",
+    "read_series",
     "read_study",
+    "read_voc",
+    "read_vpd",
     "run_ensemble",
     "sample",
+    "sample_chains",
     "sample_prior",
     "sensitivity",
     "update",
+    "with_events",
 ]
 
 # The same as above, for the interpreter: a test holds the two together.
 _MODULES = {
-    "attribute": ("attribute",),
-    "calibrate": ("Calibration", "calibrate"),
-    "compare": ("compare",),
+    "drivers.attribute": ("attribute",),
+    "verification.backtest": ("backtest",),
+    "inference.calibrate": ("Calibration", "calibrate"),
+    "inference.chains": ("Chains", "sample_chains"),
+    "drivers.compare": ("compare",),
+    "pictures.diagram": ("diagram",),
+    "drivers.discover": ("discover",),
+    "drivers.dominance": ("loop_scores",),
     "ensemble": ("run_ensemble",),
+    "events": ("with_events",),
     "forecast": ("forecast",),
-    "likelihood": ("Likelihood", "make_likelihood"),
+    "inference.likelihood": ("Likelihood", "make_likelihood"),
     "model": ("Model", "load_model"),
-    "observations": ("Observations", "read_observations", "read_places"),
-    "observe": ("observe",),
-    "posterior": ("Draws", "sample", "sample_prior"),
-    "priors": ("Priors", "read_priors"),
+    "drivers.money": ("price_of_output",),
+    "data.observations": ("Observations", "read_observations", "read_places"),
+    "data.observe": ("observe",),
+    "verification.origin_rules": ("OriginRules", "read_origin_rules"),
+    "inference.posterior": ("Draws", "sample", "sample_prior"),
+    "inference.priors": ("Priors", "read_priors"),
     "scenarios": ("Scenario", "read_scenarios"),
-    "sensitivity": ("sensitivity",),
+    "drivers.sensitivity": ("sensitivity",),
+    "data.series": ("Series", "read_series"),
     "study": ("Study", "read_study"),
-    "update": ("Update", "update"),
+    "inference.update": ("Update", "update"),
+    "data.vensim_files": ("read_cin", "read_voc", "read_vpd"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 

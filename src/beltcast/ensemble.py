@@ -43,7 +43,7 @@ def run_ensemble(
     model : Model
     scenarios : mapping of str to Scenario
         A constant that a scenario sets wins over a drawn one.
-    draws : (labels, values), optional
+    draws : tuple of labels and values, optional
         Labels (n,) of parameters and their values (N, n), as of `Draws`; the model's own
         constants, one member, by default.
     outputs : sequence of str

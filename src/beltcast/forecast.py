@@ -11,7 +11,7 @@ the figures have said nothing, and ``spread_ratio`` says so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -20,12 +20,13 @@ import pandas as pd
 import xarray as xr
 
 from beltcast.bands import by_place, chance, quantiles, spread
-from beltcast.calibrate import Calibration
+from beltcast.data.observations import Observation
 from beltcast.engine.nodes import FloatArray
 from beltcast.ensemble import run_ensemble
-from beltcast.likelihood import SHOCK, Likelihood
-from beltcast.observations import Observation
-from beltcast.posterior import Draws, sample, sample_prior
+from beltcast.inference.calibrate import Calibration
+from beltcast.inference.likelihood import Likelihood
+from beltcast.inference.nuisances import SHOCK
+from beltcast.inference.posterior import Draws, sample, sample_prior
 from beltcast.schema import MEMBER, PLACE, ROW, SCENARIO, YEAR
 from beltcast.study import Study
 
@@ -63,7 +64,7 @@ def forecast(
     draws : int
         Members.
     moves : int
-        Metropolis moves a draw, see `beltcast.posterior`.
+        Metropolis moves a draw, see `beltcast.inference.posterior`.
     progress : callable, optional
         Told (what, done, of how many).
     provenance : mapping, optional
@@ -92,11 +93,69 @@ def forecast(
     >>> float(result["output_quantile"].sel(place="China", year=2030, quantile=0.5)[0]) > 0
     True
     """
-    target = study.target
-    for_posterior, for_prior, for_noise, for_sizes = rng.spawn(4)
-    likelihood = calibration.likelihood
+    for_posterior, for_prior = rng.spawn(2)
     posterior = sample(calibration, draws, rng=for_posterior, moves=moves, progress=progress)
-    prior = sample_prior(likelihood, max(2, draws // 2), rng=for_prior)
+    prior = sample_prior(calibration.likelihood, max(2, draws // 2), rng=for_prior)
+    return forecast_draws(
+        study,
+        posterior,
+        prior,
+        calibration.theta,
+        rng=rng,
+        progress=progress,
+        provenance=provenance,
+    )
+
+
+def forecast_draws(
+    study: Study,
+    posterior: Draws,
+    prior: Draws,
+    optimum: FloatArray,
+    *,
+    rng: np.random.Generator,
+    progress: Progress | None = None,
+    provenance: Mapping[str, str] | None = None,
+) -> xr.Dataset:
+    """Forecast with draws that are there already, such as those of `beltcast.inference.draws_file`.
+
+    Parameters
+    ----------
+    study : Study
+    posterior, prior : Draws
+        At most as many of the prior as of the posterior.
+    optimum : (size,)
+        Most probable unknowns on working scales; published figures are brought to the model's
+        scope by them.
+    rng : numpy.random.Generator
+        Children are spawned for the noise and for the uncertain sizes of scenarios.
+    progress : callable, optional
+        Told (what, done, of how many).
+    provenance : mapping, optional
+        Attributes to add.
+
+    Returns
+    -------
+    xarray.Dataset
+        As `forecast` returns it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from beltcast import read_study
+    >>> from beltcast.inference.draws_file import shipped_draws
+    >>> from beltcast.forecast import forecast_draws
+    >>> from beltcast.inference.posterior import sample_prior
+    >>> study, rng = read_study(), np.random.default_rng(1)
+    >>> kept = shipped_draws(study)
+    >>> prior = sample_prior(kept.posterior.likelihood, 20, rng=rng)
+    >>> result = forecast_draws(study, kept.first(20), prior, kept.optimum, rng=rng)
+    >>> float(result["output_quantile"].sel(place="China", year=2030, quantile=0.5)[0]) > 0
+    True
+    """
+    target = study.target
+    for_noise, for_sizes = rng.spawn(2)
+    likelihood = posterior.likelihood
 
     runs = _run(study, study.scenarios, posterior, target, for_sizes, progress)
     before = _run(study, study.scenarios, prior, target, for_sizes, None)
@@ -104,7 +163,7 @@ def forecast(
     prior_output = by_place(before[target], study.whole(target))
 
     years = output[YEAR].values
-    noise_of = published_noise(study, likelihood, output, years, for_noise)
+    noise_of = _published_noise(study, likelihood, output, years, for_noise)
     published = output * noise_of(posterior)
     prior_published = prior_output.isel({SCENARIO: 0}) * noise_of(prior)
     change = output / output.isel({SCENARIO: 0})
@@ -123,7 +182,7 @@ def forecast(
             **{name: runs[name] for name in COMPANIONS if name in runs and name != target},
             "failed": runs["status"].sum(MEMBER) + before["status"].sum(MEMBER),
             "figures": _figures(likelihood, output[PLACE].values),
-            **_published_rows(study, calibration, target),
+            **_published_rows(study, likelihood, optimum, target),
         },
         attrs={
             **runs.attrs,
@@ -131,7 +190,7 @@ def forecast(
             "target": target,
             "whole": study.whole(target),
             "unit": runs[target].attrs["units"],
-            "draws": draws,
+            "draws": len(posterior),
             "draws_kind": posterior.kind,
             "acceptance": posterior.acceptance,
             "start_correlation": posterior.start_correlation,
@@ -141,6 +200,28 @@ def forecast(
     )
     result["title"] = runs["title"]
     return _described(result, runs[target].attrs)
+
+
+def published_factor(
+    study: Study, draws: Draws, output: xr.DataArray, *, rng: np.random.Generator
+) -> xr.DataArray:
+    """Draw the factor between the model's totals and what would be published of them.
+
+    Parameters
+    ----------
+    study : Study
+    draws : Draws
+    output : (..., member, place, year)
+        Totals of the model, for their places and years.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    (member, place, year)  [1]
+        Shocks of years times the noise of a figure on the model's scope.
+    """
+    years = output[YEAR].values
+    return _published_noise(study, draws.likelihood, output, years, rng)(draws)
 
 
 def _run(
@@ -180,7 +261,7 @@ def _thinned(runs: xr.Dataset, target: str) -> xr.Dataset:
     return xr.Dataset(kept, runs.coords, runs.attrs)
 
 
-def published_noise(
+def _published_noise(
     study: Study,
     likelihood: Likelihood,
     output: xr.DataArray,
@@ -191,15 +272,16 @@ def published_noise(
 
     On the model's own scope: the whole is published at grade A, a belt at grade B.  Offsets and
     drifts of other definitions are not in it.  Shocks of years that the fit knows are
-    its draws; those of other years are drawn anew, the same for all places.
+    its draws; those of other years are drawn anew, the same for all places.  Errors have the
+    tails and the estimated spreads of the fit, and are drawn anew for each year, also where the
+    fit has them correlated from year to year.
     """
     members = output.sizes[MEMBER]  # the prior may have fewer; it takes the first of these
     places = output[PLACE].values
     fresh = rng.standard_normal((members, len(years)))
-    grade = np.array(
-        [study.noise.grade["A" if p == study.whole(study.target) else "B"] for p in places]
-    )
-    own = rng.standard_normal((members, len(places), len(years))) * grade[:, None]
+    grades = ["A" if p == study.whole(study.target) else "B" for p in places]
+    sds = np.array([study.noise.grade[grade] for grade in grades])
+    own = _errors(rng, study.noise.tails, (members, len(places), len(years))) * sds[:, None]
 
     def factor(draws: Draws) -> xr.DataArray:
         n = len(draws)
@@ -208,13 +290,29 @@ def published_noise(
             known = draws.nuisance(f"{SHOCK}{year}")
             unit = fresh[:n, i] if known is None else known
             shocks[:, i] = study.noise.shock_sd(int(year)) * unit
+        errors = own[:n] * _estimated_spreads(study, draws, grades)[:, :, None]
         return xr.DataArray(
-            np.exp(shocks[:, None, :] + own[:n]),
+            np.exp(shocks[:, None, :] + errors),
             dims=(MEMBER, PLACE, YEAR),
             coords={PLACE: places, YEAR: years},
         )
 
     return factor
+
+
+def _errors(rng: np.random.Generator, tails: float, shape: tuple[int, ...]) -> FloatArray:
+    """Standardised errors of published figures."""
+    return rng.standard_normal(shape) if np.isinf(tails) else rng.standard_t(tails, shape)
+
+
+def _estimated_spreads(study: Study, draws: Draws, grades: Sequence[str]) -> FloatArray:
+    """Factor of the spread of a figure of each grade, (N, len(grades)); 1 where none was fitted."""
+    factors = np.ones((len(draws), len(grades)))
+    for k, grade in enumerate(grades):
+        eta = draws.nuisance(study.noise.spread_name(grade, "level"))
+        if eta is not None:
+            factors[:, k] = np.exp(study.noise.spread_sd * eta)
+    return factors
 
 
 def _chance_of_more(output: xr.DataArray) -> xr.DataArray:
@@ -255,15 +353,16 @@ ROW_COLUMNS = (
 )
 
 
-def _published_rows(study: Study, calibration: Calibration, target: str) -> dict[str, Any]:
+def _published_rows(
+    study: Study, likelihood: Likelihood, optimum: FloatArray, target: str
+) -> dict[str, Any]:
     """Published figures brought to the model's scope: the path times published over expected.
 
     Expected is what the fit would have published under the row's definition and season in a year
     without a shock; so a figure lies above the path by as much as it surprises, and a part of a
     year is shown at the level of its whole year.
     """
-    likelihood = calibration.likelihood
-    theta = calibration.theta[None]
+    theta = optimum[None]
     path = _path(study, likelihood, theta, target)
     expected = np.exp(likelihood.expected(theta, shocks=False)[0])
     points = [
@@ -312,9 +411,9 @@ def _path(
     study: Study, likelihood: Likelihood, theta: FloatArray, target: str
 ) -> dict[tuple[str, int], float]:
     """Totals of the target at the optimum, by place and year."""
-    values = likelihood.priors.natural(theta[:, : likelihood.n_parameters])
+    draws = Draws(likelihood, theta, "posterior")
     first = dict(list(study.scenarios.items())[:1])
-    run = run_ensemble(study.model, first, (likelihood.priors.labels, values), outputs=[target])
+    run = run_ensemble(study.model, first, (draws.labels, draws.values), outputs=[target])
     output = by_place(run[target], study.whole(target)).isel({SCENARIO: 0, MEMBER: 0})
     return {
         (str(place), int(year)): float(output.sel({PLACE: place, YEAR: year}))

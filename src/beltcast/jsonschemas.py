@@ -23,6 +23,14 @@ _CONTROLS = {"INITIAL TIME", "FINAL TIME", "TIME STEP", "SAVEPER"}
 
 Schema = dict[str, Any]
 
+_BOUNDS: Schema = {
+    "type": "array",
+    "items": {"type": "number"},
+    "minItems": 2,
+    "maxItems": 2,
+    "description": "[lower, upper], in the constant's own unit.",
+}
+
 
 def scenarios_schema(model: Model) -> Schema:
     """Return the schema of a file of scenarios for a model.
@@ -104,6 +112,31 @@ def parameters_schema(model: Model) -> Schema:
         "role": _text("driver, pooled, belt, literature, observation or future."),
         "source": {**_text("Where the prior comes from, or 'judgement' and why."), "minLength": 1},
         "per": _text("Subscript range: one parameter for each of its elements."),
+        "pool": {
+            "enum": ["fixed", "pooled", "each", "partial"],
+            "description": "Not estimated, one for all elements, one for each, or one for each "
+            "around a common mean.",
+        },
+        "between": {
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "description": "With pool = 'partial': median spread of elements, working scale.",
+        },
+        "between_log_sd": {
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "description": "With pool = 'partial': log sd of that spread; 0.5 by default.",
+        },
+    }
+    uniform = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["distribution", "bounds", "unit", "source"],
+        "properties": {
+            "distribution": {"const": "uniform"},
+            "bounds": _BOUNDS,
+            **{name: texts[name] for name in ("unit", "role", "source", "per", "pool")},
+        },
     }
     return {
         "$schema": DRAFT,
@@ -114,7 +147,11 @@ def parameters_schema(model: Model) -> Schema:
         "$defs": {
             "prior": {
                 "anyOf": [
-                    _family(name, texts, ["unit", "source"], by_element=True) for name in _FAMILIES
+                    *(
+                        _family(name, texts, ["unit", "source"], by_element=True)
+                        for name in _FAMILIES
+                    ),
+                    uniform,
                 ]
             }
         },
@@ -139,13 +176,7 @@ def _family(name: str, more: Schema, required: list[str], *, by_element: bool = 
             "distribution": {"const": name},
             centre: number,
             spread: positive,
-            "bounds": {
-                "type": "array",
-                "items": {"type": "number"},
-                "minItems": 2,
-                "maxItems": 2,
-                "description": "[lower, upper], in the constant's own unit.",
-            },
+            "bounds": _BOUNDS,
             **more,
         },
     }

@@ -395,7 +395,7 @@ class Model:
             Variables to return; all by default.
         save_at : sequence of float, optional
             Times to save, on the grid of steps; every SAVEPER by default.
-        method : 'euler' or 'rk4', optional
+        method : 'euler', 'rk2' or 'rk4', optional
             As the file says by default.
         backend : 'auto', 'llvm' or 'numpy'
             'auto' compiles where llvmlite is installed.

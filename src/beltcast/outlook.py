@@ -17,11 +17,11 @@ import xarray as xr
 
 from beltcast.bands import by_place, quantiles
 from beltcast.ensemble import run_ensemble
-from beltcast.forecast import published_noise
+from beltcast.forecast import published_factor
+from beltcast.inference.update import Update
 from beltcast.quantities import is_flow
 from beltcast.schema import PARAMETER, PLACE, QUANTILE, ROW, SCENARIO, YEAR
 from beltcast.study import Study
-from beltcast.update import Update
 
 STATE = "state"
 """Dimension: before the new figures, or after."""
@@ -71,9 +71,8 @@ def outlook(
         )
         output = by_place(run[study.target], study.whole(study.target))
         output = output.isel({SCENARIO: 0}, drop=True)
-        years = output[YEAR].values
-        noise = published_noise(study, draws.likelihood, output, years, deepcopy(for_noise))
-        outputs[state], published[state] = output, output * noise(draws)
+        factor = published_factor(study, draws, output, rng=deepcopy(for_noise))
+        outputs[state], published[state] = output, output * factor
     states = pd.Index([BEFORE, AFTER], name=STATE)
     moved = change.moved().loc[list(change.before.labels)]
     values = np.stack([change.before.values, change.after.values])

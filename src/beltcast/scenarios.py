@@ -34,10 +34,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit, ndtr, ndtri
 
 from beltcast.errors import ScenarioError, UnknownName, did_you_mean, quoted
-from beltcast.priors import ModelLike, find_label, join_label
+from beltcast.inference.priors import ModelLike, find_label, join_label
 from beltcast.textfiles import Toml, read_toml
 
-__all__ = ["Points", "Scenario", "Size", "draw_sizes", "read_scenarios", "select"]
+__all__ = ["Points", "Scenario", "Size", "draw_sizes", "extend", "read_scenarios", "select"]
 
 Points: TypeAlias = tuple[tuple[float, ...], tuple[float, ...]]
 """Times [Year], ascending, and values [unit of the input], of equal length."""
@@ -58,7 +58,7 @@ class Size:
     Parameters
     ----------
     distribution : str
-        ``normal``, ``lognormal`` or ``logitnormal``, as in `beltcast.priors`.
+        ``normal``, ``lognormal`` or ``logitnormal``, as in `beltcast.inference.priors`.
     centre : float  [unit of the constant]
         Mean of a normal, median of the others.
     spread : float  [working scale]
@@ -142,6 +142,15 @@ def read_scenarios(path: str | Path, model: ModelLike) -> dict[str, Scenario]:
     ScenarioError
         With file and line: the text is not TOML, a scenario extends an unknown one or itself, a
         key, constant, element or input is unknown, a value is not a number.
+
+    Examples
+    --------
+    >>> from beltcast import load_model, read_scenarios
+    >>> from beltcast.resources import shipped
+    >>> model = load_model(shipped("models/belt/belt.mdl"))
+    >>> known = read_scenarios(shipped("models/belt/scenarios.toml"), model)
+    >>> dict(known["brand-push"].constants)
+    {'Brand Propensity Final Multiplier': 1.5}
     """
     file = read_toml(path, ScenarioError)
     own = {name: _read_one(name, table, file, model) for name, table in file.tables.items()}
@@ -150,7 +159,7 @@ def read_scenarios(path: str | Path, model: ModelLike) -> dict[str, Scenario]:
     for name in own:
         scenario = own[name]
         for ancestor in _line_of_descent(name, parents, file)[1:]:
-            scenario = _extend(own[ancestor], scenario)
+            scenario = extend(own[ancestor], scenario)
         resolved[name] = scenario
     return resolved
 
@@ -227,7 +236,24 @@ def _line_of_descent(name: str, parents: Mapping[str, str | None], file: Toml) -
     return descent
 
 
-def _extend(parent: Scenario, child: Scenario) -> Scenario:
+def extend(parent: Scenario, child: Scenario) -> Scenario:
+    """Return the child with what its parent says besides; the child wins.
+
+    Parameters
+    ----------
+    parent, child : Scenario
+
+    Returns
+    -------
+    Scenario
+        Under the child's name, title and code.
+
+    Examples
+    --------
+    >>> low = Scenario("low", "Low", constants={"A": 1.0, "B": 2.0})
+    >>> dict(extend(low, Scenario("lower", "Lower", constants={"B": 0.0})).constants)
+    {'A': 1.0, 'B': 0.0}
+    """
     whole = {label for label in child.constants if "[" not in label}
     kept = {
         label: value

@@ -11,6 +11,11 @@ place      a belt, or a sum of belts such as China
 quantile   probability of a quantile
 parameter  label of an estimated parameter, ``Name`` or ``Name[Element]``
 row        one published number
+case       one published number forecast from one origin
+forecaster name of what made a forecast: the model, a variant of it, a baseline
+draw       one draw of a chain, or of a forecaster (not the same member in two of them)
+chain      a Markov chain, or a group of them (see `beltcast.inference.chains`)
+set        one synthetic data set
 ========== ==================================================================================
 
 Subscript ranges of the model (Belt, Tier, ...) are dimensions under their own names.
@@ -26,6 +31,11 @@ PLACE = "place"
 QUANTILE = "quantile"
 PARAMETER = "parameter"
 ROW = "row"
+CASE = "case"
+FORECASTER = "forecaster"
+DRAW = "draw"
+CHAIN = "chain"
+SET = "set"
 
 QUANTILES = (0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95)
 """Quantiles that are stored with a forecast; 0.10 to 0.90 is the 80% band."""

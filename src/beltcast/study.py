@@ -3,6 +3,9 @@
 ``calibration/belt.toml`` is the study of the shipped belt model.  A study names its files relative
 to the folder that holds ``models`` and ``calibration`` (the repository, or the installed package)
 or relative to itself; `read_study` reads them all, so that what follows is values only.
+
+A study may begin with another one beside it, ``extends = "belt.toml"``: what it does not say itself
+is that one's.  With ``only = ["China"]`` it is fitted to the figures of these places alone.
 """
 
 from __future__ import annotations
@@ -14,16 +17,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from beltcast.errors import InputError, UnknownName
+from beltcast.data.observations import Observations, read_observations, read_places, read_titles
+from beltcast.errors import InputError, UnknownName, did_you_mean
+from beltcast.inference.noise import Noise, noise_from_table
+from beltcast.inference.priors import Priors, read_priors
 from beltcast.model import Model, load_model
-from beltcast.noise import Noise, noise_from_table
-from beltcast.observations import Observations, read_observations, read_places, read_titles
-from beltcast.priors import Priors, read_priors
 from beltcast.quantities import is_flow
 from beltcast.resources import shipped
 from beltcast.scenarios import Scenario, read_scenarios
 from beltcast.schema import TOTAL
 from beltcast.textfiles import Toml, read_text, read_toml
+
+STUDY_FILE = "study.toml"
+"""What the study of a folder is called."""
 
 _FILES = ("model", "observations", "places", "priors", "scenarios")
 
@@ -41,6 +47,8 @@ class Study:
         Belts of each place.
     titles : mapping of str to str
         What to call each place.
+    titles_zh : mapping of str to str
+        The same in Chinese.
     priors : Priors
     scenarios : mapping of str to Scenario
     noise : Noise
@@ -62,6 +70,7 @@ class Study:
     noise: Noise
     hashes: Mapping[str, str]
     target: str = "output"
+    titles_zh: Mapping[str, str] = field(default_factory=dict)
     usd_cny: Mapping[int, float] = field(default_factory=dict)
 
     def whole(self, variable: str) -> str:
@@ -80,7 +89,7 @@ def read_study(path: str | Path | None = None) -> Study:
     Parameters
     ----------
     path : str or Path, optional
-        A TOML file; the shipped belt study by default.
+        A TOML file, or a folder that holds ``study.toml``; the shipped belt study by default.
 
     Raises
     ------
@@ -93,19 +102,21 @@ def read_study(path: str | Path | None = None) -> Study:
     >>> read_study().model.name
     'belt'
     """
-    toml = read_toml(shipped("calibration/belt.toml") if path is None else path, InputError)
+    toml = read_toml(study_file(path), InputError)
     table = _table(toml, "study")
-    files = {name: _file(toml, table, name) for name in _FILES}
+    base = _base(toml, table)
+    files = study_files(toml)
     model = load_model(files["model"])
     places = read_places(files["places"], model)
-    noise = noise_from_table(toml)
-    rates = _rates(toml)
+    noise = noise_from_table(toml if "noise" in toml.tables else base)
+    rates = _rates(toml if "usd_cny" in toml.tables else base)
     observations = read_observations(files["observations"], model, places, usd_cny=rates)
     noise.check(observations)
+    observations = _only(toml, table, observations)
     priors = read_priors(files["priors"], model)
     scenarios = read_scenarios(files["scenarios"], model)
     hashes = {
-        "study": toml.sha256,
+        "study": toml.sha256 if base is toml else _joined(toml.sha256, base.sha256),
         "model": model.source.text_sha256,
         "observations": observations.sha256,
         "priors": priors.sha256,
@@ -123,9 +134,78 @@ def read_study(path: str | Path | None = None) -> Study:
         scenarios=scenarios,
         noise=noise,
         hashes=hashes,
-        target=_target(toml, table, model),
+        target=_target(toml, {**_table(base, "study"), **table}, model),
+        titles_zh=read_titles(files["places"], "title_zh"),
         usd_cny=rates,
     )
+
+
+def study_file(path: str | Path | None) -> Path:
+    """Find the file of a study: the shipped one, the one given, or the one in a folder.
+
+    Raises
+    ------
+    InputError
+        The folder holds no ``study.toml``.
+    """
+    if path is None:
+        return shipped("calibration/belt.toml")
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    if not (path / STUDY_FILE).is_file():
+        raise InputError(
+            f"the folder holds no {STUDY_FILE}; give a study, or make one with beltcast init", path
+        )
+    return path / STUDY_FILE
+
+
+def study_files(toml: Toml) -> dict[str, Path]:
+    """Find the files that a study names: its model, observations, places, priors and scenarios.
+
+    Raises
+    ------
+    InputError
+        With file and line: one is not named, or is not there.
+    """
+    table = _table(toml, "study")
+    base = _base(toml, table)
+    owners = {name: toml if name in table else base for name in _FILES}
+    return {n: _file(owner, _table(owner, "study"), n) for n, owner in owners.items()}
+
+
+def _base(toml: Toml, table: Mapping[str, Any]) -> Toml:
+    """Return the study that this one begins with; itself if it begins with none."""
+    if "extends" not in table:
+        return toml
+    given, line = table["extends"], toml.line("study", "extends")
+    if not isinstance(given, str):
+        raise InputError(f"extends is {given!r}; expected the file of a study", toml.path, line)
+    base = read_toml(toml.path.parent / given, InputError)
+    if "extends" in _table(base, "study"):
+        sentence = f"the study '{given}' begins with another one itself"
+        raise InputError(f"{sentence}; extend that one instead", toml.path, line)
+    return base
+
+
+def _only(toml: Toml, table: Mapping[str, Any], observations: Observations) -> Observations:
+    """Keep the figures of the places that the study names, if it names any."""
+    if "only" not in table:
+        return observations
+    given, line = table["only"], toml.line("study", "only")
+    if not isinstance(given, list) or not given:
+        sentence = f"only is {given!r}; expected a list of places"
+        raise InputError(f'{sentence}, such as ["China"]', toml.path, line)
+    known = {row.place for row in observations}
+    for place in given:
+        if place not in known:
+            meant = did_you_mean(str(place), sorted(known)) or "; correct it"
+            raise InputError(f"no figure is about the place {place!r}{meant}", toml.path, line)
+    return observations.select([row.place in given for row in observations])
+
+
+def _joined(*hashes: str) -> str:
+    return hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 def _target(toml: Toml, table: Mapping[str, Any], model: Model) -> str:

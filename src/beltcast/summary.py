@@ -16,8 +16,9 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from beltcast.calibrate import Calibration, verdict
-from beltcast.identify import Profile, Spectrum
+from beltcast.data.observations import Observations
+from beltcast.inference.calibrate import Calibration, verdict
+from beltcast.inference.identify import Profile, Spectrum
 from beltcast.schema import PLACE, QUANTILE, SCENARIO, YEAR
 
 HORIZONS = (2025, 2030, 2035)
@@ -86,6 +87,17 @@ def _interval(profile: Profile) -> str:
     return f"  {profile.label}: {left} to {right} [{profile.unit}]"
 
 
+def example_words(observations: Observations) -> str:
+    """Say how many figures are a template's inventions; nothing if none is."""
+    count = len(observations.examples())
+    if not count:
+        return ""
+    return (
+        f"{count} of {len(observations)} figures are examples of a template (their source begins "
+        "with EXAMPLE): what follows from them is about no real belt. Replace them."
+    )
+
+
 def as_text(renderable: RenderableType, width: int = WIDTH) -> str:
     """Return a renderable as plain text."""
     stream = io.StringIO()
@@ -113,6 +125,8 @@ def _what_it_rests_on(forecast: xr.Dataset, calibration: Calibration) -> Text:
     failed = int(forecast["failed"].sum())
     if failed:
         lines.append(f"Warning: {failed} runs left the finite numbers and are left out.")
+    if invented := example_words(likelihood.observations):
+        lines.append(f"Warning: {invented}")
     if calibration.at_bound:
         lines.append(f"Warning: at the bound of their prior: {', '.join(calibration.at_bound)}.")
     return Text("\n".join(lines))

@@ -13,10 +13,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from beltcast.inference.update import Update
 from beltcast.outlook import changes, nowcast_years
 from beltcast.schema import PLACE
 from beltcast.summary import HORIZONS
-from beltcast.update import Update
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 

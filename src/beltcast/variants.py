@@ -1,19 +1,19 @@
-"""The same model under another assumption: constants moved, or drivers that cannot interact.
+"""The same model under another assumption: other numbers, or drivers that cannot interact.
 
-Both are models themselves: they run, fit, sample and forecast as any other does, exact derivatives
+All are models themselves: they run, fit, sample and forecast as any other does, exact derivatives
 included, so that a null hypothesis meets the figures on equal terms.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Unpack
 
 import numpy as np
 
 from beltcast.engine.nodes import FloatArray, IntArray
-from beltcast.model import Constants, Model, Question
+from beltcast.model import Constants, Inputs, Model, Question
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +70,48 @@ def move(model: Model, constants: Constants) -> Moved:
         moved_rows=rows,
         moved_values=values,
     )
+
+
+def with_numbers(model: Model, constants: Constants, inputs: Inputs) -> Model:
+    """Return the model with other numbers in its file: defaults of constants, input series.
+
+    Unlike `move` this makes a plain model, so that further variants can be made of it.
+
+    Parameters
+    ----------
+    model : Model
+    constants : mapping
+        As for `Model.simulate`.
+    inputs : mapping
+        Name to whole series, (times, values); nothing is kept of the old one.
+
+    Raises
+    ------
+    UnknownName, SimulationError
+        As `Model.simulate`.
+
+    Examples
+    --------
+    >>> from beltcast import load_model
+    >>> from beltcast.resources import shipped
+    >>> from beltcast.variants import with_numbers
+    >>> model = load_model(shipped("models/decay/decay.mdl"))
+    >>> with_numbers(model, {"Lifetime": 2.0}, {}).value("Lifetime")
+    2.0
+    """
+    program = model.program
+    rows, values = model.constant_values(constants)
+    defaults = program.constant_values.copy()
+    defaults[np.searchsorted(program.constants, rows)] = values
+    # The series of a model that holds none of these inputs: only the given points remain.
+    given = {
+        row: replace(program.inputs[row], times=np.asarray(times), values=np.asarray(levels))
+        for name, (times, levels) in inputs.items()
+        if model.input_series({name: (times, levels)})
+        for row in model.rows(name).tolist()
+    }
+    changed = replace(program, constant_values=defaults, inputs={**program.inputs, **given})
+    return replace(model, program=changed, _kernels={})
 
 
 @dataclass(frozen=True, eq=False)

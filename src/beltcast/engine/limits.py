@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from beltcast.engine.syntax import Call, Equation, Expr, Ref, Source, canonical
 from beltcast.errors import ModelFileError
 
-__all__ = ["check_file", "check_source"]
+__all__ = ["check_depth", "check_file", "check_source"]
 
 LARGEST_FILE = 32 * 2**20
 """Bytes of a model file."""
@@ -147,18 +147,52 @@ def check_source(source: Source) -> None:
         elements = math.prod(lengths.get(canonical(s), 1) for s in equation.subscripts)
         rows += elements
         _refuse_beyond(rows, "elements", equation, source)
-        for depth, node in _levels(equation.expression):
-            if depth > DEEPEST_EXPRESSION:
-                raise ModelFileError(
-                    f"the equation of '{equation.name}' is an expression of more than "
-                    f"{DEEPEST_EXPRESSION} levels or terms; split it into several equations",
-                    source.path,
-                    equation.line,
-                )
-            marked = {s for s in _marked(node) if s.endswith("!")}
-            if marked:
-                terms += elements * math.prod(lengths.get(canonical(s[:-1]), 1) for s in marked)
-            _refuse_beyond(terms, "terms of sums over ranges", equation, source)
+        check_depth(equation.expression, equation.name, source.path, equation.line)
+        terms += elements * _terms(equation.expression, lengths)
+        _refuse_beyond(terms, "terms of sums over ranges", equation, source)
+
+
+_RUNNING = frozenset({"SUM", "PROD", "VMIN", "VMAX", "VECTOR SELECT", "RANK"})
+"""Functions over the ranges marked below them, written out term by term."""
+
+
+def _terms(expression: Expr, lengths: Mapping[str, int], times: int = 1) -> int:
+    """How many terms the sums of an expression have; those inside another sum count each time."""
+    if not isinstance(expression, Call):
+        return 0
+    own = 0
+    if expression.function in _RUNNING:
+        marks = {m for a in expression.arguments for m in _marks(a)}
+        times *= math.prod(lengths.get(canonical(m[:-1]), 1) for m in marks)
+        own = times if marks else 0
+    if times > LARGEST_MODEL:
+        return times
+    return own + sum(_terms(a, lengths, times) for a in expression.arguments)
+
+
+def _marks(expression: Expr) -> set[str]:
+    """Ranges marked with '!' below, without those of a sum inside."""
+    if isinstance(expression, Ref):
+        return {s for s in expression.subscripts if s.endswith("!")}
+    if isinstance(expression, Call) and expression.function not in _RUNNING:
+        return {m for a in expression.arguments for m in _marks(a)}
+    return set()
+
+
+def check_depth(expression: Expr, name: str, path: Path | None, line: int) -> None:
+    """Refuse an expression that would exhaust the stack of whatever walks over it.
+
+    Raises
+    ------
+    ModelFileError
+    """
+    if any(depth > DEEPEST_EXPRESSION for depth, _ in _levels(expression)):
+        raise ModelFileError(
+            f"the equation of '{name}' is an expression of more than {DEEPEST_EXPRESSION} levels "
+            "or terms; split it into several equations",
+            path,
+            line,
+        )
 
 
 def _refuse_beyond(count: int, what: str, equation: Equation, source: Source) -> None:
@@ -179,7 +213,3 @@ def _levels(expression: Expr) -> Iterator[tuple[int, Expr]]:
         yield depth, node
         if isinstance(node, Call):
             waiting.extend((depth + 1, a) for a in node.arguments)
-
-
-def _marked(node: Expr) -> tuple[str, ...]:
-    return node.subscripts if isinstance(node, Ref) else ()

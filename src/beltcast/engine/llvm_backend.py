@@ -38,7 +38,7 @@ from beltcast.engine.nodes import (
     walk,
 )
 from beltcast.engine.numpy_backend import assign
-from beltcast.engine.plan import Plan
+from beltcast.engine.plan import METHODS, Plan
 from beltcast.engine.program import Block, Program
 from beltcast.engine.vector_math import vector_math
 from beltcast.errors import SimulationError, UnsupportedConstruct
@@ -80,7 +80,7 @@ class LlvmKernel:
         self._callback = _CALLBACK(_foreign_caller(foreign, program.n_rows, width))
         self._functions = {
             method: _SIGNATURE(self._code.get_function_address(f"run_{method}"))
-            for method in ("euler", "rk4")
+            for method in METHODS
         }
 
     def __call__(self, plan: Plan, values: FloatArray, threads: int | None = None) -> FloatArray:
@@ -248,8 +248,7 @@ def module_text(program: Program, width: int) -> tuple[str, list[Block]]:
             ),
             *text.tables,
             *text.functions,
-            driver("euler", v, stages, program),
-            driver("rk4", v, stages, program),
+            *(driver(method, v, stages, program) for method in METHODS),
             f"attributes #0 = {{ {target} }}",
             f"attributes #1 = {{ {target} noinline willreturn memory(none) }}",
             f"attributes #2 = {{ {target} noinline }}",

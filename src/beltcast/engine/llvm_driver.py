@@ -1,7 +1,8 @@
 """The driver: the text of the machine function that runs members from start to end.
 
 This module owns what happens when in a run: the constants and parameters, the initial state, then
-at each step the inputs, the pasts, the rates, the saving and the move of the stocks (Euler or RK4).
+at each step the inputs, the pasts, the rates, the saving and the move of the stocks (Euler, RK2 or
+RK4).
 The equations are other functions, none or more for each stage, that the driver calls by name.
 
 One function runs blocks `first` to `last` from start to end.  Numbers come in an array of i64,
@@ -22,7 +23,7 @@ from beltcast.engine.program import Program
 def driver(method: Method, v: Vector, stages: Mapping[str, list[str]], program: Program) -> str:
     """Write ``run_<method>``: for each block its constants, its initial state, then its steps."""
     d = _Driver(Body(v), stages, program.n_rows)
-    move = d.euler_step if method == "euler" else d.rk4_step
+    move = {"euler": d.euler_step, "rk2": d.rk2_step, "rk4": d.rk4_step}[method]
 
     def step(k: str) -> None:
         time = d.entry("%times", "double", k)
@@ -274,6 +275,15 @@ class _Driver:
 
         self.loop("remember", "%n_pasts", one)
 
+    def rk2_step(self, time: str) -> None:
+        """Heun's method: the mean of the flows at both ends of an Euler step."""
+        b = self.b
+        end = b.let(f"fadd double {time}, %dt")
+        half = b.let(f"fmul double %dt, {double(0.5)}")
+        self.rk_first("%dt")
+        self.rates(end, time)
+        self.rk_last(half)
+
     def rk4_step(self, time: str) -> None:
         """Classic fourth order.
 
@@ -285,21 +295,21 @@ class _Driver:
         middle = b.let(f"fadd double {time}, {half}")
         end = b.let(f"fadd double {time}, %dt")
         sixth = b.let(f"fdiv double %dt, {double(6.0)}")
-        self.rk4_first(half)
+        self.rk_first(half)
         self.rates(middle, time)
-        self.rk4_middle("rk.two", half)
+        self.rk_middle("rk.two", half)
         self.rates(middle, time)
-        self.rk4_middle("rk.three", "%dt")
+        self.rk_middle("rk.three", "%dt")
         self.rates(end, time)
-        self.rk4_last(sixth)
+        self.rk_last(sixth)
 
-    def rk4_kept(self, i: str, which: int) -> str:
+    def rk_kept(self, i: str, which: int) -> str:
         """Return the address of a stock at the start (0), or of its weighted flows (1)."""
         b = self.b
         offset = b.let(f"mul nsw i64 %n_stocks, {which}")
         return self.row(b.let(f"add nsw i64 {b.let(f'add nsw i64 {offset}, {i}')}, {self.n_rows}"))
 
-    def rk4_first(self, fraction: str) -> None:
+    def rk_first(self, fraction: str) -> None:
         """Keep the state and its flow, and go on by a fraction of the step."""
         b, part = self.b, self.b.broadcast(fraction)
 
@@ -307,33 +317,33 @@ class _Driver:
             flow = self.load(self.numbered("%flows", i))
             place = self.numbered("%stocks", i)
             stock = self.load(place)
-            self.store(stock, self.rk4_kept(i, 0))
-            self.store(flow, self.rk4_kept(i, 1))
+            self.store(stock, self.rk_kept(i, 0))
+            self.store(flow, self.rk_kept(i, 1))
             self.store(b.fadd(stock, b.fmul(part, flow)), place)
 
         self.loop("rk.one", "%n_stocks", one)
 
-    def rk4_middle(self, name: str, fraction: str) -> None:
+    def rk_middle(self, name: str, fraction: str) -> None:
         """Add twice the flow to the sum, and go on from the start by a fraction of the step."""
         b, part = self.b, self.b.broadcast(fraction)
 
         def one(i: str) -> None:
             flow = self.load(self.numbered("%flows", i))
-            total = self.rk4_kept(i, 1)
+            total = self.rk_kept(i, 1)
             self.store(b.fadd(self.load(total), b.fmul(b.splat(2.0), flow)), total)
-            stock = self.load(self.rk4_kept(i, 0))
+            stock = self.load(self.rk_kept(i, 0))
             self.store(b.fadd(stock, b.fmul(part, flow)), self.numbered("%stocks", i))
 
         self.loop(name, "%n_stocks", one)
 
-    def rk4_last(self, sixth: str) -> None:
+    def rk_last(self, sixth: str) -> None:
         """Move the stocks from the start by the weighted flows."""
         b, part = self.b, self.b.broadcast(sixth)
 
         def one(i: str) -> None:
             flow = self.load(self.numbered("%flows", i))
-            total = b.fadd(self.load(self.rk4_kept(i, 1)), flow)
-            stock = self.load(self.rk4_kept(i, 0))
+            total = b.fadd(self.load(self.rk_kept(i, 1)), flow)
+            stock = self.load(self.rk_kept(i, 0))
             self.store(b.fadd(stock, b.fmul(part, total)), self.numbered("%stocks", i))
 
         self.loop("rk.end", "%n_stocks", one)

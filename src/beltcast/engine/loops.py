@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 
@@ -40,7 +40,16 @@ from beltcast.engine.nodes import (
 from beltcast.engine.numpy_backend import evaluate
 from beltcast.engine.program import Block, Program
 
-__all__ = ["Component", "Link", "Loop", "causal_links", "feedback_loops"]
+__all__ = [
+    "Component",
+    "Link",
+    "Loop",
+    "causal_links",
+    "elementary_circuits",
+    "feedback_loops",
+    "owners",
+    "strong_components",
+]
 
 Sign = Literal["+", "-", "?", "0"]
 Polarity = Literal["R", "B", "?", "idle"]
@@ -102,7 +111,7 @@ def causal_links(program: Program, states: FloatArray, times: FloatArray) -> tup
     tuple of Link
         In alphabetical order.
     """
-    owner = _owners(program)
+    owner = owners(program)
     visible = {row for slot in program.slots.values() for row in slot.rows.reshape(-1).tolist()}
     found: dict[tuple[str, str], list[FloatArray]] = {}
     for block in (*program.step, *program.rates):
@@ -143,9 +152,9 @@ def feedback_loops(links: Sequence[Link], limit: int = MOST_LOOPS) -> tuple[Comp
         graph.setdefault(link.source, []).append(link.target)
         graph.setdefault(link.target, [])
     components = []
-    for names in _strong(graph):
+    for names in strong_components(graph):
         inside = {name: [n for n in graph[name] if n in names] for name in sorted(names)}
-        circuits = _first(_circuits(inside), limit)
+        circuits = _first(elementary_circuits(inside), limit)
         complete = circuits is not None
         if circuits is None:
             circuits = _independent(inside)
@@ -174,11 +183,10 @@ def _reading_order(loop: Loop) -> tuple[int, tuple[str, ...]]:
 # --- links ------------------------------------------------------------------------------------
 
 
-def _owners(program: Program) -> dict[int, str]:
+def owners(program: Program) -> dict[int, str]:
     """Return the variable of each row; flows and the inside of a delay belong to its equation."""
     owner = {}
-    stages = (program.setup, program.initial, program.settle, program.step, program.rates)
-    for block in (b for stage in stages for b in stage):
+    for block in (b for stage in program.stages for b in stage):
         for target in block.targets:
             owner.update(dict.fromkeys(target.tolist(), block.name))
     for slot in program.slots.values():
@@ -274,15 +282,16 @@ def _from_the_top(expression: Node) -> list[Node]:
 # --- graphs -----------------------------------------------------------------------------------
 
 Graph = Mapping[str, Sequence[str]]
+Name = TypeVar("Name", str, int)
 
 
-def _strong(graph: Graph) -> list[frozenset[str]]:
+def strong_components(graph: Mapping[Name, Sequence[Name]]) -> list[frozenset[Name]]:
     """Strongly connected components (Tarjan, SIAM J. Comput. 1, 1972, without recursion)."""
-    index: dict[str, int] = {}
-    low: dict[str, int] = {}
-    path: list[str] = []
-    on_path: set[str] = set()
-    found: list[frozenset[str]] = []
+    index: dict[Name, int] = {}
+    low: dict[Name, int] = {}
+    path: list[Name] = []
+    on_path: set[Name] = set()
+    found: list[frozenset[Name]] = []
     for root in graph:
         if root in index:
             continue
@@ -313,7 +322,7 @@ def _strong(graph: Graph) -> list[frozenset[str]]:
     return found
 
 
-def _circuits(graph: Graph) -> Iterator[tuple[str, ...]]:
+def elementary_circuits(graph: Mapping[Name, Sequence[Name]]) -> Iterator[tuple[Name, ...]]:
     """Yield the elementary circuits of a graph (Johnson 1975, without recursion)."""
     rest = {name: list(targets) for name, targets in graph.items()}
     for name in graph:
@@ -322,18 +331,18 @@ def _circuits(graph: Graph) -> Iterator[tuple[str, ...]]:
             rest[name].remove(name)
     while rest:
         start = min(rest)
-        component = next(c for c in _strong(rest) if start in c)
+        component = next(c for c in strong_components(rest) if start in c)
         inside = {n: [t for t in rest[n] if t in component] for n in component}
         yield from _circuits_from(start, inside)
         del rest[start]
         rest = {n: [t for t in targets if t != start] for n, targets in rest.items()}
 
 
-def _circuits_from(start: str, graph: Graph) -> Iterator[tuple[str, ...]]:
+def _circuits_from(start: Name, graph: Mapping[Name, Sequence[Name]]) -> Iterator[tuple[Name, ...]]:
     path = [start]
     blocked = {start}
-    waiting: dict[str, set[str]] = {}
-    closed: set[str] = set()
+    waiting: dict[Name, set[Name]] = {}
+    closed: set[Name] = set()
     work = [(start, list(graph[start]))]
     while work:
         name, targets = work[-1]
@@ -358,7 +367,7 @@ def _circuits_from(start: str, graph: Graph) -> Iterator[tuple[str, ...]]:
             path.pop()
 
 
-def _unblock(name: str, blocked: set[str], waiting: dict[str, set[str]]) -> None:
+def _unblock(name: Name, blocked: set[Name], waiting: dict[Name, set[Name]]) -> None:
     free = [name]
     while free:
         current = free.pop()

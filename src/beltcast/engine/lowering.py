@@ -214,6 +214,8 @@ class _Lowering:
                 return self._vector_select(expression, scope)
             case Call(function="VECTOR SORT ORDER" | "VECTOR RANK" | "VECTOR REORDER"):
                 return self._vector_order(expression, scope)
+            case Call(function="RANK"):
+                return self._rank(expression, scope)
             case Call(function=function) if function in FOREIGN:
                 return self._foreign(expression, scope)
             case Call(function="SMOOTH" | "DELAY" | "DELAY N") as call:
@@ -265,7 +267,6 @@ class _Lowering:
         """SUM and its like, over the ranges marked with '!' anywhere below."""
         self._check_arity(call.function, (1, 1), call.arguments)
         (argument,) = call.arguments
-        argument = self._all_marked(argument, scope)
         marked = _marked(argument)
         if not marked:
             raise self._refuse(f"{call.function} without a subscript marked '!'", "mark the range")
@@ -304,21 +305,19 @@ class _Lowering:
             rows = np.concatenate([joined.reshape(-1, n), rows[pairs:half]])
         return Load(rows[0])
 
-    def _all_marked(self, argument: Expr, scope: Scope) -> Expr:
-        """XMILE marks nothing: it means all elements of a range that is not on the left."""
-        if not self.table.source.is_xmile or not isinstance(argument, Ref):
-            return argument
-        slot = self.table.slots.get(canonical(argument.name))
-        if slot is None:
-            return argument
-        written = argument.subscripts or ("*",) * len(slot.dims)
-        marked = tuple(
-            f"{dim if s == '*' else s}!"
-            if s == "*" or (canonical(s) in self.table.ranges and canonical(s) not in scope)
-            else s
-            for s, dim in zip(written, slot.dims, strict=True)
-        )
-        return replace(argument, subscripts=marked)
+    def _rank(self, call: Call, scope: Scope) -> Node:
+        """RANK: the number, from 1, of the element that comes at a place in ascending order."""
+        self._check_arity("RANK", (2, 2), call.arguments)
+        argument, place = call.arguments
+        marked = _marked(argument)
+        terms = [self.node(argument, inner) for inner in self._inner_scopes(marked, scope)]
+        self._check_length("RANK", len(terms))
+        at = apply("sub", self.node(place, scope), const(1.0))
+        return apply("add", sort_order(terms, at, const(1.0)), const(1.0))
+
+    def _check_length(self, function: str, count: int) -> None:
+        if count > LONGEST_VECTOR:
+            raise self._refuse(f"{function} of {count} elements", f"at most {LONGEST_VECTOR} work")
 
     def _function(self, function: str, arguments: Sequence[Expr], scope: Scope) -> Node:
         if function in COMPARISONS and any(map(_is_missing, arguments)):
@@ -377,10 +376,7 @@ class _Lowering:
         self._check_arity(call.function, (2, 2), call.arguments)
         vector, other = call.arguments
         name, elements, places = self._vector_axis(vector, scope)
-        if len(elements) > LONGEST_VECTOR:
-            raise self._refuse(
-                f"{call.function} of {len(elements)} elements", f"at most {LONGEST_VECTOR} work"
-            )
+        self._check_length(call.function, len(elements))
 
         def terms(expression: Expr) -> list[Node]:
             return [self.node(expression, {**scope, name: [e] * self.n}) for e in elements]

@@ -63,10 +63,9 @@ class NameTable:
             raise self.error(
                 first, f"'{first.name}' is defined with different numbers of subscripts"
             )
-        dims = tuple(
-            self._dimension(first, column)
-            for column in zip(*(e.subscripts for e in group), strict=True)
-        )
+        dims: tuple[str, ...] = ()
+        for column in zip(*(e.subscripts for e in group), strict=True):
+            dims = (*dims, self._dimension(first, column, dims))
         shape = tuple(len(self.ranges[canonical(d)]) for d in dims)
         kind = _kind(group)
         rows = np.full(shape, -1, dtype=np.int64)
@@ -87,8 +86,11 @@ class NameTable:
         rows.setflags(write=False)
         return slot
 
-    def _dimension(self, equation: Equation, column: Sequence[str]) -> str:
-        """Smallest range that holds all subscripts written at one position."""
+    def _dimension(self, equation: Equation, column: Sequence[str], before: Sequence[str]) -> str:
+        """Smallest range that holds all subscripts written at one position.
+
+        Of several, one that is not a dimension before: results are labelled by dimension.
+        """
         wanted = {e for s in column for e in self.expand(equation, s)}
         named = {canonical(s) for s in column if canonical(s) in self.ranges}
         if len(named) == 1 and set(self.ranges[next(iter(named))]) == wanted:
@@ -96,7 +98,8 @@ class NameTable:
         fitting = [n for n, e in self.ranges.items() if wanted <= set(e)]
         if not fitting:
             raise self.error(equation, f"no subscript range holds {', '.join(sorted(wanted))}")
-        return self.range_names[min(fitting, key=lambda n: len(self.ranges[n]))]
+        taken = set(map(canonical, before))
+        return self.range_names[min(fitting, key=lambda n: (len(self.ranges[n]), n in taken))]
 
     def expand(self, equation: Equation, subscript: str) -> tuple[str, ...]:
         """Return the elements of a range, or the one element that a subscript names."""

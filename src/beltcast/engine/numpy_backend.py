@@ -80,6 +80,12 @@ class NumpyKernel:
                 compute(program.after, time, time)
                 continue
             base = rows[program.stocks]
+            if plan.method == "rk2":  # Heun: the mean of the flows at both ends of an Euler step
+                rows[program.stocks] = base + step * first
+                both = first + derivative(time + step, time)
+                rows[program.stocks] = base + 0.5 * step * both
+                compute(program.after, time, time)
+                continue
             half, total = 0.5 * step, first
             for fraction, weight in ((half, 2.0), (half, 2.0), (step, 1.0)):
                 rows[program.stocks] = base + fraction * first

@@ -15,7 +15,7 @@ import dataclasses
 import importlib.util
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,8 @@ import numpy as np
 from beltcast.engine import syntax
 from beltcast.engine.cache import Cache, engine_fingerprint, key_of
 from beltcast.engine.limits import check_file, check_source
-from beltcast.engine.syntax import Source
+from beltcast.engine.syntax import XMILE, Source
+from beltcast.engine.xmile import read_xmile
 from beltcast.errors import ModelFileError
 
 __all__ = ["dump", "load", "read_parsed"]
@@ -58,11 +59,8 @@ def read_parsed(path: str | Path, cache: Cache | None) -> Source:
                 return dataclasses.replace(load(kept), path=path)
             except (ValueError, TypeError, KeyError, RecursionError):
                 pass  # made by a program that was interrupted in mid-change: read the file
-    # Imported late: PySD takes half a second, and a kept parse does not need it.
-    from beltcast.engine.reader import read_source
-
     try:
-        source = read_source(path)
+        source = _reader(path)(path)
         check_source(source)
     except RecursionError:
         raise ModelFileError(
@@ -75,6 +73,16 @@ def read_parsed(path: str | Path, cache: Cache | None) -> Source:
     return source
 
 
+def _reader(path: Path) -> Callable[[Path], Source]:
+    """What reads a file of this ending."""
+    if path.suffix.lower() in XMILE:
+        return read_xmile
+    # Imported late: PySD takes half a second, and neither XMILE nor a kept parse needs it.
+    from beltcast.engine.reader import read_source
+
+    return read_source
+
+
 # --- the key ----------------------------------------------------------------------------------
 
 _REFERENCE = re.compile(r"\bGET[\s_]+(?:XLS|DIRECT|123|VDF)\b", re.IGNORECASE)
@@ -85,7 +93,7 @@ _NAMED = re.compile(
 
 def _key(path: Path) -> str | None:
     """Hash of all that a parse depends on; None where that is not known."""
-    engine, translator = engine_fingerprint(), _translator()
+    engine, translator = engine_fingerprint(), _translator(path)
     if engine is None or translator is None:
         return None
     try:
@@ -106,8 +114,10 @@ def _key(path: Path) -> str | None:
     return key_of(pieces)
 
 
-def _translator() -> bytes | None:
-    """Return the version file of PySD, found without importing it."""
+def _translator(path: Path) -> bytes | None:
+    """Return the version file of PySD, found without importing it; nothing for XMILE."""
+    if path.suffix.lower() in XMILE:
+        return b""
     try:
         found = importlib.util.find_spec("pysd")
         if found is None or found.origin is None:

@@ -17,7 +17,9 @@ from beltcast.engine.program import Program
 from beltcast.engine.syntax import Data
 from beltcast.errors import SimulationError
 
-Method = Literal["euler", "rk4"]
+Method = Literal["euler", "rk2", "rk4"]
+
+METHODS: tuple[Method, ...] = ("euler", "rk2", "rk4")
 
 LARGEST_RUN = 10_000_000
 """Steps beyond which a run is refused: a typing error, or a hostile file."""
@@ -40,7 +42,7 @@ class Plan:
         Numbers of the steps at whose start the outputs are saved, ascending.
     inputs : (steps + 1, k)
         Value of each exogenous series at each step, in the order of ``Program.inputs``.
-    method : 'euler' or 'rk4'
+    method : 'euler', 'rk2' or 'rk4'
         Inputs are frozen within a Runge-Kutta step, as Vensim does.
     """
 

@@ -1,9 +1,10 @@
-"""From a model file to `Source`: the one place where PySD is used.
+"""From a Vensim file to `Source`: the one place where PySD is used.
 
-PySD's translators turn Vensim text into an abstract model; this module checks the file before
+PySD's translator turns Vensim text into an abstract model; this module checks the file before
 (encoding, completeness), asks for the translation and says the result in the words of
-`beltcast.engine.syntax`.  Nothing of the file is executed: the text is parsed, and tables that
-the model refers to are read as numbers by `beltcast.engine.external`.
+`beltcast.engine.syntax`.  XMILE is read by `beltcast.engine.xmile`, without PySD.  Nothing of the
+file is executed: the text is parsed, and tables that the model refers to are read as numbers by
+`beltcast.engine.external`.
 """
 
 from __future__ import annotations
@@ -25,10 +26,9 @@ from pysd.translators.structures import abstract_expressions as pysd_ast
 from pysd.translators.structures import abstract_model as pysd_model
 from pysd.translators.vensim import vensim_element
 from pysd.translators.vensim.vensim_file import VensimFile
-from pysd.translators.xmile import xmile_element
-from pysd.translators.xmile.xmile_file import XmileFile
 
 from beltcast.engine.external import read_constants, read_series, read_subscript
+from beltcast.engine.filetext import decode, line_of, read_bytes
 from beltcast.engine.macros import Macro, expand
 from beltcast.engine.syntax import (
     CONTROLS,
@@ -45,13 +45,13 @@ from beltcast.engine.syntax import (
     Tables,
     canonical,
 )
+from beltcast.engine.xmile import read_xmile
 from beltcast.errors import ModelFileError, UnsupportedConstruct
 
 # PySD 3.14.3 hands pieces of the text to eval(), and its grammar lets anything stand for the limits
-# of a lookup: WITH LOOKUP(x, ([...], (0,0))) runs what is in the brackets.  In these modules eval
+# of a lookup: WITH LOOKUP(x, ([...], (0,0))) runs what is in the brackets.  In this module eval
 # is now a reader of literals, which is all that the translator needs.
-for _module in (vensim_element, xmile_element):
-    _module.eval = literal_eval
+vensim_element.eval = literal_eval
 
 
 def read_source(path: str | Path) -> Source:
@@ -60,7 +60,8 @@ def read_source(path: str | Path) -> Source:
     Parameters
     ----------
     path : str or Path
-        A ``.mdl`` file in UTF-8, GB18030 or Latin-1, or an ``.xmile``, ``.stmx`` or ``.xml`` file.
+        A ``.mdl`` file in UTF-8, GB18030 or Latin-1, or an ``.xmile``, ``.stmx``,
+        ``.itmx`` or ``.xml`` file.
 
     Returns
     -------
@@ -74,17 +75,15 @@ def read_source(path: str | Path) -> Source:
         It uses something that the engine does not know; the message names it and its line.
     """
     path = Path(path)
-    content = _bytes(path)
-    text, encoding = _decode(content)
     if path.suffix.lower() in XMILE:
-        _check_xmile(text, path)
-        lines, method = _xmile_lines(text), _xmile_method(text, path)
-    else:
-        _check_whole(text, path)
-        lines, method = _definition_lines(text), "euler"
+        return read_xmile(path)
+    content = read_bytes(path)
+    text, encoding = decode(content)
+    _check_whole(text, path)
+    lines = _definition_lines(text)
     model = _translate(path, encoding)
     section = model.sections[0]
-    named = [] if path.suffix.lower() in XMILE else _named_mappings(text)
+    named = _named_mappings(text)
     subscripts, mappings = _subscripts(section.subscripts, named, path)
     macro_names = {canonical(macro.name) for macro in model.sections[1:]}
     macros = {
@@ -113,49 +112,51 @@ def read_source(path: str | Path) -> Source:
         subscripts=subscripts,
         mappings=mappings,
         controls=controls,
-        method=method,
         element_mappings=element_mappings,
+        method=_method(text, path),
     )
 
 
 # --- the file ---------------------------------------------------------------------------------
 
 
-def _bytes(path: Path) -> bytes:
-    if path.suffix.lower() not in (".mdl", *XMILE):
-        raise ModelFileError(
-            f"a model file ends in .mdl or {', '.join(XMILE)}, and this one in "
-            f"'{path.suffix or 'nothing'}'; give a Vensim text model",
-            path,
-        )
-    try:
-        return path.read_bytes()
-    except OSError as problem:
-        reason = (problem.strerror or "cannot be read").lower()
-        raise ModelFileError(
-            f"the model file cannot be read ({reason}); check the path", path
-        ) from None
-
-
-def _decode(content: bytes) -> tuple[str, str]:
-    """Text and encoding: UTF-8 if it is that, then GB18030, then Latin-1, which takes any byte.
-
-    Most Latin-1 text is GB18030 as well ('é|' would become one character, and the model lose its
-    '|').  Chinese text comes in pairs of high bytes, European text in single ones before ASCII.
-    """
-    pairs = re.findall(rb"[\x81-\xfe](.)", content, re.DOTALL)
-    chinese = sum(second >= b"\x80" for second in pairs) * 2 >= len(pairs)
-    for encoding in ("utf-8-sig", "gb18030") if chinese else ("utf-8-sig",):
-        try:
-            return content.decode(encoding), encoding
-        except UnicodeDecodeError:
-            continue
-    return content.decode("latin-1"), "latin-1"
-
-
 def _equation_text(text: str) -> str:
     """The text before the sketch."""
     return re.split(r"\\{2,3}---///", text, maxsplit=1)[0]
+
+
+_METHODS: Mapping[str, Literal["euler", "rk2", "rk4"]] = {
+    "0": "euler",
+    "1": "rk4",
+    "2": "euler",
+    "3": "rk2",
+    "4": "rk2",
+    "5": "rk4",
+}
+"""Vensim's numbers of its methods: 1 and 3 stand for steps that adapt, 2 for differences."""
+
+
+def _method(text: str, path: Path) -> Literal["euler", "rk2", "rk4"]:
+    """Method of integration, the fourth number of setting 15; Euler where it is not set.
+
+    Settings stand at the end of the file, after the sketches.  (As the public converter xmutil
+    reads them.)
+    """
+    settings = re.split(r"^:L.?<%\^E!@\s*$", text, maxsplit=1, flags=re.MULTILINE)
+    found = re.search(r"^15:([^\r\n]*)", settings[1], re.MULTILINE) if settings[1:] else None
+    if found is None:
+        return "euler"
+    fields = [field.strip() for field in found.group(1).split(",")]
+    number = fields[3] if len(fields) > 3 else "0"
+    if number not in _METHODS:
+        line = text[: text.index(settings[1]) + found.start()].count("\n") + 1
+        raise UnsupportedConstruct(
+            f"the integration method {number[:40]} of the settings is not supported; choose Euler, "
+            "RK2 or RK4",
+            path,
+            line,
+        )
+    return _METHODS[number]
 
 
 def _check_whole(text: str, path: Path) -> None:
@@ -177,52 +178,6 @@ def _check_whole(text: str, path: Path) -> None:
         )
 
 
-def _check_xmile(text: str, path: Path) -> None:
-    if "<xmile" not in text or "</xmile>" not in text:
-        raise ModelFileError(
-            "this is not a whole XMILE model: it has no <xmile> ... </xmile>; restore the file",
-            path,
-        )
-    for construct, reason in _XMILE_REFUSED.items():
-        line = _line_of(text, construct)
-        if line is not None:
-            raise UnsupportedConstruct(reason, path, line)
-
-
-_XMILE_REFUSED = {
-    r"<macro[\s>]": "macros in XMILE are not supported; write their equations into the model",
-    r"<module[\s>]": "modules in XMILE are not supported; join them into one model",
-    r"<(conveyor|queue|oven)\s*/?>": "conveyors, queues and ovens are not supported; use stocks "
-    "and delays",
-    r"<eqn>\s*(<!\[CDATA\[)?\s*\?\?\?": "an equation is '???', which Vensim writes into XMILE "
-    "where it cannot translate itself; use the .mdl file",
-}
-"""What the translator would drop or stumble over, by pattern, and what to do instead."""
-
-
-def _xmile_lines(text: str) -> Mapping[str, list[int]]:
-    found: dict[str, list[int]] = {}
-    for match in re.finditer(r'<(?:aux|flow|stock|gf)\s[^>]*?\bname="([^"]*)"', text):
-        name = canonical(match.group(1).replace("\\n", " "))
-        found.setdefault(name, []).append(text[: match.start()].count("\n") + 1)
-    return found
-
-
-def _xmile_method(text: str, path: Path) -> Literal["euler", "rk4"]:
-    """Integration method of the file: Euler where it does not say."""
-    match = re.search(r'<sim_specs\b[^>]*?\bmethod="([^"]*)"', text)
-    method = match.group(1).strip().lower() if match else "euler"
-    if method == "euler":
-        return "euler"
-    if method == "rk4":
-        return "rk4"
-    raise UnsupportedConstruct(
-        f"the integration method '{method}' is not supported; choose Euler or RK4",
-        path,
-        _line_of(text, "<sim_specs"),
-    )
-
-
 def _definition_lines(text: str) -> Mapping[str, list[int]]:
     """Lines on which each name is defined, in the order of the file."""
     equations = _equation_text(text)
@@ -242,30 +197,36 @@ def _definition_lines(text: str) -> Mapping[str, list[int]]:
     return found
 
 
-def _line_of(text: str, pattern: str) -> int | None:
-    match = re.search(pattern, text, re.IGNORECASE)
-    return text[: match.start()].count("\n") + 1 if match else None
-
-
 def _translate(path: Path, encoding: str) -> pysd_model.AbstractModel:
     try:
         with warnings.catch_warnings():
             # PySD warns of what it leaves out: sketches and reality checks, which no run needs,
             # and mappings by element, which `_element_mappings` reads.
             warnings.simplefilter("ignore")
-            xmile = path.suffix.lower() in XMILE
-            file = XmileFile(path) if xmile else VensimFile(path, encoding=encoding)
+            file = VensimFile(path, encoding=encoding)
             file.parse()
             return file.get_abstract_model()
     except (parsimonious.exceptions.ParseError, parsimonious.exceptions.VisitationError) as problem:
-        piece = " ".join(str(getattr(problem, "text", problem)).split())[:80]
+        words = str(getattr(problem, "text", problem)).split()
+        piece = " ".join(words)[:80]
         raise ModelFileError(
-            f"this equation cannot be read: '{piece}'; check it where the model was made", path
+            f"this equation cannot be read: '{piece}'; check it where the model was made",
+            path,
+            _line_of_words(path, encoding, words),
         ) from None
     except (ValueError, KeyError, IndexError, AttributeError, TypeError, RecursionError) as problem:
         # PySD's own checks and the accidents of its parser both end here.
         piece = " ".join(str(problem).split())[:160]
         raise ModelFileError(f"the model cannot be translated: {piece}", path) from None
+
+
+def _line_of_words(path: Path, encoding: str, words: Sequence[str]) -> int | None:
+    """Line where some words stand in a file, whatever the spaces; None unless there is one."""
+    if path.suffix.lower() in XMILE or not words:
+        return None
+    text = path.read_text(encoding=encoding)
+    found = list(re.finditer(r"\s+".join(map(re.escape, words)), text))
+    return text[: found[0].start()].count("\n") + 1 if len(found) == 1 else None
 
 
 # --- subscripts and equations -----------------------------------------------------------------
@@ -350,7 +311,7 @@ def _element_mappings(
     found: dict[tuple[str, str], dict[str, str]] = {}
     for mapping in named:
         own = by_canonical.get(mapping.source, ())
-        line = _line_of(text, rf"->[^|~]*\(\s*{re.escape(mapping.target)}\s*:")
+        line = line_of(text, rf"->[^|~]*\(\s*{re.escape(mapping.target)}\s*:")
         if mapping.target not in by_canonical or len(mapping.entries) != len(own):
             raise ModelFileError(
                 f"the mapping of '{mapping.source}' to '{mapping.target}' names "
@@ -399,12 +360,6 @@ def _equations(
             )
 
 
-_XMILE_NAMES = {"dt": "TIME STEP", "starttime": "INITIAL TIME", "stoptime": "FINAL TIME"}
-_XMILE_FUNCTIONS = {  # as PySD's translator calls them
-    "xramp": "ramp",
-    "vmax xmile": "vmax",
-    "vmin xmile": "vmin",
-}
 _OPERATORS = {"and": ":AND:", "or": ":OR:", "AND": ":AND:", "OR": ":OR:"}
 
 
@@ -421,7 +376,6 @@ class _Tree:
         macros: Collection[str] = (),
     ) -> None:
         self.macros = macros
-        self.xmile = path.suffix.lower() in XMILE
         self.names = names
         self.subscripts = subscripts
         self.left = left
@@ -459,8 +413,7 @@ class _Tree:
             case pysd_ast.CallStructure():
                 return self._named_call(ast)
             case pysd_ast.IntegStructure():
-                name = "NON NEGATIVE INTEG" if ast.non_negative else "INTEG"
-                return self._call(name, ast.flow, ast.initial)
+                return self._call("INTEG", ast.flow, ast.initial)
             case pysd_ast.InitialStructure():
                 return self._call("INITIAL", ast.initial)
             case pysd_ast.GameStructure():
@@ -503,12 +456,8 @@ class _Tree:
             tuple(a if isinstance(a, Table) else self.expression(a) for a in arguments),
         )
 
-    def _reference(self, ast: pysd_ast.ReferenceStructure) -> Ref | Number:
+    def _reference(self, ast: pysd_ast.ReferenceStructure) -> Ref:
         name = self.names.get(canonical(ast.reference), ast.reference.replace("_", " "))
-        if self.xmile and canonical(name) not in self.names:
-            if canonical(name) == "pi":
-                return Number(math.pi)
-            name = _XMILE_NAMES.get(canonical(name), name)
         if ast.subscripts is None:
             return Ref(name)
         return Ref(name, tuple(s.strip() for s in ast.subscripts.subscripts))
@@ -542,8 +491,6 @@ class _Tree:
 
     def _named_call(self, ast: pysd_ast.CallStructure) -> Expr:
         function = canonical(ast.function.reference)
-        if self.xmile and function == "pi" and not ast.arguments:
-            return Number(math.pi)
         if function in self.macros:
             return self._call(f"MACRO {function}", *ast.arguments)
         if function == "pulse train":  # PySD turns Vensim's (start, width, interval, end) round
@@ -552,7 +499,6 @@ class _Tree:
         if function in self.names:
             lookup = self._reference(ast.function)
             return Call("LOOKUP", (lookup, *map(self.expression, ast.arguments)))
-        function = _XMILE_FUNCTIONS.get(function, function) if self.xmile else function
         return self._call(function.upper(), *ast.arguments)
 
     def _table(self, ast: Any) -> Table:

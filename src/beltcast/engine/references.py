@@ -8,7 +8,7 @@ module owns those rules; `beltcast.engine.names` owns the names and rows themsel
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -77,9 +77,6 @@ class References:
 
     def elements(self, ref: Ref, slot: Slot, scope: Scope) -> list[tuple[str, ...]]:
         """Return the element that a reference means, for each of the n elements."""
-        if self.table.source.is_xmile and not ref.subscripts:
-            # A name alone stands for the element in hand.
-            ref = replace(ref, subscripts=slot.dims)
         if len(ref.subscripts) != len(slot.dims):
             raise self.table.error(
                 self.equation,

@@ -43,7 +43,7 @@ __all__ = [
 
 COMPARISONS = frozenset({"=", "<>", "<", "<=", ">", ">="})
 
-XMILE = (".xmile", ".stmx", ".xml")
+XMILE = (".xmile", ".stmx", ".itmx", ".xml")
 """Endings of the files that speak XMILE."""
 
 CONTROLS = ("initial time", "final time", "time step", "saveper")
@@ -113,7 +113,8 @@ class Call:
 
     Operators: ``+ - * / ^`` (two arguments), ``negative`` (one), ``= <> < <= > >=``,
     ``:AND: :OR:`` (two), ``:NOT:`` (one). Functions have their Vensim name in upper case with
-    single blanks: ``INTEG``, ``INITIAL``, ``IF THEN ELSE``, ``EXP``, ``SUM``, ...
+    single blanks: ``INTEG``, ``INITIAL``, ``IF THEN ELSE``, ``EXP``, ``SUM``, ...  ``RANK`` is
+    XMILE's: the number, from 1, of the element that comes at a place in ascending order.
     ``NON NEGATIVE INTEG`` is a stock of XMILE that stops at zero.
     ``SMOOTH`` and ``DELAY`` stand for their whole families, with the arguments (input, time,
     initial value, order). Two carry a table: ``WITH LOOKUP`` has the arguments (`Table`, input),
@@ -261,12 +262,7 @@ class Source:
     mappings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     controls: Mapping[str, Equation] = field(default_factory=dict)
     element_mappings: Mapping[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
-    method: Literal["euler", "rk4"] = "euler"
-
-    @property
-    def is_xmile(self) -> bool:
-        """Whether the file speaks XMILE rather than Vensim's language."""
-        return self.path is not None and self.path.suffix.lower() in XMILE
+    method: Literal["euler", "rk2", "rk4"] = "euler"
 
 
 def walk(expression: Expr) -> Iterator[Expr]:

@@ -1,0 +1,232 @@
+"""Answers: what ships (or a folder of results) opened, and scenarios run with thinned draws.
+
+The model stays compiled and the draws in memory, so that one scenario is a run of `DRAWS` members
+and the quantiles over them.  A draw keeps its shocks and its noise in all scenarios, as in
+`beltcast.forecast`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from beltcast.app.levers import levers_of, moved
+from beltcast.app.state import Choices, Question
+from beltcast.bands import by_place, quantiles
+from beltcast.drivers.attribute import SWITCHES, attribute
+from beltcast.ensemble import run_ensemble
+from beltcast.forecast import forecast_draws, published_factor
+from beltcast.inference.draws_file import KeptFit, open_fit
+from beltcast.inference.posterior import Draws, sample_prior
+from beltcast.scenarios import Scenario
+from beltcast.schema import MEMBER, PLACE, SCENARIO, TIME, YEAR
+from beltcast.study import Study
+
+DRAWS = 64
+"""Members of an answer: either end of a normal 80% band is then known to 0.21 standard deviations,
+and a run is fast enough to follow a slider."""
+
+SEED = 1
+"""Of the prior, the noise and uncertain sizes: the same question has the same answer."""
+
+TIER_SHARE, TRAFFIC_SHARE, TRAFFIC = "tier share of output", "Traffic Share", "platform traffic"
+OWN_SITES = "Own sites"
+"""What is sold outside platforms belongs to no tier: the rest to one."""
+TIER = "Tier"
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """A fitted study, ready to be asked.
+
+    Attributes
+    ----------
+    study : Study
+    kept : KeptFit
+    draws, prior : Draws
+        `DRAWS` of each.
+    base : xarray.Dataset
+        Forecast of the first scenario: the prior's bands and the published figures are its.
+    factor : (member, place, year)  [1]
+        See `beltcast.forecast.published_factor`.
+    choices : Choices
+    """
+
+    study: Study
+    kept: KeptFit
+    draws: Draws
+    prior: Draws
+    base: xr.Dataset
+    factor: xr.DataArray
+    choices: Choices
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What one scenario gives.
+
+    Attributes
+    ----------
+    output : (member, place, year)  [unit of the target]
+        Totals without shocks and noise.
+    published : (place, year, quantile)
+        Quantiles with them.
+    tiers, traffic : (place, Tier, time)  [1], or None
+        Mean shares of output and of platform traffic at the start of each year; means add up
+        to one, medians do not.
+    """
+
+    output: xr.DataArray
+    published: xr.DataArray
+    tiers: xr.DataArray | None
+    traffic: xr.DataArray | None
+
+
+def open_results(given: str | Path | None = None) -> Opened:
+    """Open a fit for questions.
+
+    Parameters
+    ----------
+    given : str or Path, optional
+        As for `beltcast.inference.draws_file.open_fit`, whose refusals are those of this function.
+
+    Returns
+    -------
+    Opened
+
+    Examples
+    --------
+    >>> from beltcast.app.results import open_results
+    >>> opened = open_results()
+    >>> opened.choices.places[0], len(opened.draws)
+    ('China', 64)
+    """
+    study, kept = open_fit(given)
+    likelihood = kept.posterior.likelihood
+    draws = kept.first(DRAWS)
+    for_prior, for_forecast = np.random.default_rng(SEED).spawn(2)
+    prior = sample_prior(likelihood, len(draws), rng=for_prior)
+    first = next(iter(study.scenarios))
+    only = replace(study, scenarios={first: study.scenarios[first]})
+    base = forecast_draws(only, draws, prior, kept.optimum, rng=for_forecast)
+    output = base["output"].isel({SCENARIO: 0}, drop=True)
+    known = _last_known(study)
+    choices = Choices(
+        places=[str(p) for p in base[PLACE].values],
+        scenarios=list(study.scenarios),
+        horizons=[int(y) for y in base[YEAR].values if y > known] or [int(base[YEAR].values[-1])],
+        levers=levers_of(study.model),
+    )
+    factor = published_factor(study, draws, output, rng=_noise_and_sizes()[0])
+    return Opened(study, kept, draws, prior, base, factor, choices)
+
+
+def asked(opened: Opened, question: Question, own: dict[str, Scenario]) -> Scenario:
+    """Scenario of a question, its levers moved; ``own`` are scenarios that were uploaded."""
+    return moved({**opened.study.scenarios, **own}[question.scenario], question.levers)
+
+
+def answer(opened: Opened, scenario: Scenario) -> Answer:
+    """Run a scenario with the thinned draws.
+
+    Parameters
+    ----------
+    opened : Opened
+    scenario : Scenario
+
+    Returns
+    -------
+    Answer
+
+    Examples
+    --------
+    >>> from beltcast.app.results import answer, open_results
+    >>> opened = open_results()
+    >>> found = answer(opened, opened.study.scenarios["brand-push"])
+    >>> float(found.tiers.sel(place="China").isel(time=-1).sum().round(6))
+    1.0
+    """
+    study = opened.study
+    variables = study.model.variables
+    shares = [n for n in (TIER_SHARE, TRAFFIC_SHARE) if n in variables]
+    weights = [study.target, *([TRAFFIC] if TRAFFIC in variables else [])]
+    runs = run_ensemble(
+        study.model,
+        {scenario.name: scenario},
+        (opened.draws.labels, opened.draws.values),
+        outputs=[*weights, *shares],
+        rng=_noise_and_sizes()[1],
+    ).isel({SCENARIO: 0}, drop=True)
+    whole = study.whole(study.target)
+    output = by_place(runs[study.target], whole)
+    return Answer(
+        output,
+        quantiles(output * opened.factor),
+        _with_own_sites(_shares(runs, TIER_SHARE, study.target, whole)),
+        _shares(runs, TRAFFIC_SHARE, TRAFFIC, whole),
+    )
+
+
+def drivers(opened: Opened, scenario: Scenario, *, prior: bool = False) -> xr.Dataset | None:
+    """Share the output of a scenario among the drivers, or None if the model has no switches.
+
+    Parameters
+    ----------
+    opened : Opened
+    scenario : Scenario
+        Uncertain sizes are taken at their medians.
+    prior : bool
+        Put the priors alone beside it; takes twice as long.
+    """
+    switches = [s for s in SWITCHES if s in opened.study.model.variables]
+    if not switches:
+        return None
+    certain = replace(scenario, uncertain={})
+    study = replace(opened.study, scenarios={scenario.name: certain})
+    beside = opened.prior if prior else None
+    return attribute(study, opened.draws, switches=switches, target=study.target, prior=beside)
+
+
+def full_forecast(opened: Opened, scenarios: dict[str, Scenario]) -> xr.Dataset:
+    """Forecast scenarios as ``beltcast forecast`` does, for files to download."""
+    first = next(iter(opened.study.scenarios))
+    study = replace(opened.study, scenarios={first: opened.study.scenarios[first], **scenarios})
+    _, for_forecast = np.random.default_rng(SEED).spawn(2)
+    return forecast_draws(study, opened.draws, opened.prior, opened.kept.optimum, rng=for_forecast)
+
+
+def _noise_and_sizes() -> list[np.random.Generator]:
+    """The children that `forecast_draws` makes: a file says what the page shows."""
+    _, for_forecast = np.random.default_rng(SEED).spawn(2)
+    return for_forecast.spawn(2)
+
+
+def _last_known(study: Study) -> float:
+    """Last year with a published figure."""
+    return max(float(row.start) for row in study.observations)
+
+
+def _with_own_sites(shares: xr.DataArray | None) -> xr.DataArray | None:
+    if shares is None:
+        return None
+    rest = (1.0 - shares.sum(TIER)).expand_dims({TIER: [OWN_SITES]})
+    return xr.concat([shares, rest], TIER).transpose(*shares.dims)
+
+
+def _shares(runs: xr.Dataset, name: str, weight: str, whole: str) -> xr.DataArray | None:
+    """Mean shares by place; those of the whole are weighted by the total of the year.
+
+    A share is known at the start of a year, its weight over the year; between two belts they
+    differ by what the one outgrows the other in half a year.
+    """
+    if name not in runs or weight not in runs or TIER not in runs[name].dims:
+        return None
+    share = runs[name].isel({TIME: slice(0, runs.sizes[YEAR])})
+    amount = runs[weight].rename({YEAR: TIME}).assign_coords({TIME: share[TIME]})
+    (belt,) = (str(d) for d in amount.dims if d not in (MEMBER, TIME))
+    total = (share * amount).sum(belt) / amount.sum(belt)
+    joined = xr.concat([total.expand_dims({belt: [whole]}), share], belt).rename({belt: PLACE})
+    return joined.mean(MEMBER).transpose(PLACE, TIER, TIME)

@@ -1,0 +1,83 @@
+"""The command line; `beltcast --help` lists its commands.
+
+Exit codes: 0 done; 1 the computation failed, or a check found something; 2 the input is wrong;
+130 interrupted.  Progress goes to standard error, and only to a terminal.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+import beltcast
+from beltcast.cli import drivers, fitting, forecasting, models, pages
+from beltcast.errors import BeltcastError, CalibrationError, SimulationError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="Forecasts of cross-border e-commerce industrial belts: what they rest on, what drives "
+    "them, what happens if, and how sure.",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"beltcast {beltcast.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version and stop.", is_eager=True, callback=_print_version
+        ),
+    ] = False,
+) -> None:
+    """Options before the command."""
+
+
+_PANELS = {
+    "Look ahead": (
+        forecasting.forecast,
+        forecasting.update,
+        drivers.compare,
+        forecasting.verify,
+    ),
+    "Fit": (fitting.calibrate, fitting.identify, fitting.sample, fitting.sbc),
+    "Ask": (
+        drivers.attribute,
+        drivers.sensitivity,
+        drivers.loops,
+        drivers.discover,
+        drivers.policy,
+    ),
+    "Models and studies": (models.init, models.check, models.run, models.schemas),
+    "Hand on": (pages.serve_app, pages.report, pages.export),
+}
+"""The commands as --help groups them."""
+
+for _panel, _commands in _PANELS.items():
+    for _command in _commands:
+        app.command(_command.__name__.removeprefix("serve_"), rich_help_panel=_panel)(_command)
+
+
+def main() -> None:
+    """Run the command line; faults end in one sentence."""
+    try:
+        app()
+    except (SimulationError, CalibrationError) as problem:
+        _fail(problem, 1)
+    except BeltcastError as problem:
+        _fail(problem, 2)
+
+
+def _fail(problem: BeltcastError, code: int) -> None:
+    typer.echo(f"beltcast: {problem}", err=True)
+    sys.exit(code)

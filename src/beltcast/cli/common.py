@@ -1,0 +1,176 @@
+"""What commands do at their beginning and end: open a study, fit, show progress, name a folder."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+import beltcast
+from beltcast.errors import (
+    InputError,
+    did_you_mean,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from beltcast.inference.calibrate import Calibration
+    from beltcast.inference.likelihood import Likelihood
+    from beltcast.study import Study
+
+
+def open_study(path: Path | None) -> Study:
+    """Read the study that a command is given; the shipped one by default."""
+    from beltcast.study import read_study
+
+    return read_study(path)
+
+
+def generator(seed: int) -> np.random.Generator:
+    """Return the generator that a seed means."""
+    import numpy as np  # here, so that --help and completion need not wait for it
+
+    return np.random.default_rng(seed)
+
+
+def with_scenarios(study: Study, names: list[str] | None) -> Study:
+    """Keep only the scenarios that were asked for, and the first, which others are compared to."""
+    if not names:
+        return study
+    from dataclasses import replace
+
+    from beltcast.scenarios import select
+
+    first = next(iter(study.scenarios))
+    ordered = dict.fromkeys([first, *names])
+    return replace(study, scenarios=select(study.scenarios, ordered))
+
+
+def calibrated(
+    study: Study,
+    rng: np.random.Generator,
+    starts: int,
+    tell: Callable[[str, int, int], None],
+    saved: Path | None = None,
+    path: Path | None = None,
+) -> Calibration:
+    """Fit, or open the fit that was saved of the same files."""
+    from beltcast.inference.saved import NAME, load_calibration
+
+    likelihood = likelihood_of(study)
+    if saved is None:
+        return fitted(likelihood, rng, starts, tell, "least_squares")
+    folder = saved.parent if saved.name == NAME else saved
+    named = "" if path is None else f" {path}"
+    renew = f"beltcast calibrate{named} --output {folder}"
+    return load_calibration(saved, likelihood, study.hashes, renew=renew)
+
+
+def fitted(
+    likelihood: Likelihood,
+    rng: np.random.Generator,
+    starts: int,
+    tell: Callable[[str, int, int], None],
+    method: str,
+) -> Calibration:
+    """Fit with progress, by a method that exists."""
+    from beltcast.inference.calibrate import calibrate as fit
+    from beltcast.inference.optimise import Method
+
+    known = next((m for m in get_args(Method) if m == method), None)
+    if known is None:
+        raise InputError(f"unknown method '{method}'{did_you_mean(method, get_args(Method))}")
+    return fit(likelihood, rng=rng, starts=starts, method=known, progress=tell)
+
+
+def likelihood_of(study: Study) -> Likelihood:
+    """Return the likelihood of a study."""
+    from beltcast.inference.likelihood import make_likelihood
+
+    return make_likelihood(study.model, study.priors, study.observations, study.noise)
+
+
+def print_json(command: str, folder: Path, **facts: object) -> None:
+    """Print what a command found as one JSON object."""
+    from beltcast.json_text import json_text
+
+    known = {"command": command, "version": beltcast.__version__, "folder": folder.as_posix()}
+    typer.echo(json_text({**known, **facts}))
+
+
+def hashes_of(study: Study) -> dict[str, str]:
+    """Return the hashes of a study as attributes of a result."""
+    return {f"{name}_sha256": value for name, value in study.hashes.items()}
+
+
+def write_calibration(fit: Calibration, folder: Path, hashes: Mapping[str, str]) -> None:
+    """Write a fit: to open again, and to read."""
+    from beltcast.inference.saved import save_calibration
+
+    save_calibration(fit, folder, hashes)
+    fit.table().to_csv(folder / "calibration.csv", float_format="%.6g")
+    fit.fit_table().to_csv(folder / "fit.csv", index=False, float_format="%.6g")
+
+
+def slug(label: str) -> str:
+    """Turn a label into a part of a file name."""
+    return "".join(c if c.isalnum() else "-" for c in label.lower()).strip("-")
+
+
+def folder_of(output: Path | None, study: Path | None, ending: str = "") -> Path:
+    """Return where the results of a command go."""
+    return output or Path("runs") / (study_name(study) + ending)
+
+
+def study_name(study: Path | None) -> str:
+    """Name of a study's file, or of the folder that holds it."""
+    from beltcast.study import STUDY_FILE, study_file
+
+    if study is None:
+        return "belt"
+    path = study_file(study)
+    return path.resolve().parent.name if path.name == STUDY_FILE else path.stem
+
+
+def console() -> Console:
+    """Return a console as wide as the tables, also in a pipe."""
+    # A terminal tells its width; a pipe does not, and 80 columns would fold the tables.
+    from beltcast.summary import WIDTH
+
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(width=WIDTH, highlight=False)
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str, int, int], None]]:
+    """Show progress on a terminal; say nothing when piped."""
+    if not sys.stderr.isatty():
+        yield lambda what, done, total: None
+        return
+    columns = (TextColumn("{task.description:12s}"), BarColumn(), MofNCompleteColumn())
+    times = (TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, *times, console=Console(stderr=True)) as bars:
+        tasks: dict[str, object] = {}
+
+        def tell(what: str, done: int, total: int) -> None:
+            # What stands behind a colon changes while the task goes on.
+            key = what.partition(":")[0]
+            if key not in tasks:
+                tasks[key] = bars.add_task(what, total=total)
+            bars.update(tasks[key], completed=done, description=what)  # type: ignore[arg-type]  # a TaskID of rich
+
+        yield tell

@@ -1,0 +1,478 @@
+"""Commands that ask what drives the answer, and what to do.
+
+attribute, compare, sensitivity, loops, discover and policy.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Group
+
+from beltcast.cli.common import (
+    calibrated,
+    console,
+    folder_of,
+    generator,
+    hashes_of,
+    open_study,
+    print_json,
+    progress,
+    with_scenarios,
+)
+from beltcast.cli.options import (
+    AsJson,
+    Output,
+    Seed,
+    Starts,
+    StudyFile,
+)
+from beltcast.errors import (
+    InputError,
+)
+
+if TYPE_CHECKING:
+    pass
+
+
+def attribute(
+    study: StudyFile = None,
+    draws: Annotated[int, typer.Option(help="Draws of the posterior.", min=2)] = 1000,
+    starts: Starts = 64,
+    seed: Seed = 1,
+    year: Annotated[int, typer.Option(help="Year of the tables and of the waterfall.")] = 2024,
+    since: Annotated[int, typer.Option(help="Base year of growth.")] = 2018,
+    tests: Annotated[
+        bool, typer.Option("--tests", help="Also fit the null and the placebo; takes minutes.")
+    ] = False,
+    held_out: Annotated[
+        float, typer.Option(help="With --tests: figures published later are held out.")
+    ] = 2021.5,
+    output: Output = None,
+) -> None:
+    """Say what each driver brought to each belt, and whether drivers complement each other.
+
+    Leaves attribution.nc, pictures of the nation by year and in one year, and summary.txt; with
+    --tests also null.nc (held-out score against a model without interaction) and placebo.nc (pilot
+    zones at false dates).
+
+    For example:
+
+        beltcast attribute
+
+        beltcast attribute --draws 200 --since 2020 --output runs/drivers
+
+        beltcast attribute --tests
+    """
+    from beltcast.drivers.attribute import attribute as make_attribution
+    from beltcast.drivers.attribution_text import summarise_attribution
+    from beltcast.drivers.nulls import against_null, null_words, placebo, placebo_words
+    from beltcast.drivers.plots_attribution import save_attribution_pictures
+    from beltcast.inference.posterior import sample, sample_prior
+    from beltcast.results import complete_folder
+    from beltcast.summary import as_text
+
+    chosen = open_study(study)
+    for_fit, for_draws, for_prior, for_tests = generator(seed).spawn(4)
+    with complete_folder(folder_of(output, study, "-drivers")) as folder:
+        words = []
+        with progress() as tell:
+            fit = calibrated(chosen, for_fit, starts, tell)
+            posterior = sample(fit, draws, rng=for_draws, progress=tell)
+            result = make_attribution(
+                chosen,
+                posterior,
+                prior=sample_prior(fit.likelihood, draws, rng=for_prior),
+                since=since,
+                progress=tell,
+                provenance={"seed": str(seed)},
+            )
+            result.to_netcdf(folder / "attribution.nc", engine="netcdf4")
+            save_attribution_pictures(result, str(folder), year=year)
+            if tests:
+                score = against_null(chosen, rng=for_tests, published_by=held_out, progress=tell)
+                score.to_netcdf(folder / "null.nc", engine="netcdf4")
+                dates = placebo(chosen, rng=for_tests, progress=tell)
+                dates.to_netcdf(folder / "placebo.nc", engine="netcdf4")
+                words = [null_words(score), placebo_words(dates)]
+        page = Group(summarise_attribution(result, year=year), *(f"\n{w}" for w in words))
+        (folder / "summary.txt").write_text(as_text(page), encoding="utf-8")
+    console().print(page)
+    typer.echo(f"Written to {folder_of(output, study, '-drivers')}/")
+
+
+def compare(
+    study: StudyFile = None,
+    scenarios: Annotated[
+        Path | None, typer.Option(help="Scenarios (.toml) of your own; the study's by default.")
+    ] = None,
+    scenario: Annotated[
+        list[str] | None, typer.Option(help="Only these scenarios; the first one stays.")
+    ] = None,
+    draws: Annotated[int, typer.Option(help="Draws of the posterior.", min=2)] = 1000,
+    starts: Starts = 64,
+    loss: Annotated[
+        float, typer.Option(help="Part of the first scenario whose loss is dated.")
+    ] = 0.1,
+    seed: Seed = 1,
+    output: Output = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare scenarios with the first of them, draw by draw; uncertain sizes are drawn.
+
+    Leaves comparison.nc (differences, chances, year of a loss, time until it is made good) and
+    summary.txt.
+
+    For example:
+
+        beltcast compare --scenarios mine.toml
+
+        beltcast compare --scenario de-minimis-ends --loss 0.2
+    """
+    from dataclasses import replace
+
+    from beltcast.drivers.compare import compare as make_comparison
+    from beltcast.drivers.compare import comparison_table, difference_table
+    from beltcast.inference.posterior import sample
+    from beltcast.json_text import comparison_facts
+    from beltcast.results import complete_folder
+    from beltcast.scenarios import read_scenarios
+    from beltcast.summary import as_text
+
+    chosen = open_study(study)
+    if scenarios is not None:
+        own = read_scenarios(scenarios, chosen.model)
+        # What is compared with is the study's first scenario, unless the file brings its own.
+        first = dict(list(chosen.scenarios.items())[:1])
+        chosen = replace(chosen, scenarios={**first, **own})
+    chosen = with_scenarios(chosen, scenario)
+    for_fit, for_draws, for_sizes = generator(seed).spawn(3)
+    with complete_folder(folder_of(output, study, "-compared")) as folder:
+        with progress() as tell:
+            fit = calibrated(chosen, for_fit, starts, tell)
+            posterior = sample(fit, draws, rng=for_draws, progress=tell)
+            result = make_comparison(
+                chosen,
+                posterior,
+                rng=for_sizes,
+                target=chosen.target,
+                loss=loss,
+                provenance={"seed": str(seed)},
+            )
+        result.to_netcdf(folder / "comparison.nc", engine="netcdf4")
+        page = Group(difference_table(result), comparison_table(result))
+        (folder / "summary.txt").write_text(as_text(page), encoding="utf-8")
+    folder = folder_of(output, study, "-compared")
+    if as_json:
+        print_json("compare", folder, **comparison_facts(result))
+    else:
+        console().print(page)
+        typer.echo(f"Written to {folder}/")
+
+
+def sensitivity(
+    study: StudyFile = None,
+    target: Annotated[
+        str, typer.Option(help="A variable without subscripts, or an element: output[Shenzhen].")
+    ] = "national output",
+    method: Annotated[str, typer.Option(help="sobol, morris, pawn or tornado.")] = "sobol",
+    base: Annotated[
+        int, typer.Option(help="Base points; sobol makes base x (parameters + 2) runs.", min=4)
+    ] = 1024,
+    parameter: Annotated[
+        list[str] | None, typer.Option(help="Only these parameters, by their labels.")
+    ] = None,
+    top: Annotated[
+        int, typer.Option(help="Else the heaviest of a screening by Morris.", min=1)
+    ] = 20,
+    year: Annotated[int, typer.Option(help="Year of the ranking and of the table.")] = 2024,
+    scenario: Annotated[str | None, typer.Option(help="The first by default.")] = None,
+    levels: Annotated[
+        bool, typer.Option("--levels", help="Of the output itself instead of its log.")
+    ] = False,
+    seed: Seed = 1,
+    output: Output = None,
+) -> None:
+    """Say which uncertain constants an output hangs on, over time, within their priors.
+
+    All parameters of the study are screened by elementary effects; the heaviest then get Sobol'
+    indices (or another method). Leaves sensitivity.nc, screening.nc, a picture and summary.txt.
+
+    For example:
+
+        beltcast sensitivity
+
+        beltcast sensitivity --target "output[Yiwu]" --top 10 --base 512
+
+        beltcast sensitivity --method tornado --year 2030
+    """
+    from beltcast.drivers.plots_sensitivity import save_sensitivity_picture
+    from beltcast.drivers.sensitivity import METHODS, ranked
+    from beltcast.drivers.sensitivity import sensitivity as make_sensitivity
+    from beltcast.drivers.sensitivity_text import summarise_sensitivity
+    from beltcast.results import complete_folder
+    from beltcast.scenarios import select
+    from beltcast.summary import as_text
+
+    known = next((m for m in METHODS if m == method), None)
+    if known is None:
+        raise InputError(f"unknown method '{method}'; expected one of {', '.join(METHODS)}")
+    chosen = open_study(study)
+    names = [scenario] if scenario else list(chosen.scenarios)[:1]
+    (base_case,) = select(chosen.scenarios, names).values()
+    for_screening, for_design = generator(seed).spawn(2)
+    medians = chosen.priors.quantiles(0.5)
+    constants = chosen.priors.settable
+    run_study = partial(
+        make_sensitivity,
+        chosen.model,
+        target=target,
+        scenario=base_case,
+        # A few draws in the tail make most of the variance of a level, and no estimate settles.
+        logs=not levels,
+        # What is not moved stays at the median of its prior.
+        at={chosen.priors.labels[i]: float(medians[i]) for i in constants},
+    )
+    labels = parameter or [chosen.priors.labels[i] for i in constants]
+    with complete_folder(folder_of(output, study, "-sensitivity")) as folder:
+        with progress() as tell:
+            if not parameter and len(labels) > top and method != "tornado":
+                tell("screening", 0, 1)
+                screening = run_study(
+                    chosen.priors.subset(labels), method="morris", base=16, rng=for_screening
+                )
+                screening.to_netcdf(folder / "screening.nc", engine="netcdf4")
+                labels = ranked(screening, year)[:top]
+                tell("screening", 1, 1)
+            tell(method, 0, 1)
+            result = run_study(
+                chosen.priors.subset(labels), method=known, base=base, rng=for_design
+            ).assign_attrs(seed=str(seed), **hashes_of(chosen))
+            result.to_netcdf(folder / "sensitivity.nc", engine="netcdf4")
+            tell(method, 1, 1)
+        save_sensitivity_picture(result, str(folder), when=year)
+        page = summarise_sensitivity(result, when=year)
+        (folder / "summary.txt").write_text(as_text(page), encoding="utf-8")
+    console().print(page)
+    typer.echo(f"Written to {folder_of(output, study, '-sensitivity')}/")
+
+
+def loops(
+    path: Annotated[
+        Path | None, typer.Argument(help="A model (.mdl); the belt model by default.")
+    ] = None,
+    year: Annotated[
+        float | None, typer.Option(help="Instant to tell of; the last by default.")
+    ] = None,
+    at: Annotated[
+        list[str] | None,
+        typer.Option(help="Range=Element: only this element, as in Belt=Foshan."),
+    ] = None,
+    most: Annotated[int, typer.Option(help="Loops to print.")] = 8,
+    output: Annotated[Path | None, typer.Option(help="Folder for results.")] = None,
+) -> None:
+    """Say which feedback loop is in charge when (Loops That Matter).
+
+    Scores every loop over the run, prints the strongest at an instant, and leaves loops.nc, the
+    stacked picture, and the stock-flow diagram (SVG) with the strongest loop in colour. The belt
+    model has one set of loops a belt: Shenzhen by default, --at chooses.
+
+    For example:
+
+        beltcast loops
+
+        beltcast loops --at Belt=Foshan --year 2030
+
+        beltcast loops mine.mdl
+    """
+    from beltcast.drivers.dominance import loop_scores, strongest
+    from beltcast.drivers.dominance_text import summarise_loops
+    from beltcast.drivers.plots_dominance import save_loops_picture
+    from beltcast.model import load_model
+    from beltcast.pictures.diagram import diagram
+    from beltcast.resources import shipped
+    from beltcast.results import complete_folder
+    from beltcast.summary import as_text
+
+    model = load_model(path or shipped("models/belt/belt.mdl"))
+    chosen = _elements(at if at or path else ["Belt=Shenzhen"])
+    scores = loop_scores(model, within=chosen)
+    when = float(scores["time"][-1]) if year is None else year
+    page = summarise_loops(scores, when, most)
+    leading = strongest(scores.isel(loop=(scores["loop_partition"] == 0).values), when)[:1]
+    path_of = str(scores["path"].sel(loop=leading[0]).item()) if leading else ""
+    title = f"{model.name}: {leading[0]} leads at {when:g}" if leading else model.name
+    folder = output or Path("runs") / f"{model.name}-loops"
+    with complete_folder(folder) as work:
+        scores.to_netcdf(work / "loops.nc", engine="netcdf4")
+        if scores.sizes["loop"]:
+            save_loops_picture(scores, str(work / "loops.png"))
+        drawn = diagram(model, highlight=path_of, title=title)
+        (work / "diagram.svg").write_text(drawn, encoding="utf-8")
+        (work / "summary.txt").write_text(as_text(page), encoding="utf-8")
+    console().print(page)
+    typer.echo(f"Written to {folder}/")
+
+
+def discover(
+    study: StudyFile = None,
+    below: Annotated[float | None, typer.Option(help="Limit, in the target's unit.")] = None,
+    above: Annotated[float | None, typer.Option(help="Limit, instead of --below.")] = None,
+    place: Annotated[str | None, typer.Option(help="A place; the whole by default.")] = None,
+    year: Annotated[int, typer.Option(help="Year of the output.")] = 2030,
+    scenario: Annotated[str | None, typer.Option(help="The first by default.")] = None,
+    scenarios: Annotated[
+        Path | None, typer.Option(help="Scenarios (.toml) of your own, with uncertain sizes.")
+    ] = None,
+    density: Annotated[float, typer.Option(help="Least density of the box.")] = 0.8,
+    prior: Annotated[bool, typer.Option("--prior", help="Draws of the priors, no fit.")] = False,
+    draws: Annotated[int, typer.Option(help="Draws.", min=20)] = 1000,
+    starts: Starts = 64,
+    seed: Seed = 1,
+    output: Output = None,
+) -> None:
+    """Say when an output crosses a limit: the box of inputs that holds such draws, and few others.
+
+    PRIM and a tree on the draws of the parameters and of a scenario's uncertain sizes. Leaves
+    discovery.nc, the peeling trajectory and summary.txt.
+
+    For example:
+
+        beltcast discover --below 3000 --place China --year 2030
+
+        beltcast discover --below 4000 --year 2035 --scenario tariff-shock --prior
+    """
+    from dataclasses import replace
+
+    from beltcast.drivers.discover import discover as find
+    from beltcast.drivers.discover_text import save_peeling_chart, summarise_discovery
+    from beltcast.inference.likelihood import make_likelihood
+    from beltcast.inference.posterior import sample, sample_prior
+    from beltcast.results import complete_folder
+    from beltcast.scenarios import read_scenarios
+    from beltcast.summary import as_text
+
+    if (below is None) == (above is None):
+        raise InputError("give one limit, --below or --above, to say which draws are of interest")
+    chosen = open_study(study)
+    if scenarios is not None:
+        chosen = replace(chosen, scenarios=read_scenarios(scenarios, chosen.model))
+    for_fit, for_draws, for_sizes = generator(seed).spawn(3)
+    folder = folder_of(output, study, "-discovered")
+    with complete_folder(folder) as work:
+        with progress() as tell:
+            if prior:
+                likelihood = make_likelihood(
+                    chosen.model, chosen.priors, chosen.observations, chosen.noise
+                )
+                drawn = sample_prior(likelihood, draws, rng=for_draws)
+            else:
+                fit = calibrated(chosen, for_fit, starts, tell)
+                drawn = sample(fit, draws, rng=for_draws, progress=tell)
+        found = find(
+            chosen,
+            drawn,
+            year=year,
+            below=below,
+            above=above,
+            place=place,
+            scenario=scenario,
+            density=density,
+            rng=for_sizes,
+            provenance={"seed": str(seed)},
+        )
+        page = summarise_discovery(found)
+        found.to_netcdf(work / "discovery.nc", engine="netcdf4")
+        save_peeling_chart(found, str(work / "peeling.png"))
+        (work / "summary.txt").write_text(as_text(page), encoding="utf-8")
+    console().print(page)
+    typer.echo(f"Written to {folder}/")
+
+
+def policy(
+    study: StudyFile = None,
+    budget: Annotated[
+        float, typer.Option(help="Most to spend, mean over the draws, in all years together.")
+    ] = 500.0,
+    goal: Annotated[float, typer.Option(help="Gain that satisfies, in all years together.")] = 0.0,
+    lever: Annotated[
+        list[str] | None,
+        typer.Option(help="'Constant=low:high', idle at low or at 1; four of the belt model."),
+    ] = None,
+    future: Annotated[
+        list[str] | None, typer.Option(help="Scenarios that a policy meets; the first by default.")
+    ] = None,
+    cost: Annotated[str, typer.Option(help="Flow that is paid.")] = "lever spending",
+    first: Annotated[int, typer.Option(help="First year that counts.")] = 2026,
+    last: Annotated[int, typer.Option(help="Last year that counts.")] = 2035,
+    policies: Annotated[int, typer.Option(help="Policies to compare, a power of two.")] = 32,
+    prior: Annotated[bool, typer.Option("--prior", help="Draws of the priors, no fit.")] = False,
+    draws: Annotated[int, typer.Option(help="Draws.", min=2)] = 100,
+    starts: Starts = 64,
+    seed: Seed = 1,
+    output: Output = None,
+) -> None:
+    """Compare mixes of levers under a budget, over draws and futures.
+
+    Says which hold up by mean, 10% percentile, share that reaches the goal, and regret, which are
+    undominated, and where the best of them misses its goal. The public costs of the belt model are
+    judgement. Leaves policies.nc and summary.txt.
+
+    For example:
+
+        beltcast policy --prior --budget 500 --goal 1000 --future baseline --future tariff-shock
+    """
+    from beltcast.drivers.policy import Question, compare_policies, design, levers_of
+    from beltcast.drivers.policy_text import summarise_policies
+    from beltcast.inference.likelihood import make_likelihood
+    from beltcast.inference.posterior import sample, sample_prior
+    from beltcast.results import complete_folder
+    from beltcast.scenarios import select
+    from beltcast.summary import as_text
+
+    chosen = open_study(study)
+    futures = select(chosen.scenarios, future or [next(iter(chosen.scenarios))])
+    levers = levers_of(lever)
+    for_fit, for_draws, for_design = generator(seed).spawn(3)
+    folder = folder_of(output, study, "-policy")
+    with complete_folder(folder) as work:
+        with progress() as tell:
+            if prior:
+                likelihood = make_likelihood(
+                    chosen.model, chosen.priors, chosen.observations, chosen.noise
+                )
+                drawn = sample_prior(likelihood, draws, rng=for_draws)
+            else:
+                fit = calibrated(chosen, for_fit, starts, tell)
+                drawn = sample(fit, draws, rng=for_draws, progress=tell)
+        question = Question(
+            chosen.model,
+            levers,
+            futures,
+            (drawn.labels, drawn.values),
+            gain=chosen.target,
+            cost=cost,
+            years=(first, last),
+            budget=budget,
+            goal=goal,
+        )
+        compared = compare_policies(question, design(levers, policies, rng=for_design))
+        page = summarise_policies(question, compared)
+        compared.to_netcdf(work / "policies.nc", engine="netcdf4")
+        (work / "summary.txt").write_text(as_text(page), encoding="utf-8")
+    console().print(page)
+    typer.echo(f"Written to {folder}/")
+
+
+def _elements(chosen: list[str] | None) -> dict[str, str]:
+    """Read ``Range=Element`` pairs."""
+    pairs = {}
+    for text in chosen or []:
+        name, equals, element = text.partition("=")
+        if not (equals and name.strip() and element.strip()):
+            raise InputError(f"'{text}' is not Range=Element; write, for example, Belt=Foshan")
+        pairs[name.strip()] = element.strip()
+    return pairs

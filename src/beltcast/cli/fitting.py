@@ -1,0 +1,381 @@
+"""Commands that fit: calibrate, identify, sample, sbc."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Group
+
+from beltcast.cli.common import (
+    calibrated,
+    console,
+    fitted,
+    folder_of,
+    generator,
+    hashes_of,
+    likelihood_of,
+    open_study,
+    print_json,
+    progress,
+    slug,
+    write_calibration,
+)
+from beltcast.cli.options import (
+    AsJson,
+    Output,
+    Saved,
+    Seed,
+    Starts,
+    StudyFile,
+)
+from beltcast.errors import (
+    InputError,
+)
+
+if TYPE_CHECKING:
+    from beltcast.inference.calibrate import Calibration
+    from beltcast.inference.likelihood import Likelihood
+
+
+def calibrate(
+    study: StudyFile = None,
+    starts: Starts = 64,
+    method: Annotated[
+        str, typer.Option(help="least_squares, minimize or differential_evolution.")
+    ] = "least_squares",
+    model: Annotated[
+        Path | None, typer.Option(help="Instead of a study: a model (.mdl, .xmile),")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="a table (.csv) of times and values of its variables,")
+    ] = None,
+    priors: Annotated[
+        Path | None,
+        typer.Option(help="and priors (.toml), or Vensim's optimization control (.voc)."),
+    ] = None,
+    payoff: Annotated[
+        Path | None, typer.Option(help="With --model: what is compared with what (.vpd).")
+    ] = None,
+    changes: Annotated[
+        Path | None, typer.Option(help="With --model: other values of constants (.cin).")
+    ] = None,
+    seed: Seed = 1,
+    output: Output = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fit the parameters and write what the figures say about them.
+
+    Leaves calibration.csv, fit.csv, optima.csv, history.csv (the cost of every evaluation of every
+    start), calibration.json (what other commands begin with) and summary.txt.
+
+    For example:
+
+        beltcast calibrate --starts 128 --output runs/fit
+
+        beltcast calibrate mine/study.toml --method differential_evolution
+
+        beltcast calibrate --model sir.mdl --data flu.csv --priors sir.voc
+    """
+    from beltcast.json_text import calibration_facts
+    from beltcast.results import complete_folder
+
+    if model is None and (data or priors or payoff or changes):
+        raise InputError("--data, --priors, --payoff and --changes go with --model; add it")
+    if model is not None and study is not None:
+        raise InputError("a study and --model are given; keep one of them")
+    if model is None:
+        chosen = open_study(study)
+        likelihood, hashes = likelihood_of(chosen), chosen.hashes
+    else:
+        likelihood = _own_likelihood(model, data, priors, payoff, changes)
+        hashes = _file_hashes(model=model, data=data, priors=priors, payoff=payoff, changes=changes)
+    place = folder_of(output, study or model, "-fit")
+    with complete_folder(place) as folder:
+        with progress() as tell:
+            fit = fitted(likelihood, generator(seed), starts, tell, method)
+        write_calibration(fit, folder, hashes)
+        fit.clusters().to_csv(folder / "optima.csv", index=False, float_format="%.6g")
+        fit.history().to_csv(folder / "history.csv", index=False, float_format="%.6g")
+        page = _fit_summary(fit)
+        (folder / "summary.txt").write_text(page + "\n", encoding="utf-8")
+    if as_json:
+        print_json("calibrate", place, **calibration_facts(fit))
+    else:
+        typer.echo(page)
+        typer.echo(f"Written to {place}/")
+
+
+def identify(
+    study: StudyFile = None,
+    starts: Starts = 64,
+    seed: Seed = 1,
+    profiles: Annotated[
+        int, typer.Option(help="Profile this many of the best known shared parameters.", min=0)
+    ] = 6,
+    year: Annotated[int, typer.Option(help="Year of the answer that is watched.")] = 2030,
+    calibration: Saved = None,
+    output: Output = None,
+) -> None:
+    """Say what the figures can tell and what they cannot.
+
+    Leaves spectrum.csv, confounded.csv, prior-pull.csv, left-out.csv, profiles.csv, pictures and
+    summary.txt; where belts are around a common mean, also shrinkage.csv.
+
+    For example:
+
+        beltcast identify --profiles 12 --output runs/identified
+    """
+    import pandas as pd
+
+    from beltcast.inference import identify as ask
+    from beltcast.inference.shrinkage import shrinkage, shrinkage_words
+    from beltcast.pictures import plots
+    from beltcast.results import complete_folder
+    from beltcast.summary import as_text, identification
+
+    chosen = open_study(study)
+    rows = chosen.model.rows("output")
+    with complete_folder(folder_of(output, study, "-identified")) as folder:
+        with progress() as tell:
+            fit = calibrated(chosen, generator(seed), starts, tell, calibration, study)
+            known = ask.spectrum(fit)
+            pairs = ask.confounded(fit)
+            pull = ask.prior_pull(fit, ask.answer_gradient(fit, rows, year + 1.0))
+            groups = [row.definition for row in fit.likelihood.observations]
+            left_out = ask.leave_out(
+                fit, groups, lambda other: ask.log_total(other, rows, year + 1.0), progress=tell
+            )
+            table = fit.table()
+            shared = table[table["role"] != "belt"].sort_values("spread_ratio").head(profiles)
+            found = ask.profiles(fit, list(shared.index), progress=tell)
+        page = identification(
+            fit, known, pairs, pull, left_out, found, f"the nation's output of {year}"
+        )
+        borrowed = shrinkage(fit)
+        if len(borrowed):
+            page = Group(page, "\n" + shrinkage_words(borrowed))
+            borrowed.to_csv(folder / "shrinkage.csv", index=False, float_format="%.4g")
+        directions = {f"direction {k + 1}": known.directions[:, k] for k in range(known.informed)}
+        pd.DataFrame(directions, index=table.index).assign(informed_share=known.share()).to_csv(
+            folder / "spectrum.csv", float_format="%.4g"
+        )
+        pairs.to_csv(folder / "confounded.csv", index=False, float_format="%.4g")
+        pull.to_csv(folder / "prior-pull.csv", header=["posterior sd"], float_format="%.4g")
+        left_out.to_csv(folder / "left-out.csv", float_format="%.4g")
+        pd.concat(
+            [
+                pd.DataFrame(
+                    {
+                        "parameter": one.label,
+                        "value": one.grid,
+                        "figures": one.likelihood_rise,
+                        "with prior": one.posterior_rise,
+                    }
+                )
+                for one in found
+            ]
+            or [pd.DataFrame(columns=["parameter", "value", "figures", "with prior"])]
+        ).to_csv(folder / "profiles.csv", index=False, float_format="%.6g")
+        charts = {"waterfall": plots.waterfall(fit), "contraction": plots.contraction_chart(fit)}
+        charts |= {f"profile-{slug(one.label)}": plots.profile_chart(one) for one in found}
+        for name, chart in charts.items():
+            plots.save(chart, folder / f"{name}.png")
+        (folder / "summary.txt").write_text(as_text(page), encoding="utf-8")
+    console().print(page)
+    typer.echo(f"Written to {folder_of(output, study, '-identified')}/")
+
+
+def sample(
+    study: StudyFile = None,
+    chains: Annotated[int, typer.Option(help="Chains.", min=1)] = 4,
+    draws: Annotated[int, typer.Option(help="Draws of each chain.", min=4)] = 1000,
+    method: Annotated[
+        str, typer.Option(help="walkers (values only), or nuts (gradients; small models).")
+    ] = "walkers",
+    every: Annotated[
+        int | None,
+        typer.Option(help="Moves between draws; 3 for each parameter by default, at least 10."),
+    ] = None,
+    burn_in: Annotated[
+        int | None, typer.Option(help="Moves before; 30 for each parameter, of nuts 400 steps.")
+    ] = None,
+    starts: Starts = 64,
+    seed: Seed = 1,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped run.")] = False,
+    output: Output = None,
+) -> None:
+    """Draw from the posterior by Markov chains, and say whether they have mixed.
+
+    Leaves posterior.nc (groups that ArviZ opens), diagnostics.csv (R-hat and effective draws of
+    every unknown) and summary.txt. A stopped run leaves FOLDER.unfinished.npz; --resume goes on
+    from there, with the same options and seed.
+
+    For example:
+
+        beltcast sample
+
+        beltcast sample --resume
+
+        beltcast sample mine/study.toml --method nuts --draws 500
+    """
+    from beltcast.inference.chain_files import (
+        load_unfinished,
+        posterior_groups,
+        save_groups,
+        save_unfinished,
+    )
+    from beltcast.inference.chains import METHODS, sample_chains
+    from beltcast.results import complete_folder
+
+    known = next((m for m in METHODS if m == method), None)
+    if known is None:
+        raise InputError(f"unknown method '{method}'; expected one of {', '.join(METHODS)}")
+    target = folder_of(output, study, "-posterior")
+    kept = target.with_name(f"{target.name}.unfinished.npz")
+    before = load_unfinished(kept) if resume else None
+    chosen = open_study(study)
+    for_fit, for_chains, for_prior = generator(seed).spawn(3)
+    with complete_folder(target) as folder:
+        with progress() as tell:
+            result = sample_chains(
+                calibrated(chosen, for_fit, starts, tell),
+                rng=for_chains,
+                chains=chains,
+                draws=draws,
+                method=known,
+                every=every,
+                burn_in=burn_in,
+                resume=before,
+                keep=partial(save_unfinished, path=kept),
+                progress=tell,
+            )
+        provenance = {"seed": str(seed), "title": chosen.title, **hashes_of(chosen)}
+        groups = posterior_groups(result, rng=for_prior, provenance=provenance)
+        save_groups(groups, folder / "posterior.nc")
+        result.table().to_csv(folder / "diagnostics.csv", float_format="%.5g")
+        page = result.words()
+        (folder / "summary.txt").write_text(page + "\n", encoding="utf-8")
+    kept.unlink(missing_ok=True)
+    typer.echo(page)
+    typer.echo(f"Written to {target}/")
+
+
+def sbc(
+    study: StudyFile = None,
+    sets: Annotated[int, typer.Option(help="Synthetic data sets.", min=10)] = 200,
+    parameter: Annotated[
+        list[str] | None, typer.Option(help="Only these parameters, by their labels.")
+    ] = None,
+    burn_in: Annotated[
+        int | None, typer.Option(help="Moves of each walker before it is drawn from.", min=1)
+    ] = None,
+    seed: Seed = 1,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped run.")] = False,
+    output: Annotated[Path, typer.Option(help="NetCDF file to write.")] = Path("sbc.nc"),
+) -> None:
+    """Check the inference: does it recover what made synthetic figures? (Talts and others 2018).
+
+    The figures have the shape of the study's own. The file holds the finished sets at any time;
+    --resume goes on with them. With all parameters of the belt study a set takes a minute or so.
+
+    For example:
+
+        beltcast sbc --parameter "Traffic Elasticity" --parameter "AVE per Day" --sets 50
+    """
+    import xarray as xr
+
+    from beltcast.inference.chain_files import save_dataset
+    from beltcast.inference.likelihood import make_likelihood
+    from beltcast.inference.sbc import simulation_based_calibration, verdict
+
+    chosen = open_study(study)
+    priors = chosen.priors.subset(parameter) if parameter else chosen.priors
+    likelihood = make_likelihood(chosen.model, priors, chosen.observations, chosen.noise)
+    done = None
+    if resume:
+        try:
+            done = xr.load_dataset(output, engine="netcdf4")
+        except OSError:
+            raise InputError(
+                f"there are no finished sets in '{output}'; start anew without --resume"
+            ) from None
+
+    def write(result: xr.Dataset) -> None:
+        save_dataset(result.assign_attrs(seed=str(seed), **hashes_of(chosen)), output)
+
+    with progress() as tell:
+        result = simulation_based_calibration(
+            likelihood,
+            sets=sets,
+            rng=generator(seed),
+            burn_in=burn_in,
+            done=done,
+            keep=write,
+            progress=tell,
+        )
+    write(result)
+    typer.echo(verdict(result))
+    typer.echo(f"Written to {output}")
+
+
+def _own_likelihood(
+    model: Path, data: Path | None, priors: Path | None, payoff: Path | None, changes: Path | None
+) -> Likelihood:
+    """Likelihood of a model, a table and priors that are no study; says what is assumed."""
+    from beltcast.data.series import read_series
+    from beltcast.data.vensim_files import read_cin, read_voc, read_vpd
+    from beltcast.inference.likelihood import make_likelihood
+    from beltcast.inference.priors import read_priors
+    from beltcast.model import load_model
+    from beltcast.variants import move
+
+    if data is None or priors is None:
+        raise InputError("--model needs figures and priors; add --data and --priors")
+    loaded = load_model(model)
+    if changes is not None:
+        loaded = move(loaded, read_cin(changes, loaded))
+    compared = () if payoff is None else read_vpd(payoff, loaded)
+    series = read_series(data, loaded, payoff=compared)
+    searched = (read_voc if priors.suffix.lower() == ".voc" else read_priors)(priors, loaded)
+    for sentence in series.assumed:
+        typer.echo(f"assumed: {sentence}")
+    return make_likelihood(loaded, searched, series.observations, series.noise)
+
+
+def _file_hashes(**paths: Path | None) -> Mapping[str, str]:
+    from beltcast.textfiles import read_text
+
+    return {
+        name: read_text(path, InputError).sha256 for name, path in paths.items() if path is not None
+    }
+
+
+def _fit_summary(fit: Calibration) -> str:
+    from beltcast.inference.shrinkage import shrinkage, shrinkage_words
+
+    table = fit.table()
+    words = table["verdict"].value_counts()
+    lines = [
+        f"cost {fit.cost:.2f}; {fit.agreeing} of {len(fit.refined)} refined starts agree; "
+        + ", ".join(f"{count} {word}" for word, count in words.items()),
+    ]
+    others = fit.clusters().iloc[1:]
+    if len(others):
+        rises = ", ".join(f"{c:.2f}" for c in others["cost"] - fit.cost)
+        lines.append(f"{len(others)} other optima, higher in cost by {rises}: see optima.csv")
+    if fit.at_bound:
+        lines.append("at a bound of its prior: " + ", ".join(fit.at_bound))
+    lines.append("")
+    header = f"{'parameter':34s} {'prior':>28s} {'posterior':>28s}  ratio"
+    lines.append(header)
+    for label, row in table.iterrows():
+        prior = f"{row.prior_median:.3g} ({row.prior_p10:.3g} to {row.prior_p90:.3g})"
+        after = f"{row['median']:.3g} ({row.p10:.3g} to {row.p90:.3g})"
+        says = f"{row.spread_ratio:.2f} {row.verdict}"
+        lines.append(f"{label!s:34s} {prior:>28s} {after:>28s}  {says}")
+    borrowed = shrinkage_words(shrinkage(fit))
+    return "\n".join([*lines, "", borrowed] if borrowed else lines)

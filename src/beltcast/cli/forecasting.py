@@ -1,0 +1,264 @@
+"""Commands that look ahead: forecast, update, verify."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Group
+
+from beltcast.cli.common import (
+    calibrated,
+    console,
+    folder_of,
+    generator,
+    open_study,
+    print_json,
+    progress,
+    with_scenarios,
+    write_calibration,
+)
+from beltcast.cli.options import (
+    AsJson,
+    Output,
+    Saved,
+    Seed,
+    Starts,
+    StudyFile,
+)
+from beltcast.errors import (
+    InputError,
+)
+
+if TYPE_CHECKING:
+    from beltcast.study import Study
+
+COMPRESSED = {"output": {"zlib": True, "complevel": 4}}
+"""The members of a forecast are nearly all of its size."""
+
+
+def forecast(
+    study: StudyFile = None,
+    draws: Annotated[int, typer.Option(help="Draws of the posterior.", min=2)] = 1000,
+    starts: Starts = 64,
+    seed: Seed = 1,
+    scenario: Annotated[
+        list[str] | None, typer.Option(help="Only these scenarios; the baseline comes first.")
+    ] = None,
+    given: Annotated[
+        Path | None, typer.Option(help="Announced events (.toml), put under every scenario.")
+    ] = None,
+    calibration: Saved = None,
+    output: Output = None,
+    as_json: AsJson = False,
+) -> None:
+    """Calibrate, run the scenarios and write a forecast.
+
+    Leaves forecast.nc, a fan chart for each belt and the nation, calibration.csv (every estimate
+    beside its prior), fit.csv (every published figure beside the fitted one), draws.nc (what
+    `beltcast app` and `beltcast report` open) and summary.txt.
+
+    For example:
+
+        beltcast forecast
+
+        beltcast forecast --draws 200 --scenario de-minimis-ends --output runs/parcels
+
+        beltcast forecast mine/study.toml --seed 7
+
+        beltcast forecast --given models/belt/events.toml
+
+        beltcast forecast --calibration runs/belt-fit
+    """
+    from beltcast.drivers.compare import compare_runs, comparison_table
+    from beltcast.events import WITHOUT
+    from beltcast.forecast import forecast_draws
+    from beltcast.inference.draws_file import NAME, kept_fit, save_draws
+    from beltcast.inference.posterior import sample, sample_prior
+    from beltcast.json_text import calibration_facts, forecast_facts
+    from beltcast.pictures.plots import save_fan_charts
+    from beltcast.results import complete_folder
+    from beltcast.summary import as_text, summarise
+
+    chosen = with_scenarios(open_study(study), scenario)
+    provenance = {"seed": str(seed)}
+    if given is not None:
+        chosen, provenance["events_sha256"] = _given(chosen, given)
+    rng = generator(seed)
+    with complete_folder(folder_of(output, study)) as folder:
+        with progress() as tell:
+            fit = calibrated(chosen, rng, starts, tell, calibration, study)
+            # As `beltcast.forecast` does it, in parts: the draws are kept as well.
+            for_posterior, for_prior = rng.spawn(2)
+            posterior = sample(fit, draws, rng=for_posterior, progress=tell)
+            prior = sample_prior(fit.likelihood, max(2, draws // 2), rng=for_prior)
+            result = forecast_draws(
+                chosen,
+                posterior,
+                prior,
+                fit.theta,
+                rng=rng,
+                progress=tell,
+                provenance=provenance,
+            )
+            write_calibration(fit, folder, chosen.hashes)
+            origin = {"study_path": str(study or ""), "seed": str(seed)}
+            save_draws(kept_fit(fit, posterior), chosen, folder / NAME, provenance=origin)
+            result.to_netcdf(folder / "forecast.nc", engine="netcdf4", encoding=COMPRESSED)
+            tell("pictures", 0, 1)
+            compare = "de-minimis-ends" if given is None else WITHOUT
+            save_fan_charts(result, str(folder), titles=chosen.titles, compare=compare)
+            tell("pictures", 1, 1)
+        page = Group(summarise(result, fit), comparison_table(compare_runs(result["output"])))
+        (folder / "summary.txt").write_text(as_text(page), encoding="utf-8")
+    folder = folder_of(output, study)
+    if as_json:
+        print_json("forecast", folder, **forecast_facts(result), fit=calibration_facts(fit))
+    else:
+        console().print(page)
+        typer.echo(f"Written to {folder}/")
+
+
+def update(
+    rows: Annotated[Path, typer.Argument(help="New figures (.csv), columns as the study's own.")],
+    study: StudyFile = None,
+    method: Annotated[
+        str, typer.Option(help="auto, reweight, smoother or refit; auto takes what is good enough.")
+    ] = "auto",
+    draws: Annotated[int, typer.Option(help="Draws of the posterior.", min=2)] = 1000,
+    starts: Starts = 64,
+    seed: Seed = 1,
+    calibration: Saved = None,
+    output: Output = None,
+) -> None:
+    """Take in new figures: what surprises, and what changes in the forecast.
+
+    The study is fitted to its own figures first; then the new ones are held against what that fit
+    expects of them, and the posterior is updated. Figures of a half-year or a quarter nowcast the
+    year that is running. Leaves update.nc, surprises.csv, changes.csv and summary.txt; to keep new
+    rows, add them to the study's figures.
+
+    For example:
+
+        beltcast update calibration/data/example-new-rows.csv
+
+        beltcast update new.csv mine/study.toml --method refit --output runs/half-year
+    """
+    from beltcast.data.newrows import read_new_rows
+    from beltcast.inference.posterior import sample
+    from beltcast.inference.update import check_method
+    from beltcast.inference.update import update as make_update
+    from beltcast.outlook import changes, outlook
+    from beltcast.results import complete_folder
+    from beltcast.summary import as_text
+    from beltcast.update_text import summarise_update
+
+    chosen, way = open_study(study), check_method(method)
+    new = read_new_rows(rows, chosen)
+    for_fit, for_draws, for_update, for_noise = generator(seed).spawn(4)
+    with complete_folder(folder_of(output, study, "-updated")) as folder:
+        with progress() as tell:
+            fit = calibrated(chosen, for_fit, starts, tell, calibration, study)
+            posterior = sample(fit, draws, rng=for_draws, progress=tell)
+            change = make_update(
+                fit, posterior, new.rows, rng=for_update, method=way, progress=tell
+            )
+            result = outlook(
+                chosen,
+                change,
+                rng=for_noise,
+                provenance={"seed": str(seed), "new_rows_sha256": new.rows.sha256},
+            )
+        result.to_netcdf(folder / "update.nc", engine="netcdf4", encoding=COMPRESSED)
+        change.surprises.to_csv(folder / "surprises.csv", index=False, float_format="%.6g")
+        changes(result).to_csv(folder / "changes.csv", index=False, float_format="%.6g")
+        page = summarise_update(result, change, new.known_words())
+        (folder / "summary.txt").write_text(as_text(page), encoding="utf-8")
+    console().print(page)
+    typer.echo(f"Written to {folder_of(output, study, '-updated')}/")
+
+
+def verify(
+    study: StudyFile = None,
+    origins: Annotated[
+        str, typer.Option(help="Dates to forecast from, as decimal years separated by commas.")
+    ] = "2020.5,2021.5,2022.5,2023.5,2024.5",
+    draws: Annotated[int, typer.Option(help="Draws of each forecaster.", min=2)] = 500,
+    starts: Starts = 16,
+    moves: Annotated[int, typer.Option(help="Metropolis moves of a draw.", min=0)] = 30,
+    ex_post: Annotated[
+        bool,
+        typer.Option("--ex-post", help="Give the model its inputs as known afterwards."),
+    ] = False,
+    rules: Annotated[
+        Path | None,
+        typer.Option(help="What was known of the inputs (.toml); beside the model by default."),
+    ] = None,
+    jobs: Annotated[int, typer.Option(help="Origins side by side.", min=1)] = 1,
+    seed: Seed = 1,
+    output: Output = None,
+) -> None:
+    """Forecast every later figure from earlier dates, as each of them knew the study.
+
+    Leaves verification.nc (draws of each forecaster beside what was published) and summary.txt;
+    finished origins stay in a folder beside them and are not run again while nothing has changed.
+
+    For example:
+
+        beltcast verify --jobs 2
+
+        beltcast verify --origins 2022.5,2023.5 --draws 200
+
+        beltcast verify --ex-post --output runs/ex-post
+    """
+    from beltcast.results import complete_folder
+    from beltcast.verification.backtest import Settings
+    from beltcast.verification.origin_rules import OriginRules, read_origin_rules
+    from beltcast.verification.record import COMPRESSED as SMALL
+    from beltcast.verification.record import run_origins, verification_text
+
+    try:
+        dates = [float(date) for date in origins.split(",")]
+    except ValueError:
+        raise InputError(
+            f"--origins is '{origins}'; expected decimal years such as 2021.5,2022.5"
+        ) from None
+    chosen = open_study(study)
+    path = rules
+    if path is None and chosen.model.path is not None:
+        beside = chosen.model.path.with_name("inputs-known.toml")
+        path = beside if beside.exists() else None
+    known = read_origin_rules(path, chosen.model, chosen.priors) if path else OriginRules()
+    folder = folder_of(output, study, "-verified")
+    with complete_folder(folder) as work:
+        with progress() as tell:
+            result = run_origins(
+                chosen,
+                known,
+                dates,
+                folder.with_name(f"{folder.name}-origins"),
+                settings=Settings(
+                    draws=draws, starts=starts, moves=moves, ex_post=ex_post, seed=seed
+                ),
+                jobs=jobs,
+                progress=tell,
+            )
+        result.to_netcdf(work / "verification.nc", engine="netcdf4", encoding=SMALL)
+        page = verification_text(result)
+        (work / "summary.txt").write_text(page + "\n", encoding="utf-8")
+    typer.echo(page)
+    typer.echo(f"Written to {folder}/")
+
+
+def _given(study: Study, path: Path) -> tuple[Study, str]:
+    """Put announced events under all scenarios; also the hash of their file."""
+    from dataclasses import replace
+
+    from beltcast.events import with_events
+    from beltcast.scenarios import read_scenarios
+    from beltcast.textfiles import read_text
+
+    events = read_scenarios(path, study.model)
+    scenarios = with_events(study.scenarios, events)
+    return replace(study, scenarios=scenarios), read_text(path, InputError).sha256

@@ -1,0 +1,252 @@
+"""Commands about models and folders: init, run, check, schemas."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from beltcast.cli.common import (
+    open_study,
+    progress,
+)
+from beltcast.errors import (
+    InputError,
+)
+
+if TYPE_CHECKING:
+    from beltcast.model import Model
+    from beltcast.study import Study
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(help="Folder to make.")],
+    name: Annotated[
+        str | None, typer.Option(help="Title of the study; the folder's name by default.")
+    ] = None,
+    places: Annotated[
+        str | None, typer.Option(help="Belts, separated by commas; 'My belt' by default.")
+    ] = None,
+    start: Annotated[int, typer.Option(help="First year of a run.")] = 2018,
+    end: Annotated[int, typer.Option(help="Last year of a run.")] = 2035,
+    template: Annotated[
+        str, typer.Option("--from", help="belt (three drivers) or blank (one stock, one flow).")
+    ] = "belt",
+) -> None:
+    """Make a folder with a study of your own belt: it runs as it stands, with example figures.
+
+    In a terminal, without --name and --places, it asks. Leaves model.mdl, observations.csv,
+    places.csv, parameters.toml, scenarios.toml, study.toml and README.md.
+
+    For example:
+
+        beltcast init mybelt --places "Foshan furniture, 东莞"
+
+        beltcast forecast mybelt
+    """
+    from beltcast.starter import start_study
+
+    if name is None and places is None and _is_terminal():
+        name = typer.prompt("Title of the study", default=folder.name)
+        places = typer.prompt("Belts, separated by commas", default="My belt")
+        start = typer.prompt("First year of a run", default=start)
+        end = typer.prompt("Last year of a run", default=end)
+        template = typer.prompt("From which template, belt or blank", default=template)
+    belts = (places or "My belt").replace("，", ",").replace("、", ",").split(",")
+    files = start_study(folder, title=name, belts=belts, start=start, end=end, template=template)
+    typer.echo(f"Written to {folder}/: {', '.join(path.name for path in files)}")
+    typer.echo(f"Next: beltcast check {folder}; beltcast forecast {folder}")
+
+
+def run(
+    model: Annotated[
+        Path | None, typer.Argument(help="A model (.mdl); the belt model by default.")
+    ] = None,
+    scenarios: Annotated[
+        Path | None, typer.Option(help="Scenarios (.toml); those of the belt model by default.")
+    ] = None,
+    scenario: Annotated[list[str] | None, typer.Option(help="Only these scenarios.")] = None,
+    variable: Annotated[
+        list[str] | None, typer.Option(help="Variables to keep; all computed ones by default.")
+    ] = None,
+    output: Annotated[Path, typer.Option(help="NetCDF file to write.")] = Path("run.nc"),
+    resume: Annotated[bool, typer.Option(help="Go on with a plan's unfinished store.")] = False,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Of dask, such as tcp://10.0.0.1:8786; for a plan.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes on this machine; for a plan.")
+    ] = None,
+) -> None:
+    """Run a model once in each scenario with its own constants, or a plan of many members.
+
+    A plan (.toml) says model, scenarios, members, outputs and store; what is complete in the
+    store survives whatever happens, and --resume does the rest.
+
+    For example:
+
+        beltcast run --scenario brand-push --variable "national output"
+
+        beltcast run mine.mdl --output mine.nc
+
+        beltcast run plan.toml --resume
+    """
+    if model is not None and model.suffix.lower() == ".toml":
+        _run_plan(model, resume, scheduler, workers)
+        return
+    from beltcast.ensemble import run_ensemble
+    from beltcast.model import load_model
+    from beltcast.resources import shipped
+    from beltcast.scenarios import Scenario, read_scenarios, select
+
+    loaded = load_model(model or shipped("models/belt/belt.mdl"))
+    path = scenarios or (None if model else shipped("models/belt/scenarios.toml"))
+    known = read_scenarios(path, loaded) if path else {"default": Scenario("default", "Default")}
+    result = run_ensemble(
+        loaded,
+        select(known, scenario) if scenario else known,
+        outputs=variable or loaded.computed,
+    ).squeeze("member", drop=True)
+    part = output.with_name(f".{output.name}.part")
+    try:
+        result.to_netcdf(part, engine="netcdf4")
+        part.replace(output)
+    except OSError as problem:
+        raise InputError(f"'{output}' cannot be written ({problem.strerror})") from None
+    finally:
+        part.unlink(missing_ok=True)
+    typer.echo(f"{len(result.data_vars) - 1} variables, {result.sizes['scenario']} scenarios")
+    typer.echo(f"Written to {output}")
+
+
+def check(
+    path: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A model (.mdl or XMILE), a study (.toml) or its folder; ours by default."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Check a model, or a study with all its files, and say what is wrong with file and line.
+
+    Units that do not fit are faults. Reported beside them: what halving TIME STEP changes, stocks
+    that go negative, constants that break the model at 0, a tenth or ten times their value, and
+    the feedback loops with their polarity (R reinforcing, B balancing).
+
+    For example:
+
+        beltcast check
+
+        beltcast check mine.mdl
+
+        beltcast check mine.mdl --json
+    """
+    from beltcast.engine.syntax import XMILE
+    from beltcast.model import load_model
+
+    if path is not None and path.suffix.lower() in (".mdl", *XMILE):
+        found = _check_model(load_model(path), as_json)
+    else:
+        _refuse_faults(path, as_json)
+        chosen = open_study(path)
+        if not as_json:
+            typer.echo(
+                f"{len(chosen.observations)} published figures, {len(chosen.priors)} priors, "
+                f"{len(chosen.scenarios)} scenarios: read"
+            )
+            _say_examples(chosen)
+        found = _check_model(chosen.model, as_json)
+    if found:
+        raise typer.Exit(1)
+    if not as_json:
+        typer.echo("No fault found")
+
+
+def schemas(
+    model: Annotated[
+        Path | None, typer.Argument(help="A model (.mdl); the belt model by default.")
+    ] = None,
+    output: Annotated[Path, typer.Option(help="Folder.")] = Path("schemas"),
+) -> None:
+    """Write JSON Schemas for editors: scenarios.schema.json and parameters.schema.json.
+
+    For example:
+
+        beltcast schemas --output models/schemas
+    """
+    import json
+
+    from beltcast.jsonschemas import parameters_schema, scenarios_schema
+    from beltcast.model import load_model
+    from beltcast.resources import shipped
+
+    loaded = load_model(model or shipped("models/belt/belt.mdl"))
+    output.mkdir(parents=True, exist_ok=True)
+    for name, make in (("scenarios", scenarios_schema), ("parameters", parameters_schema)):
+        path = output / f"{name}.schema.json"
+        text = json.dumps(make(loaded), indent=1, ensure_ascii=False)
+        path.write_text(text + "\n", encoding="utf-8")
+        typer.echo(f"Written {path}")
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty()
+
+
+def _refuse_faults(path: Path | None, as_json: bool) -> None:
+    """Print what is wrong with the files of a study, a line each, and end."""
+    from beltcast.faults import study_faults
+
+    found = study_faults(path)
+    if found and as_json:
+        faults = [
+            {"path": f.path and f.path.as_posix(), "line": f.line, "sentence": f.sentence}
+            for f in found
+        ]
+        typer.echo(json.dumps({"faults": faults}, ensure_ascii=False, indent=1))
+    for problem in found:
+        typer.echo(f"beltcast: {problem}", err=True)
+    if found:
+        raise typer.Exit(2)
+
+
+def _say_examples(study: Study) -> None:
+    from beltcast.summary import example_words
+
+    words = example_words(study.observations)
+    if words:
+        typer.echo(words)
+
+
+def _check_model(model: Model, as_json: bool) -> int:
+    """Print what is wrong with a model; return how many faults."""
+    from beltcast import checks
+
+    checked = checks.check_model(model)
+    if as_json:
+        typer.echo(json.dumps(checks.as_json(checked), ensure_ascii=False, indent=1))
+    else:
+        typer.echo(checks.as_text(checked, model.path))
+    return len(checked.units)
+
+
+def _run_plan(path: Path, resume: bool, scheduler: str | None, workers: int | None) -> None:
+    from beltcast.scale.blocks import connect, run_plan
+    from beltcast.scale.runplan import read_plan
+
+    plan = read_plan(path)
+    client = None if scheduler is None and workers is None else connect(scheduler, workers)
+    try:
+        with progress() as tell:
+            store = run_plan(plan, resume=resume, client=client, progress=tell)
+    finally:
+        if client is not None:
+            client.close()
+            if client.cluster is not None:
+                client.cluster.close()
+    typer.echo(f"{len(plan.scenarios)} scenarios, {plan.members} members: complete")
+    typer.echo(f"Written to {store.path}")

@@ -1,0 +1,21 @@
+"""Arguments and options that several commands share, each said once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+StudyFile = Annotated[
+    Path | None,
+    typer.Argument(help="A study (.toml, or a folder of one); the shipped belt study by default."),
+]
+Seed = Annotated[int, typer.Option(help="Seed of all random numbers.")]
+Starts = Annotated[int, typer.Option(help="Starts of the calibration.", min=1)]
+Saved = Annotated[
+    Path | None,
+    typer.Option(help="Results of 'beltcast calibrate' to begin with, instead of a new fit."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Output = Annotated[Path | None, typer.Option(help="Folder of the results; runs/NAME by default.")]

@@ -1,0 +1,170 @@
+"""Commands that hand on results: export, report, app."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from beltcast.cli.common import (
+    generator,
+    progress,
+    slug,
+)
+from beltcast.cli.options import (
+    Seed,
+)
+from beltcast.errors import (
+    InputError,
+    MissingExtra,
+    did_you_mean,
+)
+
+if TYPE_CHECKING:
+    pass
+
+
+def export(
+    results: Annotated[Path, typer.Argument(help="A NetCDF file that beltcast wrote.")],
+    form: Annotated[str, typer.Option("--format", help="iamc, csv or parquet.")] = "iamc",
+    output: Annotated[
+        Path | None, typer.Option(help="File to write; beside the results by default.")
+    ] = None,
+) -> None:
+    """Write results as a table: the IAMC format (pyam opens it), or one long table.
+
+    For example:
+
+        beltcast export runs/belt/forecast.nc
+
+        beltcast export runs/belt-drivers/attribution.nc --format csv
+    """
+    import xarray as xr
+
+    from beltcast.export import save_table
+
+    ending = {"iamc": ".iamc.csv"}.get(form, f".{form}")
+    path = output or results.with_suffix(ending)
+    try:
+        with xr.open_dataset(results, engine="netcdf4") as opened:
+            save_table(opened.load(), path, form)
+    except OSError as problem:
+        reason = (problem.strerror or "not a NetCDF file").lower()
+        given = problem.filename or results
+        raise InputError(f"'{given}': {reason}; give a file of results") from None
+    typer.echo(f"Written {path}")
+
+
+def report(
+    results: Annotated[
+        Path | None,
+        typer.Argument(help="A folder of results, or a study (.toml); what ships by default."),
+    ] = None,
+    place: Annotated[str, typer.Option(help="A place, or all.")] = "all",
+    year: Annotated[int, typer.Option(help="Year of the drivers' shares.")] = 2024,
+    pdf: Annotated[bool, typer.Option("--pdf", help="Also print to PDF; needs chromium.")] = False,
+    seed: Seed = 1,
+    output: Annotated[Path, typer.Option(help="Folder of the reports.")] = Path("runs/report"),
+) -> None:
+    """Write a report of each place, one HTML file that needs nothing else.
+
+    Uses the draws that ship, or those that `beltcast forecast` left in a folder.
+
+    For example:
+
+        beltcast report
+
+        beltcast report runs/mine --place Foshan --pdf --output runs/foshan
+    """
+    from beltcast.drivers.attribute import SWITCHES
+    from beltcast.drivers.attribute import attribute as make_attribution
+    from beltcast.errors import quoted
+    from beltcast.forecast import forecast_draws
+    from beltcast.inference.draws_file import open_fit
+    from beltcast.inference.posterior import sample_prior
+    from beltcast.report import Evidence, index_page, place_report
+    from beltcast.report_pdf import find_browser, print_pdf
+    from beltcast.results import complete_folder
+
+    if pdf:
+        find_browser()  # a missing browser is said before the work
+    study, kept = open_fit(results)
+    for_prior, for_forecast = generator(seed).spawn(2)
+    prior = sample_prior(kept.posterior.likelihood, len(kept.posterior), rng=for_prior)
+    switches = [s for s in SWITCHES if s in study.model.variables]
+    with complete_folder(output) as folder, progress() as tell:
+        made = forecast_draws(
+            study, kept.posterior, prior, kept.optimum, rng=for_forecast, progress=tell
+        )
+        places = [str(p) for p in made["place"].values]
+        if place not in ("all", *places):
+            raise InputError(f"there is no place {quoted(place)}{did_you_mean(place, places)}")
+        shares = (
+            make_attribution(
+                study,
+                kept.posterior,
+                prior=prior,
+                switches=switches,
+                target=study.target,
+                progress=tell,
+            )
+            if switches
+            else None
+        )
+        evidence = Evidence(study, made, shares, kept.estimates())
+        files = [(p, f"{slug(p)}.html") for p in (places if place == "all" else [place])]
+        for number, (name, file) in enumerate(files):
+            (folder / file).write_text(place_report(evidence, name, year=year), encoding="utf-8")
+            if pdf:
+                print_pdf(folder / file, (folder / file).with_suffix(".pdf"))
+            tell("reports", number + 1, len(files))
+        if len(files) > 1:
+            (folder / "index.html").write_text(index_page(evidence, files), encoding="utf-8")
+        lines = [f"{file}: {study.titles.get(name, name)}" for name, file in files]
+        (folder / "summary.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    typer.echo(f"{len(files)} reports" if len(files) > 1 else "1 report")
+    typer.echo(f"Written to {output}/")
+
+
+def serve_app(
+    results: Annotated[
+        Path | None,
+        typer.Argument(help="A folder of results, or a study (.toml); what ships by default."),
+    ] = None,
+    port: Annotated[int, typer.Option(help="Port.", min=1, max=65535)] = 5006,
+    address: Annotated[
+        str, typer.Option(help="Whom to listen to; others than this machine need a token.")
+    ] = "127.0.0.1",
+    token: Annotated[
+        str | None,
+        typer.Option(help="What the link must carry as ?token=...", envvar="BELTCAST_TOKEN"),
+    ] = None,
+    show: Annotated[bool, typer.Option(help="Open a browser.")] = True,
+) -> None:
+    """Open a page in the browser that asks a fitted model: belts, scenarios, levers, drivers.
+
+    Needs results: those that ship, or a folder that `beltcast forecast` left. Needs the extra app.
+
+    For example:
+
+        beltcast app
+
+        beltcast app runs/mine --port 8000 --no-show
+    """
+    try:
+        from beltcast.app.server import checked_token, serve
+    except ModuleNotFoundError as missing:
+        if missing.name not in ("panel", "bokeh"):
+            raise
+        raise MissingExtra(
+            "the app needs Panel, which is not installed; install it with "
+            "pip install 'beltcast[app]'"
+        ) from None
+    from beltcast.app.results import open_results
+
+    secret = checked_token(address, token)
+    opened = open_results(results)
+    query = f"?token={secret}" if secret else ""
+    typer.echo(f"Serving http://{address}:{port}/{query} until Ctrl+C")
+    serve(opened, address=address, port=port, token=secret or None, show=show)

@@ -1,0 +1,1 @@
+"""Published figures: read, asked of the model, and other people's files."""

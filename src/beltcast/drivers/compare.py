@@ -1,0 +1,219 @@
+"""Scenarios against the first of them, draw by draw.
+
+A member is the same draw in all scenarios, so a difference within a member is the scenario's own;
+what is uncertain about it is far less than about either of the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from beltcast.bands import by_place, chance, quantiles
+from beltcast.ensemble import run_ensemble
+from beltcast.errors import InputError
+from beltcast.inference.posterior import Draws
+from beltcast.schema import MEMBER, PLACE, QUANTILE, SCENARIO, YEAR
+from beltcast.study import Study
+
+LOSS = 0.10
+"""Part of the baseline whose loss is dated."""
+
+
+def compare(
+    study: Study,
+    draws: Draws,
+    *,
+    rng: np.random.Generator,
+    target: str = "output",
+    loss: float = LOSS,
+    provenance: Mapping[str, str] | None = None,
+) -> xr.Dataset:
+    """Run the scenarios of a study and compare each with the first.
+
+    Parameters
+    ----------
+    study : Study
+    draws : Draws
+    rng : numpy.random.Generator
+        Draws uncertain sizes, the same in all scenarios.
+    target : str
+        A flow, over places or over none.
+    loss : float  [1]
+        See `compare_runs`.
+    provenance : mapping, optional
+        Attributes to add.
+
+    Returns
+    -------
+    xarray.Dataset
+        As `compare_runs` returns it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from beltcast import make_likelihood, read_study, sample_prior
+    >>> from beltcast.drivers.compare import compare
+    >>> study, rng = read_study(), np.random.default_rng(1)
+    >>> likelihood = make_likelihood(study.model, study.priors, study.observations, study.noise)
+    >>> result = compare(study, sample_prior(likelihood, 8, rng=rng), rng=rng)
+    >>> float(result["ratio_quantile"].sel(scenario="baseline", place="China").max())
+    1.0
+    """
+    runs = run_ensemble(
+        study.model, study.scenarios, (draws.labels, draws.values), outputs=[target], rng=rng
+    )
+    result = compare_runs(
+        by_place(runs[study.model.find(target).name], study.whole(target)), loss=loss
+    )
+    hashes = {f"{name}_sha256": value for name, value in study.hashes.items()}
+    return result.assign_attrs({**runs.attrs, **result.attrs, **hashes, **(provenance or {})})
+
+
+def compare_runs(output: xr.DataArray, *, loss: float = LOSS) -> xr.Dataset:
+    """Compare every scenario with the first.
+
+    Parameters
+    ----------
+    output : (scenario, member, place, year)
+        Totals of years, such as ``output`` of a forecast.
+    loss : float  [1]
+        A draw has *lost* from the first year in which it falls short of the first scenario by at
+        least this part, and has *recovered* in the first later year in which it no longer does.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``difference_quantile`` and ``ratio_quantile`` (scenario, place, year, quantile);
+        ``chance_of_more`` (scenario, place, year); ``loss_year`` and ``recovery_time`` (scenario,
+        member, place), NaN where it does not happen; ``chance_of_loss`` and
+        ``chance_of_recovery`` (scenario, place), the latter among the draws that lost.
+
+    Raises
+    ------
+    InputError
+        The part lost is not between 0 and 1.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> from beltcast.drivers.compare import compare_runs
+    >>> compare_runs(xr.open_dataset("runs/belt/forecast.nc")["output"])  # doctest: +SKIP
+    """
+    if not 0.0 < loss < 1.0:
+        raise InputError(f"loss is {loss:g}; expected a part of the baseline between 0 and 1")
+    output = output.transpose(SCENARIO, MEMBER, PLACE, YEAR)
+    base = output.isel({SCENARIO: 0}, drop=True)
+    difference, ratio = output - base, output / base
+    known = ratio.notnull()
+    lost_at, back_after = _dates(ratio.values, output[YEAR].values.astype(float), loss)
+    lost = (SCENARIO, MEMBER, PLACE)
+    loss_year = output.isel({YEAR: 0}, drop=True).copy(data=lost_at)
+    recovery = loss_year.copy(data=back_after)
+    any_known = known.any(YEAR)
+    result = xr.Dataset(
+        {
+            "difference_quantile": quantiles(difference),
+            "ratio_quantile": quantiles(ratio),
+            "chance_of_more": chance(difference.copy(data=difference.values > 0), known),
+            "loss_year": loss_year.transpose(*lost),
+            "recovery_time": recovery.transpose(*lost),
+            "chance_of_loss": chance(loss_year.notnull(), any_known),
+            "chance_of_recovery": chance(recovery.notnull(), loss_year.notnull()),
+        },
+        attrs={
+            "loss": loss,
+            "baseline": str(output[SCENARIO].values[0]),
+            "whole": str(output[PLACE].values[0]),
+        },
+    )
+    return _described(result, str(output.attrs.get("units", "")))
+
+
+def comparison_table(comparison: xr.Dataset, place: str | None = None) -> RenderableType:
+    """Lay out, for a `rich` console, when scenarios lose what they lose and whether it returns."""
+    place = place or str(comparison.attrs["whole"])
+    last = int(comparison[YEAR].values[-1])
+    title = (
+        f"\nLosses of {100 * comparison.attrs['loss']:.0f}% against "
+        f"'{comparison.attrs['baseline']}', {place}: share of the draws, median year (80% band) in "
+        f"which\nit is reached, and share of those that recover by {last}"
+    )
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for name in ("scenario", "chance", "year", "recover"):
+        table.add_column(name, justify="left" if name == "scenario" else "right", no_wrap=True)
+    at = comparison.sel({PLACE: place})
+    for name in map(str, comparison[SCENARIO].values[1:]):
+        own = at.sel({SCENARIO: name})
+        reached = float(own["chance_of_loss"])
+        when, back = "", ""
+        if reached > 0:
+            ends = quantiles(own["loss_year"], (0.1, 0.5, 0.9))
+            low, middle, high = (round(float(v)) for v in ends.values)
+            when = f"{middle} ({low}–{high})"
+            back = f"{100 * float(own['chance_of_recovery']):.0f} %"
+        table.add_row(name, f"{100 * reached:.0f} %", when, back)
+    return Group(Text(title, style="bold"), table)
+
+
+def difference_table(comparison: xr.Dataset, place: str | None = None) -> RenderableType:
+    """Lay out, for a `rich` console, how far scenarios lie from the first: a band, and the sign."""
+    place = place or str(comparison.attrs["whole"])
+    at = comparison.sel({PLACE: place})
+    last = int(at[YEAR].values[-1])
+    fifth = [year for year in at[YEAR].values.tolist() if year % 5 == 0 and last - year <= 10]
+    years = fifth or [last]
+    title = (
+        f"\nChange against '{comparison.attrs['baseline']}', {place}, draw by draw: median (80% "
+        f"band),\nand the share of draws with more in {last}"
+    )
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for name in ("scenario", *map(str, years), "more"):
+        table.add_column(name, justify="left" if name == "scenario" else "right", no_wrap=True)
+    for name in map(str, comparison[SCENARIO].values[1:]):
+        own = at.sel({SCENARIO: name})
+        percent = 100.0 * (own["ratio_quantile"] - 1.0)
+        more = 100.0 * float(own["chance_of_more"].sel({YEAR: last}))
+        table.add_row(name, *(_band(percent.sel({YEAR: y})) for y in years), f"{more:.0f} %")
+    return Group(Text(title, style="bold"), table)
+
+
+def _band(percent: xr.DataArray) -> str:
+    low, middle, high = (float(percent.sel({QUANTILE: q})) + 0.0 for q in (0.1, 0.5, 0.9))
+    return f"{middle:+.1f} ({low:+.1f} to {high:+.1f}) %"
+
+
+def _dates(ratio: np.ndarray, years: np.ndarray, loss: float) -> tuple[np.ndarray, np.ndarray]:
+    """Year of the loss, and years until it is made good; (..., year) -> (...) twice."""
+    with np.errstate(invalid="ignore"):
+        # A rounding of the last digit is no recovery, nor a loss.
+        short = ratio <= 1.0 - loss + 1e-12
+    first = short.argmax(axis=-1)
+    lost = short.any(axis=-1)
+    after = np.arange(len(years)) > first[..., None]
+    back = after & ~short & np.isfinite(ratio)
+    returned = lost & back.any(axis=-1)
+    year = np.where(lost, years[first], np.nan)
+    time = np.where(returned, years[back.argmax(axis=-1)] - years[first], np.nan)
+    return year, time
+
+
+def _described(result: xr.Dataset, unit: str) -> xr.Dataset:
+    texts: dict[str, Any] = {
+        "difference_quantile": (unit, "Quantiles of the difference to the first scenario"),
+        "ratio_quantile": ("1", "Quantiles of the ratio to the first scenario"),
+        "chance_of_more": ("1", "Share of draws above the first scenario"),
+        "loss_year": ("Year", "First year of the loss"),
+        "recovery_time": ("Year", "Years from the loss until it is made good"),
+        "chance_of_loss": ("1", "Share of draws that lose so much"),
+        "chance_of_recovery": ("1", "Share of those draws that recover"),
+    }
+    for name, (units, text) in texts.items():
+        result[name].attrs = {"units": units, "long_name": text}
+    return result

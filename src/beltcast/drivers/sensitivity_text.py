@@ -1,0 +1,55 @@
+"""What a sensitivity study says, in a table of text."""
+
+from __future__ import annotations
+
+import xarray as xr
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from beltcast.drivers.sensitivity import CHIEF, ranked, unsettled
+from beltcast.schema import PARAMETER
+
+
+def summarise_sensitivity(result: xr.Dataset, *, when: float, rows: int = 20) -> RenderableType:
+    """Return the heaviest constants at one time, for a `rich` console.
+
+    Parameters
+    ----------
+    result : xarray.Dataset
+        As `beltcast.sensitivity` returns it.
+    when : float  [Year]
+    rows : int
+        How many constants to list.
+    """
+    method = str(result.attrs["method"])
+    chief = CHIEF[method]
+    measures = [
+        str(name)
+        for name in result.data_vars
+        if not str(name).endswith("_half") and PARAMETER in result[name].dims
+    ]
+    a = result.attrs
+    of = f"log of '{a['target']}'" if a["log"] else f"'{a['target']}'"
+    title = Text(
+        f"What {of} hangs on at {when:g}, each constant varied over its prior: {method}, "
+        f"{a['runs']:,} runs",
+        style="bold",
+    )
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for name in ("parameter", *measures):
+        text = name.replace("_error", " ±").replace("_", " ")
+        table.add_column(text, justify="left" if name == "parameter" else "right", no_wrap=True)
+    (dim,) = [str(d) for d in result[chief].dims if d != PARAMETER]
+    at = result.sel({dim: when})
+    for label in ranked(result, when)[:rows]:
+        own = at.sel({PARAMETER: label})
+        table.add_row(label, *(f"{float(own[name]):.3g}" for name in measures))
+    notes = [f"{name}: {result[name].attrs['long_name']}" for name in measures]
+    if method != "tornado":
+        change = unsettled(result, when)
+        notes.append(f"With half of the runs, {chief} differs by at most {change:.3g}.")
+    if method == "sobol":
+        alone = float(at["first"].sum())
+        notes.append(f"The constants explain {100 * alone:.0f}% of the variance one by one.")
+    return Group(title, table, Text("\n" + "\n".join(notes)))

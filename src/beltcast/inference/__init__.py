@@ -1,0 +1,1 @@
+"""From figures to parameters: priors, noise, likelihood, optimum, draws, what is identified."""

@@ -1,0 +1,378 @@
+"""Fit the parameters to the published numbers.
+
+Many starts from a scrambled Sobol' sequence in the quantiles of the priors (Sobol' 1967; Owen
+1998) run as one ensemble; for each, the nuisances that fit best are found by linear least squares.
+The most probable are refined by one of the methods of `optimise`.  The result keeps the
+history of every start, because a fit that a single start reached is a fit to doubt.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.linalg import cho_solve
+from scipy.stats import norm, qmc
+from threadpoolctl import threadpool_limits
+
+from beltcast.engine.nodes import FloatArray, IntArray
+from beltcast.errors import CalibrationError
+from beltcast.inference.likelihood import Likelihood
+from beltcast.inference.optimise import Method, Optimum, optimise
+from beltcast.inference.priors import Priors
+
+MOSTLY_PRIOR = 0.7
+"""Ratio of posterior to prior spread above which an estimate is called mostly prior."""
+
+SAME_OPTIMUM = 0.5
+"""Costs (negative log densities) that differ by less are taken for one optimum."""
+
+Progress = Callable[[str, int, int], None]
+"""Told of progress: what is done, how many are done, of how many."""
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Hold matrix products to one thread; also a decorator.
+
+    Matrices of 300 by 170 are slower on two BLAS threads than on one, and many times slower beside
+    other work.
+    """
+    with threadpool_limits(limits=1, user_api="blas"):
+        yield
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """The most probable parameters, and how sure they are.
+
+    Attributes
+    ----------
+    likelihood : Likelihood
+    theta : (size,)
+        The optimum, parameters then nuisances, on working scales.
+    covariance : (size, size)
+        Laplace's approximation: the inverse of J'J at the optimum.
+    cost : float
+        Negative log posterior density there, up to a constant.
+    start_costs : (starts,)
+        Cost of every start before refinement.
+    refined : (k,) int
+        Which starts were refined.
+    refined_costs : (k,)
+        Costs that they reached.
+    evaluations : (k,) int
+    converged : (k,) bool
+    optima : tuple of Optimum
+        Where each refinement ended, with the cost of each of its evaluations.
+    method : str
+        What refined them.
+    """
+
+    likelihood: Likelihood
+    theta: FloatArray
+    covariance: FloatArray
+    cost: float
+    start_costs: FloatArray
+    refined: IntArray
+    refined_costs: FloatArray
+    evaluations: IntArray
+    converged: np.ndarray
+    optima: tuple[Optimum, ...] = ()
+    method: Method = "least_squares"
+
+    @property
+    def agreeing(self) -> int:
+        """How many refined starts reached the best optimum."""
+        return int((self.refined_costs <= self.cost + SAME_OPTIMUM).sum())
+
+    @property
+    def at_bound(self) -> tuple[str, ...]:
+        """Parameters that ended at a bound of their prior."""
+        lower, upper = self.likelihood.bounds()
+        near = (self.theta - lower < 1e-6) | (upper - self.theta < 1e-6)
+        return tuple(np.array(self.likelihood.labels)[near])
+
+    def clusters(self) -> pd.DataFrame:
+        """Optima that differ, the best first.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row an optimum: its ``cost``, how many refined ``starts`` reached it (the best and
+            all that are within a posterior spread of it in every parameter), and the parameter in
+            which it is ``furthest`` from the best, with the ``distance`` in posterior spreads.
+        """
+        n = len(self.likelihood.priors)
+        sd = np.sqrt(np.diag(self.covariance)[:n])
+        points = np.array([one.theta[:n] for one in self.optima]).reshape(-1, n)
+        found: list[tuple[int, int]] = []  # which optimum leads a cluster, and how many are in it
+        for i in np.argsort(self.refined_costs[: len(points)], kind="stable"):
+            for k, (leader, count) in enumerate(found):
+                if np.abs((points[i] - points[leader]) / sd).max() < 1.0:
+                    found[k] = (leader, count + 1)
+                    break
+            else:
+                found.append((int(i), 1))
+        away = [(points[i] - self.theta[:n]) / sd for i, _ in found]
+        worst = [int(np.abs(gap).argmax()) for gap in away]
+        return pd.DataFrame(
+            {
+                "cost": [self.refined_costs[i] for i, _ in found],
+                "starts": [count for _, count in found],
+                "furthest": [self.likelihood.priors.labels[w] for w in worst],
+                "distance": [float(gap[w]) for gap, w in zip(away, worst, strict=True)],
+            }
+        )
+
+    def history(self) -> pd.DataFrame:
+        """Cost of every evaluation of every refinement.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``start`` (its number), ``evaluation`` and ``cost``; evaluation 0 is the start itself.
+        """
+        costs = [self.start_costs[[i]] for i in range(len(self.start_costs))]
+        for i, one in zip(self.refined, self.optima, strict=False):
+            costs[i] = np.append(costs[i], one.costs)
+        return pd.DataFrame(
+            {
+                "start": np.repeat(np.arange(len(costs)), [len(c) for c in costs]),
+                "evaluation": np.concatenate([np.arange(len(c)) for c in costs]),
+                "cost": np.concatenate(costs),
+            }
+        )
+
+    def table(self) -> pd.DataFrame:
+        """Every estimate beside its prior.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a parameter: prior and posterior median and 80% interval in the parameter's own
+            unit, the ratio of the two spreads on the working scale, and what that means.
+        """
+        priors = self.likelihood.priors
+        n = len(priors)
+        return estimates_table(priors, self.theta[:n], self.covariance[:n, :n])
+
+    def fit_table(self) -> pd.DataFrame:
+        """Every published number beside what the optimum would have published."""
+        likelihood = self.likelihood
+        expected = likelihood.expected(self.theta[None])[0]
+        sds = likelihood.row_sds(self.theta[None])[0]
+        rows = likelihood.observations.rows
+        return pd.DataFrame(
+            {
+                "line": [r.line for r in rows],
+                "place": [r.place for r in rows],
+                "quantity": [r.quantity for r in rows],
+                "kind": [r.kind for r in rows],
+                "start": [r.start for r in rows],
+                "end": [r.end for r in rows],
+                "definition": [r.definition for r in rows],
+                "published": [r.value for r in rows],
+                "fitted": np.exp(expected),
+                "sd": sds,
+                "z": (likelihood.log_values - expected) / sds,
+            }
+        )
+
+
+def estimates_table(priors: Priors, center: FloatArray, covariance: FloatArray) -> pd.DataFrame:
+    """Lay out every estimate beside its prior; center (n,), covariance (n, n), working scales."""
+    low, high, ratio = priors.interval(center, covariance, norm.ppf(0.9))
+    quantiles = priors.quantiles(np.array([0.1, 0.5, 0.9]))
+    return pd.DataFrame(
+        {
+            "role": priors.roles,
+            "unit": priors.units,
+            "prior_p10": quantiles[0],
+            "prior_median": quantiles[1],
+            "prior_p90": quantiles[2],
+            "p10": low,
+            "median": priors.natural(center),
+            "p90": high,
+            "spread_ratio": ratio,
+            "verdict": [verdict(r) for r in ratio],
+            "source": priors.sources,
+        },
+        index=pd.Index(priors.labels, name="parameter"),
+    )
+
+
+def verdict(ratio: float) -> str:
+    """Return what a ratio of posterior to prior spread means, in words."""
+    if ratio > MOSTLY_PRIOR:
+        return "mostly prior"
+    return "data and prior" if ratio > 0.35 else "mostly data"
+
+
+@one_blas_thread()
+def calibrate(
+    likelihood: Likelihood,
+    *,
+    rng: np.random.Generator,
+    starts: int = 64,
+    refine: int = 6,
+    method: Method = "least_squares",
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Calibration:
+    """Find the most probable parameters from many starts.
+
+    Parameters
+    ----------
+    likelihood : Likelihood
+    rng : numpy.random.Generator
+        Scrambles the Sobol' sequence.
+    starts : int
+        Starting points, all simulated as one ensemble.
+    refine : int
+        How many of the best are refined.  A population (differential evolution) is all of them at
+        once, so it is refined once.
+    method : str
+        'least_squares', 'minimize' or 'differential_evolution', see `beltcast.inference.optimise`.
+    threads : int, optional
+        Refinements side by side; one per processor by default.  The result does not depend on it.
+    progress : callable, optional
+        Told (what, done, of how many).
+
+    Returns
+    -------
+    Calibration
+
+    Raises
+    ------
+    CalibrationError
+        No start could be simulated, or the method is unknown.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from beltcast import calibrate, make_likelihood, read_study
+    >>> study = read_study()
+    >>> likelihood = make_likelihood(study.model, study.priors, study.observations, study.noise)
+    >>> fit = calibrate(likelihood, rng=np.random.default_rng(1), starts=4, refine=1)
+    >>> fit.converged.tolist()
+    [True]
+    """
+    tell = progress or (lambda what, done, total: None)
+    tell("starts", 0, starts)
+    points, answers = _starts(likelihood, rng, starts)
+    simulated = np.isfinite(answers).all(axis=1)
+    costs = np.where(simulated, -likelihood.log_density(points, answers), np.inf)
+    tell("starts", starts, starts)
+    if not simulated.any():
+        raise CalibrationError(
+            f"none of {starts} starts could be simulated; look at the priors with the command "
+            "'beltcast check', their bounds may allow impossible values"
+        )
+    chosen = np.argsort(costs, kind="stable")[: min(refine, int(simulated.sum()))]
+    whole = method == "differential_evolution"
+    groups = [chosen] if whole else [chosen[k:] for k in range(len(chosen))]
+    # Only populations take chances; the others leave the generator as it is.
+    seeds = rng.spawn(1) if whole else [rng] * len(groups)
+    with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
+        optima: list[Optimum] = []
+        for one in pool.map(
+            lambda i, seed: optimise(likelihood, points[i], method, rng=seed), groups, seeds
+        ):
+            optima.append(one)
+            tell("refinements", len(optima), len(groups))
+    return calibration_at(likelihood, costs, chosen[: len(groups)], optima, method)
+
+
+@one_blas_thread()
+def calibrate_from(likelihood: Likelihood, start: FloatArray) -> Calibration:
+    """Refine one start, such as the optimum of a fit to slightly other figures.
+
+    Parameters
+    ----------
+    likelihood : Likelihood
+    start : (size,)
+        Moved inside the bounds where it lies on one.
+
+    Returns
+    -------
+    Calibration
+        With one start in its history.
+    """
+    lower, upper = likelihood.bounds()
+    margin = np.minimum(1e-6, 0.25 * (upper - lower))
+    start = np.clip(start, lower + margin, upper - margin)
+    costs = -likelihood.log_density(start[None])
+    # Least squares leaves nothing to chance.
+    one = optimise(likelihood, start[None], rng=np.random.default_rng(0))
+    return calibration_at(likelihood, costs, np.array([0]), [one], "least_squares")
+
+
+def calibration_at(
+    likelihood: Likelihood,
+    start_costs: FloatArray,
+    refined: IntArray,
+    optima: Sequence[Optimum],
+    method: Method,
+) -> Calibration:
+    """Put a calibration together: the best of its optima, with the curvature there.
+
+    Parameters
+    ----------
+    likelihood : Likelihood
+    start_costs : (starts,)
+    refined : (k,) int
+        Which starts ended in the optima.
+    optima : sequence of Optimum
+        At least one.
+    method : str
+        What found them.
+    """
+    best = min(optima, key=lambda one: one.cost)
+    return Calibration(
+        likelihood=likelihood,
+        theta=best.theta,
+        covariance=_laplace(likelihood, best.theta),
+        cost=best.cost,
+        start_costs=start_costs,
+        refined=refined,
+        refined_costs=np.array([one.cost for one in optima]),
+        evaluations=np.array([len(one.costs) for one in optima]),
+        converged=np.array([one.converged for one in optima]),
+        optima=tuple(optima),
+        method=method,
+    )
+
+
+def _starts(
+    likelihood: Likelihood, rng: np.random.Generator, starts: int
+) -> tuple[FloatArray, FloatArray]:
+    """Starting points and the model's answers there, (starts, size) and (starts, m).
+
+    The first is the centre of the priors; each has the nuisances that fit it best, by linear
+    least squares.
+    """
+    priors = likelihood.priors
+    sobol = qmc.Sobol(len(priors), rng=rng)
+    # A Sobol' sequence is balanced at powers of two; the surplus is dropped.
+    uniform = sobol.random_base2(max(1, int(np.ceil(np.log2(starts)))))[:starts]
+    # The middle 90% of each prior: with a hundred parameters, corners are impossible places.
+    z = priors.mu + priors.sigma * norm.ppf(0.05 + 0.9 * uniform)
+    z[0] = priors.mu
+    # The trust region needs its start strictly inside the bounds, however narrow they are.
+    margin = np.minimum(1e-3 * priors.sigma, 0.25 * (priors.upper - priors.lower))
+    z = np.clip(z, priors.lower + margin, priors.upper - margin)
+    answers = likelihood.answers(z)
+    return np.concatenate([z, likelihood.nuisances_given(answers)[0]], axis=1), answers
+
+
+def _laplace(likelihood: Likelihood, theta: FloatArray) -> FloatArray:
+    jacobian = likelihood.jacobian(theta)
+    factor = np.linalg.cholesky(jacobian.T @ jacobian)
+    covariance: FloatArray = cho_solve((factor, True), np.eye(len(theta)))
+    return covariance

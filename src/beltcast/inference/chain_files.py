@@ -1,0 +1,208 @@
+"""Chains on disk: a posterior that ArviZ opens, and what an unfinished run goes on from.
+
+``posterior.nc`` has the groups of ArviZ's schema, each an xarray Dataset:
+
+================  ================================================================================
+posterior         one variable a parameter, in its own unit, and ``nuisance``; (chain, draw)
+sample_stats      ``lp``, and what the method knows of a draw; (chain, draw)
+log_likelihood    ``published``, of each figure, so that `arviz.loo` works; (chain, draw, row)
+observed_data     ``published``; (row)
+prior             as posterior, from the priors alone
+================  ================================================================================
+
+``arviz.from_netcdf(path)`` reads it; so does ``xarray.open_dataset(path, group="posterior")``
+without ArviZ.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from beltcast.engine.nodes import FloatArray
+from beltcast.errors import InputError
+from beltcast.inference.chains import Chains, Unfinished
+from beltcast.inference.diagnostics import MIXED
+from beltcast.inference.likelihood import Likelihood
+from beltcast.inference.posterior import sample_prior
+from beltcast.inference.walkers import Walkers
+from beltcast.schema import CHAIN, DRAW, ROW
+
+NUISANCE = "nuisance"
+PUBLISHED = "published"
+_WALKERS = ("theta", "weight", "center", "root", "sizes", "past")
+
+
+def posterior_groups(
+    chains: Chains,
+    *,
+    rng: np.random.Generator,
+    provenance: Mapping[str, str] | None = None,
+) -> dict[str, xr.Dataset]:
+    """Lay chains out in the groups of ArviZ's schema.
+
+    Parameters
+    ----------
+    chains : Chains
+    rng : numpy.random.Generator
+        Draws the group ``prior``, as many as a chain has.
+    provenance : mapping, optional
+        Attributes of each group, such as the hashes of a study.
+
+    Returns
+    -------
+    dict of str to xarray.Dataset
+    """
+    likelihood = chains.likelihood
+    count, draws, _ = chains.theta.shape
+    coordinates = {CHAIN: np.arange(count), DRAW: np.arange(draws)}
+    walker = (DRAW, chains.walker, {"long_name": "Markov chain of the group that a draw is of."})
+    table = chains.table()
+    posterior = _unknowns(likelihood, chains.theta).assign_coords(coordinates | {"walker": walker})
+    posterior.attrs |= {
+        "method": chains.method,
+        "acceptance": chains.acceptance,
+        "evaluations": chains.evaluations,
+        "moves_between_draws": chains.every,
+        "worst_rhat": table["rhat"].max(),
+        "least_ess": table[["ess_bulk", "ess_tail"]].min().min(),
+        "mixed": int(table["rhat"].max() <= MIXED),
+    }
+    prior = sample_prior(likelihood, draws, rng=rng).theta[None]
+    stats = {
+        name: value > 0 if name == "diverging" else value for name, value in chains.stats.items()
+    }
+    groups = {
+        "posterior": posterior,
+        "sample_stats": xr.Dataset(
+            {name: ((CHAIN, DRAW), value) for name, value in stats.items()}, coordinates
+        ),
+        "log_likelihood": xr.Dataset(
+            {PUBLISHED: ((CHAIN, DRAW, ROW), chains.log_likelihood)},
+            coordinates | _rows(likelihood),
+        ),
+        "observed_data": xr.Dataset(
+            {PUBLISHED: (ROW, np.exp(likelihood.log_values))}, _rows(likelihood)
+        ),
+        "prior": _unknowns(likelihood, prior).assign_coords(
+            {CHAIN: np.arange(1), DRAW: np.arange(draws)}
+        ),
+    }
+    return {name: group.assign_attrs(provenance or {}) for name, group in groups.items()}
+
+
+def save_groups(groups: Mapping[str, xr.Dataset], path: str | Path) -> None:
+    """Write groups into one NetCDF file, which appears when it is complete."""
+    path = Path(path)
+    part = path.with_name(f".{path.name}.part")
+    try:
+        for number, (name, group) in enumerate(groups.items()):
+            packed = {v: {"zlib": True, "complevel": 1} for v in group.data_vars}
+            group.to_netcdf(
+                part, "a" if number else "w", group=name, engine="netcdf4", encoding=packed
+            )
+        part.replace(path)
+    except OSError as problem:
+        raise InputError(f"'{path}' cannot be written ({problem.strerror})") from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def save_dataset(dataset: xr.Dataset, path: str | Path) -> None:
+    """Write one dataset, which appears when it is complete."""
+    save_groups({"/": dataset}, path)
+
+
+def save_unfinished(state: Unfinished, path: str | Path) -> None:
+    """Keep what a run has done; the file is complete or the one before it."""
+    path = Path(path)
+    arrays: dict[str, np.ndarray] = {
+        "key": np.array(state.key),
+        "numbers": np.array([state.block, state.evaluations, len(state.theta)]),
+    }
+    if state.walkers is not None:
+        arrays |= {f"walkers {name}": getattr(state.walkers, name) for name in _WALKERS}
+    for block, (theta, stats) in enumerate(zip(state.theta, state.stats, strict=True)):
+        arrays[f"theta {block}"] = theta
+        arrays |= {f"stats {block} {name}": value for name, value in stats.items()}
+    part = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+        part.replace(path)
+    except OSError as problem:
+        raise InputError(f"'{path}' cannot be written ({problem.strerror})") from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def load_unfinished(path: str | Path) -> Unfinished:
+    """Read what a run has done.
+
+    Raises
+    ------
+    InputError
+        There is no such file, or it is none of ours.
+    """
+    try:
+        # Opened here: NumPy leaves a file open that turns out to be broken.
+        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as kept:
+            arrays = {name: kept[name] for name in kept.files}
+        block, evaluations, parts = (int(number) for number in arrays["numbers"])
+        walkers = None
+        if "walkers theta" in arrays:
+            walkers = Walkers(**{name: arrays[f"walkers {name}"] for name in _WALKERS})
+        return Unfinished(
+            key=str(arrays["key"]),
+            block=block,
+            walkers=walkers,
+            theta=tuple(arrays[f"theta {k}"] for k in range(parts)),
+            stats=tuple(_stats(arrays, f"stats {k} ") for k in range(parts)),
+            evaluations=evaluations,
+        )
+    except FileNotFoundError:
+        raise InputError(
+            f"there is no unfinished run in '{path}'; start anew without --resume"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        raise InputError(
+            f"'{path}' is not an unfinished run that beltcast wrote; start anew without --resume"
+        ) from None
+
+
+def _stats(arrays: Mapping[str, np.ndarray], start: str) -> dict[str, FloatArray]:
+    return {
+        name.removeprefix(start): value for name, value in arrays.items() if name.startswith(start)
+    }
+
+
+def _unknowns(likelihood: Likelihood, theta: FloatArray) -> xr.Dataset:
+    """Parameters in their units and nuisances, (chain, draw)."""
+    priors = likelihood.priors
+    values = priors.natural(theta[:, :, : len(priors)])
+    variables = {
+        # A slash would make a group of a NetCDF file.
+        label.replace("/", "_"): ((CHAIN, DRAW), values[:, :, i], {"units": priors.units[i]})
+        for i, label in enumerate(priors.labels)
+    }
+    nuisances = theta[:, :, len(priors) :]
+    about = {"units": "1", "long_name": "Standard normal a priori."}
+    variables[NUISANCE] = ((CHAIN, DRAW, f"{NUISANCE}_name"), nuisances, about)  # type: ignore[assignment]  # one dimension more
+    return xr.Dataset(variables, {f"{NUISANCE}_name": list(likelihood.nuisances)})
+
+
+def _rows(likelihood: Likelihood) -> dict[str, object]:
+    rows = likelihood.observations.rows
+    return {
+        ROW: np.arange(len(rows)),
+        "line": (ROW, [row.line for row in rows]),
+        "place": (ROW, [row.place for row in rows]),
+        "quantity": (ROW, [row.quantity for row in rows]),
+        "start": (ROW, [row.start for row in rows]),
+        "end": (ROW, [row.end for row in rows]),
+    }

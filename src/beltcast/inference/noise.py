@@ -1,0 +1,326 @@
+"""How published numbers differ from what the model calls the truth.
+
+What you have, and what serves it:
+
+=============================================  ====================================================
+a number under another statistical scope       an *offset* (log) for each pair of place and
+                                               definition, estimated, with the definition's spread
+a scope whose coverage widens                  a *trend* of that offset, per year, likewise
+numbers of one year that all lie high or low   a *year shock* (log), shared by all places
+a quarter, a half, ten months                  the *season*: within a year the flow is
+                                               ``1 + a (2u - 1)``, u the fraction of the year
+rounding, haste, hearsay                       the *grade* of the row (log sd)
+grades that are guesses themselves             ``spread = { sd = 0.5, by = ["grade"] }``: the log of
+                                               each grade's spread is estimated, with that prior
+a few figures that are plainly wrong           ``tails = 4``: Student's t instead of the normal
+a first release                                the *vintage* of the row (log sd)
+a first release and its revision               ``revisions = true``: both have one error in common,
+                                               and the release its revision error on top
+"more than 187.2"                              a bound: censored, only the tail probability counts
+"1.7 trillion", known to two digits            ``digits = 2`` of the row: all that rounds to it
+"more than 2 trillion", said of 2.3            a bound with ``digits = 1``: from 2 to 3 trillion
+one year printed several times                 a *shared* part of the variance of rows of one place,
+                                               definition, vintage and year
+a series that errs the same way for years      ``autocorrelation = 0.5`` from year to year, of that
+                                               shared part
+trade and exports of one statistic             one offset, and a small difference (*quantity*)
+=============================================  ====================================================
+
+A row's own spread is the root of the sum of squares of grade, vintage and definition; that of a
+growth rate is sqrt(2) times as large, since both of its years carry one.  The year shocks, grades,
+tails and estimated spreads that fit are those that `beltcast.forecast` draws from; a forecast is on
+the model's own scope, so offsets and trends of other definitions are not in it, and its figures'
+errors are drawn anew, also where those of the fit are correlated from year to year.
+
+How these enter the density: `residuals` for single rows, `nuisances` for what
+rows share.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from beltcast.data.observations import Observation, Observations
+from beltcast.errors import InputError, TableError, did_you_mean
+from beltcast.textfiles import Toml
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A statistical scope.
+
+    Attributes
+    ----------
+    title : str
+    offset_sd : float
+        Log sd of its size against the model's scope; 0 is the reference.
+    trend_sd : float  [1/Year]
+        Log sd of the drift of that offset.
+    noise : float
+        Log sd added to a row's grade.
+    """
+
+    title: str
+    offset_sd: float
+    trend_sd: float
+    noise: float
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Spreads of everything between the model and print, as standard deviations of logs.
+
+    ``reference`` is the date at which an offset has its definition's spread (the last date of the
+    rows by default), ``quantity_sd`` the spread between the offsets of trade and exports of one
+    statistic, ``shared`` the part of the variance that rows of one place, definition, vintage and
+    year have in common.
+
+    ``tails`` are the degrees of freedom of Student's t, infinite for the normal; ``spread_sd`` is
+    the prior spread of the log of estimated spreads, 0 where they are taken as given, one for each
+    value of ``spread_by``; ``autocorrelation`` is that of the shared errors from one year to the
+    next; with ``revisions`` a release has a revision error instead of a wider error of its own.
+    """
+
+    grade: Mapping[str, float]
+    vintage: Mapping[str, float]
+    year_shock: float
+    year_shocks: Mapping[int, float]
+    season_mean: float
+    season_sd: float
+    definitions: Mapping[str, Definition]
+    reference: float | None = None
+    quantity_sd: float = 0.0
+    shared: float = 0.0
+    tails: float = math.inf
+    spread_sd: float = 0.0
+    spread_by: tuple[str, ...] = ("grade",)
+    autocorrelation: float = 0.0
+    revisions: bool = False
+
+    def shock_sd(self, year: int) -> float:
+        """Spread of the shock of a year."""
+        return self.year_shocks.get(year, self.year_shock)
+
+    def row_sd(self, row: Observation) -> float:
+        """Spread of one published number, without what it shares with others."""
+        vintage = 0.0 if self.revisions else self.vintage[row.vintage]
+        own = math.hypot(self.grade[row.grade], vintage, self.definitions[row.definition].noise)
+        return own * math.sqrt(2.0) if row.kind == "growth" else own
+
+    def spread_name(self, grade: str, kind: str) -> str:
+        """Name of the nuisance that is the log of the spread of rows of a grade and kind."""
+        parts = {"grade": f"grade {grade}", "kind": f"kind {kind}"}
+        return "spread of " + ", ".join(parts[by] for by in self.spread_by)
+
+    def check(self, observations: Observations) -> None:
+        """Refuse rows whose definition has no table.
+
+        Raises
+        ------
+        TableError
+        """
+        for row in observations:
+            if row.definition not in self.definitions:
+                known = did_you_mean(row.definition, self.definitions)
+                raise TableError(
+                    f"the definition '{row.definition}' has no table [definitions."
+                    f"{row.definition}] in the study{known}; add one with "
+                    "its offset_sd, trend_sd and noise",
+                    observations.path,
+                    row.line,
+                )
+
+
+def noise_from_table(toml: Toml) -> Noise:
+    """Read the tables [noise] and [definitions.*] of a study.
+
+    Raises
+    ------
+    InputError
+        With file and line: a table or number is missing, a key is unknown, or a spread is negative.
+    """
+    noise = _mapping(toml, "noise")
+    for key in noise:
+        if key not in _KEYS:
+            meant = did_you_mean(key, _KEYS) or "; remove it"
+            raise InputError(
+                f"[noise] has the unknown key '{key}'{meant}",
+                toml.path,
+                toml.line("noise", key),
+            )
+    default_shock, shocks = _shocks(toml, noise)
+    mean, sd = _season(toml)
+    spread_sd, spread_by = _spread(toml, noise)
+    shared = _part(toml, noise, "shared", "a part of a variance")
+    autocorrelation = _part(toml, noise, "autocorrelation", "a correlation from year to year")
+    if autocorrelation > 0 and shared == 0:
+        raise InputError(
+            "noise.autocorrelation is that of the errors that rows share, and noise.shared is 0; "
+            "add shared = a part of the variance, such as 0.75",
+            toml.path,
+            toml.line("noise", "autocorrelation"),
+        )
+    return Noise(
+        grade=_spreads(toml, "noise", "grade", ("A", "B", "C")),
+        vintage=_spreads(toml, "noise", "vintage", ("final", "revised", "preliminary", "only")),
+        year_shock=default_shock,
+        year_shocks=shocks,
+        season_mean=mean,
+        season_sd=sd,
+        definitions={name: _definition(toml, name) for name in _mapping(toml, "definitions")},
+        reference=_reference(toml, noise),
+        quantity_sd=_number(toml, noise.get("quantity", 0.0), "noise", "quantity"),
+        shared=shared,
+        tails=_tails(toml, noise),
+        spread_sd=spread_sd,
+        spread_by=spread_by,
+        autocorrelation=autocorrelation,
+        revisions=_revisions(toml, noise),
+    )
+
+
+_KEYS = (
+    "grade",
+    "vintage",
+    "year_shock",
+    "reference",
+    "quantity",
+    "shared",
+    "season",
+    "tails",
+    "spread",
+    "autocorrelation",
+    "revisions",
+)
+
+
+def _shocks(toml: Toml, noise: Mapping[str, Any]) -> tuple[float, dict[int, float]]:
+    """Spread of an ordinary year's shock, and those of single years."""
+    shock = noise.get("year_shock", 0.0)
+    shocks = shock if isinstance(shock, dict) else {"default": shock}
+    numbers = {str(k): _number(toml, v, "noise", "year_shock") for k, v in shocks.items()}
+    for year in numbers:
+        if year != "default" and not year.isdecimal():
+            raise InputError(
+                f"noise.year_shock names the year {year!r}; expected one like 2020, or 'default'",
+                toml.path,
+                toml.line("noise", "year_shock"),
+            )
+    default = numbers.pop("default", 0.0)
+    return default, {int(year): sd for year, sd in numbers.items()}
+
+
+def _season(toml: Toml) -> tuple[float, float]:
+    season = _mapping(toml, "noise", "season")
+    mean = season.get("mean", 0.0)
+    if not _is_number(mean) or not abs(mean) < 1:
+        raise InputError(
+            f"noise.season.mean is {mean!r}; expected an amplitude between -1 and 1",
+            toml.path,
+            toml.line("noise", "season"),
+        )
+    return float(mean), _number(toml, season.get("sd", 0.0), "noise", "season", "sd")
+
+
+def _reference(toml: Toml, noise: Mapping[str, Any]) -> float | None:
+    reference = noise.get("reference")
+    if reference is not None and not _is_number(reference):
+        raise InputError(
+            f"noise.reference is {reference!r}; expected a decimal year such as 2024.0",
+            toml.path,
+            toml.line("noise", "reference"),
+        )
+    return None if reference is None else float(reference)
+
+
+def _part(toml: Toml, noise: Mapping[str, Any], key: str, what: str) -> float:
+    part = _number(toml, noise.get(key, 0.0), "noise", key)
+    if part >= 1.0:
+        raise InputError(
+            f"noise.{key} is {part:g}; expected {what}, 0 or more and below 1",
+            toml.path,
+            toml.line("noise", key),
+        )
+    return part
+
+
+def _tails(toml: Toml, noise: Mapping[str, Any]) -> float:
+    tails = noise.get("tails", math.inf)
+    if not _is_number(tails) or not tails >= 1.0:
+        raise InputError(
+            f"noise.tails is {tails!r}; expected degrees of freedom of Student's t, 1 or more, "
+            "such as 4",
+            toml.path,
+            toml.line("noise", "tails"),
+        )
+    return float(tails)
+
+
+def _spread(toml: Toml, noise: Mapping[str, Any]) -> tuple[float, tuple[str, ...]]:
+    """Prior spread of the logs of estimated spreads, and what they are told apart by."""
+    if "spread" not in noise:
+        return 0.0, ("grade",)
+    table = _mapping(toml, "noise", "spread")
+    by = table.get("by", ["grade"])
+    if not isinstance(by, list) or not by or not all(b in ("grade", "kind") for b in by):
+        raise InputError(
+            f"noise.spread.by is {by!r}; expected a list of 'grade', 'kind' or both",
+            toml.path,
+            toml.line("noise", "spread"),
+        )
+    return _number(toml, table.get("sd"), "noise", "spread", "sd"), tuple(dict.fromkeys(by))
+
+
+def _revisions(toml: Toml, noise: Mapping[str, Any]) -> bool:
+    revisions = noise.get("revisions", False)
+    if not isinstance(revisions, bool):
+        raise InputError(
+            f"noise.revisions is {revisions!r}; expected true or false",
+            toml.path,
+            toml.line("noise", "revisions"),
+        )
+    return revisions
+
+
+def _definition(toml: Toml, name: str) -> Definition:
+    table = _mapping(toml, "definitions", name)
+    return Definition(
+        title=str(table.get("title", name)),
+        **{
+            key: _number(toml, table.get(key), "definitions", name, key)
+            for key in ("offset_sd", "trend_sd", "noise")
+        },
+    )
+
+
+def _spreads(toml: Toml, *path: Any) -> dict[str, float]:
+    *keys, names = path
+    table = _mapping(toml, *keys)
+    return {name: _number(toml, table.get(name), *keys, name) for name in names}
+
+
+def _mapping(toml: Toml, *keys: str) -> Mapping[str, Any]:
+    table: Any = toml.tables
+    for key in keys:
+        table = table.get(key) if isinstance(table, dict) else None
+    if not isinstance(table, dict):
+        raise InputError(f"the table [{'.'.join(keys)}] is missing; add it", toml.path)
+    return table
+
+
+def _is_number(value: Any) -> bool:
+    # bool is an int in Python, and no number in TOML.
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _number(toml: Toml, value: Any, *keys: str) -> float:
+    if not _is_number(value) or not 0 <= value < math.inf:
+        raise InputError(
+            f"{'.'.join(keys)} is {value!r}; expected a standard deviation of a log, 0 or more",
+            toml.path,
+            toml.line(*keys),
+        )
+    return float(value)

@@ -1,0 +1,277 @@
+"""What rows have in common beside the model: one standard normal number for each such thing.
+
+A nuisance adds to the *log* of some rows (an offset, a drift, a year's shock, an error that rows
+share: `loadings`) or to the log of their *spread* (`spreads`); the season, last of all, is not
+linear and has an entry for each row of its own.  Which rows feel which nuisance how much follows
+from the rows and from `beltcast.inference.noise` alone; the model is only asked for units.
+
+A statistic prints one year of one place several times over: trade and exports, a half and ten
+months, a level and its growth.  What is wrong with the one is wrong with the others, so a part
+``shared`` of the variance of rows of one place, definition, vintage and year is common to them.
+With *autocorrelation* rho these common errors e of the years of a series are a Gaussian process::
+
+    cov(e_t, e_t') = rho^|t - t'| = exp(-|t - t'| / tau),
+
+exact for any gap, written as ``e = L u`` with L the Cholesky factor of that matrix and u standard
+normal.  (So bounds and rounded numbers may stand in a series, which whitened residuals could not
+allow.)  With *revisions* a first release is the final figure times a revision error: vintages of
+one year share the error above, and rows of one release share its revision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from beltcast.data.observations import Observation, Observations
+from beltcast.engine.nodes import FloatArray
+from beltcast.errors import CalibrationError
+from beltcast.inference.noise import Noise
+from beltcast.model import Model
+from beltcast.quantities import is_flow
+
+SHOCK = "shock of "
+"""Nuisances that are year shocks are called this and the year."""
+
+ERROR = "error of "
+"""Nuisances that are a part of rows' own errors begin with this; they scale with the spread."""
+
+Series = tuple[str, str, str]
+"""Place, definition and vintage; no vintage where revisions have errors of their own."""
+
+
+@dataclass(frozen=True, eq=False)
+class Nuisances:
+    """Names and loadings of the nuisances of m rows.
+
+    Attributes
+    ----------
+    names : (u,) str
+        The season last.
+    loadings : (m, u - 1)
+        What a unit of each nuisance adds to the log of each row; the season apart.
+    spreads : (m, u - 1)
+        What a unit of each nuisance adds to the log of the spread of each row.
+    sds : (m,)
+        Spread of what is left for the row alone.
+    season : (m,)
+        ``u0 + u1 - 1`` for a part of a year, 0 otherwise.
+    """
+
+    names: tuple[str, ...]
+    loadings: FloatArray
+    spreads: FloatArray
+    sds: FloatArray
+    season: FloatArray
+
+
+def nuisances_of(model: Model, observations: Observations, noise: Noise) -> Nuisances:
+    """Work out what the rows share.
+
+    Raises
+    ------
+    CalibrationError
+        A row has no spread at all.
+    """
+    rows = observations.rows
+    sds, columns = _errors(rows, noise)
+    for row, sd in zip(rows, sds, strict=True):
+        if not sd > 0:
+            raise CalibrationError(
+                f"the row of line {row.line} has no spread; give its grade, vintage or definition "
+                "one above 0"
+            )
+    _add_common(columns, model, rows, noise)
+    by_spread = _spreads(rows, noise)
+    # A spread's nuisance adds nothing to a log, and the others nothing to a spread.
+    nothing = np.zeros(len(rows))
+    names = sorted({*columns, *by_spread})
+    shape = (len(names), len(rows))
+    return Nuisances(
+        names=(*names, "season"),
+        loadings=np.array([columns.get(n, nothing) for n in names]).reshape(shape).T,
+        spreads=np.array([by_spread.get(n, nothing) for n in names]).reshape(shape).T,
+        sds=sds,
+        season=np.array([_season(model, row) for row in rows]),
+    )
+
+
+def _errors(
+    rows: tuple[Observation, ...], noise: Noise
+) -> tuple[FloatArray, dict[str, FloatArray]]:
+    """Spread of each row's own error, (m,), and loadings of the errors that rows share."""
+    series: dict[Series, dict[int, list[int]]] = {}
+    for i, row in enumerate(rows):
+        vintage = "" if noise.revisions else row.vintage
+        years = series.setdefault((row.place, row.definition, vintage), {})
+        years.setdefault(_year(row), []).append(i)
+    own = np.array([noise.row_sd(row) for row in rows])
+    common: dict[str, FloatArray] = {}
+    for key, years in series.items():
+        if noise.autocorrelation > 0.0:
+            common |= _correlated(key, years, rows, own, noise)
+        elif noise.shared > 0.0:
+            common |= _shared(key, years, rows, own, noise)
+    if noise.revisions:
+        common |= _revisions(rows, own, noise)
+    return own, common
+
+
+def _shared(
+    key: Series,
+    years: Mapping[int, list[int]],
+    rows: tuple[Observation, ...],
+    own: FloatArray,
+    noise: Noise,
+) -> dict[str, FloatArray]:
+    """Errors of single years, independent of each other; takes their part out of `own`.
+
+    The other year of a growth rate has an error of its own.
+    """
+    common = {}
+    for year, members in years.items():
+        if len(members) == 1:
+            continue
+        loading = np.zeros(len(rows))
+        for i in members:
+            one_year = own[i] / np.sqrt(2.0) if rows[i].kind == "growth" else own[i]
+            loading[i] = np.sqrt(noise.shared) * one_year
+        own[:] = np.sqrt(own**2 - loading**2)
+        common[_error_name(key, year)] = loading
+    return common
+
+
+def _correlated(
+    key: Series,
+    years: Mapping[int, list[int]],
+    rows: tuple[Observation, ...],
+    own: FloatArray,
+    noise: Noise,
+) -> dict[str, FloatArray]:
+    """Errors of the years of a series, each like the one before; takes their part out of `own`.
+
+    A growth rate has the error of its year less that of the year before, so what persists
+    cancels.
+    """
+    growth = {year - 1 for year, members in years.items() for i in members if _grows(rows[i])}
+    dates = np.array(sorted({*years, *growth}))
+    by_year = np.zeros((len(rows), len(dates)))
+    for year, members in years.items():
+        at = int(np.searchsorted(dates, year))
+        for i in members:
+            one_year = own[i] / np.sqrt(2.0) if _grows(rows[i]) else own[i]
+            by_year[i, at] = np.sqrt(noise.shared) * one_year
+            if _grows(rows[i]):
+                by_year[i, int(np.searchsorted(dates, year - 1))] = -by_year[i, at]
+            own[i] *= np.sqrt(1.0 - noise.shared)
+    correlation = noise.autocorrelation ** np.abs(dates[:, None] - dates[None, :])
+    loadings = by_year @ np.linalg.cholesky(correlation)
+    return {_error_name(key, int(y)): loadings[:, k] for k, y in enumerate(dates)}
+
+
+def _revisions(
+    rows: tuple[Observation, ...], own: FloatArray, noise: Noise
+) -> dict[str, FloatArray]:
+    """Revision errors, shared by the rows of one release; adds to `own` where a row is alone.
+
+    The growth that a first release prints compares it with the year before, which by then is
+    revised: it has the revision error of one year.
+    """
+    releases: dict[str, list[int]] = {}
+    for i, row in enumerate(rows):
+        if noise.vintage[row.vintage] > 0:
+            name = f"revision of {row.place}, {row.definition}, {row.vintage}, {_year(row)}"
+            releases.setdefault(name, []).append(i)
+    common = {}
+    for name, members in releases.items():
+        loading = np.zeros(len(rows))
+        for i in members:
+            loading[i] = noise.vintage[rows[i].vintage]
+        if len(members) == 1:
+            own[:] = np.hypot(own, loading)
+        else:
+            common[name] = loading
+    return common
+
+
+def _add_common(
+    columns: dict[str, FloatArray], model: Model, rows: tuple[Observation, ...], noise: Noise
+) -> None:
+    """Add loadings of offsets, trends and year shocks to the columns."""
+
+    def column(name: str) -> FloatArray:
+        return columns.setdefault(name, np.zeros(len(rows)))
+
+    # An offset is the size of a definition at one date, the same for all places: were it the middle
+    # of each place's own rows, an old figure would widen what is believed of today's size.
+    reference = noise.reference if noise.reference is not None else max(row.end for row in rows)
+    first_quantity: dict[str, str] = {}
+    for i, row in enumerate(rows):
+        definition = noise.definitions[row.definition]
+        key = f"{row.place}, {row.definition}"
+        if definition.offset_sd > 0 and row.kind != "growth":
+            column(f"offset of {key}")[i] = definition.offset_sd
+            if first_quantity.setdefault(key, row.quantity) != row.quantity:
+                # Trade and exports of one statistic: nearly the same offset, not quite.
+                column(f"{row.quantity} within {key}")[i] = noise.quantity_sd
+        if definition.trend_sd > 0:
+            lag = 1.0 if row.kind == "growth" else _middle(row) - reference
+            if lag != 0.0:
+                column(f"trend of {key}")[i] = definition.trend_sd * lag
+        if not is_flow(model.find(row.quantity).unit) or row.kind == "share":
+            continue  # a shock is common to all places, so a share does not feel it
+        for year, sign in _shocked(row):
+            if noise.shock_sd(year) > 0:
+                column(f"{SHOCK}{year}")[i] += sign * noise.shock_sd(year)
+
+
+def _spreads(rows: tuple[Observation, ...], noise: Noise) -> dict[str, FloatArray]:
+    """What a unit of each estimated spread adds to the log of the spread of each row."""
+    columns: dict[str, FloatArray] = {}
+    measured: set[str] = set()
+    for i, row in enumerate(rows if noise.spread_sd > 0 else ()):
+        name = noise.spread_name(row.grade, row.kind)
+        columns.setdefault(name, np.zeros(len(rows)))[i] = noise.spread_sd
+        if row.kind not in ("lower", "upper") or row.within is not None:
+            measured.add(name)
+    # Bounds alone would let a spread run away: a bound is kept best by no spread, or by any.
+    return {name: column for name, column in columns.items() if name in measured}
+
+
+def _error_name(key: Series, year: int) -> str:
+    return ERROR + ", ".join([*(part for part in key if part), str(year)])
+
+
+def _grows(row: Observation) -> bool:
+    return row.kind == "growth"
+
+
+def _year(row: Observation) -> int:
+    return int(np.floor(row.start + 1e-6))
+
+
+def _middle(row: Observation) -> float:
+    return 0.5 * (row.start + row.end)
+
+
+def _shocked(row: Observation) -> list[tuple[int, float]]:
+    """Calendar years whose shocks a row feels, with sign and weight."""
+    first, last = _year(row), int(np.ceil(row.end - 1e-6))
+    years = list(range(first, max(last, first + 1)))
+    felt = [(year, 1.0 / len(years)) for year in years]
+    if row.kind == "growth":
+        felt += [(year - 1, -weight) for year, weight in felt]
+    return felt
+
+
+def _season(model: Model, row: Observation) -> float:
+    """``u0 + u1 - 1`` of a part of one calendar year; growth and shares compare like with like."""
+    if row.kind in ("growth", "share") or not is_flow(model.find(row.quantity).unit):
+        return 0.0
+    year = np.floor(row.start + 1e-6)
+    u0, u1 = row.start - year, row.end - year
+    if u1 > 1.0 + 1e-6 or (abs(u0) < 1e-6 and abs(u1 - 1.0) < 1e-6):
+        return 0.0
+    return float(u0 + u1 - 1.0)

@@ -1,0 +1,198 @@
+"""One start, one optimum: three optimisers behind one function.
+
+=======================  ==================================================  ======================
+method                   what it does                                        for
+=======================  ==================================================  ======================
+least_squares            trust-region reflective steps on the residuals      nearly always: it knows
+                         with their exact Jacobian (Branch, Coleman and      the curvature
+                         Li 1999)
+minimize                 L-BFGS-B on half the sum of squares with its exact  more unknowns than a
+                         gradient (Byrd, Lu, Nocedal and Zhu 1995)           Jacobian can bear
+differential_evolution   populations of the parameters, each one ensemble    cliffs, many optima
+                         of runs (Storn and Price 1997), nuisances solved
+                         for; the best is refined by least squares
+=======================  ==================================================  ======================
+
+All come from SciPy and minimise the cost of `likelihood`.  A run that fails is no
+exception: each of its rows costs ``BLAME^2 / 2``, which is flat, and the priors add their slope
+towards their centre, so that an optimiser that is lost there walks back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from scipy.optimize import differential_evolution, least_squares, minimize
+
+from beltcast.engine.nodes import FloatArray
+from beltcast.errors import CalibrationError, did_you_mean, quoted
+from beltcast.inference.likelihood import Likelihood
+
+Method = Literal["least_squares", "minimize", "differential_evolution"]
+
+_REACH = 4.0
+"""A population is searched for within this many prior spreads where a prior has no bounds."""
+
+_POPULATION = 20
+"""Least members of a population; what the starts leave open is drawn from the priors."""
+
+_GENERATIONS = 200
+
+
+@dataclass(frozen=True, eq=False)
+class Optimum:
+    """Where one optimisation ended, and how it went.
+
+    Attributes
+    ----------
+    theta : (size,)
+    cost : float
+    costs : (evaluations,)
+        Cost of each evaluation in its order; of a population, its best.
+    converged : bool
+    """
+
+    theta: FloatArray
+    cost: float
+    costs: FloatArray
+    converged: bool
+
+
+def optimise(
+    likelihood: Likelihood,
+    starts: FloatArray,
+    method: Method = "least_squares",
+    *,
+    rng: np.random.Generator,
+) -> Optimum:
+    """Find the lowest cost from some starts.
+
+    Parameters
+    ----------
+    likelihood : Likelihood
+    starts : (k, size)
+        Within the bounds, the best first.  A population begins with all of them, the others with
+        the first.
+    method : str
+    rng : numpy.random.Generator
+        Moves populations; the others leave nothing to chance.
+
+    Returns
+    -------
+    Optimum
+
+    Raises
+    ------
+    CalibrationError
+        The method is not one of `Method`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from beltcast import make_likelihood, read_study
+    >>> study = read_study()
+    >>> likelihood = make_likelihood(study.model, study.priors, study.observations, study.noise)
+    >>> start = np.zeros((1, likelihood.size))
+    >>> start[0, : len(study.priors)] = study.priors.mu
+    >>> optimise(likelihood, start, rng=np.random.default_rng(1)).converged
+    True
+    """
+    if method == "least_squares":
+        return _least_squares(likelihood, starts[0])
+    if method == "minimize":
+        return _minimize(likelihood, starts[0])
+    if method not in get_args(Method):
+        known = did_you_mean(str(method), get_args(Method))
+        raise CalibrationError(f"unknown method {quoted(method)} of calibration{known}")
+    return _differential_evolution(likelihood, starts, rng)
+
+
+def _least_squares(likelihood: Likelihood, start: FloatArray) -> Optimum:
+    costs: list[float] = []
+
+    def residuals(theta: FloatArray) -> FloatArray:
+        r = likelihood.residuals(theta)
+        costs.append(0.5 * float(r @ r))
+        return r
+
+    fit = least_squares(
+        residuals,
+        start,
+        jac=likelihood.jacobian,
+        bounds=likelihood.bounds(),
+        method="trf",
+        x_scale=_scale(likelihood),
+        ftol=1e-7,
+        xtol=1e-7,
+        gtol=1e-7,
+        max_nfev=100,
+    )
+    return Optimum(fit.x, float(fit.cost), np.array(costs), bool(fit.status > 0))
+
+
+def _minimize(likelihood: Likelihood, start: FloatArray) -> Optimum:
+    scale, costs = _scale(likelihood), []
+    lower, upper = likelihood.bounds()
+
+    def cost(x: FloatArray) -> tuple[float, FloatArray]:
+        r = likelihood.residuals(x * scale)
+        costs.append(0.5 * float(r @ r))
+        return costs[-1], (likelihood.jacobian(x * scale).T @ r) * scale
+
+    # Unknowns in prior spreads: without second derivatives the method lives on their scale.
+    fit = minimize(
+        cost,
+        start / scale,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=np.column_stack([lower, upper]) / scale[:, None],
+        options={"maxiter": 2000, "maxfun": 4000, "ftol": 1e-11, "gtol": 1e-5, "maxcor": 30},
+    )
+    theta = np.clip(fit.x * scale, lower, upper)
+    return Optimum(theta, float(fit.fun), np.array(costs), bool(fit.success))
+
+
+def _differential_evolution(
+    likelihood: Likelihood, starts: FloatArray, rng: np.random.Generator
+) -> Optimum:
+    priors, n = likelihood.priors, likelihood.n_parameters
+    lower = np.maximum(priors.lower, priors.mu - _REACH * priors.sigma)
+    upper = np.minimum(priors.upper, priors.mu + _REACH * priors.sigma)
+    costs: list[float] = []
+
+    def completed(z: FloatArray) -> tuple[FloatArray, FloatArray]:
+        answers = likelihood.answers(z)
+        nuisances = likelihood.nuisances_given(answers)[0]
+        return np.concatenate([z, nuisances], axis=1), answers
+
+    def population(z: FloatArray) -> FloatArray:
+        theta, answers = completed(np.atleast_2d(z.T))
+        found: FloatArray = -likelihood.log_density(theta, answers)
+        costs.append(float(found.min()))
+        return found if z.ndim == 2 else found[0]
+
+    first = starts[:, :n]
+    missing = max(0, _POPULATION - len(first))
+    first = np.concatenate([first, priors.draw(rng, missing)])
+    fit = differential_evolution(
+        population,
+        np.column_stack([lower, upper]),
+        init=np.clip(first, lower, upper),
+        maxiter=_GENERATIONS,
+        vectorized=True,
+        updating="deferred",
+        polish=False,
+        tol=1e-4,
+        rng=rng,
+    )
+    margin = np.minimum(1e-6, 0.25 * (priors.upper - priors.lower))
+    z = np.clip(fit.x, priors.lower + margin, priors.upper - margin)
+    last = _least_squares(likelihood, completed(z[None])[0][0])
+    return Optimum(last.theta, last.cost, np.append(costs, last.costs), last.converged)
+
+
+def _scale(likelihood: Likelihood) -> FloatArray:
+    """What an unknown is expected to differ by: the spread of its prior."""
+    return np.concatenate([likelihood.priors.sigma, np.ones(len(likelihood.nuisances))])

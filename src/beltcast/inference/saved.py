@@ -1,0 +1,139 @@
+"""A calibration on disk: written by one command, opened by the next, refused when it is stale.
+
+The file ``calibration.json`` holds the optimum, the history of every start, and a hash of every
+file that the fit was made from: the study, the model, its inputs, the figures, the places and the
+priors.  It opens only beside the same files.  What can be worked out again (the covariance: one
+derivative run) is not stored, so the file is small enough to ship.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from beltcast.errors import InputError, quoted
+from beltcast.inference.calibrate import Calibration, calibration_at, one_blas_thread
+from beltcast.inference.likelihood import Likelihood
+from beltcast.inference.optimise import Optimum
+from beltcast.textfiles import read_text
+
+NAME = "calibration.json"
+"""What the file is called in a folder of results."""
+
+FORMAT = 1
+
+_NO_PART = ("scenarios",)  # of a study, and of no fit
+
+
+def save_calibration(
+    calibration: Calibration, folder: str | Path, hashes: Mapping[str, str]
+) -> Path:
+    """Write a calibration into a folder.
+
+    Parameters
+    ----------
+    calibration : Calibration
+    folder : str or Path
+    hashes : mapping of str to str
+        Of what it was made from, such as ``study.hashes``.
+
+    Returns
+    -------
+    Path
+        Of the file.
+    """
+    path = Path(folder) / NAME
+    content = {
+        "format": FORMAT,
+        "sha256": _that_matter(hashes),
+        "labels": list(calibration.likelihood.labels),
+        "theta": calibration.theta.tolist(),
+        "cost": calibration.cost,
+        "method": calibration.method,
+        # JSON has no infinity; a start that could not be simulated has no cost.
+        "start_costs": [c if np.isfinite(c) else None for c in calibration.start_costs.tolist()],
+        "refined": calibration.refined.tolist(),
+        "optima": [
+            {
+                "theta": one.theta.tolist(),
+                "cost": one.cost,
+                "costs": [float(f"{c:.6g}") for c in one.costs],
+                "converged": one.converged,
+            }
+            for one in calibration.optima
+        ],
+    }
+    path.write_text(json.dumps(content, indent=0, allow_nan=False) + "\n", encoding="utf-8")
+    return path
+
+
+@one_blas_thread()
+def load_calibration(
+    path: str | Path, likelihood: Likelihood, hashes: Mapping[str, str], *, renew: str
+) -> Calibration:
+    """Open a calibration, if the files that it was made from are still the same.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file, or the folder that holds it.
+    likelihood : Likelihood
+        Of the same study.
+    hashes : mapping of str to str
+        Of what would be fitted now.
+    renew : str
+        The command that makes the calibration anew, for the refusal.
+
+    Returns
+    -------
+    Calibration
+
+    Raises
+    ------
+    InputError
+        The file is missing or damaged, or something that it was made from has changed since.
+    """
+    path = Path(path)
+    path = path / NAME if path.is_dir() else path
+    content = _content(path, renew)
+    now = _that_matter(hashes)
+    changed = [name for name, digest in now.items() if content["sha256"].get(name) != digest]
+    if changed or tuple(content["labels"]) != likelihood.labels:
+        what = ", ".join(changed) or "the unknowns"
+        raise InputError(
+            f"the calibration was made before a change of: {what}; renew it with '{renew}'", path
+        )
+    optima = [
+        Optimum(np.array(o["theta"]), o["cost"], np.array(o["costs"]), o["converged"])
+        for o in content["optima"]
+    ]
+    costs = [np.inf if cost is None else cost for cost in content["start_costs"]]
+    return calibration_at(
+        likelihood, np.array(costs), np.array(content["refined"]), optima, content["method"]
+    )
+
+
+def _content(path: Path, renew: str) -> dict[str, Any]:
+    try:
+        content = json.loads(read_text(path, InputError).text)
+        complete = content["format"] == FORMAT and all(
+            len(one["theta"]) == len(content["labels"]) for one in content["optima"]
+        )
+        if not complete or not content["optima"]:
+            raise KeyError("format")
+    except (json.JSONDecodeError, KeyError, TypeError) as problem:
+        raise InputError(
+            f"this is no complete calibration of this version ({quoted(str(problem))}); renew it "
+            f"with '{renew}'",
+            path,
+        ) from None
+    found: dict[str, Any] = content
+    return found
+
+
+def _that_matter(hashes: Mapping[str, str]) -> dict[str, str]:
+    return {name: digest for name, digest in hashes.items() if name not in _NO_PART}

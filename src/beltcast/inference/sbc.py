@@ -1,0 +1,240 @@
+"""Simulation-based calibration: whether the inference recovers what made the figures.
+
+Unknowns are drawn from the prior, figures from the unknowns, and the whole of the inference (fit,
+chains) is run on those figures.  If it is right, the rank of each true value among its posterior
+draws is uniform (Talts, Betancourt, Simpson, Vehtari and Gelman 2018, arXiv:1804.06788): ranks that
+pile up in the middle mean intervals that are too wide, at the ends too narrow, on one side a bias.
+The log likelihood is ranked too, as if it were an unknown: it notices an inference that ignores the
+figures, which the others do not (Modrák and others 2023, Bayesian Analysis 20, 461-488).
+
+Synthetic figures have the shape of the real file: the same rows, dates, definitions and noise.  A
+row that is a bound says of a threshold whether the truth lies above or below; its synthetic twin
+keeps the threshold, and which of the two it says is drawn.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from scipy.special import log_ndtr
+from scipy.stats import binom, chisquare
+
+from beltcast.engine.nodes import FloatArray
+from beltcast.errors import CalibrationError, InputError
+from beltcast.inference.calibrate import Progress, calibrate
+from beltcast.inference.chains import sample_chains
+from beltcast.inference.likelihood import Likelihood
+from beltcast.schema import PARAMETER, SET
+
+FIT = "log likelihood"
+"""What is ranked beside the unknowns."""
+
+RECORDS = 5
+"""Draws of each walker; few and far apart, because ranks need independent draws."""
+
+WALKERS = 20
+RANKS = RECORDS * WALKERS - 1
+"""Draws that a truth is ranked among: one less, so that 100 ranks make ten even bins."""
+
+BINS = 10
+
+
+def simulation_based_calibration(
+    likelihood: Likelihood,
+    *,
+    sets: int,
+    rng: np.random.Generator,
+    every: int | None = None,
+    burn_in: int | None = None,
+    threads: int | None = None,
+    done: xr.Dataset | None = None,
+    keep: Callable[[xr.Dataset], None] | None = None,
+    progress: Progress | None = None,
+) -> xr.Dataset:
+    """Rank true unknowns among their posterior draws.
+
+    Parameters
+    ----------
+    likelihood : Likelihood
+        Of the real figures; they lend their shape, not their values.
+    sets : int
+        Synthetic data sets.
+    rng : numpy.random.Generator
+        One child is spawned for each set.
+    every, burn_in : int, optional
+        As of `chains.sample_chains`; the burn-in is 20 moves for each parameter by
+        default, at least 200: what is proved is that such chains are enough.
+    threads : int, optional
+        Sets side by side; one per processor by default. The result does not depend on it.
+    done : xarray.Dataset, optional
+        Sets that were finished before, of the same likelihood and seed.
+    keep : callable, optional
+        Given all finished sets now and then, to be kept.
+    progress : callable, optional
+
+    Returns
+    -------
+    xarray.Dataset
+        ``rank`` (set, parameter), of the truth among `RANKS` draws; ``truth``, ``mean`` and ``sd``
+        on working scales.
+
+    Raises
+    ------
+    InputError
+        `done` is of other unknowns or another seed.
+    """
+    seeds = rng.spawn(sets + 1)
+    key = seeds[-1].bytes(8).hex()
+    names = [*likelihood.labels, FIT]
+    if done is not None and (done.attrs["key"] != key or list(done[PARAMETER].values) != names):
+        raise InputError(
+            "the sets to go on from are of other unknowns, another number of sets or another "
+            "seed; give those of that run, or start anew without --resume"
+        )
+    finished = [] if done is None else [done.isel({SET: [i]}) for i in range(done.sizes[SET])]
+    threads = threads or os.cpu_count() or 1
+    with ThreadPoolExecutor(threads) as pool:
+        rest = seeds[len(finished) : sets]
+        for one in pool.map(lambda seed: _one_set(likelihood, seed, every, burn_in), rest):
+            finished.append(one)
+            if progress is not None:
+                progress("sets", len(finished), sets)
+            if keep is not None and len(finished) % 10 == 0:
+                keep(_joined(finished, key))
+    return _joined(finished, key)
+
+
+def synthetic(
+    likelihood: Likelihood, rng: np.random.Generator, attempts: int = 100
+) -> tuple[FloatArray, Likelihood]:
+    """Unknowns from the prior, and the likelihood of figures that they make.
+
+    Returns
+    -------
+    theta : (size,)
+    synthetic : Likelihood
+        Of the same rows with other values, and bounds that hold.
+
+    Raises
+    ------
+    CalibrationError
+        No draw of the prior could be simulated.
+    """
+    for _ in range(attempts):
+        z = likelihood.priors.draw(rng, 1)
+        nuisances = rng.standard_normal((1, len(likelihood.nuisances)))
+        theta = np.concatenate([z, nuisances], axis=1)
+        expected = likelihood.expected(theta)[0]
+        # The posterior gives what cannot be simulated no probability: so must the prior here.
+        if np.isfinite(expected).all():
+            return theta[0], _figures(likelihood, expected, rng)
+    raise CalibrationError(
+        f"none of {attempts} draws of the prior could be simulated; look at the priors with the "
+        "command 'beltcast check'"
+    )
+
+
+def uniformity(result: xr.Dataset) -> pd.DataFrame:
+    """How uniform the ranks of each unknown are, and what they say of intervals.
+
+    Parameters
+    ----------
+    result : xarray.Dataset
+        As `simulation_based_calibration` returns it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        By unknown: ``p_value`` of Pearson's chi-squared in ten bins; ``coverage``, the share of
+        true values in the central 80 % interval; ``bias``, the mean of (mean - truth) / sd;
+        ``shrinkage``, 1 less the mean of sd^2 over the variance of the truths;
+        ``recovery``, the correlation of means and truths.
+    """
+    ranks = result["rank"].values
+    bins = np.minimum(ranks * BINS // (RANKS + 1), BINS - 1)
+    counts = np.array([(bins == b).sum(axis=0) for b in range(BINS)])
+    truth, mean, sd = (result[name].values for name in ("truth", "mean", "sd"))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        table = {
+            "p_value": chisquare(counts, axis=0).pvalue,
+            "coverage": ((ranks >= 10) & (ranks < 90)).mean(axis=0),
+            "bias": ((mean - truth) / sd).mean(axis=0),
+            "shrinkage": 1.0 - (sd**2).mean(axis=0) / truth.var(axis=0),
+            "recovery": [np.corrcoef(a, b)[0, 1] for a, b in zip(mean.T, truth.T, strict=True)],
+        }
+    return pd.DataFrame(table, index=pd.Index(result[PARAMETER].values, name=PARAMETER))
+
+
+def verdict(result: xr.Dataset) -> str:
+    """Say in words whether the inference recovers what made the figures."""
+    table = uniformity(result)
+    sets, unknowns = result.sizes[SET], len(table)
+    least = table["p_value"].min() * unknowns
+    low, high = binom.ppf([0.025, 0.975], sets, 0.8) / sets
+    outside = int(((table["coverage"] < low) | (table["coverage"] > high)).sum())
+    return "\n".join(
+        [
+            f"{sets} synthetic data sets, {unknowns - 1} unknowns and the log likelihood.",
+            f"Uniform ranks: the least p-value is {table['p_value'].min():.3g} "
+            f"({table['p_value'].idxmin()}), {min(least, 1.0):.2g} after Bonferroni's correction; "
+            f"{int((table['p_value'] < 0.05).sum())} of {unknowns} are below 0.05, "
+            f"{0.05 * unknowns:.0f} expected.",
+            f"The 80 % interval held {table['coverage'].mean():.1%} of all true values; "
+            f"{outside} unknowns lie outside {low:.1%} to {high:.1%}, {0.05 * unknowns:.0f} "
+            "expected.",
+            "The inference is calibrated." if least > 0.05 else "The inference is NOT calibrated.",
+        ]
+    )
+
+
+def _figures(likelihood: Likelihood, expected: FloatArray, rng: np.random.Generator) -> Likelihood:
+    """Likelihood of figures around what is expected, (m,) logs."""
+    noise = rng.standard_normal(len(expected))
+    number = likelihood.side == 0
+    values = np.where(number, expected + likelihood.sds * noise, likelihood.log_values)
+    z = (likelihood.log_values - expected) / likelihood.sds
+    above = np.log(rng.random(len(expected))) < log_ndtr(-z)
+    side = np.where(number, 0, np.where(above, -1, 1))
+    return replace(likelihood, log_values=values, side=side)
+
+
+def _one_set(
+    likelihood: Likelihood, rng: np.random.Generator, every: int | None, burn_in: int | None
+) -> xr.Dataset:
+    truth, made = synthetic(likelihood, rng)
+    fit = calibrate(made, rng=rng, starts=16, refine=1, threads=1)
+    burn_in = burn_in or max(200, 20 * likelihood.n_parameters)
+    chains = sample_chains(
+        fit, rng=rng, chains=WALKERS, draws=RECORDS, every=every, burn_in=burn_in, threads=1
+    )
+    rows = chains.log_likelihood.sum(axis=2)
+    draws = np.concatenate([chains.theta, rows[:, :, None]], axis=2).reshape(-1, made.size + 1)
+    true = np.append(truth, made.log_likelihood(truth).sum())
+    draws = draws[-RANKS:]
+    return xr.Dataset(
+        {
+            "rank": ((SET, PARAMETER), (draws < true).sum(axis=0)[None]),
+            "truth": ((SET, PARAMETER), true[None]),
+            "mean": ((SET, PARAMETER), draws.mean(axis=0)[None]),
+            "sd": ((SET, PARAMETER), draws.std(axis=0)[None]),
+        },
+        {PARAMETER: [*made.labels, FIT]},
+    )
+
+
+def _joined(finished: list[xr.Dataset], key: str) -> xr.Dataset:
+    whole = xr.concat(finished, SET).assign_attrs(key=key, draws=RANKS)
+    # Single precision is plenty for what is compared over hundreds of sets, and half as large.
+    for name in ("truth", "mean", "sd"):
+        whole[name] = whole[name].astype(np.float32)
+    whole["rank"] = whole["rank"].astype(np.int16)
+    whole["rank"].attrs["long_name"] = f"Draws of {RANKS} below the truth."
+    whole["mean"].attrs["long_name"] = "Posterior mean, working scale."
+    whole["sd"].attrs["long_name"] = "Posterior spread, working scale."
+    return whole

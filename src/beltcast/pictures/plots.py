@@ -1,0 +1,259 @@
+"""Pictures of a forecast.
+
+Every function draws on the axes it is given, or on new ones, and returns them.  Colours are from
+the colour-blind safe set of Okabe and Ito (2008).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
+
+from beltcast.inference.calibrate import MOSTLY_PRIOR, Calibration
+from beltcast.inference.identify import CUT, Profile
+from beltcast.pictures.style import house_style
+from beltcast.schema import PLACE, QUANTILE, SCENARIO, YEAR
+
+POSTERIOR = "#0072B2"
+PRIOR = "#999999"
+OTHER = "#D55E00"
+POINT = "#000000"
+
+
+@house_style
+def fan_chart(
+    forecast: xr.Dataset,
+    place: str,
+    *,
+    scenario: str | None = None,
+    compare: str | None = None,
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the fan of one place: 50%, 80% and 90% bands, and the published figures.
+
+    Parameters
+    ----------
+    forecast : xarray.Dataset
+        As `beltcast.forecast` returns it.
+    place : str
+    scenario : str, optional
+        The first by default.
+    compare : str, optional
+        A second scenario, drawn as its median and 80% band.
+    title : str, optional
+        The place by default.
+    ax : matplotlib.axes.Axes, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Output in bn CNY a year over calendar years, drawn at the middle of each year.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> from beltcast.pictures.plots import fan_chart
+    >>> fan_chart(xr.open_dataset("runs/belt/forecast.nc"), "Shenzhen")  # doctest: +SKIP
+    """
+    ax = ax or _new_axes()
+    names = [str(s) for s in forecast[SCENARIO].values]
+    scenario = scenario or names[0]
+    fan = forecast["published_quantile"].sel({PLACE: place})
+    middle = forecast[YEAR].values + 0.5
+    _prior(ax, forecast, place, middle)
+    _bands(ax, fan.sel({SCENARIO: scenario}), middle, POSTERIOR, scenario, full=True)
+    if compare in names and compare != scenario:
+        apart = _apart(forecast, scenario, str(compare), place)
+        other = fan.sel({SCENARIO: compare}).isel({YEAR: slice(apart, None)})
+        _bands(ax, other, middle[apart:], OTHER, str(compare), full=False)
+    _points(ax, forecast, place)
+    shown = fan.sel({SCENARIO: scenario}).values.ravel()
+    marked = forecast["row_translated"].values[forecast["row_place"].values == place]
+    everything = np.concatenate([shown, marked.astype(np.float64)])
+    ax.set_yscale("log")
+    ax.set_ylim(max(everything.min(), 1e-3) * 0.6, everything.max() * 1.5)
+    ax.set_xlim(middle[0] - 0.5, middle[-1] + 0.5)
+    ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.6g}")
+    ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.set_title(title or place, loc="left")
+    ax.set_ylabel(f"{forecast.attrs['target']}, {forecast.attrs['unit']} a year")
+    ax.grid(True, axis="y", alpha=0.25)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(loc="upper left", fontsize="small", frameon=False)
+    ax.annotate(
+        "On the model's scope, with the shocks of single years and the noise of a figure on that "
+        "scope. Points are published figures\nbrought to it: by the fitted offset and drift of "
+        "their statistic, from trade to exports, from parts to whole years.",
+        (0, -0.09),
+        xycoords="axes fraction",
+        fontsize="x-small",
+        color="0.35",
+        va="top",
+    )
+    return ax
+
+
+@house_style
+def waterfall(calibration: Calibration, *, ax: Axes | None = None) -> Axes:
+    """Draw what every start cost and what the refined ones reached, in order of cost.
+
+    A flat floor of refined starts is one optimum found again and again; a staircase is many.
+    """
+    ax = ax or _new_axes()
+    costs = np.sort(calibration.start_costs[np.isfinite(calibration.start_costs)])
+    reached = np.sort(calibration.refined_costs)
+    ax.plot(np.arange(1, len(costs) + 1), costs, ".", color=PRIOR, label="starts")
+    ax.plot(np.arange(1, len(reached) + 1), reached, "o", color=POSTERIOR, label="refined")
+    ax.set_yscale("log")
+    ax.set_xlabel("start, best first")
+    ax.set_ylabel("negative log posterior density")
+    ax.set_title(f"{calibration.agreeing} of {len(reached)} refined starts agree", loc="left")
+    ax.legend(frameon=False)
+    return ax
+
+
+@house_style
+def contraction_chart(calibration: Calibration, *, most: int = 30, ax: Axes | None = None) -> Axes:
+    """Draw the spread of each posterior against its prior's, the best known first."""
+    ax = ax or _new_axes()
+    ratio = calibration.table()["spread_ratio"].sort_values().head(most)[::-1]
+    ax.barh(np.arange(len(ratio)), ratio, color=POSTERIOR, height=0.7)
+    ax.axvline(1.0, color=PRIOR, lw=1)
+    ax.axvline(MOSTLY_PRIOR, color=PRIOR, lw=1, ls=":")
+    ax.set_yticks(np.arange(len(ratio)), ratio.index, fontsize="x-small")
+    ax.set_xlabel("posterior spread / prior spread (right of the dotted line: mostly prior)")
+    ax.set_title("What the figures narrowed", loc="left")
+    return ax
+
+
+@house_style
+def profile_chart(profile: Profile, *, ax: Axes | None = None) -> Axes:
+    """Draw a profile: rise of the cost along one parameter, without and with its prior."""
+    ax = ax or _new_axes()
+    ax.plot(
+        profile.grid,
+        profile.likelihood_rise,
+        "o-",
+        color=POSTERIOR,
+        ms=3,
+        label="without its own prior",
+    )
+    ax.plot(profile.grid, profile.posterior_rise, "--", color=PRIOR, label="with its prior")
+    ax.axhline(CUT, color=OTHER, lw=0.8)
+    ax.set_ylim(-0.2, 3 * CUT)
+    ax.set_xlabel(f"{profile.label} [{profile.unit}]")
+    ax.set_ylabel("rise of the cost")
+    ax.legend(frameon=False, fontsize="small")
+    return ax
+
+
+def save_fan_charts(
+    forecast: xr.Dataset,
+    folder: str,
+    *,
+    titles: Mapping[str, str] | None = None,
+    compare: str | None = None,
+) -> list[str]:
+    """Write one fan chart a place into a folder; return the paths."""
+    paths = []
+    for place in map(str, forecast[PLACE].values):
+        ax = fan_chart(forecast, place, compare=compare, title=(titles or {}).get(place, place))
+        slug = place.lower().replace(" ", "-")
+        path = f"{folder}/fan-{slug}.png"
+        save(ax, path)
+        paths.append(path)
+    return paths
+
+
+def save(ax: Axes, path: str | Path) -> None:
+    """Write the figure of some axes to a PNG file."""
+    figure = ax.figure
+    assert isinstance(figure, Figure)
+    figure.savefig(path, dpi=110)
+
+
+def _new_axes() -> Axes:
+    # A Figure of its own, not pyplot's: nothing global to close, no display needed.
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    ax: Axes = figure.add_subplot()
+    return ax
+
+
+def _apart(forecast: xr.Dataset, one: str, other: str, place: str) -> int:
+    """Index of the last year before two scenarios part."""
+    output = forecast["output_quantile"].sel({PLACE: place, QUANTILE: 0.5})
+    same = np.isclose(output.sel({SCENARIO: one}), output.sel({SCENARIO: other}), rtol=1e-6)
+    return max(int(np.argmin(same)) - 1, 0) if not same.all() else 0
+
+
+def _prior(ax: Axes, forecast: xr.Dataset, place: str, middle: np.ndarray) -> None:
+    prior = forecast["prior_quantile"].sel({PLACE: place})
+    for level, label in ((0.1, "prior alone, 80%"), (0.9, None)):
+        ax.plot(
+            middle, prior.sel({QUANTILE: level}), color=PRIOR, lw=0.9, ls=":", label=label, zorder=1
+        )
+
+
+def _bands(
+    ax: Axes, fan: xr.DataArray, middle: np.ndarray, colour: str, name: str, *, full: bool
+) -> None:
+    wide = ((0.05, 0.95, 0.15), (0.1, 0.9, 0.2), (0.25, 0.75, 0.3))
+    for low, high, alpha in wide if full else ((0.1, 0.9, 0.15),):
+        ax.fill_between(
+            middle,
+            fan.sel({QUANTILE: low}),
+            fan.sel({QUANTILE: high}),
+            color=colour,
+            alpha=alpha,
+            lw=0,
+            zorder=2,
+        )
+    bands = "50, 80, 90%" if full else "80%"
+    ax.plot(
+        middle,
+        fan.sel({QUANTILE: 0.5}),
+        color=colour,
+        lw=1.8,
+        ls="-" if full else "--",
+        label=f"{name}: median, {bands}",
+        zorder=3,
+    )
+
+
+def _points(ax: Axes, forecast: xr.Dataset, place: str) -> None:
+    mine = forecast["row_place"].values == place
+    kinds = forecast["row_kind"].values
+    loose = forecast["row_loose"].values.astype(bool)
+    # A part of a year is shown at the level of the whole, so it stands at the whole's middle.
+    when = np.floor(forecast["row_start"].values.astype(np.float64) + 1e-6) + 0.5
+    value = forecast["row_translated"].values
+    for names, free, marker, face, label in (
+        (("level",), False, "o", POINT, "published, whole year"),
+        (("part-year",), False, "d", "white", "published, part of a year"),
+        (("level", "part-year"), True, "o", PRIOR, "another statistic, its size fitted"),
+        (("lower",), None, "^", "white", "published as a lower bound"),
+        (("upper",), None, "v", "white", "published as an upper bound"),
+    ):
+        chosen = mine & np.isin(kinds, names)
+        if free is not None:
+            chosen &= loose == free
+        if chosen.any():
+            ax.scatter(
+                when[chosen],
+                value[chosen],
+                marker=marker,
+                s=18,
+                facecolor=face,
+                edgecolor=PRIOR if free else POINT,
+                linewidth=0.8,
+                label=label,
+                zorder=4,
+            )

@@ -1,0 +1,1 @@
+"""Ensembles beyond memory and machine: plans, blocks, stores."""

@@ -1,0 +1,344 @@
+"""A plan: a whole ensemble as one file, so that a job of a cluster is one line.
+
+::
+
+    [run]
+    model = "models/belt/belt.mdl"            # the shipped belt model where left out
+    priors = "models/belt/parameters.toml"    # none: the model's own constants
+    scenarios = "models/belt/scenarios.toml"
+    only = ["baseline", "headwinds"]          # all where left out
+    outputs = ["output", "active sellers"]
+    members = 1000000
+    seed = 1
+    store = "ensemble.zarr"
+    memory = "256 MB"                         # what a worker may take for one block
+    block = 4096                              # members a block; from `memory` where left out
+
+A plan fixes its list of blocks: (scenario, members from .. to).  The members of a block are drawn
+from ``seed`` and the number of the block alone, the same in every scenario, so a block gives the
+same bits whoever computes it, and when.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from beltcast.engine.cache import engine_fingerprint
+from beltcast.engine.nodes import FloatArray
+from beltcast.ensemble import output_coordinates, output_dims, versions
+from beltcast.errors import InputError
+from beltcast.inference.priors import Priors, read_priors
+from beltcast.model import Model, load_model
+from beltcast.resources import shipped
+from beltcast.scenarios import Scenario, read_scenarios, select
+from beltcast.schema import SCENARIO
+from beltcast.textfiles import Toml, read_toml
+
+KEYS = (
+    "model",
+    "priors",
+    "scenarios",
+    "only",
+    "outputs",
+    "members",
+    "seed",
+    "store",
+    "memory",
+    "block",
+)
+_SHIPPED = {
+    "model": "models/belt/belt.mdl",
+    "priors": "models/belt/parameters.toml",
+    "scenarios": "models/belt/scenarios.toml",
+}
+ROLES = tuple(_SHIPPED)
+TABLE = "table: "
+_UNITS = {"KB": 1e3, "MB": 1e6, "GB": 1e9}
+DEFAULT_MEMORY = 256e6
+SMALLEST_BLOCK = 16
+
+
+@dataclass(frozen=True)
+class Block:
+    """The members of one scenario that are computed and written at once.
+
+    Attributes
+    ----------
+    scenario : int
+        Its place in the plan.
+    number : int
+        Of the block of members; settles the draws.
+    first, last : int
+        Members from ``first`` to before ``last``.
+    """
+
+    scenario: int
+    number: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, eq=False)
+class RunPlan:
+    """A plan with all its files read.
+
+    Attributes
+    ----------
+    model : Model
+    priors : Priors or None
+        None where every member has the model's own constants.
+    scenarios : mapping of str to Scenario
+    outputs : tuple of str
+    members, seed, block : int
+    store : Path
+    memory : float  [byte]
+        What one block may take.
+    files : mapping of str to Path
+        All that a worker elsewhere needs: 'plan', 'model', 'priors', 'scenarios', and the tables
+        in the model's own folder under ``'table: '`` and their name.
+    """
+
+    model: Model
+    priors: Priors | None
+    scenarios: Mapping[str, Scenario]
+    outputs: tuple[str, ...]
+    members: int
+    seed: int
+    block: int
+    store: Path
+    memory: float
+    files: Mapping[str, Path]
+
+    def blocks(self) -> list[Block]:
+        """All blocks in the order in which they are computed."""
+        return [
+            Block(s, number, first, min(first + self.block, self.members))
+            for s in range(len(self.scenarios))
+            for number, first in enumerate(range(0, self.members, self.block))
+        ]
+
+    def draws(self, block: Block) -> tuple[tuple[str, ...], FloatArray]:
+        """Labels and values of the members of a block, whatever its scenario."""
+        count = block.last - block.first
+        if self.priors is None:
+            return (), np.empty((count, 0))
+        # Whole blocks are drawn, so that a plan with more members begins with the same ones.
+        rng = np.random.default_rng([self.seed, block.number])
+        z = self.priors.draw(rng, self.block)[:count]
+        return self.priors.labels, self.priors.natural(z)
+
+    def size_seed(self, block: Block) -> int:
+        """Seed of the uncertain sizes of scenarios for a block."""
+        return int(np.random.default_rng([self.seed, block.number, 1]).integers(2**63))
+
+    def identity(self) -> dict[str, str]:
+        """What a result depends on, one word or hash for each; equal for equal results."""
+        scenarios = repr([(name, s) for name, s in self.scenarios.items()])
+        return {
+            "model": self.model.source.text_sha256,
+            "tables beside the model": _tables_sha256(self.files),
+            "priors": "none" if self.priors is None else self.priors.sha256,
+            "scenarios": hashlib.sha256(scenarios.encode()).hexdigest(),
+            "outputs": ", ".join(self.outputs),
+            "members": str(self.members),
+            "members a block": str(self.block),
+            "seed": str(self.seed),
+            "beltcast": version_of_code(),
+        }
+
+    def bytes_on_disk(self) -> float:
+        """Size of the result before compression, single precision."""
+        return 4.0 * self.members * len(self.scenarios) * self._numbers_a_member()
+
+    def _numbers_a_member(self) -> int:
+        return _numbers_a_member(self.model, self.outputs)
+
+
+def version_of_code() -> str:
+    """Version of the package, with the hash of its engine: what a worker must share."""
+    package = versions()["versions"].split("beltcast=")[1].split()[0]
+    return f"{package} ({(engine_fingerprint() or 'unknown')[:12]})"
+
+
+def read_plan(path: str | Path, files: Mapping[str, Path] | None = None) -> RunPlan:
+    r"""Read a plan and all its files.
+
+    Parameters
+    ----------
+    path : str or Path
+        A TOML file with a table ``[run]``; paths in it are relative to it.
+    files : mapping of str to Path, optional
+        Where the model, priors and scenarios are, in place of what the plan says.
+
+    Raises
+    ------
+    InputError, ModelError
+        The first thing that is wrong in any of the files, with its file and line.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from beltcast.scale.runplan import read_plan
+    >>> text = '[run]\nonly = ["baseline"]\noutputs = ["national output"]\nmembers = 100\n'
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = (Path(folder) / "plan.toml").write_text(text)
+    ...     len(read_plan(Path(folder) / "plan.toml").blocks())
+    1
+    """
+    toml = read_toml(path, InputError)
+    table = toml.tables.get("run")
+    if not isinstance(table, dict):
+        raise InputError("a plan has one table, [run], and this file has none; add it", toml.path)
+    for key in table:
+        if key not in KEYS:
+            raise InputError(
+                f"[run] has no key '{key}'; expected {', '.join(KEYS)}",
+                toml.path,
+                toml.line("run", key),
+            )
+    found = dict(_named_files(toml, table) if files is None else files)
+    model = load_model(found["model"])
+    outputs = tuple(model.find(name).name for name in _names(toml, table, "outputs"))
+    if not outputs:
+        raise InputError(
+            'the plan keeps nothing; name variables with outputs = ["..."]',
+            toml.path,
+            toml.line("run", "outputs"),
+        )
+    members, memory = _count(toml, table, "members", 1), _memory(toml, table)
+    beside = found["model"].parent
+    for path in sorted((*beside.glob("*.csv"), *beside.glob("*.xls*"))):
+        found[TABLE + path.name] = path
+    return RunPlan(
+        model=model,
+        priors=read_priors(found["priors"], model) if "priors" in found else None,
+        scenarios=_scenarios(toml, table, found.get("scenarios"), model),
+        outputs=outputs,
+        members=members,
+        seed=_count(toml, table, "seed", 0, default=1),
+        block=_block(toml, table, model, outputs, members, memory),
+        store=toml.path.parent / str(table.get("store", toml.path.stem + ".zarr")),
+        memory=memory,
+        files={"plan": toml.path, **found},
+    )
+
+
+def _named_files(toml: Toml, table: Mapping[str, Any]) -> dict[str, Path]:
+    """Where the model, priors and scenarios are; the shipped ones go with the shipped model."""
+    found = {}
+    for key, own in _SHIPPED.items():
+        if key in table:
+            found[key] = toml.path.parent / str(table[key])
+            if not found[key].is_file():
+                raise InputError(
+                    f"the {key} file '{table[key]}' is not beside the plan; correct the path",
+                    toml.path,
+                    toml.line("run", key),
+                )
+        elif "model" not in table:
+            found[key] = shipped(own)
+    return found
+
+
+def _scenarios(
+    toml: Toml, table: Mapping[str, Any], path: Path | None, model: Model
+) -> dict[str, Scenario]:
+    known = {"default": Scenario("default", "Default")} if path is None else {}
+    known = known or read_scenarios(path, model)  # type: ignore[arg-type]  # None is answered above
+    return select(known, _names(toml, table, "only")) if "only" in table else known
+
+
+def _names(toml: Toml, table: Mapping[str, Any], key: str) -> list[str]:
+    given = table.get(key, [])
+    if not isinstance(given, list) or not all(isinstance(name, str) for name in given):
+        raise InputError(
+            f'{key} = {given!r} is not a list of names; expected {key} = ["...", "..."]',
+            toml.path,
+            toml.line("run", key),
+        )
+    return given
+
+
+def _count(
+    toml: Toml, table: Mapping[str, Any], key: str, least: int, default: int | None = None
+) -> int:
+    given = table.get(key, default)
+    if isinstance(given, bool) or not isinstance(given, int) or given < least:
+        raise InputError(
+            f"{key} = {given!r}; expected a whole number of at least {least}",
+            toml.path,
+            toml.line("run", key),
+        )
+    return given
+
+
+def _memory(toml: Toml, table: Mapping[str, Any]) -> float:
+    given = table.get("memory")
+    if given is None:
+        return DEFAULT_MEMORY
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMG]B)\s*", str(given))
+    if match is None:
+        raise InputError(
+            f'memory = {given!r} is not a size; expected such as "500 MB"',
+            toml.path,
+            toml.line("run", "memory"),
+        )
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def _numbers_a_member(model: Model, outputs: tuple[str, ...]) -> int:
+    """Numbers that a member of one scenario leaves in the store."""
+    sizes = {k: len(v[1] if isinstance(v, tuple) else v) for k, v in
+             output_coordinates(model, outputs, {}, 1).items() if k != SCENARIO}  # fmt: skip
+    return sum(
+        int(np.prod([sizes[d] for d in output_dims(model, name)[1:]], dtype=np.int64))
+        for name in outputs
+    )
+
+
+def _block(
+    toml: Toml,
+    table: Mapping[str, Any],
+    model: Model,
+    outputs: tuple[str, ...],
+    members: int,
+    memory: float,
+) -> int:
+    """Members a block: as asked for, or as many as the memory allows."""
+    # A number is held in double precision by the run, by its labelled piece and as it is written.
+    a_member = 8.0 * 3 * _numbers_a_member(model, outputs)
+    most = int(memory / a_member)
+    if most < SMALLEST_BLOCK:
+        raise InputError(
+            f"a block of {SMALLEST_BLOCK} members takes {SMALLEST_BLOCK * a_member / 1e6:.3g} MB "
+            f"and memory = {memory / 1e6:.3g} MB is less; keep fewer outputs or give more memory",
+            toml.path,
+            toml.line("run", "memory"),
+        )
+    if "block" not in table:
+        return min(members, 1 << (most.bit_length() - 1))
+    block = _count(toml, table, "block", 1)
+    if block > most:
+        raise InputError(
+            f"a block of {block} members takes {block * a_member / 1e6:.3g} MB and "
+            f"memory = {memory / 1e6:.3g} MB is less; at most {most} members fit",
+            toml.path,
+            toml.line("run", "block"),
+        )
+    return block
+
+
+def _tables_sha256(files: Mapping[str, Path]) -> str:
+    digest = hashlib.sha256()
+    for role, path in files.items():
+        if role.startswith(TABLE):
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()

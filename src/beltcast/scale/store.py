@@ -1,0 +1,325 @@
+"""An ensemble on disk: a Zarr store that is written block by block and knows what is complete.
+
+Each variable is one array (scenario, member, ...) of single precision, and each block of members
+of a scenario is one chunk of it, compressed and with a checksum (CRC-32C).  When all chunks of a
+block are written, a file named after the block appears in ``complete/``, which says how long each
+chunk is: a block counts only with its file, and a store that was cut short is noticed when it is
+opened.  What the result depends on (model, data, priors, seed, code) stands in the attribute
+``identity``; a run is resumed only by a plan that says the same.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import shutil
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beltcast.engine.nodes import FloatArray
+from beltcast.ensemble import (
+    STATUS,
+    output_attributes,
+    output_coordinates,
+    output_dims,
+    versions,
+)
+from beltcast.errors import InputError, MissingExtra
+from beltcast.scale.runplan import Block, RunPlan
+from beltcast.schema import MEMBER, SCENARIO
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+COMPLETE = "complete"
+"""Folder of the files that say which blocks are complete."""
+
+SPARE = 1.05
+"""Room asked for on the disk, as a multiple of the uncompressed result."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """A store that belongs to a plan.
+
+    Made by `create_store` or `resume_store`.
+
+    Attributes
+    ----------
+    path : Path
+    variables : tuple of str
+        Outputs and ``status``.
+    """
+
+    path: Path
+    variables: tuple[str, ...]
+
+    def finished(self) -> set[tuple[int, int]]:
+        """Scenario and number of the blocks that are complete and whole on disk.
+
+        Raises
+        ------
+        InputError
+            A chunk of a complete block is missing or has another length than when written.
+        """
+        done = set()
+        for file in sorted((self.path / COMPLETE).glob("*.json")):
+            lengths = json.loads(file.read_text(encoding="utf-8"))
+            for name, length in lengths.items():
+                chunk = self.path / name
+                if not chunk.is_file() or chunk.stat().st_size != length:
+                    raise InputError(
+                        f"'{self.path}' is damaged: {name} should have {length} bytes; delete "
+                        f"{COMPLETE}/{file.name} in it and resume, and the block is computed again"
+                    )
+            scenario, number = file.stem.split("-")
+            done.add((int(scenario), int(number)))
+        return done
+
+    def write(
+        self, block: Block, pieces: Mapping[str, FloatArray], good: NDArray[np.bool_]
+    ) -> None:
+        """Write a block and, when all of it is on disk, say that it is complete.
+
+        Parameters
+        ----------
+        block : Block
+        pieces : mapping of str to (member, ...)
+        good : (member,)
+        """
+        zarr = _zarr()
+        group = zarr.open_group(self.path, mode="r+", use_consolidated=False)
+        where = (block.scenario, slice(block.first, block.last))
+        lengths = {}
+        for name, values in {**pieces, "status": np.where(good, 0, 1)}.items():
+            # A block that failed as a whole is all fill value, and must not be left out.
+            with zarr.config.set({"array.write_empty_chunks": True}):
+                array = group[name]
+                array[where] = values.astype(array.dtype)
+            chunk = "/".join(
+                ["c", str(block.scenario), str(block.number), *["0"] * (array.ndim - 2)]
+            )
+            file = self.path / name / chunk
+            _flush(file)
+            lengths[f"{name}/{chunk}"] = file.stat().st_size
+        _appear(
+            self.path / COMPLETE / f"{block.scenario}-{block.number}.json",
+            json.dumps(lengths, indent=1),
+        )
+
+
+def create_store(plan: RunPlan) -> Store:
+    """Make an empty store for a plan.
+
+    Raises
+    ------
+    InputError
+        Something has its name, or the disk has no room for the result.
+    MissingExtra
+        Zarr is not installed.
+    """
+    zarr = _zarr()
+    path = plan.store
+    if path.exists():
+        raise InputError(
+            f"'{path}' exists; go on with it by --resume, or choose another store in the plan"
+        )
+    _check_room(plan)
+    part = path.with_name(f".{path.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        group = zarr.create_group(part, attributes={**versions(), "identity": plan.identity()})
+        for name in plan.outputs:
+            _array(group, plan, name, output_dims(plan.model, name), np.float32,
+                   output_attributes(plan.model, name))  # fmt: skip
+        _array(group, plan, "status", (SCENARIO, MEMBER), np.int8, STATUS)
+        for name, coordinate in _coordinates(plan).items():
+            dims, values, attributes = coordinate
+            made = group.create_array(
+                name,
+                data=_storable(values),
+                dimension_names=dims,
+                attributes=attributes,
+                compressors=_compressors(),
+            )
+            del made
+        _consolidate(zarr, part)
+        (part / COMPLETE).mkdir()
+        part.rename(path)
+    except OSError as problem:
+        reason = (problem.strerror or "no reason given").lower()
+        raise InputError(
+            f"the store '{path}' cannot be made ({reason}); choose another place in the plan"
+        ) from None
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return Store(path, (*plan.outputs, "status"))
+
+
+def resume_store(plan: RunPlan) -> Store:
+    """Open the store of a plan that was begun before.
+
+    Raises
+    ------
+    InputError
+        There is none, or it was made from something else; the sentence says what differs.
+    """
+    zarr = _zarr()
+    if not plan.store.is_dir():
+        raise InputError(f"there is no store '{plan.store}' to resume; leave --resume out")
+    found = _identity(zarr, plan.store)
+    differs = [key for key, value in plan.identity().items() if found.get(key) != value]
+    if differs:
+        was = "; ".join(
+            f"{key} was {str(found.get(key))[:16]} and is {plan.identity()[key][:16]}"
+            for key in differs
+        )
+        raise InputError(
+            f"'{plan.store}' was made from something else ({was}); give the plan another store"
+        )
+    return Store(plan.store, (*plan.outputs, "status"))
+
+
+def open_store(path: str | Path, *, partial: bool = False) -> xr.Dataset:
+    """Open a store lazily as a labelled dataset.
+
+    Parameters
+    ----------
+    path : str or Path
+    partial : bool
+        Open it although blocks are missing; their members are NaN and their status is -1.
+
+    Returns
+    -------
+    xarray.Dataset
+        As of `run_ensemble`; with dask installed, in chunks of one block.
+
+    Raises
+    ------
+    InputError
+        No store, damaged, or not complete.
+    """
+    import xarray as xr
+
+    zarr = _zarr()
+    path = Path(path)
+    _identity(zarr, path)
+    data: xr.Dataset = xr.open_zarr(path, consolidated=True, chunks=None)
+    finished = Store(path, ()).finished()
+    status = zarr.open_group(path, mode="r")["status"]
+    expected = status.cdata_shape[0] * status.cdata_shape[1]
+    if len(finished) < expected and not partial:
+        raise InputError(
+            f"'{path}' has {len(finished)} of {expected} blocks; finish it with --resume, or open "
+            "it as it is with partial=True"
+        )
+    texts = [c for c in ("title", *data.coords) if c in data and data[c].dtype.kind == "T"]
+    return data.assign_coords({c: (data[c].dims, data[c].values.tolist()) for c in texts})
+
+
+def _identity(zarr: Any, path: Path) -> Mapping[str, str]:
+    try:
+        identity = zarr.open_group(path, mode="r").attrs.get("identity")
+    except (OSError, KeyError, ValueError) as problem:
+        raise InputError(
+            f"'{path}' cannot be opened as a store ({type(problem).__name__}); give the path of a "
+            "store that `beltcast run` made"
+        ) from None
+    if not isinstance(identity, dict):
+        raise InputError(f"'{path}' is no store of `beltcast run`; it does not say what made it")
+    return identity
+
+
+def _array(
+    group: Any,
+    plan: RunPlan,
+    name: str,
+    dims: tuple[str, ...],
+    dtype: type,
+    attributes: Mapping[str, str],
+) -> None:
+    sizes = {k: len(v[1]) for k, v in _coordinates(plan).items()}
+    shape = tuple(sizes[d] for d in dims)
+    group.create_array(
+        name,
+        shape=shape,
+        chunks=(1, plan.block, *shape[2:]),
+        dtype=dtype,
+        dimension_names=dims,
+        attributes=dict(attributes),
+        fill_value=np.nan if dtype is np.float32 else -1,
+        compressors=_compressors(),
+    )
+
+
+def _consolidate(zarr: Any, path: Path) -> None:
+    with warnings.catch_warnings():
+        # Zarr warns that format 3 does not say yet how; xarray reads it, and opens one file, not 9.
+        warnings.simplefilter("ignore", category=UserWarning)
+        zarr.consolidate_metadata(path)
+
+
+def _compressors() -> tuple[Any, ...]:
+    codecs = _zarr().codecs
+    return codecs.ZstdCodec(level=1), codecs.Crc32cCodec()
+
+
+def _coordinates(plan: RunPlan) -> dict[str, tuple[tuple[str, ...], Any, dict[str, str]]]:
+    """Coordinates as (dimensions, values, attributes), also where they are their own dimension."""
+    raw = output_coordinates(plan.model, plan.outputs, plan.scenarios, plan.members)
+    made = {}
+    for name, given in raw.items():
+        dims, values, *rest = given if isinstance(given, tuple) else (name, given)
+        made[name] = ((dims,) if isinstance(dims, str) else dims, values, rest[0] if rest else {})
+    return made
+
+
+def _storable(values: Any) -> NDArray[Any]:
+    """Text as UTF-32, which Zarr's format has no fixed name for: as variable-length text."""
+    array = np.asarray(values)
+    return array.astype(np.dtypes.StringDType()) if array.dtype.kind == "U" else array
+
+
+def _check_room(plan: RunPlan) -> None:
+    needed = SPARE * plan.bytes_on_disk()
+    folder = plan.store.parent
+    if not folder.is_dir():
+        raise InputError(f"the folder '{folder}' of the store does not exist; make it first")
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise InputError(
+            f"the result takes up to {needed / 1e9:.3g} GB and '{folder}' has {free / 1e9:.3g} GB "
+            "free; keep fewer outputs, members or scenarios, or choose another disk"
+        )
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file is on the disk: a block must not be called complete before it is."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _appear(path: Path, text: str) -> None:
+    """Write a small file that is there whole or not at all."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with part.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def _zarr() -> Any:
+    try:
+        return importlib.import_module("zarr")
+    except ImportError:
+        raise MissingExtra(
+            'a store needs Zarr, which is not installed; run: pip install "beltcast[scale]"'
+        ) from None

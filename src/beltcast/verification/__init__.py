@@ -1,0 +1,1 @@
+"""Does it forecast: earlier dates, baselines, scores, skill."""

@@ -1,0 +1,408 @@
+"""Rolling origins: what would have been forecast from each date, and what then was published.
+
+At every origin the study is cut to what was known (`origin`), everything is fitted anew
+and each figure that came later is forecast *in its own definition*: a draw is the number that would
+be printed, with its definition's offset and drift, the shock of its year and its own noise.
+
+Forecasters of the model, all with the same random numbers:
+
+==================  ==============================================================================
+sd                  the posterior, inputs carried on by the rules of the origin
+sd frozen drivers   the same draws, and the series that carry drivers stand still from the origin on
+                    (not ex post, when there is no such moment)
+no interaction      the model whose drivers act alone (`beltcast.variants`), fitted in its own right
+sd prior            draws of the prior, offsets included: what the figures did not teach
+==================  ==============================================================================
+
+Beside them stand the baselines of `baselines`, which see the series' own history and the
+panel of all series, as published by the origin; where a series has no history they are silent
+(NaN).
+
+The rows to forecast enter the fit with a placeholder for their value and no weight, so that their
+nuisances (an offset never seen, the shock of a year to come, an error shared by two rows of one
+release) are drawn with the rest, as correlated as the noise model says.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
+
+import numpy as np
+import xarray as xr
+
+from beltcast.drivers.attribute import SWITCHES
+from beltcast.engine.nodes import FloatArray
+from beltcast.errors import CalibrationError, InputError, MissingExtra
+from beltcast.inference.calibrate import Calibration, calibrate, one_blas_thread
+from beltcast.inference.likelihood import Likelihood, make_likelihood
+from beltcast.inference.posterior import Draws, sample, sample_prior
+from beltcast.model import Model
+from beltcast.schema import CASE, DRAW, FORECASTER
+from beltcast.study import Study
+from beltcast.variants import without_interaction
+from beltcast.verification.baselines import BASELINES, Baseline, History
+from beltcast.verification.origin import LEADS, Case, as_known, histories, model_as_known, targets
+from beltcast.verification.origin_rules import OriginRules
+
+ORIGINS = (2020.5, 2021.5, 2022.5, 2023.5, 2024.5)
+"""The middle of each year: by then customs and most cities have printed the year before, and the
+running year is known for a quarter at most."""
+
+UNSEEN = 1e6
+"""Log sd given to a row that a fit must not see; its information is 1e-12 of an ordinary one's."""
+
+FITTED = ("sd", "no interaction")
+"""Forecasters with a fit of their own."""
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How much work goes into an origin.
+
+    Attributes
+    ----------
+    draws, moves : int
+        As for `sample`; the baselines give as many draws.
+    starts, refine : int
+        As for `calibrate`.
+    switches : tuple of str
+        Constants that turn drivers off, for the forecaster without interaction.
+    leads : tuple of int  [Year]
+    ex_post : bool
+        Leave the model its inputs as known afterwards: no forecast, but a split of the error into
+        that of the inputs and that of the model.
+    seed : int
+    """
+
+    draws: int = 500
+    moves: int = 30
+    starts: int = 16
+    refine: int = 3
+    switches: tuple[str, ...] = SWITCHES
+    leads: tuple[int, ...] = LEADS
+    ex_post: bool = False
+    seed: int = 1
+
+
+def backtest(
+    study: Study,
+    rules: OriginRules,
+    *,
+    origins: Sequence[float] = ORIGINS,
+    settings: Settings | None = None,
+    baselines: Mapping[str, Baseline] = BASELINES,
+    progress: Progress | None = None,
+) -> xr.Dataset:
+    """Forecast every figure from every origin.
+
+    Parameters
+    ----------
+    study : Study
+    rules : OriginRules
+    origins : sequence of float  [Year]
+    settings : Settings, optional
+    baselines : mapping
+        Name to forecaster.
+    progress : callable, optional
+        Told (what, done, of how many).
+
+    Returns
+    -------
+    xarray.Dataset
+        As `at_origin`, all cases one after the other.
+
+    Raises
+    ------
+    InputError
+        No origin was given, or one of them has nothing to forecast or nothing to stand on.
+
+    Examples
+    --------
+    >>> from beltcast import read_study
+    >>> from beltcast.verification.backtest import Settings, backtest
+    >>> from beltcast.verification.origin_rules import OriginRules
+    >>> quick = Settings(draws=4, moves=0, starts=1, refine=1)
+    >>> result = backtest(read_study(), OriginRules(), origins=[2024.5], settings=quick)
+    >>> result["forecast"].dims
+    ('case', 'forecaster', 'draw')
+    """
+    parts = []
+    for number, date in enumerate(origins):
+        parts.append(at_origin(study, rules, date, settings=settings, baselines=baselines))
+        if progress is not None:
+            progress("origins", number + 1, len(origins))
+    return joined(parts)
+
+
+def joined(parts: Sequence[xr.Dataset]) -> xr.Dataset:
+    """Put origins together.
+
+    Raises
+    ------
+    InputError
+        There is none.
+    """
+    if not parts:
+        raise InputError("no origin was given; name at least one date such as 2022.5")
+    return xr.concat(
+        list(parts), CASE, data_vars="all", coords="different", compat="equals",
+        join="exact", combine_attrs="override",
+    )  # fmt: skip
+
+
+@one_blas_thread()
+def at_origin(
+    study: Study,
+    rules: OriginRules,
+    date: float,
+    *,
+    settings: Settings | None = None,
+    baselines: Mapping[str, Baseline] = BASELINES,
+) -> xr.Dataset:
+    """Forecast from one origin; the random numbers depend on the seed and the date alone.
+
+    Parameters
+    ----------
+    study : Study
+        The whole one.
+    rules : OriginRules
+    date : float  [Year]
+    settings : Settings, optional
+    baselines : mapping
+
+    Returns
+    -------
+    xarray.Dataset
+        ``forecast`` (case, forecaster, draw), draws of the published number, and ``observed``
+        (case), its last release [both in the model's unit of that row].  Along ``case``:
+        ``origin``, ``lead`` (from the last complete year), ``year``, ``place``, ``definition``,
+        ``quantity``, ``vintage`` and ``line`` of the row, its ``source``; ``last`` and ``scale``,
+        the last level of the series' history and its mean absolute change of one year (NaN where
+        there is none); ``figures``, the years of that history; ``first``, 1 where nothing of the
+        series had been published; ``fitted_rows``, and of the fits ``cost``, ``acceptance`` and
+        ``start_correlation`` (case, fitted).  The attribute ``left_out`` names the baselines whose
+        extra is not installed.
+
+    Raises
+    ------
+    InputError
+        Nothing was published by the date, or there is nothing to forecast.
+    """
+    chosen = settings or Settings()
+    cases = targets(study, date, leads=chosen.leads)
+    known = as_known(study, date, rules, ex_post=chosen.ex_post)
+    if not cases or not len(known.observations):
+        raise InputError(
+            f"the origin {date:g} has {len(known.observations)} figures to stand on and "
+            f"{len(cases)} to forecast; choose one between the first and the last publication"
+        )
+    rng = np.random.default_rng([chosen.seed, round(date * 1e4)])
+    for_model, for_baselines = rng.spawn(2)
+    # What inputs did afterwards is known ex post: there is no origin from which to hold them.
+    frozen = None if chosen.ex_post else model_as_known(study.model, date, rules, frozen=True)
+    forecasts, fits = _of_the_model(known, frozen, cases, chosen, for_model)
+    forecasts |= _of_baselines(known, cases, baselines, chosen.draws, for_baselines)
+    result = _dataset(study, rules, known, date, cases, forecasts, fits, chosen)
+    return result.assign_attrs(left_out=", ".join(sorted(baselines.keys() - forecasts.keys())))
+
+
+def _of_the_model(
+    known: Study,
+    frozen: Model | None,
+    cases: Sequence[Case],
+    settings: Settings,
+    rng: np.random.Generator,
+) -> tuple[dict[str, FloatArray], dict[str, tuple[Calibration, Draws]]]:
+    """Draws of each forecaster of the model, (draws, cases), and the fits that they come from."""
+    for_fit, for_draws, for_noise, for_prior = rng.spawn(4)
+    noise = for_noise.standard_normal((settings.draws, len(cases)))
+    models = {
+        "sd": known.model,
+        "no interaction": without_interaction(known.model, settings.switches),
+    }
+    forecasts: dict[str, FloatArray] = {}
+    fits: dict[str, tuple[Calibration, Draws]] = {}
+    for name in FITTED:
+        asked = _asked(replace(known, model=models[name]), cases)
+        blind = replace(asked, sds=np.where(_is_asked(asked, cases), UNSEEN, asked.sds))
+        # The state of a generator moves on; both models must start from the same.
+        fit = calibrate(
+            blind, rng=deepcopy(for_fit), starts=settings.starts, refine=settings.refine, threads=1
+        )
+        posterior = sample(fit, settings.draws, rng=deepcopy(for_draws), moves=settings.moves)
+        forecasts[name] = _printed(asked, posterior.theta, noise)
+        fits[name] = fit, posterior
+    asked = _asked(known, cases)
+    if frozen is not None:
+        still = replace(asked, model=frozen)
+        forecasts["sd frozen drivers"] = _printed(still, fits["sd"][1].theta, noise)
+    prior = sample_prior(asked, settings.draws, rng=for_prior)
+    forecasts["sd prior"] = _printed(asked, prior.theta, noise)
+    order = ("sd", "sd frozen drivers", "no interaction", "sd prior")
+    return {name: forecasts[name] for name in order if name in forecasts}, fits
+
+
+def _asked(known: Study, cases: Sequence[Case]) -> Likelihood:
+    """The likelihood of what is known, with the rows to forecast at its end.
+
+    Their values never enter: the placeholder is one unit.
+    """
+    asked = tuple(replace(case.row, value=1.0) for case in cases)
+    rows = replace(known.observations, rows=known.observations.rows + asked)
+    return make_likelihood(known.model, known.priors, rows, known.noise)
+
+
+def _is_asked(likelihood: Likelihood, cases: Sequence[Case]) -> np.ndarray:
+    n = len(likelihood.sds)
+    return np.arange(n) >= n - len(cases)
+
+
+def _printed(asked: Likelihood, theta: FloatArray, noise: FloatArray) -> FloatArray:
+    """Numbers that would be printed, (draws, cases).
+
+    A draw whose run left the positive numbers gives its place to another.
+    """
+    n = noise.shape[1]
+    logs = asked.expected(theta)[:, -n:]
+    good = np.isfinite(logs).all(axis=1)
+    if not good.any():
+        raise CalibrationError(
+            f"none of {len(theta)} draws gives a positive figure; look at the priors with the "
+            "command 'beltcast check'"
+        )
+    kept = np.arange(len(theta))
+    kept[~good] = np.resize(np.flatnonzero(good), int((~good).sum()))
+    printed: FloatArray = np.exp(logs[kept] + asked.sds[-n:] * noise)
+    return printed
+
+
+def _of_baselines(
+    known: Study,
+    cases: Sequence[Case],
+    baselines: Mapping[str, Baseline],
+    draws: int,
+    rng: np.random.Generator,
+) -> dict[str, FloatArray]:
+    """Draws of each baseline, (draws, cases); one whose extra is not installed is left out."""
+    panel = list(histories(known.observations, known.noise).values())
+    out: dict[str, FloatArray] = {}
+    for (name, baseline), own in zip(baselines.items(), rng.spawn(len(baselines)), strict=True):
+        try:
+            out[name] = _of_baseline(baseline, cases, panel, draws, own)
+        except MissingExtra:
+            continue
+    return out
+
+
+def _of_baseline(
+    baseline: Baseline,
+    cases: Sequence[Case],
+    panel: Sequence[History],
+    draws: int,
+    rng: np.random.Generator,
+) -> FloatArray:
+    forecast = np.full((draws, len(cases)), np.nan)
+    with_history = [i for i, case in enumerate(cases) if case.history is not None]
+
+    def series(i: int) -> tuple[str, str, str]:
+        row = cases[i].row
+        return row.place, row.quantity, row.definition
+
+    for _, group in itertools.groupby(sorted(with_history, key=series), key=series):
+        members = sorted(group, key=lambda i: cases[i].year)
+        history = cases[members[0]].history
+        assert history is not None
+        years = np.array([cases[i].year for i in members], dtype=np.int64)
+        forecast[:, members] = baseline(history, years, panel=panel, size=draws, rng=rng)
+    return forecast
+
+
+def _dataset(
+    study: Study,
+    rules: OriginRules,
+    known: Study,
+    date: float,
+    cases: Sequence[Case],
+    forecasts: Mapping[str, FloatArray],
+    fits: Mapping[str, tuple[Calibration, Draws]],
+    settings: Settings,
+) -> xr.Dataset:
+    rows = [case.row for case in cases]
+    n = len(cases)
+
+    def of_fits(values: Sequence[float]) -> tuple[tuple[str, str], FloatArray]:
+        return (CASE, "fitted"), np.tile(np.array(values, dtype=np.float64), (n, 1))
+
+    stacked = np.stack([forecasts[name].T for name in forecasts], axis=1)
+    return xr.Dataset(
+        {
+            "forecast": (
+                (CASE, FORECASTER, DRAW),
+                stacked.astype(np.float32),
+                {"long_name": "Draws of the published number", "units": "unit of the case"},
+            ),
+            "observed": (
+                CASE,
+                [row.value for row in rows],
+                {"long_name": "Last release of the number", "units": "unit of the case"},
+            ),
+            "cost": of_fits([fits[name][0].cost for name in FITTED]),
+            "acceptance": of_fits([fits[name][1].acceptance for name in FITTED]),
+            "start_correlation": of_fits([fits[name][1].start_correlation for name in FITTED]),
+        },
+        {
+            FORECASTER: list(forecasts),
+            "fitted": list(FITTED),
+            "origin": (CASE, np.full(n, date), {"units": "Year"}),
+            "lead": (CASE, [case.lead for case in cases], {"units": "Year"}),
+            "year": (CASE, [case.year for case in cases]),
+            "place": (CASE, [row.place for row in rows]),
+            "quantity": (CASE, [row.quantity for row in rows]),
+            "definition": (CASE, [row.definition for row in rows]),
+            "vintage": (CASE, [row.vintage for row in rows]),
+            "unit": (CASE, [_unit(study, row.quantity) for row in rows]),
+            "line": (CASE, [row.line for row in rows]),
+            "source": (CASE, [row.source for row in rows]),
+            "last": (CASE, [_last(case.history) for case in cases]),
+            "scale": (CASE, [_scale(case.history) for case in cases]),
+            "figures": (CASE, [0 if c.history is None else len(c.history.years) for c in cases]),
+            "first": (CASE, np.array([case.first for case in cases], dtype=np.int8)),
+            "fitted_rows": (CASE, np.full(n, len(known.observations))),
+        },
+        {
+            "title": study.title,
+            "whole": study.whole(study.target),
+            "information": "inputs ex post" if settings.ex_post else "as known at the origin",
+            "draws": settings.draws,
+            "seed": settings.seed,
+            **provenance(study, rules),
+        },
+    )
+
+
+def provenance(study: Study, rules: OriginRules) -> dict[str, str]:
+    """Hashes of all files that a backtest depends on."""
+    hashes = {**study.hashes, "rules": rules.sha256}
+    return {f"{name}_sha256": value for name, value in hashes.items()}
+
+
+def _unit(study: Study, quantity: str) -> str:
+    return study.model.find(quantity).unit.removesuffix("/Year")
+
+
+def _last(history: History | None) -> float:
+    return float("nan") if history is None else float(history.values[-1])
+
+
+def _scale(history: History | None) -> float:
+    """Mean absolute change from one year to the next; NaN where no two years follow each other."""
+    if history is None:
+        return float("nan")
+    one_year = np.diff(history.years) == 1
+    changes = np.abs(np.diff(history.values))[one_year]
+    return float(changes.mean()) if len(changes) else float("nan")

@@ -1,0 +1,307 @@
+"""A study as it was known at a date, and what it is asked to forecast from there.
+
+`as_known` cuts everything that looks ahead of an origin:
+
+============== ==================================================================================
+rows           those published by then; of a figure printed several times, the releases of then
+inputs         figures out by then, at their values of then, carried on by a forecaster's rule
+dates          constants that are dates move with the origin (`beltcast.verification.origin_rules`)
+priors         blinder ones, where the shipped ones were centred with later figures in view
+year shocks    years known to be larger: complete ones; the rest have the default spread
+drifts         of definitions count from the origin, not from a later reference date
+============== ==================================================================================
+
+`targets` lists the figures to forecast: levels of whole years, 1 to 4 years after the last complete
+year, published after the origin.  The truth of a figure is its last release in the file, whatever
+its first one said: a forecast is of what happened, and the last word is the best measure of it.
+First releases were revised by 2.8 % (root mean square), which is as large as the differences
+that forecasts are to be told apart by, and the row's own spread of grade and release is part of
+each forecast.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from beltcast.data.observations import Observation, Observations
+from beltcast.engine.nodes import FloatArray
+from beltcast.inference.noise import Noise
+from beltcast.inference.priors import Priors
+from beltcast.model import Inputs, Model
+from beltcast.quantities import is_flow
+from beltcast.study import Study
+from beltcast.variants import with_numbers
+from beltcast.verification.baselines import History
+from beltcast.verification.origin_rules import (
+    NEVER,
+    OriginRules,
+    PriorRule,
+    carried_on,
+    known_series,
+)
+
+LEADS = (1, 2, 3, 4)
+"""Years after the last complete year that are asked for."""
+
+_RELEASES = ("preliminary", "only", "revised", "final")
+"""From the first word to the last; among rows of one date the later wins."""
+
+Series = tuple[str, str, str]
+"""Place, quantity and definition: what makes figures comparable."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One figure to forecast from one origin.
+
+    Attributes
+    ----------
+    row : Observation
+        Its last release, the truth.
+    lead : int  [Year]
+        From the last complete year known.
+    year : int
+    history : History or None
+        What the same series had published by then, as yearly levels.
+    first : bool
+        Nothing of the series was known at all: its definition's offset is prior.
+    """
+
+    row: Observation
+    lead: int
+    year: int
+    history: History | None
+    first: bool
+
+
+def as_known(study: Study, date: float, rules: OriginRules, *, ex_post: bool = False) -> Study:
+    """Cut a study to what was known at a date.
+
+    Parameters
+    ----------
+    study : Study
+    date : float  [Year]
+        The origin.
+    rules : OriginRules
+    ex_post : bool
+        Leave the model its inputs and dates as known afterwards.
+
+    Returns
+    -------
+    Study
+
+    Examples
+    --------
+    >>> from beltcast import read_study
+    >>> from beltcast.verification.origin import as_known
+    >>> from beltcast.verification.origin_rules import OriginRules
+    >>> known = as_known(read_study(), 2022.5, OriginRules())
+    >>> max(row.published for row in known.observations)
+    2022.5
+    """
+    return replace(
+        study,
+        model=study.model if ex_post else model_as_known(study.model, date, rules),
+        observations=study.observations.published_by(date),
+        priors=_priors_as_known(study.priors, date, rules),
+        noise=_noise_as_known(study.noise, date),
+    )
+
+
+def model_as_known(model: Model, date: float, rules: OriginRules, *, frozen: bool = False) -> Model:
+    """Return the model with its inputs and dates as a forecaster had them.
+
+    Parameters
+    ----------
+    model : Model
+    date : float  [Year]
+    rules : OriginRules
+    frozen : bool
+        Hold the inputs that carry drivers at their last known figure.
+    """
+    end = model.grid().end
+    inputs: dict[str, tuple[FloatArray, FloatArray]] = {}
+    known_until: dict[str, float] = {}
+    for name in model.inputs:
+        rule = rules.of_input(name)
+        for label in _elements(model, name):
+            data = model.program.inputs[int(model.rows(label)[0])]
+            times, values = known_series(data, rule, date)
+            known_until[name] = float(times[-1])
+            still = frozen and rule.driver
+            inputs[label] = carried_on(times, values, end, rule, frozen=still)
+    return with_numbers(model, _dates_as_known(model, date, rules, known_until), _points(inputs))
+
+
+def _points(inputs: Mapping[str, tuple[FloatArray, FloatArray]]) -> Inputs:
+    return {name: (times.tolist(), values.tolist()) for name, (times, values) in inputs.items()}
+
+
+def _elements(model: Model, name: str) -> list[str]:
+    """Labels of the elements of a variable with at most one dimension, or its name."""
+    dims = model.find(name).dims
+    if not dims:
+        return [name]
+    return [f"{name}[{element}]" for element in model.subscripts[dims[0]]]
+
+
+def _dates_as_known(
+    model: Model, date: float, rules: OriginRules, known_until: Mapping[str, float]
+) -> dict[str, float]:
+    dates: dict[str, float] = {}
+    for name, rule in rules.constants.items():
+        for label in _elements(model, name):
+            if rule.kind == "follows":
+                dates[label] = known_until[rule.input]
+            elif rule.kind == "after":
+                dates[label] = math.floor(date) + rule.years
+            else:
+                value = model.value(label)
+                dates[label] = value if value <= date else NEVER
+    return dates
+
+
+def _priors_as_known(priors: Priors, date: float, rules: OriginRules) -> Priors:
+    mu, sigma = priors.mu.copy(), priors.sigma.copy()
+    for name, rule in rules.priors.items():
+        if date >= rule.until:
+            continue
+        own = [i for i, other in enumerate(priors.names) if other == name]
+        mu[own] = _centre(priors, own, rule)
+        sigma[own] = np.maximum(sigma[own], rule.spread or 0.0)
+    return replace(priors, mu=np.clip(mu, priors.lower, priors.upper), sigma=sigma)
+
+
+def _centre(priors: Priors, own: Sequence[int], rule: PriorRule) -> FloatArray:
+    """Centres on the working scale."""
+    shipped: FloatArray = priors.mu[list(own)]
+    if rule.centre is None:
+        return shipped
+    if rule.centre == "common":
+        return np.full(len(own), shipped.mean())
+    return np.array([_working(rule.centre, priors.families[i]) for i in own])
+
+
+def _working(value: float, family: str) -> float:
+    if family == "lognormal":
+        return math.log(value)
+    return math.log(value / (1.0 - value)) if family == "logitnormal" else value
+
+
+def _noise_as_known(noise: Noise, date: float) -> Noise:
+    return replace(
+        noise,
+        year_shocks={y: sd for y, sd in noise.year_shocks.items() if y < math.floor(date)},
+        reference=date if noise.reference is None else min(noise.reference, date),
+    )
+
+
+def targets(study: Study, date: float, *, leads: Iterable[int] = LEADS) -> tuple[Case, ...]:
+    """Figures to forecast from an origin, in the order of the file.
+
+    Parameters
+    ----------
+    study : Study
+        The whole one: it knows the truth.
+    date : float  [Year]
+    leads : iterable of int  [Year]
+        From the last complete year.
+
+    Examples
+    --------
+    >>> from beltcast import read_study
+    >>> from beltcast.verification.origin import targets
+    >>> cases = targets(read_study(), 2023.5, leads=[1])
+    >>> {case.year for case in cases}
+    {2023}
+    """
+    last_year = math.floor(date) - 1
+    wanted = {last_year + lead for lead in leads}
+    known = study.observations.published_by(date)
+    past = histories(known, study.noise)
+    spoken_of = {_series(row) for row in known}
+    truth: dict[tuple[Series, int], Observation] = {}
+    for row in study.observations:
+        if not _whole_year(row) or not is_flow(study.model.find(row.quantity).unit):
+            continue
+        key = _series(row), round(row.start)
+        if key[1] in wanted and (key not in truth or _age(truth[key]) < _age(row)):
+            truth[key] = row
+    return tuple(
+        Case(row, year - last_year, year, past.get(series), series not in spoken_of)
+        for (series, year), row in sorted(truth.items(), key=lambda item: item[1].line)
+        if row.published > date
+    )
+
+
+def histories(known: Observations, noise: Noise) -> dict[Series, History]:
+    """Every series of yearly levels among some rows.
+
+    Of a year printed several times the last release counts; a year without a level has one if the
+    growth of that year, or of the next, leads to it from a level (their spreads then add up as
+    squares).
+
+    Parameters
+    ----------
+    known : Observations
+    noise : Noise
+
+    Returns
+    -------
+    dict of (place, quantity, definition) to History
+    """
+    levels: dict[Series, dict[int, Observation]] = {}
+    growth: dict[Series, dict[int, Observation]] = {}
+    for row in known:
+        if _whole_year(row) or (row.kind == "growth" and _spans_a_year(row)):
+            kept = (growth if row.kind == "growth" else levels).setdefault(_series(row), {})
+            year = round(row.start)
+            if year not in kept or _age(kept[year]) < _age(row):
+                kept[year] = row
+    return {
+        series: _history(rows, growth.get(series, {}), noise) for series, rows in levels.items()
+    }
+
+
+def _history(
+    levels: Mapping[int, Observation], growth: Mapping[int, Observation], noise: Noise
+) -> History:
+    found = {year: (row.value, noise.row_sd(row)) for year, row in levels.items()}
+    for year in sorted(growth):
+        if year - 1 in found and year not in found:
+            value, sd = found[year - 1]
+            ratio = growth[year]
+            found[year] = value * ratio.value, math.hypot(sd, noise.row_sd(ratio))
+    for year in sorted(growth, reverse=True):
+        if year in found and year - 1 not in found:
+            value, sd = found[year]
+            ratio = growth[year]
+            found[year - 1] = value / ratio.value, math.hypot(sd, noise.row_sd(ratio))
+    years = sorted(found)
+    return History(
+        years=np.array(years, dtype=np.int64),
+        values=np.array([found[year][0] for year in years]),
+        sds=np.array([found[year][1] for year in years]),
+    )
+
+
+def _series(row: Observation) -> Series:
+    return row.place, row.quantity, row.definition
+
+
+def _age(row: Observation) -> tuple[float, int]:
+    """Later releases are larger."""
+    return row.published, _RELEASES.index(row.vintage)
+
+
+def _whole_year(row: Observation) -> bool:
+    return row.kind == "level" and _spans_a_year(row)
+
+
+def _spans_a_year(row: Observation) -> bool:
+    whole = abs(row.start - round(row.start)) < 1e-3
+    return whole and abs(row.end - row.start - 1.0) < 1e-3

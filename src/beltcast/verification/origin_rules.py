@@ -1,0 +1,437 @@
+"""The rules of an origin: what a forecaster knew of a model's inputs, and how he carried them on.
+
+Observations carry their date of publication; a model's inputs, dates and priors do not.  A small
+table beside the inputs (``models/belt/inputs-known.toml``) says for each of them what to take for
+it at an earlier date:
+
+=================  ================================================================================
+``[inputs.X]``     when figures of an input came out, what first releases said, and the rule that
+                   carries the series on beyond the last figure known
+``[constants.X]``  a constant that is a date: it moves with the origin, or is unknown until it comes
+``[priors.X]``     a prior that was centred with figures in view: what a forecaster without them
+                   would have believed
+=================  ================================================================================
+
+Reading and the arithmetic of a series live here; `origin` applies them to a study.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal, cast, get_args
+
+import numpy as np
+from scipy.special import expit, logit
+
+from beltcast.engine.nodes import FloatArray
+from beltcast.engine.syntax import Data
+from beltcast.errors import InputError, UnknownName, did_you_mean, quoted
+from beltcast.inference.priors import Priors
+from beltcast.model import Model
+from beltcast.textfiles import Toml, read_toml
+
+Carry = Literal["hold", "growth", "share"]
+Date = Literal["follows", "after", "announced"]
+
+NEVER = 1e4
+"""Year of what has not been announced: beyond the end of any run."""
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Release:
+    """An earlier release of one figure of an input.
+
+    Attributes
+    ----------
+    time : float  [Year]
+        Instant of the figure, one of the series.
+    published : float  [Year]
+    value : float  [unit of the input]
+    """
+
+    time: float
+    published: float
+    value: float
+
+
+@dataclass(frozen=True)
+class InputRule:
+    """How one input was known, and carried on.
+
+    Attributes
+    ----------
+    delay : float  [Year]
+        From the instant of a figure to its publication.
+    carry : str
+        ``hold`` the last figure; ``growth``, its mean log growth over the last `window` years,
+        which fades; ``share``, the same for the logit of a percentage, so that it stays below 100.
+    window : float  [Year]
+        A change over fewer years counts as one over all of it.
+    fade : float
+        Growth of a year over that of the year before.
+    driver : bool
+        Whether the series stands still where drivers are frozen.
+    published : mapping of float to float  [Year]
+        Date of publication of single figures, by their instant.
+    releases : tuple of Release
+        What was said before the number that the file has.
+    """
+
+    delay: float = 0.5
+    carry: Carry = "hold"
+    window: float = 3.0
+    fade: float = 0.8
+    driver: bool = False
+    published: Mapping[float, float] = field(default_factory=lambda: MappingProxyType({}))
+    releases: tuple[Release, ...] = ()
+
+    def published_at(self, time: float) -> float:
+        """Date at which the file's own number for an instant came out [Year]."""
+        return self.published.get(time, time + self.delay)
+
+
+@dataclass(frozen=True)
+class DateRule:
+    """What becomes of a constant that is a date.
+
+    ``follows`` an input: the instant of its last known figure.  ``after``: so many `years` after
+    the start of the origin's year.  ``announced``: kept where it is not later than the origin,
+    and never where it is.
+    """
+
+    kind: Date
+    input: str = ""
+    years: float = 0.0
+
+
+@dataclass(frozen=True)
+class PriorRule:
+    """What a forecaster would have believed before some figures came out.
+
+    Attributes
+    ----------
+    until : float  [Year]
+        Date of the last figure that the shipped prior was centred with.
+    centre : float or 'common', optional
+        In the parameter's own unit; ``common`` gives all elements the mean of their centres on the
+        working scale.  As shipped by default.
+    spread : float, optional  [working scale]
+        As shipped by default, and never less than that.
+    """
+
+    until: float
+    centre: float | Literal["common"] | None = None
+    spread: float | None = None
+
+
+@dataclass(frozen=True)
+class OriginRules:
+    """All rules of a model; an input without one is published after half a year and then held."""
+
+    inputs: Mapping[str, InputRule] = field(default_factory=lambda: _NOTHING)
+    constants: Mapping[str, DateRule] = field(default_factory=lambda: _NOTHING)
+    priors: Mapping[str, PriorRule] = field(default_factory=lambda: _NOTHING)
+    sha256: str = ""
+
+    def of_input(self, name: str) -> InputRule:
+        """Rule of an input."""
+        return self.inputs.get(name, InputRule())
+
+
+def known_series(data: Data, rule: InputRule, date: float) -> tuple[FloatArray, FloatArray]:
+    """Figures of an input as they stood at a date.
+
+    The first point is where the run starts from and always known: an index needs its base.
+
+    Parameters
+    ----------
+    data : Data
+    rule : InputRule
+    date : float  [Year]
+
+    Returns
+    -------
+    times : (n,)  [Year]
+    values : (n,)  [unit of the input]
+
+    Examples
+    --------
+    >>> data = Data(np.array([2013.0, 2019.5, 2020.5]), np.array([1.0, 4.0, 9.0]))
+    >>> rule = InputRule(delay=0.5, releases=(Release(2019.5, 2019.8, 3.5),))
+    >>> known_series(data, rule, 2019.9)[1].tolist()
+    [1.0, 3.5]
+    >>> known_series(data, rule, 2020.5)[1].tolist()
+    [1.0, 4.0]
+    """
+    times, values = [float(data.times[0])], [float(data.values[0])]
+    for time, value in zip(data.times[1:].tolist(), data.values[1:].tolist(), strict=True):
+        said = [(r.published, r.value) for r in rule.releases if r.time == time]
+        said.append((rule.published_at(time), value))
+        by_then = [release for release in said if release[0] <= date]
+        if by_then:
+            times.append(time)
+            values.append(max(by_then)[1])
+    return np.array(times), np.array(values)
+
+
+def carried_on(
+    times: FloatArray, values: FloatArray, end: float, rule: InputRule, *, frozen: bool = False
+) -> tuple[FloatArray, FloatArray]:
+    """A series carried on from its last known figure to the end of a run.
+
+    On the log (``growth``) or logit (``share``) scale with the mean growth ``g`` a year of the last
+    `window` years of figures (of the last two figures, if they lie further apart),
+
+        w(t + k) = w(t) + g (f + f^2 + ... + f^k),      f the fade.
+
+    A series is held where there are fewer than two figures after the start, or where one of them
+    has no log.
+
+    Parameters
+    ----------
+    times, values : (n,)  [Year], [unit of the input]
+        As `known_series` returns them.
+    end : float  [Year]
+    rule : InputRule
+    frozen : bool
+        Hold it, whatever the rule says.
+
+    Returns
+    -------
+    times, values : (m,), (m,)
+        The known figures, then one a year.
+
+    Examples
+    --------
+    >>> rule = InputRule(carry="growth", fade=0.5, window=1.0)
+    >>> past = np.array([2018.0, 2019.0, 2020.0]), np.exp([0.0, 0.2, 0.4])
+    >>> np.log(carried_on(*past, 2022.0, rule)[1]).round(3).tolist()
+    [0.0, 0.2, 0.4, 0.5, 0.55]
+    """
+    if frozen or rule.carry == "hold" or len(times) < 3:
+        return times, values
+    with np.errstate(divide="ignore", invalid="ignore"):
+        working = np.log(values) if rule.carry == "growth" else logit(values / 100.0)
+    # The first point is where the run starts, often judged; growth is that of figures.
+    recent = np.flatnonzero(times[1:] >= times[-1] - rule.window - 1e-9)[0] + 1
+    base = min(int(recent), len(times) - 2)
+    # One year's jump is no trend: a change over less than the window is spread over all of it.
+    growth = (working[-1] - working[base]) / max(times[-1] - times[base], rule.window)
+    if not math.isfinite(growth):
+        return times, values
+    years = np.arange(1.0, math.ceil(end - times[-1]) + 1.0)
+    later = working[-1] + growth * np.cumsum(rule.fade**years)
+    ahead = np.exp(later) if rule.carry == "growth" else 100.0 * expit(later)
+    return np.concatenate([times, times[-1] + years]), np.concatenate([values, ahead])
+
+
+def read_origin_rules(path: str | Path, model: Model, priors: Priors) -> OriginRules:
+    """Read the rules of a model.
+
+    Parameters
+    ----------
+    path : str or Path
+        A TOML file; see ``models/belt/inputs-known.toml``.
+    model : Model
+    priors : Priors
+        Whose constants the table ``priors`` names.
+
+    Raises
+    ------
+    InputError
+        With file and line: an unknown table, name or key, or a value that is not what it should be.
+
+    Examples
+    --------
+    >>> from beltcast import read_study
+    >>> from beltcast.verification.origin_rules import read_origin_rules
+    >>> from beltcast.resources import shipped
+    >>> study = read_study()
+    >>> path = shipped("models/belt/inputs-known.toml")
+    >>> rules = read_origin_rules(path, study.model, study.priors)
+    >>> rules.inputs["published pilot zones"].carry
+    'hold'
+    """
+    file = read_toml(path, InputError)
+    for name in file.tables:
+        if name not in ("inputs", "constants", "priors"):
+            known = did_you_mean(name, ("inputs", "constants", "priors"))
+            # A header such as [input.x] has a line of its own, and [input] has none.
+            line = min(line for keys, line in file.lines.items() if keys[0] == name)
+            raise InputError(f"unknown table {quoted(name)}{known}", file.path, line)
+    return OriginRules(
+        inputs={
+            _name(file, "inputs", name, model): _input_rule(file, name, model)
+            for name in file.tables.get("inputs", {})
+        },
+        constants={
+            _name(file, "constants", name, model): _date_rule(file, name, model)
+            for name in file.tables.get("constants", {})
+        },
+        priors={name: _prior_rule(file, name, priors) for name in file.tables.get("priors", {})},
+        sha256=file.sha256,
+    )
+
+
+def _name(file: Toml, table: str, name: str, model: Model) -> str:
+    """Name as the model spells it, if it is of the kind that the table is about."""
+    kind = table.removesuffix("s")
+    try:
+        variable = model.find(name)
+    except UnknownName as unknown:
+        raise InputError(unknown.sentence, file.path, file.line(table, name)) from None
+    if variable.kind != kind:
+        article = "an" if kind == "input" else "a"
+        raise InputError(
+            f"{quoted(variable.name)} is of kind {quoted(variable.kind)} in the model; expected "
+            f"the name of {article} {kind} here",
+            file.path,
+            file.line(table, name),
+        )
+    return variable.name
+
+
+def _input_rule(file: Toml, name: str, model: Model) -> InputRule:
+    table = _keys(
+        file,
+        "inputs",
+        name,
+        (
+            "delay",
+            "carry",
+            "window",
+            "fade",
+            "driver",
+            "published",
+            "releases",
+            "note",
+        ),
+    )
+    instants = set(model.program.inputs[int(model.rows(name)[0])].times.tolist())
+
+    def instant(text: object, key: str) -> float:
+        time = _number(file, text, "inputs", name, key)
+        if time not in instants:
+            raise InputError(
+                f"{key} of {quoted(name)} speaks of {time:g}, for which the input has no figure; "
+                "give the time of one of its rows",
+                file.path,
+                file.line("inputs", name, key),
+            )
+        return time
+
+    carry = table.get("carry", "hold")
+    if carry not in get_args(Carry):
+        raise InputError(
+            f"carry of {quoted(name)} is {carry!r}; expected one of {', '.join(get_args(Carry))}",
+            file.path,
+            file.line("inputs", name, "carry"),
+        )
+    plain = InputRule()
+    published = {
+        instant(_as_number(time), "published"): _number(file, date, "inputs", name, "published")
+        for time, date in table.get("published", {}).items()
+    }
+    releases = tuple(
+        Release(
+            instant(one.get("time"), "releases"),
+            _number(file, one.get("published"), "inputs", name, "releases"),
+            _number(file, one.get("value"), "inputs", name, "releases"),
+        )
+        for one in table.get("releases", [])
+    )
+    return InputRule(
+        delay=_number(file, table.get("delay", plain.delay), "inputs", name, "delay"),
+        carry=cast(Carry, carry),
+        window=_number(file, table.get("window", plain.window), "inputs", name, "window"),
+        fade=_number(file, table.get("fade", plain.fade), "inputs", name, "fade"),
+        driver=bool(table.get("driver", False)),
+        published=MappingProxyType(published),
+        releases=releases,
+    )
+
+
+def _date_rule(file: Toml, name: str, model: Model) -> DateRule:
+    table = _keys(file, "constants", name, ("follows", "after", "announced", "note"))
+    kinds = [kind for kind in get_args(Date) if kind in table]
+    if len(kinds) != 1:
+        raise InputError(
+            f"the rule of {quoted(name)} has {len(kinds)} of follows, after and announced; give "
+            "one of them",
+            file.path,
+            file.line("constants", name),
+        )
+    kind = cast(Date, kinds[0])
+    if kind == "follows":
+        given = str(table["follows"])
+        if given not in model.inputs:
+            raise InputError(
+                f"{quoted(name)} follows {quoted(given)}, which is no input of the model"
+                + did_you_mean(given, model.inputs),
+                file.path,
+                file.line("constants", name, "follows"),
+            )
+        return DateRule(kind, input=given)
+    if kind == "after":
+        return DateRule(kind, years=_number(file, table["after"], "constants", name, "after"))
+    return DateRule(kind)
+
+
+def _prior_rule(file: Toml, name: str, priors: Priors) -> PriorRule:
+    table = _keys(file, "priors", name, ("until", "centre", "spread", "note"))
+    if name not in priors.names:
+        raise InputError(
+            f"{quoted(name)} has no prior{did_you_mean(name, priors.names)}",
+            file.path,
+            file.line("priors", name),
+        )
+    centre, spread = table.get("centre"), table.get("spread")
+    if centre is not None and centre != "common":
+        centre = _number(file, centre, "priors", name, "centre")
+    if spread is not None:
+        spread = _number(file, spread, "priors", name, "spread")
+    until = _number(file, table.get("until"), "priors", name, "until")
+    return PriorRule(until, cast("float | Literal['common'] | None", centre), spread)
+
+
+def _keys(file: Toml, table: str, name: str, known: Sequence[str]) -> Mapping[str, Any]:
+    found = file.tables[table][name]
+    if not isinstance(found, dict):
+        raise InputError(
+            f"{quoted(name)} is {found!r}; expected a table of its rule",
+            file.path,
+            file.line(table, name),
+        )
+    for key in found:
+        if key not in known:
+            raise InputError(
+                f"unknown key {quoted(key)} of {quoted(name)}{did_you_mean(key, known)}",
+                file.path,
+                file.line(table, name, key),
+            )
+    return found
+
+
+def _as_number(text: str) -> object:
+    """A TOML key is text; what is no number is left for `_number` to refuse."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _number(file: Toml, value: object, *keys: str) -> float:
+    good = isinstance(value, int | float) and not isinstance(value, bool)
+    if not good or not math.isfinite(cast(float, value)):
+        raise InputError(
+            f"{keys[-1]} of {quoted(keys[-2])} has {value!r}; expected a finite number",
+            file.path,
+            file.line(*keys),
+        )
+    return float(cast(float, value))

@@ -1,0 +1,417 @@
+"""How good every forecaster of a backtest was, case by case and in tables.
+
+The first score is the CRPS of the *log* of the level.  Belts differ in size by a hundred times: in
+bn CNY the nation would be all that counts, while an error of ten per cent is the same in logs for
+all.  It reads as a relative error (0.1 is about 10%), stays proper, and does not change with the
+unit (Bosse et al. 2023).  The CRPS of levels and the MASE stand beside it.
+
+Forecasters are compared on the cases that all of them answer; the number stands in every table.
+"Better" is said only where the interval of the skill excludes zero (`paired`).
+
+References
+----------
+Bosse, N. I. et al. (2023): Scoring epidemiological forecasts on transformed scales. PLoS
+Computational Biology 19(8), e1011393.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from beltcast.engine.nodes import FloatArray
+from beltcast.errors import InputError, did_you_mean
+from beltcast.schema import CASE, DRAW, FORECASTER
+from beltcast.verification import scores as rules
+from beltcast.verification.paired import diebold_mariano, skill_interval
+
+LEVEL = "level"
+SCOPE = "scope"
+
+FEWEST = 6
+"""Clusters below which no verdict is given: a bootstrap of so few says more than it knows."""
+
+JOINT = 200
+"""Draws of an energy score, whose work goes with their square."""
+
+
+def case_scores(backtest: xr.Dataset, *, nation: str | None = None) -> xr.Dataset:
+    """Score every forecaster on every case.
+
+    Parameters
+    ----------
+    backtest : xarray.Dataset
+        ``forecast`` (case, forecaster, draw), draws of the published level; ``observed`` (case);
+        along case ``origin``, ``lead``, ``year``, ``place``, ``definition``, ``quantity`` and
+        ``scale``, the mean absolute change of the known history.
+    nation : str, optional
+        The place that is the whole; by default the attribute ``whole``, else 'China'.
+
+    Returns
+    -------
+    xarray.Dataset
+        Along (case, forecaster): ``log_crps`` and ``log_score`` of the log of the level, ``crps``
+        and ``absolute_error`` in the unit of the case, ``scaled_error`` (its mean is the MASE),
+        ``pit``, quantiles ``p10``, ``median`` and ``p90``; ``covered`` also along ``level``.  The
+        coordinate ``scope`` is 'nation' or 'belts'.  NaN where a forecaster is silent.
+
+    Raises
+    ------
+    InputError
+        Something that the table needs is missing.
+    """
+    _check(backtest)
+    whole = nation or str(backtest.attrs.get("whole", "China"))
+    names = [str(f) for f in backtest[FORECASTER].values]
+    observed = backtest["observed"].values.astype(np.float64)
+    scale = backtest["scale"].values.astype(np.float64)
+    forecast = backtest["forecast"].transpose(FORECASTER, CASE, DRAW)
+    parts = [
+        _scores_of(forecast.sel({FORECASTER: name}).values.astype(np.float64), observed, scale)
+        for name in names
+    ]
+    measures: dict[str, tuple[tuple[str, ...], FloatArray]] = {
+        key: ((CASE, FORECASTER), np.stack([part[key] for part in parts], axis=1))
+        for key in parts[0]
+        if key != "covered"
+    }
+    measures["covered"] = (
+        (CASE, FORECASTER, LEVEL),
+        np.stack([part["covered"] for part in parts], axis=1),
+    )
+    scope = np.where(backtest["place"].values == whole, "nation", "belts")
+    along = {n: c for n, c in backtest.coords.items() if c.dims == (CASE,)}
+    coords = {FORECASTER: names, LEVEL: list(rules.LEVELS), SCOPE: (CASE, scope), **along}
+    result = xr.Dataset(measures, coords, {"whole": whole})
+    result["observed"] = (CASE, observed)
+    return result
+
+
+def common_cases(scores: xr.Dataset, forecasters: Sequence[str] | None = None) -> xr.Dataset:
+    """Keep some forecasters (all by default), and the cases that all of them answer.
+
+    Baselines are silent where a series has no figure yet: tables of the model and its variants
+    alone hold more cases than tables of all.
+
+    Raises
+    ------
+    InputError
+        There is no such forecaster.
+    """
+    names = [str(f) for f in scores[FORECASTER].values]
+    chosen = names if forecasters is None else list(forecasters)
+    _known(names, chosen)
+    kept = scores.sel({FORECASTER: chosen})
+    return kept.isel({CASE: _answered(kept, None)})
+
+
+def score_table(scores: xr.Dataset, *, by: str | None = None) -> pd.DataFrame:
+    """Mean scores of every forecaster over the cases that all answer, best first.
+
+    Parameters
+    ----------
+    scores : xarray.Dataset
+        As `case_scores` or `common_cases` returns it.
+    by : str, optional
+        A coordinate of the cases that splits the table, such as ``lead`` or ``scope``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``forecaster``, ``cases``, ``log_crps``, ``log_score``, ``crps``, ``mae``, ``mase`` (over
+        the cases with a scale), ``covered_80`` (share); in front ``by``, if given.
+    """
+    rows = []
+    for group, part in _groups(scores, by):
+        common = common_cases(part)
+        for name in map(str, common[FORECASTER].values):
+            own = common.sel({FORECASTER: name})
+            rows.append(
+                {
+                    **group,
+                    "forecaster": name,
+                    "cases": common.sizes[CASE],
+                    "log_crps": _mean(own["log_crps"]),
+                    "log_score": _mean(own["log_score"]),
+                    "crps": _mean(own["crps"]),
+                    "mae": _mean(own["absolute_error"]),
+                    "mase": _mean(own["scaled_error"]),
+                    "covered_80": _mean(own["covered"].sel({LEVEL: 0.8})),
+                }
+            )
+    return _sorted(pd.DataFrame(rows), by, "log_crps")
+
+
+def skill_table(
+    scores: xr.Dataset,
+    forecaster: str,
+    *,
+    rng: np.random.Generator,
+    against: Sequence[str] | None = None,
+    by: str | None = None,
+    score: str = "log_crps",
+    confidence: float = 0.95,
+) -> pd.DataFrame:
+    """Compare one forecaster with others, pair by pair, on the cases that both answer.
+
+    Parameters
+    ----------
+    scores : xarray.Dataset
+        As `case_scores` returns it.
+    forecaster : str
+    rng : numpy.random.Generator
+        Of the bootstrap over targets, which are places by years.
+    against : sequence of str, optional
+        All others by default.
+    by : str, optional
+        A coordinate that splits the table.
+    score : str
+        A loss, such as ``log_crps``, ``crps`` or ``scaled_error``.
+    confidence : float
+        Of the interval.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``against``, ``cases``, ``targets``, mean loss ``own`` and ``other``, ``skill`` (1 less
+        their ratio) with ``low`` and ``high``; ``dm`` and ``p`` of Diebold and Mariano's test on
+        the means of each origin, at the longest lead; ``verdict``: 'better', 'worse', 'not told
+        apart' or 'too few'.
+
+    Raises
+    ------
+    InputError
+        There is no such forecaster or score.
+    """
+    names = [str(f) for f in scores[FORECASTER].values]
+    others = [n for n in names if n != forecaster] if against is None else list(against)
+    _known(names, [forecaster, *others])
+    if score not in scores or score == "log_score":
+        raise InputError(
+            f"the skill of '{score}' is asked for; expected a loss that cannot be negative, such "
+            "as 'log_crps'"
+        )
+    rows = []
+    for group, part in _groups(scores, by):
+        for other in others:
+            both = part.isel({CASE: _answered(part, [forecaster, other], score)})
+            rows.append({**group, **_compared(both, forecaster, other, score, rng, confidence)})
+    return _sorted(pd.DataFrame(rows), by, "skill")
+
+
+def coverage_table(scores: xr.Dataset, *, by: str | None = None) -> pd.DataFrame:
+    """How often central intervals held what was published, with Clopper and Pearson's interval.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``forecaster``, ``level``, ``hits``, ``cases``, ``share``, ``low`` and ``high`` (95%, too
+        narrow where cases hang together); in front ``by``, if given.  Every forecaster is counted
+        on all cases that it answers.
+    """
+    rows = []
+    for group, part in _groups(scores, by):
+        for name in map(str, part[FORECASTER].values):
+            for level in part[LEVEL].values:
+                inside = part["covered"].sel({FORECASTER: name, LEVEL: level}).values
+                known = inside[np.isfinite(inside)]
+                hits, cases = int(known.sum()), len(known)
+                low, high = rules.binomial_interval(hits, cases)
+                share = hits / cases if cases else np.nan
+                counts = {"hits": hits, "cases": cases, "share": share, "low": low, "high": high}
+                rows.append({**group, "forecaster": name, "level": float(level), **counts})
+    return pd.DataFrame(rows)
+
+
+def pit_counts(scores: xr.Dataset, *, bins: int = 10) -> pd.DataFrame:
+    """Count the probability integral transforms in equal bins: flat for a calibrated forecaster.
+
+    Returns
+    -------
+    pandas.DataFrame
+        (forecaster, bin), the columns named by the upper end of each bin.
+    """
+    edges = np.linspace(0.0, 1.0, bins + 1)
+    counts = {
+        str(name): np.histogram(_finite(scores["pit"].sel({FORECASTER: name}).values), edges)[0]
+        for name in scores[FORECASTER].values
+    }
+    return pd.DataFrame.from_dict(counts, orient="index", columns=np.round(edges[1:], 3))
+
+
+def theil_table(scores: xr.Dataset) -> pd.DataFrame:
+    """Theil's split of the mean squared error of the log medians, over common cases."""
+    common = common_cases(scores)
+    observed = np.log(common["observed"].values)
+    return pd.DataFrame(
+        [
+            {"forecaster": name, **asdict(rules.theil(np.log(own), observed))}
+            for name in map(str, common[FORECASTER].values)
+            for own in [common["median"].sel({FORECASTER: name}).values]
+        ]
+    )
+
+
+def worst_misses(scores: xr.Dataset, forecaster: str, *, most: int = 10) -> pd.DataFrame:
+    """Cases on which a forecaster lost most, by the CRPS of logs, the worst first.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``origin``, ``lead``, ``year``, ``place``, ``quantity``, ``definition``, ``observed``, the
+        forecast's ``p10``, ``median`` and ``p90``, ``ratio`` of observed to median, ``log_crps``.
+    """
+    own = scores.sel({FORECASTER: forecaster})
+    table = pd.DataFrame(
+        {
+            name: own[name].values
+            for name in (
+                *("origin", "lead", "year", "place", "quantity", "definition"),
+                *("observed", "p10", "median", "p90", "log_crps"),
+            )
+        }
+    )
+    table.insert(10, "ratio", table["observed"] / table["median"])
+    return table.nlargest(most, "log_crps").reset_index(drop=True)
+
+
+def energy_table(backtest: xr.Dataset) -> pd.DataFrame:
+    """Energy score over the places of one origin and year, in logs, and its mean.
+
+    The cases of an origin and a year that all forecasters answer are one vector; the score of a
+    vector of d cases is divided by the root of d, so that vectors of several lengths can be pooled.
+    At most `JOINT` draws are used.  Baselines forecast each series by itself, so that only the
+    model's draws hold what belts share.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``forecaster``, ``vectors``, ``cases``, ``energy``; the best first.
+    """
+    _check(backtest)
+    logs = np.log(backtest["forecast"].transpose(CASE, FORECASTER, DRAW).values.astype(np.float64))
+    observed = np.log(backtest["observed"].values)
+    known = np.isfinite(logs).all(axis=(1, 2)) & np.isfinite(observed)
+    step = -(-logs.shape[2] // JOINT)
+    when = list(zip(backtest["origin"].values, backtest["year"].values, strict=True))
+    vectors = []
+    for moment in sorted(set(when)):
+        chosen = np.array([w == moment for w in when]) & known
+        if chosen.sum() > 1:
+            draws = logs[chosen][:, :, ::step].transpose(1, 2, 0)
+            vectors.append(rules.energy_score(draws, observed[chosen]) / np.sqrt(chosen.sum()))
+    count = {"vectors": len(vectors), "cases": int(known.sum())}
+    means = np.mean(vectors, axis=0) if vectors else np.full(logs.shape[1], np.nan)
+    names = map(str, backtest[FORECASTER].values)
+    rows = [{"forecaster": n, **count, "energy": e} for n, e in zip(names, means, strict=True)]
+    return _sorted(pd.DataFrame(rows), None, "energy")
+
+
+def _check(backtest: xr.Dataset) -> None:
+    needed = ("forecast", "observed", "origin", "lead", "year", "place", "scale")
+    missing = [name for name in needed if name not in backtest.variables]
+    if missing:
+        raise InputError(
+            f"the backtest has no {', '.join(missing)}; give the dataset of beltcast.backtest"
+        )
+
+
+def _known(names: Sequence[str], asked: Sequence[str]) -> None:
+    for name in asked:
+        if name not in names:
+            raise InputError(f"no forecaster is called '{name}'{did_you_mean(name, names)}")
+
+
+def _scores_of(draws: FloatArray, observed: FloatArray, scale: FloatArray) -> dict[str, FloatArray]:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        # A level of 0 or less has no log: that case is NaN, as the scores say.
+        logs, log_observed = np.log(draws), np.log(observed)
+    low, median, high = np.quantile(draws, [0.1, 0.5, 0.9], axis=-1)
+    return {
+        "log_crps": rules.crps_ensemble(logs, log_observed),
+        "log_score": rules.log_score(logs, log_observed),
+        "crps": rules.crps_ensemble(draws, observed),
+        "absolute_error": rules.absolute_error(median, observed),
+        "scaled_error": rules.scaled_error(median, observed, scale),
+        "pit": rules.pit(draws, observed),
+        "p10": low,
+        "median": median,
+        "p90": high,
+        "covered": np.stack([rules.covered(draws, observed, x) for x in rules.LEVELS], axis=-1),
+    }
+
+
+def _groups(scores: xr.Dataset, by: str | None) -> Iterator[tuple[dict[str, object], xr.Dataset]]:
+    """The whole, or each value of a coordinate and its cases."""
+    if by is None:
+        yield {}, scores
+        return
+    if by not in scores.coords or scores[by].dims != (CASE,):
+        known = [str(n) for n, c in scores.coords.items() if c.dims == (CASE,)]
+        raise InputError(f"the cases have no coordinate '{by}'{did_you_mean(by, known)}")
+    for value in np.unique(scores[by].values):
+        yield {by: value}, scores.isel({CASE: scores[by].values == value})
+
+
+def _answered(
+    scores: xr.Dataset, names: Sequence[str] | None, score: str = "log_crps"
+) -> np.ndarray:
+    """Cases on which all these forecasters have a score, (case,) of bool."""
+    values = scores[score] if names is None else scores[score].sel({FORECASTER: list(names)})
+    known: np.ndarray = np.isfinite(values.transpose(CASE, FORECASTER).values).all(axis=1)
+    return known
+
+
+def _compared(
+    both: xr.Dataset,
+    forecaster: str,
+    other: str,
+    score: str,
+    rng: np.random.Generator,
+    confidence: float,
+) -> dict[str, object]:
+    own, theirs = (both[score].sel({FORECASTER: n}).values for n in (forecaster, other))
+    pairs = zip(both["place"].values, both["year"].values, strict=True)
+    targets = [f"{place} {year}" for place, year in pairs]
+    row: dict[str, object] = {"against": other, "cases": len(own), "targets": len(set(targets))}
+    if not len(own):
+        blank = dict.fromkeys(("own", "other", "skill", "low", "high", "dm", "p"), np.nan)
+        return {**row, **blank, "verdict": "too few"}
+    low, high = skill_interval(own, theirs, targets, rng=rng, confidence=confidence)
+    by_origin = pd.Series(own - theirs).groupby(both["origin"].values).mean()
+    test = diebold_mariano(by_origin.to_numpy(), lead=int(both["lead"].values.max()))
+    return {
+        **row,
+        "own": float(own.mean()),
+        "other": float(theirs.mean()),
+        "skill": float(1.0 - own.sum() / theirs.sum()),
+        "low": low,
+        "high": high,
+        "dm": test.statistic,
+        "p": test.p,
+        "verdict": _verdict(low, high, len(set(targets))),
+    }
+
+
+def _verdict(low: float, high: float, targets: int) -> str:
+    if targets < FEWEST:
+        return "too few"
+    return "better" if low > 0 else "worse" if high < 0 else "not told apart"
+
+
+def _mean(values: xr.DataArray) -> float:
+    known = _finite(values.values)
+    return float(known.mean()) if len(known) else np.nan
+
+
+def _finite(values: FloatArray) -> FloatArray:
+    return values[np.isfinite(values)]
+
+
+def _sorted(table: pd.DataFrame, by: str | None, value: str) -> pd.DataFrame:
+    columns = [value] if by is None else [by, value]
+    return table.sort_values(columns, kind="stable", ignore_index=True)

@@ -1,0 +1,219 @@
+"""What a backtest says, as text for a console and as tables in markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from beltcast.errors import InputError, did_you_mean
+from beltcast.schema import CASE, FORECASTER
+from beltcast.verification.skill import (
+    common_cases,
+    coverage_table,
+    score_table,
+    skill_table,
+    worst_misses,
+)
+
+HEADINGS = {
+    "log_crps": "CRPS of logs",
+    "log_score": "log score",
+    "crps": "CRPS",
+    "mae": "MAE",
+    "mase": "MASE",
+    "covered_80": "in 80%",
+}
+"""Columns of a table of scores; all but the last are better when smaller."""
+
+Cell = str | float | int
+
+
+def summarise_skill(
+    scores: xr.Dataset, forecaster: str, *, rng: np.random.Generator, most: int = 8
+) -> RenderableType:
+    """Return what a backtest says of one forecaster among the others, for a `rich` console.
+
+    Parameters
+    ----------
+    scores : xarray.Dataset
+        As `beltcast.verification.skill.case_scores` returns it.
+    forecaster : str
+        The one that is compared with the others.
+    rng : numpy.random.Generator
+        Of the intervals.
+    most : int
+        How many of the worst misses are listed.
+
+    Raises
+    ------
+    InputError
+        There is no such forecaster.
+    """
+    names = [str(f) for f in scores[FORECASTER].values]
+    if forecaster not in names:
+        raise InputError(f"no forecaster is called '{forecaster}'{did_you_mean(forecaster, names)}")
+    return Group(
+        Text(_what_was_asked(scores), style="bold"),
+        _scores(scores),
+        *(_skill(scores, forecaster, by, rng) for by in (None, "scope", "lead")),
+        _coverage(scores),
+        _misses(scores, forecaster, most),
+    )
+
+
+def skill_markdown(scores: xr.Dataset, forecaster: str, *, rng: np.random.Generator) -> str:
+    """Return the table for a README: every forecaster's scores, and what one gains on each.
+
+    All numbers are of the cases that all answer.
+
+    Parameters
+    ----------
+    scores : xarray.Dataset
+        As `beltcast.verification.skill.case_scores` returns it.
+    forecaster : str
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    str
+        A table in markdown, ending with a newline.
+    """
+    common = common_cases(scores)
+    table = score_table(common)
+    gains = skill_table(common, forecaster, rng=rng).set_index("against").to_dict("index")
+    headings = ("forecaster", "cases", "CRPS of logs", "MASE", "in 80%")
+    rows: list[Sequence[str]] = []
+    for row in table.to_dict("records"):
+        own = row["forecaster"] == forecaster
+        gain = "" if own else _gain(gains[row["forecaster"]])
+        name = f"**{row['forecaster']}**" if own else row["forecaster"]
+        shown = (row["cases"], row["log_crps"], row["mase"], _percent(row["covered_80"]))
+        rows.append((name, *(_number(cell) for cell in shown), gain))
+    return markdown((*headings, f"{forecaster} gains (95%)"), rows)
+
+
+def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table in markdown, the first column to the left and the others to the right.
+
+    Examples
+    --------
+    >>> from beltcast.verification.skill_text import markdown
+    >>> print(markdown(["name", "loss"], [["sd", "0.1"]]), end="")
+    | name | loss |
+    |:---|---:|
+    | sd | 0.1 |
+    """
+    rule = "|:---|" + "---:|" * (len(headings) - 1)
+    # A name from a file must not end its cell, or the line.
+    clean = [[" ".join(c.replace("|", "\\|").split()) for c in row] for row in (headings, *rows)]
+    lines = [f"| {' | '.join(row)} |" for row in clean]
+    return "\n".join([lines[0], rule, *lines[1:]]) + "\n"
+
+
+def _what_was_asked(scores: xr.Dataset) -> str:
+    origins = np.unique(scores["origin"].values)
+    pairs = set(zip(scores["place"].values, scores["year"].values, strict=True))
+    return (
+        f"{scores.sizes[CASE]} cases from {len(origins)} origins, {origins.min():g} to "
+        f"{origins.max():g}: {len(pairs)} targets (places by years), leads "
+        f"{int(scores['lead'].min())} to {int(scores['lead'].max())} years"
+    )
+
+
+def _scores(scores: xr.Dataset) -> Table:
+    table = score_table(scores)
+    answered = int(table["cases"].iloc[0]) if len(table) else 0
+    drawn = _table(f"Mean scores over the {answered} cases that all answer; smaller is better")
+    _columns(drawn, "forecaster", *HEADINGS.values())
+    for row in table.to_dict("records"):
+        cells = [_number(row[name]) for name in list(HEADINGS)[:-1]]
+        drawn.add_row(str(row["forecaster"]), *cells, _percent(row["covered_80"]))
+    return drawn
+
+
+def _skill(scores: xr.Dataset, forecaster: str, by: str | None, rng: np.random.Generator) -> Table:
+    table = skill_table(scores, forecaster, rng=rng, by=by)
+    title = f"What '{forecaster}' gains in CRPS of logs on each" + (f", by {by}" if by else "")
+    drawn = _table(title + ": 95% interval over targets; Diebold-Mariano p")
+    front = [by] if by else []
+    _columns(drawn, *front, "against", "cases", "targets", "gain", "interval", "p", "verdict")
+    for row in table.to_dict("records"):
+        drawn.add_row(
+            *(_number(row[name]) for name in front),
+            str(row["against"]),
+            *(_number(row[name]) for name in ("cases", "targets")),
+            _percent(row["skill"]),
+            f"{_percent(row['low'])} to {_percent(row['high'])}",
+            "<0.001" if row["p"] < 0.001 else _number(row["p"]),
+            str(row["verdict"]),
+        )
+    return drawn
+
+
+def _coverage(scores: xr.Dataset) -> Table:
+    table = coverage_table(scores)
+    levels = sorted(table["level"].unique())
+    drawn = _table("Share of figures inside central intervals (95% of Clopper and Pearson)")
+    _columns(drawn, "forecaster", "cases", *(_percent(level) for level in levels))
+    for name, own in table.groupby("forecaster", sort=False):
+        cells = [
+            f"{_percent(row['share'])} ({_percent(row['low'])}–{_percent(row['high'])})"
+            for row in own.sort_values("level").to_dict("records")
+        ]
+        drawn.add_row(str(name), str(int(own["cases"].iloc[0])), *cells)
+    return drawn
+
+
+def _misses(scores: xr.Dataset, forecaster: str, most: int) -> Table:
+    table = worst_misses(scores, forecaster, most=most)
+    drawn = _table(f"Where '{forecaster}' lost most")
+    columns = ("place", "year", "origin", "definition", "observed", "median", "80% band", "ratio")
+    _columns(drawn, *columns)
+    for row in table.to_dict("records"):
+        drawn.add_row(
+            str(row["place"]),
+            str(int(row["year"])),
+            f"{row['origin']:g}",
+            str(row["definition"]),
+            _number(row["observed"]),
+            _number(row["median"]),
+            f"{_number(row['p10'])}–{_number(row['p90'])}",
+            f"{row['ratio']:.2f}",
+        )
+    return drawn
+
+
+def _gain(row: Mapping[Hashable, Any]) -> str:
+    text = f"{_percent(row['skill'])} ({_percent(row['low'])} to {_percent(row['high'])})"
+    return f"{text}, {row['verdict']}"
+
+
+def _table(title: str) -> Table:
+    return Table(title=f"\n{title}", title_justify="left", title_style="", box=None)
+
+
+def _columns(table: Table, *names: str) -> None:
+    words = ("forecaster", "against", "place", "scope", "definition", "verdict")
+    for name in names:
+        side = "left" if name in words else "right"
+        table.add_column(name, justify="left" if side == "left" else "right", no_wrap=True)
+
+
+def _number(value: Cell) -> str:
+    if isinstance(value, str):
+        return value
+    if not np.isfinite(value):
+        return "-"
+    if float(value).is_integer() and abs(value) < 1e6:
+        return f"{int(value)}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}%" if np.isfinite(share) else "-"

@@ -1,0 +1,53 @@
+"""How fast the app answers: a lever moved, and the shipped results opened.
+
+::
+
+    pytest tests/benchmarks -o python_files='bench_app.py' -s
+
+Figures are printed, and asserted nowhere: asked are 0.2 s for a lever and 5 s for opening.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+from beltcast.app.page import Page
+from beltcast.app.results import open_results
+
+OPEN = """
+import time
+start = time.perf_counter()
+from beltcast.app.results import open_results
+from beltcast.app import server
+from beltcast.app.page import Page
+Page(open_results(), {})
+print(f"{time.perf_counter() - start:.2f}")
+"""
+
+
+def test_a_lever_and_the_whole_page(monkeypatch) -> None:
+    page = Page(open_results(), {})
+    monkeypatch.setattr(page, "_soon", lambda: None)  # the drivers wait until levers rest
+    took = []
+    for step in range(20):
+        start = time.perf_counter()
+        page._move("tilt", 1.0 + 0.05 * step)
+        took.append(time.perf_counter() - start)
+    took.sort()
+    print(
+        f"\na lever: median {1000 * took[10]:.0f} ms, longest {1000 * took[-1]:.0f} ms (200 asked)"
+    )
+    start = time.perf_counter()
+    page._settle()
+    print(f"the drivers, when the levers rest: {time.perf_counter() - start:.2f} s")
+
+
+def test_opening_with_the_shipped_results() -> None:
+    """From a new process with warm caches to a page that is ready to be sent, drivers included."""
+    for _ in range(2):
+        found = subprocess.run(
+            [sys.executable, "-c", OPEN], check=True, capture_output=True, text=True
+        )
+    print(f"\nopening: {found.stdout.strip()} s (5 asked)")

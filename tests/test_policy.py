@@ -1,0 +1,127 @@
+"""Robust policy: problems whose optimum is known, and criteria that a hand can compute."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from beltcast import Scenario, load_model
+from beltcast.drivers.discover import box_words
+from beltcast.drivers.policy import (
+    Lever,
+    Question,
+    compare_policies,
+    design,
+    levers_of,
+    search_policy,
+    signposts,
+)
+from beltcast.errors import InputError
+
+from .model_texts import write_model
+
+
+@pytest.fixture
+def question(tmp_path: Path) -> Question:
+    """Gain a year W1 sqrt(x1) + W2 sqrt(x2) at the cost x1 + x2: two years of it are counted."""
+    model = load_model(
+        write_model(
+            tmp_path,
+            {
+                "x1": "0",
+                "x2": "0",
+                "W1": "1",
+                "W2": "1",
+                "gain": "W1*SQRT(x1) + W2*SQRT(x2) ~ CNY/Year",
+                "cost": "x1 + x2 ~ CNY/Year",
+                "Total": "INTEG(gain, 0)",
+            },
+            {"FINAL TIME": "2", "TIME STEP": "0.5"},
+        )
+    )
+    return Question(
+        model,
+        (Lever("x1", 0.0, 10.0, idle=0.0), Lever("x2", 0.0, 10.0, idle=0.0)),
+        {"base": Scenario("base", "Base")},
+        (("W1", "W2"), np.array([[3.0, 1.0], [1.0, 1.0]])),
+        gain="gain",
+        cost="cost",
+        years=(0, 1),
+        budget=10.0,
+    )
+
+
+def test_the_search_finds_the_known_optimum(question: Question) -> None:
+    """Lagrange: maximise 2 w1 + 1 w2 roots at x1 + x2 = 5 a year: x ~ w squared, so 4 and 1."""
+    best = search_policy(question, "mean", rng=np.random.default_rng(1), generations=150)
+    np.testing.assert_allclose(best, [4.0, 1.0], atol=0.05)
+    found = compare_policies(question, best[None, :])
+    # Two years of 2 x 2 + 1 x 1.
+    assert float(found["mean"][0]) == pytest.approx(10.0, abs=1e-3)
+    assert float(found["mean_cost"][0]) == pytest.approx(10.0, rel=1e-3)
+
+
+def test_the_criteria_are_what_a_hand_computes(question: Question) -> None:
+    found = compare_policies(
+        replace(question, goal=7.0), np.array([[4.0, 1.0], [1.0, 4.0], [0.0, 0.0], [9.0, 9.0]])
+    )
+    # Case 1 weighs (3, 1), case 2 (1, 1); two years.
+    np.testing.assert_allclose(
+        found["gain"].values[:, 0], [[14, 6], [10, 6], [0, 0], [24, 12]], rtol=1e-12
+    )
+    np.testing.assert_allclose(found["mean"], [10, 8, 0, 18])
+    np.testing.assert_allclose(found["satisficing"], [0.5, 0.5, 0, 1])
+    np.testing.assert_allclose(found["percentile"], [6.8, 6.4, 0, 13.2])
+    assert found["affordable"].values.tolist() == [1, 1, 1, 0]
+    # The best affordable gain is 14 and 6; the fourth is beyond the budget and no measure.
+    np.testing.assert_allclose(found["regret"], [0, 4, 14, np.nan])
+    # The second costs as much as the first and brings less; doing nothing is cheapest.
+    assert found["pareto"].values.tolist() == [1, 0, 1, 0]
+
+
+def test_futures_are_cases_too(question: Question) -> None:
+    poor = Scenario("poor", "Poor", constants={"W1": 0.0})
+    both = replace(question, futures={**question.futures, "poor": poor})
+    found = compare_policies(both, np.array([[4.0, 1.0]]))
+    np.testing.assert_allclose(found["gain"].values[0], [[14, 6], [2, 2]])
+    assert float(found["mean"][0]) == 6.0
+
+
+def test_signposts_name_the_input_that_decides(question: Question) -> None:
+    rng = np.random.default_rng(3)
+    draws = rng.uniform(0.0, 2.0, (400, 2))
+    # The gain is 4 W1 + 2 W2 with W2 held: below the goal where W1 < 1.
+    draws[:, 1] = 1.0
+    asked = replace(question, draws=(("W1", "W2"), draws), goal=6.0)
+    found = compare_policies(asked, np.array([[4.0, 1.0]]))
+    box = signposts(asked, found, 0, density=1.0)
+    assert [w.partition("<")[0].strip() for w in box_words(box)] == ["W1"]
+    assert float(box["high"].sel(parameter="W1")) == pytest.approx(1.0, abs=0.05)
+    assert float(box["coverage"]) > 0.9
+
+
+def test_what_cannot_be_asked_is_refused(question: Question) -> None:
+    with pytest.raises(InputError, match="expected one row a policy and 2 columns"):
+        compare_policies(question, np.zeros((1, 3)))
+    with pytest.raises(InputError, match="no policy meets the budget of 1; the cheapest costs 4"):
+        compare_policies(replace(question, budget=1.0), np.array([[1.0, 1.0]]))
+    taken = Scenario("taken", "Taken", constants={"x1": 1.0})
+    with pytest.raises(InputError, match="'taken' sets 'x1', which is a lever"):
+        compare_policies(replace(question, futures={"taken": taken}), np.array([[1.0, 1.0]]))
+
+
+def test_a_design_holds_doing_nothing_and_each_lever_at_its_ends() -> None:
+    levers = levers_of(["a=1:2", "b=0.5:1.5"])
+    assert [lever.idle for lever in levers] == [1.0, 1.0]
+    policies = design(levers, 4, rng=np.random.default_rng(1))
+    # a at its low end is doing nothing, told once.
+    assert policies[:4].tolist() == [[1, 1], [2, 1], [1, 0.5], [1, 1.5]]
+    assert len(policies) == 4 + 4
+    assert ((policies >= [1, 0.5]) & (policies <= [2, 1.5])).all()
+    with pytest.raises(InputError, match="power of two"):
+        design(levers, 5, rng=np.random.default_rng(1))
+    with pytest.raises(InputError, match="'a=2:1' is not Constant=low:high"):
+        levers_of(["a=2:1"])

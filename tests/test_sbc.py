@@ -1,0 +1,134 @@
+"""Simulation-based calibration of the real inference, and of inferences that are wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import xarray as xr
+from scipy import stats
+
+from beltcast import Likelihood, Model, make_likelihood
+from beltcast.errors import InputError
+from beltcast.inference.sbc import (
+    RANKS,
+    simulation_based_calibration,
+    synthetic,
+    uniformity,
+    verdict,
+)
+
+
+@pytest.fixture(scope="module")
+def little(small: Model, make: SimpleNamespace) -> Likelihood:
+    """A level, a factor with bounds, growth; numbers, a growth rate and a bound."""
+    priors = make.priors(
+        "Level[East]",
+        "Factor",
+        "Growth",
+        mu=[2.3, 0.0, 0.0],
+        sigma=[0.5, 0.3, 0.05],
+        family="normal",
+    )
+    families = ("lognormal", "lognormal", "normal")
+    priors = dataclasses.replace(
+        priors,
+        families=families,
+        lower=np.array([-np.inf, -0.4, -0.1]),
+        upper=np.array([np.inf, 0.4, np.inf]),
+    )
+    rows = [
+        make.row(start=2014.0, value=11.0),
+        make.row("lower", start=2016.0, value=11.0),
+        make.row("growth", start=2019.0, value=1.05),
+        make.row(start=2021.0, value=14.0, grade="B"),
+    ]
+    return make_likelihood(small, priors, make.table(*rows), make.noise(year_shock=0.05))
+
+
+def test_the_real_inference_is_calibrated(little: Likelihood) -> None:
+    result = simulation_based_calibration(
+        little, sets=30, rng=np.random.default_rng(1), every=20, burn_in=200
+    )
+    table = uniformity(result)
+    # Thirty sets: what is looked for is a blunder. Bonferroni over the unknowns.
+    assert table["p_value"].min() > 0.01 / len(table)
+    held = table["coverage"].to_numpy() * 30
+    assert stats.binom.sf(held.max() - 1, 30, 0.8) > 0.001
+    assert stats.binom.cdf(held.min(), 30, 0.8) > 0.001
+    assert np.abs(table["bias"]).max() < 4 / np.sqrt(30)
+
+
+def ranks_of(draw: Callable[[float, float, np.random.Generator], np.ndarray]) -> xr.Dataset:
+    """Sets of theta ~ N(0, 1), y ~ N(theta, 1) and whatever is drawn as their posterior."""
+    rng = np.random.default_rng(2)
+    truth = rng.standard_normal(200)
+    y = truth + rng.standard_normal(200)
+    # The true posterior is N(y / 2, 1 / 2).
+    draws = np.array([draw(one / 2, np.sqrt(0.5), rng) for one in y])
+    return xr.Dataset(
+        {
+            "rank": (("set", "parameter"), (draws < truth[:, None]).sum(axis=1)[:, None]),
+            "truth": (("set", "parameter"), truth[:, None]),
+            "mean": (("set", "parameter"), draws.mean(axis=1)[:, None]),
+            "sd": (("set", "parameter"), draws.std(axis=1)[:, None]),
+        },
+        {"parameter": ["theta"]},
+    )
+
+
+def test_an_exact_posterior_passes_and_knows_its_shrinkage() -> None:
+    result = ranks_of(lambda mean, sd, rng: mean + sd * rng.standard_normal(RANKS))
+    row = uniformity(result).loc["theta"]
+    assert row["p_value"] > 0.01
+    assert row["coverage"] == pytest.approx(0.8, abs=4 * 0.4 / np.sqrt(200))
+    # Half of the variance goes; the correlation of mean and truth is sqrt(1/2).
+    assert row["shrinkage"] == pytest.approx(0.5, abs=0.2)
+    assert row["recovery"] == pytest.approx(np.sqrt(0.5), abs=0.15)
+    assert verdict(result).endswith("The inference is calibrated.")
+
+
+@pytest.mark.parametrize(
+    ("fault", "draw"),
+    [
+        ("narrow", lambda mean, sd, rng: mean + 0.6 * sd * rng.standard_normal(RANKS)),
+        ("wide", lambda mean, sd, rng: mean + 1.7 * sd * rng.standard_normal(RANKS)),
+        ("biased", lambda mean, sd, rng: mean + sd * (0.5 + rng.standard_normal(RANKS))),
+    ],
+)
+def test_a_wrong_posterior_is_found_out(fault: str, draw: Callable[..., np.ndarray]) -> None:
+    result = ranks_of(draw)
+    assert uniformity(result).loc["theta", "p_value"] < 1e-4, fault
+    assert "NOT calibrated" in verdict(result)
+
+
+def test_synthetic_figures_have_the_spread_of_their_rows(little: Likelihood) -> None:
+    rng = np.random.default_rng(3)
+    made = [synthetic(little, rng) for _ in range(600)]
+    number = little.side == 0
+    z = np.array([(m.log_values - m.expected(t[None])[0]) / m.sds for t, m in made])
+    assert np.abs(z[:, number].mean(axis=0)).max() < 4 / np.sqrt(600)
+    assert np.abs(z[:, number].std(axis=0) - 1).max() < 4 / np.sqrt(1200)
+    # A bound keeps its threshold, and says what is above it as often as it is.
+    assert all(m.log_values[1] == little.log_values[1] for _, m in made)
+    chance = np.mean(stats.norm.cdf(-z[:, 1]))
+    above = np.mean([m.side[1] == -1 for _, m in made])
+    assert above == pytest.approx(chance, abs=4 * 0.5 / np.sqrt(600))
+
+
+def test_sets_go_on_where_they_stopped(little: Likelihood) -> None:
+    kept: list[xr.Dataset] = []
+
+    def run(**given: object) -> xr.Dataset:
+        settings = {"sets": 12, "rng": np.random.default_rng(4), "every": 2, "burn_in": 40}
+        return simulation_based_calibration(little, **settings | given)  # type: ignore[arg-type]
+
+    whole = run(keep=kept.append)
+    assert [part.sizes["set"] for part in kept] == [10]
+    xr.testing.assert_identical(run(done=kept[0]), whole)
+    xr.testing.assert_identical(run(threads=1), whole)
+    with pytest.raises(InputError, match="another number of sets or another seed"):
+        run(done=kept[0], rng=np.random.default_rng(5))

@@ -1,0 +1,337 @@
+"""Tables of a backtest: paired tests against known numbers, verdicts, and an honest mixture."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scoringrules
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import norm, ttest_1samp
+
+from beltcast.errors import InputError
+from beltcast.verification.paired import diebold_mariano, skill_interval
+from beltcast.verification.scores import LEVELS
+from beltcast.verification.skill import (
+    FEWEST,
+    case_scores,
+    common_cases,
+    coverage_table,
+    energy_table,
+    pit_counts,
+    score_table,
+    skill_table,
+    theil_table,
+    worst_misses,
+)
+from beltcast.verification.stack import _apart, _seen, crps_weights, log_weights, stack
+
+ORIGINS = (2020.5, 2021.5, 2022.5, 2023.5)
+PLACES = ("China", "Shenzhen", "Henan", "Ningbo", "Yiwu")
+
+
+def backtest(errors: dict[str, tuple[float, float]], draws: int = 300) -> xr.Dataset:
+    """Make a backtest whose forecasters are lognormal with a bias and a spread in logs.
+
+    The truth of a place and year is one number; leads 1 to 2.
+    """
+    rng = np.random.default_rng(4)
+    truth = {(p, y): np.exp(rng.normal(0, 0.2)) for p in PLACES for y in range(2019, 2026)}
+    cases = [(o, lead, p) for o in ORIGINS for lead in (1, 2) for p in PLACES]
+    years = [int(o) - 1 + lead for o, lead, _ in cases]
+    size = np.array([100.0 if p == "China" else 1.0 for *_, p in cases])
+    forecast = np.stack(
+        [
+            np.exp(bias + sd * rng.standard_normal((len(cases), draws))) * size[:, None]
+            for bias, sd in errors.values()
+        ],
+        axis=1,
+    )
+    observed = [truth[p, y] * s for (*_, p), y, s in zip(cases, years, size, strict=True)]
+    return xr.Dataset(
+        {
+            "forecast": (("case", "forecaster", "draw"), forecast.astype(np.float32)),
+            "observed": ("case", observed),
+        },
+        {
+            "forecaster": list(errors),
+            "origin": ("case", [o for o, *_ in cases]),
+            "lead": ("case", [lead for _, lead, _ in cases]),
+            "year": ("case", years),
+            "place": ("case", [p for *_, p in cases]),
+            "definition": ("case", ["gacc"] * len(cases)),
+            "quantity": ("case", ["trade"] * len(cases)),
+            "last": ("case", size),
+            "scale": ("case", 0.1 * size),
+        },
+    )
+
+
+GOOD, BIASED, WIDE = (0.0, 0.2), (0.6, 0.2), (0.0, 1.5)
+THREE = {"good": GOOD, "biased": BIASED, "wide": WIDE}
+
+
+@pytest.fixture(scope="module")
+def three() -> xr.Dataset:
+    return backtest(THREE)
+
+
+@settings(max_examples=30)
+@given(st.lists(st.floats(-3, 3), min_size=3, max_size=20).filter(lambda d: np.std(d) > 1e-3))
+def test_one_period_ahead_the_corrected_test_is_students(d: list[float]) -> None:
+    # With h = 1 the correction (T - 1) / T turns the divisor T of the variance into T - 1.
+    test, oracle = diebold_mariano(np.array(d)), ttest_1samp(d, 0.0)
+    assert test.statistic == pytest.approx(oracle.statistic, rel=1e-9)
+    assert test.p == pytest.approx(oracle.pvalue, rel=1e-7)
+
+
+def test_two_periods_ahead_the_corrected_test_is_as_computed_by_hand() -> None:
+    # d = 1, 2, 4, 5: mean 3, deviations -2, -1, 1, 2; g0 = 10/4, g1 = (2 - 1 + 2)/4 = 3/4;
+    # V = (2.5 + 1.5)/4 = 1; DM = 3; correction (4 + 1 - 4 + 2/4)/4 = 3/8.
+    test = diebold_mariano(np.array([1.0, 2.0, 4.0, 5.0]), lead=2)
+    assert test.statistic == pytest.approx(3.0 * np.sqrt(3.0 / 8.0))
+
+
+def test_a_sum_of_covariances_below_zero_is_left_out() -> None:
+    # d = 3, 0, 3, 0: deviations +-1.5, g0 = 2.25, g1 = -3 * 2.25 / 4; g0 + 2 g1 < 0; so V = g0 / 4.
+    test = diebold_mariano(np.array([3.0, 0.0, 3.0, 0.0]), lead=2)
+    assert test.statistic == pytest.approx(1.5 / 0.75 * np.sqrt(3.0 / 8.0))
+
+
+@pytest.mark.parametrize(("d", "lead"), [([1.0, 2.0], 2), ([0.5, 0.5, 0.5], 1), ([], 1)])
+def test_too_little_to_test_is_no_number(d: list[float], lead: int) -> None:
+    assert np.isnan(diebold_mariano(np.array(d), lead).p)
+
+
+def test_a_cluster_counts_once() -> None:
+    # Copies of every case within its cluster change nothing.
+    own, other = np.array([1.0, 3.0, 2.0, 0.5]), np.array([2.0, 2.5, 2.0, 1.0])
+    once = skill_interval(own, other, list("abcd"), rng=np.random.default_rng(1))
+    thrice = skill_interval(
+        np.tile(own, 3), np.tile(other, 3), list("abcd") * 3, rng=np.random.default_rng(1)
+    )
+    np.testing.assert_allclose(once, thrice)
+
+
+def test_the_bootstrap_covers_the_true_skill() -> None:
+    # Losses of 40 clusters with a true skill of 0.2; a percentile interval of 90 % should hold it
+    # in 90 % of 300 trials, standard error 1.7 %; percentiles are a little narrow.
+    rng = np.random.default_rng(8)
+    hits = 0
+    for _ in range(300):
+        other = rng.gamma(4.0, 0.25, 40)
+        own = 0.8 * rng.gamma(4.0, 0.25, 40)
+        low, high = skill_interval(
+            own, other, [str(i) for i in range(40)], rng=rng, resamples=400, confidence=0.9
+        )
+        hits += low < 0.2 < high
+    assert 0.83 < hits / 300 < 0.96
+
+
+def test_the_best_stands_first_and_all_on_the_same_cases(three: xr.Dataset) -> None:
+    table = score_table(case_scores(three))
+    assert table["forecaster"].iloc[0] == "good"
+    assert set(table["cases"]) == {40}
+    silent = three.copy(deep=True)
+    silent["forecast"][:7, 1] = np.nan
+    assert set(score_table(case_scores(silent))["cases"]) == {33}
+    two = common_cases(case_scores(silent), ["wide", "good"])
+    assert set(score_table(two)["cases"]) == {40}
+
+
+def test_scores_of_logs_do_not_change_with_the_unit(three: xr.Dataset) -> None:
+    other = three.assign(forecast=three["forecast"] * 8.0, observed=three["observed"] * 8.0)
+    one, two = (score_table(case_scores(d)).set_index("forecaster") for d in (three, other))
+    np.testing.assert_allclose(one["log_crps"], two["log_crps"], rtol=1e-6)
+    np.testing.assert_allclose(8.0 * one["crps"], two["crps"], rtol=1e-6)
+
+
+def test_better_is_said_where_the_interval_says_so(three: xr.Dataset) -> None:
+    rng = np.random.default_rng(1)
+    table = skill_table(case_scores(three), "good", rng=rng).set_index("against")
+    assert set(table["verdict"]) == {"better"}
+    assert (table["low"] > 0).all()
+    assert set(table["targets"]) == {len(PLACES) * 5}
+    back = skill_table(case_scores(three), "biased", against=["good"], rng=rng)
+    assert back["verdict"].tolist() == ["worse"]
+
+
+def test_a_twin_is_not_told_apart() -> None:
+    twins = case_scores(backtest({"one": GOOD, "two": GOOD}))
+    table = skill_table(twins, "one", rng=np.random.default_rng(1))
+    assert table["verdict"].tolist() == ["not told apart"]
+
+
+def test_few_targets_get_no_verdict(three: xr.Dataset) -> None:
+    few = case_scores(three).isel(case=slice(0, FEWEST - 1))
+    table = skill_table(few, "good", rng=np.random.default_rng(1))
+    assert set(table["verdict"]) == {"too few"}
+
+
+def test_tables_split_by_lead_and_scope(three: xr.Dataset) -> None:
+    scores = case_scores(three)
+    assert set(score_table(scores, by="lead")["lead"]) == {1, 2}
+    cases = score_table(scores, by="scope").groupby("scope")["cases"].first()
+    assert cases.to_dict() == {"belts": 32, "nation": 8}
+    split = skill_table(scores, "good", by="lead", rng=np.random.default_rng(1))
+    assert len(split) == 4
+
+
+def test_coverage_is_counted_with_its_interval() -> None:
+    scores = case_scores(backtest({"good": GOOD, "wide": WIDE}))
+    table = coverage_table(scores)
+    wide = table[table["forecaster"] == "wide"].set_index("level")
+    assert wide.loc[0.9, "hits"] == 40
+    assert wide.loc[0.9, "low"] == pytest.approx(0.025 ** (1 / 40))  # no miss: closed form
+    good = table[table["forecaster"] == "good"].set_index("level")
+    assert list(good.index) == list(LEVELS)
+    # The forecaster is lognormal: a central interval is 0.2 times a normal quantile either side,
+    # and 300 draws move its ends by a few per cent at most.
+    logs = np.abs(np.log(scores["observed"] / scores["last"])).values
+    for level, hits in good["hits"].items():
+        end = 0.2 * norm.ppf(0.5 + level / 2)
+        assert (logs < 0.85 * end).sum() <= hits <= (logs < 1.15 * end).sum()
+
+
+def test_pits_are_counted_in_every_bin(three: xr.Dataset) -> None:
+    counts = pit_counts(case_scores(three), bins=5)
+    assert counts.sum(axis=1).tolist() == [40, 40, 40]
+    assert counts.loc["biased"].iloc[0] > 20  # observations lie below a forecast that is too high
+
+
+def test_theil_calls_a_bias_a_bias(three: xr.Dataset) -> None:
+    table = theil_table(case_scores(three)).set_index("forecaster")
+    assert table.loc["biased", "bias"] > 0.8
+    assert table.loc["good", "bias"] < 0.2
+
+
+def test_the_worst_miss_is_the_one_that_was_made(three: xr.Dataset) -> None:
+    spoilt = three.copy(deep=True)
+    spoilt["observed"][13] = 50.0 * spoilt["observed"][13]
+    worst = worst_misses(case_scores(spoilt), "good", most=3)
+    first = worst.iloc[0]
+    assert (first["origin"], first["place"]) == (
+        float(spoilt["origin"][13]),
+        str(spoilt["place"][13].values),
+    )
+    assert first["ratio"] > 20
+
+
+def test_the_energy_score_orders_forecasters_too(three: xr.Dataset) -> None:
+    table = energy_table(three)
+    assert table["forecaster"].iloc[0] == "good"
+    assert table["vectors"].iloc[0] == len(ORIGINS) * 2
+
+
+def test_what_is_missing_is_named(three: xr.Dataset) -> None:
+    with pytest.raises(InputError, match="the backtest has no scale"):
+        case_scores(three.drop_vars("scale"))
+    scores = case_scores(three)
+    with pytest.raises(InputError, match="no forecaster is called 'god'; did you mean 'good'"):
+        skill_table(scores, "god", rng=np.random.default_rng(1))
+    with pytest.raises(InputError, match="expected a loss that cannot be negative"):
+        skill_table(scores, "good", score="log_score", rng=np.random.default_rng(1))
+    with pytest.raises(InputError, match="no coordinate 'led'; did you mean 'lead'"):
+        score_table(scores, by="led")
+
+
+def test_the_distance_of_two_ensembles_is_the_mean_over_pairs() -> None:
+    rng = np.random.default_rng(2)
+    one, other = rng.normal(size=(3, 7)), rng.normal(1, 2, size=(3, 5))
+    pairs = np.abs(one[:, :, None] - other[:, None, :]).mean()
+    assert _apart(one, other) == pytest.approx(pairs)
+
+
+def test_the_weights_have_the_least_crps_of_all_mixtures() -> None:
+    rng = np.random.default_rng(3)
+    y = rng.normal(size=60)
+    means = np.array([0.0, 1.0, -2.0])
+    draws = means[None, :, None] + 0.7 * rng.standard_normal((60, 3, 100))
+    best = crps_weights(draws, y, trust=0.0)
+
+    def crps(w: np.ndarray) -> float:
+        pooled, weight = draws.reshape(60, -1), np.repeat(w / 100, 100)
+        return float(
+            scoringrules.crps_ensemble(
+                y, pooled, ens_w=np.tile(weight, (60, 1)), estimator="nrg", backend="numpy"
+            ).mean()
+        )
+
+    grid = [np.array([a, b, 10 - a - b]) / 10 for a in range(11) for b in range(11 - a)]
+    assert crps(best) <= min(crps(w) for w in grid) + 1e-9
+
+
+def test_the_weights_of_the_log_score_are_those_of_a_mixture_that_made_the_data() -> None:
+    # A share of 0.3 of N(0, 1) and 0.7 of N(4, 1): the EM estimate of a share that is nearly seen
+    # has the standard error sqrt(0.21 / 4000) = 0.007.
+    rng = np.random.default_rng(6)
+    y = rng.normal(np.where(rng.random(4000) < 0.3, 0.0, 4.0))
+    densities = np.stack([norm.logpdf(y, 0), norm.logpdf(y, 4)], axis=1)
+    assert log_weights(densities, trust=0.0)[0] == pytest.approx(0.3, abs=0.03)
+
+
+@pytest.mark.parametrize("score", ["crps", "log"])
+def test_a_stack_learns_from_earlier_origins_only(three: xr.Dataset, score: str) -> None:
+    def made(data: xr.Dataset) -> xr.Dataset:
+        return stack(data, rng=np.random.default_rng(1), score=score)
+
+    whole = made(three)
+    later = three["origin"].values >= 2022.5
+    scrambled = three.copy(deep=True)
+    # All that was not yet printed in mid-2022: years from 2022 on, and later origins altogether.
+    hidden = later | (three["year"].values >= 2022)
+    scrambled["observed"] = three["observed"] * np.where(hidden, 7.0, 1.0)
+    changed = made(scrambled)
+    until = three["origin"].values <= 2022.5
+    np.testing.assert_array_equal(
+        whole["forecast"].sel(forecaster="stack").values[until],
+        changed["forecast"].sel(forecaster="stack").values[until],
+    )
+    weights = whole["stack_weight"]
+    np.testing.assert_allclose(weights[0], 1 / 3)
+    np.testing.assert_allclose(weights.sum("stacked"), 1.0)
+    assert whole["stack_cases"].values.tolist() == [0, 5, 15, 25]
+    assert float(weights.sel(stacked="good")[-1]) > 0.4
+    assert not np.allclose(weights[-1], changed["stack_weight"][-1])
+
+
+def test_no_origin_learns_from_itself_even_of_a_year_that_is_over(three: xr.Dataset) -> None:
+    # A revision of the last complete year has lead 0.
+    revised = three.assign_coords(
+        year=three["year"] - 1, lead=three["lead"] - 1, origin=three["origin"]
+    )
+    seen = _seen(revised, 2021.5)
+    assert set(three["origin"].values[seen]) == {2020.5}
+    assert set(revised["year"].values[seen]) == {2019, 2020}
+
+
+def test_a_draw_of_the_stack_is_a_draw_of_one_forecaster(three: xr.Dataset) -> None:
+    made = stack(three, rng=np.random.default_rng(1), forecasters=["good", "biased"])
+    assert list(made["forecaster"].values) == ["good", "biased", "wide", "stack"]
+    mine = made["forecast"].sel(forecaster="stack").values
+    theirs = three["forecast"].sel(forecaster=["good", "biased"]).values
+    same = mine[:, None, :] == theirs
+    assert same.any(axis=1).all()
+    first = three["origin"].values == 2020.5
+    # The same source in all cases of an origin, each as often as it weighs.
+    source = same[first].argmax(axis=1)
+    assert (source == source[0]).all()
+    assert source[0].mean() == pytest.approx(0.5, abs=1 / 300)
+
+
+def test_where_one_is_silent_the_others_share(three: xr.Dataset) -> None:
+    silent = three.copy(deep=True)
+    silent["forecast"][3, 0] = np.nan
+    silent["forecast"][4] = np.nan
+    made = stack(silent, rng=np.random.default_rng(1))["forecast"].sel(forecaster="stack").values
+    assert np.isfinite(made[3]).all()
+    assert not np.isin(made[3], three["forecast"].values[3, 0]).any()
+    assert np.isnan(made[4]).all()
+
+
+def test_a_stack_needs_known_forecasters_and_a_free_name(three: xr.Dataset) -> None:
+    with pytest.raises(InputError, match="no forecaster is called 'goods'"):
+        stack(three, rng=np.random.default_rng(1), forecasters=["goods"])
+    with pytest.raises(InputError, match="has a forecaster 'good' already"):
+        stack(three, rng=np.random.default_rng(1), name="good")
