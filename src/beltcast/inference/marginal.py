@@ -20,7 +20,7 @@ takes up all that it says, leaves the weights as they were.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,9 +28,6 @@ from scipy.linalg import solve_triangular
 
 from beltcast.engine.nodes import FloatArray
 from beltcast.inference.likelihood import Likelihood
-
-SILENT = 1e6
-"""Spread of the log of a row that is asked about and may say nothing itself."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,13 +68,15 @@ def predictive(
     z : (N, n)
         Draws of the parameters, given the other rows.
     near : (size,)
-        Where bounds are linearised.
+        Where bounds are linearised.  Spreads that are estimated are held there, and Student's t is
+        taken for the normal of its scale.
 
     Returns
     -------
     Predictive
     """
-    asked = replace(likelihood, sds=np.where(rows, SILENT, likelihood.sds))
+    sds = likelihood.row_sds(near[None])[0][rows]
+    asked = likelihood.without(rows)
     mean, precision = asked.nuisances_given(asked.answers(z), near)
     left_open = np.asarray(np.linalg.inv(precision), dtype=np.float64)
     season = likelihood.noise.season_sd * likelihood.season
@@ -85,7 +84,7 @@ def predictive(
     cross = left_open @ loadings.T
     return Predictive(
         middle=likelihood.expected(np.concatenate([z, mean], axis=1))[:, rows],
-        covariance=loadings @ cross + np.diag(likelihood.sds[rows] ** 2),
+        covariance=loadings @ cross + np.diag(sds**2),
         nuisances=mean,
         nuisance_covariance=left_open,
         cross=cross,

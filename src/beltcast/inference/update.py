@@ -21,7 +21,8 @@ Three ways, tried in this order:
 *refit*     The optimum is sought again from the old one, and draws are made anew.
 
 A way is good enough where the shape k of its weights is below the limit of
-`beltcast.inference.psis` and they are worth 100 draws.  The choice, and what was tried, is part of the result.
+`beltcast.inference.psis` and they are worth 100 draws.  The choice, and what was tried, is part of
+the result.
 """
 
 from __future__ import annotations
