@@ -31,10 +31,10 @@ LAYERS = (
     "inference.residuals inference.nuisances",
     "inference.likelihood",
     "inference.optimise",
-    "inference.calibrate",
+    "inference.calibrate inference.psis inference.marginal inference.surprise data.newrows",
     """inference.posterior inference.identify inference.shrinkage inference.saved
     inference.walkers inference.diagnostics""",
-    "inference.nuts inference.draws_file",
+    "inference.nuts inference.draws_file inference.update",
     "inference.chains",
     "inference.sbc inference.chain_files",
     "ensemble",
@@ -43,14 +43,14 @@ LAYERS = (
     "data.history",
     """forecast verification.walks verification.curves verification.automatic
     verification.baselines verification.scores""",
-    "verification.origin_rules verification.origin",
+    "verification.origin_rules verification.origin outlook",
     """verification.backtest drivers.attribute drivers.sensitivity drivers.compare
     drivers.dominance drivers.discover drivers.money drivers.policy""",
     "drivers.nulls",
     "verification.record verification.paired verification.skill verification.stack",
     "pictures",
     """drivers.attribution_text drivers.dominance_text drivers.discover_text drivers.policy_text
-    drivers.sensitivity_text verification.skill_text summary json_text""",
+    drivers.sensitivity_text verification.skill_text summary json_text update_text""",
     """drivers.plots_attribution drivers.plots_dominance drivers.plots_sensitivity
     verification.plots_skill report report_pdf""",
     "data inference verification drivers",  # their docstrings

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from beltcast.inference.likelihood import Likelihood, make_likelihood
     from beltcast.inference.posterior import Draws, sample, sample_prior
     from beltcast.inference.priors import Priors, read_priors
+    from beltcast.inference.update import Update, update
     from beltcast.model import Model, load_model
     from beltcast.pictures.diagram import diagram
     from beltcast.scenarios import Scenario, read_scenarios
@@ -49,6 +50,7 @@ __all__ = [
     "Scenario",
     "Series",
     "Study",
+    "Update",
     "__version__",
     "attribute",
     "backtest",
@@ -77,6 +79,7 @@ __all__ = [
     "sample_chains",
     "sample_prior",
     "sensitivity",
+    "update",
     "with_events",
 ]
 
@@ -105,6 +108,7 @@ _MODULES = {
     "drivers.sensitivity": ("sensitivity",),
     "data.series": ("Series", "read_series"),
     "study": ("Study", "read_study"),
+    "inference.update": ("Update", "update"),
     "data.vensim_files": ("read_cin", "read_voc", "read_vpd"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}

@@ -56,6 +56,8 @@ class Study:
         SHA-256 of each file, for provenance.
     target : str
         What is forecast: a flow of the model over one subscript range.
+    usd_cny : mapping of int to float
+        Year to yuan for a dollar, which figures are converted with.
     """
 
     title: str
@@ -69,6 +71,7 @@ class Study:
     hashes: Mapping[str, str]
     target: str = "output"
     titles_zh: Mapping[str, str] = field(default_factory=dict)
+    usd_cny: Mapping[int, float] = field(default_factory=dict)
 
     def whole(self, variable: str) -> str:
         """Name of the place that is the sum of all elements of a variable, such as China."""
@@ -133,6 +136,7 @@ def read_study(path: str | Path | None = None) -> Study:
         hashes=hashes,
         target=_target(toml, {**_table(base, "study"), **table}, model),
         titles_zh=read_titles(files["places"], "title_zh"),
+        usd_cny=rates,
     )
 
 

@@ -7,6 +7,7 @@ Exit codes: 0 done; 1 the computation failed, or a check found something; 2 the 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Mapping
 from typing import Annotated
 
 import typer
@@ -43,8 +44,13 @@ def _main(
     """Options before the command."""
 
 
-_PANELS = {
-    "Look ahead": (forecasting.forecast, drivers.compare, forecasting.verify),
+_PANELS: Mapping[str, tuple[Callable[..., None], ...]] = {
+    "Look ahead": (
+        forecasting.forecast,
+        forecasting.update,
+        drivers.compare,
+        forecasting.verify,
+    ),
     "Fit": (fitting.calibrate, fitting.identify, fitting.sample, fitting.sbc),
     "Ask": (
         drivers.attribute,

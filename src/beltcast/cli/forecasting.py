@@ -1,4 +1,4 @@
-"""Commands that look ahead: forecast, verify."""
+"""Commands that look ahead: forecast, update, verify."""
 
 from __future__ import annotations
 
@@ -118,6 +118,65 @@ def forecast(
     else:
         console().print(page)
         typer.echo(f"Written to {folder}/")
+
+
+def update(
+    rows: Annotated[Path, typer.Argument(help="New figures (.csv), columns as the study's own.")],
+    study: StudyFile = None,
+    method: Annotated[
+        str, typer.Option(help="auto, reweight, smoother or refit; auto takes what is good enough.")
+    ] = "auto",
+    draws: Annotated[int, typer.Option(help="Draws of the posterior.", min=2)] = 1000,
+    starts: Starts = 64,
+    seed: Seed = 1,
+    calibration: Saved = None,
+    output: Output = None,
+) -> None:
+    """Take in new figures: what surprises, and what changes in the forecast.
+
+    The study is fitted to its own figures first; then the new ones are held against what that fit
+    expects of them, and the posterior is updated. Figures of a half-year or a quarter nowcast the
+    year that is running. Leaves update.nc, surprises.csv, changes.csv and summary.txt; to keep new
+    rows, add them to the study's figures.
+
+    For example:
+
+        beltcast update calibration/data/example-new-rows.csv
+
+        beltcast update new.csv mine/study.toml --method refit --output runs/half-year
+    """
+    from beltcast.data.newrows import read_new_rows
+    from beltcast.inference.posterior import sample
+    from beltcast.inference.update import check_method
+    from beltcast.inference.update import update as make_update
+    from beltcast.outlook import changes, outlook
+    from beltcast.results import complete_folder
+    from beltcast.summary import as_text
+    from beltcast.update_text import summarise_update
+
+    chosen, way = open_study(study), check_method(method)
+    new = read_new_rows(rows, chosen)
+    for_fit, for_draws, for_update, for_noise = generator(seed).spawn(4)
+    with complete_folder(folder_of(output, study, "-updated")) as folder:
+        with progress() as tell:
+            fit = calibrated(chosen, for_fit, starts, tell, calibration, study)
+            posterior = sample(fit, draws, rng=for_draws, progress=tell)
+            change = make_update(
+                fit, posterior, new.rows, rng=for_update, method=way, progress=tell
+            )
+            result = outlook(
+                chosen,
+                change,
+                rng=for_noise,
+                provenance={"seed": str(seed), "new_rows_sha256": new.rows.sha256},
+            )
+        result.to_netcdf(folder / "update.nc", engine="netcdf4", encoding=COMPRESSED)
+        change.surprises.to_csv(folder / "surprises.csv", index=False, float_format="%.6g")
+        changes(result).to_csv(folder / "changes.csv", index=False, float_format="%.6g")
+        page = summarise_update(result, change, new.known_words())
+        (folder / "summary.txt").write_text(as_text(page), encoding="utf-8")
+    console().print(page)
+    typer.echo(f"Written to {folder_of(output, study, '-updated')}/")
 
 
 def verify(

@@ -59,6 +59,7 @@ __all__ = [
     "read_observations",
     "read_places",
     "read_titles",
+    "repeated",
 ]
 
 Kind: TypeAlias = Literal["level", "part-year", "growth", "share", "lower", "upper"]
@@ -97,6 +98,7 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 # Months are written as k/12 with four decimals.
 _TIME_TOLERANCE = 1e-3
+_REPEATS = "repeats the period of"
 
 
 @dataclass(frozen=True)
@@ -326,6 +328,29 @@ def read_titles(path: str | Path, column: str = "title") -> Mapping[str, str]:
     text = read_text(path, TableError)
     rows = _records(text, ("place", "belts"), _PLACE_COLUMNS)
     return {cells["place"]: cells.get(column) or cells["place"] for _, cells in rows}
+
+
+def repeated(new: Observations, known: Observations) -> tuple[tuple[Observation, Observation], ...]:
+    """Pair new rows with known ones of the same scope and period.
+
+    Parameters
+    ----------
+    new, known : Observations
+
+    Returns
+    -------
+    tuple of (Observation, Observation)
+        A new row and the known one, in the order of the new.
+    """
+    by_scope: dict[tuple[str, ...], list[Observation]] = {}
+    for row in known:
+        by_scope.setdefault(_scope(row), []).append(row)
+    return tuple(
+        (row, old)
+        for row in new
+        for old in by_scope.get(_scope(row), ())
+        if _clash(row, old) == _REPEATS
+    )
 
 
 def _elements_of(place: str, belts: Sequence[str], model: ModelLike) -> tuple[str, ...]:
@@ -612,7 +637,7 @@ def _refuse_twice(rows: Sequence[Observation], path: Path) -> None:
     """
     groups: dict[tuple[str, ...], list[Observation]] = {}
     for row in rows:
-        key = (row.place, row.quantity, row.kind, row.definition, row.vintage)
+        key = _scope(row)
         for other in groups.setdefault(key, []):
             clash = _clash(row, other)
             if clash:
@@ -624,11 +649,16 @@ def _refuse_twice(rows: Sequence[Observation], path: Path) -> None:
         groups[key].append(row)
 
 
+def _scope(row: Observation) -> tuple[str, ...]:
+    """What two rows share that cannot both speak of one period."""
+    return (row.place, row.quantity, row.kind, row.definition, row.vintage)
+
+
 def _clash(one: Observation, other: Observation) -> str:
     """How two rows of the same scope exclude each other; empty if they do not."""
     first, last = one.start - other.start, one.end - other.end
     if abs(first) <= _TIME_TOLERANCE and abs(last) <= _TIME_TOLERANCE:
-        return "repeats the period of"
+        return _REPEATS
     overlap = min(one.end, other.end) - max(one.start, other.start)
     crossing = first * last > 0 and min(abs(first), abs(last)) > _TIME_TOLERANCE
     if one.kind == "level" and overlap > _TIME_TOLERANCE and crossing:

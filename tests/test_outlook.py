@@ -1,0 +1,177 @@
+"""The forecast before and after: a half-year narrows its year, and the page says what changed."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from beltcast import Calibration, Draws, Study, Update, cli, sample, update
+from beltcast.cli import forecasting
+from beltcast.data.newrows import read_new_rows
+from beltcast.data.observations import Observations
+from beltcast.outlook import changes, nowcast_years, outlook
+from beltcast.resources import shipped
+from beltcast.summary import as_text
+from beltcast.update_text import _period, summarise_update, surprise_words
+
+DRAWS = 400
+
+
+@pytest.fixture(scope="module")
+def draws(fit: Calibration) -> Draws:
+    # As many moves as the command makes: after a few, shocks are still as wide as Laplace's.
+    return sample(fit, DRAWS, rng=np.random.default_rng(2), moves=30)
+
+
+@pytest.fixture(scope="module")
+def half(study: Study) -> Observations:
+    """The nation's exports of one half-year, of the shipped example."""
+    rows = read_new_rows(shipped("calibration/data/example-new-rows.csv"), study).rows
+    return rows.select([row.quantity == "output" for row in rows])
+
+
+@pytest.fixture(scope="module")
+def change(fit: Calibration, draws: Draws, half: Observations) -> Update:
+    return update(fit, draws, half, rng=np.random.default_rng(3))
+
+
+@pytest.fixture(scope="module")
+def result(study: Study, change: Update) -> xr.Dataset:
+    return outlook(study, change, rng=np.random.default_rng(4))
+
+
+def test_one_expected_half_year_needs_no_refit(change: Update) -> None:
+    assert change.method == "reweight"
+    (row,) = change.surprises.itertuples()
+    assert row.low < row.published < row.high
+    assert row.nuisance == "shock of 2025"
+
+
+def test_a_half_year_narrows_the_running_year(result: xr.Dataset) -> None:
+    # The shock of 0.05 that the year was given is known after half of it but for the half's own
+    # error (A, first release: 0.036) and the season: 0.05 becomes about 0.03 at best.
+    table = changes(result).set_index(["place", "year"])
+    assert table.loc[("China", 2025), "width"] < 0.75
+    assert table.loc[("China", 2024), "width"] == pytest.approx(1.0, abs=0.15)
+    assert 0.75 < table.loc[("China", 2035), "width"] < 1.25
+
+
+def test_a_half_year_moves_its_year_towards_itself(result: xr.Dataset, change: Update) -> None:
+    (row,) = change.surprises.itertuples()
+    table = changes(result).set_index(["place", "year"])
+    assert np.sign(row.z) == np.sign(table.loc[("China", 2025), "change"] - 1.0)
+
+
+def test_draws_of_equal_posteriors_give_equal_forecasts(study: Study, change: Update) -> None:
+    same = dataclasses.replace(change, after=change.before)
+    table = changes(outlook(study, same, rng=np.random.default_rng(4)))
+    np.testing.assert_array_equal(table["change"], 1.0)
+    np.testing.assert_array_equal(table["median before"], table["median after"])
+
+
+def test_years_of_which_a_part_is_known_are_found(change: Update) -> None:
+    assert nowcast_years(change) == {2025: ["China"]}
+
+
+def test_the_dataset_holds_both_states_and_what_was_done(result: xr.Dataset, study: Study) -> None:
+    assert result["state"].values.tolist() == ["before", "after"]
+    assert result["published_quantile"].dims == ("state", "place", "year", "quantile")
+    assert result.sizes["member"] == DRAWS
+    assert result.attrs["observations_sha256"] == study.hashes["observations"]
+    assert result.attrs["method"] == "reweight"
+    assert "k " in result.attrs["why"]
+    fan = result["published_quantile"]
+    assert (fan.diff("quantile") >= 0).all()
+
+
+def test_the_page_says_method_surprise_and_change(result: xr.Dataset, change: Update) -> None:
+    page = as_text(summarise_update(result, change, "Line 9 repeats line 3."))
+    flat = " ".join(page.split())
+    for words in (
+        ": 1 new figure Line 9",
+        "Line 9 repeats line 3. Method reweight",
+        "good up to",
+        "Jan-Jun 2025",
+        "The year 2025, of which a part is published",
+        "The farthest: China, gacc, Jan-Jun 2025",
+    ):
+        assert words in flat
+    assert max(map(len, page.splitlines())) <= 112
+
+
+def test_a_far_figure_is_called_a_surprise_and_leads_to_another_way(
+    fit: Calibration, draws: Draws, half: Observations
+) -> None:
+    (row,) = half
+    far = dataclasses.replace(half, rows=(dataclasses.replace(row, value=2.0 * row.value),))
+    change = update(fit, draws, far, rng=np.random.default_rng(3), moves=2)
+    assert change.method != "reweight"
+    assert not change.attempts[0].good
+    assert change.attempts[0].k > 0.7
+    assert change.surprises["p"][0] < 1e-6
+    assert surprise_words(change).startswith("1 of 1 figure lies where")
+
+
+@pytest.mark.slow
+def test_the_command_leaves_a_complete_folder(
+    fit: Calibration,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(forecasting, "calibrated", lambda *_: fit)
+    rows = str(shipped("calibration/data/example-new-rows.csv"))
+    monkeypatch.setattr(
+        sys,
+        "argv",
+        ["beltcast", "update", rows, "--draws", "60", "--method", "reweight", "--output", "out"],
+    )
+    assert _exit_of(cli.main) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert sorted(os.listdir("out")) == ["changes.csv", "summary.txt", "surprises.csv", "update.nc"]
+    assert Path("out/summary.txt").read_text(encoding="utf-8").strip() in out
+    with xr.open_dataset("out/update.nc") as written:
+        assert len(written.attrs["new_rows_sha256"]) == 64
+        assert written.attrs["seed"] == "1"
+
+
+def test_the_command_refuses_wrong_rows_and_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("new.csv").write_text("place,value\nChina,3\n", encoding="utf-8")
+    monkeypatch.setattr(sys, "argv", ["beltcast", "update", "new.csv"])
+    assert _exit_of(cli.main) == 2
+    assert capsys.readouterr().err.startswith("beltcast: new.csv:1: missing columns")
+    assert os.listdir() == ["new.csv"]
+
+
+def _exit_of(main) -> int:
+    try:
+        main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "words"),
+    [
+        (2025.0, 2026.0, "2025"),
+        (2025.0, 2025.5, "Jan-Jun 2025"),
+        (2025.5, 2025.75, "Jul-Sep 2025"),
+        (2025.0833, 2025.1667, "Feb 2025"),
+        (2024.9, 2024.9, "2024.90"),
+        (2024.5, 2025.5, "2024.50-2025.50"),
+    ],
+)
+def test_periods_are_named_by_their_months(start: float, end: float, words: str) -> None:
+    assert _period(start, end) == words
