@@ -70,7 +70,7 @@ def test_the_long_table_holds_every_number_once(results: xr.Dataset) -> None:
 
 def test_a_csv_reads_back_as_it_was(results: xr.Dataset, tmp_path: Path) -> None:
     save_table(results, tmp_path / "long.csv", "csv")
-    back = pd.read_csv(tmp_path / "long.csv")
+    back = pd.read_csv(tmp_path / "long.csv", float_precision="round_trip")
     np.testing.assert_array_equal(back["value"], long_table(results)["value"].to_numpy(float))
 
 

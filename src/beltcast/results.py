@@ -1,4 +1,4 @@
-"""Results on disk: a folder that appears under its name only when it is complete."""
+"""Results on disk: a folder or a file appears under its name only when it is complete."""
 
 from __future__ import annotations
 
@@ -51,6 +51,53 @@ def complete_folder(path: str | Path) -> Iterator[Path]:
         _put_in_place(work, path)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+@contextmanager
+def complete_file(path: str | Path) -> Iterator[Path]:
+    """Give a file to write beside the final one; put it in place when all went well.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file of that name is replaced; its folder is made where there is none.
+
+    Yields
+    ------
+    Path
+        With the same ending, since some writers choose their format by it.
+
+    Raises
+    ------
+    InputError
+        The place cannot be written to.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from beltcast.results import complete_file
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with complete_file(Path(folder) / "new" / "table.csv") as part:
+    ...         _ = part.write_text("a,b")
+    ...     [p.name for p in (Path(folder) / "new").iterdir()]
+    ['table.csv']
+    """
+    path = Path(path)
+    part = path.with_name(f".part-{path.name}")
+    try:
+        if path.is_dir():
+            raise InputError(f"'{path}' is a folder; give the name of a file with --output")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+        part.replace(path)
+    except OSError as problem:
+        reason = (problem.strerror or "no reason given").lower()
+        raise InputError(
+            f"'{path}' cannot be written ({reason}); choose another name with --output"
+        ) from None
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _put_in_place(work: Path, path: Path) -> None:

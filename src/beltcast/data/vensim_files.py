@@ -77,6 +77,18 @@ def read_voc(path: str | Path, model: Model) -> Priors:
     InputError
         With file and line: a line that is not understood, a name that is no constant, bounds that
         are missing or crossed, a discrete parameter, a parameter given twice.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from beltcast import load_model, read_voc
+    >>> from beltcast.resources import shipped
+    >>> model = load_model(shipped("models/sir/sir.mdl"))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "file"
+    ...     _ = path.write_text("0.5 <= Contact Rate = 2 <= 10")
+    ...     read_voc(path, model).labels
+    ('Contact Rate',)
     """
     text = read_text(path, InputError)
     entries: dict[str, Entry] = {}
@@ -100,7 +112,7 @@ def read_voc(path: str | Path, model: Model) -> Priors:
 
 
 def read_vpd(path: str | Path, model: Model) -> tuple[Payoff, ...]:
-    """Read a payoff definition: what is compared with which data, and how sure the data are.
+    r"""Read a payoff definition: what is compared with which data, and how sure the data are.
 
     Understood are calibration elements ``*C`` and ``*CL`` (the weight is one over the spread, of
     values or of logs) and ``*CG`` and ``*CGL`` (the weight is the spread).
@@ -120,6 +132,18 @@ def read_vpd(path: str | Path, model: Model) -> tuple[Payoff, ...]:
     InputError
         With file and line: a policy payoff, another distribution, a name that the model does not
         have, a weight that is not above 0.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from beltcast import load_model, read_vpd
+    >>> from beltcast.resources import shipped
+    >>> model = load_model(shipped("models/sir/sir.mdl"))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "file"
+    ...     _ = path.write_text("*CL" + chr(10) + "Infected|flu/10")
+    ...     [p.variable for p in read_vpd(path, model)]
+    ['Infected']
     """
     text = read_text(path, InputError)
     kind, found = "", []
@@ -164,6 +188,18 @@ def read_cin(path: str | Path, model: Model) -> Mapping[str, float]:
     ------
     InputError
         With file and line: a lookup or text, a name that is no constant, a wrong count of values.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from beltcast import load_model, read_cin
+    >>> from beltcast.resources import shipped
+    >>> model = load_model(shipped("models/sir/sir.mdl"))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "file"
+    ...     _ = path.write_text("Contact Rate = 3")
+    ...     read_cin(path, model)
+    {'Contact Rate': 3.0}
     """
     text = read_text(path, InputError)
     found: dict[str, float] = {}
