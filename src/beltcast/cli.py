@@ -813,6 +813,9 @@ def run(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes on this machine; for a plan.")
     ] = None,
+    json_log: Annotated[
+        Path | None, typer.Option(help="Add a JSON object a line on each event; for a plan.")
+    ] = None,
 ) -> None:
     """Run a model once in each scenario with its own constants, or a plan of many members.
 
@@ -828,7 +831,7 @@ def run(
         beltcast run plan.toml --resume
     """
     if model is not None and model.suffix.lower() == ".toml":
-        _run_plan(model, resume, scheduler, workers)
+        _run_plan(model, resume, scheduler, workers, json_log)
         return
     from beltcast.ensemble import run_ensemble
     from beltcast.model import load_model
@@ -1536,20 +1539,18 @@ def _console() -> Console:
     return console if console.is_terminal else Console(width=WIDTH, highlight=False)
 
 
-def _run_plan(path: Path, resume: bool, scheduler: str | None, workers: int | None) -> None:
-    from beltcast.scale.blocks import connect, run_plan
+def _run_plan(
+    path: Path, resume: bool, scheduler: str | None, workers: int | None, json_log: Path | None
+) -> None:
+    from beltcast.scale.blocks import run_plan
+    from beltcast.scale.cluster import connected
+    from beltcast.scale.journal import journal
     from beltcast.scale.runplan import read_plan
 
-    plan = read_plan(path)
-    client = None if scheduler is None and workers is None else connect(scheduler, workers)
-    try:
-        with _progress() as tell:
-            store = run_plan(plan, resume=resume, client=client, progress=tell)
-    finally:
-        if client is not None:
-            client.close()
-            if client.cluster is not None:
-                client.cluster.close()
+    with journal(json_log) as tell:
+        plan = read_plan(path)
+        with connected(scheduler, workers) as client, _progress() as progress:
+            store = run_plan(plan, resume=resume, client=client, progress=progress, tell=tell)
     typer.echo(f"{len(plan.scenarios)} scenarios, {plan.members} members: complete")
     typer.echo(f"Written to {store.path}")
 
