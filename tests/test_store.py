@@ -306,7 +306,7 @@ def test_all_members_failing_is_an_error_and_some_are_marked(tmp_path: Path) -> 
         ({"outputs": "x"}, "is not a list of names"),
         ({"memory": "lots"}, 'expected such as "500 MB"'),
         ({"memory": "1 KB"}, "keep fewer outputs or give more memory"),
-        ({"memory": "20 KB", "block": 4000}, "at most 92 members fit"),
+        ({"memory": "20 KB", "block": 4000}, "at most 80 members fit"),
         ({"model": "other.mdl"}, "the model file 'other.mdl' is not beside the plan"),
         ({"colour": 1}, r"\[run\] has no key 'colour'"),
     ],

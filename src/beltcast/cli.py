@@ -1115,8 +1115,10 @@ def policy(
 
 @app.command()
 def export(
-    results: Annotated[Path, typer.Argument(help="A NetCDF file that beltcast wrote.")],
-    form: Annotated[str, typer.Option("--format", help="iamc, csv or parquet.")] = "iamc",
+    results: Annotated[
+        Path, typer.Argument(help="A NetCDF file that beltcast wrote, or the store of a plan.")
+    ],
+    form: Annotated[str, typer.Option("--format", help="iamc, csv, parquet or netcdf.")] = "iamc",
     output: Annotated[
         Path | None, typer.Option(help="File to write; beside the results by default.")
     ] = None,
@@ -1128,13 +1130,21 @@ def export(
         beltcast export runs/belt/forecast.nc
 
         beltcast export runs/belt-drivers/attribution.nc --format csv
+
+        beltcast export ensemble.zarr --format csv
     """
     import xarray as xr
 
     from beltcast.export import save_table
 
-    ending = {"iamc": ".iamc.csv"}.get(form, f".{form}")
+    ending = {"iamc": ".iamc.csv", "netcdf": ".export.nc"}.get(form, f".{form}")
     path = output or results.with_suffix(ending)
+    if results.is_dir():
+        from beltcast.scale.stream import summarise_store
+
+        save_table(summarise_store(results), path, form)
+        typer.echo(f"Written {path}")
+        return
     try:
         with xr.open_dataset(results, engine="netcdf4") as opened:
             save_table(opened.load(), path, form)

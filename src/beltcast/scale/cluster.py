@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import importlib
 import logging
+import multiprocessing
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 from beltcast.errors import InputError, MissingExtra, RunStopped
@@ -48,19 +50,21 @@ def connected(address: str | None, workers: int | None = None) -> Iterator[Any]:
     if address is None and workers is None:
         yield None
         return
+    others = set(multiprocessing.active_children())
     client = connect(address, workers)
-    # What is wrong we say ourselves, in one sentence; dask would add its tracebacks.
-    logger = logging.getLogger("distributed")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
-    try:
-        yield client
-    finally:
-        own = client.cluster
-        client.close(timeout=CLOSING)
-        if own is not None:
-            own.close(timeout=CLOSING)
-        logger.setLevel(level)
+    with _without_log():
+        try:
+            yield client
+        except BaseException:
+            # A worker that computes is deaf until its block is done; nothing of it is needed.
+            _kill(set(multiprocessing.active_children()) - others)
+            raise
+        finally:
+            own = client.cluster
+            for closing in (client, own) if own is not None else (client,):
+                with suppress(TimeoutError, OSError):
+                    closing.close(timeout=CLOSING)
+            _kill(set(multiprocessing.active_children()) - others)
 
 
 def connect(address: str | None, workers: int | None = None) -> Any:
@@ -76,7 +80,10 @@ def connect(address: str | None, workers: int | None = None) -> Any:
     distributed = _distributed()
     if address is None:
         cluster = distributed.LocalCluster(
-            n_workers=workers, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
+            n_workers=workers,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",  # any free port; None takes 8787, and warns if taken
         )
         return distributed.Client(cluster)
     try:
@@ -170,6 +177,26 @@ def _answer(future: Any, block: Block) -> Computed:
         raise InputError(str(said))
     any_good, seconds = said  # type: ignore[misc]  # of 'computed', see Reply
     return Computed(block, any_good, seconds)
+
+
+def _kill(processes: Iterable[BaseProcess]) -> None:
+    for process in processes:
+        process.kill()
+
+
+@contextmanager
+def _without_log() -> Iterator[None]:
+    """Keep dask's tracebacks to itself: what is wrong we say in one sentence."""
+    known = logging.root.manager.loggerDict
+    loggers = [logging.getLogger(name) for name in known if name.startswith("distributed")]
+    before = [logger.disabled for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.disabled = True
+        yield
+    finally:
+        for logger, disabled in zip(loggers, before, strict=True):
+            logger.disabled = disabled
 
 
 def _distributed() -> Any:

@@ -226,10 +226,11 @@ def read_plan(path: str | Path, files: Mapping[str, Path] | None = None) -> RunP
             toml.line("run", "outputs"),
         )
     members, memory = _count(toml, table, "members", 1), _memory(toml, table)
+    priors = read_priors(found["priors"], model) if "priors" in found else None
+    a_member = _bytes_a_member(model, outputs, 0 if priors is None else len(priors))
     beside = found["model"].parent
     for path in sorted((*beside.glob("*.csv"), *beside.glob("*.xls*"))):
         found[TABLE + path.name] = path
-    priors = read_priors(found["priors"], model) if "priors" in found else None
     return RunPlan(
         model=model,
         priors=priors,
@@ -238,7 +239,7 @@ def read_plan(path: str | Path, files: Mapping[str, Path] | None = None) -> RunP
         outputs=outputs,
         members=members,
         seed=_count(toml, table, "seed", 0, default=1),
-        block=_block(toml, table, model, outputs, members, memory),
+        block=_block(toml, table, a_member, members, memory),
         store=toml.path.parent / str(table.get("store", toml.path.stem + ".zarr")),
         memory=memory,
         files={"plan": toml.path, **found},
@@ -331,17 +332,17 @@ def _numbers_a_member(model: Model, outputs: tuple[str, ...]) -> int:
     )
 
 
+def _bytes_a_member(model: Model, outputs: tuple[str, ...], drawn: int) -> float:
+    """Memory that a member takes while its block is computed."""
+    # In double precision a result is held by the run, by its labelled piece and as it is written;
+    # a drawn constant as drawn, in its own unit, by row of the model and in vectors.
+    return 8.0 * (3 * _numbers_a_member(model, outputs) + 4 * drawn)
+
+
 def _block(
-    toml: Toml,
-    table: Mapping[str, Any],
-    model: Model,
-    outputs: tuple[str, ...],
-    members: int,
-    memory: float,
+    toml: Toml, table: Mapping[str, Any], a_member: float, members: int, memory: float
 ) -> int:
     """Members a block: as asked for, or as many as the memory allows."""
-    # A number is held in double precision by the run, by its labelled piece and as it is written.
-    a_member = 8.0 * 3 * _numbers_a_member(model, outputs)
     most = int(memory / a_member)
     if most < SMALLEST_BLOCK:
         raise InputError(
