@@ -189,7 +189,7 @@ def cluster(folder: Path, *where: str, prefix: tuple[str, ...] = ()) -> Iterator
 def test_without_its_scheduler_a_run_ends_in_one_sentence_and_resumes(
     undisturbed: dict[str, bytes], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """kill -9 at random moments (`--kills 20`: 20 schedulers; a third as many by default)."""
+    """kill -9 at random moments (`--kills 60`: 20 schedulers, a third as many)."""
     pytest.importorskip("distributed", reason='needs the extra "scale"')
     path = plan_in(tmp_path, **LONG)
     rng, finished = np.random.default_rng(4), 0

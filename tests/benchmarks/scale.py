@@ -1,4 +1,4 @@
-"""Time, memory and disk of a large ensemble, measured here and now; for docs/howto/large-ensembles.md.
+"""Time, memory and disk of a large ensemble: the figures of docs/howto/large-ensembles.md.
 
 Run it on a quiet machine::
 
@@ -20,7 +20,9 @@ from pathlib import Path
 
 PLAN = """[run]
 only = ["baseline", "headwinds"]
-outputs = ["national output", "output", "active sellers", "entry", "exit"]
+outputs = [
+  "national output", "national trade", "output", "active sellers", "brand share of output",
+]
 members = {members}
 store = "{name}.zarr"
 """
@@ -54,7 +56,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for number, (how, options) in enumerate(WAYS.items()):
             seconds, gigabytes, size = measured(Path(folder), f"way{number}", members, options)
-            print(f"| {how} | {seconds:.1f} s | {gigabytes:.2f} GB | {size / 1e6:.0f} MB |")
+            print(
+                f"| {how} | {seconds:.1f} s | {gigabytes:.2f} GB | {size / 1e6:.0f} MB |",
+                flush=True,
+            )
 
 
 def measured(
