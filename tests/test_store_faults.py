@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -131,6 +132,35 @@ def test_draws_of_another_study_or_none_are_refused(tmp_path: Path) -> None:
     (tmp_path / "fit.nc").write_text("rate\n0.1\n")
     with pytest.raises(InputError, match="draws cannot be read"):
         read_plan(plan_in(tmp_path, draws="fit.nc"))
+
+
+POOL = """
+["Level"]
+distribution = "lognormal"
+median = 10.0
+log_sd = 0.3
+bounds = [0.001, 1000.0]
+unit = "bnCNY/Year"
+per = "Place"
+pool = "partial"
+between = 0.2
+between_log_sd = 0.4
+source = "a test"
+"""
+
+
+def test_the_spread_of_a_pool_is_drawn_but_is_no_constant_of_the_model(
+    tmp_path: Path, make: SimpleNamespace
+) -> None:
+    (tmp_path / "small.mdl").write_text(make.model)
+    (tmp_path / "pool.toml").write_text(POOL)
+    path = tmp_path / "plan.toml"
+    path.write_text(
+        '[run]\nmodel = "small.mdl"\npriors = "pool.toml"\noutputs = ["firms"]\nmembers = 20\n'
+    )
+    plan = read_plan(path)
+    assert plan.draws(plan.blocks()[0])[0] == ("Level", "Level[East]", "Level[West]")
+    assert (open_store(run_plan(plan).path)["status"] == 0).all()
 
 
 # --- faults of what a run stands on -----------------------------------------------------------

@@ -182,6 +182,7 @@ def _answer(future: Any, block: Block) -> Computed:
 def _kill(processes: Iterable[BaseProcess]) -> None:
     for process in processes:
         process.kill()
+        process.join(CLOSING)
 
 
 @contextmanager

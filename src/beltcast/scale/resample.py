@@ -109,7 +109,7 @@ def _opened(path: Path) -> xr.Dataset:
 
 
 def _differs(data: xr.Dataset, key: str, value: str) -> bool:
-    return data.attrs.get(f"{key}_sha256", value) != value
+    return str(data.attrs.get(f"{key}_sha256", value)) != value
 
 
 def _working(data: xr.Dataset, priors: Priors) -> FloatArray | None:

@@ -67,6 +67,9 @@ TABLE = "table: "
 _UNITS = {"KB": 1e3, "MB": 1e6, "GB": 1e9}
 DEFAULT_MEMORY = 256e6
 SMALLEST_BLOCK = 16
+LARGEST_BLOCK = 8192
+"""Unless the plan says otherwise: an eighth of a processor's share of a block is what Ctrl-C waits
+for, and a block under way is what a fault costs."""
 
 
 @dataclass(frozen=True)
@@ -352,7 +355,7 @@ def _block(
             toml.line("run", "memory"),
         )
     if "block" not in table:
-        return min(members, 1 << (most.bit_length() - 1))
+        return min(members, LARGEST_BLOCK, 1 << (most.bit_length() - 1))
     block = _count(toml, table, "block", 1)
     if block > most:
         raise InputError(
