@@ -175,8 +175,7 @@ def _answer(future: Any, block: Block) -> Computed:
         raise RunStopped(str(said))
     if kind == "refused":
         raise InputError(str(said))
-    any_good, seconds = said  # type: ignore[misc]  # of 'computed', see Reply
-    return Computed(block, any_good, seconds)
+    return Computed(block, *said)  # type: ignore[misc]  # of 'computed', see Reply
 
 
 def _kill(processes: Iterable[BaseProcess]) -> None:
