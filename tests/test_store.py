@@ -21,8 +21,9 @@ from hypothesis.extra.numpy import arrays
 
 from beltcast.bands import quantiles
 from beltcast.ensemble import run_ensemble
-from beltcast.errors import InputError, SimulationError
-from beltcast.scale.blocks import compute_there, run_plan
+from beltcast.errors import InputError, RunStopped, SimulationError
+from beltcast.scale.blocks import run_plan
+from beltcast.scale.compute import compute_parcel, pack
 from beltcast.scale.runplan import read_plan
 from beltcast.scale.store import COMPLETE, create_store, open_store, resume_store
 from beltcast.scale.stream import _quantiles, stored_change, stored_mean, stored_quantiles
@@ -231,7 +232,7 @@ def test_a_full_disk_leaves_finished_blocks_and_the_run_resumes(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        with pytest.raises(InputError, match=r"no space left on device.*--resume"):
+        with pytest.raises(RunStopped, match=r"no space left on device.*--resume"):
             run_plan(plan)
     assert len(resume_store(plan).finished()) == 2
     assert len(run_plan(plan, resume=True).finished()) == 8
@@ -239,8 +240,7 @@ def test_a_full_disk_leaves_finished_blocks_and_the_run_resumes(
 
 def test_a_worker_of_another_version_is_refused(tmp_path: Path) -> None:
     plan = read_plan(plan_in(tmp_path))
-    files = tuple((role, p.name, p.read_bytes()) for role, p in plan.files.items())
-    kind, words = compute_there(files, str(plan.store), (0, 0, 0, 16), "0.0.1 (abc)")
+    kind, words = compute_parcel(pack(plan), str(plan.store), (0, 0, 0, 16), "0.0.1 (abc)")
     assert kind == "refused"
     assert "install the same version everywhere" in str(words)
 
@@ -256,7 +256,8 @@ def test_three_worker_processes_give_the_bits_of_one(tmp_path: Path) -> None:
     script = tmp_path / "cluster.py"
     script.write_text(
         "import os, signal, sys\n"
-        "from beltcast.scale.blocks import connect, run_plan\n"
+        "from beltcast.scale.blocks import run_plan\n"
+        "from beltcast.scale.cluster import connect\n"
         "from beltcast.scale.runplan import read_plan\n"
         "def main():\n"
         "    client = connect(None, 3)\n"
@@ -305,7 +306,7 @@ def test_all_members_failing_is_an_error_and_some_are_marked(tmp_path: Path) -> 
         ({"outputs": "x"}, "is not a list of names"),
         ({"memory": "lots"}, 'expected such as "500 MB"'),
         ({"memory": "1 KB"}, "keep fewer outputs or give more memory"),
-        ({"memory": "20 KB", "block": 4000}, "at most 92 members fit"),
+        ({"memory": "20 KB", "block": 4000}, "at most 80 members fit"),
         ({"model": "other.mdl"}, "the model file 'other.mdl' is not beside the plan"),
         ({"colour": 1}, r"\[run\] has no key 'colour'"),
     ],

@@ -8,6 +8,7 @@
     │   ├── UnsupportedConstruct it uses something the engine does not know
     │   ├── UnknownName          a name that the model does not have
     │   └── SimulationError      the run itself failed
+    │       └── RunStopped       what it ran on failed: disk, worker, scheduler
     ├── InputError               a file that comes with a model
     │   ├── TableError           observations, places and other CSV tables
     │   ├── PriorError           parameters.toml
@@ -35,6 +36,7 @@ __all__ = [
     "ModelError",
     "ModelFileError",
     "PriorError",
+    "RunStopped",
     "ScenarioError",
     "SimulationError",
     "TableError",
@@ -92,6 +94,10 @@ class UnknownName(ModelError):
 
 class SimulationError(ModelError):
     """A run stopped or left the numbers."""
+
+
+class RunStopped(SimulationError):
+    """What a run needs is gone: the disk, the workers, the scheduler; it can be resumed."""
 
 
 class InputError(BeltcastError):

@@ -15,7 +15,7 @@ import xarray as xr
 from beltcast.errors import InputError, MissingExtra
 from beltcast.schema import PLACE, QUANTILE, SCENARIO, YEAR
 
-FORMATS = ("iamc", "csv", "parquet")
+FORMATS = ("iamc", "csv", "parquet", "netcdf")
 
 
 def iamc_table(results: xr.Dataset, *, model: str | None = None) -> pd.DataFrame:
@@ -114,7 +114,7 @@ def save_table(results: xr.Dataset, path: str | Path, form: str) -> None:
     results : xarray.Dataset
     path : str or Path
     form : str
-        'iamc' (CSV), 'csv' (long) or 'parquet' (long).
+        'iamc' (CSV), 'csv' (long), 'parquet' (long) or 'netcdf' (as it is).
 
     Raises
     ------
@@ -125,6 +125,12 @@ def save_table(results: xr.Dataset, path: str | Path, form: str) -> None:
     """
     if form not in FORMATS:
         raise InputError(f"unknown format '{form}'; expected one of {', '.join(FORMATS)}")
+    if form == "netcdf":
+        # Attributes of a store may be tables, which NetCDF has no place for.
+        plain = results.copy()
+        plain.attrs = {k: v for k, v in results.attrs.items() if isinstance(v, (str, int, float))}
+        plain.to_netcdf(path, engine="netcdf4")
+        return
     table = iamc_table(results) if form == "iamc" else long_table(results)
     if form != "parquet":
         table.to_csv(path, index=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -222,6 +223,8 @@ def verify(
 
     try:
         dates = [float(date) for date in origins.split(",")]
+        if not all(map(math.isfinite, dates)):
+            raise ValueError
     except ValueError:
         raise InputError(
             f"--origins is '{origins}'; expected decimal years such as 2021.5,2022.5"

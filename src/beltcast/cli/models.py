@@ -80,6 +80,9 @@ def run(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes on this machine; for a plan.")
     ] = None,
+    json_log: Annotated[
+        Path | None, typer.Option(help="Add a JSON object a line on each event; for a plan.")
+    ] = None,
 ) -> None:
     """Run a model once in each scenario with its own constants, or a plan of many members.
 
@@ -95,11 +98,14 @@ def run(
         beltcast run plan.toml --resume
     """
     if model is not None and model.suffix.lower() == ".toml":
-        _run_plan(model, resume, scheduler, workers)
+        _run_plan(model, resume, scheduler, workers, json_log)
         return
+    if resume or scheduler or workers or json_log:
+        raise InputError("--resume, --scheduler, --workers and --json-log go with a plan (.toml)")
     from beltcast.ensemble import run_ensemble
     from beltcast.model import load_model
     from beltcast.resources import shipped
+    from beltcast.results import complete_file
     from beltcast.scenarios import Scenario, read_scenarios, select
 
     loaded = load_model(model or shipped("models/belt/belt.mdl"))
@@ -110,15 +116,10 @@ def run(
         select(known, scenario) if scenario else known,
         outputs=variable or loaded.computed,
     ).squeeze("member", drop=True)
-    part = output.with_name(f".{output.name}.part")
-    try:
+    with complete_file(output) as part:
         result.to_netcdf(part, engine="netcdf4")
-        part.replace(output)
-    except OSError as problem:
-        raise InputError(f"'{output}' cannot be written ({problem.strerror})") from None
-    finally:
-        part.unlink(missing_ok=True)
-    typer.echo(f"{len(result.data_vars) - 1} variables, {result.sizes['scenario']} scenarios")
+    variables, runs = len(result.data_vars) - 1, result.sizes["scenario"]
+    typer.echo(f"variables: {variables}, scenarios: {runs}")
     typer.echo(f"Written to {output}")
 
 
@@ -183,13 +184,14 @@ def schemas(
     from beltcast.jsonschemas import parameters_schema, scenarios_schema
     from beltcast.model import load_model
     from beltcast.resources import shipped
+    from beltcast.results import complete_file
 
     loaded = load_model(model or shipped("models/belt/belt.mdl"))
-    output.mkdir(parents=True, exist_ok=True)
     for name, make in (("scenarios", scenarios_schema), ("parameters", parameters_schema)):
         path = output / f"{name}.schema.json"
         text = json.dumps(make(loaded), indent=1, ensure_ascii=False)
-        path.write_text(text + "\n", encoding="utf-8")
+        with complete_file(path) as part:
+            part.write_text(text + "\n", encoding="utf-8")
         typer.echo(f"Written {path}")
 
 
@@ -234,19 +236,17 @@ def _check_model(model: Model, as_json: bool) -> int:
     return len(checked.units)
 
 
-def _run_plan(path: Path, resume: bool, scheduler: str | None, workers: int | None) -> None:
-    from beltcast.scale.blocks import connect, run_plan
+def _run_plan(
+    path: Path, resume: bool, scheduler: str | None, workers: int | None, json_log: Path | None
+) -> None:
+    from beltcast.scale.blocks import run_plan
+    from beltcast.scale.cluster import connected
+    from beltcast.scale.journal import journal
     from beltcast.scale.runplan import read_plan
 
-    plan = read_plan(path)
-    client = None if scheduler is None and workers is None else connect(scheduler, workers)
-    try:
-        with progress() as tell:
-            store = run_plan(plan, resume=resume, client=client, progress=tell)
-    finally:
-        if client is not None:
-            client.close()
-            if client.cluster is not None:
-                client.cluster.close()
+    with journal(json_log) as tell:
+        plan = read_plan(path)
+        with connected(scheduler, workers) as client, progress() as show:
+            store = run_plan(plan, resume=resume, client=client, progress=show, tell=tell)
     typer.echo(f"{len(plan.scenarios)} scenarios, {plan.members} members: complete")
     typer.echo(f"Written to {store.path}")

@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 
 
 def export(
-    results: Annotated[Path, typer.Argument(help="A NetCDF file that beltcast wrote.")],
-    form: Annotated[str, typer.Option("--format", help="iamc, csv or parquet.")] = "iamc",
+    results: Annotated[
+        Path, typer.Argument(help="A NetCDF file that beltcast wrote, or the store of a plan.")
+    ],
+    form: Annotated[str, typer.Option("--format", help="iamc, csv, parquet or netcdf.")] = "iamc",
     output: Annotated[
         Path | None, typer.Option(help="File to write; beside the results by default.")
     ] = None,
@@ -39,20 +41,34 @@ def export(
         beltcast export runs/belt/forecast.nc
 
         beltcast export runs/belt-drivers/attribution.nc --format csv
+
+        beltcast export ensemble.zarr --format csv
     """
     import xarray as xr
 
     from beltcast.export import save_table
+    from beltcast.results import complete_file
 
-    ending = {"iamc": ".iamc.csv"}.get(form, f".{form}")
+    ending = {"iamc": ".iamc.csv", "netcdf": ".export.nc"}.get(form, f".{form}")
     path = output or results.with_suffix(ending)
+    if path.resolve() == results.resolve():
+        raise InputError(f"'{path}' is what is to be exported; choose another name with --output")
+    if results.is_dir():
+        from beltcast.scale.stream import summarise_store
+
+        with complete_file(path) as part:
+            save_table(summarise_store(results), part, form)
+        typer.echo(f"Written {path}")
+        return
     try:
         with xr.open_dataset(results, engine="netcdf4") as opened:
-            save_table(opened.load(), path, form)
+            known = opened.load()
     except OSError as problem:
         reason = (problem.strerror or "not a NetCDF file").lower()
         given = problem.filename or results
         raise InputError(f"'{given}': {reason}; give a file of results") from None
+    with complete_file(path) as part:
+        save_table(known, part, form)
     typer.echo(f"Written {path}")
 
 

@@ -5,6 +5,7 @@
     [run]
     model = "models/belt/belt.mdl"            # the shipped belt model where left out
     priors = "models/belt/parameters.toml"    # none: the model's own constants
+    draws = "runs/belt-posterior/posterior.nc"  # or draws.nc; the priors' own where left out
     scenarios = "models/belt/scenarios.toml"
     only = ["baseline", "headwinds"]          # all where left out
     outputs = ["output", "active sellers"]
@@ -16,7 +17,8 @@
 
 A plan fixes its list of blocks: (scenario, members from .. to).  The members of a block are drawn
 from ``seed`` and the number of the block alone, the same in every scenario, so a block gives the
-same bits whoever computes it, and when.
+same bits whoever computes it, and when.  With ``draws`` the members are draws of a posterior, taken
+with replacement; ``priors`` are then those of its fit.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ from beltcast.errors import InputError
 from beltcast.inference.priors import Priors, read_priors
 from beltcast.model import Model, load_model
 from beltcast.resources import shipped
+from beltcast.scale.resample import Sample, read_sample
 from beltcast.scenarios import Scenario, read_scenarios, select
 from beltcast.schema import SCENARIO
 from beltcast.textfiles import Toml, read_toml
@@ -44,6 +47,7 @@ from beltcast.textfiles import Toml, read_toml
 KEYS = (
     "model",
     "priors",
+    "draws",
     "scenarios",
     "only",
     "outputs",
@@ -58,11 +62,14 @@ _SHIPPED = {
     "priors": "models/belt/parameters.toml",
     "scenarios": "models/belt/scenarios.toml",
 }
-ROLES = tuple(_SHIPPED)
+ROLES = (*_SHIPPED, "draws")
 TABLE = "table: "
 _UNITS = {"KB": 1e3, "MB": 1e6, "GB": 1e9}
 DEFAULT_MEMORY = 256e6
 SMALLEST_BLOCK = 16
+LARGEST_BLOCK = 8192
+"""Unless the plan says otherwise: an eighth of a processor's share of a block is what Ctrl-C waits
+for, and a block under way is what a fault costs."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,8 @@ class RunPlan:
     model : Model
     priors : Priors or None
         None where every member has the model's own constants.
+    sample : Sample or None
+        What members are taken from; None where they are drawn from the priors.
     scenarios : mapping of str to Scenario
     outputs : tuple of str
     members, seed, block : int
@@ -101,12 +110,13 @@ class RunPlan:
     memory : float  [byte]
         What one block may take.
     files : mapping of str to Path
-        All that a worker elsewhere needs: 'plan', 'model', 'priors', 'scenarios', and the tables
-        in the model's own folder under ``'table: '`` and their name.
+        All that a worker elsewhere needs: 'plan', 'model', 'priors', 'draws', 'scenarios', and
+        the tables in the model's own folder under ``'table: '`` and their name.
     """
 
     model: Model
     priors: Priors | None
+    sample: Sample | None
     scenarios: Mapping[str, Scenario]
     outputs: tuple[str, ...]
     members: int
@@ -131,8 +141,12 @@ class RunPlan:
             return (), np.empty((count, 0))
         # Whole blocks are drawn, so that a plan with more members begins with the same ones.
         rng = np.random.default_rng([self.seed, block.number])
+        if self.sample is not None:
+            return self.sample.labels, self.sample.take(rng, self.block)[:count]
         z = self.priors.draw(rng, self.block)[:count]
-        return self.priors.labels, self.priors.natural(z)
+        # The spread of a pool is a parameter, but no constant of the model.
+        own = self.priors.settable
+        return tuple(self.priors.labels[i] for i in own), self.priors.natural(z)[:, own]
 
     def size_seed(self, block: Block) -> int:
         """Seed of the uncertain sizes of scenarios for a block."""
@@ -145,6 +159,7 @@ class RunPlan:
             "model": self.model.source.text_sha256,
             "tables beside the model": _tables_sha256(self.files),
             "priors": "none" if self.priors is None else self.priors.sha256,
+            "draws": _sha256(self.files["draws"]) if "draws" in self.files else "none",
             "scenarios": hashlib.sha256(scenarios.encode()).hexdigest(),
             "outputs": ", ".join(self.outputs),
             "members": str(self.members),
@@ -175,7 +190,7 @@ def read_plan(path: str | Path, files: Mapping[str, Path] | None = None) -> RunP
     path : str or Path
         A TOML file with a table ``[run]``; paths in it are relative to it.
     files : mapping of str to Path, optional
-        Where the model, priors and scenarios are, in place of what the plan says.
+        Where the model, priors, draws and scenarios are, in place of what the plan says.
 
     Raises
     ------
@@ -214,17 +229,20 @@ def read_plan(path: str | Path, files: Mapping[str, Path] | None = None) -> RunP
             toml.line("run", "outputs"),
         )
     members, memory = _count(toml, table, "members", 1), _memory(toml, table)
+    priors = read_priors(found["priors"], model) if "priors" in found else None
+    a_member = _bytes_a_member(model, outputs, 0 if priors is None else len(priors))
     beside = found["model"].parent
     for path in sorted((*beside.glob("*.csv"), *beside.glob("*.xls*"))):
         found[TABLE + path.name] = path
     return RunPlan(
         model=model,
-        priors=read_priors(found["priors"], model) if "priors" in found else None,
+        priors=priors,
+        sample=_sample(toml, found.get("draws"), model, priors),
         scenarios=_scenarios(toml, table, found.get("scenarios"), model),
         outputs=outputs,
         members=members,
         seed=_count(toml, table, "seed", 0, default=1),
-        block=_block(toml, table, model, outputs, members, memory),
+        block=_block(toml, table, a_member, members, memory),
         store=toml.path.parent / str(table.get("store", toml.path.stem + ".zarr")),
         memory=memory,
         files={"plan": toml.path, **found},
@@ -232,9 +250,9 @@ def read_plan(path: str | Path, files: Mapping[str, Path] | None = None) -> RunP
 
 
 def _named_files(toml: Toml, table: Mapping[str, Any]) -> dict[str, Path]:
-    """Where the model, priors and scenarios are; the shipped ones go with the shipped model."""
+    """Where the files of a plan are; the shipped ones go with the shipped model."""
     found = {}
-    for key, own in _SHIPPED.items():
+    for key in ROLES:
         if key in table:
             found[key] = toml.path.parent / str(table[key])
             if not found[key].is_file():
@@ -243,9 +261,22 @@ def _named_files(toml: Toml, table: Mapping[str, Any]) -> dict[str, Path]:
                     toml.path,
                     toml.line("run", key),
                 )
-        elif "model" not in table:
-            found[key] = shipped(own)
+        elif "model" not in table and key in _SHIPPED:
+            found[key] = shipped(_SHIPPED[key])
     return found
+
+
+def _sample(toml: Toml, path: Path | None, model: Model, priors: Priors | None) -> Sample | None:
+    if path is None:
+        return None
+    if priors is None:
+        raise InputError(
+            "draws are given without priors, which say what their columns are; add those of the "
+            'fit with priors = "..."',
+            toml.path,
+            toml.line("run", "draws"),
+        )
+    return read_sample(path, model, priors)
 
 
 def _scenarios(
@@ -304,17 +335,17 @@ def _numbers_a_member(model: Model, outputs: tuple[str, ...]) -> int:
     )
 
 
+def _bytes_a_member(model: Model, outputs: tuple[str, ...], drawn: int) -> float:
+    """Memory that a member takes while its block is computed."""
+    # In double precision a result is held by the run, by its labelled piece and as it is written;
+    # a drawn constant as drawn, in its own unit, by row of the model and in vectors.
+    return 8.0 * (3 * _numbers_a_member(model, outputs) + 4 * drawn)
+
+
 def _block(
-    toml: Toml,
-    table: Mapping[str, Any],
-    model: Model,
-    outputs: tuple[str, ...],
-    members: int,
-    memory: float,
+    toml: Toml, table: Mapping[str, Any], a_member: float, members: int, memory: float
 ) -> int:
     """Members a block: as asked for, or as many as the memory allows."""
-    # A number is held in double precision by the run, by its labelled piece and as it is written.
-    a_member = 8.0 * 3 * _numbers_a_member(model, outputs)
     most = int(memory / a_member)
     if most < SMALLEST_BLOCK:
         raise InputError(
@@ -324,7 +355,7 @@ def _block(
             toml.line("run", "memory"),
         )
     if "block" not in table:
-        return min(members, 1 << (most.bit_length() - 1))
+        return min(members, LARGEST_BLOCK, 1 << (most.bit_length() - 1))
     block = _count(toml, table, "block", 1)
     if block > most:
         raise InputError(
@@ -334,6 +365,10 @@ def _block(
             toml.line("run", "block"),
         )
     return block
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _tables_sha256(files: Mapping[str, Path]) -> str:

@@ -9,6 +9,7 @@ as NumPy's default), not an estimate; only the last bin's numbers are held.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -16,12 +17,47 @@ from numpy.typing import NDArray
 
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import InputError, did_you_mean
+from beltcast.scale.store import open_store
 from beltcast.schema import MEMBER, QUANTILE, QUANTILES, SCENARIO
+
+STATUS = "status"
 
 BINS = 2048
 """Bins of the second pass: the third holds about one member in a thousand."""
 
 Blocks = Callable[[], Iterator[FloatArray]]
+
+
+def summarise_store(path: str | Path, levels: Sequence[float] = QUANTILES) -> xr.Dataset:
+    """Quantiles of all that a complete store holds.
+
+    Parameters
+    ----------
+    path : str or Path
+    levels : (q,)  [1]
+        Probabilities.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``NAME_quantile`` (scenario, ..., quantile) for each output, and ``failed`` (scenario), how
+        many members left the finite numbers.
+
+    Raises
+    ------
+    InputError
+        No store, damaged, or not complete.
+    """
+    data = open_store(path)
+    names = [str(n) for n, v in data.data_vars.items() if MEMBER in v.dims and n != STATUS]
+    found = {f"{name}_quantile": stored_quantiles(data, name, levels) for name in names}
+    about = {"long_name": "members that left the finite numbers", "units": "1"}
+    status = data[STATUS]
+    failed = [
+        sum(int((b == 1).sum()) for b in _blocks_of(data, status, s)())
+        for s in range(len(data[SCENARIO]))
+    ]
+    return xr.Dataset({**found, "failed": (SCENARIO, failed, about)}, attrs=data.attrs)
 
 
 def stored_quantiles(
@@ -110,7 +146,7 @@ def stored_mean(data: xr.Dataset, variable: str) -> xr.DataArray:
 
 def _variable(data: xr.Dataset, name: str) -> xr.DataArray:
     if name not in data or MEMBER not in data[name].dims:
-        known = [str(n) for n, v in data.data_vars.items() if MEMBER in v.dims and n != "status"]
+        known = [str(n) for n, v in data.data_vars.items() if MEMBER in v.dims and n != STATUS]
         raise InputError(f"the store holds no '{name}'{did_you_mean(name, known)}")
     return data[name]
 

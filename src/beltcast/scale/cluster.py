@@ -1,0 +1,209 @@
+"""Blocks on other processes and machines, by dask.distributed: hand out, watch, give up in words.
+
+Workers and scheduler must see the store's folder under the same path.  A worker that dies takes
+its block with it, not the run; a scheduler that dies, or the last worker, ends the run in one
+sentence, and the store goes on from there with ``--resume``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import multiprocessing
+import time
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError
+from contextlib import contextmanager, suppress
+from itertools import islice
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from beltcast.errors import InputError, MissingExtra, RunStopped
+from beltcast.scale.compute import Computed, Parcel, Reply, compute_parcel, pack
+from beltcast.scale.runplan import Block, RunPlan, version_of_code
+
+IN_FLIGHT = 3
+"""Blocks handed to a worker at a time: enough that none waits, few enough to stop soon."""
+
+PATIENCE = 30.0
+"""Seconds without any worker before the run ends: a nanny starts a new one in less."""
+
+LOOK = 2.0
+"""Seconds between two looks at whether there still are workers."""
+
+CLOSING = 1.0
+"""Seconds that a cluster of our own has to close before its processes are killed."""
+
+ON = "what is complete is kept: start it again and go on with --resume"
+
+
+@contextmanager
+def connected(address: str | None, workers: int | None = None) -> Iterator[Any]:
+    """A client for as long as a run takes; None where neither an address nor workers are given.
+
+    Raises
+    ------
+    MissingExtra, InputError
+        As of `connect`.
+    """
+    if address is None and workers is None:
+        yield None
+        return
+    others = set(multiprocessing.active_children())
+    client = connect(address, workers)
+    with _without_log():
+        try:
+            yield client
+        except BaseException:
+            # A worker that computes is deaf until its block is done; nothing of it is needed.
+            _kill(set(multiprocessing.active_children()) - others)
+            raise
+        finally:
+            own = client.cluster
+            for closing in (client, own) if own is not None else (client,):
+                with suppress(TimeoutError, OSError):
+                    closing.close(timeout=CLOSING)
+            _kill(set(multiprocessing.active_children()) - others)
+
+
+def connect(address: str | None, workers: int | None = None) -> Any:
+    """A client of a running scheduler, or of a cluster of so many processes on this machine.
+
+    Raises
+    ------
+    MissingExtra
+        dask.distributed is not installed.
+    InputError
+        Nobody answers at the address.
+    """
+    distributed = _distributed()
+    if address is None:
+        cluster = distributed.LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",  # any free port; None takes 8787, and warns if taken
+        )
+        return distributed.Client(cluster)
+    try:
+        return distributed.Client(address, timeout="10s")
+    except (OSError, TimeoutError, ValueError) as problem:
+        raise InputError(
+            f"no scheduler answers at '{address}' ({type(problem).__name__}); start one with "
+            "`dask scheduler`, or correct the address"
+        ) from None
+
+
+def compute_on(client: Any, plan: RunPlan, blocks: Sequence[Block]) -> Iterator[Computed]:
+    """Compute blocks on the workers of a client, in whatever order they are done.
+
+    Raises
+    ------
+    RunStopped
+        The scheduler or all workers are gone, or a worker cannot write.
+    InputError
+        A worker has another version of the package, or cannot read the plan.
+    """
+    try:
+        yield from _answers(client, plan, blocks)
+    except (CancelledError, OSError, TimeoutError):
+        # What dask raises when it loses its scheduler depends on what it was about to do.
+        raise RunStopped(f"the scheduler has gone; {ON}") from None
+
+
+def _answers(client: Any, plan: RunPlan, blocks: Sequence[Block]) -> Iterator[Computed]:
+    with warnings.catch_warnings():
+        # Of a large graph. A parcel that was scattered would be lost with the worker that holds
+        # it; the result of a task is made again.
+        warnings.simplefilter("ignore", UserWarning)
+        parcel = client.submit(_same, pack(plan), pure=False)
+    waiting = iter(blocks)
+    under_way: dict[Any, Block] = {}
+
+    def hand_out(count: int) -> None:
+        for block in islice(waiting, count):
+            given = (block.scenario, block.number, block.first, block.last)
+            future = client.submit(
+                compute_parcel,
+                parcel,
+                str(plan.store.resolve()),
+                given,
+                version_of_code(),
+                pure=False,
+            )
+            under_way[future] = block
+
+    hand_out(IN_FLIGHT * (sum(client.nthreads().values()) or 1))
+    while under_way:
+        for future in _some_done(client, list(under_way)):
+            yield _answer(future, under_way.pop(future))
+            hand_out(1)
+
+
+def _same(parcel: Parcel) -> Parcel:
+    return parcel
+
+
+def _some_done(client: Any, futures: list[Any]) -> set[Any]:
+    """Wait for the first answers; give up when there has been no worker for a while."""
+    distributed = _distributed()
+    alone_since: float | None = None
+    while True:
+        try:
+            done: set[Any] = distributed.wait(futures, LOOK, "FIRST_COMPLETED").done
+            return done
+        except TimeoutError:
+            if client.status != "running":
+                raise RunStopped(f"the scheduler has gone; {ON}") from None
+        alone_since = None if client.nthreads() else alone_since or time.monotonic()
+        if alone_since is not None and time.monotonic() - alone_since > PATIENCE:
+            raise RunStopped(f"there has been no worker for {PATIENCE:.0f} s; {ON}")
+
+
+def _answer(future: Any, block: Block) -> Computed:
+    try:
+        reply: Reply = future.result()
+    except _distributed().KilledWorker:
+        raise RunStopped(
+            f"members {block.first} to {block.last - 1} were tried by several workers and each "
+            "died, likely of memory; lower `memory` in the plan, or give the workers more; what "
+            "is complete is kept"
+        ) from None
+    kind, said = reply
+    if kind == "stopped":
+        raise RunStopped(str(said))
+    if kind == "refused":
+        raise InputError(str(said))
+    return Computed(block, *said)  # type: ignore[misc]  # of 'computed', see Reply
+
+
+def _kill(processes: Iterable[BaseProcess]) -> None:
+    # Not joined: a thread of dask does that, and two that wait cost ten seconds.
+    for process in processes:
+        process.kill()
+
+
+@contextmanager
+def _without_log() -> Iterator[None]:
+    """Keep dask's tracebacks to itself: what is wrong we say in one sentence."""
+    known = logging.root.manager.loggerDict
+    loggers = [logging.getLogger(name) for name in known if name.startswith("distributed")]
+    before = [logger.disabled for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.disabled = True
+        yield
+    finally:
+        for logger, disabled in zip(loggers, before, strict=True):
+            logger.disabled = disabled
+
+
+def _distributed() -> Any:
+    try:
+        return importlib.import_module("distributed")
+    except ImportError:
+        raise MissingExtra(
+            "a cluster needs dask.distributed, which is not installed; run: "
+            'pip install "beltcast[scale]"'
+        ) from None

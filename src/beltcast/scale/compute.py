@@ -1,0 +1,112 @@
+"""Compute one block of a plan and write it, in this process or from a parcel on a worker.
+
+A worker is handed the files of the plan as bytes, reads them as anybody would and compiles the
+model itself, or takes it from its cache; no object of ours is pickled.  The result goes from
+whoever computes it straight into the store; only how it went comes back.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from beltcast.ensemble import run_scenario
+from beltcast.errors import BeltcastError, RunStopped
+from beltcast.scale.runplan import ROLES, TABLE, Block, RunPlan, read_plan, version_of_code
+from beltcast.scale.store import Store
+
+Parcel = tuple[tuple[str, str, bytes], ...]
+"""Role, name and content of all files of a plan."""
+
+Reply = tuple[str, object]
+"""What a worker says: 'computed' with (any_good, seconds), or a kind of fault with its words."""
+
+
+@dataclass(frozen=True)
+class Computed:
+    """A block that is complete in its store.
+
+    Attributes
+    ----------
+    block : Block
+    any_good : bool
+        Whether any of its members stayed with the finite numbers.
+    seconds : float  [s]
+        Spent on it, by a clock that never jumps.
+    """
+
+    block: Block
+    any_good: bool
+    seconds: float
+
+
+def compute(plan: RunPlan, store: Store, block: Block) -> Computed:
+    """Run a block and write it.
+
+    Raises
+    ------
+    RunStopped
+        The store cannot be written to.
+    """
+    began = time.monotonic()
+    name = list(plan.scenarios)[block.scenario]
+    pieces, good = run_scenario(
+        plan.model,
+        plan.scenarios[name],
+        plan.draws(block),
+        outputs=plan.outputs,
+        seed=plan.size_seed(block),
+    )
+    try:
+        store.write(block, pieces, good)
+    except OSError as problem:
+        reason = (problem.strerror or "no reason given").lower()
+        raise RunStopped(
+            f"'{store.path}' cannot be written to ({reason}); what is complete is kept: mend "
+            "it and go on with --resume"
+        ) from None
+    return Computed(block, bool(good.any()), time.monotonic() - began)
+
+
+def pack(plan: RunPlan) -> Parcel:
+    """All files of a plan as bytes."""
+    return tuple((role, path.name, path.read_bytes()) for role, path in plan.files.items())
+
+
+def compute_parcel(
+    parcel: Parcel, store: str, given: tuple[int, int, int, int], version: str
+) -> Reply:
+    """What a worker does: read the plan from bytes, compute a block, write it.
+
+    Faults of ours come back as words, because an exception with a file and line does not travel.
+    """
+    if version_of_code() != version:
+        return "refused", (
+            f"a worker runs beltcast {version_of_code()} and the plan was made by {version}; "
+            "install the same version everywhere"
+        )
+    try:
+        plan = _unpacked(parcel)
+        done = compute(plan, Store(Path(store), (*plan.outputs, "status")), Block(*given))
+    except RunStopped as problem:
+        return "stopped", f"on a worker: {problem}"
+    except BeltcastError as problem:
+        return "refused", f"on a worker: {problem}"
+    return "computed", (done.any_good, done.seconds)
+
+
+@lru_cache(maxsize=4)
+def _unpacked(parcel: Parcel) -> RunPlan:
+    """A plan read from bytes, once a process; the model's tables lie beside it again."""
+    with tempfile.TemporaryDirectory(prefix="beltcast-") as folder:
+        found = {}
+        for role, name, content in parcel:
+            beside_model = role == "model" or role.startswith(TABLE)
+            found[role] = Path(folder) / ("model" if beside_model else role) / name
+            found[role].parent.mkdir(exist_ok=True)
+            found[role].write_bytes(content)
+        own = {role: path for role, path in found.items() if role in ROLES}
+        return read_plan(found["plan"], own)
