@@ -39,13 +39,13 @@ LAYERS = (
     "ensemble",
     "scale",
     "bands export",
-    "data.history",
+    "data.history inference.contraction",
     """forecast verification.walks verification.curves verification.automatic
     verification.baselines verification.scores""",
     "verification.origin_rules verification.origin",
     """verification.backtest drivers.attribute drivers.sensitivity drivers.compare
     drivers.dominance drivers.discover drivers.money drivers.policy""",
-    "drivers.nulls",
+    "drivers.nulls drivers.shown",
     "verification.record verification.paired verification.skill verification.stack",
     "pictures",
     """drivers.attribution_text drivers.dominance_text drivers.discover_text drivers.policy_text
