@@ -32,8 +32,8 @@ LAYERS = (
     "inference.optimise",
     "inference.calibrate",
     """inference.posterior inference.identify inference.shrinkage inference.saved
-    inference.walkers inference.diagnostics""",
-    "inference.nuts inference.draws_file",
+    inference.walkers inference.diagnostics inference.pareto""",
+    "inference.nuts inference.draws_file inference.power_scaling",
     "inference.chains",
     "inference.sbc inference.chain_files",
     "ensemble",
