@@ -17,8 +17,8 @@ Four views of one fit, from cheap to dear:
     The best fit with one parameter held at each value of a grid (Raue et al. 2009).  Unlike the
     others it does not believe in parabolas.
 
-`without` refits with some rows left out, such as those of one definition: an answer that rests on
-one source shows it.
+`without` refits with some rows left out, and `leave_out` with each group of them in turn, such as
+those of one definition or of one source: an answer that rests on one source shows it.
 """
 
 from __future__ import annotations
@@ -392,6 +392,7 @@ def leave_out(
     groups: Sequence[str],
     answer: Callable[[Calibration], FloatArray],
     *,
+    most: int | None = None,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
     """Refit without each group of rows and say how far answers move.
@@ -400,9 +401,11 @@ def leave_out(
     ----------
     calibration : Calibration
     groups : (rows,) str
-        Group of each row, such as its definition.
+        Group of each row, such as its definition or its source.
     answer : callable
         Calibration to answers (a,).
+    most : int, optional
+        Only this many groups, those with the most rows; each takes a fit. All by default.
     progress : callable, optional
 
     Returns
@@ -414,11 +417,14 @@ def leave_out(
     reference = answer(calibration)
     rows = []
     unique = list(dict.fromkeys(names.tolist()))
+    if most is not None:
+        counts = {name: int((names == name).sum()) for name in unique}
+        unique = sorted(unique, key=lambda name: -counts[name])[:most]
     for k, name in enumerate(unique):
         mask = names == name
         moved = answer(without(calibration, mask.tolist())) - reference
         rows.append((name, int(mask.sum()), *moved))
         if progress is not None:
-            progress("sources", k + 1, len(unique))
+            progress("left out", k + 1, len(unique))
     columns = ["group", "rows", *(f"answer {k}" for k in range(len(reference)))]
     return pd.DataFrame(rows, columns=columns).set_index("group")
