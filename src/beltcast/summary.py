@@ -73,6 +73,7 @@ def identification(
             f"  {name} ({int(row['rows'])} rows): {100 * row['answer 0']:+.1f}"
             for name, row in left_out.iterrows()
         ),
+        *([] if len(left_out) else ["  all rows are of one definition"]),
         "",
         "Profiles of the best known shared parameters, 95 % interval without their own prior:",
         *(_interval(one) for one in found),

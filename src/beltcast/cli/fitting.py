@@ -158,7 +158,7 @@ def identify(
     if by not in ("role", "parameter"):
         raise InputError(f"--by is '{by}'; expected role or parameter")
     chosen = open_study(study)
-    rows = chosen.model.rows("output")
+    rows = chosen.model.rows(chosen.target)
     for_fit, for_posterior, for_prior, for_sizes = generator(seed).spawn(4)
     with complete_folder(folder_of(output, study, "-identified")) as folder:
         with progress() as tell:
@@ -187,7 +187,7 @@ def identify(
             tell("answers", 2, 2)
             moved = power_scaling(answers.sel(answer=narrowed.index), log_parts(posterior, by))
         page = identification(
-            fit, known, pairs, pull, left_out, found, f"the nation's output of {year}"
+            fit, known, pairs, pull, left_out, found, f"{chosen.target} of {year}"
         )
         nation = narrowed[narrowed["place"] == chosen.whole(chosen.target)]
         its_moves = moved.loc[list(nation.index)]

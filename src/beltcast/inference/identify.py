@@ -411,12 +411,14 @@ def leave_out(
     Returns
     -------
     pandas.DataFrame
-        One row a group: how many rows it has and the change of each answer.
+        One row a group: how many rows it has and the change of each answer; none for a group that
+        holds all rows.
     """
     names = np.array(list(groups))
     reference = answer(calibration)
     rows = []
-    unique = list(dict.fromkeys(names.tolist()))
+    # A group that is all there is cannot be left out: no figure would remain.
+    unique = [name for name in dict.fromkeys(names.tolist()) if not (names == name).all()]
     if most is not None:
         counts = {name: int((names == name).sum()) for name in unique}
         unique = sorted(unique, key=lambda name: -counts[name])[:most]
