@@ -1,7 +1,7 @@
 """The answers that a user is shown, draw by draw: what is asked about each is asked of one array.
 
 Outputs by place and year, their change under each other scenario, and what each driver brought,
-all as logs, so that spreads are relative and changes of sign do not occur in the first.
+all as logs, so that the spreads of large and small belts can stand side by side.
 """
 
 from __future__ import annotations

@@ -146,7 +146,7 @@ def log_parts(draws: Draws, by: str = "role") -> dict[str, FloatArray]:
     >>> from beltcast.inference.power_scaling import log_parts
     >>> _, kept = open_fit()
     >>> list(log_parts(kept.first(2)))[:2]
-    ['likelihood', 'literature']
+    ['likelihood', 'driver']
     """
     likelihood = draws.likelihood
     priors, n = likelihood.priors, likelihood.n_parameters
