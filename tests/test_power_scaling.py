@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from scipy.stats import genpareto, norm
@@ -19,8 +20,15 @@ from beltcast.inference.power_scaling import (
     NUISANCES,
     cjs_distance,
     log_parts,
-    power_scaling,
 )
+from beltcast.inference.power_scaling import (
+    power_scaling as power_scaling_of,
+)
+
+
+def power_scaling(values: xr.DataArray, parts: dict[str, np.ndarray]) -> pd.DataFrame:
+    return power_scaling_of(values, parts, rng=np.random.default_rng(0))
+
 
 Z = norm.ppf((np.arange(4000) + 0.5) / 4000)  # normal draws without chance
 
@@ -104,6 +112,24 @@ def test_an_answer_that_a_prior_does_not_touch_does_not_move() -> None:
     # Ties on the grid are smoothed by their order, hence not exactly nothing.
     assert table.loc[("a1", "of one"), "sensitivity"] < 0.01
     assert table.loc[("a0", LIKELIHOOD), "sensitivity"] == 0.0
+
+
+def test_what_chance_does_is_not_told_as_a_move() -> None:
+    # 400 answers that have nothing to do with a part of spread 3: one in 20 exceeds its noise, with
+    # a standard error of sqrt(0.05 * 0.95 / 400) = 0.011; 0.1 is 4.5 of them.
+    rng = np.random.default_rng(4)
+    values = answers(*rng.standard_normal((400, 300)))
+    parts = {LIKELIHOOD: np.zeros(300), "prior": 3.0 * rng.standard_normal(300)}
+    table = power_scaling(values, parts).xs("prior", level="part")
+    assert (table["sensitivity"] > 0.05).mean() > 0.3  # told as moves without it
+    assert (table["diagnosis"] != "").mean() < 0.1
+
+
+def test_a_likelihood_that_cannot_be_weighted_makes_no_conflict() -> None:
+    theta, parts = normal_case(0.0, 1.0, 5.0, 1.0)
+    wild = {**parts, LIKELIHOOD: 200.0 * np.exp(np.abs(theta))}
+    told = power_scaling(answers(theta), wild).loc[("a0", "prior"), "diagnosis"]
+    assert told == "moved, likelihood unclear"
 
 
 def test_draws_without_an_answer_are_left_out() -> None:

@@ -114,7 +114,10 @@ def answers_identified(
             for row in told[~poor].head(12).itertuples()
         ),
         *(["  none of those told above"] if not (~poor).any() else []),
-        *([f"  {int(poor.sum())} weightings are too poor to tell: more draws"] * bool(poor.any())),
+        *(
+            f"  by '{name}': the weights are too poor to tell (Pareto k {k:.2f}); more draws"
+            for name, k in told[poor].groupby("part")["pareto_k"].first().items()
+        ),
     ]
     if len(worst):
         lines += [

@@ -159,7 +159,7 @@ def identify(
         raise InputError(f"--by is '{by}'; expected role or parameter")
     chosen = open_study(study)
     rows = chosen.model.rows(chosen.target)
-    for_fit, for_posterior, for_prior, for_sizes = generator(seed).spawn(4)
+    for_fit, for_posterior, for_prior, for_sizes, for_shuffles = generator(seed).spawn(5)
     with complete_folder(folder_of(output, study, "-identified")) as folder:
         with progress() as tell:
             fit = calibrated(chosen, for_fit, starts, tell, calibration, study)
@@ -185,7 +185,8 @@ def identify(
             tell("answers", 1, 2)
             narrowed = contraction(answers, shown(chosen, prior, years=[year], rng=for_sizes))
             tell("answers", 2, 2)
-            moved = power_scaling(answers.sel(answer=narrowed.index), log_parts(posterior, by))
+            kept = answers.sel(answer=narrowed.index)
+            moved = power_scaling(kept, log_parts(posterior, by), rng=for_shuffles)
         page = identification(
             fit, known, pairs, pull, left_out, found, f"{chosen.target} of {year}"
         )
@@ -225,7 +226,7 @@ def identify(
         charts["answers"] = plots_identified.answers_chart(pd.concat([outputs, nation[1:]]))
         charts["power-scaling"] = plots_identified.power_chart(its_moves)
         charts |= {
-            f"pair-{slug(row.one)}-{slug(row.other)}": plots_identified.pair_chart(
+            f"pair-{slug(str(row.one))}-{slug(str(row.other))}": plots_identified.pair_chart(
                 posterior, str(row.one), str(row.other)
             )
             for row in pairs.head(PAIRS).itertuples()

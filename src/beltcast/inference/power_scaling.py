@@ -24,8 +24,13 @@ with the prior
 ====================  ==========================  ==========================================
 yes                   yes                         prior-data conflict
 yes                   no                          strong prior
+yes                   cannot be told              moved, likelihood unclear
 no                    either                      empty: this prior is harmless here
 ====================  ==========================  ==========================================
+
+Weights are uneven, so even an answer that has nothing to do with a part moves a little.  How much
+is found by shuffling the weights over the draws: the largest of 19 such sensitivities is exceeded
+by chance one time in twenty.  What lies below it does not count as moved.
 
 References
 ----------
@@ -55,8 +60,13 @@ SENSITIVE = 0.05
 LIKELIHOOD = "likelihood"
 NUISANCES = "offsets and shocks"
 
+SHUFFLES = 19
+"""Shuffles of the weights: of 20 exchangeable numbers each is the largest one time in 20."""
 
-def power_scaling(answers: xr.DataArray, parts: Mapping[str, FloatArray]) -> pd.DataFrame:
+
+def power_scaling(
+    answers: xr.DataArray, parts: Mapping[str, FloatArray], *, rng: np.random.Generator
+) -> pd.DataFrame:
     """Say how far each answer moves with each factor of the posterior.
 
     Parameters
@@ -66,13 +76,16 @@ def power_scaling(answers: xr.DataArray, parts: Mapping[str, FloatArray]) -> pd.
     parts : mapping of str to (member,)
         Log density of each factor at each draw, up to a constant, as `log_parts` gives them; one
         of them is called 'likelihood'.
+    rng : numpy.random.Generator
+        For the shuffles.
 
     Returns
     -------
     pandas.DataFrame
-        By (answer, part): ``sensitivity``; ``shift``, how far the answer's mean moves per doubling
-        of alpha, in its posterior standard deviations; ``pareto_k``, the larger of the two
-        weightings, and ``diagnosis``, which says "weights too poor" where k is above 0.7.
+        By (answer, part): ``sensitivity``; ``noise``, what chance alone gives; ``shift``, how far
+        the answer's mean moves per doubling of alpha, in its posterior standard deviations;
+        ``pareto_k``, the larger of the two weightings, and ``diagnosis``, which says "weights too
+        poor" where k is above 0.7.
 
     Raises
     ------
@@ -83,9 +96,10 @@ def power_scaling(answers: xr.DataArray, parts: Mapping[str, FloatArray]) -> pd.
     --------
     >>> import numpy as np, xarray as xr
     >>> from beltcast.inference.power_scaling import power_scaling
-    >>> z = np.random.default_rng(1).standard_normal(2000)
+    >>> rng = np.random.default_rng(1)
+    >>> z = rng.standard_normal(2000)
     >>> answers = xr.DataArray(z[:, None], {"answer": ["z"]}, ("member", "answer"))
-    >>> table = power_scaling(answers, {"likelihood": 0 * z, "prior": -0.5 * z**2})
+    >>> table = power_scaling(answers, {"likelihood": 0 * z, "prior": -0.5 * z**2}, rng=rng)
     >>> table.loc[("z", "prior"), "diagnosis"]
     'strong prior'
     """
@@ -102,19 +116,28 @@ def power_scaling(answers: xr.DataArray, parts: Mapping[str, FloatArray]) -> pd.
         (weaker, k_weaker), (stronger, k_stronger) = (
             smoothed((alpha - 1.0) * logs[whole]) for alpha in (1.0 / ALPHA, ALPHA)
         )
-        doublings = 2.0 * np.log2(ALPHA)
-        moved = cjs_distance(values, order, weaker) + cjs_distance(values, order, stronger)
+        moved = _sensitivity(values, order, weaker, stronger)
+        noise = np.zeros(len(moved))
+        for _ in range(SHUFFLES):
+            mixed = rng.permutation(len(values))
+            chance = _sensitivity(values, order, weaker[mixed], stronger[mixed])
+            noise = np.maximum(noise, chance)
         with np.errstate(invalid="ignore", divide="ignore"):
-            shift = (stronger - weaker) @ values / values.std(axis=0) / doublings
-        found[name] = (moved / doublings, shift, max(k_weaker, k_stronger))
+            shift = (stronger - weaker) @ values / values.std(axis=0) / (2.0 * np.log2(ALPHA))
+        found[name] = (moved, noise, shift, max(k_weaker, k_stronger))
+    by_likelihood, its_noise, _, its_k = found[LIKELIHOOD]
     labels = [str(name) for name in answers["answer"].values]
-    rows = [
-        (label, name, moved[i], shift[i], k, diagnosis(moved[i], found[LIKELIHOOD][0][i], k))
-        for i, label in enumerate(labels)
-        for name, (moved, shift, k) in found.items()
-    ]
-    names = ["answer", "part", "sensitivity", "shift", "pareto_k", "diagnosis"]
+    rows = []
+    for name, (moved, noise, shift, k) in found.items():
+        for i, label in enumerate(labels):
+            words = diagnosis(
+                _told(moved[i], noise[i], k), _told(by_likelihood[i], its_noise[i], its_k)
+            )
+            words = "weights too poor" if k > POOR else words
+            rows.append((label, name, moved[i], noise[i], shift[i], k, words))
+    names = ["answer", "part", "sensitivity", "noise", "shift", "pareto_k", "diagnosis"]
     table = pd.DataFrame(rows, columns=names).set_index(["answer", "part"])
+    table = table.loc[[(label, name) for label in labels for name in found]]
     is_likelihood = table.index.get_level_values("part") == LIKELIHOOD
     return table.assign(diagnosis=table["diagnosis"].where(~is_likelihood, ""))
 
@@ -162,13 +185,36 @@ def log_parts(draws: Draws, by: str = "role") -> dict[str, FloatArray]:
     return parts | {NUISANCES: nuisances}
 
 
-def diagnosis(by_prior: float, by_likelihood: float, k: float = 0.0) -> str:
-    """Put two sensitivities of an answer into words, as the module's table has them."""
-    if k > POOR:
-        return "weights too poor"
-    if not by_prior >= SENSITIVE:
+def diagnosis(by_prior: bool | None, by_likelihood: bool | None) -> str:
+    """Put into words whether an answer moves with a prior and with the likelihood.
+
+    Parameters
+    ----------
+    by_prior, by_likelihood : bool or None
+        None where it cannot be told.
+    """
+    if not by_prior:
         return ""
-    return "prior-data conflict" if by_likelihood >= SENSITIVE else "strong prior"
+    if by_likelihood is None:
+        return "moved, likelihood unclear"
+    return "prior-data conflict" if by_likelihood else "strong prior"
+
+
+def _told(sensitivity: float, noise: float, k: float) -> bool | None:
+    """Whether an answer moves; None where weights are poor or chance would move it as far."""
+    if k > POOR:
+        return None
+    if not sensitivity >= SENSITIVE:
+        return False
+    return True if sensitivity > noise else None
+
+
+def _sensitivity(
+    values: FloatArray, order: np.ndarray, weaker: FloatArray, stronger: FloatArray
+) -> FloatArray:
+    """Mean distance of both weightings from none, per doubling of the power; (a,)."""
+    both = cjs_distance(values, order, weaker) + cjs_distance(values, order, stronger)
+    return both / (2.0 * np.log2(ALPHA))
 
 
 def cjs_distance(values: FloatArray, order: np.ndarray, weights: FloatArray) -> FloatArray:

@@ -113,7 +113,7 @@ def pair_chart(draws: Draws, one: str, other: str, *, ax: Axes | None = None) ->
         if priors.families[at] == "lognormal":
             ax.set(**{f"{axis}scale": "log"})
         ax.set(**{f"{axis}label": f"{priors.labels[at]} [{priors.units[at]}]"})
-    correlation = float(np.corrcoef(draws.theta[:, [i, j]].T)[0, 1])
+    correlation = float(np.asarray(np.corrcoef(draws.theta[:, [i, j]].T))[0, 1])
     ax.set_title(f"posterior correlation {correlation:+.2f}", loc="left")
     ax.legend(frameon=False, fontsize="small")
     return ax
