@@ -214,7 +214,8 @@ def _sensitivity(
 ) -> FloatArray:
     """Mean distance of both weightings from none, per doubling of the power; (a,)."""
     both = cjs_distance(values, order, weaker) + cjs_distance(values, order, stronger)
-    return both / (2.0 * np.log2(ALPHA))
+    slope: FloatArray = both / (2.0 * np.log2(ALPHA))
+    return slope
 
 
 def cjs_distance(values: FloatArray, order: np.ndarray, weights: FloatArray) -> FloatArray:
