@@ -34,19 +34,19 @@ LAYERS = (
     "inference.calibrate inference.psis inference.marginal inference.surprise data.newrows",
     """inference.posterior inference.identify inference.shrinkage inference.saved
     inference.walkers inference.diagnostics""",
-    "inference.nuts inference.draws_file inference.update",
+    "inference.nuts inference.draws_file inference.power_scaling inference.update",
     "inference.chains",
     "inference.sbc inference.chain_files",
     "ensemble",
     "scale",
     "bands export",
-    "data.history",
+    "data.history inference.contraction",
     """forecast verification.walks verification.curves verification.automatic
     verification.baselines verification.scores""",
     "verification.origin_rules verification.origin outlook",
     """verification.backtest drivers.attribute drivers.sensitivity drivers.compare
     drivers.dominance drivers.discover drivers.money drivers.policy""",
-    "drivers.nulls",
+    "drivers.nulls drivers.shown",
     "verification.record verification.paired verification.skill verification.stack",
     "pictures",
     """drivers.attribution_text drivers.dominance_text drivers.discover_text drivers.policy_text

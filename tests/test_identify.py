@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from beltcast import Model, calibrate, make_likelihood
 from beltcast.errors import CalibrationError, UnknownName
 from beltcast.inference.calibrate import Calibration
 from beltcast.inference.identify import (
@@ -14,6 +16,7 @@ from beltcast.inference.identify import (
     Profile,
     answer_gradient,
     confounded,
+    leave_out,
     log_total,
     prior_pull,
     profile,
@@ -113,6 +116,34 @@ def test_a_row_without_weight_is_as_good_as_gone(fit: Calibration) -> None:
     assert wild.log_density(rest.theta[None])[0] == pytest.approx(
         rest.likelihood.log_density(rest.theta[None])[0], abs=1e-6
     )
+
+
+def test_an_answer_moves_by_what_the_left_out_source_had_said(
+    small: Model, make: SimpleNamespace
+) -> None:
+    # log Factor is normal(0, 0.5) and each figure, log 10 Factor in East, has the error 0.1: with
+    # figures y the posterior mean is sum(y) / 0.1^2 / (n / 0.1^2 + 1 / 0.5^2).
+    values = {"a": [11.0, 12.0, 11.5], "b": [13.0, 13.5], "c": [9.0]}
+    rows = [
+        make.row(start=2014.0 + k, value=value, source=source)
+        for k, (source, value) in enumerate((s, v) for s, own in values.items() for v in own)
+    ]
+    priors = make.priors("Factor", mu=0.0, sigma=0.5)
+    likelihood = make_likelihood(small, priors, make.table(*rows), make.noise())
+    one = calibrate(likelihood, rng=np.random.default_rng(1), starts=4, refine=1)
+
+    def mean(sources: set[str]) -> float:
+        y = np.log([v / 10.0 for s in sources for v in values[s]])
+        return float(y.sum() / 0.01 / (len(y) / 0.01 + 4.0))
+
+    groups = [row.source for row in rows]
+    table = leave_out(one, groups, lambda fit: fit.theta[:1])
+    assert dict(table["rows"]) == {"a": 3, "b": 2, "c": 1}
+    for name in values:
+        exact = mean(set(values) - {name}) - mean(set(values))
+        assert table.loc[name, "answer 0"] == pytest.approx(exact, abs=1e-4)
+    assert list(leave_out(one, groups, lambda fit: fit.theta[:1], most=2).index) == ["a", "b"]
+    assert leave_out(one, ["all"] * 6, lambda fit: fit.theta[:1]).empty
 
 
 def test_everything_cannot_be_left_out(fit: Calibration) -> None:

@@ -11,7 +11,9 @@ import pytest
 
 from beltcast import Model, load_model, read_study
 from beltcast.drivers.sensitivity import SensitivityMethod, ranked, sensitivity, unsettled
+from beltcast.drivers.sensitivity_text import pair_words, summarise_sensitivity
 from beltcast.errors import InputError, MissingExtra, UnknownName
+from beltcast.summary import as_text
 
 # Ishigami and Homma (1990) with a = 7, b = 0.1; "nothing" has no effect.
 ISHIGAMI = """{UTF-8}
@@ -52,6 +54,36 @@ def test_sobol_indices_of_the_ishigami_function_are_the_published_ones(ishigami:
     np.testing.assert_allclose(found["first"], [v1 / v, v2 / v, 0.0, 0.0], atol=0.02)
     np.testing.assert_allclose(found["total"], [(v1 + v13) / v, v2 / v, v13 / v, 0.0], atol=0.02)
     assert unsettled(sensitivity(ishigami, RANGES, target="y", rng=rng, base=2048), 1.0) < 0.05
+
+
+def test_pairs_of_the_ishigami_function_explain_what_is_published(ishigami: Model) -> None:
+    pytest.importorskip("SALib")
+    rng = np.random.default_rng(1)
+    found = sensitivity(ishigami, RANGES, target="y", rng=rng, base=4096, pairs=True)
+    a, b, pi4 = 7.0, 0.1, math.pi**4
+    v13 = b**2 * math.pi**8 * (1 / 18 - 1 / 50)
+    v = 0.5 * (1 + b * pi4 / 5) ** 2 + a**2 / 8 + v13
+    second = found["second"].sel(time=1.0)
+    # S13 = 0.244; only x1 and x3 multiply, all other pairs explain nothing together.
+    expected = np.zeros((4, 4))
+    expected[0, 2] = expected[2, 0] = v13 / v
+    np.fill_diagonal(expected, np.nan)
+    np.testing.assert_allclose(second, expected, atol=0.03)
+    np.testing.assert_allclose(found["first"].sel(time=1.0), [0.314, 0.442, 0, 0], atol=0.02)
+    assert found.attrs["runs"] == 4096 * (2 * 4 + 2)
+    words = pair_words(found.sel(time=1.0))
+    assert words[0].endswith(":")
+    assert words[1].startswith("  x3 and x1: 0.2")
+    page = as_text(summarise_sensitivity(found, when=1.0))
+    assert "x3 and x1" in page
+
+
+def test_pairs_are_of_sobol_and_of_two_constants(ishigami: Model) -> None:
+    rng = np.random.default_rng(1)
+    with pytest.raises(InputError, match="not of morris with 4"):
+        sensitivity(ishigami, RANGES, target="y", method="morris", rng=rng, pairs=True)
+    with pytest.raises(InputError, match="not of sobol with 1"):
+        sensitivity(ishigami, {"x1": (0.0, 1.0)}, target="y", rng=rng, pairs=True)
 
 
 def test_indices_follow_the_output_over_time(ishigami: Model) -> None:

@@ -73,10 +73,61 @@ def identification(
             f"  {name} ({int(row['rows'])} rows): {100 * row['answer 0']:+.1f}"
             for name, row in left_out.iterrows()
         ),
+        *([] if len(left_out) else ["  all rows are of one definition"]),
         "",
         "Profiles of the best known shared parameters, 95 % interval without their own prior:",
         *(_interval(one) for one in found),
     ]
+    return Text("\n".join(lines))
+
+
+def answers_identified(
+    narrowed: pd.DataFrame, moved: pd.DataFrame, by_source: pd.DataFrame, answer: str
+) -> RenderableType:
+    """Return what became of the answers that are shown, for a `rich` console.
+
+    Parameters
+    ----------
+    narrowed : pandas.DataFrame
+        As `beltcast.inference.contraction.contraction` returns it, for the rows to print.
+    moved : pandas.DataFrame
+        As `beltcast.inference.power_scaling.power_scaling` returns it, for the same answers.
+    by_source : pandas.DataFrame
+        As `beltcast.inference.identify.leave_out` returns it.
+    answer : str
+        Name of the answer that the sources move.
+    """
+    worst = by_source.reindex(by_source["answer 0"].abs().sort_values(ascending=False).index)
+    table = moved.reset_index()
+    told = table[table["diagnosis"] != ""].sort_values("sensitivity", ascending=False)
+    poor = told["diagnosis"] == "weights too poor"
+    lines = [
+        "",
+        "What is shown, narrowed by the figures (1: known exactly, 0: as believed before;",
+        f"± {narrowed['contraction_error'].max():.2f} at most, from the number of draws):",
+        *(f"  {name}: {value:.2f}" for name, value in narrowed["contraction"].items()),
+        "",
+        "Which prior moves which answer (sensitivity; shift in posterior sd per doubling):",
+        *(
+            f"  {row.answer}, by '{row.part}': {row.sensitivity:.2f}, {row.shift:+.2f}, "
+            f"{row.diagnosis}"
+            for row in told[~poor].head(12).itertuples()
+        ),
+        *(["  none of those told above"] if not (~poor).any() else []),
+        *(
+            f"  by '{name}': the weights are too poor to tell (Pareto k {k:.2f}); more draws"
+            for name, k in told[poor].groupby("part")["pareto_k"].first().items()
+        ),
+    ]
+    if len(worst):
+        lines += [
+            "",
+            f"How {answer} moves without the rows of one source (per cent), the largest first:",
+            *(
+                f"  {name} ({int(row['rows'])} rows): {100 * row['answer 0']:+.1f}"
+                for name, row in worst.head(6).iterrows()
+            ),
+        ]
     return Text("\n".join(lines))
 
 

@@ -194,6 +194,12 @@ def sensitivity(
     levels: Annotated[
         bool, typer.Option("--levels", help="Of the output itself instead of its log.")
     ] = False,
+    pairs: Annotated[
+        bool,
+        typer.Option(
+            "--pairs", help="Sobol' indices of pairs too: base x (2 parameters + 2) runs."
+        ),
+    ] = False,
     seed: Seed = 1,
     output: Output = None,
 ) -> None:
@@ -209,6 +215,8 @@ def sensitivity(
         beltcast sensitivity --target "output[Yiwu]" --top 10 --base 512
 
         beltcast sensitivity --method tornado --year 2030
+
+        beltcast sensitivity --pairs --top 8
     """
     from beltcast.drivers.plots_sensitivity import save_sensitivity_picture
     from beltcast.drivers.sensitivity import METHODS, ranked
@@ -221,6 +229,8 @@ def sensitivity(
     known = next((m for m in METHODS if m == method), None)
     if known is None:
         raise InputError(f"unknown method '{method}'; expected one of {', '.join(METHODS)}")
+    if pairs and known != "sobol":
+        raise InputError(f"--pairs is of Sobol' indices, not of {method}; leave one of them out")
     chosen = open_study(study)
     names = [scenario] if scenario else list(chosen.scenarios)[:1]
     (base_case,) = select(chosen.scenarios, names).values()
@@ -250,7 +260,7 @@ def sensitivity(
                 tell("screening", 1, 1)
             tell(method, 0, 1)
             result = run_study(
-                chosen.priors.subset(labels), method=known, base=base, rng=for_design
+                chosen.priors.subset(labels), method=known, base=base, rng=for_design, pairs=pairs
             ).assign_attrs(seed=str(seed), **hashes_of(chosen))
             result.to_netcdf(folder / "sensitivity.nc", engine="netcdf4")
             tell(method, 1, 1)

@@ -109,6 +109,10 @@ def calibrate(
         typer.echo(f"Written to {place}/")
 
 
+PAIRS = 6
+"""Pictures of confounded pairs, the strongest first."""
+
+
 def identify(
     study: StudyFile = None,
     starts: Starts = 64,
@@ -117,44 +121,78 @@ def identify(
         int, typer.Option(help="Profile this many of the best known shared parameters.", min=0)
     ] = 6,
     year: Annotated[int, typer.Option(help="Year of the answer that is watched.")] = 2030,
+    draws: Annotated[int, typer.Option(help="Draws of posterior and prior.", min=20)] = 400,
+    sources: Annotated[
+        int, typer.Option(help="Leave out each of this many sources with the most rows.", min=0)
+    ] = 8,
+    by: Annotated[str, typer.Option(help="Power-scale priors by role or by parameter.")] = "role",
     calibration: Saved = None,
     output: Output = None,
 ) -> None:
     """Say what the figures can tell and what they cannot.
 
-    Leaves spectrum.csv, confounded.csv, prior-pull.csv, left-out.csv, profiles.csv, pictures and
-    summary.txt; where belts are around a common mean, also shrinkage.csv.
+    Leaves spectrum.csv, confounded.csv, prior-pull.csv, left-out.csv (by definition),
+    left-out-sources.csv, profiles.csv, contraction.csv (every answer that is shown),
+    power-scaling.csv (which prior moves which answer), pictures and summary.txt; where belts are
+    around a common mean, also shrinkage.csv.
 
     For example:
 
         beltcast identify --profiles 12 --output runs/identified
+
+        beltcast identify --by parameter --sources 20 --draws 1000
     """
     import pandas as pd
 
+    from beltcast.drivers.shown import shown
     from beltcast.inference import identify as ask
+    from beltcast.inference.contraction import contraction
+    from beltcast.inference.posterior import sample as draw
+    from beltcast.inference.posterior import sample_prior
+    from beltcast.inference.power_scaling import log_parts, power_scaling
     from beltcast.inference.shrinkage import shrinkage, shrinkage_words
-    from beltcast.pictures import plots
+    from beltcast.pictures import plots, plots_identified
     from beltcast.results import complete_folder
-    from beltcast.summary import as_text, identification
+    from beltcast.summary import answers_identified, as_text, identification
 
+    if by not in ("role", "parameter"):
+        raise InputError(f"--by is '{by}'; expected role or parameter")
     chosen = open_study(study)
-    rows = chosen.model.rows("output")
+    rows = chosen.model.rows(chosen.target)
+    for_fit, for_posterior, for_prior, for_sizes, for_shuffles = generator(seed).spawn(5)
     with complete_folder(folder_of(output, study, "-identified")) as folder:
         with progress() as tell:
-            fit = calibrated(chosen, generator(seed), starts, tell, calibration, study)
+            fit = calibrated(chosen, for_fit, starts, tell, calibration, study)
             known = ask.spectrum(fit)
             pairs = ask.confounded(fit)
             pull = ask.prior_pull(fit, ask.answer_gradient(fit, rows, year + 1.0))
-            groups = [row.definition for row in fit.likelihood.observations]
-            left_out = ask.leave_out(
-                fit, groups, lambda other: ask.log_total(other, rows, year + 1.0), progress=tell
+            leave_out = partial(
+                ask.leave_out,
+                fit,
+                answer=lambda other: ask.log_total(other, rows, year + 1.0),
+                progress=tell,
             )
+            figures = fit.likelihood.observations
+            left_out = leave_out([row.definition for row in figures])
+            by_source = leave_out([row.source for row in figures], most=sources)
             table = fit.table()
             shared = table[table["role"] != "belt"].sort_values("spread_ratio").head(profiles)
             found = ask.profiles(fit, list(shared.index), progress=tell)
+            posterior = draw(fit, draws, rng=for_posterior, progress=tell)
+            prior = sample_prior(fit.likelihood, draws, rng=for_prior)
+            tell("answers", 0, 2)
+            answers = shown(chosen, posterior, years=[year], rng=for_sizes)
+            tell("answers", 1, 2)
+            narrowed = contraction(answers, shown(chosen, prior, years=[year], rng=for_sizes))
+            tell("answers", 2, 2)
+            kept = answers.sel(answer=narrowed.index)
+            moved = power_scaling(kept, log_parts(posterior, by), rng=for_shuffles)
         page = identification(
-            fit, known, pairs, pull, left_out, found, f"the nation's output of {year}"
+            fit, known, pairs, pull, left_out, found, f"{chosen.target} of {year}"
         )
+        nation = narrowed[narrowed["place"] == chosen.whole(chosen.target)]
+        its_moves = moved.loc[list(nation.index)]
+        page = Group(page, answers_identified(nation, its_moves, by_source, nation.index[0]))
         borrowed = shrinkage(fit)
         if len(borrowed):
             page = Group(page, "\n" + shrinkage_words(borrowed))
@@ -166,6 +204,9 @@ def identify(
         pairs.to_csv(folder / "confounded.csv", index=False, float_format="%.4g")
         pull.to_csv(folder / "prior-pull.csv", header=["posterior sd"], float_format="%.4g")
         left_out.to_csv(folder / "left-out.csv", float_format="%.4g")
+        by_source.to_csv(folder / "left-out-sources.csv", float_format="%.4g")
+        narrowed.to_csv(folder / "contraction.csv", float_format="%.4g")
+        moved.to_csv(folder / "power-scaling.csv", float_format="%.4g")
         pd.concat(
             [
                 pd.DataFrame(
@@ -181,6 +222,15 @@ def identify(
             or [pd.DataFrame(columns=["parameter", "value", "figures", "with prior"])]
         ).to_csv(folder / "profiles.csv", index=False, float_format="%.6g")
         charts = {"waterfall": plots.waterfall(fit), "contraction": plots.contraction_chart(fit)}
+        outputs = narrowed[narrowed["quantity"] == "output"]
+        charts["answers"] = plots_identified.answers_chart(pd.concat([outputs, nation[1:]]))
+        charts["power-scaling"] = plots_identified.power_chart(its_moves)
+        charts |= {
+            f"pair-{slug(str(row.one))}-{slug(str(row.other))}": plots_identified.pair_chart(
+                posterior, str(row.one), str(row.other)
+            )
+            for row in pairs.head(PAIRS).itertuples()
+        }
         charts |= {f"profile-{slug(one.label)}": plots.profile_chart(one) for one in found}
         for name, chart in charts.items():
             plots.save(chart, folder / f"{name}.png")

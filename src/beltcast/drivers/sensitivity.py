@@ -10,6 +10,8 @@ to screen      ``morris``: elementary        base (D + 1)
 many           effects (Morris 1991)
 shares of the  ``sobol``: first and total    base (D + 2)
 variance       indices (Sobol' 2001)
+and of pairs   the same, ``pairs=True``:     base (2 D + 2)
+               second-order indices
 no variance    ``pawn``: distance of         base
 as measure     distributions (Pianosi and
                Wagener 2018)
@@ -80,6 +82,13 @@ _MEASURES: Mapping[SensitivityMethod, Mapping[str, tuple[str, str]]] = {
         "largest": ("maximum", "largest Kolmogorov-Smirnov distance over the slices"),
     },
 }
+_OF_PAIRS: Mapping[str, tuple[str, str]] = {
+    "second": ("S2", "share of the variance that two constants explain only together"),
+    "second_error": ("S2_conf", "half width of the 95% interval of second"),
+}
+OTHER = "other"
+"""Dimension of the second constant of a pair."""
+
 CHIEF: Mapping[str, str] = {
     "sobol": "total",
     "morris": "mu_star",
@@ -143,6 +152,7 @@ def sensitivity(
     scenario: Scenario | None = None,
     at: Mapping[str, float] | None = None,
     logs: bool = False,
+    pairs: bool = False,
 ) -> xr.Dataset:
     """Say which constants an output hangs on, at each time.
 
@@ -163,20 +173,23 @@ def sensitivity(
         Values of constants that are held, such as medians of other priors.
     logs : bool
         Take the log of the output, so that shares are of relative variation.
+    pairs : bool
+        With Sobol', also the second-order index of each pair; nearly doubles the runs.
 
     Returns
     -------
     xarray.Dataset
         Over (parameter, year) or (parameter, time) the measures of the method, and ``..._half``
-        from the first half of the runs.  ``tornado``: ``low`` and ``high``, the output at the 5%
-        and 95% quantile, ``middle`` with all at their medians, and ``swing = high - low``.
+        from the first half of the runs; with `pairs` also ``second`` (parameter, other, year), the
+        same on both sides of its empty diagonal.  ``tornado``: ``low`` and ``high``, the output at
+        the 5% and 95% quantile, ``middle`` with all at their medians, and ``swing = high - low``.
 
     Raises
     ------
     MissingExtra
         SALib is needed and not installed.
     InputError
-        The number of base points or the target does not fit.
+        The number of base points or the target does not fit, or pairs are asked of another method.
     SimulationError
         A run left the finite numbers; such a design cannot be estimated from.
 
@@ -196,7 +209,12 @@ def sensitivity(
     moved: Space = _Believed(space) if isinstance(space, Priors) else Ranges(space)
     if not moved.labels:
         raise InputError("no constant is moved; give at least one prior or range")
-    p, problem = _design(moved, method, base, rng)
+    if pairs and (method != "sobol" or len(moved.labels) < 2):
+        raise InputError(
+            f"pairs are of Sobol' indices and of two constants or more, not of {method} with "
+            f"{len(moved.labels)}; choose the method 'sobol' and two constants"
+        )
+    p, problem = _design(moved, method, base, rng, pairs)
     series = _run(model, moved, p, target, scenario, at or {})
     y = series.transpose(MEMBER, ...).values
     if logs:
@@ -207,14 +225,10 @@ def sensitivity(
         measures = _tornado(y, len(moved.labels))
     else:
         seed = int(rng.integers(2**31))
-        measures = {
-            **_estimates(method, problem, p, y, base, seed),
-            **{
-                f"{name}_half": values
-                for name, values in _estimates(method, problem, p, y, base // 2, seed).items()
-                if not name.endswith("_error")
-            },
-        }
+        measures, half = (
+            _estimates(method, problem, p, y, points, seed, pairs) for points in (base, base // 2)
+        )
+        measures |= {f"{n}_half": values for n, values in half.items() if not n.endswith("_error")}
     return _labelled(measures, moved, series, method, target, base, len(p), logs)
 
 
@@ -263,7 +277,7 @@ def _salib(part: str) -> Any:
 
 
 def _design(
-    space: Space, method: SensitivityMethod, base: int, rng: np.random.Generator
+    space: Space, method: SensitivityMethod, base: int, rng: np.random.Generator, pairs: bool
 ) -> tuple[FloatArray, dict[str, Any]]:
     """Quantiles at which to run, (N, D), and the problem in SALib's terms."""
     d = len(space.labels)
@@ -282,7 +296,7 @@ def _design(
         )
     if method == "sobol":
         sample = _salib("sample.sobol").sample
-        return sample(problem, base, calc_second_order=False, seed=rng), problem
+        return sample(problem, base, calc_second_order=pairs, seed=rng), problem
     if method == "morris":
         return _salib("sample.morris").sample(problem, base, num_levels=LEVELS, seed=rng), problem
     return _salib("sample.latin").sample(problem, base, seed=rng), problem
@@ -339,30 +353,45 @@ def _estimates(
     y: FloatArray,
     base: int,
     seed: int,
+    pairs: bool,
 ) -> dict[str, FloatArray]:
-    """Measures from the first `base` points, each (D, times); NaN where the output is constant."""
+    """Measures from the first `base` points; NaN where the output is constant.
+
+    Each is (D, times), those of pairs (D, D, times).
+    """
     d = problem["num_vars"]
-    runs = {"sobol": base * (d + 2), "morris": base * (d + 1)}.get(method, base)
+    of_sobol = base * (2 * d + 2 if pairs else d + 2)
+    runs = {"sobol": of_sobol, "morris": base * (d + 1)}.get(method, base)
     found = {name: np.full((d, y.shape[1]), np.nan) for name in _MEASURES[method]}
+    if pairs:
+        found |= {name: np.full((d, d, y.shape[1]), np.nan) for name in _OF_PAIRS}
     for t in range(y.shape[1]):
         own = np.ascontiguousarray(y[:runs, t])
         if np.ptp(own) <= 1e-12 * max(1e-300, float(np.abs(own).max())):
             continue
-        answer = _analyse(method, problem, p[:runs], own, seed)
+        answer = _analyse(method, problem, p[:runs], own, seed, pairs)
         for name, (theirs, _) in _MEASURES[method].items():
             found[name][:, t] = np.asarray(answer[theirs], dtype=np.float64)
+        for name, (theirs, _) in _OF_PAIRS.items() if pairs else ():
+            above = np.asarray(answer[theirs], dtype=np.float64)  # NaN but above the diagonal
+            found[name][:, :, t] = np.where(np.isnan(above), above.T, above)
     return found
 
 
 def _analyse(
-    method: SensitivityMethod, problem: dict[str, Any], p: FloatArray, y: FloatArray, seed: int
+    method: SensitivityMethod,
+    problem: dict[str, Any],
+    p: FloatArray,
+    y: FloatArray,
+    seed: int,
+    pairs: bool,
 ) -> Mapping[str, Any]:
     analyse = _salib(f"analyze.{method}").analyze
     with warnings.catch_warnings():
         # SALib divides zero by zero where a constant has no effect, and says so each time.
         warnings.simplefilter("ignore")
         if method == "sobol":
-            answer = analyse(problem, y, calc_second_order=False, seed=seed)
+            answer = analyse(problem, y, calc_second_order=pairs, seed=seed)
         elif method == "morris":
             answer = analyse(problem, p, y, num_levels=LEVELS, seed=seed)
         else:
@@ -391,15 +420,16 @@ def _labelled(
         "middle": "output with all at their medians",
     }
     if method != "tornado":
-        texts = {name: text for name, (_, text) in _MEASURES[method].items()}
+        texts = {n: text for n, (_, text) in {**_MEASURES[method], **_OF_PAIRS}.items()}
     variables = {}
     for name, values in measures.items():
-        dims: Sequence[str] = (when,) if values.ndim == 1 else (PARAMETER, when)
+        dims: Sequence[str] = (*(PARAMETER, OTHER)[: values.ndim - 1], when)
         text = texts[name.removesuffix("_half")]
         ending = ", from half of the runs" if name.endswith("_half") else ""
         variables[name] = (dims, values, {"units": unit, "long_name": text + ending})
+    pair = {OTHER: list(space.labels)} if any(v.ndim == 3 for v in measures.values()) else {}
     return xr.Dataset(
         variables,
-        {PARAMETER: list(space.labels), when: series[when]},
+        {PARAMETER: list(space.labels), when: series[when], **pair},
         {"method": method, "target": target, "base": base, "runs": runs, "log": int(logs)},
     )

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from beltcast.drivers.sensitivity import CHIEF, at_time, ranked, unsettled
+from beltcast.drivers.sensitivity import CHIEF, OTHER, at_time, ranked, unsettled
 from beltcast.schema import PARAMETER
 
 
@@ -27,7 +27,9 @@ def summarise_sensitivity(result: xr.Dataset, *, when: float, rows: int = 20) ->
     measures = [
         str(name)
         for name in result.data_vars
-        if not str(name).endswith("_half") and PARAMETER in result[name].dims
+        if not str(name).endswith("_half")
+        and PARAMETER in result[name].dims
+        and OTHER not in result[name].dims
     ]
     a = result.attrs
     of = f"log of '{a['target']}'" if a["log"] else f"'{a['target']}'"
@@ -51,4 +53,28 @@ def summarise_sensitivity(result: xr.Dataset, *, when: float, rows: int = 20) ->
     if method == "sobol":
         alone = float(at["first"].sum())
         notes.append(f"The constants explain {100 * alone:.0f}% of the variance one by one.")
+    if "second" in result:
+        notes += ["", *pair_words(at)]
     return Group(title, table, Text("\n" + "\n".join(notes)))
+
+
+def pair_words(at: xr.Dataset, most: int = 8) -> list[str]:
+    """List the pairs that explain most together, of those that stand out of their error.
+
+    Parameters
+    ----------
+    at : xarray.Dataset
+        As `beltcast.sensitivity` returns it with pairs, at one time.
+    most : int
+    """
+    second, error = at["second"].values, at["second_error"].values
+    labels = [str(name) for name in at[PARAMETER].values]
+    found = sorted(
+        (-second[i, j], f"{labels[i]} and {labels[j]}: {second[i, j]:.3g} ± {error[i, j]:.2g}")
+        for i in range(len(labels))
+        for j in range(i)
+        if second[i, j] > error[i, j]
+    )
+    total = len(labels) * (len(labels) - 1) // 2
+    head = f"second: {at['second'].attrs['long_name']}. Of {total} pairs {len(found)} stand out"
+    return [head + (":" if found else "."), *(f"  {words}" for _, words in found[:most])]

@@ -17,8 +17,8 @@ Four views of one fit, from cheap to dear:
     The best fit with one parameter held at each value of a grid (Raue et al. 2009).  Unlike the
     others it does not believe in parabolas.
 
-`without` refits with some rows left out, such as those of one definition: an answer that rests on
-one source shows it.
+`without` refits with some rows left out, and `leave_out` with each group of them in turn, such as
+those of one definition or of one source: an answer that rests on one source shows it.
 """
 
 from __future__ import annotations
@@ -392,6 +392,7 @@ def leave_out(
     groups: Sequence[str],
     answer: Callable[[Calibration], FloatArray],
     *,
+    most: int | None = None,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
     """Refit without each group of rows and say how far answers move.
@@ -400,25 +401,32 @@ def leave_out(
     ----------
     calibration : Calibration
     groups : (rows,) str
-        Group of each row, such as its definition.
+        Group of each row, such as its definition or its source.
     answer : callable
         Calibration to answers (a,).
+    most : int, optional
+        Only this many groups, those with the most rows; each takes a fit. All by default.
     progress : callable, optional
 
     Returns
     -------
     pandas.DataFrame
-        One row a group: how many rows it has and the change of each answer.
+        One row a group: how many rows it has and the change of each answer; none for a group that
+        holds all rows.
     """
     names = np.array(list(groups))
     reference = answer(calibration)
     rows = []
-    unique = list(dict.fromkeys(names.tolist()))
+    # A group that is all there is cannot be left out: no figure would remain.
+    unique = [name for name in dict.fromkeys(names.tolist()) if not (names == name).all()]
+    if most is not None:
+        counts = {name: int((names == name).sum()) for name in unique}
+        unique = sorted(unique, key=lambda name: -counts[name])[:most]
     for k, name in enumerate(unique):
         mask = names == name
         moved = answer(without(calibration, mask.tolist())) - reference
         rows.append((name, int(mask.sum()), *moved))
         if progress is not None:
-            progress("sources", k + 1, len(unique))
+            progress("left out", k + 1, len(unique))
     columns = ["group", "rows", *(f"answer {k}" for k in range(len(reference)))]
     return pd.DataFrame(rows, columns=columns).set_index("group")

@@ -1,0 +1,176 @@
+"""Pictures of what is identified: answers from prior to posterior, and confounded pairs.
+
+Every function draws on the axes it is given, or on new ones, and returns them.  The pictures of a
+fit alone (waterfall, profiles, contraction of parameters) are in `beltcast.pictures.plots`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.stats import chi2
+
+from beltcast.engine.nodes import FloatArray
+from beltcast.errors import UnknownName, did_you_mean
+from beltcast.inference.posterior import Draws
+from beltcast.inference.power_scaling import LIKELIHOOD, SENSITIVE
+from beltcast.pictures.plots import OTHER, POSTERIOR, PRIOR
+from beltcast.pictures.style import house_style
+
+CONTOURS = (0.5, 0.8, 0.95)
+"""Shares of the prior that its contours hold."""
+
+
+@house_style
+def answers_chart(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw each answer's spread before and after the figures, the most narrowed on top.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        As `beltcast.inference.contraction.contraction` returns it, or some rows of it.
+    ax : matplotlib.axes.Axes, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        A line from the prior's spread (grey) to the posterior's (blue); a short line means that
+        the answer was known no better afterwards.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from beltcast.pictures.plots_identified import answers_chart
+    >>> spreads = {"prior_sd": [1.0], "posterior_sd": [0.2], "contraction": [0.8]}
+    >>> answers_chart(pd.DataFrame(spreads, index=["output"])).get_yticklabels()[0].get_text()
+    'output'
+    """
+    ax = ax or _new_axes()
+    shown = table.sort_values("contraction", kind="stable")
+    rows = np.arange(len(shown))
+    ax.hlines(rows, shown["posterior_sd"], shown["prior_sd"], color="0.8", lw=1.5, zorder=1)
+    ax.plot(shown["prior_sd"], rows, "o", color=PRIOR, ms=5, label="prior")
+    ax.plot(shown["posterior_sd"], rows, "o", color=POSTERIOR, ms=5, label="posterior")
+    ax.set_xscale("log")
+    ax.set_yticks(rows, [str(name) for name in shown.index], fontsize="x-small")
+    ax.set_xlabel("spread of the log of the answer")
+    ax.set_title("What the figures narrowed, of what is shown", loc="left")
+    ax.grid(True, axis="x", alpha=0.25)
+    ax.legend(frameon=False, fontsize="small", loc="lower right")
+    return ax
+
+
+@house_style
+def pair_chart(draws: Draws, one: str, other: str, *, ax: Axes | None = None) -> Axes:
+    """Draw two parameters: draws of the posterior over contours of the prior.
+
+    A cloud that is long and thin across the contours is a combination that the figures know while
+    neither of the two is known.
+
+    Parameters
+    ----------
+    draws : Draws
+        Of the posterior.
+    one, other : str
+        Labels of two parameters.
+    ax : matplotlib.axes.Axes, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        In the parameters' own units. The contours hold 50, 80 and 95% of the prior, cut at its
+        bounds; for an element around a common mean they are those at the priors' centre.
+
+    Raises
+    ------
+    UnknownName
+        A parameter of that label is not estimated.
+
+    Examples
+    --------
+    >>> from beltcast.inference.draws_file import open_fit
+    >>> from beltcast.pictures.plots_identified import pair_chart
+    >>> _, kept = open_fit()
+    >>> pair_chart(kept.posterior, "Traffic Elasticity", "AVE per Day").get_xlabel()
+    'Traffic Elasticity [Dmnl]'
+    """
+    ax = ax or _new_axes()
+    priors = draws.likelihood.priors
+    for label in (one, other):
+        if label not in priors.labels:
+            hint = did_you_mean(label, priors.labels)
+            raise UnknownName(f"'{label}' is not estimated{hint}")
+    i, j = priors.labels.index(one), priors.labels.index(other)
+    for k, share in enumerate(CONTOURS):
+        x, y = _contour(draws, i, j, share)
+        name = "prior, 50, 80, 95%" if k == 0 else None
+        ax.plot(x, y, color=PRIOR, lw=1, label=name, zorder=1)
+    values = priors.natural(draws.theta[:, : len(priors)])
+    ax.plot(values[:, i], values[:, j], ".", color=POSTERIOR, alpha=0.5, ms=4, label="posterior")
+    for axis, at in (("x", i), ("y", j)):
+        if priors.families[at] == "lognormal":
+            ax.set(**{f"{axis}scale": "log"})
+        ax.set(**{f"{axis}label": f"{priors.labels[at]} [{priors.units[at]}]"})
+    correlation = float(np.asarray(np.corrcoef(draws.theta[:, [i, j]].T))[0, 1])
+    ax.set_title(f"posterior correlation {correlation:+.2f}", loc="left")
+    ax.legend(frameon=False, fontsize="small")
+    return ax
+
+
+@house_style
+def power_chart(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw how far each answer moves with each prior: a dot at its sensitivity.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        As `beltcast.inference.power_scaling.power_scaling` returns it, or some answers of it.
+    ax : matplotlib.axes.Axes, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        One row an answer; the likelihood is the hollow dot, the dotted line the threshold.
+    """
+    ax = ax or _new_axes()
+    wide = table["sensitivity"].unstack("part")
+    wide = wide.loc[list(dict.fromkeys(table.index.get_level_values("answer")))][::-1]
+    parts = list(dict.fromkeys(table.index.get_level_values("part")))
+    rows = np.arange(len(wide))
+    for k, name in enumerate(parts):
+        hollow = name == LIKELIHOOD
+        ax.scatter(
+            wide[name],
+            rows,
+            s=28,
+            facecolor="none" if hollow else f"C{k}",
+            edgecolor="black" if hollow else f"C{k}",
+            label=str(name),
+        )
+    ax.axvline(SENSITIVE, color=OTHER, lw=0.8, ls=":")
+    ax.set_yticks(rows, [str(name) for name in wide.index], fontsize="x-small")
+    ax.set_xlabel("sensitivity (distance per doubling of the power)")
+    ax.set_title("Which prior moves which answer", loc="left")
+    ax.grid(True, axis="x", alpha=0.25)
+    ax.legend(frameon=False, fontsize="x-small")
+    return ax
+
+
+def _contour(draws: Draws, i: int, j: int, share: float) -> tuple[FloatArray, FloatArray]:
+    """Ellipse that holds a share of two normal priors, in natural units."""
+    priors = draws.likelihood.priors
+    angle = np.linspace(0.0, 2.0 * np.pi, 181)
+    radius = np.sqrt(chi2.ppf(share, df=2))
+    z = np.tile(priors.mu, (len(angle), 1))
+    z[:, i] += radius * priors.sigma[i] * np.cos(angle)
+    z[:, j] += radius * priors.sigma[j] * np.sin(angle)
+    values = priors.natural(np.clip(z, priors.lower, priors.upper))
+    return values[:, i], values[:, j]
+
+
+def _new_axes() -> Axes:
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    ax: Axes = figure.add_subplot()
+    return ax
