@@ -59,6 +59,7 @@ def backtest(errors: dict[str, tuple[float, float]], draws: int = 300) -> xr.Dat
             "origin": ("case", [o for o, *_ in cases]),
             "lead": ("case", [lead for _, lead, _ in cases]),
             "year": ("case", years),
+            "printed": ("case", [year + 1.2 for year in years]),
             "place": ("case", [p for *_, p in cases]),
             "definition": ("case", ["gacc"] * len(cases)),
             "quantity": ("case", ["trade"] * len(cases)),
@@ -299,11 +300,19 @@ def test_a_stack_learns_from_earlier_origins_only(three: xr.Dataset, score: str)
 def test_no_origin_learns_from_itself_even_of_a_year_that_is_over(three: xr.Dataset) -> None:
     # A revision of the last complete year has lead 0.
     revised = three.assign_coords(
-        year=three["year"] - 1, lead=three["lead"] - 1, origin=three["origin"]
+        year=three["year"] - 1, printed=three["printed"] - 1.0, origin=three["origin"]
     )
     seen = _seen(revised, 2021.5)
     assert set(three["origin"].values[seen]) == {2020.5}
     assert set(revised["year"].values[seen]) == {2019, 2020}
+
+
+def test_no_origin_learns_from_a_figure_that_was_printed_later(three: xr.Dataset) -> None:
+    late = three.assign_coords(printed=three["printed"] + (three["place"] == "China"))
+    seen = _seen(late, 2022.5)
+    assert seen.any()
+    assert (late["printed"].values[seen] <= 2022.5).all()
+    assert not (seen & (late["place"] == "China") & (late["year"] == 2021)).any()
 
 
 def test_a_draw_of_the_stack_is_a_draw_of_one_forecaster(three: xr.Dataset) -> None:

@@ -366,6 +366,7 @@ def _dataset(
             "quantity": (CASE, [row.quantity for row in rows]),
             "definition": (CASE, [row.definition for row in rows]),
             "vintage": (CASE, [row.vintage for row in rows]),
+            "printed": (CASE, [case.printed for case in cases]),
             "unit": (CASE, [_unit(study, row.quantity) for row in rows]),
             "line": (CASE, [row.line for row in rows]),
             "source": (CASE, [row.source for row in rows]),

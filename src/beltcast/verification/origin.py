@@ -69,6 +69,8 @@ class Case:
         What the same series had published by then, as yearly levels.
     first : bool
         Nothing of the series was known at all: its definition's offset is prior.
+    printed : float  [Year]
+        When the figure's first release came out.
     """
 
     row: Observation
@@ -76,6 +78,7 @@ class Case:
     year: int
     history: History | None
     first: bool
+    printed: float
 
 
 def as_known(study: Study, date: float, rules: OriginRules, *, ex_post: bool = False) -> Study:
@@ -225,14 +228,23 @@ def targets(study: Study, date: float, *, leads: Iterable[int] = LEADS) -> tuple
     past = histories(known, study.noise)
     spoken_of = {_series(row) for row in known}
     truth: dict[tuple[Series, int], Observation] = {}
+    printed: dict[tuple[Series, int], float] = {}
     for row in study.observations:
         if not _whole_year(row) or not is_flow(study.model.find(row.quantity).unit):
             continue
         key = _series(row), round(row.start)
+        printed[key] = min(row.published, printed.get(key, math.inf))
         if key[1] in wanted and (key not in truth or _age(truth[key]) < _age(row)):
             truth[key] = row
     return tuple(
-        Case(row, year - last_year, year, past.get(series), series not in spoken_of)
+        Case(
+            row,
+            year - last_year,
+            year,
+            past.get(series),
+            series not in spoken_of,
+            printed[series, year],
+        )
         for (series, year), row in sorted(truth.items(), key=lambda item: item[1].line)
         if row.published > date
     )

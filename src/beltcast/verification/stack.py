@@ -201,11 +201,12 @@ def log_weights(densities: FloatArray, *, trust: float = TRUST) -> FloatArray:
 
 
 def _seen(backtest: xr.Dataset, origin: float) -> np.ndarray:
-    """Cases of earlier origins whose year was over and printed at this one, (case,) of bool."""
-    origins, years = backtest["origin"].values, backtest["year"].values
-    now = origins == origin
-    last = int((years[now] - backtest["lead"].values[now]).max())
-    return (origins < origin) & (years <= last)
+    """Cases of earlier origins whose figure had been printed by this one, (case,) of bool.
+
+    What counts is the first release; the value is that of the last, so revisions look ahead.
+    """
+    seen: np.ndarray = (backtest["origin"].values < origin) & (backtest["printed"].values <= origin)
+    return seen
 
 
 def _weights(draws: FloatArray, observed: FloatArray, score: StackScore) -> FloatArray:
