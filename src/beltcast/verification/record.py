@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import xarray as xr
@@ -82,13 +83,18 @@ def run_origins(
             f"'{folder}' cannot be written to ({reason}); choose another place with --output"
         ) from None
 
+    # The NetCDF library is not safe in two threads, and brings the whole process down.
+    disk = Lock()
+
     def finished(date: float) -> xr.Dataset:
         key = origin_key(study, rules, date, chosen, baselines)
         path = folder / f"{date:g}.nc"
-        kept = _read(path, key)
+        with disk:
+            kept = _read(path, key)
         if kept is None:
             kept = at_origin(study, rules, date, settings=chosen, baselines=baselines)
-            _write(kept.assign_attrs(key=key), path)
+            with disk:
+                _write(kept.assign_attrs(key=key), path)
         return kept
 
     parts = []
