@@ -1,7 +1,7 @@
 """A mixture of forecasters, its weights learnt from earlier origins.
 
 At each origin the weights are those that would have done best on the cases of earlier origins whose
-year was over and printed by then; at the first there are none, and all weigh alike.  So the mixture
+figure had been printed by then; at the first there are none, and all weigh alike.  So the mixture
 is a forecaster like any other, which never saw what it is scored on.  (A truth that was revised
 after the origin is used as revised: the backtest holds the last release only.)
 
