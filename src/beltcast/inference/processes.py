@@ -1,6 +1,6 @@
 """How what is shared by rows persists from year to year: two processes in closed form.
 
-*A year's shock passes.*  Shocks e of unit spread are of first order,
+*A year's shock passes.*  Shocks e of unit spread are of first order::
 
     e_t = rho e_{t-1} + sqrt(1 - rho^2) u_t,     cov(e_s, e_t) = rho^|t - s|,
 
@@ -9,7 +9,7 @@ is another.
 
 *A definition's drift comes to its end.*  Coverage is built up and then is complete, or the rules
 change: the drift r, a rate, is stationary and forgets itself with the time constant tau (Ornstein
-and Uhlenbeck), and the offset is its integral D from a reference date on, where lags t and s count,
+and Uhlenbeck), and the offset is its integral D from a reference date on, in lags t and s::
 
     cov(r_s, r_t) = exp(-|t - s| / tau),
     cov(D_s, D_t) = tau^2 [(|s| + |t| - |t - s|) / tau + e^{-|s|/tau} + e^{-|t|/tau}

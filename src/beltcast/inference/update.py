@@ -2,23 +2,24 @@
 
 Three ways, tried in this order:
 
-*reweight*  The draws stay and are weighted by how probable they make the new figures, with the
-            nuisances taken along (`beltcast.inference.marginal`) and the tail of the weights
-            smoothed (`beltcast.inference.psis`).  Good while the figures are no great surprise.
-*smoother*  The draws are moved first, by the Kalman update of an ensemble, and then weighted for
-            what that linear step got wrong.  With the mean m and covariance S of the new rows'
-            logs over the draws of z, and C their covariance with z,
+*reweight*
+    The draws stay and are weighted by how probable they make the new figures, with the nuisances
+    taken along (`beltcast.inference.marginal`) and the tail of the weights smoothed
+    (`beltcast.inference.psis`).  Good while the figures are no great surprise.
 
-                z' = z + K (log y - m) - K~ H'(z - mean z),     K = C S^-1,
+*smoother*
+    The draws are moved first, by the Kalman update of an ensemble, and then weighted for what that
+    linear step got wrong.  With the mean m and covariance S of the new rows' logs over the draws
+    of z, and C their covariance with z, ``z' = z + K (log y - m) - K~ H'(z - mean z)`` with
+    ``K = C S^-1``, where H is the regression of the rows on z and K~ the reduced gain that gives
+    the moved draws the right spread without perturbed figures (Andrews 1968; Whitaker and Hamill
+    2002, Monthly Weather Review 130, 1913).  The map is affine, so its Jacobian is one constant
+    and the weight of a moved draw is ``p(z' | all) / p(z | old)``: importance sampling through a
+    map of the draws (Paananen, Piironen, Buerkner and Vehtari 2021, Statistics and Computing 31,
+    16).  Where model and noise are linear and normal all weights are alike.
 
-            where H is the regression of the rows on z and K~ the reduced gain that gives the moved
-            draws the right spread without perturbed figures (Andrews 1968; Whitaker and Hamill
-            2002, Monthly Weather Review 130, 1913).  The map is affine, so its Jacobian is one
-            constant and the weight of a moved draw is ``p(z' | all) / p(z | old)``: importance
-            sampling through a map of the draws (Paananen, Piironen, Buerkner and Vehtari 2021,
-            Statistics and Computing 31, 16).  Where model and noise are linear and normal all
-            weights are alike.
-*refit*     The optimum is sought again from the old one, and draws are made anew.
+*refit*
+    The optimum is sought again from the old one, and draws are made anew.
 
 A way is good enough where the shape k of its weights is below the limit of
 `beltcast.inference.psis` and they are worth 100 draws.  The choice, and what was tried, is part of
