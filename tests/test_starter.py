@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from beltcast import cli, read_study
 from beltcast.checks import check_model
+from beltcast.cli.pages import _files
 from beltcast.data.observe import observe
 from beltcast.errors import InputError
 from beltcast.faults import study_faults
@@ -229,3 +230,27 @@ def test_in_a_terminal_init_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert study.model.subscripts["Belt"] == ("佛山", "东莞")
     assert study.model.grid().times()[0] == 2016.0
     assert "Size" in study.model.variables
+
+
+def test_a_new_study_answers_what_it_hangs_on_without_naming_a_target(mine: Path) -> None:
+    beltcast("sensitivity", str(mine), "--method", "tornado", "--output", str(mine / "out"))
+    assert "output[" in (mine / "out" / "summary.txt").read_text(encoding="utf-8")
+
+
+def test_a_policy_without_a_flow_that_is_paid_is_refused_before_the_fit(mine: Path) -> None:
+    ended = CliRunner().invoke(cli.app, ["policy", str(mine)])
+    assert isinstance(ended.exception, InputError)
+    assert "has no 'lever spending'; name the flow that is paid with --cost" in str(ended.exception)
+
+
+def test_the_next_commands_can_be_typed_where_the_path_has_blanks(tmp_path: Path) -> None:
+    output = beltcast("init", str(tmp_path / "my belt"), "--name", "X", "--places", "A")
+    assert f"beltcast check '{tmp_path / 'my belt'}'" in output
+
+
+def test_places_that_differ_by_signs_only_have_reports_of_their_own() -> None:
+    assert _files(["A B", "A-B", "C"]) == [
+        ("A B", "a-b.html"),
+        ("A-B", "a-b-2.html"),
+        ("C", "c.html"),
+    ]

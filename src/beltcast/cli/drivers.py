@@ -33,10 +33,11 @@ from beltcast.cli.options import (
 )
 from beltcast.errors import (
     InputError,
+    did_you_mean,
 )
 
 if TYPE_CHECKING:
-    pass
+    from beltcast.study import Study
 
 
 def attribute(
@@ -177,8 +178,12 @@ def compare(
 def sensitivity(
     study: StudyFile = None,
     target: Annotated[
-        str, typer.Option(help="A variable without subscripts, or an element: output[Shenzhen].")
-    ] = "national output",
+        str | None,
+        typer.Option(
+            help="A variable without subscripts, or an element: output[Shenzhen]; by default the "
+            "nation's output, or the first element of the study's target."
+        ),
+    ] = None,
     method: Annotated[str, typer.Option(help="sobol, morris, pawn or tornado.")] = "sobol",
     base: Annotated[
         int, typer.Option(help="Base points; sobol makes base x (parameters + 2) runs.", min=4)
@@ -240,7 +245,7 @@ def sensitivity(
     run_study = partial(
         make_sensitivity,
         chosen.model,
-        target=target,
+        target=target or _whole_or_first(chosen),
         scenario=base_case,
         # A few draws in the tail make most of the variance of a level, and no estimate settles.
         logs=not levels,
@@ -282,7 +287,7 @@ def loops(
         list[str] | None,
         typer.Option(help="Range=Element: only this element, as in Belt=Foshan."),
     ] = None,
-    most: Annotated[int, typer.Option(help="Loops to print.")] = 8,
+    most: Annotated[int, typer.Option(help="Loops to print.", min=1)] = 8,
     output: Annotated[Path | None, typer.Option(help="Folder for results.")] = None,
 ) -> None:
     """Say which feedback loop is in charge when (Loops That Matter).
@@ -435,6 +440,11 @@ def policy(
     from beltcast.summary import as_text
 
     chosen = open_study(study)
+    if cost not in chosen.model.variables:
+        raise InputError(
+            f"the model has no '{cost}'{did_you_mean(cost, chosen.model.variables)}; name the flow "
+            "that is paid with --cost"
+        )
     futures = select(chosen.scenarios, future or [next(iter(chosen.scenarios))])
     levers = levers_of(lever)
     for_fit, for_draws, for_design = generator(seed).spawn(3)
@@ -460,6 +470,14 @@ def policy(
         (work / "summary.txt").write_text(as_text(page), encoding="utf-8")
     console().print(page)
     typer.echo(f"Written to {folder}/")
+
+
+def _whole_or_first(study: Study) -> str:
+    """What a study's output hangs on is asked of its sum, where the model has one."""
+    if "national output" in study.model.variables:
+        return "national output"
+    (dimension,) = study.model.variables[study.target].dims
+    return f"{study.target}[{study.model.subscripts[dimension][0]}]"
 
 
 def _elements(chosen: list[str] | None) -> dict[str, str]:

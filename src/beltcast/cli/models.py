@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -58,7 +59,8 @@ def init(
     belts = (places or "My belt").replace("，", ",").replace("、", ",").split(",")
     files = start_study(folder, title=name, belts=belts, start=start, end=end, template=template)
     typer.echo(f"Written to {folder}/: {', '.join(path.name for path in files)}")
-    typer.echo(f"Next: beltcast check {folder}; beltcast forecast {folder}")
+    quoted = shlex.quote(str(folder))
+    typer.echo(f"Next: beltcast check {quoted}; beltcast forecast {quoted}")
 
 
 def run(

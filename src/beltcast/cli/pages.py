@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -20,9 +21,6 @@ from beltcast.errors import (
     MissingExtra,
     did_you_mean,
 )
-
-if TYPE_CHECKING:
-    pass
 
 
 def export(
@@ -129,7 +127,7 @@ def report(
             else None
         )
         evidence = Evidence(study, made, shares, kept.estimates())
-        files = [(p, f"{slug(p)}.html") for p in (places if place == "all" else [place])]
+        files = _files(places if place == "all" else [place])
         for number, (name, file) in enumerate(files):
             (folder / file).write_text(place_report(evidence, name, year=year), encoding="utf-8")
             if pdf:
@@ -184,3 +182,15 @@ def serve_app(
     query = f"?token={secret}" if secret else ""
     typer.echo(f"Serving http://{address}:{port}/{query} until Ctrl+C")
     serve(opened, address=address, port=port, token=secret or None, show=show)
+
+
+def _files(places: Sequence[str]) -> list[tuple[str, str]]:
+    """Each place with a file name of its own, also where two names differ by signs only."""
+    files: dict[str, str] = {}
+    for place in places:
+        name, number = slug(place), 1
+        while f"{name}.html" in files.values():
+            number += 1
+            name = f"{slug(place)}-{number}"
+        files[place] = f"{name}.html"
+    return list(files.items())
