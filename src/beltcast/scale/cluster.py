@@ -7,7 +7,6 @@ sentence, and the store goes on from there with ``--resume``.
 
 from __future__ import annotations
 
-import importlib
 import logging
 import multiprocessing
 import time
@@ -19,7 +18,8 @@ from itertools import islice
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from beltcast.errors import InputError, MissingExtra, RunStopped
+from beltcast.errors import InputError, RunStopped
+from beltcast.extras import need
 from beltcast.scale.compute import Computed, Parcel, Reply, compute_parcel, pack
 from beltcast.scale.runplan import Block, RunPlan, version_of_code
 
@@ -200,10 +200,4 @@ def _without_log() -> Iterator[None]:
 
 
 def _distributed() -> Any:
-    try:
-        return importlib.import_module("distributed")
-    except ImportError:
-        raise MissingExtra(
-            "a cluster needs dask.distributed, which is not installed; run: "
-            'pip install "beltcast[scale]"'
-        ) from None
+    return need("distributed", "scale", to="a cluster")

@@ -10,7 +10,6 @@ opened.  What the result depends on (model, data, priors, seed, code) stands in 
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import shutil
@@ -31,7 +30,8 @@ from beltcast.ensemble import (
     output_dims,
     versions,
 )
-from beltcast.errors import InputError, MissingExtra
+from beltcast.errors import InputError
+from beltcast.extras import need
 from beltcast.scale.runplan import Block, RunPlan
 from beltcast.schema import MEMBER, SCENARIO
 
@@ -317,9 +317,4 @@ def _appear(path: Path, text: str) -> None:
 
 
 def _zarr() -> Any:
-    try:
-        return importlib.import_module("zarr")
-    except ImportError:
-        raise MissingExtra(
-            'a store needs Zarr, which is not installed; run: pip install "beltcast[scale]"'
-        ) from None
+    return need("zarr", "scale", to="a store")

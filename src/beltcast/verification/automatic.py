@@ -37,7 +37,7 @@ from scipy.stats import norm
 
 from beltcast.data.history import History, about_drift, ahead, draw_sd, same, spread
 from beltcast.engine.nodes import FloatArray, IntArray
-from beltcast.errors import MissingExtra
+from beltcast.extras import need
 from beltcast.verification.walks import bounded, damped_trend, log_drift
 
 LEVEL = 80
@@ -97,13 +97,12 @@ def has_statsforecast() -> bool:
 
 def _statsforecast() -> Any:
     """Import the models of statsforecast, or say how to get them."""
-    try:
-        return importlib.import_module("statsforecast.models")
-    except ImportError:
-        raise MissingExtra(
-            "ETS, ARIMA and Theta, and the average that holds them, need statsforecast, which is "
-            "not installed; install it with pip install 'beltcast[verify]', or leave them out"
-        ) from None
+    return need(
+        "statsforecast.models",
+        "verify",
+        to="each of ETS, ARIMA and Theta, and the average that holds them,",
+        otherwise="leave them out",
+    )
 
 
 def _draw(
