@@ -359,6 +359,10 @@ class Page:
         if self._document is None or self._document.session_context is None:
             self._settle()  # no browser: nothing to wait for
             return
+        if not pn.state.loaded:
+            # What changes before the browser has the page may never reach it.
+            pn.state.onload(self._settle)
+            return
         if self._later is not None:
             self._document.remove_timeout_callback(self._later)
         self._later = self._document.add_timeout_callback(self._settle, PAUSE)
