@@ -87,7 +87,7 @@ def test_forecast_leaves_a_complete_folder_and_a_summary(
     run, fit: Calibration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The fit itself is what the next test is about.
-    monkeypatch.setattr(cli, "_calibrate", lambda *_: fit)
+    monkeypatch.setattr("beltcast.cli.forecasting.calibrated", lambda *_: fit)
     ended = run(
         "forecast", "--draws", "20", "--seed", "3", "--scenario", "brand-push", "--output", "out"
     )
@@ -209,7 +209,7 @@ def test_a_wrong_study_ends_in_one_line_with_file_and_line(run, root: Path) -> N
         ("run --variable nonsense", 2, "'nonsense' is not a variable of belt"),
         ("run none.mdl", 2, "none.mdl"),
         ("check none.toml", 2, "none.toml"),
-        ("run --scenario baseline --output no/such/folder/run.nc", 2, "cannot be written"),
+        ("run --scenario baseline --output /dev/null/run.nc", 2, "cannot be written"),
     ],
 )
 def test_a_wrong_argument_ends_in_one_line_and_leaves_nothing(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from beltcast.errors import InputError
@@ -97,7 +97,8 @@ def complete_file(path: str | Path) -> Iterator[Path]:
             f"'{path}' cannot be written ({reason}); choose another name with --output"
         ) from None
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # where the folder is none there is nothing to clear away
+            part.unlink(missing_ok=True)
 
 
 def _put_in_place(work: Path, path: Path) -> None:
