@@ -11,7 +11,7 @@ import logging
 import multiprocessing
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from itertools import islice
@@ -135,9 +135,16 @@ def _answers(client: Any, plan: RunPlan, blocks: Sequence[Block]) -> Iterator[Co
             under_way[future] = block
 
     hand_out(IN_FLIGHT * (sum(client.nthreads().values()) or 1))
+    look = _watch(client)
     while under_way:
-        for future in _some_done(client, list(under_way)):
-            yield _answer(future, under_way.pop(future))
+        for future in _some_done(list(under_way), look):
+            try:
+                answer = _answer(future, under_way[future])
+            except TimeoutError:  # its worker died with the answer: it is computed again
+                look()
+                continue
+            del under_way[future]
+            yield answer
             hand_out(1)
 
 
@@ -145,25 +152,34 @@ def _same(parcel: Parcel) -> Parcel:
     return parcel
 
 
-def _some_done(client: Any, futures: list[Any]) -> set[Any]:
-    """Wait for the first answers; give up when there has been no worker for a while."""
-    distributed = _distributed()
+def _watch(client: Any) -> Callable[[], None]:
+    """Return what gives up when the scheduler is gone, or there was no worker for a while."""
     alone_since: float | None = None
-    while True:
-        try:
-            done: set[Any] = distributed.wait(futures, LOOK, "FIRST_COMPLETED").done
-            return done
-        except TimeoutError:
-            if client.status != "running":
-                raise RunStopped(f"the scheduler has gone; {ON}") from None
+
+    def look() -> None:
+        nonlocal alone_since
+        if client.status != "running":
+            raise RunStopped(f"the scheduler has gone; {ON}")
         alone_since = None if client.nthreads() else alone_since or time.monotonic()
         if alone_since is not None and time.monotonic() - alone_since > PATIENCE:
             raise RunStopped(f"there has been no worker for {PATIENCE:.0f} s; {ON}")
 
+    return look
+
+
+def _some_done(futures: list[Any], look: Callable[[], None]) -> set[Any]:
+    """Wait for the first answers, looking around now and then."""
+    while True:
+        try:
+            done: set[Any] = _distributed().wait(futures, LOOK, "FIRST_COMPLETED").done
+            return done
+        except TimeoutError:
+            look()
+
 
 def _answer(future: Any, block: Block) -> Computed:
     try:
-        reply: Reply = future.result()
+        reply: Reply = future.result(timeout=LOOK)
     except _distributed().KilledWorker:
         raise RunStopped(
             f"members {block.first} to {block.last - 1} were tried by several workers and each "
