@@ -123,6 +123,7 @@ def read_query(query: Mapping[str, str], choices: Choices) -> tuple[Question, tu
     for name, known in allowed.items():
         if name in query:
             if query[name] in known:
+                # Each of these names is a field of text.
                 question = replace(question, **{name: query[name]})  # type: ignore[arg-type]
             else:
                 refused.append(f"{name}={quoted(query[name])}")

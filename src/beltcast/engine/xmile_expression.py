@@ -128,6 +128,7 @@ def _tokens(text: str, fail: Callable[[str, int], ModelFileError]) -> list[_Toke
                     at,
                 )
             quoted = match.group().lstrip(".").startswith('"')
+            # The groups of the pattern are named as the kinds are.
             kind: _Kind = "quoted" if quoted else match.lastgroup  # type: ignore[assignment]
             found.append(_Token(kind, match.group(), at))
         at = match.end()

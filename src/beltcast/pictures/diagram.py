@@ -119,6 +119,7 @@ class _Block:
         sides: dict[tuple[str | None, str | None], int] = {}
         for pipe in self.pipes:
             ends = (pipe.source, pipe.sink)
+            # mypy does not see that no end is None where they are compared.
             key = (min(ends), max(ends)) if None not in ends else ends  # type: ignore[type-var]
             sides[key] = sides.get(key, 0) + 1
         return max(sides.values(), default=1)

@@ -62,7 +62,7 @@ def run_origins(
     Returns
     -------
     xarray.Dataset
-        As `beltcast.backtest.backtest`.
+        As `beltcast.verification.backtest.backtest`.
 
     Raises
     ------
