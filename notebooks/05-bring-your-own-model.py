@@ -18,11 +18,13 @@
 # of two columns.
 
 # %%
+import tempfile
+from pathlib import Path
+
 import numpy as np
 
-from beltcast import calibrate, load_model, make_likelihood, read_priors, run_ensemble
+from beltcast import calibrate, load_model, make_likelihood, read_priors, read_series, run_ensemble
 from beltcast.checks import as_text, check_model
-from beltcast.data.plain_series import series_noise, series_observations
 from beltcast.inference.identify import confounded, spectrum
 from beltcast.resources import shipped
 from beltcast.scenarios import Scenario
@@ -92,8 +94,13 @@ print("ever infected:", np.percentile(final, [10, 50, 90]).round(), final.attrs[
 times = np.arange(6.0, 14.0)
 truth = model.simulate({"Contact Rate": 2.4, "Duration": 0.9}, outputs=["Infected"])
 error = np.exp(0.1 * np.random.default_rng(2).standard_normal(len(times)))
-series = series_observations(model, "Infected", times, truth["Infected"].sel(time=times) * error)
-likelihood = make_likelihood(model, priors, series, series_noise(0.1))
+measured = (truth["Infected"].sel(time=times) * error).to_series()
+with tempfile.TemporaryDirectory() as folder:
+    path = Path(folder) / "infected.csv"
+    measured.to_csv(path, header=["Infected"])
+    series = read_series(path, model, sd=0.1)
+print(*series.assumed, sep="\n")
+likelihood = make_likelihood(model, priors, series.observations, series.noise)
 fit = calibrate(likelihood, rng=np.random.default_rng(3), starts=16, refine=2)
 print(fit.table()[["prior_median", "p10", "median", "p90", "verdict"]].round(2))
 print(fit.fit_table()[["start", "published", "fitted", "z"]].round(2))

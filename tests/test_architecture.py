@@ -25,7 +25,7 @@ LAYERS = (
     "model",
     "checks variants pictures.structure",
     """inference.priors inference.pooling inference.noise scenarios events data.observations
-    data.observe data.series data.plain_series data.vensim_files study jsonschemas""",
+    data.observe data.series data.vensim_files study jsonschemas""",
     "starter faults",
     "inference.processes",
     "inference.residuals inference.nuisances",
