@@ -24,8 +24,8 @@ LAYERS = (
     "drivers.prim",
     "model",
     "checks variants pictures.structure",
-    """inference.priors inference.pooling inference.noise scenarios events data.observations
-    data.observe data.series data.vensim_files study jsonschemas""",
+    """inference.priors inference.pooling inference.noise scenarios events data.tables
+    data.places data.observations data.observe data.series data.vensim_files study jsonschemas""",
     "starter faults",
     "inference.processes",
     "inference.residuals inference.nuisances",

@@ -10,8 +10,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from beltcast.data.observations import Observations, read_observations, read_places
+    from beltcast.data.observations import Observations, read_observations
     from beltcast.data.observe import observe
+    from beltcast.data.places import read_places
     from beltcast.data.series import Series, read_series
     from beltcast.data.vensim_files import read_cin, read_voc, read_vpd
     from beltcast.drivers.attribute import attribute
@@ -99,7 +100,8 @@ _MODULES = {
     "inference.likelihood": ("Likelihood", "make_likelihood"),
     "model": ("Model", "load_model"),
     "drivers.money": ("price_of_output",),
-    "data.observations": ("Observations", "read_observations", "read_places"),
+    "data.observations": ("Observations", "read_observations"),
+    "data.places": ("read_places",),
     "data.observe": ("observe",),
     "verification.origin_rules": ("OriginRules", "read_origin_rules"),
     "inference.posterior": ("Draws", "sample", "sample_prior"),

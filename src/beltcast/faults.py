@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from beltcast.data.observations import read_observations, read_places
+from beltcast.data.observations import read_observations
+from beltcast.data.places import read_places
 from beltcast.errors import BeltcastError, InputError
 from beltcast.inference.noise import noise_from_table
 from beltcast.inference.priors import read_priors

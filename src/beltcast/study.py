@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from beltcast.data.observations import Observations, read_observations, read_places, read_titles
+from beltcast.data.observations import Observations, read_observations
+from beltcast.data.places import read_places, read_titles
 from beltcast.errors import InputError, UnknownName, did_you_mean
 from beltcast.inference.noise import Noise, noise_from_table
 from beltcast.inference.priors import Priors, read_priors
