@@ -379,7 +379,7 @@ def _own_likelihood(
     from beltcast.data.series import read_series
     from beltcast.data.vensim_files import read_cin, read_voc, read_vpd
     from beltcast.inference.likelihood import make_likelihood
-    from beltcast.inference.priors import read_priors
+    from beltcast.inference.priors_file import read_priors
     from beltcast.model import load_model
     from beltcast.variants import move
 
