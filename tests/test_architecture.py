@@ -22,10 +22,11 @@ LAYERS = (
     "schema resources textfiles quantities results extras",
     "engine",
     "drivers.prim",
-    "model",
+    "labels model",
     "checks variants pictures.structure",
-    """inference.priors inference.pooling inference.noise scenarios events data.tables
-    data.places data.observations data.observe data.series data.vensim_files study jsonschemas""",
+    """inference.families inference.pooling inference.priors inference.priors_file inference.noise
+    scenarios events data.tables data.places data.observations data.observe data.series
+    data.vensim_files study jsonschemas""",
     "starter faults",
     "inference.processes",
     "inference.residuals inference.nuisances",

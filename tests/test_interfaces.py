@@ -116,6 +116,19 @@ def test_a_missing_extra_is_answered_by_the_line_that_installs_it() -> None:
     )
 
 
+def test_an_extra_that_is_there_and_does_not_load_is_not_called_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "half_a_sampler.py").write_text("import its_missing_part\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(MissingExtra) as caught:
+        need("half_a_sampler", "bayes", to="this sampler")
+    assert str(caught.value) == (
+        "this sampler needs half_a_sampler, which is installed but does not load (No module named "
+        "'its_missing_part'); install it anew with pip install --force-reinstall 'beltcast[bayes]'"
+    )
+
+
 def test_the_extra_all_holds_every_extra_of_a_user(root: Path) -> None:
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from beltcast.inference.chains import Chains, sample_chains
     from beltcast.inference.likelihood import Likelihood, make_likelihood
     from beltcast.inference.posterior import Draws, sample, sample_prior
-    from beltcast.inference.priors import Priors, read_priors
+    from beltcast.inference.priors import Priors
+    from beltcast.inference.priors_file import read_priors
     from beltcast.inference.update import Update, update
     from beltcast.model import Model, load_model
     from beltcast.pictures.diagram import diagram
@@ -105,7 +106,8 @@ _MODULES = {
     "data.observe": ("observe",),
     "verification.origin_rules": ("OriginRules", "read_origin_rules"),
     "inference.posterior": ("Draws", "sample", "sample_prior"),
-    "inference.priors": ("Priors", "read_priors"),
+    "inference.priors": ("Priors",),
+    "inference.priors_file": ("read_priors",),
     "scenarios": ("Scenario", "read_scenarios"),
     "drivers.sensitivity": ("sensitivity",),
     "data.series": ("Series", "read_series"),

@@ -21,7 +21,8 @@ from beltcast.data.observations import Observations, read_observations
 from beltcast.data.places import read_places, read_titles
 from beltcast.errors import InputError, UnknownName, did_you_mean
 from beltcast.inference.noise import Noise, noise_from_table
-from beltcast.inference.priors import Priors, read_priors
+from beltcast.inference.priors import Priors
+from beltcast.inference.priors_file import read_priors
 from beltcast.model import Model, load_model
 from beltcast.quantities import is_flow
 from beltcast.resources import shipped

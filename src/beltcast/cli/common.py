@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from beltcast.inference.calibrate import Calibration
     from beltcast.inference.likelihood import Likelihood
     from beltcast.inference.posterior import Draws
+    from beltcast.model import Model
     from beltcast.study import Study
 
 
@@ -118,6 +120,27 @@ def draws_of(
     if fit is None:
         return sample_prior(likelihood_of(study), count, rng=rng)
     return sample(fit, count, rng=rng, progress=tell)
+
+
+def refuse_instant(model: Model, time: float, option: str = "--year") -> None:
+    """Refuse an instant at which the model does not run, before anything is computed."""
+    grid = model.grid()
+    # Not a number is outside too.
+    if not grid.start <= time <= grid.end:
+        raise InputError(
+            f"{option} is {time:g}; the model '{model.name}' runs from {grid.start:g} to "
+            f"{grid.end:g}, give an instant of that"
+        )
+
+
+def refuse_year(model: Model, year: int) -> None:
+    """Refuse a year that the model does not run through whole, before anything is computed."""
+    grid = model.grid()
+    if not math.ceil(grid.start) <= year <= math.floor(grid.end) - 1:
+        raise InputError(
+            f"--year is {year}; the model '{model.name}' runs from {grid.start:g} to "
+            f"{grid.end:g}, give a year from {math.ceil(grid.start)} to {math.floor(grid.end) - 1}"
+        )
 
 
 def print_json(command: str, folder: Path, **facts: object) -> None:

@@ -22,6 +22,8 @@ from beltcast.cli.common import (
     open_study,
     print_json,
     progress,
+    refuse_instant,
+    refuse_year,
     with_scenarios,
 )
 from beltcast.cli.options import (
@@ -314,6 +316,8 @@ def loops(
     from beltcast.summary import as_text
 
     model = load_model(path or shipped("models/belt/belt.mdl"))
+    if year is not None:
+        refuse_instant(model, year)
     chosen = _elements(at if at or path else ["Belt=Shenzhen"])
     scores = loop_scores(model, within=chosen)
     when = float(scores["time"][-1]) if year is None else year
@@ -364,14 +368,15 @@ def discover(
     from dataclasses import replace
 
     from beltcast.drivers.discover import discover as find
+    from beltcast.drivers.discover import limit_of
     from beltcast.drivers.discover_text import save_peeling_chart, summarise_discovery
     from beltcast.results import complete_folder
     from beltcast.scenarios import read_scenarios
     from beltcast.summary import as_text
 
-    if (below is None) == (above is None):
-        raise InputError("give one limit, --below or --above, to say which draws are of interest")
+    limit_of(below, above, density)
     chosen = open_study(study)
+    refuse_year(chosen.model, year)
     if scenarios is not None:
         chosen = replace(chosen, scenarios=read_scenarios(scenarios, chosen.model))
     for_fit, for_draws, for_sizes = generator(seed).spawn(3)

@@ -21,6 +21,7 @@ from beltcast.cli.common import (
     open_study,
     print_json,
     progress,
+    refuse_year,
     slug,
     write_calibration,
 )
@@ -37,8 +38,10 @@ from beltcast.errors import (
 )
 
 if TYPE_CHECKING:
+    from beltcast.engine.nodes import IntArray
     from beltcast.inference.calibrate import Calibration
     from beltcast.inference.likelihood import Likelihood
+    from beltcast.study import Study
 
 
 def calibrate(
@@ -158,6 +161,7 @@ def identify(
     if by not in ("role", "parameter"):
         raise InputError(f"--by is '{by}'; expected role or parameter")
     chosen = open_study(study)
+    refuse_year(chosen.model, year)
     rows = chosen.model.rows(chosen.target)
     for_fit, for_posterior, for_prior, for_sizes, for_shuffles = generator(seed).spawn(5)
     with complete_folder(folder_of(output, study, "-identified")) as folder:
@@ -323,6 +327,7 @@ def sbc(
     burn_in: Annotated[
         int | None, typer.Option(help="Moves of each walker before it is drawn from.", min=1)
     ] = None,
+    year: Annotated[int, typer.Option(help="Year of the answers that are ranked too.")] = 2030,
     seed: Seed = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped run.")] = False,
     output: Annotated[Path, typer.Option(help="NetCDF file to write.")] = Path("sbc.nc"),
@@ -340,9 +345,10 @@ def sbc(
 
     from beltcast.inference.chain_files import save_dataset
     from beltcast.inference.likelihood import make_likelihood
-    from beltcast.inference.sbc import simulation_based_calibration, verdict
+    from beltcast.inference.sbc import Asked, simulation_based_calibration, verdict
 
     chosen = open_study(study)
+    refuse_year(chosen.model, year)
     priors = chosen.priors.subset(parameter) if parameter else chosen.priors
     likelihood = make_likelihood(chosen.model, priors, chosen.observations, chosen.noise)
     done = None
@@ -363,6 +369,7 @@ def sbc(
             sets=sets,
             rng=generator(seed),
             burn_in=burn_in,
+            asked=Asked(_rows_by_place(chosen), year),
             done=done,
             keep=write,
             progress=tell,
@@ -372,6 +379,14 @@ def sbc(
     typer.echo(f"Written to {output}")
 
 
+def _rows_by_place(study: Study) -> dict[str, IntArray]:
+    """Rows of the program that are a study's target: of all places together, and of each."""
+    rows = study.model.rows(study.target)
+    (dimension,) = study.model.find(study.target).dims
+    each = {name: rows[[i]] for i, name in enumerate(study.model.subscripts[dimension])}
+    return {study.whole(study.target): rows, **each}
+
+
 def _own_likelihood(
     model: Path, data: Path | None, priors: Path | None, payoff: Path | None, changes: Path | None
 ) -> Likelihood:
@@ -379,7 +394,7 @@ def _own_likelihood(
     from beltcast.data.series import read_series
     from beltcast.data.vensim_files import read_cin, read_voc, read_vpd
     from beltcast.inference.likelihood import make_likelihood
-    from beltcast.inference.priors import read_priors
+    from beltcast.inference.priors_file import read_priors
     from beltcast.model import load_model
     from beltcast.variants import move
 

@@ -75,7 +75,7 @@ def forecast(
     from beltcast.drivers.compare import compare_runs, comparison_table
     from beltcast.events import WITHOUT
     from beltcast.forecast import forecast_draws
-    from beltcast.inference.draws_file import NAME, kept_fit, save_draws
+    from beltcast.inference.draws_file import NAME, kept_fit, save_draws, study_link
     from beltcast.inference.posterior import sample, sample_prior
     from beltcast.json_text import calibration_facts, forecast_facts
     from beltcast.pictures.plots import save_fan_charts
@@ -104,7 +104,7 @@ def forecast(
                 provenance=provenance,
             )
             write_calibration(fit, folder, chosen.hashes)
-            origin = {"study_path": str(study or ""), "seed": str(seed)}
+            origin = {"study_path": study_link(study, folder_of(output, study)), "seed": str(seed)}
             save_draws(kept_fit(fit, posterior), chosen, folder / NAME, provenance=origin)
             result.to_netcdf(folder / "forecast.nc", engine="netcdf4", encoding=COMPRESSED)
             tell("pictures", 0, 1)

@@ -46,7 +46,7 @@ from beltcast.data.places import all_places
 from beltcast.data.tables import check_filled, number, records
 from beltcast.engine.syntax import canonical
 from beltcast.errors import TableError, UnitError, UnknownName, did_you_mean, quoted
-from beltcast.inference.priors import ModelLike, VariableLike
+from beltcast.labels import ModelLike, VariableLike
 from beltcast.quantities import convert, is_flow, same_unit
 from beltcast.textfiles import read_text
 

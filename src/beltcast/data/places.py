@@ -12,7 +12,7 @@ from pathlib import Path
 from beltcast.data.tables import check_filled, records
 from beltcast.engine.syntax import canonical
 from beltcast.errors import TableError, did_you_mean, quoted
-from beltcast.inference.priors import ModelLike
+from beltcast.labels import ModelLike
 from beltcast.textfiles import read_text
 
 __all__ = ["all_places", "read_places", "read_titles"]

@@ -22,14 +22,8 @@ from beltcast.data.series import Payoff
 from beltcast.data.tables import is_number
 from beltcast.engine.syntax import canonical
 from beltcast.errors import InputError, UnknownName, did_you_mean, quoted
-from beltcast.inference.priors import (
-    Entry,
-    Priors,
-    find_label,
-    join_label,
-    make_priors,
-    uniform_entry,
-)
+from beltcast.inference.priors import Entry, Priors, make_priors, uniform_entry
+from beltcast.labels import find_label, join_label
 from beltcast.model import Model
 from beltcast.textfiles import Text, read_text
 

@@ -24,6 +24,7 @@ somewhat wide; the moves of `beltcast.inference.posterior` correct it.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -72,7 +73,17 @@ class NuisanceRule:
         gaps = self.free - answers
         # A row without an answer says nothing about nuisances; it is blamed in the residuals.
         gaps = np.where(np.isfinite(gaps), gaps, 0.0) * self.weight
-        return np.asarray(self.held + np.linalg.solve(self.precision, self.loadings.T @ gaps.T).T)
+        return np.asarray(self.held + gaps @ self._gain)
+
+    @cached_property
+    def factor(self) -> FloatArray:
+        """Lower Cholesky factor of the precision, (u, u); one serves all moves of a chain."""
+        return np.asarray(np.linalg.cholesky(self.precision), dtype=np.float64)
+
+    @cached_property
+    def _gain(self) -> FloatArray:
+        """What a weighted gap of each row moves each mean by, (m, u)."""
+        return np.asarray(np.linalg.solve(self.precision, self.loadings.T).T, dtype=np.float64)
 
 
 @dataclass(frozen=True, eq=False)

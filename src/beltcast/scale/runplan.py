@@ -36,7 +36,8 @@ from beltcast.engine.cache import engine_fingerprint
 from beltcast.engine.nodes import FloatArray
 from beltcast.ensemble import output_coordinates, output_dims, versions
 from beltcast.errors import InputError
-from beltcast.inference.priors import Priors, read_priors
+from beltcast.inference.priors import Priors
+from beltcast.inference.priors_file import read_priors
 from beltcast.model import Model, load_model
 from beltcast.resources import shipped
 from beltcast.scale.resample import Sample, read_sample
