@@ -45,7 +45,9 @@ def test_a_piece_that_was_under_way_leaves_nothing(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         pieces.take("a", stopped)
-    assert os.listdir(tmp_path / "work") == [IDENTITY]
+    assert os.listdir(tmp_path) == []
+    with pytest.raises(InputError, match="no unfinished run"):
+        keep_pieces(tmp_path / "work", WORK, resume=True)
 
 
 @pytest.mark.parametrize("fault", ["cut", "flipped", "emptied"])
@@ -63,7 +65,7 @@ def test_a_damaged_piece_is_computed_again(fault: str, tmp_path: Path) -> None:
 def test_pieces_of_other_work_are_refused_with_what_differs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keep_pieces(tmp_path / "work", WORK, resume=False)
+    work(keep_pieces(tmp_path / "work", WORK, resume=False), [])
     with pytest.raises(InputError, match=r"of other work \(seed was 1 and is 2\)"):
         keep_pieces(tmp_path / "work", {**WORK, "seed": "2"}, resume=True)
     with pytest.raises(InputError, match=r"\(draws was nothing and is 7\)"):
@@ -78,7 +80,7 @@ def test_nothing_to_resume_is_said(tmp_path: Path) -> None:
         keep_pieces(tmp_path / "work", WORK, resume=True)
     (tmp_path / "work").mkdir()
     (tmp_path / "work" / IDENTITY).write_text("[")
-    with pytest.raises(InputError, match="is not as beltcast wrote it"):
+    with pytest.raises(InputError, match="study was nothing and is abc; seed was nothing"):
         keep_pieces(tmp_path / "work", WORK, resume=True)
 
 
@@ -120,4 +122,4 @@ def test_a_disk_that_takes_no_more_is_said(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(RunStopped, match="no space left on device.*go on with --resume"):
         pieces.take("a", lambda: {"x": 1.0})
-    assert os.listdir(tmp_path / "work") == [IDENTITY]
+    assert os.listdir(tmp_path / "work") == []

@@ -18,7 +18,7 @@ import json
 import shutil
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,16 +44,20 @@ class Pieces:
     Attributes
     ----------
     folder : Path or None
+        It appears with the first piece.
+    identity : mapping of str to str
+        What they depend on.
     part : str
         Begins the names of these pieces, where the work is a part of a larger one.
     """
 
     folder: Path | None = None
+    identity: Mapping[str, str] = field(default_factory=dict)
     part: str = ""
 
     def of(self, part: str) -> Pieces:
         """Pieces of a part of the work; their names are its own."""
-        return Pieces(self.folder, f"{self.part}{part} ")
+        return replace(self, part=f"{self.part}{part} ")
 
     def take(self, name: str, make: Callable[[], Mapping[str, Any]]) -> Arrays:
         """Return a piece: as it was kept, or made now, and kept.
@@ -82,13 +86,27 @@ class Pieces:
         kept = _read(path)
         if kept is None:
             kept = _as_arrays(make())
-            _write(path, kept)
+            self._write(path, kept)
         return kept
 
     def discard(self) -> None:
         """Remove all pieces of the work, and their folder: its result is in place."""
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _write(self, path: Path, piece: Arrays) -> None:
+        try:
+            if not (path.parent / IDENTITY).exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with appearing(path.parent / IDENTITY) as part:
+                    part.write_text(_as_json(self.identity), encoding="utf-8")
+            with appearing(path) as part, part.open("wb") as file:
+                np.savez(file, allow_pickle=False, **piece)
+        except OSError as problem:
+            raise RunStopped(
+                f"'{path.parent}' cannot be written to ({_reason(problem)}); what is complete is "
+                "kept: mend it and go on with --resume"
+            ) from None
 
 
 def keep_pieces(folder: str | Path, identity: Mapping[str, str], *, resume: bool) -> Pieces:
@@ -126,18 +144,34 @@ def keep_pieces(folder: str | Path, identity: Mapping[str, str], *, resume: bool
         if resume:
             _refuse_others(folder, own)
         else:
-            _begin(folder, own)
+            _forget(folder)
     except OSError as problem:
         raise InputError(
             f"'{folder}' cannot be written to ({_reason(problem)}); choose another place with "
             "--output"
         ) from None
-    return Pieces(folder)
+    return Pieces(folder, own)
 
 
 def unfinished(target: Path) -> Path:
     """Folder of the pieces of a result, beside it."""
     return target.with_name(f"{target.name}.unfinished")
+
+
+def difference(was: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """Say in which words two identities differ; nothing where they do not.
+
+    Examples
+    --------
+    >>> from beltcast.resume import difference
+    >>> difference({"seed": "1", "draws": "500"}, {"seed": "2", "draws": "500"})
+    'seed was 1 and is 2'
+    """
+    return "; ".join(
+        f"{key} was {_short(was.get(key))} and is {_short(now.get(key))}"
+        for key in {**now, **was}
+        if was.get(key) != now.get(key)
+    )
 
 
 def source_sha256() -> str:
@@ -157,38 +191,28 @@ def _refuse_others(folder: Path, own: Mapping[str, str]) -> None:
             f"there is no unfinished run in '{folder}'; start anew without --resume"
         ) from None
     except ValueError:
-        found = None
-    if not isinstance(found, dict):
+        found = {}
+    if differs := difference(found if isinstance(found, dict) else {}, own):
         raise InputError(
-            f"'{folder / IDENTITY}' is not as beltcast wrote it; start anew without --resume"
-        )
-    differs = [
-        f"{key} was {_short(found.get(key))} and is {_short(own.get(key))}"
-        for key in {**own, **found}
-        if found.get(key) != own.get(key)
-    ]
-    if differs:
-        raise InputError(
-            f"the unfinished run in '{folder}' is of other work ({'; '.join(differs)}); give what "
-            "it had, or start anew without --resume"
+            f"the unfinished run in '{folder}' is of other work ({differs}); give what it had, or "
+            "start anew without --resume"
         )
 
 
-def _begin(folder: Path, own: Mapping[str, str]) -> None:
-    if folder.exists() and not _ours(folder):
+def _forget(folder: Path) -> None:
+    """Remove pieces of an earlier run."""
+    if not folder.exists():
+        return
+    if not (folder.is_dir() and (folder / IDENTITY).exists()):
         raise InputError(
             f"'{folder}' exists and is no folder of an unfinished run; move it, or choose another "
             "place with --output"
         )
-    if folder.exists():
-        # In one step: pieces must never stand beside an identity that is not theirs.
-        old = folder.with_name(f".{folder.name}-old")
-        shutil.rmtree(old, ignore_errors=True)
-        folder.rename(old)
-        shutil.rmtree(old, ignore_errors=True)
-    folder.mkdir(parents=True)
-    with appearing(folder / IDENTITY) as part:
-        part.write_text(json.dumps(own, indent=1, ensure_ascii=False), encoding="utf-8")
+    # In one step: pieces must never stand beside an identity that is not theirs.
+    old = folder.with_name(f".{folder.name}-old")
+    shutil.rmtree(old, ignore_errors=True)
+    folder.rename(old)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _as_arrays(made: Mapping[str, Any]) -> Arrays:
@@ -207,23 +231,12 @@ def _read(path: Path) -> Arrays | None:
         return None  # damaged on the disk: it is made again, and replaced
 
 
-def _write(path: Path, piece: Arrays) -> None:
-    try:
-        with appearing(path) as part, part.open("wb") as file:
-            np.savez(file, allow_pickle=False, **piece)
-    except OSError as problem:
-        raise RunStopped(
-            f"'{path.parent}' cannot be written to ({_reason(problem)}); what is complete is "
-            "kept: mend it and go on with --resume"
-        ) from None
+def _as_json(identity: Mapping[str, str]) -> str:
+    return json.dumps(dict(identity), indent=1, ensure_ascii=False)
 
 
 def _reason(problem: OSError) -> str:
     return (problem.strerror or "no reason given").lower()
-
-
-def _ours(folder: Path) -> bool:
-    return folder.is_dir() and ((folder / IDENTITY).exists() or not any(folder.iterdir()))
 
 
 def _short(value: object) -> str:

@@ -32,6 +32,7 @@ from beltcast.ensemble import (
 from beltcast.errors import InputError
 from beltcast.extras import need
 from beltcast.results import appearing, flush
+from beltcast.resume import difference
 from beltcast.scale.runplan import Block, RunPlan
 from beltcast.schema import MEMBER, SCENARIO
 
@@ -172,15 +173,9 @@ def resume_store(plan: RunPlan) -> Store:
     zarr = _zarr()
     if not plan.store.is_dir():
         raise InputError(f"there is no store '{plan.store}' to resume; leave --resume out")
-    found = _identity(zarr, plan.store)
-    differs = [key for key, value in plan.identity().items() if found.get(key) != value]
-    if differs:
-        was = "; ".join(
-            f"{key} was {str(found.get(key))[:16]} and is {plan.identity()[key][:16]}"
-            for key in differs
-        )
+    if differs := difference(_identity(zarr, plan.store), plan.identity()):
         raise InputError(
-            f"'{plan.store}' was made from something else ({was}); give the plan another store"
+            f"'{plan.store}' was made from something else ({differs}); give the plan another store"
         )
     return Store(plan.store, (*plan.outputs, "status"))
 

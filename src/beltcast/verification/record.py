@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from threading import Lock
@@ -18,6 +17,7 @@ from threading import Lock
 import numpy as np
 import xarray as xr
 
+from beltcast.engine.threads import side_by_side
 from beltcast.errors import InputError
 from beltcast.inference.calibrate import one_blas_thread
 from beltcast.results import appearing
@@ -101,8 +101,8 @@ def run_origins(
 
     parts = []
     # Held from outside, lest one origin's end gives the threads back under another that goes on.
-    with one_blas_thread(), ThreadPoolExecutor(max(1, jobs)) as pool:
-        for part in pool.map(finished, dates):
+    with one_blas_thread():
+        for part in side_by_side(finished, dates, jobs):
             parts.append(part)
             if progress is not None:
                 progress("origins", len(parts), len(dates))
