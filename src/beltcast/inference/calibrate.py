@@ -8,9 +8,7 @@ history of every start, because a fit that a single start reached is a fit to do
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -21,6 +19,7 @@ from scipy.stats import norm, qmc
 from threadpoolctl import threadpool_limits
 
 from beltcast.engine.nodes import FloatArray, IntArray
+from beltcast.engine.threads import side_by_side
 from beltcast.errors import CalibrationError
 from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.optimise import Method, Optimum, optimise
@@ -279,13 +278,14 @@ def calibrate(
     groups = [chosen] if whole else [chosen[k:] for k in range(len(chosen))]
     # Only populations take chances; the others leave the generator as it is.
     seeds = rng.spawn(1) if whole else [rng] * len(groups)
-    with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
-        optima: list[Optimum] = []
-        for one in pool.map(
-            lambda i, seed: optimise(likelihood, points[i], method, rng=seed), groups, seeds
-        ):
-            optima.append(one)
-            tell("refinements", len(optima), len(groups))
+    optima: list[Optimum] = []
+    for one in side_by_side(
+        lambda k: optimise(likelihood, points[groups[k]], method, rng=seeds[k]),
+        range(len(groups)),
+        threads,
+    ):
+        optima.append(one)
+        tell("refinements", len(optima), len(groups))
     return calibration_at(likelihood, costs, chosen[: len(groups)], optima, method)
 
 

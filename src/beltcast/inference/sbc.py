@@ -20,9 +20,7 @@ density and keeps its result; one that answers otherwise has not.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -31,6 +29,7 @@ import xarray as xr
 from scipy.stats import binom, chisquare
 
 from beltcast.engine.nodes import FloatArray, IntArray
+from beltcast.engine.threads import side_by_side
 from beltcast.errors import CalibrationError, InputError
 from beltcast.inference.calibrate import Progress, calibrate
 from beltcast.inference.chains import sample_chains
@@ -159,15 +158,15 @@ def simulation_based_calibration(
     if done is not None:
         sets_done = done.drop_vars("fingerprint")
         finished = [sets_done.isel({SET: [i]}) for i in range(done.sizes[SET])]
-    threads = threads or os.cpu_count() or 1
-    with ThreadPoolExecutor(threads) as pool:
-        rest = seeds[len(finished) : sets]
-        for one in pool.map(lambda seed: _one_set(likelihood, asked, seed, every, burn_in), rest):
-            finished.append(one)
-            if progress is not None:
-                progress("sets", len(finished), sets)
-            if keep is not None and len(finished) % 10 == 0:
-                keep(_joined(finished, key, answers, of))
+    rest = seeds[len(finished) : sets]
+    for one in side_by_side(
+        lambda seed: _one_set(likelihood, asked, seed, every, burn_in), rest, threads
+    ):
+        finished.append(one)
+        if progress is not None:
+            progress("sets", len(finished), sets)
+        if keep is not None and len(finished) % 10 == 0:
+            keep(_joined(finished, key, answers, of))
     return _joined(finished, key, answers, of)
 
 

@@ -35,6 +35,7 @@ import xarray as xr
 
 from beltcast.drivers.attribute import SWITCHES
 from beltcast.engine.nodes import FloatArray
+from beltcast.engine.threads import pause
 from beltcast.errors import CalibrationError, InputError, MissingExtra
 from beltcast.inference.calibrate import Calibration, calibrate, one_blas_thread
 from beltcast.inference.likelihood import Likelihood, make_likelihood
@@ -315,6 +316,7 @@ def _of_baseline(
         return row.place, row.quantity, row.definition
 
     for _, group in itertools.groupby(sorted(with_history, key=series), key=series):
+        pause()
         members = sorted(group, key=lambda i: cases[i].year)
         history = cases[members[0]].history
         assert history is not None

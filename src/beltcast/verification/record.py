@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from threading import Lock
@@ -18,8 +17,11 @@ from threading import Lock
 import numpy as np
 import xarray as xr
 
+from beltcast.engine.threads import side_by_side
 from beltcast.errors import InputError
 from beltcast.inference.calibrate import one_blas_thread
+from beltcast.results import appearing
+from beltcast.resume import source_sha256
 from beltcast.schema import CASE, FORECASTER
 from beltcast.study import Study
 from beltcast.verification.backtest import Settings, at_origin, joined, provenance
@@ -99,8 +101,8 @@ def run_origins(
 
     parts = []
     # Held from outside, lest one origin's end gives the threads back under another that goes on.
-    with one_blas_thread(), ThreadPoolExecutor(max(1, jobs)) as pool:
-        for part in pool.map(finished, dates):
+    with one_blas_thread():
+        for part in side_by_side(finished, dates, jobs):
             parts.append(part)
             if progress is not None:
                 progress("origins", len(parts), len(dates))
@@ -122,7 +124,7 @@ def origin_key(
         "date": repr(date),
         "settings": asdict(settings),
         "baselines": list(baselines),
-        "package": _source_sha256(),
+        "package": source_sha256(),
     }
     return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
 
@@ -178,21 +180,9 @@ def _read(path: Path, key: str) -> xr.Dataset | None:
 
 def _write(part: xr.Dataset, path: Path) -> None:
     """Write one origin under its name only when it is complete."""
-    unfinished = path.with_name(f".{path.name}.part")
     try:
-        part.to_netcdf(unfinished, engine="netcdf4", encoding=COMPRESSED)
-        unfinished.replace(path)
+        with appearing(path) as file:
+            part.to_netcdf(file, engine="netcdf4", encoding=COMPRESSED)
     except OSError as problem:
         reason = (problem.strerror or "no reason given").lower()
         raise InputError(f"'{path}' cannot be written ({reason}); choose another place") from None
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-def _source_sha256() -> str:
-    """One hash of the package's own text: an edited model of the world meets no old result."""
-    root = Path(__file__).parent.parent
-    digest = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
-        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
