@@ -145,8 +145,7 @@ def test_what_is_assumed_of_a_table_does_not_stand_before_its_json(
     Path("search.voc").write_text("1<=Lifetime<=20\n", encoding="utf-8")
     ended = CliRunner().invoke(
         cli.app,
-        ["calibrate", "--model", "decay.mdl", "--data", "seen.csv", "--priors", "search.voc"]
-        + ["--starts", "2", "--json"],
+        ["calibrate", "--model", "decay.mdl", "--data", "seen.csv", "--priors", "search.voc", "--starts", "2", "--json"],
     )
     assert ended.exit_code == 0, ended.output
     assert "assumed: " in ended.stderr

@@ -6,7 +6,6 @@ import io
 import json
 import math
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 
 import xarray as xr
@@ -15,6 +14,7 @@ from matplotlib.figure import Figure
 from beltcast.errors import ScenarioError
 from beltcast.export import long_table
 from beltcast.model import Model
+from beltcast.phrases import Language
 from beltcast.pictures.plots import fan_chart
 from beltcast.scenarios import Scenario, Size, read_scenarios
 from beltcast.schema import MEMBER, PLACE
@@ -122,11 +122,17 @@ def netcdf_bytes(forecast: xr.Dataset) -> bytes:
 
 
 def picture_png(
-    forecast: xr.Dataset, place: str, scenario: str, compare: str, titles: Mapping[str, str]
+    forecast: xr.Dataset,
+    place: str,
+    scenario: str,
+    compare: str,
+    *,
+    title: str,
+    language: Language,
 ) -> bytes:
     """Draw the fan chart as `beltcast.pictures.plots` does."""
     ax = fan_chart(
-        forecast, place, scenario=scenario, compare=compare, title=titles.get(place, place)
+        forecast, place, scenario=scenario, compare=compare, title=title, language=language
     )
     figure = ax.figure
     assert isinstance(figure, Figure)

@@ -24,11 +24,11 @@ from bokeh.models import (
 from bokeh.plotting import figure
 
 from beltcast.app.results import TIER, Answer, Opened
-from beltcast.app.state import Language, Question
-from beltcast.app.texts import word
+from beltcast.app.state import Question
 from beltcast.drivers.attribute import DRIVER
 from beltcast.drivers.plots_attribution import COLOURS
 from beltcast.model import Model
+from beltcast.phrases import Language, word
 from beltcast.pictures.diagram import diagram
 from beltcast.pictures.plots import OTHER, POINT, POSTERIOR, PRIOR
 from beltcast.schema import MEMBER, PLACE, QUANTILE, TIME, YEAR
