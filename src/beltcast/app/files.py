@@ -9,13 +9,11 @@ import tempfile
 from pathlib import Path
 
 import xarray as xr
-from matplotlib.figure import Figure
 
 from beltcast.errors import ScenarioError
 from beltcast.export import long_table
 from beltcast.model import Model
 from beltcast.phrases import Language
-from beltcast.pictures.plots import fan_chart
 from beltcast.scenarios import Scenario, Size, read_scenarios
 from beltcast.schema import MEMBER, PLACE
 
@@ -131,6 +129,11 @@ def picture_png(
     language: Language,
 ) -> bytes:
     """Draw the fan chart as `beltcast.pictures.plots` does."""
+    # Here, so that the page need not wait for Matplotlib to open.
+    from matplotlib.figure import Figure
+
+    from beltcast.pictures.plots import fan_chart
+
     ax = fan_chart(
         forecast, place, scenario=scenario, compare=compare, title=title, language=language
     )

@@ -2,7 +2,7 @@
 
 Every function draws on the axes it is given, or on new ones, and returns them.  Bars and areas are
 means over the draws, because means add up as the draws do and medians do not; whiskers and bands
-are 80%.  Colours are from the colour-blind safe set of Okabe and Ito (2008).
+are 80%.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from matplotlib.figure import Figure
 
 from beltcast.bands import at_year
 from beltcast.phrases import Language, a_year, word
+from beltcast.pictures.colours import COLOURS
 from beltcast.pictures.style import house_style
 from beltcast.schema import MEMBER, PLACE, QUANTILE, YEAR
 
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
 DRIVER = "driver"
 
 Scale = Literal["log", "level"]

@@ -1,7 +1,6 @@
 """Pictures of a forecast.
 
-Every function draws on the axes it is given, or on new ones, and returns them.  Colours are from
-the colour-blind safe set of Okabe and Ito (2008).
+Every function draws on the axes it is given, or on new ones, and returns them.
 """
 
 from __future__ import annotations
@@ -18,13 +17,9 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from beltcast.inference.calibrate import MOSTLY_PRIOR, Calibration
 from beltcast.inference.identify import CUT, Profile
 from beltcast.phrases import Language, a_year, scenario_title, word
+from beltcast.pictures.colours import OTHER, POINT, POSTERIOR, PRIOR
 from beltcast.pictures.style import house_style
 from beltcast.schema import PLACE, QUANTILE, SCENARIO, YEAR
-
-POSTERIOR = "#0072B2"
-PRIOR = "#999999"
-OTHER = "#D55E00"
-POINT = "#000000"
 
 
 @house_style
