@@ -16,9 +16,10 @@ from beltcast.app.levers import LEVERS, levers_of, moved, position
 from beltcast.app.results import DRAWS, Opened, answer, full_forecast, open_results
 from beltcast.app.server import checked_token, content
 from beltcast.app.state import Choices, Question, read_query, write_query
-from beltcast.app.texts import SCENARIOS_ZH, WORDS, headline
+from beltcast.app.texts import headline
 from beltcast.errors import InputError, ScenarioError
 from beltcast.model import load_model
+from beltcast.phrases import SCENARIOS_ZH, WORDS
 from beltcast.resources import shipped
 from beltcast.scenarios import Scenario, Size, read_scenarios
 

@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "src" / "beltcast"
 # list. CONTRIBUTING.md says the same in words.
 LAYERS = (
     "errors",
-    "schema resources textfiles quantities results resume extras",
+    "schema resources textfiles quantities results resume extras phrases",
     "engine",
     "drivers.prim",
     "labels model",
@@ -53,7 +53,7 @@ LAYERS = (
     """drivers.attribution_text drivers.dominance_text drivers.discover_text drivers.policy_text
     drivers.sensitivity_text verification.skill_text summary json_text update_text""",
     """drivers.plots_attribution drivers.plots_dominance drivers.plots_sensitivity
-    verification.plots_skill report report_pdf""",
+    verification.plots_skill report_html report_pdf report""",
     "data inference verification drivers",  # their docstrings
     "__init__",
     "app cli",

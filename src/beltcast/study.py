@@ -24,6 +24,7 @@ from beltcast.inference.noise import Noise, noise_from_table
 from beltcast.inference.priors import Priors
 from beltcast.inference.priors_file import read_priors
 from beltcast.model import Model, load_model
+from beltcast.phrases import Language
 from beltcast.quantities import is_flow
 from beltcast.resources import shipped
 from beltcast.scenarios import Scenario, read_scenarios
@@ -74,6 +75,11 @@ class Study:
     target: str = "output"
     titles_zh: Mapping[str, str] = field(default_factory=dict)
     usd_cny: Mapping[int, float] = field(default_factory=dict)
+
+    def title_of(self, place: str, language: Language = "en") -> str:
+        """What a place is called; its name where the study has no title for it."""
+        own = self.titles_zh if language == "zh" else {}
+        return own.get(place) or self.titles.get(place, place)
 
     def whole(self, variable: str) -> str:
         """Name of the place that is the sum of all elements of a variable, such as China."""

@@ -24,9 +24,9 @@ from beltcast.app import files, texts, view
 from beltcast.app.levers import position
 from beltcast.app.results import TIER, Opened, answer, asked, drivers, full_forecast
 from beltcast.app.state import Question, read_query, write_query
-from beltcast.app.texts import word
 from beltcast.drivers.attribute import DRIVER
 from beltcast.errors import ScenarioError
+from beltcast.phrases import word
 from beltcast.scenarios import Scenario
 from beltcast.schema import PLACE, QUANTILE, YEAR
 
@@ -410,10 +410,16 @@ class Page:
 
     def _png(self) -> bytes:
         made = self._forecast()
-        study = self.opened.study
-        titles = study.titles_zh if self.question.language == "zh" else study.titles
-        shown = str(made.attrs["asked"])
-        return files.picture_png(made, self.question.place, shown, self.question.compare, titles)
+        question, shown = self.question, str(made.attrs["asked"])
+        language = question.language
+        return files.picture_png(
+            made,
+            question.place,
+            shown,
+            question.compare,
+            title=texts.place_name(self.opened, question.place, language),
+            language=language,
+        )
 
     def _toml(self) -> bytes:
         scenario = self._asked()

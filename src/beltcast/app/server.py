@@ -13,8 +13,8 @@ import panel as pn
 
 from beltcast.app.page import Page
 from beltcast.app.results import Opened
-from beltcast.app.texts import word
 from beltcast.errors import InputError
+from beltcast.phrases import word
 
 LOCAL = "127.0.0.1"
 SHORTEST_TOKEN = 16

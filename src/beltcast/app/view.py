@@ -1,7 +1,7 @@
 """Charts of an answer, for Bokeh: data of their sources, and figures that show them.
 
 A figure is made once for a language and a place; a slider then only replaces the data of its
-sources.  Colours are those of `beltcast.pictures.plots`.
+sources.  Colours are those of `beltcast.pictures`.
 """
 
 from __future__ import annotations
@@ -24,13 +24,12 @@ from bokeh.models import (
 from bokeh.plotting import figure
 
 from beltcast.app.results import TIER, Answer, Opened
-from beltcast.app.state import Language, Question
-from beltcast.app.texts import word
+from beltcast.app.state import Question
 from beltcast.drivers.attribute import DRIVER
-from beltcast.drivers.plots_attribution import COLOURS
 from beltcast.model import Model
+from beltcast.phrases import Language, word
+from beltcast.pictures.colours import COLOURS, OTHER, POINT, POSTERIOR, PRIOR
 from beltcast.pictures.diagram import diagram
-from beltcast.pictures.plots import OTHER, POINT, POSTERIOR, PRIOR
 from beltcast.schema import MEMBER, PLACE, QUANTILE, TIME, YEAR
 
 Data = dict[str, Any]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -149,6 +149,24 @@ def print_json(command: str, folder: Path, **facts: object) -> None:
 
     known = {"command": command, "version": beltcast.__version__, "folder": folder.as_posix()}
     typer.echo(json_text({**known, **facts}))
+
+
+def finish(
+    command: str,
+    folder: Path,
+    page: RenderableType,
+    as_json: bool,
+    facts: Callable[[], Mapping[str, object]],
+) -> None:
+    """Print what a command found: its page and where the files are, or one JSON object."""
+    if as_json:
+        print_json(command, folder, **facts())
+        return
+    if isinstance(page, str):  # as it stands: rich would fold it and colour its numbers
+        typer.echo(page)
+    else:
+        console().print(page)
+    typer.echo(f"Written to {folder}{'' if folder.is_file() else '/'}")
 
 
 def hashes_of(study: Study) -> dict[str, str]:

@@ -14,13 +14,12 @@ from rich.console import Group
 
 from beltcast.cli.common import (
     calibrated,
-    console,
     draws_of,
+    finish,
     folder_of,
     generator,
     hashes_of,
     open_study,
-    print_json,
     progress,
     refuse_instant,
     refuse_year,
@@ -56,6 +55,7 @@ def attribute(
         float, typer.Option(help="With --tests: figures published later are held out.")
     ] = 2021.5,
     output: Output = None,
+    as_json: AsJson = False,
 ) -> None:
     """Say what each driver brought to each belt, and whether drivers complement each other.
 
@@ -76,13 +76,15 @@ def attribute(
     from beltcast.drivers.nulls import against_null, null_words, placebo, placebo_words
     from beltcast.drivers.plots_attribution import save_attribution_pictures
     from beltcast.inference.posterior import sample, sample_prior
+    from beltcast.json_text import dataset_facts
     from beltcast.results import complete_folder
     from beltcast.summary import as_text
 
     chosen = open_study(study)
     for_fit, for_draws, for_prior, for_tests = generator(seed).spawn(4)
-    with complete_folder(folder_of(output, study, "-drivers")) as folder:
-        words = []
+    target = folder_of(output, study, "-drivers")
+    with complete_folder(target) as folder:
+        words, tested = [], {}
         with progress() as tell:
             fit = calibrated(chosen, for_fit, starts, tell)
             posterior = sample(fit, draws, rng=for_draws, progress=tell)
@@ -102,10 +104,19 @@ def attribute(
                 dates = placebo(chosen, rng=for_tests, progress=tell)
                 dates.to_netcdf(folder / "placebo.nc", engine="netcdf4")
                 words = [null_words(score), placebo_words(dates)]
+                tested = {"null": score, "placebo": dates}
         page = Group(summarise_attribution(result, year=year), *(f"\n{w}" for w in words))
         (folder / "summary.txt").write_text(as_text(page), encoding="utf-8")
-    console().print(page)
-    typer.echo(f"Written to {folder_of(output, study, '-drivers')}/")
+    finish(
+        "attribute",
+        target,
+        page,
+        as_json,
+        lambda: {
+            **dataset_facts(result),
+            "tests": {name: dataset_facts(found) for name, found in tested.items()},
+        },
+    )
 
 
 def compare(
@@ -154,7 +165,8 @@ def compare(
         chosen = replace(chosen, scenarios={**first, **own})
     chosen = with_scenarios(chosen, scenario)
     for_fit, for_draws, for_sizes = generator(seed).spawn(3)
-    with complete_folder(folder_of(output, study, "-compared")) as folder:
+    target = folder_of(output, study, "-compared")
+    with complete_folder(target) as folder:
         with progress() as tell:
             fit = calibrated(chosen, for_fit, starts, tell)
             posterior = sample(fit, draws, rng=for_draws, progress=tell)
@@ -169,12 +181,7 @@ def compare(
         result.to_netcdf(folder / "comparison.nc", engine="netcdf4")
         page = Group(difference_table(result), comparison_table(result))
         (folder / "summary.txt").write_text(as_text(page), encoding="utf-8")
-    folder = folder_of(output, study, "-compared")
-    if as_json:
-        print_json("compare", folder, **comparison_facts(result))
-    else:
-        console().print(page)
-        typer.echo(f"Written to {folder}/")
+    finish("compare", target, page, as_json, lambda: comparison_facts(result))
 
 
 def sensitivity(
@@ -209,6 +216,7 @@ def sensitivity(
     ] = False,
     seed: Seed = 1,
     output: Output = None,
+    as_json: AsJson = False,
 ) -> None:
     """Say which uncertain constants an output hangs on, over time, within their priors.
 
@@ -229,6 +237,7 @@ def sensitivity(
     from beltcast.drivers.sensitivity import METHODS, ranked
     from beltcast.drivers.sensitivity import sensitivity as make_sensitivity
     from beltcast.drivers.sensitivity_text import summarise_sensitivity
+    from beltcast.json_text import dataset_facts
     from beltcast.results import complete_folder
     from beltcast.scenarios import select
     from beltcast.summary import as_text
@@ -255,7 +264,8 @@ def sensitivity(
         at={chosen.priors.labels[i]: float(medians[i]) for i in constants},
     )
     labels = parameter or [chosen.priors.labels[i] for i in constants]
-    with complete_folder(folder_of(output, study, "-sensitivity")) as folder:
+    place = folder_of(output, study, "-sensitivity")
+    with complete_folder(place) as folder:
         with progress() as tell:
             if not parameter and len(labels) > top and method != "tornado":
                 tell("screening", 0, 1)
@@ -274,8 +284,7 @@ def sensitivity(
         save_sensitivity_picture(result, str(folder), when=year)
         page = summarise_sensitivity(result, when=year)
         (folder / "summary.txt").write_text(as_text(page), encoding="utf-8")
-    console().print(page)
-    typer.echo(f"Written to {folder_of(output, study, '-sensitivity')}/")
+    finish("sensitivity", place, page, as_json, lambda: dataset_facts(result))
 
 
 def loops(
@@ -291,6 +300,7 @@ def loops(
     ] = None,
     most: Annotated[int, typer.Option(help="Loops to print.", min=1)] = 8,
     output: Annotated[Path | None, typer.Option(help="Folder for results.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Say which feedback loop is in charge when (Loops That Matter).
 
@@ -309,6 +319,7 @@ def loops(
     from beltcast.drivers.dominance import loop_scores, strongest
     from beltcast.drivers.dominance_text import summarise_loops
     from beltcast.drivers.plots_dominance import save_loops_picture
+    from beltcast.json_text import dataset_facts
     from beltcast.model import load_model
     from beltcast.pictures.diagram import diagram
     from beltcast.resources import shipped
@@ -333,8 +344,7 @@ def loops(
         drawn = diagram(model, highlight=path_of, title=title)
         (work / "diagram.svg").write_text(drawn, encoding="utf-8")
         (work / "summary.txt").write_text(as_text(page), encoding="utf-8")
-    console().print(page)
-    typer.echo(f"Written to {folder}/")
+    finish("loops", folder, page, as_json, lambda: dataset_facts(scores))
 
 
 def discover(
@@ -353,6 +363,7 @@ def discover(
     starts: Starts = 64,
     seed: Seed = 1,
     output: Output = None,
+    as_json: AsJson = False,
 ) -> None:
     """Say when an output crosses a limit: the box of inputs that holds such draws, and few others.
 
@@ -370,6 +381,7 @@ def discover(
     from beltcast.drivers.discover import discover as find
     from beltcast.drivers.discover import limit_of
     from beltcast.drivers.discover_text import save_peeling_chart, summarise_discovery
+    from beltcast.json_text import dataset_facts
     from beltcast.results import complete_folder
     from beltcast.scenarios import read_scenarios
     from beltcast.summary import as_text
@@ -401,8 +413,7 @@ def discover(
         found.to_netcdf(work / "discovery.nc", engine="netcdf4")
         save_peeling_chart(found, str(work / "peeling.png"))
         (work / "summary.txt").write_text(as_text(page), encoding="utf-8")
-    console().print(page)
-    typer.echo(f"Written to {folder}/")
+    finish("discover", folder, page, as_json, lambda: dataset_facts(found))
 
 
 def policy(
@@ -427,6 +438,7 @@ def policy(
     starts: Starts = 64,
     seed: Seed = 1,
     output: Output = None,
+    as_json: AsJson = False,
 ) -> None:
     """Compare mixes of levers under a budget, over draws and futures.
 
@@ -440,6 +452,7 @@ def policy(
     """
     from beltcast.drivers.policy import Question, compare_policies, design, levers_of
     from beltcast.drivers.policy_text import summarise_policies
+    from beltcast.json_text import dataset_facts
     from beltcast.results import complete_folder
     from beltcast.scenarios import select
     from beltcast.summary import as_text
@@ -473,8 +486,7 @@ def policy(
         page = summarise_policies(question, compared)
         compared.to_netcdf(work / "policies.nc", engine="netcdf4")
         (work / "summary.txt").write_text(as_text(page), encoding="utf-8")
-    console().print(page)
-    typer.echo(f"Written to {folder}/")
+    finish("policy", folder, page, as_json, lambda: dataset_facts(compared))
 
 
 def _whole_or_first(study: Study) -> str:

@@ -12,14 +12,13 @@ from rich.console import Group
 
 from beltcast.cli.common import (
     calibrated,
-    console,
+    finish,
     fitted,
     folder_of,
     generator,
     hashes_of,
     likelihood_of,
     open_study,
-    print_json,
     progress,
     refuse_year,
     slug,
@@ -94,7 +93,7 @@ def calibrate(
         chosen = open_study(study)
         likelihood, hashes = likelihood_of(chosen), chosen.hashes
     else:
-        likelihood = _own_likelihood(model, data, priors, payoff, changes)
+        likelihood = _own_likelihood(model, data, priors, payoff, changes, as_json)
         hashes = _file_hashes(model=model, data=data, priors=priors, payoff=payoff, changes=changes)
     place = folder_of(output, study or model, "-fit")
     with complete_folder(place) as folder:
@@ -105,11 +104,7 @@ def calibrate(
         fit.history().to_csv(folder / "history.csv", index=False, float_format="%.6g")
         page = _fit_summary(fit)
         (folder / "summary.txt").write_text(page + "\n", encoding="utf-8")
-    if as_json:
-        print_json("calibrate", place, **calibration_facts(fit))
-    else:
-        typer.echo(page)
-        typer.echo(f"Written to {place}/")
+    finish("calibrate", place, page, as_json, lambda: calibration_facts(fit))
 
 
 PAIRS = 6
@@ -131,6 +126,7 @@ def identify(
     by: Annotated[str, typer.Option(help="Power-scale priors by role or by parameter.")] = "role",
     calibration: Saved = None,
     output: Output = None,
+    as_json: AsJson = False,
 ) -> None:
     """Say what the figures can tell and what they cannot.
 
@@ -154,6 +150,7 @@ def identify(
     from beltcast.inference.posterior import sample_prior
     from beltcast.inference.power_scaling import log_parts, power_scaling
     from beltcast.inference.shrinkage import shrinkage, shrinkage_words
+    from beltcast.json_text import calibration_facts, table_facts
     from beltcast.pictures import plots, plots_identified
     from beltcast.results import complete_folder
     from beltcast.summary import answers_identified, as_text, identification
@@ -164,7 +161,8 @@ def identify(
     refuse_year(chosen.model, year)
     rows = chosen.model.rows(chosen.target)
     for_fit, for_posterior, for_prior, for_sizes, for_shuffles = generator(seed).spawn(5)
-    with complete_folder(folder_of(output, study, "-identified")) as folder:
+    target = folder_of(output, study, "-identified")
+    with complete_folder(target) as folder:
         with progress() as tell:
             fit = calibrated(chosen, for_fit, starts, tell, calibration, study)
             known = ask.spectrum(fit)
@@ -239,8 +237,26 @@ def identify(
         for name, chart in charts.items():
             plots.save(chart, folder / f"{name}.png")
         (folder / "summary.txt").write_text(as_text(page), encoding="utf-8")
-    console().print(page)
-    typer.echo(f"Written to {folder_of(output, study, '-identified')}/")
+    tables = {
+        "confounded": pairs,
+        "prior_pull": pull.to_frame("posterior sd"),
+        "left_out": left_out,
+        "left_out_sources": by_source,
+        "answers": narrowed,
+        "power_scaling": moved,
+        "shrinkage": borrowed,
+    }
+    finish(
+        "identify",
+        target,
+        page,
+        as_json,
+        lambda: {
+            **calibration_facts(fit),
+            "informed_directions": known.informed,
+            **{name: table_facts(table) for name, table in tables.items()},
+        },
+    )
 
 
 def sample(
@@ -261,6 +277,7 @@ def sample(
     seed: Seed = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped run.")] = False,
     output: Output = None,
+    as_json: AsJson = False,
 ) -> None:
     """Draw from the posterior by Markov chains, and say whether they have mixed.
 
@@ -283,6 +300,7 @@ def sample(
         save_unfinished,
     )
     from beltcast.inference.chains import METHODS, sample_chains
+    from beltcast.json_text import table_facts
     from beltcast.results import complete_folder
 
     known = next((m for m in METHODS if m == method), None)
@@ -314,8 +332,18 @@ def sample(
         page = result.words()
         (folder / "summary.txt").write_text(page + "\n", encoding="utf-8")
     kept.unlink(missing_ok=True)
-    typer.echo(page)
-    typer.echo(f"Written to {target}/")
+    finish(
+        "sample",
+        target,
+        page,
+        as_json,
+        lambda: {
+            "method": result.method,
+            "acceptance": result.acceptance,
+            "evaluations": result.evaluations,
+            "diagnostics": table_facts(result.table()),
+        },
+    )
 
 
 def sbc(
@@ -331,6 +359,7 @@ def sbc(
     seed: Seed = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped run.")] = False,
     output: Annotated[Path, typer.Option(help="NetCDF file to write.")] = Path("sbc.nc"),
+    as_json: AsJson = False,
 ) -> None:
     """Check the inference: does it recover what made synthetic figures? (Talts and others 2018).
 
@@ -345,7 +374,13 @@ def sbc(
 
     from beltcast.inference.chain_files import save_dataset
     from beltcast.inference.likelihood import make_likelihood
-    from beltcast.inference.sbc import Asked, simulation_based_calibration, verdict
+    from beltcast.inference.sbc import (
+        Asked,
+        simulation_based_calibration,
+        uniformity,
+        verdict,
+    )
+    from beltcast.json_text import table_facts
 
     chosen = open_study(study)
     refuse_year(chosen.model, year)
@@ -375,8 +410,13 @@ def sbc(
             progress=tell,
         )
     write(result)
-    typer.echo(verdict(result))
-    typer.echo(f"Written to {output}")
+    finish(
+        "sbc",
+        output,
+        verdict(result),
+        as_json,
+        lambda: {"sets": result.sizes["set"], "unknowns": table_facts(uniformity(result))},
+    )
 
 
 def _rows_by_place(study: Study) -> dict[str, IntArray]:
@@ -388,7 +428,12 @@ def _rows_by_place(study: Study) -> dict[str, IntArray]:
 
 
 def _own_likelihood(
-    model: Path, data: Path | None, priors: Path | None, payoff: Path | None, changes: Path | None
+    model: Path,
+    data: Path | None,
+    priors: Path | None,
+    payoff: Path | None,
+    changes: Path | None,
+    as_json: bool,
 ) -> Likelihood:
     """Likelihood of a model, a table and priors that are no study; says what is assumed."""
     from beltcast.data.series import read_series
@@ -407,7 +452,7 @@ def _own_likelihood(
     series = read_series(data, loaded, payoff=compared)
     searched = (read_voc if priors.suffix.lower() == ".voc" else read_priors)(priors, loaded)
     for sentence in series.assumed:
-        typer.echo(f"assumed: {sentence}")
+        typer.echo(f"assumed: {sentence}", err=as_json)
     return make_likelihood(loaded, searched, series.observations, series.noise)
 
 

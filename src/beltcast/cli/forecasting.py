@@ -11,11 +11,10 @@ from rich.console import Group
 
 from beltcast.cli.common import (
     calibrated,
-    console,
+    finish,
     folder_of,
     generator,
     open_study,
-    print_json,
     progress,
     with_scenarios,
     write_calibration,
@@ -87,7 +86,8 @@ def forecast(
     if given is not None:
         chosen, provenance["events_sha256"] = _given(chosen, given)
     rng = generator(seed)
-    with complete_folder(folder_of(output, study)) as folder:
+    target = folder_of(output, study)
+    with complete_folder(target) as folder:
         with progress() as tell:
             fit = calibrated(chosen, rng, starts, tell, calibration, study)
             # As `beltcast.forecast` does it, in parts: the draws are kept as well.
@@ -113,12 +113,13 @@ def forecast(
             tell("pictures", 1, 1)
         page = Group(summarise(result, fit), comparison_table(compare_runs(result["output"])))
         (folder / "summary.txt").write_text(as_text(page), encoding="utf-8")
-    folder = folder_of(output, study)
-    if as_json:
-        print_json("forecast", folder, **forecast_facts(result), fit=calibration_facts(fit))
-    else:
-        console().print(page)
-        typer.echo(f"Written to {folder}/")
+    finish(
+        "forecast",
+        target,
+        page,
+        as_json,
+        lambda: {**forecast_facts(result), "fit": calibration_facts(fit)},
+    )
 
 
 def update(
@@ -132,6 +133,7 @@ def update(
     seed: Seed = 1,
     calibration: Saved = None,
     output: Output = None,
+    as_json: AsJson = False,
 ) -> None:
     """Take in new figures: what surprises, and what changes in the forecast.
 
@@ -150,6 +152,7 @@ def update(
     from beltcast.inference.posterior import sample
     from beltcast.inference.update import check_method
     from beltcast.inference.update import update as make_update
+    from beltcast.json_text import update_facts
     from beltcast.outlook import changes, outlook
     from beltcast.results import complete_folder
     from beltcast.summary import as_text
@@ -158,7 +161,8 @@ def update(
     chosen, way = open_study(study), check_method(method)
     new = read_new_rows(rows, chosen)
     for_fit, for_draws, for_update, for_noise = generator(seed).spawn(4)
-    with complete_folder(folder_of(output, study, "-updated")) as folder:
+    target = folder_of(output, study, "-updated")
+    with complete_folder(target) as folder:
         with progress() as tell:
             fit = calibrated(chosen, for_fit, starts, tell, calibration, study)
             posterior = sample(fit, draws, rng=for_draws, progress=tell)
@@ -176,8 +180,7 @@ def update(
         changes(result).to_csv(folder / "changes.csv", index=False, float_format="%.6g")
         page = summarise_update(result, change, new.known_words())
         (folder / "summary.txt").write_text(as_text(page), encoding="utf-8")
-    console().print(page)
-    typer.echo(f"Written to {folder_of(output, study, '-updated')}/")
+    finish("update", target, page, as_json, lambda: update_facts(change, result))
 
 
 def verify(
@@ -199,6 +202,7 @@ def verify(
     jobs: Annotated[int, typer.Option(help="Origins side by side.", min=1)] = 1,
     seed: Seed = 1,
     output: Output = None,
+    as_json: AsJson = False,
 ) -> None:
     """Forecast every later figure from earlier dates, as each of them knew the study.
 
@@ -214,11 +218,13 @@ def verify(
 
         beltcast verify --ex-post --output runs/ex-post
     """
+    from beltcast.json_text import dataset_facts, table_facts
     from beltcast.results import complete_folder
     from beltcast.verification.backtest import Settings
     from beltcast.verification.origin_rules import OriginRules, read_origin_rules
     from beltcast.verification.record import COMPRESSED as SMALL
     from beltcast.verification.record import run_origins, verification_text
+    from beltcast.verification.skill import case_scores, score_table
     from beltcast.verification.stack import stack, stackable
 
     try:
@@ -253,8 +259,12 @@ def verify(
         result.to_netcdf(work / "verification.nc", engine="netcdf4", encoding=SMALL)
         page = verification_text(result)
         (work / "summary.txt").write_text(page + "\n", encoding="utf-8")
-    typer.echo(page)
-    typer.echo(f"Written to {folder}/")
+
+    def facts() -> dict[str, object]:
+        cases = case_scores(result)
+        return {**dataset_facts(cases), "scores": table_facts(score_table(cases))}
+
+    finish("verify", folder, page, as_json, facts)
 
 
 def _given(study: Study, path: Path) -> tuple[Study, str]:

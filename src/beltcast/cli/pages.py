@@ -77,6 +77,7 @@ def report(
     ] = None,
     place: Annotated[str, typer.Option(help="A place, or all.")] = "all",
     year: Annotated[int, typer.Option(help="Year of the drivers' shares.")] = 2024,
+    language: Annotated[str, typer.Option(help="en or zh.")] = "en",
     pdf: Annotated[bool, typer.Option("--pdf", help="Also print to PDF; needs chromium.")] = False,
     seed: Seed = 1,
     output: Annotated[Path, typer.Option(help="Folder of the reports.")] = Path("runs/report"),
@@ -90,6 +91,8 @@ def report(
         beltcast report
 
         beltcast report runs/mine --place Foshan --pdf --output runs/foshan
+
+        beltcast report --language zh
     """
     from beltcast.drivers.attribute import SWITCHES
     from beltcast.drivers.attribute import attribute as make_attribution
@@ -97,10 +100,12 @@ def report(
     from beltcast.forecast import forecast_draws
     from beltcast.inference.draws_file import open_fit
     from beltcast.inference.posterior import sample_prior
+    from beltcast.phrases import checked_language
     from beltcast.report import Evidence, index_page, place_report
     from beltcast.report_pdf import find_browser, print_pdf
     from beltcast.results import complete_folder
 
+    speech = checked_language(language)
     if pdf:
         find_browser()  # a missing browser is said before the work
     study, kept = open_fit(results)
@@ -129,13 +134,15 @@ def report(
         evidence = Evidence(study, made, shares, kept.estimates())
         files = _files(places if place == "all" else [place])
         for number, (name, file) in enumerate(files):
-            (folder / file).write_text(place_report(evidence, name, year=year), encoding="utf-8")
+            page = place_report(evidence, name, year=year, language=speech)
+            (folder / file).write_text(page, encoding="utf-8")
             if pdf:
                 print_pdf(folder / file, (folder / file).with_suffix(".pdf"))
             tell("reports", number + 1, len(files))
         if len(files) > 1:
-            (folder / "index.html").write_text(index_page(evidence, files), encoding="utf-8")
-        lines = [f"{file}: {study.titles.get(name, name)}" for name, file in files]
+            page = index_page(evidence, files, language=speech)
+            (folder / "index.html").write_text(page, encoding="utf-8")
+        lines = [f"{file}: {study.title_of(name, speech)}" for name, file in files]
         (folder / "summary.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     typer.echo(f"{len(files)} reports" if len(files) > 1 else "1 report")
     typer.echo(f"Written to {output}/")

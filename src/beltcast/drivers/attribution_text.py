@@ -14,6 +14,7 @@ from rich.text import Text
 from beltcast.bands import at_year
 from beltcast.drivers.attribute import COALITION, DRIVER, who_speaks
 from beltcast.inference.calibrate import verdict
+from beltcast.phrases import Language, word
 from beltcast.schema import MEMBER, PLACE, QUANTILE
 
 MOVED = 1.0
@@ -31,11 +32,18 @@ def summarise_attribution(attribution: xr.Dataset, *, year: int = 2024) -> Rende
     )
 
 
-def complement_words(attribution: xr.Dataset, *, place: str | None = None, year: int = 2024) -> str:
+def complement_words(
+    attribution: xr.Dataset,
+    *,
+    place: str | None = None,
+    year: int = 2024,
+    language: Language = "en",
+    title: str | None = None,
+) -> str:
     """Say whether the drivers complement each other, and who says so.
 
     The sign is judged by `beltcast.drivers.attribute.who_speaks`, the size by the ratio of spreads
-    as everywhere (`beltcast.inference.calibrate.verdict`).
+    as everywhere (`beltcast.inference.calibrate.verdict`).  ``title`` is what to call the place.
     """
     place = place or str(attribution.attrs["whole"])
     at = at_year(attribution, year).sel({PLACE: place})
@@ -55,10 +63,18 @@ def complement_words(attribution: xr.Dataset, *, place: str | None = None, year:
         ),
         "neither speaks": "neither the figures nor the structure decide it",
     }[speaker]
-    return (
-        f"Do the drivers complement each other ({place}, {year}, in logs)? Synergy {middle:+.3f}; "
-        f"chance that it is positive {after:.2f}, from the priors alone {before:.2f}: {speaker}, "
-        f"that is, {meaning}. Its size is {verdict(ratio)} (ratio of spreads {ratio:.2f})."
+    return word(
+        "complement",
+        language,
+        place=title or place,
+        year=year,
+        middle=middle,
+        after=after,
+        before=before,
+        speaker=word(speaker, language),
+        meaning=meaning,  # in Chinese it is part of the words on who speaks
+        verdict=word(verdict(ratio), language),
+        ratio=ratio,
     )
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from scipy.linalg import cho_solve
-from scipy.stats import norm, qmc
+from scipy.special import ndtri
 from threadpoolctl import threadpool_limits
 
 from beltcast.engine.nodes import FloatArray, IntArray
@@ -186,7 +186,7 @@ class Calibration:
 
 def estimates_table(priors: Priors, center: FloatArray, covariance: FloatArray) -> pd.DataFrame:
     """Lay out every estimate beside its prior; center (n,), covariance (n, n), working scales."""
-    low, high, ratio = priors.interval(center, covariance, norm.ppf(0.9))
+    low, high, ratio = priors.interval(center, covariance, ndtri(0.9))
     quantiles = priors.quantiles(np.array([0.1, 0.5, 0.9]))
     return pd.DataFrame(
         {
@@ -358,11 +358,13 @@ def _starts(
     least squares.
     """
     priors = likelihood.priors
+    from scipy.stats import qmc  # here: it takes long, and who opens a fit needs none of it
+
     sobol = qmc.Sobol(len(priors), rng=rng)
     # A Sobol' sequence is balanced at powers of two; the surplus is dropped.
     uniform = sobol.random_base2(max(1, int(np.ceil(np.log2(starts)))))[:starts]
     # The middle 90% of each prior: with a hundred parameters, corners are impossible places.
-    z = priors.mu + priors.sigma * norm.ppf(0.05 + 0.9 * uniform)
+    z = priors.mu + priors.sigma * ndtri(0.05 + 0.9 * uniform)
     z[0] = priors.mu
     # The trust region needs its start strictly inside the bounds, however narrow they are.
     margin = np.minimum(1e-3 * priors.sigma, 0.25 * (priors.upper - priors.lower))
