@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from beltcast.engine.foreign import FOREIGN
-from beltcast.engine.functions import PRIMITIVES, lookup_value
+from beltcast.engine.functions import PRIMITIVES
+from beltcast.engine.lookups import lookup_value
 from beltcast.engine.nodes import Apply, Clock, Const, FloatArray, Foreign, Load, LookupAt, Node
 from beltcast.engine.plan import Plan
 from beltcast.engine.program import Block, Program
