@@ -250,6 +250,15 @@ def test_what_is_left_out_measures_no_spread(small: Model, make: SimpleNamespace
     )
 
 
+def test_bounds_left_alone_measure_no_spread(small: Model, make: SimpleNamespace) -> None:
+    rows = [make.row("lower", 2014.0, value=9.0), make.row(start=2015.0, value=30.0)]
+    both = likely(small, make, *rows, spread_sd=0.5)
+    assert both.spreads.any()
+    one = both.without([False, True])
+    assert not one.spreads.any()
+    assert np.isfinite(one.jacobian(np.zeros(one.size))).all()
+
+
 # --- correlated errors ------------------------------------------------------------------------
 
 

@@ -28,6 +28,7 @@ from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.nuisances import SHOCK
 from beltcast.inference.posterior import Draws, sample, sample_prior
 from beltcast.inference.processes import shock_path
+from beltcast.inference.residuals import draw_errors
 from beltcast.schema import MEMBER, PLACE, ROW, SCENARIO, YEAR
 from beltcast.study import Study
 
@@ -282,7 +283,8 @@ def _published_noise(
     fresh = rng.standard_normal((members, len(years)))
     grades = ["A" if p == study.whole(study.target) else "B" for p in places]
     sds = np.array([study.noise.grade[grade] for grade in grades])
-    own = _errors(rng, study.noise.tails, (members, len(places), len(years))) * sds[:, None]
+    shape = members, len(places), len(years)
+    own = draw_errors(rng, study.noise.tails, shape) * sds[:, None]
 
     def factor(draws: Draws) -> xr.DataArray:
         n = len(draws)
@@ -301,11 +303,6 @@ def _published_noise(
         )
 
     return factor
-
-
-def _errors(rng: np.random.Generator, tails: float, shape: tuple[int, ...]) -> FloatArray:
-    """Standardised errors of published figures."""
-    return rng.standard_normal(shape) if np.isinf(tails) else rng.standard_t(tails, shape)
 
 
 def _estimated_spreads(study: Study, draws: Draws, grades: Sequence[str]) -> FloatArray:

@@ -33,6 +33,7 @@ from beltcast.errors import (
 
 if TYPE_CHECKING:
     from beltcast.study import Study
+    from beltcast.verification.origin_rules import OriginRules
 
 COMPRESSED = {"output": {"zlib": True, "complevel": 4}}
 """The members of a forecast are nearly all of its size."""
@@ -123,8 +124,17 @@ def forecast(
 
 
 def update(
-    rows: Annotated[Path, typer.Argument(help="New figures (.csv), columns as the study's own.")],
+    rows: Annotated[
+        Path | None, typer.Argument(help="New figures (.csv), columns as the study's own.")
+    ] = None,
     study: StudyFile = None,
+    as_of: Annotated[
+        float | None,
+        typer.Option(
+            help="Instead of a file: the study as known at this date, a decimal year, and the "
+            "figures that it has got since."
+        ),
+    ] = None,
     method: Annotated[
         str, typer.Option(help="auto, reweight, smoother or refit; auto takes what is good enough.")
     ] = "auto",
@@ -144,11 +154,13 @@ def update(
 
     For example:
 
+        beltcast update --as-of 2025
+
         beltcast update calibration/data/example-new-rows.csv
 
         beltcast update new.csv mine/study.toml --method refit --output runs/half-year
     """
-    from beltcast.data.newrows import read_new_rows
+    from beltcast.data.newrows import NewRows, read_new_rows
     from beltcast.inference.posterior import sample
     from beltcast.inference.update import check_method
     from beltcast.inference.update import update as make_update
@@ -157,9 +169,27 @@ def update(
     from beltcast.results import complete_folder
     from beltcast.summary import as_text
     from beltcast.update_text import summarise_update
+    from beltcast.verification.origin import as_known, later_rows
 
-    chosen, way = open_study(study), check_method(method)
-    new = read_new_rows(rows, chosen)
+    way = check_method(method)
+    provenance = {"seed": str(seed)}
+    if as_of is not None:
+        if study is not None or calibration is not None:
+            raise InputError(
+                f"--as-of is {as_of:g}, and new figures or a fit are given as well; it takes the "
+                "study's own later figures as new and fits those before them, so give the study "
+                "at most"
+            )
+        study = rows  # no file of figures comes before it
+        whole = open_study(study)
+        new = NewRows(later_rows(whole, as_of))
+        chosen = as_known(whole, as_of, _origin_rules(None, whole))
+        provenance["as_of"] = f"{as_of:g}"
+    elif rows is not None:
+        chosen = open_study(study)
+        new = read_new_rows(rows, chosen)
+    else:
+        raise InputError("there are no new figures; name a file of them, or a date with --as-of")
     for_fit, for_draws, for_update, for_noise = generator(seed).spawn(4)
     target = folder_of(output, study, "-updated")
     with complete_folder(target) as folder:
@@ -173,7 +203,7 @@ def update(
                 chosen,
                 change,
                 rng=for_noise,
-                provenance={"seed": str(seed), "new_rows_sha256": new.rows.sha256},
+                provenance={**provenance, "new_rows_sha256": new.rows.sha256},
             )
         result.to_netcdf(folder / "update.nc", engine="netcdf4", encoding=COMPRESSED)
         change.surprises.to_csv(folder / "surprises.csv", index=False, float_format="%.6g")
@@ -221,7 +251,6 @@ def verify(
     from beltcast.json_text import dataset_facts, table_facts
     from beltcast.results import complete_folder
     from beltcast.verification.backtest import Settings
-    from beltcast.verification.origin_rules import OriginRules, read_origin_rules
     from beltcast.verification.record import COMPRESSED as SMALL
     from beltcast.verification.record import run_origins, verification_text
     from beltcast.verification.skill import case_scores, score_table
@@ -236,11 +265,7 @@ def verify(
             f"--origins is '{origins}'; expected decimal years such as 2021.5,2022.5"
         ) from None
     chosen = open_study(study)
-    path = rules
-    if path is None and chosen.model.path is not None:
-        beside = chosen.model.path.with_name("inputs-known.toml")
-        path = beside if beside.exists() else None
-    known = read_origin_rules(path, chosen.model, chosen.priors) if path else OriginRules()
+    known = _origin_rules(rules, chosen)
     folder = folder_of(output, study, "-verified")
     with complete_folder(folder) as work:
         with progress() as tell:
@@ -265,6 +290,16 @@ def verify(
         return {**dataset_facts(cases), "scores": table_facts(score_table(cases))}
 
     finish("verify", folder, page, as_json, facts)
+
+
+def _origin_rules(path: Path | None, study: Study) -> OriginRules:
+    """What was known of the inputs at earlier dates: from a file, or from that beside the model."""
+    from beltcast.verification.origin_rules import OriginRules, read_origin_rules
+
+    if path is None and study.model.path is not None:
+        beside = study.model.path.with_name("inputs-known.toml")
+        path = beside if beside.exists() else None
+    return read_origin_rules(path, study.model, study.priors) if path else OriginRules()
 
 
 def _given(study: Study, path: Path) -> tuple[Study, str]:

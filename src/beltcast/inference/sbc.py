@@ -34,7 +34,7 @@ from beltcast.errors import CalibrationError, InputError
 from beltcast.inference.calibrate import Progress, calibrate
 from beltcast.inference.chains import sample_chains
 from beltcast.inference.likelihood import Likelihood
-from beltcast.inference.residuals import log_cdf
+from beltcast.inference.residuals import draw_errors, log_cdf
 from beltcast.schema import PARAMETER, SET
 
 FIT = "log likelihood"
@@ -292,9 +292,9 @@ def _figures(
     """Likelihood of figures around what is expected, (m,) logs, as its noise says."""
     m, tails = len(expected), likelihood.noise.tails
     sds = likelihood.row_sds(theta)[0]
-    noise = rng.standard_normal(m) if np.isinf(tails) else rng.standard_t(tails, m)
     number = likelihood.side == 0
-    values = np.where(number, expected + sds * noise, likelihood.log_values)
+    errors = draw_errors(rng, tails, m)
+    values = np.where(number, expected + sds * errors, likelihood.log_values)
     z = (likelihood.log_values - expected) / sds
     above = np.log(rng.random(m)) < log_cdf(-z, tails)
     side = np.where(number, 0, np.where(above, -1, 1))

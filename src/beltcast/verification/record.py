@@ -27,6 +27,7 @@ from beltcast.study import Study
 from beltcast.verification.backtest import Settings, at_origin, joined, provenance
 from beltcast.verification.baselines import BASELINES, Baseline
 from beltcast.verification.origin_rules import OriginRules
+from beltcast.verification.scores import log_levels
 
 COMPRESSED = {"forecast": {"zlib": True, "complevel": 4, "shuffle": True}}
 """The draws are nearly all of a backtest's size."""
@@ -141,8 +142,8 @@ def verification_text(result: xr.Dataset) -> str:
     result : xarray.Dataset
         As `run_origins` returns it.
     """
-    draws = np.log(result["forecast"].values.astype(np.float64))
-    observed = np.log(result["observed"].values)[:, None]
+    draws = log_levels(result["forecast"].values)
+    observed = log_levels(result["observed"].values)[:, None]
     spoken = np.asarray(np.isfinite(draws).all(axis=2))
     low, middle, high = np.quantile(draws, [0.1, 0.5, 0.9], axis=2)
     inside = np.logical_and(low <= observed, observed <= high)
