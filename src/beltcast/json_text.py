@@ -18,7 +18,7 @@ import xarray as xr
 from beltcast.inference.calibrate import Calibration
 from beltcast.schema import PLACE, QUANTILE, SCENARIO, YEAR
 
-__all__ = ["calibration_facts", "comparison_facts", "forecast_facts", "json_text"]
+__all__ = ["calibration_facts", "comparison_facts", "forecast_facts", "json_text", "price_facts"]
 
 SHOWN = (0.1, 0.5, 0.9)
 """Quantiles: the median and the 80% band."""
@@ -113,6 +113,41 @@ def comparison_facts(comparison: xr.Dataset) -> dict[str, Any]:
             name: _by_scenario(comparison[name], places)
             for name in ("chance_of_more", "chance_of_loss", "chance_of_recovery")
         },
+    }
+
+
+def price_facts(prices: xr.Dataset) -> dict[str, Any]:
+    """Return what scenarios cost and bring against the first, and the price of output.
+
+    Returns
+    -------
+    dict
+        ``years``, ``judged`` and ``drawn`` (constants); ``level``: flow to place to ``p10``,
+        ``p50``, ``p90`` of the first scenario; ``change``: flow to scenario to place to the three;
+        ``chance_of_more`` likewise; ``price``: flow that is paid to
+        scenario to place to the three, CNY for a CNY of output; ``direction``: scenario to place.
+    """
+    places = [str(place) for place in prices[PLACE].values]
+    attrs = prices.attrs
+
+    def by_flow(name: str, dim: str) -> dict[str, Any]:
+        own = prices[name]
+        return {str(f): _by_scenario(own.sel({dim: f}), places) for f in own[dim].values}
+
+    return {
+        "years": [attrs["first_year"], attrs["last_year"]],
+        "judged": [name for name in attrs["judged"].split(", ") if name],
+        "drawn": [name for name in attrs["drawn"].split(", ") if name],
+        "level": {
+            str(f): {
+                place: _bands(prices["level"].sel({"flow": f, PLACE: place})) for place in places
+            }
+            for f in prices["flow"].values
+        },
+        "change": by_flow("change", "flow"),
+        "chance_of_more": by_flow("chance_of_more", "flow"),
+        "price": by_flow("price", "paid"),
+        "direction": _by_scenario(prices["direction"], places),
     }
 
 
