@@ -51,9 +51,10 @@ LAYERS = (
     "verification.record verification.paired verification.skill verification.stack",
     "pictures",
     """drivers.attribution_text drivers.dominance_text drivers.discover_text drivers.policy_text
-    drivers.sensitivity_text verification.skill_text summary json_text update_text""",
-    """drivers.plots_attribution drivers.plots_dominance drivers.plots_sensitivity
-    verification.plots_skill report_html report_pdf report""",
+    drivers.money_text drivers.sensitivity_text verification.skill_text summary json_text
+    update_text""",
+    """drivers.plots_attribution drivers.plots_dominance drivers.plots_money
+    drivers.plots_sensitivity verification.plots_skill report_html report_pdf report""",
     "data inference verification drivers",  # their docstrings
     "__init__",
     "app cli",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -140,3 +141,13 @@ def test_policy_leaves_its_table(tmp_path: Path) -> None:
     assert {path.name for path in folder.iterdir()} == {"policies.nc", "summary.txt"}
     with pytest.raises(InputError, match="is not Constant=low:high"):
         run("policy", "--lever", "Belt Deepening Multiplier", *common)
+
+
+def test_price_names_judgement_and_leaves_its_picture(tmp_path: Path) -> None:
+    folder = tmp_path / "price"
+    common = ("--prior", "--draws", "8", "--scenario", "brand-push", "--output", str(folder))
+    assert "Judgement, not data" in run("price", *common)
+    assert {path.name for path in folder.iterdir()} == {"price.nc", "price.png", "summary.txt"}
+    facts = json.loads(run("price", *common, "--cost", "seller spending", "--json"))
+    assert list(facts["price"]) == ["seller spending"]
+    assert facts["attributes"]["first_year"] == 2026

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 import beltcast
-from beltcast.cli import drivers, fitting, forecasting, models, pages
+from beltcast.cli import choices, drivers, fitting, forecasting, models, pages
 from beltcast.cli.ending import ends_soon_when_interrupted
 from beltcast.errors import BeltcastError, CalibrationError, SimulationError
 
@@ -57,8 +57,9 @@ _PANELS: Mapping[str, tuple[Callable[..., None], ...]] = {
         drivers.attribute,
         drivers.sensitivity,
         drivers.loops,
-        drivers.discover,
-        drivers.policy,
+        choices.discover,
+        choices.policy,
+        choices.price,
     ),
     "Models and studies": (models.init, models.check, models.run, models.schemas),
     "Hand on": (pages.serve_app, pages.report, pages.export),

@@ -63,6 +63,20 @@ def with_scenarios(study: Study, names: list[str] | None) -> Study:
     return replace(study, scenarios=select(study.scenarios, ordered))
 
 
+def with_own_scenarios(study: Study, path: Path | None) -> Study:
+    """Put a user's scenarios in the place of the study's, but for its first."""
+    if path is None:
+        return study
+    from dataclasses import replace
+
+    from beltcast.scenarios import read_scenarios
+
+    own = read_scenarios(path, study.model)
+    # What is compared with is the study's first scenario, unless the file brings its own.
+    first = dict(list(study.scenarios.items())[:1])
+    return replace(study, scenarios={**first, **own})
+
+
 def calibrated(
     study: Study,
     rng: np.random.Generator,

@@ -1,0 +1,236 @@
+"""Commands that ask what to do, and what it costs: discover, policy and price."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from beltcast.cli.common import (
+    calibrated,
+    draws_of,
+    finish,
+    folder_of,
+    generator,
+    open_study,
+    progress,
+    refuse_year,
+    with_own_scenarios,
+    with_scenarios,
+)
+from beltcast.cli.options import AsJson, Output, Seed, Starts, StudyFile
+from beltcast.errors import InputError, did_you_mean
+
+First = Annotated[int, typer.Option(help="First year that counts.")]
+Last = Annotated[int, typer.Option(help="Last year that counts.")]
+PriorOnly = Annotated[bool, typer.Option("--prior", help="Draws of the priors, no fit.")]
+
+
+def discover(
+    study: StudyFile = None,
+    below: Annotated[float | None, typer.Option(help="Limit, in the target's unit.")] = None,
+    above: Annotated[float | None, typer.Option(help="Limit, instead of --below.")] = None,
+    place: Annotated[str | None, typer.Option(help="A place; the whole by default.")] = None,
+    year: Annotated[int, typer.Option(help="Year of the output.")] = 2030,
+    scenario: Annotated[str | None, typer.Option(help="The first by default.")] = None,
+    scenarios: Annotated[
+        Path | None, typer.Option(help="Scenarios (.toml) of your own, with uncertain sizes.")
+    ] = None,
+    density: Annotated[float, typer.Option(help="Least density of the box.")] = 0.8,
+    prior: PriorOnly = False,
+    draws: Annotated[int, typer.Option(help="Draws.", min=20)] = 1000,
+    starts: Starts = 64,
+    seed: Seed = 1,
+    output: Output = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say when an output crosses a limit: the box of inputs that holds such draws, and few others.
+
+    PRIM and a tree on the draws of the parameters and of a scenario's uncertain sizes. Leaves
+    discovery.nc, the peeling trajectory and summary.txt.
+
+    For example:
+
+        beltcast discover --below 3000 --place China --year 2030
+
+        beltcast discover --below 4000 --year 2035 --scenario tariff-shock --prior
+    """
+    from dataclasses import replace
+
+    from beltcast.drivers.discover import discover as find
+    from beltcast.drivers.discover import limit_of
+    from beltcast.drivers.discover_text import save_peeling_chart, summarise_discovery
+    from beltcast.json_text import dataset_facts
+    from beltcast.results import complete_folder
+    from beltcast.scenarios import read_scenarios
+    from beltcast.summary import as_text
+
+    limit_of(below, above, density)
+    chosen = open_study(study)
+    refuse_year(chosen.model, year)
+    if scenarios is not None:
+        chosen = replace(chosen, scenarios=read_scenarios(scenarios, chosen.model))
+    for_fit, for_draws, for_sizes = generator(seed).spawn(3)
+    folder = folder_of(output, study, "-discovered")
+    with complete_folder(folder) as work:
+        with progress() as tell:
+            fit = None if prior else calibrated(chosen, for_fit, starts, tell)
+            drawn = draws_of(chosen, fit, draws, for_draws, tell)
+        found = find(
+            chosen,
+            drawn,
+            year=year,
+            below=below,
+            above=above,
+            place=place,
+            scenario=scenario,
+            density=density,
+            rng=for_sizes,
+            provenance={"seed": str(seed)},
+        )
+        page = summarise_discovery(found)
+        found.to_netcdf(work / "discovery.nc", engine="netcdf4")
+        save_peeling_chart(found, str(work / "peeling.png"))
+        (work / "summary.txt").write_text(as_text(page), encoding="utf-8")
+    finish("discover", folder, page, as_json, lambda: dataset_facts(found))
+
+
+def policy(
+    study: StudyFile = None,
+    budget: Annotated[
+        float, typer.Option(help="Most to spend, mean over the draws, in all years together.")
+    ] = 500.0,
+    goal: Annotated[float, typer.Option(help="Gain that satisfies, in all years together.")] = 0.0,
+    lever: Annotated[
+        list[str] | None,
+        typer.Option(help="'Constant=low:high', idle at low or at 1; four of the belt model."),
+    ] = None,
+    future: Annotated[
+        list[str] | None, typer.Option(help="Scenarios that a policy meets; the first by default.")
+    ] = None,
+    cost: Annotated[str, typer.Option(help="Flow that is paid.")] = "lever spending",
+    first: First = 2026,
+    last: Last = 2035,
+    policies: Annotated[int, typer.Option(help="Policies to compare, a power of two.")] = 32,
+    prior: PriorOnly = False,
+    draws: Annotated[int, typer.Option(help="Draws.", min=2)] = 100,
+    starts: Starts = 64,
+    seed: Seed = 1,
+    output: Output = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare mixes of levers under a budget, over draws and futures.
+
+    Says which hold up by mean, 10% percentile, share that reaches the goal, and regret, which are
+    undominated, and where the best of them misses its goal. The public costs of the belt model are
+    judgement. Leaves policies.nc and summary.txt.
+
+    For example:
+
+        beltcast policy --prior --budget 500 --goal 1000 --future baseline --future tariff-shock
+    """
+    from beltcast.drivers.policy import Question, compare_policies, design, levers_of
+    from beltcast.drivers.policy_text import summarise_policies
+    from beltcast.json_text import dataset_facts
+    from beltcast.results import complete_folder
+    from beltcast.scenarios import select
+    from beltcast.summary import as_text
+
+    chosen = open_study(study)
+    if cost not in chosen.model.variables:
+        raise InputError(
+            f"the model has no '{cost}'{did_you_mean(cost, chosen.model.variables)}; name the flow "
+            "that is paid with --cost"
+        )
+    futures = select(chosen.scenarios, future or [next(iter(chosen.scenarios))])
+    levers = levers_of(lever)
+    for_fit, for_draws, for_design = generator(seed).spawn(3)
+    folder = folder_of(output, study, "-policy")
+    with complete_folder(folder) as work:
+        with progress() as tell:
+            fit = None if prior else calibrated(chosen, for_fit, starts, tell)
+            drawn = draws_of(chosen, fit, draws, for_draws, tell)
+        question = Question(
+            chosen.model,
+            levers,
+            futures,
+            (drawn.labels, drawn.values),
+            gain=chosen.target,
+            cost=cost,
+            years=(first, last),
+            budget=budget,
+            goal=goal,
+        )
+        compared = compare_policies(question, design(levers, policies, rng=for_design))
+        page = summarise_policies(question, compared)
+        compared.to_netcdf(work / "policies.nc", engine="netcdf4")
+        (work / "summary.txt").write_text(as_text(page), encoding="utf-8")
+    finish("policy", folder, page, as_json, lambda: dataset_facts(compared))
+
+
+def price(
+    study: StudyFile = None,
+    scenarios: Annotated[
+        Path | None, typer.Option(help="Scenarios (.toml) of your own; the study's by default.")
+    ] = None,
+    scenario: Annotated[
+        list[str] | None, typer.Option(help="Only these scenarios; the first one stays.")
+    ] = None,
+    cost: Annotated[
+        list[str] | None,
+        typer.Option(help="Flows that are paid, the chief one first; the belt model's by default."),
+    ] = None,
+    sizes: Annotated[
+        Path | None,
+        typer.Option(
+            help="Uncertain margins and costs (.toml, as scenarios), drawn beside the parameters; "
+            "money.toml beside the model by default."
+        ),
+    ] = None,
+    first: First = 2026,
+    last: Last = 2035,
+    prior: PriorOnly = False,
+    draws: Annotated[int, typer.Option(help="Draws.", min=2)] = 1000,
+    starts: Starts = 64,
+    seed: Seed = 1,
+    output: Output = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a yuan of output costs, by lever and belt, and what profit and tax are left.
+
+    Each scenario is compared with the first, draw by draw, totals of the years. Margins, tax rates
+    and public costs of the belt model are judgement, drawn from wide distributions; the page names
+    them. Leaves price.nc, price.png and summary.txt.
+
+    For example:
+
+        beltcast price
+
+        beltcast price --scenario brand-push --scenario belt-deepening --json
+
+        beltcast price mine/study.toml --cost "my spending"
+    """
+    from beltcast.drivers.money import price_of_output, read_sizes
+    from beltcast.drivers.money_text import summarise_prices
+    from beltcast.drivers.plots_money import save_price_chart
+    from beltcast.json_text import dataset_facts
+    from beltcast.results import complete_folder
+    from beltcast.summary import as_text
+
+    chosen = with_scenarios(with_own_scenarios(open_study(study), scenarios), scenario)
+    unsure = read_sizes(chosen, sizes)
+    for_fit, for_draws, for_sizes = generator(seed).spawn(3)
+    folder = folder_of(output, study, "-price")
+    with complete_folder(folder) as work:
+        with progress() as tell:
+            fit = None if prior else calibrated(chosen, for_fit, starts, tell)
+            drawn = draws_of(chosen, fit, draws, for_draws, tell)
+        found = price_of_output(
+            chosen, drawn, years=(first, last), spending=cost, sizes=unsure, rng=for_sizes
+        ).assign_attrs(seed=str(seed))
+        page = summarise_prices(found)
+        found.to_netcdf(work / "price.nc", engine="netcdf4")
+        save_price_chart(found, str(work / "price.png"))
+        (work / "summary.txt").write_text(as_text(page), encoding="utf-8")
+    finish("price", folder, page, as_json, lambda: dataset_facts(found))
