@@ -363,8 +363,9 @@ def sbc(
 ) -> None:
     """Check the inference: does it recover what made synthetic figures? (Talts and others 2018).
 
-    The figures have the shape of the study's own. The file holds the finished sets at any time;
-    --resume goes on with them. With all parameters of the belt study a set takes a minute or so.
+    The figures have the shape of the study's own; answers of a year are ranked with the unknowns.
+    The file holds the finished sets at any time; --resume goes on with them. Leaves a picture of all
+    ranks beside it. With all parameters of the belt study a set takes half a minute or more.
 
     For example:
 
@@ -381,6 +382,8 @@ def sbc(
         verdict,
     )
     from beltcast.json_text import table_facts
+    from beltcast.pictures.plots import save
+    from beltcast.pictures.plots_ranks import rank_chart
 
     chosen = open_study(study)
     refuse_year(chosen.model, year)
@@ -410,6 +413,7 @@ def sbc(
             progress=tell,
         )
     write(result)
+    save(rank_chart(result), output.with_suffix(".png"))
     finish(
         "sbc",
         output,
