@@ -234,7 +234,6 @@ def _run(
     rng: np.random.Generator,
     progress: Progress | None,
 ) -> xr.Dataset:
-    companions = [n for n in COMPANIONS if n in study.model.variables and n != target]
     parts = []
     for number, (name, scenario) in enumerate(scenarios.items()):
         parts.append(
@@ -243,7 +242,7 @@ def _run(
                     study.model,
                     {name: scenario},
                     (draws.labels, draws.values),
-                    outputs=[target, *companions],
+                    outputs=_outputs(study, target),
                     rng=deepcopy(rng),  # the same numbers in every scenario
                 ),
                 target,
@@ -252,6 +251,10 @@ def _run(
         if progress is not None:
             progress("scenarios", number + 1, len(scenarios))
     return xr.concat(parts, SCENARIO, combine_attrs="override")
+
+
+def _outputs(study: Study, target: str) -> list[str]:
+    return [target, *(n for n in COMPANIONS if n in study.model.variables and n != target)]
 
 
 def _thinned(runs: xr.Dataset, target: str) -> xr.Dataset:
@@ -413,7 +416,9 @@ def _path(
     """Totals of the target at the optimum, by place and year."""
     draws = Draws(likelihood, theta, "posterior")
     first = dict(list(study.scenarios.items())[:1])
-    run = run_ensemble(study.model, first, (draws.labels, draws.values), outputs=[target])
+    # All outputs of the forecast, though one is looked at: so both run one compiled program.
+    outputs = _outputs(study, target)
+    run = run_ensemble(study.model, first, (draws.labels, draws.values), outputs=outputs)
     output = by_place(run[target], study.whole(target)).isel({SCENARIO: 0, MEMBER: 0})
     return {
         (str(place), int(year)): float(output.sel({PLACE: place, YEAR: year}))

@@ -83,6 +83,8 @@ SHARED: Mapping[str, tuple[str, str]] = {
     "fan": ("Forecast", "预测"),
     "median": ("median", "中位数"),
     "year": ("year", "年份"),
+    ", ": (", ", "、"),
+    "; ": ("; ", "；"),
     "definition": ("definition", "口径"),
     "line": ("line of the table", "数据表行号"),
     "unit": ("bn CNY a year", "十亿元/年"),
@@ -145,6 +147,7 @@ REPORT: Mapping[str, tuple[str, str]] = {
     "priors_alone": ("the priors alone", "仅凭先验"),
     "ratio_widths": ("ratio of widths", "区间宽度之比"),
     "caption_forecast": ("{what}, scenario '{scenario}'", "{what}，情景：{scenario}"),
+    "of": ("{what}, {unit}", "{what}，{unit}"),
     "alt_fan": ("Fan chart: {what}", "扇形图：{what}"),
     "rests": (
         "{own} of the {all} published figures of the study speak of this place itself. Of {count} "

@@ -155,7 +155,7 @@ def _forecast(evidence: Evidence, asked: _Asked) -> str:
     target, unit = (str(forecast.attrs[name]) for name in ("target", "unit"))
     what = say(
         "caption_forecast",
-        what=f"{say(target)}, {a_year(unit, asked.language)}",
+        what=say("of", what=say(target), unit=a_year(unit, asked.language)),
         scenario=_named(evidence, first, asked),
     )
     chart = fan_chart(
@@ -176,7 +176,7 @@ def _what_it_rests_on(evidence: Evidence, asked: _Asked) -> str:
     say, study = asked.say, evidence.study
     own = _own_rows(study, asked.place)
     words = evidence.estimates["verdict"].value_counts()
-    counts = ", ".join(f"{count} {say(verdict)}" for verdict, count in words.items())
+    counts = say(", ").join(f"{count} {say(verdict)}" for verdict, count in words.items())
     text = say(
         "rests",
         own=len(own),
@@ -335,7 +335,7 @@ def _decided_by_structure(evidence: Evidence, asked: _Asked, year: int) -> list[
         for own in (at.sel({SCENARIO: name}) for name in at[SCENARIO].values[1:])
         if _speaker(own["chance_of_more"], own["prior_chance_of_more"]) == "the structure speaks"
     ]
-    return [asked.say("structure_decides", titles="; ".join(titles))] if titles else []
+    return [asked.say("structure_decides", titles=asked.say("; ").join(titles))] if titles else []
 
 
 def _sources(evidence: Evidence, asked: _Asked) -> str:

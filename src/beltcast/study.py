@@ -76,6 +76,11 @@ class Study:
     titles_zh: Mapping[str, str] = field(default_factory=dict)
     usd_cny: Mapping[int, float] = field(default_factory=dict)
 
+    def shown(self) -> list[str]:
+        """Places that a forecast has: the whole, then each element of the target."""
+        dims = self.model.find(self.target).dims
+        return [self.whole(self.target), *(self.model.subscripts[dims[0]] if dims else ())]
+
     def title_of(self, place: str, language: Language = "en") -> str:
         """What a place is called; its name where the study has no title for it."""
         own = self.titles_zh if language == "zh" else {}

@@ -109,6 +109,9 @@ def report(
     if pdf:
         find_browser()  # a missing browser is said before the work
     study, kept = open_fit(results)
+    places = study.shown()
+    if place not in ("all", *places):
+        raise InputError(f"there is no place {quoted(place)}{did_you_mean(place, places)}")
     for_prior, for_forecast = generator(seed).spawn(2)
     prior = sample_prior(kept.posterior.likelihood, len(kept.posterior), rng=for_prior)
     switches = [s for s in SWITCHES if s in study.model.variables]
@@ -116,9 +119,6 @@ def report(
         made = forecast_draws(
             study, kept.posterior, prior, kept.optimum, rng=for_forecast, progress=tell
         )
-        places = [str(p) for p in made["place"].values]
-        if place not in ("all", *places):
-            raise InputError(f"there is no place {quoted(place)}{did_you_mean(place, places)}")
         shares = (
             make_attribution(
                 study,
@@ -174,7 +174,7 @@ def serve_app(
         beltcast app runs/mine --port 8000 --no-show
     """
     try:
-        from beltcast.app.server import checked_token, serve
+        from beltcast.app.server import check_port, checked_token, serve
     except ModuleNotFoundError as missing:
         if missing.name not in ("panel", "bokeh"):
             raise
@@ -185,6 +185,7 @@ def serve_app(
     from beltcast.app.results import open_results
 
     secret = checked_token(address, token)
+    check_port(address, port)  # before the results, which take seconds to open
     opened = open_results(results)
     query = f"?token={secret}" if secret else ""
     typer.echo(f"Serving http://{address}:{port}/{query} until Ctrl+C")

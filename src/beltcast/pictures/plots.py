@@ -87,7 +87,7 @@ def fan_chart(
     ax.yaxis.set_minor_formatter(NullFormatter())
     ax.set_title(title or place, loc="left")
     target, unit = (str(forecast.attrs[name]) for name in ("target", "unit"))
-    ax.set_ylabel(f"{word(target, language)}, {a_year(unit, language)}")
+    ax.set_ylabel(word("of", language, what=word(target, language), unit=a_year(unit, language)))
     ax.grid(True, axis="y", alpha=0.25)
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(loc="upper left", fontsize="small", frameon=False)
