@@ -99,9 +99,7 @@ def simulation_based_calibration(
         )
     finished = [] if done is None else [done.isel({SET: [i]}) for i in range(done.sizes[SET])]
     rest = seeds[len(finished) : sets]
-    for one in side_by_side(
-        lambda seed: _one_set(likelihood, seed, every, burn_in), rest, threads
-    ):
+    for one in side_by_side(lambda seed: _one_set(likelihood, seed, every, burn_in), rest, threads):
         finished.append(one)
         if progress is not None:
             progress("sets", len(finished), sets)
