@@ -51,9 +51,12 @@ def test_who_leaves_early_stops_the_threads_at_their_next_pause(
             stopped.append(item)
             raise
 
-    with pytest.raises(fault):
+    def leave() -> None:
         for _ in side_by_side(work, range(40), 2):
             raise fault
+
+    with pytest.raises(fault):
+        leave()
     # Both threads are gone when the loop is left. The one that was done with item 0 may have begun
     # one more; of the 37 items behind that none was.
     assert {1} <= set(stopped) <= {1, 2}
@@ -98,9 +101,12 @@ def test_work_within_work_is_given_up_with_it_and_not_the_other_way_round() -> N
             ends.append(item)
             raise
 
-    with pytest.raises(KeyboardInterrupt):
+    def leave() -> None:
         for _ in side_by_side(outer, range(2), 2):
             raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        leave()
     assert ends == [1]
 
 

@@ -19,6 +19,7 @@ import shutil
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from beltcast.errors import InputError, RunStopped
 from beltcast.results import appearing
 
 Arrays = dict[str, NDArray[Any]]
-"""What a piece holds: arrays by name, of numbers or text; a single number is one of no dimension."""
+"""What a piece holds, by name: numbers or text; a single number is an array of no dimension."""
 
 IDENTITY = "identity.json"
 """File of a folder of pieces that says what they depend on."""
@@ -39,7 +40,7 @@ IDENTITY = "identity.json"
 class Pieces:
     """Where the pieces of some work are kept.
 
-    Made by `keep_pieces`; as it stands, without a folder, it keeps nothing.
+    Made by `keep_pieces`; without a folder, as `NOT_KEPT`, it keeps nothing.
 
     Attributes
     ----------
@@ -76,8 +77,8 @@ class Pieces:
 
         Examples
         --------
-        >>> from beltcast.resume import Pieces
-        >>> Pieces().take("start 1", lambda: {"cost": 2.5})["cost"]
+        >>> from beltcast.resume import NOT_KEPT
+        >>> NOT_KEPT.take("start 1", lambda: {"cost": 2.5})["cost"]
         array(2.5)
         """
         if self.folder is None:
@@ -107,6 +108,10 @@ class Pieces:
                 f"'{path.parent}' cannot be written to ({_reason(problem)}); what is complete is "
                 "kept: mend it and go on with --resume"
             ) from None
+
+
+NOT_KEPT = Pieces()
+"""For work that is short, or not to be resumed."""
 
 
 def keep_pieces(folder: str | Path, identity: Mapping[str, str], *, resume: bool) -> Pieces:
@@ -139,7 +144,7 @@ def keep_pieces(folder: str | Path, identity: Mapping[str, str], *, resume: bool
     array(2.5)
     """
     folder = Path(folder)
-    own = {**identity, "beltcast": source_sha256()}
+    own = {**identity, **of_the_package()}
     try:
         if resume:
             _refuse_others(folder, own)
@@ -174,13 +179,13 @@ def difference(was: Mapping[str, str], now: Mapping[str, str]) -> str:
     )
 
 
-def source_sha256() -> str:
-    """One hash of the package's own text: edited code meets no result of what it was."""
+def of_the_package() -> dict[str, str]:
+    """What every result depends on beside its input: this package's own text, and arithmetic."""
     root = Path(__file__).parent
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
+    return {"beltcast": digest.hexdigest(), **{name: version(name) for name in ("numpy", "scipy")}}
 
 
 def _refuse_others(folder: Path, own: Mapping[str, str]) -> None:

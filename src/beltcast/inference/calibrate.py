@@ -24,6 +24,7 @@ from beltcast.errors import CalibrationError
 from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.optimise import Method, Optimum, optimise
 from beltcast.inference.priors import Priors
+from beltcast.resume import NOT_KEPT, Pieces
 
 MOSTLY_PRIOR = 0.7
 """Ratio of posterior to prior spread above which an estimate is called mostly prior."""
@@ -222,6 +223,7 @@ def calibrate(
     refine: int = 6,
     method: Method = "least_squares",
     threads: int | None = None,
+    pieces: Pieces = NOT_KEPT,
     progress: Progress | None = None,
 ) -> Calibration:
     """Find the most probable parameters from many starts.
@@ -240,6 +242,8 @@ def calibrate(
         'least_squares', 'minimize' or 'differential_evolution', see `beltcast.inference.optimise`.
     threads : int, optional
         Refinements side by side; one per processor by default.  The result does not depend on it.
+    pieces : Pieces, optional
+        Where finished refinements are kept, and taken from.
     progress : callable, optional
         Told (what, done, of how many).
 
@@ -278,12 +282,17 @@ def calibrate(
     groups = [chosen] if whole else [chosen[k:] for k in range(len(chosen))]
     # Only populations take chances; the others leave the generator as it is.
     seeds = rng.spawn(1) if whole else [rng] * len(groups)
+
+    def refined(k: int) -> Optimum:
+        found = pieces.take(
+            f"refinement {k}",
+            lambda: vars(optimise(likelihood, points[groups[k]], method, rng=seeds[k])),
+        )
+        cost, converged = float(found["cost"]), bool(found["converged"])
+        return Optimum(found["theta"], cost, found["costs"], converged)
+
     optima: list[Optimum] = []
-    for one in side_by_side(
-        lambda k: optimise(likelihood, points[groups[k]], method, rng=seeds[k]),
-        range(len(groups)),
-        threads,
-    ):
+    for one in side_by_side(refined, range(len(groups)), threads):
         optima.append(one)
         tell("refinements", len(optima), len(groups))
     return calibration_at(likelihood, costs, chosen[: len(groups)], optima, method)
