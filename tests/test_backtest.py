@@ -22,11 +22,14 @@ from beltcast.errors import InputError, MissingExtra
 from beltcast.inference.noise import Definition
 from beltcast.resources import shipped
 from beltcast.scenarios import Scenario
+from beltcast.summary import as_text
 from beltcast.variants import with_numbers
 from beltcast.verification.backtest import Settings, at_origin, backtest
 from beltcast.verification.baselines import History
 from beltcast.verification.origin_rules import InputRule, OriginRules, read_origin_rules
-from beltcast.verification.record import origin_identity, run_origins, verification_text
+from beltcast.verification.record import origin_identity, run_origins
+from beltcast.verification.skill import case_scores
+from beltcast.verification.skill_text import summarise_skill
 
 DRIVEN = """{UTF-8}
 Place: East, West ~ ~ |
@@ -360,15 +363,16 @@ def test_an_origin_given_twice_is_refused(driven: Study, tmp_path: Path) -> None
         run_origins(driven, RULES, [2020.5, 2020.5], tmp_path, settings=QUICK)
 
 
-def test_the_page_counts_what_was_forecast(driven: Study) -> None:
+def test_the_page_says_where_the_model_errs_and_what_is_left_out(driven: Study) -> None:
     result = at_origin(driven, RULES, 2020.5, settings=QUICK, baselines=BASELINES)
-    lines = verification_text(result).splitlines()
-    assert lines[0] == "8 figures forecast from the origins 2020.5 (as known at the origin)"
-    # The last level of a series that grows by 0.1 a year errs by 0.1 to 0.4: 0.25.
-    assert [line.split()[2:] for line in lines if line.startswith("last level")] == [
-        ["8", "0.250", "0%"]
-    ]
-    assert lines[-1] == "Left out, since their packages are not installed: with an extra"
+    page = as_text(summarise_skill(case_scores(result), "last level", rng=np.random.default_rng(1)))
+    assert "8 cases from 1 origins, 2020.5 to 2020.5: 8 targets (places by years)" in page
+    assert "Inputs: as known at the origin" in page
+    # The last level of a series that grows by 0.1 a year errs by 0.1 to 0.4, and lies too low.
+    lines = [line.split() for line in page.splitlines()]
+    (lead,) = [line for line in lines if line[:2] == ["lead", "2"]]
+    assert lead[2:6] == ["2", "2", "0.2", "-0.200"]
+    assert "Left out, since their packages are not installed: with an extra" in page
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, stats
+from scipy.special import logsumexp
 
 from beltcast.inference.residuals import as_normal, log_height, precisions, residual, slopes
 
@@ -141,7 +142,5 @@ def test_weights_of_student_are_those_of_reweighted_least_squares() -> None:
 def test_the_mixture_of_normals_is_the_distribution(tails: float) -> None:
     z = np.array([0.0, 0.3, 2.0, 8.0, 30.0, 90.0])[:, None]
     w, weight = precisions(tails)
-    mixed = np.log(stats.norm.pdf(z, scale=1.0 / np.sqrt(w)) @ weight)
-    kept = np.isfinite(mixed)
-    assert kept.all() or tails == np.inf
-    np.testing.assert_allclose(mixed[kept], distribution(tails).logpdf(z[:, 0])[kept], rtol=1e-6)
+    mixed = logsumexp(stats.norm.logpdf(z, scale=1.0 / np.sqrt(w)), b=weight, axis=1)
+    np.testing.assert_allclose(mixed, distribution(tails).logpdf(z[:, 0]), rtol=1e-6)

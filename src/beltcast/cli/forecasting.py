@@ -253,10 +253,12 @@ def verify(
     """
     from beltcast.json_text import dataset_facts, table_facts
     from beltcast.results import complete_folder
+    from beltcast.summary import as_text
     from beltcast.verification.backtest import Settings
     from beltcast.verification.record import COMPRESSED as SMALL
-    from beltcast.verification.record import run_origins, verification_text
+    from beltcast.verification.record import run_origins
     from beltcast.verification.skill import case_scores, score_table
+    from beltcast.verification.skill_text import summarise_skill
     from beltcast.verification.stack import stack, stackable
 
     try:
@@ -286,12 +288,12 @@ def verify(
             )
         result = stack(result, rng=generator([seed, len(dates)]), forecasters=stackable(result))
         result.to_netcdf(work / "verification.nc", engine="netcdf4", encoding=SMALL)
-        page = verification_text(result)
-        (work / "summary.txt").write_text(page + "\n", encoding="utf-8")
+        scores = case_scores(result)
+        page = summarise_skill(scores, "sd", rng=generator([seed, len(dates), 1]))
+        (work / "summary.txt").write_text(as_text(page), encoding="utf-8")
 
     def facts() -> dict[str, object]:
-        cases = case_scores(result)
-        return {**dataset_facts(cases), "scores": table_facts(score_table(cases))}
+        return {**dataset_facts(scores), "scores": table_facts(score_table(scores))}
 
     finish("verify", folder, page, as_json, facts)
 

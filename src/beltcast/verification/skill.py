@@ -86,7 +86,8 @@ def case_scores(backtest: xr.Dataset, *, nation: str | None = None) -> xr.Datase
     scope = np.where(backtest["place"].values == whole, "nation", "belts")
     along = {n: c for n, c in backtest.coords.items() if c.dims == (CASE,)}
     coords = {FORECASTER: names, LEVEL: list(rules.LEVELS), SCOPE: (CASE, scope), **along}
-    result = xr.Dataset(measures, coords, {"whole": whole})
+    attrs = {"whole": whole, **{k: backtest.attrs.get(k, "") for k in ("information", "left_out")}}
+    result = xr.Dataset(measures, coords, attrs)
     result["observed"] = (CASE, observed)
     return result
 
