@@ -19,9 +19,10 @@ PACKAGE = Path(__file__).resolve().parent.parent / "src" / "beltcast"
 # list. CONTRIBUTING.md says the same in words.
 LAYERS = (
     "errors",
-    "schema resources textfiles quantities results extras",
+    "schema resources textfiles quantities results extras datasets",
     "engine",
     "drivers.prim",
+    "variables",
     "model",
     "checks variants pictures.structure",
     """inference.priors inference.pooling inference.noise scenarios events data.observations
