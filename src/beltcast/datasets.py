@@ -2,7 +2,8 @@
 
 Given arrays, xarray asks whether they belong to dask, CuPy or pint, and to ask it imports whichever
 of them is installed: longer than ten thousand runs of a model take.  Variables and indexes made
-here are known to be NumPy's, so that nothing is asked.
+here are known to be NumPy's, so that nothing is asked before a number is read from ``values``.
+(Arithmetic, ``sel`` and ``to_numpy`` ask after all.)
 """
 
 from __future__ import annotations
