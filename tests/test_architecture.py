@@ -19,10 +19,11 @@ PACKAGE = Path(__file__).resolve().parent.parent / "src" / "beltcast"
 # list. CONTRIBUTING.md says the same in words.
 LAYERS = (
     "errors",
-    "schema resources textfiles quantities results resume extras phrases",
+    "schema resources textfiles quantities results resume extras datasets phrases",
     "engine",
     "drivers.prim",
-    "labels model",
+    "labels variables",
+    "model",
     "checks variants pictures.structure",
     """inference.families inference.pooling inference.priors inference.priors_file inference.noise
     scenarios events data.tables data.places data.observations data.observe data.series

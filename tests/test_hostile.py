@@ -441,6 +441,9 @@ SEEDS: dict[str, str] = {
     "a lookup of two arguments": LANGUAGE.replace("effect(Time/10)", "effect(Time, 10)"),
     "a list of one number": LANGUAGE.replace("Life = 5", "Life = ;"),
     "a list that ends in a semicolon": LANGUAGE.replace("Life = 5", "Life = 5;"),
+    "a TIME STEP that reads a stock, and no SAVEPER": model_text(
+        {"S": "INTEG(-S/5, 100)", "TIME STEP": "IF THEN ELSE(S > 50, 1, 0.5)"}
+    ).replace("SAVEPER", "SAVER"),
     "half of a WITH LOOKUP": LANGUAGE.replace("SUM(Firms[Belt!])", "WITH LOOKUP(Life, 1)"),
 }
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from beltcast.engine.nodes import FloatArray
 
@@ -136,12 +137,13 @@ def _positive(parameter: FloatArray) -> FloatArray:
     return np.where((parameter > 0.0) & (parameter < np.inf), parameter, np.nan)
 
 
-def _is_share(x: FloatArray) -> np.ndarray:
+def _is_share(x: FloatArray) -> NDArray[np.bool_]:
     return (x >= 0.0) & (x <= 1.0)
 
 
-def _is_whole(x: FloatArray, least: float) -> np.ndarray:
-    return (x >= least) & (x == np.floor(x)) & (x < LARGEST_COUNT)
+def _is_whole(x: FloatArray, least: float) -> NDArray[np.bool_]:
+    known: NDArray[np.bool_] = (x >= least) & (x == np.floor(x)) & (x < LARGEST_COUNT)
+    return known
 
 
 LARGEST_COUNT = 2.0**52
