@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "src" / "beltcast"
 # list. CONTRIBUTING.md says the same in words.
 LAYERS = (
     "errors",
-    "schema resources textfiles quantities results extras",
+    "schema resources textfiles quantities results resume extras",
     "engine",
     "drivers.prim",
     "model",

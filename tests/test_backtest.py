@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +26,7 @@ from beltcast.variants import with_numbers
 from beltcast.verification.backtest import Settings, at_origin, backtest
 from beltcast.verification.baselines import History
 from beltcast.verification.origin_rules import InputRule, OriginRules, read_origin_rules
-from beltcast.verification.record import origin_key, run_origins, verification_text
+from beltcast.verification.record import origin_identity, run_origins, verification_text
 
 DRIVEN = """{UTF-8}
 Place: East, West ~ ~ |
@@ -301,16 +302,25 @@ def test_a_finished_origin_is_kept_and_reused(driven: Study, tmp_path: Path) -> 
     assert not list(tmp_path.glob(".*"))
 
 
-def test_the_key_is_of_all_that_a_forecast_depends_on(driven: Study) -> None:
-    plain = origin_key(driven, RULES, 2020.5, QUICK)
+def test_an_origin_depends_on_all_that_its_forecasts_do(driven: Study) -> None:
+    def identity(
+        study: Study = driven,
+        rules: OriginRules = RULES,
+        date: float = 2020.5,
+        settings: Settings = QUICK,
+        **more: object,
+    ) -> str:
+        found = origin_identity(study, rules, date, settings=settings, **more)  # type: ignore[arg-type]
+        return json.dumps(found)
+
     others = [
-        origin_key(driven, RULES, 2020.6, QUICK),
-        origin_key(driven, dataclasses.replace(RULES, sha256="1"), 2020.5, QUICK),
-        origin_key(driven, RULES, 2020.5, dataclasses.replace(QUICK, ex_post=True)),
-        origin_key(driven, RULES, 2020.5, QUICK, BASELINES),
-        origin_key(dataclasses.replace(driven, hashes={"study": "1"}), RULES, 2020.5, QUICK),
+        identity(date=2020.6),
+        identity(rules=dataclasses.replace(RULES, sha256="1")),
+        identity(settings=dataclasses.replace(QUICK, ex_post=True)),
+        identity(baselines=BASELINES),
+        identity(dataclasses.replace(driven, hashes={"study": "1"})),
     ]
-    assert len({plain, *others}) == 6
+    assert len({identity(), *others}) == 6
 
 
 def test_an_origin_given_twice_is_refused(driven: Study, tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
     """Run the command line in an empty folder."""
     (tmp_path / "here").mkdir(exist_ok=True)
     monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setattr(os, "_exit", sys.exit)  # an interruption ends the process, not these tests
 
     def run(*arguments: str) -> Ended:
         monkeypatch.setattr(sys, "argv", ["beltcast", *arguments])

@@ -245,39 +245,54 @@ def test_a_worker_of_another_version_is_refused(tmp_path: Path) -> None:
     assert "install the same version everywhere" in str(words)
 
 
+KILLER = """
+import multiprocessing, os, random, signal, sys
+from contextlib import suppress
+from beltcast.scale.blocks import run_plan
+from beltcast.scale.cluster import connect
+from beltcast.scale.runplan import read_plan
+def main():
+    client = connect(None, 3)
+    plan, kills = read_plan(sys.argv[1]), int(sys.argv[2])
+    rng = random.Random(6)
+    when = set(rng.sample(range(1, len(plan.blocks()) - 10), kills))
+    killed = 0
+    def tell(what, done, total):
+        nonlocal killed
+        if done in when:
+            client.wait_for_workers(3, timeout=120)
+            os.kill(rng.choice(multiprocessing.active_children()).pid, signal.SIGKILL)
+            killed += 1
+    run_plan(plan, client=client, progress=tell)
+    client.shutdown()
+    print(killed)
+if __name__ == "__main__":
+    main()
+"""
+
+
 @pytest.mark.slow
-def test_three_worker_processes_give_the_bits_of_one(tmp_path: Path) -> None:
-    """A script starts a real scheduler with three workers, and kills one of them on the way."""
+def test_three_worker_processes_give_the_bits_of_one_though_they_are_killed(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """A real scheduler with three workers; kill -9 of one at random blocks (`--kills 20`: 20)."""
     pytest.importorskip("distributed", reason='needs the extra "scale"')
     here, there = tmp_path / "here", tmp_path / "there"
     here.mkdir(), there.mkdir()
     run_plan(read_plan(plan_in(here, members=2000)))
     path = plan_in(there, members=2000)
     script = tmp_path / "cluster.py"
-    script.write_text(
-        "import os, signal, sys\n"
-        "from beltcast.scale.blocks import run_plan\n"
-        "from beltcast.scale.cluster import connect\n"
-        "from beltcast.scale.runplan import read_plan\n"
-        "def main():\n"
-        "    client = connect(None, 3)\n"
-        "    pids = list(client.run(os.getpid).values())\n"
-        "    def tell(what, done, total):\n"
-        "        if done == total // 4:\n"
-        "            os.kill(pids[0], signal.SIGKILL)\n"
-        "    run_plan(read_plan(sys.argv[1]), client=client, progress=tell)\n"
-        "    client.shutdown()\n"
-        "if __name__ == '__main__':\n"
-        "    main()\n"
-    )
+    script.write_text(KILLER)
+    kills = max(1, request.config.getoption("--kills"))
     done = subprocess.run(
-        [sys.executable, str(script), str(path)],
+        [sys.executable, str(script), str(path), str(kills)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr[-2000:]
+    assert int(done.stdout) == kills
     assert bits(there / "out.zarr") == bits(here / "out.zarr")
 
 

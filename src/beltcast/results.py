@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -84,21 +86,52 @@ def complete_file(path: str | Path) -> Iterator[Path]:
     ['table.csv']
     """
     path = Path(path)
-    part = path.with_name(f".part-{path.name}")
     try:
         if path.is_dir():
             raise InputError(f"'{path}' is a folder; give the name of a file with --output")
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield part
-        part.replace(path)
+        with appearing(path) as part:
+            yield part
     except OSError as problem:
         reason = (problem.strerror or "no reason given").lower()
         raise InputError(
             f"'{path}' cannot be written ({reason}); choose another name with --output"
         ) from None
+
+
+@contextmanager
+def appearing(path: Path) -> Iterator[Path]:
+    """Give a file to write; it has its name when all of it is on the disk, or never.
+
+    Parameters
+    ----------
+    path : Path
+        In a folder that is there.
+
+    Yields
+    ------
+    Path
+        Hidden, with the same ending, and of this thread alone.
+
+    Raises
+    ------
+    OSError
+        As the system says it, for callers who know what to do about it.
+    """
+    part = path.with_name(f".{os.getpid()}-{threading.get_ident()}-{path.name}")
+    try:
+        yield part
+        flush(part)
+        part.replace(path)
     finally:
         with suppress(OSError):  # where the folder is none there is nothing to clear away
             part.unlink(missing_ok=True)
+
+
+def flush(path: Path) -> None:
+    """Wait until a file is on the disk: nothing must be called complete before it is."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def _put_in_place(work: Path, path: Path) -> None:

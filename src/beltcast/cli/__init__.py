@@ -14,6 +14,7 @@ import typer
 
 import beltcast
 from beltcast.cli import choices, drivers, fitting, forecasting, models, pages
+from beltcast.cli.ending import ends_soon_when_interrupted
 from beltcast.errors import BeltcastError, CalibrationError, SimulationError
 
 app = typer.Typer(
@@ -73,7 +74,8 @@ for _panel, _commands in _PANELS.items():
 def main() -> None:
     """Run the command line; faults end in one sentence."""
     try:
-        app()
+        with ends_soon_when_interrupted():
+            app()
     except (SimulationError, CalibrationError) as problem:
         _fail(problem, 1)
     except BeltcastError as problem:

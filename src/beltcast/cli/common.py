@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from beltcast.inference.calibrate import Calibration
     from beltcast.inference.likelihood import Likelihood
     from beltcast.inference.posterior import Draws
+    from beltcast.resume import Pieces
     from beltcast.study import Study
 
 
@@ -101,15 +102,18 @@ def fitted(
     starts: int,
     tell: Callable[[str, int, int], None],
     method: str,
+    pieces: Pieces | None = None,
 ) -> Calibration:
     """Fit with progress, by a method that exists."""
     from beltcast.inference.calibrate import calibrate as fit
     from beltcast.inference.optimise import Method
+    from beltcast.resume import NOT_KEPT
 
     known = next((m for m in get_args(Method) if m == method), None)
     if known is None:
         raise InputError(f"unknown method '{method}'{did_you_mean(method, get_args(Method))}")
-    return fit(likelihood, rng=rng, starts=starts, method=known, progress=tell)
+    kept = pieces or NOT_KEPT
+    return fit(likelihood, rng=rng, starts=starts, method=known, pieces=kept, progress=tell)
 
 
 def likelihood_of(study: Study) -> Likelihood:

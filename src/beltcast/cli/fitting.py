@@ -27,6 +27,7 @@ from beltcast.cli.common import (
 from beltcast.cli.options import (
     AsJson,
     Output,
+    Resume,
     Saved,
     Seed,
     Starts,
@@ -64,13 +65,16 @@ def calibrate(
         Path | None, typer.Option(help="With --model: other values of constants (.cin).")
     ] = None,
     seed: Seed = 1,
+    resume: Resume = False,
     output: Output = None,
     as_json: AsJson = False,
 ) -> None:
     """Fit the parameters and write what the figures say about them.
 
     Leaves calibration.csv, fit.csv, optima.csv, history.csv (the cost of every evaluation of every
-    start), calibration.json (what other commands begin with) and summary.txt.
+    start), calibration.json (what other commands begin with) and summary.txt. A stopped run leaves
+    FOLDER.unfinished with the starts that it has refined; --resume goes on from there, with the
+    same options and seed, to the same bits.
 
     For example:
 
@@ -82,6 +86,7 @@ def calibrate(
     """
     from beltcast.json_text import calibration_facts
     from beltcast.results import complete_folder
+    from beltcast.resume import keep_pieces, unfinished
 
     if model is None and (data or priors or payoff or changes):
         raise InputError("--data, --priors, --payoff and --changes go with --model; add it")
@@ -94,14 +99,17 @@ def calibrate(
         likelihood = _own_likelihood(model, data, priors, payoff, changes)
         hashes = _file_hashes(model=model, data=data, priors=priors, payoff=payoff, changes=changes)
     place = folder_of(output, study or model, "-fit")
+    options = {"starts": str(starts), "method": method, "seed": str(seed)}
     with complete_folder(place) as folder:
+        pieces = keep_pieces(unfinished(place), {**hashes, **options}, resume=resume)
         with progress() as tell:
-            fit = fitted(likelihood, generator(seed), starts, tell, method)
+            fit = fitted(likelihood, generator(seed), starts, tell, method, pieces)
         write_calibration(fit, folder, hashes)
         fit.clusters().to_csv(folder / "optima.csv", index=False, float_format="%.6g")
         fit.history().to_csv(folder / "history.csv", index=False, float_format="%.6g")
         page = _fit_summary(fit)
         (folder / "summary.txt").write_text(page + "\n", encoding="utf-8")
+    pieces.discard()
     if as_json:
         print_json("calibrate", place, **calibration_facts(fit))
     else:
@@ -255,7 +263,7 @@ def sample(
     ] = None,
     starts: Starts = 64,
     seed: Seed = 1,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped run.")] = False,
+    resume: Resume = False,
     output: Output = None,
 ) -> None:
     """Draw from the posterior by Markov chains, and say whether they have mixed.
@@ -324,7 +332,7 @@ def sbc(
         int | None, typer.Option(help="Moves of each walker before it is drawn from.", min=1)
     ] = None,
     seed: Seed = 1,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped run.")] = False,
+    resume: Resume = False,
     output: Annotated[Path, typer.Option(help="NetCDF file to write.")] = Path("sbc.nc"),
 ) -> None:
     """Check the inference: does it recover what made synthetic figures? (Talts and others 2018).

@@ -23,6 +23,7 @@ from beltcast.cli.common import (
 from beltcast.cli.options import (
     AsJson,
     Output,
+    Resume,
     Saved,
     Seed,
     Starts,
@@ -198,6 +199,7 @@ def verify(
     ] = None,
     jobs: Annotated[int, typer.Option(help="Origins side by side.", min=1)] = 1,
     seed: Seed = 1,
+    resume: Resume = False,
     output: Output = None,
 ) -> None:
     """Forecast every later figure from earlier dates, as each of them knew the study.
@@ -205,6 +207,7 @@ def verify(
     Leaves verification.nc (draws of each forecaster beside what was published; the last, 'stack',
     mixes the model and statistical ones by weights from earlier origins) and summary.txt;
     finished origins stay in a folder beside them and are not run again while nothing has changed.
+    After a stopped run, --resume goes on within an origin too, with the same options and seed.
 
     For example:
 
@@ -247,6 +250,7 @@ def verify(
                     draws=draws, starts=starts, moves=moves, ex_post=ex_post, seed=seed
                 ),
                 jobs=jobs,
+                resume=resume,
                 progress=tell,
             )
         result = stack(result, rng=generator([seed, len(dates)]), forecasters=stackable(result))

@@ -17,5 +17,6 @@ Saved = Annotated[
     Path | None,
     typer.Option(help="Results of 'beltcast calibrate' to begin with, instead of a new fit."),
 ]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with a stopped run.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Output = Annotated[Path | None, typer.Option(help="Folder of the results; runs/NAME by default.")]

@@ -15,7 +15,6 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import llvmlite
 import llvmlite.binding as llvm
@@ -40,6 +39,7 @@ from beltcast.engine.nodes import (
 from beltcast.engine.numpy_backend import assign
 from beltcast.engine.plan import METHODS, Plan
 from beltcast.engine.program import Block, Program
+from beltcast.engine.threads import side_by_side
 from beltcast.engine.vector_math import vector_math
 from beltcast.errors import SimulationError, UnsupportedConstruct
 
@@ -58,6 +58,9 @@ LONGEST_TABLE = 512
 
 LARGEST_HISTORY = 2e9
 """Bytes a thread may use for what DELAY FIXED remembers."""
+
+SLICE = 100_000_000
+"""Values of rows that are worked out without a pause: what an interruption waits for."""
 
 
 class LlvmKernel:
@@ -107,15 +110,12 @@ class LlvmKernel:
         out = np.empty((len(plan.saves), len(plan.outputs), blocks * width))
         run = self._bound(plan, padded, out)
         threads = threads or os.cpu_count() or 1
-        share = max(1, blocks // (8 * threads))
-        pieces = [(first, min(blocks, first + share)) for first in range(0, blocks, share)]
-        if threads == 1 or len(pieces) == 1:
-            for piece in pieces:
-                run(*piece)
-        else:
-            with ThreadPoolExecutor(threads) as pool:
-                # list() so that an error in a thread is raised here
-                list(pool.map(lambda piece: run(*piece), pieces))
+        # Eight for each thread even out what other work on the machine takes from one of them.
+        a_block = self.program.n_rows * width * len(plan.times)
+        share = max(1, min(blocks // (8 * threads), SLICE // a_block))
+        slices = [(first, min(blocks, first + share)) for first in range(0, blocks, share)]
+        for _ in side_by_side(lambda ends: run(*ends), slices, threads):
+            pass
         return out[:, :, :members]
 
     def _bound(self, plan: Plan, values: FloatArray, out: FloatArray) -> Callable[[int, int], None]:

@@ -14,6 +14,7 @@ from beltcast.engine.functions import PRIMITIVES, lookup_value
 from beltcast.engine.nodes import Apply, Clock, Const, FloatArray, Foreign, Load, LookupAt, Node
 from beltcast.engine.plan import Plan
 from beltcast.engine.program import Block, Program
+from beltcast.engine.threads import pause
 
 
 class NumpyKernel:
@@ -64,6 +65,7 @@ class NumpyKernel:
         pasts = program.pasts
         history = np.empty((len(plan.times) if len(pasts) else 0, len(pasts), values.shape[1]))
         for k, time in enumerate(plan.times.tolist()):
+            pause()
             rows[input_rows] = plan.inputs[k][:, None]
             if len(pasts):
                 rows[pasts.rows] = _past(program, rows, history, k)

@@ -8,9 +8,7 @@ history of every start, because a fit that a single start reached is a fit to do
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -21,10 +19,12 @@ from scipy.stats import norm, qmc
 from threadpoolctl import threadpool_limits
 
 from beltcast.engine.nodes import FloatArray, IntArray
+from beltcast.engine.threads import side_by_side
 from beltcast.errors import CalibrationError
 from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.optimise import Method, Optimum, optimise
 from beltcast.inference.priors import Priors
+from beltcast.resume import NOT_KEPT, Pieces
 
 MOSTLY_PRIOR = 0.7
 """Ratio of posterior to prior spread above which an estimate is called mostly prior."""
@@ -223,6 +223,7 @@ def calibrate(
     refine: int = 6,
     method: Method = "least_squares",
     threads: int | None = None,
+    pieces: Pieces = NOT_KEPT,
     progress: Progress | None = None,
 ) -> Calibration:
     """Find the most probable parameters from many starts.
@@ -241,6 +242,8 @@ def calibrate(
         'least_squares', 'minimize' or 'differential_evolution', see `beltcast.inference.optimise`.
     threads : int, optional
         Refinements side by side; one per processor by default.  The result does not depend on it.
+    pieces : Pieces, optional
+        Where finished refinements are kept, and taken from.
     progress : callable, optional
         Told (what, done, of how many).
 
@@ -279,13 +282,19 @@ def calibrate(
     groups = [chosen] if whole else [chosen[k:] for k in range(len(chosen))]
     # Only populations take chances; the others leave the generator as it is.
     seeds = rng.spawn(1) if whole else [rng] * len(groups)
-    with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
-        optima: list[Optimum] = []
-        for one in pool.map(
-            lambda i, seed: optimise(likelihood, points[i], method, rng=seed), groups, seeds
-        ):
-            optima.append(one)
-            tell("refinements", len(optima), len(groups))
+
+    def refined(k: int) -> Optimum:
+        found = pieces.take(
+            f"refinement {k}",
+            lambda: vars(optimise(likelihood, points[groups[k]], method, rng=seeds[k])),
+        )
+        cost, converged = float(found["cost"]), bool(found["converged"])
+        return Optimum(found["theta"], cost, found["costs"], converged)
+
+    optima: list[Optimum] = []
+    for one in side_by_side(refined, range(len(groups)), threads):
+        optima.append(one)
+        tell("refinements", len(optima), len(groups))
     return calibration_at(likelihood, costs, chosen[: len(groups)], optima, method)
 
 

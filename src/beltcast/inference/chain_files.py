@@ -30,6 +30,7 @@ from beltcast.inference.diagnostics import MIXED
 from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.posterior import sample_prior
 from beltcast.inference.walkers import Walkers
+from beltcast.results import appearing
 from beltcast.schema import CHAIN, DRAW, ROW
 
 NUISANCE = "nuisance"
@@ -98,18 +99,15 @@ def posterior_groups(
 def save_groups(groups: Mapping[str, xr.Dataset], path: str | Path) -> None:
     """Write groups into one NetCDF file, which appears when it is complete."""
     path = Path(path)
-    part = path.with_name(f".{path.name}.part")
     try:
-        for number, (name, group) in enumerate(groups.items()):
-            packed = {v: {"zlib": True, "complevel": 1} for v in group.data_vars}
-            group.to_netcdf(
-                part, "a" if number else "w", group=name, engine="netcdf4", encoding=packed
-            )
-        part.replace(path)
+        with appearing(path) as part:
+            for number, (name, group) in enumerate(groups.items()):
+                packed = {v: {"zlib": True, "complevel": 1} for v in group.data_vars}
+                group.to_netcdf(
+                    part, "a" if number else "w", group=name, engine="netcdf4", encoding=packed
+                )
     except OSError as problem:
         raise InputError(f"'{path}' cannot be written ({problem.strerror})") from None
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def save_dataset(dataset: xr.Dataset, path: str | Path) -> None:
@@ -129,16 +127,12 @@ def save_unfinished(state: Unfinished, path: str | Path) -> None:
     for block, (theta, stats) in enumerate(zip(state.theta, state.stats, strict=True)):
         arrays[f"theta {block}"] = theta
         arrays |= {f"stats {block} {name}": value for name, value in stats.items()}
-    part = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
+        with appearing(path) as part, part.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
-        part.replace(path)
     except OSError as problem:
         raise InputError(f"'{path}' cannot be written ({problem.strerror})") from None
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def load_unfinished(path: str | Path) -> Unfinished:

@@ -27,7 +27,6 @@ import hashlib
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -35,6 +34,7 @@ import numpy as np
 import pandas as pd
 
 from beltcast.engine.nodes import FloatArray
+from beltcast.engine.threads import side_by_side
 from beltcast.errors import CalibrationError, InputError
 from beltcast.inference.calibrate import Calibration, Progress, one_blas_thread
 from beltcast.inference.diagnostics import MIXED, diagnose, energy_information, rhat, stuck, verdict
@@ -258,18 +258,17 @@ def sample_chains(
     state = resume or Unfinished(key, 0, None, (), (), 0)
     tell = progress or (lambda what, done, total: None)
     threads = threads or os.cpu_count() or 1
-    with ThreadPoolExecutor(threads) as pool:
-        density = _posterior(calibration, threads, pool)
-        for block in range(state.block, plan.blocks):
-            done = (
-                _walked(calibration, density, plan, state, seeds[1 + block])
-                if method == "walkers"
-                else _with_a_chain(calibration, plan, state, seeds[1 + block])
-            )
-            state = replace(done, block=block + 1)
-            tell(*_news(plan, state))
-            if keep is not None:
-                keep(state)
+    density = _posterior(calibration, threads)
+    for block in range(state.block, plan.blocks):
+        done = (
+            _walked(calibration, density, plan, state, seeds[1 + block])
+            if method == "walkers"
+            else _with_a_chain(calibration, plan, state, seeds[1 + block])
+        )
+        state = replace(done, block=block + 1)
+        tell(*_news(plan, state))
+        if keep is not None:
+            keep(state)
     return _finished(calibration.likelihood, plan, state)
 
 
@@ -385,7 +384,7 @@ def _start(
     return placed(density, inside, center, root, rng)
 
 
-def _posterior(calibration: Calibration, threads: int, pool: ThreadPoolExecutor) -> Density:
+def _posterior(calibration: Calibration, threads: int) -> Density:
     """The posterior of the parameters, with nuisances drawn to them."""
     likelihood = calibration.likelihood
     rule = likelihood.nuisance_rule(near=calibration.theta)
@@ -393,7 +392,7 @@ def _posterior(calibration: Calibration, threads: int, pool: ThreadPoolExecutor)
     def density(z: FloatArray, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
         # A member's bits do not depend on which others run beside it.
         parts = np.array_split(z, min(threads, len(z)))
-        answers = np.concatenate(list(pool.map(likelihood.answers, parts)))
+        answers = np.concatenate(list(side_by_side(likelihood.answers, parts, threads)))
         return with_nuisances(likelihood, rule, z, answers, rng)
 
     return density

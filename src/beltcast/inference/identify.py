@@ -23,9 +23,7 @@ those of one definition or of one source: an answer that rests on one source sho
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +31,7 @@ import pandas as pd
 from scipy.optimize import least_squares
 
 from beltcast.engine.nodes import FloatArray, IntArray
+from beltcast.engine.threads import side_by_side
 from beltcast.errors import CalibrationError, UnknownName, did_you_mean
 from beltcast.inference.calibrate import Calibration, calibrate_from, one_blas_thread
 from beltcast.inference.likelihood import Likelihood
@@ -330,12 +329,13 @@ def profiles(
     progress: Progress | None = None,
 ) -> list[Profile]:
     """Profiles of several parameters, side by side."""
-    with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
-        found = []
-        for one in pool.map(lambda label: profile(calibration, label, points=points), labels):
-            found.append(one)
-            if progress is not None:
-                progress("profiles", len(found), len(labels))
+    found = []
+    for one in side_by_side(
+        lambda label: profile(calibration, label, points=points), labels, threads
+    ):
+        found.append(one)
+        if progress is not None:
+            progress("profiles", len(found), len(labels))
     return found
 
 

@@ -15,9 +15,7 @@ interval as wide as the real one's.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -26,6 +24,7 @@ import xarray as xr
 from scipy.stats import binom, chisquare
 
 from beltcast.engine.nodes import FloatArray
+from beltcast.engine.threads import side_by_side
 from beltcast.errors import CalibrationError, InputError
 from beltcast.inference.calibrate import Progress, calibrate
 from beltcast.inference.chains import sample_chains
@@ -99,15 +98,13 @@ def simulation_based_calibration(
             "seed; give those of that run, or start anew without --resume"
         )
     finished = [] if done is None else [done.isel({SET: [i]}) for i in range(done.sizes[SET])]
-    threads = threads or os.cpu_count() or 1
-    with ThreadPoolExecutor(threads) as pool:
-        rest = seeds[len(finished) : sets]
-        for one in pool.map(lambda seed: _one_set(likelihood, seed, every, burn_in), rest):
-            finished.append(one)
-            if progress is not None:
-                progress("sets", len(finished), sets)
-            if keep is not None and len(finished) % 10 == 0:
-                keep(_joined(finished, key))
+    rest = seeds[len(finished) : sets]
+    for one in side_by_side(lambda seed: _one_set(likelihood, seed, every, burn_in), rest, threads):
+        finished.append(one)
+        if progress is not None:
+            progress("sets", len(finished), sets)
+        if keep is not None and len(finished) % 10 == 0:
+            keep(_joined(finished, key))
     return _joined(finished, key)
 
 

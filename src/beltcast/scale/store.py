@@ -11,7 +11,6 @@ opened.  What the result depends on (model, data, priors, seed, code) stands in 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import warnings
 from collections.abc import Mapping
@@ -32,6 +31,8 @@ from beltcast.ensemble import (
 )
 from beltcast.errors import InputError
 from beltcast.extras import need
+from beltcast.results import appearing, flush
+from beltcast.resume import difference
 from beltcast.scale.runplan import Block, RunPlan
 from beltcast.schema import MEMBER, SCENARIO
 
@@ -70,7 +71,7 @@ class Store:
             A chunk of a complete block is missing or has another length than when written.
         """
         done = set()
-        for file in sorted((self.path / COMPLETE).glob("*.json")):
+        for file in sorted((self.path / COMPLETE).glob("[0-9]*.json")):
             lengths = json.loads(file.read_text(encoding="utf-8"))
             for name, length in lengths.items():
                 chunk = self.path / name
@@ -107,12 +108,10 @@ class Store:
                 ["c", str(block.scenario), str(block.number), *["0"] * (array.ndim - 2)]
             )
             file = self.path / name / chunk
-            _flush(file)
+            flush(file)
             lengths[f"{name}/{chunk}"] = file.stat().st_size
-        _appear(
-            self.path / COMPLETE / f"{block.scenario}-{block.number}.json",
-            json.dumps(lengths, indent=1),
-        )
+        with appearing(self.path / COMPLETE / f"{block.scenario}-{block.number}.json") as part:
+            part.write_text(json.dumps(lengths, indent=1), encoding="utf-8")
 
 
 def create_store(plan: RunPlan) -> Store:
@@ -174,15 +173,9 @@ def resume_store(plan: RunPlan) -> Store:
     zarr = _zarr()
     if not plan.store.is_dir():
         raise InputError(f"there is no store '{plan.store}' to resume; leave --resume out")
-    found = _identity(zarr, plan.store)
-    differs = [key for key, value in plan.identity().items() if found.get(key) != value]
-    if differs:
-        was = "; ".join(
-            f"{key} was {str(found.get(key))[:16]} and is {plan.identity()[key][:16]}"
-            for key in differs
-        )
+    if differs := difference(_identity(zarr, plan.store), plan.identity()):
         raise InputError(
-            f"'{plan.store}' was made from something else ({was}); give the plan another store"
+            f"'{plan.store}' was made from something else ({differs}); give the plan another store"
         )
     return Store(plan.store, (*plan.outputs, "status"))
 
@@ -298,22 +291,6 @@ def _check_room(plan: RunPlan) -> None:
             f"the result takes up to {needed / 1e9:.3g} GB and '{folder}' has {free / 1e9:.3g} GB "
             "free; keep fewer outputs, members or scenarios, or choose another disk"
         )
-
-
-def _flush(path: Path) -> None:
-    """Wait until a file is on the disk: a block must not be called complete before it is."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-
-
-def _appear(path: Path, text: str) -> None:
-    """Write a small file that is there whole or not at all."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with part.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
 
 
 def _zarr() -> Any:

@@ -35,11 +35,13 @@ import xarray as xr
 
 from beltcast.drivers.attribute import SWITCHES
 from beltcast.engine.nodes import FloatArray
+from beltcast.engine.threads import pause
 from beltcast.errors import CalibrationError, InputError, MissingExtra
 from beltcast.inference.calibrate import Calibration, calibrate, one_blas_thread
 from beltcast.inference.likelihood import Likelihood, make_likelihood
 from beltcast.inference.posterior import Draws, sample, sample_prior
 from beltcast.model import Model
+from beltcast.resume import NOT_KEPT, Pieces
 from beltcast.schema import CASE, DRAW, FORECASTER
 from beltcast.study import Study
 from beltcast.variants import without_interaction
@@ -164,6 +166,7 @@ def at_origin(
     *,
     settings: Settings | None = None,
     baselines: Mapping[str, Baseline] = BASELINES,
+    pieces: Pieces = NOT_KEPT,
 ) -> xr.Dataset:
     """Forecast from one origin; the random numbers depend on the seed and the date alone.
 
@@ -175,6 +178,8 @@ def at_origin(
     date : float  [Year]
     settings : Settings, optional
     baselines : mapping
+    pieces : Pieces, optional
+        Where finished fits and their draws are kept, and taken from.
 
     Returns
     -------
@@ -206,7 +211,7 @@ def at_origin(
     for_model, for_baselines = rng.spawn(2)
     # What inputs did afterwards is known ex post: there is no origin from which to hold them.
     frozen = None if chosen.ex_post else model_as_known(study.model, date, rules, frozen=True)
-    forecasts, fits = _of_the_model(known, frozen, cases, chosen, for_model)
+    forecasts, fits = _of_the_model(known, frozen, cases, chosen, for_model, pieces)
     forecasts |= _of_baselines(known, cases, baselines, chosen.draws, for_baselines)
     result = _dataset(study, rules, known, date, cases, forecasts, fits, chosen)
     return result.assign_attrs(left_out=", ".join(sorted(baselines.keys() - forecasts.keys())))
@@ -218,6 +223,7 @@ def _of_the_model(
     cases: Sequence[Case],
     settings: Settings,
     rng: np.random.Generator,
+    pieces: Pieces,
 ) -> tuple[dict[str, FloatArray], dict[str, tuple[Calibration, Draws]]]:
     """Draws of each forecaster of the model, (draws, cases), and the fits that they come from."""
     for_fit, for_draws, for_noise, for_prior = rng.spawn(4)
@@ -231,11 +237,17 @@ def _of_the_model(
     for name in FITTED:
         asked = _asked(replace(known, model=models[name]), cases)
         blind = replace(asked, sds=np.where(_is_asked(asked, cases), UNSEEN, asked.sds))
+        own = pieces.of(name)
         # The state of a generator moves on; both models must start from the same.
         fit = calibrate(
-            blind, rng=deepcopy(for_fit), starts=settings.starts, refine=settings.refine, threads=1
+            blind,
+            rng=deepcopy(for_fit),
+            starts=settings.starts,
+            refine=settings.refine,
+            threads=1,
+            pieces=own,
         )
-        posterior = sample(fit, settings.draws, rng=deepcopy(for_draws), moves=settings.moves)
+        posterior = _sampled(fit, settings, deepcopy(for_draws), own)
         forecasts[name] = _printed(asked, posterior.theta, noise)
         fits[name] = fit, posterior
     asked = _asked(known, cases)
@@ -246,6 +258,23 @@ def _of_the_model(
     forecasts["sd prior"] = _printed(asked, prior.theta, noise)
     order = ("sd", "sd frozen drivers", "no interaction", "sd prior")
     return {name: forecasts[name] for name in order if name in forecasts}, fits
+
+
+def _sampled(
+    fit: Calibration, settings: Settings, rng: np.random.Generator, pieces: Pieces
+) -> Draws:
+    def made() -> dict[str, object]:
+        drawn = sample(fit, settings.draws, rng=rng, moves=settings.moves)
+        return {name: value for name, value in vars(drawn).items() if name != "likelihood"}
+
+    found = pieces.take("draws", made)
+    return Draws(
+        fit.likelihood,
+        found["theta"],
+        str(found["kind"]),
+        float(found["acceptance"]),
+        float(found["start_correlation"]),
+    )
 
 
 def _asked(known: Study, cases: Sequence[Case]) -> Likelihood:
@@ -315,6 +344,7 @@ def _of_baseline(
         return row.place, row.quantity, row.definition
 
     for _, group in itertools.groupby(sorted(with_history, key=series), key=series):
+        pause()
         members = sorted(group, key=lambda i: cases[i].year)
         history = cases[members[0]].history
         assert history is not None

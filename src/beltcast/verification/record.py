@@ -1,25 +1,28 @@
 """A backtest on disk: one file an origin, kept as soon as it is finished, and one for all.
 
-An origin takes a minute or more.  Each is written to a folder of its own when it is done, with a
-key of everything that it depends on (the study's files, the rules, the settings, the baselines,
-the package itself), and a later run takes it from there where the key is the same.
+An origin takes a minute or more.  Each is written to one folder when it is done, with all that it
+depends on (the study's files, the rules, the settings, the baselines, the package itself), and a
+later run takes it from there where that is the same.  An origin that is under way keeps its fits
+and draws beside it as pieces (`beltcast.resume`), which only ``resume`` goes on with.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from threading import Lock
 
 import numpy as np
 import xarray as xr
 
+from beltcast.engine.threads import side_by_side
 from beltcast.errors import InputError
 from beltcast.inference.calibrate import one_blas_thread
+from beltcast.results import appearing
+from beltcast.resume import Pieces, difference, keep_pieces, unfinished
 from beltcast.schema import CASE, FORECASTER
 from beltcast.study import Study
 from beltcast.verification.backtest import Settings, at_origin, joined, provenance
@@ -28,6 +31,9 @@ from beltcast.verification.origin_rules import OriginRules
 
 COMPRESSED = {"forecast": {"zlib": True, "complevel": 4, "shuffle": True}}
 """The draws are nearly all of a backtest's size."""
+
+IDENTITY = "depends_on"
+"""Attribute of a finished origin: what it depends on, as JSON."""
 
 Progress = Callable[[str, int, int], None]
 
@@ -41,6 +47,7 @@ def run_origins(
     settings: Settings | None = None,
     baselines: Mapping[str, Baseline] = BASELINES,
     jobs: int = 1,
+    resume: bool = False,
     progress: Progress | None = None,
 ) -> xr.Dataset:
     """Run a backtest, keeping each origin in a folder; what is there already is not run again.
@@ -56,6 +63,8 @@ def run_origins(
     baselines : mapping
     jobs : int
         Origins side by side; the result does not depend on it.
+    resume : bool
+        Go on within origins that were under way, too.
     progress : callable, optional
         Told (what, done, of how many).
 
@@ -67,64 +76,55 @@ def run_origins(
     Raises
     ------
     InputError
-        There is no origin, it is given twice or has nothing to forecast, or the folder cannot be
-        written to.
+        There is no origin, it is given twice or has nothing to forecast, the folder cannot be
+        written to, or what is to be resumed is not there or of something else.
     """
     chosen = settings or Settings()
     dates = sorted(origins)
     if len(set(dates)) < len(dates):
         raise InputError("an origin is given twice; name each date once")
-    folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as problem:
-        reason = (problem.strerror or "no reason given").lower()
-        raise InputError(
-            f"'{folder}' cannot be written to ({reason}); choose another place with --output"
-        ) from None
-
+    folder = _made(Path(folder), resume)
     # The NetCDF library is not safe in two threads, and brings the whole process down.
     disk = Lock()
 
-    def finished(date: float) -> xr.Dataset:
-        key = origin_key(study, rules, date, chosen, baselines)
-        path = folder / f"{date:g}.nc"
-        with disk:
-            kept = _read(path, key)
+    def finished(date: float, kept: xr.Dataset | None, pieces: Pieces) -> xr.Dataset:
         if kept is None:
-            kept = at_origin(study, rules, date, settings=chosen, baselines=baselines)
+            kept = at_origin(
+                study, rules, date, settings=chosen, baselines=baselines, pieces=pieces
+            )
             with disk:
-                _write(kept.assign_attrs(key=key), path)
+                _write(kept, pieces.identity, folder / f"{date:g}.nc")
+            pieces.discard()
         return kept
 
+    identity = partial(origin_identity, study, rules, settings=chosen, baselines=baselines)
+    before = [_before(folder / f"{date:g}.nc", identity(date), resume) for date in dates]
     parts = []
     # Held from outside, lest one origin's end gives the threads back under another that goes on.
-    with one_blas_thread(), ThreadPoolExecutor(max(1, jobs)) as pool:
-        for part in pool.map(finished, dates):
+    with one_blas_thread():
+        work = zip(dates, before, strict=True)
+        for part in side_by_side(lambda one: finished(one[0], *one[1]), work, jobs):
             parts.append(part)
             if progress is not None:
                 progress("origins", len(parts), len(dates))
-    result = joined(parts)
-    result.attrs.pop("key", None)
-    return result
+    return joined(parts)
 
 
-def origin_key(
+def origin_identity(
     study: Study,
     rules: OriginRules,
     date: float,
+    *,
     settings: Settings,
     baselines: Mapping[str, Baseline] = BASELINES,
-) -> str:
-    """SHA-256 of all that the forecasts from one origin depend on."""
-    everything = {
-        "files": provenance(study, rules),
+) -> dict[str, str]:
+    """All that the forecasts from one origin depend on, but the package: words and hashes."""
+    return {
+        **provenance(study, rules),
         "date": repr(date),
-        "settings": asdict(settings),
-        "baselines": list(baselines),
-        "package": _source_sha256(),
+        **{name: repr(value) for name, value in asdict(settings).items()},
+        "baselines": ", ".join(baselines),
     }
-    return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
 
 
 def verification_text(result: xr.Dataset) -> str:
@@ -165,34 +165,53 @@ def verification_text(result: xr.Dataset) -> str:
     return "\n".join(lines)
 
 
-def _read(path: Path, key: str) -> xr.Dataset | None:
-    """A finished origin, if it is there, whole and of this key."""
+def _made(folder: Path, resume: bool) -> Path:
+    if resume and not folder.is_dir():
+        raise InputError(f"there is no unfinished run in '{folder}'; start anew without --resume")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        reason = (problem.strerror or "no reason given").lower()
+        raise InputError(
+            f"'{folder}' cannot be written to ({reason}); choose another place with --output"
+        ) from None
+    return folder
+
+
+def _before(
+    path: Path, identity: Mapping[str, str], resume: bool
+) -> tuple[xr.Dataset | None, Pieces]:
+    """An origin that is finished, or None and where its pieces are kept."""
+    place = unfinished(path.with_suffix(""))
+    kept, was = _read(path)
+    pieces = keep_pieces(place, identity, resume=resume and place.exists())
+    differs = difference(was, pieces.identity)
+    if kept is not None and resume and differs:
+        raise InputError(
+            f"the finished origin '{path}' is of other work ({differs}); give what it had, or "
+            "start anew without --resume"
+        )
+    return None if differs else kept, pieces
+
+
+def _read(path: Path) -> tuple[xr.Dataset | None, dict[str, str]]:
+    """An origin that is there and whole, and what it depends on."""
     if not path.exists():
-        return None
+        return None, {}
     try:
         with xr.open_dataset(path, engine="netcdf4") as opened:
-            return opened.load() if opened.attrs.get("key") == key else None
+            kept = opened.load()
+        return kept, json.loads(kept.attrs.pop(IDENTITY, "{}"))
     except OSError:
-        return None  # cut off or no NetCDF at all: it is run again and replaced
+        return None, {}  # cut off or no NetCDF at all: it is run again and replaced
 
 
-def _write(part: xr.Dataset, path: Path) -> None:
+def _write(part: xr.Dataset, identity: Mapping[str, str], path: Path) -> None:
     """Write one origin under its name only when it is complete."""
-    unfinished = path.with_name(f".{path.name}.part")
+    marked = part.assign_attrs({IDENTITY: json.dumps(dict(identity))})
     try:
-        part.to_netcdf(unfinished, engine="netcdf4", encoding=COMPRESSED)
-        unfinished.replace(path)
+        with appearing(path) as file:
+            marked.to_netcdf(file, engine="netcdf4", encoding=COMPRESSED)
     except OSError as problem:
         reason = (problem.strerror or "no reason given").lower()
         raise InputError(f"'{path}' cannot be written ({reason}); choose another place") from None
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-def _source_sha256() -> str:
-    """One hash of the package's own text: an edited model of the world meets no old result."""
-    root = Path(__file__).parent.parent
-    digest = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
-        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
