@@ -48,14 +48,15 @@ LAYERS = (
     "verification.origin_rules verification.origin outlook",
     """verification.backtest drivers.attribute drivers.sensitivity drivers.compare
     drivers.dominance drivers.discover drivers.money drivers.policy""",
-    "drivers.nulls drivers.shown",
+    "drivers.nulls drivers.shown drivers.policy_search",
     "verification.record verification.paired verification.skill verification.stack",
     "pictures",
     """drivers.attribution_text drivers.dominance_text drivers.discover_text drivers.policy_text
     drivers.money_text drivers.sensitivity_text verification.skill_text summary json_text
     update_text""",
     """drivers.plots_attribution drivers.plots_dominance drivers.plots_money
-    drivers.plots_sensitivity verification.plots_skill report_html report_pdf report""",
+    drivers.plots_policy drivers.plots_sensitivity verification.plots_skill report_html report_pdf
+    report""",
     "data inference verification drivers",  # their docstrings
     "__init__",
     "app cli",

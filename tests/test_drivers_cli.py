@@ -138,9 +138,28 @@ def test_policy_leaves_its_table(tmp_path: Path) -> None:
     common = ("--prior", "--draws", "8", "--policies", "2", "--output", str(folder))
     page = run("policy", "--lever", "Belt Deepening Multiplier=1:2", "--goal", "500", *common)
     assert "undominated" in page
-    assert {path.name for path in folder.iterdir()} == {"policies.nc", "summary.txt"}
+    found = {path.name for path in folder.iterdir()}
+    assert found == {"policies.nc", "policies.png", "summary.txt"}
     with pytest.raises(InputError, match="is not Constant=low:high"):
         run("policy", "--lever", "Belt Deepening Multiplier", *common)
+    with pytest.raises(InputError, match="no lever 'Belt Deepning Multiplier'; did you mean"):
+        run("policy", "--lever", "Belt Deepning Multiplier=1:2", *common)
+    with pytest.raises(InputError, match="no criterion 'best'; search by one of mean, perc"):
+        run("policy", "--search", "best", *common)
+
+
+def test_a_search_adds_the_best_that_the_budget_allows(tmp_path: Path) -> None:
+    folder = tmp_path / "policy"
+    options = ("--search", "mean", "--pareto", "mean", "--pareto", "mean_cost", "--budget", "40")
+    common = ("--prior", "--draws", "4", "--policies", "2", "--output", str(folder))
+    cost = ("--cost", "public spending", "--lever", "Belt Deepening Multiplier=1:2")
+    run("policy", *options, *cost, *common)
+    with xr.open_dataset(folder / "policies.nc") as kept:
+        # Deepening gains and costs the more the more of it: all of the budget is spent.
+        last = kept.isel(policy=-1)
+        assert float(last["mean_cost"]) == pytest.approx(40.0, rel=1e-4)
+        assert int(last["affordable"]) == int(last["pareto"]) == 1
+        assert float(last["mean"]) == float(kept["mean"].where(kept["affordable"] == 1).max())
 
 
 def test_price_names_judgement_and_leaves_its_picture(tmp_path: Path) -> None:

@@ -240,7 +240,8 @@ def test_a_new_study_answers_what_it_hangs_on_without_naming_a_target(mine: Path
 def test_a_policy_without_a_flow_that_is_paid_is_refused_before_the_fit(mine: Path) -> None:
     ended = CliRunner().invoke(cli.app, ["policy", str(mine)])
     assert isinstance(ended.exception, InputError)
-    assert "has no 'lever spending'; name the flow that is paid with --cost" in str(ended.exception)
+    words = str(ended.exception)
+    assert "name yours with --cost, or add it to the model, as in lever spending[" in words
 
 
 def test_the_next_commands_can_be_typed_where_the_path_has_blanks(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import json
 import os
 import shutil
@@ -21,6 +23,7 @@ import xarray as xr
 
 from beltcast.bands import quantiles
 from beltcast.errors import InputError
+from beltcast.scale import cluster as cluster_module
 from beltcast.scale.blocks import run_plan
 from beltcast.scale.compute import compute_parcel, pack
 from beltcast.scale.journal import journal
@@ -245,14 +248,23 @@ def test_without_its_scheduler_a_run_ends_in_one_sentence_and_resumes(
     assert bits(tmp_path / "out.zarr") == undisturbed
 
 
+IMPATIENT = """
+import sys
+from distributed import Client
+import beltcast.scale.cluster
+from beltcast.cli import main
+with Client(sys.argv[-1], set_as_default=False) as client:
+    client.wait_for_workers(1, timeout=60)  # a busy machine takes longer than the patience
+beltcast.scale.cluster.PATIENCE = 1.0
+main()
+"""
+
+
 @pytest.mark.slow
 def test_without_any_worker_a_run_ends_in_one_sentence(tmp_path: Path) -> None:
     pytest.importorskip("distributed", reason='needs the extra "scale"')
     path = plan_in(tmp_path, **LONG)
-    impatient = (
-        "import beltcast.scale.cluster as c; c.PATIENCE = 1.0; from beltcast.cli import main"
-    )
-    (tmp_path / "impatient.py").write_text(f"{impatient}\nmain()\n")
+    (tmp_path / "impatient.py").write_text(IMPATIENT)
     with cluster(tmp_path) as (_, worker, address):
         run = subprocess.Popen(
             [sys.executable, tmp_path / "impatient.py", "run", path, "--scheduler", address],
@@ -262,9 +274,39 @@ def test_without_any_worker_a_run_ends_in_one_sentence(tmp_path: Path) -> None:
         worker.kill()
         _, words = run.communicate(timeout=60)
     assert run.returncode == 1, words
-    # A task that dask forgot may say so after our sentence.
-    assert words.startswith("beltcast: there has been no worker for 1 s")
+    assert words.strip().splitlines() == [
+        "beltcast: there has been no worker for 1 s; what is complete is kept: start it again and go "
+        "on with --resume"
+    ]
     assert len(resume_store(read_plan(path)).finished()) >= 1
+
+
+def test_a_task_that_dask_forgot_says_nothing_after_our_sentence(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As when the last worker dies: the client is closed while its tasks wait for an answer."""
+
+    async def lost() -> None:
+        raise OSError("the worker has gone")
+
+    def forget(loop: asyncio.AbstractEventLoop) -> str:
+        caplog.clear()
+        task = loop.create_task(lost())
+        loop.run_until_complete(asyncio.wait([task]))
+        del task
+        gc.collect()
+        loop.close()
+        return caplog.text
+
+    assert "Task exception was never retrieved" in forget(asyncio.new_event_loop())
+    loop = asyncio.new_event_loop()
+    client = SimpleNamespace(
+        loop=SimpleNamespace(asyncio_loop=loop), cluster=None, close=lambda timeout: None
+    )
+    monkeypatch.setattr(cluster_module, "connect", lambda address, workers: client)
+    with cluster_module.connected("tcp://127.0.0.1:1"):
+        pass
+    assert forget(loop) == ""
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import ScenarioError, SimulationError
-from beltcast.model import Backend, Constants, Model
+from beltcast.model import Backend, Model
 from beltcast.quantities import is_flow
 from beltcast.scenarios import Scenario, draw_sizes
 from beltcast.schema import MEMBER, SCENARIO, TIME, YEAR
@@ -144,9 +144,7 @@ def run_scenario(
     labels, values = draws
     flows = [n for n in outputs if is_flow(model.variables[n].unit)]
     instants = [n for n in outputs if n not in flows]
-    parameters, columns = model.targets(labels)
-    members = np.ascontiguousarray(values.T[columns])
-    rows, combined = _override(model, parameters, members, scenario.constants)
+    rows, combined = member_constants(model, (labels, values), scenario)
     combined = _with_sizes(model, rows, combined, scenario, seed)
     run = model.batch(
         rows,
@@ -180,14 +178,22 @@ def _instants(model: Model, end: float | None) -> FloatArray:
     return np.arange(np.ceil(grid.start), np.floor(grid.end if end is None else end) + 0.5)
 
 
-def _override(
-    model: Model, rows: np.ndarray, values: FloatArray, constants: Constants
-) -> tuple[np.ndarray, FloatArray]:
-    """Add the scenario's constants to the members' parameters; the scenario wins."""
-    own, given = model.constant_values(constants)
+def member_constants(
+    model: Model, draws: tuple[Sequence[str], FloatArray], scenario: Scenario
+) -> tuple[NDArray[np.int64], FloatArray]:
+    """Rows of the constants that members set, and their values; the scenario wins.
+
+    Returns
+    -------
+    (p,), (p, N)
+    """
+    labels, values = draws
+    rows, columns = model.targets(labels)
+    members = np.ascontiguousarray(values.T[columns])
+    own, given = model.constant_values(scenario.constants)
     kept = ~np.isin(rows, own)
-    fixed = np.repeat(given[:, None], values.shape[1], axis=1)
-    return np.concatenate([rows[kept], own]), np.concatenate([values[kept], fixed])
+    fixed = np.repeat(given[:, None], members.shape[1], axis=1)
+    return np.concatenate([rows[kept], own]), np.concatenate([members[kept], fixed])
 
 
 def _with_sizes(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,8 +23,19 @@ from beltcast.cli.common import (
 from beltcast.cli.options import AsJson, Output, Seed, Starts, StudyFile
 from beltcast.errors import InputError, did_you_mean
 
+if TYPE_CHECKING:
+    from beltcast.drivers.policy import Criterion
+    from beltcast.study import Study
+
 First = Annotated[int, typer.Option(help="First year that counts.")]
 Last = Annotated[int, typer.Option(help="Last year that counts.")]
+Sizes = Annotated[
+    Path | None,
+    typer.Option(
+        help="Uncertain margins and costs (.toml, as scenarios), drawn beside the parameters; "
+        "money.toml beside the model by default."
+    ),
+]
 PriorOnly = Annotated[bool, typer.Option("--prior", help="Draws of the priors, no fit.")]
 
 
@@ -109,10 +121,25 @@ def policy(
     future: Annotated[
         list[str] | None, typer.Option(help="Scenarios that a policy meets; the first by default.")
     ] = None,
-    cost: Annotated[str, typer.Option(help="Flow that is paid.")] = "lever spending",
+    gain: Annotated[
+        str | None, typer.Option(help="Flow to raise, such as profit; the study's target if none.")
+    ] = None,
+    cost: Annotated[
+        str | None, typer.Option(help="Flow that is paid; 'lever spending' of the belt model.")
+    ] = None,
+    search: Annotated[
+        list[str] | None,
+        typer.Option(help="Also search for the best: mean, percentile, satisficing, regret."),
+    ] = None,
+    pareto: Annotated[
+        list[str] | None,
+        typer.Option(help="Aspects of the Pareto set, such as mean and regret; all by default."),
+    ] = None,
     first: First = 2026,
     last: Last = 2035,
     policies: Annotated[int, typer.Option(help="Policies to compare, a power of two.")] = 32,
+    generations: Annotated[int, typer.Option(help="Generations of a search.", min=1)] = 12,
+    sizes: Sizes = None,
     prior: PriorOnly = False,
     draws: Annotated[int, typer.Option(help="Draws.", min=2)] = 100,
     starts: Starts = 64,
@@ -120,17 +147,24 @@ def policy(
     output: Output = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare mixes of levers under a budget, over draws and futures.
+    """Compare mixes of levers under a budget, over draws and futures, and search for the best.
 
     Says which hold up by mean, 10% percentile, share that reaches the goal, and regret, which are
-    undominated, and where the best of them misses its goal. The public costs of the belt model are
-    judgement. Leaves policies.nc and summary.txt.
+    undominated, and where the best of them misses its goal. The public costs and the margins of
+    the belt model are judgement. Leaves policies.nc, policies.png and summary.txt.
 
     For example:
 
         beltcast policy --prior --budget 500 --goal 1000 --future baseline --future tariff-shock
+
+        beltcast policy --prior --gain profit --search mean --search regret
+
+        beltcast policy --prior --pareto mean --pareto regret
     """
-    from beltcast.drivers.policy import Question, compare_policies, design, levers_of
+    from beltcast.drivers.money import read_sizes, with_sizes
+    from beltcast.drivers.plots_policy import save_policy_chart
+    from beltcast.drivers.policy import ASPECTS, Question, compare_policies, design, levers_of
+    from beltcast.drivers.policy_search import found_by
     from beltcast.drivers.policy_text import summarise_policies
     from beltcast.json_text import dataset_facts
     from beltcast.results import complete_folder
@@ -138,33 +172,41 @@ def policy(
     from beltcast.summary import as_text
 
     chosen = open_study(study)
-    if cost not in chosen.model.variables:
-        raise InputError(
-            f"the model has no '{cost}'{did_you_mean(cost, chosen.model.variables)}; name the flow "
-            "that is paid with --cost"
-        )
+    paid = _paid(chosen, cost)
+    raised = chosen.model.find(gain or chosen.target).name
     futures = select(chosen.scenarios, future or [next(iter(chosen.scenarios))])
     levers = levers_of(lever)
-    for_fit, for_draws, for_design = generator(seed).spawn(3)
+    _check_levers(chosen, [one.label for one in levers])
+    wanted = [_criterion(name) for name in search or ()]
+    for_fit, for_draws, for_design, for_sizes, for_search = generator(seed).spawn(5)
     folder = folder_of(output, study, "-policy")
     with complete_folder(folder) as work:
         with progress() as tell:
             fit = None if prior else calibrated(chosen, for_fit, starts, tell)
             drawn = draws_of(chosen, fit, draws, for_draws, tell)
-        question = Question(
-            chosen.model,
-            levers,
-            futures,
-            (drawn.labels, drawn.values),
-            gain=chosen.target,
-            cost=cost,
-            years=(first, last),
-            budget=budget,
-            goal=goal,
-        )
-        compared = compare_policies(question, design(levers, policies, rng=for_design))
+            question = Question(
+                chosen.model,
+                levers,
+                futures,
+                with_sizes(drawn, read_sizes(chosen, sizes), rng=for_sizes),
+                gain=raised,
+                cost=paid,
+                years=(first, last),
+                budget=budget,
+                goal=goal,
+            )
+            tried = found_by(
+                question,
+                design(levers, policies, rng=for_design),
+                wanted,
+                rng=for_search,
+                generations=generations,
+                progress=tell,
+            )
+            compared = compare_policies(question, tried, pareto=pareto or ASPECTS)
         page = summarise_policies(question, compared)
         compared.to_netcdf(work / "policies.nc", engine="netcdf4")
+        save_policy_chart(compared, str(work / "policies.png"))
         (work / "summary.txt").write_text(as_text(page), encoding="utf-8")
     finish("policy", folder, page, as_json, lambda: dataset_facts(compared))
 
@@ -181,13 +223,7 @@ def price(
         list[str] | None,
         typer.Option(help="Flows that are paid, the chief one first; the belt model's by default."),
     ] = None,
-    sizes: Annotated[
-        Path | None,
-        typer.Option(
-            help="Uncertain margins and costs (.toml, as scenarios), drawn beside the parameters; "
-            "money.toml beside the model by default."
-        ),
-    ] = None,
+    sizes: Sizes = None,
     first: First = 2026,
     last: Last = 2035,
     prior: PriorOnly = False,
@@ -234,3 +270,42 @@ def price(
         save_price_chart(found, str(work / "price.png"))
         (work / "summary.txt").write_text(as_text(page), encoding="utf-8")
     finish("price", folder, page, as_json, lambda: dataset_facts(found))
+
+
+def _paid(study: Study, cost: str | None) -> str:
+    """Flow that policies are paid with: the one given, or the belt model's."""
+    name = cost or "lever spending"
+    if name in study.model.variables:
+        return name
+    if cost is not None:
+        meant = did_you_mean(cost, study.model.variables)
+        raise InputError(
+            f"the model has no '{cost}'{meant}; name the flow that is paid with --cost"
+        )
+    target = study.model.variables[study.target]
+    (place,) = target.dims
+    raise InputError(
+        f"the model has no flow 'lever spending', so a policy costs nothing; name yours with "
+        f"--cost, or add it to the model, as in lever spending[{place}] = Cost Share*(My Lever - "
+        f"1)*{study.target}[{place}] ~ {target.unit}"
+    )
+
+
+def _check_levers(study: Study, labels: Sequence[str]) -> None:
+    """Refuse levers that the model does not have before the fit."""
+    for label in labels:
+        if label.partition("[")[0].strip() not in study.model.variables:
+            known = [v.name for v in study.model.variables.values() if v.kind == "constant"]
+            raise InputError(
+                f"the model has no lever '{label}'{did_you_mean(label, known)}; name its levers "
+                "with --lever 'Constant=low:high'"
+            )
+
+
+def _criterion(name: str) -> Criterion:
+    from beltcast.drivers.policy import CRITERIA
+
+    known = next((c for c in CRITERIA if c == name), None)
+    if known is None:
+        raise InputError(f"no criterion '{name}'; search by one of {', '.join(CRITERIA)}")
+    return known

@@ -270,7 +270,8 @@ def _prices(
     gain: xr.DataArray, costs: dict[str, xr.DataArray]
 ) -> tuple[xr.DataArray, xr.DataArray]:
     """Quantiles of cost over gain among the draws of the usual direction; NaN where none moves."""
-    direction = np.sign(quantiles(gain, (0.5,)).isel({QUANTILE: 0}, drop=True))
+    middle = quantiles(gain, (0.5,)).isel({QUANTILE: 0}, drop=True)
+    direction = middle.copy(data=np.sign(middle.values))
     counted = (gain * direction > 0).where(gain.notnull(), False)
     some = counted.any(MEMBER)
     prices = [

@@ -11,17 +11,15 @@ both totals of flows over years, both against doing nothing in the same case.  F
 * ``regret``: largest distance, over the cases, to the best policy of the same case (Savage 1951),
   among the policies that are compared and meet the budget; small is good.
 
-`compare_policies` judges given policies; `search_policy` lets SciPy's differential evolution look
-for the best by one of the first three, a whole generation one ensemble of runs.  The budget binds
-the mean cost.  A policy is only as good as the costs behind it, and those of the belt model's
-public levers are judgement.
+`compare_policies` judges given policies; `beltcast.drivers.policy_search` looks for better ones.
+The budget binds the mean cost.  A policy is only as good as the costs behind it, and those of the
+belt model's public levers are judgement.
 
 References
 ----------
 Lempert, R. J. and Collins, M. T. (2007): Managing the risk of uncertain threshold responses. Risk
 Analysis 27(4), 1009-1026.
 Savage, L. J. (1951): The theory of statistical decision. J. Am. Stat. Assoc. 46, 55-67.
-Storn, R. and Price, K. (1997): Differential evolution. J. Global Optimization 11, 341-359.
 """
 
 from __future__ import annotations
@@ -34,7 +32,6 @@ from typing import Literal
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from scipy.optimize import differential_evolution
 from scipy.stats import qmc
 
 from beltcast.drivers.prim import BOX, chosen_box, prim, telling
@@ -46,18 +43,30 @@ from beltcast.scenarios import Scenario
 from beltcast.schema import MEMBER, PARAMETER, SCENARIO, YEAR
 
 __all__ = [
+    "CRITERIA",
+    "Criterion",
     "Lever",
     "Question",
     "compare_policies",
+    "criterion_of",
     "design",
+    "gains_and_costs",
+    "levers_alone",
     "levers_of",
-    "search_policy",
     "signposts",
 ]
 
 POLICY, LEVER = "policy", "lever"
 
-Criterion = Literal["mean", "percentile", "satisficing"]
+Criterion = Literal["mean", "percentile", "satisficing", "regret"]
+
+CRITERIA: tuple[Criterion, ...] = ("mean", "percentile", "satisficing", "regret")
+"""All of them."""
+
+ASPECTS = (*CRITERIA, "mean_cost")
+"""What a policy can be undominated in."""
+
+SMALL_IS_GOOD = ("regret", "mean_cost")
 
 BELT_LEVERS = (
     "Support Final Multiplier=0.5:2",
@@ -113,7 +122,9 @@ class Question:
     goal: float = 0.0
 
 
-def compare_policies(question: Question, policies: FloatArray) -> xr.Dataset:
+def compare_policies(
+    question: Question, policies: FloatArray, *, pareto: Sequence[str] = ASPECTS
+) -> xr.Dataset:
     """Judge policies by all criteria.
 
     Parameters
@@ -121,6 +132,8 @@ def compare_policies(question: Question, policies: FloatArray) -> xr.Dataset:
     question : Question
     policies : (P, L)
         Value of each lever.
+    pareto : sequence of str
+        Aspects for the Pareto set: criteria and 'mean_cost', two or more.
 
     Returns
     -------
@@ -128,13 +141,12 @@ def compare_policies(question: Question, policies: FloatArray) -> xr.Dataset:
         ``setting`` (policy, lever); ``gain`` and ``cost`` (policy, scenario, member); the criteria
         ``mean``, ``percentile``, ``satisficing`` and ``regret`` (policy), the regret NaN where a
         policy is beyond the budget; ``mean_cost`` and ``affordable`` (policy); ``pareto`` is 1 for
-        an affordable policy that no other affordable one beats in mean, percentile, satisficing,
-        regret and cost at once.
+        an affordable policy that no other affordable one beats in all aspects at once.
 
     Raises
     ------
     InputError
-        A policy does not fit the levers, or no policy meets the budget.
+        A policy does not fit the levers, no policy meets the budget, or an aspect is unknown.
     SimulationError
         A run left the finite numbers.
 
@@ -160,7 +172,12 @@ def compare_policies(question: Question, policies: FloatArray) -> xr.Dataset:
             f"policies have the shape {policies.shape}; expected one row a policy and "
             f"{len(question.levers)} columns, one for each lever"
         )
-    gain, cost = _run(question, policies)
+    if len(set(pareto)) < 2 or set(pareto) - set(ASPECTS):
+        raise InputError(
+            f"a Pareto set in {', '.join(pareto) or 'nothing'} was asked for; name two or more of "
+            f"{', '.join(ASPECTS)}"
+        )
+    gain, cost = gains_and_costs(question, policies)
     mean_cost = cost.mean(axis=(1, 2))
     affordable = mean_cost <= question.budget * (1 + 1e-9)
     if not affordable.any():
@@ -168,19 +185,15 @@ def compare_policies(question: Question, policies: FloatArray) -> xr.Dataset:
             f"no policy meets the budget of {question.budget:g}; the cheapest costs "
             f"{mean_cost.min():.4g}"
         )
-    regret = (gain[affordable].max(axis=0) - gain).max(axis=(1, 2))
-    regret[~affordable] = np.nan
-    by_name: dict[str, FloatArray] = {n: _criterion(gain, n, question.goal) for n in _CRITERIA}
-    criteria = {
-        **by_name,
-        "regret": regret,
-        "mean_cost": mean_cost,
+    best = gain[affordable].max(axis=0)
+    aspects: dict[str, FloatArray] = {
+        str(name): criterion_of(gain, name, question.goal, best) for name in CRITERIA
     }
-    better = np.stack(
-        [criteria["mean"], criteria["percentile"], criteria["satisficing"], -regret, -mean_cost]
-    )
-    pareto = np.zeros(len(policies), dtype=bool)
-    pareto[affordable] = _undominated(better[:, affordable])
+    aspects["regret"][~affordable] = np.nan
+    aspects["mean_cost"] = mean_cost
+    better = np.stack([-aspects[n] if n in SMALL_IS_GOOD else aspects[n] for n in pareto])
+    kept = np.zeros(len(policies), dtype=bool)
+    kept[affordable] = _undominated(better[:, affordable])
     unit = question.model.find(question.gain).unit.removesuffix("/Year")
     dims = (POLICY, SCENARIO, MEMBER)
     return xr.Dataset(
@@ -190,13 +203,18 @@ def compare_policies(question: Question, policies: FloatArray) -> xr.Dataset:
             "cost": (dims, cost, {"units": unit}),
             **{
                 name: (POLICY, values, {"units": "1" if name == "satisficing" else unit})
-                for name, values in criteria.items()
+                for name, values in aspects.items()
             },
             "affordable": (POLICY, affordable.astype(np.int8)),
-            "pareto": (POLICY, pareto.astype(np.int8)),
+            "pareto": (POLICY, kept.astype(np.int8)),
         },
         {LEVER: [lever.label for lever in question.levers], SCENARIO: [*question.futures]},
-        {"budget": question.budget, "goal": question.goal, "years": list(question.years)},
+        {
+            "budget": question.budget,
+            "goal": question.goal,
+            "years": list(question.years),
+            "pareto": ", ".join(pareto),
+        },
     )
 
 
@@ -225,7 +243,7 @@ def design(levers: Sequence[Lever], count: int, *, rng: np.random.Generator) -> 
         np.array([getattr(lever, end) for lever in levers]) for end in ("low", "high", "idle")
     )
     points = qmc.Sobol(len(levers), rng=rng).random(count)
-    every = np.concatenate([idle[None, :], _alone(levers), low + points * (high - low)])
+    every = np.concatenate([idle[None, :], levers_alone(levers), low + points * (high - low)])
     # A lever whose idle value is one of its ends gives doing nothing again.
     first = np.unique(every, axis=0, return_index=True)[1]
     spread: FloatArray = every[np.sort(first)]
@@ -254,66 +272,6 @@ def levers_of(texts: Sequence[str] | None) -> tuple[Lever, ...]:
             )
         levers.append(Lever(label.strip(), low, high, 1.0 if low <= 1.0 <= high else low))
     return tuple(levers)
-
-
-def search_policy(
-    question: Question,
-    criterion: Criterion,
-    *,
-    rng: np.random.Generator,
-    generations: int = 60,
-    population: int = 10,
-) -> FloatArray:
-    """Search the levers for the best policy that meets the budget.
-
-    Parameters
-    ----------
-    question : Question
-    criterion : 'mean', 'percentile' or 'satisficing'
-    rng : numpy.random.Generator
-    generations, population : int
-        Runs are at most (generations + 1) x population x levers x cases.
-
-    Returns
-    -------
-    (L,)
-        Value of each lever.
-
-    Raises
-    ------
-    InputError
-        No policy that was tried meets the budget.
-    """
-    scale = max(abs(question.budget), 1e-12)
-    size = 1.0 if criterion == "satisficing" else _size_of_gains(question)
-
-    def loss(columns: FloatArray) -> FloatArray:
-        gain, cost = _run(question, columns.T)
-        over = np.maximum(0.0, cost.mean(axis=(1, 2)) - question.budget) / scale
-        score = _criterion(gain, criterion, question.goal) / size
-        # Any policy within the budget goes before any beyond it; in units of the gains, as the
-        # search ends where losses are alike, and near 1 they would be so in any large unit.
-        worth: FloatArray = np.where(over > 0, 2.0 + over, -score / (1.0 + np.abs(score)))
-        return worth
-
-    found = differential_evolution(
-        loss,
-        [(lever.low, lever.high) for lever in question.levers],
-        maxiter=generations,
-        popsize=population,
-        tol=1e-8,
-        rng=rng,
-        polish=False,
-        vectorized=True,
-        updating="deferred",
-    )
-    if found.fun >= 2.0:
-        raise InputError(
-            f"no policy that was tried meets the budget of {question.budget:g}; raise it, or widen "
-            "the levers"
-        )
-    best: FloatArray = found.x
-    return best
 
 
 def signposts(
@@ -363,7 +321,7 @@ def signposts(
 # --- runs -------------------------------------------------------------------------------------
 
 
-def _run(question: Question, policies: FloatArray) -> tuple[FloatArray, FloatArray]:
+def gains_and_costs(question: Question, policies: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Gain and cost of each policy against doing nothing, (policy, future, member) each."""
     _check_years(question)
     labels, values = question.draws
@@ -404,12 +362,7 @@ def _run(question: Question, policies: FloatArray) -> tuple[FloatArray, FloatArr
     return totals[0], totals[1]
 
 
-def _size_of_gains(question: Question) -> float:
-    """Largest mean gain, up or down, of a lever at one of its ends."""
-    return float(np.abs(_run(question, _alone(question.levers))[0].mean(axis=(1, 2))).max()) or 1.0
-
-
-def _alone(levers: Sequence[Lever]) -> FloatArray:
+def levers_alone(levers: Sequence[Lever]) -> FloatArray:
     """Policies that move one lever to one of its ends, (2 L, L)."""
     policies = np.tile([lever.idle for lever in levers], (2 * len(levers), 1))
     for i, lever in enumerate(levers):
@@ -429,19 +382,33 @@ def _check_years(question: Question) -> None:
         )
 
 
-_CRITERIA: tuple[Criterion, ...] = ("mean", "percentile", "satisficing")
+def criterion_of(gain: FloatArray, name: Criterion, goal: float, best: FloatArray) -> FloatArray:
+    """Score of each policy over its cases.
 
+    Parameters
+    ----------
+    gain : (policy, future, member)
+    name : str
+    goal : float
+        For satisficing.
+    best : (future, member)
+        Gain that regret is measured from.
 
-def _criterion(gain: FloatArray, name: Criterion, goal: float) -> FloatArray:
-    """Score of each policy over its cases, (policy,)."""
+    Returns
+    -------
+    (policy,)
+    """
     cases = gain.reshape(len(gain), -1)
-    if name == "percentile":
-        low: FloatArray = np.quantile(cases, EXCEEDED, axis=1)
-        return low
-    score: FloatArray = (
-        (cases >= goal).mean(axis=1) if name == "satisficing" else cases.mean(axis=1)
-    )
-    return score
+    match name:
+        case "mean":
+            score = cases.mean(axis=1)
+        case "percentile":
+            score = np.quantile(cases, EXCEEDED, axis=1)
+        case "satisficing":
+            score = (cases >= goal).mean(axis=1)
+        case "regret":
+            score = (best.reshape(-1) - cases).max(axis=1)
+    return np.asarray(score, dtype=np.float64)
 
 
 def _undominated(better: FloatArray) -> NDArray[np.bool_]:

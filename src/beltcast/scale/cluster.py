@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import multiprocessing.util
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -51,20 +52,28 @@ def connected(address: str | None, workers: int | None = None) -> Iterator[Any]:
         yield None
         return
     others = set(multiprocessing.active_children())
-    client = connect(address, workers)
-    with _without_log():
-        try:
-            yield client
-        except BaseException:
-            # A worker that computes is deaf until its block is done; nothing of it is needed.
-            _kill(set(multiprocessing.active_children()) - others)
-            raise
-        finally:
-            own = client.cluster
-            for closing in (client, own) if own is not None else (client,):
-                with suppress(TimeoutError, OSError):
-                    closing.close(timeout=CLOSING)
-            _kill(set(multiprocessing.active_children()) - others)
+    try:
+        client = connect(address, workers)
+        with _silenced(client):
+            try:
+                yield client
+            except BaseException:
+                # A worker that computes is deaf until its block is done; nothing of it is needed.
+                _kill(set(multiprocessing.active_children()) - others)
+                raise
+            finally:
+                _close(client)
+    finally:
+        _kill(set(multiprocessing.active_children()) - others)
+        # Who is interrupted leaves at once, and Python would complain of semaphores left behind.
+        multiprocessing.util._run_finalizers(0)  # type: ignore[attr-defined]  # of no stub
+
+
+def _close(client: Any) -> None:
+    for closing in (client, client.cluster):
+        if closing is not None:
+            with suppress(TimeoutError, OSError):
+                closing.close(timeout=CLOSING)
 
 
 def connect(address: str | None, workers: int | None = None) -> Any:
@@ -201,8 +210,10 @@ def _kill(processes: Iterable[BaseProcess]) -> None:
 
 
 @contextmanager
-def _without_log() -> Iterator[None]:
+def _silenced(client: Any) -> Iterator[None]:
     """Keep dask's tracebacks to itself: what is wrong we say in one sentence."""
+    # A task that dask forgot complains to its loop when it is collected, be that after the end.
+    client.loop.asyncio_loop.set_exception_handler(lambda loop, context: None)
     known = logging.root.manager.loggerDict
     loggers = [logging.getLogger(name) for name in known if name.startswith("distributed")]
     before = [logger.disabled for logger in loggers]
