@@ -219,7 +219,7 @@ def test_the_page_speaks_chinese(page: Page, address: str) -> None:
     settled(page)
     page.get_by_text("中文", exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_have_text("跨境电商产业带预测")
-    expect(page.get_by_text("佛山家具: 预测")).to_be_visible()
+    expect(page.get_by_text("佛山家具：预测")).to_be_visible()
     expect(page.get_by_text("沙普利")).to_be_visible()
     expect(page).to_have_url(re.compile("language=zh"))
     assert downloaded(page, "图片 (PNG)").startswith(b"\x89PNG")

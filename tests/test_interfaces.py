@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -186,6 +187,31 @@ def test_a_target_of_another_name_is_compared_as_well(
         cli.app, ["compare", "mine", "--starts", "2", "--draws", "8", "--json"]
     )
     assert ended.exit_code == 0, ended.output
+
+
+# --- the shell ---------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash, which is not installed")
+def test_bash_completes_commands_and_their_options() -> None:
+    """As `beltcast --install-completion` sets it up: what the script it sources does."""
+    asked = """
+    source <(_BELTCAST_COMPLETE=source_bash beltcast)
+    complete -p beltcast
+    COMP_WORDS=(beltcast ide) COMP_CWORD=1; _beltcast_completion beltcast; echo "${COMPREPLY[*]}"
+    COMP_WORDS=(beltcast app --po) COMP_CWORD=2; _beltcast_completion beltcast
+    echo "${COMPREPLY[*]}"
+    """
+    scripts = sysconfig.get_path("scripts")
+    env = {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", "-c", asked], env=env, check=True, capture_output=True, text=True
+    )
+    assert done.stdout.splitlines() == [
+        "complete -o default -F _beltcast_completion beltcast",
+        "identify",
+        "--port",
+    ]
 
 
 # --- extras -----------------------------------------------------------------------------------

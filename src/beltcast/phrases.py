@@ -43,6 +43,8 @@ PAGE: Mapping[str, tuple[str, str]] = {
         "The link asks for what is not here; left out: {what}.",
         "链接中有无法识别的内容，已忽略：{what}。",
     ),
+    "titled": ("{place}: {what}", "{place}：{what}"),
+    "drawn": ("{name}: {median}, {band}", "{name}：{median}及 {band}"),
     "band": ("50, 80, 90% bands", "50、80、90% 区间"),
     "band80": ("80% band", "80% 区间"),
     "bound": ("published as a bound", "公布的上限或下限"),

@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from beltcast.bands import parting
 from beltcast.inference.calibrate import MOSTLY_PRIOR, Calibration
 from beltcast.inference.identify import CUT, Profile
 from beltcast.phrases import Language, a_year, scenario_title, word
@@ -71,7 +72,8 @@ def fan_chart(
     legend = word("full_bands", language, name=name)
     _bands(ax, fan.sel({SCENARIO: scenario}), middle, POSTERIOR, legend, full=True)
     if compare in names and compare != scenario:
-        apart = _apart(forecast, scenario, str(compare), place)
+        path = forecast["output_quantile"].sel({PLACE: place, QUANTILE: 0.5})
+        apart = parting(path.sel({SCENARIO: scenario}), path.sel({SCENARIO: compare}))
         other = fan.sel({SCENARIO: compare}).isel({YEAR: slice(apart, None)})
         legend = word("one_band", language, name=_label(forecast, str(compare), language))
         _bands(ax, other, middle[apart:], OTHER, legend, full=False)
@@ -186,13 +188,6 @@ def _new_axes() -> Axes:
     figure = Figure(figsize=(8, 5), layout="constrained")
     ax: Axes = figure.add_subplot()
     return ax
-
-
-def _apart(forecast: xr.Dataset, one: str, other: str, place: str) -> int:
-    """Index of the last year before two scenarios part."""
-    output = forecast["output_quantile"].sel({PLACE: place, QUANTILE: 0.5})
-    same = np.isclose(output.sel({SCENARIO: one}), output.sel({SCENARIO: other}), rtol=1e-6)
-    return max(int(np.argmin(same)) - 1, 0) if not same.all() else 0
 
 
 def _label(forecast: xr.Dataset, scenario: str, language: Language) -> str:
