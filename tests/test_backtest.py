@@ -21,10 +21,11 @@ from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.errors import InputError, MissingExtra
 from beltcast.inference.noise import Definition
 from beltcast.resources import shipped
+from beltcast.resume import Pieces
 from beltcast.scenarios import Scenario
 from beltcast.summary import as_text
 from beltcast.variants import with_numbers
-from beltcast.verification.backtest import Settings, at_origin, backtest
+from beltcast.verification.backtest import FITTED, Settings, at_origin, backtest
 from beltcast.verification.baselines import History
 from beltcast.verification.origin_rules import InputRule, OriginRules, read_origin_rules
 from beltcast.verification.record import origin_identity, run_origins
@@ -335,6 +336,43 @@ def test_a_finished_origin_is_kept_and_reused(driven: Study, tmp_path: Path) -> 
     run([2021.5])
     assert calls["n"] == 4
     assert not list(tmp_path.glob(".*"))
+
+
+def test_a_stopped_origin_goes_on_within_to_the_same_bits(
+    driven: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(folder: Path, resume: bool = False, settings: Settings = QUICK) -> xr.Dataset:
+        return run_origins(
+            driven, RULES, [2021.5], folder, settings=settings, resume=resume,
+            baselines={"last level": last_level},
+        )  # fmt: skip
+
+    whole = run(tmp_path / "whole")
+    folder, kept = tmp_path / "stopped", Pieces._write
+    written: list[str] = []
+
+    def write_and_stop(self: Pieces, path: Path, piece: dict[str, np.ndarray]) -> None:
+        kept(self, path, piece)
+        written.append(path.name)
+        if len(written) == 3:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Pieces, "_write", write_and_stop)
+        with pytest.raises(KeyboardInterrupt):
+            run(folder)
+        assert [path.name for path in folder.iterdir()] == ["2021.5.unfinished"]
+        with pytest.raises(InputError, match=r"of other work .seed was 1 and is 2"):
+            run(folder, resume=True, settings=dataclasses.replace(QUICK, seed=2))
+        xr.testing.assert_identical(run(folder, resume=True), whole)
+    # A fit and its draws for each of two models, and none of them twice.
+    parts = ("refinement 0", "draws")
+    assert written == [f"{name} {part}.npz" for name in FITTED for part in parts]
+    assert [path.name for path in folder.iterdir()] == ["2021.5.nc"]
+    with pytest.raises(InputError, match=r"the finished origin .* is of other work .seed was 1"):
+        run(folder, resume=True, settings=dataclasses.replace(QUICK, seed=2))
+    with pytest.raises(InputError, match="there is no unfinished run"):
+        run(tmp_path / "nowhere", resume=True)
 
 
 def test_an_origin_depends_on_all_that_its_forecasts_do(driven: Study) -> None:
