@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -17,17 +17,16 @@ from threading import Lock
 
 import xarray as xr
 
+from beltcast.data.history import Baseline
 from beltcast.errors import InputError
-from beltcast.inference.calibrate import one_blas_thread
+from beltcast.inference.calibrate import Progress, one_blas_thread
 from beltcast.study import Study
 from beltcast.verification.backtest import Settings, at_origin, joined, provenance
-from beltcast.verification.baselines import BASELINES, Baseline
+from beltcast.verification.baselines import BASELINES
 from beltcast.verification.origin_rules import OriginRules
 
 COMPRESSED = {"forecast": {"zlib": True, "complevel": 4, "shuffle": True}}
 """The draws are nearly all of a backtest's size."""
-
-Progress = Callable[[str, int, int], None]
 
 
 def run_origins(
