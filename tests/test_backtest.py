@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from beltcast import Study, load_model
 from beltcast.cli import app
+from beltcast.data.history import History
 from beltcast.data.observations import Observation
 from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.errors import InputError, MissingExtra
@@ -26,7 +27,6 @@ from beltcast.scenarios import Scenario
 from beltcast.summary import as_text
 from beltcast.variants import with_numbers
 from beltcast.verification.backtest import FITTED, Settings, at_origin, backtest
-from beltcast.verification.baselines import History
 from beltcast.verification.origin_rules import InputRule, OriginRules, read_origin_rules
 from beltcast.verification.record import origin_identity, run_origins
 from beltcast.verification.skill import case_scores

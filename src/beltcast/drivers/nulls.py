@@ -11,7 +11,7 @@ do not, the figures do not tell a zone's effect from a trend.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 
 import numpy as np
@@ -23,7 +23,7 @@ from scipy.stats import norm
 from beltcast.drivers.attribute import SWITCHES
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import CalibrationError, InputError
-from beltcast.inference.calibrate import Calibration, calibrate
+from beltcast.inference.calibrate import Calibration, Progress, calibrate
 from beltcast.inference.likelihood import Likelihood, make_likelihood
 from beltcast.inference.marginal import predictive
 from beltcast.inference.posterior import sample
@@ -34,8 +34,6 @@ from beltcast.variants import move, without_interaction
 
 TELLING = 2.0
 """Difference of log evidence that is called telling."""
-
-Progress = Callable[[str, int, int], None]
 
 
 def against_null(

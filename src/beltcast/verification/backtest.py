@@ -26,18 +26,19 @@ release) are drawn with the rest, as correlated as the noise model says.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
 
+from beltcast.data.history import Baseline, History
 from beltcast.drivers.attribute import SWITCHES
 from beltcast.engine.nodes import FloatArray
 from beltcast.engine.threads import pause
 from beltcast.errors import CalibrationError, InputError, MissingExtra
-from beltcast.inference.calibrate import Calibration, calibrate, one_blas_thread
+from beltcast.inference.calibrate import Calibration, Progress, calibrate, one_blas_thread
 from beltcast.inference.likelihood import Likelihood, make_likelihood
 from beltcast.inference.posterior import Draws, sample, sample_prior
 from beltcast.inference.residuals import draw_errors
@@ -46,7 +47,7 @@ from beltcast.resume import NOT_KEPT, Pieces
 from beltcast.schema import CASE, DRAW, FORECASTER
 from beltcast.study import Study
 from beltcast.variants import without_interaction
-from beltcast.verification.baselines import BASELINES, Baseline, History
+from beltcast.verification.baselines import BASELINES
 from beltcast.verification.origin import LEADS, Case, as_known, histories, model_as_known, targets
 from beltcast.verification.origin_rules import OriginRules
 
@@ -56,8 +57,6 @@ running year is known for a quarter at most."""
 
 FITTED = ("sd", "no interaction")
 """Forecasters with a fit of their own."""
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from beltcast.data.history import History
 from beltcast.data.observations import Observation, Observations
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import InputError
@@ -37,7 +38,6 @@ from beltcast.model import Inputs, Model
 from beltcast.quantities import is_flow
 from beltcast.study import Study
 from beltcast.variants import with_numbers
-from beltcast.verification.baselines import History
 from beltcast.verification.origin_rules import (
     NEVER,
     OriginRules,

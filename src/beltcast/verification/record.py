@@ -9,7 +9,7 @@ and draws beside it as pieces (`beltcast.resume`), which only ``resume`` goes on
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -17,14 +17,15 @@ from threading import Lock
 
 import xarray as xr
 
+from beltcast.data.history import Baseline
 from beltcast.engine.threads import side_by_side
 from beltcast.errors import InputError
-from beltcast.inference.calibrate import one_blas_thread
+from beltcast.inference.calibrate import Progress, one_blas_thread
 from beltcast.results import appearing
 from beltcast.resume import Pieces, difference, keep_pieces, unfinished
 from beltcast.study import Study
 from beltcast.verification.backtest import Settings, at_origin, joined, provenance
-from beltcast.verification.baselines import BASELINES, Baseline
+from beltcast.verification.baselines import BASELINES
 from beltcast.verification.origin_rules import OriginRules
 
 COMPRESSED = {"forecast": {"zlib": True, "complevel": 4, "shuffle": True}}
@@ -32,8 +33,6 @@ COMPRESSED = {"forecast": {"zlib": True, "complevel": 4, "shuffle": True}}
 
 IDENTITY = "depends_on"
 """Attribute of a finished origin: what it depends on, as JSON."""
-
-Progress = Callable[[str, int, int], None]
 
 
 def run_origins(
