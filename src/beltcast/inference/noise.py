@@ -39,7 +39,7 @@ errors are drawn anew, also where those of the fit are correlated from year to y
 
 Estimated spreads are found together with all nuisances at one optimum, where they come out too
 small if rows have nuisances of their own: compare `Calibration.log_evidence` with that of given
-spreads before they are used.  docs/howto/how-sure.md does so for the belt study, which has them off.
+spreads before they are used, as docs/howto/how-sure.md does for the belt study, which has them off.
 
 How these enter the density: `residuals` for single rows, `nuisances` for what
 rows share.
