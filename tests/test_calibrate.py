@@ -159,6 +159,24 @@ def test_a_linear_problem_is_solved_exactly(small: Model, make: SimpleNamespace)
     assert fit.at_bound == ()
 
 
+def test_the_evidence_of_a_linear_problem_is_the_density_of_its_figures(
+    small: Model, make: SimpleNamespace
+) -> None:
+    rows = [make.row(value=11.0), make.row(start=2016.0, value=13.0, grade="B")]
+    priors = make.priors("Level[East]", mu=np.log(10.0), sigma=0.5)
+    noise = make.noise(year_shock=0.3)
+    fit = calibrate(
+        make_likelihood(small, priors, make.table(*rows), noise),
+        rng=np.random.default_rng(1),
+        starts=2,
+        refine=1,
+    )
+    # Logs of the figures: one level, a shock for each of two years, and the errors of the grades.
+    covariance = 0.5**2 + np.diag([0.3**2 + 0.1**2, 0.3**2 + 0.2**2])
+    figures = stats.multivariate_normal(np.full(2, np.log(10.0)), covariance)
+    assert fit.log_evidence == pytest.approx(figures.logpdf(np.log([11.0, 13.0])), abs=1e-6)
+
+
 @pytest.mark.parametrize(("value", "side"), [(1000.0, "upper"), (0.1, "lower")])
 def test_an_estimate_at_its_bound_is_flagged(
     small: Model, make: SimpleNamespace, value: float, side: str

@@ -372,8 +372,8 @@ def sbc(
     """Check the inference: does it recover what made synthetic figures? (Talts and others 2018).
 
     The figures have the shape of the study's own; answers of a year are ranked with the unknowns.
-    The file holds the finished sets at any time; --resume goes on with them. Leaves a picture of
-    all ranks beside it. With all parameters of the belt study a set takes half a minute or more.
+    The file holds the finished sets at any time; --resume goes on with them. A picture of all ranks
+    is left beside it. With all parameters of the belt study a set takes half a minute or more.
 
     For example:
 

@@ -92,6 +92,25 @@ class Calibration:
         return int((self.refined_costs <= self.cost + SAME_OPTIMUM).sum())
 
     @property
+    def log_evidence(self) -> float:
+        """Log probability of the figures under this model, these priors and this noise.
+
+        All unknowns are integrated out by Laplace's method (Tierney and Kadane 1986),
+
+            log p(y) = log p(y | theta) + log p(theta) + log det(2 pi S) / 2,
+
+        with S the covariance at the optimum.  It compares noises, priors or models of the same
+        figures: a difference of 1 is a ratio of 2.7.
+        """
+        likelihood, n = self.likelihood, self.likelihood.n_parameters
+        nuisances = self.theta[n:]
+        of_rows = likelihood.log_likelihood(self.theta[None]).sum()
+        of_parameters = likelihood.priors.log_density(self.theta[:n])
+        of_nuisances = norm.logpdf(nuisances).sum()
+        volume = 0.5 * np.linalg.slogdet(2.0 * np.pi * self.covariance)[1]
+        return float(of_rows + of_parameters + of_nuisances + volume)
+
+    @property
     def at_bound(self) -> tuple[str, ...]:
         """Parameters that ended at a bound of their prior."""
         lower, upper = self.likelihood.bounds()

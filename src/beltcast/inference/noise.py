@@ -39,6 +39,10 @@ tails and estimated spreads that fit are those that `beltcast.forecast` draws fr
 the model's own scope, so offsets and trends of other definitions are not in it, and its figures'
 errors are drawn anew, also where those of the fit are correlated from year to year.
 
+Estimated spreads are found together with all nuisances at one optimum, where they come out too
+small if rows have nuisances of their own: compare `Calibration.log_evidence` with that of given
+spreads before they are used, as docs/howto/how-sure.md does for the belt study, which has them off.
+
 How these enter the density: `residuals` for single rows, `nuisances` for what
 rows share.
 """
