@@ -25,6 +25,7 @@ from beltcast.errors import CalibrationError, InputError
 from beltcast.inference.calibrate import Calibration, calibrate
 from beltcast.inference.likelihood import Likelihood, make_likelihood
 from beltcast.inference.posterior import sample
+from beltcast.resume import NOT_KEPT, Pieces
 from beltcast.schema import ROW
 from beltcast.study import Study
 from beltcast.variants import move, without_interaction
@@ -49,6 +50,7 @@ def against_null(
     starts: int = 32,
     refine: int = 3,
     resamples: int = 4000,
+    pieces: Pieces = NOT_KEPT,
     progress: Progress | None = None,
 ) -> xr.Dataset:
     """Score the model and its twin without interaction on levels published after a date.
@@ -73,6 +75,8 @@ def against_null(
         As for `sample` and `calibrate`.
     resamples : int
         Of the bootstrap.
+    pieces : Pieces, optional
+        Where finished refinements of the fits are kept, to go on with.
     progress : callable, optional
         Told (what, done, of how many).
 
@@ -114,7 +118,8 @@ def against_null(
         early = whole.without(later, UNSEEN)
         # The state of a generator moves on; both models must start from the same.
         for_fit, for_draws = (deepcopy(seed) for seed in seeds[:2])
-        fit = calibrate(early, rng=for_fit, starts=starts, refine=refine)
+        own = pieces.of(f"null {number}")
+        fit = calibrate(early, rng=for_fit, starts=starts, refine=refine, pieces=own)
         posterior = sample(fit, draws, rng=for_draws, moves=moves)
         densities.append(_log_density(whole, early, fit.theta, posterior.theta)[scored])
         evidence.append(_evidence(fit))
@@ -157,6 +162,7 @@ def placebo(
     gain: str = "Support Entry Gain",
     starts: int = 32,
     refine: int = 3,
+    pieces: Pieces = NOT_KEPT,
     progress: Progress | None = None,
 ) -> xr.Dataset:
     """Fit the model with dates moved and see what becomes of a gain.
@@ -174,6 +180,8 @@ def placebo(
         Parameter whose estimate is followed.
     starts, refine : int
         As for `calibrate`.
+    pieces : Pieces, optional
+        Where finished refinements of the fits are kept, to go on with.
     progress : callable, optional
 
     Returns
@@ -206,7 +214,10 @@ def placebo(
         dates: Mapping[str, float] = {e: year + shift for e, year in true.items()}
         model = move(study.model, {constant: dates})
         likelihood = make_likelihood(model, study.priors, study.observations, study.noise)
-        fits.append(calibrate(likelihood, rng=deepcopy(seed), starts=starts, refine=refine))
+        own = pieces.of(f"placebo {number}")
+        fits.append(
+            calibrate(likelihood, rng=deepcopy(seed), starts=starts, refine=refine, pieces=own)
+        )
         if progress is not None:
             progress("placebo", number + 1, len(moved))
     i = study.priors.labels.index(gain)
