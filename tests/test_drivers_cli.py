@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 import xarray as xr
 from typer.testing import CliRunner
 
+from beltcast import ensemble
 from beltcast.cli import app
 from beltcast.errors import InputError, MissingExtra
 from beltcast.resources import shipped
@@ -170,3 +172,40 @@ def test_price_names_judgement_and_leaves_its_picture(tmp_path: Path) -> None:
     facts = json.loads(run("price", *common, "--cost", "seller spending", "--json"))
     assert list(facts["price"]) == ["seller spending"]
     assert facts["attributes"]["first_year"] == 2026
+
+
+@pytest.mark.slow
+def test_a_killed_sobol_study_goes_on_to_the_same_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("SALib")
+    monkeypatch.setattr(ensemble, "BLOCK", 16)
+    asked = ("sensitivity", "--top", "2", "--base", "16", "--output")
+    run(*asked, str(tmp_path / "whole"))
+    killed = str(tmp_path / "killed")
+    code = (
+        "import beltcast.ensemble as e, beltcast.model as m, os, sys\n"
+        "from beltcast.cli import main\n"
+        "e.BLOCK, batch, calls = 16, m.Model.batch, []\n"
+        "def dying(self, *a, **k):\n"
+        "    calls.append(1)\n"
+        "    if len(calls) == 97: os._exit(9)\n"
+        "    return batch(self, *a, **k)\n"
+        "m.Model.batch = dying\n"
+        f"sys.argv = ['beltcast', *{asked!r}, {killed!r}]\n"
+        "main()\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
+    assert not Path(killed).exists()
+    # 16 trajectories over 93 constants are 94 blocks of screening; two of four blocks of Sobol'.
+    assert len(list((tmp_path / "killed.unfinished").glob("*.npz"))) == 96
+    with pytest.raises(InputError, match="seed was 1 and is 2"):
+        run(*asked, killed, "--resume", "--seed", "2")
+    run(*asked, killed, "--resume")
+    for name in ("screening.nc", "sensitivity.nc"):
+        with (
+            xr.open_dataset(tmp_path / "whole" / name) as one,
+            xr.open_dataset(tmp_path / "killed" / name) as two,
+        ):
+            xr.testing.assert_identical(one, two)
+    assert not (tmp_path / "killed.unfinished").exists()

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pytest
 import xarray as xr
 
-from beltcast import Model, Scenario, Study, run_ensemble
+from beltcast import Model, Scenario, Study, ensemble, run_ensemble
 from beltcast.errors import SimulationError
 from beltcast.inference.posterior import sample_prior
+from beltcast.resume import NOT_KEPT, Pieces, keep_pieces
+from beltcast.scenarios import Size, select
 
 OUTPUTS = ("output", "active sellers")
 
@@ -166,3 +170,47 @@ def test_the_dataset_says_what_it_is_and_where_it_comes_from(study: Study) -> No
         assert run[name].attrs["long_name"]
         assert run[name].attrs["units"]
     assert run["title"].values.tolist() == ["Baseline"]
+
+
+def test_a_run_that_is_stopped_goes_on_to_the_same_bits(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blocks of two members; the run is stopped in the second scenario and gone on with."""
+    monkeypatch.setattr(ensemble, "BLOCK", 2)
+    unsure = Scenario(
+        "unsure",
+        "Unsure",
+        constants={"Tariff Add": 0.3},
+        uncertain={"Tariff Add": Size("normal", 0.3, 0.1)},
+    )
+    scenarios = {**select(study.scenarios, ["baseline"]), "unsure": unsure}
+    draws = (("Imitation Rate",), np.array([[0.3], [0.4], [0.45], [0.5], [0.6]]))
+
+    def run(pieces: Pieces) -> xr.Dataset:
+        return run_ensemble(
+            study.model,
+            scenarios,
+            draws,
+            outputs=["output", "Pilot Zones"],
+            rng=np.random.default_rng(7),
+            pieces=pieces,
+        )
+
+    whole = run(NOT_KEPT)
+    counted = Model.batch
+    calls = 0
+
+    def stopping(self: Model, *args: Any, **kwargs: Any) -> np.ndarray:
+        nonlocal calls
+        calls += 1
+        if calls == 5:
+            raise KeyboardInterrupt
+        return counted(self, *args, **kwargs)
+
+    monkeypatch.setattr(Model, "batch", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        run(keep_pieces(tmp_path / "work", {"seed": "7"}, resume=False))
+    again = run(keep_pieces(tmp_path / "work", {"seed": "7"}, resume=True))
+    # Four of the six blocks were kept: two were left, and the one that was stopped.
+    assert calls == 5 + 2
+    xr.testing.assert_identical(again, whole)

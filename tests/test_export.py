@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from beltcast.errors import InputError
+from beltcast.errors import InputError, MissingExtra
 from beltcast.export import iamc_table, long_table, save_table
 
 
@@ -56,8 +57,20 @@ def test_every_quantile_is_a_row_of_the_iamc_table(results: xr.Dataset) -> None:
 
 
 def test_pyam_opens_the_iamc_table(results: xr.Dataset) -> None:
-    pyam = pytest.importorskip("pyam")
-    assert len(pyam.IamDataFrame(iamc_table(results)).variable) == 4
+    try:
+        import pyam
+    except (
+        ImportError,
+        TypeError,
+    ) as problem:  # ixmp4, which pyam brings, breaks on SQLAlchemy 2.1
+        pytest.skip(f"pyam (pip install pyam-iamc) does not import: {problem}")
+    frame = pyam.IamDataFrame(iamc_table(results))
+    assert len(frame.variable) == 4
+    one = frame.filter(scenario="other", region="Yiwu", variable="output|p05", year=2026)
+    expected = results["output_quantile"].sel(
+        scenario="other", place="Yiwu", year=2026, quantile=0.05
+    )
+    assert one.data["value"].tolist() == [expected.item()]
 
 
 def test_the_long_table_holds_every_number_once(results: xr.Dataset) -> None:
@@ -72,6 +85,23 @@ def test_a_csv_reads_back_as_it_was(results: xr.Dataset, tmp_path: Path) -> None
     save_table(results, tmp_path / "long.csv", "csv")
     back = pd.read_csv(tmp_path / "long.csv", float_precision="round_trip")
     np.testing.assert_array_equal(back["value"], long_table(results)["value"].to_numpy(float))
+
+
+def test_a_parquet_file_reads_back_as_it_was(results: xr.Dataset, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    save_table(results, tmp_path / "long.parquet", "parquet")
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "long.parquet"), long_table(results))
+
+
+def test_without_pyarrow_parquet_says_what_to_install(
+    results: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(
+        MissingExtra, match=r"pip install 'beltcast\[parquet\]', or take the format"
+    ):
+        save_table(results, tmp_path / "long.parquet", "parquet")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_unknown_format_is_refused_with_those_there_are(

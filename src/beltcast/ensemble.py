@@ -9,7 +9,8 @@ and go on as NaN; only when all fail is that an error.
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -21,8 +22,11 @@ from beltcast.engine.nodes import FloatArray
 from beltcast.errors import ScenarioError, SimulationError
 from beltcast.model import Backend, Model
 from beltcast.quantities import is_flow
+from beltcast.resume import NOT_KEPT, Pieces
 from beltcast.scenarios import Scenario, draw_sizes
 from beltcast.schema import MEMBER, SCENARIO, TIME, YEAR
+
+Progress = Callable[[str, int, int], None]
 
 
 def run_ensemble(
@@ -35,6 +39,8 @@ def run_ensemble(
     provenance: Mapping[str, str] | None = None,
     backend: Backend = "auto",
     rng: np.random.Generator | None = None,
+    pieces: Pieces = NOT_KEPT,
+    progress: Progress | None = None,
 ) -> xr.Dataset:
     """Run every scenario with every draw.
 
@@ -56,6 +62,10 @@ def run_ensemble(
     rng : numpy.random.Generator, optional
         Draws the uncertain sizes of scenarios, the same numbers in all of them. A single member
         can do without and takes the medians.
+    pieces : Pieces, optional
+        Where finished blocks of members are kept, so that a stopped run goes on to the same bits.
+    progress : callable, optional
+        Told (what, done, of how many).
 
     Returns
     -------
@@ -84,9 +94,18 @@ def run_ensemble(
     seed = None if rng is None else int(rng.integers(2**63))
     results: dict[str, list[FloatArray]] = {name: [] for name in names}
     status = []
-    for scenario in scenarios.values():
-        pieces, good = run_scenario(
-            model, scenario, (labels, values), outputs=names, end=end, seed=seed, backend=backend
+    for i, scenario in enumerate(scenarios.values()):
+        if progress is not None:
+            progress("runs", i, len(scenarios))
+        found, good = run_scenario(
+            model,
+            scenario,
+            (labels, values),
+            outputs=names,
+            end=end,
+            seed=seed,
+            backend=backend,
+            pieces=pieces.of(f"scenario {i}"),
         )
         if not good.any():
             raise SimulationError(
@@ -94,11 +113,13 @@ def run_ensemble(
                 "numbers; look at its constants"
             )
         status.append(np.where(good, 0, 1))
-        for name, piece in pieces.items():
+        for name, piece in found.items():
             results[name].append(piece)
+    if progress is not None:
+        progress("runs", len(scenarios), len(scenarios))
     variables: dict[str, Any] = {
-        name: (output_dims(model, name), np.stack(pieces), output_attributes(model, name))
-        for name, pieces in results.items()
+        name: (output_dims(model, name), np.stack(parts), output_attributes(model, name))
+        for name, parts in results.items()
     }
     variables["status"] = ((SCENARIO, MEMBER), np.stack(status), STATUS)
     return xr.Dataset(
@@ -117,12 +138,13 @@ def run_scenario(
     end: float | None = None,
     seed: int | None = None,
     backend: Backend = "auto",
+    pieces: Pieces = NOT_KEPT,
 ) -> tuple[dict[str, FloatArray], NDArray[np.bool_]]:
     """Run one scenario, without labels: the piece that `run_ensemble` and a store are made of.
 
     Parameters
     ----------
-    model, scenario, draws, end, backend
+    model, scenario, draws, end, backend, pieces
         As for `run_ensemble`.
     outputs : sequence of str
         Names as the model writes them.
@@ -146,22 +168,44 @@ def run_scenario(
     instants = [n for n in outputs if n not in flows]
     rows, combined = member_constants(model, (labels, values), scenario)
     combined = _with_sizes(model, rows, combined, scenario, seed)
-    run = model.batch(
-        rows,
-        combined,
-        outputs=_rows(model, instants),
-        totals=_rows(model, flows),
-        saves=_instants(model, end),
-        # A scenario may set TIME STEP: the grid must be the one that its constants say.
-        grid=model.grid(scenario.constants),
-        inputs=scenario.inputs,
-        backend=backend,
-    )
+
+    def batch(members: FloatArray) -> FloatArray:
+        return model.batch(
+            rows,
+            members,
+            outputs=_rows(model, instants),
+            totals=_rows(model, flows),
+            saves=_instants(model, end),
+            # A scenario may set TIME STEP: the grid must be the one that its constants say.
+            grid=model.grid(scenario.constants),
+            inputs=scenario.inputs,
+            backend=backend,
+        )
+
+    run = batch(combined) if pieces.folder is None else _in_blocks(batch, combined, pieces)
     good = np.asarray(np.isfinite(run).all(axis=(0, 1)))
     # A year before the run left the numbers is not to be trusted either.
     run[:, :, ~good] = np.nan
     return dict(_pieces(model, run, instants, flows)), good
 
+
+def _in_blocks(
+    batch: Callable[[FloatArray], FloatArray], members: FloatArray, pieces: Pieces
+) -> FloatArray:
+    """Run blocks of members and keep each; a member gives the same bits in any block."""
+    runs = []
+    for first in range(0, members.shape[1], BLOCK):
+        own = np.ascontiguousarray(members[:, first : first + BLOCK])
+        runs.append(pieces.take(f"from {first}", partial(_one_block, batch, own))["run"])
+    return np.concatenate(runs, axis=2)
+
+
+def _one_block(batch: Callable[[FloatArray], FloatArray], own: FloatArray) -> dict[str, FloatArray]:
+    return {"run": batch(own)}
+
+
+BLOCK = 1024
+"""Members that are kept together: what a run that is stopped may lose of a scenario."""
 
 STATUS = {"long_name": "0 good run, 1 left the finite numbers", "units": "1"}
 

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from beltcast.errors import InputError, MissingExtra
+from beltcast.errors import InputError
+from beltcast.extras import need
 from beltcast.schema import PLACE, QUANTILE, SCENARIO, YEAR
 
 FORMATS = ("iamc", "csv", "parquet", "netcdf")
@@ -135,10 +136,5 @@ def save_table(results: xr.Dataset, path: str | Path, form: str) -> None:
     if form != "parquet":
         table.to_csv(path, index=False)
         return
-    try:
-        table.to_parquet(path, index=False)
-    except ImportError:
-        raise MissingExtra(
-            "Parquet needs pyarrow, which is not installed; install it with pip install pyarrow, "
-            "or take the format 'csv'"
-        ) from None
+    need("pyarrow", "parquet", to="Parquet", otherwise="take the format 'csv'")
+    table.to_parquet(path, index=False, engine="pyarrow")

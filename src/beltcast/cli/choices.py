@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,17 +14,22 @@ from beltcast.cli.common import (
     finish,
     folder_of,
     generator,
+    keep_work,
     open_study,
     progress,
     refuse_year,
     with_own_scenarios,
     with_scenarios,
 )
-from beltcast.cli.options import AsJson, Output, Seed, Starts, StudyFile
+from beltcast.cli.options import AsJson, Output, Resume, Seed, Starts, StudyFile
 from beltcast.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from beltcast.drivers.policy import Criterion
+    from beltcast.inference.posterior import Draws
+    from beltcast.resume import Pieces
     from beltcast.study import Study
 
 First = Annotated[int, typer.Option(help="First year that counts.")]
@@ -55,12 +60,14 @@ def discover(
     starts: Starts = 64,
     seed: Seed = 1,
     output: Output = None,
+    resume: Resume = False,
     as_json: AsJson = False,
 ) -> None:
     """Say when an output crosses a limit: the box of inputs that holds such draws, and few others.
 
     PRIM and a tree on the draws of the parameters and of a scenario's uncertain sizes. Leaves
-    discovery.nc, the peeling trajectory and summary.txt.
+    discovery.nc, the peeling trajectory and summary.txt. A stopped run leaves FOLDER.unfinished;
+    --resume goes on from there.
 
     For example:
 
@@ -83,12 +90,23 @@ def discover(
     refuse_year(chosen.model, year)
     if scenarios is not None:
         chosen = replace(chosen, scenarios=read_scenarios(scenarios, chosen.model))
+    name = scenario or next(iter(chosen.scenarios))
     for_fit, for_draws, for_sizes = generator(seed).spawn(3)
     folder = folder_of(output, study, "-discovered")
     with complete_folder(folder) as work:
+        pieces = keep_work(
+            chosen,
+            folder,
+            resume,
+            run=chosen.scenarios[name],
+            target=chosen.target,
+            prior=prior,
+            draws=draws,
+            starts=starts,
+            seed=seed,
+        )
         with progress() as tell:
-            fit = None if prior else calibrated(chosen, for_fit, starts, tell)
-            drawn = draws_of(chosen, fit, draws, for_draws, tell)
+            drawn = _drawn(chosen, prior, draws, starts, (for_fit, for_draws), tell, pieces)
         found = find(
             chosen,
             drawn,
@@ -96,15 +114,18 @@ def discover(
             below=below,
             above=above,
             place=place,
-            scenario=scenario,
+            scenario=name,
+            target=chosen.target,
             density=density,
             rng=for_sizes,
+            pieces=pieces.of("runs"),
             provenance={"seed": str(seed)},
         )
         page = summarise_discovery(found)
         found.to_netcdf(work / "discovery.nc", engine="netcdf4")
         save_peeling_chart(found, str(work / "peeling.png"))
         (work / "summary.txt").write_text(as_text(page), encoding="utf-8")
+    pieces.discard()
     finish("discover", folder, page, as_json, lambda: dataset_facts(found))
 
 
@@ -145,13 +166,15 @@ def policy(
     starts: Starts = 64,
     seed: Seed = 1,
     output: Output = None,
+    resume: Resume = False,
     as_json: AsJson = False,
 ) -> None:
     """Compare mixes of levers under a budget, over draws and futures, and search for the best.
 
     Says which hold up by mean, 10% percentile, share that reaches the goal, and regret, which are
     undominated, and where the best of them misses its goal. The public costs and the margins of
-    the belt model are judgement. Leaves policies.nc, policies.png and summary.txt.
+    the belt model are judgement. Leaves policies.nc, policies.png and summary.txt. A stopped
+    run leaves FOLDER.unfinished; --resume goes on from there.
 
     For example:
 
@@ -177,18 +200,38 @@ def policy(
     futures = select(chosen.scenarios, future or [next(iter(chosen.scenarios))])
     levers = levers_of(lever)
     _check_levers(chosen, [one.label for one in levers])
+    unsure = read_sizes(chosen, sizes)
     wanted = [_criterion(name) for name in search or ()]
     for_fit, for_draws, for_design, for_sizes, for_search = generator(seed).spawn(5)
     folder = folder_of(output, study, "-policy")
     with complete_folder(folder) as work:
+        pieces = keep_work(
+            chosen,
+            folder,
+            resume,
+            lever=levers,
+            future=list(futures),
+            gain=raised,
+            cost=paid,
+            budget=budget,
+            goal=goal,
+            years=(first, last),
+            policies=policies,
+            search=wanted,
+            generations=generations,
+            sizes=unsure,
+            prior=prior,
+            draws=draws,
+            starts=starts,
+            seed=seed,
+        )
         with progress() as tell:
-            fit = None if prior else calibrated(chosen, for_fit, starts, tell)
-            drawn = draws_of(chosen, fit, draws, for_draws, tell)
+            drawn = _drawn(chosen, prior, draws, starts, (for_fit, for_draws), tell, pieces)
             question = Question(
                 chosen.model,
                 levers,
                 futures,
-                with_sizes(drawn, read_sizes(chosen, sizes), rng=for_sizes),
+                with_sizes(drawn, unsure, rng=for_sizes),
                 gain=raised,
                 cost=paid,
                 years=(first, last),
@@ -201,13 +244,17 @@ def policy(
                 wanted,
                 rng=for_search,
                 generations=generations,
+                pieces=pieces,
                 progress=tell,
             )
-            compared = compare_policies(question, tried, pareto=pareto or ASPECTS)
+            compared = compare_policies(
+                question, tried, pareto=pareto or ASPECTS, pieces=pieces.of("compared")
+            )
         page = summarise_policies(question, compared)
         compared.to_netcdf(work / "policies.nc", engine="netcdf4")
         save_policy_chart(compared, str(work / "policies.png"))
         (work / "summary.txt").write_text(as_text(page), encoding="utf-8")
+    pieces.discard()
     finish("policy", folder, page, as_json, lambda: dataset_facts(compared))
 
 
@@ -260,8 +307,7 @@ def price(
     folder = folder_of(output, study, "-price")
     with complete_folder(folder) as work:
         with progress() as tell:
-            fit = None if prior else calibrated(chosen, for_fit, starts, tell)
-            drawn = draws_of(chosen, fit, draws, for_draws, tell)
+            drawn = _drawn(chosen, prior, draws, starts, (for_fit, for_draws), tell)
         found = price_of_output(
             chosen, drawn, years=(first, last), spending=cost, sizes=unsure, rng=for_sizes
         ).assign_attrs(seed=str(seed))
@@ -270,6 +316,22 @@ def price(
         save_price_chart(found, str(work / "price.png"))
         (work / "summary.txt").write_text(as_text(page), encoding="utf-8")
     finish("price", folder, page, as_json, lambda: dataset_facts(found))
+
+
+def _drawn(
+    study: Study,
+    prior: bool,
+    draws: int,
+    starts: int,
+    chances: tuple[np.random.Generator, np.random.Generator],
+    tell: Callable[[str, int, int], None],
+    pieces: Pieces | None = None,
+) -> Draws:
+    """Draw from the posterior, or from the priors without a fit."""
+    for_fit, for_draws = chances
+    own = None if pieces is None else pieces.of("fit")
+    fit = None if prior else calibrated(study, for_fit, starts, tell, pieces=own)
+    return draws_of(study, fit, draws, for_draws, tell, pieces)
 
 
 def _paid(study: Study, cost: str | None) -> str:

@@ -85,13 +85,14 @@ def calibrated(
     tell: Callable[[str, int, int], None],
     saved: Path | None = None,
     path: Path | None = None,
+    pieces: Pieces | None = None,
 ) -> Calibration:
     """Fit, or open the fit that was saved of the same files."""
     from beltcast.inference.saved import NAME, load_calibration
 
     likelihood = likelihood_of(study)
     if saved is None:
-        return fitted(likelihood, rng, starts, tell, "least_squares")
+        return fitted(likelihood, rng, starts, tell, "least_squares", pieces)
     folder = saved.parent if saved.name == NAME else saved
     named = "" if path is None else f" {path}"
     renew = f"beltcast calibrate{named} --output {folder}"
@@ -131,13 +132,30 @@ def draws_of(
     count: int,
     rng: np.random.Generator,
     tell: Callable[[str, int, int], None],
+    pieces: Pieces | None = None,
 ) -> Draws:
     """Draw from the posterior of a fit, or from the priors where there is none."""
-    from beltcast.inference.posterior import sample, sample_prior
+    from beltcast.inference.posterior import Draws, sample, sample_prior
+    from beltcast.resume import NOT_KEPT
 
     if fit is None:
         return sample_prior(likelihood_of(study), count, rng=rng)
-    return sample(fit, count, rng=rng, progress=tell)
+
+    def draw() -> dict[str, object]:
+        made = sample(fit, count, rng=rng, progress=tell)
+        numbers = made.acceptance, made.start_correlation
+        return {"theta": made.theta, "kind": made.kind, "numbers": numbers}
+
+    kept = (pieces or NOT_KEPT).take("draws", draw)
+    return Draws(fit.likelihood, kept["theta"], str(kept["kind"]), *map(float, kept["numbers"]))
+
+
+def keep_work(study: Study, place: Path, resume: bool, **options: object) -> Pieces:
+    """Keep finished pieces of a command's work beside its results, until these are in place."""
+    from beltcast.resume import keep_pieces, unfinished
+
+    said = {name: str(value) for name, value in options.items()}
+    return keep_pieces(unfinished(place), {**study.hashes, **said}, resume=resume)
 
 
 def refuse_instant(model: Model, time: float, option: str = "--year") -> None:

@@ -11,10 +11,12 @@ from rich.console import Group
 
 from beltcast.cli.common import (
     calibrated,
+    draws_of,
     finish,
     folder_of,
     generator,
     hashes_of,
+    keep_work,
     open_study,
     progress,
     refuse_instant,
@@ -24,6 +26,7 @@ from beltcast.cli.common import (
 from beltcast.cli.options import (
     AsJson,
     Output,
+    Resume,
     Seed,
     Starts,
     StudyFile,
@@ -48,13 +51,14 @@ def attribute(
         float, typer.Option(help="With --tests: figures published later are held out.")
     ] = 2021.5,
     output: Output = None,
+    resume: Resume = False,
     as_json: AsJson = False,
 ) -> None:
     """Say what each driver brought to each belt, and whether drivers complement each other.
 
     Leaves attribution.nc, pictures of the nation by year and in one year, and summary.txt; with
     --tests also null.nc (held-out score against a model without interaction) and placebo.nc (pilot
-    zones at false dates).
+    zones at false dates). A stopped run leaves FOLDER.unfinished; --resume goes on from there.
 
     For example:
 
@@ -68,41 +72,47 @@ def attribute(
     from beltcast.drivers.attribution_text import summarise_attribution
     from beltcast.drivers.nulls import against_null, null_words, placebo, placebo_words
     from beltcast.drivers.plots_attribution import save_attribution_pictures
-    from beltcast.inference.posterior import sample, sample_prior
+    from beltcast.inference.posterior import sample_prior
     from beltcast.json_text import dataset_facts
     from beltcast.results import complete_folder
     from beltcast.summary import as_text
 
     chosen = open_study(study)
     for_fit, for_draws, for_prior, for_tests = generator(seed).spawn(4)
-    target = folder_of(output, study, "-drivers")
-    with complete_folder(target) as folder:
+    place = folder_of(output, study, "-drivers")
+    options = {"draws": draws, "starts": starts, "seed": seed, "held_out": held_out}
+    with complete_folder(place) as folder:
+        pieces = keep_work(chosen, place, resume, **options)
         words, tested = [], {}
         with progress() as tell:
-            fit = calibrated(chosen, for_fit, starts, tell)
-            posterior = sample(fit, draws, rng=for_draws, progress=tell)
+            fit = calibrated(chosen, for_fit, starts, tell, pieces=pieces.of("fit"))
+            posterior = draws_of(chosen, fit, draws, for_draws, tell, pieces)
             result = make_attribution(
                 chosen,
                 posterior,
                 prior=sample_prior(fit.likelihood, draws, rng=for_prior),
                 since=since,
+                pieces=pieces,
                 progress=tell,
                 provenance={"seed": str(seed)},
             )
             result.to_netcdf(folder / "attribution.nc", engine="netcdf4")
             save_attribution_pictures(result, str(folder), year=year)
             if tests:
-                score = against_null(chosen, rng=for_tests, published_by=held_out, progress=tell)
+                score = against_null(
+                    chosen, rng=for_tests, published_by=held_out, pieces=pieces, progress=tell
+                )
                 score.to_netcdf(folder / "null.nc", engine="netcdf4")
-                dates = placebo(chosen, rng=for_tests, progress=tell)
+                dates = placebo(chosen, rng=for_tests, pieces=pieces, progress=tell)
                 dates.to_netcdf(folder / "placebo.nc", engine="netcdf4")
                 words = [null_words(score), placebo_words(dates)]
                 tested = {"null": score, "placebo": dates}
         page = Group(summarise_attribution(result, year=year), *(f"\n{w}" for w in words))
         (folder / "summary.txt").write_text(as_text(page), encoding="utf-8")
+    pieces.discard()
     finish(
         "attribute",
-        target,
+        place,
         page,
         as_json,
         lambda: {
@@ -200,12 +210,14 @@ def sensitivity(
     ] = False,
     seed: Seed = 1,
     output: Output = None,
+    resume: Resume = False,
     as_json: AsJson = False,
 ) -> None:
     """Say which uncertain constants an output hangs on, over time, within their priors.
 
     All parameters of the study are screened by elementary effects; the heaviest then get Sobol'
-    indices (or another method). Leaves sensitivity.nc, screening.nc, a picture and summary.txt.
+    indices (or another method). Leaves sensitivity.nc, screening.nc, a picture and summary.txt. A
+    stopped run leaves FOLDER.unfinished; --resume goes on from there.
 
     For example:
 
@@ -237,10 +249,11 @@ def sensitivity(
     for_screening, for_design = generator(seed).spawn(2)
     medians = chosen.priors.quantiles(0.5)
     constants = chosen.priors.settable
+    asked = target or _whole_or_first(chosen)
     run_study = partial(
         make_sensitivity,
         chosen.model,
-        target=target or _whole_or_first(chosen),
+        target=asked,
         scenario=base_case,
         # A few draws in the tail make most of the variance of a level, and no estimate settles.
         logs=not levels,
@@ -250,24 +263,46 @@ def sensitivity(
     labels = parameter or [chosen.priors.labels[i] for i in constants]
     place = folder_of(output, study, "-sensitivity")
     with complete_folder(place) as folder:
+        pieces = keep_work(
+            chosen,
+            place,
+            resume,
+            target=asked,
+            method=method,
+            base=base,
+            scenario=base_case.name,
+            parameters=", ".join(parameter or ()) or f"the heaviest {top} in {year}",
+            pairs=pairs,
+            seed=seed,
+        )
         with progress() as tell:
             if not parameter and len(labels) > top and method != "tornado":
                 tell("screening", 0, 1)
                 screening = run_study(
-                    chosen.priors.subset(labels), method="morris", base=16, rng=for_screening
+                    chosen.priors.subset(labels),
+                    method="morris",
+                    base=16,
+                    rng=for_screening,
+                    pieces=pieces.of("screening"),
                 )
                 screening.to_netcdf(folder / "screening.nc", engine="netcdf4")
                 labels = ranked(screening, year)[:top]
                 tell("screening", 1, 1)
             tell(method, 0, 1)
             result = run_study(
-                chosen.priors.subset(labels), method=known, base=base, rng=for_design, pairs=pairs
+                chosen.priors.subset(labels),
+                method=known,
+                base=base,
+                rng=for_design,
+                pairs=pairs,
+                pieces=pieces.of(method),
             ).assign_attrs(seed=str(seed), **hashes_of(chosen))
             result.to_netcdf(folder / "sensitivity.nc", engine="netcdf4")
             tell(method, 1, 1)
         save_sensitivity_picture(result, str(folder), when=year)
         page = summarise_sensitivity(result, when=year)
         (folder / "summary.txt").write_text(as_text(page), encoding="utf-8")
+    pieces.discard()
     finish("sensitivity", place, page, as_json, lambda: dataset_facts(result))
 
 

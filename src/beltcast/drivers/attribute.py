@@ -41,6 +41,7 @@ from beltcast.ensemble import run_ensemble
 from beltcast.errors import InputError
 from beltcast.inference.posterior import Draws
 from beltcast.model import LARGEST_RESULT
+from beltcast.resume import NOT_KEPT, Pieces
 from beltcast.scenarios import select
 from beltcast.schema import MEMBER, PLACE, SCENARIO, YEAR
 from beltcast.study import Study
@@ -70,6 +71,7 @@ def attribute(
     prior: Draws | None = None,
     scenario: str | None = None,
     since: int | None = None,
+    pieces: Pieces = NOT_KEPT,
     progress: Progress | None = None,
     provenance: Mapping[str, str] | None = None,
 ) -> xr.Dataset:
@@ -90,6 +92,8 @@ def attribute(
         The study's first by default.
     since : int, optional
         Base year of growth; the first by default.
+    pieces : Pieces, optional
+        Where finished runs are kept, to go on with.
     progress : callable, optional
         Told (what, done, of how many).
     provenance : mapping, optional
@@ -127,11 +131,11 @@ def attribute(
     """
     names = _checked(study, switches)
     arguments = (study, names, target, scenario)
-    worth, attributes = _worth(*arguments, draws, progress)
+    worth, attributes = _worth(*arguments, draws, pieces.of("posterior"), progress)
     results = _shares(worth, names, since)
     variables: dict[str, Any] = {**_members(results), **_summaries(results, "")}
     if prior is not None:
-        believed = _shares(_worth(*arguments, prior, None)[0], names, since)
+        believed = _shares(_worth(*arguments, prior, pieces.of("prior"), None)[0], names, since)
         variables.update(_summaries(believed, "prior_"))
         for name, values in results.items():
             variables[f"{name}_spread_ratio"] = spread(values) / spread(believed[name])
@@ -280,6 +284,7 @@ def _worth(
     target: str,
     scenario: str | None,
     draws: Draws,
+    pieces: Pieces,
     progress: Progress | None,
 ) -> tuple[xr.DataArray, dict[str, Any]]:
     """Output for every set of drivers, (coalition, member, place, year), and its provenance."""
@@ -291,7 +296,11 @@ def _worth(
         own = {name: float(bool(s & 1 << i)) for i, name in enumerate(switches)}
         on = replace(base, constants={**base.constants, **own})
         run = run_ensemble(
-            study.model, {base.name: on}, (draws.labels, draws.values), outputs=[target]
+            study.model,
+            {base.name: on},
+            (draws.labels, draws.values),
+            outputs=[target],
+            pieces=pieces.of(f"set {s}"),
         )
         name = study.model.find(target).name
         if YEAR not in run[name].dims:

@@ -22,6 +22,7 @@ from beltcast.drivers.prim import BOX, BoolArray, cart, chosen_box, prim, tellin
 from beltcast.ensemble import run_ensemble
 from beltcast.errors import InputError, UnknownName, did_you_mean
 from beltcast.inference.posterior import Draws
+from beltcast.resume import NOT_KEPT, Pieces
 from beltcast.scenarios import draw_sizes
 from beltcast.schema import MEMBER, PARAMETER, PLACE, SCENARIO
 from beltcast.study import Study
@@ -43,6 +44,7 @@ def discover(
     target: str = "output",
     density: float = 0.8,
     rng: np.random.Generator,
+    pieces: Pieces = NOT_KEPT,
     provenance: Mapping[str, str] | None = None,
 ) -> xr.Dataset:
     """Find the box of inputs in which an output crosses a limit.
@@ -64,6 +66,8 @@ def discover(
         See `beltcast.drivers.prim.chosen_box`.
     rng : numpy.random.Generator
         Draws the sizes.
+    pieces : Pieces, optional
+        Where finished runs are kept, to go on with.
     provenance : mapping, optional
         Attributes to add.
 
@@ -107,6 +111,7 @@ def discover(
         (draws.labels, draws.values),
         outputs=[target],
         rng=rng,
+        pieces=pieces,
     )
     variable = study.model.find(target).name
     output = by_place(runs[variable], study.whole(target)).isel({SCENARIO: 0}, drop=True)

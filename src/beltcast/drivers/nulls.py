@@ -28,6 +28,7 @@ from beltcast.inference.likelihood import Likelihood, make_likelihood
 from beltcast.inference.marginal import predictive
 from beltcast.inference.posterior import sample
 from beltcast.inference.residuals import precisions
+from beltcast.resume import NOT_KEPT, Pieces
 from beltcast.schema import ROW
 from beltcast.study import Study
 from beltcast.variants import move, without_interaction
@@ -47,6 +48,7 @@ def against_null(
     starts: int = 32,
     refine: int = 3,
     resamples: int = 4000,
+    pieces: Pieces = NOT_KEPT,
     progress: Progress | None = None,
 ) -> xr.Dataset:
     """Score the model and its twin without interaction on levels published after a date.
@@ -71,6 +73,8 @@ def against_null(
         As for `sample` and `calibrate`.
     resamples : int
         Of the bootstrap.
+    pieces : Pieces, optional
+        Where finished refinements of the fits are kept, to go on with.
     progress : callable, optional
         Told (what, done, of how many).
 
@@ -112,7 +116,8 @@ def against_null(
         early = whole.without(later)
         # The state of a generator moves on; both models must start from the same.
         for_fit, for_draws = (deepcopy(seed) for seed in seeds[:2])
-        fit = calibrate(early, rng=for_fit, starts=starts, refine=refine)
+        own = pieces.of(f"null {number}")
+        fit = calibrate(early, rng=for_fit, starts=starts, refine=refine, pieces=own)
         posterior = sample(fit, draws, rng=for_draws, moves=moves)
         densities.append(_log_density(whole, later, fit.theta, posterior.theta)[scored[later]])
         evidence.append(_evidence(fit))
@@ -155,6 +160,7 @@ def placebo(
     gain: str = "Support Entry Gain",
     starts: int = 32,
     refine: int = 3,
+    pieces: Pieces = NOT_KEPT,
     progress: Progress | None = None,
 ) -> xr.Dataset:
     """Fit the model with dates moved and see what becomes of a gain.
@@ -172,6 +178,8 @@ def placebo(
         Parameter whose estimate is followed.
     starts, refine : int
         As for `calibrate`.
+    pieces : Pieces, optional
+        Where finished refinements of the fits are kept, to go on with.
     progress : callable, optional
 
     Returns
@@ -204,7 +212,10 @@ def placebo(
         dates: Mapping[str, float] = {e: year + shift for e, year in true.items()}
         model = move(study.model, {constant: dates})
         likelihood = make_likelihood(model, study.priors, study.observations, study.noise)
-        fits.append(calibrate(likelihood, rng=deepcopy(seed), starts=starts, refine=refine))
+        own = pieces.of(f"placebo {number}")
+        fits.append(
+            calibrate(likelihood, rng=deepcopy(seed), starts=starts, refine=refine, pieces=own)
+        )
         if progress is not None:
             progress("placebo", number + 1, len(moved))
     i = study.priors.labels.index(gain)

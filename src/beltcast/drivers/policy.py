@@ -39,6 +39,7 @@ from beltcast.engine.nodes import FloatArray
 from beltcast.ensemble import run_ensemble
 from beltcast.errors import InputError, SimulationError
 from beltcast.model import Model
+from beltcast.resume import NOT_KEPT, Pieces
 from beltcast.scenarios import Scenario
 from beltcast.schema import MEMBER, PARAMETER, SCENARIO, YEAR
 
@@ -123,7 +124,11 @@ class Question:
 
 
 def compare_policies(
-    question: Question, policies: FloatArray, *, pareto: Sequence[str] = ASPECTS
+    question: Question,
+    policies: FloatArray,
+    *,
+    pareto: Sequence[str] = ASPECTS,
+    pieces: Pieces = NOT_KEPT,
 ) -> xr.Dataset:
     """Judge policies by all criteria.
 
@@ -134,6 +139,8 @@ def compare_policies(
         Value of each lever.
     pareto : sequence of str
         Aspects for the Pareto set: criteria and 'mean_cost', two or more.
+    pieces : Pieces, optional
+        Where finished runs are kept, to go on with.
 
     Returns
     -------
@@ -177,7 +184,7 @@ def compare_policies(
             f"a Pareto set in {', '.join(pareto) or 'nothing'} was asked for; name two or more of "
             f"{', '.join(ASPECTS)}"
         )
-    gain, cost = gains_and_costs(question, policies)
+    gain, cost = gains_and_costs(question, policies, pieces)
     mean_cost = cost.mean(axis=(1, 2))
     affordable = mean_cost <= question.budget * (1 + 1e-9)
     if not affordable.any():
@@ -321,7 +328,9 @@ def signposts(
 # --- runs -------------------------------------------------------------------------------------
 
 
-def gains_and_costs(question: Question, policies: FloatArray) -> tuple[FloatArray, FloatArray]:
+def gains_and_costs(
+    question: Question, policies: FloatArray, pieces: Pieces = NOT_KEPT
+) -> tuple[FloatArray, FloatArray]:
     """Gain and cost of each policy against doing nothing, (policy, future, member) each."""
     _check_years(question)
     labels, values = question.draws
@@ -344,6 +353,7 @@ def gains_and_costs(question: Question, policies: FloatArray) -> tuple[FloatArra
         ([*names, *labels], members),
         outputs=[question.gain, question.cost],
         end=float(question.years[1] + 1),
+        pieces=pieces,
     )
     if int(runs["status"].sum()):
         raise SimulationError(

@@ -14,6 +14,7 @@ Storn, R. and Price, K. (1997): Differential evolution. J. Global Optimization 1
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -30,6 +31,7 @@ from beltcast.drivers.policy import (
 from beltcast.engine.nodes import FloatArray
 from beltcast.ensemble import member_constants
 from beltcast.errors import InputError, SimulationError
+from beltcast.resume import NOT_KEPT, Pieces
 
 __all__ = ["climb", "found_by", "search_policy"]
 
@@ -43,6 +45,7 @@ def found_by(
     *,
     rng: np.random.Generator,
     generations: int = 12,
+    pieces: Pieces = NOT_KEPT,
     progress: Progress | None = None,
 ) -> FloatArray:
     """Add to policies the best that a search finds by each criterion.
@@ -58,6 +61,8 @@ def found_by(
     rng : numpy.random.Generator
     generations : int
         As of `search_policy`.
+    pieces : Pieces, optional
+        Where finished runs are kept, to go on with.
     progress : callable, optional
         Told (what, done, of how many).
 
@@ -72,7 +77,7 @@ def found_by(
     """
     if not criteria:
         return tried
-    gain, cost = gains_and_costs(question, tried)
+    gain, cost = gains_and_costs(question, tried, pieces.of("tried"))
     able = cost.mean(axis=(1, 2)) <= question.budget * (1 + 1e-9)
     if not able.any():
         raise InputError(
@@ -84,12 +89,18 @@ def found_by(
         if progress is not None:
             progress("search", i, len(criteria))
         if criterion == "mean":
-            found.append(climb(question, tried[able][gain[able].mean(axis=(1, 2)).argmax()]))
+            start = tried[able][gain[able].mean(axis=(1, 2)).argmax()]
+            found.append(climb(question, start, pieces=pieces.of(f"search {i}")))
         else:
             best = gain[able].max(axis=0)
             found.append(
                 search_policy(
-                    question, criterion, rng=chance, generations=generations, reference=best
+                    question,
+                    criterion,
+                    rng=chance,
+                    generations=generations,
+                    reference=best,
+                    pieces=pieces.of(f"search {i}"),
                 )
             )
     if progress is not None:
@@ -97,7 +108,9 @@ def found_by(
     return np.vstack([tried, *found])
 
 
-def climb(question: Question, start: FloatArray, *, steps: int = 60) -> FloatArray:
+def climb(
+    question: Question, start: FloatArray, *, steps: int = 60, pieces: Pieces = NOT_KEPT
+) -> FloatArray:
     """Climb from a policy to the best mean gain that the budget allows nearby.
 
     Parameters
@@ -107,6 +120,8 @@ def climb(question: Question, start: FloatArray, *, steps: int = 60) -> FloatArr
         Value of each lever.
     steps : int
         At most; each is one ensemble with its derivatives.
+    pieces : Pieces, optional
+        Where finished steps are kept, to go on with.
 
     Returns
     -------
@@ -145,7 +160,10 @@ def climb(question: Question, start: FloatArray, *, steps: int = 60) -> FloatArr
         """Gain and cost, each with its derivatives, (2, 1 + L), of a point of the unit cube."""
         key = x.tobytes()
         if key not in seen:
-            totals = _totals(question, low + width * x)
+            step = pieces.take(
+                f"step {len(seen)}", lambda: {"totals": _totals(question, low + width * x)}
+            )
+            totals = step["totals"].copy()
             totals[:, 0] -= nothing
             totals[:, 1:] *= width
             seen[key] = totals / units[:, None]
@@ -180,6 +198,7 @@ def search_policy(
     generations: int = 60,
     population: int = 10,
     reference: FloatArray | None = None,
+    pieces: Pieces = NOT_KEPT,
 ) -> FloatArray:
     """Search the levers for the best policy that meets the budget.
 
@@ -193,6 +212,8 @@ def search_policy(
     reference : (future, member), optional
         Best gain known of each case, for regret; that of doing nothing and of each lever at its
         ends by default.  Where a policy does better its regret is none.
+    pieces : Pieces, optional
+        Where finished generations are kept, to go on with.
 
     Returns
     -------
@@ -208,8 +229,11 @@ def search_policy(
     size = 1.0 if criterion == "satisficing" else _size_of_gains(question)
     best_known = _best_known(question) if reference is None else reference
 
+    generation = itertools.count()
+
     def loss(columns: FloatArray) -> FloatArray:
-        gain, cost = gains_and_costs(question, columns.T)
+        own = pieces.of(f"generation {next(generation)}")
+        gain, cost = gains_and_costs(question, columns.T, own)
         over = np.maximum(0.0, cost.mean(axis=(1, 2)) - question.budget) / scale
         score = criterion_of(gain, criterion, question.goal, best_known) / size
         good = -np.maximum(score, 0.0) if criterion == "regret" else score
@@ -235,7 +259,7 @@ def search_policy(
             "the levers"
         )
     best: FloatArray = found.x
-    return climb(question, best) if criterion == "mean" else best
+    return climb(question, best, pieces=pieces) if criterion == "mean" else best
 
 
 def _totals(question: Question, policy: FloatArray) -> FloatArray:

@@ -49,6 +49,7 @@ from beltcast.errors import InputError, SimulationError, UnknownName
 from beltcast.extras import need
 from beltcast.inference.priors import Priors
 from beltcast.model import Model
+from beltcast.resume import NOT_KEPT, Pieces
 from beltcast.scenarios import Scenario
 from beltcast.schema import MEMBER, PARAMETER, SCENARIO, TIME, YEAR
 
@@ -153,6 +154,7 @@ def sensitivity(
     at: Mapping[str, float] | None = None,
     logs: bool = False,
     pairs: bool = False,
+    pieces: Pieces = NOT_KEPT,
 ) -> xr.Dataset:
     """Say which constants an output hangs on, at each time.
 
@@ -175,6 +177,8 @@ def sensitivity(
         Take the log of the output, so that shares are of relative variation.
     pairs : bool
         With Sobol', also the second-order index of each pair; nearly doubles the runs.
+    pieces : Pieces, optional
+        Where finished runs are kept, to go on with.
 
     Returns
     -------
@@ -215,7 +219,7 @@ def sensitivity(
             f"{len(moved.labels)}; choose the method 'sobol' and two constants"
         )
     p, problem = _design(moved, method, base, rng, pairs)
-    series = _run(model, moved, p, target, scenario, at or {})
+    series = _run(model, moved, p, target, scenario, at or {}, pieces)
     y = series.transpose(MEMBER, ...).values
     if logs:
         if (y <= 0).any():
@@ -309,6 +313,7 @@ def _run(
     target: str,
     scenario: Scenario | None,
     held: Mapping[str, float],
+    pieces: Pieces,
 ) -> xr.DataArray:
     """Output of every run, over member and time or year."""
     name, _, inside = target.partition("[")
@@ -331,6 +336,7 @@ def _run(
         {base.name: base},
         (labels, np.concatenate([values, constant], axis=1)),
         outputs=[variable.name],
+        pieces=pieces,
     )
     failed = int(run["status"].sum())
     if failed:
