@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from rich.table import Table
 
 from beltcast import Calibration, Draws, Study, Update, cli, sample, update
 from beltcast.cli import forecasting
@@ -17,7 +18,7 @@ from beltcast.data.newrows import read_new_rows
 from beltcast.data.observations import Observations
 from beltcast.outlook import changes, nowcast_years, outlook
 from beltcast.resources import shipped
-from beltcast.summary import as_text
+from beltcast.summary import as_text, titled
 from beltcast.update_text import _period, summarise_update, surprise_words
 
 DRAWS = 400
@@ -206,3 +207,10 @@ def _exit_of(main) -> int:
 )
 def test_periods_are_named_by_their_months(start: float, end: float, words: str) -> None:
     assert _period(start, end) == words
+
+
+def test_a_title_is_not_folded_to_the_width_of_its_table() -> None:
+    table = Table(box=None)
+    table.add_row("Foshan", "1")
+    title = "A title that is far wider than the two cells below it"
+    assert as_text(titled(title, table)).splitlines()[1].rstrip() == title

@@ -17,7 +17,7 @@ from beltcast import Calibration, Study, attribute, sample, sample_prior
 from beltcast.errors import MissingExtra
 from beltcast.phrases import REPORT
 from beltcast.pictures.plots import fan_chart
-from beltcast.report import Evidence, index_page, place_report
+from beltcast.report import Evidence, _digits, index_page, place_report
 from beltcast.report_pdf import print_pdf
 
 HOSTILE = "Fo<script>shan</script> & 'co' \"x\""
@@ -200,3 +200,9 @@ def test_a_report_is_printed(evidence: Evidence, tmp_path: Path) -> None:
     print_pdf(tmp_path / "a.html", tmp_path / "a.pdf")
     assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF-")
     assert sorted(os.listdir(tmp_path)) == ["a.html", "a.pdf"]
+
+
+def test_numbers_of_any_size_are_written_out() -> None:
+    given = (1498.0, 0.00245, 12345678.0, -0.0513, 1e-15, 0.0)
+    written = ("1,500", "0.00245", "12,300,000", "-0.0513", "0", "0")
+    assert tuple(map(_digits, given)) == written

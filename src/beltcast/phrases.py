@@ -195,6 +195,7 @@ REPORT: Mapping[str, tuple[str, str]] = {
         "Change against '{first}', draw by draw: median (80% band)",
         "与“{first}”相比的变化（逐样本比较）：中位数（80% 区间）",
     ),
+    "scenario_head": ("scenario", "情景"),
     "more": ("chance of more", "更高的概率"),
     "more_prior": ("prior chance", "先验概率"),
     "what_it_is": ("what it is", "说明"),

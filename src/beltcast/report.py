@@ -123,13 +123,12 @@ class _Asked:
 
     def band(self, values: xr.DataArray, form: str = "{:,.0f}") -> str:
         """Median and 80% band."""
-        return self.three(*(float(values.sel({QUANTILE: q})) for q in (0.1, 0.5, 0.9)), form=form)
+        low, middle, high = (form.format(float(values.sel({QUANTILE: q}))) for q in (0.1, 0.5, 0.9))
+        return self.say("to", low=low, middle=middle, high=high)
 
-    def three(self, low: float, middle: float, high: float, form: str = "{:,.3g}") -> str:
-        low, middle, high = (0.0 if abs(v) < 1e-12 else v for v in (low, middle, high))
-        return self.say(
-            "to", low=form.format(low), middle=form.format(middle), high=form.format(high)
-        )
+    def three(self, low: float, middle: float, high: float) -> str:
+        """The same of three numbers of any size."""
+        return self.say("to", low=_digits(low), middle=_digits(middle), high=_digits(high))
 
 
 # --- the sections ---
@@ -285,7 +284,7 @@ def _scenarios(evidence: Evidence, asked: _Asked) -> str:
     keys = ("more", "more_prior", "what_it_is")
     title = say("caption_scenarios", first=_named(evidence, _first(forecast), asked))
     numbers = tuple(range(1, len(years) + 3))
-    heads = (say("scenario"), *map(str, years), *map(say, keys))
+    heads = (say("scenario_head"), *map(str, years), *map(say, keys))
     return f"<h2>{say('h_scenarios')}</h2>" + table(
         "scenarios", title, heads, rows, numbers=numbers
     )
@@ -399,6 +398,11 @@ def _value(row: Observation) -> str:
 
 def _first(forecast: xr.Dataset) -> str:
     return str(forecast[SCENARIO].values[0])
+
+
+def _digits(value: float) -> str:
+    """Three digits: a thousand is 1,000 and not 1e+03, and the tail of a subtraction 0."""
+    return "0" if abs(value) < 1e-12 else f"{float(f'{value:.3g}'):,.10g}"
 
 
 def _named(evidence: Evidence, scenario: str, asked: _Asked) -> str:

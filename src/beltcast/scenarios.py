@@ -263,8 +263,8 @@ def extend(parent: Scenario, child: Scenario) -> Scenario:
     return Scenario(
         name=child.name,
         title=child.title,
-        text=child.text or parent.text,
-        # A code names one scenario; a child without one has none.
+        # A text and a code are of one scenario; a child without one has none.
+        text=child.text,
         code=child.code,
         constants=_ordered({**kept, **child.constants}),
         inputs=MappingProxyType({**parent.inputs, **child.inputs}),

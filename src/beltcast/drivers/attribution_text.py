@@ -16,6 +16,7 @@ from beltcast.drivers.attribute import COALITION, DRIVER, who_speaks
 from beltcast.inference.calibrate import verdict
 from beltcast.phrases import Language, word
 from beltcast.schema import MEMBER, PLACE, QUANTILE
+from beltcast.summary import titled
 
 MOVED = 1.0
 """Shift of a median, in spreads of the prior, from which on figures are said to have moved it."""
@@ -104,7 +105,7 @@ def _nation(attribution: xr.Dataset, year: int) -> RenderableType:
             f"{float(at[f'prior_{kind}_log_chance'].sel(key)):.2f}",
             style="bold" if kind == "gain" else "",
         )
-    return _titled(title, table)
+    return titled(title, table)
 
 
 def _growth(attribution: xr.Dataset, year: int) -> RenderableType:
@@ -127,7 +128,7 @@ def _growth(attribution: xr.Dataset, year: int) -> RenderableType:
             _band(own["growth_log_quantile"]),
             _band(own["growth_level_quantile"], "{:,.0f}"),
         )
-    return _titled(title, table)
+    return titled(title, table)
 
 
 def _places(attribution: xr.Dataset, year: int) -> RenderableType:
@@ -153,7 +154,7 @@ def _places(attribution: xr.Dataset, year: int) -> RenderableType:
             f"{float(own['shapley_level'].mean(MEMBER).sum(DRIVER)):+,.0f}",
             style="bold" if place == attribution.attrs["whole"] else "",
         )
-    return _titled(title, table)
+    return titled(title, table)
 
 
 def _money(attribution: xr.Dataset) -> str:
@@ -175,11 +176,6 @@ def _is_prior(at: xr.Dataset, kind: str) -> bool:
 
 def _table(padding: int = 2) -> Table:
     return Table(box=None, padding=(0, padding, 0, 0))
-
-
-def _titled(title: str, table: Table) -> Group:
-    # A table's own title is folded to the table's width.
-    return Group(Text(f"\n{title}", style="bold"), table)
 
 
 def _band(values: xr.DataArray, form: str = "{:.2f}") -> str:
