@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from beltcast.engine.nodes import FloatArray, IntArray
-from beltcast.pictures.plots import OTHER, POSTERIOR, PRIOR
+from beltcast.pictures.colours import OTHER, POSTERIOR, PRIOR
 from beltcast.pictures.style import house_style
 from beltcast.schema import PARAMETER, SET
 
