@@ -18,8 +18,8 @@ from scipy import stats
 
 from beltcast import load_model
 from beltcast.engine.chance import normal_quantile, normal_share, weibull_draw
-from beltcast.engine.functions import PRIMITIVES
 from beltcast.engine.nodes import Apply, Const, FloatArray, Node, const
+from beltcast.engine.primitives import PRIMITIVES
 from beltcast.engine.special import DISTRIBUTIONS, uniform_value
 from beltcast.errors import ModelFileError, SimulationError, UnsupportedConstruct
 from beltcast.model import Backend, Model

@@ -17,12 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beltcast import load_model
-from beltcast.engine.functions import LANGUAGE, LEFT_TO_NUMPY, PRIMITIVES, REDUCTIONS
+from beltcast.engine.functions import LANGUAGE, REDUCTIONS
 from beltcast.engine.llvm_backend import OPERATIONS, LlvmKernel
 from beltcast.engine.lookups import lookup_value, slope_table
 from beltcast.engine.nodes import FloatArray, LookupAt, Node, apply, load
 from beltcast.engine.numpy_backend import NumpyKernel
 from beltcast.engine.plan import make_plan
+from beltcast.engine.primitives import LEFT_TO_NUMPY, PRIMITIVES
 from beltcast.engine.program import Block, Program
 from beltcast.engine.special import DISTRIBUTIONS
 from beltcast.engine.syntax import Table

@@ -21,7 +21,6 @@ import llvmlite.binding as llvm
 import numpy as np
 
 from beltcast.engine.cache import Cache, engine_fingerprint, key_of
-from beltcast.engine.functions import LEFT_TO_NUMPY
 from beltcast.engine.llvm_driver import driver
 from beltcast.engine.llvm_text import Body, Vector, double
 from beltcast.engine.lookups import segments
@@ -39,6 +38,7 @@ from beltcast.engine.nodes import (
 )
 from beltcast.engine.numpy_backend import assign
 from beltcast.engine.plan import METHODS, Plan
+from beltcast.engine.primitives import LEFT_TO_NUMPY
 from beltcast.engine.program import Block, Program
 from beltcast.engine.special import MIX
 from beltcast.engine.threads import side_by_side
@@ -454,7 +454,7 @@ class _Writer:
         return b.call(intrinsic, *a)
 
     def _uniform(self, keys: list[str]) -> str:
-        """The mixing of `functions.uniform_value`, to the bit."""
+        """The mixing of `special.uniform_value`, to the bit."""
         b = self.body
         state = b.isplat(0)
         for key in keys:
@@ -517,7 +517,7 @@ _DECLARED = {"llvm.floor", "llvm.fabs", "llvm.fma"}  # by vector_math
 OPERATIONS = frozenset(
     {*_INSTRUCTIONS, *_COMPARISONS, *_OWN, *_INTRINSICS, "min", "max", "if", "neg", "uniform"}
 )
-"""Primitives that this back end prints; a test holds it equal to `functions.PRIMITIVES`."""
+"""Primitives that this back end prints; a test finds all `PRIMITIVES` here or in `LEFT_TO_NUMPY`."""
 
 
 # --- compilation ------------------------------------------------------------------------------

@@ -10,8 +10,8 @@ import math
 
 import numpy as np
 
-from beltcast.engine.functions import Tangent, tangent_times
 from beltcast.engine.nodes import FloatArray, LookupAt
+from beltcast.engine.primitives import Tangent, tangent_times
 from beltcast.engine.syntax import Table
 
 

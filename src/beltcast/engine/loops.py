@@ -24,7 +24,6 @@ from typing import Literal, TypeVar
 
 import numpy as np
 
-from beltcast.engine.functions import PRIMITIVES
 from beltcast.engine.lookups import lookup_derivative
 from beltcast.engine.nodes import (
     Apply,
@@ -39,6 +38,7 @@ from beltcast.engine.nodes import (
     rows_read,
 )
 from beltcast.engine.numpy_backend import evaluate
+from beltcast.engine.primitives import PRIMITIVES
 from beltcast.engine.program import Block, Program
 from beltcast.errors import UnsupportedConstruct
 

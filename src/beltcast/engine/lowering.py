@@ -214,6 +214,8 @@ class _Lowering:
                 *level, order = call.arguments
                 n = self.known.order(call.function, order, level[1], scope)
                 return CHAINS[call.function](self.memory, n, *(self.node(a, scope) for a in level))
+            case Call(function="XCONVEYOR"):
+                return self._conveyor(expression, scope)
             case Call(function=function) if function in REDUCTIONS:
                 return self._reduction(expression, scope)
             case Call(function=function) if function in INPUTS:
@@ -253,6 +255,27 @@ class _Lowering:
             return LookupAt(_LOOKUPS[call.function](used.pop()), at)
         except ValueError as problem:
             raise self._refuse(f"{call.function} of '{lookup.name}', {problem}", "") from None
+
+    def _conveyor(self, call: Call, scope: Scope) -> Node:
+        """The outflow of a conveyor of XMILE: its inflow so many whole steps ago."""
+        inflow, transit, initial = call.arguments
+        known = self.known.value(
+            transit, scope, f"the length of a conveyor by '{self.equation.name}'"
+        )
+        step = self.known.value(Ref("TIME STEP"), {}, "")
+        if known is None or step is None:
+            raise self._refuse(
+                "a conveyor whose transit time is no expression of constants", "use a DELAYN"
+            )
+        steps = float(known.flat[0]) / float(step.flat[0])
+        if not (np.isfinite(steps) and steps > 0.5 and abs(steps - round(steps)) < 1e-6 * steps):
+            raise self.table.error(
+                self.equation,
+                f"a transit time of {known.flat[0]:g} is not a whole number of steps of "
+                f"{step.flat[0]:g}; change one of them",
+            )
+        arguments = (self.node(a, scope) for a in (inflow, transit, initial))
+        return self.memory.delay_fixed(*arguments)
 
     def _reduction(self, call: Call, scope: Scope) -> Node:
         """SUM and its like, over the ranges marked with '!' anywhere below."""
