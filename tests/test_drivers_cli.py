@@ -120,6 +120,7 @@ def test_discover_leaves_its_box_and_trajectory(tmp_path: Path) -> None:
         ("discover --below 3000 --density 3", "the density is 3; expected a share"),
         ("discover --below 3000 --density nan", "the density is nan; expected a share"),
         ("discover --below 3000 --year 2090", "--year is 2090; the model 'belt' runs from"),
+        ("identify --posterior absent.nc", "there are no chains in 'absent.nc'"),
         ("identify --year 2090", "--year is 2090; the model 'belt' runs from"),
         ("loops --year nan", "--year is nan; the model 'belt' runs from"),
         ("loops --year 2090", "--year is 2090; the model 'belt' runs from"),

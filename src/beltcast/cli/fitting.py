@@ -128,6 +128,10 @@ def identify(
     ] = 6,
     year: Annotated[int, typer.Option(help="Year of the answer that is watched.")] = 2030,
     draws: Annotated[int, typer.Option(help="Draws of posterior and prior.", min=20)] = 400,
+    posterior: Annotated[
+        Path | None,
+        typer.Option(help="Results of 'beltcast sample' to take all draws of the posterior from."),
+    ] = None,
     sources: Annotated[
         int, typer.Option(help="Leave out each of this many sources with the most rows.", min=0)
     ] = 8,
@@ -148,11 +152,14 @@ def identify(
         beltcast identify --profiles 12 --output runs/identified
 
         beltcast identify --by parameter --sources 20 --draws 1000
+
+        beltcast identify --posterior runs/belt-posterior
     """
     import pandas as pd
 
     from beltcast.drivers.shown import shown
     from beltcast.inference import identify as ask
+    from beltcast.inference.chain_files import load_posterior
     from beltcast.inference.contraction import contraction
     from beltcast.inference.posterior import sample as draw
     from beltcast.inference.posterior import sample_prior
@@ -167,6 +174,8 @@ def identify(
         raise InputError(f"--by is '{by}'; expected role or parameter")
     chosen = open_study(study)
     refuse_year(chosen.model, year)
+    # Opened before the fit, so that what cannot be opened costs no time.
+    chains = load_posterior(posterior, chosen, likelihood_of(chosen)) if posterior else None
     rows = chosen.model.rows(chosen.target)
     for_fit, for_posterior, for_prior, for_sizes, for_shuffles = generator(seed).spawn(5)
     target = folder_of(output, study, "-identified")
@@ -188,15 +197,15 @@ def identify(
             table = fit.table()
             shared = table[table["role"] != "belt"].sort_values("spread_ratio").head(profiles)
             found = ask.profiles(fit, list(shared.index), progress=tell)
-            posterior = draw(fit, draws, rng=for_posterior, progress=tell)
+            drawn = chains or draw(fit, draws, rng=for_posterior, progress=tell)
             prior = sample_prior(fit.likelihood, draws, rng=for_prior)
             tell("answers", 0, 2)
-            answers = shown(chosen, posterior, years=[year], rng=for_sizes)
+            answers = shown(chosen, drawn, years=[year], rng=for_sizes)
             tell("answers", 1, 2)
             narrowed = contraction(answers, shown(chosen, prior, years=[year], rng=for_sizes))
             tell("answers", 2, 2)
             kept = answers.sel(answer=narrowed.index)
-            moved = power_scaling(kept, log_parts(posterior, by), rng=for_shuffles)
+            moved = power_scaling(kept, log_parts(drawn, by), rng=for_shuffles)
         page = identification(
             fit, known, pairs, pull, left_out, found, f"{chosen.target} of {year}"
         )
@@ -237,7 +246,7 @@ def identify(
         charts["power-scaling"] = plots_identified.power_chart(its_moves)
         charts |= {
             f"pair-{slug(str(row.one))}-{slug(str(row.other))}": plots_identified.pair_chart(
-                posterior, str(row.one), str(row.other)
+                drawn, str(row.one), str(row.other)
             )
             for row in pairs.head(PAIRS).itertuples()
         }
@@ -302,6 +311,7 @@ def sample(
         beltcast sample mine/study.toml --method nuts --draws 500
     """
     from beltcast.inference.chain_files import (
+        NAME,
         load_unfinished,
         posterior_groups,
         save_groups,
@@ -335,7 +345,7 @@ def sample(
             )
         provenance = {"seed": str(seed), "title": chosen.title, **hashes_of(chosen)}
         groups = posterior_groups(result, rng=for_prior, provenance=provenance)
-        save_groups(groups, folder / "posterior.nc")
+        save_groups(groups, folder / NAME)
         result.table().to_csv(folder / "diagnostics.csv", float_format="%.5g")
         page = result.words()
         (folder / "summary.txt").write_text(page + "\n", encoding="utf-8")

@@ -167,17 +167,7 @@ def load_draws(path: str | Path, study: Study, likelihood: Likelihood | None = N
     """
     path = Path(path)
     data = _read(path)
-    changed = [
-        words
-        for name, words in DEPENDS_ON.items()
-        if data.attrs.get(f"{name}_sha256") != study.hashes[name]
-    ]
-    if changed:
-        raise InputError(
-            f"these draws are of another study: {', '.join(changed)} changed since; make them anew "
-            "with beltcast forecast",
-            path,
-        )
+    refuse_other_study(data, study, path, renew="beltcast forecast")
     likelihood = likelihood or make_likelihood(
         study.model, study.priors, study.observations, study.noise
     )
@@ -194,6 +184,27 @@ def load_draws(path: str | Path, study: Study, likelihood: Likelihood | None = N
         float(data.attrs["start_correlation"]),
     )
     return KeptFit(posterior, data["optimum"].values, data["spread"].values)
+
+
+def refuse_other_study(data: xr.Dataset, study: Study, path: Path, *, renew: str) -> None:
+    """Refuse draws whose study has changed since they were made.
+
+    Raises
+    ------
+    InputError
+        Says what has changed, and the command that makes them anew.
+    """
+    changed = [
+        words
+        for name, words in DEPENDS_ON.items()
+        if data.attrs.get(f"{name}_sha256") != study.hashes[name]
+    ]
+    if changed:
+        raise InputError(
+            f"these draws are of another study: {', '.join(changed)} changed since; make them anew "
+            f"with {renew}",
+            path,
+        )
 
 
 def shipped_draws(study: Study, likelihood: Likelihood | None = None) -> KeptFit:
