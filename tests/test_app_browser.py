@@ -136,7 +136,7 @@ def test_a_lever_moves_by_the_keyboard_and_the_link_restores_it(
 ) -> None:
     page.goto(address)
     shows(page, headline(opened))
-    handle = page.locator(".noUi-handle").nth(3)  # horizon, support, brand, tilt
+    handle = page.get_by_role("slider", name="Platform: traffic tilt to brands", exact=True)
     handle.focus()
     handle.press("ArrowRight")
     handle.press("ArrowRight")

@@ -30,6 +30,21 @@ TEMPLATE = """{% extends base %}
          font-size: 15px; line-height: 1.45; color: #222; }
   #page { max-width: 1280px; margin: 0 auto; padding: 12px 16px; box-sizing: border-box; }
 </style>
+<script>
+  // The slider's handle has a role and a value but no name: a reader of the page by ear would hear
+  // "slider, 1.00".  Its title says the name, and both lie behind the same shadow root.
+  function nameSliders(root) {
+    for (const element of root.querySelectorAll("*")) {
+      const inside = element.shadowRoot;
+      if (!inside) continue;
+      const title = inside.querySelector(".bk-slider-title");
+      for (const handle of inside.querySelectorAll(".noUi-handle"))
+        if (title) handle.setAttribute("aria-label", title.textContent.replace(/:[^:]*$/, ""));
+      nameSliders(inside);
+    }
+  }
+  setInterval(() => nameSliders(document), 1000);  // widgets are made anew with the language
+</script>
 {% endblock %}
 {% block contents %}
 <main id="page">{{ embed(roots.page) }}</main>{{ embed(roots.location) }}
