@@ -171,7 +171,7 @@ class _Measure:
     """A unit: its size in base units, and the powers of its dimensions."""
 
     size: float
-    dimensions: Mapping[str, float]
+    dimensions: Mapping[str, object]
 
 
 @lru_cache(maxsize=1024)
@@ -180,8 +180,8 @@ def _measure(unit: str) -> _Measure:
     # thousand times about a handful of units.
     registry = _registry()
     parsed = _parse(registry, unit)
-    size, _ = registry.get_base_units(parsed)
-    return _Measure(float(size), dict(parsed.dimensionality))
+    size = float(registry.Quantity(1.0, parsed).to_base_units().magnitude)
+    return _Measure(size, dict(parsed.dimensionality))
 
 
 def _registry() -> pint.UnitRegistry[float]:

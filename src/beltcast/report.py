@@ -175,7 +175,7 @@ def _what_it_rests_on(evidence: Evidence, asked: _Asked) -> str:
     say, study = asked.say, evidence.study
     own = _own_rows(study, asked.place)
     words = evidence.estimates["verdict"].value_counts()
-    counts = say(", ").join(f"{count} {say(str(verdict))}" for verdict, count in words.items())
+    counts = say(", ").join(f"{count} {say(str(name))}" for name, count in words.items())
     text = say(
         "rests",
         own=len(own),
