@@ -218,16 +218,17 @@ def _silenced(client: Any) -> Iterator[None]:
     """Keep dask's tracebacks to itself: what is wrong we say in one sentence."""
     # A task that dask forgot complains to its loop when it is collected, be that after the end.
     client.loop.asyncio_loop.set_exception_handler(lambda loop, context: None)
-    known = logging.root.manager.loggerDict
-    loggers = [logging.getLogger(name) for name in known if name.startswith("distributed")]
-    before = [logger.disabled for logger in loggers]
+    # Loggers that come into being meanwhile pass what they have on to one of these.
+    names = [n for n in logging.root.manager.loggerDict if n.startswith(("distributed", "tornado"))]
+    loggers = [logging.getLogger(name) for name in names]
+    before = [(logger.handlers, logger.propagate) for logger in loggers]
     try:
         for logger in loggers:
-            logger.disabled = True
+            logger.handlers, logger.propagate = [logging.NullHandler()], False
         yield
     finally:
-        for logger, disabled in zip(loggers, before, strict=True):
-            logger.disabled = disabled
+        for logger, (handlers, propagate) in zip(loggers, before, strict=True):
+            logger.handlers, logger.propagate = handlers, propagate
 
 
 def _distributed() -> Any:
