@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +59,9 @@ def test_every_quantile_is_a_row_of_the_iamc_table(results: xr.Dataset) -> None:
 
 def test_pyam_opens_the_iamc_table(results: xr.Dataset) -> None:
     try:
-        import pyam
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what pyam brings warns of itself as it is imported
+            import pyam
     except (
         ImportError,
         TypeError,

@@ -65,7 +65,7 @@ def run_ensemble(
     pieces : Pieces, optional
         Where finished blocks of members are kept, so that a stopped run goes on to the same bits.
     progress : callable, optional
-        Told (what, done, of how many).
+        Told (what, done, of how many) members, after each block that is kept, or scenario.
 
     Returns
     -------
@@ -95,8 +95,6 @@ def run_ensemble(
     results: dict[str, list[FloatArray]] = {name: [] for name in names}
     status = []
     for i, scenario in enumerate(scenarios.values()):
-        if progress is not None:
-            progress("runs", i, len(scenarios))
         found, good = run_scenario(
             model,
             scenario,
@@ -106,6 +104,7 @@ def run_ensemble(
             seed=seed,
             backend=backend,
             pieces=pieces.of(f"scenario {i}"),
+            tell=None if progress is None else partial(_told, progress, i, len(scenarios)),
         )
         if not good.any():
             raise SimulationError(
@@ -115,8 +114,6 @@ def run_ensemble(
         status.append(np.where(good, 0, 1))
         for name, piece in found.items():
             results[name].append(piece)
-    if progress is not None:
-        progress("runs", len(scenarios), len(scenarios))
     variables: dict[str, Any] = {
         name: (output_dims(model, name), np.stack(parts), output_attributes(model, name))
         for name, parts in results.items()
@@ -139,6 +136,7 @@ def run_scenario(
     seed: int | None = None,
     backend: Backend = "auto",
     pieces: Pieces = NOT_KEPT,
+    tell: Callable[[int, int], None] | None = None,
 ) -> tuple[dict[str, FloatArray], NDArray[np.bool_]]:
     """Run one scenario, without labels: the piece that `run_ensemble` and a store are made of.
 
@@ -150,6 +148,8 @@ def run_scenario(
         Names as the model writes them.
     seed : int, optional
         Of the scenario's uncertain sizes.
+    tell : callable, optional
+        Told how many members are done, of how many.
 
     Returns
     -------
@@ -182,7 +182,7 @@ def run_scenario(
             backend=backend,
         )
 
-    run = batch(combined) if pieces.folder is None else _in_blocks(batch, combined, pieces)
+    run = _in_blocks(batch, combined, pieces, tell or _told_nobody)
     good = np.asarray(np.isfinite(run).all(axis=(0, 1)))
     # A year before the run left the numbers is not to be trusted either.
     run[:, :, ~good] = np.nan
@@ -190,18 +190,32 @@ def run_scenario(
 
 
 def _in_blocks(
-    batch: Callable[[FloatArray], FloatArray], members: FloatArray, pieces: Pieces
+    batch: Callable[[FloatArray], FloatArray],
+    members: FloatArray,
+    pieces: Pieces,
+    tell: Callable[[int, int], None],
 ) -> FloatArray:
-    """Run blocks of members and keep each; a member gives the same bits in any block."""
+    """Run all members, or blocks of them that are kept; a member gives the same bits in any."""
+    count = members.shape[1]
+    block = count if pieces.folder is None else BLOCK
     runs = []
-    for first in range(0, members.shape[1], BLOCK):
-        own = np.ascontiguousarray(members[:, first : first + BLOCK])
+    for first in range(0, count, block):
+        own = np.ascontiguousarray(members[:, first : first + block])
         runs.append(pieces.take(f"from {first}", partial(_one_block, batch, own))["run"])
-    return np.concatenate(runs, axis=2)
+        tell(min(first + block, count), count)
+    return runs[0] if len(runs) == 1 else np.concatenate(runs, axis=2)
 
 
 def _one_block(batch: Callable[[FloatArray], FloatArray], own: FloatArray) -> dict[str, FloatArray]:
     return {"run": batch(own)}
+
+
+def _told(progress: Progress, scenario: int, scenarios: int, done: int, members: int) -> None:
+    progress("runs", scenario * members + done, scenarios * members)
+
+
+def _told_nobody(done: int, members: int) -> None:
+    """Nobody asked."""
 
 
 BLOCK = 1024

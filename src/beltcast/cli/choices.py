@@ -308,9 +308,15 @@ def price(
     with complete_folder(folder) as work:
         with progress() as tell:
             drawn = _drawn(chosen, prior, draws, starts, (for_fit, for_draws), tell)
-        found = price_of_output(
-            chosen, drawn, years=(first, last), spending=cost, sizes=unsure, rng=for_sizes
-        ).assign_attrs(seed=str(seed))
+            found = price_of_output(
+                chosen,
+                drawn,
+                years=(first, last),
+                spending=cost,
+                sizes=unsure,
+                rng=for_sizes,
+                progress=tell,
+            ).assign_attrs(seed=str(seed))
         page = summarise_prices(found)
         found.to_netcdf(work / "price.nc", engine="netcdf4")
         save_price_chart(found, str(work / "price.png"))

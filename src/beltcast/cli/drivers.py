@@ -277,18 +277,16 @@ def sensitivity(
         )
         with progress() as tell:
             if not parameter and len(labels) > top and method != "tornado":
-                tell("screening", 0, 1)
                 screening = run_study(
                     chosen.priors.subset(labels),
                     method="morris",
                     base=16,
                     rng=for_screening,
                     pieces=pieces.of("screening"),
+                    progress=lambda _, done, total: tell("screening", done, total),
                 )
                 screening.to_netcdf(folder / "screening.nc", engine="netcdf4")
                 labels = ranked(screening, year)[:top]
-                tell("screening", 1, 1)
-            tell(method, 0, 1)
             result = run_study(
                 chosen.priors.subset(labels),
                 method=known,
@@ -296,9 +294,9 @@ def sensitivity(
                 rng=for_design,
                 pairs=pairs,
                 pieces=pieces.of(method),
+                progress=lambda _, done, total: tell(method, done, total),
             ).assign_attrs(seed=str(seed), **hashes_of(chosen))
             result.to_netcdf(folder / "sensitivity.nc", engine="netcdf4")
-            tell(method, 1, 1)
         save_sensitivity_picture(result, str(folder), when=year)
         page = summarise_sensitivity(result, when=year)
         (folder / "summary.txt").write_text(as_text(page), encoding="utf-8")

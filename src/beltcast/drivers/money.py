@@ -23,7 +23,7 @@ import xarray as xr
 from beltcast.bands import by_place, chance_positive, quantiles
 from beltcast.engine.nodes import FloatArray
 from beltcast.engine.program import restrict
-from beltcast.ensemble import run_ensemble
+from beltcast.ensemble import Progress, run_ensemble
 from beltcast.errors import InputError, ScenarioError
 from beltcast.inference.posterior import Draws
 from beltcast.model import Model
@@ -58,6 +58,7 @@ def price_of_output(
     left: Sequence[str] | None = None,
     sizes: Scenario | None = None,
     rng: np.random.Generator,
+    progress: Progress | None = None,
 ) -> xr.Dataset:
     """Compare what scenarios cost and bring with the first of the study.
 
@@ -76,6 +77,8 @@ def price_of_output(
         Sizes to draw beside the parameters, as `read_sizes` gives them.
     rng : numpy.random.Generator
         Draws these, and uncertain sizes of scenarios.
+    progress : callable, optional
+        Told (what, done, of how many), as by `run_ensemble`.
 
     Returns
     -------
@@ -110,7 +113,12 @@ def price_of_output(
     paid, others = _flows(study.model, spending, left)
     names = list(dict.fromkeys([output, *paid, *others]))
     runs = run_ensemble(
-        study.model, study.scenarios, with_sizes(draws, sizes, rng=rng), outputs=names, rng=rng
+        study.model,
+        study.scenarios,
+        with_sizes(draws, sizes, rng=rng),
+        outputs=names,
+        rng=rng,
+        progress=progress,
     )
     _check_years(runs, years)
     totals = {name: _total(runs[name], study.whole(output), years) for name in names}

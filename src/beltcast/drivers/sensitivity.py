@@ -44,7 +44,7 @@ import numpy as np
 import xarray as xr
 
 from beltcast.engine.nodes import FloatArray
-from beltcast.ensemble import run_ensemble
+from beltcast.ensemble import Progress, run_ensemble
 from beltcast.errors import InputError, SimulationError, UnknownName
 from beltcast.extras import need
 from beltcast.inference.priors import Priors
@@ -155,6 +155,7 @@ def sensitivity(
     logs: bool = False,
     pairs: bool = False,
     pieces: Pieces = NOT_KEPT,
+    progress: Progress | None = None,
 ) -> xr.Dataset:
     """Say which constants an output hangs on, at each time.
 
@@ -179,6 +180,8 @@ def sensitivity(
         With Sobol', also the second-order index of each pair; nearly doubles the runs.
     pieces : Pieces, optional
         Where finished runs are kept, to go on with.
+    progress : callable, optional
+        Told (what, done, of how many), as by `run_ensemble`.
 
     Returns
     -------
@@ -219,7 +222,7 @@ def sensitivity(
             f"{len(moved.labels)}; choose the method 'sobol' and two constants"
         )
     p, problem = _design(moved, method, base, rng, pairs)
-    series = _run(model, moved, p, target, scenario, at or {}, pieces)
+    series = _run(model, moved, p, target, scenario, at or {}, pieces, progress)
     y = series.transpose(MEMBER, ...).values
     if logs:
         if (y <= 0).any():
@@ -314,6 +317,7 @@ def _run(
     scenario: Scenario | None,
     held: Mapping[str, float],
     pieces: Pieces,
+    progress: Progress | None,
 ) -> xr.DataArray:
     """Output of every run, over member and time or year."""
     name, _, inside = target.partition("[")
@@ -337,6 +341,7 @@ def _run(
         (labels, np.concatenate([values, constant], axis=1)),
         outputs=[variable.name],
         pieces=pieces,
+        progress=progress,
     )
     failed = int(run["status"].sum())
     if failed:
