@@ -517,7 +517,7 @@ _DECLARED = {"llvm.floor", "llvm.fabs", "llvm.fma"}  # by vector_math
 OPERATIONS = frozenset(
     {*_INSTRUCTIONS, *_COMPARISONS, *_OWN, *_INTRINSICS, "min", "max", "if", "neg", "uniform"}
 )
-"""Primitives that this back end prints; a test finds each here or in `LEFT_TO_NUMPY`."""
+"""Primitives that this back end prints; a test finds all others in `LEFT_TO_NUMPY`."""
 
 
 # --- compilation ------------------------------------------------------------------------------
