@@ -32,8 +32,8 @@ from beltcast import (
     read_study,
 )
 from beltcast.data.observations import Observation
+from beltcast.inference.families import Family
 from beltcast.inference.noise import Definition, Noise
-from beltcast.inference.priors import Family
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ["BELTCAST_CACHE"] = ""  # what another run left must not decide a test

@@ -136,7 +136,7 @@ def test_a_lever_moves_by_the_keyboard_and_the_link_restores_it(
 ) -> None:
     page.goto(address)
     shows(page, headline(opened))
-    handle = page.locator(".noUi-handle").nth(3)  # horizon, support, brand, tilt
+    handle = page.get_by_role("slider", name="Platform: traffic tilt to brands", exact=True)
     handle.focus()
     handle.press("ArrowRight")
     handle.press("ArrowRight")
@@ -219,7 +219,7 @@ def test_the_page_speaks_chinese(page: Page, address: str) -> None:
     settled(page)
     page.get_by_text("中文", exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_have_text("跨境电商产业带预测")
-    expect(page.get_by_text("佛山家具: 预测")).to_be_visible()
+    expect(page.get_by_text("佛山家具：预测")).to_be_visible()
     expect(page.get_by_text("沙普利")).to_be_visible()
     expect(page).to_have_url(re.compile("language=zh"))
     assert downloaded(page, "图片 (PNG)").startswith(b"\x89PNG")

@@ -19,13 +19,15 @@ PACKAGE = Path(__file__).resolve().parent.parent / "src" / "beltcast"
 # list. CONTRIBUTING.md says the same in words.
 LAYERS = (
     "errors",
-    "schema resources textfiles quantities results resume extras",
+    "schema resources textfiles quantities results resume extras datasets phrases",
     "engine",
     "drivers.prim",
+    "labels variables",
     "model",
     "checks variants pictures.structure",
-    """inference.priors inference.pooling inference.noise scenarios events data.observations
-    data.observe data.series data.vensim_files study jsonschemas""",
+    """inference.families inference.pooling inference.priors inference.priors_file inference.noise
+    scenarios events data.tables data.places data.observations data.observe data.series
+    data.vensim_files study jsonschemas""",
     "starter faults",
     "inference.processes",
     "inference.residuals inference.nuisances",
@@ -53,7 +55,8 @@ LAYERS = (
     drivers.money_text drivers.sensitivity_text verification.skill_text summary json_text
     update_text""",
     """drivers.plots_attribution drivers.plots_dominance drivers.plots_money
-    drivers.plots_policy drivers.plots_sensitivity verification.plots_skill report report_pdf""",
+    drivers.plots_policy drivers.plots_sensitivity verification.plots_skill report_html report_pdf
+    report""",
     "data inference verification drivers",  # their docstrings
     "__init__",
     "app cli",

@@ -16,17 +16,21 @@ from typer.testing import CliRunner
 
 from beltcast import Study, load_model
 from beltcast.cli import app
+from beltcast.data.history import History
 from beltcast.data.observations import Observation
 from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.errors import InputError, MissingExtra
 from beltcast.inference.noise import Definition
 from beltcast.resources import shipped
+from beltcast.resume import Pieces
 from beltcast.scenarios import Scenario
+from beltcast.summary import as_text
 from beltcast.variants import with_numbers
-from beltcast.verification.backtest import Settings, at_origin, backtest
-from beltcast.verification.baselines import History
+from beltcast.verification.backtest import FITTED, Settings, at_origin, backtest
 from beltcast.verification.origin_rules import InputRule, OriginRules, read_origin_rules
-from beltcast.verification.record import origin_identity, run_origins, verification_text
+from beltcast.verification.record import origin_identity, run_origins
+from beltcast.verification.skill import case_scores
+from beltcast.verification.skill_text import summarise_skill
 
 DRIVEN = """{UTF-8}
 Place: East, West ~ ~ |
@@ -221,6 +225,38 @@ def test_rows_to_forecast_weigh_nothing_in_the_fit(driven: Study) -> None:
     np.testing.assert_allclose(one["cost"][0], four["cost"][0], rtol=1e-6)
 
 
+def test_rows_to_forecast_do_not_pull_on_an_estimated_spread(driven: Study) -> None:
+    # A spread is estimated by the rows that it is the spread of; a placeholder is none of them.
+    study = dataclasses.replace(driven, noise=dataclasses.replace(driven.noise, spread_sd=0.5))
+    one, four = (
+        at_origin(study, RULES, 2020.5, settings=dataclasses.replace(QUICK, leads=leads))
+        for leads in ((1,), (1, 2, 3, 4))
+    )
+    np.testing.assert_allclose(one["cost"][0], four["cost"][0], rtol=1e-6)
+
+
+def test_a_forecast_has_the_tails_and_the_estimated_spread_of_the_noise(driven: Study) -> None:
+    # With Strength known, and nothing fitted, West errs by nothing but its row's own noise.
+    priors = dataclasses.replace(driven.priors, sigma=np.array([1e-7]))
+    settings = dataclasses.replace(QUICK, draws=20000, moves=0, leads=(1,))
+
+    def errors(**noise: object) -> np.ndarray:
+        changed = dataclasses.replace(driven.noise, year_shocks={}, year_shock=0.0, **noise)
+        study = dataclasses.replace(driven, priors=priors, noise=changed)
+        result = at_origin(study, RULES, 2020.5, settings=settings)
+        west = result.isel(case=np.flatnonzero(result["place"].values == "West"))
+        logs = np.log(west["forecast"].sel(forecaster="sd prior").values[0].astype(float))
+        return logs - np.median(logs)
+
+    # Student's t of 4 degrees: 95 % lie within 2.776 spreads, where the normal needs 1.960. The
+    # standard error of such a quantile is sqrt(0.025 0.975 / 20,000) over the density, 3 %.
+    assert np.quantile(errors(tails=4.0), 0.975) == pytest.approx(0.2776, rel=0.12)
+    # A spread of 0.1 exp(eta / 2), eta standard normal: variance 0.01 exp(1/2); that of a sample
+    # has a relative standard error of sqrt((3 e - 1) / 20,000), 2 %.
+    spread = errors(spread_sd=0.5).std()
+    assert spread == pytest.approx(0.1 * math.exp(0.25), rel=0.04)
+
+
 def test_cases_carry_what_a_score_needs(driven: Study) -> None:
     result = at_origin(driven, RULES, 2020.5, settings=QUICK, baselines=BASELINES)
     assert result["forecast"].dims == ("case", "forecaster", "draw")
@@ -302,6 +338,43 @@ def test_a_finished_origin_is_kept_and_reused(driven: Study, tmp_path: Path) -> 
     assert not list(tmp_path.glob(".*"))
 
 
+def test_a_stopped_origin_goes_on_within_to_the_same_bits(
+    driven: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(folder: Path, resume: bool = False, settings: Settings = QUICK) -> xr.Dataset:
+        return run_origins(
+            driven, RULES, [2021.5], folder, settings=settings, resume=resume,
+            baselines={"last level": last_level},
+        )  # fmt: skip
+
+    whole = run(tmp_path / "whole")
+    folder, kept = tmp_path / "stopped", Pieces._write
+    written: list[str] = []
+
+    def write_and_stop(self: Pieces, path: Path, piece: dict[str, np.ndarray]) -> None:
+        kept(self, path, piece)
+        written.append(path.name)
+        if len(written) == 3:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Pieces, "_write", write_and_stop)
+        with pytest.raises(KeyboardInterrupt):
+            run(folder)
+        assert [path.name for path in folder.iterdir()] == ["2021.5.unfinished"]
+        with pytest.raises(InputError, match=r"of other work .seed was 1 and is 2"):
+            run(folder, resume=True, settings=dataclasses.replace(QUICK, seed=2))
+        xr.testing.assert_identical(run(folder, resume=True), whole)
+    # A fit and its draws for each of two models, and none of them twice.
+    parts = ("refinement 0", "draws")
+    assert written == [f"{name} {part}.npz" for name in FITTED for part in parts]
+    assert [path.name for path in folder.iterdir()] == ["2021.5.nc"]
+    with pytest.raises(InputError, match=r"the finished origin .* is of other work .seed was 1"):
+        run(folder, resume=True, settings=dataclasses.replace(QUICK, seed=2))
+    with pytest.raises(InputError, match="there is no unfinished run"):
+        run(tmp_path / "nowhere", resume=True)
+
+
 def test_an_origin_depends_on_all_that_its_forecasts_do(driven: Study) -> None:
     def identity(
         study: Study = driven,
@@ -328,15 +401,16 @@ def test_an_origin_given_twice_is_refused(driven: Study, tmp_path: Path) -> None
         run_origins(driven, RULES, [2020.5, 2020.5], tmp_path, settings=QUICK)
 
 
-def test_the_page_counts_what_was_forecast(driven: Study) -> None:
+def test_the_page_says_where_the_model_errs_and_what_is_left_out(driven: Study) -> None:
     result = at_origin(driven, RULES, 2020.5, settings=QUICK, baselines=BASELINES)
-    lines = verification_text(result).splitlines()
-    assert lines[0] == "8 figures forecast from the origins 2020.5 (as known at the origin)"
-    # The last level of a series that grows by 0.1 a year errs by 0.1 to 0.4: 0.25.
-    assert [line.split()[2:] for line in lines if line.startswith("last level")] == [
-        ["8", "0.250", "0%"]
-    ]
-    assert lines[-1] == "Left out, since their packages are not installed: with an extra"
+    page = as_text(summarise_skill(case_scores(result), "last level", rng=np.random.default_rng(1)))
+    assert "8 cases from 1 origins, 2020.5 to 2020.5: 8 targets (places by years)" in page
+    assert "Inputs: as known at the origin" in page
+    # The last level of a series that grows by 0.1 a year errs by 0.1 to 0.4, and lies too low.
+    lines = [line.split() for line in page.splitlines()]
+    (lead,) = [line for line in lines if line[:2] == ["lead", "2"]]
+    assert lead[2:6] == ["2", "2", "0.2", "-0.200"]
+    assert "Left out, since their packages are not installed: with an extra" in page
 
 
 @pytest.mark.slow

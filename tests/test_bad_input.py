@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from beltcast.data.observations import COLUMNS, read_observations, read_places
+from beltcast.data.observations import COLUMNS, read_observations
+from beltcast.data.places import read_places
 from beltcast.errors import BeltcastError, InputError, TableError, UnitError, did_you_mean
-from beltcast.inference.priors import read_priors
+from beltcast.inference.priors_file import read_priors
 from beltcast.scenarios import read_scenarios
 
 from .stand_in import StandIn

@@ -15,7 +15,7 @@ import pytest
 import xarray as xr
 
 from beltcast import Model, Study, load_model, run_ensemble
-from beltcast.engine.units import check_units
+from beltcast.engine.unit_check import check_units
 from beltcast.inference.posterior import sample_prior
 
 EXTREMES = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,6 +15,7 @@ from beltcast.data.observations import Observations
 from beltcast.errors import CalibrationError
 from beltcast.inference.calibrate import verdict
 from beltcast.inference.posterior import sample_prior
+from beltcast.resume import NOT_KEPT, keep_pieces
 
 
 def synthetic(likelihood: Likelihood, theta: np.ndarray, rng: np.random.Generator) -> Observations:
@@ -157,6 +159,24 @@ def test_a_linear_problem_is_solved_exactly(small: Model, make: SimpleNamespace)
     assert fit.at_bound == ()
 
 
+def test_the_evidence_of_a_linear_problem_is_the_density_of_its_figures(
+    small: Model, make: SimpleNamespace
+) -> None:
+    rows = [make.row(value=11.0), make.row(start=2016.0, value=13.0, grade="B")]
+    priors = make.priors("Level[East]", mu=np.log(10.0), sigma=0.5)
+    noise = make.noise(year_shock=0.3)
+    fit = calibrate(
+        make_likelihood(small, priors, make.table(*rows), noise),
+        rng=np.random.default_rng(1),
+        starts=2,
+        refine=1,
+    )
+    # Logs of the figures: one level, a shock for each of two years, and the errors of the grades.
+    covariance = 0.5**2 + np.diag([0.3**2 + 0.1**2, 0.3**2 + 0.2**2])
+    figures = stats.multivariate_normal(np.full(2, np.log(10.0)), covariance)
+    assert fit.log_evidence == pytest.approx(figures.logpdf(np.log([11.0, 13.0])), abs=1e-6)
+
+
 @pytest.mark.parametrize(("value", "side"), [(1000.0, "upper"), (0.1, "lower")])
 def test_an_estimate_at_its_bound_is_flagged(
     small: Model, make: SimpleNamespace, value: float, side: str
@@ -217,3 +237,52 @@ def test_progress_is_told(small: Model, make: SimpleNamespace) -> None:
         ("refinements", 1, 2),
         ("refinements", 2, 2),
     ]
+
+
+def test_a_stopped_fit_goes_on_to_the_bits_of_an_undisturbed_one(
+    small: Model, make: SimpleNamespace, tmp_path: Path
+) -> None:
+    priors = make.priors("Level[East]", "Level[West]", "Factor", mu=0.5, sigma=1.0, bound=9.0)
+    table = make.table(make.row(value=12.0), make.row(place="West", belts=("West",), value=15.0))
+    likelihood = make_likelihood(small, priors, table, make.noise())
+    computed: list[int] = []
+
+    def run(resume: bool, most: int | None = None, keep: bool = True) -> Calibration:
+        def stop(what: str, done: int, _total: int) -> None:
+            if what == "refinements":
+                computed.append(done)
+                if done == most:
+                    raise KeyboardInterrupt
+
+        pieces = keep_pieces(tmp_path / "fit", {}, resume=resume) if keep else NOT_KEPT
+        return calibrate(
+            likelihood, rng=np.random.default_rng(3), starts=8, refine=4, threads=1,
+            pieces=pieces, progress=stop,
+        )  # fmt: skip
+
+    whole = run(resume=False, keep=False)
+    for most in (1, 2, 3):  # stopped three times, each a refinement further
+        with pytest.raises(KeyboardInterrupt):
+            run(resume=most > 1, most=most)
+        assert len(list((tmp_path / "fit").glob("refinement *.npz"))) == most
+    resumed = run(resume=True)
+    for name in ("theta", "covariance", "start_costs", "refined", "refined_costs", "converged"):
+        np.testing.assert_array_equal(getattr(resumed, name), getattr(whole, name))
+    assert resumed.history().equals(whole.history())
+
+
+def test_a_kept_refinement_is_not_made_again(
+    small: Model, make: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    priors = make.priors("Factor", mu=0.5, sigma=1.0, bound=9.0)
+    likelihood = make_likelihood(small, priors, make.table(make.row(value=12.0)), make.noise())
+
+    def run(resume: bool) -> Calibration:
+        pieces = keep_pieces(tmp_path / "fit", {}, resume=resume)
+        return calibrate(
+            likelihood, rng=np.random.default_rng(3), starts=2, refine=2, pieces=pieces
+        )
+
+    first = run(resume=False)
+    monkeypatch.setattr("beltcast.inference.calibrate.optimise", None)
+    assert run(resume=True).cost == first.cost

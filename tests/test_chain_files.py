@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,9 +11,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from beltcast import Model, calibrate, make_likelihood, sample_chains
+from beltcast import Model, Study, calibrate, make_likelihood, sample_chains
+from beltcast.cli.common import hashes_of
 from beltcast.errors import InputError
-from beltcast.inference.chain_files import posterior_groups, save_groups
+from beltcast.inference.chain_files import load_posterior, posterior_groups, save_groups
 from beltcast.inference.chains import Chains
 
 
@@ -50,6 +52,25 @@ def test_arviz_reads_summarises_and_scores_them(chains: Chains, saved: Path) -> 
     # Six figures of spread 0.1 around a line: each is foreseen with a density of about 1 to 4.
     assert 0 < loo.elpd_loo < 6 * np.log(4)
     assert loo.n_data_points == 6
+
+
+def test_draws_come_back_on_their_working_scales_for_their_study_only(
+    chains: Chains, saved: Path, study: Study, tmp_path: Path
+) -> None:
+    groups = posterior_groups(chains, rng=np.random.default_rng(2), provenance=hashes_of(study))
+    save_groups(groups, tmp_path / "posterior.nc")
+    drawn = load_posterior(tmp_path, study, chains.likelihood)
+    np.testing.assert_allclose(drawn.theta, chains.theta.reshape(800, -1), atol=1e-12)
+    assert drawn.kind == "posterior"
+    with pytest.raises(InputError, match=r"the model.*changed since.*beltcast sample"):
+        load_posterior(saved, study, chains.likelihood)
+    fewer = dataclasses.replace(
+        chains.likelihood, priors=dataclasses.replace(chains.likelihood.priors, labels=("A", "B"))
+    )
+    with pytest.raises(InputError, match="have no 'A'"):
+        load_posterior(tmp_path, study, fewer)
+    with pytest.raises(InputError, match=r"no chains in .*absent"):
+        load_posterior(tmp_path / "absent.nc", study, chains.likelihood)
 
 
 def test_variables_carry_units_places_and_hashes(chains: Chains, saved: Path) -> None:

@@ -9,17 +9,29 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from beltcast import Calibration, Likelihood, Study, forecast, sample, sample_prior
+from beltcast import (
+    Calibration,
+    Likelihood,
+    Study,
+    calibrate,
+    forecast,
+    make_likelihood,
+    read_study,
+    sample,
+    sample_prior,
+)
 from beltcast.errors import InputError
 from beltcast.forecast import forecast_draws
 from beltcast.inference.draws_file import (
     DEPENDS_ON,
+    NAME,
     KeptFit,
     kept_fit,
     load_draws,
     open_fit,
     save_draws,
     shipped_draws,
+    study_link,
 )
 from beltcast.resources import shipped
 from beltcast.starter import start_study
@@ -104,6 +116,31 @@ def test_a_study_in_a_folder_is_looked_for_where_its_forecast_goes(
     start_study("mine", belts=["East"])
     with pytest.raises(InputError, match=r"no results of this study in runs.mine"):
         open_fit(given)
+
+
+def test_results_find_their_study_from_any_folder_and_after_a_move(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    start_study("here/mine", belts=["East"])
+    study, rng = read_study("here/mine"), np.random.default_rng(1)
+    likelihood = make_likelihood(study.model, study.priors, study.observations, study.noise)
+    fit = calibrate(likelihood, rng=rng, starts=2, refine=1)
+    small = kept_fit(fit, sample(fit, 3, rng=rng, moves=0))
+    results = Path("here/runs/mine")
+    results.mkdir(parents=True)
+    link = {"study_path": study_link("here/mine", results)}
+    assert link == {"study_path": "../../mine"}
+    save_draws(small, study, results / NAME, provenance=link)
+    Path("here").rename("there")
+    Path("elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    opened, kept = open_fit(tmp_path / "there/runs/mine")
+    assert opened.title == study.title
+    assert len(kept.posterior) == 3
+    (tmp_path / "there/mine").rename(tmp_path / "gone")
+    with pytest.raises(InputError, match=r"of the study '\.\./\.\./mine'.*which is not there"):
+        open_fit(tmp_path / "there/runs/mine")
 
 
 def test_a_forecast_in_parts_is_the_forecast(study: Study, fit: Calibration) -> None:

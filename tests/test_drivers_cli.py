@@ -113,6 +113,29 @@ def test_discover_leaves_its_box_and_trajectory(tmp_path: Path) -> None:
         run("discover", *common)
 
 
+@pytest.mark.parametrize(
+    ("question", "sentence"),
+    [
+        ("discover --below nan", "the limit is nan; expected a number"),
+        ("discover --below 3000 --density 3", "the density is 3; expected a share"),
+        ("discover --below 3000 --density nan", "the density is nan; expected a share"),
+        ("discover --below 3000 --year 2090", "--year is 2090; the model 'belt' runs from"),
+        ("identify --posterior absent.nc", "there are no chains in 'absent.nc'"),
+        ("identify --year 2090", "--year is 2090; the model 'belt' runs from"),
+        ("loops --year nan", "--year is nan; the model 'belt' runs from"),
+        ("loops --year 2090", "--year is 2090; the model 'belt' runs from"),
+    ],
+)
+def test_a_question_that_has_no_answer_is_refused_before_any_work(
+    question: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("beltcast.cli.common.fitted", None)  # a fit would be another error
+    monkeypatch.setattr("beltcast.drivers.dominance.loop_scores", None)
+    with pytest.raises(InputError, match=sentence):
+        run(*question.split(), "--output", str(tmp_path / "x"))
+    assert not list(tmp_path.iterdir())
+
+
 def test_policy_leaves_its_table(tmp_path: Path) -> None:
     folder = tmp_path / "policy"
     common = ("--prior", "--draws", "8", "--policies", "2", "--output", str(folder))
@@ -149,7 +172,7 @@ def test_price_names_judgement_and_leaves_its_picture(tmp_path: Path) -> None:
     assert {path.name for path in folder.iterdir()} == {"price.nc", "price.png", "summary.txt"}
     facts = json.loads(run("price", *common, "--cost", "seller spending", "--json"))
     assert list(facts["price"]) == ["seller spending"]
-    assert facts["years"] == [2026, 2035]
+    assert facts["attributes"]["first_year"] == 2026
 
 
 @pytest.mark.slow

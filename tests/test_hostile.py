@@ -28,6 +28,7 @@ from beltcast.engine.plan import LARGEST_RUN, time_grid
 from beltcast.errors import BeltcastError, ModelFileError, SimulationError, UnsupportedConstruct
 from beltcast.model import load_model
 
+from . import xmile_texts
 from .model_texts import SIR, model_text, write_model
 
 SOON = 5.0
@@ -324,7 +325,40 @@ LANGUAGE = model_text(
         '"odd & name"': "EXP(-all/10) + LN(all) + MODULO(Time, 3)",
     }
 )
-BASES = [LANGUAGE, model_text(SIR), model_text({"S": "INTEG(-S/5, 100)"})]
+CHANCE = model_text(
+    {
+        "NOISE SEED": "7",
+        "p": "RANDOM POISSON(0, 99, 3 + Time, 0, 1, 1)",
+        "b": "RANDOM BINOMIAL(0, 9, 0.3, 8, 1, 2, 0) + "
+        "RANDOM NEGATIVE BINOMIAL(2, 50, 0.4, 2, 0, 1, 0)",
+        "g": "RANDOM GAMMA(0, 9, 2, 0, 1, 0)*RANDOM BETA(0, 1, 2, 3, 0, 1, 0)",
+        "w": "RANDOM WEIBULL(0, 9, 2, 1, 3, 0) + RANDOM TRIANGULAR(0, 9, 1, 2, 5, 0)",
+        "S": "INTEG(p + b - g - GAMMA LN(w), 100)",
+        "t": "GET TIME VALUE(1, 2, 0)",
+    }
+)
+XMILE = xmile_texts.xmile(
+    xmile_texts.aux("size", "2 + belt", "belt")
+    + '<stock name="firms"><dimensions><dim name="belt"/></dimensions><eqn>size</eqn>'
+    "<inflow>entry</inflow><outflow>exit</outflow><non_negative/></stock>"
+    '<flow name="entry"><dimensions><dim name="belt"/></dimensions><eqn>size*effect(TIME)</eqn>'
+    "<non_negative/></flow>" + '<flow name="exit"><dimensions><dim name="belt"/></dimensions>'
+    "<eqn>firms/5</eqn></flow>"
+    '<aux name="effect"><gf type="extrapolate"><xscale min="0" max="4"/><ypts>1,2,4</ypts></gf>'
+    "</aux>"
+    + xmile_texts.aux("all", "SUM(firms[*]) + MEAN(firms) - firms[north]")
+    + xmile_texts.aux("late", "DELAY3(all, 2) + SMTHN(all, 3, 2) + PREVIOUS(SELF, 1)")
+    + xmile_texts.aux("chosen", "IF all &gt; 5 AND NOT TIME = 2 THEN all MOD 3 ELSE -2^2")
+    + xmile_texts.aux("pushed", "PULSE(6, 1, 2) + STEP(2, 2) + RAMP(3, 1)")
+    + xmile_texts.aux("drawn", "POISSON(3, 1) + NORMAL(0, 1, 2, -1, 1) + GAMMA(2)")
+    + xmile_texts.aux("twice", "DOUBLE(all) // 3")
+    + '<module name="part"><connect to="x" from=".all"/></module>',
+    dimensions=xmile_texts.dimensions(xmile_texts.dim("belt", "north south east")),
+    more='<model name="part"><variables><aux name="x" access="input"><eqn>1</eqn></aux>'
+    '<aux name="y" access="output"><eqn>x*2</eqn></aux></variables></model>'
+    '<macro name="DOUBLE"><parm>a</parm><eqn>2*a</eqn></macro>',
+)
+BASES = [LANGUAGE, model_text(SIR), model_text({"S": "INTEG(-S/5, 100)"}), CHANCE, XMILE]
 
 WORDS = [
     *"()[]{},;:=|~!^*/+-<>\"'\\\n\t ",
@@ -334,6 +368,19 @@ WORDS = [
     *("SAMPLE IF TRUE(", "ACTIVE INITIAL(", "TABBED ARRAY(", "TREND(", "FORECAST(", "A FUNCTION"),
     *("Time", "TIME STEP", "Belt", "Belt!", "North", "Sub", "all", "effect", "Firms[Belt]"),
     *("0", "-1", "1e-300", "1e308", "1e999", "0.5", "007", "1000000000", "(A1-A99999999)"),
+    *("<", "</", "/>", "&", "&lt;", "<!DOCTYPE x>", "<![CDATA[", "<dim name='belt'/>", "</eqn>"),
+    *(
+        "<non_negative/>",
+        "<conveyor/>",
+        "<gf>",
+        "SELF",
+        "belt[*]",
+        ".",
+        "THEN",
+        "//",
+        "_",
+        "north:",
+    ),
     *("\x00", "\ufeff", "é", "名", "\u202e", "\ud800", "[(0,0)-(1,1)]"),
 ]
 
@@ -372,7 +419,7 @@ def mutated(text: str, changes: list[tuple[str, float, float, str]]) -> bytes:
 
 def survive(content: bytes, folder: Path) -> None:
     """Anything but a BeltcastError, or a hang, is a fault."""
-    path = folder / "fuzz.mdl"
+    path = folder / ("fuzz.xmile" if b"xmile" in content[:300] else "fuzz.mdl")
     path.write_bytes(content)
     with soon(20.0), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -394,6 +441,9 @@ SEEDS: dict[str, str] = {
     "a lookup of two arguments": LANGUAGE.replace("effect(Time/10)", "effect(Time, 10)"),
     "a list of one number": LANGUAGE.replace("Life = 5", "Life = ;"),
     "a list that ends in a semicolon": LANGUAGE.replace("Life = 5", "Life = 5;"),
+    "a TIME STEP that reads a stock, and no SAVEPER": model_text(
+        {"S": "INTEG(-S/5, 100)", "TIME STEP": "IF THEN ELSE(S > 50, 1, 0.5)"}
+    ).replace("SAVEPER", "SAVER"),
     "half of a WITH LOOKUP": LANGUAGE.replace("SUM(Firms[Belt!])", "WITH LOOKUP(Life, 1)"),
 }
 
@@ -420,10 +470,10 @@ def test_fuzz(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     run()
 
 
-@pytest.mark.parametrize("base", BASES, ids=["language", "epidemic", "decay"])
+@pytest.mark.parametrize("base", BASES, ids=["language", "epidemic", "decay", "chance", "xmile"])
 def test_the_bases_of_the_fuzzer_run(base: str, tmp_path: Path) -> None:
     """Else it would mutate refusals into refusals."""
-    path = tmp_path / "base.mdl"
+    path = tmp_path / ("base.xmile" if base is XMILE else "base.mdl")
     path.write_text(base, encoding="utf-8")
     load_model(path).simulate(backend="numpy")
 

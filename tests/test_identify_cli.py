@@ -9,9 +9,11 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from beltcast import read_study
+from beltcast import make_likelihood, read_study
 from beltcast.cli import app
+from beltcast.drivers.shown import shown
 from beltcast.errors import InputError
+from beltcast.inference.chain_files import load_posterior
 from beltcast.inference.power_scaling import LIKELIHOOD, NUISANCES
 from beltcast.starter import start_study
 
@@ -50,6 +52,22 @@ def test_every_answer_is_told_with_its_contraction_and_the_priors_that_move_it(
     pairs = pd.read_csv(folder / "confounded.csv")
     assert sum(name.startswith("pair-") for name in pictures) == min(6, len(pairs))
     assert sum(name.startswith("profile-") for name in pictures) == 1
+
+
+def test_draws_of_beltcast_sample_are_taken_as_they_are(tmp_path: Path) -> None:
+    start_study(tmp_path / "mine", belts=["Foshan"])
+    mine, chains, folder = (str(tmp_path / name) for name in ("mine", "chains", "identified"))
+    few = ("--chains", "2", "--draws", "30", "--every", "2", "--burn-in", "20", "--starts", "2")
+    run("sample", mine, *few, "--output", chains)
+    run("identify", mine, *QUICK, "--profiles", "0", "--posterior", chains, "--output", folder)
+    study = read_study(mine)
+    likelihood = make_likelihood(study.model, study.priors, study.observations, study.noise)
+    drawn = load_posterior(chains, study, likelihood)
+    answers = shown(study, drawn, years=[2030], rng=np.random.default_rng(1).spawn(5)[3])
+    narrowed = pd.read_csv(tmp_path / "identified" / "contraction.csv", index_col="answer")
+    name = "output, Foshan 2030"
+    middle = answers.sel(answer=name).median().item()
+    assert narrowed.loc[name, "posterior_median"] == pytest.approx(middle, rel=1e-3)
 
 
 def test_priors_are_grouped_by_role_or_by_parameter_only(tmp_path: Path) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
+import shutil
 import subprocess
 import sys
+import sysconfig
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from typer.testing import CliRunner
@@ -18,17 +23,27 @@ from beltcast import Calibration, Study, cli
 from beltcast.drivers.compare import compare_runs
 from beltcast.errors import MissingExtra
 from beltcast.extras import need
-from beltcast.json_text import calibration_facts, comparison_facts, forecast_facts, json_text
+from beltcast.json_text import (
+    calibration_facts,
+    comparison_facts,
+    dataset_facts,
+    forecast_facts,
+    json_text,
+    table_facts,
+)
+from beltcast.resources import shipped
 from beltcast.starter import start_study
 
 # --- JSON -------------------------------------------------------------------------------------
 
 
-def said(facts: dict[str, object]) -> dict:
+def strict(text: str) -> dict:
     """As a program reads it: JSON has no NaN, so none may be in it."""
-    return json.loads(
-        json_text(facts), parse_constant=lambda word: pytest.fail(f"{word} is no JSON")
-    )
+    return json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+
+
+def said(facts: Mapping[str, object]) -> dict:
+    return strict(json_text(facts))
 
 
 def test_numbers_that_are_not_finite_are_null() -> None:
@@ -62,21 +77,91 @@ def test_the_json_of_a_comparison_is_one_where_nothing_differs(result: xr.Datase
     assert facts["chance_of_loss"]["baseline"]["China"] == 0.0
 
 
+def test_the_json_of_a_dataset_has_every_number_under_its_labels() -> None:
+    rng = np.random.default_rng(1)
+    table = xr.Dataset(
+        {
+            # Labels first and quantiles last, whatever the order of the dimensions.
+            "fan": (("year", "quantile", "place"), rng.random((2, 3, 2))),
+            "one": ("place", [1, 2]),
+            "draws": (("member", "place"), rng.random((5, 2))),
+            "rows": ("row", ["a", "b", "c"]),
+        },
+        {"place": ["Yiwu", "佛山"], "year": [2024, 2025], "quantile": [0.05, 0.5, 0.9]},
+        {"title": "T"},
+    )
+    facts = said(dataset_facts(table))
+    assert set(facts) == {"attributes", "fan", "one", "rows", "place", "year", "quantile"}
+    assert facts["attributes"] == {"title": "T"}
+    assert facts["one"] == {"Yiwu": 1, "佛山": 2}
+    assert facts["rows"] == ["a", "b", "c"]
+    assert set(facts["fan"]["佛山"]) == {"p50", "p90"}
+    own = table["fan"].sel(place="佛山", quantile=0.9)
+    assert facts["fan"]["佛山"]["p90"] == own.values.tolist()
+
+
+def test_the_json_of_a_table_loses_no_row() -> None:
+    twice = pd.DataFrame({"k": [1.0, np.nan]}, index=["same", "same"])
+    assert said({"t": table_facts(twice)}) == {"t": [{"k": 1.0}, {"k": None}]}
+    index = pd.MultiIndex.from_tuples([("a", "b"), ("a", "c")], names=["answer", "part"])
+    found = said({"t": table_facts(pd.DataFrame({"k": [1, 2]}, index=index))})["t"]
+    assert found == [{"answer": "a", "part": "b", "k": 1}, {"answer": "a", "part": "c", "k": 2}]
+
+
 def test_with_json_a_command_prints_one_object_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     start_study("mine", belts=["Foshan"], template="blank")
+    few = ["--starts", "2"]
     for command, more in (
-        ("calibrate", []),
-        ("forecast", ["--draws", "8"]),
-        ("compare", ["--draws", "8"]),
+        ("calibrate", few),
+        ("forecast", [*few, "--draws", "8"]),
+        ("compare", [*few, "--draws", "8"]),
+        ("identify", [*few, "--draws", "20", "--profiles", "1", "--sources", "1"]),
+        ("sample", [*few, "--draws", "8", "--chains", "2", "--every", "1", "--burn-in", "1"]),
+        ("sensitivity", ["--method", "tornado"]),
+        ("discover", ["--above", "14", "--prior", "--draws", "40"]),
     ):
-        ended = CliRunner().invoke(cli.app, [command, "mine", "--starts", "2", "--json", *more])
+        ended = CliRunner().invoke(cli.app, [command, "mine", "--json", *more])
         assert ended.exit_code == 0, ended.output
-        facts = json.loads(ended.stdout)
+        facts = strict(ended.stdout)
         assert facts["command"] == command
         assert sorted(os.listdir(facts["folder"])), "the files are written all the same"
+
+
+def test_every_command_that_answers_has_json() -> None:
+    answers = [c for panel in ("Look ahead", "Fit", "Ask") for c in cli._PANELS[panel]]
+    assert len(answers) >= 13
+    for command in answers:
+        assert "as_json" in inspect.signature(command).parameters, command.__name__
+
+
+def test_what_is_assumed_of_a_table_does_not_stand_before_its_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(shipped("models/decay/decay.mdl"), "decay.mdl")
+    Path("seen.csv").write_text("time,Stock\n1,80\n2,70\n3,60\n", encoding="utf-8")
+    Path("search.voc").write_text("1<=Lifetime<=20\n", encoding="utf-8")
+    ended = CliRunner().invoke(
+        cli.app,
+        [
+            "calibrate",
+            "--model",
+            "decay.mdl",
+            "--data",
+            "seen.csv",
+            "--priors",
+            "search.voc",
+            "--starts",
+            "2",
+            "--json",
+        ],
+    )
+    assert ended.exit_code == 0, ended.output
+    assert "assumed: " in ended.stderr
+    assert list(strict(ended.stdout)["parameters"]) == ["Lifetime"]
 
 
 def test_faults_come_as_json_too(tmp_path: Path) -> None:
@@ -104,6 +189,31 @@ def test_a_target_of_another_name_is_compared_as_well(
     assert ended.exit_code == 0, ended.output
 
 
+# --- the shell ---------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash, which is not installed")
+def test_bash_completes_commands_and_their_options() -> None:
+    """As `beltcast --install-completion` sets it up: what the script it sources does."""
+    asked = """
+    source <(_BELTCAST_COMPLETE=source_bash beltcast)
+    complete -p beltcast
+    COMP_WORDS=(beltcast ide) COMP_CWORD=1; _beltcast_completion beltcast; echo "${COMPREPLY[*]}"
+    COMP_WORDS=(beltcast app --po) COMP_CWORD=2; _beltcast_completion beltcast
+    echo "${COMPREPLY[*]}"
+    """
+    scripts = sysconfig.get_path("scripts")
+    env = {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", "-c", asked], env=env, check=True, capture_output=True, text=True
+    )
+    assert done.stdout.splitlines() == [
+        "complete -o default -F _beltcast_completion beltcast",
+        "identify",
+        "--port",
+    ]
+
+
 # --- extras -----------------------------------------------------------------------------------
 
 
@@ -113,6 +223,19 @@ def test_a_missing_extra_is_answered_by_the_line_that_installs_it() -> None:
     assert str(caught.value) == (
         "this sampler needs no_such_module, which is not installed; install it with "
         "pip install 'beltcast[bayes]', or take another"
+    )
+
+
+def test_an_extra_that_is_there_and_does_not_load_is_not_called_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "half_a_sampler.py").write_text("import its_missing_part\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(MissingExtra) as caught:
+        need("half_a_sampler", "bayes", to="this sampler")
+    assert str(caught.value) == (
+        "this sampler needs half_a_sampler, which is installed but does not load (No module named "
+        "'its_missing_part'); install it anew with pip install --force-reinstall 'beltcast[bayes]'"
     )
 
 
@@ -126,12 +249,18 @@ def test_the_extra_all_holds_every_extra_of_a_user(root: Path) -> None:
 
 # --- imports ----------------------------------------------------------------------------------
 
-HEAVY = {"numpy", "scipy", "pandas", "xarray", "matplotlib", "pint", "pysd", "llvmlite", "SALib"}
+SLOW = {"scipy.stats", "matplotlib", "pysd", "SALib"}
+HEAVY = SLOW | {"numpy", "scipy", "pandas", "xarray", "pint", "llvmlite"}
 
 
 @pytest.mark.parametrize(
     ("module", "may"),
-    [("beltcast", set()), ("beltcast.errors", set()), ("beltcast.cli", set())],
+    [
+        ("beltcast", set()),
+        ("beltcast.errors", set()),
+        ("beltcast.cli", set()),
+        ("beltcast.app.page", HEAVY - SLOW),  # who opens the app waits for it
+    ],
 )
 def test_an_import_waits_for_nothing_that_it_does_not_use(module: str, may: set[str]) -> None:
     script = f"import sys, {module}; print(*({HEAVY!r} & sys.modules.keys()))"

@@ -14,7 +14,7 @@ from beltcast.drivers.money_text import paying, price_words, summarise_prices
 from beltcast.drivers.plots_money import price_chart
 from beltcast.errors import InputError, ScenarioError
 from beltcast.inference.posterior import Draws
-from beltcast.json_text import json_text, price_facts
+from beltcast.json_text import dataset_facts, json_text
 from beltcast.scenarios import Scenario, Size, select
 from beltcast.summary import as_text
 
@@ -140,7 +140,7 @@ def test_the_page_names_what_is_judged_and_the_facts_are_json(prices: xr.Dataset
     assert "Judgement, not data" in page
     assert "leave it out: VAT Refund Rate" in page
     assert "by place" in page
-    facts = price_facts(prices)
+    facts = dataset_facts(prices)
     assert facts["price"]["lever spending"]["brand-push"]["China"]["p50"] > 0
     assert '"judged"' in json_text(facts)
 

@@ -81,6 +81,7 @@ def test_a_year_without_a_spread_of_its_own_has_the_default(read) -> None:
         ("season =", "trend_fades = 0\nseason =", 5, "years above 0"),
         ("season =", "trend_fades = true\nseason =", 5, "years above 0"),
         ("season =", "trend_common = 1.0\nseason =", 5, "below 1"),
+        ("season =", "offset_common = 1.0\nseason =", 5, "below 1"),
         ("season =", "shock_autocorrelation = 1\nseason =", 5, "below 1"),
         ("season =", "spread = { by = ['grade'] }\nseason =", 5, "noise.spread.sd"),
         ("season =", "spread = { sd = 0.5, by = ['place'] }\nseason =", 5, "'grade', 'kind'"),
@@ -107,6 +108,9 @@ def test_options_of_the_noise_are_read(read) -> None:
     noise = read(TABLES.replace("season =", more + "season ="))
     assert (noise.trend_fades, noise.trend_common) == (3.0, 0.4)
     assert noise.shock_autocorrelation == 0.6
+    assert noise.offset_common == 0.0
+    noise = read(TABLES.replace("season =", "offset_common = 0.3\nseason ="))
+    assert noise.offset_common == 0.3
 
 
 def test_a_missing_table_is_named(read) -> None:

@@ -26,6 +26,7 @@ ALL = {
     "revisions": True,
     "trend_fades": 3.0,
     "trend_common": 0.5,
+    "offset_common": 0.5,
     "shock_autocorrelation": 0.5,
     "vintage": {"final": 0.0, "revised": 0.01, "preliminary": 0.04, "only": 0.0},
     "year_shock": 0.05,
@@ -95,6 +96,7 @@ def test_the_shipped_study_says_how_drifts_and_shocks_persist_and_uses_no_other_
     noise = likelihood.noise
     assert (noise.trend_fades, noise.trend_common, noise.shock_autocorrelation) == (3.0, 0.5, 0.5)
     assert (noise.tails, noise.spread_sd, noise.autocorrelation) == (np.inf, 0.0, 0.0)
+    assert noise.offset_common == 0.0
     assert not noise.revisions
     assert not likelihood.half.any()
     assert not likelihood.spreads.any()
@@ -123,6 +125,37 @@ def test_a_drift_s_variance_is_the_closed_form_whatever_part_is_common(
         # The level's middle is 2019.0; the growth compares 2020.0 with 2019.0, and the change of
         # one year has the variance of lag 1 wherever it begins: rates are stationary.
         np.testing.assert_allclose(got, 0.01 * KERNEL_3[1.0], rtol=1e-9)
+
+
+def test_places_share_just_the_common_part_of_a_definition_s_offset(
+    small: Model, make: SimpleNamespace
+) -> None:
+    scopes = {name: Definition("", sd, 0.0, 0.0) for name, sd in (("wide", 2.0), ("other", 1.0))}
+    rows = [
+        make.row(start=2015.0, definition="wide"),
+        make.row(place="West", belts=("West",), start=2019.0, definition="wide"),
+        make.row(place="West", belts=("West",), start=2019.0, definition="other"),
+    ]
+    one = likely(small, make, *rows, definitions=scopes, offset_common=0.3)
+    expected = np.array([[4.0, 1.2, 0.0], [1.2, 4.0, 0.0], [0.0, 0.0, 1.0]])
+    np.testing.assert_allclose(covariance(one, "offset"), expected + 0.01 * np.eye(3))
+
+
+def test_what_one_place_shows_of_a_definition_is_expected_of_another(
+    small: Model, make: SimpleNamespace
+) -> None:
+    # East prints a tenth of the model's 10; West has printed nothing. With half of the variance 4
+    # in common West's offset is expected at 2 / (4 + 0.01) of East's.
+    scopes = {"wide": Definition("", 2.0, 0.0, 0.0)}
+    rows = [
+        make.row(start=2015.0, value=1.0, definition="wide"),
+        make.row(place="West", belts=("West",), start=2016.0, value=1.0, definition="wide"),
+    ]
+    one = likely(small, make, *rows, definitions=scopes, offset_common=0.5).without([False, True])
+    answers = np.log([[10.0, 20.0]])
+    mean, _ = one.nuisances_given(answers)
+    offsets = mean[0, :-1] @ one.loadings.T
+    assert offsets == pytest.approx(-np.log(10.0) * np.array([4.0, 2.0]) / 4.01)
 
 
 def test_definitions_share_just_the_common_part_of_their_drifts(
@@ -248,6 +281,15 @@ def test_what_is_left_out_measures_no_spread(small: Model, make: SimpleNamespace
         np.diff(alone.log_density(theta)),
         rtol=1e-7,
     )
+
+
+def test_bounds_left_alone_measure_no_spread(small: Model, make: SimpleNamespace) -> None:
+    rows = [make.row("lower", 2014.0, value=9.0), make.row(start=2015.0, value=30.0)]
+    both = likely(small, make, *rows, spread_sd=0.5)
+    assert both.spreads.any()
+    one = both.without([False, True])
+    assert not one.spreads.any()
+    assert np.isfinite(one.jacobian(np.zeros(one.size))).all()
 
 
 # --- correlated errors ------------------------------------------------------------------------

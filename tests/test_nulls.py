@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from beltcast import (
     Model,
@@ -219,19 +220,22 @@ def test_a_gain_without_a_prior_cannot_be_followed(two: Model) -> None:
         placebo(made_up(two), rng=np.random.default_rng(1), constant="Start", gain="Grain")
 
 
-def test_the_density_of_later_figures_is_the_exact_posterior_predictive(two: Model) -> None:
-    # All that is unknown is one offset a place, u ~ N(0, 1), seen in n = 5 early rows of sd s that
-    # all lie log 3 above the model: u | y is normal, and so is the next row.
+def known_but_for_noise(two: Model, **noise: object) -> Study:
+    """A study with every parameter known and every figure three times the model's answer."""
     study = made_up(two)
     tripled = tuple(dataclasses.replace(row, value=3.0 * row.value) for row in study.observations)
-    study = dataclasses.replace(
+    return dataclasses.replace(
         study,
         observations=dataclasses.replace(study.observations, rows=tripled),
         priors=dataclasses.replace(study.priors, mu=np.array([0.15, 0.0]), sigma=np.full(2, 1e-7)),
-        noise=dataclasses.replace(
-            study.noise, year_shock=0.0, definitions={"d": Definition("d", 1.0, 0.0, 0.0)}
-        ),
+        noise=dataclasses.replace(study.noise, year_shock=0.0, **noise),
     )
+
+
+def test_the_density_of_later_figures_is_the_exact_posterior_predictive(two: Model) -> None:
+    # All that is unknown is one offset a place, u ~ N(0, 1), seen in n = 5 early rows of sd s that
+    # all lie log 3 above the model: u | y is normal, and so is the next row.
+    study = known_but_for_noise(two, definitions={"d": Definition("d", 1.0, 0.0, 0.0)})
     score = against_null(
         study, rng=np.random.default_rng(4), published_by=2020.5, switches=SWITCHES, draws=10,
         moves=0, starts=2, refine=1,
@@ -244,3 +248,24 @@ def test_the_density_of_later_figures_is_the_exact_posterior_predictive(two: Mod
     np.testing.assert_allclose(score["log_density"].sel(version="full"), expected, atol=1e-5)
     # The null multiplies totals of a year instead of rates of a moment.
     np.testing.assert_allclose(score["log_density"], expected, atol=5e-4)
+
+
+def test_later_figures_are_scored_by_the_tails_of_the_noise(two: Model) -> None:
+    # Nothing is unknown but a row's own noise: its density is Student's t, 22 spreads out.
+    score = against_null(
+        known_but_for_noise(two, tails=4.0), rng=np.random.default_rng(4), published_by=2020.5,
+        switches=SWITCHES, draws=10, moves=0, starts=2, refine=1,
+    )  # fmt: skip
+    expected = stats.t.logpdf(math.log(3.0) / 0.05, 4.0) - math.log(0.05)
+    np.testing.assert_allclose(score["log_density"].sel(version="full"), expected, atol=1e-4)
+
+
+def test_later_figures_are_scored_by_the_spread_that_the_earlier_ones_show(two: Model) -> None:
+    # Ten figures that lie log 3 off, for a spread of 0.05 with a wide prior: s is near log 3, and
+    # the next such figure lies near one spread out.
+    score = against_null(
+        known_but_for_noise(two, spread_sd=2.0), rng=np.random.default_rng(4), published_by=2020.5,
+        switches=SWITCHES, draws=100, moves=6, starts=2, refine=1,
+    )  # fmt: skip
+    near = stats.norm.logpdf(1.0) - math.log(math.log(3.0))
+    np.testing.assert_allclose(score["log_density"].sel(version="full"), near, atol=0.5)

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beltcast.data.observations import COLUMNS, Observations, read_observations, read_places
+from beltcast.data.observations import COLUMNS, Observations, read_observations
+from beltcast.data.places import read_places
 from beltcast.errors import TableError, UnitError
 from beltcast.quantities import convert, is_flow, mean_rate, same_unit
 

@@ -10,9 +10,17 @@ import numpy as np
 import pytest
 
 from beltcast import Study
+from beltcast.errors import InputError
+from beltcast.inference.priors import Entry, make_priors
 from beltcast.resources import shipped
-from beltcast.verification.origin import as_known, histories, model_as_known, targets
-from beltcast.verification.origin_rules import NEVER, OriginRules, read_origin_rules
+from beltcast.verification.origin import (
+    as_known,
+    histories,
+    later_rows,
+    model_as_known,
+    targets,
+)
+from beltcast.verification.origin_rules import NEVER, OriginRules, PriorRule, read_origin_rules
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +87,44 @@ def test_priors_that_had_seen_later_figures_are_blinded_until_then(
     free = [i for i, name in enumerate(study.priors.names) if name not in rules.priors]
     np.testing.assert_array_equal(early.mu[free], study.priors.mu[free])
     np.testing.assert_array_equal(early.sigma[free], study.priors.sigma[free])
+
+
+def test_the_prior_of_a_pooled_constant_is_blinded_as_a_whole(study: Study) -> None:
+    # Two elements around a common mean of 3, their own centres 0.5 to each side.
+    sides = {"Foshan": -0.5, "Ningbo": 0.5}
+    mean = Entry("Size", "Size", "pooled", "", "a test", "normal", 3.0, 0.3, -9.0, 9.0, part="mean")
+    spread = mean._replace(label="spread", family="lognormal", mu=-1.6, sigma=0.5, part="spread")
+    members = [
+        mean._replace(label=f"Size[{e}]", mu=0.0, sigma=1.0, part="member", offset=offset)
+        for e, offset in sides.items()
+    ]
+    priors = make_priors([mean, spread, *members])
+    pooled = dataclasses.replace(study, priors=priors)
+    rule = PriorRule(until=2024.0, centre=4.0, spread=1.0)
+    known = as_known(pooled, 2022.5, OriginRules(priors={"Size": rule})).priors
+    (pool,) = known.pools
+    assert known.mu[pool.mean] == 4.0
+    assert pool.offsets.tolist() == [0.0, 0.0]
+    # The spread is that of an element: of the mean and of what is between, which keep their ratio.
+    assert pool.prior_sd(known.mu, known.sigma) == pytest.approx(1.0)
+    wider = known.sigma[pool.mean] / 0.3
+    assert math.exp(known.mu[pool.spread] + 1.6) == pytest.approx(wider)
+    # The unknowns of the pool that are standard normal stay so.
+    assert known.mu[pool.members].tolist() == [0.0, 0.0]
+    assert known.sigma[pool.members].tolist() == [1.0, 1.0]
+    assert known.sigma[pool.spread] == 0.5
+    late = as_known(pooled, 2024.0, OriginRules(priors={"Size": rule})).priors
+    np.testing.assert_array_equal(late.mu, priors.mu)
+    assert late.pools[0].offsets.tolist() == [-0.5, 0.5]
+
+
+def test_what_was_published_later_is_news_and_nothing_else_is(study: Study) -> None:
+    news = later_rows(study, 2025.0)
+    known = study.observations.published_by(2025.0)
+    assert len(news) + len(known) == len(study.observations)
+    assert min(row.published for row in news) > 2025.0
+    with pytest.raises(InputError, match="no figure was published after 2030; give a date before"):
+        later_rows(study, 2030.0)
 
 
 def test_a_year_is_not_known_to_be_a_shock_before_it_is_over(

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from rich.table import Table
 
 from beltcast import Calibration, Draws, Study, Update, cli, sample, update
 from beltcast.cli import forecasting
@@ -17,7 +18,7 @@ from beltcast.data.newrows import read_new_rows
 from beltcast.data.observations import Observations
 from beltcast.outlook import changes, nowcast_years, outlook
 from beltcast.resources import shipped
-from beltcast.summary import as_text
+from beltcast.summary import as_text, titled
 from beltcast.update_text import _period, summarise_update, surprise_words
 
 DRAWS = 400
@@ -143,6 +144,37 @@ def test_the_command_leaves_a_complete_folder(
         assert written.attrs["seed"] == "1"
 
 
+@pytest.mark.slow
+def test_the_study_as_of_a_date_is_updated_by_what_came_since(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    few = ["--starts", "1", "--draws", "20", "--method", "reweight", "--output", "out"]
+    monkeypatch.setattr(sys, "argv", ["beltcast", "update", "--as-of", "2025.6", *few])
+    assert _exit_of(cli.main) == 0
+    capsys.readouterr()
+    with xr.open_dataset("out/update.nc") as written:
+        assert written.attrs["as_of"] == "2025.6"
+        # The final table of the customs, with its revision of trade, and Guangdong's 2024.
+        assert sorted(written["row_start"].values) == [*range(2018, 2024), 2024, 2024, 2024]
+        assert set(written["row_place"].values) == {"China", "Guangdong"}
+
+
+def test_a_date_takes_no_file_and_no_fit_beside_it_and_one_is_needed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for arguments, sentence in (
+        (["--as-of", "2025", "--calibration", "x"], "--as-of is 2025, and new figures or a fit"),
+        (["new.csv", "study.toml", "--as-of", "2025"], "--as-of is 2025, and new figures or a fit"),
+        ([], "there are no new figures; name a file of them, or a date with --as-of"),
+        (["--as-of", "2040"], "no figure was published after 2040"),
+    ):
+        monkeypatch.setattr(sys, "argv", ["beltcast", "update", *arguments])
+        assert _exit_of(cli.main) == 2
+        assert sentence in capsys.readouterr().err
+
+
 def test_the_command_refuses_wrong_rows_and_leaves_nothing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -175,3 +207,10 @@ def _exit_of(main) -> int:
 )
 def test_periods_are_named_by_their_months(start: float, end: float, words: str) -> None:
     assert _period(start, end) == words
+
+
+def test_a_title_is_not_folded_to_the_width_of_its_table() -> None:
+    table = Table(box=None)
+    table.add_row("Foshan", "1")
+    title = "A title that is far wider than the two cells below it"
+    assert as_text(titled(title, table)).splitlines()[1].rstrip() == title

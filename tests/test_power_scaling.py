@@ -15,6 +15,7 @@ from beltcast.errors import InputError
 from beltcast.inference.noise import Definition
 from beltcast.inference.posterior import Draws
 from beltcast.inference.power_scaling import (
+    ALPHA,
     LIKELIHOOD,
     NUISANCES,
     cjs_distance,
@@ -56,8 +57,7 @@ def exact_shift(m0: float, s0: float, y: float, s: float) -> float:
     def mean(alpha: float) -> float:
         return (alpha * m0 / s0**2 + y / s**2) / (alpha / s0**2 + 1 / s**2)
 
-    doublings = np.log2(1.25) - np.log2(0.8)
-    return (mean(1.25) - mean(0.8)) * np.sqrt(s0**-2 + s**-2) / doublings
+    return (mean(ALPHA) - mean(1 / ALPHA)) * np.sqrt(s0**-2 + s**-2) / (2.0 * np.log2(ALPHA))
 
 
 @pytest.mark.parametrize("case", [(0.0, 1.0, 1.0, 1.0), (0.0, 0.5, 2.0, 1.0), (0.0, 2.0, 3.0, 0.5)])
@@ -82,10 +82,10 @@ def test_the_distance_has_its_bounds() -> None:
 
 
 def test_the_threshold_is_a_quarter_of_a_standard_deviation_a_doubling() -> None:
-    sd = 0.235 * (np.log2(1.25))
+    sd = 0.235 * np.log2(ALPHA)
     tilted = np.exp(sd * Z)
     distance = cjs_distance(Z[:, None], np.argsort(Z[:, None], axis=0), tilted / tilted.sum())
-    assert distance / np.log2(1.25) == pytest.approx(0.05, abs=0.002)
+    assert distance / np.log2(ALPHA) == pytest.approx(0.05, abs=0.002)
 
 
 def test_a_prior_that_the_figures_contradict_is_a_conflict() -> None:

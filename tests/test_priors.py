@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 from beltcast.errors import UnknownName
-from beltcast.inference.priors import Priors, read_priors
+from beltcast.inference.priors import Priors
+from beltcast.inference.priors_file import read_priors
 
 from .stand_in import StandIn
 

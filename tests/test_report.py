@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,7 +15,9 @@ import xarray as xr
 
 from beltcast import Calibration, Study, attribute, sample, sample_prior
 from beltcast.errors import MissingExtra
-from beltcast.report import Evidence, index_page, place_report
+from beltcast.phrases import REPORT
+from beltcast.pictures.plots import fan_chart
+from beltcast.report import Evidence, _digits, index_page, place_report
 from beltcast.report_pdf import print_pdf
 
 HOSTILE = "Fo<script>shan</script> & 'co' \"x\""
@@ -108,6 +111,40 @@ def test_a_place_without_figures_says_so(evidence: Evidence) -> None:
     assert "No published figure speaks of this place itself" in page.text
 
 
+def numbers(rows: list[list[str]]) -> list[list[str]]:
+    """The numbers of a table's own columns, without its words."""
+    return [re.findall(r"[-+]?\d[\d,.]*", " ".join(row[1:4])) for row in rows[1:]]
+
+
+def test_a_chinese_report_has_the_same_numbers_and_none_of_our_english(
+    evidence: Evidence, henan: Parsed
+) -> None:
+    page = place_report(evidence, "Henan", language="zh")
+    chinese = Parsed(page)
+    assert "<html lang='zh'>" in page
+    assert set(chinese.tables) == set(henan.tables)
+    for name in ("forecast", "estimates", "drivers", "scenarios"):
+        assert numbers(chinese.tables[name]) == numbers(henan.tables[name]), name
+    heads = [cell for rows in chinese.tables.values() for cell in rows[0] if cell]
+    heads += re.findall("<h2>(.*?)</h2>", page)
+    words = [head for head in heads if not head.isdigit()]
+    assert len(words) > 25
+    assert not [head for head in words if not re.search("[\u4e00-\u9fff]", head)]
+    # Whatever is in English there comes from a file.
+    ours = {english for english, _ in REPORT.values() if len(english) > 20 and "{" not in english}
+    assert not [sentence for sentence in ours if sentence in page]
+
+
+def test_a_picture_speaks_chinese_to_its_last_word(result: xr.Dataset) -> None:
+    ax = fan_chart(result, "Henan", compare="tilt-up", title="河南", language="zh")
+    legend = ax.get_legend()
+    assert legend is not None
+    texts = [ax.get_title(loc="left"), ax.get_ylabel(), *(t.get_text() for t in ax.texts)]
+    texts += [entry.get_text() for entry in legend.get_texts()]
+    assert len(texts) > 6
+    assert not [text for text in texts if re.search("[a-z]", text)]
+
+
 def test_nothing_is_loaded_from_outside(henan: Parsed) -> None:
     """Links are followed by a reader only; what a browser loads by itself is in the file."""
     for tag, attributes in henan.tags:
@@ -163,3 +200,9 @@ def test_a_report_is_printed(evidence: Evidence, tmp_path: Path) -> None:
     print_pdf(tmp_path / "a.html", tmp_path / "a.pdf")
     assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF-")
     assert sorted(os.listdir(tmp_path)) == ["a.html", "a.pdf"]
+
+
+def test_numbers_of_any_size_are_written_out() -> None:
+    given = (1498.0, 0.00245, 12345678.0, -0.0513, 1e-15, 0.0)
+    written = ("1,500", "0.00245", "12,300,000", "-0.0513", "0", "0")
+    assert tuple(map(_digits, given)) == written

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, stats
+from scipy.special import logsumexp
 
-from beltcast.inference.residuals import as_normal, log_height, residual, slopes
+from beltcast.inference.residuals import as_normal, log_height, precisions, residual, slopes
 
 TAILS = (np.inf, 4.0, 1.5)
 NUMBER = np.array([0])
@@ -135,3 +136,11 @@ def test_weights_of_student_are_those_of_reweighted_least_squares() -> None:
     np.testing.assert_allclose(
         weight**2 * z, residual(z, np.zeros(3, dtype=int), 0.0, 4.0) * slope, rtol=1e-12
     )
+
+
+@pytest.mark.parametrize("tails", [1.0, 2.5, 4.0, 30.0, np.inf])
+def test_the_mixture_of_normals_is_the_distribution(tails: float) -> None:
+    z = np.array([0.0, 0.3, 2.0, 8.0, 30.0, 90.0])[:, None]
+    w, weight = precisions(tails)
+    mixed = logsumexp(stats.norm.logpdf(z, scale=1.0 / np.sqrt(w)), b=weight, axis=1)
+    np.testing.assert_allclose(mixed, distribution(tails).logpdf(z[:, 0]), rtol=1e-6)

@@ -68,6 +68,7 @@ def test_sbc_writes_its_sets_with_their_hashes(tmp_path: Path) -> None:
     few = ("--sets", "10", "--burn-in", "20", "--parameter", "Traffic Elasticity")
     page = run("sbc", *few, "--output", str(path))
     assert "10 synthetic data sets" in page
+    assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
     with xr.open_dataset(path, engine="netcdf4") as kept:
         assert kept.sizes["set"] == 10
         assert len(kept.attrs["model_sha256"]) == 64

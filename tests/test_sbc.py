@@ -15,6 +15,8 @@ from beltcast import Likelihood, Model, make_likelihood
 from beltcast.errors import InputError
 from beltcast.inference.sbc import (
     RANKS,
+    Asked,
+    same_density,
     simulation_based_calibration,
     synthetic,
     uniformity,
@@ -157,3 +159,41 @@ def test_sets_go_on_where_they_stopped(little: Likelihood) -> None:
     xr.testing.assert_identical(run(threads=1), whole)
     with pytest.raises(InputError, match="another number of sets or another seed"):
         run(done=kept[0], rng=np.random.default_rng(5))
+
+
+def test_answers_are_ranked_beside_the_unknowns(little: Likelihood) -> None:
+    rows = little.model.rows("output")
+    asked = Asked({"all": rows, "East": rows[:1]}, 2020)
+    # Without growth a year's total is the level of East, drawn, and that of West, 20.
+    theta = np.zeros((2, little.size))
+    theta[:, 0] = np.log([9.0, 12.0])
+    expected = np.log([[29.0, 9.0], [32.0, 12.0]])
+    np.testing.assert_allclose(asked.of(little, theta), expected, rtol=1e-12)
+    result = simulation_based_calibration(
+        little, sets=12, rng=np.random.default_rng(4), every=5, burn_in=60, asked=asked
+    )
+    assert list(result["parameter"].values[-3:]) == ["log likelihood", "all 2020", "East 2020"]
+    assert "unknowns, 2 answers and the log likelihood" in verdict(result)
+    # Four figures with a noise of a few per cent fix an answer that the prior knows to a half.
+    assert uniformity(result).loc["East 2020", "recovery"] > 0.9
+
+
+def test_a_result_knows_its_density_and_no_other(
+    little: Likelihood, small: Model, make: SimpleNamespace
+) -> None:
+    settings = {"sets": 10, "every": 2, "burn_in": 20}
+    rng = np.random.default_rng(4)
+    done = simulation_based_calibration(little, rng=rng, **settings)  # type: ignore[arg-type]
+    assert same_density(done, little)
+    # Another prior, another figure: another density, and no place to go on from.
+    wider = dataclasses.replace(little.priors, sigma=2.0 * little.priors.sigma)
+    figures = dataclasses.replace(little, log_values=little.log_values + 0.1)
+    for other in (dataclasses.replace(little, priors=wider), figures):
+        assert not same_density(done, other)
+        with pytest.raises(InputError, match="are of another density"):
+            simulation_based_calibration(
+                other,
+                rng=np.random.default_rng(4),
+                done=done,
+                **settings,  # type: ignore[arg-type]
+            )

@@ -69,7 +69,8 @@ def test_a_scenario_inherits_what_it_does_not_say(scenarios: dict[str, Scenario]
     strong = scenarios["strong"]
     assert strong.constants["Imitation Rate"] == 0.6
     assert strong.inputs == scenarios["middle"].inputs
-    assert (strong.title, strong.text, strong.code) == ("Strong", "As it stands.", "")
+    # But not what the other says of itself: strong is not "as it stands".
+    assert (strong.title, strong.text, strong.code) == ("Strong", "", "")
 
 
 def test_a_whole_constant_sets_aside_the_elements_of_its_ancestors(

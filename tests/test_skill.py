@@ -19,6 +19,7 @@ from beltcast.verification.skill import (
     common_cases,
     coverage_table,
     energy_table,
+    error_table,
     pit_counts,
     score_table,
     skill_table,
@@ -337,6 +338,37 @@ def test_where_one_is_silent_the_others_share(three: xr.Dataset) -> None:
     assert np.isfinite(made[3]).all()
     assert not np.isin(made[3], three["forecast"].values[3, 0]).any()
     assert np.isnan(made[4]).all()
+
+
+def test_a_draw_without_a_log_silences_its_forecaster_in_that_case(three: xr.Dataset) -> None:
+    below = three.copy(deep=True)
+    below["forecast"][3, 0, 7] = 0.0
+    below["forecast"][4, 1, 8] = -2.0
+    made = stack(below, rng=np.random.default_rng(1))
+    assert np.isfinite(made["stack_weight"]).all()
+    mixed = made["forecast"].sel(forecaster="stack").values
+    assert (mixed > 0.0).all()
+    assert not np.isin(mixed[3], three["forecast"].values[3, 0]).any()
+    table = energy_table(made)
+    assert np.isfinite(table["energy"]).all()
+
+
+def test_errors_are_split_into_a_side_and_a_spread() -> None:
+    made = backtest({"high": (0.3, 0.1)})
+    scores = case_scores(made)
+    table = error_table(scores, "high", by="origin")
+    assert table["origin"].tolist() == list(ORIGINS)
+    for row in table.to_dict("records"):
+        own = scores.isel(case=scores["origin"].values == row["origin"]).sel(forecaster="high")
+        rest = np.log(own["median"].values / own["observed"].values)
+        assert row["bias"] == pytest.approx(rest.mean())
+        # Error in squares is bias and spread.
+        assert row["bias"] ** 2 + row["spread"] ** 2 == pytest.approx((rest**2).mean())
+        assert row["error"] == pytest.approx(np.abs(rest).mean())
+    whole = error_table(scores, "high").iloc[0]
+    assert whole["cases"] == table["cases"].sum()
+    # Draws of sd 0.1: an 80 % band is 2 1.2816 0.1 wide, 300 draws give each end 0.01.
+    assert whole["band"] == pytest.approx(0.2563, abs=0.02)
 
 
 def test_a_stack_needs_known_forecasters_and_a_free_name(three: xr.Dataset) -> None:

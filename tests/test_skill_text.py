@@ -51,7 +51,7 @@ def test_the_page_says_what_was_asked_and_who_is_better(scores: xr.Dataset) -> N
     ]
     assert f"{100 * gain:.0f}%" in line
     assert line.rstrip().endswith("better")
-    for heading in ("by lead", "by scope", "Clopper", "lost most"):
+    for heading in ("Where 'sharp' errs", "Clopper", "lost most"):
         assert heading in page
 
 

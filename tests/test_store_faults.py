@@ -275,8 +275,8 @@ def test_without_any_worker_a_run_ends_in_one_sentence(tmp_path: Path) -> None:
         _, words = run.communicate(timeout=60)
     assert run.returncode == 1, words
     assert words.strip().splitlines() == [
-        "beltcast: there has been no worker for 1 s; what is complete is kept: start it again and go "
-        "on with --resume"
+        "beltcast: there has been no worker for 1 s; what is complete is kept: start it again and "
+        "go on with --resume"
     ]
     assert len(resume_store(read_plan(path)).finished()) >= 1
 

@@ -25,7 +25,8 @@ from beltcast.engine.syntax import (
     references,
     show,
 )
-from beltcast.engine.units import DIMENSIONLESS, Unit, UnitProblem, check_units, parse_unit
+from beltcast.engine.unit_check import UnitProblem, check_units
+from beltcast.engine.units import DIMENSIONLESS, Unit, parse_unit
 from beltcast.errors import UnitError
 
 # The variables of the small cases below, and their units.

@@ -121,7 +121,7 @@ def test_a_file_gets_the_method_that_it_asks_for(tmp_path: Path, backend: Backen
     ("variables", "method", "words"),
     [
         ('<module name="m" resource="m.stmx"/>', "Euler", "the module 'm' lives in another file"),
-        ('<stock name="s"><eqn>1</eqn><conveyor/></stock>', "Euler", "conveyors"),
+        ('<stock name="s"><eqn>1</eqn><conveyor/></stock>', "Euler", "<conveyor> of 's'"),
         ('<stock name="s"><eqn>1</eqn><queue/></stock>', "Euler", "queue"),
         ('<flow name="s"><eqn>1</eqn><leak/></flow>', "Euler", "leak"),
         (aux("y", "???"), "Euler", r"'\?\?\?'"),

@@ -10,8 +10,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from beltcast.data.observations import Observations, read_observations, read_places
+    from beltcast.data.observations import Observations, read_observations
     from beltcast.data.observe import observe
+    from beltcast.data.places import read_places
     from beltcast.data.series import Series, read_series
     from beltcast.data.vensim_files import read_cin, read_voc, read_vpd
     from beltcast.drivers.attribute import attribute
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from beltcast.inference.chains import Chains, sample_chains
     from beltcast.inference.likelihood import Likelihood, make_likelihood
     from beltcast.inference.posterior import Draws, sample, sample_prior
-    from beltcast.inference.priors import Priors, read_priors
+    from beltcast.inference.priors import Priors
+    from beltcast.inference.priors_file import read_priors
     from beltcast.inference.update import Update, update
     from beltcast.model import Model, load_model
     from beltcast.pictures.diagram import diagram
@@ -99,11 +101,13 @@ _MODULES = {
     "inference.likelihood": ("Likelihood", "make_likelihood"),
     "model": ("Model", "load_model"),
     "drivers.money": ("price_of_output",),
-    "data.observations": ("Observations", "read_observations", "read_places"),
+    "data.observations": ("Observations", "read_observations"),
+    "data.places": ("read_places",),
     "data.observe": ("observe",),
     "verification.origin_rules": ("OriginRules", "read_origin_rules"),
     "inference.posterior": ("Draws", "sample", "sample_prior"),
-    "inference.priors": ("Priors", "read_priors"),
+    "inference.priors": ("Priors",),
+    "inference.priors_file": ("read_priors",),
     "scenarios": ("Scenario", "read_scenarios"),
     "drivers.sensitivity": ("sensitivity",),
     "data.series": ("Series", "read_series"),

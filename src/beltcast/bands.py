@@ -70,6 +70,24 @@ def chance_positive(values: xr.DataArray) -> xr.DataArray:
     return chance(event, values.notnull())
 
 
+def parting(one: xr.DataArray, other: xr.DataArray) -> int:
+    """Index of the last year in which two paths are the same; their length if they never part.
+
+    Parameters
+    ----------
+    one, other : (year,)
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> from beltcast.bands import parting
+    >>> parting(xr.DataArray([1.0, 2.0, 3.0]), xr.DataArray([1.0, 2.0, 4.0]))
+    1
+    """
+    differ = ~np.isclose(one.values, other.values, rtol=1e-6)
+    return max(int(np.argmax(differ)) - 1, 0) if differ.any() else len(differ)
+
+
 def at_year(results: xr.Dataset, year: int) -> xr.Dataset:
     """Pick one year, or say which there are.
 

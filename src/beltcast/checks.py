@@ -18,7 +18,7 @@ import numpy as np
 from beltcast.engine.loops import Component, causal_links, feedback_loops
 from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.engine.syntax import CONTROLS, canonical
-from beltcast.engine.units import UnitProblem, check_units
+from beltcast.engine.unit_check import UnitProblem, check_units
 from beltcast.model import Model
 
 __all__ = ["Checked", "Extreme", "Fault", "StepError", "as_json", "as_text", "check_model"]

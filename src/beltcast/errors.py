@@ -125,7 +125,7 @@ class CalibrationError(BeltcastError):
 
 
 class MissingExtra(BeltcastError):
-    """An optional dependency is needed and not installed."""
+    """An optional dependency is needed and not installed, or does not load."""
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from importlib.util import find_spec
 from types import ModuleType
 
 from beltcast.errors import MissingExtra
@@ -27,6 +28,7 @@ def need(module: str, extra: str, *, to: str, otherwise: str = "") -> ModuleType
     Raises
     ------
     MissingExtra
+        It is not installed, or it is and does not load; the sentence says which.
 
     Examples
     --------
@@ -35,10 +37,15 @@ def need(module: str, extra: str, *, to: str, otherwise: str = "") -> ModuleType
     """
     try:
         return importlib.import_module(module)
-    except ImportError:
+    except ImportError as problem:
         package = module.partition(".")[0]
         alternative = f", or {otherwise}" if otherwise else ""
+        if find_spec(package) is None:
+            state, do = "is not installed", "install it with pip install"
+        else:
+            # A part of it is missing or of another version; to install what is there is no help.
+            state = f"is installed but does not load ({problem})"
+            do = "install it anew with pip install --force-reinstall"
         raise MissingExtra(
-            f"{to} needs {package}, which is not installed; install it with "
-            f"pip install 'beltcast[{extra}]'{alternative}"
+            f"{to} needs {package}, which {state}; {do} 'beltcast[{extra}]'{alternative}"
         ) from None

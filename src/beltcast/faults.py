@@ -10,10 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from beltcast.data.observations import read_observations, read_places
+from beltcast.data.observations import read_observations
+from beltcast.data.places import read_places
 from beltcast.errors import BeltcastError, InputError
 from beltcast.inference.noise import noise_from_table
-from beltcast.inference.priors import read_priors
+from beltcast.inference.priors_file import read_priors
 from beltcast.model import Model, load_model
 from beltcast.scenarios import read_scenarios
 from beltcast.study import read_study, study_file, study_files

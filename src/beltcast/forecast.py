@@ -28,6 +28,7 @@ from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.nuisances import SHOCK
 from beltcast.inference.posterior import Draws, sample, sample_prior
 from beltcast.inference.processes import shock_path
+from beltcast.inference.residuals import draw_errors
 from beltcast.schema import MEMBER, PLACE, ROW, SCENARIO, YEAR
 from beltcast.study import Study
 
@@ -233,7 +234,6 @@ def _run(
     rng: np.random.Generator,
     progress: Progress | None,
 ) -> xr.Dataset:
-    companions = [n for n in COMPANIONS if n in study.model.variables and n != target]
     parts = []
     for number, (name, scenario) in enumerate(scenarios.items()):
         parts.append(
@@ -242,7 +242,7 @@ def _run(
                     study.model,
                     {name: scenario},
                     (draws.labels, draws.values),
-                    outputs=[target, *companions],
+                    outputs=_outputs(study, target),
                     rng=deepcopy(rng),  # the same numbers in every scenario
                 ),
                 target,
@@ -251,6 +251,10 @@ def _run(
         if progress is not None:
             progress("scenarios", number + 1, len(scenarios))
     return xr.concat(parts, SCENARIO, combine_attrs="override")
+
+
+def _outputs(study: Study, target: str) -> list[str]:
+    return [target, *(n for n in COMPANIONS if n in study.model.variables and n != target)]
 
 
 def _thinned(runs: xr.Dataset, target: str) -> xr.Dataset:
@@ -282,7 +286,8 @@ def _published_noise(
     fresh = rng.standard_normal((members, len(years)))
     grades = ["A" if p == study.whole(study.target) else "B" for p in places]
     sds = np.array([study.noise.grade[grade] for grade in grades])
-    own = _errors(rng, study.noise.tails, (members, len(places), len(years))) * sds[:, None]
+    shape = members, len(places), len(years)
+    own = draw_errors(rng, study.noise.tails, shape) * sds[:, None]
 
     def factor(draws: Draws) -> xr.DataArray:
         n = len(draws)
@@ -301,11 +306,6 @@ def _published_noise(
         )
 
     return factor
-
-
-def _errors(rng: np.random.Generator, tails: float, shape: tuple[int, ...]) -> FloatArray:
-    """Standardised errors of published figures."""
-    return rng.standard_normal(shape) if np.isinf(tails) else rng.standard_t(tails, shape)
 
 
 def _estimated_spreads(study: Study, draws: Draws, grades: Sequence[str]) -> FloatArray:
@@ -416,7 +416,9 @@ def _path(
     """Totals of the target at the optimum, by place and year."""
     draws = Draws(likelihood, theta, "posterior")
     first = dict(list(study.scenarios.items())[:1])
-    run = run_ensemble(study.model, first, (draws.labels, draws.values), outputs=[target])
+    # All outputs of the forecast, though one is looked at: so both run one compiled program.
+    outputs = _outputs(study, target)
+    run = run_ensemble(study.model, first, (draws.labels, draws.values), outputs=outputs)
     output = by_place(run[target], study.whole(target)).isel({SCENARIO: 0, MEMBER: 0})
     return {
         (str(place), int(year)): float(output.sel({PLACE: place, YEAR: year}))

@@ -1,8 +1,8 @@
 """What a command found, as one JSON object for programs.
 
-The same numbers as on the printed page, none rounded: quantiles of a forecast by scenario, place
-and year, estimates beside their priors, differences of scenarios.  A number that is not finite is
-null.
+The numbers behind the printed page, none rounded.  Labels (places, scenarios, drivers, parameters)
+become keys, quantiles ``p10``, ``p50`` and ``p90``, and what is left, such as years, lists whose
+axis stands beside them.  Single draws stay in the files.  A number that is not finite is null.
 """
 
 from __future__ import annotations
@@ -13,15 +13,29 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from beltcast.inference.calibrate import Calibration
-from beltcast.schema import PLACE, QUANTILE, SCENARIO, YEAR
+from beltcast.inference.update import Update
+from beltcast.outlook import changes
+from beltcast.schema import CHAIN, DRAW, MEMBER, PLACE, QUANTILE, SET, YEAR
 
-__all__ = ["calibration_facts", "comparison_facts", "forecast_facts", "json_text", "price_facts"]
+__all__ = [
+    "calibration_facts",
+    "comparison_facts",
+    "dataset_facts",
+    "forecast_facts",
+    "json_text",
+    "table_facts",
+    "update_facts",
+]
 
 SHOWN = (0.1, 0.5, 0.9)
 """Quantiles: the median and the 80% band."""
+
+SINGLE = (MEMBER, DRAW, CHAIN, SET)
+"""Dimensions of single draws, which only the files hold."""
 
 
 def json_text(facts: Mapping[str, Any]) -> str:
@@ -72,7 +86,6 @@ def forecast_facts(forecast: xr.Dataset) -> dict[str, Any]:
         ``spread_ratio``; ``scenarios``: name to place to ``p10``, ``p50``, ``p90`` of a published
         figure by year; ``chance_of_more`` and ``prior_chance_of_more`` by scenario, place, year.
     """
-    fan = forecast["published_quantile"]
     places = [str(place) for place in forecast[PLACE].values]
     return {
         "target": forecast.attrs["target"],
@@ -87,11 +100,8 @@ def forecast_facts(forecast: xr.Dataset) -> dict[str, Any]:
             }
             for place in places
         },
-        "scenarios": _by_scenario(fan, places),
-        **{
-            name: _by_scenario(forecast[name], places)
-            for name in ("chance_of_more", "prior_chance_of_more")
-        },
+        "scenarios": _by_label(forecast["published_quantile"]),
+        **{name: _by_label(forecast[name]) for name in ("chance_of_more", "prior_chance_of_more")},
     }
 
 
@@ -104,67 +114,99 @@ def comparison_facts(comparison: xr.Dataset) -> dict[str, Any]:
         ``years``; ``ratio`` and ``difference``: scenario to place to ``p10``, ``p50``, ``p90`` by
         year; ``chance_of_more`` by year; ``chance_of_loss`` and ``chance_of_recovery``.
     """
-    places = [str(place) for place in comparison[PLACE].values]
     return {
         "years": comparison[YEAR].values,
-        "ratio": _by_scenario(comparison["ratio_quantile"], places),
-        "difference": _by_scenario(comparison["difference_quantile"], places),
+        "ratio": _by_label(comparison["ratio_quantile"]),
+        "difference": _by_label(comparison["difference_quantile"]),
         **{
-            name: _by_scenario(comparison[name], places)
+            name: _by_label(comparison[name])
             for name in ("chance_of_more", "chance_of_loss", "chance_of_recovery")
         },
     }
 
 
-def price_facts(prices: xr.Dataset) -> dict[str, Any]:
-    """Return what scenarios cost and bring against the first, and the price of output.
+def update_facts(change: Update, outlook: xr.Dataset) -> dict[str, Any]:
+    """Return what new figures changed.
 
     Returns
     -------
     dict
-        ``years``, ``judged`` and ``drawn`` (constants); ``level``: flow to place to ``p10``,
-        ``p50``, ``p90`` of the first scenario; ``change``: flow to scenario to place to the three;
-        ``chance_of_more`` likewise; ``price``: flow that is paid to
-        scenario to place to the three, CNY for a CNY of output; ``direction``: scenario to place.
+        ``method`` and ``why``; ``together``, the probability that the new figures lie so far out;
+        ``surprises``, a row for each of them; ``changes`` of the forecast, a row for each place
+        and year; ``moved``, parameter to its medians before and after.
     """
-    places = [str(place) for place in prices[PLACE].values]
-    attrs = prices.attrs
-
-    def by_flow(name: str, dim: str) -> dict[str, Any]:
-        own = prices[name]
-        return {str(f): _by_scenario(own.sel({dim: f}), places) for f in own[dim].values}
-
     return {
-        "years": [attrs["first_year"], attrs["last_year"]],
-        "judged": [name for name in attrs["judged"].split(", ") if name],
-        "drawn": [name for name in attrs["drawn"].split(", ") if name],
-        "level": {
-            str(f): {
-                place: _bands(prices["level"].sel({"flow": f, PLACE: place})) for place in places
-            }
-            for f in prices["flow"].values
-        },
-        "change": by_flow("change", "flow"),
-        "chance_of_more": by_flow("chance_of_more", "flow"),
-        "price": by_flow("price", "paid"),
-        "direction": _by_scenario(prices["direction"], places),
+        "method": change.method,
+        "why": change.why,
+        "together": change.together,
+        "surprises": table_facts(change.surprises),
+        "changes": table_facts(changes(outlook)),
+        "moved": table_facts(change.moved()),
     }
 
 
-def _by_scenario(values: xr.DataArray, places: list[str]) -> dict[str, Any]:
-    """Scenario -> place -> values by year, or the three quantiles of them."""
-    return {
-        str(scenario): {
-            place: _bands(values.sel({SCENARIO: scenario, PLACE: place})) for place in places
-        }
-        for scenario in values[SCENARIO].values
+def dataset_facts(result: xr.Dataset) -> dict[str, Any]:
+    """Return all that a Dataset says beyond single draws, under its own names.
+
+    Parameters
+    ----------
+    result : xarray.Dataset
+
+    Returns
+    -------
+    dict
+        ``attributes``, and each variable and coordinate without a dimension of draws.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> from beltcast.json_text import dataset_facts
+    >>> share = xr.DataArray([[0.1, 0.2]], {"driver": ["Market"], "year": [2024, 2025]})
+    >>> facts = dataset_facts(xr.Dataset({"share": share, "draw": ("member", [0.3])}))
+    >>> {name: facts[name] for name in ("share", "year")}
+    {'share': {'Market': array([0.1, 0.2])}, 'year': array([2024, 2025])}
+    """
+    kept = result.drop_dims([dim for dim in SINGLE if dim in result.dims])
+    axes = {str(name): kept[name].values for name in kept.coords if name in kept.dims}
+    others = {
+        str(name): _by_label(kept[name])
+        for name in (*kept.coords, *kept.data_vars)
+        if name not in kept.dims
     }
+    return {"attributes": dict(result.attrs), **axes, **others}
 
 
-def _bands(values: xr.DataArray) -> Any:
-    if QUANTILE not in values.dims:
-        return values.values
-    return {f"p{100 * q:.0f}": values.sel({QUANTILE: q}).values for q in SHOWN}
+def table_facts(table: pd.DataFrame) -> Any:
+    """Return the rows of a table: by their label, or as a list where they have none.
+
+    >>> import pandas as pd
+    >>> table_facts(pd.DataFrame({"k": [0.1]}, index=["Zone Year"]))
+    {'Zone Year': {'k': 0.1}}
+    """
+    if isinstance(table.index, pd.MultiIndex):
+        table = table.reset_index()
+    by_label = not isinstance(table.index, pd.RangeIndex) and table.index.is_unique
+    return table.to_dict(orient="index" if by_label else "records")
+
+
+def _by_label(values: xr.DataArray) -> Any:
+    """Nest values by the labels of their dimensions; quantiles come last, numbers stay arrays."""
+    if QUANTILE in values.dims:
+        values = values.isel({QUANTILE: np.isin(values[QUANTILE].values, SHOWN)})
+    keys = {
+        dim: [str(label) for label in values[dim].values]
+        for dim in values.dims
+        if dim in values.coords and values[dim].dtype.kind in "OU"
+    }
+    if QUANTILE in values.dims:
+        keys[QUANTILE] = [f"p{100 * q:.0f}" for q in values[QUANTILE].values]
+    return _nested(values.transpose(*keys, ...).values, list(keys.values()))
+
+
+def _nested(values: np.ndarray, keys: list[list[str]]) -> Any:
+    if not keys:
+        return values
+    return {key: _nested(own, keys[1:]) for key, own in zip(keys[0], values, strict=True)}
 
 
 def _plain(value: Any) -> Any:

@@ -1,129 +1,53 @@
-"""A model as a value: its variables, and runs of it.
+"""A model that can be run: read from a file, run once or for many members.
 
 `load_model` reads a file; `Model.simulate` runs it once and labels the result; `Model.batch` is
-the unlabelled run of many members, which ensembles and fits are made of.  A run is pure: what is
-set for one run is forgotten after it, and the same arguments give the same bits.
+the unlabelled run of many members, which ensembles and fits are made of.  What a model says of its
+variables is told in `beltcast.variables`.  A run is pure: what is set for one run is forgotten
+after it, and the same arguments give the same bits.
 """
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Required, TypedDict
+from typing import TYPE_CHECKING, Any, Required, TypedDict
 
 import numpy as np
 
+from beltcast.datasets import make_dataset
 from beltcast.engine.cache import open_cache
-from beltcast.engine.course import NEAR, Course, moving_course
+from beltcast.engine.grid import Grid, find_grid
+from beltcast.engine.kernels import Backend, Prepared, available, prepare
 from beltcast.engine.lowering import lower
 from beltcast.engine.nodes import FloatArray, IntArray
-from beltcast.engine.numpy_backend import NumpyKernel, assign
 from beltcast.engine.parsed import read_parsed
-from beltcast.engine.plan import Method, Plan, make_plan, steps_at, time_grid
-from beltcast.engine.program import Program, accumulate, restrict
-from beltcast.engine.syntax import CONTROLS, Data, Equation, Source, canonical
-from beltcast.engine.tangent import differentiate
-from beltcast.errors import (
-    ModelError,
-    ModelFileError,
-    SimulationError,
-    UnknownName,
-    UnsupportedConstruct,
-    did_you_mean,
-)
+from beltcast.engine.plan import Method, Plan, make_plan, steps_at
+from beltcast.engine.program import NO_ROWS, Program
+from beltcast.engine.syntax import CONTROLS, Equation, canonical
+from beltcast.errors import ModelError, ModelFileError, SimulationError
 from beltcast.schema import TIME
+from beltcast.variables import Constants, Inputs, Kind, Variable, Variables
 
 if TYPE_CHECKING:
     import xarray as xr
 
-Backend = Literal["auto", "llvm", "numpy"]
-Kind = Literal["stock", "auxiliary", "constant", "input", "lookup"]
-Constants = Mapping[str, float | Mapping[str, float]]
-Inputs = Mapping[str, tuple[Sequence[float], Sequence[float]]]
+__all__ = [
+    "LARGEST_RESULT",
+    "Backend",
+    "Constants",
+    "Grid",
+    "Inputs",
+    "Kind",
+    "Method",
+    "Model",
+    "Question",
+    "Variable",
+    "load_model",
+]
 
 LARGEST_RESULT = 4e9
 """Bytes beyond which a result is refused rather than left to exhaust the memory."""
-
-
-@dataclass(frozen=True)
-class Variable:
-    """A variable of a model.
-
-    Attributes
-    ----------
-    name : str
-        As the model file spells it.
-    kind : str
-        stock, auxiliary, constant, input or lookup.
-    dims : tuple of str
-        Subscript ranges.
-    unit, doc : str
-        As the model file says.
-    line : int
-        Line of the file.
-    """
-
-    name: str
-    kind: Kind
-    dims: tuple[str, ...]
-    unit: str
-    doc: str
-    line: int
-
-
-class Kernel(Protocol):
-    """A program ready to run, by either back end."""
-
-    def __call__(self, plan: Plan, values: FloatArray) -> FloatArray:
-        """Run all members; `values` is (p, N), the result (s, o, N)."""
-        ...
-
-
-@dataclass(frozen=True)
-class Grid:
-    """When a run starts, ends, steps and saves; all in the model's time unit.
-
-    Where TIME STEP or SAVEPER moves, `course` holds all of it and `step` and `save_every` are
-    those of the start.
-    """
-
-    start: float
-    end: float
-    step: float
-    save_every: float
-    course: Course | None = None
-
-    def times(self, until: float | None = None) -> FloatArray:
-        """Return the time at the start of every step, (steps + 1,), to the end or another time."""
-        if self.course is None:
-            return time_grid(self.start, self.end if until is None else until, self.step)
-        times, steps = self.course.times, self.course.steps
-        return times if until is None else times[times < until + NEAR * steps]
-
-    def steps(self, times: FloatArray) -> float | FloatArray:
-        """Return the length of the steps that start at the first of the grid's times."""
-        return self.step if self.course is None else self.course.steps[: len(times)]
-
-    def saved(self) -> FloatArray:
-        """Return the times at which results are kept by default.
-
-        Raises
-        ------
-        SimulationError
-            SAVEPER is not a whole number of steps.
-        """
-        if self.course is not None:
-            return self.course.saved
-        times = self.times()
-        ratio = self.save_every / self.step
-        if not (np.isfinite(ratio) and ratio > 0.5 and abs(ratio - round(ratio)) < 1e-5 * ratio):
-            raise SimulationError(
-                f"SAVEPER = {self.save_every:g} is not a whole number of steps of "
-                f"{self.step:g}; set SAVEPER to a multiple of TIME STEP, or give the times to save"
-            )
-        return times[:: round(ratio)]
 
 
 class Question(TypedDict, total=False):
@@ -140,151 +64,15 @@ class Question(TypedDict, total=False):
 
 
 @dataclass(frozen=True, eq=False)
-class Model:
-    """A stock-flow model.
+class Model(Variables):
+    """A stock-flow model that can be run.
 
-    Made by `load_model`.
-
-    Attributes
-    ----------
-    source : Source
-        The equations as read.
-    program : Program
-        The equations in order.
-    variables : mapping of str to Variable
-        By the name in the file.
-    subscripts : mapping of str to tuple of str
-        Elements of each subscript range.
+    Made by `load_model`.  Its attributes, and what it says of its variables, are those of
+    `beltcast.variables.Variables`.
     """
 
-    source: Source
-    program: Program
-    variables: Mapping[str, Variable]
-    subscripts: Mapping[str, tuple[str, ...]]
     # Compiled questions; a cache, so it never shows in a result.
-    _kernels: dict[Any, tuple[Kernel, Program, IntArray, IntArray]] = field(
-        default_factory=dict, repr=False
-    )
-
-    @property
-    def path(self) -> Path | None:
-        """File of the model."""
-        return self.source.path
-
-    @property
-    def name(self) -> str:
-        """Name of the file without its ending."""
-        return self.path.stem if self.path else "model"
-
-    @property
-    def time_unit(self) -> str:
-        """Unit of time."""
-        return self.source.controls["time step"].unit
-
-    def find(self, name: str, /) -> Variable:
-        """Find a variable, whatever the case and the underscores.
-
-        Raises
-        ------
-        UnknownName
-        """
-        slot = self.program.slots.get(canonical(name))
-        if slot is None:
-            names = [*self.variables]
-            raise UnknownName(
-                f"'{name}' is not a variable of {self.name}{did_you_mean(name, names)}"
-            )
-        return self.variables[slot.name]
-
-    def rows(self, label: str, /) -> IntArray:
-        """Rows of a variable, or of one element: ``Belt Size`` or ``Belt Size[Shenzhen]``.
-
-        Returns
-        -------
-        (n,)
-            In the order of the elements, last subscript fastest.
-
-        Raises
-        ------
-        UnknownName
-        """
-        name, _, inside = label.partition("[")
-        variable = self.find(name.strip())
-        rows = self.program.slots[canonical(variable.name)].rows
-        if not inside:
-            return rows.reshape(-1)
-        elements = [e.strip() for e in inside.rstrip("]").split(",")]
-        if len(elements) != len(variable.dims):
-            raise UnknownName(
-                f"'{label}' gives {len(elements)} elements, but '{variable.name}' has the "
-                f"dimensions ({', '.join(variable.dims)})"
-            )
-        place = tuple(
-            self._position(label, e, d) for e, d in zip(elements, variable.dims, strict=True)
-        )
-        return np.atleast_1d(rows[place])
-
-    def _position(self, label: str, element: str, dim: str) -> int:
-        names = self.subscripts[dim]
-        for i, name in enumerate(names):
-            if canonical(name) == canonical(element):
-                return i
-        raise UnknownName(
-            f"'{label}' names '{element}', which is no element of {dim}"
-            + did_you_mean(element, names)
-        )
-
-    def value(self, label: str, /) -> float:
-        """Default of a scalar constant, or of one element of a constant.
-
-        Raises
-        ------
-        UnknownName
-            There is no such constant, or it has several elements.
-        """
-        rows = self._constant_rows(label)
-        if len(rows) != 1:
-            raise UnknownName(f"'{label}' has {len(rows)} elements; name one, as in Name[Element]")
-        return self.program.default(int(rows[0]))
-
-    def _constant_rows(self, label: str) -> IntArray:
-        rows = self.rows(label)
-        variable = self.find(label.partition("[")[0].strip())
-        if variable.kind != "constant":
-            raise UnknownName(
-                f"'{variable.name}' is not a constant of {self.name} (kind: {variable.kind}); "
-                "only constants can be set"
-            )
-        return rows[rows >= 0]
-
-    def targets(self, labels: Sequence[str]) -> tuple[IntArray, IntArray]:
-        """Rows that labelled parameters set, and the position of each row's label.
-
-        A name alone stands for all elements of its constant; an element that has a label of its
-        own is left to that one.
-
-        Returns
-        -------
-        (p,), (p,)
-
-        Raises
-        ------
-        UnknownName
-            A label is not a constant of the model.
-        ModelError
-            Two labels are the same constant or element.
-        """
-        owner: dict[int, int] = {}
-        for column, label in sorted(enumerate(labels), key=lambda pair: "[" in pair[1]):
-            for row in self._constant_rows(label).tolist():
-                other = labels[owner[row]] if row in owner else ""
-                if other and ("[" in other) == ("[" in label):
-                    raise ModelError(
-                        f"'{other}' and '{label}' set the same constant of {self.name}; keep one"
-                    )
-                owner[row] = column
-        rows = sorted(owner)
-        return np.array(rows, dtype=np.int64), np.array([owner[r] for r in rows], dtype=np.int64)
+    _kernels: dict[Any, Prepared] = field(default_factory=dict, repr=False)
 
     def grid(self, constants: Constants | None = None) -> Grid:
         """Time grid of the model; INITIAL TIME, FINAL TIME, TIME STEP, SAVEPER may be set.
@@ -292,84 +80,13 @@ class Model:
         A FINAL TIME that changes during the run is found by a run with these constants, and the
         steps of a TIME STEP or SAVEPER that changes by following it (`beltcast.engine.course`).
         """
-        controls = self._controls(constants)
-        moving = [name for name, value in controls.items() if isinstance(value, int)]
-        if not moving:
-            start, end, step, save_every = controls.values()
-            return Grid(start, end, step, save_every)
-        if moving == ["final time"]:
-            start, row, step, save_every = controls.values()
-            return Grid(start, self._end_of(int(row), start, step, constants), step, save_every)
-        try:
-            course = moving_course(self.program, self._settled(constants), controls)
-        except UnsupportedConstruct as problem:
-            line = self.source.controls[moving[-1]].line
-            raise UnsupportedConstruct(problem.sentence, self.path, line) from None
-        times, save_every = course.times, controls["saveper"]
-        if isinstance(save_every, int):
-            save_every = float(np.diff(course.saved[:2]).sum())
-        return Grid(times[0], times[-1], course.steps[0], save_every, course)
-
-    def _controls(self, constants: Constants | None) -> dict[str, float | int]:
-        """Each control of the run: a number, or the row (int) of one that changes with time."""
-        given = {canonical(k): v for k, v in (constants or {}).items()}
-        settled: FloatArray | None = None
-
-        def control(name: str) -> float | int:
-            nonlocal settled
-            if name in given:
-                return float(given[name])  # type: ignore[arg-type]  # controls have no elements
-            if name == "saveper" and name not in self.source.controls:
-                return control("time step")
-            slot = self.program.slots[name]
-            row = int(slot.rows.reshape(-1)[0])
-            if slot.kind == "constant":
-                return self.program.default(row)
-            # Such as SAVEPER = TIME STEP, or FINAL TIME = INITIAL TIME + 10.
-            if settled is None:
-                settled = self._settled(constants)
-            return row if np.isnan(settled[row]) else float(settled[row])
-
-        return {
-            name: control(name) for name in ("initial time", "final time", "time step", "saveper")
+        rows, values = self.constant_values(constants)
+        controls = {
+            canonical(name): float(value)  # type: ignore[arg-type]  # controls have no elements
+            for name, value in (constants or {}).items()
+            if canonical(name) in CONTROLS
         }
-
-    def _end_of(self, row: int, start: float, step: float, constants: Constants | None) -> float:
-        """First time that is not before a FINAL TIME that changes during the run."""
-        parameters, values = self.constant_values(constants)
-        horizon = start + step
-        while True:
-            times = time_grid(start, horizon, step)  # refuses a run without end
-            final = self.batch(
-                parameters,
-                values[:, None],
-                outputs=np.array([row]),
-                saves=times,
-                grid=Grid(start, horizon, step, step),
-                backend="numpy",
-            )[:, 0, 0]
-            if np.isnan(final).any():
-                raise SimulationError("FINAL TIME is not a number; check its equation", self.path)
-            reached = times + 1e-5 * step >= final
-            if reached.any():
-                return float(times[np.argmax(reached)])
-            horizon = min(float(final.max()), start + 4 * (horizon - start))
-
-    def _settled(self, constants: Constants | None) -> FloatArray:
-        """Rows that constants alone decide, for given constants; NaN elsewhere."""
-        program = self.program
-        rows = np.full((program.n_rows, 1), np.nan)
-        rows[program.constants, 0] = program.constant_values
-        chosen, values = self.constant_values(constants)
-        rows[chosen, 0] = values
-        for name, value in (constants or {}).items():
-            if canonical(name) in ("initial time", "final time", "saveper"):
-                # controls have no elements
-                rows[program.slots[canonical(name)].rows.reshape(-1), 0] = value
-        with np.errstate(all="ignore"):
-            for block in program.setup:
-                assign(block, rows, np.nan, np.nan)
-        return rows[:, 0]
+        return find_grid(self.source, self.program, rows, values, controls)
 
     def simulate(
         self,
@@ -484,7 +201,7 @@ class Model:
             With directions the last axis holds the value, then its derivatives.
         """
         grid = grid or self.grid()
-        totals = np.empty(0, dtype=np.int64) if totals is None else totals
+        totals = NO_ROWS if totals is None else totals
         wanted = np.asarray(saves, dtype=np.float64)
         times = grid.times(until=float(wanted.max()))
         steps, place = np.unique(steps_at(times, wanted), return_inverse=True)
@@ -492,12 +209,12 @@ class Model:
         self._check_settable(parameters)
         numbers = len(steps) * (len(outputs) + len(totals)) * values.shape[1]
         _check_size(numbers if moved is None else numbers * (1 + len(moved)))
-        kernel, program, rows, tangents = self._kernel(outputs, totals, moved, backend)
-        self._check_given(program, inputs)
+        prepared = self._prepared(outputs, totals, moved, backend)
+        self._check_given(prepared.program, inputs)
 
-        def run(parameters: IntArray, rows: IntArray, values: FloatArray) -> FloatArray:
-            plan = make_plan(
-                program,
+        def plan(parameters: IntArray, rows: IntArray) -> Plan:
+            return make_plan(
+                prepared.program,
                 parameters=parameters,
                 outputs=rows,
                 times=times,
@@ -506,12 +223,9 @@ class Model:
                 inputs=self.input_series(inputs),
                 method=method or self.source.method,
             )
-            out = kernel(plan, values)
-            return out if np.array_equal(place, np.arange(len(steps))) else out[place]
 
-        if moved is None:
-            return run(parameters, rows, values)
-        return _differentiated(run, parameters, values, rows, tangents, moved)
+        out = prepared.run(plan, parameters, values)
+        return out if np.array_equal(place, np.arange(len(steps))) else out[place]
 
     def _check_settable(self, parameters: IntArray) -> None:
         for row in parameters.tolist():
@@ -532,107 +246,16 @@ class Model:
                     self.path,
                 )
 
-    def _kernel(
+    def _prepared(
         self, outputs: IntArray, totals: IntArray, moved: IntArray | None, backend: Backend
-    ) -> tuple[Kernel, Program, IntArray, IntArray]:
+    ) -> Prepared:
         """Compile the part of the model that a question needs; remembered."""
-        kind = _available(backend)
-        key = (
-            kind,
-            outputs.tobytes(),
-            totals.tobytes(),
-            None if moved is None else moved.tobytes(),
-        )
+        kind = available(backend)
+        asked = (outputs, totals, NO_ROWS if moved is None else moved)
+        key = (kind, moved is None, *(rows.tobytes() for rows in asked))
         if key not in self._kernels:
-            program, summed = accumulate(self.program, totals)
-            rows = np.concatenate([outputs, summed])
-            program = restrict(program, rows.tolist())
-            tangents = np.empty(0, dtype=np.int64)
-            if moved is not None:
-                program, tangents = differentiate(program, moved.tolist())
-            self._kernels[key] = (_build(kind, program), program, rows, tangents)
+            self._kernels[key] = prepare(self.program, kind, outputs, totals, moved)
         return self._kernels[key]
-
-    def constant_values(self, constants: Constants | None) -> tuple[IntArray, FloatArray]:
-        """Rows and values of the constants that a run sets.
-
-        As in `targets`, the label of an element goes before that of its constant.  A control that
-        the file does not give as a number, such as SAVEPER = TIME STEP, is left to `grid`.
-
-        Returns
-        -------
-        (p,), (p,)
-
-        Raises
-        ------
-        UnknownName, ModelError
-            As `targets`.
-        """
-        chosen: list[tuple[str, float]] = []
-        for label, given in (constants or {}).items():
-            if canonical(label) in CONTROLS and self._follows(label):
-                continue
-            if isinstance(given, Mapping):
-                chosen += [(f"{label}[{element}]", float(v)) for element, v in given.items()]
-            else:
-                chosen.append((label, float(given)))
-        rows, place = self.targets([label for label, _ in chosen])
-        return rows, np.array([v for _, v in chosen], dtype=np.float64)[place]
-
-    def _follows(self, control: str) -> bool:
-        """Whether a control is computed from another, or left out of the file."""
-        slot = self.program.slots.get(canonical(control))
-        return slot is None or slot.kind != "constant"
-
-    def input_series(self, inputs: Inputs | None) -> dict[int, Data]:
-        """Replace input series from the first given time on, by row.
-
-        Raises
-        ------
-        UnknownName
-            A name is not an input of the model.
-        SimulationError
-            The times do not ascend, or times and values do not pair.
-        """
-        series: dict[int, Data] = {}
-        for name, (times, values) in (inputs or {}).items():
-            variable = self.find(name.partition("[")[0])
-            if variable.kind != "input":
-                raise UnknownName(
-                    f"'{variable.name}' is not an input of {self.name} (kind: {variable.kind}); "
-                    f"its inputs are {', '.join(self.inputs) or 'none'}"
-                )
-            t, y = np.asarray(times, dtype=np.float64), np.asarray(values, dtype=np.float64)
-            pairs = t.ndim == 1 and t.shape == y.shape and len(t) > 0
-            if not (pairs and np.isfinite(t).all() and (np.diff(t) > 0).all()):
-                raise SimulationError(
-                    f"the points given for the input '{variable.name}' must be pairs of a time and "
-                    "a value, in ascending time"
-                )
-            for row in self.rows(name).tolist():
-                if row < 0:
-                    continue
-                own = self.program.inputs[row]
-                kept = own.times < t[0]
-                series[row] = Data(
-                    np.concatenate([own.times[kept], t]),
-                    np.concatenate([own.values[kept], y]),
-                    own.method,
-                )
-        return series
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """Names of the exogenous series."""
-        return tuple(v.name for v in self.variables.values() if v.kind == "input")
-
-    @property
-    def computed(self) -> list[str]:
-        """Names of everything that has a value in a run."""
-        controls = {self.source.controls[c].name for c in CONTROLS if c in self.source.controls}
-        return [
-            v.name for v in self.variables.values() if v.kind != "lookup" and v.name not in controls
-        ]
 
     def _check_finite(self, result: FloatArray, rows: IntArray, times: FloatArray) -> None:
         bad = ~np.isfinite(result)
@@ -648,22 +271,10 @@ class Model:
             self.variables[self.label(row).partition("[")[0]].line,
         )
 
-    def label(self, row: int) -> str:
-        """Name of the variable, and element, that lives in a row."""
-        for slot in self.program.slots.values():
-            where = np.argwhere(slot.rows == row)
-            if len(where):
-                elements = [self.subscripts[d][i] for d, i in zip(slot.dims, where[0], strict=True)]
-                return slot.name + (f"[{', '.join(elements)}]" if elements else "")
-        return f"row {row}"
-
     def _labelled(
         self, names: Sequence[str], rows: Sequence[IntArray], result: FloatArray, times: FloatArray
     ) -> xr.Dataset:
-        # Imported late: with pandas it takes as long as ten thousand runs, and `batch` needs none.
-        import xarray as xr
-
-        variables = {}
+        variables: dict[str, tuple[tuple[str, ...], FloatArray, dict[str, str]]] = {}
         first = 0
         for name, own in zip(names, rows, strict=True):
             dims = self.variables[name].dims
@@ -672,15 +283,12 @@ class Model:
             variables[name] = ((TIME, *dims), values, self.attributes(name))
             first += len(own)
         used = {d for name in names for d in self.variables[name].dims}
-        coords: dict[str, Any] = {d: list(self.subscripts[d]) for d in self.subscripts if d in used}
-        coords[TIME] = (TIME, times, {"units": self.time_unit, "long_name": "model time"})
+        coordinates: dict[str, tuple[Any, dict[str, str]]] = {
+            d: (np.array(self.subscripts[d]), {}) for d in self.subscripts if d in used
+        }
+        coordinates[TIME] = (times, {"units": self.time_unit, "long_name": "model time"})
         attrs = {"model": self.name, "model_sha256": self.source.text_sha256}
-        return xr.Dataset(variables, coords, attrs)
-
-    def attributes(self, name: str) -> dict[str, str]:
-        """Unit, meaning and kind of a variable, for a dataset."""
-        variable = self.variables[name]
-        return {"units": variable.unit, "long_name": variable.doc or name, "kind": variable.kind}
+        return make_dataset(variables, coordinates, attrs)
 
 
 def load_model(path: str | Path) -> Model:
@@ -737,45 +345,6 @@ def load_model(path: str | Path) -> Model:
         for name, slot in program.slots.items()
     }
     return Model(source, program, variables, dict(source.subscripts))
-
-
-def _available(backend: Backend) -> Literal["llvm", "numpy"]:
-    if backend == "auto":
-        return "llvm" if importlib.util.find_spec("llvmlite") else "numpy"
-    return backend
-
-
-def _build(kind: Literal["llvm", "numpy"], program: Program) -> Kernel:
-    if kind == "numpy":
-        return NumpyKernel(program)
-    # Imported late: where llvmlite has no wheel, NumPy runs everything.
-    from beltcast.engine.llvm_backend import LlvmKernel
-
-    return LlvmKernel(program, cache=open_cache())
-
-
-def _differentiated(
-    run: Callable[[IntArray, IntArray, FloatArray], FloatArray],
-    parameters: IntArray,
-    values: FloatArray,
-    rows: IntArray,
-    tangents: IntArray,
-    moved: IntArray,
-) -> FloatArray:
-    """Run every member in every direction; (s, o, N, 1 + d)."""
-    n, d = values.shape[1], len(moved)
-    known = tangents[rows] >= 0
-    # Member m in direction j is column m * d + j.
-    spread, seeds = np.repeat(values, d, axis=1), np.tile(np.eye(d), n)
-    out = run(
-        np.concatenate([parameters, tangents[moved]]),
-        np.concatenate([rows, tangents[rows[known]]]),
-        np.concatenate([spread, seeds]),
-    ).reshape(-1, len(rows) + int(known.sum()), n, d)
-    result = np.zeros((len(out), len(rows), n, 1 + d))
-    result[..., 0] = out[:, : len(rows), :, 0]
-    result[:, known, :, 1:] = out[:, len(rows) :]
-    return result
 
 
 def _check_size(numbers: int) -> None:

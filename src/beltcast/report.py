@@ -1,22 +1,17 @@
 """A report of one place as one HTML file that needs nothing else, fit for the screen and for paper.
 
-Every number and every sentence with one is read off the results; what is typed here are headings
-and the words around them.  All text that comes from files is escaped, pictures stand inside as
-data, and a link goes out only when a reader follows it.
+Every number is read off the results, and the sentences around them are those of `beltcast.phrases`,
+in English or Chinese; `beltcast.report_html` lays them out.
 """
 
 from __future__ import annotations
 
-import base64
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
 import pandas as pd
 import xarray as xr
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from beltcast.bands import at_year
 from beltcast.data.observations import Observation
@@ -24,25 +19,12 @@ from beltcast.drivers.attribute import DRIVER, who_speaks
 from beltcast.drivers.attribution_text import complement_words
 from beltcast.drivers.plots_attribution import waterfall
 from beltcast.inference.calibrate import verdict
+from beltcast.phrases import Language, a_year, scenario_title, word
 from beltcast.pictures.plots import fan_chart
+from beltcast.report_html import bullets, document, link, picture, table
 from beltcast.schema import PLACE, QUANTILE, SCENARIO, YEAR
 from beltcast.study import Study
 from beltcast.summary import HORIZONS
-
-CSS = """
-body { font-family: system-ui, "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", sans-serif;
-       line-height: 1.45; color: #222; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.7rem; margin-bottom: 0; } h2 { font-size: 1.2rem; margin-top: 2rem; }
-p.under { color: #555; margin-top: .2rem; } figure { margin: 1rem 0; } img { max-width: 100%; }
-table { border-collapse: collapse; font-size: .85rem; margin: .8rem 0; width: 100%; }
-caption { text-align: left; font-weight: 600; padding-bottom: .3rem; }
-th, td { text-align: left; vertical-align: top; padding: .2rem .7rem .2rem 0;
-         border-bottom: 1px solid #ddd; overflow-wrap: anywhere; }
-td.n, th.n { text-align: right; white-space: nowrap; overflow-wrap: normal; }
-div.wide { overflow-x: auto; } li { margin: .2rem 0; } code { font-size: .8rem; }
-@media print { body { margin: 0; max-width: none; font-size: 10pt; } a { color: inherit; }
-  h2 { break-after: avoid; } figure, tr { break-inside: avoid; } @page { margin: 18mm; } }
-"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +48,9 @@ class Evidence:
     estimates: pd.DataFrame
 
 
-def place_report(evidence: Evidence, place: str, *, year: int = 2024) -> str:
+def place_report(
+    evidence: Evidence, place: str, *, year: int = 2024, language: Language = "en"
+) -> str:
     """Write the report of one place.
 
     Parameters
@@ -76,6 +60,8 @@ def place_report(evidence: Evidence, place: str, *, year: int = 2024) -> str:
         One of the forecast's.
     year : int
         Of the drivers' shares.
+    language : 'en' or 'zh'
+        What comes from files (sources, definitions, what a scenario is) keeps their language.
 
     Returns
     -------
@@ -96,304 +82,301 @@ def place_report(evidence: Evidence, place: str, *, year: int = 2024) -> str:
     >>> "<h1>Foshan furniture</h1>" in page
     True
     """
-    title = evidence.study.titles.get(place, place)
+    asked = _Asked(place, year, language)
+    title = evidence.study.title_of(place, language)
     parts = [
         f"<h1>{escape(title)}</h1>",
         f"<p class='under'>{escape(str(evidence.forecast.attrs['title']))}</p>",
-        _forecast(evidence, place),
-        _what_it_rests_on(evidence, place),
-        _drivers(evidence, place, year),
-        _scenarios(evidence, place),
-        _cannot_tell(evidence, place, year),
-        _sources(evidence, place),
-        _how(evidence),
+        _forecast(evidence, asked),
+        _what_it_rests_on(evidence, asked),
+        _drivers(evidence, asked),
+        _scenarios(evidence, asked),
+        _cannot_tell(evidence, asked),
+        _sources(evidence, asked),
+        _how(evidence, asked),
     ]
-    return _document(title, parts)
+    return document(title, parts, language)
 
 
-def index_page(evidence: Evidence, files: Sequence[tuple[str, str]]) -> str:
+def index_page(
+    evidence: Evidence, files: Sequence[tuple[str, str]], *, language: Language = "en"
+) -> str:
     """Write a page of links to reports; files are (place, file name) pairs."""
-    titles = evidence.study.titles
     items = "".join(
-        f"<li><a href='{escape(name)}'>{escape(titles.get(place, place))}</a></li>"
+        f"<li><a href='{escape(name)}'>{escape(evidence.study.title_of(place, language))}</a></li>"
         for place, name in files
     )
     title = str(evidence.forecast.attrs["title"])
-    return _document(title, [f"<h1>{escape(title)}</h1>", f"<ul>{items}</ul>"])
+    return document(title, [f"<h1>{escape(title)}</h1>", f"<ul>{items}</ul>"], language)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Which report is asked for."""
+
+    place: str
+    year: int
+    language: Language
+
+    def say(self, key: str, **parts: object) -> str:
+        return word(key, self.language, **parts)
+
+    def band(self, values: xr.DataArray, form: str = "{:,.0f}") -> str:
+        """Median and 80% band."""
+        low, middle, high = (form.format(float(values.sel({QUANTILE: q}))) for q in (0.1, 0.5, 0.9))
+        return self.say("to", low=low, middle=middle, high=high)
+
+    def three(self, low: float, middle: float, high: float) -> str:
+        """The same of three numbers of any size."""
+        return self.say("to", low=_digits(low), middle=_digits(middle), high=_digits(high))
 
 
 # --- the sections ---
 
 
-def _forecast(evidence: Evidence, place: str) -> str:
-    forecast = evidence.forecast
+def _forecast(evidence: Evidence, asked: _Asked) -> str:
+    forecast, say = evidence.forecast, asked.say
     first = _first(forecast)
-    fan = forecast["published_quantile"].sel({SCENARIO: first, PLACE: place})
-    prior = forecast["prior_quantile"].sel({PLACE: place})
-    ratio = forecast["spread_ratio"].sel({PLACE: place})
+    fan = forecast["published_quantile"].sel({SCENARIO: first, PLACE: asked.place})
+    prior = forecast["prior_quantile"].sel({PLACE: asked.place})
+    ratio = forecast["spread_ratio"].sel({PLACE: asked.place})
     rows = [
         (
             str(year),
-            _band(fan.sel({YEAR: year})),
-            _band(prior.sel({YEAR: year})),
+            asked.band(fan.sel({YEAR: year})),
+            asked.band(prior.sel({YEAR: year})),
             f"{float(ratio.sel({YEAR: year})):.2f}",
-            verdict(float(ratio.sel({YEAR: year}))),
+            say(verdict(float(ratio.sel({YEAR: year})))),
         )
         for year in _horizons(forecast)
     ]
-    heads = ("year", "median (80% band)", "the priors alone", "ratio of widths", "")
-    what = f"{forecast.attrs['target']}, {_unit(forecast)} a year, scenario '{first}'"
-    other = "de-minimis-ends" if "de-minimis-ends" in forecast[SCENARIO].values else None
-    chart = fan_chart(forecast, place, compare=other, title=evidence.study.titles.get(place, place))
+    heads = (say("year"), say("median_band"), say("priors_alone"), say("ratio_widths"), "")
+    target, unit = (str(forecast.attrs[name]) for name in ("target", "unit"))
+    what = say(
+        "caption_forecast",
+        what=say("of", what=say(target), unit=a_year(unit, asked.language)),
+        scenario=_named(evidence, first, asked),
+    )
+    chart = fan_chart(
+        forecast,
+        asked.place,
+        compare="de-minimis-ends",
+        title=evidence.study.title_of(asked.place, asked.language),
+        language=asked.language,
+    )
     return (
-        "<h2>Forecast</h2>"
-        + _picture(chart, f"Fan chart: {what}")
-        + _table("forecast", what, heads, rows, numbers=(1, 2, 3))
+        f"<h2>{say('fan')}</h2>"
+        + picture(chart, say("alt_fan", what=what))
+        + table("forecast", what, heads, rows, numbers=(1, 2, 3))
     )
 
 
-def _what_it_rests_on(evidence: Evidence, place: str) -> str:
-    own = _own_rows(evidence.study, place)
-    known = len(evidence.study.observations)
+def _what_it_rests_on(evidence: Evidence, asked: _Asked) -> str:
+    say, study = asked.say, evidence.study
+    own = _own_rows(study, asked.place)
     words = evidence.estimates["verdict"].value_counts()
-    counts = ", ".join(f"{count} {word}" for word, count in words.items())
-    text = (
-        f"{len(own)} of the {known} published figures of the study speak of this place itself. Of "
-        f"{len(evidence.estimates)} parameters {counts}."
+    counts = say(", ").join(f"{count} {say(str(name))}" for name, count in words.items())
+    text = say(
+        "rests",
+        own=len(own),
+        all=len(study.observations),
+        count=len(evidence.estimates),
+        counts=counts,
     )
     rows = [
         (
             _period(row),
             row.quantity,
-            row.kind,
+            say(f"kind {row.kind}"),
             _value(row),
-            evidence.study.noise.definitions[row.definition].title,
+            study.noise.definitions[row.definition].title,
             row.grade,
             str(row.line),
         )
         for row in own
     ]
-    heads = ("period", "quantity", "kind", "figure", "definition", "grade", "line")
-    source = evidence.study.observations.path.name
-    figures = (
-        _table("figures", f"Published figures, by line of {source}", heads, rows, numbers=(3, 6))
-        if rows
-        else ""
+    heads = [
+        say(key) for key in ("period", "quantity", "kind", "figure", "definition", "grade", "row")
+    ]
+    title = say("caption_figures", table=study.observations.path.name)
+    figures = table("figures", title, heads, rows, numbers=(3, 6)) if rows else ""
+    return (
+        f"<h2>{say('h_rests')}</h2><p>{escape(text)}</p>{figures}"
+        f"{_estimates(evidence.estimates, asked)}"
     )
-    return f"<h2>What it rests on</h2><p>{escape(text)}</p>{figures}{_estimates(evidence, place)}"
 
 
-def _estimates(evidence: Evidence, place: str) -> str:
+def _estimates(estimates: pd.DataFrame, asked: _Asked) -> str:
     """What is estimated for the place itself."""
-    table = evidence.estimates
-    own = table[[str(label).endswith(f"[{place}]") for label in table.index]]
+    own = estimates[[str(label).endswith(f"[{asked.place}]") for label in estimates.index]]
     rows = [
         (
             str(label),
-            _three(row["prior_p10"], row["prior_median"], row["prior_p90"]),
-            _three(row["p10"], row["median"], row["p90"]),
+            asked.three(row["prior_p10"], row["prior_median"], row["prior_p90"]),
+            asked.three(row["p10"], row["median"], row["p90"]),
             f"{row['spread_ratio']:.2f}",
-            str(row["verdict"]),
+            asked.say(str(row["verdict"])),
         )
         for label, row in own.iterrows()
     ]
-    heads = ("parameter", "prior", "with the figures", "ratio", "")
-    title = "Estimates of the place itself: median (80% band)"
-    return _table("estimates", title, heads, rows, numbers=(1, 2, 3)) if rows else ""
+    heads = [asked.say(key) for key in ("parameter", "prior_short", "with_figures", "ratio")]
+    title = asked.say("caption_estimates")
+    return table("estimates", title, (*heads, ""), rows, numbers=(1, 2, 3)) if rows else ""
 
 
-def _drivers(evidence: Evidence, place: str, year: int) -> str:
-    attribution = evidence.attribution
+def _drivers(evidence: Evidence, asked: _Asked) -> str:
+    attribution, say = evidence.attribution, asked.say
     if attribution is None:
         return ""
-    at = at_year(attribution, year).sel({PLACE: place})
+    at = at_year(attribution, asked.year).sel({PLACE: asked.place})
     rows = [
         (
-            str(driver),
-            _band(own["shapley_log_quantile"], "{:+.2f}"),
-            _band(own["prior_shapley_log_quantile"], "{:+.2f}"),
+            say(str(driver)),
+            asked.band(own["shapley_log_quantile"], "{:+.2f}"),
+            asked.band(own["prior_shapley_log_quantile"], "{:+.2f}"),
             _share(own["shapley_log_chance"]),
             _share(own["prior_shapley_log_chance"]),
-            who_speaks(float(own["shapley_log_chance"]), float(own["prior_shapley_log_chance"])),
+            say(_speaker(own["shapley_log_chance"], own["prior_shapley_log_chance"])),
         )
         for driver in at[DRIVER].values
         for own in [at.sel({DRIVER: driver})]
     ]
-    heads = ("driver", "Shapley value, log", "the priors alone", "P>0", "prior", "")
-    title = f"What each driver added to the log of output in {year}: median (80% band)"
+    keys = ("driver", "shapley", "priors_alone", "positive", "prior_short")
+    title = say("caption_drivers", year=asked.year)
+    named = evidence.study.title_of(asked.place, asked.language)
+    chart = waterfall(
+        attribution,
+        asked.place,
+        year=asked.year,
+        title=say("waterfall", place=named, year=asked.year),
+        language=asked.language,
+    )
+    sentence = complement_words(
+        attribution, place=asked.place, year=asked.year, language=asked.language, title=named
+    )
     return (
-        "<h2>What drives it</h2>"
-        + _picture(waterfall(attribution, place, year=year), title)
-        + _table("drivers", title, heads, rows, numbers=(1, 2, 3, 4))
-        + f"<p>{escape(complement_words(attribution, place=place, year=year))}</p>"
+        f"<h2>{say('h_drives')}</h2>"
+        + picture(chart, title)
+        + table("drivers", title, (*map(say, keys), ""), rows, numbers=(1, 2, 3, 4))
+        + f"<p>{escape(sentence)}</p>"
     )
 
 
-def _scenarios(evidence: Evidence, place: str) -> str:
-    forecast = evidence.forecast
+def _scenarios(evidence: Evidence, asked: _Asked) -> str:
+    forecast, say = evidence.forecast, asked.say
     years = _horizons(forecast)[1:] or _horizons(forecast)
     rows = []
     for name in map(str, forecast[SCENARIO].values[1:]):
-        at = forecast.sel({SCENARIO: name, PLACE: place})
+        at = forecast.sel({SCENARIO: name, PLACE: asked.place})
         last = at.sel({YEAR: years[-1]})
         change = 100.0 * (at["change_quantile"] - 1.0)
-        scenario = evidence.study.scenarios[name]
         rows.append(
             (
-                scenario.title,
-                *(_band(change.sel({YEAR: year}), "{:+.1f}") + " %" for year in years),
+                _titled(evidence, name, asked),
+                *(asked.band(change.sel({YEAR: year}), "{:+.1f}") + " %" for year in years),
                 _share(last["chance_of_more"]),
                 _share(last["prior_chance_of_more"]),
-                scenario.text,
+                evidence.study.scenarios[name].text,
             )
         )
     if not rows:
         return ""
-    heads = ("scenario", *map(str, years), "chance of more", "prior chance", "what it is")
-    title = f"Change against '{_first(forecast)}', draw by draw: median (80% band)"
+    keys = ("more", "more_prior", "what_it_is")
+    title = say("caption_scenarios", first=_named(evidence, _first(forecast), asked))
     numbers = tuple(range(1, len(years) + 3))
-    return "<h2>Scenarios</h2>" + _table("scenarios", title, heads, rows, numbers=numbers)
-
-
-def _cannot_tell(evidence: Evidence, place: str, year: int) -> str:
-    """Sentences on what is prior, structure or another statistic; each from the results."""
-    forecast = evidence.forecast
-    last = _horizons(forecast)[-1]
-    own = _own_rows(evidence.study, place)
-    ratio = float(forecast["spread_ratio"].sel({PLACE: place, YEAR: last}))
-    lines = []
-    if not own:
-        lines.append(
-            "No published figure speaks of this place itself: its size comes from sums that it is "
-            "part of, and from the prior."
-        )
-    lines.append(
-        f"The band of {last} is {verdict(ratio)}: its width is {ratio:.2f} of that of the priors "
-        "alone, in logs."
+    heads = (say("scenario_head"), *map(str, years), *map(say, keys))
+    return f"<h2>{say('h_scenarios')}</h2>" + table(
+        "scenarios", title, heads, rows, numbers=numbers
     )
-    levels = [row for row in own if row.kind in ("level", "part-year")]
-    loose = int(forecast["row_loose"].values[forecast["row_place"].values == place].sum())
-    if loose:
-        lines.append(
-            f"{loose} of the points on the chart are of statistics whose size against the model's "
-            f"scope is itself fitted; {len(levels)} figures of the place are levels."
-        )
-    lines += _prior_drivers(evidence.attribution, place, year)
-    lines += _decided_by_structure(evidence, place, last)
-    return "<h2>What the data cannot tell</h2>" + _list(lines)
 
 
-def _prior_drivers(attribution: xr.Dataset | None, place: str, year: int) -> list[str]:
+def _cannot_tell(evidence: Evidence, asked: _Asked) -> str:
+    """Sentences on what is prior, structure or another statistic; each from the results."""
+    forecast, say = evidence.forecast, asked.say
+    last = _horizons(forecast)[-1]
+    own = _own_rows(evidence.study, asked.place)
+    ratio = float(forecast["spread_ratio"].sel({PLACE: asked.place, YEAR: last}))
+    levels = sum(row.kind in ("level", "part-year") for row in own)
+    mine = forecast["row_place"].values == asked.place
+    loose = int(forecast["row_loose"].values[mine].sum())
+    lines = [
+        *([] if own else [say("no_figure")]),
+        say("band_is", year=last, verdict=say(verdict(ratio)), ratio=ratio),
+        *([say("loose_points", loose=loose, levels=levels)] if loose else []),
+        *_prior_drivers(evidence.attribution, asked),
+        *_decided_by_structure(evidence, asked, last),
+    ]
+    return f"<h2>{say('h_cannot')}</h2>" + bullets(lines)
+
+
+def _prior_drivers(attribution: xr.Dataset | None, asked: _Asked) -> list[str]:
     if attribution is None:
         return []
-    ratios = attribution["shapley_log_spread_ratio"].sel({PLACE: place, YEAR: year})
+    ratios = attribution["shapley_log_spread_ratio"].sel({PLACE: asked.place, YEAR: asked.year})
+    pairs = zip(map(str, ratios[DRIVER].values), map(float, ratios.values), strict=True)
     return [
-        f"The share of {driver} is {verdict(value)} (ratio of spreads {value:.2f})."
-        for driver, value in zip(map(str, ratios[DRIVER].values), ratios.values, strict=True)
-        if verdict(float(value)) == "mostly prior"
+        asked.say(
+            "share_prior",
+            driver=asked.say(driver),
+            verdict=asked.say(verdict(ratio)),
+            ratio=ratio,
+        )
+        for driver, ratio in pairs
+        if verdict(ratio) == "mostly prior"
     ]
 
 
-def _decided_by_structure(evidence: Evidence, place: str, year: int) -> list[str]:
+def _decided_by_structure(evidence: Evidence, asked: _Asked, year: int) -> list[str]:
     """Name the scenarios whose sign the priors alone decide."""
-    at = evidence.forecast.sel({PLACE: place, YEAR: year})
+    at = evidence.forecast.sel({PLACE: asked.place, YEAR: year})
     titles = [
-        evidence.study.scenarios[str(own[SCENARIO].values)].title
+        _titled(evidence, str(own[SCENARIO].values), asked)
         for own in (at.sel({SCENARIO: name}) for name in at[SCENARIO].values[1:])
-        if who_speaks(float(own["chance_of_more"]), float(own["prior_chance_of_more"]))
-        == "the structure speaks"
+        if _speaker(own["chance_of_more"], own["prior_chance_of_more"]) == "the structure speaks"
     ]
-    if not titles:
-        return []
-    return [
-        "Whether these scenarios bring more or less follows from the structure of the model, not "
-        f"from the figures: {'; '.join(titles)}."
-    ]
+    return [asked.say("structure_decides", titles=asked.say("; ").join(titles))] if titles else []
 
 
-def _sources(evidence: Evidence, place: str) -> str:
-    rows = _own_rows(evidence.study, place)
+def _sources(evidence: Evidence, asked: _Asked) -> str:
+    study, say = evidence.study, asked.say
+    rows = _own_rows(study, asked.place)
     whole = str(evidence.forecast.attrs["whole"])
-    if place != whole:  # the nation's figures bear on each of its parts
-        rows = [*rows, *_own_rows(evidence.study, whole)]
+    if asked.place != whole:  # the nation's figures bear on each of its parts
+        rows = [*rows, *_own_rows(study, whole)]
     lines: dict[tuple[str, str], list[int]] = {}
     for row in rows:
         lines.setdefault((row.source, row.url), []).append(row.line)
-    table = evidence.study.observations.path.name
+    file = escape(study.observations.path.name)
     items = "".join(
-        f"<li>{_link(source, url)} <span>({escape(table)}, "
-        f"{'line' if len(at) == 1 else 'lines'} {', '.join(map(str, at))})</span></li>"
+        f"<li>{link(source, url)} <span>({file}, "
+        + say("one_line" if len(at) == 1 else "lines", lines=", ".join(map(str, at)))
+        + ")</span></li>"
         for (source, url), at in lines.items()
     )
-    of = escape(place) if place == whole else f"{escape(place)} and of {escape(whole)}"
-    return f"<h2>Sources</h2><p>Of the figures of {of}:</p><ol id='sources'>{items}</ol>"
+    of = say(
+        "figures_of" if asked.place == whole else "figures_of_both",
+        place=study.title_of(asked.place, asked.language),
+        whole=study.title_of(whole, asked.language),
+    )
+    return f"<h2>{say('h_sources')}</h2><p>{escape(of)}</p><ol id='sources'>{items}</ol>"
 
 
-def _how(evidence: Evidence) -> str:
+def _how(evidence: Evidence, asked: _Asked) -> str:
     attributes = evidence.forecast.attrs
-    text = (
-        f"{attributes['draws']} draws of the {attributes['draws_kind']}; "
-        f"{attributes.get('versions', '')}"
+    text = asked.say(
+        "draws_of",
+        draws=attributes["draws"],
+        kind=asked.say(attributes["draws_kind"]),
+        versions=attributes.get("versions", ""),
     )
     hashes = "".join(
         f"<li><code>{escape(name)} sha256 {escape(value)}</code></li>"
         for name, value in evidence.study.hashes.items()
     )
-    return f"<h2>How it was made</h2><p>{escape(text)}</p><ul>{hashes}</ul>"
+    return f"<h2>{asked.say('h_how')}</h2><p>{escape(text)}</p><ul>{hashes}</ul>"
 
 
 # --- small parts ---
-
-
-def _document(title: str, parts: Iterable[str]) -> str:
-    return (
-        "<!DOCTYPE html>\n<html lang='en'><head><meta charset='utf-8'>"
-        "<meta name='viewport' content='width=device-width, initial-scale=1'>"
-        f"<title>{escape(title)}</title><style>{CSS}</style></head>\n<body>"
-        + "\n".join(part for part in parts if part)
-        + "</body></html>\n"
-    )
-
-
-def _table(
-    name: str,
-    title: str,
-    heads: Sequence[str],
-    rows: Iterable[Sequence[str]],
-    *,
-    numbers: Sequence[int],
-) -> str:
-    def cells(tag: str, texts: Sequence[str]) -> str:
-        return "".join(
-            f"<{tag}{' class=n' if i in numbers else ''}>{escape(text)}</{tag}>"
-            for i, text in enumerate(texts)
-        )
-
-    body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
-    return (
-        f"<div class='wide'><table id='{name}'><caption>{escape(title)}</caption>"
-        f"<thead><tr>{cells('th', heads)}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
-
-
-def _list(lines: Iterable[str]) -> str:
-    return "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>"
-
-
-def _link(text: str, url: str) -> str:
-    """A link, if the address is one of the web; else the text alone."""
-    if not url.startswith(("http://", "https://")):
-        return escape(text)
-    return f"<a href='{escape(url)}' rel='noreferrer'>{escape(text)}</a>"
-
-
-def _picture(ax: Axes, text: str) -> str:
-    figure = ax.figure
-    assert isinstance(figure, Figure)
-    stream = io.BytesIO()
-    figure.savefig(stream, dpi=150, format="png")
-    data = base64.b64encode(stream.getvalue()).decode("ascii")
-    return f"<figure><img alt='{escape(text)}' src='data:image/png;base64,{data}'></figure>"
 
 
 def _own_rows(study: Study, place: str) -> list[Observation]:
@@ -417,8 +400,22 @@ def _first(forecast: xr.Dataset) -> str:
     return str(forecast[SCENARIO].values[0])
 
 
-def _unit(forecast: xr.Dataset) -> str:
-    return str(forecast.attrs["unit"]).replace("bnCNY", "bn CNY")
+def _digits(value: float) -> str:
+    """Three digits: a thousand is 1,000 and not 1e+03, and the tail of a subtraction 0."""
+    return "0" if abs(value) < 1e-12 else f"{float(f'{value:.3g}'):,.10g}"
+
+
+def _named(evidence: Evidence, scenario: str, asked: _Asked) -> str:
+    """A scenario as a caption names it: by its name, as files do; in Chinese by its title."""
+    return scenario if asked.language == "en" else _titled(evidence, scenario, asked)
+
+
+def _titled(evidence: Evidence, scenario: str, asked: _Asked) -> str:
+    return scenario_title(scenario, evidence.study.scenarios[scenario].title, asked.language)
+
+
+def _speaker(posterior: xr.DataArray, prior: xr.DataArray) -> str:
+    return who_speaks(float(posterior), float(prior))
 
 
 def _horizons(forecast: xr.Dataset) -> list[int]:
@@ -428,13 +425,3 @@ def _horizons(forecast: xr.Dataset) -> list[int]:
 
 def _share(value: xr.DataArray) -> str:
     return f"{100 * float(value):.0f} %"
-
-
-def _band(values: xr.DataArray, form: str = "{:,.0f}") -> str:
-    low, middle, high = (form.format(float(values.sel({QUANTILE: q}))) for q in (0.1, 0.5, 0.9))
-    return f"{middle} ({low} to {high})"
-
-
-def _three(low: float, middle: float, high: float) -> str:
-    low, middle, high = (0.0 if abs(v) < 1e-12 else v for v in (low, middle, high))
-    return f"{middle:,.3g} ({low:,.3g} to {high:,.3g})"

@@ -34,7 +34,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit, ndtr, ndtri
 
 from beltcast.errors import ScenarioError, UnknownName, did_you_mean, quoted
-from beltcast.inference.priors import ModelLike, find_label, join_label
+from beltcast.labels import ModelLike, find_label, join_label
 from beltcast.textfiles import Toml, read_toml
 
 __all__ = ["Points", "Scenario", "Size", "draw_sizes", "extend", "read_scenarios", "select"]
@@ -58,7 +58,7 @@ class Size:
     Parameters
     ----------
     distribution : str
-        ``normal``, ``lognormal`` or ``logitnormal``, as in `beltcast.inference.priors`.
+        ``normal``, ``lognormal`` or ``logitnormal``, as in `beltcast.inference.families`.
     centre : float  [unit of the constant]
         Mean of a normal, median of the others.
     spread : float  [working scale]
@@ -263,8 +263,8 @@ def extend(parent: Scenario, child: Scenario) -> Scenario:
     return Scenario(
         name=child.name,
         title=child.title,
-        text=child.text or parent.text,
-        # A code names one scenario; a child without one has none.
+        # A text and a code are of one scenario; a child without one has none.
+        text=child.text,
         code=child.code,
         constants=_ordered({**kept, **child.constants}),
         inputs=MappingProxyType({**parent.inputs, **child.inputs}),

@@ -17,11 +17,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from beltcast.data.observations import Observations, read_observations, read_places, read_titles
+from beltcast.data.observations import Observations, read_observations
+from beltcast.data.places import read_places, read_titles
 from beltcast.errors import InputError, UnknownName, did_you_mean
 from beltcast.inference.noise import Noise, noise_from_table
-from beltcast.inference.priors import Priors, read_priors
+from beltcast.inference.priors import Priors
+from beltcast.inference.priors_file import read_priors
 from beltcast.model import Model, load_model
+from beltcast.phrases import Language
 from beltcast.quantities import is_flow
 from beltcast.resources import shipped
 from beltcast.scenarios import Scenario, read_scenarios
@@ -72,6 +75,16 @@ class Study:
     target: str = "output"
     titles_zh: Mapping[str, str] = field(default_factory=dict)
     usd_cny: Mapping[int, float] = field(default_factory=dict)
+
+    def shown(self) -> list[str]:
+        """Places that a forecast has: the whole, then each element of the target."""
+        dims = self.model.find(self.target).dims
+        return [self.whole(self.target), *(self.model.subscripts[dims[0]] if dims else ())]
+
+    def title_of(self, place: str, language: Language = "en") -> str:
+        """What a place is called; its name where the study has no title for it."""
+        own = self.titles_zh if language == "zh" else {}
+        return own.get(place) or self.titles.get(place, place)
 
     def whole(self, variable: str) -> str:
         """Name of the place that is the sum of all elements of a variable, such as China."""

@@ -149,6 +149,11 @@ def example_words(observations: Observations) -> str:
     )
 
 
+def titled(title: str, table: Table) -> RenderableType:
+    """Put a title above a table; the table's own would be folded to its width."""
+    return Group(Text(f"\n{title}", style="bold"), table)
+
+
 def as_text(renderable: RenderableType, width: int = WIDTH) -> str:
     """Return a renderable as plain text."""
     stream = io.StringIO()
@@ -183,9 +188,10 @@ def _what_it_rests_on(forecast: xr.Dataset, calibration: Calibration) -> Text:
     return Text("\n".join(lines))
 
 
-def _places(forecast: xr.Dataset) -> Table:
+def _places(forecast: xr.Dataset) -> RenderableType:
     first = str(forecast[SCENARIO].values[0])
-    table = _table(
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    title = (
         f"{forecast.attrs['target']}, {forecast.attrs['unit']} a year, scenario '{first}': "
         "median (80% band);\nratio: width of the band to that of the prior alone, in logs"
     )
@@ -204,12 +210,13 @@ def _places(forecast: xr.Dataset) -> Table:
             f"{ratio:.2f}" + (" mostly prior" if verdict(ratio) == "mostly prior" else ""),
             style="bold" if place == forecast.attrs["whole"] else "",
         )
-    return table
+    return titled(title, table)
 
 
-def _scenarios(forecast: xr.Dataset) -> Table:
+def _scenarios(forecast: xr.Dataset) -> RenderableType:
     years = _horizons(forecast)[1:] or _horizons(forecast)
-    table = _table(
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    title = (
         f"Scenarios: {forecast.attrs['whole']} against the first, draw by draw: median (80% band), "
         f"and the\nchance of more in {years[-1]} beside the chance that the priors alone give"
     )
@@ -230,13 +237,14 @@ def _scenarios(forecast: xr.Dataset) -> Table:
                 for chance in ("chance_of_more", "prior_chance_of_more")
             ),
         )
-    return table
+    return titled(title, table)
 
 
-def _estimates(calibration: Calibration) -> Table:
+def _estimates(calibration: Calibration) -> RenderableType:
     frame = calibration.table()
     chosen = frame[frame["role"] != "belt"].sort_values("spread_ratio").head(12)
-    table = _table(
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    title = (
         "What the figures narrowed most, of parameters that places share: prior median and "
         "optimum,\neach with its 80% band (the latter by Laplace's approximation); all are in "
         "calibration.csv"
@@ -253,17 +261,7 @@ def _estimates(calibration: Calibration) -> Table:
             f"{row['spread_ratio']:.2f}",
             str(row["verdict"]),
         )
-    return table
-
-
-def _table(title: str) -> Table:
-    return Table(
-        title=f"\n{title}",
-        title_justify="left",
-        title_style="bold",
-        box=None,
-        padding=(0, 2, 0, 0),
-    )
+    return titled(title, table)
 
 
 def _horizons(forecast: xr.Dataset) -> list[int]:

@@ -16,7 +16,7 @@ from rich.text import Text
 from beltcast.inference.update import Update
 from beltcast.outlook import changes, nowcast_years
 from beltcast.schema import PLACE
-from beltcast.summary import HORIZONS
+from beltcast.summary import HORIZONS, titled
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -122,7 +122,7 @@ def _surprises(surprises: pd.DataFrame) -> RenderableType:
         "New figures against what was expected of them under their own definitions (the most "
         "surprising first,\nin the model's units), and what each alone would move most, in spreads"
     )
-    return _titled(title, table)
+    return titled(title, table)
 
 
 def _short(nuisance: str, place: str, definition: str) -> str:
@@ -145,7 +145,7 @@ def _before_and_after(title: str, rows: pd.DataFrame) -> RenderableType:
             f"{100 * (row['change'] - 1):+.1f} %",
             f"{row['width']:.2f}",
         )
-    return _titled(f"{title}; width: of the band, after over before", table)
+    return titled(f"{title}; width: of the band, after over before", table)
 
 
 def _moved(change: Update) -> RenderableType:
@@ -168,18 +168,11 @@ def _moved(change: Update) -> RenderableType:
             f"{row['shift']:+.2f}",
             f"{row['ratio']:.2f}",
         )
-    return _titled(
-        "Parameters that moved most: medians; shift of the mean in spreads before", table
-    )
+    return titled("Parameters that moved most: medians; shift of the mean in spreads before", table)
 
 
 def _table() -> Table:
     return Table(box=None, padding=(0, 2, 0, 0))
-
-
-def _titled(title: str, table: Table) -> RenderableType:
-    # The title of a table would be folded to its width.
-    return Group(Text(f"\n{title}", style="bold"), table)
 
 
 def _of(result: xr.Dataset) -> str:

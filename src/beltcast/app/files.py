@@ -6,16 +6,14 @@ import io
 import json
 import math
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 
 import xarray as xr
-from matplotlib.figure import Figure
 
 from beltcast.errors import ScenarioError
 from beltcast.export import long_table
 from beltcast.model import Model
-from beltcast.pictures.plots import fan_chart
+from beltcast.phrases import Language
 from beltcast.scenarios import Scenario, Size, read_scenarios
 from beltcast.schema import MEMBER, PLACE
 
@@ -122,11 +120,22 @@ def netcdf_bytes(forecast: xr.Dataset) -> bytes:
 
 
 def picture_png(
-    forecast: xr.Dataset, place: str, scenario: str, compare: str, titles: Mapping[str, str]
+    forecast: xr.Dataset,
+    place: str,
+    scenario: str,
+    compare: str,
+    *,
+    title: str,
+    language: Language,
 ) -> bytes:
     """Draw the fan chart as `beltcast.pictures.plots` does."""
+    # Here, so that the page need not wait for Matplotlib to open.
+    from matplotlib.figure import Figure
+
+    from beltcast.pictures.plots import fan_chart
+
     ax = fan_chart(
-        forecast, place, scenario=scenario, compare=compare, title=titles.get(place, place)
+        forecast, place, scenario=scenario, compare=compare, title=title, language=language
     )
     figure = ax.figure
     assert isinstance(figure, Figure)

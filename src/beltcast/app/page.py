@@ -24,9 +24,9 @@ from beltcast.app import files, texts, view
 from beltcast.app.levers import position
 from beltcast.app.results import TIER, Opened, answer, asked, drivers, full_forecast
 from beltcast.app.state import Question, read_query, write_query
-from beltcast.app.texts import word
 from beltcast.drivers.attribute import DRIVER
 from beltcast.errors import ScenarioError
+from beltcast.phrases import word
 from beltcast.scenarios import Scenario
 from beltcast.schema import PLACE, QUANTILE, YEAR
 
@@ -36,6 +36,7 @@ PAUSE = 400
 WIDGET_CSS = """
 :host { font-family: inherit; }
 select, input, button { min-height: 36px; font-size: 15px; }
+.bk-btn, .bk-slider-title, label { font-size: 14px !important; }
 *:focus-visible { outline: 3px solid #0072B2; outline-offset: 2px; }
 """
 
@@ -295,7 +296,8 @@ class Page:
         self._refill()
         chart = view.fan_figure(self._sources, points, self._limits, language)
         self._drivers = pn.Column(sizing_mode="stretch_width")
-        title = f"{texts.place_name(opened, question.place, language)}: {word('fan', language)}"
+        place = texts.place_name(opened, question.place, language)
+        title = word("titled", language, place=place, what=word("fan", language))
         self._main[:] = [
             _heading(title),
             self._headline,
@@ -314,7 +316,7 @@ class Page:
         """Put the answer into the charts and sentences that stand."""
         question = self.question
         self._sources["fan"].data = view.fan_data(question, self._found)
-        self._sources["other"].data = view.fan_data(question, self._other)
+        self._sources["other"].data = view.other_data(question, self._found, self._other)
         self._sources["prior"].data = view.prior_data(self.opened, question)
         low, high = view.value_range(self.opened, question, self._found, self._other)
         self._limits.update(start=low, end=high)
@@ -410,10 +412,16 @@ class Page:
 
     def _png(self) -> bytes:
         made = self._forecast()
-        study = self.opened.study
-        titles = study.titles_zh if self.question.language == "zh" else study.titles
-        shown = str(made.attrs["asked"])
-        return files.picture_png(made, self.question.place, shown, self.question.compare, titles)
+        question, shown = self.question, str(made.attrs["asked"])
+        language = question.language
+        return files.picture_png(
+            made,
+            question.place,
+            shown,
+            question.compare,
+            title=texts.place_name(self.opened, question.place, language),
+            language=language,
+        )
 
     def _toml(self) -> bytes:
         scenario = self._asked()

@@ -7,14 +7,15 @@ A page is made for each browser that opens the address, and without the token it
 from __future__ import annotations
 
 import hmac
+import socket
 from typing import Any
 
 import panel as pn
 
 from beltcast.app.page import Page
 from beltcast.app.results import Opened
-from beltcast.app.texts import word
-from beltcast.errors import InputError
+from beltcast.errors import InputError, quoted
+from beltcast.phrases import word
 
 LOCAL = "127.0.0.1"
 SHORTEST_TOKEN = 16
@@ -29,6 +30,21 @@ TEMPLATE = """{% extends base %}
          font-size: 15px; line-height: 1.45; color: #222; }
   #page { max-width: 1280px; margin: 0 auto; padding: 12px 16px; box-sizing: border-box; }
 </style>
+<script>
+  // The slider's handle has a role and a value but no name: a reader of the page by ear would hear
+  // "slider, 1.00".  Its title says the name, and both lie behind the same shadow root.
+  function nameSliders(root) {
+    for (const element of root.querySelectorAll("*")) {
+      const inside = element.shadowRoot;
+      if (!inside) continue;
+      const title = inside.querySelector(".bk-slider-title");
+      for (const handle of inside.querySelectorAll(".noUi-handle"))
+        if (title) handle.setAttribute("aria-label", title.textContent.replace(/:[^:]*$/, ""));
+      nameSliders(inside);
+    }
+  }
+  setInterval(() => nameSliders(document), 1000);  // widgets are made anew with the language
+</script>
 {% endblock %}
 {% block contents %}
 <main id="page">{{ embed(roots.page) }}</main>{{ embed(roots.location) }}
@@ -69,6 +85,31 @@ def checked_token(address: str, token: str | None) -> str:
             f"{SHORTEST_TOKEN} characters, or leave --address out"
         )
     return token
+
+
+def check_port(address: str, port: int) -> None:
+    """Refuse an address that is not this machine's, or a port that another program listens to.
+
+    Raises
+    ------
+    InputError
+    """
+    try:
+        family, kind, _, _, place = socket.getaddrinfo(
+            address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind) as probe:
+            # As the server does: a port whose last visitor has just left is free.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(place)
+    except OSError as problem:
+        reason = (problem.strerror or "it is taken").lower()
+        if isinstance(problem, socket.gaierror):
+            raise InputError(
+                f"the address {quoted(address)} is not known ({reason}); give one of this "
+                "machine's with --address, or leave it out"
+            ) from None
+        raise _unusable(address, port, reason) from None
 
 
 def make_page(opened: Opened, token: str = "") -> Any:
@@ -132,7 +173,10 @@ def serve(
             title="beltcast",
         )
     except OSError as problem:
-        reason = (problem.strerror or "it is taken").lower()
-        raise InputError(
-            f"port {port} of {address} cannot be used ({reason}); choose another with --port"
-        ) from None
+        raise _unusable(address, port, (problem.strerror or "it is taken").lower()) from None
+
+
+def _unusable(address: str, port: int, reason: str) -> InputError:
+    return InputError(
+        f"port {port} of {address} cannot be used ({reason}); choose another with --port"
+    )

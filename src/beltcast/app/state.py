@@ -9,13 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from beltcast.app.levers import Lever
 from beltcast.errors import quoted
-
-Language = Literal["en", "zh"]
-LANGUAGES: tuple[Language, ...] = ("en", "zh")
+from beltcast.phrases import LANGUAGES, Language
 
 
 @dataclass(frozen=True)

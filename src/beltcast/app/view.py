@@ -1,7 +1,7 @@
 """Charts of an answer, for Bokeh: data of their sources, and figures that show them.
 
 A figure is made once for a language and a place; a slider then only replaces the data of its
-sources.  Colours are those of `beltcast.pictures.plots`.
+sources.  Colours are those of `beltcast.pictures`.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from bokeh.models import (
 from bokeh.plotting import figure
 
 from beltcast.app.results import TIER, Answer, Opened
-from beltcast.app.state import Language, Question
-from beltcast.app.texts import word
+from beltcast.app.state import Question
+from beltcast.bands import parting
 from beltcast.drivers.attribute import DRIVER
-from beltcast.drivers.plots_attribution import COLOURS
 from beltcast.model import Model
+from beltcast.phrases import Language, word
+from beltcast.pictures.colours import COLOURS, OTHER, POINT, POSTERIOR, PRIOR
 from beltcast.pictures.diagram import diagram
-from beltcast.pictures.plots import OTHER, POINT, POSTERIOR, PRIOR
 from beltcast.schema import MEMBER, PLACE, QUANTILE, TIME, YEAR
 
 Data = dict[str, Any]
@@ -52,6 +52,14 @@ def fan_data(question: Question, found: Answer) -> Data:
     fan = found.published.sel({PLACE: question.place, YEAR: slice(None, question.horizon)})
     columns = {f"q{100 * q:.0f}": fan.sel({QUANTILE: q}).values for q in fan[QUANTILE].values}
     return {"year": fan[YEAR].values, "x": fan[YEAR].values + 0.5, **columns}
+
+
+def other_data(question: Question, found: Answer, other: Answer) -> Data:
+    """As `fan_data` of a second scenario, from the last year in which it is the first one."""
+    at = {PLACE: question.place, YEAR: slice(None, question.horizon)}
+    paths = (answer.output.sel(at).median(MEMBER) for answer in (found, other))
+    first = parting(*paths)
+    return {name: values[first:] for name, values in fan_data(question, other).items()}
 
 
 def prior_data(opened: Opened, question: Question) -> Data:
@@ -174,8 +182,14 @@ def fan_legend(points: Mapping[str, Data], names: tuple[str, str], language: Lan
     """
     median, eighty = word("median", language), word("band80", language)
     entries = [
-        (_line(POSTERIOR, band=True), f"{names[0]}: {median}, {word('band', language)}"),
-        (_line(OTHER, dash="5 3", band=True), f"{names[1]}: {median}, {eighty}"),
+        (
+            _line(POSTERIOR, band=True),
+            word("drawn", language, name=names[0], median=median, band=word("band", language)),
+        ),
+        (
+            _line(OTHER, dash="5 3", band=True),
+            word("drawn", language, name=names[1], median=median, band=eighty),
+        ),
         (_line(GREY, dash="2 2"), word("prior", language)),
     ]
     if not names[1]:
@@ -285,6 +299,7 @@ def _figure(axis: str, **options: Any) -> figure:
         sizing_mode="stretch_width", tools="", toolbar_location=None, min_width=260, **options
     )
     chart.yaxis.axis_label = axis
+    chart.yaxis.axis_label_text_font_style = "normal"  # slanted Chinese is hard to read
     chart.yaxis.formatter = NumeralTickFormatter(format="0,0.[00]")
     chart.xgrid.visible = False
     chart.outline_line_color = None

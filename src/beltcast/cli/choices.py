@@ -10,14 +10,14 @@ import typer
 
 from beltcast.cli.common import (
     calibrated,
-    console,
     draws_of,
+    finish,
     folder_of,
     generator,
     keep_work,
     open_study,
-    print_json,
     progress,
+    refuse_year,
     with_own_scenarios,
     with_scenarios,
 )
@@ -70,6 +70,7 @@ def discover(
     seed: Seed = 1,
     output: Output = None,
     resume: Resume = False,
+    as_json: AsJson = False,
 ) -> None:
     """Say when an output crosses a limit: the box of inputs that holds such draws, and few others.
 
@@ -86,14 +87,16 @@ def discover(
     from dataclasses import replace
 
     from beltcast.drivers.discover import discover as find
+    from beltcast.drivers.discover import limit_of
     from beltcast.drivers.discover_text import save_peeling_chart, summarise_discovery
+    from beltcast.json_text import dataset_facts
     from beltcast.results import complete_folder
     from beltcast.scenarios import read_scenarios
     from beltcast.summary import as_text
 
-    if (below is None) == (above is None):
-        raise InputError("give one limit, --below or --above, to say which draws are of interest")
+    limit_of(below, above, density)
     chosen = open_study(study)
+    refuse_year(chosen.model, year)
     if scenarios is not None:
         chosen = replace(chosen, scenarios=read_scenarios(scenarios, chosen.model))
     name = scenario or next(iter(chosen.scenarios))
@@ -132,8 +135,7 @@ def discover(
         save_peeling_chart(found, str(work / "peeling.png"))
         (work / "summary.txt").write_text(as_text(page), encoding="utf-8")
     pieces.discard()
-    console().print(page)
-    typer.echo(f"Written to {folder}/")
+    finish("discover", folder, page, as_json, lambda: dataset_facts(found))
 
 
 def policy(
@@ -174,6 +176,7 @@ def policy(
     seed: Seed = 1,
     output: Output = None,
     resume: Resume = False,
+    as_json: AsJson = False,
 ) -> None:
     """Compare mixes of levers under a budget, over draws and futures, and search for the best.
 
@@ -195,6 +198,7 @@ def policy(
     from beltcast.drivers.policy import ASPECTS, Question, compare_policies, design, levers_of
     from beltcast.drivers.policy_search import found_by
     from beltcast.drivers.policy_text import summarise_policies
+    from beltcast.json_text import dataset_facts
     from beltcast.results import complete_folder
     from beltcast.scenarios import select
     from beltcast.summary import as_text
@@ -260,8 +264,7 @@ def policy(
         save_policy_chart(compared, str(work / "policies.png"))
         (work / "summary.txt").write_text(as_text(page), encoding="utf-8")
     pieces.discard()
-    console().print(page)
-    typer.echo(f"Written to {folder}/")
+    finish("policy", folder, page, as_json, lambda: dataset_facts(compared))
 
 
 def price(
@@ -299,7 +302,7 @@ def price(
     from beltcast.drivers.money import price_of_output, read_sizes
     from beltcast.drivers.money_text import summarise_prices
     from beltcast.drivers.plots_money import save_price_chart
-    from beltcast.json_text import price_facts
+    from beltcast.json_text import dataset_facts
     from beltcast.results import complete_folder
     from beltcast.summary import as_text
 
@@ -323,11 +326,7 @@ def price(
         found.to_netcdf(work / "price.nc", engine="netcdf4")
         save_price_chart(found, str(work / "price.png"))
         (work / "summary.txt").write_text(as_text(page), encoding="utf-8")
-    if as_json:
-        print_json("price", folder, **price_facts(found))
-    else:
-        console().print(page)
-        typer.echo(f"Written to {folder}/")
+    finish("price", folder, page, as_json, lambda: dataset_facts(found))
 
 
 def _drawn(

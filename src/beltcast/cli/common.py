@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from beltcast.inference.calibrate import Calibration
     from beltcast.inference.likelihood import Likelihood
     from beltcast.inference.posterior import Draws
+    from beltcast.model import Model
     from beltcast.resume import Pieces
     from beltcast.study import Study
 
@@ -156,12 +158,51 @@ def keep_work(study: Study, place: Path, resume: bool, **options: object) -> Pie
     return keep_pieces(unfinished(place), {**study.hashes, **said}, resume=resume)
 
 
+def refuse_instant(model: Model, time: float, option: str = "--year") -> None:
+    """Refuse an instant at which the model does not run, before anything is computed."""
+    grid = model.grid()
+    # Not a number is outside too.
+    if not grid.start <= time <= grid.end:
+        raise InputError(
+            f"{option} is {time:g}; the model '{model.name}' runs from {grid.start:g} to "
+            f"{grid.end:g}, give an instant of that"
+        )
+
+
+def refuse_year(model: Model, year: int) -> None:
+    """Refuse a year that the model does not run through whole, before anything is computed."""
+    grid = model.grid()
+    if not math.ceil(grid.start) <= year <= math.floor(grid.end) - 1:
+        raise InputError(
+            f"--year is {year}; the model '{model.name}' runs from {grid.start:g} to "
+            f"{grid.end:g}, give a year from {math.ceil(grid.start)} to {math.floor(grid.end) - 1}"
+        )
+
+
 def print_json(command: str, folder: Path, **facts: object) -> None:
     """Print what a command found as one JSON object."""
     from beltcast.json_text import json_text
 
     known = {"command": command, "version": beltcast.__version__, "folder": folder.as_posix()}
     typer.echo(json_text({**known, **facts}))
+
+
+def finish(
+    command: str,
+    folder: Path,
+    page: RenderableType,
+    as_json: bool,
+    facts: Callable[[], Mapping[str, object]],
+) -> None:
+    """Print what a command found: its page and where the files are, or one JSON object."""
+    if as_json:
+        print_json(command, folder, **facts())
+        return
+    if isinstance(page, str):  # as it stands: rich would fold it and colour its numbers
+        typer.echo(page)
+    else:
+        console().print(page)
+    typer.echo(f"Written to {folder}{'' if folder.is_file() else '/'}")
 
 
 def hashes_of(study: Study) -> dict[str, str]:

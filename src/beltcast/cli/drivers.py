@@ -11,15 +11,15 @@ from rich.console import Group
 
 from beltcast.cli.common import (
     calibrated,
-    console,
     draws_of,
+    finish,
     folder_of,
     generator,
     hashes_of,
     keep_work,
     open_study,
-    print_json,
     progress,
+    refuse_instant,
     with_own_scenarios,
     with_scenarios,
 )
@@ -54,6 +54,7 @@ def attribute(
     ] = 2021.5,
     output: Output = None,
     resume: Resume = False,
+    as_json: AsJson = False,
 ) -> None:
     """Say what each driver brought to each belt, and whether drivers complement each other.
 
@@ -74,6 +75,7 @@ def attribute(
     from beltcast.drivers.nulls import against_null, null_words, placebo, placebo_words
     from beltcast.drivers.plots_attribution import save_attribution_pictures
     from beltcast.inference.posterior import sample_prior
+    from beltcast.json_text import dataset_facts
     from beltcast.results import complete_folder
     from beltcast.summary import as_text
 
@@ -83,7 +85,7 @@ def attribute(
     options = {"draws": draws, "starts": starts, "seed": seed, "held_out": held_out}
     with complete_folder(place) as folder:
         pieces = keep_work(chosen, place, resume, **options)
-        words = []
+        words, tested = [], {}
         with progress() as tell:
             fit = calibrated(chosen, for_fit, starts, tell, pieces=pieces.of("fit"))
             posterior = draws_of(chosen, fit, draws, for_draws, tell, pieces)
@@ -106,11 +108,20 @@ def attribute(
                 dates = placebo(chosen, rng=for_tests, pieces=pieces, progress=tell)
                 dates.to_netcdf(folder / "placebo.nc", engine="netcdf4")
                 words = [null_words(score), placebo_words(dates)]
+                tested = {"null": score, "placebo": dates}
         page = Group(summarise_attribution(result, year=year), *(f"\n{w}" for w in words))
         (folder / "summary.txt").write_text(as_text(page), encoding="utf-8")
     pieces.discard()
-    console().print(page)
-    typer.echo(f"Written to {place}/")
+    finish(
+        "attribute",
+        place,
+        page,
+        as_json,
+        lambda: {
+            **dataset_facts(result),
+            "tests": {name: dataset_facts(found) for name, found in tested.items()},
+        },
+    )
 
 
 def compare(
@@ -146,7 +157,8 @@ def compare(
 
     chosen = with_scenarios(with_own_scenarios(open_study(study), scenarios), scenario)
     for_fit, for_draws, for_sizes = generator(seed).spawn(3)
-    with complete_folder(folder_of(output, study, "-compared")) as folder:
+    target = folder_of(output, study, "-compared")
+    with complete_folder(target) as folder:
         with progress() as tell:
             fit = calibrated(chosen, for_fit, starts, tell)
             posterior = sample(fit, draws, rng=for_draws, progress=tell)
@@ -161,12 +173,7 @@ def compare(
         result.to_netcdf(folder / "comparison.nc", engine="netcdf4")
         page = Group(difference_table(result), comparison_table(result))
         (folder / "summary.txt").write_text(as_text(page), encoding="utf-8")
-    folder = folder_of(output, study, "-compared")
-    if as_json:
-        print_json("compare", folder, **comparison_facts(result))
-    else:
-        console().print(page)
-        typer.echo(f"Written to {folder}/")
+    finish("compare", target, page, as_json, lambda: comparison_facts(result))
 
 
 def sensitivity(
@@ -202,6 +209,7 @@ def sensitivity(
     seed: Seed = 1,
     output: Output = None,
     resume: Resume = False,
+    as_json: AsJson = False,
 ) -> None:
     """Say which uncertain constants an output hangs on, over time, within their priors.
 
@@ -223,6 +231,7 @@ def sensitivity(
     from beltcast.drivers.sensitivity import METHODS, ranked
     from beltcast.drivers.sensitivity import sensitivity as make_sensitivity
     from beltcast.drivers.sensitivity_text import summarise_sensitivity
+    from beltcast.json_text import dataset_facts
     from beltcast.results import complete_folder
     from beltcast.scenarios import select
     from beltcast.summary import as_text
@@ -290,8 +299,7 @@ def sensitivity(
         page = summarise_sensitivity(result, when=year)
         (folder / "summary.txt").write_text(as_text(page), encoding="utf-8")
     pieces.discard()
-    console().print(page)
-    typer.echo(f"Written to {place}/")
+    finish("sensitivity", place, page, as_json, lambda: dataset_facts(result))
 
 
 def loops(
@@ -307,6 +315,7 @@ def loops(
     ] = None,
     most: Annotated[int, typer.Option(help="Loops to print.", min=1)] = 8,
     output: Annotated[Path | None, typer.Option(help="Folder for results.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Say which feedback loop is in charge when (Loops That Matter).
 
@@ -325,6 +334,7 @@ def loops(
     from beltcast.drivers.dominance import loop_scores, strongest
     from beltcast.drivers.dominance_text import summarise_loops
     from beltcast.drivers.plots_dominance import save_loops_picture
+    from beltcast.json_text import dataset_facts
     from beltcast.model import load_model
     from beltcast.pictures.diagram import diagram
     from beltcast.resources import shipped
@@ -332,6 +342,8 @@ def loops(
     from beltcast.summary import as_text
 
     model = load_model(path or shipped("models/belt/belt.mdl"))
+    if year is not None:
+        refuse_instant(model, year)
     chosen = _elements(at if at or path else ["Belt=Shenzhen"])
     scores = loop_scores(model, within=chosen)
     when = float(scores["time"][-1]) if year is None else year
@@ -347,8 +359,7 @@ def loops(
         drawn = diagram(model, highlight=path_of, title=title)
         (work / "diagram.svg").write_text(drawn, encoding="utf-8")
         (work / "summary.txt").write_text(as_text(page), encoding="utf-8")
-    console().print(page)
-    typer.echo(f"Written to {folder}/")
+    finish("loops", folder, page, as_json, lambda: dataset_facts(scores))
 
 
 def _whole_or_first(study: Study) -> str:

@@ -12,15 +12,15 @@ from rich.console import Group
 
 from beltcast.cli.common import (
     calibrated,
-    console,
+    finish,
     fitted,
     folder_of,
     generator,
     hashes_of,
     likelihood_of,
     open_study,
-    print_json,
     progress,
+    refuse_year,
     slug,
     write_calibration,
 )
@@ -38,8 +38,10 @@ from beltcast.errors import (
 )
 
 if TYPE_CHECKING:
+    from beltcast.engine.nodes import IntArray
     from beltcast.inference.calibrate import Calibration
     from beltcast.inference.likelihood import Likelihood
+    from beltcast.study import Study
 
 
 def calibrate(
@@ -96,7 +98,7 @@ def calibrate(
         chosen = open_study(study)
         likelihood, hashes = likelihood_of(chosen), chosen.hashes
     else:
-        likelihood = _own_likelihood(model, data, priors, payoff, changes)
+        likelihood = _own_likelihood(model, data, priors, payoff, changes, as_json)
         hashes = _file_hashes(model=model, data=data, priors=priors, payoff=payoff, changes=changes)
     place = folder_of(output, study or model, "-fit")
     options = {"starts": str(starts), "method": method, "seed": str(seed)}
@@ -110,11 +112,7 @@ def calibrate(
         page = _fit_summary(fit)
         (folder / "summary.txt").write_text(page + "\n", encoding="utf-8")
     pieces.discard()
-    if as_json:
-        print_json("calibrate", place, **calibration_facts(fit))
-    else:
-        typer.echo(page)
-        typer.echo(f"Written to {place}/")
+    finish("calibrate", place, page, as_json, lambda: calibration_facts(fit))
 
 
 PAIRS = 6
@@ -130,12 +128,17 @@ def identify(
     ] = 6,
     year: Annotated[int, typer.Option(help="Year of the answer that is watched.")] = 2030,
     draws: Annotated[int, typer.Option(help="Draws of posterior and prior.", min=20)] = 400,
+    posterior: Annotated[
+        Path | None,
+        typer.Option(help="Results of 'beltcast sample' to take all draws of the posterior from."),
+    ] = None,
     sources: Annotated[
         int, typer.Option(help="Leave out each of this many sources with the most rows.", min=0)
     ] = 8,
     by: Annotated[str, typer.Option(help="Power-scale priors by role or by parameter.")] = "role",
     calibration: Saved = None,
     output: Output = None,
+    as_json: AsJson = False,
 ) -> None:
     """Say what the figures can tell and what they cannot.
 
@@ -149,16 +152,20 @@ def identify(
         beltcast identify --profiles 12 --output runs/identified
 
         beltcast identify --by parameter --sources 20 --draws 1000
+
+        beltcast identify --posterior runs/belt-posterior
     """
     import pandas as pd
 
     from beltcast.drivers.shown import shown
     from beltcast.inference import identify as ask
+    from beltcast.inference.chain_files import load_posterior
     from beltcast.inference.contraction import contraction
     from beltcast.inference.posterior import sample as draw
     from beltcast.inference.posterior import sample_prior
     from beltcast.inference.power_scaling import log_parts, power_scaling
     from beltcast.inference.shrinkage import shrinkage, shrinkage_words
+    from beltcast.json_text import calibration_facts, table_facts
     from beltcast.pictures import plots, plots_identified
     from beltcast.results import complete_folder
     from beltcast.summary import answers_identified, as_text, identification
@@ -166,9 +173,13 @@ def identify(
     if by not in ("role", "parameter"):
         raise InputError(f"--by is '{by}'; expected role or parameter")
     chosen = open_study(study)
+    refuse_year(chosen.model, year)
+    # Opened before the fit, so that what cannot be opened costs no time.
+    chains = load_posterior(posterior, chosen, likelihood_of(chosen)) if posterior else None
     rows = chosen.model.rows(chosen.target)
     for_fit, for_posterior, for_prior, for_sizes, for_shuffles = generator(seed).spawn(5)
-    with complete_folder(folder_of(output, study, "-identified")) as folder:
+    target = folder_of(output, study, "-identified")
+    with complete_folder(target) as folder:
         with progress() as tell:
             fit = calibrated(chosen, for_fit, starts, tell, calibration, study)
             known = ask.spectrum(fit)
@@ -186,15 +197,15 @@ def identify(
             table = fit.table()
             shared = table[table["role"] != "belt"].sort_values("spread_ratio").head(profiles)
             found = ask.profiles(fit, list(shared.index), progress=tell)
-            posterior = draw(fit, draws, rng=for_posterior, progress=tell)
+            drawn = chains or draw(fit, draws, rng=for_posterior, progress=tell)
             prior = sample_prior(fit.likelihood, draws, rng=for_prior)
             tell("answers", 0, 2)
-            answers = shown(chosen, posterior, years=[year], rng=for_sizes)
+            answers = shown(chosen, drawn, years=[year], rng=for_sizes)
             tell("answers", 1, 2)
             narrowed = contraction(answers, shown(chosen, prior, years=[year], rng=for_sizes))
             tell("answers", 2, 2)
             kept = answers.sel(answer=narrowed.index)
-            moved = power_scaling(kept, log_parts(posterior, by), rng=for_shuffles)
+            moved = power_scaling(kept, log_parts(drawn, by), rng=for_shuffles)
         page = identification(
             fit, known, pairs, pull, left_out, found, f"{chosen.target} of {year}"
         )
@@ -235,7 +246,7 @@ def identify(
         charts["power-scaling"] = plots_identified.power_chart(its_moves)
         charts |= {
             f"pair-{slug(str(row.one))}-{slug(str(row.other))}": plots_identified.pair_chart(
-                posterior, str(row.one), str(row.other)
+                drawn, str(row.one), str(row.other)
             )
             for row in pairs.head(PAIRS).itertuples()
         }
@@ -243,8 +254,26 @@ def identify(
         for name, chart in charts.items():
             plots.save(chart, folder / f"{name}.png")
         (folder / "summary.txt").write_text(as_text(page), encoding="utf-8")
-    console().print(page)
-    typer.echo(f"Written to {folder_of(output, study, '-identified')}/")
+    tables = {
+        "confounded": pairs,
+        "prior_pull": pull.to_frame("posterior sd"),
+        "left_out": left_out,
+        "left_out_sources": by_source,
+        "answers": narrowed,
+        "power_scaling": moved,
+        "shrinkage": borrowed,
+    }
+    finish(
+        "identify",
+        target,
+        page,
+        as_json,
+        lambda: {
+            **calibration_facts(fit),
+            "informed_directions": known.informed,
+            **{name: table_facts(table) for name, table in tables.items()},
+        },
+    )
 
 
 def sample(
@@ -265,6 +294,7 @@ def sample(
     seed: Seed = 1,
     resume: Resume = False,
     output: Output = None,
+    as_json: AsJson = False,
 ) -> None:
     """Draw from the posterior by Markov chains, and say whether they have mixed.
 
@@ -281,12 +311,14 @@ def sample(
         beltcast sample mine/study.toml --method nuts --draws 500
     """
     from beltcast.inference.chain_files import (
+        NAME,
         load_unfinished,
         posterior_groups,
         save_groups,
         save_unfinished,
     )
     from beltcast.inference.chains import METHODS, sample_chains
+    from beltcast.json_text import table_facts
     from beltcast.results import complete_folder
 
     known = next((m for m in METHODS if m == method), None)
@@ -313,13 +345,23 @@ def sample(
             )
         provenance = {"seed": str(seed), "title": chosen.title, **hashes_of(chosen)}
         groups = posterior_groups(result, rng=for_prior, provenance=provenance)
-        save_groups(groups, folder / "posterior.nc")
+        save_groups(groups, folder / NAME)
         result.table().to_csv(folder / "diagnostics.csv", float_format="%.5g")
         page = result.words()
         (folder / "summary.txt").write_text(page + "\n", encoding="utf-8")
     kept.unlink(missing_ok=True)
-    typer.echo(page)
-    typer.echo(f"Written to {target}/")
+    finish(
+        "sample",
+        target,
+        page,
+        as_json,
+        lambda: {
+            "method": result.method,
+            "acceptance": result.acceptance,
+            "evaluations": result.evaluations,
+            "diagnostics": table_facts(result.table()),
+        },
+    )
 
 
 def sbc(
@@ -331,14 +373,17 @@ def sbc(
     burn_in: Annotated[
         int | None, typer.Option(help="Moves of each walker before it is drawn from.", min=1)
     ] = None,
+    year: Annotated[int, typer.Option(help="Year of the answers that are ranked too.")] = 2030,
     seed: Seed = 1,
     resume: Resume = False,
     output: Annotated[Path, typer.Option(help="NetCDF file to write.")] = Path("sbc.nc"),
+    as_json: AsJson = False,
 ) -> None:
     """Check the inference: does it recover what made synthetic figures? (Talts and others 2018).
 
-    The figures have the shape of the study's own. The file holds the finished sets at any time;
-    --resume goes on with them. With all parameters of the belt study a set takes a minute or so.
+    The figures have the shape of the study's own; answers of a year are ranked with the unknowns.
+    The file holds the finished sets at any time; --resume goes on with them. A picture of all ranks
+    is left beside it. With all parameters of the belt study a set takes half a minute or more.
 
     For example:
 
@@ -348,9 +393,18 @@ def sbc(
 
     from beltcast.inference.chain_files import save_dataset
     from beltcast.inference.likelihood import make_likelihood
-    from beltcast.inference.sbc import simulation_based_calibration, verdict
+    from beltcast.inference.sbc import (
+        Asked,
+        simulation_based_calibration,
+        uniformity,
+        verdict,
+    )
+    from beltcast.json_text import table_facts
+    from beltcast.pictures.plots import save
+    from beltcast.pictures.plots_ranks import rank_chart
 
     chosen = open_study(study)
+    refuse_year(chosen.model, year)
     priors = chosen.priors.subset(parameter) if parameter else chosen.priors
     likelihood = make_likelihood(chosen.model, priors, chosen.observations, chosen.noise)
     done = None
@@ -371,23 +425,43 @@ def sbc(
             sets=sets,
             rng=generator(seed),
             burn_in=burn_in,
+            asked=Asked(_rows_by_place(chosen), year),
             done=done,
             keep=write,
             progress=tell,
         )
     write(result)
-    typer.echo(verdict(result))
-    typer.echo(f"Written to {output}")
+    save(rank_chart(result), output.with_suffix(".png"))
+    finish(
+        "sbc",
+        output,
+        verdict(result),
+        as_json,
+        lambda: {"sets": result.sizes["set"], "unknowns": table_facts(uniformity(result))},
+    )
+
+
+def _rows_by_place(study: Study) -> dict[str, IntArray]:
+    """Rows of the program that are a study's target: of all places together, and of each."""
+    rows = study.model.rows(study.target)
+    (dimension,) = study.model.find(study.target).dims
+    each = {name: rows[[i]] for i, name in enumerate(study.model.subscripts[dimension])}
+    return {study.whole(study.target): rows, **each}
 
 
 def _own_likelihood(
-    model: Path, data: Path | None, priors: Path | None, payoff: Path | None, changes: Path | None
+    model: Path,
+    data: Path | None,
+    priors: Path | None,
+    payoff: Path | None,
+    changes: Path | None,
+    as_json: bool,
 ) -> Likelihood:
     """Likelihood of a model, a table and priors that are no study; says what is assumed."""
     from beltcast.data.series import read_series
     from beltcast.data.vensim_files import read_cin, read_voc, read_vpd
     from beltcast.inference.likelihood import make_likelihood
-    from beltcast.inference.priors import read_priors
+    from beltcast.inference.priors_file import read_priors
     from beltcast.model import load_model
     from beltcast.variants import move
 
@@ -400,7 +474,7 @@ def _own_likelihood(
     series = read_series(data, loaded, payoff=compared)
     searched = (read_voc if priors.suffix.lower() == ".voc" else read_priors)(priors, loaded)
     for sentence in series.assumed:
-        typer.echo(f"assumed: {sentence}")
+        typer.echo(f"assumed: {sentence}", err=as_json)
     return make_likelihood(loaded, searched, series.observations, series.noise)
 
 

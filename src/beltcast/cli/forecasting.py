@@ -11,11 +11,10 @@ from rich.console import Group
 
 from beltcast.cli.common import (
     calibrated,
-    console,
+    finish,
     folder_of,
     generator,
     open_study,
-    print_json,
     progress,
     with_scenarios,
     write_calibration,
@@ -35,6 +34,7 @@ from beltcast.errors import (
 
 if TYPE_CHECKING:
     from beltcast.study import Study
+    from beltcast.verification.origin_rules import OriginRules
 
 COMPRESSED = {"output": {"zlib": True, "complevel": 4}}
 """The members of a forecast are nearly all of its size."""
@@ -76,7 +76,7 @@ def forecast(
     from beltcast.drivers.compare import compare_runs, comparison_table
     from beltcast.events import WITHOUT
     from beltcast.forecast import forecast_draws
-    from beltcast.inference.draws_file import NAME, kept_fit, save_draws
+    from beltcast.inference.draws_file import NAME, kept_fit, save_draws, study_link
     from beltcast.inference.posterior import sample, sample_prior
     from beltcast.json_text import calibration_facts, forecast_facts
     from beltcast.pictures.plots import save_fan_charts
@@ -88,7 +88,8 @@ def forecast(
     if given is not None:
         chosen, provenance["events_sha256"] = _given(chosen, given)
     rng = generator(seed)
-    with complete_folder(folder_of(output, study)) as folder:
+    target = folder_of(output, study)
+    with complete_folder(target) as folder:
         with progress() as tell:
             fit = calibrated(chosen, rng, starts, tell, calibration, study)
             # As `beltcast.forecast` does it, in parts: the draws are kept as well.
@@ -105,7 +106,7 @@ def forecast(
                 provenance=provenance,
             )
             write_calibration(fit, folder, chosen.hashes)
-            origin = {"study_path": str(study or ""), "seed": str(seed)}
+            origin = {"study_path": study_link(study, folder_of(output, study)), "seed": str(seed)}
             save_draws(kept_fit(fit, posterior), chosen, folder / NAME, provenance=origin)
             result.to_netcdf(folder / "forecast.nc", engine="netcdf4", encoding=COMPRESSED)
             tell("pictures", 0, 1)
@@ -114,17 +115,27 @@ def forecast(
             tell("pictures", 1, 1)
         page = Group(summarise(result, fit), comparison_table(compare_runs(result["output"])))
         (folder / "summary.txt").write_text(as_text(page), encoding="utf-8")
-    folder = folder_of(output, study)
-    if as_json:
-        print_json("forecast", folder, **forecast_facts(result), fit=calibration_facts(fit))
-    else:
-        console().print(page)
-        typer.echo(f"Written to {folder}/")
+    finish(
+        "forecast",
+        target,
+        page,
+        as_json,
+        lambda: {**forecast_facts(result), "fit": calibration_facts(fit)},
+    )
 
 
 def update(
-    rows: Annotated[Path, typer.Argument(help="New figures (.csv), columns as the study's own.")],
+    rows: Annotated[
+        Path | None, typer.Argument(help="New figures (.csv), columns as the study's own.")
+    ] = None,
     study: StudyFile = None,
+    as_of: Annotated[
+        float | None,
+        typer.Option(
+            help="Instead of a file: the study as known at this date, a decimal year, and the "
+            "figures that it has got since."
+        ),
+    ] = None,
     method: Annotated[
         str, typer.Option(help="auto, reweight, smoother or refit; auto takes what is good enough.")
     ] = "auto",
@@ -133,6 +144,7 @@ def update(
     seed: Seed = 1,
     calibration: Saved = None,
     output: Output = None,
+    as_json: AsJson = False,
 ) -> None:
     """Take in new figures: what surprises, and what changes in the forecast.
 
@@ -143,23 +155,45 @@ def update(
 
     For example:
 
+        beltcast update --as-of 2025
+
         beltcast update calibration/data/example-new-rows.csv
 
         beltcast update new.csv mine/study.toml --method refit --output runs/half-year
     """
-    from beltcast.data.newrows import read_new_rows
+    from beltcast.data.newrows import NewRows, read_new_rows
     from beltcast.inference.posterior import sample
     from beltcast.inference.update import check_method
     from beltcast.inference.update import update as make_update
+    from beltcast.json_text import update_facts
     from beltcast.outlook import changes, outlook
     from beltcast.results import complete_folder
     from beltcast.summary import as_text
     from beltcast.update_text import summarise_update
+    from beltcast.verification.origin import as_known, later_rows
 
-    chosen, way = open_study(study), check_method(method)
-    new = read_new_rows(rows, chosen)
+    way = check_method(method)
+    provenance = {"seed": str(seed)}
+    if as_of is not None:
+        if study is not None or calibration is not None:
+            raise InputError(
+                f"--as-of is {as_of:g}, and new figures or a fit are given as well; it takes the "
+                "study's own later figures as new and fits those before them, so give the study "
+                "at most"
+            )
+        study = rows  # no file of figures comes before it
+        whole = open_study(study)
+        new = NewRows(later_rows(whole, as_of))
+        chosen = as_known(whole, as_of, _origin_rules(None, whole))
+        provenance["as_of"] = f"{as_of:g}"
+    elif rows is not None:
+        chosen = open_study(study)
+        new = read_new_rows(rows, chosen)
+    else:
+        raise InputError("there are no new figures; name a file of them, or a date with --as-of")
     for_fit, for_draws, for_update, for_noise = generator(seed).spawn(4)
-    with complete_folder(folder_of(output, study, "-updated")) as folder:
+    target = folder_of(output, study, "-updated")
+    with complete_folder(target) as folder:
         with progress() as tell:
             fit = calibrated(chosen, for_fit, starts, tell, calibration, study)
             posterior = sample(fit, draws, rng=for_draws, progress=tell)
@@ -170,15 +204,14 @@ def update(
                 chosen,
                 change,
                 rng=for_noise,
-                provenance={"seed": str(seed), "new_rows_sha256": new.rows.sha256},
+                provenance={**provenance, "new_rows_sha256": new.rows.sha256},
             )
         result.to_netcdf(folder / "update.nc", engine="netcdf4", encoding=COMPRESSED)
         change.surprises.to_csv(folder / "surprises.csv", index=False, float_format="%.6g")
         changes(result).to_csv(folder / "changes.csv", index=False, float_format="%.6g")
         page = summarise_update(result, change, new.known_words())
         (folder / "summary.txt").write_text(as_text(page), encoding="utf-8")
-    console().print(page)
-    typer.echo(f"Written to {folder_of(output, study, '-updated')}/")
+    finish("update", target, page, as_json, lambda: update_facts(change, result))
 
 
 def verify(
@@ -201,6 +234,7 @@ def verify(
     seed: Seed = 1,
     resume: Resume = False,
     output: Output = None,
+    as_json: AsJson = False,
 ) -> None:
     """Forecast every later figure from earlier dates, as each of them knew the study.
 
@@ -217,11 +251,14 @@ def verify(
 
         beltcast verify --ex-post --output runs/ex-post
     """
+    from beltcast.json_text import dataset_facts, table_facts
     from beltcast.results import complete_folder
+    from beltcast.summary import as_text
     from beltcast.verification.backtest import Settings
-    from beltcast.verification.origin_rules import OriginRules, read_origin_rules
     from beltcast.verification.record import COMPRESSED as SMALL
-    from beltcast.verification.record import run_origins, verification_text
+    from beltcast.verification.record import run_origins
+    from beltcast.verification.skill import case_scores, score_table
+    from beltcast.verification.skill_text import summarise_skill
     from beltcast.verification.stack import stack, stackable
 
     try:
@@ -233,11 +270,7 @@ def verify(
             f"--origins is '{origins}'; expected decimal years such as 2021.5,2022.5"
         ) from None
     chosen = open_study(study)
-    path = rules
-    if path is None and chosen.model.path is not None:
-        beside = chosen.model.path.with_name("inputs-known.toml")
-        path = beside if beside.exists() else None
-    known = read_origin_rules(path, chosen.model, chosen.priors) if path else OriginRules()
+    known = _origin_rules(rules, chosen)
     folder = folder_of(output, study, "-verified")
     with complete_folder(folder) as work:
         with progress() as tell:
@@ -255,10 +288,24 @@ def verify(
             )
         result = stack(result, rng=generator([seed, len(dates)]), forecasters=stackable(result))
         result.to_netcdf(work / "verification.nc", engine="netcdf4", encoding=SMALL)
-        page = verification_text(result)
-        (work / "summary.txt").write_text(page + "\n", encoding="utf-8")
-    typer.echo(page)
-    typer.echo(f"Written to {folder}/")
+        scores = case_scores(result)
+        page = summarise_skill(scores, "sd", rng=generator([seed, len(dates), 1]))
+        (work / "summary.txt").write_text(as_text(page), encoding="utf-8")
+
+    def facts() -> dict[str, object]:
+        return {**dataset_facts(scores), "scores": table_facts(score_table(scores))}
+
+    finish("verify", folder, page, as_json, facts)
+
+
+def _origin_rules(path: Path | None, study: Study) -> OriginRules:
+    """What was known of the inputs at earlier dates: from a file, or from that beside the model."""
+    from beltcast.verification.origin_rules import OriginRules, read_origin_rules
+
+    if path is None and study.model.path is not None:
+        beside = study.model.path.with_name("inputs-known.toml")
+        path = beside if beside.exists() else None
+    return read_origin_rules(path, study.model, study.priors) if path else OriginRules()
 
 
 def _given(study: Study, path: Path) -> tuple[Study, str]:

@@ -77,6 +77,7 @@ def report(
     ] = None,
     place: Annotated[str, typer.Option(help="A place, or all.")] = "all",
     year: Annotated[int, typer.Option(help="Year of the drivers' shares.")] = 2024,
+    language: Annotated[str, typer.Option(help="en or zh.")] = "en",
     pdf: Annotated[bool, typer.Option("--pdf", help="Also print to PDF; needs chromium.")] = False,
     seed: Seed = 1,
     output: Annotated[Path, typer.Option(help="Folder of the reports.")] = Path("runs/report"),
@@ -90,6 +91,8 @@ def report(
         beltcast report
 
         beltcast report runs/mine --place Foshan --pdf --output runs/foshan
+
+        beltcast report --language zh
     """
     from beltcast.drivers.attribute import SWITCHES
     from beltcast.drivers.attribute import attribute as make_attribution
@@ -97,13 +100,18 @@ def report(
     from beltcast.forecast import forecast_draws
     from beltcast.inference.draws_file import open_fit
     from beltcast.inference.posterior import sample_prior
+    from beltcast.phrases import checked_language
     from beltcast.report import Evidence, index_page, place_report
     from beltcast.report_pdf import find_browser, print_pdf
     from beltcast.results import complete_folder
 
+    speech = checked_language(language)
     if pdf:
         find_browser()  # a missing browser is said before the work
     study, kept = open_fit(results)
+    places = study.shown()
+    if place not in ("all", *places):
+        raise InputError(f"there is no place {quoted(place)}{did_you_mean(place, places)}")
     for_prior, for_forecast = generator(seed).spawn(2)
     prior = sample_prior(kept.posterior.likelihood, len(kept.posterior), rng=for_prior)
     switches = [s for s in SWITCHES if s in study.model.variables]
@@ -111,9 +119,6 @@ def report(
         made = forecast_draws(
             study, kept.posterior, prior, kept.optimum, rng=for_forecast, progress=tell
         )
-        places = [str(p) for p in made["place"].values]
-        if place not in ("all", *places):
-            raise InputError(f"there is no place {quoted(place)}{did_you_mean(place, places)}")
         shares = (
             make_attribution(
                 study,
@@ -129,13 +134,15 @@ def report(
         evidence = Evidence(study, made, shares, kept.estimates())
         files = _files(places if place == "all" else [place])
         for number, (name, file) in enumerate(files):
-            (folder / file).write_text(place_report(evidence, name, year=year), encoding="utf-8")
+            page = place_report(evidence, name, year=year, language=speech)
+            (folder / file).write_text(page, encoding="utf-8")
             if pdf:
                 print_pdf(folder / file, (folder / file).with_suffix(".pdf"))
             tell("reports", number + 1, len(files))
         if len(files) > 1:
-            (folder / "index.html").write_text(index_page(evidence, files), encoding="utf-8")
-        lines = [f"{file}: {study.titles.get(name, name)}" for name, file in files]
+            page = index_page(evidence, files, language=speech)
+            (folder / "index.html").write_text(page, encoding="utf-8")
+        lines = [f"{file}: {study.title_of(name, speech)}" for name, file in files]
         (folder / "summary.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     typer.echo(f"{len(files)} reports" if len(files) > 1 else "1 report")
     typer.echo(f"Written to {output}/")
@@ -167,7 +174,7 @@ def serve_app(
         beltcast app runs/mine --port 8000 --no-show
     """
     try:
-        from beltcast.app.server import checked_token, serve
+        from beltcast.app.server import check_port, checked_token, serve
     except ModuleNotFoundError as missing:
         if missing.name not in ("panel", "bokeh"):
             raise
@@ -178,6 +185,7 @@ def serve_app(
     from beltcast.app.results import open_results
 
     secret = checked_token(address, token)
+    check_port(address, port)  # before the results, which take seconds to open
     opened = open_results(results)
     query = f"?token={secret}" if secret else ""
     typer.echo(f"Serving http://{address}:{port}/{query} until Ctrl+C")

@@ -30,9 +30,7 @@ Values are converted to the model's units on reading (`beltcast.quantities`).
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -44,11 +42,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from beltcast.data.places import all_places
+from beltcast.data.tables import check_filled, number, records
 from beltcast.engine.syntax import canonical
 from beltcast.errors import TableError, UnitError, UnknownName, did_you_mean, quoted
-from beltcast.inference.priors import ModelLike, VariableLike
+from beltcast.labels import ModelLike, VariableLike
 from beltcast.quantities import convert, is_flow, same_unit
-from beltcast.textfiles import Text, read_text
+from beltcast.textfiles import read_text
 
 __all__ = [
     "COLUMNS",
@@ -57,8 +57,6 @@ __all__ = [
     "Observation",
     "Observations",
     "read_observations",
-    "read_places",
-    "read_titles",
     "repeated",
 ]
 
@@ -92,9 +90,7 @@ COLUMNS = (
 OPTIONAL_COLUMNS = ("digits",)
 """Columns that may be left out, or empty."""
 
-_PLACE_COLUMNS = ("place", "title", "title_zh", "belts", "note")
 _MAY_BE_EMPTY = ("url", "quote", "note")
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 # Months are written as k/12 with four decimals.
 _TIME_TOLERANCE = 1e-3
@@ -255,9 +251,9 @@ def read_observations(
     True
     """
     text = read_text(path, TableError)
-    reader = _RowReader(text.path, model, _all_places(model, places), usd_cny or {})
+    reader = _RowReader(text.path, model, all_places(model, places), usd_cny or {})
     rows = []
-    for line, cells in _records(text, COLUMNS, OPTIONAL_COLUMNS):
+    for line, cells in records(text, COLUMNS, OPTIONAL_COLUMNS):
         try:
             rows.append(reader.row(line, cells))
         except UnitError as unit:
@@ -266,68 +262,6 @@ def read_observations(
             raise TableError(cell.sentence, text.path, line) from None
     _refuse_twice(rows, text.path)
     return Observations(tuple(rows), text.path, text.sha256, text.encoding)
-
-
-def read_places(path: str | Path, model: ModelLike) -> Mapping[str, tuple[str, ...]]:
-    """Read which belts each place sums over.
-
-    Parameters
-    ----------
-    path : str or Path
-        A CSV file with columns ``place`` and ``belts`` (separated by ``;``), and optionally
-        ``title``, ``title_zh`` and ``note``.
-    model : ModelLike
-
-    Returns
-    -------
-    mapping
-        Place to its belts, as the model spells them.
-
-    Raises
-    ------
-    TableError
-        With file and line: a wrong table, an unknown belt, a belt or place given twice, belts of
-        different subscript ranges.
-
-    Examples
-    --------
-    >>> from beltcast import load_model, read_places
-    >>> from beltcast.resources import shipped
-    >>> model = load_model(shipped("models/belt/belt.mdl"))
-    >>> read_places(shipped("calibration/data/places.csv"), model)["Zhejiang"]
-    ('Hangzhou', 'Ningbo', 'Yiwu')
-    """
-    text = read_text(path, TableError)
-    places: dict[str, tuple[str, ...]] = {}
-    first: dict[str, int] = {}
-    for line, cells in _records(text, ("place", "belts"), _PLACE_COLUMNS):
-        place = cells["place"]
-        try:
-            _check_text(cells, ("place", "belts"))
-            if canonical(place) in first:
-                where = f"first in line {first[canonical(place)]}"
-                raise TableError(f"place {quoted(place)} is given twice, {where}; keep one of them")
-            belts = [belt.strip() for belt in cells["belts"].split(";") if belt.strip()]
-            places[place] = _elements_of(place, belts, model)
-        except TableError as cell:
-            raise TableError(cell.sentence, text.path, line) from None
-        first[canonical(place)] = line
-    return places
-
-
-def read_titles(path: str | Path, column: str = "title") -> Mapping[str, str]:
-    """Read what to call each place: its ``title``, or its name where there is none.
-
-    ``column`` may be ``title_zh``, for titles in Chinese.
-
-    Raises
-    ------
-    TableError
-        As for `read_places`.
-    """
-    text = read_text(path, TableError)
-    rows = _records(text, ("place", "belts"), _PLACE_COLUMNS)
-    return {cells["place"]: cells.get(column) or cells["place"] for _, cells in rows}
 
 
 def repeated(new: Observations, known: Observations) -> tuple[tuple[Observation, Observation], ...]:
@@ -353,102 +287,6 @@ def repeated(new: Observations, known: Observations) -> tuple[tuple[Observation,
     )
 
 
-def _elements_of(place: str, belts: Sequence[str], model: ModelLike) -> tuple[str, ...]:
-    """Elements as the model spells them, all of one subscript range."""
-    spelling = {canonical(e): e for elements in model.subscripts.values() for e in elements}
-    found: list[str] = []
-    for belt in belts:
-        if canonical(belt) not in spelling:
-            known = did_you_mean(belt, spelling.values())
-            raise TableError(f"unknown belt {quoted(belt)} of place {quoted(place)}{known}")
-        if spelling[canonical(belt)] in found:
-            raise TableError(f"belt {quoted(belt)} is twice in {quoted(place)}; keep one of them")
-        found.append(spelling[canonical(belt)])
-    if not found:
-        raise TableError(f"place {quoted(place)} has no belts; list them, separated by ';'")
-    if not any(set(found) <= set(elements) for elements in model.subscripts.values()):
-        sentence = f"the belts of {quoted(place)} are of different subscript ranges"
-        raise TableError(f"{sentence}; keep to one range")
-    if canonical(place) in spelling and found != [spelling[canonical(place)]]:
-        sentence = f"place {quoted(place)} is an element of the model and can only mean itself"
-        raise TableError(f"{sentence}; give the sum another name")
-    return tuple(found)
-
-
-def _all_places(
-    model: ModelLike, places: Mapping[str, tuple[str, ...]]
-) -> dict[str, tuple[str, tuple[str, ...]]]:
-    """Canonical name -> (place as spelt, its belts), the elements of all ranges included."""
-    everything = {
-        canonical(element): (element, (element,))
-        for elements in model.subscripts.values()
-        for element in elements
-    }
-    return everything | {canonical(place): (place, belts) for place, belts in places.items()}
-
-
-def _records(
-    text: Text, columns: Sequence[str], optional: Sequence[str]
-) -> Iterator[tuple[int, dict[str, str]]]:
-    """Lines and cells of a CSV table, once its header and the length of each row are right."""
-    reader = csv.reader(io.StringIO(text.text, newline=""), strict=True)
-    header: list[str] = []
-    line = 1
-    empty = True
-    while True:
-        # line_num counts the lines read; the next record begins on the one after.
-        line = reader.line_num + 1
-        try:
-            cells = next(reader, None)
-        except csv.Error as failure:
-            sentence = f"this row is not CSV ({failure}); close its quotes"
-            restore = f"{sentence} or restore the complete file"
-            raise TableError(restore, text.path, line) from None
-        if cells is None:
-            break
-        if not any(cell.strip() for cell in cells):
-            continue
-        cells = [cell.strip() for cell in cells]
-        if not header:
-            _check_header(cells, columns, optional, text.path, line)
-            header = cells
-            continue
-        if len(cells) != len(header):
-            sentence = f"the row has {len(cells)} fields, expected {len(header)}"
-            hint = "complete it (a file may be cut off here) or quote its commas"
-            raise TableError(f"{sentence}; {hint}", text.path, line)
-        empty = False
-        yield line, dict(zip(header, cells, strict=True))
-    if empty:
-        raise TableError("the table has no rows; add one or give another file", text.path)
-
-
-def _check_header(
-    header: Sequence[str], columns: Sequence[str], optional: Sequence[str], path: Path, line: int
-) -> None:
-    known = [*columns, *(name for name in optional if name not in columns)]
-    missing = [name for name in columns if name not in header]
-    for name in header:
-        if header.count(name) > 1:
-            raise TableError(f"column {quoted(name)} is there twice; remove one", path, line)
-    extra = [name for name in header if name not in known]
-    if missing:
-        names = ", ".join(quoted(name) for name in missing)
-        noun = "column" if len(missing) == 1 else "columns"
-        instead = f", or is it {quoted(extra[0])}?" if len(extra) == 1 else ""
-        sentence = f"missing {noun} {names}; add {'it' if len(missing) == 1 else 'them'}{instead}"
-        raise TableError(sentence, path, line)
-    if extra:
-        sentence = f"unknown column {quoted(extra[0])}{did_you_mean(extra[0], known)}"
-        raise TableError(sentence if "?" in sentence else f"{sentence}; remove it", path, line)
-
-
-def _check_text(cells: Mapping[str, str], names: Sequence[str]) -> None:
-    for name in names:
-        if not cells[name]:
-            raise TableError(f"{name} is empty; fill it in")
-
-
 @dataclass(frozen=True)
 class _RowReader:
     """Turns the cells of a row into an `Observation`; the caller adds where."""
@@ -459,14 +297,14 @@ class _RowReader:
     usd_cny: Mapping[int, float]
 
     def row(self, line: int, cells: Mapping[str, str]) -> Observation:
-        _check_text(cells, [name for name in COLUMNS if name not in _MAY_BE_EMPTY])
+        check_filled(cells, [name for name in COLUMNS if name not in _MAY_BE_EMPTY])
         variable = self._variable(cells["quantity"])
         place, belts = self._place(cells["place"], variable)
         kind: Kind = _one_of(cells["kind"], "kind", get_args(Kind))
         vintage: Vintage = _one_of(cells["vintage"], "vintage", get_args(Vintage))
         grade: Grade = _one_of(cells["grade"], "grade", get_args(Grade))
         start, end, published, value = (
-            _number(cells, name) for name in ("start", "end", "published", "value")
+            number(cells[name], name) for name in ("start", "end", "published", "value")
         )
         _check_period(start, end, kind, variable)
         if published < start:
@@ -575,17 +413,6 @@ def _one_of(value: str, what: str, choices: Sequence[_Choice]) -> _Choice:
         if choice == value:
             return choice
     raise TableError(f"unknown {what} {quoted(value)}{did_you_mean(value, choices)}")
-
-
-def _number(cells: Mapping[str, str], name: str) -> float:
-    text = cells[name]
-    # float() would also take 'nan', 'inf' and '1_000'.
-    if not _NUMBER.fullmatch(text) or not math.isfinite(float(text)):
-        raise TableError(
-            f"{name} is {quoted(text)}, expected a number written like 1234.5; correct it,"
-            " or leave the row out"
-        )
-    return float(text)
 
 
 def _interval(value: float, digits: str, kind: Kind) -> tuple[float, float] | None:

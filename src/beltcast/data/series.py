@@ -13,14 +13,13 @@ spread is estimated from the fit unless a payoff gives it.
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from beltcast.data.observations import Observation, Observations
+from beltcast.data.tables import filled_rows, is_number
 from beltcast.errors import TableError, UnknownName, did_you_mean, quoted
 from beltcast.inference.noise import Definition, Noise
 from beltcast.model import Model
@@ -178,15 +177,7 @@ class _Table:
 
 
 def _table(text: Text, variable: str | None) -> _Table:
-    reader = csv.reader(io.StringIO(text.text, newline=""), strict=True)
-    rows: list[tuple[int, tuple[str, ...]]] = []
-    try:
-        for record in reader:
-            if any(cell.strip() for cell in record):
-                rows.append((reader.line_num, tuple(cell.strip() for cell in record)))
-    except csv.Error as failure:
-        sentence = f"this row is not CSV ({failure}); close its quotes"
-        raise TableError(sentence, text.path, reader.line_num) from None
+    rows = [(line, tuple(cells)) for line, cells in filled_rows(text)]
     if not rows:
         raise TableError("the table has no values; add at least one row", text.path)
     line, header = rows[0]
@@ -202,7 +193,7 @@ def _table(text: Text, variable: str | None) -> _Table:
         if len(cells) != width:
             sentence = f"the row has {len(cells)} fields, expected {width}; complete it"
             raise TableError(sentence, text.path, line)
-    if _is_number(header[0]):
+    if is_number(header[0]):
         if variable is None or width != 2:
             raise TableError(
                 "the table has no header; add one that names a variable of the model, or give "
@@ -302,15 +293,8 @@ def _row(
     )
 
 
-def _is_number(cell: str) -> bool:
-    try:
-        return math.isfinite(float(cell))
-    except ValueError:
-        return False
-
-
 def _number(cell: str, what: str, text: Text, line: int) -> float:
-    if not _is_number(cell):
+    if not is_number(cell):
         sentence = f"{what} is {quoted(cell)}, expected a number written like 12.5; correct it"
         raise TableError(sentence, text.path, line)
     return float(cell)

@@ -19,21 +19,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from beltcast.data.series import Payoff
+from beltcast.data.tables import is_number
 from beltcast.engine.syntax import canonical
 from beltcast.errors import InputError, UnknownName, did_you_mean, quoted
-from beltcast.inference.priors import (
-    Entry,
-    Priors,
-    find_label,
-    join_label,
-    make_priors,
-    uniform_entry,
-)
+from beltcast.inference.priors import Entry, Priors, make_priors, uniform_entry
+from beltcast.labels import find_label, join_label
 from beltcast.model import Model
 from beltcast.textfiles import Text, read_text
 
 _COMMENT = re.compile(r"\{[^}]*\}")
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 # Vensim reads four letters of each option.
 _OPTIONS = (
@@ -346,7 +340,7 @@ def _constants(text: Text, line: int, name: str, model: Model) -> list[str]:
 
 def _value(text: Text, line: int, cell: str, model: Model) -> float:
     """Give a number, or the value of a constant."""
-    if _NUMBER.fullmatch(cell):
+    if is_number(cell):
         return float(cell)
     try:
         variable, elements = find_label(cell, model)

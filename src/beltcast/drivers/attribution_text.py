@@ -14,7 +14,9 @@ from rich.text import Text
 from beltcast.bands import at_year
 from beltcast.drivers.attribute import COALITION, DRIVER, who_speaks
 from beltcast.inference.calibrate import verdict
+from beltcast.phrases import Language, word
 from beltcast.schema import MEMBER, PLACE, QUANTILE
+from beltcast.summary import titled
 
 MOVED = 1.0
 """Shift of a median, in spreads of the prior, from which on figures are said to have moved it."""
@@ -31,11 +33,18 @@ def summarise_attribution(attribution: xr.Dataset, *, year: int = 2024) -> Rende
     )
 
 
-def complement_words(attribution: xr.Dataset, *, place: str | None = None, year: int = 2024) -> str:
+def complement_words(
+    attribution: xr.Dataset,
+    *,
+    place: str | None = None,
+    year: int = 2024,
+    language: Language = "en",
+    title: str | None = None,
+) -> str:
     """Say whether the drivers complement each other, and who says so.
 
     The sign is judged by `beltcast.drivers.attribute.who_speaks`, the size by the ratio of spreads
-    as everywhere (`beltcast.inference.calibrate.verdict`).
+    as everywhere (`beltcast.inference.calibrate.verdict`).  ``title`` is what to call the place.
     """
     place = place or str(attribution.attrs["whole"])
     at = at_year(attribution, year).sel({PLACE: place})
@@ -55,10 +64,18 @@ def complement_words(attribution: xr.Dataset, *, place: str | None = None, year:
         ),
         "neither speaks": "neither the figures nor the structure decide it",
     }[speaker]
-    return (
-        f"Do the drivers complement each other ({place}, {year}, in logs)? Synergy {middle:+.3f}; "
-        f"chance that it is positive {after:.2f}, from the priors alone {before:.2f}: {speaker}, "
-        f"that is, {meaning}. Its size is {verdict(ratio)} (ratio of spreads {ratio:.2f})."
+    return word(
+        "complement",
+        language,
+        place=title or place,
+        year=year,
+        middle=middle,
+        after=after,
+        before=before,
+        speaker=word(speaker, language),
+        meaning=meaning,  # in Chinese it is part of the words on who speaks
+        verdict=word(verdict(ratio), language),
+        ratio=ratio,
     )
 
 
@@ -88,7 +105,7 @@ def _nation(attribution: xr.Dataset, year: int) -> RenderableType:
             f"{float(at[f'prior_{kind}_log_chance'].sel(key)):.2f}",
             style="bold" if kind == "gain" else "",
         )
-    return _titled(title, table)
+    return titled(title, table)
 
 
 def _growth(attribution: xr.Dataset, year: int) -> RenderableType:
@@ -111,7 +128,7 @@ def _growth(attribution: xr.Dataset, year: int) -> RenderableType:
             _band(own["growth_log_quantile"]),
             _band(own["growth_level_quantile"], "{:,.0f}"),
         )
-    return _titled(title, table)
+    return titled(title, table)
 
 
 def _places(attribution: xr.Dataset, year: int) -> RenderableType:
@@ -137,7 +154,7 @@ def _places(attribution: xr.Dataset, year: int) -> RenderableType:
             f"{float(own['shapley_level'].mean(MEMBER).sum(DRIVER)):+,.0f}",
             style="bold" if place == attribution.attrs["whole"] else "",
         )
-    return _titled(title, table)
+    return titled(title, table)
 
 
 def _money(attribution: xr.Dataset) -> str:
@@ -159,11 +176,6 @@ def _is_prior(at: xr.Dataset, kind: str) -> bool:
 
 def _table(padding: int = 2) -> Table:
     return Table(box=None, padding=(0, padding, 0, 0))
-
-
-def _titled(title: str, table: Table) -> Group:
-    # A table's own title is folded to the table's width.
-    return Group(Text(f"\n{title}", style="bold"), table)
 
 
 def _band(values: xr.DataArray, form: str = "{:.2f}") -> str:

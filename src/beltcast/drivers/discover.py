@@ -11,6 +11,7 @@ figures make unlikely is as rare in it as they say.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -96,8 +97,7 @@ def discover(
     >>> found.attrs["cases"], bool(found["chosen_coverage"] <= 1.0)
     (200, True)
     """
-    if (below is None) == (above is None):
-        raise InputError("give one limit, below or above, to say which cases are of interest")
+    limit = limit_of(below, above, density)
     name = scenario or next(iter(study.scenarios))
     if name not in study.scenarios:
         raise UnknownName(
@@ -119,7 +119,7 @@ def discover(
     good = np.isfinite(outcome.values)
     inputs = _inputs(study, draws, name, seed)
     crossed: BoolArray = (
-        outcome.values[good] < below if below is not None else outcome.values[good] > above
+        outcome.values[good] < limit if below is not None else outcome.values[good] > limit
     )
     everything = inputs.isel({MEMBER: good})
     table = everything.sel({PARAMETER: telling(everything, crossed)})
@@ -135,8 +135,6 @@ def discover(
             **{f"leaf_{n}": v for n, v in leaves.data_vars.items()},
         }
     )
-    limit = below if below is not None else above
-    assert limit is not None  # one of them is given
     hashes = {f"{n}_sha256": value for n, value in study.hashes.items()}
     return result.assign_attrs(
         {
@@ -183,6 +181,26 @@ def box_words(box: xr.Dataset, prefix: str = "") -> list[str]:
         else:
             words.append(f"{name} < {high[i]:.3g}")
     return words
+
+
+def limit_of(below: float | None, above: float | None, density: float) -> float:
+    """Give the one limit of a question, or say what is wrong with the question.
+
+    Raises
+    ------
+    InputError
+        No limit or two, a limit that is no finite number, a density that no box can have.
+    """
+    given = [limit for limit in (below, above) if limit is not None]
+    if len(given) != 1:
+        raise InputError("give one limit, below or above, to say which cases are of interest")
+    if not math.isfinite(given[0]):
+        raise InputError(f"the limit is {given[0]}; expected a number in the target's unit")
+    if not 0.0 < density <= 1.0:
+        raise InputError(
+            f"the density is {density:g}; expected a share above 0 and at most 1, as 0.8"
+        )
+    return given[0]
 
 
 def _picked(output: xr.DataArray, place: str, year: int) -> xr.DataArray:

@@ -11,32 +11,30 @@ do not, the figures do not tell a zone's effect from a trend.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 from scipy.special import logsumexp
 from scipy.stats import norm
 
 from beltcast.drivers.attribute import SWITCHES
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import CalibrationError, InputError
-from beltcast.inference.calibrate import Calibration, calibrate
+from beltcast.inference.calibrate import Calibration, Progress, calibrate
 from beltcast.inference.likelihood import Likelihood, make_likelihood
+from beltcast.inference.marginal import predictive
 from beltcast.inference.posterior import sample
+from beltcast.inference.residuals import precisions
 from beltcast.resume import NOT_KEPT, Pieces
 from beltcast.schema import ROW
 from beltcast.study import Study
 from beltcast.variants import move, without_interaction
 
-UNSEEN = 1e6
-"""Log sd given to a row that a fit must not see; its information is 1e-12 of an ordinary one's."""
-
 TELLING = 2.0
 """Difference of log evidence that is called telling."""
-
-Progress = Callable[[str, int, int], None]
 
 
 def against_null(
@@ -56,12 +54,12 @@ def against_null(
     """Score the model and its twin without interaction on levels published after a date.
 
     The density of a row is that of the posterior predictive: for each draw of the model's
-    parameters a normal in logs, whose mean and spread take in what the early figures say about
-    offsets, trends and shocks (exactly: given the parameters these are normal), then the mean over
-    draws.  Drawing an offset whose spread is 1.5 against a row's of 0.1 would leave the answer to
-    a few lucky draws.  Each row is scored by itself: rows of one year or definition share what
-    they surprise by, and some speak of years before the date, so that the interval, a bootstrap
-    over rows, is if anything too narrow.
+    parameters a normal in logs (`beltcast.inference.marginal`; with Student's tails a mixture of
+    them), whose mean and spread take in what the early figures say about offsets, trends and
+    shocks, then the mean over draws.  Drawing an offset whose spread is 1.5 against a row's of 0.1
+    would leave the answer to a few lucky draws.  Each row is scored by itself: rows of one year or
+    definition share what they surprise by, and some speak of years before the date, so that the
+    interval, a bootstrap over rows, is if anything too narrow.
 
     Parameters
     ----------
@@ -115,13 +113,13 @@ def against_null(
     models = (study.model, without_interaction(study.model, switches))
     for number, model in enumerate(models):
         whole = make_likelihood(model, study.priors, study.observations, study.noise)
-        early = whole.without(later, UNSEEN)
+        early = whole.without(later)
         # The state of a generator moves on; both models must start from the same.
         for_fit, for_draws = (deepcopy(seed) for seed in seeds[:2])
         own = pieces.of(f"null {number}")
         fit = calibrate(early, rng=for_fit, starts=starts, refine=refine, pieces=own)
         posterior = sample(fit, draws, rng=for_draws, moves=moves)
-        densities.append(_log_density(whole, early, fit.theta, posterior.theta)[scored])
+        densities.append(_log_density(whole, later, fit.theta, posterior.theta)[scored[later]])
         evidence.append(_evidence(fit))
         if progress is not None:
             progress("null", number + 1, len(models))
@@ -295,22 +293,22 @@ def placebo_words(table: xr.Dataset) -> str:
 
 
 def _log_density(
-    whole: Likelihood, early: Likelihood, near: FloatArray, theta: FloatArray
+    whole: Likelihood, later: NDArray[np.bool_], near: FloatArray, theta: FloatArray
 ) -> FloatArray:
-    """Posterior predictive density of the log of each row; (N, size) -> (m,).
+    """Posterior predictive density of the log of each later row; (N, size) -> (k,).
 
-    ``early`` knows the rows of the fit only; its nuisances are those of ``whole``.  Held-out rows
-    are scored by the normal of their given spread, also where a study has tails or estimates it.
+    Where spreads are estimated, a row's own is that of each draw, and what is common to rows has
+    the spread of the optimum.
     """
-    answers = whole.answers(theta)
-    answers = answers[np.isfinite(answers).all(axis=1)]
-    mean, precision = early.nuisances_given(answers, near=near)
-    # Levels do not feel the season, the last nuisance.
-    loadings = np.concatenate([whole.loadings, np.zeros((len(whole.sds), 1))], axis=1)
-    shared = (loadings * np.linalg.solve(precision, loadings.T).T).sum(axis=1)
-    sd = np.sqrt(whole.sds**2 + shared)
-    logs = norm.logpdf(whole.log_values, answers + mean @ loadings.T, sd)
-    density: FloatArray = logsumexp(logs, axis=0) - np.log(len(answers))
+    expected = predictive(whole, later, theta[:, : whole.n_parameters], near)
+    good = np.isfinite(expected.middle).all(axis=1)
+    shared = np.diag(expected.covariance) - expected.own**2
+    own = whole.row_sds(theta[good])[:, later] ** 2
+    # Student's t is a mixture of normals, and to each of them what is shared adds its variance.
+    precision, weight = precisions(whole.noise.tails)
+    sd = np.sqrt(shared + own / precision[:, None, None])
+    logs = norm.logpdf(whole.log_values[later], expected.middle[good], sd)
+    density: FloatArray = logsumexp(logs, axis=(0, 1), b=weight[:, None, None] / good.sum())
     return density
 
 

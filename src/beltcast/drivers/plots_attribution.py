@@ -2,7 +2,7 @@
 
 Every function draws on the axes it is given, or on new ones, and returns them.  Bars and areas are
 means over the draws, because means add up as the draws do and medians do not; whiskers and bands
-are 80%.  Colours are from the colour-blind safe set of Okabe and Ito (2008).
+are 80%.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from beltcast.bands import at_year
+from beltcast.phrases import Language, a_year, word
+from beltcast.pictures.colours import COLOURS
 from beltcast.pictures.style import house_style
 from beltcast.schema import MEMBER, PLACE, QUANTILE, YEAR
 
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
 DRIVER = "driver"
 
 Scale = Literal["log", "level"]
@@ -88,6 +89,7 @@ def waterfall(
     year: int = 2024,
     scale: Scale = "level",
     title: str | None = None,
+    language: Language = "en",
     ax: Axes | None = None,
 ) -> Axes:
     """Draw one year as steps: without the drivers, each driver, with all of them.
@@ -102,6 +104,7 @@ def waterfall(
     scale : 'log' or 'level'
         On the log scale the steps begin at zero, the output without drivers.
     title : str, optional
+    language : 'en' or 'zh'
     ax : matplotlib.axes.Axes, optional
 
     Returns
@@ -122,7 +125,7 @@ def waterfall(
     bands = at[f"shapley_{scale}_quantile"]
     names = [str(n) for n in shares[DRIVER].values]
     level = float(at[f"without_{scale}"].mean(MEMBER)) if scale == "level" else 0.0
-    labels = ["without", *names, "with all"]
+    labels = [word(name, language) for name in ("without", *names, "with_all")]
     ax.bar(0, level, color="0.75")
     for i, (name, colour) in enumerate(zip(names, _colours(len(names)), strict=True), start=1):
         step = float(shares.sel({DRIVER: name}))
@@ -141,8 +144,8 @@ def waterfall(
         level += step
     ax.bar(len(names) + 1, level, color="0.45")
     ax.set_xticks(range(len(labels)), labels)
-    ax.set_title(title or f"{place}, {year}: what each driver added, mean and 80% band", loc="left")
-    ax.set_ylabel(_unit(attribution, scale))
+    ax.set_title(title or word("waterfall", language, place=place, year=year), loc="left")
+    ax.set_ylabel(_unit(attribution, scale, language))
     return _finished(ax, legend=False)
 
 
@@ -168,11 +171,10 @@ def _colours(count: int) -> list[str]:
     return [COLOURS[i % len(COLOURS)] for i in range(count)]
 
 
-def _unit(attribution: xr.Dataset, scale: Scale) -> str:
+def _unit(attribution: xr.Dataset, scale: Scale, language: Language = "en") -> str:
     if scale == "log":
-        return "log of output"
-    unit = str(attribution["without_level"].attrs.get("units", "")).replace("bnCNY", "bn CNY")
-    return f"{unit} a year".strip()
+        return word("log of output", language)
+    return a_year(str(attribution["without_level"].attrs.get("units", "")), language).strip()
 
 
 def _new_axes() -> Axes:

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from beltcast.engine.functions import INPUTS, LANGUAGE, PRIMITIVES
+from beltcast.engine.functions import INPUTS, LANGUAGE
 from beltcast.engine.names import constant, spread
 from beltcast.engine.nodes import Apply, Clock, Const, FloatArray, Load, Node
+from beltcast.engine.primitives import PRIMITIVES
 from beltcast.engine.references import References, Scope
 from beltcast.engine.syntax import Call, Expr, Number, Ref, canonical
 

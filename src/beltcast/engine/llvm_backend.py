@@ -21,9 +21,9 @@ import llvmlite.binding as llvm
 import numpy as np
 
 from beltcast.engine.cache import Cache, engine_fingerprint, key_of
-from beltcast.engine.functions import MIX, segments
 from beltcast.engine.llvm_driver import driver
 from beltcast.engine.llvm_text import Body, Vector, double
+from beltcast.engine.lookups import segments
 from beltcast.engine.nodes import (
     Apply,
     Clock,
@@ -38,7 +38,9 @@ from beltcast.engine.nodes import (
 )
 from beltcast.engine.numpy_backend import assign
 from beltcast.engine.plan import METHODS, Plan
+from beltcast.engine.primitives import LEFT_TO_NUMPY
 from beltcast.engine.program import Block, Program
+from beltcast.engine.special import MIX
 from beltcast.engine.threads import side_by_side
 from beltcast.engine.vector_math import vector_math
 from beltcast.errors import SimulationError, UnsupportedConstruct
@@ -286,7 +288,7 @@ class _Module:
         return names
 
     def _block(self, body: Body, block: Block, clocks: Mapping[bool, str]) -> None:
-        if any(isinstance(x, Foreign) for e in block.expressions for x in walk(e)):
+        if any(_is_left(x) for e in block.expressions for x in walk(e)):
             number = len(self.foreign)
             self.foreign.append(block)
             body.line(f"call void %callback(i64 {number}, ptr %rows, double %time, double %frozen)")
@@ -329,6 +331,11 @@ class _Module:
             self.tables.append(f"{name} = internal constant [{len(values)} x {kind}] [{entries}]")
             self._known[key] = name
         return self._known[key]
+
+
+def _is_left(node: Node) -> bool:
+    """Whether compiled code calls back for a node, and so for its whole block."""
+    return isinstance(node, Foreign) or (isinstance(node, Apply) and node.op in LEFT_TO_NUMPY)
 
 
 class _Writer:
@@ -447,7 +454,7 @@ class _Writer:
         return b.call(intrinsic, *a)
 
     def _uniform(self, keys: list[str]) -> str:
-        """The mixing of `functions.uniform_value`, to the bit."""
+        """The mixing of `special.uniform_value`, to the bit."""
         b = self.body
         state = b.isplat(0)
         for key in keys:
@@ -510,7 +517,7 @@ _DECLARED = {"llvm.floor", "llvm.fabs", "llvm.fma"}  # by vector_math
 OPERATIONS = frozenset(
     {*_INSTRUCTIONS, *_COMPARISONS, *_OWN, *_INTRINSICS, "min", "max", "if", "neg", "uniform"}
 )
-"""Primitives that this back end prints; a test holds it equal to `functions.PRIMITIVES`."""
+"""Primitives that this back end prints; a test finds all `PRIMITIVES` here or in `LEFT_TO_NUMPY`."""
 
 
 # --- compilation ------------------------------------------------------------------------------

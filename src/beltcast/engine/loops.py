@@ -24,7 +24,7 @@ from typing import Literal, TypeVar
 
 import numpy as np
 
-from beltcast.engine.functions import PRIMITIVES, lookup_derivative
+from beltcast.engine.lookups import lookup_derivative
 from beltcast.engine.nodes import (
     Apply,
     Clock,
@@ -38,7 +38,9 @@ from beltcast.engine.nodes import (
     rows_read,
 )
 from beltcast.engine.numpy_backend import evaluate
+from beltcast.engine.primitives import PRIMITIVES
 from beltcast.engine.program import Block, Program
+from beltcast.errors import UnsupportedConstruct
 
 __all__ = [
     "Component",
@@ -247,7 +249,10 @@ def _local_slopes(node: Node, rows: FloatArray, time: float) -> Iterator[tuple[N
         case Apply(op=op, arguments=arguments):
             for k, argument in enumerate(arguments):
                 seeds = [const(1.0) if i == k else None for i in range(len(arguments))]
-                local = PRIMITIVES[op].derivative(arguments, node, seeds)
+                try:
+                    local = PRIMITIVES[op].derivative(arguments, node, seeds)
+                except UnsupportedConstruct:  # a distribution's shape: its sign is unknown
+                    local = const(np.nan)
                 zero = np.zeros(1)
                 yield argument, zero if local is None else evaluate(local, rows, time)[:, 0]
         case LookupAt(argument=argument):

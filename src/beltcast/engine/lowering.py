@@ -17,22 +17,12 @@ from dataclasses import replace
 import numpy as np
 
 from beltcast.engine.foreign import FOREIGN
-from beltcast.engine.functions import (
-    INPUTS,
-    LANGUAGE,
-    REDUCTIONS,
-    forward_table,
-    inverse_table,
-    sort_order,
-    vector_rank,
-    vector_reorder,
-    vector_select,
-)
+from beltcast.engine.functions import INPUTS, INSTEAD, LANGUAGE, REDUCTIONS
 from beltcast.engine.known import Known
+from beltcast.engine.lookups import forward_table, inverse_table
 from beltcast.engine.memory import ARITY, CHAINS, WITH_MEMORY, Memory
 from beltcast.engine.names import STOCKS, NameTable, constant, spread
 from beltcast.engine.nodes import (
-    Clock,
     Const,
     Foreign,
     IntArray,
@@ -58,6 +48,7 @@ from beltcast.engine.syntax import (
     Tables,
     canonical,
 )
+from beltcast.engine.vectors import sort_order, vector_rank, vector_reorder, vector_select
 from beltcast.errors import UnsupportedConstruct, did_you_mean
 
 
@@ -223,6 +214,8 @@ class _Lowering:
                 *level, order = call.arguments
                 n = self.known.order(call.function, order, level[1], scope)
                 return CHAINS[call.function](self.memory, n, *(self.node(a, scope) for a in level))
+            case Call(function="XCONVEYOR"):
+                return self._conveyor(expression, scope)
             case Call(function=function) if function in REDUCTIONS:
                 return self._reduction(expression, scope)
             case Call(function=function) if function in INPUTS:
@@ -262,6 +255,27 @@ class _Lowering:
             return LookupAt(_LOOKUPS[call.function](used.pop()), at)
         except ValueError as problem:
             raise self._refuse(f"{call.function} of '{lookup.name}', {problem}", "") from None
+
+    def _conveyor(self, call: Call, scope: Scope) -> Node:
+        """The outflow of a conveyor of XMILE: its inflow so many whole steps ago."""
+        inflow, transit, initial = call.arguments
+        known = self.known.value(
+            transit, scope, f"the length of a conveyor by '{self.equation.name}'"
+        )
+        step = self.known.value(Ref("TIME STEP"), {}, "")
+        if known is None or step is None:
+            raise self._refuse(
+                "a conveyor whose transit time is no expression of constants", "use a DELAYN"
+            )
+        steps = float(known.flat[0]) / float(step.flat[0])
+        if not (np.isfinite(steps) and steps > 0.5 and abs(steps - round(steps)) < 1e-6 * steps):
+            raise self.table.error(
+                self.equation,
+                f"a transit time of {known.flat[0]:g} is not a whole number of steps of "
+                f"{step.flat[0]:g}; change one of them",
+            )
+        arguments = (self.node(a, scope) for a in (inflow, transit, initial))
+        return self.memory.delay_fixed(*arguments)
 
     def _reduction(self, call: Call, scope: Scope) -> Node:
         """SUM and its like, over the ranges marked with '!' anywhere below."""
@@ -323,6 +337,8 @@ class _Lowering:
         if function in COMPARISONS and any(map(_is_missing, arguments)):
             return self._compared_with_missing(function, arguments, scope)
         known = LANGUAGE.get(function)
+        if function in INSTEAD:
+            raise self._refuse(f"the function {function}", INSTEAD[function])
         if known is None:
             families = (LANGUAGE, REDUCTIONS, WITH_MEMORY, INPUTS, CHAINS, FOREIGN, _LOOKUPS)
             hint = did_you_mean(function, [name for family in families for name in family])
@@ -343,12 +359,13 @@ class _Lowering:
     def _time_value(self, call: Call, scope: Scope) -> Node:
         self._check_arity(call.function, (3, 3), call.arguments)
         reference, offset, measure = call.arguments
-        if reference != Number(0.0) or measure != Number(0.0):
+        starts: Mapping[Expr, Expr] = {Number(0.0): Ref("Time"), Number(1.0): Ref("INITIAL TIME")}
+        if reference not in starts or measure != Number(0.0):
             raise self._refuse(
-                "GET TIME VALUE other than (0, offset, 0), which needs a calendar",
+                "GET TIME VALUE other than (0 or 1, offset, 0), which needs a calendar or a clock",
                 "write the calendar as data",
             )
-        return apply("add", Clock(), self.node(offset, scope))
+        return apply("add", self.node(starts[reference], scope), self.node(offset, scope))
 
     def _vector_select(self, call: Call, scope: Scope) -> Node:
         """VECTOR SELECT(selection, expression, missing, action, error)."""

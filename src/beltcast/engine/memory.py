@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from beltcast.engine.functions import LANGUAGE, exponential_draw, normal_draw, uniform_draw
+from beltcast.engine.chance import CHANCE
+from beltcast.engine.functions import LANGUAGE, LanguageFunction
 from beltcast.engine.names import NameTable
 from beltcast.engine.nodes import Clock, Const, Load, Node, apply, const
 from beltcast.engine.order import Parts
@@ -144,6 +145,14 @@ class Memory:
         return Load(rows)
 
 
+def _drawn(function: LanguageFunction) -> Callable[..., Node]:
+    def build(memory: Memory, *arguments: Node) -> Node:
+        *parameters, stream = arguments
+        return function.build(memory.draw(stream), *parameters)
+
+    return build
+
+
 CHAINS: Mapping[str, Callable[..., Node]] = {
     "SMOOTH": Memory.smooth,
     "DELAY": Memory.delay,
@@ -159,15 +168,7 @@ WITH_MEMORY: Mapping[str, Callable[..., Node]] = {
     "FORECAST": Memory.forecast,
     "ACTIVE INITIAL": Memory.active_initial,
     "RANDOM 0 1": lambda self: self.draw(const(0.0)),
-    "RANDOM UNIFORM": lambda self, least, most, stream: uniform_draw(
-        self.draw(stream), least, most
-    ),
-    "RANDOM NORMAL": lambda self, least, most, mean, spread, stream: normal_draw(
-        self.draw(stream), least, most, mean, spread
-    ),
-    "RANDOM EXPONENTIAL": lambda self, least, most, shift, stretch, stream: exponential_draw(
-        self.draw(stream), least, most, shift, stretch
-    ),
+    **{name: _drawn(function) for name, function in CHANCE.items()},
 }
 """Functions with a memory, apart from the chains, whose order comes first."""
 
@@ -180,8 +181,7 @@ ARITY: Mapping[str, tuple[int, int]] = {
     "FORECAST": (4, 4),
     "ACTIVE INITIAL": (2, 2),
     "RANDOM 0 1": (0, 0),
-    "RANDOM UNIFORM": (3, 3),
-    "RANDOM NORMAL": (5, 5),
-    "RANDOM EXPONENTIAL": (5, 5),
+    # The stream comes last.
+    **{name: (f.arity[0] + 1, f.arity[1] + 1) for name, f in CHANCE.items()},
 }
 """How many arguments each of `WITH_MEMORY` takes, at least and at most."""

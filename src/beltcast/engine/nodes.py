@@ -50,7 +50,7 @@ class Clock:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Apply:
-    """A primitive of `beltcast.engine.functions.PRIMITIVES` applied element by element."""
+    """A primitive of `beltcast.engine.primitives.PRIMITIVES` applied element by element."""
 
     op: str
     arguments: tuple[Node, ...]

@@ -2,7 +2,7 @@
 
 All members advance together; a row is an array over members.  Nothing is generated or compiled:
 the expressions are walked and each primitive is the NumPy function named in
-`beltcast.engine.functions`.
+`beltcast.engine.primitives`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from __future__ import annotations
 import numpy as np
 
 from beltcast.engine.foreign import FOREIGN
-from beltcast.engine.functions import PRIMITIVES, lookup_value
+from beltcast.engine.lookups import lookup_value
 from beltcast.engine.nodes import Apply, Clock, Const, FloatArray, Foreign, Load, LookupAt, Node
 from beltcast.engine.plan import Plan
+from beltcast.engine.primitives import PRIMITIVES
 from beltcast.engine.program import Block, Program
 from beltcast.engine.threads import pause
 

@@ -14,8 +14,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from beltcast.engine.functions import PRIMITIVES, Tangent, lookup_derivative
+from beltcast.engine.lookups import lookup_derivative
 from beltcast.engine.nodes import Apply, Const, Foreign, IntArray, Load, LookupAt, Node, const
+from beltcast.engine.primitives import PRIMITIVES, Tangent
 from beltcast.engine.program import Block, Pasts, Program
 from beltcast.errors import UnsupportedConstruct
 

@@ -3,11 +3,12 @@
 XMILE 1.0 (OASIS, 2015) writes a model as XML.  Reading it takes four steps with a module each:
 `xmile_document` (the XML, hardened), `xmile_modules` (modules and macros: which variables there
 are, under which full names), `xmile_expression` (the text of an equation) and `xmile_names` (what
-its names mean).  This module owns the variables themselves: a stock with its flows, a graphical
-function, an array given as one or element by element.
+its names mean); `xmile_conveyors` finds the stocks that are conveyors.  This module owns the
+variables themselves: a stock with its flows, a graphical function, an array given as one or element
+by element.
 
-What is not supported is refused by name and line before anything runs: conveyors, queues and
-ovens, computed subscripts, imported data, models in other files.
+What is not supported is refused by name and line before anything runs: queues and ovens, computed
+subscripts, imported data, models in other files.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from beltcast.engine.syntax import (
     Source,
     canonical,
 )
+from beltcast.engine.xmile_conveyors import Conveyor, find_conveyors
 from beltcast.engine.xmile_dimensions import dimensions_of, read_dimensions
 from beltcast.engine.xmile_document import Element, parse_document
 from beltcast.engine.xmile_expression import parse_expression, plain_name, without_comments
@@ -81,10 +83,12 @@ def read_xmile(path: str | Path) -> Source:
     parts = collect(root, path)
     names = _names(parts, dimensions)
     macros = _macros(parts, names, path)
+    method = _method(specs)
+    conveyors = find_conveyors(parts, method)
     equations = tuple(
         equation
         for declared in parts.variables
-        for equation in _equations(declared, names, parts.defaults)
+        for equation in _equations(declared, names, parts.defaults, conveyors)
     )
     controls = _controls(specs, equations, names)
     return Source(
@@ -96,7 +100,7 @@ def read_xmile(path: str | Path) -> Source:
         ),
         subscripts=names.ranges,
         controls=controls,
-        method=_method(specs),
+        method=method,
     )
 
 
@@ -244,7 +248,7 @@ def _macros(parts: Parts, names: Names, path: Path) -> dict[str, Macro]:
         inside = {canonical(d.name): _variable(d, names) for d in own}
         inside |= {p: Variable(p) for p in heading.parameters}
         scope = replace(names, variables=inside)
-        equations = [e for d in own for e in _equations(d, scope, parts.defaults)]
+        equations = [e for d in own for e in _equations(d, scope, parts.defaults, {})]
         result = macro.first("eqn")
         left = Left(Variable(heading.name), (), macro.place)
         if canonical(heading.name) not in inside:
@@ -272,7 +276,10 @@ class _Piece:
 
 
 def _equations(
-    declared: Declared, names: Names, non_negative: Mapping[str, bool]
+    declared: Declared,
+    names: Names,
+    non_negative: Mapping[str, bool],
+    conveyors: Mapping[str, Conveyor],
 ) -> Iterator[Equation]:
     """The equations of one variable."""
     element = declared.element
@@ -287,7 +294,7 @@ def _equations(
             name=declared.name,
             subscripts=piece.left.subscripts,
             except_=(),
-            expression=_right(declared, piece, names, non_negative),
+            expression=_right(declared, piece, names, non_negative, conveyors),
             unit="" if unit is None else unit.text.strip(),
             doc="" if doc is None else " ".join(doc.text.split()),
             line=piece.left.place.line,
@@ -338,7 +345,11 @@ def _pieces(declared: Declared, variable: Variable, names: Names) -> Iterator[_P
 
 
 def _right(
-    declared: Declared, piece: _Piece, names: Names, non_negative: Mapping[str, bool]
+    declared: Declared,
+    piece: _Piece,
+    names: Names,
+    non_negative: Mapping[str, bool],
+    conveyors: Mapping[str, Conveyor],
 ) -> Expr:
     """The right-hand side of a piece."""
     scope = names.inside(declared.prefix)
@@ -347,9 +358,14 @@ def _right(
         return resolve(Ref(declared.source), left, names.inside(declared.above))
     refuse_inside(
         element,
-        ("conveyor", "queue", "oven", "leak", "overflow", "multiplier"),
+        ("queue", "oven", "leak", "overflow", "multiplier"),
         f"of '{declared.name}'",
     )
+    conveyor = conveyors.get(canonical(declared.name))
+    if conveyor is not None:  # whatever equation the file gives its outflow
+        return _conveyed(conveyor, left, scope)
+    if all(declared is not c.stock for c in conveyors.values()):
+        refuse_inside(element, ("conveyor",), f"of '{declared.name}'")
     if piece.equation is None:
         if piece.graph is not None and element.tag != "stock":
             return graph_of(piece.graph)
@@ -372,6 +388,20 @@ def _right(
 def _is_non_negative(element: Element, default: bool) -> bool:
     mark = element.first("non_negative")
     return default if mark is None else "false" not in mark.text.lower()
+
+
+def _conveyed(conveyor: Conveyor, left: Left, names: Names) -> Expr:
+    """What flows onto a conveyor, its transit time, and what flows out at first."""
+    stock, transit = conveyor.stock.element, conveyor.transit
+    inflow: Expr = Number(0.0)
+    for flow in stock.all("inflow"):
+        inflow = Call("+", (inflow, _flow(flow, left, names)))
+    lasting = _parsed(transit.text, left, names, transit)
+    held = stock.first("eqn")
+    if held is None:
+        raise stock.place.error(f"'{conveyor.stock.name}' has no equation; write one")
+    initial = _parsed(held.text, left, names, held)
+    return Call("XCONVEYOR", (inflow, lasting, Call("/", (initial, lasting))))
 
 
 def _net_flow(stock: Element, left: Left, names: Names) -> Expr:

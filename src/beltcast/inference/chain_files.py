@@ -27,11 +27,19 @@ from beltcast.engine.nodes import FloatArray
 from beltcast.errors import InputError
 from beltcast.inference.chains import Chains, Unfinished
 from beltcast.inference.diagnostics import MIXED
+from beltcast.inference.draws_file import refuse_other_study
 from beltcast.inference.likelihood import Likelihood
-from beltcast.inference.posterior import sample_prior
+from beltcast.inference.posterior import Draws, sample_prior
 from beltcast.inference.walkers import Walkers
 from beltcast.results import appearing
 from beltcast.schema import CHAIN, DRAW, ROW
+from beltcast.study import Study
+
+NAME = "posterior.nc"
+"""What the file of a posterior is called in a folder of results."""
+
+SAMPLE = "beltcast sample"
+"""The command that leaves it."""
 
 NUISANCE = "nuisance"
 PUBLISHED = "published"
@@ -110,6 +118,46 @@ def save_groups(groups: Mapping[str, xr.Dataset], path: str | Path) -> None:
         raise InputError(f"'{path}' cannot be written ({problem.strerror})") from None
 
 
+def load_posterior(path: str | Path, study: Study, likelihood: Likelihood) -> Draws:
+    """Read the draws of all chains, for the study that they were made from.
+
+    Parameters
+    ----------
+    path : str or Path
+        ``posterior.nc``, or the folder that holds it.
+    study : Study
+    likelihood : Likelihood
+        Of that study.
+
+    Returns
+    -------
+    Draws
+        Chain after chain.
+
+    Raises
+    ------
+    InputError
+        There is no such file, it holds no chains of these unknowns, or the study has changed since.
+    """
+    path = Path(path)
+    path = path / NAME if path.is_dir() else path
+    try:
+        data = xr.load_dataset(path, group="posterior", engine="netcdf4")
+    except OSError:
+        raise InputError(f"there are no chains in '{path}'; give {NAME} of {SAMPLE}") from None
+    refuse_other_study(data, study, path, renew=SAMPLE)
+    priors, names = likelihood.priors, [_variable(label) for label in likelihood.priors.labels]
+    known = {*data.data_vars, *(str(name) for name in data[f"{NUISANCE}_name"].values)}
+    for name in (*names, *likelihood.nuisances):
+        if name not in known:
+            raise InputError(f"these chains have no '{name}'; make them anew with {SAMPLE}", path)
+    values = [data[name].values for name in names]
+    nuisances = data[NUISANCE].sel({f"{NUISANCE}_name": list(likelihood.nuisances)}).values
+    theta = np.concatenate([priors.working(np.stack(values, axis=-1)), nuisances], axis=-1)
+    acceptance = float(data.attrs["acceptance"])
+    return Draws(likelihood, theta.reshape(-1, likelihood.size), "posterior", acceptance)
+
+
 def save_dataset(dataset: xr.Dataset, path: str | Path) -> None:
     """Write one dataset, which appears when it is complete."""
     save_groups({"/": dataset}, path)
@@ -180,14 +228,18 @@ def _unknowns(likelihood: Likelihood, theta: FloatArray) -> xr.Dataset:
     priors = likelihood.priors
     values = priors.natural(theta[:, :, : len(priors)])
     variables = {
-        # A slash would make a group of a NetCDF file.
-        label.replace("/", "_"): ((CHAIN, DRAW), values[:, :, i], {"units": priors.units[i]})
+        _variable(label): ((CHAIN, DRAW), values[:, :, i], {"units": priors.units[i]})
         for i, label in enumerate(priors.labels)
     }
     nuisances = theta[:, :, len(priors) :]
     about = {"units": "1", "long_name": "Standard normal a priori."}
     variables[NUISANCE] = ((CHAIN, DRAW, f"{NUISANCE}_name"), nuisances, about)  # type: ignore[assignment]  # one dimension more
     return xr.Dataset(variables, {f"{NUISANCE}_name": list(likelihood.nuisances)})
+
+
+def _variable(label: str) -> str:
+    """Name of a parameter's variable: a slash would make a group of a NetCDF file."""
+    return label.replace("/", "_")
 
 
 def _rows(likelihood: Likelihood) -> dict[str, object]:

@@ -11,6 +11,7 @@ file beside its other results.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -166,17 +167,7 @@ def load_draws(path: str | Path, study: Study, likelihood: Likelihood | None = N
     """
     path = Path(path)
     data = _read(path)
-    changed = [
-        words
-        for name, words in DEPENDS_ON.items()
-        if data.attrs.get(f"{name}_sha256") != study.hashes[name]
-    ]
-    if changed:
-        raise InputError(
-            f"these draws are of another study: {', '.join(changed)} changed since; make them anew "
-            "with beltcast forecast",
-            path,
-        )
+    refuse_other_study(data, study, path, renew="beltcast forecast")
     likelihood = likelihood or make_likelihood(
         study.model, study.priors, study.observations, study.noise
     )
@@ -193,6 +184,27 @@ def load_draws(path: str | Path, study: Study, likelihood: Likelihood | None = N
         float(data.attrs["start_correlation"]),
     )
     return KeptFit(posterior, data["optimum"].values, data["spread"].values)
+
+
+def refuse_other_study(data: xr.Dataset, study: Study, path: Path, *, renew: str) -> None:
+    """Refuse draws whose study has changed since they were made.
+
+    Raises
+    ------
+    InputError
+        Says what has changed, and the command that makes them anew.
+    """
+    changed = [
+        words
+        for name, words in DEPENDS_ON.items()
+        if data.attrs.get(f"{name}_sha256") != study.hashes[name]
+    ]
+    if changed:
+        raise InputError(
+            f"these draws are of another study: {', '.join(changed)} changed since; make them anew "
+            f"with {renew}",
+            path,
+        )
 
 
 def shipped_draws(study: Study, likelihood: Likelihood | None = None) -> KeptFit:
@@ -246,9 +258,41 @@ def open_fit(given: str | Path | None = None) -> tuple[Study, KeptFit]:
         return study, load_draws(draws, study)
     if not path.is_dir():
         raise InputError(f"'{path}' is neither a folder of results nor a study (.toml)")
-    origin = str(_read(path / NAME).attrs.get("study_path", ""))
-    study = read_study(origin or None)
+    study = read_study(_study_of(path, str(_read(path / NAME).attrs.get("study_path", ""))))
     return study, load_draws(path / NAME, study)
+
+
+def study_link(study: str | Path | None, folder: str | Path) -> str:
+    """Say where the study of some results is, seen from their folder; empty for the shipped one.
+
+    Study and results may then be opened from anywhere, and moved together.
+
+    Examples
+    --------
+    >>> study_link("mine/study.toml", "runs/mine")
+    '../../mine/study.toml'
+    """
+    if study is None:
+        return ""
+    try:
+        return Path(os.path.relpath(study, folder)).as_posix()
+    except ValueError:  # another drive of Windows
+        return Path(study).resolve().as_posix()
+
+
+def _study_of(folder: Path, link: str) -> Path | None:
+    """Find the study that the results in a folder were made from; None for the shipped one."""
+    if not link:
+        return None
+    # Results of earlier versions say where it was seen from where the command was given.
+    for place in (folder / link, Path(link)):
+        if place.exists():
+            return place
+    raise InputError(
+        f"these results are of the study '{link}' (seen from their folder), which is not there; "
+        "put it back, or make results of the study where it is now with beltcast forecast",
+        folder,
+    )
 
 
 def _read(path: Path) -> xr.Dataset:

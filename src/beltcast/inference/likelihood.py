@@ -24,6 +24,7 @@ somewhat wide; the moves of `beltcast.inference.posterior` correct it.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -40,6 +41,9 @@ from beltcast.model import Model
 
 SPREAD_LIMIT = 4.0
 """Bound of the nuisances that are spreads, in prior spreads."""
+
+UNSEEN = float(np.exp(20.0))
+"""Spread of a row that a fit must not see; its information is 4e-18 of an ordinary one's."""
 
 BLAME = 1e3
 """Residual of a row whose answer is not a number: a wall that a fit turns away from."""
@@ -72,7 +76,17 @@ class NuisanceRule:
         gaps = self.free - answers
         # A row without an answer says nothing about nuisances; it is blamed in the residuals.
         gaps = np.where(np.isfinite(gaps), gaps, 0.0) * self.weight
-        return np.asarray(self.held + np.linalg.solve(self.precision, self.loadings.T @ gaps.T).T)
+        return np.asarray(self.held + gaps @ self._gain)
+
+    @cached_property
+    def factor(self) -> FloatArray:
+        """Lower Cholesky factor of the precision, (u, u); one serves all moves of a chain."""
+        return np.asarray(np.linalg.cholesky(self.precision), dtype=np.float64)
+
+    @cached_property
+    def _gain(self) -> FloatArray:
+        """What a weighted gap of each row moves each mean by, (m, u)."""
+        return np.asarray(np.linalg.solve(self.precision, self.loadings.T).T, dtype=np.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -310,24 +324,22 @@ class Likelihood:
         """Values of the program's rows for each member; (N, n) -> (p, N)."""
         return self.priors.natural(z).T[self.columns]
 
-    def without(self, mask: ArrayLike, spread: float = np.exp(20.0)) -> Likelihood:
+    def without(self, mask: ArrayLike) -> Likelihood:
         """Leave out the rows where a mask is true.
 
         They stay in place and lose their weight, so that the compiled model serves as it is: a
-        spread of e^20 makes a number say nothing, and a bound as true as false.
-
-        Parameters
-        ----------
-        mask : (m,) bool
-        spread : float
-            Of what is left out.
+        spread of e^20 makes a number say nothing, and a bound as true as false.  Of estimated
+        spreads they say nothing either.
         """
         out = np.asarray(mask, dtype=bool)
+        spreads = np.where(out[:, None], 0.0, self.spreads)
+        # As where a spread is set up: bounds alone say nothing of it.
+        measured = (spreads[self.side == 0] != 0.0).any(axis=0)
         return replace(
             self,
-            sds=np.where(out, spread, self.sds),
+            sds=np.where(out, UNSEEN, self.sds),
             half=np.where(out, 0.0, self.half),
-            spreads=np.where(out[:, None], 0.0, self.spreads),
+            spreads=np.where(measured, spreads, 0.0),
         )
 
     def _standardised(

@@ -46,6 +46,8 @@ class Predictive:
     nuisance_covariance : (u, u)
     cross : (u, k)
         Covariance of nuisances and rows.
+    own : (k,)
+        Spread of the noise of each row, which `covariance` takes in.
     """
 
     middle: FloatArray
@@ -53,6 +55,7 @@ class Predictive:
     nuisances: FloatArray
     nuisance_covariance: FloatArray
     cross: FloatArray
+    own: FloatArray
 
 
 def predictive(
@@ -88,6 +91,7 @@ def predictive(
         nuisances=mean,
         nuisance_covariance=left_open,
         cross=cross,
+        own=sds,
     )
 
 

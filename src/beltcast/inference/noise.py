@@ -5,6 +5,8 @@ What you have, and what serves it:
 =============================================  ====================================================
 a number under another statistical scope       an *offset* (log) for each pair of place and
                                                definition, estimated, with the definition's spread
+one scope, kept by many places                 ``offset_common = 0.5``, a part of the variance of
+                                               offsets that all places of a definition share
 a scope whose coverage widens                  a *trend* of that offset, per year, likewise
 coverage that is complete one day              ``trend_fades = 3.0``: the trend forgets itself with
                                                that time constant in years
@@ -36,6 +38,10 @@ growth rate is sqrt(2) times as large, since both of its years carry one.  The y
 tails and estimated spreads that fit are those that `beltcast.forecast` draws from; a forecast is on
 the model's own scope, so offsets and trends of other definitions are not in it, and its figures'
 errors are drawn anew, also where those of the fit are correlated from year to year.
+
+Estimated spreads are found together with all nuisances at one optimum, where they come out too
+small if rows have nuisances of their own: compare `Calibration.log_evidence` with that of given
+spreads before they are used, as docs/howto/how-sure.md does for the belt study, which has them off.
 
 How these enter the density: `residuals` for single rows, `nuisances` for what
 rows share.
@@ -79,7 +85,8 @@ class Noise:
     """Spreads of everything between the model and print, as standard deviations of logs.
 
     ``reference`` is the date at which an offset has its definition's spread (the last date of the
-    rows by default), ``quantity_sd`` the spread between the offsets of trade and exports of one
+    rows by default), ``offset_common`` the part of an offset's variance that all places of a
+    definition share, ``quantity_sd`` the spread between the offsets of trade and exports of one
     statistic, ``shared`` the part of the variance that rows of one place, definition, vintage and
     year have in common.
 
@@ -111,6 +118,7 @@ class Noise:
     trend_fades: float = math.inf
     trend_common: float = 0.0
     shock_autocorrelation: float = 0.0
+    offset_common: float = 0.0
 
     def shock_sd(self, year: int) -> float:
         """Spread of the shock of a year."""
@@ -192,6 +200,7 @@ def noise_from_table(toml: Toml) -> Noise:
         autocorrelation=autocorrelation,
         revisions=_revisions(toml, noise),
         trend_fades=_fades(toml, noise),
+        offset_common=_part(toml, noise, "offset_common", "a part of a variance"),
         trend_common=_part(toml, noise, "trend_common", "a part of a variance"),
         shock_autocorrelation=_part(
             toml, noise, "shock_autocorrelation", "a correlation from year to year"
@@ -205,6 +214,7 @@ _KEYS = (
     "year_shock",
     "reference",
     "quantity",
+    "offset_common",
     "shared",
     "season",
     "tails",

@@ -209,13 +209,18 @@ def _add_common(
 
 
 def _offsets(rows: tuple[Observation, ...], noise: Noise) -> dict[str, FloatArray]:
+    """Offsets of places by definitions, with what a definition has in common in all its places."""
+    own, common = np.sqrt(1.0 - noise.offset_common), np.sqrt(noise.offset_common)
     columns: dict[str, FloatArray] = {}
     first_quantity: dict[str, str] = {}
     for i, row in enumerate(rows):
         definition = noise.definitions[row.definition]
         if definition.offset_sd > 0 and row.kind != "growth":
             key = _statistic(row)
-            _column(columns, f"offset of {key}", len(rows))[i] = definition.offset_sd
+            _column(columns, f"offset of {key}", len(rows))[i] = own * definition.offset_sd
+            if common > 0:
+                of_all = _column(columns, f"offset of all, {row.definition}", len(rows))
+                of_all[i] = common * definition.offset_sd
             if first_quantity.setdefault(key, row.quantity) != row.quantity:
                 # Trade and exports of one statistic: nearly the same offset, not quite.
                 within = f"{row.quantity} within {key}"

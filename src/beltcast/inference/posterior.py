@@ -200,9 +200,8 @@ def with_nuisances(
         ``log p(z, u | y) - log g(u | z)``, up to a constant: were g exact, that of z alone.
     """
     mean = rule.mean(answers)
-    factor = np.linalg.cholesky(rule.precision)
     xi = rng.standard_normal(mean.shape)
-    nuisances = mean + solve_triangular(factor, xi.T, lower=True, trans="T").T
+    nuisances = mean + solve_triangular(rule.factor, xi.T, lower=True, trans="T").T
     theta = np.concatenate([z, nuisances], axis=1)
     # What cannot be simulated, or gives no positive figure, has no probability at all.
     possible = np.isfinite(answers).all(axis=1)

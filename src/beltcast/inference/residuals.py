@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaln, log_ndtr, logsumexp, stdtr
+from scipy.special import betaln, gammainccinv, gammaincinv, log_ndtr, logsumexp, stdtr
 
 from beltcast.engine.nodes import FloatArray, IntArray
 
@@ -36,6 +36,9 @@ NORMAL = np.inf
 
 _WIDE = 2.0
 """Half-width up to which an interval's probability is a quadrature (Gauss and Legendre)."""
+
+_MIXED, _FAR = 64, 100.0
+"""Normals that stand for Student's t, and spreads up to which they do."""
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(40)
 _LOG_WEIGHTS = np.log(_WEIGHTS)
@@ -121,6 +124,46 @@ def log_cdf(x: FloatArray, tails: float = NORMAL) -> FloatArray:
     below = np.log(np.maximum(stdtr(tails, np.minimum(x, 0.0)), np.finfo(float).tiny))
     student: FloatArray = np.where(x < 0, below, np.log1p(-stdtr(tails, -np.maximum(x, 0.0))))
     return student
+
+
+def draw_errors(rng: np.random.Generator, tails: float, shape: int | tuple[int, ...]) -> FloatArray:
+    """Errors of numbers, in spreads, from the distribution that a fit assumes of them.
+
+    Examples
+    --------
+    >>> draw_errors(np.random.default_rng(1), 4.0, (2, 3)).shape
+    (2, 3)
+    """
+    return rng.standard_normal(shape) if tails == NORMAL else rng.standard_t(tails, shape)
+
+
+def precisions(tails: float = NORMAL) -> tuple[FloatArray, FloatArray]:
+    """Normals that Student's t is a mixture of: ``z = e / sqrt(w)``, e normal, w a gamma of mean 1.
+
+    What is added to a t error and is normal itself is added to each of them.  The nodes are a
+    trapezoid in log w, where the gamma is smooth and falls off on both sides.
+
+    Returns
+    -------
+    w : (k,)
+        One node, 1, for the normal.
+    weight : (k,)
+        Adding up to 1.
+
+    References
+    ----------
+    Andrews, D. F. and Mallows, C. L. (1974): Scale mixtures of normal distributions. Journal of
+    the Royal Statistical Society B 36, 99-102.
+    """
+    if tails == NORMAL:
+        return np.ones(1), np.ones(1)
+    shape = 0.5 * tails
+    # At z spreads the density is the integral of a gamma of half a degree more, over 1 + z^2 / nu.
+    lowest = gammaincinv(shape + 0.5, 1e-10) / (1.0 + _FAR**2 / tails)
+    x = np.exp(np.linspace(np.log(lowest), np.log(gammainccinv(shape, 1e-14)), _MIXED))
+    log_weight = shape * np.log(x) - x
+    weight = np.exp(log_weight - logsumexp(log_weight))
+    return x / shape, weight
 
 
 def as_normal(

@@ -5,44 +5,91 @@ chains) is run on those figures.  If it is right, the rank of each true value am
 draws is uniform (Talts, Betancourt, Simpson, Vehtari and Gelman 2018, arXiv:1804.06788): ranks that
 pile up in the middle mean intervals that are too wide, at the ends too narrow, on one side a bias.
 The log likelihood is ranked too, as if it were an unknown: it notices an inference that ignores the
-figures, which the others do not (Modrák and others 2023, Bayesian Analysis 20, 461-488).
+figures, which the others do not (Modrák and others 2023, Bayesian Analysis 20, 461-488).  So are
+answers, what the model says of a later year: they are what the inference is for.
 
 Synthetic figures have the shape of the real file: the same rows, dates, definitions and noise.  A
 row that is a bound says of a threshold whether the truth lies above or below; its synthetic twin
 keeps the threshold, and which of the two it says is drawn; a rounded number stands somewhere in an
 interval as wide as the real one's.
+
+A result tells which density it is of by that density itself: its residuals at fixed points
+(`fingerprint`).  A model that has more read-outs, or is written in another way, has the same
+density and keeps its result; one that answers otherwise has not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 from scipy.stats import binom, chisquare
 
-from beltcast.engine.nodes import FloatArray
+from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.engine.threads import side_by_side
 from beltcast.errors import CalibrationError, InputError
 from beltcast.inference.calibrate import Progress, calibrate
 from beltcast.inference.chains import sample_chains
 from beltcast.inference.likelihood import Likelihood
-from beltcast.inference.residuals import log_cdf
+from beltcast.inference.residuals import draw_errors, log_cdf
 from beltcast.schema import PARAMETER, SET
 
 FIT = "log likelihood"
 """What is ranked beside the unknowns."""
 
-RECORDS = 5
+WALKERS = 16
+"""Walkers of a set: as many as one block of the compiled model, which runs whole blocks only."""
+
+RECORDS = 7
 """Draws of each walker; few and far apart, because ranks need independent draws."""
 
-WALKERS = 20
-RANKS = RECORDS * WALKERS - 1
-"""Draws that a truth is ranked among: one less, so that 100 ranks make ten even bins."""
+RANKS = 99
+"""Draws that a truth is ranked among, of the 112: a hundred ranks make ten even bins."""
 
 BINS = 10
+
+POINT = "point"
+RESIDUAL = "residual"
+
+_POINTS = 3
+"""Points that a density is told by: one would do, if it were not for walls and kinks."""
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """Answers that are ranked beside the unknowns: logs of totals of a year, of one run.
+
+    Attributes
+    ----------
+    rows : mapping of str to (r,) int
+        Name to the rows of the program whose sum is meant, such as ``model.rows("output")``.
+    year : int
+    """
+
+    rows: Mapping[str, IntArray]
+    year: int
+
+    @property
+    def names(self) -> list[str]:
+        """What each is called."""
+        return [f"{name} {self.year}" for name in self.rows]
+
+    def of(self, likelihood: Likelihood, theta: FloatArray) -> FloatArray:
+        """Work them out; (N, size) -> (N, answers)."""
+        run = likelihood.model.batch(
+            likelihood.rows_of,
+            likelihood.values(theta[:, : likelihood.n_parameters]),
+            outputs=np.empty(0, dtype=np.int64),
+            totals=np.concatenate(list(self.rows.values())),
+            saves=[self.year, self.year + 1.0],
+        )
+        ends = np.cumsum([len(rows) for rows in self.rows.values()])[:-1]
+        parts = np.split(run[1] - run[0], ends)
+        logs: FloatArray = np.log([part.sum(axis=0) for part in parts]).T
+        return logs
 
 
 def simulation_based_calibration(
@@ -53,6 +100,7 @@ def simulation_based_calibration(
     every: int | None = None,
     burn_in: int | None = None,
     threads: int | None = None,
+    asked: Asked | None = None,
     done: xr.Dataset | None = None,
     keep: Callable[[xr.Dataset], None] | None = None,
     progress: Progress | None = None,
@@ -72,6 +120,8 @@ def simulation_based_calibration(
         default, at least 200: what is proved is that such chains are enough.
     threads : int, optional
         Sets side by side; one per processor by default. The result does not depend on it.
+    asked : Asked, optional
+        Answers to rank beside the unknowns; they cost next to nothing.
     done : xarray.Dataset, optional
         Sets that were finished before, of the same likelihood and seed.
     keep : callable, optional
@@ -82,30 +132,72 @@ def simulation_based_calibration(
     -------
     xarray.Dataset
         ``rank`` (set, parameter), of the truth among `RANKS` draws; ``truth``, ``mean`` and ``sd``
-        on working scales.
+        on working scales; ``fingerprint`` (point, residual) of the density.
 
     Raises
     ------
     InputError
-        `done` is of other unknowns or another seed.
+        `done` is of other unknowns, another seed or another density.
     """
     seeds = rng.spawn(sets + 1)
     key = seeds[-1].bytes(8).hex()
-    names = [*likelihood.labels, FIT]
+    answers = len(asked.rows) if asked else 0
+    names = [*likelihood.labels, FIT, *(asked.names if asked else [])]
     if done is not None and (done.attrs["key"] != key or list(done[PARAMETER].values) != names):
         raise InputError(
             "the sets to go on from are of other unknowns, another number of sets or another "
             "seed; give those of that run, or start anew without --resume"
         )
-    finished = [] if done is None else [done.isel({SET: [i]}) for i in range(done.sizes[SET])]
+    if done is not None and not same_density(done, likelihood):
+        raise InputError(
+            "the sets to go on from are of another density: the model, the figures, the priors or "
+            "the noise have changed since; start anew without --resume"
+        )
+    of = fingerprint(likelihood)
+    finished = []
+    if done is not None:
+        sets_done = done.drop_vars("fingerprint")
+        finished = [sets_done.isel({SET: [i]}) for i in range(done.sizes[SET])]
     rest = seeds[len(finished) : sets]
-    for one in side_by_side(lambda seed: _one_set(likelihood, seed, every, burn_in), rest, threads):
+    for one in side_by_side(
+        lambda seed: _one_set(likelihood, asked, seed, every, burn_in), rest, threads
+    ):
         finished.append(one)
         if progress is not None:
             progress("sets", len(finished), sets)
         if keep is not None and len(finished) % 10 == 0:
-            keep(_joined(finished, key))
-    return _joined(finished, key)
+            keep(_joined(finished, key, answers, of))
+    return _joined(finished, key, answers, of)
+
+
+def fingerprint(likelihood: Likelihood) -> FloatArray:
+    """Tell a density by its residuals at fixed points: the centre and draws of the priors.
+
+    Returns
+    -------
+    (point, residual)
+    """
+    rng = np.random.default_rng(0)
+    z = likelihood.priors.draw(rng, _POINTS)
+    z[0] = likelihood.priors.mu
+    nuisances = rng.standard_normal((_POINTS, len(likelihood.nuisances)))
+    return likelihood.residuals(np.concatenate([z, nuisances], axis=1))
+
+
+def same_density(result: xr.Dataset, likelihood: Likelihood) -> bool:
+    """Whether a result is of this density, to rounding.
+
+    Parameters
+    ----------
+    result : xarray.Dataset
+        As `simulation_based_calibration` returns it.
+    likelihood : Likelihood
+    """
+    now = fingerprint(likelihood)
+    then = result["fingerprint"].values if "fingerprint" in result else np.empty(0)
+    labels = [str(name) for name in result[PARAMETER].values[: likelihood.size]]
+    alike = labels == list(likelihood.labels) and then.shape == now.shape
+    return alike and bool(np.allclose(then, now, rtol=1e-6, atol=1e-9))
 
 
 def synthetic(
@@ -172,19 +264,22 @@ def uniformity(result: xr.Dataset) -> pd.DataFrame:
 def verdict(result: xr.Dataset) -> str:
     """Say in words whether the inference recovers what made the figures."""
     table = uniformity(result)
-    sets, unknowns = result.sizes[SET], len(table)
-    least = table["p_value"].min() * unknowns
+    sets, ranked = result.sizes[SET], len(table)
+    answers = int(result.attrs.get("answers", 0))
+    too = f", {answers} answers" if answers else ""
+    least = table["p_value"].min() * ranked
     low, high = binom.ppf([0.025, 0.975], sets, 0.8) / sets
     outside = int(((table["coverage"] < low) | (table["coverage"] > high)).sum())
     return "\n".join(
         [
-            f"{sets} synthetic data sets, {unknowns - 1} unknowns and the log likelihood.",
+            f"{sets} synthetic data sets, {ranked - 1 - answers} unknowns{too} and the log "
+            "likelihood.",
             f"Uniform ranks: the least p-value is {table['p_value'].min():.3g} "
             f"({table['p_value'].idxmin()}), {min(least, 1.0):.2g} after Bonferroni's correction; "
-            f"{int((table['p_value'] < 0.05).sum())} of {unknowns} are below 0.05, "
-            f"{0.05 * unknowns:.0f} expected.",
+            f"{int((table['p_value'] < 0.05).sum())} of {ranked} are below 0.05, "
+            f"{0.05 * ranked:.0f} expected.",
             f"The 80 % interval held {table['coverage'].mean():.1%} of all true values; "
-            f"{outside} unknowns lie outside {low:.1%} to {high:.1%}, {0.05 * unknowns:.0f} "
+            f"{outside} of them lie outside {low:.1%} to {high:.1%}, {0.05 * ranked:.0f} "
             "expected.",
             "The inference is calibrated." if least > 0.05 else "The inference is NOT calibrated.",
         ]
@@ -197,9 +292,9 @@ def _figures(
     """Likelihood of figures around what is expected, (m,) logs, as its noise says."""
     m, tails = len(expected), likelihood.noise.tails
     sds = likelihood.row_sds(theta)[0]
-    noise = rng.standard_normal(m) if np.isinf(tails) else rng.standard_t(tails, m)
     number = likelihood.side == 0
-    values = np.where(number, expected + sds * noise, likelihood.log_values)
+    errors = draw_errors(rng, tails, m)
+    values = np.where(number, expected + sds * errors, likelihood.log_values)
     z = (likelihood.log_values - expected) / sds
     above = np.log(rng.random(m)) < log_cdf(-z, tails)
     side = np.where(number, 0, np.where(above, -1, 1))
@@ -209,7 +304,11 @@ def _figures(
 
 
 def _one_set(
-    likelihood: Likelihood, rng: np.random.Generator, every: int | None, burn_in: int | None
+    likelihood: Likelihood,
+    asked: Asked | None,
+    rng: np.random.Generator,
+    every: int | None,
+    burn_in: int | None,
 ) -> xr.Dataset:
     truth, made = synthetic(likelihood, rng)
     fit = calibrate(made, rng=rng, starts=16, refine=1, threads=1)
@@ -217,27 +316,32 @@ def _one_set(
     chains = sample_chains(
         fit, rng=rng, chains=WALKERS, draws=RECORDS, every=every, burn_in=burn_in, threads=1
     )
-    rows = chains.log_likelihood.sum(axis=2)
-    draws = np.concatenate([chains.theta, rows[:, :, None]], axis=2).reshape(-1, made.size + 1)
-    true = np.append(truth, made.log_likelihood(truth).sum())
-    draws = draws[-RANKS:]
+    drawn = chains.theta.reshape(-1, made.size)[-RANKS:]
+    # The truth goes with its draws, first, so that all are worked out alike.
+    theta = np.concatenate([truth[None], drawn])
+    parts = [theta, made.log_likelihood(theta).sum(axis=1, keepdims=True)]
+    if asked is not None:
+        parts.append(asked.of(made, theta))
+    true, *draws = np.concatenate(parts, axis=1)
     return xr.Dataset(
         {
-            "rank": ((SET, PARAMETER), (draws < true).sum(axis=0)[None]),
+            "rank": ((SET, PARAMETER), (np.array(draws) < true).sum(axis=0)[None]),
             "truth": ((SET, PARAMETER), true[None]),
-            "mean": ((SET, PARAMETER), draws.mean(axis=0)[None]),
-            "sd": ((SET, PARAMETER), draws.std(axis=0)[None]),
+            "mean": ((SET, PARAMETER), np.mean(draws, axis=0)[None]),
+            "sd": ((SET, PARAMETER), np.std(draws, axis=0)[None]),
         },
-        {PARAMETER: [*made.labels, FIT]},
+        {PARAMETER: [*made.labels, FIT, *(asked.names if asked else [])]},
     )
 
 
-def _joined(finished: list[xr.Dataset], key: str) -> xr.Dataset:
-    whole = xr.concat(finished, SET).assign_attrs(key=key, draws=RANKS)
+def _joined(finished: Sequence[xr.Dataset], key: str, answers: int, of: FloatArray) -> xr.Dataset:
+    whole = xr.concat(finished, SET).assign_attrs(key=key, draws=RANKS, answers=answers)
     # Single precision is plenty for what is compared over hundreds of sets, and half as large.
     for name in ("truth", "mean", "sd"):
         whole[name] = whole[name].astype(np.float32)
     whole["rank"] = whole["rank"].astype(np.int16)
+    whole["fingerprint"] = ((POINT, RESIDUAL), of)
+    whole["fingerprint"].attrs["long_name"] = "Residuals of the density at fixed points."
     whole["rank"].attrs["long_name"] = f"Draws of {RANKS} below the truth."
     whole["mean"].attrs["long_name"] = "Posterior mean, working scale."
     whole["sd"].attrs["long_name"] = "Posterior spread, working scale."

@@ -1,7 +1,6 @@
 """Pictures of a forecast.
 
-Every function draws on the axes it is given, or on new ones, and returns them.  Colours are from
-the colour-blind safe set of Okabe and Ito (2008).
+Every function draws on the axes it is given, or on new ones, and returns them.
 """
 
 from __future__ import annotations
@@ -15,15 +14,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from beltcast.bands import parting
 from beltcast.inference.calibrate import MOSTLY_PRIOR, Calibration
 from beltcast.inference.identify import CUT, Profile
+from beltcast.phrases import Language, a_year, scenario_title, word
+from beltcast.pictures.colours import OTHER, POINT, POSTERIOR, PRIOR
 from beltcast.pictures.style import house_style
 from beltcast.schema import PLACE, QUANTILE, SCENARIO, YEAR
-
-POSTERIOR = "#0072B2"
-PRIOR = "#999999"
-OTHER = "#D55E00"
-POINT = "#000000"
 
 
 @house_style
@@ -34,6 +31,7 @@ def fan_chart(
     scenario: str | None = None,
     compare: str | None = None,
     title: str | None = None,
+    language: Language = "en",
     ax: Axes | None = None,
 ) -> Axes:
     """Draw the fan of one place: 50%, 80% and 90% bands, and the published figures.
@@ -49,6 +47,8 @@ def fan_chart(
         A second scenario, drawn as its median and 80% band.
     title : str, optional
         The place by default.
+    language : 'en' or 'zh'
+        Of the words; in Chinese scenarios go by their titles.
     ax : matplotlib.axes.Axes, optional
 
     Returns
@@ -67,13 +67,17 @@ def fan_chart(
     scenario = scenario or names[0]
     fan = forecast["published_quantile"].sel({PLACE: place})
     middle = forecast[YEAR].values + 0.5
-    _prior(ax, forecast, place, middle)
-    _bands(ax, fan.sel({SCENARIO: scenario}), middle, POSTERIOR, scenario, full=True)
+    _prior(ax, forecast, place, middle, language)
+    name = _label(forecast, scenario, language)
+    legend = word("full_bands", language, name=name)
+    _bands(ax, fan.sel({SCENARIO: scenario}), middle, POSTERIOR, legend, full=True)
     if compare in names and compare != scenario:
-        apart = _apart(forecast, scenario, str(compare), place)
+        path = forecast["output_quantile"].sel({PLACE: place, QUANTILE: 0.5})
+        apart = parting(path.sel({SCENARIO: scenario}), path.sel({SCENARIO: compare}))
         other = fan.sel({SCENARIO: compare}).isel({YEAR: slice(apart, None)})
-        _bands(ax, other, middle[apart:], OTHER, str(compare), full=False)
-    _points(ax, forecast, place)
+        legend = word("one_band", language, name=_label(forecast, str(compare), language))
+        _bands(ax, other, middle[apart:], OTHER, legend, full=False)
+    _points(ax, forecast, place, language)
     shown = fan.sel({SCENARIO: scenario}).values.ravel()
     marked = forecast["row_translated"].values[forecast["row_place"].values == place]
     everything = np.concatenate([shown, marked.astype(np.float64)])
@@ -84,14 +88,13 @@ def fan_chart(
     ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.6g}")
     ax.yaxis.set_minor_formatter(NullFormatter())
     ax.set_title(title or place, loc="left")
-    ax.set_ylabel(f"{forecast.attrs['target']}, {forecast.attrs['unit']} a year")
+    target, unit = (str(forecast.attrs[name]) for name in ("target", "unit"))
+    ax.set_ylabel(word("of", language, what=word(target, language), unit=a_year(unit, language)))
     ax.grid(True, axis="y", alpha=0.25)
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(loc="upper left", fontsize="small", frameon=False)
     ax.annotate(
-        "On the model's scope, with the shocks of single years and the noise of a figure on that "
-        "scope. Points are published figures\nbrought to it: by the fitted offset and drift of "
-        "their statistic, from trade to exports, from parts to whole years.",
+        word("fan_note", language),
         (0, -0.09),
         xycoords="axes fraction",
         fontsize="x-small",
@@ -187,23 +190,25 @@ def _new_axes() -> Axes:
     return ax
 
 
-def _apart(forecast: xr.Dataset, one: str, other: str, place: str) -> int:
-    """Index of the last year before two scenarios part."""
-    output = forecast["output_quantile"].sel({PLACE: place, QUANTILE: 0.5})
-    same = np.isclose(output.sel({SCENARIO: one}), output.sel({SCENARIO: other}), rtol=1e-6)
-    return max(int(np.argmin(same)) - 1, 0) if not same.all() else 0
+def _label(forecast: xr.Dataset, scenario: str, language: Language) -> str:
+    """Name of a scenario in a legend; in Chinese its title."""
+    if language == "en":
+        return scenario
+    return scenario_title(scenario, str(forecast["title"].sel({SCENARIO: scenario}).item()), "zh")
 
 
-def _prior(ax: Axes, forecast: xr.Dataset, place: str, middle: np.ndarray) -> None:
+def _prior(
+    ax: Axes, forecast: xr.Dataset, place: str, middle: np.ndarray, language: Language
+) -> None:
     prior = forecast["prior_quantile"].sel({PLACE: place})
-    for level, label in ((0.1, "prior alone, 80%"), (0.9, None)):
+    for level, label in ((0.1, word("prior", language)), (0.9, None)):
         ax.plot(
             middle, prior.sel({QUANTILE: level}), color=PRIOR, lw=0.9, ls=":", label=label, zorder=1
         )
 
 
 def _bands(
-    ax: Axes, fan: xr.DataArray, middle: np.ndarray, colour: str, name: str, *, full: bool
+    ax: Axes, fan: xr.DataArray, middle: np.ndarray, colour: str, legend: str, *, full: bool
 ) -> None:
     wide = ((0.05, 0.95, 0.15), (0.1, 0.9, 0.2), (0.25, 0.75, 0.3))
     for low, high, alpha in wide if full else ((0.1, 0.9, 0.15),):
@@ -216,31 +221,30 @@ def _bands(
             lw=0,
             zorder=2,
         )
-    bands = "50, 80, 90%" if full else "80%"
     ax.plot(
         middle,
         fan.sel({QUANTILE: 0.5}),
         color=colour,
         lw=1.8,
         ls="-" if full else "--",
-        label=f"{name}: median, {bands}",
+        label=legend,
         zorder=3,
     )
 
 
-def _points(ax: Axes, forecast: xr.Dataset, place: str) -> None:
+def _points(ax: Axes, forecast: xr.Dataset, place: str, language: Language) -> None:
     mine = forecast["row_place"].values == place
     kinds = forecast["row_kind"].values
     loose = forecast["row_loose"].values.astype(bool)
     # A part of a year is shown at the level of the whole, so it stands at the whole's middle.
     when = np.floor(forecast["row_start"].values.astype(np.float64) + 1e-6) + 0.5
     value = forecast["row_translated"].values
-    for names, free, marker, face, label in (
-        (("level",), False, "o", POINT, "published, whole year"),
-        (("part-year",), False, "d", "white", "published, part of a year"),
-        (("level", "part-year"), True, "o", PRIOR, "another statistic, its size fitted"),
-        (("lower",), None, "^", "white", "published as a lower bound"),
-        (("upper",), None, "v", "white", "published as an upper bound"),
+    for names, free, marker, face, key in (
+        (("level",), False, "o", POINT, "published"),
+        (("part-year",), False, "d", "white", "part"),
+        (("level", "part-year"), True, "o", PRIOR, "loose"),
+        (("lower",), None, "^", "white", "lower"),
+        (("upper",), None, "v", "white", "upper"),
     ):
         chosen = mine & np.isin(kinds, names)
         if free is not None:
@@ -254,6 +258,6 @@ def _points(ax: Axes, forecast: xr.Dataset, place: str) -> None:
                 facecolor=face,
                 edgecolor=PRIOR if free else POINT,
                 linewidth=0.8,
-                label=label,
+                label=word(key, language),
                 zorder=4,
             )

@@ -16,7 +16,7 @@ from beltcast.engine.nodes import FloatArray
 from beltcast.errors import UnknownName, did_you_mean
 from beltcast.inference.posterior import Draws
 from beltcast.inference.power_scaling import LIKELIHOOD, SENSITIVE
-from beltcast.pictures.plots import OTHER, POSTERIOR, PRIOR
+from beltcast.pictures.colours import OTHER, POSTERIOR, PRIOR
 from beltcast.pictures.style import house_style
 
 CONTOURS = (0.5, 0.8, 0.95)

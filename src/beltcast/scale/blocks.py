@@ -7,14 +7,14 @@ time of day.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from beltcast.errors import SimulationError
 from beltcast.scale.cluster import compute_on
-from beltcast.scale.compute import compute
+from beltcast.scale.compute import Computed, compute
 from beltcast.scale.journal import Tell, silent
-from beltcast.scale.runplan import RunPlan
+from beltcast.scale.runplan import Block, RunPlan
 from beltcast.scale.store import Store, create_store, resume_store
 
 Progress = Callable[[str, int, int], None]
@@ -49,7 +49,8 @@ def run_plan(
     Raises
     ------
     InputError
-        The store belongs to another plan, is damaged, or there is no room for it.
+        The store belongs to another plan or to a run that goes on, is damaged, or there is no room
+        for it.
     RunStopped
         The store cannot be written to any more, or the cluster has gone.
     SimulationError
@@ -68,30 +69,30 @@ def run_plan(
     1
     """
     store = resume_store(plan) if resume else create_store(plan)
-    finished = store.finished()
-    left = [b for b in plan.blocks() if (b.scenario, b.number) not in finished]
-    done, total = len(finished), len(finished) + len(left)
-    tell("resumed" if resume else "started", store=str(store.path), complete=done, blocks=total)
-    if progress is not None:
-        progress("blocks", done, total)
-    here = (compute(plan, store, block) for block in left)
-    names = list(plan.scenarios)
-    failed: dict[str, bool] = {}
-    for computed in here if client is None else compute_on(client, plan, left):
-        name = names[computed.block.scenario]
-        failed[name] = failed.get(name, True) and not computed.any_good
-        done += 1
-        tell(
-            "block",
-            scenario=name,
-            first=computed.block.first,
-            last=computed.block.last - 1,
-            seconds=round(computed.seconds, 6),
-            complete=done,
-            blocks=total,
-        )
+    with store.alone():
+        finished = store.finished()
+        left = [b for b in plan.blocks() if (b.scenario, b.number) not in finished]
+        done, total = len(plan.blocks()) - len(left), len(plan.blocks())
+        tell("resumed" if resume else "started", store=str(store.path), complete=done, blocks=total)
         if progress is not None:
             progress("blocks", done, total)
+        names = list(plan.scenarios)
+        failed: dict[str, bool] = {}
+        for computed in _computed(plan, store, left, client):
+            name = names[computed.block.scenario]
+            failed[name] = failed.get(name, True) and not computed.any_good
+            done += 1
+            tell(
+                "block",
+                scenario=name,
+                first=computed.block.first,
+                last=computed.block.last - 1,
+                seconds=round(computed.seconds, 6),
+                complete=done,
+                blocks=total,
+            )
+            if progress is not None:
+                progress("blocks", done, total)
     for name, all_failed in failed.items():
         if all_failed:
             raise SimulationError(
@@ -100,3 +101,11 @@ def run_plan(
             )
     tell("finished", store=str(store.path), complete=done, blocks=total)
     return store
+
+
+def _computed(
+    plan: RunPlan, store: Store, blocks: Sequence[Block], client: Any
+) -> Iterator[Computed]:
+    if client is not None:
+        return compute_on(client, plan, blocks)
+    return (compute(plan, store, block) for block in blocks)

@@ -70,10 +70,14 @@ def connected(address: str | None, workers: int | None = None) -> Iterator[Any]:
 
 
 def _close(client: Any) -> None:
-    for closing in (client, client.cluster):
-        if closing is not None:
-            with suppress(TimeoutError, OSError):
-                closing.close(timeout=CLOSING)
+    own = client.cluster
+    for closing in (client, own) if own is not None else (client,):
+        # In whatever way dask fails at it: where workers were killed it stumbles over its own list
+        # of them (KeyError). The run is done, and its processes are killed in any case.
+        with suppress(Exception):
+            closing.close(timeout=CLOSING)
+    if own is not None:
+        own.shutdown_on_close = False  # or dask tries once more at the end of Python, and tells
 
 
 def connect(address: str | None, workers: int | None = None) -> Any:
@@ -214,16 +218,17 @@ def _silenced(client: Any) -> Iterator[None]:
     """Keep dask's tracebacks to itself: what is wrong we say in one sentence."""
     # A task that dask forgot complains to its loop when it is collected, be that after the end.
     client.loop.asyncio_loop.set_exception_handler(lambda loop, context: None)
-    known = logging.root.manager.loggerDict
-    loggers = [logging.getLogger(name) for name in known if name.startswith("distributed")]
-    before = [logger.disabled for logger in loggers]
+    # Loggers that come into being meanwhile pass what they have on to one of these.
+    names = [n for n in logging.root.manager.loggerDict if n.startswith(("distributed", "tornado"))]
+    loggers = [logging.getLogger(name) for name in names]
+    before = [(logger.handlers, logger.propagate) for logger in loggers]
     try:
         for logger in loggers:
-            logger.disabled = True
+            logger.handlers, logger.propagate = [logging.NullHandler()], False
         yield
     finally:
-        for logger, disabled in zip(loggers, before, strict=True):
-            logger.disabled = disabled
+        for logger, (handlers, propagate) in zip(loggers, before, strict=True):
+            logger.handlers, logger.propagate = handlers, propagate
 
 
 def _distributed() -> Any:

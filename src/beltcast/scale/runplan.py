@@ -36,7 +36,8 @@ from beltcast.engine.cache import engine_fingerprint
 from beltcast.engine.nodes import FloatArray
 from beltcast.ensemble import output_coordinates, output_dims, versions
 from beltcast.errors import InputError
-from beltcast.inference.priors import Priors, read_priors
+from beltcast.inference.priors import Priors
+from beltcast.inference.priors_file import read_priors
 from beltcast.model import Model, load_model
 from beltcast.resources import shipped
 from beltcast.scale.resample import Sample, read_sample
@@ -212,6 +213,12 @@ def read_plan(path: str | Path, files: Mapping[str, Path] | None = None) -> RunP
     table = toml.tables.get("run")
     if not isinstance(table, dict):
         raise InputError("a plan has one table, [run], and this file has none; add it", toml.path)
+    for other in toml.tables.keys() - {"run"}:
+        raise InputError(
+            f"a plan has one table, [run], and this file also has '{other}'; remove it",
+            toml.path,
+            toml.line(other),
+        )
     for key in table:
         if key not in KEYS:
             raise InputError(
@@ -243,7 +250,7 @@ def read_plan(path: str | Path, files: Mapping[str, Path] | None = None) -> RunP
         members=members,
         seed=_count(toml, table, "seed", 0, default=1),
         block=_block(toml, table, a_member, members, memory),
-        store=toml.path.parent / str(table.get("store", toml.path.stem + ".zarr")),
+        store=toml.path.parent / _store_name(toml, table),
         memory=memory,
         files={"plan": toml.path, **found},
     )
@@ -294,6 +301,17 @@ def _names(toml: Toml, table: Mapping[str, Any], key: str) -> list[str]:
             f'{key} = {given!r} is not a list of names; expected {key} = ["...", "..."]',
             toml.path,
             toml.line("run", key),
+        )
+    return given
+
+
+def _store_name(toml: Toml, table: Mapping[str, Any]) -> str:
+    given = table.get("store", toml.path.stem + ".zarr")
+    if not isinstance(given, str) or not given:
+        raise InputError(
+            f'store = {given!r} is no name of a folder; expected such as "{toml.path.stem}.zarr"',
+            toml.path,
+            toml.line("run", "store"),
         )
     return given
 

@@ -26,8 +26,6 @@ state space models. International Journal of Forecasting 32, 1151-1161.
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -88,11 +86,6 @@ def theta(
     if len(history.years) < 5:
         return log_drift(history, years, panel=panel, size=size, rng=rng)
     return _draw(models.AutoTheta(season_length=1), history, years, panel, size, rng)
-
-
-def has_statsforecast() -> bool:
-    """Whether the extra `verify` is installed."""
-    return importlib.util.find_spec("statsforecast") is not None
 
 
 def _statsforecast() -> Any:

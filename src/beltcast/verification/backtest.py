@@ -26,26 +26,28 @@ release) are drawn with the rest, as correlated as the noise model says.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
 
+from beltcast.data.history import Baseline, History
 from beltcast.drivers.attribute import SWITCHES
 from beltcast.engine.nodes import FloatArray
 from beltcast.engine.threads import pause
 from beltcast.errors import CalibrationError, InputError, MissingExtra
-from beltcast.inference.calibrate import Calibration, calibrate, one_blas_thread
+from beltcast.inference.calibrate import Calibration, Progress, calibrate, one_blas_thread
 from beltcast.inference.likelihood import Likelihood, make_likelihood
 from beltcast.inference.posterior import Draws, sample, sample_prior
+from beltcast.inference.residuals import draw_errors
 from beltcast.model import Model
 from beltcast.resume import NOT_KEPT, Pieces
 from beltcast.schema import CASE, DRAW, FORECASTER
 from beltcast.study import Study
 from beltcast.variants import without_interaction
-from beltcast.verification.baselines import BASELINES, Baseline, History
+from beltcast.verification.baselines import BASELINES
 from beltcast.verification.origin import LEADS, Case, as_known, histories, model_as_known, targets
 from beltcast.verification.origin_rules import OriginRules
 
@@ -53,13 +55,8 @@ ORIGINS = (2020.5, 2021.5, 2022.5, 2023.5, 2024.5)
 """The middle of each year: by then customs and most cities have printed the year before, and the
 running year is known for a quarter at most."""
 
-UNSEEN = 1e6
-"""Log sd given to a row that a fit must not see; its information is 1e-12 of an ordinary one's."""
-
 FITTED = ("sd", "no interaction")
 """Forecasters with a fit of their own."""
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -227,7 +224,7 @@ def _of_the_model(
 ) -> tuple[dict[str, FloatArray], dict[str, tuple[Calibration, Draws]]]:
     """Draws of each forecaster of the model, (draws, cases), and the fits that they come from."""
     for_fit, for_draws, for_noise, for_prior = rng.spawn(4)
-    noise = for_noise.standard_normal((settings.draws, len(cases)))
+    errors = draw_errors(for_noise, known.noise.tails, (settings.draws, len(cases)))
     models = {
         "sd": known.model,
         "no interaction": without_interaction(known.model, settings.switches),
@@ -236,7 +233,7 @@ def _of_the_model(
     fits: dict[str, tuple[Calibration, Draws]] = {}
     for name in FITTED:
         asked = _asked(replace(known, model=models[name]), cases)
-        blind = replace(asked, sds=np.where(_is_asked(asked, cases), UNSEEN, asked.sds))
+        blind = asked.without(np.arange(len(asked.sds)) >= len(known.observations))
         own = pieces.of(name)
         # The state of a generator moves on; both models must start from the same.
         fit = calibrate(
@@ -248,14 +245,14 @@ def _of_the_model(
             pieces=own,
         )
         posterior = _sampled(fit, settings, deepcopy(for_draws), own)
-        forecasts[name] = _printed(asked, posterior.theta, noise)
+        forecasts[name] = _printed(asked, posterior.theta, errors)
         fits[name] = fit, posterior
     asked = _asked(known, cases)
     if frozen is not None:
         still = replace(asked, model=frozen)
-        forecasts["sd frozen drivers"] = _printed(still, fits["sd"][1].theta, noise)
+        forecasts["sd frozen drivers"] = _printed(still, fits["sd"][1].theta, errors)
     prior = sample_prior(asked, settings.draws, rng=for_prior)
-    forecasts["sd prior"] = _printed(asked, prior.theta, noise)
+    forecasts["sd prior"] = _printed(asked, prior.theta, errors)
     order = ("sd", "sd frozen drivers", "no interaction", "sd prior")
     return {name: forecasts[name] for name in order if name in forecasts}, fits
 
@@ -282,22 +279,17 @@ def _asked(known: Study, cases: Sequence[Case]) -> Likelihood:
 
     Their values never enter: the placeholder is one unit.
     """
-    asked = tuple(replace(case.row, value=1.0) for case in cases)
+    asked = tuple(replace(case.row, value=1.0, within=None) for case in cases)
     rows = replace(known.observations, rows=known.observations.rows + asked)
     return make_likelihood(known.model, known.priors, rows, known.noise)
 
 
-def _is_asked(likelihood: Likelihood, cases: Sequence[Case]) -> np.ndarray:
-    n = len(likelihood.sds)
-    return np.arange(n) >= n - len(cases)
-
-
-def _printed(asked: Likelihood, theta: FloatArray, noise: FloatArray) -> FloatArray:
-    """Numbers that would be printed, (draws, cases).
+def _printed(asked: Likelihood, theta: FloatArray, errors: FloatArray) -> FloatArray:
+    """Numbers that would be printed, (draws, cases), with errors in spreads of the same shape.
 
     A draw whose run left the positive numbers gives its place to another.
     """
-    n = noise.shape[1]
+    n = errors.shape[1]
     logs = asked.expected(theta)[:, -n:]
     good = np.isfinite(logs).all(axis=1)
     if not good.any():
@@ -307,7 +299,7 @@ def _printed(asked: Likelihood, theta: FloatArray, noise: FloatArray) -> FloatAr
         )
     kept = np.arange(len(theta))
     kept[~good] = np.resize(np.flatnonzero(good), int((~good).sum()))
-    printed: FloatArray = np.exp(logs[kept] + asked.sds[-n:] * noise)
+    printed: FloatArray = np.exp(logs[kept] + asked.row_sds(theta)[kept, -n:] * errors)
     return printed
 
 

@@ -31,22 +31,9 @@ import numpy as np
 
 from beltcast.data.history import Baseline, History
 from beltcast.engine.nodes import FloatArray, IntArray
-from beltcast.verification.automatic import arima, ets, has_statsforecast, theta
+from beltcast.verification.automatic import arima, ets, theta
 from beltcast.verification.curves import bass, logistic
 from beltcast.verification.walks import damped_trend, drift, log_drift, panel_growth, persistence
-
-__all__ = [
-    "BASELINES",
-    "Baseline",
-    "History",
-    "average",
-    "damped_trend",
-    "drift",
-    "installed_baselines",
-    "log_drift",
-    "logistic",
-    "persistence",
-]
 
 PARTS: Mapping[str, Baseline] = MappingProxyType(
     {
@@ -85,7 +72,8 @@ def average(
     Examples
     --------
     >>> import numpy as np
-    >>> from beltcast.verification.baselines import History, average
+    >>> from beltcast.data.history import History
+    >>> from beltcast.verification.baselines import average
     >>> history = History(np.array([2020, 2022]), np.array([80.0, 100.0]), np.full(2, 0.05))
     >>> rng = np.random.default_rng(1)
     >>> average(history, np.array([2023, 2024]), panel=[], size=500, rng=rng).shape
@@ -99,9 +87,3 @@ def average(
 
 BASELINES: Mapping[str, Baseline] = MappingProxyType({**PARTS, "average": average})
 """All of them, by the name that stands in tables."""
-
-
-def installed_baselines() -> dict[str, Baseline]:
-    """Those that run here: all, or without statsforecast all but ETS, ARIMA, Theta and average."""
-    left_out = set() if has_statsforecast() else {"ETS", "ARIMA", "Theta", "average"}
-    return {name: baseline for name, baseline in BASELINES.items() if name not in left_out}

@@ -66,7 +66,8 @@ def logistic(
     Examples
     --------
     >>> import numpy as np
-    >>> from beltcast.verification.baselines import History, logistic
+    >>> from beltcast.data.history import History
+    >>> from beltcast.verification.curves import logistic
     >>> t = np.arange(2014, 2024)
     >>> history = History(t, 500 / (1 + np.exp(-0.5 * (t - 2018.0))), np.full(10, 0.01))
     >>> rng = np.random.default_rng(1)

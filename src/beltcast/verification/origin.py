@@ -27,15 +27,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from beltcast.data.history import History
 from beltcast.data.observations import Observation, Observations
 from beltcast.engine.nodes import FloatArray
+from beltcast.errors import InputError
 from beltcast.inference.noise import Noise
+from beltcast.inference.pooling import Pool
 from beltcast.inference.priors import Priors
 from beltcast.model import Inputs, Model
 from beltcast.quantities import is_flow
 from beltcast.study import Study
 from beltcast.variants import with_numbers
-from beltcast.verification.baselines import History
 from beltcast.verification.origin_rules import (
     NEVER,
     OriginRules,
@@ -170,13 +172,37 @@ def _dates_as_known(
 
 def _priors_as_known(priors: Priors, date: float, rules: OriginRules) -> Priors:
     mu, sigma = priors.mu.copy(), priors.sigma.copy()
+    pools = {pool.name: pool for pool in priors.pools}
     for name, rule in rules.priors.items():
         if date >= rule.until:
+            continue
+        if name in pools:
+            pools[name] = _pool_as_known(pools[name], priors, rule, mu, sigma)
             continue
         own = [i for i, other in enumerate(priors.names) if other == name]
         mu[own] = _centre(priors, own, rule)
         sigma[own] = np.maximum(sigma[own], rule.spread or 0.0)
-    return replace(priors, mu=np.clip(mu, priors.lower, priors.upper), sigma=sigma)
+    mu = np.clip(mu, priors.lower, priors.upper)
+    return replace(priors, mu=mu, sigma=sigma, pools=tuple(pools.values()))
+
+
+def _pool_as_known(
+    pool: Pool, priors: Priors, rule: PriorRule, mu: FloatArray, sigma: FloatArray
+) -> Pool:
+    """Move the unknowns of a pool, in place, as a rule says of each element of a constant.
+
+    A centre is that of the common mean, and no element has one of its own any more.  A spread is
+    that of an element: the common mean's and the one between elements grow in proportion.
+    """
+    if rule.spread is not None:
+        wider = max(rule.spread / pool.prior_sd(mu, sigma), 1.0)
+        sigma[pool.mean] *= wider
+        mu[pool.spread] += math.log(wider)
+    if rule.centre is None:
+        return pool
+    # The mean of a pool is that of its elements' centres already.
+    mu[pool.mean] = _centre(priors, [pool.mean], rule)[0]
+    return replace(pool, offsets=np.zeros(len(pool.offsets)))
 
 
 def _centre(priors: Priors, own: Sequence[int], rule: PriorRule) -> FloatArray:
@@ -201,6 +227,24 @@ def _noise_as_known(noise: Noise, date: float) -> Noise:
         year_shocks={y: sd for y, sd in noise.year_shocks.items() if y < math.floor(date)},
         reference=date if noise.reference is None else min(noise.reference, date),
     )
+
+
+def later_rows(study: Study, date: float) -> Observations:
+    """Rows of a study that were published after a date: news, to whoever knew it `as_known`.
+
+    Raises
+    ------
+    InputError
+        There is none.
+    """
+    rows = tuple(row for row in study.observations if row.published > date)
+    if not rows:
+        last = max(row.published for row in study.observations)
+        raise InputError(
+            f"no figure was published after {date:g}; give a date before {last:g}, when the last "
+            "one was"
+        )
+    return replace(study.observations, rows=rows)
 
 
 def targets(study: Study, date: float, *, leads: Iterable[int] = LEADS) -> tuple[Case, ...]:

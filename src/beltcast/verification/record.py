@@ -9,24 +9,23 @@ and draws beside it as pieces (`beltcast.resume`), which only ``resume`` goes on
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from threading import Lock
 
-import numpy as np
 import xarray as xr
 
+from beltcast.data.history import Baseline
 from beltcast.engine.threads import side_by_side
 from beltcast.errors import InputError
-from beltcast.inference.calibrate import one_blas_thread
+from beltcast.inference.calibrate import Progress, one_blas_thread
 from beltcast.results import appearing
 from beltcast.resume import Pieces, difference, keep_pieces, unfinished
-from beltcast.schema import CASE, FORECASTER
 from beltcast.study import Study
 from beltcast.verification.backtest import Settings, at_origin, joined, provenance
-from beltcast.verification.baselines import BASELINES, Baseline
+from beltcast.verification.baselines import BASELINES
 from beltcast.verification.origin_rules import OriginRules
 
 COMPRESSED = {"forecast": {"zlib": True, "complevel": 4, "shuffle": True}}
@@ -34,8 +33,6 @@ COMPRESSED = {"forecast": {"zlib": True, "complevel": 4, "shuffle": True}}
 
 IDENTITY = "depends_on"
 """Attribute of a finished origin: what it depends on, as JSON."""
-
-Progress = Callable[[str, int, int], None]
 
 
 def run_origins(
@@ -125,44 +122,6 @@ def origin_identity(
         **{name: repr(value) for name, value in asdict(settings).items()},
         "baselines": ", ".join(baselines),
     }
-
-
-def verification_text(result: xr.Dataset) -> str:
-    """Say in a few lines what a backtest holds.
-
-    For each forecaster: the figures that it forecast, the mean of the absolute error of its median
-    (of logs) and the share that lies in its 80 % band.  Scores that compare forecasters on equal
-    cases are a matter of their own.
-
-    Parameters
-    ----------
-    result : xarray.Dataset
-        As `run_origins` returns it.
-    """
-    draws = np.log(result["forecast"].values.astype(np.float64))
-    observed = np.log(result["observed"].values)[:, None]
-    spoken = np.asarray(np.isfinite(draws).all(axis=2))
-    low, middle, high = np.quantile(draws, [0.1, 0.5, 0.9], axis=2)
-    inside = np.logical_and(low <= observed, observed <= high)
-    error = np.abs(middle - observed)
-    origins = ", ".join(f"{date:g}" for date in np.unique(result["origin"].values))
-    lines = [
-        f"{result.sizes[CASE]} figures forecast from the origins {origins} "
-        f"({result.attrs['information']})",
-        "",
-        f"{'forecaster':20s} {'figures':>8s} {'mean error of log':>18s} {'in 80% band':>12s}",
-    ]
-    for k, name in enumerate(result[FORECASTER].values):
-        own = spoken[:, k]
-        n = int(own.sum())
-        if n:
-            mean, share = error[own, k].mean(), inside[own, k].mean()
-            lines.append(f"{name!s:20s} {n:8d} {mean:18.3f} {share:12.0%}")
-        else:
-            lines.append(f"{name!s:20s} {n:8d} {'-':>18s} {'-':>12s}")
-    if left_out := result.attrs["left_out"]:
-        lines += ["", f"Left out, since their packages are not installed: {left_out}"]
-    return "\n".join(lines)
 
 
 def _made(folder: Path, resume: bool) -> Path:

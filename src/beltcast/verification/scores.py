@@ -33,6 +33,21 @@ LEVELS = (0.5, 0.8, 0.9, 0.95)
 """Central intervals whose coverage is told."""
 
 
+def log_levels(levels: Numbers) -> FloatArray:
+    """Logs of levels; NaN for a level of 0 or less, which has none, or which is NaN.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from beltcast.verification.scores import log_levels
+    >>> log_levels(np.array([1.0, 0.0, -1.0])).tolist()
+    [0.0, nan, nan]
+    """
+    known = np.asarray(levels, dtype=np.float64)
+    logs: FloatArray = np.log(np.where(known > 0.0, known, np.nan))
+    return logs
+
+
 def crps_ensemble(draws: FloatArray, observed: Numbers) -> FloatArray:
     """Continuous ranked probability score of draws, fair: unbiased for their distribution.
 

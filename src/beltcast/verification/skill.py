@@ -86,7 +86,8 @@ def case_scores(backtest: xr.Dataset, *, nation: str | None = None) -> xr.Datase
     scope = np.where(backtest["place"].values == whole, "nation", "belts")
     along = {n: c for n, c in backtest.coords.items() if c.dims == (CASE,)}
     coords = {FORECASTER: names, LEVEL: list(rules.LEVELS), SCOPE: (CASE, scope), **along}
-    result = xr.Dataset(measures, coords, {"whole": whole})
+    attrs = {"whole": whole, **{k: backtest.attrs.get(k, "") for k in ("information", "left_out")}}
+    result = xr.Dataset(measures, coords, attrs)
     result["observed"] = (CASE, observed)
     return result
 
@@ -227,6 +228,42 @@ def coverage_table(scores: xr.Dataset, *, by: str | None = None) -> pd.DataFrame
     return pd.DataFrame(rows)
 
 
+def error_table(scores: xr.Dataset, forecaster: str, *, by: str | None = None) -> pd.DataFrame:
+    """Split the errors of one forecaster's log medians into a side and a spread, by groups.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``cases``, ``targets``; ``error``, the mean absolute error; ``bias``, the mean error, above
+        0 where forecasts were too high; ``spread``, the root mean square about it; ``band``, the
+        mean width of the 80% band; ``covered_80``.  All of logs; in front ``by``, if given.
+        Counted are all cases that the forecaster answers.
+
+    Raises
+    ------
+    InputError
+        There is no such forecaster or coordinate.
+    """
+    rows = []
+    for group, part in _groups(common_cases(scores, [forecaster]), by):
+        own = part.sel({FORECASTER: forecaster})
+        low, median, high = (rules.log_levels(own[q].values) for q in ("p10", "median", "p90"))
+        rest = median - rules.log_levels(own["observed"].values)
+        rows.append(
+            {
+                **group,
+                "cases": len(rest),
+                "targets": len(set(_targets(own))),
+                "error": float(np.abs(rest).mean()),
+                "bias": float(rest.mean()),
+                "spread": float(rest.std()),
+                "band": float((high - low).mean()),
+                "covered_80": _mean(own["covered"].sel({LEVEL: 0.8})),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
 def pit_counts(scores: xr.Dataset, *, bins: int = 10) -> pd.DataFrame:
     """Count the probability integral transforms in equal bins: flat for a calibrated forecaster.
 
@@ -246,10 +283,10 @@ def pit_counts(scores: xr.Dataset, *, bins: int = 10) -> pd.DataFrame:
 def theil_table(scores: xr.Dataset) -> pd.DataFrame:
     """Theil's split of the mean squared error of the log medians, over common cases."""
     common = common_cases(scores)
-    observed = np.log(common["observed"].values)
+    observed = rules.log_levels(common["observed"].values)
     return pd.DataFrame(
         [
-            {"forecaster": name, **asdict(rules.theil(np.log(own), observed))}
+            {"forecaster": name, **asdict(rules.theil(rules.log_levels(own), observed))}
             for name in map(str, common[FORECASTER].values)
             for own in [common["median"].sel({FORECASTER: name}).values]
         ]
@@ -293,8 +330,8 @@ def energy_table(backtest: xr.Dataset) -> pd.DataFrame:
         ``forecaster``, ``vectors``, ``cases``, ``energy``; the best first.
     """
     _check(backtest)
-    logs = np.log(backtest["forecast"].transpose(CASE, FORECASTER, DRAW).values.astype(np.float64))
-    observed = np.log(backtest["observed"].values)
+    logs = rules.log_levels(backtest["forecast"].transpose(CASE, FORECASTER, DRAW).values)
+    observed = rules.log_levels(backtest["observed"].values)
     known = np.isfinite(logs).all(axis=(1, 2)) & np.isfinite(observed)
     step = -(-logs.shape[2] // JOINT)
     when = list(zip(backtest["origin"].values, backtest["year"].values, strict=True))
@@ -327,9 +364,7 @@ def _known(names: Sequence[str], asked: Sequence[str]) -> None:
 
 
 def _scores_of(draws: FloatArray, observed: FloatArray, scale: FloatArray) -> dict[str, FloatArray]:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        # A level of 0 or less has no log: that case is NaN, as the scores say.
-        logs, log_observed = np.log(draws), np.log(observed)
+    logs, log_observed = rules.log_levels(draws), rules.log_levels(observed)
     low, median, high = np.quantile(draws, [0.1, 0.5, 0.9], axis=-1)
     return {
         "log_crps": rules.crps_ensemble(logs, log_observed),
@@ -375,8 +410,7 @@ def _compared(
     confidence: float,
 ) -> dict[str, object]:
     own, theirs = (both[score].sel({FORECASTER: n}).values for n in (forecaster, other))
-    pairs = zip(both["place"].values, both["year"].values, strict=True)
-    targets = [f"{place} {year}" for place, year in pairs]
+    targets = _targets(both)
     row: dict[str, object] = {"against": other, "cases": len(own), "targets": len(set(targets))}
     if not len(own):
         blank = dict.fromkeys(("own", "other", "skill", "low", "high", "dm", "p"), np.nan)
@@ -395,6 +429,12 @@ def _compared(
         "p": test.p,
         "verdict": _verdict(low, high, len(set(targets))),
     }
+
+
+def _targets(scores: xr.Dataset) -> list[str]:
+    """Place and year of each case: what is one event, however often it is forecast."""
+    pairs = zip(scores["place"].values, scores["year"].values, strict=True)
+    return [f"{place} {year}" for place, year in pairs]
 
 
 def _verdict(low: float, high: float, targets: int) -> str:

@@ -16,6 +16,7 @@ from beltcast.schema import CASE, FORECASTER
 from beltcast.verification.skill import (
     common_cases,
     coverage_table,
+    error_table,
     score_table,
     skill_table,
     worst_misses,
@@ -60,8 +61,10 @@ def summarise_skill(
         raise InputError(f"no forecaster is called '{forecaster}'{did_you_mean(forecaster, names)}")
     return Group(
         Text(_what_was_asked(scores), style="bold"),
+        *map(Text, _notes(scores)),
         _scores(scores),
-        *(_skill(scores, forecaster, by, rng) for by in (None, "scope", "lead")),
+        _skill(scores, forecaster, rng),
+        _errors(scores, forecaster),
         _coverage(scores),
         _misses(scores, forecaster, most),
     )
@@ -126,6 +129,16 @@ def _what_was_asked(scores: xr.Dataset) -> str:
     )
 
 
+def _notes(scores: xr.Dataset) -> list[str]:
+    """What a backtest says of itself: its inputs, and forecasters that are missing."""
+    words = {
+        "information": "Inputs",
+        "left_out": "Left out, since their packages are not installed",
+    }
+    said = {key: str(scores.attrs.get(key, "")) for key in words}
+    return [f"{words[key]}: {text}" for key, text in said.items() if text]
+
+
 def _scores(scores: xr.Dataset) -> Table:
     table = score_table(scores)
     answered = int(table["cases"].iloc[0]) if len(table) else 0
@@ -137,15 +150,15 @@ def _scores(scores: xr.Dataset) -> Table:
     return drawn
 
 
-def _skill(scores: xr.Dataset, forecaster: str, by: str | None, rng: np.random.Generator) -> Table:
-    table = skill_table(scores, forecaster, rng=rng, by=by)
-    title = f"What '{forecaster}' gains in CRPS of logs on each" + (f", by {by}" if by else "")
-    drawn = _table(title + ": 95% interval over targets; Diebold-Mariano p")
-    front = [by] if by else []
-    _columns(drawn, *front, "against", "cases", "targets", "gain", "interval", "p", "verdict")
+def _skill(scores: xr.Dataset, forecaster: str, rng: np.random.Generator) -> Table:
+    table = skill_table(scores, forecaster, rng=rng)
+    drawn = _table(
+        f"What '{forecaster}' gains in CRPS of logs on each: 95% interval over targets; "
+        "Diebold-Mariano p"
+    )
+    _columns(drawn, "against", "cases", "targets", "gain", "interval", "p", "verdict")
     for row in table.to_dict("records"):
         drawn.add_row(
-            *(_number(row[name]) for name in front),
             str(row["against"]),
             *(_number(row[name]) for name in ("cases", "targets")),
             _percent(row["skill"]),
@@ -154,6 +167,35 @@ def _skill(scores: xr.Dataset, forecaster: str, by: str | None, rng: np.random.G
             str(row["verdict"]),
         )
     return drawn
+
+
+def _errors(scores: xr.Dataset, forecaster: str) -> Table:
+    drawn = _table(
+        f"Where '{forecaster}' errs: the log of its median less that of the figure, on all cases "
+        "that it answers"
+    )
+    _columns(drawn, "where", "cases", "targets", "error", "bias", "spread", "80% band", "in 80%")
+    for by in ("scope", "first", "lead", "origin"):
+        if by not in scores.coords:
+            continue
+        for row in error_table(scores, forecaster, by=by).to_dict("records"):
+            drawn.add_row(
+                _where(by, row[by]),
+                *(_number(row[name]) for name in ("cases", "targets", "error")),
+                f"{row['bias']:+.3f}",
+                *(_number(row[name]) for name in ("spread", "band")),
+                _percent(row["covered_80"]),
+            )
+    return drawn
+
+
+def _where(by: str, value: Cell) -> str:
+    """Group of cases in words."""
+    if by == "scope":
+        return str(value)
+    if by == "first":
+        return "never published before" if value else "published before"
+    return f"{by} {value:g}"
 
 
 def _coverage(scores: xr.Dataset) -> Table:
@@ -199,7 +241,7 @@ def _table(title: str) -> Table:
 
 
 def _columns(table: Table, *names: str) -> None:
-    words = ("forecaster", "against", "place", "scope", "definition", "verdict")
+    words = ("forecaster", "against", "place", "where", "definition", "verdict")
     for name in names:
         side = "left" if name in words else "right"
         table.add_column(name, justify="left" if side == "left" else "right", no_wrap=True)

@@ -90,13 +90,15 @@ def stack(
         raise InputError(f"the backtest has a forecaster '{name}' already; give another name")
     forecast = backtest["forecast"].transpose(CASE, FORECASTER, DRAW)
     draws = forecast.sel({FORECASTER: mixed}).values
-    answers = np.isfinite(draws).all(axis=2)
+    logs, observed = rules.log_levels(draws), rules.log_levels(backtest["observed"].values)
+    # A draw of 0 or less has no log, so that the score is silent there.
+    answers = np.asarray(np.isfinite(logs).all(axis=2))
     origins = np.unique(backtest["origin"].values)
     weights, counts = [], []
     result = np.full((draws.shape[0], draws.shape[2]), np.nan, dtype=draws.dtype)
     for origin in origins:
-        seen = _seen(backtest, float(origin)) & answers.all(axis=1)
-        learnt = _weights(draws[seen], backtest["observed"].values[seen], score)
+        seen = _seen(backtest, float(origin)) & answers.all(axis=1) & np.isfinite(observed)
+        learnt = _weights(logs[seen], observed[seen], score)
         weights.append(learnt)
         counts.append(int(seen.sum()))
         now = np.flatnonzero(backtest["origin"].values == origin)
@@ -209,14 +211,13 @@ def _seen(backtest: xr.Dataset, origin: float) -> np.ndarray:
     return seen
 
 
-def _weights(draws: FloatArray, observed: FloatArray, score: StackScore) -> FloatArray:
-    step = -(-draws.shape[2] // THINNED)
-    logs = np.log(draws[:, :, ::step].astype(np.float64))
+def _weights(logs: FloatArray, observed: FloatArray, score: StackScore) -> FloatArray:
+    logs = logs[:, :, :: -(-logs.shape[2] // THINNED)]
     if score == "crps":
-        return crps_weights(logs, np.log(observed))
+        return crps_weights(logs, observed)
     if not len(logs):
-        return log_weights(np.zeros((0, draws.shape[1])))
-    return log_weights(-rules.log_score(logs, np.log(observed)[:, None]))
+        return log_weights(np.zeros((0, logs.shape[1])))
+    return log_weights(-rules.log_score(logs, observed[:, None]))
 
 
 def _apart(one: FloatArray, other: FloatArray) -> float:

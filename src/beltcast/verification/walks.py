@@ -65,7 +65,8 @@ def persistence(
     Examples
     --------
     >>> import numpy as np
-    >>> from beltcast.verification.baselines import History, persistence
+    >>> from beltcast.data.history import History
+    >>> from beltcast.verification.walks import persistence
     >>> history = History(np.arange(2019, 2024), 100 * 1.1 ** np.arange(5.0), np.full(5, 0.05))
     >>> rng = np.random.default_rng(1)
     >>> draws = persistence(history, np.array([2024, 2025]), panel=[], size=4000, rng=rng)

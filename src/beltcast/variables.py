@@ -1,0 +1,286 @@
+"""The variables of a model as values: their names, kinds and units, and the rows they live in.
+
+Labels such as ``Belt Size[Shenzhen]`` are resolved here, once for all that set, save or fit
+something: to rows of the program, and to constants and series that a run sets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from beltcast.engine.nodes import FloatArray, IntArray
+from beltcast.engine.program import Program
+from beltcast.engine.syntax import CONTROLS, Data, Source, canonical
+from beltcast.errors import ModelError, SimulationError, UnknownName, did_you_mean
+
+Kind = Literal["stock", "auxiliary", "constant", "input", "lookup"]
+Constants = Mapping[str, float | Mapping[str, float]]
+Inputs = Mapping[str, tuple[Sequence[float], Sequence[float]]]
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A variable of a model.
+
+    Attributes
+    ----------
+    name : str
+        As the model file spells it.
+    kind : str
+        stock, auxiliary, constant, input or lookup.
+    dims : tuple of str
+        Subscript ranges.
+    unit, doc : str
+        As the model file says.
+    line : int
+        Line of the file.
+    """
+
+    name: str
+    kind: Kind
+    dims: tuple[str, ...]
+    unit: str
+    doc: str
+    line: int
+
+
+@dataclass(frozen=True, eq=False)
+class Variables:
+    """What a model says of its variables.
+
+    Attributes
+    ----------
+    source : Source
+        The equations as read.
+    program : Program
+        The equations in order.
+    variables : mapping of str to Variable
+        By the name in the file.
+    subscripts : mapping of str to tuple of str
+        Elements of each subscript range.
+    """
+
+    source: Source
+    program: Program
+    variables: Mapping[str, Variable]
+    subscripts: Mapping[str, tuple[str, ...]]
+
+    @property
+    def path(self) -> Path | None:
+        """File of the model."""
+        return self.source.path
+
+    @property
+    def name(self) -> str:
+        """Name of the file without its ending."""
+        return self.path.stem if self.path else "model"
+
+    @property
+    def time_unit(self) -> str:
+        """Unit of time."""
+        return self.source.controls["time step"].unit
+
+    def find(self, name: str, /) -> Variable:
+        """Find a variable, whatever the case and the underscores.
+
+        Raises
+        ------
+        UnknownName
+        """
+        slot = self.program.slots.get(canonical(name))
+        if slot is None:
+            names = [*self.variables]
+            raise UnknownName(
+                f"'{name}' is not a variable of {self.name}{did_you_mean(name, names)}"
+            )
+        return self.variables[slot.name]
+
+    def rows(self, label: str, /) -> IntArray:
+        """Rows of a variable, or of one element: ``Belt Size`` or ``Belt Size[Shenzhen]``.
+
+        Returns
+        -------
+        (n,)
+            In the order of the elements, last subscript fastest.
+
+        Raises
+        ------
+        UnknownName
+        """
+        name, _, inside = label.partition("[")
+        variable = self.find(name.strip())
+        rows = self.program.slots[canonical(variable.name)].rows
+        if not inside:
+            return rows.reshape(-1)
+        elements = [e.strip() for e in inside.rstrip("]").split(",")]
+        if len(elements) != len(variable.dims):
+            raise UnknownName(
+                f"'{label}' gives {len(elements)} elements, but '{variable.name}' has the "
+                f"dimensions ({', '.join(variable.dims)})"
+            )
+        place = tuple(
+            self._position(label, e, d) for e, d in zip(elements, variable.dims, strict=True)
+        )
+        return np.atleast_1d(rows[place])
+
+    def _position(self, label: str, element: str, dim: str) -> int:
+        names = self.subscripts[dim]
+        for i, name in enumerate(names):
+            if canonical(name) == canonical(element):
+                return i
+        raise UnknownName(
+            f"'{label}' names '{element}', which is no element of {dim}"
+            + did_you_mean(element, names)
+        )
+
+    def value(self, label: str, /) -> float:
+        """Default of a scalar constant, or of one element of a constant.
+
+        Raises
+        ------
+        UnknownName
+            There is no such constant, or it has several elements.
+        """
+        rows = self._constant_rows(label)
+        if len(rows) != 1:
+            raise UnknownName(f"'{label}' has {len(rows)} elements; name one, as in Name[Element]")
+        return self.program.default(int(rows[0]))
+
+    def _constant_rows(self, label: str) -> IntArray:
+        rows = self.rows(label)
+        variable = self.find(label.partition("[")[0].strip())
+        if variable.kind != "constant":
+            raise UnknownName(
+                f"'{variable.name}' is not a constant of {self.name} (kind: {variable.kind}); "
+                "only constants can be set"
+            )
+        return rows[rows >= 0]
+
+    def targets(self, labels: Sequence[str]) -> tuple[IntArray, IntArray]:
+        """Rows that labelled parameters set, and the position of each row's label.
+
+        A name alone stands for all elements of its constant; an element that has a label of its
+        own is left to that one.
+
+        Returns
+        -------
+        (p,), (p,)
+
+        Raises
+        ------
+        UnknownName
+            A label is not a constant of the model.
+        ModelError
+            Two labels are the same constant or element.
+        """
+        owner: dict[int, int] = {}
+        for column, label in sorted(enumerate(labels), key=lambda pair: "[" in pair[1]):
+            for row in self._constant_rows(label).tolist():
+                other = labels[owner[row]] if row in owner else ""
+                if other and ("[" in other) == ("[" in label):
+                    raise ModelError(
+                        f"'{other}' and '{label}' set the same constant of {self.name}; keep one"
+                    )
+                owner[row] = column
+        rows = sorted(owner)
+        return np.array(rows, dtype=np.int64), np.array([owner[r] for r in rows], dtype=np.int64)
+
+    def label(self, row: int) -> str:
+        """Name of the variable, and element, that lives in a row."""
+        for slot in self.program.slots.values():
+            where = np.argwhere(slot.rows == row)
+            if len(where):
+                elements = [self.subscripts[d][i] for d, i in zip(slot.dims, where[0], strict=True)]
+                return slot.name + (f"[{', '.join(elements)}]" if elements else "")
+        return f"row {row}"
+
+    def attributes(self, name: str) -> dict[str, str]:
+        """Unit, meaning and kind of a variable, for a dataset."""
+        variable = self.variables[name]
+        return {"units": variable.unit, "long_name": variable.doc or name, "kind": variable.kind}
+
+    def constant_values(self, constants: Constants | None) -> tuple[IntArray, FloatArray]:
+        """Rows and values of the constants that a run sets.
+
+        As in `targets`, the label of an element goes before that of its constant.  A control that
+        the file does not give as a number, such as SAVEPER = TIME STEP, is left to `grid`.
+
+        Returns
+        -------
+        (p,), (p,)
+
+        Raises
+        ------
+        UnknownName, ModelError
+            As `targets`.
+        """
+        chosen: list[tuple[str, float]] = []
+        for label, given in (constants or {}).items():
+            if canonical(label) in CONTROLS and self._follows(label):
+                continue
+            if isinstance(given, Mapping):
+                chosen += [(f"{label}[{element}]", float(v)) for element, v in given.items()]
+            else:
+                chosen.append((label, float(given)))
+        rows, place = self.targets([label for label, _ in chosen])
+        return rows, np.array([v for _, v in chosen], dtype=np.float64)[place]
+
+    def _follows(self, control: str) -> bool:
+        """Whether a control is computed from another, or left out of the file."""
+        slot = self.program.slots.get(canonical(control))
+        return slot is None or slot.kind != "constant"
+
+    def input_series(self, inputs: Inputs | None) -> dict[int, Data]:
+        """Replace input series from the first given time on, by row.
+
+        Raises
+        ------
+        UnknownName
+            A name is not an input of the model.
+        SimulationError
+            The times do not ascend, or times and values do not pair.
+        """
+        series: dict[int, Data] = {}
+        for name, (times, values) in (inputs or {}).items():
+            variable = self.find(name.partition("[")[0])
+            if variable.kind != "input":
+                raise UnknownName(
+                    f"'{variable.name}' is not an input of {self.name} (kind: {variable.kind}); "
+                    f"its inputs are {', '.join(self.inputs) or 'none'}"
+                )
+            t, y = np.asarray(times, dtype=np.float64), np.asarray(values, dtype=np.float64)
+            pairs = t.ndim == 1 and t.shape == y.shape and len(t) > 0
+            if not (pairs and np.isfinite(t).all() and (np.diff(t) > 0).all()):
+                raise SimulationError(
+                    f"the points given for the input '{variable.name}' must be pairs of a time and "
+                    "a value, in ascending time"
+                )
+            for row in self.rows(name).tolist():
+                if row < 0:
+                    continue
+                own = self.program.inputs[row]
+                kept = own.times < t[0]
+                series[row] = Data(
+                    np.concatenate([own.times[kept], t]),
+                    np.concatenate([own.values[kept], y]),
+                    own.method,
+                )
+        return series
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the exogenous series."""
+        return tuple(v.name for v in self.variables.values() if v.kind == "input")
+
+    @property
+    def computed(self) -> list[str]:
+        """Names of everything that has a value in a run."""
+        controls = {self.source.controls[c].name for c in CONTROLS if c in self.source.controls}
+        return [
+            v.name for v in self.variables.values() if v.kind != "lookup" and v.name not in controls
+        ]
