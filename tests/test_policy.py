@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,8 +19,10 @@ from beltcast.drivers.policy import (
     levers_of,
     signposts,
 )
-from beltcast.drivers.policy_search import climb, search_policy
+from beltcast.drivers.policy_search import climb, found_by, search_policy
 from beltcast.errors import InputError
+from beltcast.model import Model
+from beltcast.resume import NOT_KEPT, Pieces, keep_pieces
 
 from .model_texts import write_model
 
@@ -178,3 +181,32 @@ def test_a_design_holds_doing_nothing_and_each_lever_at_its_ends() -> None:
         design(levers, 5, rng=np.random.default_rng(1))
     with pytest.raises(InputError, match="'a=2:1' is not Constant=low:high"):
         levers_of(["a=2:1"])
+
+
+def test_a_search_that_is_stopped_goes_on_to_the_same_bits(
+    question: Question, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = design(question.levers, 4, rng=np.random.default_rng(2))
+
+    def search(pieces: Pieces) -> np.ndarray:
+        rng = np.random.default_rng(1)
+        return found_by(question, tried, ["mean", "regret"], rng=rng, generations=5, pieces=pieces)
+
+    whole = search(NOT_KEPT)
+    batch, calls = Model.batch, 0
+
+    def stopping(self: Model, *args: Any, **kwargs: Any) -> np.ndarray:
+        nonlocal calls
+        calls += 1
+        if calls == 12:
+            raise KeyboardInterrupt
+        return batch(self, *args, **kwargs)
+
+    monkeypatch.setattr(Model, "batch", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        search(keep_pieces(tmp_path / "work", {"seed": "1"}, resume=False))
+    kept = {path.name for path in (tmp_path / "work").glob("*.npz")}
+    assert any(name.startswith("search 0 step") for name in kept)
+    np.testing.assert_array_equal(
+        search(keep_pieces(tmp_path / "work", {"seed": "1"}, resume=True)), whole
+    )

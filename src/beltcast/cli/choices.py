@@ -21,7 +21,16 @@ from beltcast.cli.common import (
     with_own_scenarios,
     with_scenarios,
 )
-from beltcast.cli.options import AsJson, Output, Resume, Seed, Starts, StudyFile
+from beltcast.cli.options import (
+    AsJson,
+    OnlyScenarios,
+    Output,
+    OwnScenarios,
+    Resume,
+    Seed,
+    Starts,
+    StudyFile,
+)
 from beltcast.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -260,12 +269,8 @@ def policy(
 
 def price(
     study: StudyFile = None,
-    scenarios: Annotated[
-        Path | None, typer.Option(help="Scenarios (.toml) of your own; the study's by default.")
-    ] = None,
-    scenario: Annotated[
-        list[str] | None, typer.Option(help="Only these scenarios; the first one stays.")
-    ] = None,
+    scenarios: OwnScenarios = None,
+    scenario: OnlyScenarios = None,
     cost: Annotated[
         list[str] | None,
         typer.Option(help="Flows that are paid, the chief one first; the belt model's by default."),

@@ -25,7 +25,9 @@ from beltcast.cli.common import (
 )
 from beltcast.cli.options import (
     AsJson,
+    OnlyScenarios,
     Output,
+    OwnScenarios,
     Resume,
     Seed,
     Starts,
@@ -124,12 +126,8 @@ def attribute(
 
 def compare(
     study: StudyFile = None,
-    scenarios: Annotated[
-        Path | None, typer.Option(help="Scenarios (.toml) of your own; the study's by default.")
-    ] = None,
-    scenario: Annotated[
-        list[str] | None, typer.Option(help="Only these scenarios; the first one stays.")
-    ] = None,
+    scenarios: OwnScenarios = None,
+    scenario: OnlyScenarios = None,
     draws: Annotated[int, typer.Option(help="Draws of the posterior.", min=2)] = 1000,
     starts: Starts = 64,
     loss: Annotated[

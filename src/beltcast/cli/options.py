@@ -11,6 +11,12 @@ StudyFile = Annotated[
     Path | None,
     typer.Argument(help="A study (.toml, or a folder of one); the shipped belt study by default."),
 ]
+OwnScenarios = Annotated[
+    Path | None, typer.Option(help="Scenarios (.toml) of your own; the study's by default.")
+]
+OnlyScenarios = Annotated[
+    list[str] | None, typer.Option(help="Only these scenarios; the first one stays.")
+]
 Seed = Annotated[int, typer.Option(help="Seed of all random numbers.")]
 Starts = Annotated[int, typer.Option(help="Starts of the calibration.", min=1)]
 Saved = Annotated[
