@@ -91,7 +91,7 @@ def test_the_json_of_a_dataset_has_every_number_under_its_labels() -> None:
         {"title": "T"},
     )
     facts = said(dataset_facts(table))
-    assert set(facts) == {"attributes", "fan", "one", "rows", "place", "year", "quantile"}
+    assert set(facts) == {"attributes", "fan", "one", "rows", "place", "year"}
     assert facts["attributes"] == {"title": "T"}
     assert facts["one"] == {"Yiwu": 1, "佛山": 2}
     assert facts["rows"] == ["a", "b", "c"]

@@ -167,7 +167,11 @@ def dataset_facts(result: xr.Dataset) -> dict[str, Any]:
     {'share': {'Market': array([0.1, 0.2])}, 'year': array([2024, 2025])}
     """
     kept = result.drop_dims([dim for dim in SINGLE if dim in result.dims])
-    axes = {str(name): kept[name].values for name in kept.coords if name in kept.dims}
+    axes = {
+        str(name): kept[name].values
+        for name in kept.coords
+        if name in kept.dims and name != QUANTILE  # whose values are the keys p10 ...
+    }
     others = {
         str(name): _by_label(kept[name])
         for name in (*kept.coords, *kept.data_vars)
