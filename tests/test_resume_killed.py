@@ -1,0 +1,95 @@
+"""kill -9 at random moments of a fit and of a backtest, resumed until they are done (`--kills`)."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+
+def killed_until_done(
+    arguments: Sequence[str], pieces: Path, kills: int, rng: np.random.Generator
+) -> int:
+    """Run a command, kill it after a piece and a random moment more, go on; return the kills.
+
+    A piece that a killed process had finished is there afterwards, byte for byte.
+    """
+    command = [sys.executable, "-m", "beltcast", *arguments]
+    for kill in range(kills):
+        before = {path: path.read_bytes() for path in pieces.glob("[!.]*.npz")}
+        process = subprocess.Popen(
+            [*command, *(["--resume"] if before else [])],
+            env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        deadline = time.monotonic() + 300
+        while process.poll() is None and time.monotonic() < deadline:
+            if len(list(pieces.glob("[!.]*.npz"))) > len(before):
+                time.sleep(rng.uniform(0, 0.5))
+                break
+            time.sleep(0.01)
+        process.kill()
+        words = process.communicate()[1]
+        if process.returncode != -9:
+            assert process.returncode == 0, words
+            return kill
+        assert all(path.read_bytes() == content for path, content in before.items())
+    resume = ["--resume"] if list(pieces.glob("[!.]*.npz")) else []
+    subprocess.run([*command, *resume], env=ENVIRONMENT, check=True, capture_output=True)
+    return kills
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compiled once, not by every process: the time is wanted for killing."""
+    (tmp_path / "cache").mkdir()
+    monkeypatch.setitem(ENVIRONMENT, "BELTCAST_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.mark.slow
+def test_a_killed_fit_ends_with_the_bits_of_an_undisturbed_one(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    options = ["calibrate", "--starts", "8", "--output"]
+    folder, kills = tmp_path / "killed", request.config.getoption("--kills")
+    done = killed_until_done(
+        [*options, str(folder)], tmp_path / "killed.unfinished", kills, np.random.default_rng(5)
+    )
+    assert done > 0
+    command = [sys.executable, "-m", "beltcast", *options, str(tmp_path / "whole")]
+    subprocess.run(command, env=ENVIRONMENT, check=True, capture_output=True)
+    found, whole = (
+        json.loads((tmp_path / name / "calibration.json").read_text())
+        for name in ("killed", "whole")
+    )
+    assert found == whole  # JSON keeps every bit of a number
+    assert not (tmp_path / "killed.unfinished").exists()
+
+
+@pytest.mark.slow
+def test_a_killed_backtest_ends_with_the_bits_of_an_undisturbed_one(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    options = ["verify", "--origins", "2023.5", "--draws", "20", "--moves", "2", "--starts", "2"]
+    kills = request.config.getoption("--kills")
+    done = killed_until_done(
+        [*options, "--output", str(tmp_path / "killed")],
+        tmp_path / "killed-origins" / "2023.5.unfinished", kills, np.random.default_rng(6),
+    )  # fmt: skip
+    assert done > 0
+    command = [sys.executable, "-m", "beltcast", *options, "--output", str(tmp_path / "whole")]
+    subprocess.run(command, env=ENVIRONMENT, check=True, capture_output=True)
+    found, whole = (
+        xr.load_dataset(tmp_path / name / "verification.nc", engine="netcdf4")
+        for name in ("killed", "whole")
+    )
+    xr.testing.assert_identical(found, whole)
