@@ -19,7 +19,7 @@ from beltcast.drivers.policy import (
     levers_of,
     signposts,
 )
-from beltcast.drivers.policy_search import climb, found_by, search_policy
+from beltcast.drivers.policy_search import climb, found_by, mean_totals, search_policy
 from beltcast.errors import InputError
 from beltcast.model import Model
 from beltcast.resume import NOT_KEPT, Pieces, keep_pieces
@@ -72,6 +72,12 @@ def test_exact_derivatives_climb_to_the_known_optimum_from_afar(question: Questi
     np.testing.assert_allclose(climb(question, np.array([0.5, 4.5])), [4.0, 1.0], atol=1e-3)
     best = compare_policies(question, climb(question, np.array([0.5, 4.5]))[None, :])
     assert float(best["mean_cost"][0]) <= question.budget
+
+
+def test_slopes_of_the_mean_totals_are_those_of_calculus(question: Question) -> None:
+    """Two years of 2 sqrt(x1) + sqrt(x2), the weights' means, and of x1 + x2."""
+    found = mean_totals(question, np.array([4.0, 1.0]))
+    np.testing.assert_allclose(found, [[10.0, 1.0, 1.0], [10.0, 2.0, 2.0]], rtol=1e-12)
 
 
 def test_a_climb_minds_each_future(question: Question) -> None:

@@ -33,7 +33,7 @@ from beltcast.ensemble import member_constants
 from beltcast.errors import InputError, SimulationError
 from beltcast.resume import NOT_KEPT, Pieces
 
-__all__ = ["climb", "found_by", "search_policy"]
+__all__ = ["climb", "found_by", "mean_totals", "search_policy"]
 
 Progress = Callable[[str, int, int], None]
 
@@ -151,7 +151,7 @@ def climb(
     """
     low, width = _ends(question)
     idle = np.array([lever.idle for lever in question.levers])
-    nothing = _totals(question, idle)[:, 0]
+    nothing = mean_totals(question, idle)[:, 0]
     # Everything is scaled to about 1, so that one tolerance suits any unit.
     units = np.array([_size_of_gains(question), max(abs(question.budget), 1e-12)])
     seen: dict[bytes, FloatArray] = {}
@@ -161,7 +161,7 @@ def climb(
         key = x.tobytes()
         if key not in seen:
             step = pieces.take(
-                f"step {len(seen)}", lambda: {"totals": _totals(question, low + width * x)}
+                f"step {len(seen)}", lambda: {"totals": mean_totals(question, low + width * x)}
             )
             totals = step["totals"].copy()
             totals[:, 0] -= nothing
@@ -262,7 +262,7 @@ def search_policy(
     return climb(question, best, pieces=pieces) if criterion == "mean" else best
 
 
-def _totals(question: Question, policy: FloatArray) -> FloatArray:
+def mean_totals(question: Question, policy: FloatArray) -> FloatArray:
     """Gain and cost, means over the cases, with their derivatives by the levers, (2, 1 + L)."""
     model, (labels, values) = question.model, question.draws
     names = [*(lever.label for lever in question.levers), *labels]
