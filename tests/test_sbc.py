@@ -22,6 +22,7 @@ from beltcast.inference.sbc import (
     uniformity,
     verdict,
 )
+from beltcast.resources import shipped
 
 
 @pytest.fixture(scope="module")
@@ -197,3 +198,10 @@ def test_a_result_knows_its_density_and_no_other(
                 done=done,
                 **settings,  # type: ignore[arg-type]
             )
+
+
+def test_the_kept_result_is_of_the_belt_study_as_it_is(likelihood: Likelihood) -> None:
+    with xr.open_dataset(shipped("calibration/results/sbc.nc"), engine="netcdf4") as kept:
+        # If not: docs/sampling.md has the command that makes it anew.
+        assert same_density(kept, likelihood)
+        assert int(kept.attrs["answers"]) == 16
