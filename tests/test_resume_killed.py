@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from beltcast.resources import shipped
+
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
 def killed_until_done(
-    arguments: Sequence[str], pieces: Path, kills: int, rng: np.random.Generator
+    arguments: Sequence[str], pieces: Path, kills: int, rng: np.random.Generator, longest: float
 ) -> int:
     """Run a command, kill it after a piece and a random moment more, go on; return the kills.
 
@@ -34,7 +36,7 @@ def killed_until_done(
         deadline = time.monotonic() + 300
         while process.poll() is None and time.monotonic() < deadline:
             if len(list(pieces.glob("[!.]*.npz"))) > len(before):
-                time.sleep(rng.uniform(0, 0.5))
+                time.sleep(rng.uniform(0, longest))
                 break
             time.sleep(0.01)
         process.kill()
@@ -59,12 +61,24 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_killed_fit_ends_with_the_bits_of_an_undisturbed_one(
     tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    options = ["calibrate", "--starts", "8", "--output"]
+    cases = (3, 10, 30, 60, 80, 60, 35, 20)
+    (tmp_path / "flu.csv").write_text(
+        "time,Infected\n" + "".join(f"{t},{n}\n" for t, n in enumerate(cases, start=1))
+    )
+    (tmp_path / "sir.voc").write_text("0.5 <= Contact Rate <= 10\n0.1 <= Duration <= 5\n")
+    files = {
+        "--model": shipped("models/sir/sir.mdl"),
+        "--data": tmp_path / "flu.csv",
+        "--priors": tmp_path / "sir.voc",
+    }
+    given = [str(word) for option in files.items() for word in option]
+    options = ["calibrate", *given, "--starts", "8", "--output"]
     folder, kills = tmp_path / "killed", request.config.getoption("--kills")
     done = killed_until_done(
-        [*options, str(folder)], tmp_path / "killed.unfinished", kills, np.random.default_rng(5)
-    )
-    assert done > 0
+        [*options, str(folder)], tmp_path / "killed.unfinished", kills,
+        np.random.default_rng(5), 0.03,
+    )  # fmt: skip
+    assert done > 0  # refinements take a tenth of a second, and there are six
     command = [sys.executable, "-m", "beltcast", *options, str(tmp_path / "whole")]
     subprocess.run(command, env=ENVIRONMENT, check=True, capture_output=True)
     found, whole = (
@@ -83,7 +97,7 @@ def test_a_killed_backtest_ends_with_the_bits_of_an_undisturbed_one(
     kills = request.config.getoption("--kills")
     done = killed_until_done(
         [*options, "--output", str(tmp_path / "killed")],
-        tmp_path / "killed-origins" / "2023.5.unfinished", kills, np.random.default_rng(6),
+        tmp_path / "killed-origins" / "2023.5.unfinished", kills, np.random.default_rng(6), 0.5,
     )  # fmt: skip
     assert done > 0
     command = [sys.executable, "-m", "beltcast", *options, "--output", str(tmp_path / "whole")]
