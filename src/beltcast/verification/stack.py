@@ -92,7 +92,7 @@ def stack(
     draws = forecast.sel({FORECASTER: mixed}).values
     logs, observed = rules.log_levels(draws), rules.log_levels(backtest["observed"].values)
     # A draw of 0 or less has no log, so that the score is silent there.
-    answers: np.ndarray = np.isfinite(logs).all(axis=2)
+    answers = np.asarray(np.isfinite(logs).all(axis=2))
     origins = np.unique(backtest["origin"].values)
     weights, counts = [], []
     result = np.full((draws.shape[0], draws.shape[2]), np.nan, dtype=draws.dtype)
