@@ -83,6 +83,16 @@ def ranks_of(draw: Callable[[float, float, np.random.Generator], np.ndarray]) ->
     )
 
 
+def ranks_only(ranks: np.ndarray) -> xr.Dataset:
+    """A result with these ranks of one unknown, and no more said of it."""
+    nothing = (("set", "parameter"), np.zeros((len(ranks), 1)))
+    names = ("truth", "mean", "sd")
+    return xr.Dataset(
+        {"rank": (("set", "parameter"), ranks[:, None]), **dict.fromkeys(names, nothing)},
+        {"parameter": ["theta"]},
+    )
+
+
 def test_an_exact_posterior_passes_and_knows_its_shrinkage() -> None:
     result = ranks_of(lambda mean, sd, rng: mean + sd * rng.standard_normal(RANKS))
     row = uniformity(result).loc["theta"]
@@ -106,6 +116,18 @@ def test_a_wrong_posterior_is_found_out(fault: str, draw: Callable[..., np.ndarr
     result = ranks_of(draw)
     assert uniformity(result).loc["theta", "p_value"] < 1e-4, fault
     assert "NOT calibrated" in verdict(result)
+
+
+def test_truths_beyond_all_draws_are_found_out_where_ten_bins_see_nothing() -> None:
+    # Uniform ranks, but for eight truths of the lowest tenth that lie below every draw.
+    ranks = np.arange(100).repeat(2)
+    ranks[2:10] = 0
+    table = uniformity(ranks_only(ranks))
+    assert table.loc["theta", "p_value"] == 1.0
+    # Ten of 200 where one in a hundred is expected: P(X >= 10) of a binomial, either end.
+    expected = 2.0 * stats.binom.sf(9, 200, 0.01)
+    assert table.loc["theta", "end_p_value"] == pytest.approx(expected)
+    assert verdict(ranks_only(ranks)).endswith("NOT calibrated: theta.")
 
 
 def test_synthetic_figures_have_the_spread_of_their_rows(little: Likelihood) -> None:

@@ -241,7 +241,9 @@ def uniformity(result: xr.Dataset) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        By unknown: ``p_value`` of Pearson's chi-squared in ten bins; ``coverage``, the share of
+        By unknown: ``p_value`` of Pearson's chi-squared in ten bins; ``end_p_value`` of as many
+        truths beyond all draws, on the worse side, which ten bins are too wide to see (binomial,
+        two-sided by doubling); ``coverage``, the share of
         true values in the central 80 % interval; ``bias``, the mean of (mean - truth) / sd;
         ``shrinkage``, 1 less the mean of sd^2 over the variance of the truths;
         ``recovery``, the correlation of means and truths.
@@ -253,6 +255,7 @@ def uniformity(result: xr.Dataset) -> pd.DataFrame:
     with np.errstate(invalid="ignore", divide="ignore"):
         table = {
             "p_value": chisquare(counts, axis=0).pvalue,
+            "end_p_value": _beyond_all_draws(ranks),
             "coverage": ((ranks >= 10) & (ranks < 90)).mean(axis=0),
             "bias": ((mean - truth) / sd).mean(axis=0),
             "shrinkage": 1.0 - (sd**2).mean(axis=0) / truth.var(axis=0),
@@ -268,6 +271,7 @@ def verdict(result: xr.Dataset) -> str:
     answers = int(result.attrs.get("answers", 0))
     too = f", {answers} answers" if answers else ""
     least = table["p_value"].min() * ranked
+    beyond = table["end_p_value"].min() * ranked
     low, high = binom.ppf([0.025, 0.975], sets, 0.8) / sets
     outside = int(((table["coverage"] < low) | (table["coverage"] > high)).sum())
     return "\n".join(
@@ -278,12 +282,31 @@ def verdict(result: xr.Dataset) -> str:
             f"({table['p_value'].idxmin()}), {min(least, 1.0):.2g} after Bonferroni's correction; "
             f"{int((table['p_value'] < 0.05).sum())} of {ranked} are below 0.05, "
             f"{0.05 * ranked:.0f} expected.",
+            f"Truths beyond all draws: the least p-value is {table['end_p_value'].min():.3g} "
+            f"({table['end_p_value'].idxmin()}), {min(beyond, 1.0):.2g} after Bonferroni's "
+            "correction.",
             f"The 80 % interval held {table['coverage'].mean():.1%} of all true values; "
             f"{outside} of them lie outside {low:.1%} to {high:.1%}, {0.05 * ranked:.0f} "
             "expected.",
-            "The inference is calibrated." if least > 0.05 else "The inference is NOT calibrated.",
+            _conclusion(table, min(least, beyond), ranked),
         ]
     )
+
+
+def _conclusion(table: pd.DataFrame, least: float, ranked: int) -> str:
+    if least > 0.05:
+        return "The inference is calibrated."
+    worst = table[["p_value", "end_p_value"]].min(axis=1) * ranked
+    named = ", ".join(str(name) for name in worst.index[worst <= 0.05])
+    return f"The inference is NOT calibrated: {named}."
+
+
+def _beyond_all_draws(ranks: IntArray) -> FloatArray:
+    """Give the chance of so many of the lowest, or of the highest, ranks of each unknown."""
+    sets = len(ranks)
+    most = np.maximum((ranks == 0).sum(axis=0), (ranks == RANKS).sum(axis=0))
+    chance: FloatArray = binom.sf(most - 1, sets, 1.0 / (RANKS + 1))
+    return np.minimum(2.0 * chance, 1.0)
 
 
 def _figures(
