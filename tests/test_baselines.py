@@ -253,10 +253,11 @@ def test_without_the_extra_a_line_says_how_to_install_it(monkeypatch: pytest.Mon
 
     def missing(name: str, package: str | None = None) -> types.ModuleType:
         if name.startswith("statsforecast"):
-            raise ImportError(name)
+            raise ModuleNotFoundError(name)
         return real(name, package)
 
     monkeypatch.setattr(importlib, "import_module", missing)
+    monkeypatch.setattr("beltcast.extras.find_spec", lambda name: None)
     of_the_extra = {"ETS", "ARIMA", "Theta", "average"}
     for name in of_the_extra:
         with pytest.raises(MissingExtra, match=r"pip install 'beltcast\[verify\]'"):
