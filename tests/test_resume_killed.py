@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -24,7 +25,8 @@ def killed_until_done(
 ) -> int:
     """Run a command, kill it after a piece and a random moment more, go on; return the kills.
 
-    A piece that a killed process had finished is there afterwards, byte for byte.
+    A piece that a killed process had finished is there afterwards, byte for byte.  0 where the
+    command was done before it could be killed at work.
     """
     command = [sys.executable, "-m", "beltcast", *arguments]
     for kill in range(kills):
@@ -44,6 +46,8 @@ def killed_until_done(
         if process.returncode != -9:
             assert process.returncode == 0, words
             return kill
+        if Path(arguments[-1]).exists():  # killed while it cleared up after the work
+            return 0
         assert all(path.read_bytes() == content for path, content in before.items())
     resume = ["--resume"] if list(pieces.glob("[!.]*.npz")) else []
     subprocess.run([*command, *resume], env=ENVIRONMENT, check=True, capture_output=True)
@@ -74,11 +78,16 @@ def test_a_killed_fit_ends_with_the_bits_of_an_undisturbed_one(
     given = [str(word) for option in files.items() for word in option]
     options = ["calibrate", *given, "--starts", "8", "--output"]
     folder, kills = tmp_path / "killed", request.config.getoption("--kills")
-    done = killed_until_done(
-        [*options, str(folder)], tmp_path / "killed.unfinished", kills,
-        np.random.default_rng(5), 0.03,
-    )  # fmt: skip
-    assert done > 0  # refinements take a tenth of a second, and there are six
+    rng = np.random.default_rng(5)
+    pieces = tmp_path / "killed.unfinished"
+    # The six refinements may take less than a tenth of a second.
+    for _ in range(20):
+        for left in (folder, pieces):
+            shutil.rmtree(left, ignore_errors=True)
+        done = killed_until_done([*options, str(folder)], pieces, kills, rng, 0.03)
+        if done:
+            break
+    assert done > 0
     command = [sys.executable, "-m", "beltcast", *options, str(tmp_path / "whole")]
     subprocess.run(command, env=ENVIRONMENT, check=True, capture_output=True)
     found, whole = (

@@ -295,7 +295,7 @@ def test_a_worker_of_another_version_is_refused(tmp_path: Path) -> None:
 
 
 KILLER = """
-import os, random, signal, sys, time
+import os, random, signal, sys
 from beltcast.errors import RunStopped
 from beltcast.scale.blocks import run_plan
 from beltcast.scale.cluster import connected
@@ -303,27 +303,24 @@ from beltcast.scale.runplan import read_plan
 def main():
     plan, kills = read_plan(sys.argv[1]), int(sys.argv[2])
     rng = random.Random(6)
-    when = set(rng.sample(range(1, len(plan.blocks()) - 10), kills))
+    when = sorted(rng.sample(range(1, len(plan.blocks()) - 10), kills))
     killed = 0
     def tell(what, done, total):
         nonlocal killed
-        if done not in when:
-            return
-        while True:  # until there is one that has begun; dask replaces the others
-            workers = client.cluster.workers.values()
-            begun = [w for w in workers if w.is_alive() and w.worker_address]
-            if begun:
-                os.kill(rng.choice(begun).pid, signal.SIGKILL)
-                killed += 1
-                return
-            time.sleep(0.1)
-    with connected(None, 3) as client:
-        for number in range(20):
+        alive = [w for w in client.cluster.workers.values() if w.is_alive()]
+        if when and done >= when[0] and alive:
+            when.pop(0)
+            os.kill(rng.choice(alive).pid, signal.SIGKILL)
+            killed += 1
+    for number in range(20):
+        with connected(None, 3) as client:
             try:
                 run_plan(plan, client=client, resume=number > 0, progress=tell)
                 break
-            except RunStopped as problem:  # a block that four workers died of
-                assert "each died" in str(problem), problem
+            # A block that four workers died of ends a run, and so does having none left: dask does
+            # not replace a worker that dies while it starts.
+            except RunStopped as problem:
+                assert "--resume" in str(problem) or "is kept" in str(problem), problem
     print(killed)
 if __name__ == "__main__":
     main()
@@ -334,7 +331,7 @@ if __name__ == "__main__":
 def test_three_worker_processes_give_the_bits_of_one_though_they_are_killed(
     tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """A real scheduler with three workers; kill -9 of one at random blocks (`--kills 60`: 20)."""
+    """Three workers of a real scheduler, one of them killed at random blocks (`--kills 60`: 20)."""
     pytest.importorskip("distributed", reason='needs the extra "scale"')
     here, there = tmp_path / "here", tmp_path / "there"
     here.mkdir(), there.mkdir()
