@@ -226,17 +226,9 @@ def slug(label: str) -> str:
 
 def folder_of(output: Path | None, study: Path | None, ending: str = "") -> Path:
     """Return where the results of a command go."""
+    from beltcast.study import study_name
+
     return output or Path("runs") / (study_name(study) + ending)
-
-
-def study_name(study: Path | None) -> str:
-    """Name of a study's file, or of the folder that holds it."""
-    from beltcast.study import STUDY_FILE, study_file
-
-    if study is None:
-        return "belt"
-    path = study_file(study)
-    return path.resolve().parent.name if path.name == STUDY_FILE else path.stem
 
 
 def console() -> Console:
