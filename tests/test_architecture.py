@@ -36,7 +36,8 @@ LAYERS = (
     "inference.calibrate inference.psis inference.marginal inference.surprise data.newrows",
     """inference.posterior inference.identify inference.shrinkage inference.saved
     inference.walkers inference.diagnostics""",
-    "inference.nuts inference.draws_file inference.power_scaling inference.update",
+    """inference.nuts inference.draws_file inference.power_scaling inference.update
+    inference.censored""",
     "inference.chains",
     "inference.sbc inference.chain_files",
     "ensemble",

@@ -285,7 +285,7 @@ def sample(
     ] = "walkers",
     every: Annotated[
         int | None,
-        typer.Option(help="Moves between draws; 3 for each parameter by default, at least 10."),
+        typer.Option(help="Moves between draws; 3 for 2 parameters by default, at least 10."),
     ] = None,
     burn_in: Annotated[
         int | None, typer.Option(help="Moves before; 30 for each parameter, of nuts 400 steps.")

@@ -43,7 +43,7 @@ SAMPLE = "beltcast sample"
 
 NUISANCE = "nuisance"
 PUBLISHED = "published"
-_WALKERS = ("theta", "weight", "center", "root", "sizes", "past")
+_WALKERS = ("theta", "weight", "center", "root", "sizes", "past", "together")
 
 
 def posterior_groups(

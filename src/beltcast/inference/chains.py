@@ -37,10 +37,11 @@ from beltcast.engine.nodes import FloatArray
 from beltcast.engine.threads import side_by_side
 from beltcast.errors import CalibrationError, InputError
 from beltcast.inference.calibrate import Calibration, Progress, one_blas_thread
+from beltcast.inference.censored import completion
 from beltcast.inference.diagnostics import MIXED, diagnose, energy_information, rhat, stuck, verdict
 from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.nuts import nuts_chain
-from beltcast.inference.posterior import Draws, with_nuisances
+from beltcast.inference.posterior import Draws
 from beltcast.inference.walkers import Density, Walkers, adapted, placed, walk
 
 Method = Literal["walkers", "nuts"]
@@ -206,8 +207,8 @@ def sample_chains(
     method : str
         ``walkers`` or ``nuts``, see the table of the module.
     every : int, optional
-        Moves between recorded draws; by default 3 for each parameter of the model, at least 10:
-        about the time in which walkers forget. Not for nuts.
+        Moves between recorded draws; by default 3 for every 2 parameters of the model, at least
+        10: about the time in which walkers forget. Not for nuts.
     burn_in : int, optional
         Moves before the first draw, in which the proposals adapt; by default 30 for each
         parameter, at least 400. Of nuts the tuning steps, 400.
@@ -326,7 +327,8 @@ def _plan(
     burn = max(400, 30 * n) if burn_in is None else burn_in
     burn_blocks = 20
     blocks = burn_blocks + min(BLOCKS, draws // group)
-    return _Plan(method, chains, draws, group, every or max(10, 3 * n), burn, burn_blocks, blocks)
+    every = every or max(10, 3 * n // 2)
+    return _Plan(method, chains, draws, group, every, burn, burn_blocks, blocks)
 
 
 def _key(calibration: Calibration, plan: _Plan, seed: np.random.Generator) -> str:
@@ -381,19 +383,32 @@ def _start(
     start = center + SPREAD * rng.standard_normal((walkers, n)) @ root.T
     # On a bound itself nothing is lost, and rounding may put it outside.
     inside = np.clip(start, lower, upper)
-    return placed(density, inside, center, root, rng)
+    return placed(density, inside, center, root, rng, _together(calibration))
+
+
+def _together(calibration: Calibration) -> FloatArray:
+    """Unknowns that a figure tells of together, (figures, n): how much each moves its residual.
+
+    Each is moved by its prior's spread, the room that it has; only ratios within a figure count.
+    """
+    likelihood = calibration.likelihood
+    n, figures = likelihood.n_parameters, len(likelihood.log_values)
+    told = likelihood.jacobian(calibration.theta)[:figures, :n] * likelihood.priors.sigma
+    told = told[np.any(told != 0.0, axis=1)]
+    together: FloatArray = told**2 if len(told) else np.ones((1, n))
+    return together
 
 
 def _posterior(calibration: Calibration, threads: int) -> Density:
     """The posterior of the parameters, with nuisances drawn to them."""
     likelihood = calibration.likelihood
-    rule = likelihood.nuisance_rule(near=calibration.theta)
+    complete = completion(likelihood, near=calibration.theta)
 
     def density(z: FloatArray, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
         # A member's bits do not depend on which others run beside it.
         parts = np.array_split(z, min(threads, len(z)))
         answers = np.concatenate(list(side_by_side(likelihood.answers, parts, threads)))
-        return with_nuisances(likelihood, rule, z, answers, rng)
+        return complete(z, answers, rng)
 
     return density
 

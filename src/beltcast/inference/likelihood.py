@@ -27,7 +27,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from beltcast.data.observations import Observations
 from beltcast.data.observe import Questions, questions
@@ -213,6 +213,10 @@ class Likelihood:
         rule = self.nuisance_rule(near)
         return rule.mean(answers), rule.precision
 
+    def gaps(self, theta: FloatArray, answers: FloatArray) -> FloatArray:
+        """Logs of what was published less what is expected, in spreads; (N, m)."""
+        return self._standardised(theta, answers)[0]
+
     def nuisance_rule(self, near: FloatArray | None = None) -> NuisanceRule:
         """How nuisances follow from answers: linear, normal and the same for all but the mean.
 
@@ -249,6 +253,29 @@ class Likelihood:
             free=self.log_values - self._shift(nothing)[0] - middle * sds,
             precision=precision,
             held=held,
+        )
+
+    def rule_of_numbers(self, numbers: NDArray[np.bool_], season: float) -> NuisanceRule:
+        """`nuisance_rule` of some rows taken for numbers, whatever they are, and no others.
+
+        For normal errors of known spread. Exact but for the season, taken as linear about a value.
+
+        Parameters
+        ----------
+        numbers : (m,) bool
+        season : float
+            The nuisance of that name.
+        """
+        factor = self._season_factor(np.array([season]))[0]
+        slope = self.noise.season_sd * self.season / factor
+        weight = np.where(numbers, 1.0 / self.sds, 0.0)
+        loadings = np.concatenate([self.loadings, slope[:, None]], axis=1) * weight[:, None]
+        return NuisanceRule(
+            loadings=loadings,
+            weight=weight,
+            free=self.log_values - np.log(factor) + slope * season,
+            precision=loadings.T @ loadings + np.eye(len(self.nuisances)),
+            held=np.zeros(len(self.nuisances)),
         )
 
     def jacobian(self, theta: FloatArray) -> FloatArray:
