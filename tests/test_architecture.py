@@ -37,7 +37,7 @@ LAYERS = (
     """inference.posterior inference.identify inference.shrinkage inference.saved
     inference.walkers inference.diagnostics""",
     """inference.nuts inference.draws_file inference.power_scaling inference.update
-    inference.censored""",
+    inference.censored inference.spreads""",
     "inference.chains",
     "inference.sbc inference.chain_files",
     "ensemble",

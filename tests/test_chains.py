@@ -175,6 +175,26 @@ def test_threads_do_not_change_a_bit(exact: SimpleNamespace) -> None:
     np.testing.assert_array_equal(one, two)
 
 
+def test_chains_start_from_all_optima_within_reach(exact: SimpleNamespace) -> None:
+    # A second optimum 30 spreads away, a copy of each, and a third that costs too much.
+    sd = np.sqrt(np.diag(exact.covariance))
+    best = exact.fit.optima[0]
+    far = dataclasses.replace(best, theta=best.theta + 30 * sd, cost=best.cost + 5)
+    lost = dataclasses.replace(best, theta=best.theta - 30 * sd, cost=best.cost + 50)
+    fit = dataclasses.replace(exact.fit, optima=(lost, best, far, best, far))
+    assert [len(fit.distinct(within=w)) for w in (1, 10, 100)] == [1, 2, 3]
+    assert len(dataclasses.replace(fit, optima=()).distinct(within=10)) == 1
+    assert fit.clusters()["starts"].tolist() == [2, 2, 1]
+    states: list[Unfinished] = []
+    some(fit, chains=3, draws=80, burn_in=20, every=1, keep=states.append)
+    walkers = states[0].walkers
+    assert walkers is not None
+    away = (walkers.theta[:, :3] - best.theta[:3]) / sd[:3]
+    by_chain = np.abs(away.reshape(3, 8, 3)).mean(axis=(1, 2))
+    assert by_chain[[0, 2]].max() < 5
+    assert by_chain[1] > 15
+
+
 def test_a_chain_is_its_walkers_one_after_the_other(exact: SimpleNamespace) -> None:
     chains = some(exact.fit, chains=3, draws=80)
     assert chains.theta.shape == (3, 80, 7)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from beltcast.inference.posterior import Draws, sample, sample_prior
     from beltcast.inference.priors import Priors
     from beltcast.inference.priors_file import read_priors
+    from beltcast.inference.spreads import Spreads, estimate_spreads
     from beltcast.inference.update import Update, update
     from beltcast.model import Model, load_model
     from beltcast.pictures.diagram import diagram
@@ -51,6 +52,7 @@ __all__ = [
     "Priors",
     "Scenario",
     "Series",
+    "Spreads",
     "Study",
     "Update",
     "__version__",
@@ -60,6 +62,7 @@ __all__ = [
     "compare",
     "diagram",
     "discover",
+    "estimate_spreads",
     "forecast",
     "load_model",
     "loop_scores",
@@ -111,6 +114,7 @@ _MODULES = {
     "scenarios": ("Scenario", "read_scenarios"),
     "drivers.sensitivity": ("sensitivity",),
     "data.series": ("Series", "read_series"),
+    "inference.spreads": ("Spreads", "estimate_spreads"),
     "study": ("Study", "read_study"),
     "inference.update": ("Update", "update"),
     "data.vensim_files": ("read_cin", "read_voc", "read_vpd"),

@@ -285,7 +285,8 @@ def _published_noise(
     places = output[PLACE].values
     fresh = rng.standard_normal((members, len(years)))
     grades = ["A" if p == study.whole(study.target) else "B" for p in places]
-    sds = np.array([study.noise.grade[grade] for grade in grades])
+    noise = study.noise
+    sds = np.array([noise.grade[grade] * noise.spread_factor(grade, "level") for grade in grades])
     shape = members, len(places), len(years)
     own = draw_errors(rng, study.noise.tails, shape) * sds[:, None]
 

@@ -14,6 +14,7 @@ import typer
 
 import beltcast
 from beltcast.cli import choices, drivers, fitting, forecasting, models, pages
+from beltcast.cli import spreads as of_spreads
 from beltcast.cli.ending import ends_soon_when_interrupted
 from beltcast.errors import BeltcastError, CalibrationError, SimulationError
 
@@ -52,7 +53,7 @@ _PANELS: Mapping[str, tuple[Callable[..., None], ...]] = {
         drivers.compare,
         forecasting.verify,
     ),
-    "Fit": (fitting.calibrate, fitting.identify, fitting.sample, fitting.sbc),
+    "Fit": (fitting.calibrate, fitting.identify, fitting.sample, fitting.sbc, of_spreads.spreads),
     "Ask": (
         drivers.attribute,
         drivers.sensitivity,

@@ -129,25 +129,42 @@ class Calibration:
         """
         n = len(self.likelihood.priors)
         sd = np.sqrt(np.diag(self.covariance)[:n])
-        points = np.array([one.theta[:n] for one in self.optima]).reshape(-1, n)
-        found: list[tuple[int, int]] = []  # which optimum leads a cluster, and how many are in it
-        for i in np.argsort(self.refined_costs[: len(points)], kind="stable"):
-            for k, (leader, count) in enumerate(found):
-                if np.abs((points[i] - points[leader]) / sd).max() < 1.0:
-                    found[k] = (leader, count + 1)
-                    break
-            else:
-                found.append((int(i), 1))
-        away = [(points[i] - self.theta[:n]) / sd for i, _ in found]
+        found = self._leaders()
+        away = [(one.theta[:n] - self.theta[:n]) / sd for one, _ in found]
         worst = [int(np.abs(gap).argmax()) for gap in away]
         return pd.DataFrame(
             {
-                "cost": [self.refined_costs[i] for i, _ in found],
+                "cost": [one.cost for one, _ in found],
                 "starts": [count for _, count in found],
                 "furthest": [self.likelihood.priors.labels[w] for w in worst],
                 "distance": [float(gap[w]) for gap, w in zip(away, worst, strict=True)],
             }
         )
+
+    def distinct(self, within: float) -> tuple[FloatArray, ...]:
+        """Optima that differ and cost at most so much more than the best, the best first.
+
+        Returns
+        -------
+        tuple of (size,)
+            Only the best one where the optima were not kept.
+        """
+        near = (one.theta for one, _ in self._leaders()[1:] if one.cost <= self.cost + within)
+        return (self.theta, *near)
+
+    def _leaders(self) -> list[tuple[Optimum, int]]:
+        """The best optimum of each cluster, and how many are in it."""
+        n = len(self.likelihood.priors)
+        sd = np.sqrt(np.diag(self.covariance)[:n])
+        found: list[tuple[Optimum, int]] = []
+        for one in sorted(self.optima, key=lambda one: one.cost):
+            for k, (leader, count) in enumerate(found):
+                if np.abs((one.theta - leader.theta)[:n] / sd).max() < 1.0:
+                    found[k] = (leader, count + 1)
+                    break
+            else:
+                found.append((one, 1))
+        return found
 
     def history(self) -> pd.DataFrame:
         """Cost of every evaluation of every refinement.

@@ -12,7 +12,8 @@ method           a chain is                                         use for
                  gradient (`nuts`, needs ``bayes``)
 ===============  =================================================  ==============================
 
-Both start spread wider than Laplace's normal and are watched by `diagnostics`.  A group
+Both start spread wider than Laplace's normal, about the optima that differ if there are several,
+chain after chain, and are watched by `diagnostics`.  A group
 may hide a walker that is lost, so R-hat is also told walker by walker, which is stricter: a walker
 has an eighth of the draws of its chain.
 
@@ -49,6 +50,9 @@ METHODS: tuple[Method, ...] = get_args(Method)
 
 SPREAD = 1.5
 """Starts are drawn from Laplace's normal, this much wider."""
+
+REACH = 10.0
+"""Optima are started from that cost at most so much more than the best."""
 
 GROUP = 8
 """Walkers of a chain, or fewer where the draws are few."""
@@ -347,7 +351,7 @@ def _walked(
     rng: np.random.Generator,
 ) -> Unfinished:
     """A block of walkers: the first ones adapt, the others are drawn from."""
-    walkers = state.walkers or _start(calibration, density, plan.walkers, rng)
+    walkers = state.walkers or _start(calibration, density, plan, rng)
     if state.block < plan.burn_blocks:
         moves = max(1, plan.burn_in // plan.burn_blocks)
         every = min(10, moves)  # every tenth position is enough to learn from
@@ -374,13 +378,16 @@ def _walked(
 
 
 def _start(
-    calibration: Calibration, density: Density, walkers: int, rng: np.random.Generator
+    calibration: Calibration, density: Density, plan: _Plan, rng: np.random.Generator
 ) -> Walkers:
     n = calibration.likelihood.n_parameters
     lower, upper = (bound[:n] for bound in calibration.likelihood.bounds())
     center = calibration.theta[:n]
     root = np.asarray(np.linalg.cholesky(calibration.covariance[:n, :n]), dtype=np.float64)
-    start = center + SPREAD * rng.standard_normal((walkers, n)) @ root.T
+    optima = np.array([one[:n] for one in calibration.distinct(within=REACH)])
+    chain = np.repeat(np.arange(plan.chains), plan.group)
+    about = optima[chain % len(optima)]
+    start = about + SPREAD * rng.standard_normal((plan.walkers, n)) @ root.T
     # On a bound itself nothing is lost, and rounding may put it outside.
     inside = np.clip(start, lower, upper)
     return placed(density, inside, center, root, rng, _together(calibration))
@@ -417,8 +424,10 @@ def _with_a_chain(
     calibration: Calibration, plan: _Plan, state: Unfinished, rng: np.random.Generator
 ) -> Unfinished:
     """A block of nuts: one chain more."""
+    optima = calibration.distinct(within=REACH)
+    about = replace(calibration, theta=optima[state.block % len(optima)])
     theta, stats, gradients = nuts_chain(
-        calibration, draws=plan.draws, tune=plan.burn_in, spread=SPREAD, rng=rng
+        about, draws=plan.draws, tune=plan.burn_in, spread=SPREAD, rng=rng
     )
     return replace(
         state,

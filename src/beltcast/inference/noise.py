@@ -19,6 +19,8 @@ a quarter, a half, ten months                  the *season*: within a year the f
 rounding, haste, hearsay                       the *grade* of the row (log sd)
 grades that are guesses themselves             ``spread = { sd = 0.5, by = ["grade"] }``: the log of
                                                each grade's spread is estimated, with that prior
+the same, with many nuisances                  what `beltcast.inference.spreads` finds with these:
+                                               ``spread = { factors = { "grade A" = 0.7 } }``
 a few figures that are plainly wrong           ``tails = 4``: Student's t instead of the normal
 a first release                                the *vintage* of the row (log sd)
 a first release and its revision               ``revisions = true``: both have one error in common,
@@ -39,9 +41,9 @@ tails and estimated spreads that fit are those that `beltcast.forecast` draws fr
 the model's own scope, so offsets and trends of other definitions are not in it, and its figures'
 errors are drawn anew, also where those of the fit are correlated from year to year.
 
-Estimated spreads are found together with all nuisances at one optimum, where they come out too
-small if rows have nuisances of their own: compare `Calibration.log_evidence` with that of given
-spreads before they are used, as docs/howto/how-sure.md does for the belt study, which has them off.
+Spreads that are estimated within a fit are found together with all nuisances at one optimum, where
+they come out too small if rows have nuisances of their own.  With these integrated out they do not:
+`beltcast.inference.spreads` finds such factors, and a fit that takes them for given is to be used.
 
 How these enter the density: `residuals` for single rows, `nuisances` for what
 rows share.
@@ -51,7 +53,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from beltcast.data.observations import Observation, Observations
@@ -92,8 +94,9 @@ class Noise:
 
     ``tails`` are the degrees of freedom of Student's t, infinite for the normal; ``spread_sd`` is
     the prior spread of the log of estimated spreads, 0 where they are taken as given, one for each
-    value of ``spread_by``; ``autocorrelation`` is that of the shared errors from one year to the
-    next; with ``revisions`` a release has a revision error instead of a wider error of its own.
+    value of ``spread_by``; ``spread_factors`` are what `beltcast.inference.spreads` has found of
+    them before, taken for given; ``autocorrelation`` is that of the shared errors from one year to
+    the next; with ``revisions`` a release has a revision error instead of a wider error of its own.
 
     ``trend_fades`` [Year] is the time constant of the drift of offsets, infinite for a straight
     line; ``trend_common`` the part of its variance that all definitions share;
@@ -113,6 +116,7 @@ class Noise:
     tails: float = math.inf
     spread_sd: float = 0.0
     spread_by: tuple[str, ...] = ("grade",)
+    spread_factors: Mapping[str, float] = field(default_factory=dict)
     autocorrelation: float = 0.0
     revisions: bool = False
     trend_fades: float = math.inf
@@ -128,12 +132,21 @@ class Noise:
         """Spread of one published number, without what it shares with others."""
         vintage = 0.0 if self.revisions else self.vintage[row.vintage]
         own = math.hypot(self.grade[row.grade], vintage, self.definitions[row.definition].noise)
+        own *= self.spread_factor(row.grade, row.kind)
         return own * math.sqrt(2.0) if row.kind == "growth" else own
+
+    def spread_group(self, grade: str, kind: str) -> str:
+        """What rows of a grade and kind share the factor of their spread with."""
+        parts = {"grade": f"grade {grade}", "kind": f"kind {kind}"}
+        return ", ".join(parts[by] for by in self.spread_by)
+
+    def spread_factor(self, grade: str, kind: str) -> float:
+        """How many times as wide as said the errors of rows of a grade and kind are given."""
+        return self.spread_factors.get(self.spread_group(grade, kind), 1.0)
 
     def spread_name(self, grade: str, kind: str) -> str:
         """Name of the nuisance that is the log of the spread of rows of a grade and kind."""
-        parts = {"grade": f"grade {grade}", "kind": f"kind {kind}"}
-        return "spread of " + ", ".join(parts[by] for by in self.spread_by)
+        return f"spread of {self.spread_group(grade, kind)}"
 
     def check(self, observations: Observations) -> None:
         """Refuse rows whose definition has no table.
@@ -173,7 +186,7 @@ def noise_from_table(toml: Toml) -> Noise:
             )
     default_shock, shocks = _shocks(toml, noise)
     mean, sd = _season(toml)
-    spread_sd, spread_by = _spread(toml, noise)
+    spread_sd, spread_by, spread_factors = _spread(toml, noise)
     shared = _part(toml, noise, "shared", "a part of a variance")
     autocorrelation = _part(toml, noise, "autocorrelation", "a correlation from year to year")
     if autocorrelation > 0 and shared == 0:
@@ -197,6 +210,7 @@ def noise_from_table(toml: Toml) -> Noise:
         tails=_tails(toml, noise),
         spread_sd=spread_sd,
         spread_by=spread_by,
+        spread_factors=spread_factors,
         autocorrelation=autocorrelation,
         revisions=_revisions(toml, noise),
         trend_fades=_fades(toml, noise),
@@ -301,10 +315,12 @@ def _fades(toml: Toml, noise: Mapping[str, Any]) -> float:
     return float(fades)
 
 
-def _spread(toml: Toml, noise: Mapping[str, Any]) -> tuple[float, tuple[str, ...]]:
-    """Prior spread of the logs of estimated spreads, and what they are told apart by."""
+def _spread(
+    toml: Toml, noise: Mapping[str, Any]
+) -> tuple[float, tuple[str, ...], dict[str, float]]:
+    """Prior spread of the logs of estimated spreads, what they are told apart by, known factors."""
     if "spread" not in noise:
-        return 0.0, ("grade",)
+        return 0.0, ("grade",), {}
     table = _mapping(toml, "noise", "spread")
     by = table.get("by", ["grade"])
     if not isinstance(by, list) or not by or not all(b in ("grade", "kind") for b in by):
@@ -313,7 +329,31 @@ def _spread(toml: Toml, noise: Mapping[str, Any]) -> tuple[float, tuple[str, ...
             toml.path,
             toml.line("noise", "spread"),
         )
-    return _number(toml, table.get("sd"), "noise", "spread", "sd"), tuple(dict.fromkeys(by))
+    if ("sd" in table) == ("factors" in table):
+        raise InputError(
+            "noise.spread needs either sd, the prior spread of their logs, to estimate spreads, or "
+            "factors, what they are estimated to be",
+            toml.path,
+            toml.line("noise", "spread"),
+        )
+    told_apart = tuple(dict.fromkeys(by))
+    if "sd" in table:
+        return _number(toml, table["sd"], "noise", "spread", "sd"), told_apart, {}
+    factors = _mapping(toml, "noise", "spread", "factors")
+    known = {
+        name: _number(toml, value, "noise", "spread", "factors", name)
+        for name, value in factors.items()
+    }
+    for name, factor in known.items():
+        if not factor > 0 or [part.split(" ")[0] for part in name.split(", ")] != list(told_apart):
+            expected = ", ".join(f"{part} ..." for part in told_apart)
+            raise InputError(
+                f"noise.spread.factors has '{name}' = {factor:g}; expected factors above 0 of "
+                f"groups named like '{expected}'",
+                toml.path,
+                toml.line("noise", "spread"),
+            )
+    return 0.0, told_apart, known
 
 
 def _revisions(toml: Toml, noise: Mapping[str, Any]) -> bool:
