@@ -99,8 +99,8 @@ def test_the_line_that_is_printed_is_read_again(found: Spreads, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("spread", "said"),
     [
-        ("{ by = ['grade'] }", "either sd"),
-        ("{ sd = 0.5, factors = { 'grade A' = 1.0 } }", "either sd"),
+        ("{ by = ['grade'] }", "one of the two"),
+        ("{ sd = 0.5, factors = { 'grade A' = 1.0 } }", "one of the two"),
         ("{ factors = { 'grade A' = 0.0 } }", "'grade A' = 0"),
         ("{ factors = { 'kind level' = 1.0 } }", "named like 'grade ...'"),
         ("{ factors = { 'grade A' = 'wide' } }", "grade A"),
