@@ -70,7 +70,8 @@ JUMP_EVERY = 10
 
 WIDER = 1.1
 """The reference is wider than what it is learnt from: a walker that is where the reference says
-nobody should be would not be let go (on the belt study, correlation 0.38 instead of 0.41)."""
+nobody should be would not be let go (on the belt study, 4,000 moves of 32 walkers were worth at
+least 181, 840 and 446 effective draws in the tails with 1, 1.1 and 1.25)."""
 
 ARCHIVE = 2000
 """Past positions that differences are taken of."""
