@@ -331,8 +331,8 @@ def _spread(
         )
     if ("sd" in table) == ("factors" in table):
         raise InputError(
-            "spreads are either estimated, with noise.spread.sd, the prior spread of their logs, or "
-            "given, with noise.spread.factors, what was estimated; put one of the two there",
+            "spreads are either estimated, with noise.spread.sd, the prior spread of their logs, "
+            "or given, with noise.spread.factors, what was estimated; put one of the two there",
             toml.path,
             toml.line("noise", "spread"),
         )
