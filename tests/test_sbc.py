@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -227,3 +228,9 @@ def test_the_kept_result_is_of_the_belt_study_as_it_is(likelihood: Likelihood) -
         # If not: docs/sampling.md has the command that makes it anew.
         assert same_density(kept, likelihood)
         assert int(kept.attrs["answers"]) == 16
+
+
+def test_the_page_quotes_what_is_said_of_the_kept_result(root: Path) -> None:
+    with xr.open_dataset(shipped("calibration/results/sbc.nc"), engine="netcdf4") as kept:
+        said = verdict(kept)
+    assert said in (root / "docs" / "sampling.md").read_text(encoding="utf-8")
