@@ -17,7 +17,7 @@ from beltcast.cli import app
 from beltcast.errors import InputError
 from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.noise import noise_from_table
-from beltcast.inference.spreads import Spreads
+from beltcast.inference.spreads import Spreads, _sds
 from beltcast.textfiles import read_toml
 
 VALUES = {"East": [9.1, 11.5, 10.2, 12.9, 8.7], "West": [21.0, 18.2, 24.5]}
@@ -55,6 +55,15 @@ def test_a_linear_model_has_the_restricted_maximum_likelihood(found: Spreads) ->
     assert np.log(row.factor) == pytest.approx(mode, abs=2e-3)
     assert np.log(row.high / row.low) / (2 * 1.2815515655) == pytest.approx(sd, rel=0.02)
     assert row.contraction == pytest.approx(1 - (sd / 2) ** 2, abs=0.01)
+
+
+def test_spreads_of_factors_are_those_of_their_normal() -> None:
+    precision = np.array([[9.0, 3.0, 0.0], [3.0, 25.0, -4.0], [0.0, -4.0, 16.0]])
+    at = np.array([0.3, -0.2, 0.1])
+    found = _sds(lambda x: 0.5 * float((x - at) @ precision @ (x - at)), at, prior=0.5)
+    np.testing.assert_allclose(found, np.sqrt(np.diag(np.linalg.inv(precision))), rtol=1e-9)
+    # Where the evidence bends the wrong way they are the prior's.
+    np.testing.assert_allclose(_sds(lambda x: -float(x @ x), np.zeros(2), prior=0.5), 0.5)
 
 
 def test_the_joint_optimum_is_narrower(eight_rows: Likelihood, found: Spreads) -> None:
