@@ -45,12 +45,11 @@ from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.posterior import with_nuisances
 from beltcast.inference.residuals import NORMAL
 
+Mask = NDArray[np.bool_]
+
 Completion = Callable[[FloatArray, FloatArray, np.random.Generator], tuple[FloatArray, FloatArray]]
 """Of parameters z, (N, n), and the model's answers there, (N, m): all unknowns, (N, size), and the
 log of a density, (N,), whose mean over many draws is that of z, up to a constant."""
-
-
-Mask = NDArray[np.bool_]
 
 _TRIED = 200
 """Pairs of draws at the optimum by which a way of drawing is chosen."""
