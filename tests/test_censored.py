@@ -145,6 +145,7 @@ def test_what_is_outside_a_prior_or_cannot_be_simulated_has_no_density(
     priors = make.priors("Factor", mu=0.0, sigma=0.5, bound=1.0)
     one = make_likelihood(small, priors, make.table(make.row("lower")), make.noise())
     complete = completion(one, nothing(one))
+    assert completion(one, np.array([1.5, 0.0])) is not None  # nor is an impossible start a fault
     z = np.array([[0.0], [1.5], [0.0]])
     answers = one.answers(z)
     answers[2] = np.nan

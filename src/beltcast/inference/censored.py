@@ -74,7 +74,8 @@ def completion(likelihood: Likelihood, near: FloatArray) -> Completion:
     >>> from beltcast import make_likelihood, read_study
     >>> study = read_study()
     >>> likelihood = make_likelihood(study.model, study.priors, study.observations, study.noise)
-    >>> complete = completion(likelihood, near=np.zeros(likelihood.size))
+    >>> center = np.append(likelihood.priors.mu, np.zeros(len(likelihood.nuisances)))
+    >>> complete = completion(likelihood, near=center)
     >>> z = likelihood.priors.draw(np.random.default_rng(1), 4)
     >>> theta, weight = complete(z, likelihood.answers(z), np.random.default_rng(2))
     >>> theta.shape == (4, likelihood.size), weight.shape
@@ -99,8 +100,9 @@ def _agreement(complete: Completion, likelihood: Likelihood, near: FloatArray) -
     z = np.repeat(near[None, : likelihood.n_parameters], 2 * _TRIED, axis=0)
     answers = np.repeat(likelihood.answers(near[None]), len(z), axis=0)
     weight = complete(z, answers, np.random.default_rng(0))[1]
-    gained = weight[:_TRIED] - weight[_TRIED:]
-    return float(np.exp(np.minimum(gained, 0.0)).mean())
+    if not np.isfinite(weight).all():
+        return 0.0  # not even the optimum can be simulated: any way is as good
+    return float(np.exp(np.minimum(weight[:_TRIED] - weight[_TRIED:], 0.0)).mean())
 
 
 def _with_figures(likelihood: Likelihood, cut: Mask, season: float) -> Completion:
