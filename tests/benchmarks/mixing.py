@@ -21,6 +21,7 @@ from beltcast.inference import walkers
 from beltcast.inference.calibrate import one_blas_thread
 from beltcast.inference.censored import completion
 from beltcast.inference.chain_files import load_posterior
+from beltcast.inference.chains import _together
 from beltcast.inference.diagnostics import ess_bulk, ess_tail
 from beltcast.inference.posterior import with_nuisances
 from beltcast.inference.sbc import Asked
@@ -70,10 +71,8 @@ def mixing(fit, complete) -> str:
     root = np.linalg.cholesky(fit.covariance[:n, :n])
     lower, upper = (bound[:n] for bound in likelihood.bounds())
     start = np.clip(fit.theta[:n] + 1.5 * rng.standard_normal((32, n)) @ root.T, lower, upper)
-    told = (
-        likelihood.jacobian(fit.theta)[: len(likelihood.log_values), :n] * likelihood.priors.sigma
-    )
-    group = walkers.placed(density, start, fit.theta[:n], root, rng, together=told**2)
+    together = _together(fit)
+    group = walkers.placed(density, start, fit.theta[:n], root, rng, together=together)
     for block in range(20):
         stretch = walkers.walk(density, group, records=10, every=10, rng=rng)
         group = walkers.adapted(stretch, settle=4 <= block < 15)

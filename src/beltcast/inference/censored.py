@@ -2,8 +2,8 @@
 
 Given the model's answers at parameters z, the nuisances u are normal as far as numbers tell of
 them.  A bound ("more than 1,500 sellers") or a rounded number does not fit into that: it cuts the
-normal off.  Its tangent at the optimum is a poor stand-in elsewhere: on the belt study one draw of
-u in four made some bound improbable, and a good move of z was refused for it.  So the figure
+normal off.  Its tangent at the optimum is a poor stand-in: a draw of u often makes some bound
+improbable, and a good move of z is refused for it (``tests/benchmarks/mixing.py``).  So the figure
 itself, the log y* that would have been printed, is drawn too (Tanner and Wong 1987).  Of k such
 rows
 

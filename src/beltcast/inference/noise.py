@@ -54,9 +54,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import product
+from typing import Any, get_args
 
-from beltcast.data.observations import Observation, Observations
+from beltcast.data.observations import Kind, Observation, Observations
 from beltcast.errors import InputError, TableError, did_you_mean
 from beltcast.textfiles import Toml
 
@@ -344,12 +345,17 @@ def _spread(
         name: _number(toml, value, "noise", "spread", "factors", name)
         for name, value in factors.items()
     }
+    values = {"grade": ("A", "B", "C"), "kind": get_args(Kind)}
+    groups = {
+        ", ".join(f"{by} {value}" for by, value in zip(told_apart, one, strict=True))
+        for one in product(*(values[by] for by in told_apart))
+    }
     for name, factor in known.items():
-        if not factor > 0 or [part.split(" ")[0] for part in name.split(", ")] != list(told_apart):
-            expected = ", ".join(f"{part} ..." for part in told_apart)
+        if not factor > 0 or name not in groups:
+            expected = min(groups)
             raise InputError(
                 f"noise.spread.factors has '{name}' = {factor:g}; expected factors above 0 of "
-                f"groups named like '{expected}'",
+                f"groups named like '{expected}'{did_you_mean(name, groups)}",
                 toml.path,
                 toml.line("noise", "spread"),
             )

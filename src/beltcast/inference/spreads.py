@@ -37,7 +37,7 @@ from beltcast.inference.calibrate import Calibration, Progress, calibrate, calib
 from beltcast.inference.likelihood import Likelihood, make_likelihood
 
 PRIOR_SD = 0.5
-"""Spread of the log of a factor where nothing is said: a grade is good to within two thirds."""
+"""Spread of the log of a factor where nothing is said: exp(0.5) is 1.65 times as wide."""
 
 REACH = 2.5
 """Logs of factors are looked for within so many prior spreads."""
@@ -46,10 +46,10 @@ _STEP = 0.02
 """Half the difference of logs of factors by which slopes are taken."""
 
 _STEPS = 30
-"""Steps of the search at most; it takes about five."""
+"""Steps of the search at most."""
 
 _CURVATURE_STEP = 0.2
-"""The same for curvatures, which are second differences of an optimum's evidence."""
+"""Difference of logs of factors for curvatures, which are second differences and need more."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -55,12 +55,12 @@ KINDS = ("normal", "difference", "few")
 
 WANTED = np.array([0.15, 0.234])
 """Shares of accepted moves that the sizes of the first two kinds are steered to.  0.234 is the
-optimum of random walks (Roberts, Gelman and Gilks 1997); moves that know the middle may be larger
-(on the belt study the correlation after 100 moves is 0.19 at shares of 0.14 and of 0.28)."""
+optimum of random walks (Roberts, Gelman and Gilks 1997); moves that know the middle may be
+larger."""
 
 CYCLE = (0, 0, 0, 2, 0, 1, 0, 2, 0, 0, 0, 2, 0, 0, 0, 2, 0, 1, 0, 2)
-"""Order of the kinds.  On the belt study a difference does a third of a Crank-Nicolson move, and
-a quarter of moves in few unknowns costs the others nothing: they go further in what they move."""
+"""Order of the kinds.  Crank-Nicolson moves do most of the work; what moves in few unknowns change
+on the belt study is told by ``tests/benchmarks/mixing.py``."""
 
 FEW = 3
 """Most unknowns that a move in few unknowns changes."""
@@ -70,8 +70,7 @@ JUMP_EVERY = 10
 
 WIDER = 1.1
 """The reference is wider than what it is learnt from: a walker that is where the reference says
-nobody should be would not be let go (on the belt study, 4,000 moves of 32 walkers were worth at
-least 181, 840 and 446 effective draws in the tails with 1, 1.1 and 1.25)."""
+nobody should be would not be let go."""
 
 ARCHIVE = 2000
 """Past positions that differences are taken of."""
