@@ -21,8 +21,8 @@
 import numpy as np
 
 import beltcast
+from beltcast.forecasting.summary import as_text, summarise
 from beltcast.pictures.plots import fan_chart
-from beltcast.summary import as_text, summarise
 
 # %% [markdown]
 # **1. What there is.** A study is a model, published figures, priors, scenarios and a description

@@ -20,7 +20,7 @@
 import numpy as np
 
 import beltcast
-from beltcast.inference import identify
+from beltcast.inference.audit import identify
 from beltcast.pictures.plots import contraction_chart, profile_chart, waterfall
 
 study = beltcast.read_study()

@@ -22,8 +22,7 @@
 import numpy as np
 import xarray as xr
 
-from beltcast.resources import shipped
-from beltcast.verification.plots_skill import pit_chart, reliability_chart, skill_by_lead
+from beltcast.files.shipped import shipped
 from beltcast.verification.skill import (
     case_scores,
     common_cases,
@@ -33,6 +32,7 @@ from beltcast.verification.skill import (
     theil_table,
     worst_misses,
 )
+from beltcast.verification.skill_plot import pit_chart, reliability_chart, skill_by_lead
 from beltcast.verification.skill_text import skill_markdown
 
 with xr.open_dataset(shipped("calibration/results/verification.nc")) as opened:

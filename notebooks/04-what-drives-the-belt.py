@@ -22,14 +22,14 @@
 import numpy as np
 
 import beltcast
-from beltcast.drivers.attribution_text import complement_words, summarise_attribution
+from beltcast.drivers.attribution.null_models import placebo, placebo_words
+from beltcast.drivers.attribution.page import complement_words, summarise_attribution
+from beltcast.drivers.attribution.plot import contribution_areas, waterfall
 from beltcast.drivers.compare import comparison_table
-from beltcast.drivers.nulls import placebo, placebo_words
-from beltcast.drivers.plots_attribution import contribution_areas, waterfall
-from beltcast.drivers.plots_sensitivity import tornado_chart, weights_over_time
-from beltcast.drivers.sensitivity import ranked
-from beltcast.drivers.sensitivity_text import summarise_sensitivity
-from beltcast.summary import as_text
+from beltcast.drivers.sensitivity.page import summarise_sensitivity
+from beltcast.drivers.sensitivity.plot import tornado_chart, weights_over_time
+from beltcast.drivers.sensitivity.sensitivity import ranked
+from beltcast.forecasting.summary import as_text
 
 # %% [markdown]
 # ## The fit

@@ -24,10 +24,10 @@ from pathlib import Path
 import numpy as np
 
 from beltcast import calibrate, load_model, make_likelihood, read_priors, read_series, run_ensemble
-from beltcast.checks import as_text, check_model
-from beltcast.inference.identify import confounded, spectrum
-from beltcast.resources import shipped
-from beltcast.scenarios import Scenario
+from beltcast.files.shipped import shipped
+from beltcast.inference.audit.identify import confounded, spectrum
+from beltcast.model.checks import as_text, check_model
+from beltcast.study.scenarios import Scenario
 
 model = load_model(shipped("models/sir/sir.mdl"))  # or "mine.mdl"
 

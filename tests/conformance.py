@@ -46,7 +46,7 @@ import numpy as np
 from beltcast import load_model
 from beltcast.engine.syntax import canonical
 from beltcast.errors import BeltcastError
-from beltcast.model import Inputs, Model
+from beltcast.model.model import Inputs, Model
 
 VARIABLE = "BELTCAST_TEST_MODELS"
 TOLERANCE = 1e-6

@@ -32,9 +32,9 @@ from beltcast import (
     make_likelihood,
     read_study,
 )
-from beltcast.data.observations import Observation
-from beltcast.inference.families import Family
-from beltcast.inference.noise import Definition, Noise
+from beltcast.study.distributions import Family
+from beltcast.study.noise import Definition, Noise
+from beltcast.study.observations import Observation
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ["BELTCAST_CACHE"] = ""  # what another run left must not decide a test

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from beltcast import load_model
-from beltcast.model import Model
+from beltcast.model.model import Model
 
 CONTROLS = {"INITIAL TIME": "0", "FINAL TIME": "4", "TIME STEP": "0.125", "SAVEPER": "TIME STEP"}
 

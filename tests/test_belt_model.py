@@ -15,8 +15,8 @@ import pytest
 import xarray as xr
 
 from beltcast import Model, Study, load_model, run_ensemble
-from beltcast.engine.unit_check import check_units
-from beltcast.inference.posterior import sample_prior
+from beltcast.engine.units.check import check_units
+from beltcast.inference.sampling.posterior import sample_prior
 
 EXTREMES = {
     "no support": {"Support Final Multiplier": 0, "Scenario Start": 2014},

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from beltcast.datasets import make_dataset
+from beltcast.schema import make_dataset
 
 from . import xmile_texts
 

@@ -10,8 +10,8 @@ import pytest
 from typer.main import get_command
 
 from beltcast import cli, read_study
-from beltcast.resources import shipped
-from beltcast.scenarios import read_scenarios
+from beltcast.files.shipped import shipped
+from beltcast.study.scenarios import read_scenarios
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [

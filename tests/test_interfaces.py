@@ -22,8 +22,9 @@ from typer.testing import CliRunner
 from beltcast import Calibration, Study, cli
 from beltcast.drivers.compare import compare_runs
 from beltcast.errors import MissingExtra
-from beltcast.extras import need
-from beltcast.json_text import (
+from beltcast.files.extras import need
+from beltcast.files.shipped import shipped
+from beltcast.reports.json_output import (
     calibration_facts,
     comparison_facts,
     dataset_facts,
@@ -31,8 +32,7 @@ from beltcast.json_text import (
     json_text,
     table_facts,
 )
-from beltcast.resources import shipped
-from beltcast.starter import start_study
+from beltcast.study.starter import start_study
 
 # --- JSON -------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import beltcast
-from beltcast.resources import shipped
+from beltcast.files.shipped import shipped
 
 SHIPPED_KINDS = {".mdl", ".csv", ".toml", ".md"}
 # Needed without being imported by us.

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from beltcast import load_model
-from beltcast.model import Backend, Model
+from beltcast.model.model import Backend, Model
 
 HEAD = (
     '<?xml version="1.0" encoding="utf-8"?>\n'

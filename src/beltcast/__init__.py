@@ -5,37 +5,35 @@ the tools that fit one.
 """
 
 import importlib
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from beltcast.data.observations import Observations, read_observations
-    from beltcast.data.observe import observe
-    from beltcast.data.places import read_places
-    from beltcast.data.series import Series, read_series
-    from beltcast.data.vensim_files import read_cin, read_voc, read_vpd
-    from beltcast.drivers.attribute import attribute
+    from beltcast.drivers.attribution.attribute import attribute
     from beltcast.drivers.compare import compare
-    from beltcast.drivers.discover import discover
-    from beltcast.drivers.dominance import loop_scores
-    from beltcast.drivers.money import price_of_output
-    from beltcast.drivers.sensitivity import sensitivity
-    from beltcast.ensemble import run_ensemble
-    from beltcast.events import with_events
-    from beltcast.forecast import forecast
+    from beltcast.drivers.discovery.discover import discover
+    from beltcast.drivers.loops.loop_scores import loop_scores
+    from beltcast.drivers.price.price import price_of_output
+    from beltcast.drivers.sensitivity.sensitivity import sensitivity
+    from beltcast.ensembles.ensemble import run_ensemble
+    from beltcast.forecasting.forecast import forecast
+    from beltcast.inference.audit.error_scales import Spreads, estimate_spreads
     from beltcast.inference.calibrate import Calibration, calibrate
-    from beltcast.inference.chains import Chains, sample_chains
     from beltcast.inference.likelihood import Likelihood, make_likelihood
-    from beltcast.inference.posterior import Draws, sample, sample_prior
-    from beltcast.inference.priors import Priors
-    from beltcast.inference.priors_file import read_priors
-    from beltcast.inference.spreads import Spreads, estimate_spreads
-    from beltcast.inference.update import Update, update
-    from beltcast.model import Model, load_model
+    from beltcast.inference.predicted_observations import observe
+    from beltcast.inference.sampling.chains import Chains, sample_chains
+    from beltcast.inference.sampling.posterior import Draws, sample, sample_prior
+    from beltcast.inference.updating.update import Update, update
+    from beltcast.model.model import Model, load_model
     from beltcast.pictures.diagram import diagram
-    from beltcast.scenarios import Scenario, read_scenarios
-    from beltcast.study import Study, read_study
+    from beltcast.study.events import with_events
+    from beltcast.study.observations import Observations, read_observations
+    from beltcast.study.places import read_places
+    from beltcast.study.priors import Priors
+    from beltcast.study.priors_file import read_priors
+    from beltcast.study.scenarios import Scenario, read_scenarios
+    from beltcast.study.series import Series, read_series
+    from beltcast.study.study import Study, read_study
+    from beltcast.study.vensim_files import read_cin, read_voc, read_vpd
     from beltcast.verification.backtest import backtest
     from beltcast.verification.origin_rules import OriginRules, read_origin_rules
 
@@ -90,53 +88,45 @@ __all__ = [
 
 # The same as above, for the interpreter: a test holds the two together.
 _MODULES = {
-    "drivers.attribute": ("attribute",),
+    "drivers.attribution.attribute": ("attribute",),
     "verification.backtest": ("backtest",),
     "inference.calibrate": ("Calibration", "calibrate"),
-    "inference.chains": ("Chains", "sample_chains"),
+    "inference.sampling.chains": ("Chains", "sample_chains"),
     "drivers.compare": ("compare",),
     "pictures.diagram": ("diagram",),
-    "drivers.discover": ("discover",),
-    "drivers.dominance": ("loop_scores",),
-    "ensemble": ("run_ensemble",),
-    "events": ("with_events",),
-    "forecast": ("forecast",),
+    "drivers.discovery.discover": ("discover",),
+    "drivers.loops.loop_scores": ("loop_scores",),
+    "ensembles.ensemble": ("run_ensemble",),
+    "study.events": ("with_events",),
+    "forecasting.forecast": ("forecast",),
     "inference.likelihood": ("Likelihood", "make_likelihood"),
-    "model": ("Model", "load_model"),
-    "drivers.money": ("price_of_output",),
-    "data.observations": ("Observations", "read_observations"),
-    "data.places": ("read_places",),
-    "data.observe": ("observe",),
+    "model.model": ("Model", "load_model"),
+    "drivers.price.price": ("price_of_output",),
+    "study.observations": ("Observations", "read_observations"),
+    "study.places": ("read_places",),
+    "inference.predicted_observations": ("observe",),
     "verification.origin_rules": ("OriginRules", "read_origin_rules"),
-    "inference.posterior": ("Draws", "sample", "sample_prior"),
-    "inference.priors": ("Priors",),
-    "inference.priors_file": ("read_priors",),
-    "scenarios": ("Scenario", "read_scenarios"),
-    "drivers.sensitivity": ("sensitivity",),
-    "data.series": ("Series", "read_series"),
-    "inference.spreads": ("Spreads", "estimate_spreads"),
-    "study": ("Study", "read_study"),
-    "inference.update": ("Update", "update"),
-    "data.vensim_files": ("read_cin", "read_voc", "read_vpd"),
+    "inference.sampling.posterior": ("Draws", "sample", "sample_prior"),
+    "study.priors": ("Priors",),
+    "study.priors_file": ("read_priors",),
+    "study.scenarios": ("Scenario", "read_scenarios"),
+    "drivers.sensitivity.sensitivity": ("sensitivity",),
+    "study.series": ("Series", "read_series"),
+    "inference.audit.error_scales": ("Spreads", "estimate_spreads"),
+    "study.study": ("Study", "read_study"),
+    "inference.updating.update": ("Update", "update"),
+    "study.vensim_files": ("read_cin", "read_voc", "read_vpd"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 
 
-class _Package(ModuleType):
-    def __getattr__(self, name: str) -> Any:
-        if name not in _HOME:
-            raise AttributeError(f"module 'beltcast' has no attribute {name!r}")
-        value = getattr(importlib.import_module(f"beltcast.{_HOME[name]}"), name)
-        setattr(self, name, value)
-        return value
-
-    def __setattr__(self, name: str, value: object) -> None:
-        # The import of `beltcast.forecast` would put the module where the function belongs.
-        if not (isinstance(value, ModuleType) and name in _HOME):
-            super().__setattr__(name, value)
-
-    def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *__all__})
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'beltcast' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"beltcast.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
 
 
-sys.modules[__name__].__class__ = _Package
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,4 +1,4 @@
-"""Names of dimensions and coordinates, said once.
+"""Names of dimensions and coordinates, languages, and how arrays become datasets.
 
 ========== ==================================================================================
 dimension  meaning
@@ -14,7 +14,7 @@ row        one published number
 case       one published number forecast from one origin
 forecaster name of what made a forecast: the model, a variant of it, a baseline
 draw       one draw of a chain, or of a forecaster (not the same member in two of them)
-chain      a Markov chain, or a group of them (see `beltcast.inference.chains`)
+chain      a Markov chain, or a group of them (see `beltcast.inference.sampling.chains`)
 set        one synthetic data set
 ========== ==================================================================================
 
@@ -22,6 +22,13 @@ Subscript ranges of the model (Belt, Tier, ...) are dimensions under their own n
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from numpy.typing import NDArray
 
 TIME = "time"
 YEAR = "year"
@@ -42,3 +49,65 @@ QUANTILES = (0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95)
 
 TOTAL = "total"
 """What the sum of all places is called where the study has no name for it."""
+
+Language = Literal["en", "zh"]
+"""Language of texts for people: English or Chinese."""
+
+LANGUAGES: tuple[Language, ...] = ("en", "zh")
+
+
+def make_dataset(
+    variables: Mapping[str, tuple[tuple[str, ...], NDArray[Any], Mapping[str, Any]]],
+    coordinates: Mapping[str, tuple[NDArray[Any], Mapping[str, Any]]],
+    attrs: Mapping[str, Any],
+) -> xr.Dataset:
+    """Label arrays, without what xarray would import to look for other kinds of array.
+
+    Given arrays, xarray asks whether they belong to dask, CuPy or pint, and to ask it imports
+    whichever of them is installed, which takes longer than ten thousand runs of a model.  Variables
+    and indexes made here are known to be NumPy's, so that nothing is asked before a number is read
+    from ``values``.  (Arithmetic, ``sel`` and ``to_numpy`` ask after all.)
+
+    Parameters
+    ----------
+    variables : mapping
+        By name: dimensions, values and attributes.
+    coordinates : mapping
+        By dimension: values and attributes.
+    attrs : mapping
+        Of the dataset.
+
+    Returns
+    -------
+    xarray.Dataset
+        The same as `xarray.Dataset` makes of them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> times = np.array([0.0, 1.0])
+    >>> made = make_dataset({"x": (("time",), 2 * times, {})}, {"time": (times, {})}, {})
+    >>> made["x"].to_numpy()
+    array([0., 2.])
+    """
+    # Imported late: with pandas it takes longer than most runs.
+    import numpy as np
+    import pandas as pd
+    import xarray as xr
+
+    indexes: dict[str, xr.Index] = {}
+    held: dict[str, xr.Variable] = {}
+    for dim, (values, of_dim) in coordinates.items():
+        plain = np.asarray(values)
+        names = pd.Index(plain, dtype=object if plain.dtype.kind == "U" else None)
+        indexes[dim] = xr.indexes.PandasIndex(names, dim, coord_dtype=plain.dtype)
+        held.update(indexes[dim].create_variables())
+        held[dim].attrs.update(of_dim)
+    return xr.Dataset(
+        {
+            name: xr.Variable(dims, values, dict(own), fastpath=True)
+            for name, (dims, values, own) in variables.items()
+        },
+        xr.Coordinates(held, indexes),
+        dict(attrs),
+    )

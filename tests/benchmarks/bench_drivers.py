@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from beltcast import Study, make_likelihood, sample_prior
-from beltcast.drivers.attribute import attribute
-from beltcast.drivers.sensitivity import ranked, sensitivity
+from beltcast.drivers.attribution.attribute import attribute
+from beltcast.drivers.sensitivity.sensitivity import ranked, sensitivity
 
 
 def test_attribution_of_fifteen_belts_by_1000_draws(study: Study) -> None:

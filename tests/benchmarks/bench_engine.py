@@ -24,12 +24,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from beltcast.engine import llvm_backend
-from beltcast.engine.llvm_backend import LlvmKernel
-from beltcast.engine.numpy_backend import NumpyKernel
-from beltcast.engine.plan import make_plan, steps_at
 from beltcast.engine.program import restrict
-from beltcast.model import Model, load_model
+from beltcast.engine.run import llvm_backend
+from beltcast.engine.run.llvm_backend import LlvmKernel
+from beltcast.engine.run.numpy_backend import NumpyKernel
+from beltcast.engine.run.plan import make_plan, steps_at
+from beltcast.model.model import Model, load_model
 
 from .models import HandWritten, belts10, generated, loaded, members
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from beltcast.engine.nodes import FloatArray
-from beltcast.model import Model, load_model
+from beltcast.model.model import Model, load_model
 
 from ..model_texts import write_model
 

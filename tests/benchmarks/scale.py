@@ -103,8 +103,8 @@ def blocks(folder: Path) -> None:
 
 def profile(folder: Path) -> None:
     """Processor seconds of the parts of 20,000 members, by what is called."""
-    from beltcast.engine.llvm_backend import LlvmKernel
-    from beltcast.ensemble import run_scenario
+    from beltcast.engine.run.llvm_backend import LlvmKernel
+    from beltcast.ensembles.ensemble import run_scenario
     from beltcast.scale.runplan import read_plan
     from beltcast.scale.store import create_store
 

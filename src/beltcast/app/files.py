@@ -11,11 +11,10 @@ from pathlib import Path
 import xarray as xr
 
 from beltcast.errors import ScenarioError
-from beltcast.export import long_table
-from beltcast.model import Model
-from beltcast.phrases import Language
-from beltcast.scenarios import Scenario, Size, read_scenarios
-from beltcast.schema import MEMBER, PLACE
+from beltcast.model.model import Model
+from beltcast.reports.export import long_table
+from beltcast.schema import MEMBER, PLACE, Language
+from beltcast.study.scenarios import Scenario, Size, read_scenarios
 
 LARGEST = 1_000_000
 """Bytes of an upload; the shipped file of fourteen scenarios has less than four thousand."""
@@ -41,7 +40,7 @@ def scenario_toml(scenario: Scenario) -> str:
     Examples
     --------
     >>> from beltcast.app.files import scenario_toml
-    >>> from beltcast.scenarios import Scenario
+    >>> from beltcast.study.scenarios import Scenario
     >>> print(scenario_toml(Scenario("mine", "Mine", constants={"Tilt Final Multiplier": 1.5})))
     [mine]
     title = "Mine"

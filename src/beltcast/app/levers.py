@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from beltcast.model import Model
-from beltcast.scenarios import Scenario
+from beltcast.model.model import Model
+from beltcast.study.scenarios import Scenario
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def moved(scenario: Scenario, levers: tuple[tuple[str, float], ...]) -> Scenario
     Examples
     --------
     >>> from beltcast.app.levers import moved
-    >>> from beltcast.scenarios import Scenario
+    >>> from beltcast.study.scenarios import Scenario
     >>> moved(Scenario("s", "S"), (("tilt", 1.5),)).constants["Tilt Final Multiplier"]
     1.5
     """

@@ -24,11 +24,11 @@ from beltcast.app import files, texts, view
 from beltcast.app.levers import position
 from beltcast.app.results import TIER, Opened, answer, asked, drivers, full_forecast
 from beltcast.app.state import Question, read_query, write_query
-from beltcast.drivers.attribute import DRIVER
+from beltcast.drivers.attribution.attribute import DRIVER
 from beltcast.errors import ScenarioError
-from beltcast.phrases import word
-from beltcast.scenarios import Scenario
+from beltcast.pictures.translations import word
 from beltcast.schema import PLACE, QUANTILE, YEAR
+from beltcast.study.scenarios import Scenario
 
 PAUSE = 400
 """Milliseconds without a change after which the slow part follows."""

@@ -15,15 +15,16 @@ import xarray as xr
 
 from beltcast.app.levers import levers_of, moved
 from beltcast.app.state import Choices, Question
-from beltcast.bands import by_place, quantiles
-from beltcast.drivers.attribute import SWITCHES, attribute
-from beltcast.ensemble import run_ensemble
-from beltcast.forecast import forecast_draws, published_factor
-from beltcast.inference.draws_file import KeptFit, open_fit
-from beltcast.inference.posterior import Draws, sample_prior
-from beltcast.scenarios import Scenario
+from beltcast.drivers.attribution.attribute import attribute
+from beltcast.ensembles.ensemble import run_ensemble
+from beltcast.ensembles.member_statistics import by_place, quantiles
+from beltcast.forecasting.forecast import forecast_draws, published_factor
+from beltcast.inference.sampling.draws_file import KeptFit, open_fit
+from beltcast.inference.sampling.posterior import Draws, sample_prior
 from beltcast.schema import MEMBER, PLACE, SCENARIO, TIME, YEAR
-from beltcast.study import Study
+from beltcast.study.roles import SWITCHES
+from beltcast.study.scenarios import Scenario
+from beltcast.study.study import Study
 
 DRAWS = 64
 """Members of an answer: either end of a normal 80% band is then known to 0.21 standard deviations,
@@ -51,7 +52,7 @@ class Opened:
     base : xarray.Dataset
         Forecast of the first scenario: the prior's bands and the published figures are its.
     factor : (member, place, year)  [1]
-        See `beltcast.forecast.published_factor`.
+        See `beltcast.forecasting.forecast.published_factor`.
     choices : Choices
     """
 
@@ -91,7 +92,8 @@ def open_results(given: str | Path | None = None) -> Opened:
     Parameters
     ----------
     given : str or Path, optional
-        As for `beltcast.inference.draws_file.open_fit`, whose refusals are those of this function.
+        As for `beltcast.inference.sampling.draws_file.open_fit`, whose refusals are those of this
+        function.
 
     Returns
     -------

@@ -15,7 +15,7 @@ import panel as pn
 from beltcast.app.page import Page
 from beltcast.app.results import Opened
 from beltcast.errors import InputError, quoted
-from beltcast.phrases import word
+from beltcast.pictures.translations import word
 
 LOCAL = "127.0.0.1"
 SHORTEST_TOKEN = 16

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from beltcast.app.levers import Lever
 from beltcast.errors import quoted
-from beltcast.phrases import LANGUAGES, Language
+from beltcast.schema import LANGUAGES, Language
 
 
 @dataclass(frozen=True)

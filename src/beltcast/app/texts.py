@@ -1,6 +1,6 @@
 """Sentences of the page that are made from an answer, in English and Chinese.
 
-Numbers come from results only; single words are those of `beltcast.phrases`.
+Numbers come from results only; single words are those of `beltcast.pictures.translations`.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ import xarray as xr
 
 from beltcast.app.results import Answer, Opened
 from beltcast.app.state import Question
-from beltcast.bands import chance, quantiles
-from beltcast.drivers.attribute import who_speaks
-from beltcast.phrases import Language, scenario_title, word
-from beltcast.scenarios import Scenario
-from beltcast.schema import PLACE, QUANTILE, SCENARIO, YEAR
+from beltcast.drivers.attribution.attribute import who_speaks
+from beltcast.ensembles.member_statistics import chance, quantiles
+from beltcast.pictures.translations import scenario_title, word
+from beltcast.schema import PLACE, QUANTILE, SCENARIO, YEAR, Language
+from beltcast.study.scenarios import Scenario
 
 
 def place_name(opened: Opened, place: str, language: Language) -> str:

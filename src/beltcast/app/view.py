@@ -25,13 +25,13 @@ from bokeh.plotting import figure
 
 from beltcast.app.results import TIER, Answer, Opened
 from beltcast.app.state import Question
-from beltcast.bands import parting
-from beltcast.drivers.attribute import DRIVER
-from beltcast.model import Model
-from beltcast.phrases import Language, word
+from beltcast.drivers.attribution.attribute import DRIVER
+from beltcast.ensembles.member_statistics import parting
+from beltcast.model.model import Model
 from beltcast.pictures.colours import COLOURS, OTHER, POINT, POSTERIOR, PRIOR
 from beltcast.pictures.diagram import diagram
-from beltcast.schema import MEMBER, PLACE, QUANTILE, TIME, YEAR
+from beltcast.pictures.translations import word
+from beltcast.schema import MEMBER, PLACE, QUANTILE, TIME, YEAR, Language
 
 Data = dict[str, Any]
 

@@ -9,6 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from beltcast.cli.common import (
+    AsJson,
+    OnlyScenarios,
+    Output,
+    OwnScenarios,
+    Resume,
+    Seed,
+    Starts,
+    StudyFile,
     calibrated,
     draws_of,
     finish,
@@ -21,25 +29,15 @@ from beltcast.cli.common import (
     with_own_scenarios,
     with_scenarios,
 )
-from beltcast.cli.options import (
-    AsJson,
-    OnlyScenarios,
-    Output,
-    OwnScenarios,
-    Resume,
-    Seed,
-    Starts,
-    StudyFile,
-)
 from beltcast.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from beltcast.drivers.policy import Criterion
-    from beltcast.inference.posterior import Draws
-    from beltcast.resume import Pieces
-    from beltcast.study import Study
+    from beltcast.drivers.policy.policy import Criterion
+    from beltcast.files.resume import Pieces
+    from beltcast.inference.sampling.posterior import Draws
+    from beltcast.study.study import Study
 
 First = Annotated[int, typer.Option(help="First year that counts.")]
 Last = Annotated[int, typer.Option(help="Last year that counts.")]
@@ -86,13 +84,13 @@ def discover(
     """
     from dataclasses import replace
 
-    from beltcast.drivers.discover import discover as find
-    from beltcast.drivers.discover import limit_of
-    from beltcast.drivers.discover_text import save_peeling_chart, summarise_discovery
-    from beltcast.json_text import dataset_facts
-    from beltcast.results import complete_folder
-    from beltcast.scenarios import read_scenarios
-    from beltcast.summary import as_text
+    from beltcast.drivers.discovery.discover import discover as find
+    from beltcast.drivers.discovery.discover import limit_of
+    from beltcast.drivers.discovery.page import save_peeling_chart, summarise_discovery
+    from beltcast.files.complete import complete_folder
+    from beltcast.forecasting.summary import as_text
+    from beltcast.reports.json_output import dataset_facts
+    from beltcast.study.scenarios import read_scenarios
 
     limit_of(below, above, density)
     chosen = open_study(study)
@@ -193,15 +191,21 @@ def policy(
 
         beltcast policy --prior --pareto mean --pareto regret
     """
-    from beltcast.drivers.money import read_sizes, with_sizes
-    from beltcast.drivers.plots_policy import save_policy_chart
-    from beltcast.drivers.policy import ASPECTS, Question, compare_policies, design, levers_of
-    from beltcast.drivers.policy_search import found_by
-    from beltcast.drivers.policy_text import summarise_policies
-    from beltcast.json_text import dataset_facts
-    from beltcast.results import complete_folder
-    from beltcast.scenarios import select
-    from beltcast.summary import as_text
+    from beltcast.drivers.policy.page import summarise_policies
+    from beltcast.drivers.policy.plot import save_policy_chart
+    from beltcast.drivers.policy.policy import (
+        ASPECTS,
+        Question,
+        compare_policies,
+        design,
+        levers_of,
+    )
+    from beltcast.drivers.policy.search import found_by
+    from beltcast.drivers.price.price import read_sizes, with_sizes
+    from beltcast.files.complete import complete_folder
+    from beltcast.forecasting.summary import as_text
+    from beltcast.reports.json_output import dataset_facts
+    from beltcast.study.scenarios import select
 
     chosen = open_study(study)
     paid = _paid(chosen, cost)
@@ -299,12 +303,12 @@ def price(
 
         beltcast price mine/study.toml --cost "my spending"
     """
-    from beltcast.drivers.money import price_of_output, read_sizes
-    from beltcast.drivers.money_text import summarise_prices
-    from beltcast.drivers.plots_money import save_price_chart
-    from beltcast.json_text import dataset_facts
-    from beltcast.results import complete_folder
-    from beltcast.summary import as_text
+    from beltcast.drivers.price.page import summarise_prices
+    from beltcast.drivers.price.plot import save_price_chart
+    from beltcast.drivers.price.price import price_of_output, read_sizes
+    from beltcast.files.complete import complete_folder
+    from beltcast.forecasting.summary import as_text
+    from beltcast.reports.json_output import dataset_facts
 
     chosen = with_scenarios(with_own_scenarios(open_study(study), scenarios), scenario)
     unsure = read_sizes(chosen, sizes)
@@ -376,7 +380,7 @@ def _check_levers(study: Study, labels: Sequence[str]) -> None:
 
 
 def _criterion(name: str) -> Criterion:
-    from beltcast.drivers.policy import CRITERIA
+    from beltcast.drivers.policy.policy import CRITERIA
 
     known = next((c for c in CRITERIA if c == name), None)
     if known is None:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 from rich.console import Console, RenderableType
@@ -29,17 +29,38 @@ from beltcast.errors import (
 if TYPE_CHECKING:
     import numpy as np
 
+    from beltcast.files.resume import Pieces
     from beltcast.inference.calibrate import Calibration
     from beltcast.inference.likelihood import Likelihood
-    from beltcast.inference.posterior import Draws
-    from beltcast.model import Model
-    from beltcast.resume import Pieces
-    from beltcast.study import Study
+    from beltcast.inference.sampling.posterior import Draws
+    from beltcast.model.model import Model
+    from beltcast.study.study import Study
+
+# Options that several commands share, each defined once.
+StudyFile = Annotated[
+    Path | None,
+    typer.Argument(help="A study (.toml, or a folder of one); the shipped belt study by default."),
+]
+OwnScenarios = Annotated[
+    Path | None, typer.Option(help="Scenarios (.toml) of your own; the study's by default.")
+]
+OnlyScenarios = Annotated[
+    list[str] | None, typer.Option(help="Only these scenarios; the first one stays.")
+]
+Seed = Annotated[int, typer.Option(help="Seed of all random numbers.")]
+Starts = Annotated[int, typer.Option(help="Starts of the calibration.", min=1)]
+Saved = Annotated[
+    Path | None,
+    typer.Option(help="Results of 'beltcast calibrate' to begin with, instead of a new fit."),
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with a stopped run.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Output = Annotated[Path | None, typer.Option(help="Folder of the results; runs/NAME by default.")]
 
 
 def open_study(path: Path | None) -> Study:
     """Read the study that a command is given; the shipped one by default."""
-    from beltcast.study import read_study
+    from beltcast.study.study import read_study
 
     return read_study(path)
 
@@ -57,7 +78,7 @@ def with_scenarios(study: Study, names: list[str] | None) -> Study:
         return study
     from dataclasses import replace
 
-    from beltcast.scenarios import select
+    from beltcast.study.scenarios import select
 
     first = next(iter(study.scenarios))
     ordered = dict.fromkeys([first, *names])
@@ -70,7 +91,7 @@ def with_own_scenarios(study: Study, path: Path | None) -> Study:
         return study
     from dataclasses import replace
 
-    from beltcast.scenarios import read_scenarios
+    from beltcast.study.scenarios import read_scenarios
 
     own = read_scenarios(path, study.model)
     # What is compared with is the study's first scenario, unless the file brings its own.
@@ -108,9 +129,9 @@ def fitted(
     pieces: Pieces | None = None,
 ) -> Calibration:
     """Fit with progress, by a method that exists."""
+    from beltcast.files.resume import NOT_KEPT
     from beltcast.inference.calibrate import calibrate as fit
     from beltcast.inference.optimise import Method
-    from beltcast.resume import NOT_KEPT
 
     known = next((m for m in get_args(Method) if m == method), None)
     if known is None:
@@ -135,8 +156,8 @@ def draws_of(
     pieces: Pieces | None = None,
 ) -> Draws:
     """Draw from the posterior of a fit, or from the priors where there is none."""
-    from beltcast.inference.posterior import Draws, sample, sample_prior
-    from beltcast.resume import NOT_KEPT
+    from beltcast.files.resume import NOT_KEPT
+    from beltcast.inference.sampling.posterior import Draws, sample, sample_prior
 
     if fit is None:
         return sample_prior(likelihood_of(study), count, rng=rng)
@@ -152,7 +173,7 @@ def draws_of(
 
 def keep_work(study: Study, place: Path, resume: bool, **options: object) -> Pieces:
     """Keep finished pieces of a command's work beside its results, until these are in place."""
-    from beltcast.resume import keep_pieces, unfinished
+    from beltcast.files.resume import keep_pieces, unfinished
 
     said = {name: str(value) for name, value in options.items()}
     return keep_pieces(unfinished(place), {**study.hashes, **said}, resume=resume)
@@ -181,7 +202,7 @@ def refuse_year(model: Model, year: int) -> None:
 
 def print_json(command: str, folder: Path, **facts: object) -> None:
     """Print what a command found as one JSON object."""
-    from beltcast.json_text import json_text
+    from beltcast.reports.json_output import json_text
 
     known = {"command": command, "version": beltcast.__version__, "folder": folder.as_posix()}
     typer.echo(json_text({**known, **facts}))
@@ -226,7 +247,7 @@ def slug(label: str) -> str:
 
 def folder_of(output: Path | None, study: Path | None, ending: str = "") -> Path:
     """Return where the results of a command go."""
-    from beltcast.study import study_name
+    from beltcast.study.study import study_name
 
     return output or Path("runs") / (study_name(study) + ending)
 
@@ -234,7 +255,7 @@ def folder_of(output: Path | None, study: Path | None, ending: str = "") -> Path
 def console() -> Console:
     """Return a console as wide as the tables, also in a pipe."""
     # A terminal tells its width; a pipe does not, and 80 columns would fold the tables.
-    from beltcast.summary import WIDTH
+    from beltcast.forecasting.summary import WIDTH
 
     console = Console(highlight=False)
     return console if console.is_terminal else Console(width=WIDTH, highlight=False)

@@ -10,6 +10,14 @@ import typer
 from rich.console import Group
 
 from beltcast.cli.common import (
+    AsJson,
+    OnlyScenarios,
+    Output,
+    OwnScenarios,
+    Resume,
+    Seed,
+    Starts,
+    StudyFile,
     calibrated,
     draws_of,
     finish,
@@ -23,20 +31,10 @@ from beltcast.cli.common import (
     with_own_scenarios,
     with_scenarios,
 )
-from beltcast.cli.options import (
-    AsJson,
-    OnlyScenarios,
-    Output,
-    OwnScenarios,
-    Resume,
-    Seed,
-    Starts,
-    StudyFile,
-)
 from beltcast.errors import InputError
 
 if TYPE_CHECKING:
-    from beltcast.study import Study
+    from beltcast.study.study import Study
 
 
 def attribute(
@@ -70,14 +68,19 @@ def attribute(
 
         beltcast attribute --tests
     """
-    from beltcast.drivers.attribute import attribute as make_attribution
-    from beltcast.drivers.attribution_text import summarise_attribution
-    from beltcast.drivers.nulls import against_null, null_words, placebo, placebo_words
-    from beltcast.drivers.plots_attribution import save_attribution_pictures
-    from beltcast.inference.posterior import sample_prior
-    from beltcast.json_text import dataset_facts
-    from beltcast.results import complete_folder
-    from beltcast.summary import as_text
+    from beltcast.drivers.attribution.attribute import attribute as make_attribution
+    from beltcast.drivers.attribution.null_models import (
+        against_null,
+        null_words,
+        placebo,
+        placebo_words,
+    )
+    from beltcast.drivers.attribution.page import summarise_attribution
+    from beltcast.drivers.attribution.plot import save_attribution_pictures
+    from beltcast.files.complete import complete_folder
+    from beltcast.forecasting.summary import as_text
+    from beltcast.inference.sampling.posterior import sample_prior
+    from beltcast.reports.json_output import dataset_facts
 
     chosen = open_study(study)
     for_fit, for_draws, for_prior, for_tests = generator(seed).spawn(4)
@@ -150,10 +153,10 @@ def compare(
     """
     from beltcast.drivers.compare import compare as make_comparison
     from beltcast.drivers.compare import comparison_table, difference_table
-    from beltcast.inference.posterior import sample
-    from beltcast.json_text import comparison_facts
-    from beltcast.results import complete_folder
-    from beltcast.summary import as_text
+    from beltcast.files.complete import complete_folder
+    from beltcast.forecasting.summary import as_text
+    from beltcast.inference.sampling.posterior import sample
+    from beltcast.reports.json_output import comparison_facts
 
     chosen = with_scenarios(with_own_scenarios(open_study(study), scenarios), scenario)
     for_fit, for_draws, for_sizes = generator(seed).spawn(3)
@@ -227,14 +230,14 @@ def sensitivity(
 
         beltcast sensitivity --pairs --top 8
     """
-    from beltcast.drivers.plots_sensitivity import save_sensitivity_picture
-    from beltcast.drivers.sensitivity import METHODS, ranked
-    from beltcast.drivers.sensitivity import sensitivity as make_sensitivity
-    from beltcast.drivers.sensitivity_text import summarise_sensitivity
-    from beltcast.json_text import dataset_facts
-    from beltcast.results import complete_folder
-    from beltcast.scenarios import select
-    from beltcast.summary import as_text
+    from beltcast.drivers.sensitivity.page import summarise_sensitivity
+    from beltcast.drivers.sensitivity.plot import save_sensitivity_picture
+    from beltcast.drivers.sensitivity.sensitivity import METHODS, ranked
+    from beltcast.drivers.sensitivity.sensitivity import sensitivity as make_sensitivity
+    from beltcast.files.complete import complete_folder
+    from beltcast.forecasting.summary import as_text
+    from beltcast.reports.json_output import dataset_facts
+    from beltcast.study.scenarios import select
 
     known = next((m for m in METHODS if m == method), None)
     if known is None:
@@ -331,15 +334,15 @@ def loops(
 
         beltcast loops mine.mdl
     """
-    from beltcast.drivers.dominance import loop_scores, strongest
-    from beltcast.drivers.dominance_text import summarise_loops
-    from beltcast.drivers.plots_dominance import save_loops_picture
-    from beltcast.json_text import dataset_facts
-    from beltcast.model import load_model
+    from beltcast.drivers.loops.loop_scores import loop_scores, strongest
+    from beltcast.drivers.loops.page import summarise_loops
+    from beltcast.drivers.loops.plot import save_loops_picture
+    from beltcast.files.complete import complete_folder
+    from beltcast.files.shipped import shipped
+    from beltcast.forecasting.summary import as_text
+    from beltcast.model.model import load_model
     from beltcast.pictures.diagram import diagram
-    from beltcast.resources import shipped
-    from beltcast.results import complete_folder
-    from beltcast.summary import as_text
+    from beltcast.reports.json_output import dataset_facts
 
     model = load_model(path or shipped("models/belt/belt.mdl"))
     if year is not None:

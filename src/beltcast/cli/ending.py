@@ -3,8 +3,8 @@
 Python raises KeyboardInterrupt between two of its own instructions: a command that is deep in
 compiled code (LLVM, LAPACK, the NetCDF library), or waits for a thread that is, hears of it when
 that returns.  Most commands are out before `GRACE`, since work on threads ends at its next pause
-(`beltcast.engine.threads`).  For the others the signal wakes a watcher here, which then ends the
-process.  Nothing is lost by that: whatever is on the disk under its name is complete.
+(`beltcast.engine.run.threads`).  For the others the signal wakes a watcher here, which then ends
+the process.  Nothing is lost by that: whatever is on the disk under its name is complete.
 """
 
 from __future__ import annotations

@@ -11,6 +11,13 @@ import typer
 from rich.console import Group
 
 from beltcast.cli.common import (
+    AsJson,
+    Output,
+    Resume,
+    Saved,
+    Seed,
+    Starts,
+    StudyFile,
     calibrated,
     finish,
     fitted,
@@ -24,15 +31,6 @@ from beltcast.cli.common import (
     slug,
     write_calibration,
 )
-from beltcast.cli.options import (
-    AsJson,
-    Output,
-    Resume,
-    Saved,
-    Seed,
-    Starts,
-    StudyFile,
-)
 from beltcast.errors import (
     InputError,
 )
@@ -41,7 +39,7 @@ if TYPE_CHECKING:
     from beltcast.engine.nodes import IntArray
     from beltcast.inference.calibrate import Calibration
     from beltcast.inference.likelihood import Likelihood
-    from beltcast.study import Study
+    from beltcast.study.study import Study
 
 
 def calibrate(
@@ -86,9 +84,9 @@ def calibrate(
 
         beltcast calibrate --model sir.mdl --data flu.csv --priors sir.voc
     """
-    from beltcast.json_text import calibration_facts
-    from beltcast.results import complete_folder
-    from beltcast.resume import keep_pieces, unfinished
+    from beltcast.files.complete import complete_folder
+    from beltcast.files.resume import keep_pieces, unfinished
+    from beltcast.reports.json_output import calibration_facts
 
     if model is None and (data or priors or payoff or changes):
         raise InputError("--data, --priors, --payoff and --changes go with --model; add it")
@@ -157,18 +155,18 @@ def identify(
     """
     import pandas as pd
 
-    from beltcast.drivers.shown import shown
-    from beltcast.inference import identify as ask
-    from beltcast.inference.chain_files import load_posterior
-    from beltcast.inference.contraction import contraction
-    from beltcast.inference.posterior import sample as draw
-    from beltcast.inference.posterior import sample_prior
-    from beltcast.inference.power_scaling import log_parts, power_scaling
-    from beltcast.inference.shrinkage import shrinkage, shrinkage_words
-    from beltcast.json_text import calibration_facts, table_facts
+    from beltcast.drivers.answers import shown
+    from beltcast.files.complete import complete_folder
+    from beltcast.forecasting.summary import answers_identified, as_text, identification
+    from beltcast.inference.audit import identify as ask
+    from beltcast.inference.audit.contraction import contraction
+    from beltcast.inference.audit.power_scaling import log_parts, power_scaling
+    from beltcast.inference.audit.shrinkage import shrinkage, shrinkage_words
+    from beltcast.inference.sampling.chain_files import load_posterior
+    from beltcast.inference.sampling.posterior import sample as draw
+    from beltcast.inference.sampling.posterior import sample_prior
     from beltcast.pictures import plots, plots_identified
-    from beltcast.results import complete_folder
-    from beltcast.summary import answers_identified, as_text, identification
+    from beltcast.reports.json_output import calibration_facts, table_facts
 
     if by not in ("role", "parameter"):
         raise InputError(f"--by is '{by}'; expected role or parameter")
@@ -310,16 +308,16 @@ def sample(
 
         beltcast sample mine/study.toml --method nuts --draws 500
     """
-    from beltcast.inference.chain_files import (
+    from beltcast.files.complete import complete_folder
+    from beltcast.inference.sampling.chain_files import (
         NAME,
         load_unfinished,
         posterior_groups,
         save_groups,
         save_unfinished,
     )
-    from beltcast.inference.chains import METHODS, sample_chains
-    from beltcast.json_text import table_facts
-    from beltcast.results import complete_folder
+    from beltcast.inference.sampling.chains import METHODS, sample_chains
+    from beltcast.reports.json_output import table_facts
 
     known = next((m for m in METHODS if m == method), None)
     if known is None:
@@ -391,17 +389,17 @@ def sbc(
     """
     import xarray as xr
 
-    from beltcast.inference.chain_files import save_dataset
-    from beltcast.inference.likelihood import make_likelihood
-    from beltcast.inference.sbc import (
+    from beltcast.inference.audit.sbc import (
         Asked,
         simulation_based_calibration,
         uniformity,
         verdict,
     )
-    from beltcast.json_text import table_facts
+    from beltcast.inference.likelihood import make_likelihood
+    from beltcast.inference.sampling.chain_files import save_dataset
     from beltcast.pictures.plots import save
     from beltcast.pictures.plots_ranks import rank_chart
+    from beltcast.reports.json_output import table_facts
 
     chosen = open_study(study)
     refuse_year(chosen.model, year)
@@ -458,12 +456,12 @@ def _own_likelihood(
     as_json: bool,
 ) -> Likelihood:
     """Likelihood of a model, a table and priors that are no study; says what is assumed."""
-    from beltcast.data.series import read_series
-    from beltcast.data.vensim_files import read_cin, read_voc, read_vpd
     from beltcast.inference.likelihood import make_likelihood
-    from beltcast.inference.priors_file import read_priors
-    from beltcast.model import load_model
-    from beltcast.variants import move
+    from beltcast.model.model import load_model
+    from beltcast.model.variants import move
+    from beltcast.study.priors_file import read_priors
+    from beltcast.study.series import read_series
+    from beltcast.study.vensim_files import read_cin, read_voc, read_vpd
 
     if data is None or priors is None:
         raise InputError("--model needs figures and priors; add --data and --priors")
@@ -479,7 +477,7 @@ def _own_likelihood(
 
 
 def _file_hashes(**paths: Path | None) -> Mapping[str, str]:
-    from beltcast.textfiles import read_text
+    from beltcast.files.text import read_text
 
     return {
         name: read_text(path, InputError).sha256 for name, path in paths.items() if path is not None
@@ -487,7 +485,7 @@ def _file_hashes(**paths: Path | None) -> Mapping[str, str]:
 
 
 def _fit_summary(fit: Calibration) -> str:
-    from beltcast.inference.shrinkage import shrinkage, shrinkage_words
+    from beltcast.inference.audit.shrinkage import shrinkage, shrinkage_words
 
     table = fit.table()
     words = table["verdict"].value_counts()

@@ -10,6 +10,13 @@ import typer
 from rich.console import Group
 
 from beltcast.cli.common import (
+    AsJson,
+    Output,
+    Resume,
+    Saved,
+    Seed,
+    Starts,
+    StudyFile,
     calibrated,
     finish,
     folder_of,
@@ -19,21 +26,12 @@ from beltcast.cli.common import (
     with_scenarios,
     write_calibration,
 )
-from beltcast.cli.options import (
-    AsJson,
-    Output,
-    Resume,
-    Saved,
-    Seed,
-    Starts,
-    StudyFile,
-)
 from beltcast.errors import (
     InputError,
 )
 
 if TYPE_CHECKING:
-    from beltcast.study import Study
+    from beltcast.study.study import Study
     from beltcast.verification.origin_rules import OriginRules
 
 COMPRESSED = {"output": {"zlib": True, "complevel": 4}}
@@ -74,14 +72,14 @@ def forecast(
         beltcast forecast --calibration runs/belt-fit
     """
     from beltcast.drivers.compare import compare_runs, comparison_table
-    from beltcast.events import WITHOUT
-    from beltcast.forecast import forecast_draws
-    from beltcast.inference.draws_file import NAME, kept_fit, save_draws, study_link
-    from beltcast.inference.posterior import sample, sample_prior
-    from beltcast.json_text import calibration_facts, forecast_facts
+    from beltcast.files.complete import complete_folder
+    from beltcast.forecasting.forecast import forecast_draws
+    from beltcast.forecasting.summary import as_text, summarise
+    from beltcast.inference.sampling.draws_file import NAME, kept_fit, save_draws, study_link
+    from beltcast.inference.sampling.posterior import sample, sample_prior
     from beltcast.pictures.plots import save_fan_charts
-    from beltcast.results import complete_folder
-    from beltcast.summary import as_text, summarise
+    from beltcast.reports.json_output import calibration_facts, forecast_facts
+    from beltcast.study.events import WITHOUT
 
     chosen = with_scenarios(open_study(study), scenario)
     provenance = {"seed": str(seed)}
@@ -161,15 +159,15 @@ def update(
 
         beltcast update new.csv mine/study.toml --method refit --output runs/half-year
     """
-    from beltcast.data.newrows import NewRows, read_new_rows
-    from beltcast.inference.posterior import sample
-    from beltcast.inference.update import check_method
-    from beltcast.inference.update import update as make_update
-    from beltcast.json_text import update_facts
-    from beltcast.outlook import changes, outlook
-    from beltcast.results import complete_folder
-    from beltcast.summary import as_text
-    from beltcast.update_text import summarise_update
+    from beltcast.files.complete import complete_folder
+    from beltcast.forecasting.before_after import changes, outlook
+    from beltcast.forecasting.summary import as_text
+    from beltcast.forecasting.update_text import summarise_update
+    from beltcast.inference.sampling.posterior import sample
+    from beltcast.inference.updating.update import check_method
+    from beltcast.inference.updating.update import update as make_update
+    from beltcast.reports.json_output import update_facts
+    from beltcast.study.new_rows import NewRows, read_new_rows
     from beltcast.verification.origin import as_known, later_rows
 
     way = check_method(method)
@@ -251,9 +249,9 @@ def verify(
 
         beltcast verify --ex-post --output runs/ex-post
     """
-    from beltcast.json_text import dataset_facts, table_facts
-    from beltcast.results import complete_folder
-    from beltcast.summary import as_text
+    from beltcast.files.complete import complete_folder
+    from beltcast.forecasting.summary import as_text
+    from beltcast.reports.json_output import dataset_facts, table_facts
     from beltcast.verification.backtest import Settings
     from beltcast.verification.record import COMPRESSED as SMALL
     from beltcast.verification.record import run_origins
@@ -312,9 +310,9 @@ def _given(study: Study, path: Path) -> tuple[Study, str]:
     """Put announced events under all scenarios; also the hash of their file."""
     from dataclasses import replace
 
-    from beltcast.events import with_events
-    from beltcast.scenarios import read_scenarios
-    from beltcast.textfiles import read_text
+    from beltcast.files.text import read_text
+    from beltcast.study.events import with_events
+    from beltcast.study.scenarios import read_scenarios
 
     events = read_scenarios(path, study.model)
     scenarios = with_events(study.scenarios, events)

@@ -19,8 +19,8 @@ from beltcast.errors import (
 )
 
 if TYPE_CHECKING:
-    from beltcast.model import Model
-    from beltcast.study import Study
+    from beltcast.model.model import Model
+    from beltcast.study.study import Study
 
 
 def init(
@@ -48,7 +48,7 @@ def init(
 
         beltcast forecast mybelt
     """
-    from beltcast.starter import start_study
+    from beltcast.study.starter import start_study
 
     if name is None and places is None and _is_terminal():
         name = typer.prompt("Title of the study", default=folder.name)
@@ -104,11 +104,11 @@ def run(
         return
     if resume or scheduler or workers or json_log:
         raise InputError("--resume, --scheduler, --workers and --json-log go with a plan (.toml)")
-    from beltcast.ensemble import run_ensemble
-    from beltcast.model import load_model
-    from beltcast.resources import shipped
-    from beltcast.results import complete_file
-    from beltcast.scenarios import Scenario, read_scenarios, select
+    from beltcast.ensembles.ensemble import run_ensemble
+    from beltcast.files.complete import complete_file
+    from beltcast.files.shipped import shipped
+    from beltcast.model.model import load_model
+    from beltcast.study.scenarios import Scenario, read_scenarios, select
 
     loaded = load_model(model or shipped("models/belt/belt.mdl"))
     path = scenarios or (None if model else shipped("models/belt/scenarios.toml"))
@@ -149,7 +149,7 @@ def check(
         beltcast check mine.mdl --json
     """
     from beltcast.engine.syntax import XMILE
-    from beltcast.model import load_model
+    from beltcast.model.model import load_model
 
     if path is not None and path.suffix.lower() in (".mdl", *XMILE):
         found = _check_model(load_model(path), as_json)
@@ -183,10 +183,10 @@ def schemas(
     """
     import json
 
-    from beltcast.jsonschemas import parameters_schema, scenarios_schema
-    from beltcast.model import load_model
-    from beltcast.resources import shipped
-    from beltcast.results import complete_file
+    from beltcast.files.complete import complete_file
+    from beltcast.files.shipped import shipped
+    from beltcast.model.model import load_model
+    from beltcast.study.json_schemas import parameters_schema, scenarios_schema
 
     loaded = load_model(model or shipped("models/belt/belt.mdl"))
     for name, make in (("scenarios", scenarios_schema), ("parameters", parameters_schema)):
@@ -203,7 +203,7 @@ def _is_terminal() -> bool:
 
 def _refuse_faults(path: Path | None, as_json: bool) -> None:
     """Print what is wrong with the files of a study, a line each, and end."""
-    from beltcast.faults import study_faults
+    from beltcast.study.faults import study_faults
 
     found = study_faults(path)
     if found and as_json:
@@ -219,7 +219,7 @@ def _refuse_faults(path: Path | None, as_json: bool) -> None:
 
 
 def _say_examples(study: Study) -> None:
-    from beltcast.summary import example_words
+    from beltcast.forecasting.summary import example_words
 
     words = example_words(study.observations)
     if words:
@@ -228,7 +228,7 @@ def _say_examples(study: Study) -> None:
 
 def _check_model(model: Model, as_json: bool) -> int:
     """Print what is wrong with a model; return how many faults."""
-    from beltcast import checks
+    from beltcast.model import checks
 
     checked = checks.check_model(model)
     if as_json:

@@ -9,12 +9,10 @@ from typing import Annotated
 import typer
 
 from beltcast.cli.common import (
+    Seed,
     generator,
     progress,
     slug,
-)
-from beltcast.cli.options import (
-    Seed,
 )
 from beltcast.errors import (
     InputError,
@@ -44,8 +42,8 @@ def export(
     """
     import xarray as xr
 
-    from beltcast.export import save_table
-    from beltcast.results import complete_file
+    from beltcast.files.complete import complete_file
+    from beltcast.reports.export import save_table
 
     ending = {"iamc": ".iamc.csv", "netcdf": ".export.nc"}.get(form, f".{form}")
     path = output or results.with_suffix(ending)
@@ -94,16 +92,16 @@ def report(
 
         beltcast report --language zh
     """
-    from beltcast.drivers.attribute import SWITCHES
-    from beltcast.drivers.attribute import attribute as make_attribution
+    from beltcast.drivers.attribution.attribute import attribute as make_attribution
     from beltcast.errors import quoted
-    from beltcast.forecast import forecast_draws
-    from beltcast.inference.draws_file import open_fit
-    from beltcast.inference.posterior import sample_prior
-    from beltcast.phrases import checked_language
-    from beltcast.report import Evidence, index_page, place_report
-    from beltcast.report_pdf import find_browser, print_pdf
-    from beltcast.results import complete_folder
+    from beltcast.files.complete import complete_folder
+    from beltcast.forecasting.forecast import forecast_draws
+    from beltcast.inference.sampling.draws_file import open_fit
+    from beltcast.inference.sampling.posterior import sample_prior
+    from beltcast.pictures.translations import checked_language
+    from beltcast.reports.pdf import find_browser, print_pdf
+    from beltcast.reports.place_report import Evidence, index_page, place_report
+    from beltcast.study.roles import SWITCHES
 
     speech = checked_language(language)
     if pdf:

@@ -7,8 +7,19 @@ from typing import Annotated
 
 import typer
 
-from beltcast.cli.common import finish, folder_of, generator, likelihood_of, open_study, progress
-from beltcast.cli.options import AsJson, Output, Seed, Starts, StudyFile
+from beltcast.cli.common import (
+    AsJson,
+    Output,
+    Seed,
+    Starts,
+    StudyFile,
+    finish,
+    folder_of,
+    generator,
+    likelihood_of,
+    open_study,
+    progress,
+)
 from beltcast.errors import InputError
 
 
@@ -36,9 +47,9 @@ def spreads(
 
         beltcast spreads mine/study.toml --by grade --by kind
     """
-    from beltcast.inference.spreads import PRIOR_SD, estimate_spreads
-    from beltcast.json_text import table_facts
-    from beltcast.results import complete_folder
+    from beltcast.files.complete import complete_folder
+    from beltcast.inference.audit.error_scales import PRIOR_SD, estimate_spreads
+    from beltcast.reports.json_output import table_facts
 
     chosen = open_study(study)
     noise = chosen.noise

@@ -15,12 +15,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from beltcast.bands import by_place, chance, quantiles
-from beltcast.ensemble import run_ensemble
+from beltcast.ensembles.ensemble import run_ensemble
+from beltcast.ensembles.member_statistics import by_place, chance, quantiles
 from beltcast.errors import InputError
-from beltcast.inference.posterior import Draws
+from beltcast.inference.sampling.posterior import Draws
 from beltcast.schema import MEMBER, PLACE, QUANTILE, SCENARIO, YEAR
-from beltcast.study import Study
+from beltcast.study.study import Study
 
 LOSS = 0.10
 """Part of the baseline whose loss is dated."""

@@ -134,7 +134,7 @@ def engine_fingerprint() -> str | None:
 
     None where the source cannot be read (a frozen program): then nothing is cached.
     """
-    files = sorted(Path(__file__).parent.glob("*.py"))
+    files = sorted(Path(__file__).parent.rglob("*.py"))
     try:
         return key_of(file.read_bytes() for file in files) if files else None
     except OSError:

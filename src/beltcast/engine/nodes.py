@@ -50,7 +50,7 @@ class Clock:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Apply:
-    """A primitive of `beltcast.engine.primitives.PRIMITIVES` applied element by element."""
+    """A primitive of `primitives.PRIMITIVES` applied element by element."""
 
     op: str
     arguments: tuple[Node, ...]
@@ -66,7 +66,7 @@ class LookupAt:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Foreign:
-    """A function of `beltcast.engine.foreign` applied to whole vectors or matrices.
+    """A function of `array_functions` applied to whole vectors or matrices.
 
     The arguments have ``size`` elements, or one that serves all of them; the result has ``size``,
     of which ``place`` (n,) picks those that are wanted.

@@ -3,7 +3,7 @@
 This module owns the values that the rest of the engine passes on: `Slot` (where a variable lives),
 `Block` (assignments to the elements of one equation), `Pasts` (rows that repeat the past) and
 `Program`, with the two ways of making another program of one: `accumulate` and `restrict`.  How a
-program comes out of a model is told in `beltcast.engine.lowering`, so that what only runs or
+program comes out of a model is told in `beltcast.engine.lower.lowering`, so that what only runs or
 differentiates a program need not import it.
 
 The stages of a program are:
@@ -26,8 +26,8 @@ The stages of a program are:
 
 An equation over a subscript range stays one `Block` with one expression, so that the size of a
 program does not grow with the size of the ranges; only where elements of one equation depend on
-each other is it taken apart.  Both back ends print this program, and `beltcast.engine.tangent`
-differentiates it.
+each other is it taken apart.  Both back ends print this program, and
+`beltcast.engine.run.forward_ad` differentiates it.
 """
 
 from __future__ import annotations

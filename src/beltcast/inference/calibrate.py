@@ -19,12 +19,12 @@ from scipy.special import ndtri
 from threadpoolctl import threadpool_limits
 
 from beltcast.engine.nodes import FloatArray, IntArray
-from beltcast.engine.threads import side_by_side
+from beltcast.engine.run.threads import side_by_side
 from beltcast.errors import CalibrationError
+from beltcast.files.resume import NOT_KEPT, Pieces
 from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.optimise import Method, Optimum, optimise
-from beltcast.inference.priors import Priors
-from beltcast.resume import NOT_KEPT, Pieces
+from beltcast.study.priors import Priors
 
 MOSTLY_PRIOR = 0.7
 """Ratio of posterior to prior spread above which an estimate is called mostly prior."""

@@ -18,7 +18,7 @@ one definition.  Where spreads are estimated, the heights are not constant (that
 
 whose constant c keeps the root real down to ``eta = -4``, the bound of eta.  The density is exact,
 but Gauss and Newton's curvature for eta is too small by up to a half, so Laplace's spread of eta is
-somewhat wide; the moves of `beltcast.inference.posterior` correct it.
+somewhat wide; the moves of `beltcast.inference.sampling.posterior` correct it.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from beltcast.data.observations import Observations
-from beltcast.data.observe import Questions, questions
 from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.errors import CalibrationError
-from beltcast.inference.noise import Noise
 from beltcast.inference.nuisances import ERROR, SHOCK, nuisances_of
-from beltcast.inference.priors import Priors
+from beltcast.inference.predicted_observations import Questions, questions
 from beltcast.inference.residuals import as_normal, log_height, log_peak, residual, slopes
-from beltcast.model import Model
+from beltcast.model.model import Model
+from beltcast.study.noise import Noise
+from beltcast.study.observations import Observations
+from beltcast.study.priors import Priors
 
 SPREAD_LIMIT = 4.0
 """Bound of the nuisances that are spreads, in prior spreads."""

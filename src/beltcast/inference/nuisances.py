@@ -3,7 +3,7 @@
 A nuisance adds to the *log* of some rows (an offset, a drift, a year's shock, an error that rows
 share: `loadings`) or to the log of their *spread* (`spreads`); the season, last of all, is not
 linear and has an entry for each row of its own.  Which rows feel which nuisance how much follows
-from the rows and from `beltcast.inference.noise` alone; the model is only asked for units.
+from the rows and from `beltcast.study.noise` alone; the model is only asked for units.
 
 A statistic prints one year of one place several times over: trade and exports, a half and ten
 months, a level and its growth.  What is wrong with the one is wrong with the others, so a part
@@ -27,13 +27,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from beltcast.data.observations import Observation, Observations
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import CalibrationError
-from beltcast.inference.noise import Noise
 from beltcast.inference.processes import drift_factor, shock_factor
-from beltcast.model import Model
-from beltcast.quantities import is_flow
+from beltcast.model.model import Model
+from beltcast.model.quantities import is_flow
+from beltcast.study.noise import Noise
+from beltcast.study.observations import Observation, Observations
 
 SHOCK = "shock of "
 """Nuisances that are year shocks are called this and the year."""

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from beltcast.errors import InputError, quoted
+from beltcast.files.text import read_text
 from beltcast.inference.calibrate import Calibration, calibration_at, one_blas_thread
 from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.optimise import Optimum
-from beltcast.textfiles import read_text
 
 NAME = "calibration.json"
 """What the file is called in a folder of results."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from beltcast.errors import UnknownName, did_you_mean
-from beltcast.model import Model
+from beltcast.model.model import Model
 from beltcast.pictures.diagram_svg import Drawing, Label, Route, as_svg
 from beltcast.pictures.structure import Pipe, Structure, contracted, structure
 
@@ -64,7 +64,7 @@ def diagram(
     Examples
     --------
     >>> from beltcast import diagram, load_model
-    >>> from beltcast.resources import shipped
+    >>> from beltcast.files.shipped import shipped
     >>> diagram(load_model(shipped("models/sir/sir.mdl")))[:4]
     '<svg'
     """

@@ -14,13 +14,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from beltcast.bands import parting
+from beltcast.ensembles.member_statistics import parting
+from beltcast.inference.audit.identify import CUT, Profile
 from beltcast.inference.calibrate import MOSTLY_PRIOR, Calibration
-from beltcast.inference.identify import CUT, Profile
-from beltcast.phrases import Language, a_year, scenario_title, word
 from beltcast.pictures.colours import OTHER, POINT, POSTERIOR, PRIOR
 from beltcast.pictures.style import house_style
-from beltcast.schema import PLACE, QUANTILE, SCENARIO, YEAR
+from beltcast.pictures.translations import a_year, scenario_title, word
+from beltcast.schema import PLACE, QUANTILE, SCENARIO, YEAR, Language
 
 
 @house_style

@@ -14,8 +14,8 @@ from scipy.stats import chi2
 
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import UnknownName, did_you_mean
-from beltcast.inference.posterior import Draws
-from beltcast.inference.power_scaling import LIKELIHOOD, SENSITIVE
+from beltcast.inference.audit.power_scaling import LIKELIHOOD, SENSITIVE
+from beltcast.inference.sampling.posterior import Draws
 from beltcast.pictures.colours import OTHER, POSTERIOR, PRIOR
 from beltcast.pictures.style import house_style
 
@@ -30,7 +30,7 @@ def answers_chart(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     table : pandas.DataFrame
-        As `beltcast.inference.contraction.contraction` returns it, or some rows of it.
+        As `beltcast.inference.audit.contraction.contraction` returns it, or some rows of it.
     ax : matplotlib.axes.Axes, optional
 
     Returns
@@ -90,7 +90,7 @@ def pair_chart(draws: Draws, one: str, other: str, *, ax: Axes | None = None) ->
 
     Examples
     --------
-    >>> from beltcast.inference.draws_file import open_fit
+    >>> from beltcast.inference.sampling.draws_file import open_fit
     >>> from beltcast.pictures.plots_identified import pair_chart
     >>> _, kept = open_fit()
     >>> pair_chart(kept.posterior, "Traffic Elasticity", "AVE per Day").get_xlabel()
@@ -126,7 +126,7 @@ def power_chart(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     table : pandas.DataFrame
-        As `beltcast.inference.power_scaling.power_scaling` returns it, or some answers of it.
+        As `beltcast.inference.audit.power_scaling.power_scaling` returns it, or some answers of it.
     ax : matplotlib.axes.Axes, optional
 
     Returns

@@ -11,9 +11,9 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from beltcast.engine.loops import owners
+from beltcast.engine.loops.graph import owners
 from beltcast.engine.nodes import Apply, Load, Node, rows_read
-from beltcast.model import Model
+from beltcast.model.model import Model
 
 __all__ = ["Pipe", "Structure", "contracted", "structure"]
 
@@ -65,7 +65,7 @@ def structure(model: Model) -> Structure:
     Examples
     --------
     >>> from beltcast import load_model
-    >>> from beltcast.resources import shipped
+    >>> from beltcast.files.shipped import shipped
     >>> from beltcast.pictures.structure import structure
     >>> structure(load_model(shipped("models/sir/sir.mdl"))).pipes[0]
     Pipe(name='infection', source='Susceptible', sink='Infected')

@@ -20,7 +20,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from beltcast.errors import InputError, RunStopped
-from beltcast.extras import need
+from beltcast.files.extras import need
 from beltcast.scale.compute import Computed, Parcel, Reply, compute_parcel, pack
 from beltcast.scale.runplan import Block, RunPlan, version_of_code
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from beltcast.ensemble import run_scenario
+from beltcast.ensembles.ensemble import run_scenario
 from beltcast.errors import BeltcastError, RunStopped
 from beltcast.scale.runplan import ROLES, TABLE, Block, RunPlan, read_plan, version_of_code
 from beltcast.scale.store import Store

@@ -17,9 +17,9 @@ import xarray as xr
 
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import InputError
-from beltcast.inference.priors import Priors
-from beltcast.model import Model
+from beltcast.model.model import Model
 from beltcast.schema import CHAIN, DRAW, MEMBER, PARAMETER
+from beltcast.study.priors import Priors
 
 
 @dataclass(frozen=True, eq=False)

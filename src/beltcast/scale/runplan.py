@@ -34,16 +34,16 @@ import numpy as np
 
 from beltcast.engine.cache import engine_fingerprint
 from beltcast.engine.nodes import FloatArray
-from beltcast.ensemble import output_coordinates, output_dims, versions
+from beltcast.ensembles.ensemble import output_coordinates, output_dims, versions
 from beltcast.errors import InputError
-from beltcast.inference.priors import Priors
-from beltcast.inference.priors_file import read_priors
-from beltcast.model import Model, load_model
-from beltcast.resources import shipped
+from beltcast.files.shipped import shipped
+from beltcast.files.text import Toml, read_toml
+from beltcast.model.model import Model, load_model
 from beltcast.scale.resample import Sample, read_sample
-from beltcast.scenarios import Scenario, read_scenarios, select
 from beltcast.schema import SCENARIO
-from beltcast.textfiles import Toml, read_toml
+from beltcast.study.priors import Priors
+from beltcast.study.priors_file import read_priors
+from beltcast.study.scenarios import Scenario, read_scenarios, select
 
 KEYS = (
     "model",

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beltcast.engine.nodes import FloatArray
-from beltcast.ensemble import (
+from beltcast.ensembles.ensemble import (
     STATUS,
     output_attributes,
     output_coordinates,
@@ -32,9 +32,9 @@ from beltcast.ensemble import (
     versions,
 )
 from beltcast.errors import InputError
-from beltcast.extras import need
-from beltcast.results import appearing, flush
-from beltcast.resume import difference
+from beltcast.files.complete import appearing, flush
+from beltcast.files.extras import need
+from beltcast.files.resume import difference
 from beltcast.scale.runplan import Block, RunPlan
 from beltcast.schema import MEMBER, SCENARIO
 

@@ -63,7 +63,7 @@ def summarise_store(path: str | Path, levels: Sequence[float] = QUANTILES) -> xr
 def stored_quantiles(
     data: xr.Dataset, variable: str, levels: Sequence[float] = QUANTILES
 ) -> xr.DataArray:
-    """Quantiles over members, as `beltcast.bands.quantiles` gives them, from a store.
+    """Quantiles over members, as `quantiles` gives them, from a store.
 
     Parameters
     ----------

@@ -10,7 +10,7 @@ Forecasters of the model, all with the same random numbers:
 sd                  the posterior, inputs carried on by the rules of the origin
 sd frozen drivers   the same draws, and the series that carry drivers stand still from the origin on
                     (not ex post, when there is no such moment)
-no interaction      the model whose drivers act alone (`beltcast.variants`), fitted in its own right
+no interaction      the model whose drivers act alone (`variants`), fitted in its own right
 sd prior            draws of the prior, offsets included: what the figures did not teach
 ==================  ==============================================================================
 
@@ -33,21 +33,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 import xarray as xr
 
-from beltcast.data.history import Baseline, History
-from beltcast.drivers.attribute import SWITCHES
 from beltcast.engine.nodes import FloatArray
-from beltcast.engine.threads import pause
+from beltcast.engine.run.threads import pause
 from beltcast.errors import CalibrationError, InputError, MissingExtra
+from beltcast.files.resume import NOT_KEPT, Pieces
 from beltcast.inference.calibrate import Calibration, Progress, calibrate, one_blas_thread
 from beltcast.inference.likelihood import Likelihood, make_likelihood
-from beltcast.inference.posterior import Draws, sample, sample_prior
 from beltcast.inference.residuals import draw_errors
-from beltcast.model import Model
-from beltcast.resume import NOT_KEPT, Pieces
+from beltcast.inference.sampling.posterior import Draws, sample, sample_prior
+from beltcast.model.model import Model
+from beltcast.model.variants import without_interaction
 from beltcast.schema import CASE, DRAW, FORECASTER
-from beltcast.study import Study
-from beltcast.variants import without_interaction
-from beltcast.verification.baselines import BASELINES
+from beltcast.study.roles import SWITCHES
+from beltcast.study.study import Study
+from beltcast.verification.baselines.baselines import BASELINES
+from beltcast.verification.baselines.history import Baseline, History
 from beltcast.verification.origin import LEADS, Case, as_known, histories, model_as_known, targets
 from beltcast.verification.origin_rules import OriginRules
 

@@ -27,17 +27,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from beltcast.data.history import History
-from beltcast.data.observations import Observation, Observations
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import InputError
-from beltcast.inference.noise import Noise
-from beltcast.inference.pooling import Pool
-from beltcast.inference.priors import Priors
-from beltcast.model import Inputs, Model
-from beltcast.quantities import is_flow
-from beltcast.study import Study
-from beltcast.variants import with_numbers
+from beltcast.model.model import Inputs, Model
+from beltcast.model.quantities import is_flow
+from beltcast.model.variants import with_numbers
+from beltcast.study.noise import Noise
+from beltcast.study.observations import Observation, Observations
+from beltcast.study.pooling import Pool
+from beltcast.study.priors import Priors
+from beltcast.study.study import Study
+from beltcast.verification.baselines.history import History
 from beltcast.verification.origin_rules import (
     NEVER,
     OriginRules,

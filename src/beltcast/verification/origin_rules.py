@@ -30,9 +30,9 @@ from scipy.special import expit, logit
 from beltcast.engine.nodes import FloatArray
 from beltcast.engine.syntax import Data
 from beltcast.errors import InputError, UnknownName, did_you_mean, quoted
-from beltcast.inference.priors import Priors
-from beltcast.model import Model
-from beltcast.textfiles import Toml, read_toml
+from beltcast.files.text import Toml, read_toml
+from beltcast.model.model import Model
+from beltcast.study.priors import Priors
 
 Carry = Literal["hold", "growth", "share"]
 Date = Literal["follows", "after", "announced"]
@@ -251,7 +251,7 @@ def read_origin_rules(path: str | Path, model: Model, priors: Priors) -> OriginR
     --------
     >>> from beltcast import read_study
     >>> from beltcast.verification.origin_rules import read_origin_rules
-    >>> from beltcast.resources import shipped
+    >>> from beltcast.files.shipped import shipped
     >>> study = read_study()
     >>> path = shipped("models/belt/inputs-known.toml")
     >>> rules = read_origin_rules(path, study.model, study.priors)

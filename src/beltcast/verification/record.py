@@ -3,7 +3,7 @@
 An origin takes a minute or more.  Each is written to one folder when it is done, with all that it
 depends on (the study's files, the rules, the settings, the baselines, the package itself), and a
 later run takes it from there where that is the same.  An origin that is under way keeps its fits
-and draws beside it as pieces (`beltcast.resume`), which only ``resume`` goes on with.
+and draws beside it as pieces (`beltcast.files.resume`), which only ``resume`` goes on with.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from threading import Lock
 
 import xarray as xr
 
-from beltcast.data.history import Baseline
-from beltcast.engine.threads import side_by_side
+from beltcast.engine.run.threads import side_by_side
 from beltcast.errors import InputError
+from beltcast.files.complete import appearing
+from beltcast.files.resume import Pieces, difference, keep_pieces, unfinished
 from beltcast.inference.calibrate import Progress, one_blas_thread
-from beltcast.results import appearing
-from beltcast.resume import Pieces, difference, keep_pieces, unfinished
-from beltcast.study import Study
+from beltcast.study.study import Study
 from beltcast.verification.backtest import Settings, at_origin, joined, provenance
-from beltcast.verification.baselines import BASELINES
+from beltcast.verification.baselines.baselines import BASELINES
+from beltcast.verification.baselines.history import Baseline
 from beltcast.verification.origin_rules import OriginRules
 
 COMPRESSED = {"forecast": {"zlib": True, "complevel": 4, "shuffle": True}}

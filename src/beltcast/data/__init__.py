@@ -1,1 +1,0 @@
-"""Published figures: read, asked of the model, and other people's files."""

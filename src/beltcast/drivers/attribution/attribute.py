@@ -1,0 +1,411 @@
+"""What each driver brought: Shapley values over the runs with every set of drivers switched on.
+
+A model has k drivers, each with a switch (1 on, 0 frozen as at the start).  Let ``v(S)`` be an
+output when the drivers of the set S are on.  For each draw of the parameters all 2^k runs are made,
+and what they say is shared out in three ways::
+
+    Shapley    phi_i = sum over S without i of |S|! (k - |S| - 1)! / k! (v(S + i) - v(S))
+    dividend   d(S) = sum over T within S of (-1)^(|S| - |T|) v(T)              (Harsanyi)
+    synergy    v(all) - v(none) - sum_i (v(i) - v(none)) = sum of d(S) over |S| >= 2
+
+Shapley values are the only shares that add up to the joint gain, treat like drivers alike, give a
+driver without effect nothing and are linear in v (Shapley 1953); ``phi_i`` is also the sum of
+``d(S) / |S|`` over the sets that hold i (Harsanyi 1963).  All three are linear in v, so that the
+attribution of growth since a year is the attribution of that year taken away from the later one.
+
+They are computed for ``v = log output`` first, where drivers that multiply have no synergy, and
+for output itself, where they have.  In a model that multiplies, synergy in levels is built in; in
+logs it may still be, through the model's structure.  Hence the prior stands beside the posterior,
+and `who_speaks` puts the comparison into words.
+
+References
+----------
+Shapley, L. S. (1953): A value for n-person games. Contributions to the Theory of Games 2, 307-317.
+Harsanyi, J. C. (1963): A simplified bargaining model for the n-person cooperative game.
+International Economic Review 4, 194-220.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from beltcast.engine.nodes import FloatArray
+from beltcast.ensembles.ensemble import run_ensemble
+from beltcast.ensembles.member_statistics import by_place, chance_positive, quantiles, spread
+from beltcast.errors import InputError
+from beltcast.files.resume import NOT_KEPT, Pieces
+from beltcast.inference.sampling.posterior import Draws
+from beltcast.model.model import LARGEST_RESULT
+from beltcast.schema import MEMBER, PLACE, SCENARIO, YEAR
+from beltcast.study.roles import SWITCHES
+from beltcast.study.scenarios import select
+from beltcast.study.study import Study
+
+MOST_DRIVERS = 10
+"""With more, 2^k runs a draw are no longer a thing to ask for by accident."""
+
+DECIDED = 0.9
+"""A chance of at least this, or at most one minus this, decides a sign."""
+
+DRIVER = "driver"
+COALITION = "coalition"
+SCALES = ("log", "level")
+
+Progress = Callable[[str, int, int], None]
+
+
+def attribute(
+    study: Study,
+    draws: Draws,
+    *,
+    switches: Sequence[str] = SWITCHES,
+    target: str = "output",
+    prior: Draws | None = None,
+    scenario: str | None = None,
+    since: int | None = None,
+    pieces: Pieces = NOT_KEPT,
+    progress: Progress | None = None,
+    provenance: Mapping[str, str] | None = None,
+) -> xr.Dataset:
+    """Share an output and its growth among the drivers, by place and year.
+
+    Parameters
+    ----------
+    study : Study
+    draws : Draws
+        Of the posterior.
+    switches : sequence of str
+        Constants that are 1 with their driver and 0 without.
+    target : str
+        A flow of the model, over one subscript range of places or over none.
+    prior : Draws, optional
+        Of the priors alone, run in the same way and put beside the posterior.
+    scenario : str, optional
+        The study's first by default.
+    since : int, optional
+        Base year of growth; the first by default.
+    pieces : Pieces, optional
+        Where finished runs are kept, to go on with.
+    progress : callable, optional
+        Told (what, done, of how many).
+    provenance : mapping, optional
+        Attributes to add.
+
+    Returns
+    -------
+    xarray.Dataset
+        For each scale, ``log`` and ``level``: ``shapley_<scale>`` (driver, member, place, year),
+        ``synergy_<scale>`` and ``without_<scale>``, the output with no driver (member, place,
+        year); quantiles of these, of ``growth_<scale>`` (Shapley values of the growth since a
+        year), of ``dividend_<scale>`` (coalition, place, year) and of the joint
+        ``gain_<scale>``.  ``<name>_chance`` is the share of draws above zero,
+        ``<name>_spread_ratio`` the spread of the posterior over that of the prior, and
+        ``prior_...`` the same of the priors.
+
+    Raises
+    ------
+    InputError
+        There is no switch, one is given twice, or there are more than ten.
+    UnknownName
+        A switch or the target is not in the model.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from beltcast import make_likelihood, read_study, sample_prior
+    >>> from beltcast.drivers.attribution.attribute import attribute
+    >>> study = read_study()
+    >>> likelihood = make_likelihood(study.model, study.priors, study.observations, study.noise)
+    >>> draws = sample_prior(likelihood, 8, rng=np.random.default_rng(1))
+    >>> shares = attribute(study, draws)
+    >>> shares["shapley_log_quantile"].dims
+    ('driver', 'place', 'year', 'quantile')
+    """
+    names = _checked(study, switches)
+    arguments = (study, names, target, scenario)
+    worth, attributes = _worth(*arguments, draws, pieces.of("posterior"), progress)
+    results = _shares(worth, names, since)
+    variables: dict[str, Any] = {**_members(results), **_summaries(results, "")}
+    if prior is not None:
+        believed = _shares(_worth(*arguments, prior, pieces.of("prior"), None)[0], names, since)
+        variables.update(_summaries(believed, "prior_"))
+        for name, values in results.items():
+            variables[f"{name}_spread_ratio"] = spread(values) / spread(believed[name])
+    years = worth[YEAR].values
+    result = xr.Dataset(
+        variables,
+        attrs={
+            **attributes,
+            "title": study.title,
+            "target": study.model.find(target).name,
+            "whole": study.whole(target),
+            "switches": ", ".join(names),
+            "scenario": scenario or next(iter(study.scenarios)),
+            "since": int(years[0] if since is None else since),
+            "draws": len(draws),
+            "draws_kind": draws.kind,
+            **{f"{name}_sha256": value for name, value in study.hashes.items()},
+            **(provenance or {}),
+        },
+    )
+    return _described(result, worth.attrs.get("units", ""))
+
+
+def shapley_weights(drivers: int) -> FloatArray:
+    """Weights that turn the worth of all sets into Shapley values.
+
+    Set number s holds driver i when bit i of s is 1.
+
+    Parameters
+    ----------
+    drivers : int
+        k.
+
+    Returns
+    -------
+    (k, 2^k)
+
+    Examples
+    --------
+    >>> shapley_weights(2).tolist()
+    [[-0.5, 0.5, -0.5, 0.5], [-0.5, -0.5, 0.5, 0.5]]
+    """
+    weights = np.zeros((drivers, 2**drivers))
+    for s in range(2**drivers):
+        size = s.bit_count()
+        for i in range(drivers):
+            if s & 1 << i:  # what i adds on joining the others of s
+                weight = math.factorial(size - 1) * math.factorial(drivers - size)
+                weights[i, s] += weight / math.factorial(drivers)
+                weights[i, s ^ 1 << i] -= weight / math.factorial(drivers)
+    return weights
+
+
+def dividend_weights(drivers: int) -> FloatArray:
+    """Weights that turn the worth of all sets into their Harsanyi dividends.
+
+    The dividend of the empty set is its worth.
+
+    Parameters
+    ----------
+    drivers : int
+        k.
+
+    Returns
+    -------
+    (2^k, 2^k)
+
+    Examples
+    --------
+    >>> dividend_weights(2)[3].tolist()
+    [1.0, -1.0, -1.0, 1.0]
+    """
+    weights = np.zeros((2**drivers, 2**drivers))
+    for s in range(2**drivers):
+        for t in range(2**drivers):
+            if t & s == t:
+                weights[s, t] = (-1.0) ** (s.bit_count() - t.bit_count())
+    return weights
+
+
+def who_speaks(posterior: float, prior: float) -> str:
+    """Say whether the figures or the structure of the model decide a sign.
+
+    A sign counts as decided where its chance is at least `DECIDED` (0.9) or at most 0.1.
+
+    ================  =========================  ================================================
+    priors alone      with the figures           words
+    ================  =========================  ================================================
+    decided           decided, the same          the structure speaks
+    decided           undecided                  the figures leave open what the structure says
+    decided           decided, the other         the figures speak against the structure
+    undecided         decided                    the figures speak
+    undecided         undecided                  neither speaks
+    ================  =========================  ================================================
+
+    Parameters
+    ----------
+    posterior, prior : float  [1]
+        Chance of a value above zero.
+
+    Examples
+    --------
+    >>> who_speaks(posterior=0.99, prior=0.98)
+    'the structure speaks'
+    """
+    before, after = _sign(prior), _sign(posterior)
+    if before == 0:
+        return "the figures speak" if after else "neither speaks"
+    if after == 0:
+        return "the figures leave open what the structure says"
+    return "the structure speaks" if after == before else "the figures speak against the structure"
+
+
+def driver_name(switch: str) -> str:
+    """Name of a driver: that of its switch without the mark ``SW``.
+
+    >>> driver_name("SW Government")
+    'Government'
+    """
+    return switch.removeprefix("SW ").strip()
+
+
+def _sign(probability: float) -> int:
+    if probability >= DECIDED:
+        return 1
+    return -1 if probability <= 1.0 - DECIDED else 0
+
+
+def _checked(study: Study, switches: Sequence[str]) -> tuple[str, ...]:
+    names = tuple(study.model.find(name).name for name in switches)
+    if not names or len(set(names)) < len(names):
+        raise InputError(
+            f"the switches are {', '.join(names) or 'none'}; give each driver's switch once"
+        )
+    if len(names) > MOST_DRIVERS:
+        raise InputError(
+            f"{len(names)} switches need {2 ** len(names)} runs a draw; give at most "
+            f"{MOST_DRIVERS}, or join drivers under one switch"
+        )
+    return names
+
+
+def _worth(
+    study: Study,
+    switches: tuple[str, ...],
+    target: str,
+    scenario: str | None,
+    draws: Draws,
+    pieces: Pieces,
+    progress: Progress | None,
+) -> tuple[xr.DataArray, dict[str, Any]]:
+    """Output for every set of drivers, (coalition, member, place, year), and its provenance."""
+    names = [scenario] if scenario else list(study.scenarios)[:1]
+    (base,) = select(study.scenarios, names).values()
+    count = 2 ** len(switches)
+    runs = []
+    for s in range(count):
+        own = {name: float(bool(s & 1 << i)) for i, name in enumerate(switches)}
+        on = replace(base, constants={**base.constants, **own})
+        run = run_ensemble(
+            study.model,
+            {base.name: on},
+            (draws.labels, draws.values),
+            outputs=[target],
+            pieces=pieces.of(f"set {s}"),
+        )
+        name = study.model.find(target).name
+        if YEAR not in run[name].dims:
+            raise InputError(f"'{name}' is not a flow per year; attribute shares out yearly totals")
+        values = by_place(run[name].isel({SCENARIO: 0}, drop=True), study.whole(target))
+        if values.nbytes * count > LARGEST_RESULT:
+            raise InputError(
+                f"{count} runs of {len(draws)} draws need {values.nbytes * count / 1e9:.1f} GB; "
+                "take fewer draws"
+            )
+        runs.append(values)
+        if progress is not None:
+            progress("drivers", s + 1, count)
+    worth = xr.concat(runs, COALITION).transpose(COALITION, MEMBER, PLACE, YEAR)
+    # A member that failed in one run has no attribution.
+    complete = worth.notnull().all(COALITION)
+    worth = worth.where(complete).assign_attrs(values.attrs)
+    return worth.assign_coords({COALITION: _coalitions(switches)}), dict(run.attrs)
+
+
+def _coalitions(switches: Sequence[str]) -> list[str]:
+    names = [driver_name(s) for s in switches]
+    return [
+        " + ".join(n for i, n in enumerate(names) if s & 1 << i) or "none"
+        for s in range(2 ** len(names))
+    ]
+
+
+def _shares(
+    worth: xr.DataArray, switches: tuple[str, ...], since: int | None
+) -> dict[str, xr.DataArray]:
+    """All that is shared out, member by member."""
+    k = len(switches)
+    years = worth[YEAR].values
+    base = int(years[0]) if since is None else since
+    if base not in years:
+        raise InputError(f"since = {base} is not among the years {years[0]} to {years[-1]}")
+    drivers = [driver_name(s) for s in switches]
+    together = worth[COALITION].values[[s.bit_count() >= 2 for s in range(2**k)]]
+    results: dict[str, xr.DataArray] = {}
+    for scale in SCALES:
+        v = _logs(worth) if scale == "log" else worth
+        phi = _combined(shapley_weights(k), v, DRIVER, drivers)
+        dividends = _combined(dividend_weights(k), v, COALITION, _coalitions(switches))
+        dividends = dividends.sel({COALITION: together})
+        none, joint = v.isel({COALITION: 0}, drop=True), v.isel({COALITION: -1}, drop=True)
+        results[f"shapley_{scale}"] = phi
+        results[f"growth_{scale}"] = phi - phi.sel({YEAR: base})
+        results[f"gain_{scale}"] = joint - none
+        results[f"without_{scale}"] = none
+        results[f"dividend_{scale}"] = dividends
+        results[f"synergy_{scale}"] = dividends.sum(COALITION, skipna=False)
+    return results
+
+
+def _logs(values: xr.DataArray) -> xr.DataArray:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return values.copy(data=np.log(values.values))
+
+
+def _combined(weights: FloatArray, v: xr.DataArray, dim: str, names: Sequence[str]) -> xr.DataArray:
+    """Linear combinations of the worth of all sets."""
+    values = np.tensordot(weights, v.values, axes=(1, 0))
+    rest = {d: v[d] for d in (MEMBER, PLACE, YEAR)}
+    return xr.DataArray(values, {dim: list(names), **rest}, (dim, MEMBER, PLACE, YEAR))
+
+
+def _members(results: Mapping[str, xr.DataArray]) -> dict[str, xr.DataArray]:
+    """What is kept draw by draw; the rest is kept as bands."""
+    names = ("shapley", "synergy", "without")
+    kept = [f"{name}_{scale}" for name in names for scale in SCALES]
+    return {name: results[name].astype(np.float32) for name in kept}
+
+
+def _summaries(results: Mapping[str, xr.DataArray], mark: str) -> dict[str, xr.DataArray]:
+    found = {}
+    for name, values in results.items():
+        found[f"{mark}{name}_quantile"] = quantiles(values)
+        if not name.startswith("without"):
+            found[f"{mark}{name}_chance"] = chance_positive(values)
+    return found
+
+
+_TEXTS = {
+    "shapley": "Shapley value of the driver",
+    "growth": "Shapley value of the driver in the growth since the base year",
+    "gain": "With all drivers against none",
+    "without": "With no driver",
+    "dividend": "Harsanyi dividend: what the drivers add only together",
+    "synergy": "Joint gain less the sum of the gains of single drivers",
+}
+
+
+def _described(result: xr.Dataset, unit: str) -> xr.Dataset:
+    """Say what each variable is."""
+    for name in result.data_vars:
+        kind, scale, *rest = str(name).removeprefix("prior_").split("_")
+        of = "of the log of the year's total" if scale == "log" else "of the year's total"
+        pure = bool(rest) and rest[0] in ("chance", "spread")
+        ending = {
+            "chance": ", share of draws above zero",
+            "spread": ", spread of the posterior over that of the prior",
+            "quantile": ", quantiles over draws",
+        }.get(rest[0] if rest else "", "")
+        source = ", priors alone" if str(name).startswith("prior_") else ""
+        result[name].attrs = {
+            "units": "1" if scale == "log" or pure else unit,
+            "long_name": f"{_TEXTS[kind]}, {of}{ending}{source}",
+        }
+    return result

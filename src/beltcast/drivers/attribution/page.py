@@ -1,0 +1,184 @@
+"""What an attribution says, in a page of text.
+
+Each share stands beside what the priors alone would say, and one sentence says whether the figures
+or the structure of the model decide that the drivers complement each other.
+"""
+
+from __future__ import annotations
+
+import xarray as xr
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from beltcast.drivers.attribution.attribute import COALITION, DRIVER, who_speaks
+from beltcast.ensembles.member_statistics import at_year
+from beltcast.forecasting.summary import titled
+from beltcast.inference.calibrate import verdict
+from beltcast.pictures.translations import word
+from beltcast.schema import MEMBER, PLACE, QUANTILE, Language
+
+MOVED = 1.0
+"""Shift of a median, in spreads of the prior, from which on figures are said to have moved it."""
+
+
+def summarise_attribution(attribution: xr.Dataset, *, year: int = 2024) -> RenderableType:
+    """Return the summary of an attribution with a prior beside it, for a `rich` console."""
+    return Group(
+        Text(f"{attribution.attrs['title']}: what the drivers brought", style="bold"),
+        _nation(attribution, year),
+        _growth(attribution, year),
+        _places(attribution, year),
+        Text("\n" + complement_words(attribution, year=year)),
+    )
+
+
+def complement_words(
+    attribution: xr.Dataset,
+    *,
+    place: str | None = None,
+    year: int = 2024,
+    language: Language = "en",
+    title: str | None = None,
+) -> str:
+    """Say whether the drivers complement each other, and who says so.
+
+    The sign is judged by `beltcast.drivers.attribution.attribute.who_speaks`, the size by the ratio
+    of spreads as everywhere (`beltcast.inference.calibrate.verdict`).  ``title`` is what to call
+    the place.
+    """
+    place = place or str(attribution.attrs["whole"])
+    at = at_year(attribution, year).sel({PLACE: place})
+    after = float(at["synergy_log_chance"])
+    before = float(at["prior_synergy_log_chance"])
+    ratio = float(at["synergy_log_spread_ratio"])
+    middle = float(at["synergy_log_quantile"].sel({QUANTILE: 0.5}))
+    speaker = who_speaks(after, before)
+    meaning = {
+        "the structure speaks": "the model was built so that they would; it is no finding",
+        "the figures speak": "the figures decide what the priors left open",
+        "the figures leave open what the structure says": (
+            "the model was built so that they would, and the figures do not confirm it"
+        ),
+        "the figures speak against the structure": (
+            "the model was built so that they would, and the figures say the opposite"
+        ),
+        "neither speaks": "neither the figures nor the structure decide it",
+    }[speaker]
+    return word(
+        "complement",
+        language,
+        place=title or place,
+        year=year,
+        middle=middle,
+        after=after,
+        before=before,
+        speaker=word(speaker, language),
+        meaning=meaning,  # in Chinese it is part of the words on who speaks
+        verdict=word(verdict(ratio), language),
+        ratio=ratio,
+    )
+
+
+def _nation(attribution: xr.Dataset, year: int) -> RenderableType:
+    whole = attribution.attrs["whole"]
+    title = (
+        f"{whole} in {year}, in logs of output: median (80% band) beside that of the priors;\n"
+        "shift: of the median, in spreads of the prior; ratio: spread of the posterior to "
+        "that of the prior;\nP>0: chance of being positive, with the figures and from the priors"
+    )
+    table = _table(padding=1)
+    for name in ("", "Shapley value", "prior alone", "shift", "ratio", "P>0", "prior"):
+        table.add_column(name, justify="right" if name else "left", no_wrap=True)
+    at = at_year(attribution, year).sel({PLACE: whole})
+    rows = [(str(d), "shapley", {DRIVER: d}) for d in at[DRIVER].values]
+    rows += [("all together", "gain", {}), ("synergy", "synergy", {})]
+    together = at[COALITION].values if COALITION in at.coords else ()
+    rows += [(str(c), "dividend", {COALITION: c}) for c in together]
+    for name, kind, key in rows:
+        table.add_row(
+            name,
+            _band(at[f"{kind}_log_quantile"].sel(key)),
+            _band(at[f"prior_{kind}_log_quantile"].sel(key)),
+            f"{_shift(at.sel(key), kind):+.1f}",
+            f"{float(at[f'{kind}_log_spread_ratio'].sel(key)):.2f}",
+            f"{float(at[f'{kind}_log_chance'].sel(key)):.2f}",
+            f"{float(at[f'prior_{kind}_log_chance'].sel(key)):.2f}",
+            style="bold" if kind == "gain" else "",
+        )
+    return titled(title, table)
+
+
+def _growth(attribution: xr.Dataset, year: int) -> RenderableType:
+    since = attribution.attrs["since"]
+    unit = _money(attribution)
+    whole = attribution.attrs["whole"]
+    title = (
+        f"{whole}: output in {year}, and its growth since {since}: Shapley values, median "
+        "(80% band)"
+    )
+    table = _table()
+    for name in ("", f"{year}, {unit}", "growth, log", f"growth, {unit}"):
+        table.add_column(name, justify="right" if name else "left", no_wrap=True)
+    at = at_year(attribution, year).sel({PLACE: whole})
+    for driver in at[DRIVER].values:
+        own = at.sel({DRIVER: driver})
+        table.add_row(
+            str(driver),
+            _band(own["shapley_level_quantile"], "{:,.0f}"),
+            _band(own["growth_log_quantile"]),
+            _band(own["growth_level_quantile"], "{:,.0f}"),
+        )
+    return titled(title, table)
+
+
+def _places(attribution: xr.Dataset, year: int) -> RenderableType:
+    unit = _money(attribution)
+    title = (
+        f"By place in {year}: Shapley values in logs, median (80% band), and the mean joint gain "
+        f"in\n{unit} a year. * mostly prior: neither narrower than the prior nor moved from it"
+    )
+    table = _table()
+    at = at_year(attribution, year)
+    drivers = [str(d) for d in at[DRIVER].values]
+    for name in ("place", *drivers, "gain"):
+        table.add_column(name, justify="left" if name == "place" else "right", no_wrap=True)
+    for place in map(str, at[PLACE].values):
+        own = at.sel({PLACE: place})
+        table.add_row(
+            place,
+            *(
+                _band(own["shapley_log_quantile"].sel({DRIVER: d}))
+                + ("*" if _is_prior(own.sel({DRIVER: d}), "shapley") else " ")
+                for d in drivers
+            ),
+            f"{float(own['shapley_level'].mean(MEMBER).sum(DRIVER)):+,.0f}",
+            style="bold" if place == attribution.attrs["whole"] else "",
+        )
+    return titled(title, table)
+
+
+def _money(attribution: xr.Dataset) -> str:
+    return str(attribution["without_level"].attrs.get("units", "")).replace("bnCNY", "bn CNY")
+
+
+def _shift(at: xr.Dataset, kind: str) -> float:
+    """How far the figures move a median, in spreads of the prior (its 80% band over 2.56)."""
+    after, before = at[f"{kind}_log_quantile"], at[f"prior_{kind}_log_quantile"]
+    low, middle, high = (float(before.sel({QUANTILE: q})) for q in (0.1, 0.5, 0.9))
+    return (float(after.sel({QUANTILE: 0.5})) - middle) / max((high - low) / 2.563, 1e-12)
+
+
+def _is_prior(at: xr.Dataset, kind: str) -> bool:
+    """Whether the figures neither narrowed nor moved what the priors say."""
+    wide = verdict(float(at[f"{kind}_log_spread_ratio"])) == "mostly prior"
+    return wide and abs(_shift(at, kind)) < MOVED
+
+
+def _table(padding: int = 2) -> Table:
+    return Table(box=None, padding=(0, padding, 0, 0))
+
+
+def _band(values: xr.DataArray, form: str = "{:.2f}") -> str:
+    low, middle, high = (form.format(float(values.sel({QUANTILE: q}))) for q in (0.1, 0.5, 0.9))
+    return f"{middle} ({low}{' to ' if low.startswith('-') else '–'}{high})"

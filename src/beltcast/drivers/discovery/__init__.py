@@ -1,0 +1,1 @@
+"""Discover which inputs lead to outcomes of interest."""

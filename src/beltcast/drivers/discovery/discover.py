@@ -1,0 +1,227 @@
+"""When does it go wrong: the corner of the uncertain inputs in which an output crosses a limit.
+
+Scenario discovery (Bryant and Lempert 2010): every draw of the parameters, with the drawn sizes of
+the scenario, is a case; a case is of interest where the output of a place and year lies below, or
+above, a limit; and `prim` looks for the box of inputs that holds these cases and few
+others, among the inputs that by themselves tell these cases apart.  A box describes the ensemble.
+It says which inputs go with the outcome among the draws, not what causes it, and a draw that the
+figures make unlikely is as rare in it as they say.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+
+from beltcast.drivers.discovery.prim import BOX, BoolArray, cart, chosen_box, prim, telling
+from beltcast.ensembles.ensemble import run_ensemble
+from beltcast.ensembles.member_statistics import at_year, by_place
+from beltcast.errors import InputError, UnknownName, did_you_mean
+from beltcast.files.resume import NOT_KEPT, Pieces
+from beltcast.inference.sampling.posterior import Draws
+from beltcast.schema import MEMBER, PARAMETER, PLACE, SCENARIO
+from beltcast.study.scenarios import draw_sizes
+from beltcast.study.study import Study
+
+__all__ = ["box_words", "discover"]
+
+LEAF = "leaf"
+
+
+def discover(
+    study: Study,
+    draws: Draws,
+    *,
+    year: int,
+    below: float | None = None,
+    above: float | None = None,
+    place: str | None = None,
+    scenario: str | None = None,
+    target: str = "output",
+    density: float = 0.8,
+    rng: np.random.Generator,
+    pieces: Pieces = NOT_KEPT,
+    provenance: Mapping[str, str] | None = None,
+) -> xr.Dataset:
+    """Find the box of inputs in which an output crosses a limit.
+
+    Parameters
+    ----------
+    study : Study
+    draws : Draws
+    year : int
+    below, above : float, optional  [unit of the target]
+        One of them: the cases of interest.
+    place : str, optional
+        A place, or the whole by default.
+    scenario : str, optional
+        The first of the study by default; its uncertain sizes are inputs too.
+    target : str
+        A flow, over places or over none.
+    density : float  [1]
+        See `beltcast.drivers.discovery.prim.chosen_box`.
+    rng : numpy.random.Generator
+        Draws the sizes.
+    pieces : Pieces, optional
+        Where finished runs are kept, to go on with.
+    provenance : mapping, optional
+        Attributes to add.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``inputs`` (member, parameter), those that `prim.telling` keeps; ``outcome`` and
+        ``interest`` (member); the peeling trajectory as of `prim.prim`; the chosen box as
+        ``chosen_...``; the leaves of a tree as ``leaf_...`` (leaf, parameter), densest first.
+
+    Raises
+    ------
+    InputError
+        Not exactly one limit is given, or no case, or every case, crosses it.
+    UnknownName
+        There is no such scenario, place or year.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from beltcast import discover, make_likelihood, read_study, sample_prior
+    >>> study, rng = read_study(), np.random.default_rng(1)
+    >>> likelihood = make_likelihood(study.model, study.priors, study.observations, study.noise)
+    >>> found = discover(
+    ...     study, sample_prior(likelihood, 200, rng=rng), year=2030, below=3000.0, rng=rng
+    ... )
+    >>> found.attrs["cases"], bool(found["chosen_coverage"] <= 1.0)
+    (200, True)
+    """
+    limit = limit_of(below, above, density)
+    name = scenario or next(iter(study.scenarios))
+    if name not in study.scenarios:
+        raise UnknownName(
+            f"'{name}' is not a scenario of the study{did_you_mean(name, [*study.scenarios])}"
+        )
+    # The run draws its seed for the sizes from `rng` first; a twin says which it will be.
+    seed = int(copy.deepcopy(rng).integers(2**63))
+    runs = run_ensemble(
+        study.model,
+        {name: study.scenarios[name]},
+        (draws.labels, draws.values),
+        outputs=[target],
+        rng=rng,
+        pieces=pieces,
+    )
+    variable = study.model.find(target).name
+    output = by_place(runs[variable], study.whole(target)).isel({SCENARIO: 0}, drop=True)
+    outcome = _picked(output, place or study.whole(target), year)
+    good = np.isfinite(outcome.values)
+    inputs = _inputs(study, draws, name, seed)
+    crossed: BoolArray = (
+        outcome.values[good] < limit if below is not None else outcome.values[good] > limit
+    )
+    everything = inputs.isel({MEMBER: good})
+    table = everything.sel({PARAMETER: telling(everything, crossed)})
+    boxes = prim(table, crossed)
+    chosen = chosen_box(table, crossed, boxes, density=density).isel({BOX: 0}, drop=True)
+    leaves = cart(table, crossed).rename({BOX: LEAF})
+    result = boxes.assign(
+        {
+            "inputs": table.drop_vars(MEMBER, errors="ignore"),
+            "outcome": (MEMBER, outcome.values[good], dict(runs[variable].attrs)),
+            "interest": (MEMBER, crossed.astype(np.int8), {"units": "1"}),
+            **{f"chosen_{n}": v for n, v in chosen.data_vars.items()},
+            **{f"leaf_{n}": v for n, v in leaves.data_vars.items()},
+        }
+    )
+    hashes = {f"{n}_sha256": value for n, value in study.hashes.items()}
+    return result.assign_attrs(
+        {
+            **runs.attrs,
+            **hashes,
+            "target": variable,
+            "place": place or study.whole(target),
+            "year": year,
+            "side": "below" if below is not None else "above",
+            "limit": float(limit),
+            "scenario": name,
+            "draws_kind": draws.kind,
+            "inputs_tried": everything.sizes[PARAMETER],
+            "left_out": int((~good).sum()),
+            **(provenance or {}),
+        }
+    )
+
+
+def box_words(box: xr.Dataset, prefix: str = "") -> list[str]:
+    """Tell the limits of a box, the surest first.
+
+    Parameters
+    ----------
+    box : xarray.Dataset
+        With ``low``, ``high`` and ``p_value`` (parameter), under a prefix such as ``chosen_``.
+    prefix : str
+
+    Returns
+    -------
+    list of str
+        Such as 'Demand Elasticity < 1.1'.
+    """
+    low, high = box[f"{prefix}low"].values, box[f"{prefix}high"].values
+    p = box[f"{prefix}p_value"].values
+    restricted = np.flatnonzero(np.isfinite(low) | np.isfinite(high))
+    words = []
+    for i in restricted[np.argsort(p[restricted], kind="stable")]:
+        name = str(box[PARAMETER].values[i])
+        if np.isfinite(low[i]) and np.isfinite(high[i]):
+            words.append(f"{low[i]:.3g} < {name} < {high[i]:.3g}")
+        elif np.isfinite(low[i]):
+            words.append(f"{name} > {low[i]:.3g}")
+        else:
+            words.append(f"{name} < {high[i]:.3g}")
+    return words
+
+
+def limit_of(below: float | None, above: float | None, density: float) -> float:
+    """Give the one limit of a question, or say what is wrong with the question.
+
+    Raises
+    ------
+    InputError
+        No limit or two, a limit that is no finite number, a density that no box can have.
+    """
+    given = [limit for limit in (below, above) if limit is not None]
+    if len(given) != 1:
+        raise InputError("give one limit, below or above, to say which cases are of interest")
+    if not math.isfinite(given[0]):
+        raise InputError(f"the limit is {given[0]}; expected a number in the target's unit")
+    if not 0.0 < density <= 1.0:
+        raise InputError(
+            f"the density is {density:g}; expected a share above 0 and at most 1, as 0.8"
+        )
+    return given[0]
+
+
+def _picked(output: xr.DataArray, place: str, year: int) -> xr.DataArray:
+    places = [str(p) for p in output[PLACE].values]
+    if place not in places:
+        raise UnknownName(f"'{place}' is not a place{did_you_mean(place, places)}")
+    of_year = at_year(output.to_dataset(name="output"), year)["output"]
+    return of_year.sel({PLACE: place}).transpose(MEMBER)
+
+
+def _inputs(study: Study, draws: Draws, scenario: str, seed: int) -> xr.DataArray:
+    """All that differs between the members; what does not differ tells nothing apart."""
+    columns = dict(zip(draws.labels, draws.values.T, strict=True))
+    own = study.scenarios[scenario]
+    columns |= draw_sizes(own, len(draws), seed=seed)
+    for label in set(own.constants) - set(own.uncertain):
+        columns.pop(label, None)  # the scenario's value wins over the drawn one
+    moving = {label: values for label, values in columns.items() if np.ptp(values) > 0}
+    return xr.DataArray(
+        np.array(list(moving.values())).T.reshape(len(draws), len(moving)),
+        dims=(MEMBER, PARAMETER),
+        coords={PARAMETER: np.array(list(moving), dtype=str)},
+        attrs={"long_name": "Drawn inputs, each in its own unit"},
+    )

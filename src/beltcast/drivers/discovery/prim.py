@@ -1,0 +1,388 @@
+"""Boxes of cases of interest: the patient rule induction method (PRIM) and a small tree (CART).
+
+Both take a table of inputs and say of each row whether it is of interest, and know nothing of
+models.  PRIM starts with all rows and peels off, again and again, the thin slice whose loss makes
+the rest denser in cases of interest (Friedman and Fisher 1999); what is left after each peel is a
+box, and the sequence of boxes, the *peeling trajectory*, trades coverage against density:
+
+* coverage: share of all cases of interest that lie in the box,
+* density: share of the rows in the box that are of interest,
+* mass: share of all rows that lie in the box.
+
+A restriction has the *quasi p-value* P(K >= k), K ~ Binomial(n, q): n rows and k cases lie in the
+box, and q is the density of the box without that restriction (Bryant and Lempert 2010, appendix
+A).  It takes the peels as given, hence *quasi*: it flags what is surely idle, it proves nothing.
+
+References
+----------
+Friedman, J. H. and Fisher, N. I. (1999): Bump hunting in high-dimensional data. Statistics and
+Computing 9, 123-143.
+Bryant, B. P. and Lempert, R. J. (2010): Thinking inside the box. Technological Forecasting and
+Social Change 77, 34-49.
+Breiman, L., Friedman, J., Olshen, R. and Stone, C. (1984): Classification and Regression Trees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from scipy.stats import binom, ks_2samp
+
+from beltcast.engine.nodes import FloatArray
+from beltcast.errors import InputError
+from beltcast.schema import PARAMETER
+
+__all__ = ["BOX", "cart", "chosen_box", "prim", "telling"]
+
+BoolArray = NDArray[np.bool_]
+
+BOX = "box"
+
+SIGNIFICANT = 0.05
+"""A restriction with a larger quasi p-value is dropped from a chosen box."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Box:
+    """Limits of each input; infinite where there is none.  Both ends belong to the box."""
+
+    low: FloatArray
+    high: FloatArray
+
+    def holds(self, x: FloatArray) -> BoolArray:
+        inside: BoolArray = np.all((x >= self.low) & (x <= self.high), axis=1)
+        return inside
+
+    def with_limit(self, column: int, low: float | None, high: float | None) -> _Box:
+        lows, highs = self.low.copy(), self.high.copy()
+        if low is not None:
+            lows[column] = low
+        if high is not None:
+            highs[column] = high
+        return _Box(lows, highs)
+
+
+def prim(
+    inputs: xr.DataArray,
+    interest: BoolArray,
+    *,
+    peel: float = 0.05,
+    least: float = 0.05,
+) -> xr.Dataset:
+    """Peel towards the cases of interest.
+
+    Parameters
+    ----------
+    inputs : (case, parameter)
+    interest : (case,)
+    peel : float  [1]
+        Share of the rows in the box that a peel removes.
+    least : float  [1]
+        Peeling stops before the box holds less than this share of all rows.
+
+    Returns
+    -------
+    xarray.Dataset
+        Over ``box``, from all rows on: ``coverage``, ``density``, ``mass``  [1]; over (box,
+        parameter): ``low`` and ``high``, infinite where there is no limit, and ``p_value``, NaN
+        where there is none.
+
+    Raises
+    ------
+    InputError
+        No case, or every case, is of interest, or a share is not between 0 and 1.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> from beltcast.drivers.discovery.prim import prim
+    >>> x = np.random.default_rng(1).random((1000, 2))
+    >>> boxes = prim(xr.DataArray(x, dims=("case", "parameter")), x[:, 0] < 0.3)
+    >>> float(boxes["density"].max())
+    1.0
+    """
+    x, names = _table(inputs)
+    _check(interest, peel, least)
+    box = _Box(np.full(x.shape[1], -np.inf), np.full(x.shape[1], np.inf))
+    boxes = [box]
+    while (step := _best_peel(box, x, interest, peel)) is not None:
+        if step.holds(x).sum() < least * len(x):
+            break
+        box = step
+        boxes.append(box)
+    return _described(boxes, x, interest, names)
+
+
+def chosen_box(
+    inputs: xr.DataArray, interest: BoolArray, boxes: xr.Dataset, *, density: float = 0.8
+) -> xr.Dataset:
+    """Choose a box of the trajectory, widen it where that costs nothing, drop what is idle.
+
+    Parameters
+    ----------
+    inputs, interest
+        As for `prim`.
+    boxes : xarray.Dataset
+        As `prim` returns it.
+    density : float  [1]
+        The box with the largest coverage of those that are as dense is taken; where none is, the
+        one with the largest product of coverage and density.
+
+    Returns
+    -------
+    xarray.Dataset
+        As of `prim`, one box.
+    """
+    x, names = _table(inputs)
+    dense = boxes["density"].values >= density
+    both = boxes["coverage"] * boxes["density"]
+    place = int(
+        np.argmax(np.where(dense, boxes["coverage"].values, -1.0))
+        if dense.any()
+        else np.argmax(both.values)
+    )
+    own = boxes.isel({BOX: place})
+    box = _pasted(_Box(own["low"].values.copy(), own["high"].values.copy()), x, interest)
+    while True:
+        p = _p_values(box, x, interest)
+        if not (p > SIGNIFICANT).any():
+            return _described([box], x, interest, names)
+        box = box.with_limit(int(np.nanargmax(p)), -np.inf, np.inf)
+
+
+def telling(inputs: xr.DataArray, interest: BoolArray, *, level: float = SIGNIFICANT) -> list[str]:
+    """Inputs whose values differ between the cases of interest and the others.
+
+    With many inputs and few cases PRIM finds a dense box in pure noise.  So first each input's two
+    samples are compared (Kolmogorov and Smirnov; Hornberger and Spear 1981, J. Environ. Manage.
+    12, 7-18), at a level shared among all inputs (Bonferroni).  What acts only together with
+    another input, and not by itself, is missed.
+
+    Parameters
+    ----------
+    inputs, interest
+        As for `prim`.
+    level : float  [1]
+        Chance of keeping any input where none matters.
+
+    Returns
+    -------
+    list of str
+        The most telling first; all inputs where none passes.
+    """
+    x, names = _table(inputs)
+    _check(interest, 0.05, level)
+    p = np.array([ks_2samp(column[interest], column[~interest]).pvalue for column in x.T])
+    order = np.argsort(p, kind="stable")
+    kept = [names[i] for i in order if p[i] < level / len(names)]
+    return kept or names
+
+
+def cart(
+    inputs: xr.DataArray, interest: BoolArray, *, depth: int = 3, least: float = 0.05
+) -> xr.Dataset:
+    """Split towards pure groups: a classification tree by Gini's impurity.
+
+    Parameters
+    ----------
+    inputs, interest
+        As for `prim`.
+    depth : int
+        Most splits from the root to a leaf.
+    least : float  [1]
+        Smallest share of all rows in a leaf.
+
+    Returns
+    -------
+    xarray.Dataset
+        The leaves as boxes, as of `prim`, densest first; together they hold every row once.
+    """
+    x, names = _table(inputs)
+    _check(interest, 0.05, least)
+    root = _Box(np.full(x.shape[1], -np.inf), np.full(x.shape[1], np.inf))
+    leaves = list(_leaves(root, x, interest, depth, max(1, int(least * len(x)))))
+    leaves.sort(key=lambda leaf: -float(interest[leaf.holds(x)].mean()))
+    return _described(leaves, x, interest, names)
+
+
+def _table(inputs: xr.DataArray) -> tuple[FloatArray, list[str]]:
+    table = inputs.transpose(..., PARAMETER)
+    names = (
+        [str(n) for n in table[PARAMETER].values]
+        if PARAMETER in table.coords
+        else [f"x{i + 1}" for i in range(table.sizes[PARAMETER])]
+    )
+    return np.asarray(table.values, dtype=np.float64), names
+
+
+def _check(interest: BoolArray, peel: float, least: float) -> None:
+    for name, share in (("peel", peel), ("least", least)):
+        if not 0.0 < share < 1.0:
+            raise InputError(f"{name} is {share:g}; expected a share between 0 and 1")
+    if interest.all() or not interest.any():
+        which = "every" if interest.any() else "no"
+        raise InputError(
+            f"{which} case of {len(interest)} is of interest, so nothing tells them apart; "
+            "move the limit"
+        )
+
+
+# --- PRIM -------------------------------------------------------------------------------------
+
+
+def _best_peel(box: _Box, x: FloatArray, interest: BoolArray, peel: float) -> _Box | None:
+    """Box after the peel that gains the most density for each row it removes.
+
+    For each row: where an input has few levels a whole one goes at once, and sizes differ
+    (Friedman and Fisher 1999, section 14.1).
+    """
+    inside = box.holds(x)
+    rows, hits = x[inside], interest[inside]
+    if hits.all():
+        return None
+    best, best_gain = None, 0.0
+    for column in range(x.shape[1]):
+        for candidate in _slices(box, column, rows[:, column], peel):
+            kept = candidate.holds(rows)
+            removed = len(rows) - int(kept.sum())
+            gain = (hits[kept].mean() - hits.mean()) / removed
+            if gain > best_gain:
+                best, best_gain = candidate, float(gain)
+    return best
+
+
+def _slices(box: _Box, column: int, values: FloatArray, peel: float) -> Iterator[_Box]:
+    """Yield the box without its lowest, and without its highest, values of one input.
+
+    The new limit lies midway between the last value that goes and the first that stays.
+    """
+    ordered = np.sort(values)
+    k = max(1, int(peel * len(ordered)))
+    above = np.searchsorted(ordered, ordered[k - 1], side="right")
+    if above < len(ordered):
+        yield box.with_limit(column, (ordered[above - 1] + ordered[above]) / 2, None)
+    below = np.searchsorted(ordered, ordered[-k], side="left")
+    if below > 0:
+        yield box.with_limit(column, None, (ordered[below - 1] + ordered[below]) / 2)
+
+
+def _pasted(box: _Box, x: FloatArray, interest: BoolArray) -> _Box:
+    """Move limits outwards, one at a time, as long as the density does not fall."""
+    while True:
+        density = interest[box.holds(x)].mean()
+        for wider in _wider(box, x):
+            if (
+                interest[wider.holds(x)].mean() >= density
+                and wider.holds(x).sum() > box.holds(x).sum()
+            ):
+                box = wider
+                break
+        else:
+            return box
+
+
+def _wider(box: _Box, x: FloatArray) -> Iterator[_Box]:
+    """Yield the box with each limit moved to take in one more value."""
+    for column in range(x.shape[1]):
+        free = box.with_limit(column, -np.inf, np.inf)
+        ordered = np.unique(x[free.holds(x), column])
+        low, high = box.low[column], box.high[column]
+        if np.isfinite(low):
+            i = int(np.searchsorted(ordered, low))
+            yield box.with_limit(column, _between(ordered, i - 2), None)
+        if np.isfinite(high):
+            i = int(np.searchsorted(ordered, high, side="right"))
+            yield box.with_limit(column, None, _between(ordered, i))
+
+
+def _between(ordered: FloatArray, i: int) -> float:
+    """Middle between values i and i + 1; infinite beyond the ends."""
+    if i < 0:
+        return -np.inf
+    if i + 1 >= len(ordered):
+        return np.inf
+    return float(ordered[i] + ordered[i + 1]) / 2
+
+
+def _p_values(box: _Box, x: FloatArray, interest: BoolArray) -> FloatArray:
+    """Quasi p-value of the restriction of each input, NaN where there is none."""
+    inside = box.holds(x)
+    rows, hits = int(inside.sum()), int(interest[inside].sum())
+    p = np.full(x.shape[1], np.nan)
+    for column in np.flatnonzero(np.isfinite(box.low) | np.isfinite(box.high)):
+        free = box.with_limit(int(column), -np.inf, np.inf).holds(x)
+        p[column] = binom.sf(hits - 1, rows, interest[free].mean())
+    return p
+
+
+# --- CART -------------------------------------------------------------------------------------
+
+
+def _leaves(
+    box: _Box, x: FloatArray, interest: BoolArray, depth: int, least: int
+) -> Iterator[_Box]:
+    split = _best_split(box, x, interest, least) if depth else None
+    if split is None:
+        yield box
+        return
+    column, limit = split
+    yield from _leaves(box.with_limit(column, None, limit), x, interest, depth - 1, least)
+    yield from _leaves(box.with_limit(column, limit, None), x, interest, depth - 1, least)
+
+
+def _best_split(
+    box: _Box, x: FloatArray, interest: BoolArray, least: int
+) -> tuple[int, float] | None:
+    """Input and limit with the smallest impurity sum of n p (1 - p) over the two sides."""
+    inside = box.holds(x)
+    rows, hits = x[inside], interest[inside].astype(np.float64)
+    n = len(rows)
+    best: tuple[int, float] | None = None
+    lowest = n * hits.mean() * (1 - hits.mean()) - 1e-12
+    for column in range(x.shape[1]):
+        order = np.argsort(rows[:, column], kind="stable")
+        values, found = rows[order, column], np.cumsum(hits[order])
+        k = np.arange(1, n)
+        left, right = found[:-1], found[-1] - found[:-1]
+        impurity = left * (1 - left / k) + right * (1 - right / (n - k))
+        open_ = (values[1:] > values[:-1]) & (k >= least) & (n - k >= least)
+        impurity = np.where(open_, impurity, np.inf)
+        if len(impurity) and impurity.min() < lowest:
+            i = int(impurity.argmin())
+            lowest, best = float(impurity[i]), (column, float(values[i] + values[i + 1]) / 2)
+    return best
+
+
+# --- labels -----------------------------------------------------------------------------------
+
+
+def _described(
+    boxes: Sequence[_Box], x: FloatArray, interest: BoolArray, names: Sequence[str]
+) -> xr.Dataset:
+    inside = np.array([box.holds(x) for box in boxes])
+    hits = (inside & interest).sum(axis=1)
+    texts = {
+        "coverage": (hits / interest.sum(), "Share of the cases of interest in the box"),
+        "density": (hits / inside.sum(axis=1), "Share of the box that is of interest"),
+        "mass": (inside.mean(axis=1), "Share of all rows in the box"),
+    }
+    limits = {
+        "low": (np.array([b.low for b in boxes]), "Lower limit, -inf without"),
+        "high": (np.array([b.high for b in boxes]), "Upper limit, inf without"),
+        "p_value": (
+            np.array([_p_values(b, x, interest) for b in boxes]),
+            "Quasi p-value of the restriction",
+        ),
+    }
+    return xr.Dataset(
+        {
+            **{n: (BOX, v, {"units": "1", "long_name": t}) for n, (v, t) in texts.items()},
+            **{n: ((BOX, PARAMETER), v, {"long_name": t}) for n, (v, t) in limits.items()},
+        },
+        {BOX: np.arange(len(boxes)), PARAMETER: np.array(names, dtype=str)},
+        {"cases": len(x), "of_interest": int(interest.sum())},
+    )

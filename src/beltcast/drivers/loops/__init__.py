@@ -1,0 +1,1 @@
+"""Which feedback loops dominate, and when."""

@@ -1,0 +1,1 @@
+"""Choose policies under uncertainty."""

@@ -1,0 +1,97 @@
+"""Policies side by side, in words."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from beltcast.drivers.discovery.discover import box_words
+from beltcast.drivers.policy.policy import Question, signposts
+from beltcast.errors import InputError
+
+__all__ = ["summarise_policies"]
+
+BEST = {
+    "mean": "best mean",
+    "percentile": "best in bad cases",
+    "satisficing": "reaches the goal most often",
+    "regret": "least regret",
+}
+
+
+def summarise_policies(question: Question, compared: xr.Dataset, most: int = 12) -> RenderableType:
+    """Lay out the undominated policies for a `rich` console, and the signposts of the steadiest.
+
+    Parameters
+    ----------
+    question : Question
+    compared : xarray.Dataset
+        As `beltcast.drivers.policy.policy.compare_policies` returns it for that question.
+    most : int
+        Policies to show.
+    """
+    first, last = question.years
+    able = compared["affordable"].values.astype(bool)
+    kept = compared["pareto"].values.astype(bool)
+    title = (
+        f"Policies from {first} to {last}: gain of {question.gain} and cost ({question.cost}) "
+        "against doing nothing, totals of the years"
+    )
+    counts = (
+        f"{len(able)} policies, {able.sum()} within the budget of {question.budget:g}, "
+        f"{kept.sum()} undominated; {compared.sizes['scenario']} futures x "
+        f"{compared.sizes['member']} draws; goal {question.goal:g}"
+    )
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    names = [_short(lever.label) for lever in question.levers]
+    for name in [*names, "cost", "mean", "10 %", "goal", "regret", ""]:
+        table.add_column(name, justify="left" if not name else "right")
+    best = {name: _best(compared, name, able) for name in BEST}
+    shown = sorted(
+        np.flatnonzero(kept), key=lambda i: (i not in best.values(), -compared["mean"].values[i])
+    )
+    for i in shown[:most]:
+        own = compared.isel(policy=int(i))
+        table.add_row(
+            *(f"{float(v):.2f}" for v in own["setting"].values),
+            *(f"{float(own[n]):,.0f}" for n in ("mean_cost", "mean", "percentile")),
+            f"{100 * float(own['satisficing']):.0f} %",
+            f"{float(own['regret']):,.0f}",
+            ", ".join(words for name, words in BEST.items() if best[name] == i),
+        )
+    return Group(
+        Text(title, style="bold"),
+        Text(counts),
+        table,
+        Text(_signposts(question, compared, best["regret"])),
+    )
+
+
+def _short(label: str) -> str:
+    return label.removesuffix(" Multiplier").removesuffix(" Final")
+
+
+def _best(compared: xr.Dataset, name: str, able: np.ndarray) -> int:
+    """Place of the best affordable policy; of several the one with the highest mean."""
+    values = np.where(able, compared[name].values, np.nan) * (-1.0 if name == "regret" else 1.0)
+    equal = values >= np.nanmax(values) - 1e-12
+    return int(np.argmax(np.where(equal, compared["mean"].values, -np.inf)))
+
+
+def _signposts(question: Question, compared: xr.Dataset, policy: int) -> str:
+    """Say where the policy of least regret misses its goal."""
+    try:
+        box = signposts(question, compared, policy)
+    except InputError:
+        share = float(compared["satisficing"][policy])
+        how = "all" if share == 1.0 else "none" if share == 0.0 else "too few"
+        return f"No signposts: the policy of least regret reaches the goal in {how} of the cases."
+    words = ", ".join(box_words(box)) or "no input in particular"
+    return (
+        f"Signposts: the policy of least regret misses the goal where {words} "
+        f"(coverage {100 * float(box['coverage']):.0f} %, density "
+        f"{100 * float(box['density']):.0f} %)"
+    )

@@ -1,0 +1,1 @@
+"""What a unit of output costs under a policy."""

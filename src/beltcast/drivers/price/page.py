@@ -1,0 +1,169 @@
+"""What scenarios cost and bring, in words: what is paid, what is left, and what is only judged."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from beltcast.drivers.price.price import FLOW, PAID
+from beltcast.schema import PLACE, QUANTILE, SCENARIO
+
+__all__ = ["paying", "price_words", "summarise_prices"]
+
+SHOWN = ("lever spending", "profit", "income tax")
+"""Flows of the first table, where there are such; otherwise the first three."""
+
+BANDS = 3
+"""Of these flows that many with their bands; a page has no room for more."""
+
+MOST = 4
+"""Scenarios beside each other in the table of places."""
+
+NOTHING = 0.005
+"""Median CNY for a CNY of output below which a scenario counts as not paying."""
+
+
+def summarise_prices(prices: xr.Dataset) -> RenderableType:
+    """Lay out, for a `rich` console, what scenarios cost and bring, and the price of output.
+
+    Parameters
+    ----------
+    prices : xarray.Dataset
+        As `beltcast.price_of_output` returns it.
+    """
+    return Group(
+        _changes(prices),
+        _whole(prices),
+        _places(prices),
+        Text("\n" + _judgement(prices)),
+    )
+
+
+def price_words(prices: xr.Dataset, scenario: str) -> tuple[str, str]:
+    """Say what becomes of spending for each yuan of output, in the whole, and how much.
+
+    Parameters
+    ----------
+    prices : xarray.Dataset
+    scenario : str
+
+    Returns
+    -------
+    what : str
+        Such as 'gained costs' or 'lost saves'.
+    band : str
+        CNY, median (80% band); '-' where no output moves.
+    """
+    at = prices.sel({SCENARIO: scenario, PLACE: prices.attrs["whole"]})
+    band, gains = at["price"].isel({PAID: 0}), float(at["direction"]) > 0
+    middle = float(band.sel({QUANTILE: 0.5}))
+    if not np.isfinite(middle):
+        return "stays", "-"
+    rises = (middle >= 0) == gains
+    # Spending that falls by less than nothing rises; the levels of quantiles are symmetric.
+    told = band if middle >= 0 else band.copy(data=-band.values[::-1])
+    return f"{'gained' if gains else 'lost'} {'costs' if rises else 'saves'}", _band(told, ".2f")
+
+
+def paying(prices: xr.Dataset) -> list[str]:
+    """Scenarios that gain output in the whole and pay for it, in the order of the study."""
+    at = prices.sel({PLACE: prices.attrs["whole"], QUANTILE: 0.5}).isel({PAID: 0})
+    good = (at["direction"] > 0) & (at["price"] > NOTHING)
+    return [name for name in _others(prices) if bool(good.sel({SCENARIO: name}))]
+
+
+def _others(prices: xr.Dataset) -> list[str]:
+    return [str(name) for name in prices[SCENARIO].values[1:]]
+
+
+def _changes(prices: xr.Dataset) -> RenderableType:
+    whole = str(prices.attrs["whole"])
+    flows = [str(f) for f in prices[FLOW].values]
+    target, others = flows[0], flows[1:]
+    shown = [target, *([f for f in SHOWN if f in others] or others[:3])]
+    units = {str(prices["unit"].sel({FLOW: name}).item()) for name in shown}
+    title = (
+        f"'{prices.attrs['baseline']}' (level) and the others against it, {whole}, totals of "
+        f"{prices.attrs['first_year']} to {prices.attrs['last_year']}{_unit(units)}: median (80% "
+        "band)"
+    )
+    table = _table(["scenario", *shown])
+    base = prices["level"].sel({PLACE: whole})
+    table.add_row("(level)", *_amounts(base, shown))
+    for name in _others(prices):
+        at = prices["change"].sel({SCENARIO: name, PLACE: whole})
+        table.add_row(name, *_amounts(at, shown))
+    return Group(Text(title, style="bold"), table)
+
+
+def _amounts(values: xr.DataArray, flows: list[str]) -> list[str]:
+    """Bands of as many flows as a page has room for; medians of the rest."""
+    bands = [_band(values.sel({FLOW: flow}), ",.0f") for flow in flows]
+    return [*bands[:BANDS], *(band.partition(" ")[0] for band in bands[BANDS:])]
+
+
+def _whole(prices: xr.Dataset) -> RenderableType:
+    whole, paid = str(prices.attrs["whole"]), str(prices[PAID].values[0])
+    title = f"\nWhat each CNY of output means for {paid}, {whole}, CNY: median (80% band)"
+    known = "profit" in prices[FLOW].values
+    table = _table(["scenario", "output", "", *(["draws in which profit rises"] if known else [])])
+    for name in _others(prices):
+        row = [name, *price_words(prices, name)]
+        if known:
+            chance = prices["chance_of_more"].sel(
+                {FLOW: "profit", SCENARIO: name, PLACE: prices.attrs["whole"]}
+            )
+            row.append(f"{100 * float(chance):.0f} %")
+        table.add_row(*row)
+    return Group(Text(title, style="bold"), table)
+
+
+def _places(prices: xr.Dataset) -> RenderableType:
+    names = paying(prices)[:MOST]
+    if not names or prices.sizes[PLACE] < 2:
+        return Text("")
+    paid = str(prices[PAID].values[0])
+    title = f"\n{paid.capitalize()} for each CNY of output gained, by place: median (80% band), CNY"
+    table = _table(["place", *names])
+    for place in map(str, prices[PLACE].values):
+        at = prices["price"].sel({PAID: paid, PLACE: place})
+        table.add_row(place, *(_band(at.sel({SCENARIO: name}), ".2f") for name in names))
+    return Group(Text(title, style="bold"), table)
+
+
+def _judgement(prices: xr.Dataset) -> str:
+    judged = [name for name in str(prices.attrs["judged"]).split(", ") if name]
+    drawn = {label.partition("[")[0] for label in str(prices.attrs["drawn"]).split(", ")}
+    varied = ", ".join(name for name in judged if name in drawn)
+    held = ", ".join(name for name in judged if name not in drawn)
+    words = [
+        "Judgement, not data, stands behind the money."
+        if judged
+        else "The model file marks no constant behind the money as judgement."
+    ]
+    if varied:
+        words.append(f"Drawn beside the parameters, so that the bands hold it: {varied}.")
+    if held:
+        words.append(f"Held, so that the bands leave it out: {held}.")
+    return " ".join([*words, "Nothing is discounted."])
+
+
+def _unit(units: set[str]) -> str:
+    return f", {units.pop()}" if len(units) == 1 else ""
+
+
+def _band(values: xr.DataArray, form: str) -> str:
+    low, middle, high = (float(values.sel({QUANTILE: q})) + 0.0 for q in (0.1, 0.5, 0.9))
+    if not np.isfinite(middle):
+        return "-"
+    return f"{middle:{form}} ({low:{form}} to {high:{form}})"
+
+
+def _table(columns: list[str]) -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    for i, name in enumerate(columns):
+        table.add_column(name, justify="right" if i else "left", no_wrap=True)
+    return table

@@ -1,0 +1,293 @@
+"""What a lever costs and brings: spending, profit and tax, and the price of output, with bands.
+
+Money is read off the model: spending, profit and tax of the belt model are flows like any other.
+Each scenario is compared with the first one of the study, totals over years, draw by draw.  The
+*price* of output is spending more over output more, CNY for each CNY of output gained; of a
+scenario that takes output away it is the spending saved for each CNY of output lost.  Nothing is
+discounted, and output is exports, not profit: hence profit and tax stand beside it.
+
+Margins, tax rates and public costs are published nowhere as a whole.  Their sizes are a file of
+distributions beside the model (``money.toml``, written as a scenario is); `with_sizes` draws them
+beside the parameters, so that every band holds what is not known about them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from beltcast.engine.nodes import FloatArray
+from beltcast.engine.program import restrict
+from beltcast.ensembles.ensemble import Progress, run_ensemble
+from beltcast.ensembles.member_statistics import by_place, chance_positive, quantiles
+from beltcast.errors import InputError, ScenarioError
+from beltcast.inference.sampling.posterior import Draws
+from beltcast.model.model import Model
+from beltcast.schema import MEMBER, QUANTILE, SCENARIO, YEAR
+from beltcast.study.scenarios import Scenario, draw_sizes, extend, read_scenarios
+from beltcast.study.study import Study
+
+__all__ = ["judged", "price_of_output", "read_sizes", "with_sizes"]
+
+SPENDING = ("lever spending", "public spending", "seller spending")
+"""Flows of the belt model that somebody pays."""
+
+LEFT = ("profit", "income tax", "public balance", "vat refunds")
+"""Flows of the belt model that say what is left, and for whom."""
+
+SIZES = "money.toml"
+"""File beside a model with the uncertain sizes of its money."""
+
+JUDGED = "[judgement]"
+"""Mark of a number, in the text of its variable, that no source gives."""
+
+FLOW, PAID = "flow", "paid"
+
+
+def price_of_output(
+    study: Study,
+    draws: Draws,
+    *,
+    years: tuple[int, int],
+    target: str | None = None,
+    spending: Sequence[str] | None = None,
+    left: Sequence[str] | None = None,
+    sizes: Scenario | None = None,
+    rng: np.random.Generator,
+    progress: Progress | None = None,
+) -> xr.Dataset:
+    """Compare what scenarios cost and bring with the first of the study.
+
+    Parameters
+    ----------
+    study : Study
+    draws : Draws
+    years : (first, last)
+        Both are counted.
+    target : str, optional
+        A flow, over places or over none; the study's own by default.
+    spending, left : sequence of str, optional
+        Flows over the same places: what is paid, and what else to compare, such as profit; those
+        of the belt model that there are by default.
+    sizes : Scenario, optional
+        Sizes to draw beside the parameters, as `read_sizes` gives them.
+    rng : numpy.random.Generator
+        Draws these, and uncertain sizes of scenarios.
+    progress : callable, optional
+        Told (what, done, of how many), as by `run_ensemble`.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``level`` (flow, place, quantile), totals of the years in the first scenario, in the unit
+        of the coordinate ``unit`` (flow); ``change`` (flow, scenario, place, quantile) against
+        them, and its ``chance_of_more`` (flow, scenario, place).  ``direction`` (scenario, place)
+        is 1 where most draws gain output and -1 where most lose; ``price`` (paid, scenario, place,
+        quantile), CNY for each CNY of output gained (lost), among the draws of that direction.
+
+    Raises
+    ------
+    ScenarioError
+        There is nothing to compare the first scenario with.
+    InputError
+        The years are not run, or the model has no flow that is paid.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from beltcast import make_likelihood, price_of_output, read_study, sample_prior
+    >>> study, rng = read_study(), np.random.default_rng(1)
+    >>> likelihood = make_likelihood(study.model, study.priors, study.observations, study.noise)
+    >>> draws = sample_prior(likelihood, 8, rng=rng)
+    >>> found = price_of_output(study, draws, years=(2026, 2035), rng=rng)
+    >>> float(found["price"].sel(paid="lever spending", scenario="brand-push").min()) > 0
+    True
+    """
+    if len(study.scenarios) < 2:
+        raise ScenarioError("a price needs a second scenario to compare with the first")
+    output = study.model.find(target or study.target).name
+    paid, others = _flows(study.model, spending, left)
+    names = list(dict.fromkeys([output, *paid, *others]))
+    runs = run_ensemble(
+        study.model,
+        study.scenarios,
+        with_sizes(draws, sizes, rng=rng),
+        outputs=names,
+        rng=rng,
+        progress=progress,
+    )
+    _check_years(runs, years)
+    totals = {name: _total(runs[name], study.whole(output), years) for name in names}
+    more = {name: total - total.isel({SCENARIO: 0}, drop=True) for name, total in totals.items()}
+    prices, direction = _prices(more[output], {name: more[name] for name in paid})
+    change = xr.concat([more[name] for name in names], FLOW).assign_coords({FLOW: names})
+    first = xr.concat([totals[n].isel({SCENARIO: 0}, drop=True) for n in names], FLOW)
+    units = [str(runs[name].attrs.get("units", "")) for name in names]
+    unit = {"units": units[0] if len(set(units)) == 1 else "see the coordinate unit"}
+    return xr.Dataset(
+        {
+            "level": quantiles(first).assign_attrs(unit),
+            "change": quantiles(change).assign_attrs(unit),
+            "chance_of_more": chance_positive(change).assign_attrs({"units": "1"}),
+            "direction": direction,
+            "price": prices,
+        },
+        {"unit": (FLOW, units)},
+        {
+            **runs.attrs,
+            **{f"{name}_sha256": value for name, value in study.hashes.items()},
+            "first_year": years[0],
+            "last_year": years[1],
+            "target": output,
+            "baseline": next(iter(study.scenarios)),
+            "whole": study.whole(output),
+            "draws": len(draws),
+            "draws_kind": draws.kind,
+            "judged": ", ".join(judged(study.model, names, target=output)),
+            "drawn": ", ".join(sizes.uncertain if sizes else ()),
+        },
+    )
+
+
+def read_sizes(study: Study, path: str | Path | None = None) -> Scenario | None:
+    """Read the uncertain sizes of a study's money.
+
+    Parameters
+    ----------
+    study : Study
+    path : str or Path, optional
+        A file of scenarios, which are all taken together; ``money.toml`` beside the model by
+        default, if there is one.
+
+    Raises
+    ------
+    ScenarioError
+        As of `beltcast.read_scenarios`.
+
+    Examples
+    --------
+    >>> from beltcast import read_study
+    >>> from beltcast.drivers.price.price import read_sizes
+    >>> "Income Tax Rate" in read_sizes(read_study()).uncertain
+    True
+    """
+    if path is None:
+        beside = study.model.path
+        path = None if beside is None else beside.parent / SIZES
+        if path is None or not path.is_file():
+            return None
+    together = Scenario("money", "Sizes of money")
+    for one in read_scenarios(path, study.model).values():
+        together = replace(extend(together, one), name="money")
+    return together
+
+
+def with_sizes(
+    draws: Draws, sizes: Scenario | None, *, rng: np.random.Generator
+) -> tuple[tuple[str, ...], FloatArray]:
+    """Put drawn sizes beside the drawn parameters, the same for a member in all scenarios.
+
+    Parameters
+    ----------
+    draws : Draws
+    sizes : Scenario or None
+        Its constants, the uncertain ones drawn; none leaves the draws as they are.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    labels : (n,)
+    values : (N, n)
+    """
+    labels, values = draws.labels, draws.values
+    if sizes is None:
+        return labels, values
+    columns = {label: np.full(len(draws), value) for label, value in sizes.constants.items()}
+    columns |= draw_sizes(sizes, len(draws), seed=int(rng.integers(2**63)))
+    if drawn := sorted(set(columns) & set(labels)):
+        raise InputError(f"'{drawn[0]}' has a prior and a size as well; leave out the size")
+    return (*labels, *columns), np.column_stack([values, *columns.values()])
+
+
+def judged(model: Model, flows: Sequence[str], *, target: str) -> list[str]:
+    """Name the constants that no source gives, and that flows hang on but the target does not.
+
+    Parameters
+    ----------
+    model : Model
+    flows : sequence of str
+    target : str
+
+    Returns
+    -------
+    list of str
+        Constants whose text in the model file says ``[judgement]``, in the order of the file.
+
+    Examples
+    --------
+    >>> from beltcast import read_study
+    >>> from beltcast.drivers.price.price import judged
+    >>> judged(read_study().model, ["public spending"], target="output")
+    ['Support Cost Share', 'Deepening Cost Share']
+    """
+    own = _behind(model, flows) - _behind(model, [target])
+    constants = [v for v in model.variables.values() if v.kind == "constant" and JUDGED in v.doc]
+    return [v.name for v in constants if own.intersection(model.rows(v.name).tolist())]
+
+
+def _behind(model: Model, names: Sequence[str]) -> set[int]:
+    """Rows of the program that variables hang on."""
+    rows = {row for name in names for row in model.rows(name).tolist()}
+    stages = restrict(model.program, rows).stages
+    return set().union(*(block.reads() for stage in stages for block in stage))
+
+
+def _flows(
+    model: Model, spending: Sequence[str] | None, left: Sequence[str] | None
+) -> tuple[list[str], list[str]]:
+    """Names of the flows that are paid and of the others, as the model writes them."""
+    paid = [name for name in SPENDING if name in model.variables] if spending is None else spending
+    if not paid:
+        raise InputError(
+            f"the model has no flow that is paid ({', '.join(SPENDING)}), so output has no price; "
+            "add one to the model, or name it with --cost"
+        )
+    others = [name for name in LEFT if name in model.variables] if left is None else left
+    return [model.find(name).name for name in paid], [model.find(name).name for name in others]
+
+
+def _check_years(runs: xr.Dataset, years: tuple[int, int]) -> None:
+    first, last = years
+    known = runs[YEAR].values
+    if not known[0] <= first <= last <= known[-1]:
+        raise InputError(
+            f"years {first} to {last} were asked for; the run has {known[0]} to {known[-1]}"
+        )
+
+
+def _total(own: xr.DataArray, whole: str, years: tuple[int, int]) -> xr.DataArray:
+    """Total of the years, (scenario, member, place)."""
+    return by_place(own, whole).sel({YEAR: slice(*years)}).sum(YEAR, skipna=False)
+
+
+def _prices(
+    gain: xr.DataArray, costs: dict[str, xr.DataArray]
+) -> tuple[xr.DataArray, xr.DataArray]:
+    """Quantiles of cost over gain among the draws of the usual direction; NaN where none moves."""
+    middle = quantiles(gain, (0.5,)).isel({QUANTILE: 0}, drop=True)
+    direction = middle.copy(data=np.sign(middle.values))
+    counted = (gain * direction > 0).where(gain.notnull(), False)
+    some = counted.any(MEMBER)
+    prices = [
+        quantiles((cost / gain.where(counted)).where(some, 0.0)).where(some)
+        for cost in costs.values()
+    ]
+    price = xr.concat(prices, PAID).assign_coords({PAID: list(costs)})
+    return (
+        price.assign_attrs({"units": "CNY/CNY"}),
+        direction.assign_attrs({"units": "1", "long_name": "1 most draws gain, -1 most lose"}),
+    )

@@ -1,0 +1,1 @@
+"""How outputs depend on constants."""

@@ -1,0 +1,80 @@
+"""What a sensitivity study says, in a table of text."""
+
+from __future__ import annotations
+
+import xarray as xr
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from beltcast.drivers.sensitivity.sensitivity import CHIEF, OTHER, at_time, ranked, unsettled
+from beltcast.schema import PARAMETER
+
+
+def summarise_sensitivity(result: xr.Dataset, *, when: float, rows: int = 20) -> RenderableType:
+    """Return the heaviest constants at one time, for a `rich` console.
+
+    Parameters
+    ----------
+    result : xarray.Dataset
+        As `beltcast.sensitivity` returns it.
+    when : float  [Year]
+    rows : int
+        How many constants to list.
+    """
+    method = str(result.attrs["method"])
+    chief = CHIEF[method]
+    measures = [
+        str(name)
+        for name in result.data_vars
+        if not str(name).endswith("_half")
+        and PARAMETER in result[name].dims
+        and OTHER not in result[name].dims
+    ]
+    a = result.attrs
+    of = f"log of '{a['target']}'" if a["log"] else f"'{a['target']}'"
+    title = Text(
+        f"What {of} hangs on at {when:g}, each constant varied over its prior: {method}, "
+        f"{a['runs']:,} runs",
+        style="bold",
+    )
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for name in ("parameter", *measures):
+        text = name.replace("_error", " ±").replace("_", " ")
+        table.add_column(text, justify="left" if name == "parameter" else "right", no_wrap=True)
+    at = at_time(result, when)
+    for label in ranked(result, when)[:rows]:
+        own = at.sel({PARAMETER: label})
+        table.add_row(label, *(f"{float(own[name]):.3g}" for name in measures))
+    notes = [f"{name}: {result[name].attrs['long_name']}" for name in measures]
+    if method != "tornado":
+        change = unsettled(result, when)
+        notes.append(f"With half of the runs, {chief} differs by at most {change:.3g}.")
+    if method == "sobol":
+        alone = float(at["first"].sum())
+        notes.append(f"The constants explain {100 * alone:.0f}% of the variance one by one.")
+    if "second" in result:
+        notes += ["", *pair_words(at)]
+    return Group(title, table, Text("\n" + "\n".join(notes)))
+
+
+def pair_words(at: xr.Dataset, most: int = 8) -> list[str]:
+    """List the pairs that explain most together, of those that stand out of their error.
+
+    Parameters
+    ----------
+    at : xarray.Dataset
+        As `beltcast.sensitivity` returns it with pairs, at one time.
+    most : int
+    """
+    second, error = at["second"].values, at["second_error"].values
+    labels = [str(name) for name in at[PARAMETER].values]
+    found = sorted(
+        (-second[i, j], f"{labels[i]} and {labels[j]}: {second[i, j]:.3g} ± {error[i, j]:.2g}")
+        for i in range(len(labels))
+        for j in range(i)
+        if second[i, j] > error[i, j]
+    )
+    total = len(labels) * (len(labels) - 1) // 2
+    head = f"second: {at['second'].attrs['long_name']}. Of {total} pairs {len(found)} stand out"
+    return [head + (":" if found else "."), *(f"  {words}" for _, words in found[:most])]

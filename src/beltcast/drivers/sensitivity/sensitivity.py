@@ -1,0 +1,446 @@
+"""Which uncertain constants an output hangs on, over time.
+
+What you want, and what serves it:
+
+=============  ============================  ===================================================
+you want       method                        runs
+=============  ============================  ===================================================
+a first look   ``tornado``: one at a time    2 D + 1
+to screen      ``morris``: elementary        base (D + 1)
+many           effects (Morris 1991)
+shares of the  ``sobol``: first and total    base (D + 2)
+variance       indices (Sobol' 2001)
+and of pairs   the same, ``pairs=True``:     base (2 D + 2)
+               second-order indices
+no variance    ``pawn``: distance of         base
+as measure     distributions (Pianosi and
+               Wagener 2018)
+=============  ============================  ===================================================
+
+All are ensembles of ours; designs and estimates of the last three are SALib's, an optional
+dependency.  Each estimate stands beside the one from half of the runs: where the two differ, more
+runs are needed.  Constants are moved within their priors, in quantiles, or within given ranges;
+all others stay at their medians.
+
+References
+----------
+Sobol', I. M. (2001): Global sensitivity indices for nonlinear mathematical models and their Monte
+Carlo estimates. Mathematics and Computers in Simulation 55, 271-280.
+Morris, M. D. (1991): Factorial sampling plans for preliminary computational experiments.
+Technometrics 33, 161-174.
+Pianosi, F. and Wagener, T. (2018): Distribution-based sensitivity analysis from a generic
+input-output sample. Environmental Modelling & Software 108, 197-207.
+Herman, J. and Usher, W. (2017): SALib. Journal of Open Source Software 2(9), 97.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import xarray as xr
+
+from beltcast.engine.nodes import FloatArray
+from beltcast.ensembles.ensemble import Progress, run_ensemble
+from beltcast.errors import InputError, SimulationError, UnknownName
+from beltcast.files.extras import need
+from beltcast.files.resume import NOT_KEPT, Pieces
+from beltcast.model.model import Model
+from beltcast.schema import MEMBER, PARAMETER, SCENARIO, TIME, YEAR
+from beltcast.study.priors import Priors
+from beltcast.study.scenarios import Scenario
+
+SensitivityMethod = Literal["tornado", "morris", "sobol", "pawn"]
+
+METHODS: tuple[SensitivityMethod, ...] = ("sobol", "morris", "pawn", "tornado")
+"""All of them."""
+
+TAIL = 0.05
+"""Morris and the tornado stay between the 5% and the 95% quantile: their grids hold the ends."""
+
+LEVELS = 4
+"""Levels of the grid of Morris, SALib's and the usual choice."""
+
+_MEASURES: Mapping[SensitivityMethod, Mapping[str, tuple[str, str]]] = {
+    # name here: (name in SALib, what it is)
+    "sobol": {
+        "first": ("S1", "share of the variance that the constant explains alone"),
+        "total": ("ST", "share of the variance that goes with the constant"),
+        "first_error": ("S1_conf", "half width of the 95% interval of first"),
+        "total_error": ("ST_conf", "half width of the 95% interval of total"),
+    },
+    "morris": {
+        "mu": ("mu", "mean elementary effect, for the way from the 5% to the 95% quantile"),
+        "mu_star": ("mu_star", "mean size of the elementary effects"),
+        "sigma": ("sigma", "spread of the elementary effects"),
+        "mu_star_error": ("mu_star_conf", "half width of the 95% interval of mu_star"),
+    },
+    "pawn": {
+        "median": ("median", "median Kolmogorov-Smirnov distance over the slices"),
+        "largest": ("maximum", "largest Kolmogorov-Smirnov distance over the slices"),
+    },
+}
+_OF_PAIRS: Mapping[str, tuple[str, str]] = {
+    "second": ("S2", "share of the variance that two constants explain only together"),
+    "second_error": ("S2_conf", "half width of the 95% interval of second"),
+}
+OTHER = "other"
+"""Dimension of the second constant of a pair."""
+
+CHIEF: Mapping[str, str] = {
+    "sobol": "total",
+    "morris": "mu_star",
+    "pawn": "median",
+    "tornado": "swing",
+}
+
+
+class Space(Protocol):
+    """Uncertain constants, and their values at given quantiles."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels of the constants."""
+
+    def at(self, p: FloatArray) -> FloatArray:
+        """Values at quantiles, (N, D) to (N, D)."""
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """Constants that are uniform between two numbers each, for a model without priors."""
+
+    ranges: Mapping[str, tuple[float, float]]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels of the constants."""
+        return tuple(self.ranges)
+
+    def at(self, p: FloatArray) -> FloatArray:
+        """Values at quantiles, (N, D) to (N, D)."""
+        ends = np.array(list(self.ranges.values()), dtype=np.float64)
+        values: FloatArray = ends[:, 0] + p * (ends[:, 1] - ends[:, 0])
+        return values
+
+
+@dataclass(frozen=True, eq=False)
+class _Believed:
+    """Constants within their priors."""
+
+    priors: Priors
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.priors.labels
+
+    def at(self, p: FloatArray) -> FloatArray:
+        # A point of a scrambled sequence may lie within rounding of 0 or 1, where a normal ends.
+        return self.priors.natural(self.priors.from_uniform(np.clip(p, 1e-9, 1.0 - 1e-9)))
+
+
+def sensitivity(
+    model: Model,
+    space: Priors | Mapping[str, tuple[float, float]],
+    *,
+    target: str,
+    method: SensitivityMethod = "sobol",
+    rng: np.random.Generator,
+    base: int = 1024,
+    scenario: Scenario | None = None,
+    at: Mapping[str, float] | None = None,
+    logs: bool = False,
+    pairs: bool = False,
+    pieces: Pieces = NOT_KEPT,
+    progress: Progress | None = None,
+) -> xr.Dataset:
+    """Say which constants an output hangs on, at each time.
+
+    Parameters
+    ----------
+    model : Model
+    space : Priors, or mapping of str to (low, high)
+        What is moved, see ``Priors.subset``.
+    target : str
+        A variable without subscripts, or one element: ``output[Shenzhen]``.  A flow is taken as
+        the total of each year, all else at instants.
+    method : 'tornado', 'morris', 'sobol' or 'pawn'
+    rng : numpy.random.Generator
+    base : int
+        Base points of Sobol' (a power of two), trajectories of Morris, runs of PAWN.
+    scenario : Scenario, optional
+    at : mapping, optional
+        Values of constants that are held, such as medians of other priors.
+    logs : bool
+        Take the log of the output, so that shares are of relative variation.
+    pairs : bool
+        With Sobol', also the second-order index of each pair; nearly doubles the runs.
+    pieces : Pieces, optional
+        Where finished runs are kept, to go on with.
+    progress : callable, optional
+        Told (what, done, of how many), as by `run_ensemble`.
+
+    Returns
+    -------
+    xarray.Dataset
+        Over (parameter, year) or (parameter, time) the measures of the method, and ``..._half``
+        from the first half of the runs; with `pairs` also ``second`` (parameter, other, year), the
+        same on both sides of its empty diagonal.  ``tornado``: ``low`` and ``high``, the output at
+        the 5% and 95% quantile, ``middle`` with all at their medians, and ``swing = high - low``.
+
+    Raises
+    ------
+    MissingExtra
+        SALib is needed and not installed.
+    InputError
+        The number of base points or the target does not fit, or pairs are asked of another method.
+    SimulationError
+        A run left the finite numbers; such a design cannot be estimated from.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from beltcast import load_model
+    >>> from beltcast.files.shipped import shipped
+    >>> from beltcast.drivers.sensitivity.sensitivity import sensitivity
+    >>> model = load_model(shipped("models/decay/decay.mdl"))
+    >>> ranges = {"Lifetime": (4.0, 6.0), "Initial Stock": (90.0, 110.0)}
+    >>> rng = np.random.default_rng(1)
+    >>> swing = sensitivity(model, ranges, target="Stock", method="tornado", rng=rng)["swing"]
+    >>> float(swing.sel(parameter="Initial Stock", time=0.0))
+    18.0
+    """
+    moved: Space = _Believed(space) if isinstance(space, Priors) else Ranges(space)
+    if not moved.labels:
+        raise InputError("no constant is moved; give at least one prior or range")
+    if pairs and (method != "sobol" or len(moved.labels) < 2):
+        raise InputError(
+            f"pairs are of Sobol' indices and of two constants or more, not of {method} with "
+            f"{len(moved.labels)}; choose the method 'sobol' and two constants"
+        )
+    p, problem = _design(moved, method, base, rng, pairs)
+    series = _run(model, moved, p, target, scenario, at or {}, pieces, progress)
+    y = series.transpose(MEMBER, ...).values
+    if logs:
+        if (y <= 0).any():
+            raise InputError(f"'{target}' is not always above 0, so it has no log")
+        y = np.log(y)
+    if method == "tornado":
+        measures = _tornado(y, len(moved.labels))
+    else:
+        seed = int(rng.integers(2**31))
+        measures, half = (
+            _estimates(method, problem, p, y, points, seed, pairs) for points in (base, base // 2)
+        )
+        measures |= {f"{n}_half": values for n, values in half.items() if not n.endswith("_error")}
+    return _labelled(measures, moved, series, method, target, base, len(p), logs)
+
+
+def ranked(result: xr.Dataset, when: float) -> list[str]:
+    """Constants in the order of their weight at a time, the heaviest first.
+
+    Parameters
+    ----------
+    result : xarray.Dataset
+        As `sensitivity` returns it.
+    when : float  [Year]
+    """
+    own = abs(at_time(result, when)[CHIEF[result.attrs["method"]]]).fillna(0.0)
+    order = np.argsort(-own.values, kind="stable")
+    return [str(result[PARAMETER].values[i]) for i in order]
+
+
+def at_time(result: xr.Dataset, when: float) -> xr.Dataset:
+    """Pick a year of a flow or an instant of a stock, or say which there are.
+
+    Raises
+    ------
+    UnknownName
+    """
+    (dim,) = [d for d in result[CHIEF[result.attrs["method"]]].dims if d != PARAMETER]
+    times = result[dim].values
+    if when not in times:
+        raise UnknownName(
+            f"{dim} {when:g} is not among the results; choose one of {times[0]:g} to {times[-1]:g}"
+        )
+    return result.sel({dim: when})
+
+
+def unsettled(result: xr.Dataset, when: float) -> float:
+    """Largest change of the chief measure when only half of the runs are used."""
+    chief = CHIEF[result.attrs["method"]]
+    at = at_time(result, when)
+    return float(abs(at[chief] - at[f"{chief}_half"]).max())
+
+
+def _salib(part: str) -> Any:
+    """Import a part of SALib, or say how to get it."""
+    return need(
+        f"SALib.{part}", "sensitivity", to="this method", otherwise="take the method 'tornado'"
+    )
+
+
+def _design(
+    space: Space, method: SensitivityMethod, base: int, rng: np.random.Generator, pairs: bool
+) -> tuple[FloatArray, dict[str, Any]]:
+    """Quantiles at which to run, (N, D), and the problem in SALib's terms."""
+    d = len(space.labels)
+    ends = [TAIL, 1.0 - TAIL] if method in ("morris", "tornado") else [0.0, 1.0]
+    problem = {"num_vars": d, "names": list(space.labels), "bounds": [ends] * d}
+    if method == "tornado":
+        p = np.full((2 * d + 1, d), 0.5)
+        p[np.arange(d), np.arange(d)] = ends[0]
+        p[d + np.arange(d), np.arange(d)] = ends[1]
+        return p, problem
+    if base < 4 or (method == "sobol" and base & (base - 1)):
+        raise InputError(
+            f"base is {base}; expected a power of two of at least 4, such as 1024"
+            if method == "sobol"
+            else f"base is {base}; expected at least 4"
+        )
+    if method == "sobol":
+        sample = _salib("sample.sobol").sample
+        return sample(problem, base, calc_second_order=pairs, seed=rng), problem
+    if method == "morris":
+        return _salib("sample.morris").sample(problem, base, num_levels=LEVELS, seed=rng), problem
+    return _salib("sample.latin").sample(problem, base, seed=rng), problem
+
+
+def _run(
+    model: Model,
+    space: Space,
+    p: FloatArray,
+    target: str,
+    scenario: Scenario | None,
+    held: Mapping[str, float],
+    pieces: Pieces,
+    progress: Progress | None,
+) -> xr.DataArray:
+    """Output of every run, over member and time or year."""
+    name, _, inside = target.partition("[")
+    variable = model.find(name.strip())
+    elements = [e.strip() for e in inside.rstrip("]").split(",")] if inside else []
+    if len(elements) != len(variable.dims):
+        raise InputError(
+            f"'{target}' has the dimensions ({', '.join(variable.dims)}); name one element, as in "
+            f"{variable.name}[{', '.join(model.subscripts[d][0] for d in variable.dims)}]"
+            if variable.dims
+            else f"'{variable.name}' has no dimension, but '{target}' names an element"
+        )
+    values = space.at(p)
+    others = [label for label in held if label not in space.labels]
+    constant = np.tile([held[label] for label in others], (len(p), 1))
+    labels = (*space.labels, *others)
+    base = scenario or Scenario("default", "Default")
+    run = run_ensemble(
+        model,
+        {base.name: base},
+        (labels, np.concatenate([values, constant], axis=1)),
+        outputs=[variable.name],
+        pieces=pieces,
+        progress=progress,
+    )
+    failed = int(run["status"].sum())
+    if failed:
+        raise SimulationError(
+            f"{failed} of {len(p)} runs left the finite numbers; narrow the ranges or bounds"
+        )
+    places = dict(zip(variable.dims, elements, strict=True))
+    return run[variable.name].isel({SCENARIO: 0}, drop=True).sel(places)
+
+
+def _tornado(y: FloatArray, d: int) -> dict[str, FloatArray]:
+    low, high = y[:d], y[d : 2 * d]
+    return {"low": low, "high": high, "swing": high - low, "middle": y[-1]}
+
+
+def _estimates(
+    method: SensitivityMethod,
+    problem: dict[str, Any],
+    p: FloatArray,
+    y: FloatArray,
+    base: int,
+    seed: int,
+    pairs: bool,
+) -> dict[str, FloatArray]:
+    """Measures from the first `base` points; NaN where the output is constant.
+
+    Each is (D, times), those of pairs (D, D, times).
+    """
+    d = problem["num_vars"]
+    of_sobol = base * (2 * d + 2 if pairs else d + 2)
+    runs = {"sobol": of_sobol, "morris": base * (d + 1)}.get(method, base)
+    found = {name: np.full((d, y.shape[1]), np.nan) for name in _MEASURES[method]}
+    if pairs:
+        found |= {name: np.full((d, d, y.shape[1]), np.nan) for name in _OF_PAIRS}
+    for t in range(y.shape[1]):
+        own = np.ascontiguousarray(y[:runs, t])
+        if np.ptp(own) <= 1e-12 * max(1e-300, float(np.abs(own).max())):
+            continue
+        answer = _analyse(method, problem, p[:runs], own, seed, pairs)
+        for name, (theirs, _) in _MEASURES[method].items():
+            found[name][:, t] = np.asarray(answer[theirs], dtype=np.float64)
+        for name, (theirs, _) in _OF_PAIRS.items() if pairs else ():
+            above = np.asarray(answer[theirs], dtype=np.float64)  # NaN but above the diagonal
+            found[name][:, :, t] = np.where(np.isnan(above), above.T, above)
+    return found
+
+
+def _analyse(
+    method: SensitivityMethod,
+    problem: dict[str, Any],
+    p: FloatArray,
+    y: FloatArray,
+    seed: int,
+    pairs: bool,
+) -> Mapping[str, Any]:
+    analyse = _salib(f"analyze.{method}").analyze
+    with warnings.catch_warnings():
+        # SALib divides zero by zero where a constant has no effect, and says so each time.
+        warnings.simplefilter("ignore")
+        if method == "sobol":
+            answer = analyse(problem, y, calc_second_order=pairs, seed=seed)
+        elif method == "morris":
+            answer = analyse(problem, p, y, num_levels=LEVELS, seed=seed)
+        else:
+            answer = analyse(problem, p, y, S=10, seed=seed)
+    result: Mapping[str, Any] = answer
+    return result
+
+
+def _labelled(
+    measures: Mapping[str, FloatArray],
+    space: Space,
+    series: xr.DataArray,
+    method: SensitivityMethod,
+    target: str,
+    base: int,
+    runs: int,
+    logs: bool,
+) -> xr.Dataset:
+    when = YEAR if YEAR in series.dims else TIME
+    own = str(series.attrs.get("units", ""))
+    unit = "1" if logs or method in ("sobol", "pawn") else own
+    texts: dict[str, str] = {
+        "low": f"output with the constant at its {100 * TAIL:.0f}% quantile",
+        "high": f"output with the constant at its {100 * (1 - TAIL):.0f}% quantile",
+        "swing": "high less low",
+        "middle": "output with all at their medians",
+    }
+    if method != "tornado":
+        texts = {n: text for n, (_, text) in {**_MEASURES[method], **_OF_PAIRS}.items()}
+    variables = {}
+    for name, values in measures.items():
+        dims: Sequence[str] = (*(PARAMETER, OTHER)[: values.ndim - 1], when)
+        text = texts[name.removesuffix("_half")]
+        ending = ", from half of the runs" if name.endswith("_half") else ""
+        variables[name] = (dims, values, {"units": unit, "long_name": text + ending})
+    pair = {OTHER: list(space.labels)} if any(v.ndim == 3 for v in measures.values()) else {}
+    return xr.Dataset(
+        variables,
+        {PARAMETER: list(space.labels), when: series[when], **pair},
+        {"method": method, "target": target, "base": base, "runs": runs, "log": int(logs)},
+    )

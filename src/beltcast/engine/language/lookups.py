@@ -1,0 +1,88 @@
+"""Graphical functions: their value, their derivative, and the tables made of other tables.
+
+A table is a `beltcast.engine.syntax.Table`; what lies between its points and beyond its ends is
+said by its kind.  The derivative of a table is a table again, one that holds between points.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from beltcast.engine.language.primitives import Tangent, tangent_times
+from beltcast.engine.nodes import FloatArray, LookupAt
+from beltcast.engine.syntax import Table
+
+
+def lookup_value(table: Table, x: FloatArray) -> FloatArray:
+    """Value of a graphical function.
+
+    Between knots it is ``y_k + m_k (x - x_k)`` with the slope of the segment, so a knot gives its
+    own value exactly.  Outside, `interpolate` holds the end value (Vensim) and `extrapolate` goes
+    on along the end segment (XMILE); `hold` keeps the value of the knot to the left throughout.
+    """
+    knots, heights, slopes = segments(table)
+    place = np.maximum(np.searchsorted(knots, x, side="right") - 1, 0)
+    if table.kind == "hold":  # no arithmetic: the first knot may lie at -inf
+        return np.where(np.isnan(x), x, heights[place])
+    place = np.minimum(place, len(slopes) - 1)
+    value = heights[place] + slopes[place] * (x - knots[place])
+    if table.kind == "extrapolate":
+        return value
+    value = np.where(x >= knots[-1], heights[-1], value)
+    return np.where(x < knots[0], heights[0], value)
+
+
+def segments(table: Table) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return knots (k,), heights (k,) and slopes (k-1,; one zero for a single knot)."""
+    knots = np.asarray(table.x, dtype=np.float64)
+    heights = np.asarray(table.y, dtype=np.float64)
+    if len(knots) == 1:
+        return knots, heights, np.zeros(1)
+    if table.kind == "hold":
+        return knots, heights, np.zeros(len(knots) - 1)
+    return knots, heights, np.diff(heights) / np.diff(knots)
+
+
+def slope_table(table: Table) -> Table:
+    """Return the derivative of a graphical function, itself one that holds between knots.
+
+    Outside the knots the slope is that of what `lookup_value` does there: zero where it holds the
+    end value.
+    """
+    knots, _, slopes = segments(table)
+    if table.kind == "extrapolate":
+        x = (-math.inf, *knots[1:-1]) if len(knots) > 2 else (-math.inf,)
+        return Table(x=tuple(map(float, x)), y=tuple(map(float, slopes)), kind="hold")
+    x = (-math.inf, *knots)
+    y = (0.0, *slopes, 0.0) if len(knots) > 1 else (0.0, 0.0)
+    return Table(x=tuple(map(float, x)), y=tuple(map(float, y)), kind="hold")
+
+
+def forward_table(table: Table) -> Table:
+    """Return the staircase of LOOKUP FORWARD: the value of the point at or after the argument."""
+    # Just past each point the value of the next one begins.
+    x = (-math.inf, *(math.nextafter(knot, math.inf) for knot in table.x[:-1]))
+    return Table(x, table.y, "hold")
+
+
+def inverse_table(table: Table) -> Table:
+    """Return the lookup that gives x for y (LOOKUP INVERT).
+
+    Raises
+    ------
+    ValueError
+        It neither rises nor falls throughout.
+    """
+    steps = np.diff(table.y)
+    if np.all(steps > 0):
+        return Table(table.y, table.x, table.kind)
+    if np.all(steps < 0):
+        return Table(table.y[::-1], table.x[::-1], table.kind)
+    raise ValueError("which neither rises nor falls throughout")
+
+
+def lookup_derivative(node: LookupAt, tangent: Tangent) -> Tangent:
+    """Derivative of a graphical function: the slope of the segment in use."""
+    return tangent_times(tangent, LookupAt(slope_table(node.table), node.argument))

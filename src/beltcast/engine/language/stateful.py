@@ -1,0 +1,187 @@
+"""Functions with a memory: each turns into rows that remember, and equations that move them.
+
+Delays, smooths, TREND and FORECAST become stocks; DELAY FIXED, SAMPLE IF TRUE and INITIAL become
+rows that change between steps or never; a random number remembers which call it is.  They live
+apart from `beltcast.engine.language.functions` because their value is not a formula in their
+arguments alone: each adds to the `Parts` of the program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from beltcast.engine.language.functions import LANGUAGE, LanguageFunction
+from beltcast.engine.language.random_functions import CHANCE
+from beltcast.engine.lower.schedule import Parts
+from beltcast.engine.lower.symbols import NameTable
+from beltcast.engine.nodes import Clock, Const, Load, Node, apply, const
+from beltcast.engine.program import Block, Pasts
+
+
+@dataclass(frozen=True, eq=False)
+class Memory:
+    """What the equation of one variable remembers, for n elements at once.
+
+    Each method adds rows to the parts and returns the function's value.
+    """
+
+    name: str
+    n: int
+    table: NameTable
+    parts: Parts
+
+    def time_step(self) -> Node:
+        """Return the time step of the run."""
+        return Load(self.table.slots["time step"].rows.reshape(-1))
+
+    def initial(self, value: Node) -> Node:
+        """INITIAL: the value at the start of the run, ever after."""
+        rows = self.parts.new_rows(self.n)
+        self.parts.starts.append(Block(self.name, (rows,), (value,)))
+        return Load(rows)
+
+    def smooth(self, n: int, value: Node, time: Node, initial: Node) -> Node:
+        """n-th order exponential smooth: a chain of first-order adjustments (Vensim SMOOTH N)."""
+        part = apply("div", time, const(float(n)))
+        for _ in range(n):
+            rows = self.parts.new_rows(self.n)
+            gap = apply("sub", value, Load(rows))
+            self.parts.stock(self.name, rows, initial, apply("div", gap, part))
+            value = Load(rows)
+        return value
+
+    def delay(self, n: int, value: Node, time: Node, initial: Node) -> Node:
+        """n-th order material delay: a chain of stocks that keep what went in (Vensim DELAY N)."""
+        part = apply("div", time, const(float(n)))
+        for _ in range(n):
+            rows = self.parts.new_rows(self.n)
+            outflow = apply("div", Load(rows), part)
+            start = apply("mul", initial, part)
+            self.parts.stock(self.name, rows, start, apply("sub", value, outflow))
+            value = outflow
+        return value
+
+    def delay_n(self, n: int, value: Node, time: Node, initial: Node) -> Node:
+        """DELAY N: what has entered keeps the delay time that held when it entered.
+
+        The delay times travel down the chain one place a step, beside the material; what leaves
+        is divided by the time of one step ago.  (PySD's reading, which meets Vensim's output.)
+        With a constant delay time this is `delay`.
+        """
+        part = apply("div", time, const(float(n)))
+        times = [self.parts.new_rows(self.n) for _ in range(n)]
+        levels = [self.parts.new_rows(self.n) for _ in range(n)]
+        now: list[Node] = [part, *(Load(t) for t in times[:-1])]
+        for own, following in zip(times, now, strict=True):
+            self.parts.keep(self.name, own, part, following)
+        for level, lasting in zip(levels, now, strict=True):
+            outflow = apply("div", Load(level), lasting)
+            self.parts.stock(
+                self.name, level, apply("mul", initial, part), apply("sub", value, outflow)
+            )
+            value = outflow
+        return apply("div", Load(levels[-1]), Load(times[0]))
+
+    def delay_fixed(self, value: Node, time: Node, initial: Node) -> Node:
+        """DELAY FIXED: the input so many steps ago; the number of steps is settled at the start."""
+        rows, inputs, orders, initials = (self.parts.new_rows(self.n) for _ in range(4))
+        name = self.name
+        ratio = apply("div", time, self.time_step())
+        steps = apply("floor", apply("add", ratio, const(0.5 + 1e-6)))
+        self.parts.starts.append(Block(name, (orders,), (apply("max", steps, const(1.0)),)))
+        self.parts.starts.append(Block(name, (initials,), (initial,)))
+        self.parts.starts.append(Block(name, (rows,), (Load(initials),)))
+        self.parts.held.append(rows)
+        self.parts.hold.append(Block(name, (inputs,), (value,)))
+        self.parts.pasts = self.parts.pasts.joined(Pasts(rows, inputs, orders, initials))
+        return Load(rows)
+
+    def sample(self, condition: Node, value: Node, initial: Node) -> Node:
+        """SAMPLE IF TRUE: the input while the condition holds, and what it last was elsewhere."""
+        state, present = self.parts.new_rows(self.n), self.parts.new_rows(self.n)
+        chosen = apply("if", condition, value, Load(state))
+        self.parts.auxiliaries.append(Block(self.name, (present,), (chosen,)))
+        self.parts.keep(self.name, state, initial, Load(present))
+        return Load(present)
+
+    def trend(self, value: Node, time: Node, initial: Node) -> Node:
+        """TREND: growth rate of the input against its own average."""
+        rows = self.parts.new_rows(self.n)
+        start = apply("div", value, apply("add", const(1.0), apply("mul", initial, time)))
+        gap = apply("sub", value, Load(rows))
+        self.parts.stock(self.name, rows, start, apply("div", gap, time))
+        return LANGUAGE["ZIDZ"].build(gap, apply("mul", time, apply("abs", Load(rows))))
+
+    def forecast(self, value: Node, time: Node, horizon: Node, initial: Node) -> Node:
+        """FORECAST: the input carried on along its own trend."""
+        rows = self.parts.new_rows(self.n)
+        start = apply("div", value, apply("add", const(1.0), initial))
+        gap = apply("sub", value, Load(rows))
+        self.parts.stock(self.name, rows, start, apply("div", gap, time))
+        growth = LANGUAGE["ZIDZ"].build(gap, apply("mul", time, Load(rows)))
+        return apply("mul", value, apply("add", const(1.0), apply("mul", growth, horizon)))
+
+    def active_initial(self, value: Node, initial: Node) -> Node:
+        """ACTIVE INITIAL: another value while initial values are found."""
+        rows = self.parts.new_rows(self.n)
+        self.parts.auxiliaries.append(Block(self.name, (rows,), (value,), (initial,)))
+        return Load(rows)
+
+    def draw(self, stream: Node) -> Node:
+        """A number in [0, 1) from the seed, the stream, the call, the element and the step."""
+        self.parts.draws += 1
+        seed = self.table.slots.get("noise seed")
+        key = const(0.0) if seed is None else Load(seed.rows.reshape(-1))
+        call = Const(self.parts.draws + np.arange(self.n, dtype=np.float64) / 2**20)
+        return apply("uniform", key, stream, call, Clock(frozen=True))
+
+    def integ(self, rate: Node, initial: Node) -> Node:
+        """INTEG inside an expression: a stock without a name."""
+        rows = self.parts.new_rows(self.n)
+        self.parts.stock(self.name, rows, initial, rate)
+        return Load(rows)
+
+
+def _drawn(function: LanguageFunction) -> Callable[..., Node]:
+    def build(memory: Memory, *arguments: Node) -> Node:
+        *parameters, stream = arguments
+        return function.build(memory.draw(stream), *parameters)
+
+    return build
+
+
+CHAINS: Mapping[str, Callable[..., Node]] = {
+    "SMOOTH": Memory.smooth,
+    "DELAY": Memory.delay,
+    "DELAY N": Memory.delay_n,
+}
+
+WITH_MEMORY: Mapping[str, Callable[..., Node]] = {
+    "INTEG": Memory.integ,
+    "INITIAL": Memory.initial,
+    "DELAY FIXED": Memory.delay_fixed,
+    "SAMPLE IF TRUE": Memory.sample,
+    "TREND": Memory.trend,
+    "FORECAST": Memory.forecast,
+    "ACTIVE INITIAL": Memory.active_initial,
+    "RANDOM 0 1": lambda self: self.draw(const(0.0)),
+    **{name: _drawn(function) for name, function in CHANCE.items()},
+}
+"""Functions with a memory, apart from the chains, whose order comes first."""
+
+ARITY: Mapping[str, tuple[int, int]] = {
+    "INTEG": (2, 2),
+    "INITIAL": (1, 1),
+    "DELAY FIXED": (3, 3),
+    "SAMPLE IF TRUE": (3, 3),
+    "TREND": (3, 3),
+    "FORECAST": (4, 4),
+    "ACTIVE INITIAL": (2, 2),
+    "RANDOM 0 1": (0, 0),
+    # The stream comes last.
+    **{name: (f.arity[0] + 1, f.arity[1] + 1) for name, f in CHANCE.items()},
+}
+"""How many arguments each of `WITH_MEMORY` takes, at least and at most."""

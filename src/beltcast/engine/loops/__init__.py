@@ -1,0 +1,1 @@
+"""Feedback loops of a model, and the scores of their links."""

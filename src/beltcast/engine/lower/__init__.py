@@ -1,0 +1,1 @@
+"""From the syntax tree to a program: ordered equations over numbered rows."""

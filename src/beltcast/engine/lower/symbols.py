@@ -1,0 +1,208 @@
+"""The table of names: every variable of a model with its rows, and the subscripts to index them.
+
+`NameTable` gives each element of each variable a row number, once, before any expression is read,
+so that equations may refer to each other in any order.  It owns what a name is (constant, input,
+lookup, stock or auxiliary), which range each of its subscripts runs over, and which elements an
+equation defines.  What a reference means inside one equation is `beltcast.engine.lower.references`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+
+from beltcast.engine.nodes import FloatArray
+from beltcast.engine.program import Slot
+from beltcast.engine.syntax import (
+    Array,
+    Call,
+    Data,
+    Equation,
+    Expr,
+    Number,
+    Source,
+    Table,
+    Tables,
+    canonical,
+)
+from beltcast.errors import ModelFileError, UnsupportedConstruct, did_you_mean
+
+
+class NameTable:
+    """Every name of the model with its rows, and the subscripts to index them."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.ranges = {canonical(n): tuple(e) for n, e in source.subscripts.items()}
+        self.positions = {n: {e: i for i, e in enumerate(es)} for n, es in self.ranges.items()}
+        self.range_names = {canonical(n): n for n in source.subscripts}
+        self.mappings = {
+            canonical(n): tuple(canonical(m) for m in to) for n, to in source.mappings.items()
+        }
+        self.element_names = {
+            canonical(e): e for elements in self.ranges.values() for e in elements
+        }
+        self.family_places: dict[str, int] = {}  # from 1, in the first of its largest ranges
+        for elements in sorted(self.ranges.values(), key=len, reverse=True):
+            for place, element in enumerate(elements, 1):
+                self.family_places.setdefault(element, place)
+        self.equations = (*source.controls.values(), *source.equations)
+        self.lookups: dict[str, dict[tuple[str, ...], Table]] = {}
+        self.makers: dict[int, tuple[Equation, tuple[str, ...]]] = {}
+        self.n_rows = 0
+        by_name: dict[str, list[Equation]] = {}
+        for equation in self.equations:
+            by_name.setdefault(canonical(equation.name), []).append(equation)
+        self.slots = {name: self._slot(group) for name, group in by_name.items()}
+
+    def _slot(self, group: list[Equation]) -> Slot:
+        first = group[0]
+        if len({len(e.subscripts) for e in group}) > 1:
+            raise self.error(
+                first, f"'{first.name}' is defined with different numbers of subscripts"
+            )
+        dims: tuple[str, ...] = ()
+        for column in zip(*(e.subscripts for e in group), strict=True):
+            dims = (*dims, self._dimension(first, column, dims))
+        shape = tuple(len(self.ranges[canonical(d)]) for d in dims)
+        kind = _kind(group)
+        rows = np.full(shape, -1, dtype=np.int64)
+        slot = Slot(first.name, kind, dims, rows)
+        for equation in group:
+            for element in self.elements(equation):
+                place = self.place(slot, element)
+                if rows[place] != -1:
+                    label = f"{first.name}[{', '.join(element)}]" if element else first.name
+                    raise self.error(equation, f"'{label}' is defined twice")
+                rows[place] = self.n_rows
+                self.makers[self.n_rows] = (equation, element)
+                self.n_rows += 1
+            if isinstance(equation.expression, (Table, Tables)):
+                self.lookups.setdefault(canonical(first.name), {}).update(
+                    _tables(equation, self.elements(equation), self)
+                )
+        rows.setflags(write=False)
+        return slot
+
+    def _dimension(self, equation: Equation, column: Sequence[str], before: Sequence[str]) -> str:
+        """Smallest range that holds all subscripts written at one position.
+
+        Of several, one that is not a dimension before: results are labelled by dimension.
+        """
+        wanted = {e for s in column for e in self.expand(equation, s)}
+        named = {canonical(s) for s in column if canonical(s) in self.ranges}
+        if len(named) == 1 and set(self.ranges[next(iter(named))]) == wanted:
+            return self.range_names[next(iter(named))]
+        fitting = [n for n, e in self.ranges.items() if wanted <= set(e)]
+        if not fitting:
+            raise self.error(equation, f"no subscript range holds {', '.join(sorted(wanted))}")
+        taken = set(map(canonical, before))
+        return self.range_names[min(fitting, key=lambda n: (len(self.ranges[n]), n in taken))]
+
+    def expand(self, equation: Equation, subscript: str) -> tuple[str, ...]:
+        """Return the elements of a range, or the one element that a subscript names."""
+        name = canonical(subscript)
+        if name in self.ranges:
+            return self.ranges[name]
+        if name in self.element_names:
+            return (self.element_names[name],)
+        raise self.error(
+            equation,
+            f"'{subscript}' is neither a subscript range nor an element"
+            + did_you_mean(subscript, [*self.range_names.values(), *self.element_names.values()]),
+        )
+
+    def elements(self, equation: Equation) -> list[tuple[str, ...]]:
+        """Return the elements that an equation defines, without those after EXCEPT."""
+        axes = [self.expand(equation, s) for s in equation.subscripts]
+        groups = [[set(self.expand(equation, s)) for s in group] for group in equation.except_]
+        return [
+            element
+            for element in itertools.product(*axes)
+            if not any(all(e in g for e, g in zip(element, group, strict=True)) for group in groups)
+        ]
+
+    def place(self, slot: Slot, element: tuple[str, ...]) -> tuple[int, ...]:
+        """Return the index of an element in the rows of its variable."""
+        return tuple(
+            self.positions[canonical(d)][e] for d, e in zip(slot.dims, element, strict=True)
+        )
+
+    def error(self, equation: Equation, sentence: str) -> ModelFileError:
+        """Return the error of an equation that does not fit."""
+        return ModelFileError(
+            f"in the equation of '{equation.name}': {sentence}", self.source.path, equation.line
+        )
+
+    def refusal(
+        self, equation: Equation, construct: str, remedy: str, hint: str = ""
+    ) -> UnsupportedConstruct:
+        """Return the error of an equation that uses what the engine does not know."""
+        return UnsupportedConstruct(
+            f"in the equation of '{equation.name}': {construct} is not supported{hint}"
+            + (f"; {remedy}" if remedy else ""),
+            self.source.path,
+            equation.line,
+        )
+
+
+def _tables(
+    equation: Equation, elements: list[tuple[str, ...]], table: NameTable
+) -> dict[tuple[str, ...], Table]:
+    """The lookup of each element."""
+    if isinstance(equation.expression, Table):
+        return dict.fromkeys(elements, equation.expression)
+    assert isinstance(equation.expression, Tables)
+    tables = equation.expression.tables
+    if len(tables) != len(elements):
+        raise table.error(equation, f"{len(tables)} lookups are given for {len(elements)} elements")
+    return dict(zip(elements, tables, strict=True))
+
+
+def _kind(group: list[Equation]) -> str:
+    expressions = [e.expression for e in group]
+    if all(isinstance(e, (Table, Tables)) for e in expressions):
+        return "lookup"
+    if all(isinstance(e, Data) for e in expressions):
+        return "input"
+    if all(constant(e) is not None for e in expressions):
+        return "constant"
+    if any(isinstance(e, Call) and e.function in STOCKS for e in expressions):
+        return "stock"
+    return "auxiliary"
+
+
+STOCKS = ("INTEG", "NON NEGATIVE INTEG")
+
+
+def constant(expression: Expr) -> FloatArray | None:
+    """Value of a right-hand side that is only numbers."""
+    if isinstance(expression, Number):
+        return np.array(expression.value)
+    if isinstance(expression, Array):
+        return expression.values
+    if isinstance(expression, Call) and expression.function == "negative":
+        inner = constant(expression.arguments[0])
+        return None if inner is None else -inner
+    return None
+
+
+def spread(
+    value: FloatArray, equation: Equation, elements: list[tuple[str, ...]], table: NameTable
+) -> list[float]:
+    """One number for each element, from one number or a list in the order written."""
+    if value.size == 1:
+        return [float(value.reshape(-1)[0])] * len(elements)
+    axes = [table.expand(equation, s) for s in equation.subscripts]
+    shape = tuple(len(a) for a in axes)
+    if value.size != int(np.prod(shape)):
+        raise table.error(
+            equation, f"{value.size} numbers are given for {int(np.prod(shape))} elements"
+        )
+    full = value.reshape(shape)
+    return [
+        float(full[tuple(a.index(e) for a, e in zip(axes, element, strict=True))])
+        for element in elements
+    ]

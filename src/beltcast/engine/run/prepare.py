@@ -1,0 +1,135 @@
+"""Questions made ready: the part of a program that answers one, on a back end, with derivatives.
+
+A question asks for rows, for running totals of rows, and for derivatives by constants.  `prepare`
+cuts the program down to it and compiles; `Prepared.run` answers it for many members.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+
+from beltcast.engine.cache import open_cache
+from beltcast.engine.nodes import FloatArray, IntArray
+from beltcast.engine.program import NO_ROWS, Program, accumulate, restrict
+from beltcast.engine.run.forward_ad import differentiate
+from beltcast.engine.run.numpy_backend import NumpyKernel
+from beltcast.engine.run.plan import Plan
+
+Backend = Literal["auto", "llvm", "numpy"]
+
+
+class Kernel(Protocol):
+    """A program ready to run, by either back end."""
+
+    def __call__(self, plan: Plan, values: FloatArray) -> FloatArray:
+        """Run all members; `values` is (p, N), the result (s, o, N)."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A question ready to run.
+
+    Attributes
+    ----------
+    kernel : Kernel
+    program : Program
+        What the question needs.
+    rows : (o,)
+        Rows that are saved, those of the totals last.
+    moved : (d,) or None
+        Rows of the constants that are differentiated by.
+    tangents : (n_rows,)
+        Row of each row's tangent, -1 where there is none; empty without derivatives.
+    """
+
+    kernel: Kernel
+    program: Program
+    rows: IntArray
+    moved: IntArray | None
+    tangents: IntArray
+
+    def run(
+        self, make: Callable[[IntArray, IntArray], Plan], parameters: IntArray, values: FloatArray
+    ) -> FloatArray:
+        """Run all members.
+
+        Parameters
+        ----------
+        make : callable
+            From rows of parameters and rows to save to a plan.
+        parameters : (p,)
+            Rows of the constants that members set.
+        values : (p, N)
+
+        Returns
+        -------
+        (s, o, N), or (s, o, N, 1 + d) with derivatives
+            With derivatives the last axis holds the value, then its derivatives.
+        """
+        if self.moved is None:
+            return self.kernel(make(parameters, self.rows), values)
+        n, d = values.shape[1], len(self.moved)
+        known = self.tangents[self.rows] >= 0
+        plan = make(
+            np.concatenate([parameters, self.tangents[self.moved]]),
+            np.concatenate([self.rows, self.tangents[self.rows[known]]]),
+        )
+        # Member m in direction j is column m * d + j.
+        spread, seeds = np.repeat(values, d, axis=1), np.tile(np.eye(d), n)
+        out = self.kernel(plan, np.concatenate([spread, seeds]))
+        out = out.reshape(-1, len(self.rows) + int(known.sum()), n, d)
+        result = np.zeros((len(out), len(self.rows), n, 1 + d))
+        result[..., 0] = out[:, : len(self.rows), :, 0]
+        result[:, known, :, 1:] = out[:, len(self.rows) :]
+        return result
+
+
+def prepare(
+    program: Program,
+    kind: Literal["llvm", "numpy"],
+    outputs: IntArray,
+    totals: IntArray = NO_ROWS,
+    moved: IntArray | None = None,
+) -> Prepared:
+    """Make a question ready to run.
+
+    Parameters
+    ----------
+    program : Program
+    kind : 'llvm' or 'numpy'
+    outputs : (o,)
+        Rows to save.
+    totals : (t,), optional
+        Rows whose running totals since the start are saved after the outputs.
+    moved : (d,), optional
+        Rows of the constants to differentiate by.
+    """
+    summing, summed = accumulate(program, totals)
+    rows = np.concatenate([outputs, summed])
+    needed = restrict(summing, rows.tolist())
+    tangents = NO_ROWS
+    if moved is not None:
+        needed, tangents = differentiate(needed, moved.tolist())
+    return Prepared(_kernel(kind, needed), needed, rows, moved, tangents)
+
+
+def available(backend: Backend) -> Literal["llvm", "numpy"]:
+    """Return the back end that 'auto' stands for: the compiled one where llvmlite is installed."""
+    if backend == "auto":
+        return "llvm" if importlib.util.find_spec("llvmlite") else "numpy"
+    return backend
+
+
+def _kernel(kind: Literal["llvm", "numpy"], program: Program) -> Kernel:
+    if kind == "numpy":
+        return NumpyKernel(program)
+    # Imported late: where llvmlite has no wheel, NumPy runs everything.
+    from beltcast.engine.run.llvm_backend import LlvmKernel
+
+    return LlvmKernel(program, cache=open_cache())

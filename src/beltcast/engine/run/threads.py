@@ -1,0 +1,86 @@
+"""Work side by side on threads, which end soon when nobody waits for them any more.
+
+Python raises an interruption in the main thread alone, and then a pool waits until all that its
+threads have begun is done: minutes, where each of them fits a model.  Here whoever leaves early,
+interrupted or by a fault, asks the threads of that work to stop, and the threads of theirs.  They
+do so at their next `pause`; a kernel pauses between two slices of members, so that everything
+that runs a model ends soon.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
+from threading import Event
+from typing import TypeVar
+
+__all__ = ["pause", "side_by_side"]
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+_GIVEN_UP: ContextVar[tuple[Event, ...]] = ContextVar("given up", default=())
+"""One for each work that this thread is part of, the outermost first."""
+
+
+def side_by_side(
+    function: Callable[[_Item], _Result], items: Iterable[_Item], threads: int | None = None
+) -> Iterator[_Result]:
+    """Apply a function to items on threads; the results come in the order of the items.
+
+    Loop over it at once: whoever leaves the loop gives the work up.
+
+    Parameters
+    ----------
+    function : callable
+        Calls `pause` now and then if it takes long and runs no model.
+    items : iterable
+    threads : int, optional
+        Default: one per processor.  With one, or one item, no thread is started.
+
+    Examples
+    --------
+    >>> from beltcast.engine.run.threads import side_by_side
+    >>> list(side_by_side(abs, [-2, 1, -3]))
+    [2, 1, 3]
+    """
+    work = list(items)
+    threads = min(threads or os.cpu_count() or 1, len(work))
+    if threads <= 1:
+        for item in work:
+            pause()
+            yield function(item)
+        return
+    given_up = Event()
+    around = (*_GIVEN_UP.get(), given_up)
+
+    def of_this_work(item: _Item) -> _Result:
+        before = _GIVEN_UP.set(around)
+        try:
+            pause()
+            return function(item)
+        finally:
+            _GIVEN_UP.reset(before)
+
+    pool = ThreadPoolExecutor(threads)
+    try:
+        yield from pool.map(of_this_work, work)
+    except BaseException:  # also of whoever takes the results, and takes no more of them
+        given_up.set()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def pause() -> None:
+    """Go on, unless the work that this thread is part of was given up.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        It was.  No `except Exception` on the way takes it for a fault of the work.
+    """
+    if any(given_up.is_set() for given_up in _GIVEN_UP.get()):
+        raise KeyboardInterrupt

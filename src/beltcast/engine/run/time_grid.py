@@ -1,0 +1,196 @@
+"""When a run starts, ends, steps and saves: the controls of a model, found before the run.
+
+A control may be a number, an expression of constants (SAVEPER = TIME STEP), or change during the
+run.  A FINAL TIME that changes is found by a run; a TIME STEP or SAVEPER that changes is followed
+by `beltcast.engine.run.variable_step`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from beltcast.engine.nodes import FloatArray, IntArray
+from beltcast.engine.program import Program, restrict
+from beltcast.engine.run.numpy_backend import NumpyKernel, assign
+from beltcast.engine.run.plan import make_plan, time_grid
+from beltcast.engine.run.variable_step import NEAR, Course, moving_course
+from beltcast.engine.syntax import Source
+from beltcast.errors import SimulationError, UnsupportedConstruct
+
+
+@dataclass(frozen=True)
+class Grid:
+    """When a run starts, ends, steps and saves; all in the model's time unit.
+
+    Where TIME STEP or SAVEPER moves, `course` holds all of it and `step` and `save_every` are
+    those of the start.
+    """
+
+    start: float
+    end: float
+    step: float
+    save_every: float
+    course: Course | None = None
+
+    def times(self, until: float | None = None) -> FloatArray:
+        """Return the time at the start of every step, (steps + 1,), to the end or another time."""
+        if self.course is None:
+            return time_grid(self.start, self.end if until is None else until, self.step)
+        times, steps = self.course.times, self.course.steps
+        return times if until is None else times[times < until + NEAR * steps]
+
+    def steps(self, times: FloatArray) -> float | FloatArray:
+        """Return the length of the steps that start at the first of the grid's times."""
+        return self.step if self.course is None else self.course.steps[: len(times)]
+
+    def saved(self) -> FloatArray:
+        """Return the times at which results are kept by default.
+
+        Raises
+        ------
+        SimulationError
+            SAVEPER is not a whole number of steps.
+        """
+        if self.course is not None:
+            return self.course.saved
+        times = self.times()
+        ratio = self.save_every / self.step
+        if not (np.isfinite(ratio) and ratio > 0.5 and abs(ratio - round(ratio)) < 1e-5 * ratio):
+            raise SimulationError(
+                f"SAVEPER = {self.save_every:g} is not a whole number of steps of "
+                f"{self.step:g}; set SAVEPER to a multiple of TIME STEP, or give the times to save"
+            )
+        return times[:: round(ratio)]
+
+
+def find_grid(
+    source: Source,
+    program: Program,
+    rows: IntArray,
+    values: FloatArray,
+    given: Mapping[str, float],
+) -> Grid:
+    """Find the time grid of a run.
+
+    Parameters
+    ----------
+    source : Source
+    program : Program
+    rows, values : (p,)
+        Constants that the run sets, by row.
+    given : mapping
+        Controls that the run sets, by canonical name.
+
+    Returns
+    -------
+    Grid
+
+    Raises
+    ------
+    UnsupportedConstruct
+        TIME STEP or SAVEPER depends on a stock.
+    SimulationError
+        A control is not a number, or the run has no end.
+    """
+
+    @cache  # most models need none of it
+    def settled() -> FloatArray:
+        return _settled(program, rows, values, given)
+
+    controls = _controls(source, program, settled, given)
+    moving = [name for name, value in controls.items() if isinstance(value, int)]
+    if not moving:
+        start, end, step, save_every = controls.values()
+        return Grid(start, end, step, save_every)
+    if moving == ["final time"]:
+        start, row, step, save_every = controls.values()
+        end = _end_of(source, program, int(row), start, step, rows, values)
+        return Grid(start, end, step, save_every)
+    try:
+        course = moving_course(program, settled(), controls)
+    except UnsupportedConstruct as problem:
+        written = [name for name in moving if name in source.controls]  # SAVEPER may be left out
+        line = source.controls[written[-1]].line
+        raise UnsupportedConstruct(problem.sentence, source.path, line) from None
+    times, save_every = course.times, controls["saveper"]
+    if isinstance(save_every, int):
+        save_every = float(np.diff(course.saved[:2]).sum())
+    return Grid(times[0], times[-1], course.steps[0], save_every, course)
+
+
+def _controls(
+    source: Source,
+    program: Program,
+    settled: Callable[[], FloatArray],
+    given: Mapping[str, float],
+) -> dict[str, float | int]:
+    """Each control of the run: a number, or the row (int) of one that changes with time."""
+
+    def control(name: str) -> float | int:
+        if name in given:
+            return given[name]
+        if name == "saveper" and name not in source.controls:
+            return control("time step")
+        slot = program.slots[name]
+        row = int(slot.rows.reshape(-1)[0])
+        if slot.kind == "constant":
+            return program.default(row)
+        # Such as SAVEPER = TIME STEP, or FINAL TIME = INITIAL TIME + 10.
+        value = float(settled()[row])
+        return row if np.isnan(value) else value
+
+    return {name: control(name) for name in ("initial time", "final time", "time step", "saveper")}
+
+
+def _settled(
+    program: Program, chosen: IntArray, values: FloatArray, given: Mapping[str, float]
+) -> FloatArray:
+    """Rows that constants alone decide, for given constants; NaN elsewhere."""
+    rows = np.full((program.n_rows, 1), np.nan)
+    rows[program.constants, 0] = program.constant_values
+    rows[chosen, 0] = values
+    for name in ("initial time", "final time", "saveper"):
+        if name in given and name in program.slots:
+            # controls have no elements
+            rows[program.slots[name].rows.reshape(-1), 0] = given[name]
+    with np.errstate(all="ignore"):
+        for block in program.setup:
+            assign(block, rows, np.nan, np.nan)
+    return rows[:, 0]
+
+
+def _end_of(
+    source: Source,
+    program: Program,
+    row: int,
+    start: float,
+    step: float,
+    rows: IntArray,
+    values: FloatArray,
+) -> float:
+    """First time that is not before a FINAL TIME that changes during the run."""
+    needed = restrict(program, [row])
+    kernel = NumpyKernel(needed)
+    horizon = start + step
+    while True:
+        times = time_grid(start, horizon, step)  # refuses a run without end
+        plan = make_plan(
+            needed,
+            parameters=rows,
+            outputs=[row],
+            times=times,
+            step=step,
+            saves=np.arange(len(times)),
+            method=source.method,
+        )
+        final = kernel(plan, values[:, None])[:, 0, 0]
+        if np.isnan(final).any():
+            raise SimulationError("FINAL TIME is not a number; check its equation", source.path)
+        reached = times + NEAR * step >= final
+        if reached.any():
+            return float(times[np.argmax(reached)])
+        horizon = min(float(final.max()), start + 4 * (horizon - start))

@@ -1,0 +1,198 @@
+"""exp, log and pow on vectors of doubles, as LLVM text.
+
+LLVM has no vector library of its own here: a call of ``exp`` on sixteen doubles would become
+sixteen calls of libm.  These functions do the sixteen at once, in strict IEEE arithmetic with
+fused multiply-add, without branches, so that the result of a lane never depends on its neighbours.
+
+``vexp``
+    Cody-Waite reduction ``x = n ln2 + r``, Taylor polynomial of degree 13 on ``|r| <= ln2 / 2``
+    (remainder below 2e-17), scaling by 2^n in two halves so that overflow gives inf and underflow
+    passes through the subnormals.
+``vlog``
+    fdlibm's ``e_log.c`` (Sun Microsystems, 1993): ``x = 2^k m`` with m in [sqrt(1/2), sqrt(2)),
+    ``ln m`` from a polynomial in ``s = f / (2 + f)``; kept as a sum of two doubles for ``vpow``.
+``vpow``
+    ``exp(y ln|x|)`` with the product and its rounding error carried along; sign and special values
+    after IEEE 754-2019, section 9.2.1 (x^0 = 1, 1^y = 1, a negative base needs a whole exponent).
+
+Bounds, held against mpmath over the whole range, subnormals included, in units in the last place
+(what was measured in brackets): ``vexp`` 1 (0.83), ``vlog`` 0.75 (0.62), ``vpow``
+``1.5 + 0.2 |y ln x|`` (1.2 at 10, 86 at 708, which is 2e-14 of the power).
+"""
+
+from __future__ import annotations
+
+from beltcast.engine.run.llvm_text import Body, Vector
+
+LN2_HIGH = 6.93147180369123816490e-01
+LN2_LOW = 1.90821492927058770002e-10
+# Adding and subtracting 1.5 * 2^52 rounds to the nearest integer, left in the low bits.
+ROUNDING = 6755399441055744.0
+SMALLEST_NORMAL = 2.2250738585072014e-308
+SQRT_HALF_BITS = 0x3FE6A09E667F3BCD
+LOG_POLYNOMIAL = (
+    1.479819860510658591e-01,
+    1.531383769920937332e-01,
+    1.818357216161805012e-01,
+    2.222219843214978396e-01,
+    2.857142874366239149e-01,
+    3.999999999940941908e-01,
+    6.666666666666735130e-01,
+)
+
+
+def vector_math(width: int) -> str:
+    """Return the LLVM text of ``vexp``, ``vlog`` and ``vpow`` for vectors of `width` doubles."""
+    v = Vector(width)
+    return "\n".join((_declarations(v), _exp_function(v), _log_function(v), _pow_function(v)))
+
+
+def _declarations(v: Vector) -> str:
+    d = v.doubles
+    return "\n".join(
+        (
+            f"declare {d} @llvm.fma.v{v.width}f64({d}, {d}, {d})",
+            f"declare {d} @llvm.fabs.v{v.width}f64({d})",
+            f"declare {d} @llvm.floor.v{v.width}f64({d})",
+            f"declare i1 @llvm.vector.reduce.and.v{v.width}i1({v.truths})",
+        )
+    )
+
+
+def _exp_function(v: Vector) -> str:
+    b = Body(v)
+    result = _exp(b, "%x")
+    return b.function("vexp", ("%x",), result)
+
+
+def _log_function(v: Vector) -> str:
+    b = Body(v)
+    high, low = _log(b, "%x", tiny=True)
+    total = b.fadd(high, low)
+    # 0 -> -inf, inf -> inf, below 0 and NaN -> NaN
+    total = b.select(b.fcmp("oeq", "%x", b.splat(0.0)), b.splat(float("-inf")), total)
+    total = b.select(b.fcmp("oeq", "%x", b.splat(float("inf"))), "%x", total)
+    total = b.select(b.fcmp("oge", "%x", b.splat(0.0)), total, b.splat(float("nan")))
+    return b.function("vlog", ("%x",), total)
+
+
+def _pow_function(v: Vector) -> str:
+    """x^y: a short way for ordinary lanes, and the whole of IEEE 754 where any lane needs it.
+
+    On ordinary lanes both ways do the same arithmetic, so the way taken never shows in a result.
+    """
+    b = Body(v)
+    x, y = "%x", "%y"
+    normal = b.logic(
+        "and",
+        b.fcmp("oge", x, b.splat(SMALLEST_NORMAL)),
+        b.fcmp("olt", x, b.splat(float("inf"))),
+    )
+    moderate = b.fcmp("ole", b.call("llvm.fabs", y), b.splat(1e6))
+    both = b.logic("and", normal, moderate)
+    ordinary = b.let(f"call i1 @llvm.vector.reduce.and.v{v.width}i1({v.truths} {both})")
+    b.line(f"br i1 {ordinary}, label %short, label %whole")
+    b.label("short")
+    b.line(f"ret {v.doubles} {_power(b, x, y, tiny=False)}")
+    b.label("whole")
+    return b.function("vpow", (x, y), _power_of_anything(b, x, y))
+
+
+def _power(b: Body, x: str, y: str, *, tiny: bool) -> str:
+    """x^y for positive x and finite y."""
+    high, low = _log(b, x, tiny=tiny)
+    product = b.fmul(high, y)
+    error = b.fadd(b.fma(high, y, b.fneg(product)), b.fmul(low, y))
+    if tiny:
+        # Past exp's range the error term may be inf - inf; there the power is 0 or inf anyway.
+        bounded = b.fcmp("olt", b.call("llvm.fabs", product), b.splat(1e10))
+        error = b.select(bounded, error, b.splat(0.0))
+    power = _exp(b, product)
+    finite = b.fcmp("olt", power, b.splat(float("inf")))
+    return b.select(finite, b.fma(power, error, power), power)
+
+
+def _power_of_anything(b: Body, x: str, y: str) -> str:
+    one, zero, infinity = b.splat(1.0), b.splat(0.0), b.splat(float("inf"))
+    magnitude = b.call("llvm.fabs", x)
+    power = _power(b, magnitude, y, tiny=True)
+    rising = b.fcmp("ogt", y, zero)
+    at_zero = b.select(rising, zero, infinity)
+    power = b.select(b.fcmp("oeq", magnitude, zero), at_zero, power)
+    at_infinity = b.select(rising, infinity, zero)
+    power = b.select(b.fcmp("oeq", magnitude, infinity), at_infinity, power)
+
+    whole = b.fcmp("oeq", b.call("llvm.floor", y), y)
+    half = b.fmul(y, b.splat(0.5))
+    odd = b.logic("and", whole, b.fcmp("une", b.call("llvm.floor", half), half))
+    signed = b.select(odd, b.fneg(power), power)
+    # An infinite exponent is a whole, even number to floor(), as IEEE 754 wants it; a zero or
+    # infinite base bears any exponent.
+    limit = b.logic("or", b.fcmp("oeq", magnitude, infinity), b.fcmp("oeq", magnitude, zero))
+    signed = b.select(b.logic("or", whole, limit), signed, b.splat(float("nan")))
+    below = b.let(f"icmp slt {b.v.integers} {b.to_bits(x)}, zeroinitializer")  # -0 as well
+    power = b.select(below, signed, power)
+
+    power = b.select(b.fcmp("uno", x, y), b.splat(float("nan")), power)
+    endless = b.fcmp("oeq", b.call("llvm.fabs", y), infinity)
+    sign_only = b.logic("and", endless, b.fcmp("oeq", magnitude, one))  # (-1)^inf = 1
+    trivial = b.logic("or", b.fcmp("oeq", x, one), b.fcmp("oeq", y, zero))
+    trivial = b.logic("or", trivial, sign_only)
+    return b.select(trivial, one, power)
+
+
+def _exp(b: Body, x: str) -> str:
+    # Clamped so that n stays in range; NaN fails both comparisons and passes through.
+    x = b.select(b.fcmp("olt", x, b.splat(-746.0)), b.splat(-746.0), x)
+    x = b.select(b.fcmp("ogt", x, b.splat(710.0)), b.splat(710.0), x)
+    rounded = b.fma(x, b.splat(1.44269504088896338700e00), b.splat(ROUNDING))
+    n = b.fsub(rounded, b.splat(ROUNDING))
+    r = b.fma(n, b.splat(-LN2_HIGH), x)
+    r = b.fma(n, b.splat(-LN2_LOW), r)
+    factorial, coefficients = 1.0, [1.0]
+    for k in range(1, 14):
+        factorial *= k
+        coefficients.append(1.0 / factorial)
+    value = b.splat(coefficients[-1])
+    for coefficient in reversed(coefficients[:-1]):
+        value = b.fma(value, r, b.splat(coefficient))
+    bits = b.to_bits(rounded)
+    whole = b.integer("ashr", b.integer("shl", bits, b.isplat(52)), b.isplat(52))
+    first = b.integer("ashr", whole, b.isplat(1))
+    second = b.integer("sub", whole, first)
+    for half in (first, second):
+        exponent = b.integer("shl", b.integer("add", half, b.isplat(1023)), b.isplat(52))
+        value = b.fmul(value, b.from_bits(exponent))
+    return value
+
+
+def _log(b: Body, x: str, *, tiny: bool) -> tuple[str, str]:
+    """Logarithm of positive finite x, as a high and a low part; `tiny` allows for subnormals."""
+    if tiny:
+        subnormal = b.fcmp("olt", x, b.splat(SMALLEST_NORMAL))
+        x = b.select(subnormal, b.fmul(x, b.splat(2.0**54)), x)
+    bits = b.to_bits(x)
+    k = b.integer("ashr", b.integer("sub", bits, b.isplat(SQRT_HALF_BITS)), b.isplat(52))
+    m = b.from_bits(b.integer("sub", bits, b.integer("shl", k, b.isplat(52))))
+    exponent = b.to_double(k)
+    if tiny:
+        exponent = b.select(subnormal, b.fsub(exponent, b.splat(54.0)), exponent)
+    f = b.fsub(m, b.splat(1.0))
+    s = b.fdiv(f, b.fadd(f, b.splat(2.0)))
+    z = b.fmul(s, s)
+    rest = b.splat(LOG_POLYNOMIAL[0])
+    for coefficient in LOG_POLYNOMIAL[1:]:
+        rest = b.fma(rest, z, b.splat(coefficient))
+    rest = b.fmul(rest, z)
+    half_square = b.fmul(b.fmul(f, f), b.splat(0.5))
+    correction = b.fmul(s, b.fadd(half_square, rest))
+    # (k ln2_high + (f - half_square)) exactly, by Knuth's two-sum, then all the small parts.
+    a = b.fmul(exponent, b.splat(LN2_HIGH))
+    t = b.fsub(f, half_square)
+    high = b.fadd(a, t)
+    shadow = b.fsub(high, a)
+    low = b.fadd(b.fsub(a, b.fsub(high, shadow)), b.fsub(t, shadow))
+    tail = b.fadd(b.fsub(b.fsub(f, t), half_square), correction)
+    low = b.fadd(low, b.fadd(tail, b.fmul(exponent, b.splat(LN2_LOW))))
+    total = b.fadd(high, low)
+    return total, b.fadd(b.fsub(high, total), low)

@@ -1,0 +1,1 @@
+"""Units of equations, and the check that they agree."""

@@ -1,0 +1,1 @@
+"""Vensim text (.mdl) to the syntax tree, with PySD's parser."""

@@ -1,0 +1,1 @@
+"""XMILE documents to the syntax tree."""

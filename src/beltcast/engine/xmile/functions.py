@@ -1,0 +1,250 @@
+"""The functions of XMILE, said in those of the engine.
+
+XMILE and Vensim share most functions under other names or with arguments in another order; the
+engine knows Vensim's.  `translate` says one in the other, by name and number of arguments, and
+refuses what the engine does not have.  Functions over arrays need to know subscripts and are
+translated in `beltcast.engine.xmile.names`.
+
+Random numbers are drawn as Vensim's are (`beltcast.engine.language.random_functions`), and a seed
+is a stream; those that are not in the standard mean what isee's help says.
+
+Where OASIS XMILE 1.0 leaves a choice: ``INT`` and ``MOD`` cut towards zero, as the published
+output of SDXorg/test-models does (isee's manual and simlin round down); ``STDDEV`` divides by the
+number of elements, as simlin does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+from beltcast.engine.language.functions import INPUTS, INSTEAD, LANGUAGE
+from beltcast.engine.language.stateful import WITH_MEMORY
+from beltcast.engine.syntax import Call, Expr, Number, Ref
+from beltcast.engine.xmile.document import Place
+from beltcast.errors import did_you_mean
+
+__all__ = ["ARRAY_FUNCTIONS", "translate"]
+
+ARRAY_FUNCTIONS = frozenset({"SUM", "PROD", "MIN", "MAX", "VMIN", "VMAX", "MEAN", "STDDEV", "SIZE"})
+"""Functions of one argument that run over the elements of arrays."""
+
+_Builder = Callable[..., Expr]
+
+
+def translate(function: str, arguments: tuple[Expr, ...], owner: Ref, place: Place) -> Expr:
+    """Say a call of a function of XMILE in the engine's functions.
+
+    Parameters
+    ----------
+    function : str
+        In upper case with single blanks.
+    arguments : tuple of Expr
+        Translated already.
+    owner : Ref
+        The variable whose equation this is, for ``SELF``.
+    place : Place
+
+    Returns
+    -------
+    Expr
+
+    Raises
+    ------
+    UnsupportedConstruct
+        The engine has no such function.
+    ModelFileError
+        The number of arguments is wrong.
+    """
+    own = _FUNCTIONS.get(function)
+    if own is None:
+        if function in _SHARED:
+            return Call(function, arguments)
+        if function in _INSTEAD:
+            hint = f"; {_INSTEAD[function]}"
+        elif function in INSTEAD:
+            hint = f"; {INSTEAD[function]}"
+        else:
+            hint = did_you_mean(function, [*_FUNCTIONS, *ARRAY_FUNCTIONS, *_SHARED])
+        raise place.refusal(
+            f"in the equation of '{owner.name}': the function {function} is not supported"
+            + (hint or "; write it out")
+        )
+    build = own.get(len(arguments), own.get(-1) if len(arguments) > 1 else None)
+    if build is None:
+        counts = "1 or more" if -1 in own else " or ".join(map(str, own))
+        raise place.error(
+            f"in the equation of '{owner.name}': {function} takes {counts} arguments and is given "
+            f"{len(arguments)}"
+        )
+    return build(*arguments)
+
+
+def _calls(name: str, count: int) -> Mapping[int, _Builder]:
+    return {count: lambda *arguments: Call(name, arguments)}
+
+
+def _chain(family: str, order: float) -> Mapping[int, _Builder]:
+    """DELAY1, SMTH3 and their like: the initial value is the input where it is not given."""
+    return {
+        2: lambda x, time: Call(family, (x, time, x, Number(order))),
+        3: lambda x, time, initial: Call(family, (x, time, initial, Number(order))),
+    }
+
+
+def _chain_n(family: str) -> Mapping[int, _Builder]:
+    return {
+        3: lambda x, time, order: Call(family, (x, time, x, order)),
+        4: lambda x, time, order, initial: Call(family, (x, time, initial, order)),
+    }
+
+
+def _joined(function: str) -> Mapping[int, _Builder]:
+    """MIN or MAX of two and more."""
+
+    def build(*arguments: Expr) -> Expr:
+        result = arguments[0]
+        for argument in arguments[1:]:
+            result = Call(function, (result, argument))
+        return result
+
+    return {-1: build}
+
+
+def _mean(*arguments: Expr) -> Expr:
+    total = arguments[0]
+    for argument in arguments[1:]:
+        total = Call("+", (total, argument))
+    return Call("/", (total, Number(float(len(arguments)))))
+
+
+_ZERO = Number(0.0)
+
+
+def _normal(mean: Expr, spread: Expr, seed: Expr = _ZERO, *ends: Expr) -> Expr:
+    least, most = ends or (Number(-math.inf), Number(math.inf))
+    return Call("RANDOM NORMAL", (least, most, mean, spread, seed))
+
+
+def _law(function: str, *, scaled: bool = False) -> Callable[..., Expr]:
+    """A distribution of Vensim without its shift, and with its stretch where it is scaled."""
+
+    def build(*given: Expr, seed: Expr = _ZERO, ends: tuple[Expr, ...] = ()) -> Expr:
+        least, most = ends or (Number(-math.inf), Number(math.inf))
+        *parameters, stretch = given if scaled else (*given, Number(1.0))
+        return Call(function, (least, most, *parameters, _ZERO, stretch, seed))
+
+    return build
+
+
+def _sampled(build: Callable[..., Expr], count: int) -> Mapping[int, _Builder]:
+    """A draw with so many parameters, then a seed if given, then its two ends if given."""
+
+    def with_rest(*arguments: Expr) -> Expr:
+        rest = arguments[count:]
+        return build(*arguments[:count], seed=rest[0] if rest else _ZERO, ends=tuple(rest[1:3]))
+
+    return {count: with_rest, count + 1: with_rest, count + 3: with_rest}
+
+
+def _triangular(start: Expr, peak: Expr, stop: Expr, *, seed: Expr, ends: tuple[Expr, ...]) -> Expr:
+    least, most = ends or (start, stop)
+    return Call("RANDOM TRIANGULAR", (least, most, start, peak, stop, seed))
+
+
+def _weibull(shape: Expr, scale: Expr, seed: Expr = _ZERO) -> Expr:
+    """Of a scale, where Vensim has the mean: scale (-ln(1 - u))^(1 / shape)."""
+    share = Call("RANDOM UNIFORM", (_ZERO, Number(1.0), seed))
+    lasting = Call("negative", (Call("LN", (Call("-", (Number(1.0), share)),)),))
+    return Call("*", (scale, Call("^", (lasting, Call("/", (Number(1.0), shape))))))
+
+
+def _monte_carlo(percent: Expr, seed: Expr = _ZERO) -> Expr:
+    """1 with so many per cent a unit of time, else 0 (as isee writes it out)."""
+    draw = Call("RANDOM UNIFORM", (_ZERO, Number(100.0), seed))
+    return Call("<", (draw, Call("*", (percent, _STEP))))
+
+
+_STEP = Ref("TIME STEP")
+
+_FUNCTIONS: Mapping[str, Mapping[int, _Builder]] = {
+    "INT": _calls("INTEGER", 1),
+    "INIT": _calls("INITIAL", 1),
+    "INF": {0: lambda: Number(math.inf)},
+    "PI": {0: lambda: Number(math.pi)},
+    "MIN": _joined("MIN"),
+    "MAX": _joined("MAX"),
+    "MEAN": {-1: _mean},
+    "SAFEDIV": {
+        2: lambda x, y: Call("ZIDZ", (x, y)),
+        3: lambda x, y, otherwise: Call("XIDZ", (x, y, otherwise)),
+    },
+    # What a variable was one step ago: DELAY FIXED waits at least a step.
+    "PREVIOUS": {2: lambda x, initial: Call("DELAY FIXED", (x, _STEP, initial))},
+    "DELAY": {
+        2: lambda x, time: Call("DELAY FIXED", (x, time, x)),
+        3: lambda x, time, initial: Call("DELAY FIXED", (x, time, initial)),
+    },
+    "DELAY1": _chain("DELAY", 1.0),
+    "DELAY3": _chain("DELAY", 3.0),
+    "DELAYN": _chain_n("DELAY N"),
+    "SMTH1": _chain("SMOOTH", 1.0),
+    "SMTH3": _chain("SMOOTH", 3.0),
+    "SMTHN": _chain_n("SMOOTH"),
+    "TREND": {
+        2: lambda x, time: Call("TREND", (x, time, Number(0.0))),
+        3: lambda x, time, initial: Call("TREND", (x, time, initial)),
+    },
+    "FORCST": {
+        3: lambda x, time, ahead: Call("FORECAST", (x, time, ahead, Number(0.0))),
+        4: lambda x, time, ahead, initial: Call("FORECAST", (x, time, ahead, initial)),
+    },
+    "PULSE": {
+        2: lambda size, start: Call("XPULSE", (start, size)),
+        3: lambda size, start, interval: Call("XPULSE TRAIN", (start, interval, size)),
+    },
+    "RANDOM": {
+        2: lambda least, most: Call("RANDOM UNIFORM", (least, most, Number(0.0))),
+        3: lambda least, most, seed: Call("RANDOM UNIFORM", (least, most, seed)),
+    },
+    "NORMAL": {2: _normal, 3: _normal, 5: _normal},
+    "EXPRND": _sampled(_law("RANDOM EXPONENTIAL", scaled=True), 1),
+    "POISSON": _sampled(_law("RANDOM POISSON"), 1),
+    "BETA": _sampled(_law("RANDOM BETA"), 2),
+    "BINOMIAL": _sampled(lambda n, p, **rest: _law("RANDOM BINOMIAL")(p, n, **rest), 2),
+    "GAMMA": {
+        1: lambda shape: _law("XRANDOM GAMMA")(shape),
+        **_sampled(_law("XRANDOM GAMMA", scaled=True), 2),
+    },
+    "TRIANGULAR": _sampled(_triangular, 3),
+    "UNIFORM": {
+        2: lambda least, most: Call("RANDOM UNIFORM", (least, most, _ZERO)),
+        3: lambda least, most, seed: Call("RANDOM UNIFORM", (least, most, seed)),
+    },
+    "WEIBULL": {2: _weibull, 3: _weibull},
+    "MONTECARLO": {1: _monte_carlo, 2: _monte_carlo},
+    "GAMMALN": _calls("GAMMA LN", 1),
+}
+"""By name, then by number of arguments; -1 stands for any other number above one."""
+
+_OURS = ("XPULSE", "XPULSE TRAIN", "XRANDOM GAMMA")
+"""Functions of the engine that no language has."""
+
+_INSTEAD: Mapping[str, str] = {
+    "LOGNORMAL": "it is not said whether its mean is that of the number or of its logarithm; write "
+    "EXP(NORMAL(mean, deviation)) with those of the logarithm",
+    "GEOMETRIC": "it is not said whether the success counts; write INT(LN(1 - RANDOM(0, 1))/LN(1 - "
+    "p)), the failures before it",
+    "NEGBINOMIAL": "it is not said whether the successes count; write the trials out",
+    "PARETO": "the order of its arguments is not certain; write scale*RANDOM(0, 1)^(-1/shape)",
+    "LOGISTIC": "write mean + scale*LN(u/(1 - u)) with u = RANDOM(0, 1)",
+}
+"""Refused because what they compute is not certain, and the nearest thing that works."""
+
+_SHARED = frozenset(
+    name
+    for name in (*LANGUAGE, *INPUTS, *WITH_MEMORY)
+    if name[0].isalpha() and name not in ("negative", "INTEG", *_OURS)
+)
+"""Functions that the engine knows by the same name, among them Vensim's own: translators of
+Vensim models leave those as they are."""

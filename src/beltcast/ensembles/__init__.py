@@ -1,0 +1,1 @@
+"""Runs of many members, and statistics over them."""

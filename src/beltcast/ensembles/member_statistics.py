@@ -1,0 +1,122 @@
+"""What many members say together: quantiles, spreads, chances; and belts added up to the nation.
+
+These are the last steps of every answer.  A member that left the finite numbers is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+
+from beltcast.errors import UnknownName
+from beltcast.schema import MEMBER, PLACE, QUANTILE, QUANTILES, SCENARIO, TIME, YEAR
+
+
+def quantiles(values: xr.DataArray, levels: Sequence[float] = QUANTILES) -> xr.DataArray:
+    """Quantiles over members.
+
+    Parameters
+    ----------
+    values : (..., member, ...)
+    levels : (q,)  [1]
+        Probabilities.
+
+    Returns
+    -------
+    xarray.DataArray
+        ``quantile`` last, in place of ``member``.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> from beltcast.ensembles.member_statistics import quantiles
+    >>> quantiles(xr.DataArray([1.0, 2.0, 3.0], dims="member"), [0.5]).item()
+    2.0
+    """
+    probabilities = np.asarray(levels, dtype=np.float64)
+    axis = values.get_axis_num(MEMBER)
+    bad = ~np.isfinite(values.values)
+    if bad.any():  # nanquantile is far slower, so only where it is needed
+        result = np.nanquantile(np.where(bad, np.nan, values.values), probabilities, axis=axis)
+    else:
+        result = np.quantile(values.values, probabilities, axis=axis)
+    dims = [d for d in values.dims if d != MEMBER]
+    coords = {d: values[d] for d in dims if d in values.coords}
+    return xr.DataArray(
+        np.moveaxis(result, 0, -1),
+        dims=(*dims, QUANTILE),
+        coords={**coords, QUANTILE: probabilities},
+        attrs=values.attrs,
+    )
+
+
+def spread(values: xr.DataArray) -> xr.DataArray:
+    """Half the width of the central 68% over members: a standard deviation that outliers spare."""
+    ends = quantiles(values, (0.16, 0.84))
+    return 0.5 * (ends.isel({QUANTILE: 1}, drop=True) - ends.isel({QUANTILE: 0}, drop=True))
+
+
+def chance(event: xr.DataArray, known: xr.DataArray) -> xr.DataArray:
+    """Share of the members in which something is the case, among those that are known."""
+    share: xr.DataArray = (event & known).sum(MEMBER) / known.sum(MEMBER)
+    return share
+
+
+def chance_positive(values: xr.DataArray) -> xr.DataArray:
+    """Share of the members above zero, among those that are known."""
+    event = values.copy(data=values.values > 0.0)
+    return chance(event, values.notnull())
+
+
+def parting(one: xr.DataArray, other: xr.DataArray) -> int:
+    """Index of the last year in which two paths are the same; their length if they never part.
+
+    Parameters
+    ----------
+    one, other : (year,)
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> from beltcast.ensembles.member_statistics import parting
+    >>> parting(xr.DataArray([1.0, 2.0, 3.0]), xr.DataArray([1.0, 2.0, 4.0]))
+    1
+    """
+    differ = ~np.isclose(one.values, other.values, rtol=1e-6)
+    return max(int(np.argmax(differ)) - 1, 0) if differ.any() else len(differ)
+
+
+def at_year(results: xr.Dataset, year: int) -> xr.Dataset:
+    """Pick one year, or say which there are.
+
+    Raises
+    ------
+    UnknownName
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> from beltcast.ensembles.member_statistics import at_year
+    >>> results = xr.Dataset({"output": ("year", [1.0, 2.0])}, {"year": [2024, 2025]})
+    >>> at_year(results, 2025)["output"].item()
+    2.0
+    """
+    years = results[YEAR].values
+    if year not in years:
+        raise UnknownName(f"year {year} is not run; choose one of {years[0]} to {years[-1]}")
+    return results.sel({YEAR: year})
+
+
+def by_place(output: xr.DataArray, whole: str) -> xr.DataArray:
+    """Rename the subscript range of places to ``place`` and put the sum of all before them.
+
+    A variable without a subscript range is the whole alone.
+    """
+    own = [d for d in output.dims if d not in (SCENARIO, MEMBER, YEAR, TIME)]
+    if not own:
+        return output.expand_dims({PLACE: [whole]}, axis=-2)
+    belt = str(own[0])
+    total = output.sum(belt, keepdims=True, skipna=False).assign_coords({belt: [whole]})
+    return xr.concat([total, output], belt).rename({belt: PLACE})

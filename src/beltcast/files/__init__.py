@@ -1,0 +1,1 @@
+"""Reading and writing files: text, TOML, results that appear only when complete."""

@@ -1,0 +1,451 @@
+"""The forecast: draws of the future, with everything that makes it uncertain.
+
+Three kinds of uncertainty are carried: the parameters (posterior draws, which are prior draws
+wherever the figures are silent), the shocks of single years, and the noise of a published figure.
+The last two are drawn from the same spreads that the fit used.  A member keeps its parameters,
+shocks and noise in all scenarios, so that scenarios differ by nothing but the scenario.
+
+Beside the posterior stands the prior, run through the same model: where the two bands are alike,
+the figures have said nothing, and ``spread_ratio`` says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from beltcast.engine.nodes import FloatArray
+from beltcast.ensembles.ensemble import run_ensemble
+from beltcast.ensembles.member_statistics import by_place, chance, quantiles, spread
+from beltcast.inference.calibrate import Calibration
+from beltcast.inference.likelihood import Likelihood
+from beltcast.inference.nuisances import SHOCK
+from beltcast.inference.processes import shock_path
+from beltcast.inference.residuals import draw_errors
+from beltcast.inference.sampling.posterior import Draws, sample, sample_prior
+from beltcast.schema import MEMBER, PLACE, ROW, SCENARIO, YEAR
+from beltcast.study.observations import Observation
+from beltcast.study.study import Study
+
+COMPANIONS = (
+    "brand share of output",
+    "own site share of output",
+    "active sellers",
+    "Policy Support",
+    "Supervision Maturity",
+)
+"""Kept as quantiles beside it, where the model has them."""
+
+Progress = Callable[[str, int, int], None]
+
+
+def forecast(
+    study: Study,
+    calibration: Calibration,
+    *,
+    rng: np.random.Generator,
+    draws: int = 1000,
+    moves: int = 30,
+    progress: Progress | None = None,
+    provenance: Mapping[str, str] | None = None,
+) -> xr.Dataset:
+    """Forecast the output of every belt and of the nation in every scenario.
+
+    Parameters
+    ----------
+    study : Study
+    calibration : Calibration
+    rng : numpy.random.Generator
+        Children are spawned for the posterior, the prior and the noise, so that the number of
+        draws of one does not change the others.
+    draws : int
+        Members.
+    moves : int
+        Metropolis moves a draw, see `beltcast.inference.sampling.posterior`.
+    progress : callable, optional
+        Told (what, done, of how many).
+    provenance : mapping, optional
+        Attributes to add.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``output`` (scenario, member, place, year), totals of the model without shocks;
+        ``output_quantile`` and ``published_quantile`` (scenario, place, year, quantile), without
+        and with shocks and noise; ``change_quantile``, the ratio to the first scenario draw by
+        draw, and ``chance_of_more``, the share of draws in which it is above one; the same chance
+        under the priors alone; ``prior_quantile`` and ``spread_ratio`` (place, year), for the
+        first scenario; ``figures``, how many published figures speak of each place; and those
+        figures brought to the model's scope, along ``row``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from beltcast import calibrate, forecast, make_likelihood, read_study
+    >>> study = read_study()
+    >>> likelihood = make_likelihood(study.model, study.priors, study.observations, study.noise)
+    >>> rng = np.random.default_rng(1)
+    >>> fit = calibrate(likelihood, rng=rng, starts=4, refine=1)
+    >>> result = forecast(study, fit, rng=rng, draws=16, moves=4)
+    >>> float(result["output_quantile"].sel(place="China", year=2030, quantile=0.5)[0]) > 0
+    True
+    """
+    for_posterior, for_prior = rng.spawn(2)
+    posterior = sample(calibration, draws, rng=for_posterior, moves=moves, progress=progress)
+    prior = sample_prior(calibration.likelihood, max(2, draws // 2), rng=for_prior)
+    return forecast_draws(
+        study,
+        posterior,
+        prior,
+        calibration.theta,
+        rng=rng,
+        progress=progress,
+        provenance=provenance,
+    )
+
+
+def forecast_draws(
+    study: Study,
+    posterior: Draws,
+    prior: Draws,
+    optimum: FloatArray,
+    *,
+    rng: np.random.Generator,
+    progress: Progress | None = None,
+    provenance: Mapping[str, str] | None = None,
+) -> xr.Dataset:
+    """Forecast with draws that are there already, such as those of `draws_file`.
+
+    Parameters
+    ----------
+    study : Study
+    posterior, prior : Draws
+        At most as many of the prior as of the posterior.
+    optimum : (size,)
+        Most probable unknowns on working scales; published figures are brought to the model's
+        scope by them.
+    rng : numpy.random.Generator
+        Children are spawned for the noise and for the uncertain sizes of scenarios.
+    progress : callable, optional
+        Told (what, done, of how many).
+    provenance : mapping, optional
+        Attributes to add.
+
+    Returns
+    -------
+    xarray.Dataset
+        As `forecast` returns it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from beltcast import read_study
+    >>> from beltcast.inference.sampling.draws_file import shipped_draws
+    >>> from beltcast.forecasting.forecast import forecast_draws
+    >>> from beltcast.inference.sampling.posterior import sample_prior
+    >>> study, rng = read_study(), np.random.default_rng(1)
+    >>> kept = shipped_draws(study)
+    >>> prior = sample_prior(kept.posterior.likelihood, 20, rng=rng)
+    >>> result = forecast_draws(study, kept.first(20), prior, kept.optimum, rng=rng)
+    >>> float(result["output_quantile"].sel(place="China", year=2030, quantile=0.5)[0]) > 0
+    True
+    """
+    target = study.target
+    for_noise, for_sizes = rng.spawn(2)
+    likelihood = posterior.likelihood
+
+    runs = _run(study, study.scenarios, posterior, target, for_sizes, progress)
+    before = _run(study, study.scenarios, prior, target, for_sizes, None)
+    output = by_place(runs[target], study.whole(target))
+    prior_output = by_place(before[target], study.whole(target))
+
+    years = output[YEAR].values
+    noise_of = _published_noise(study, likelihood, output, years, for_noise)
+    published = output * noise_of(posterior)
+    prior_published = prior_output.isel({SCENARIO: 0}) * noise_of(prior)
+    change = output / output.isel({SCENARIO: 0})
+
+    result = xr.Dataset(
+        {
+            "output": output.astype(np.float32),
+            "output_quantile": quantiles(output),
+            "published_quantile": quantiles(published),
+            "change_quantile": quantiles(change),
+            "chance_of_more": _chance_of_more(output),
+            "prior_chance_of_more": _chance_of_more(prior_output),
+            "prior_quantile": quantiles(prior_published),
+            "spread_ratio": _log_spread(published.isel({SCENARIO: 0}))
+            / _log_spread(prior_published),
+            **{name: runs[name] for name in COMPANIONS if name in runs and name != target},
+            "failed": runs["status"].sum(MEMBER) + before["status"].sum(MEMBER),
+            "figures": _figures(likelihood, output[PLACE].values),
+            **_published_rows(study, likelihood, optimum, target),
+        },
+        attrs={
+            **runs.attrs,
+            "title": study.title,
+            "target": target,
+            "whole": study.whole(target),
+            "unit": runs[target].attrs["units"],
+            "draws": len(posterior),
+            "draws_kind": posterior.kind,
+            "acceptance": posterior.acceptance,
+            "start_correlation": posterior.start_correlation,
+            **{f"{name}_sha256": value for name, value in study.hashes.items()},
+            **(provenance or {}),
+        },
+    )
+    result["title"] = runs["title"]
+    return _described(result, runs[target].attrs)
+
+
+def published_factor(
+    study: Study, draws: Draws, output: xr.DataArray, *, rng: np.random.Generator
+) -> xr.DataArray:
+    """Draw the factor between the model's totals and what would be published of them.
+
+    Parameters
+    ----------
+    study : Study
+    draws : Draws
+    output : (..., member, place, year)
+        Totals of the model, for their places and years.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    (member, place, year)  [1]
+        Shocks of years times the noise of a figure on the model's scope.
+    """
+    years = output[YEAR].values
+    return _published_noise(study, draws.likelihood, output, years, rng)(draws)
+
+
+def _run(
+    study: Study,
+    scenarios: Mapping[str, Any],
+    draws: Draws,
+    target: str,
+    rng: np.random.Generator,
+    progress: Progress | None,
+) -> xr.Dataset:
+    parts = []
+    for number, (name, scenario) in enumerate(scenarios.items()):
+        parts.append(
+            _thinned(
+                run_ensemble(
+                    study.model,
+                    {name: scenario},
+                    (draws.labels, draws.values),
+                    outputs=_outputs(study, target),
+                    rng=deepcopy(rng),  # the same numbers in every scenario
+                ),
+                target,
+            )
+        )
+        if progress is not None:
+            progress("scenarios", number + 1, len(scenarios))
+    return xr.concat(parts, SCENARIO, combine_attrs="override")
+
+
+def _outputs(study: Study, target: str) -> list[str]:
+    return [target, *(n for n in COMPANIONS if n in study.model.variables and n != target)]
+
+
+def _thinned(runs: xr.Dataset, target: str) -> xr.Dataset:
+    """Companions as quantiles at once: their members would fill the memory."""
+    kept = {
+        name: quantiles(values) if name not in (target, "status") else values
+        for name, values in runs.data_vars.items()
+    }
+    return xr.Dataset(kept, runs.coords, runs.attrs)
+
+
+def _published_noise(
+    study: Study,
+    likelihood: Likelihood,
+    output: xr.DataArray,
+    years: np.ndarray,
+    rng: np.random.Generator,
+) -> Callable[[Draws], xr.DataArray]:
+    """Factor between the model's total and a published one, (member, place, year).
+
+    On the model's own scope: the whole is published at grade A, a belt at grade B.  Offsets and
+    drifts of other definitions are not in it.  Shocks of years that the fit knows are
+    its draws; those of other years are drawn anew, the same for all places.  Errors have the
+    tails and the estimated spreads of the fit, and are drawn anew for each year, also where the
+    fit has them correlated from year to year.
+    """
+    members = output.sizes[MEMBER]  # the prior may have fewer; it takes the first of these
+    places = output[PLACE].values
+    fresh = rng.standard_normal((members, len(years)))
+    grades = ["A" if p == study.whole(study.target) else "B" for p in places]
+    noise = study.noise
+    sds = np.array([noise.grade[grade] * noise.spread_factor(grade, "level") for grade in grades])
+    shape = members, len(places), len(years)
+    own = draw_errors(rng, study.noise.tails, shape) * sds[:, None]
+
+    def factor(draws: Draws) -> xr.DataArray:
+        n = len(draws)
+        units, first = fresh[:n].copy(), len(years)
+        for i, year in enumerate(years):
+            known = draws.nuisance(f"{SHOCK}{year}")
+            if known is not None:
+                units[:, i], first = known, min(first, i)
+        unit = shock_path(units, first % len(years), study.noise.shock_autocorrelation)
+        shocks = unit * np.array([study.noise.shock_sd(int(year)) for year in years])
+        errors = own[:n] * _estimated_spreads(study, draws, grades)[:, :, None]
+        return xr.DataArray(
+            np.exp(shocks[:, None, :] + errors),
+            dims=(MEMBER, PLACE, YEAR),
+            coords={PLACE: places, YEAR: years},
+        )
+
+    return factor
+
+
+def _estimated_spreads(study: Study, draws: Draws, grades: Sequence[str]) -> FloatArray:
+    """Factor of the spread of a figure of each grade, (N, len(grades)); 1 where none was fitted."""
+    factors = np.ones((len(draws), len(grades)))
+    for k, grade in enumerate(grades):
+        eta = draws.nuisance(study.noise.spread_name(grade, "level"))
+        if eta is not None:
+            factors[:, k] = np.exp(study.noise.spread_sd * eta)
+    return factors
+
+
+def _chance_of_more(output: xr.DataArray) -> xr.DataArray:
+    """Share of the draws in which a scenario lies above the first."""
+    first = output.isel({SCENARIO: 0})
+    return chance(output > first, output.notnull() & first.notnull())
+
+
+def _log_spread(values: xr.DataArray) -> xr.DataArray:
+    return spread(xr.apply_ufunc(np.log, values.where(values > 0)))
+
+
+def _figures(likelihood: Likelihood, places: np.ndarray) -> xr.DataArray:
+    """How many published figures speak of each place itself."""
+    named = [row.place for row in likelihood.observations]
+    return xr.DataArray([named.count(str(p)) for p in places], dims=PLACE, coords={PLACE: places})
+
+
+LOOSE = 0.3
+"""Spread of a definition (log, with its drift to the row's date) above which a figure's level says
+little about the level here."""
+
+
+ROW_COLUMNS = (
+    "place",
+    "quantity",
+    "start",
+    "end",
+    "kind",
+    "published",
+    "translated",
+    "definition",
+    "grade",
+    "loose",
+    "source",
+    "url",
+    "line",
+)
+
+
+def _published_rows(
+    study: Study, likelihood: Likelihood, optimum: FloatArray, target: str
+) -> dict[str, Any]:
+    """Published figures brought to the model's scope: the path times published over expected.
+
+    Expected is what the fit would have published under the row's definition and season in a year
+    without a shock; so a figure lies above the path by as much as it surprises, and a part of a
+    year is shown at the level of its whole year.
+    """
+    theta = optimum[None]
+    path = _path(study, likelihood, theta, target)
+    expected = np.exp(likelihood.expected(theta, shocks=False)[0])
+    points = [
+        {
+            "place": row.place,
+            "quantity": row.quantity,
+            "start": row.start,
+            "end": row.end,
+            "kind": row.kind,
+            "published": row.value,
+            "translated": path[row.place, _year(row)] * row.value / own,
+            "definition": study.noise.definitions[row.definition].title,
+            "grade": row.grade,
+            "loose": int(_spread_of_scope(study, row) > LOOSE),
+            "source": row.source,
+            "url": row.url,
+            "line": row.line,
+        }
+        for row, own in zip(likelihood.observations.rows, expected, strict=True)
+        if row.kind not in ("growth", "share")
+        and (row.place, _year(row)) in path
+        and _is_amount(study, row.quantity, target)
+    ]
+    table = pd.DataFrame(points, columns=list(ROW_COLUMNS))
+    return {f"row_{name}": ((ROW,), table[name].to_numpy()) for name in table}
+
+
+def _spread_of_scope(study: Study, row: Observation) -> float:
+    definition = study.noise.definitions[row.definition]
+    reference = study.noise.reference
+    lag = 0.0 if reference is None else 0.5 * (row.start + row.end) - reference
+    return float(np.hypot(definition.offset_sd, definition.trend_sd * lag))
+
+
+def _year(row: Observation) -> int:
+    return int(np.floor(row.start + 1e-6))
+
+
+def _is_amount(study: Study, quantity: str, target: str) -> bool:
+    """Whether a quantity is money like the target, so that a point can be drawn on its chart."""
+    variables = study.model.variables
+    return variables[quantity].unit == variables[target].unit
+
+
+def _path(
+    study: Study, likelihood: Likelihood, theta: FloatArray, target: str
+) -> dict[tuple[str, int], float]:
+    """Totals of the target at the optimum, by place and year."""
+    draws = Draws(likelihood, theta, "posterior")
+    first = dict(list(study.scenarios.items())[:1])
+    # All outputs of the forecast, though one is looked at: so both run one compiled program.
+    outputs = _outputs(study, target)
+    run = run_ensemble(study.model, first, (draws.labels, draws.values), outputs=outputs)
+    output = by_place(run[target], study.whole(target)).isel({SCENARIO: 0, MEMBER: 0})
+    return {
+        (str(place), int(year)): float(output.sel({PLACE: place, YEAR: year}))
+        for place in output[PLACE].values
+        for year in output[YEAR].values
+    }
+
+
+def _described(result: xr.Dataset, target: Mapping[str, str]) -> xr.Dataset:
+    """Say what each variable is."""
+    unit = target.get("units", "")
+    texts = {
+        "output": (unit, f"{target.get('long_name', '')} Total of the year, without shocks."),
+        "output_quantile": (unit, "Quantiles over draws of the parameters, without shocks."),
+        "published_quantile": (unit, "Quantiles of a published figure: with shocks and noise."),
+        "change_quantile": ("1", "Quantiles of the ratio to the first scenario, draw by draw."),
+        "chance_of_more": ("1", "Share of draws in which the scenario lies above the first."),
+        "prior_chance_of_more": ("1", "The same under the priors alone."),
+        "failed": ("1", "Members that left the finite numbers and are left out."),
+        "figures": ("1", "Published figures that speak of the place."),
+        "row_loose": ("1", "1 where the definition's level was fitted almost freely."),
+        "prior_quantile": (unit, "As published_quantile, from the priors alone."),
+        "spread_ratio": ("1", "Spread of the posterior over that of the prior, of the log."),
+        "row_translated": (unit, "Published figure brought to the model's scope and whole year."),
+        "row_published": (unit, "Published figure as printed, in the model's unit."),
+    }
+    for name, (units, text) in texts.items():
+        result[name].attrs.update(units=units, long_name=text)
+    return result

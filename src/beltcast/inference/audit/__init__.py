@@ -1,0 +1,1 @@
+"""What the observations do and do not determine."""

@@ -1,0 +1,85 @@
+"""How far the figures narrowed each answer: the spread of the posterior against the prior's.
+
+    contraction = 1 - sd(posterior) / sd(prior)
+
+of the same quantity, computed from draws of both.  1 is known exactly, 0 is what was believed
+before, and below 0 the figures made it wider, which happens where they are far from what the
+prior expected.  For a normal answer with n normal figures it is ``1 - 1 / sqrt(1 + I)``, I the
+information of the figures in units of the prior's.  The spread is half the width of the central
+68% over draws, a standard deviation that outliers spare, as in ``spread_ratio`` of a forecast.
+
+Draws are finite: with N of the posterior and M of the prior the ratio has a relative error of
+about ``sqrt(0.93 (1/N + 1/M))`` for normal answers, and `contraction` gives it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from beltcast.ensembles.member_statistics import quantiles, spread
+from beltcast.errors import InputError
+
+ANSWER = "answer"
+"""Dimension of the answers that are asked about."""
+
+QUANTITY = "quantity"
+OF = "of"
+
+SAME = 1e-9
+"""Spread below which an answer does not vary: a scenario that has not begun changes nothing."""
+
+QUANTILE_ERROR = 0.93
+"""N times the relative variance of half the central 68% of N normal draws.  The ends are quantiles
+p = 0.16 and 1 - p, each of variance ``p (1 - p) / (N phi^2)``, with the covariance ``p^2 / (N
+phi^2)``; so it is ``(p (1 - p) - p^2) / (2 phi^2 z^2)`` with z = 0.9945 and phi(z) = 0.2433."""
+
+
+def contraction(posterior: xr.DataArray, prior: xr.DataArray) -> pd.DataFrame:
+    """Say how far each answer was narrowed.
+
+    Parameters
+    ----------
+    posterior, prior : (member, answer)
+        Draws of the same answers, better as logs; as many of each as there are. NaN is left out.
+
+    Returns
+    -------
+    pandas.DataFrame
+        By answer: whatever else stands along ``answer``, ``prior_p10``, ``prior_median``,
+        ``prior_p90`` and the same of the posterior, ``prior_sd``, ``posterior_sd``,
+        ``contraction`` and ``contraction_error``, its standard error from the number of draws.
+        An answer that does not vary in the prior is not in it.
+
+    Raises
+    ------
+    InputError
+        The two are not of the same answers.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> from beltcast.inference.audit.contraction import contraction
+    >>> z = np.linspace(-2.0, 2.0, 101)[:, None]
+    >>> prior = xr.DataArray(z, {"answer": ["a"]}, ("member", "answer"))
+    >>> float(contraction(0.25 * prior, prior).loc["a", "contraction"])
+    0.75
+    """
+    names = [str(name) for name in prior[ANSWER].values]
+    if names != [str(name) for name in posterior[ANSWER].values]:
+        raise InputError("prior and posterior are of other answers; compute both in one way")
+    table = pd.DataFrame(index=pd.Index(names, name=ANSWER))
+    for name, values in prior.coords.items():
+        if name != ANSWER and values.dims == (ANSWER,):
+            table[str(name)] = values.values
+    for name, draws in (("prior", prior), ("posterior", posterior)):
+        levels = quantiles(draws, (0.1, 0.5, 0.9)).values
+        for k, level in enumerate(("p10", "median", "p90")):
+            table[f"{name}_{level}"] = levels[:, k]
+        table[f"{name}_sd"] = spread(draws).values
+    table = table[table["prior_sd"] > SAME]
+    ratio = table["posterior_sd"] / table["prior_sd"]
+    counts = 1.0 / prior.sizes["member"] + 1.0 / posterior.sizes["member"]
+    error = ratio * np.sqrt(QUANTILE_ERROR * counts)
+    return table.assign(contraction=1.0 - ratio, contraction_error=error)

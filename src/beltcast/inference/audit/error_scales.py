@@ -1,0 +1,235 @@
+"""How wide the errors of published figures are, as far as the figures tell.
+
+The grade of a row is a judgement.  Its spread can be estimated, but not at the optimum of all
+unknowns together: rows have nuisances of their own, of which there may be more than rows, and these
+follow narrower errors ever a little further.  So all of them are integrated out, by Laplace's
+method (`Calibration.log_evidence`), and factors of the spreads are where
+
+    log p(y | factors) + log p(factors),      log factor ~ N(0, sd^2),
+
+is highest, each with the curvature there.  For a linear model with wide priors that is the
+restricted maximum likelihood of Patterson and Thompson (1971): n rows and p parameters make a
+variance of RSS / (n - p), where the joint optimum has less than RSS / n.
+
+References
+----------
+Kass, R. E. and Raftery, A. E. (1995): Bayes factors. Journal of the American Statistical
+Association 90, 773-795.
+Patterson, H. D. and Thompson, R. (1971): Recovery of inter-block information when block sizes are
+unequal. Biometrika 58, 545-554.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import combinations, count
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import minimize
+from scipy.stats import norm
+
+from beltcast.engine.nodes import FloatArray
+from beltcast.errors import InputError
+from beltcast.inference.calibrate import Calibration, Progress, calibrate, calibrate_from
+from beltcast.inference.likelihood import Likelihood, make_likelihood
+
+PRIOR_SD = 0.5
+"""Spread of the log of a factor where nothing is said: exp(0.5) is 1.65 times as wide."""
+
+REACH = 2.5
+"""Logs of factors are looked for within so many prior spreads."""
+
+_STEP = 0.02
+"""Half the difference of logs of factors by which slopes are taken."""
+
+_STEPS = 30
+"""Steps of the search at most."""
+
+_CURVATURE_STEP = 0.2
+"""Difference of logs of factors for curvatures, which are second differences and need more."""
+
+
+@dataclass(frozen=True, eq=False)
+class Spreads:
+    """Factors of the spreads of rows.
+
+    Attributes
+    ----------
+    table : pandas.DataFrame
+        By group of rows, such as 'grade A': ``rows``; ``factor`` of the given spread, ``low`` and
+        ``high`` of its 80 % interval, and ``contraction``, 1 less the posterior over the prior
+        variance of its log: near 0 the figures tell nothing of it.
+    calibration : Calibration
+        The fit with these factors; its likelihood's noise has them as given (`spread_factors`).
+    gain : float
+        Log evidence with these factors less that of the given spreads.
+    """
+
+    table: pd.DataFrame
+    calibration: Calibration
+    gain: float
+
+    def words(self) -> str:
+        """The table in words, and the line of a study that takes it for given."""
+        lines = [
+            f"{name}: {row.factor:.2f} of what is given, 80% from {row.low:.2f} to {row.high:.2f}; "
+            + _verdict(float(row.contraction))
+            for name, row in self.table.iterrows()
+        ]
+        factors = ", ".join(f'"{name}" = {x:.3g}' for name, x in self.table["factor"].items())
+        by = ", ".join(f'"{name}"' for name in self.calibration.likelihood.noise.spread_by)
+        return "\n".join(
+            [
+                *lines,
+                f"The log evidence gains {self.gain:.1f}; less than 1 is not worth more than a "
+                "bare mention (Kass and Raftery 1995).",
+                "To take these for given, in [noise]:",
+                f"spread = {{ factors = {{ {factors} }}, by = [{by}] }}",
+            ]
+        )
+
+
+def estimate_spreads(
+    likelihood: Likelihood,
+    *,
+    rng: np.random.Generator,
+    starts: int = 64,
+    refine: int = 2,
+    progress: Progress | None = None,
+) -> Spreads:
+    r"""Estimate the spreads of rows with everything else integrated out.
+
+    Parameters
+    ----------
+    likelihood : Likelihood
+        Its noise says how far factors may be from 1 (``spread_sd``) and what they are told apart
+        by (``spread_by``).
+    rng : numpy.random.Generator
+    starts, refine : int
+        Of the first fit, as of `calibrate`; all others go on from there.
+    progress : callable, optional
+        Told (what, done, of how many).
+
+    Returns
+    -------
+    Spreads
+
+    Raises
+    ------
+    InputError
+        The noise takes spreads as given.
+    CalibrationError
+        No start could be simulated.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> from beltcast import estimate_spreads, load_model, make_likelihood, read_series
+    >>> from beltcast.study.priors import make_priors, uniform_entry
+    >>> from beltcast.files.shipped import shipped
+    >>> model = load_model(shipped("models/decay/decay.mdl"))
+    >>> guess = uniform_entry("Lifetime", "Lifetime", "pooled", "Year", "a guess", (1.0, 20.0))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "stock.csv"
+    ...     _ = path.write_text("time,Stock\n1,84\n2,66\n3,56\n4,44\n5,38\n")
+    ...     series = read_series(path, model)
+    >>> one = make_likelihood(model, make_priors([guess]), series.observations, series.noise)
+    >>> found = estimate_spreads(one, rng=np.random.default_rng(1), starts=4)
+    >>> float(found.table.loc["grade A", "factor"].round(1))
+    0.3
+    """
+    prior = likelihood.noise.spread_sd
+    if not prior > 0:
+        raise InputError(
+            "the noise takes spreads as given; say how far they may be off, such as "
+            "spread = { sd = 0.5, by = ['grade'] } in [noise]"
+        )
+    groups = _groups(likelihood)
+    given = _with_factors(likelihood, dict.fromkeys(groups, 1.0))
+    first = calibrate(given, rng=rng, starts=starts, refine=refine, progress=progress)
+
+    def fitted(logs: FloatArray) -> Calibration:
+        factors = dict(zip(groups, np.exp(logs).tolist(), strict=True))
+        return calibrate_from(_with_factors(likelihood, factors), first.theta)
+
+    def cost(logs: FloatArray) -> float:
+        return 0.5 * float(np.sum((logs / prior) ** 2)) - fitted(logs).log_evidence
+
+    tell, steps = progress or (lambda what, done, total: None), count(1)
+    best = minimize(
+        cost,
+        np.zeros(len(groups)),
+        jac=lambda logs: _slope(cost, logs),
+        method="L-BFGS-B",
+        bounds=[(-REACH * prior, REACH * prior)] * len(groups),
+        options={"ftol": 1e-7, "gtol": 1e-3, "maxiter": _STEPS},
+        callback=lambda intermediate_result: tell("steps", next(steps), _STEPS),
+    )
+    logs = np.asarray(best.x, dtype=np.float64)
+    sds = _sds(cost, logs, prior)
+    fit = fitted(logs)
+    gain = fit.log_evidence - first.log_evidence
+    return Spreads(_table(groups, logs, sds, prior), fit, gain)
+
+
+def _groups(likelihood: Likelihood) -> dict[str, int]:
+    """Groups that have a spread of their own, and how many rows are in each."""
+    noise, rows, known = likelihood.noise, likelihood.observations.rows, likelihood.nuisances
+    measured = (row for row in rows if noise.spread_name(row.grade, row.kind) in known)
+    counted = Counter(noise.spread_group(row.grade, row.kind) for row in measured)
+    return dict(sorted(counted.items()))
+
+
+def _with_factors(likelihood: Likelihood, factors: dict[str, float]) -> Likelihood:
+    """The same figures with spreads that are given, so many times as wide."""
+    noise = replace(likelihood.noise, spread_sd=0.0, spread_factors=factors)
+    return make_likelihood(likelihood.model, likelihood.priors, likelihood.observations, noise)
+
+
+def _slope(cost: Callable[[FloatArray], float], at: FloatArray) -> FloatArray:
+    steps = _STEP * np.eye(len(at))
+    return np.array([cost(at + step) - cost(at - step) for step in steps]) / (2.0 * _STEP)
+
+
+def _sds(cost: Callable[[FloatArray], float], at: FloatArray, prior: float) -> FloatArray:
+    """Spreads of what a cost is the negative log density of, from its second differences."""
+    n = len(at)
+    steps = _CURVATURE_STEP * np.eye(n)
+    middle = cost(at)
+    alone = np.array([[cost(at + step), cost(at - step)] for step in steps])
+    curvature = np.diag(alone.sum(axis=1) - 2.0 * middle)
+    for i, j in combinations(range(n), 2):
+        both = cost(at + steps[i] + steps[j]) + cost(at - steps[i] - steps[j])
+        # A mixed second difference; what each adds alone is taken off.
+        mixed = 0.5 * (both - alone[i].sum() - alone[j].sum() + 2.0 * middle)
+        curvature[i, j] = curvature[j, i] = mixed
+    curvature /= _CURVATURE_STEP**2
+    # Where the evidence bends the wrong way no more is known than the prior says.
+    values, vectors = np.linalg.eigh(curvature)
+    variances = 1.0 / np.maximum(values, prior**-2)
+    return np.asarray(np.sqrt((vectors**2) @ variances), dtype=np.float64)
+
+
+def _table(groups: dict[str, int], logs: FloatArray, sds: FloatArray, prior: float) -> pd.DataFrame:
+    reach = norm.ppf(0.9) * sds
+    return pd.DataFrame(
+        {
+            "rows": list(groups.values()),
+            "factor": np.exp(logs),
+            "low": np.exp(logs - reach),
+            "high": np.exp(logs + reach),
+            "contraction": 1.0 - (sds / prior) ** 2,
+        },
+        index=pd.Index(list(groups), name="rows of"),
+    )
+
+
+def _verdict(contraction: float) -> str:
+    if contraction < 0.5:
+        return "mostly the prior: the figures hardly tell."
+    return "the figures tell."

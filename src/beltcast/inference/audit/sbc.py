@@ -1,0 +1,371 @@
+"""Simulation-based calibration: whether the inference recovers what made the figures.
+
+Unknowns are drawn from the prior, figures from the unknowns, and the whole of the inference (fit,
+chains) is run on those figures.  If it is right, the rank of each true value among its posterior
+draws is uniform (Talts, Betancourt, Simpson, Vehtari and Gelman 2018, arXiv:1804.06788): ranks that
+pile up in the middle mean intervals that are too wide, at the ends too narrow, on one side a bias.
+The log likelihood is ranked too, as if it were an unknown: it notices an inference that ignores the
+figures, which the others do not (Modrák and others 2023, Bayesian Analysis 20, 461-488).  So are
+answers, what the model says of a later year: they are what the inference is for.
+
+Synthetic figures have the shape of the real file: the same rows, dates, definitions and noise.  A
+row that is a bound says of a threshold whether the truth lies above or below; its synthetic twin
+keeps the threshold, and which of the two it says is drawn; a rounded number stands somewhere in an
+interval as wide as the real one's.
+
+A result tells which density it is of by that density itself: its residuals at fixed points
+(`fingerprint`).  A model that has more read-outs, or is written in another way, has the same
+density and keeps its result; one that answers otherwise has not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from scipy.stats import binom, chisquare
+
+from beltcast.engine.nodes import FloatArray, IntArray
+from beltcast.engine.run.threads import side_by_side
+from beltcast.errors import CalibrationError, InputError
+from beltcast.inference.calibrate import Progress, calibrate
+from beltcast.inference.likelihood import Likelihood
+from beltcast.inference.residuals import draw_errors, log_cdf
+from beltcast.inference.sampling.chains import sample_chains
+from beltcast.schema import PARAMETER, SET
+
+FIT = "log likelihood"
+"""What is ranked beside the unknowns."""
+
+WALKERS = 16
+"""Walkers of a set: as many as one block of the compiled model, which runs whole blocks only."""
+
+RECORDS = 7
+"""Draws of each walker; few and far apart, because ranks need independent draws."""
+
+RANKS = 99
+"""Draws that a truth is ranked among, of the 112: a hundred ranks make ten even bins."""
+
+BINS = 10
+
+POINT = "point"
+RESIDUAL = "residual"
+
+_POINTS = 3
+"""Points that a density is told by: one would do, if it were not for walls and kinks."""
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """Answers that are ranked beside the unknowns: logs of totals of a year, of one run.
+
+    Attributes
+    ----------
+    rows : mapping of str to (r,) int
+        Name to the rows of the program whose sum is meant, such as ``model.rows("output")``.
+    year : int
+    """
+
+    rows: Mapping[str, IntArray]
+    year: int
+
+    @property
+    def names(self) -> list[str]:
+        """What each is called."""
+        return [f"{name} {self.year}" for name in self.rows]
+
+    def of(self, likelihood: Likelihood, theta: FloatArray) -> FloatArray:
+        """Work them out; (N, size) -> (N, answers)."""
+        run = likelihood.model.batch(
+            likelihood.rows_of,
+            likelihood.values(theta[:, : likelihood.n_parameters]),
+            outputs=np.empty(0, dtype=np.int64),
+            totals=np.concatenate(list(self.rows.values())),
+            saves=[self.year, self.year + 1.0],
+        )
+        ends = np.cumsum([len(rows) for rows in self.rows.values()])[:-1]
+        parts = np.split(run[1] - run[0], ends)
+        logs: FloatArray = np.log([part.sum(axis=0) for part in parts]).T
+        return logs
+
+
+def simulation_based_calibration(
+    likelihood: Likelihood,
+    *,
+    sets: int,
+    rng: np.random.Generator,
+    every: int | None = None,
+    burn_in: int | None = None,
+    threads: int | None = None,
+    asked: Asked | None = None,
+    done: xr.Dataset | None = None,
+    keep: Callable[[xr.Dataset], None] | None = None,
+    progress: Progress | None = None,
+) -> xr.Dataset:
+    """Rank true unknowns among their posterior draws.
+
+    Parameters
+    ----------
+    likelihood : Likelihood
+        Of the real figures; they lend their shape, not their values.
+    sets : int
+        Synthetic data sets.
+    rng : numpy.random.Generator
+        One child is spawned for each set.
+    every, burn_in : int, optional
+        As of `chains.sample_chains`; the burn-in is 20 moves for each parameter by
+        default, at least 200: what is proved is that such chains are enough.
+    threads : int, optional
+        Sets side by side; one per processor by default. The result does not depend on it.
+    asked : Asked, optional
+        Answers to rank beside the unknowns; they cost next to nothing.
+    done : xarray.Dataset, optional
+        Sets that were finished before, of the same likelihood and seed.
+    keep : callable, optional
+        Given all finished sets now and then, to be kept.
+    progress : callable, optional
+
+    Returns
+    -------
+    xarray.Dataset
+        ``rank`` (set, parameter), of the truth among `RANKS` draws; ``truth``, ``mean`` and ``sd``
+        on working scales; ``fingerprint`` (point, residual) of the density.
+
+    Raises
+    ------
+    InputError
+        `done` is of other unknowns, another seed or another density.
+    """
+    seeds = rng.spawn(sets + 1)
+    key = seeds[-1].bytes(8).hex()
+    answers = len(asked.rows) if asked else 0
+    names = [*likelihood.labels, FIT, *(asked.names if asked else [])]
+    if done is not None and (done.attrs["key"] != key or list(done[PARAMETER].values) != names):
+        raise InputError(
+            "the sets to go on from are of other unknowns, another number of sets or another "
+            "seed; give those of that run, or start anew without --resume"
+        )
+    if done is not None and not same_density(done, likelihood):
+        raise InputError(
+            "the sets to go on from are of another density: the model, the figures, the priors or "
+            "the noise have changed since; start anew without --resume"
+        )
+    of = fingerprint(likelihood)
+    finished = []
+    if done is not None:
+        sets_done = done.drop_vars("fingerprint")
+        finished = [sets_done.isel({SET: [i]}) for i in range(done.sizes[SET])]
+    rest = seeds[len(finished) : sets]
+    for one in side_by_side(
+        lambda seed: _one_set(likelihood, asked, seed, every, burn_in), rest, threads
+    ):
+        finished.append(one)
+        if progress is not None:
+            progress("sets", len(finished), sets)
+        if keep is not None and len(finished) % 10 == 0:
+            keep(_joined(finished, key, answers, of))
+    return _joined(finished, key, answers, of)
+
+
+def fingerprint(likelihood: Likelihood) -> FloatArray:
+    """Tell a density by its residuals at fixed points: the centre and draws of the priors.
+
+    Returns
+    -------
+    (point, residual)
+    """
+    rng = np.random.default_rng(0)
+    z = likelihood.priors.draw(rng, _POINTS)
+    z[0] = likelihood.priors.mu
+    nuisances = rng.standard_normal((_POINTS, len(likelihood.nuisances)))
+    return likelihood.residuals(np.concatenate([z, nuisances], axis=1))
+
+
+def same_density(result: xr.Dataset, likelihood: Likelihood) -> bool:
+    """Whether a result is of this density, to rounding.
+
+    Parameters
+    ----------
+    result : xarray.Dataset
+        As `simulation_based_calibration` returns it.
+    likelihood : Likelihood
+    """
+    now = fingerprint(likelihood)
+    then = result["fingerprint"].values if "fingerprint" in result else np.empty(0)
+    labels = [str(name) for name in result[PARAMETER].values[: likelihood.size]]
+    alike = labels == list(likelihood.labels) and then.shape == now.shape
+    return alike and bool(np.allclose(then, now, rtol=1e-6, atol=1e-9))
+
+
+def synthetic(
+    likelihood: Likelihood, rng: np.random.Generator, attempts: int = 100
+) -> tuple[FloatArray, Likelihood]:
+    """Unknowns from the prior, and the likelihood of figures that they make.
+
+    Returns
+    -------
+    theta : (size,)
+    synthetic : Likelihood
+        Of the same rows with other values, and bounds that hold.
+
+    Raises
+    ------
+    CalibrationError
+        No draw of the prior could be simulated.
+    """
+    for _ in range(attempts):
+        z = likelihood.priors.draw(rng, 1)
+        nuisances = rng.standard_normal((1, len(likelihood.nuisances)))
+        theta = np.concatenate([z, nuisances], axis=1)
+        expected = likelihood.expected(theta)[0]
+        # The posterior gives what cannot be simulated no probability: so must the prior here.
+        if np.isfinite(expected).all():
+            return theta[0], _figures(likelihood, theta, expected, rng)
+    raise CalibrationError(
+        f"none of {attempts} draws of the prior could be simulated; look at the priors with the "
+        "command 'beltcast check'"
+    )
+
+
+def uniformity(result: xr.Dataset) -> pd.DataFrame:
+    """How uniform the ranks of each unknown are, and what they say of intervals.
+
+    Parameters
+    ----------
+    result : xarray.Dataset
+        As `simulation_based_calibration` returns it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        By unknown: ``p_value`` of Pearson's chi-squared in ten bins; ``end_p_value`` of as many
+        truths beyond all draws, on the worse side, which ten bins are too wide to see (binomial,
+        two-sided by doubling); ``coverage``, the share of
+        true values in the central 80 % interval; ``bias``, the mean of (mean - truth) / sd;
+        ``shrinkage``, 1 less the mean of sd^2 over the variance of the truths;
+        ``recovery``, the correlation of means and truths.
+    """
+    ranks = result["rank"].values
+    bins = np.minimum(ranks * BINS // (RANKS + 1), BINS - 1)
+    counts = np.array([(bins == b).sum(axis=0) for b in range(BINS)])
+    truth, mean, sd = (result[name].values for name in ("truth", "mean", "sd"))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        table = {
+            "p_value": chisquare(counts, axis=0).pvalue,
+            "end_p_value": _beyond_all_draws(ranks),
+            "coverage": ((ranks >= 10) & (ranks < 90)).mean(axis=0),
+            "bias": ((mean - truth) / sd).mean(axis=0),
+            "shrinkage": 1.0 - (sd**2).mean(axis=0) / truth.var(axis=0),
+            "recovery": [np.corrcoef(a, b)[0, 1] for a, b in zip(mean.T, truth.T, strict=True)],
+        }
+    return pd.DataFrame(table, index=pd.Index(result[PARAMETER].values, name=PARAMETER))
+
+
+def verdict(result: xr.Dataset) -> str:
+    """Say in words whether the inference recovers what made the figures."""
+    table = uniformity(result)
+    sets, ranked = result.sizes[SET], len(table)
+    answers = int(result.attrs.get("answers", 0))
+    too = f", {answers} answers" if answers else ""
+    least = table["p_value"].min() * ranked
+    beyond = table["end_p_value"].min() * ranked
+    low, high = binom.ppf([0.025, 0.975], sets, 0.8) / sets
+    outside = int(((table["coverage"] < low) | (table["coverage"] > high)).sum())
+    return "\n".join(
+        [
+            f"{sets} synthetic data sets, {ranked - 1 - answers} unknowns{too} and the log "
+            "likelihood.",
+            f"Uniform ranks: the least p-value is {table['p_value'].min():.3g} "
+            f"({table['p_value'].idxmin()}), {min(least, 1.0):.2g} after Bonferroni's correction; "
+            f"{int((table['p_value'] < 0.05).sum())} of {ranked} are below 0.05, "
+            f"{0.05 * ranked:.0f} expected.",
+            f"Truths beyond all draws: the least p-value is {table['end_p_value'].min():.3g} "
+            f"({table['end_p_value'].idxmin()}), {min(beyond, 1.0):.2g} after Bonferroni's "
+            "correction.",
+            f"The 80 % interval held {table['coverage'].mean():.1%} of all true values; "
+            f"{outside} of them lie outside {low:.1%} to {high:.1%}, {0.05 * ranked:.0f} "
+            "expected.",
+            _conclusion(table, min(least, beyond), ranked),
+        ]
+    )
+
+
+def _conclusion(table: pd.DataFrame, least: float, ranked: int) -> str:
+    if least > 0.05:
+        return "The inference is calibrated."
+    worst = table[["p_value", "end_p_value"]].min(axis=1) * ranked
+    named = ", ".join(str(name) for name in worst.index[worst <= 0.05])
+    return f"The inference is NOT calibrated: {named}."
+
+
+def _beyond_all_draws(ranks: IntArray) -> FloatArray:
+    """Give the chance of so many of the lowest, or of the highest, ranks of each unknown."""
+    sets = len(ranks)
+    most = np.maximum((ranks == 0).sum(axis=0), (ranks == RANKS).sum(axis=0))
+    chance: FloatArray = binom.sf(most - 1, sets, 1.0 / (RANKS + 1))
+    return np.minimum(2.0 * chance, 1.0)
+
+
+def _figures(
+    likelihood: Likelihood, theta: FloatArray, expected: FloatArray, rng: np.random.Generator
+) -> Likelihood:
+    """Likelihood of figures around what is expected, (m,) logs, as its noise says."""
+    m, tails = len(expected), likelihood.noise.tails
+    sds = likelihood.row_sds(theta)[0]
+    number = likelihood.side == 0
+    errors = draw_errors(rng, tails, m)
+    values = np.where(number, expected + sds * errors, likelihood.log_values)
+    z = (likelihood.log_values - expected) / sds
+    above = np.log(rng.random(m)) < log_cdf(-z, tails)
+    side = np.where(number, 0, np.where(above, -1, 1))
+    # Wherever the ruler of rounding lies, the middle of the interval is up to half of it away.
+    values += likelihood.half * rng.uniform(-1.0, 1.0, m)
+    return replace(likelihood, log_values=values, side=side)
+
+
+def _one_set(
+    likelihood: Likelihood,
+    asked: Asked | None,
+    rng: np.random.Generator,
+    every: int | None,
+    burn_in: int | None,
+) -> xr.Dataset:
+    truth, made = synthetic(likelihood, rng)
+    fit = calibrate(made, rng=rng, starts=16, refine=1, threads=1)
+    burn_in = burn_in or max(200, 20 * likelihood.n_parameters)
+    chains = sample_chains(
+        fit, rng=rng, chains=WALKERS, draws=RECORDS, every=every, burn_in=burn_in, threads=1
+    )
+    drawn = chains.theta.reshape(-1, made.size)[-RANKS:]
+    # The truth goes with its draws, first, so that all are worked out alike.
+    theta = np.concatenate([truth[None], drawn])
+    parts = [theta, made.log_likelihood(theta).sum(axis=1, keepdims=True)]
+    if asked is not None:
+        parts.append(asked.of(made, theta))
+    true, *draws = np.concatenate(parts, axis=1)
+    return xr.Dataset(
+        {
+            "rank": ((SET, PARAMETER), (np.array(draws) < true).sum(axis=0)[None]),
+            "truth": ((SET, PARAMETER), true[None]),
+            "mean": ((SET, PARAMETER), np.mean(draws, axis=0)[None]),
+            "sd": ((SET, PARAMETER), np.std(draws, axis=0)[None]),
+        },
+        {PARAMETER: [*made.labels, FIT, *(asked.names if asked else [])]},
+    )
+
+
+def _joined(finished: Sequence[xr.Dataset], key: str, answers: int, of: FloatArray) -> xr.Dataset:
+    whole = xr.concat(finished, SET).assign_attrs(key=key, draws=RANKS, answers=answers)
+    # Single precision is plenty for what is compared over hundreds of sets, and half as large.
+    for name in ("truth", "mean", "sd"):
+        whole[name] = whole[name].astype(np.float32)
+    whole["rank"] = whole["rank"].astype(np.int16)
+    whole["fingerprint"] = ((POINT, RESIDUAL), of)
+    whole["fingerprint"].attrs["long_name"] = "Residuals of the density at fixed points."
+    whole["rank"].attrs["long_name"] = f"Draws of {RANKS} below the truth."
+    whole["mean"].attrs["long_name"] = "Posterior mean, working scale."
+    whole["sd"].attrs["long_name"] = "Posterior spread, working scale."
+    return whole

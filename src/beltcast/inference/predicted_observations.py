@@ -1,0 +1,249 @@
+"""What the model would have published.
+
+An observation is a question to a run: the total of a flow over a period, its ratio to the year
+before, its share of the nation, a stock at an instant, each summed over the belts of a place.
+All of these are ratios of linear functions of a few saved numbers: the running totals of flows
+and the values of stocks at the steps around the dates in question.  (Under Euler a flow is
+constant within a step, so that a total over any period, a month say, is exact by straight-line
+interpolation of the running total.)  `questions` works those functions out once; answering them
+for thousands of members, or differentiating them, is then a product of matrices.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from beltcast.engine.nodes import FloatArray, IntArray
+from beltcast.errors import TableError
+from beltcast.model.model import Constants, Inputs, Model
+from beltcast.model.quantities import is_flow, same_unit
+from beltcast.study.observations import Observation, Observations
+
+
+@dataclass(frozen=True, eq=False)
+class Questions:
+    """What to run, and how to read the answers off.
+
+    Attributes
+    ----------
+    outputs, totals : (o,), (t,)
+        Rows of stocks, and of flows to be totalled, for `Model.batch`.
+    saves : (s,)  [time]
+    top, bottom : (m, s * (o + t)) sparse
+        Numerator and denominator of each row; a row of `bottom` is empty where there is none.
+    has_bottom : (m,) bool
+    """
+
+    outputs: IntArray
+    totals: IntArray
+    saves: FloatArray
+    top: sparse.csr_array
+    bottom: sparse.csr_array
+    has_bottom: np.ndarray
+
+    def answer(self, run: FloatArray) -> FloatArray:
+        """Logs of the model's answers.
+
+        Parameters
+        ----------
+        run : (s, o + t, N)
+            What `Model.batch` returned.
+
+        Returns
+        -------
+        (m, N)
+            NaN or infinite where a total is not positive.
+        """
+        flat = run.reshape(-1, run.shape[2])
+        with np.errstate(all="ignore"):
+            logs: FloatArray = np.log(self.top @ flat)
+            logs[self.has_bottom] -= np.log((self.bottom @ flat)[self.has_bottom])
+        return logs
+
+    def derivative(self, run: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Logs of the answers of one member, and their derivatives.
+
+        Parameters
+        ----------
+        run : (s, o + t, 1, 1 + d)
+            What `Model.batch` returned with directions.
+
+        Returns
+        -------
+        (m,), (m, d)
+        """
+        flat = run[:, :, 0, :].reshape(-1, run.shape[3])
+        top, bottom = self.top @ flat, self.bottom @ flat
+        with np.errstate(all="ignore"):
+            logs, slopes = np.log(top[:, 0]), top[:, 1:] / top[:, :1]
+            has = self.has_bottom
+            logs[has] -= np.log(bottom[has, 0])
+            slopes[has] -= bottom[has, 1:] / bottom[has, :1]
+        return logs, slopes
+
+
+def observe(
+    model: Model,
+    observations: Observations,
+    constants: Constants | None = None,
+    inputs: Inputs | None = None,
+) -> FloatArray:
+    """Return what the model would have published for each row, under its own scope.
+
+    Definitions, seasons and shocks are left to `inference.likelihood`: this is the model's side.
+
+    Parameters
+    ----------
+    model : Model
+    observations : Observations
+    constants, inputs : mapping, optional
+        As for `Model.simulate`.
+
+    Returns
+    -------
+    (rows,)
+        In the units of ``Observation.value``: totals in the model's unit, growth as a ratio,
+        shares as fractions.
+
+    Examples
+    --------
+    >>> from beltcast import observe, read_study
+    >>> study = read_study()
+    >>> observe(study.model, study.observations).shape == (len(study.observations),)
+    True
+    """
+    grid = model.grid(constants)
+    asked = questions(model, observations, grid.times())
+    parameters, values = model.constant_values(constants)
+    run = model.batch(
+        parameters,
+        values[:, None],
+        outputs=asked.outputs,
+        totals=asked.totals,
+        saves=asked.saves,
+        grid=grid,
+        inputs=inputs,
+    )
+    return np.exp(asked.answer(run)[:, 0])
+
+
+def questions(
+    model: Model,
+    observations: Observations,
+    times: FloatArray,
+) -> Questions:
+    """Work out what to save, and the matrices that turn it into answers.
+
+    Parameters
+    ----------
+    model : Model
+    observations : Observations
+    times : (steps + 1,)  [time]
+        The grid of the run.
+
+    Raises
+    ------
+    TableError
+        With file and line: a row speaks of a time that the model does not run through, or adds up
+        what cannot be added.
+    """
+    terms = []
+    for row in observations:
+        try:
+            terms.append(_terms(model, row, times))
+        except TableError as problem:
+            raise TableError(problem.sentence, observations.path, row.line) from None
+    every = [term for top, bottom in terms for term in top + bottom]
+    outputs = np.array(sorted({r for r, _, _, total in every if not total}), dtype=np.int64)
+    totals = np.array(sorted({r for r, _, _, total in every if total}), dtype=np.int64)
+    dates = sorted({t for _, _, t, _ in every})
+    saves = times[sorted({k for t in dates for k, _ in _around(t, times)})]
+    column = {
+        **{(int(r), False): i for i, r in enumerate(outputs)},
+        **{(int(r), True): len(outputs) + i for i, r in enumerate(totals)},
+    }
+    width = len(outputs) + len(totals)
+    place = {float(t): i for i, t in enumerate(saves)}
+
+    def matrix(side: int) -> sparse.csr_array:
+        entries: dict[tuple[int, int], float] = {}
+        for i, pair in enumerate(terms):
+            for r, weight, t, total in pair[side]:
+                for k, part in _around(t, times):
+                    at = place[float(times[k])] * width + column[r, total]
+                    entries[i, at] = entries.get((i, at), 0.0) + weight * part
+        where = np.array(list(entries), dtype=np.int64).reshape(-1, 2)
+        shape = (len(observations), len(saves) * width)
+        return sparse.csr_array((list(entries.values()), (where[:, 0], where[:, 1])), shape=shape)
+
+    return Questions(
+        outputs=outputs,
+        totals=totals,
+        saves=saves,
+        top=matrix(0),
+        bottom=matrix(1),
+        has_bottom=np.array([bool(bottom) for _, bottom in terms], dtype=bool),
+    )
+
+
+Term = tuple[int, float, float, bool]
+"""Row, weight, time, and whether it is the running total since the start that is meant."""
+
+
+def _terms(model: Model, row: Observation, times: FloatArray) -> tuple[list[Term], list[Term]]:
+    """Numerator and denominator of what a row says."""
+    top = _amount(model, row, row.belts, row.start, row.end, times)
+    if row.kind == "growth":
+        return top, _amount(model, row, row.belts, row.start - 1.0, row.end - 1.0, times)
+    if row.kind == "share":
+        # A share is one of all elements of the variable's own range.
+        whole = model.subscripts[model.find(row.quantity).dims[0]]
+        return top, _amount(model, row, whole, row.start, row.end, times)
+    return top, []
+
+
+def _amount(
+    model: Model,
+    row: Observation,
+    belts: tuple[str, ...],
+    start: float,
+    end: float,
+    times: FloatArray,
+) -> list[Term]:
+    """Terms of what a row speaks of, over one period: a total, an average or what is there."""
+    variable = model.find(row.quantity)
+    if len(belts) > 1 and same_unit(variable.unit, "Dmnl"):
+        raise TableError(
+            f"'{variable.name}' has no dimension, and {len(belts)} belts are to be added up; "
+            "name a single belt, or leave the row out"
+        )
+    labels = [f"{variable.name}[{b}]" for b in belts] if variable.dims else [variable.name]
+    numbers = [int(model.rows(label)[0]) for label in labels]
+    if start < times[0] - 1e-6 or end > times[-1] + 1e-6:
+        raise TableError(
+            f"the row speaks of {start:g} to {end:g}, and the model runs from {times[0]:g} to "
+            f"{times[-1]:g}; leave the row out or let the model run longer"
+        )
+    start, end = max(start, float(times[0])), min(end, float(times[-1]))
+    if is_flow(variable.unit) or end > start:
+        # What is not a flow and yet has a period is a share: its average over the period.
+        weight = 1.0 if is_flow(variable.unit) else 1.0 / (end - start)
+        return [
+            term for r in numbers for term in ((r, weight, end, True), (r, -weight, start, True))
+        ]
+    return [(r, 1.0, end, False) for r in numbers]
+
+
+def _around(t: float, times: FloatArray) -> list[tuple[int, float]]:
+    """Steps on either side of a time, with the weights of straight-line interpolation."""
+    k = int(np.clip(np.searchsorted(times, t, side="right") - 1, 0, len(times) - 1))
+    if k == len(times) - 1 or t == times[k]:
+        return [(k, 1.0)]
+    part = float((t - times[k]) / (times[k + 1] - times[k]))
+    # Dates such as 2023.8333 are k/12 rounded; a hair off the grid is on it.
+    if part < 1e-9:
+        return [(k, 1.0)]
+    return [(k, 1.0 - part), (k + 1, part)]

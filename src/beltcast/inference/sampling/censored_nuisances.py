@@ -1,0 +1,183 @@
+"""Nuisances drawn to parameters, with the figures that are known within bounds only.
+
+Given the model's answers at parameters z, the nuisances u are normal as far as numbers tell of
+them.  A bound ("more than 1,500 sellers") or a rounded number does not fit into that: it cuts the
+normal off.  Its tangent at the optimum is a poor stand-in: a draw of u often makes some bound
+improbable, and a good move of z is refused for it (``tests/benchmarks/mixing.py``).  So the figure
+itself, the log y* that would have been printed, is drawn too (Tanner and Wong 1987).  Of k such
+rows
+
+    y* | z, numbers  is normal, N(m(z), S), cut off to a box,
+    u | z, numbers, y*  is normal again,
+
+and neither covariance hangs on z.  The box is entered one row after the other (Geweke 1991,
+Hajivassiliou and McFadden 1998, Keane 1994): with S = C C', y* = m + C e, each e_j is a standard
+normal cut off to what the rows before it leave.  The product of the probabilities P_j of these cuts
+has the probability of the box as its mean, and is that probability where rows do not hang together.
+
+Where errors have Student's tails, or spreads are estimated, the covariances do hang on u, and the
+tangents of `beltcast.inference.sampling.posterior.with_nuisances` remain; so they do where they
+vary less, such as for many bounds that share an offset of which no number tells.
+
+References
+----------
+Geweke, J. (1991): Efficient simulation from the multivariate normal and Student-t distributions
+subject to linear constraints. Computing Science and Statistics 23, 571-578.
+Hajivassiliou, V. A. and McFadden, D. L. (1998): The method of simulated scores for the estimation
+of LDV models. Econometrica 66, 863-896.
+Keane, M. P. (1994): A computationally practical simulation estimator for panel data. Econometrica
+62, 95-116.
+Tanner, M. A. and Wong, W. H. (1987): The calculation of posterior distributions by data
+augmentation. Journal of the American Statistical Association 82, 528-540.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
+from scipy.special import log_ndtr, ndtri_exp
+
+from beltcast.engine.nodes import FloatArray
+from beltcast.inference.likelihood import Likelihood
+from beltcast.inference.residuals import NORMAL
+from beltcast.inference.sampling.posterior import with_nuisances
+
+Mask = NDArray[np.bool_]
+
+Completion = Callable[[FloatArray, FloatArray, np.random.Generator], tuple[FloatArray, FloatArray]]
+"""Of parameters z, (N, n), and the model's answers there, (N, m): all unknowns, (N, size), and the
+log of a density, (N,), whose mean over many draws is that of z, up to a constant."""
+
+_TRIED = 200
+"""Pairs of draws at the optimum by which a way of drawing is chosen."""
+
+
+def completion(likelihood: Likelihood, near: FloatArray) -> Completion:
+    """Say how nuisances are drawn to parameters.
+
+    Parameters
+    ----------
+    likelihood : Likelihood
+    near : (size,)
+        Where tangents are taken if they are needed, such as the optimum.
+
+    Returns
+    -------
+    Completion
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from beltcast import make_likelihood, read_study
+    >>> study = read_study()
+    >>> likelihood = make_likelihood(study.model, study.priors, study.observations, study.noise)
+    >>> center = np.append(likelihood.priors.mu, np.zeros(len(likelihood.nuisances)))
+    >>> complete = completion(likelihood, near=center)
+    >>> z = likelihood.priors.draw(np.random.default_rng(1), 4)
+    >>> theta, weight = complete(z, likelihood.answers(z), np.random.default_rng(2))
+    >>> theta.shape == (4, likelihood.size), weight.shape
+    (True, (4,))
+    """
+    rule = likelihood.nuisance_rule(near)
+
+    def by_tangents(
+        z: FloatArray, answers: FloatArray, rng: np.random.Generator
+    ) -> tuple[FloatArray, FloatArray]:
+        return with_nuisances(likelihood, rule, z, answers, rng)
+
+    cut = np.asarray((likelihood.side != 0) | (likelihood.half > 0), dtype=np.bool_)
+    if likelihood.noise.tails != NORMAL or likelihood.spreads.any() or not cut.any():
+        return by_tangents
+    with_figures = _with_figures(likelihood, cut, float(near[-1]))
+    return max(with_figures, by_tangents, key=lambda one: _agreement(one, likelihood, near))
+
+
+def _agreement(complete: Completion, likelihood: Likelihood, near: FloatArray) -> float:
+    """Share of moves from a draw to another at one z that are accepted; 1 where g is exact."""
+    z = np.repeat(near[None, : likelihood.n_parameters], 2 * _TRIED, axis=0)
+    answers = np.repeat(likelihood.answers(near[None]), len(z), axis=0)
+    weight = complete(z, answers, np.random.default_rng(0))[1]
+    if not np.isfinite(weight).all():
+        return 0.0  # not even the optimum can be simulated: any way is as good
+    return float(np.exp(np.minimum(weight[:_TRIED] - weight[_TRIED:], 0.0)).mean())
+
+
+def _with_figures(likelihood: Likelihood, cut: Mask, season: float) -> Completion:
+    """Draw the figures of the rows that are cut off, then nuisances to all figures."""
+    numbers = likelihood.rule_of_numbers(~cut, season)
+    all_rows = likelihood.rule_of_numbers(np.ones_like(cut), season)
+    sds, priors = likelihood.sds[cut], likelihood.priors
+    loadings = all_rows.loadings[cut] * sds[:, None]
+    # What the numbers leave open of the figures.
+    half = solve_triangular(numbers.factor, loadings.T, lower=True)
+    root = np.asarray(np.linalg.cholesky(half.T @ half + np.diag(sds**2)), dtype=np.float64)
+    lower, upper = _box(likelihood, cut)
+
+    def complete(
+        z: FloatArray, answers: FloatArray, rng: np.random.Generator
+    ) -> tuple[FloatArray, FloatArray]:
+        inside = (z >= priors.lower) & (z <= priors.upper)
+        possible: Mask = np.asarray(np.isfinite(answers).all(axis=1) & inside.all(axis=1))
+        answers = np.where(possible[:, None], answers, 0.0)
+        # Figures are told as what their logs are above what was published.
+        middle = (answers - all_rows.free)[:, cut] + numbers.mean(answers) @ loadings.T
+        errors, log_box = _entered(lower - middle, upper - middle, root, rng)
+        above = np.zeros_like(answers)
+        above[:, cut] = middle + errors @ root.T
+        xi = rng.standard_normal((len(z), len(likelihood.nuisances)))
+        away = solve_triangular(all_rows.factor, xi.T, lower=True, trans="T").T
+        theta = np.concatenate([z, all_rows.mean(answers - above) + away], axis=1)
+        of_rows = likelihood.gaps(theta, answers) + above / likelihood.sds
+        log_p = -0.5 * (_squares(of_rows) + _squares((z - priors.mu) / priors.sigma))
+        log_p -= 0.5 * _squares(theta[:, z.shape[1] :])
+        log_g = -0.5 * (_squares(xi) + _squares(errors)) - log_box
+        return theta, np.where(possible, log_p - log_g, -np.inf)
+
+    return complete
+
+
+def _box(likelihood: Likelihood, cut: Mask) -> tuple[FloatArray, FloatArray]:
+    """Within which a figure lies, as logs above what was published; (k,) each."""
+    half, side = likelihood.half[cut], likelihood.side[cut]
+    return np.where(side < 0, 0.0, np.where(side > 0, -np.inf, -half)), np.where(
+        side > 0, 0.0, np.where(side < 0, np.inf, half)
+    )
+
+
+def _entered(
+    lower: FloatArray, upper: FloatArray, root: FloatArray, rng: np.random.Generator
+) -> tuple[FloatArray, FloatArray]:
+    """Standard normals e with ``lower <= root @ e <= upper``, (N, k), and the log of prod P_j.
+
+    Of a box about the mean, (N, k), one row after the other.
+    """
+    errors, log_box = np.zeros_like(lower), np.zeros(len(lower))
+    chance = rng.random(lower.shape)
+    for j in range(lower.shape[1]):
+        before = errors[:, :j] @ root[j, :j]
+        ends = (lower[:, j] - before) / root[j, j], (upper[:, j] - before) / root[j, j]
+        errors[:, j], log_p = _cut_normal(*ends, chance[:, j])
+        log_box += log_p
+    return errors, log_box
+
+
+def _cut_normal(
+    lower: FloatArray, upper: FloatArray, chance: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Quantile of a standard normal cut off at both ends, and the log of what is left of it."""
+    # Below its middle, where the log of the distribution function keeps its digits.
+    flip = lower > -upper
+    below, above = np.where(flip, -upper, lower), np.where(flip, -lower, upper)
+    log_below, log_above = log_ndtr(below), log_ndtr(above)
+    log_p = log_above + np.log(-np.expm1(log_below - log_above))
+    drawn = ndtri_exp(np.logaddexp(log_below, np.log(chance) + log_p))
+    drawn = np.clip(drawn, below, above)
+    return np.where(flip, -drawn, drawn), log_p
+
+
+def _squares(x: FloatArray) -> FloatArray:
+    total: FloatArray = (x**2).sum(axis=1)
+    return total

@@ -1,0 +1,254 @@
+"""Chains on disk: a posterior that ArviZ opens, and what an unfinished run goes on from.
+
+``posterior.nc`` has the groups of ArviZ's schema, each an xarray Dataset:
+
+================  ================================================================================
+posterior         one variable a parameter, in its own unit, and ``nuisance``; (chain, draw)
+sample_stats      ``lp``, and what the method knows of a draw; (chain, draw)
+log_likelihood    ``published``, of each figure, so that `arviz.loo` works; (chain, draw, row)
+observed_data     ``published``; (row)
+prior             as posterior, from the priors alone
+================  ================================================================================
+
+``arviz.from_netcdf(path)`` reads it; so does ``xarray.open_dataset(path, group="posterior")``
+without ArviZ.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from beltcast.engine.nodes import FloatArray
+from beltcast.errors import InputError
+from beltcast.files.complete import appearing
+from beltcast.inference.likelihood import Likelihood
+from beltcast.inference.sampling.chains import Chains, Unfinished
+from beltcast.inference.sampling.diagnostics import MIXED
+from beltcast.inference.sampling.draws_file import refuse_other_study
+from beltcast.inference.sampling.metropolis import Walkers
+from beltcast.inference.sampling.posterior import Draws, sample_prior
+from beltcast.schema import CHAIN, DRAW, ROW
+from beltcast.study.study import Study
+
+NAME = "posterior.nc"
+"""What the file of a posterior is called in a folder of results."""
+
+SAMPLE = "beltcast sample"
+"""The command that leaves it."""
+
+NUISANCE = "nuisance"
+PUBLISHED = "published"
+_WALKERS = ("theta", "weight", "center", "root", "sizes", "past", "together")
+
+
+def posterior_groups(
+    chains: Chains,
+    *,
+    rng: np.random.Generator,
+    provenance: Mapping[str, str] | None = None,
+) -> dict[str, xr.Dataset]:
+    """Lay chains out in the groups of ArviZ's schema.
+
+    Parameters
+    ----------
+    chains : Chains
+    rng : numpy.random.Generator
+        Draws the group ``prior``, as many as a chain has.
+    provenance : mapping, optional
+        Attributes of each group, such as the hashes of a study.
+
+    Returns
+    -------
+    dict of str to xarray.Dataset
+    """
+    likelihood = chains.likelihood
+    count, draws, _ = chains.theta.shape
+    coordinates = {CHAIN: np.arange(count), DRAW: np.arange(draws)}
+    walker = (DRAW, chains.walker, {"long_name": "Markov chain of the group that a draw is of."})
+    table = chains.table()
+    posterior = _unknowns(likelihood, chains.theta).assign_coords(coordinates | {"walker": walker})
+    posterior.attrs |= {
+        "method": chains.method,
+        "acceptance": chains.acceptance,
+        "evaluations": chains.evaluations,
+        "moves_between_draws": chains.every,
+        "worst_rhat": table["rhat"].max(),
+        "least_ess": table[["ess_bulk", "ess_tail"]].min().min(),
+        "mixed": int(table["rhat"].max() <= MIXED),
+    }
+    prior = sample_prior(likelihood, draws, rng=rng).theta[None]
+    stats = {
+        name: value > 0 if name == "diverging" else value for name, value in chains.stats.items()
+    }
+    groups = {
+        "posterior": posterior,
+        "sample_stats": xr.Dataset(
+            {name: ((CHAIN, DRAW), value) for name, value in stats.items()}, coordinates
+        ),
+        "log_likelihood": xr.Dataset(
+            {PUBLISHED: ((CHAIN, DRAW, ROW), chains.log_likelihood)},
+            coordinates | _rows(likelihood),
+        ),
+        "observed_data": xr.Dataset(
+            {PUBLISHED: (ROW, np.exp(likelihood.log_values))}, _rows(likelihood)
+        ),
+        "prior": _unknowns(likelihood, prior).assign_coords(
+            {CHAIN: np.arange(1), DRAW: np.arange(draws)}
+        ),
+    }
+    return {name: group.assign_attrs(provenance or {}) for name, group in groups.items()}
+
+
+def save_groups(groups: Mapping[str, xr.Dataset], path: str | Path) -> None:
+    """Write groups into one NetCDF file, which appears when it is complete."""
+    path = Path(path)
+    try:
+        with appearing(path) as part:
+            for number, (name, group) in enumerate(groups.items()):
+                packed = {v: {"zlib": True, "complevel": 1} for v in group.data_vars}
+                group.to_netcdf(
+                    part, "a" if number else "w", group=name, engine="netcdf4", encoding=packed
+                )
+    except OSError as problem:
+        raise InputError(f"'{path}' cannot be written ({problem.strerror})") from None
+
+
+def load_posterior(path: str | Path, study: Study, likelihood: Likelihood) -> Draws:
+    """Read the draws of all chains, for the study that they were made from.
+
+    Parameters
+    ----------
+    path : str or Path
+        ``posterior.nc``, or the folder that holds it.
+    study : Study
+    likelihood : Likelihood
+        Of that study.
+
+    Returns
+    -------
+    Draws
+        Chain after chain.
+
+    Raises
+    ------
+    InputError
+        There is no such file, it holds no chains of these unknowns, or the study has changed since.
+    """
+    path = Path(path)
+    path = path / NAME if path.is_dir() else path
+    try:
+        data = xr.load_dataset(path, group="posterior", engine="netcdf4")
+    except OSError:
+        raise InputError(f"there are no chains in '{path}'; give {NAME} of {SAMPLE}") from None
+    refuse_other_study(data, study, path, renew=SAMPLE)
+    priors, names = likelihood.priors, [_variable(label) for label in likelihood.priors.labels]
+    known = {*data.data_vars, *(str(name) for name in data[f"{NUISANCE}_name"].values)}
+    for name in (*names, *likelihood.nuisances):
+        if name not in known:
+            raise InputError(f"these chains have no '{name}'; make them anew with {SAMPLE}", path)
+    values = [data[name].values for name in names]
+    nuisances = data[NUISANCE].sel({f"{NUISANCE}_name": list(likelihood.nuisances)}).values
+    theta = np.concatenate([priors.working(np.stack(values, axis=-1)), nuisances], axis=-1)
+    acceptance = float(data.attrs["acceptance"])
+    return Draws(likelihood, theta.reshape(-1, likelihood.size), "posterior", acceptance)
+
+
+def save_dataset(dataset: xr.Dataset, path: str | Path) -> None:
+    """Write one dataset, which appears when it is complete."""
+    save_groups({"/": dataset}, path)
+
+
+def save_unfinished(state: Unfinished, path: str | Path) -> None:
+    """Keep what a run has done; the file is complete or the one before it."""
+    path = Path(path)
+    arrays: dict[str, np.ndarray] = {
+        "key": np.array(state.key),
+        "numbers": np.array([state.block, state.evaluations, len(state.theta)]),
+    }
+    if state.walkers is not None:
+        arrays |= {f"walkers {name}": getattr(state.walkers, name) for name in _WALKERS}
+    for block, (theta, stats) in enumerate(zip(state.theta, state.stats, strict=True)):
+        arrays[f"theta {block}"] = theta
+        arrays |= {f"stats {block} {name}": value for name, value in stats.items()}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with appearing(path) as part, part.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+    except OSError as problem:
+        raise InputError(f"'{path}' cannot be written ({problem.strerror})") from None
+
+
+def load_unfinished(path: str | Path) -> Unfinished:
+    """Read what a run has done.
+
+    Raises
+    ------
+    InputError
+        There is no such file, or it is none of ours.
+    """
+    try:
+        # Opened here: NumPy leaves a file open that turns out to be broken.
+        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as kept:
+            arrays = {name: kept[name] for name in kept.files}
+        block, evaluations, parts = (int(number) for number in arrays["numbers"])
+        walkers = None
+        if "walkers theta" in arrays:
+            walkers = Walkers(**{name: arrays[f"walkers {name}"] for name in _WALKERS})
+        return Unfinished(
+            key=str(arrays["key"]),
+            block=block,
+            walkers=walkers,
+            theta=tuple(arrays[f"theta {k}"] for k in range(parts)),
+            stats=tuple(_stats(arrays, f"stats {k} ") for k in range(parts)),
+            evaluations=evaluations,
+        )
+    except FileNotFoundError:
+        raise InputError(
+            f"there is no unfinished run in '{path}'; start anew without --resume"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        raise InputError(
+            f"'{path}' is not an unfinished run that beltcast wrote; start anew without --resume"
+        ) from None
+
+
+def _stats(arrays: Mapping[str, np.ndarray], start: str) -> dict[str, FloatArray]:
+    return {
+        name.removeprefix(start): value for name, value in arrays.items() if name.startswith(start)
+    }
+
+
+def _unknowns(likelihood: Likelihood, theta: FloatArray) -> xr.Dataset:
+    """Parameters in their units and nuisances, (chain, draw)."""
+    priors = likelihood.priors
+    values = priors.natural(theta[:, :, : len(priors)])
+    variables = {
+        _variable(label): ((CHAIN, DRAW), values[:, :, i], {"units": priors.units[i]})
+        for i, label in enumerate(priors.labels)
+    }
+    nuisances = theta[:, :, len(priors) :]
+    about = {"units": "1", "long_name": "Standard normal a priori."}
+    variables[NUISANCE] = ((CHAIN, DRAW, f"{NUISANCE}_name"), nuisances, about)  # type: ignore[assignment]  # one dimension more
+    return xr.Dataset(variables, {f"{NUISANCE}_name": list(likelihood.nuisances)})
+
+
+def _variable(label: str) -> str:
+    """Name of a parameter's variable: a slash would make a group of a NetCDF file."""
+    return label.replace("/", "_")
+
+
+def _rows(likelihood: Likelihood) -> dict[str, object]:
+    rows = likelihood.observations.rows
+    return {
+        ROW: np.arange(len(rows)),
+        "line": (ROW, [row.line for row in rows]),
+        "place": (ROW, [row.place for row in rows]),
+        "quantity": (ROW, [row.quantity for row in rows]),
+        "start": (ROW, [row.start for row in rows]),
+        "end": (ROW, [row.end for row in rows]),
+    }

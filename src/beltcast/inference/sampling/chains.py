@@ -1,0 +1,491 @@
+"""Markov chains of the posterior, with proof that they have mixed.
+
+Two methods, one result:
+
+===============  =================================================  ==============================
+method           a chain is                                         use for
+===============  =================================================  ==============================
+``walkers``      a group of independent Markov chains (*walkers*),  models whose gradient costs
+                 their draws one after the other; needs values      many values: the belt study
+                 only (`walkers`)                                   (one gradient, 200 values)
+``nuts``         one chain of the No-U-Turn sampler on the exact    small models, and as a check
+                 gradient (`nuts`, needs ``bayes``)
+===============  =================================================  ==============================
+
+Both start spread wider than Laplace's normal, about the optima that differ if there are several,
+chain after chain, and are watched by `diagnostics`.  A group
+may hide a walker that is lost, so R-hat is also told walker by walker, which is stricter: a walker
+has an eighth of the draws of its chain.
+
+Work is done in blocks, each with a random generator of its own.  What is left after a block is a
+value (`Unfinished`), so that a stopped run goes on from its last block and ends, to the last bit,
+where it would have ended.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+import numpy as np
+import pandas as pd
+
+from beltcast.engine.nodes import FloatArray
+from beltcast.engine.run.threads import side_by_side
+from beltcast.errors import CalibrationError, InputError
+from beltcast.inference.calibrate import Calibration, Progress, one_blas_thread
+from beltcast.inference.likelihood import Likelihood
+from beltcast.inference.sampling.censored_nuisances import completion
+from beltcast.inference.sampling.diagnostics import (
+    MIXED,
+    diagnose,
+    energy_information,
+    rhat,
+    stuck,
+    verdict,
+)
+from beltcast.inference.sampling.metropolis import Density, Walkers, adapted, placed, walk
+from beltcast.inference.sampling.nuts import nuts_chain
+from beltcast.inference.sampling.posterior import Draws
+
+Method = Literal["walkers", "nuts"]
+METHODS: tuple[Method, ...] = get_args(Method)
+
+SPREAD = 1.5
+"""Starts are drawn from Laplace's normal, this much wider."""
+
+REACH = 10.0
+"""Optima are started from that cost at most so much more than the best."""
+
+GROUP = 8
+"""Walkers of a chain, or fewer where the draws are few."""
+
+BLOCKS = 25
+"""Blocks of a run; what is lost when a run is stopped is at most one of them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Unfinished:
+    """What a run has done so far; give it to `sample_chains` to go on.
+
+    Attributes
+    ----------
+    key : str
+        Of the fit, the settings and the seed: another run cannot go on from here.
+    block : int
+        Blocks that are complete.
+    walkers : Walkers or None
+        Where they stand; None for the method nuts.
+    theta : tuple of (k, W, size)
+        Draws of each block that gave any; of nuts one chain each, (draws, 1, size).
+    stats : tuple of mapping of str to (k, W)
+        What is known of each draw.
+    evaluations : int
+        Values of the density, or gradients, so far.
+    """
+
+    key: str
+    block: int
+    walkers: Walkers | None
+    theta: tuple[FloatArray, ...]
+    stats: tuple[Mapping[str, FloatArray], ...]
+    evaluations: int
+
+
+@dataclass(frozen=True, eq=False)
+class Chains:
+    """Draws of all unknowns by chains.
+
+    Attributes
+    ----------
+    likelihood : Likelihood
+        Says what the columns are.
+    theta : (chains, draws, size)
+        Parameters, then nuisances, on working scales.
+    walker : (draws,) int
+        Which walker of its chain a draw is of; each is a Markov chain of its own.
+    stats : mapping of str to (chains, draws)
+        ``lp`` (log density, unnormalised), and for nuts ``diverging``, ``energy`` and others.
+    log_likelihood : (chains, draws, rows)
+        Of each published figure, given parameters and nuisances.
+    method : str
+    acceptance : float
+        Share of accepted moves after the burn-in; of nuts the mean acceptance statistic.
+    evaluations : int
+        Values of the density, or gradients, in all.
+    every : int
+        Moves between recorded draws; 1 for nuts.
+    """
+
+    likelihood: Likelihood
+    theta: FloatArray
+    walker: np.ndarray
+    stats: Mapping[str, FloatArray]
+    log_likelihood: FloatArray
+    method: str
+    acceptance: float
+    evaluations: int
+    every: int
+
+    @property
+    def separate(self) -> FloatArray:
+        """The Markov chains one by one, (chains * walkers, draws / walkers, size)."""
+        walkers = int(self.walker.max()) + 1
+        chains, draws, size = self.theta.shape
+        return self.theta.reshape(chains * walkers, draws // walkers, size)
+
+    def table(self) -> pd.DataFrame:
+        """R-hat and effective sample sizes of every parameter and nuisance.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``rhat`` between chains, which for groups of walkers is in spirit the nested R-hat of
+            Margossian, Hoffman, Sountsov, Riou-Durand, Vehtari and Gelman (2024, Bayesian
+            Analysis): each walker is too short for one of its own; ``rhat_walkers``, all the same
+            walker by walker; ``ess_bulk`` and ``ess_tail`` of the walkers.
+        """
+        chains, draws, size = self.theta.shape
+        walkers = int(self.walker.max()) + 1
+        # Walkers side by side in time, so that the halves of a chain are an early and a late one.
+        timed = self.theta.reshape(chains, walkers, draws // walkers, size).swapaxes(1, 2)
+        table = diagnose(self.separate, self.likelihood.labels)
+        table.insert(0, "rhat_walkers", table["rhat"])
+        return table.assign(rhat=rhat(timed.reshape(chains, draws, size)))
+
+    def words(self) -> str:
+        """Verdict in words: the worst R-hat, the least effective draws, what did not mix."""
+        chains, draws, size = self.theta.shape
+        walkers = int(self.walker.max()) + 1
+        table = self.table()
+        of = f", each {walkers} independent walkers" if walkers > 1 else ""
+        lines = [
+            f"{chains} chains of {draws:,} draws{of}; {size} unknowns, method {self.method}, "
+            f"acceptance {self.acceptance:.2f}, {self.evaluations:,} evaluations.",
+            verdict(table, stuck(self.separate)),
+        ]
+        if walkers > 1:
+            strict = table["rhat_walkers"]
+            lines.append(
+                f"Walker by walker, of {draws // walkers} draws each, R-hat is at most "
+                f"{strict.max():.3f} ({strict.idxmax()}); {int((strict > MIXED).sum())} of {size} "
+                f"are above {MIXED:g}."
+            )
+        if "diverging" in self.stats:
+            count = int(self.stats["diverging"].sum())
+            bad = "; the tails are not to be trusted" if count else ""
+            lines.append(
+                f"Divergences: {count}{bad}. Energy moves freely above 0.3 (E-BFMI): least "
+                f"{energy_information(self.stats['energy']).min():.2f}."
+            )
+        return "\n".join(lines)
+
+    def draws(self) -> Draws:
+        """All draws as one set, as `beltcast.inference.sampling.posterior.sample` gives."""
+        flat = self.theta.reshape(-1, self.theta.shape[2])
+        return Draws(self.likelihood, flat, "posterior", self.acceptance)
+
+
+@one_blas_thread()
+def sample_chains(
+    calibration: Calibration,
+    *,
+    rng: np.random.Generator,
+    chains: int = 4,
+    draws: int = 1000,
+    method: Method = "walkers",
+    every: int | None = None,
+    burn_in: int | None = None,
+    threads: int | None = None,
+    resume: Unfinished | None = None,
+    keep: Callable[[Unfinished], None] | None = None,
+    progress: Progress | None = None,
+) -> Chains:
+    """Draw from the posterior by Markov chains.
+
+    Parameters
+    ----------
+    calibration : Calibration
+        Its optimum and Laplace's covariance say where to start and how to scale.
+    rng : numpy.random.Generator
+        One child is spawned for each block.
+    chains, draws : int
+        Shape of the result.
+    method : str
+        ``walkers`` or ``nuts``, see the table of the module.
+    every : int, optional
+        Moves between recorded draws; by default 3 for every 2 parameters of the model, at least
+        10: about the time in which walkers forget. Not for nuts.
+    burn_in : int, optional
+        Moves before the first draw, in which the proposals adapt; by default 30 for each
+        parameter, at least 400. Of nuts the tuning steps, 400.
+    threads : int, optional
+        Walkers are simulated side by side on so many; one per processor by default.  The result
+        does not depend on it.
+    resume : Unfinished, optional
+        Go on from here.
+    keep : callable, optional
+        Given what is done after every block, to be kept.
+    progress : callable, optional
+        Told (what, done, of how many); what is 'draws: ' and the acceptance or the divergences.
+
+    Returns
+    -------
+    Chains
+
+    Raises
+    ------
+    CalibrationError
+        No walker finds a point that can be simulated.
+    InputError
+        `resume` is of another fit, of other settings or of another seed; fewer than 4 draws, or no
+        move between them.
+    MissingExtra
+        nuts without nutpie.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from beltcast import calibrate, make_likelihood, read_study, sample_chains
+    >>> study = read_study()
+    >>> likelihood = make_likelihood(study.model, study.priors, study.observations, study.noise)
+    >>> rng = np.random.default_rng(1)
+    >>> fit = calibrate(likelihood, rng=rng, starts=4, refine=1)
+    >>> some = sample_chains(fit, rng=rng, chains=2, draws=8, every=2, burn_in=10)
+    >>> some.theta.shape == (2, 8, likelihood.size)
+    True
+    """
+    plan = _plan(calibration, chains, draws, method, every, burn_in)
+    seeds = rng.spawn(1 + plan.blocks)
+    key = _key(calibration, plan, seeds[0])
+    if resume is not None and resume.key != key:
+        raise InputError(
+            "what is to be resumed was sampled from another fit, with other settings or another "
+            "seed; give those of that run, or start anew without --resume"
+        )
+    state = resume or Unfinished(key, 0, None, (), (), 0)
+    tell = progress or (lambda what, done, total: None)
+    threads = threads or os.cpu_count() or 1
+    density = _posterior(calibration, threads)
+    for block in range(state.block, plan.blocks):
+        done = (
+            _walked(calibration, density, plan, state, seeds[1 + block])
+            if method == "walkers"
+            else _with_a_chain(calibration, plan, state, seeds[1 + block])
+        )
+        state = replace(done, block=block + 1)
+        tell(*_news(plan, state))
+        if keep is not None:
+            keep(state)
+    return _finished(calibration.likelihood, plan, state)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """How many of what."""
+
+    method: str
+    chains: int
+    draws: int
+    group: int
+    every: int
+    burn_in: int
+    burn_blocks: int
+    blocks: int
+
+    @property
+    def walkers(self) -> int:
+        return self.chains * self.group
+
+    @property
+    def records(self) -> int:
+        return self.draws // self.group
+
+    def records_of(self, block: int) -> int:
+        """Draws of each walker in a block after the burn-in, spread evenly."""
+        k, count = block - self.burn_blocks, self.blocks - self.burn_blocks
+        return self.records * (k + 1) // count - self.records * k // count
+
+
+def _plan(
+    calibration: Calibration,
+    chains: int,
+    draws: int,
+    method: str,
+    every: int | None,
+    burn_in: int | None,
+) -> _Plan:
+    if method not in METHODS:
+        known = " or ".join(f"'{m}'" for m in METHODS)
+        raise InputError(f"unknown method '{method}' of sampling; expected {known}")
+    if draws < 4 or chains < 1:
+        raise InputError(
+            f"{chains} chains of {draws} draws cannot be judged; give a chain or more, of at "
+            "least 4 draws"
+        )
+    for name, moves in (("moves between draws", every), ("moves of the burn-in", burn_in)):
+        if moves is not None and moves < 1:
+            raise InputError(f"{moves} {name} were asked for; give 1 or more, or leave it out")
+    n = calibration.likelihood.n_parameters
+    if method == "nuts":
+        return _Plan(method, chains, draws, 1, 1, burn_in or 400, 0, chains)
+    # Walkers share the draws of a chain evenly, and each has enough to be judged by.
+    group = max(w for w in range(1, GROUP + 1) if draws % w == 0 and (w == 1 or draws >= 10 * w))
+    burn = max(400, 30 * n) if burn_in is None else burn_in
+    burn_blocks = 20
+    blocks = burn_blocks + min(BLOCKS, draws // group)
+    every = every or max(10, 3 * n // 2)
+    return _Plan(method, chains, draws, group, every, burn, burn_blocks, blocks)
+
+
+def _key(calibration: Calibration, plan: _Plan, seed: np.random.Generator) -> str:
+    digest = hashlib.sha256(repr(plan).encode())
+    for array in (calibration.theta, calibration.covariance, calibration.likelihood.log_values):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    digest.update(seed.bytes(16))
+    return digest.hexdigest()
+
+
+def _walked(
+    calibration: Calibration,
+    density: Density,
+    plan: _Plan,
+    state: Unfinished,
+    rng: np.random.Generator,
+) -> Unfinished:
+    """A block of walkers: the first ones adapt, the others are drawn from."""
+    walkers = state.walkers or _start(calibration, density, plan, rng)
+    if state.block < plan.burn_blocks:
+        moves = max(1, plan.burn_in // plan.burn_blocks)
+        every = min(10, moves)  # every tenth position is enough to learn from
+        records = moves // every
+        stretch = walk(density, walkers, records=records, every=every, rng=rng)
+        # The first blocks are on the way; the last ones settle sizes for the final reference.
+        settle = 4 <= state.block < plan.burn_blocks - 5
+        done = state.evaluations + records * every * plan.walkers
+        return replace(state, walkers=adapted(stretch, settle=settle), evaluations=done)
+    if not np.isfinite(walkers.weight).any():
+        raise CalibrationError(
+            "no draw of the posterior could be simulated in the whole burn-in; widen the priors"
+        )
+    records = plan.records_of(state.block)
+    stretch = walk(density, walkers, records=records, every=plan.every, rng=rng)
+    share = np.full(stretch.weight.shape, stretch.acceptance)
+    return replace(
+        state,
+        walkers=stretch.walkers,
+        theta=(*state.theta, stretch.theta),
+        stats=(*state.stats, {"acceptance_rate": share}),
+        evaluations=state.evaluations + records * plan.every * plan.walkers,
+    )
+
+
+def _start(
+    calibration: Calibration, density: Density, plan: _Plan, rng: np.random.Generator
+) -> Walkers:
+    n = calibration.likelihood.n_parameters
+    lower, upper = (bound[:n] for bound in calibration.likelihood.bounds())
+    center = calibration.theta[:n]
+    root = np.asarray(np.linalg.cholesky(calibration.covariance[:n, :n]), dtype=np.float64)
+    optima = np.array([one[:n] for one in calibration.distinct(within=REACH)])
+    chain = np.repeat(np.arange(plan.chains), plan.group)
+    about = optima[chain % len(optima)]
+    start = about + SPREAD * rng.standard_normal((plan.walkers, n)) @ root.T
+    # On a bound itself nothing is lost, and rounding may put it outside.
+    inside = np.clip(start, lower, upper)
+    return placed(density, inside, center, root, rng, _together(calibration))
+
+
+def _together(calibration: Calibration) -> FloatArray:
+    """Unknowns that a figure tells of together, (figures, n): how much each moves its residual.
+
+    Each is moved by its prior's spread, the room that it has; only ratios within a figure count.
+    """
+    likelihood = calibration.likelihood
+    n, figures = likelihood.n_parameters, len(likelihood.log_values)
+    told = likelihood.jacobian(calibration.theta)[:figures, :n] * likelihood.priors.sigma
+    told = told[np.any(told != 0.0, axis=1)]
+    together: FloatArray = told**2 if len(told) else np.ones((1, n))
+    return together
+
+
+def _posterior(calibration: Calibration, threads: int) -> Density:
+    """The posterior of the parameters, with nuisances drawn to them."""
+    likelihood = calibration.likelihood
+    complete = completion(likelihood, near=calibration.theta)
+
+    def density(z: FloatArray, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+        # A member's bits do not depend on which others run beside it.
+        parts = np.array_split(z, min(threads, len(z)))
+        answers = np.concatenate(list(side_by_side(likelihood.answers, parts, threads)))
+        return complete(z, answers, rng)
+
+    return density
+
+
+def _with_a_chain(
+    calibration: Calibration, plan: _Plan, state: Unfinished, rng: np.random.Generator
+) -> Unfinished:
+    """A block of nuts: one chain more."""
+    optima = calibration.distinct(within=REACH)
+    about = replace(calibration, theta=optima[state.block % len(optima)])
+    theta, stats, gradients = nuts_chain(
+        about, draws=plan.draws, tune=plan.burn_in, spread=SPREAD, rng=rng
+    )
+    return replace(
+        state,
+        theta=(*state.theta, theta[:, None]),
+        stats=(*state.stats, {name: value[:, None] for name, value in stats.items()}),
+        evaluations=state.evaluations + gradients,
+    )
+
+
+def _news(plan: _Plan, state: Unfinished) -> tuple[str, int, int]:
+    """What to tell of a run: what it does, how many are done, of how many."""
+    if state.block <= plan.burn_blocks and plan.method == "walkers":
+        return "burn-in", state.block, plan.burn_blocks
+    drawn = sum(part.shape[0] * part.shape[1] for part in state.theta)
+    if plan.method == "nuts":
+        said = f"{int(sum(s['diverging'].sum() for s in state.stats))} divergences"
+    else:
+        said = f"acceptance {float(state.stats[-1]['acceptance_rate'].mean()):.2f}"
+    return f"draws: {said}", drawn, plan.chains * plan.draws
+
+
+def _finished(likelihood: Likelihood, plan: _Plan, state: Unfinished) -> Chains:
+    # Blocks of walkers follow each other in time; blocks of nuts stand side by side.
+    along = 0 if plan.method == "walkers" else 1
+
+    def by_chain(parts: Sequence[FloatArray]) -> FloatArray:
+        """(k, W, ...) of each block to (chains, draws, ...): walker after walker."""
+        whole = np.moveaxis(np.concatenate(parts, axis=along), 0, 1)
+        return whole.reshape(plan.chains, plan.draws, *whole.shape[2:])
+
+    theta = by_chain(state.theta)
+    stats = {name: by_chain([s[name] for s in state.stats]) for name in state.stats[0]}
+    of_rows, lp = _densities(likelihood, theta.reshape(-1, likelihood.size))
+    return Chains(
+        likelihood=likelihood,
+        theta=theta,
+        walker=np.repeat(np.arange(plan.group), plan.records),
+        stats={"lp": lp.reshape(theta.shape[:2]), **stats},
+        log_likelihood=of_rows.reshape(*theta.shape[:2], -1),
+        method=plan.method,
+        acceptance=float(stats["acceptance_rate"].mean()),
+        evaluations=state.evaluations,
+        every=plan.every,
+    )
+
+
+def _densities(likelihood: Likelihood, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Log likelihood of each row, (N, m), and log density up to a constant, (N,)."""
+    rows, lps = [], []
+    for part in np.array_split(theta, math.ceil(len(theta) / 500)):
+        answers = likelihood.answers(part)
+        rows.append(likelihood.log_likelihood(part, answers))
+        lps.append(likelihood.log_density(part, answers))
+    return np.concatenate(rows), np.concatenate(lps)

@@ -1,0 +1,1 @@
+"""Revise kept draws when new observations arrive."""

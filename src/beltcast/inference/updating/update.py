@@ -1,0 +1,311 @@
+"""New figures: the posterior given them too, by the cheapest way that is good enough.
+
+Three ways, tried in this order:
+
+*reweight*
+    The draws stay and are weighted by how probable they make the new figures, with the nuisances
+    taken along (`beltcast.inference.updating.carry_draws`) and the tail of the weights smoothed
+    (`beltcast.inference.sampling.psis`).  Good while the figures are no great surprise.
+
+*smoother*
+    The draws are moved first, by the Kalman update of an ensemble, and then weighted for what that
+    linear step got wrong.  With the mean m and covariance S of the new rows' logs over the draws
+    of z, and C their covariance with z, ``z' = z + K (log y - m) - K~ H'(z - mean z)`` with
+    ``K = C S^-1``, where H is the regression of the rows on z and K~ the reduced gain that gives
+    the moved draws the right spread without perturbed figures (Andrews 1968; Whitaker and Hamill
+    2002, Monthly Weather Review 130, 1913).  The map is affine, so its Jacobian is one constant
+    and the weight of a moved draw is ``p(z' | all) / p(z | old)``: importance sampling through a
+    map of the draws (Paananen, Piironen, Buerkner and Vehtari 2021, Statistics and Computing 31,
+    16).  Where model and noise are linear and normal all weights are alike.
+
+*refit*
+    The optimum is sought again from the old one, and draws are made anew.
+
+A way is good enough where the shape k of its weights is below the limit of
+`beltcast.inference.sampling.psis` and they are worth 100 draws.  The choice, and what was tried, is
+part of the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from beltcast.engine.nodes import FloatArray
+from beltcast.errors import CalibrationError, InputError, did_you_mean, quoted
+from beltcast.inference.calibrate import Calibration, calibrate_from, one_blas_thread
+from beltcast.inference.likelihood import Likelihood, make_likelihood
+from beltcast.inference.predicted_observations import questions
+from beltcast.inference.sampling.posterior import Draws, sample
+from beltcast.inference.sampling.psis import ENOUGH, Weights, smoothed
+from beltcast.inference.updating.carry_draws import Predictive, carried, extended, predictive
+from beltcast.inference.updating.predictive_checks import surprises, together
+from beltcast.study.observations import Observations
+
+Way: TypeAlias = Literal["reweight", "smoother", "refit"]
+Method: TypeAlias = Literal["auto", "reweight", "smoother", "refit"]
+WAYS: tuple[Way, ...] = get_args(Way)
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One way that was tried: the shape k of its weights, its limit, and the effective draws."""
+
+    way: Way
+    k: float
+    limit: float
+    effective: float
+    good: bool
+
+    def __str__(self) -> str:
+        verdict = "good" if self.good else "not good enough"
+        return (
+            f"{self.way}: k {self.k:.2f} (good up to {self.limit:.2f}), worth "
+            f"{self.effective:.0f} draws (at least {ENOUGH:.0f}): {verdict}"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Update:
+    """The posterior before and after new figures.
+
+    Attributes
+    ----------
+    before, after : Draws
+        As many draws each, of equal weight; those after may come several times.
+    method : 'reweight', 'smoother' or 'refit'
+        What was used.
+    why : str
+        In a sentence.
+    attempts : tuple of Attempt
+    surprises : pandas.DataFrame
+        As `beltcast.inference.updating.predictive_checks.surprises` returns it.
+    together : float
+        Probability that the new numbers together lie as far out.
+    """
+
+    before: Draws
+    after: Draws
+    method: Way
+    why: str
+    attempts: tuple[Attempt, ...]
+    surprises: pd.DataFrame
+    together: float
+
+    def moved(self) -> pd.DataFrame:
+        """Parameters before and after, the most moved first.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``before`` and ``after``, medians in the parameter's unit; ``shift`` of the mean, in
+            spreads before, on the working scale; ``ratio`` of the spread after to that before.
+        """
+        settable = self.before.likelihood.priors.settable
+        one, other = self.before.theta[:, settable], self.after.theta[:, settable]
+        sd = one.std(axis=0)
+        table = pd.DataFrame(
+            {
+                "before": np.median(self.before.values, axis=0),
+                "after": np.median(self.after.values, axis=0),
+                "shift": (other.mean(axis=0) - one.mean(axis=0)) / sd,
+                "ratio": other.std(axis=0) / sd,
+            },
+            index=pd.Index(self.before.labels, name="parameter"),
+        )
+        return table.sort_values("shift", key=abs, ascending=False, kind="stable")
+
+
+@one_blas_thread()
+def update(
+    calibration: Calibration,
+    draws: Draws,
+    new: Observations,
+    *,
+    rng: np.random.Generator,
+    method: Method = "auto",
+    moves: int = 30,
+    progress: Progress | None = None,
+) -> Update:
+    """Update a posterior with new figures.
+
+    Parameters
+    ----------
+    calibration : Calibration
+        The fit to the figures known so far.
+    draws : Draws
+        Of its posterior.
+    new : Observations
+        New rows, read by `beltcast.study.new_rows.read_new_rows`.
+    rng : numpy.random.Generator
+    method : 'auto', 'reweight', 'smoother' or 'refit'
+        With 'auto' the first that is good enough.
+    moves : int
+        Metropolis moves of a draw after a refit.
+    progress : callable, optional
+        Told (what, done, of how many).
+
+    Returns
+    -------
+    Update
+
+    Raises
+    ------
+    TableError
+        A new row speaks of a time that the model does not run through.
+    CalibrationError
+        There is no new row, or no draw gives the new rows a positive figure.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from beltcast import calibrate, make_likelihood, read_study, sample, update
+    >>> from beltcast.study.new_rows import read_new_rows
+    >>> from beltcast.files.shipped import shipped
+    >>> study = read_study()
+    >>> likelihood = make_likelihood(study.model, study.priors, study.observations, study.noise)
+    >>> rng = np.random.default_rng(1)
+    >>> fit = calibrate(likelihood, rng=rng, starts=4, refine=1)
+    >>> new = read_new_rows(shipped("calibration/data/example-new-rows.csv"), study).rows
+    >>> change = update(fit, sample(fit, 16, rng=rng, moves=2), new, rng=rng, method="reweight")
+    >>> change.surprises["p"].between(0, 1).all().item()
+    True
+    """
+    if not len(new):
+        raise CalibrationError("there is no new row to update with; give at least one")
+    for_comb, *for_ways = rng.spawn(1 + len(WAYS))
+    chance = dict(zip(WAYS, for_ways, strict=True))  # each way has its own, tried or not
+    old = calibration.likelihood
+    likelihood, is_new = _with_new_rows(old, new)
+    near = extended(old, likelihood, calibration.theta)
+    z = draws.theta[:, : old.n_parameters]
+    expected = predictive(likelihood, is_new, z, near)
+    if not np.isfinite(expected.middle).all(axis=1).any():
+        raise CalibrationError(
+            "no draw of the posterior gives the new rows a positive figure; look at the model "
+            "with the command 'beltcast check'"
+        )
+
+    attempts: list[Attempt] = []
+    for way in _ways(method):
+        if way == "refit":  # which always gives draws
+            after = _refit(likelihood, near, len(draws), moves, chance[way], progress)
+            break
+        there = z if way == "reweight" else _kalman(likelihood, is_new, z, expected)
+        theta, logs = carried(
+            old, likelihood, draws.theta, there, near=(calibration.theta, near), rng=chance[way]
+        )
+        weights = smoothed(logs)
+        attempts.append(Attempt(way, weights.k, weights.limit, weights.effective, weights.good))
+        if weights.good or method == way:
+            after = _resampled(likelihood, theta, weights, for_comb)
+            break
+    return Update(
+        before=draws,
+        after=after,
+        method=way,
+        why=_why(way, method, attempts),
+        attempts=tuple(attempts),
+        surprises=surprises(likelihood, is_new, z, expected),
+        together=together(likelihood, is_new, expected),
+    )
+
+
+def check_method(name: str) -> Method:
+    """Return the method of a name.
+
+    Raises
+    ------
+    InputError
+        There is none such.
+    """
+    methods: tuple[Method, ...] = get_args(Method)
+    for method in methods:
+        if method == name:
+            return method
+    raise InputError(f"unknown method {quoted(name)}{did_you_mean(name, methods)}")
+
+
+def _with_new_rows(old: Likelihood, new: Observations) -> tuple[Likelihood, NDArray[np.bool_]]:
+    """The likelihood of the old rows and the new ones after them, and which are new."""
+    # Without a date of its own, drift counts from the last row; new rows must not move it.
+    reference = old.noise.reference
+    if reference is None:
+        reference = max(row.end for row in old.observations)
+    # Asked alone first: what is wrong with a new row is then said with the new file's name.
+    questions(old.model, new, old.model.grid().times())
+    rows = replace(old.observations, rows=old.observations.rows + new.rows)
+    noise = replace(old.noise, reference=reference)
+    likelihood = make_likelihood(old.model, old.priors, rows, noise)
+    return likelihood, np.arange(len(rows)) >= len(old.observations)
+
+
+def _ways(method: Method) -> tuple[Way, ...]:
+    """What to try, in order."""
+    return tuple(way for way in WAYS if method in ("auto", way))
+
+
+def _kalman(
+    likelihood: Likelihood, is_new: NDArray[np.bool_], z: FloatArray, expected: Predictive
+) -> FloatArray:
+    """Draws of the parameters moved to where the new numbers want them; bounds move nothing."""
+    numbers = likelihood.side[is_new] == 0
+    good = np.isfinite(expected.middle).all(axis=1)
+    if not numbers.any():
+        return z
+    middle = expected.middle[:, numbers]
+    gap = likelihood.log_values[is_new][numbers] - middle[good].mean(axis=0)
+    away, answer = z - z[good].mean(axis=0), middle - middle[good].mean(axis=0)
+    # What the rows are, linearly, by the parameters; the rest is noise to this step.
+    slope = np.linalg.lstsq(away[good], answer[good], rcond=None)[0]
+    linear = away @ slope
+    rest = np.cov(answer[good] - linear[good], rowvar=False)
+    noise = np.atleast_2d(rest) + expected.covariance[np.ix_(numbers, numbers)]
+    total = np.atleast_2d(np.cov(linear[good], rowvar=False)) + noise
+    cross = away[good].T @ linear[good] / (good.sum() - 1)
+    root, noise_root = np.linalg.cholesky(total), np.linalg.cholesky(noise)
+    reduced = np.linalg.inv(root.T) @ np.linalg.inv(root + noise_root)
+    moved: FloatArray = z + cross @ np.linalg.solve(total, gap) - linear @ (cross @ reduced).T
+    return moved
+
+
+def _resampled(
+    likelihood: Likelihood, theta: FloatArray, weights: Weights, rng: np.random.Generator
+) -> Draws:
+    if weights.effective == 0.0:
+        raise CalibrationError(
+            "no draw is possible given the new rows; use the method 'refit', or look for a row "
+            "that is wrong"
+        )
+    return Draws(likelihood, theta[weights.resample(rng)], "posterior")
+
+
+def _refit(
+    likelihood: Likelihood,
+    near: FloatArray,
+    draws: int,
+    moves: int,
+    rng: np.random.Generator,
+    progress: Progress | None,
+) -> Draws:
+    """Draws from a fit to all rows that starts at the old optimum."""
+    fit = calibrate_from(likelihood, near)
+    return sample(fit, draws, rng=rng, moves=moves, progress=progress)
+
+
+def _why(way: Way, method: Method, attempts: Sequence[Attempt]) -> str:
+    """Which way was used, and why."""
+    tried = "; ".join(map(str, attempts))
+    if method == "refit":
+        return "refit, as asked"
+    if method == way:
+        doubt = "" if attempts[-1].good else "; used as asked, and not to be trusted"
+        return f"{tried}{doubt}"
+    return f"{tried}; so refit" if way == "refit" else tried

@@ -1,0 +1,1 @@
+"""A model: its names, units and runs, and what can be checked in it."""

@@ -1,0 +1,390 @@
+"""What is wrong with a model, or doubtful, as values; and as text.
+
+`check_model` asks five questions of a model: do the units fit, does a smaller step change the
+result, do stocks go negative, what happens when a constant is far off, and which loops are there.
+Only units that do not fit are faults; everything else is for the modeller to judge.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from beltcast.engine.loops.graph import Component, causal_links, feedback_loops
+from beltcast.engine.nodes import FloatArray, IntArray
+from beltcast.engine.syntax import CONTROLS, canonical
+from beltcast.engine.units.check import UnitProblem, check_units
+from beltcast.model.model import Model
+
+__all__ = ["Checked", "Extreme", "Fault", "StepError", "as_json", "as_text", "check_model"]
+
+FACTORS = (0.0, 0.1, 10.0)
+"""Each constant times these: nothing at all, and an order of magnitude either way."""
+
+NEGATIVE = 1e-9
+"""A stock is negative when it lies below zero by more than this share of its largest size."""
+
+_CHUNK = 20_000_000
+"""Numbers that one batch of runs may return: 160 MB."""
+
+
+@dataclass(frozen=True)
+class StepError:
+    """How much of a stock is due to the step.
+
+    Attributes
+    ----------
+    stock : str
+    error : float
+        Largest change of any element when TIME STEP is halved, as a share of the largest size
+        of the stock.  The error that remains is about as large for Euler.
+    """
+
+    stock: str
+    error: float
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A variable, or an element of it, and when it first went wrong at a saved time.
+
+    ``kind`` is 'not finite' or 'negative stock'.
+    """
+
+    variable: str
+    kind: str
+    time: float
+    value: float
+
+
+@dataclass(frozen=True)
+class Extreme:
+    """A constant far off, and what goes wrong then that does not with its default.
+
+    ``factor`` multiplies every element of the constant.
+    """
+
+    constant: str
+    factor: float
+    faults: tuple[Fault, ...]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The answers.
+
+    Attributes
+    ----------
+    model : str
+        Name of the model.
+    variables, stocks, extremes_tried : int
+        How many there are.
+    units : tuple of UnitProblem
+        The faults.
+    step : float  [time]
+    step_errors : tuple of StepError
+        Largest first; empty where the step is computed by the model.
+    negative : tuple of Fault
+        Stocks that go negative with the model's own constants.
+    extremes : tuple of Extreme
+        Only those in which something goes wrong.
+    components : tuple of Component
+        Feedback loops.
+    """
+
+    model: str
+    variables: int
+    stocks: int
+    encoding: str
+    units: tuple[UnitProblem, ...]
+    step: float
+    step_errors: tuple[StepError, ...]
+    negative: tuple[Fault, ...]
+    extremes_tried: int
+    extremes: tuple[Extreme, ...]
+    components: tuple[Component, ...]
+
+
+def check_model(model: Model) -> Checked:
+    """Check a model.
+
+    Returns
+    -------
+    Checked
+
+    Raises
+    ------
+    SimulationError
+        The model does not run with its own constants.
+    """
+    model.simulate()  # raises, with name and time, where it leaves the numbers
+    stocks = _of_kind(model, "stock")
+    (negative,) = _negative(model, _rows(model, stocks)[0], _run(model, {}, stocks))
+    already = {fault.variable.partition("[")[0] for fault in negative}
+    tried, extremes = _extremes(model, stocks, already)
+    return Checked(
+        model=model.name,
+        variables=len(model.variables),
+        stocks=len(stocks),
+        encoding=model.source.encoding,
+        units=tuple(check_units(model.source)),
+        step=model.grid().step,
+        step_errors=_step_errors(model, stocks),
+        negative=negative,
+        extremes_tried=tried,
+        extremes=extremes,
+        components=_components(model),
+    )
+
+
+# --- runs -------------------------------------------------------------------------------------
+
+
+def _of_kind(model: Model, kind: str) -> list[str]:
+    return [v.name for v in model.variables.values() if v.kind == kind]
+
+
+def _rows(model: Model, names: Sequence[str]) -> tuple[IntArray, list[str]]:
+    """Rows of all elements that are defined, and the variable of each."""
+    pairs = [(row, name) for name in names for row in model.rows(name).tolist() if row >= 0]
+    return np.array([row for row, _ in pairs], dtype=np.int64), [name for _, name in pairs]
+
+
+def _run(model: Model, constants: dict[str, float], names: Sequence[str]) -> FloatArray:
+    """Values of the rows of some variables at the saved times, (s, rows, 1)."""
+    parameters, values = model.constant_values(constants)
+    return model.batch(
+        parameters,
+        values[:, None],
+        outputs=_rows(model, names)[0],
+        saves=model.grid().saved(),
+        grid=model.grid(constants),
+    )
+
+
+def _step_errors(model: Model, stocks: Sequence[str]) -> tuple[StepError, ...]:
+    if model.variables[model.source.controls["time step"].name].kind != "constant":
+        return ()
+    coarse = _run(model, {}, stocks)
+    fine = _run(model, {"TIME STEP": model.grid().step / 2}, stocks)
+    owners = np.array(_rows(model, stocks)[1])
+    errors = []
+    for stock in stocks:
+        own = owners == stock
+        scale = float(np.abs(fine[:, own]).max(initial=0.0)) or 1.0
+        change = float(np.abs(coarse[:, own] - fine[:, own]).max(initial=0.0))
+        errors.append(StepError(stock, change / scale))
+    return tuple(sorted(errors, key=lambda e: (-e.error, e.stock)))
+
+
+def _negative(model: Model, rows: IntArray, values: FloatArray) -> list[tuple[Fault, ...]]:
+    """First negative element of each stock; `values` is (s, rows, N), one tuple a member."""
+    finite = np.where(np.isfinite(values), values, 0.0)
+    below = finite < -NEGATIVE * np.abs(finite).max(axis=0)
+    found: list[dict[str, Fault]] = [{} for _ in range(values.shape[2])]
+    times = model.grid().saved()
+    for column, member in np.argwhere(below.any(axis=0)).tolist():
+        label = model.label(int(rows[column]))
+        when = int(np.argmax(below[:, column, member]))
+        fault = Fault(
+            label, "negative stock", float(times[when]), float(values[when, column, member])
+        )
+        found[member].setdefault(label.partition("[")[0], fault)
+    return [tuple(faults.values()) for faults in found]
+
+
+def _not_finite(model: Model, rows: IntArray, values: FloatArray) -> list[tuple[Fault, ...]]:
+    """What left the numbers first, in order of time and then of computation, for each member.
+
+    One division by zero runs through the whole model within a step or two, so only the first is
+    told.
+    """
+    wild = ~np.isfinite(values)
+    never = values.shape[0]
+    first = np.where(wild.any(axis=0), wild.argmax(axis=0), never)  # (rows, N)
+    times = model.grid().saved()
+    found: list[tuple[Fault, ...]] = []
+    for member, column in enumerate(first.argmin(axis=0).tolist() if len(rows) else []):
+        when = int(first[column, member])
+        if when == never:
+            found.append(())
+            continue
+        label = model.label(int(rows[column]))
+        value = float(values[when, column, member])
+        found.append((Fault(label, "not finite", float(times[when]), value),))
+    return found
+
+
+def _in_order_of_computation(model: Model) -> IntArray:
+    """Rows of auxiliaries as a step computes them, then of stocks, which it moves last."""
+    program = model.program
+    own = {
+        row: slot.kind for slot in program.slots.values() for row in slot.rows.reshape(-1).tolist()
+    }
+    computed = [
+        row
+        for block in (*program.setup, *program.settle, *program.step)
+        for target in block.targets
+        for row in target.tolist()
+        if own.get(row) == "auxiliary"
+    ]
+    stocks = [row for row in program.stocks.tolist() if own.get(row) == "stock"]
+    return np.array([*dict.fromkeys(computed), *stocks], dtype=np.int64)
+
+
+# --- extreme constants ------------------------------------------------------------------------
+
+
+def _extremes(
+    model: Model, stocks: Sequence[str], already: set[str]
+) -> tuple[int, tuple[Extreme, ...]]:
+    """Run every constant at every factor; return how many runs, and those with a fault."""
+    names = [n for n in _of_kind(model, "constant") if canonical(n) not in CONTROLS]
+    rows, owners = _rows(model, names)
+    if not len(rows):
+        return 0, ()
+    defaults = np.array([model.program.default(int(row)) for row in rows])
+    trials = [
+        (name, factor)
+        for name in names
+        if np.any(defaults[[o == name for o in owners]] != 0.0)  # zero times ten is still zero
+        for factor in FACTORS
+    ]
+    owner = np.array(owners)
+    values = np.repeat(defaults[:, None], len(trials), axis=1)
+    for column, (name, factor) in enumerate(trials):
+        values[owner == name, column] *= factor
+    watched = _in_order_of_computation(model)
+    times = model.grid().saved()
+    stock_rows = _rows(model, stocks)[0]
+    is_stock = np.isin(watched, stock_rows)
+    chunk = max(16, _CHUNK // max(1, len(times) * len(watched)))
+    found = []
+    for first in range(0, len(trials), chunk):
+        result = model.batch(rows, values[:, first : first + chunk], outputs=watched, saves=times)
+        wild = _not_finite(model, watched, result)
+        negative = _negative(model, watched[is_stock], result[:, is_stock])
+        for (name, factor), broken, below in zip(
+            trials[first : first + chunk], wild, negative, strict=True
+        ):
+            new = tuple(f for f in below if f.variable.partition("[")[0] not in already)
+            if broken or new:
+                found.append(Extreme(name, factor, (*broken, *new)))
+    return len(trials), tuple(found)
+
+
+# --- loops ------------------------------------------------------------------------------------
+
+
+def _components(model: Model) -> tuple[Component, ...]:
+    """Loops, with the signs at the start, in the middle and at the end of a run."""
+    times = model.grid().times()
+    instants = np.unique(times[[0, len(times) // 2, -1]])
+    states = model.batch(
+        np.empty(0, dtype=np.int64),
+        np.empty((0, 1)),
+        outputs=np.arange(model.program.n_rows),
+        saves=instants,
+    )[:, :, 0]
+    return feedback_loops(causal_links(model.program, states, instants))
+
+
+# --- words ------------------------------------------------------------------------------------
+
+
+def as_json(checked: Checked) -> dict[str, Any]:
+    """Return the answers as plain values; a number that is not finite is None."""
+    return _plain(dataclasses.asdict(checked))  # type: ignore[no-any-return]  # a dict gives a dict
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case dict():
+            return {key: _plain(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_plain(item) for item in value]
+        case float() if not math.isfinite(value):
+            return None
+    return value
+
+
+_ENCODINGS = {"utf-8-sig": "UTF-8", "utf-8": "UTF-8", "gb18030": "GB18030", "latin-1": "Latin-1"}
+
+
+def as_text(checked: Checked, path: object = None, most: int = 20) -> str:
+    """Return the answers as lines of text, faults first.
+
+    Parameters
+    ----------
+    checked : Checked
+    path : optional
+        Put before the line of each fault, as compilers do.
+    most : int
+        Lines of one kind to show.
+    """
+    place = checked.model if path is None else path
+    lines = [f"{place}:{p.line}: {p.sentence}" for p in checked.units]
+    lines.append(
+        f"{checked.variables} variables, {checked.stocks} stocks, read as "
+        f"{_ENCODINGS.get(checked.encoding, checked.encoding)}: runs with its own constants"
+    )
+    lines += _step_text(checked)
+    lines += _cut(
+        [f"stock '{f.variable}' is {f.value:.4g} at time {f.time:g}" for f in checked.negative],
+        most,
+    ) or ["no stock goes negative"]
+    lines.append(
+        f"{checked.extremes_tried} runs with a constant at 0, a tenth or ten times its value: "
+        f"{len(checked.extremes)} with something to look at"
+    )
+    lines += _cut([f"  {_extreme_text(e)}" for e in checked.extremes], most)
+    for component in checked.components:
+        lines += _component_text(component, most)
+    if not checked.components:
+        lines.append("no feedback loop")
+    return "\n".join(lines)
+
+
+def _step_text(checked: Checked) -> list[str]:
+    if not checked.step_errors:
+        return ["the step is computed by the model, so it was not halved"]
+    worst = checked.step_errors[0]
+    lines = [
+        f"halving TIME STEP ({checked.step:g}) changes a stock by at most "
+        f"{100 * worst.error:.2g}% ('{worst.stock}')"
+    ]
+    coarse = [e for e in checked.step_errors[1:] if e.error > 0.01]
+    return lines + [f"  '{e.stock}' by {100 * e.error:.2g}%" for e in coarse]
+
+
+def _extreme_text(extreme: Extreme) -> str:
+    faults = "; ".join(
+        f"'{f.variable}' is {f.value:.4g} at time {f.time:g}" for f in extreme.faults[:3]
+    )
+    more = f"; {len(extreme.faults) - 3} more" if len(extreme.faults) > 3 else ""
+    change = "= 0" if extreme.factor == 0 else f"x {extreme.factor:g}"
+    return f"'{extreme.constant}' {change}: {faults}{more}"
+
+
+def _component_text(component: Component, most: int) -> list[str]:
+    count = f"{len(component.loops)} loops"
+    if not component.complete:
+        count = f"too many loops to list; the {len(component.loops)} independent shortest ones"
+    elif len(component.loops) == 1:
+        count = "1 loop"
+    of = "1 variable" if len(component.variables) == 1 else f"{len(component.variables)} variables"
+    lines = [f"feedback among {of}: {count}"]
+    loops = [
+        f"  {loop.polarity:4s} {' -> '.join((*loop.variables, loop.variables[0]))}"
+        for loop in component.loops
+    ]
+    return lines + _cut(loops, most)
+
+
+def _cut(lines: list[str], most: int) -> list[str]:
+    return lines if len(lines) <= most else [*lines[:most], f"  and {len(lines) - most} more"]

@@ -1,0 +1,355 @@
+"""A model that can be run: read from a file, run once or for many members.
+
+`load_model` reads a file; `Model.simulate` runs it once and labels the result; `Model.batch` is
+the unlabelled run of many members, which ensembles and fits are made of.  What a model says of its
+variables is told in `beltcast.model.variables`.  A run is pure: what is set for one run is
+forgotten after it, and the same arguments give the same bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Required, TypedDict
+
+import numpy as np
+
+from beltcast.engine.cache import open_cache
+from beltcast.engine.lower.lowering import lower
+from beltcast.engine.nodes import FloatArray, IntArray
+from beltcast.engine.parse_cache import read_parsed
+from beltcast.engine.program import NO_ROWS, Program
+from beltcast.engine.run.plan import Method, Plan, make_plan, steps_at
+from beltcast.engine.run.prepare import Backend, Prepared, available, prepare
+from beltcast.engine.run.time_grid import Grid, find_grid
+from beltcast.engine.syntax import CONTROLS, Equation, canonical
+from beltcast.errors import ModelError, ModelFileError, SimulationError
+from beltcast.model.variables import Constants, Inputs, Kind, Variable, Variables
+from beltcast.schema import TIME, make_dataset
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = [
+    "LARGEST_RESULT",
+    "Backend",
+    "Constants",
+    "Grid",
+    "Inputs",
+    "Kind",
+    "Method",
+    "Model",
+    "Question",
+    "Variable",
+    "load_model",
+]
+
+LARGEST_RESULT = 4e9
+"""Bytes beyond which a result is refused rather than left to exhaust the memory."""
+
+
+class Question(TypedDict, total=False):
+    """What `Model.batch` is asked, apart from the members: its keyword arguments."""
+
+    outputs: Required[IntArray]
+    saves: Required[Sequence[float] | FloatArray]
+    totals: IntArray | None
+    grid: Grid | None
+    inputs: Inputs | None
+    directions: IntArray | None
+    method: Method | None
+    backend: Backend
+
+
+@dataclass(frozen=True, eq=False)
+class Model(Variables):
+    """A stock-flow model that can be run.
+
+    Made by `load_model`.  Its attributes, and what it says of its variables, are those of
+    `beltcast.model.variables.Variables`.
+    """
+
+    # Compiled questions; a cache, so it never shows in a result.
+    _kernels: dict[Any, Prepared] = field(default_factory=dict, repr=False)
+
+    def grid(self, constants: Constants | None = None) -> Grid:
+        """Time grid of the model; INITIAL TIME, FINAL TIME, TIME STEP, SAVEPER may be set.
+
+        A FINAL TIME that changes during the run is found by a run with these constants, and the
+        steps of a TIME STEP or SAVEPER that changes by following it
+        (`beltcast.engine.run.variable_step`).
+        """
+        rows, values = self.constant_values(constants)
+        controls = {
+            canonical(name): float(value)  # type: ignore[arg-type]  # controls have no elements
+            for name, value in (constants or {}).items()
+            if canonical(name) in CONTROLS
+        }
+        return find_grid(self.source, self.program, rows, values, controls)
+
+    def simulate(
+        self,
+        constants: Constants | None = None,
+        inputs: Inputs | None = None,
+        *,
+        outputs: Sequence[str] | None = None,
+        save_at: Sequence[float] | None = None,
+        method: Method | None = None,
+        backend: Backend = "auto",
+    ) -> xr.Dataset:
+        """Run the model once.
+
+        Parameters
+        ----------
+        constants : mapping, optional
+            Constants to set for this run: ``{"Belt Size": {"Shenzhen": 2.0}}``,
+            ``{"Belt Size[Shenzhen]": 2.0}``, or one number for all elements.  TIME STEP, FINAL
+            TIME and SAVEPER may be set too.
+        inputs : mapping, optional
+            Exogenous series to replace from the first given time on: ``{name: (times, values)}``.
+        outputs : sequence of str, optional
+            Variables to return; all by default.
+        save_at : sequence of float, optional
+            Times to save, on the grid of steps; every SAVEPER by default.
+        method : 'euler', 'rk2' or 'rk4', optional
+            As the file says by default.
+        backend : 'auto', 'llvm' or 'numpy'
+            'auto' compiles where llvmlite is installed.
+
+        Returns
+        -------
+        xarray.Dataset
+            Under the model's own names, over time and the subscript ranges.
+
+        Raises
+        ------
+        UnknownName
+            A name that the model does not have.
+        SimulationError
+            A variable left the finite numbers; the message says which and when.
+
+        Examples
+        --------
+        >>> from beltcast import load_model
+        >>> from beltcast.files.shipped import shipped
+        >>> model = load_model(shipped("models/decay/decay.mdl"))
+        >>> run = model.simulate({"Lifetime": 2.0}, save_at=[0.0, 1.0])
+        >>> run["Stock"].dims
+        ('time',)
+        """
+        grid = self.grid(constants)
+        names = [self.find(n).name for n in outputs] if outputs is not None else self.computed
+        times = grid.saved() if save_at is None else np.asarray(save_at, dtype=np.float64)
+        if not len(times):
+            raise SimulationError("no time to save was given; name at least one")
+        rows = [self.rows(n) for n in names]
+        flat = np.concatenate(rows) if rows else np.empty(0, dtype=np.int64)
+        parameters, values = self.constant_values(constants)
+        result = self.batch(
+            parameters,
+            values[:, None],
+            outputs=np.where(flat < 0, 0, flat),
+            saves=times,
+            grid=grid,
+            inputs=inputs,
+            method=method,
+            backend=backend,
+        )[:, :, 0]
+        result[:, flat < 0] = np.nan
+        self._check_finite(result[:, flat >= 0], flat[flat >= 0], times)
+        return self._labelled(names, rows, result, times)
+
+    def batch(
+        self,
+        parameters: IntArray,
+        values: FloatArray,
+        *,
+        outputs: IntArray,
+        totals: IntArray | None = None,
+        saves: Sequence[float] | FloatArray,
+        grid: Grid | None = None,
+        inputs: Inputs | None = None,
+        directions: IntArray | None = None,
+        method: Method | None = None,
+        backend: Backend = "auto",
+    ) -> FloatArray:
+        """Run many members, without labels.
+
+        Parameters
+        ----------
+        parameters : (p,)
+            Rows of the constants that members set.
+        values : (p, N)
+        outputs : (o,)
+            Rows to save.
+        totals : (t,), optional
+            Rows whose running totals since the start are saved after the outputs.
+        saves : (s,)
+            Times to save; a run goes no further than the last of them.
+        grid : Grid, optional
+            The model's own by default.
+        inputs : mapping, optional
+            As for `simulate`.
+        directions : (d,), optional
+            Positions in `parameters` to differentiate by.  Each member is then run in each
+            direction and derivatives follow the values.
+
+        Returns
+        -------
+        (s, o + t, N), or (s, o + t, N, 1 + d) with directions
+            With directions the last axis holds the value, then its derivatives.
+        """
+        grid = grid or self.grid()
+        totals = NO_ROWS if totals is None else totals
+        wanted = np.asarray(saves, dtype=np.float64)
+        times = grid.times(until=float(wanted.max()))
+        steps, place = np.unique(steps_at(times, wanted), return_inverse=True)
+        moved = None if directions is None else parameters[directions]
+        self._check_settable(parameters)
+        numbers = len(steps) * (len(outputs) + len(totals)) * values.shape[1]
+        _check_size(numbers if moved is None else numbers * (1 + len(moved)))
+        prepared = self._prepared(outputs, totals, moved, backend)
+        self._check_given(prepared.program, inputs)
+
+        def plan(parameters: IntArray, rows: IntArray) -> Plan:
+            return make_plan(
+                prepared.program,
+                parameters=parameters,
+                outputs=rows,
+                times=times,
+                step=grid.steps(times),
+                saves=steps,
+                inputs=self.input_series(inputs),
+                method=method or self.source.method,
+            )
+
+        out = prepared.run(plan, parameters, values)
+        return out if np.array_equal(place, np.arange(len(steps))) else out[place]
+
+    def _check_settable(self, parameters: IntArray) -> None:
+        for row in parameters.tolist():
+            if row in self.program.fixed:
+                raise SimulationError(
+                    f"'{self.label(row)}' cannot be set for a run: it makes "
+                    f"{self.program.fixed[row]}; change it in the model file",
+                    self.path,
+                )
+
+    def _check_given(self, program: Program, inputs: Inputs | None) -> None:
+        given = self.input_series(inputs)
+        for row, data in program.inputs.items():
+            if row not in given and not len(data.times):
+                raise SimulationError(
+                    f"the model holds no numbers for the data variable '{self.label(row)}'; give "
+                    "them as inputs={name: (times, values)}",
+                    self.path,
+                )
+
+    def _prepared(
+        self, outputs: IntArray, totals: IntArray, moved: IntArray | None, backend: Backend
+    ) -> Prepared:
+        """Compile the part of the model that a question needs; remembered."""
+        kind = available(backend)
+        asked = (outputs, totals, NO_ROWS if moved is None else moved)
+        key = (kind, moved is None, *(rows.tobytes() for rows in asked))
+        if key not in self._kernels:
+            self._kernels[key] = prepare(self.program, kind, outputs, totals, moved)
+        return self._kernels[key]
+
+    def _check_finite(self, result: FloatArray, rows: IntArray, times: FloatArray) -> None:
+        bad = ~np.isfinite(result)
+        if not bad.any():
+            return
+        when = int(np.argmax(bad.any(axis=1)))
+        row = int(rows[np.argmax(bad[when])])
+        raise SimulationError(
+            f"'{self.label(row)}' is {result[when][np.argmax(bad[when])]} at time "
+            f"{times[when]:g}; check its equation for a division by zero, a logarithm or a power "
+            "of a negative number, or take a smaller TIME STEP",
+            self.path,
+            self.variables[self.label(row).partition("[")[0]].line,
+        )
+
+    def _labelled(
+        self, names: Sequence[str], rows: Sequence[IntArray], result: FloatArray, times: FloatArray
+    ) -> xr.Dataset:
+        variables: dict[str, tuple[tuple[str, ...], FloatArray, dict[str, str]]] = {}
+        first = 0
+        for name, own in zip(names, rows, strict=True):
+            dims = self.variables[name].dims
+            shape = (len(times), *(len(self.subscripts[d]) for d in dims))
+            values = result[:, first : first + len(own)].reshape(shape)
+            variables[name] = ((TIME, *dims), values, self.attributes(name))
+            first += len(own)
+        used = {d for name in names for d in self.variables[name].dims}
+        coordinates: dict[str, tuple[Any, dict[str, str]]] = {
+            d: (np.array(self.subscripts[d]), {}) for d in self.subscripts if d in used
+        }
+        coordinates[TIME] = (times, {"units": self.time_unit, "long_name": "model time"})
+        attrs = {"model": self.name, "model_sha256": self.source.text_sha256}
+        return make_dataset(variables, coordinates, attrs)
+
+
+def load_model(path: str | Path) -> Model:
+    """Read a model file.
+
+    Parameters
+    ----------
+    path : str or Path
+        A Vensim ``.mdl`` file in UTF-8, GB18030 or Latin-1, or an XMILE file.  Tables that
+        it refers to lie in its folder.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    ModelFileError
+        The file is missing, cut short, not a model, or its equations do not fit together.
+    UnsupportedConstruct
+        It uses something that the engine does not know; nothing is ever approximated.
+
+    Examples
+    --------
+    >>> from beltcast import load_model
+    >>> from beltcast.files.shipped import shipped
+    >>> load_model(shipped("models/belt/belt.mdl")).subscripts["Tier"]
+    ('Brand', 'Factory', 'Distributor')
+    """
+    source = read_parsed(path, open_cache())
+    try:
+        program = lower(source)
+    except RecursionError:
+        raise ModelFileError(
+            "an expression is nested too deeply to be read; split it into several equations",
+            source.path,
+        ) from None
+    except ModelError as problem:
+        if problem.path is None:
+            problem.path = source.path
+        raise
+    texts: dict[str, Equation] = {}
+    for equation in (*source.controls.values(), *source.equations):
+        texts.setdefault(canonical(equation.name), equation)
+    variables = {
+        slot.name: Variable(
+            name=slot.name,
+            kind=slot.kind,  # type: ignore[arg-type]  # lower() gives one of the literals
+            dims=slot.dims,
+            unit=texts[name].unit,
+            doc=texts[name].doc,
+            line=texts[name].line,
+        )
+        for name, slot in program.slots.items()
+    }
+    return Model(source, program, variables, dict(source.subscripts))
+
+
+def _check_size(numbers: int) -> None:
+    if 8 * numbers > LARGEST_RESULT:
+        raise SimulationError(
+            f"this run would return {8 * numbers / 1e9:.1f} GB at once; ask for fewer members, "
+            "outputs or times"
+        )

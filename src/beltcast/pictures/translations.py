@@ -1,0 +1,303 @@
+"""Words in English and Chinese: one catalogue for the app, the reports and their pictures.
+
+Every text that a reader of either language meets is here once, under a key; numbers are put in by
+who asks.  What comes from files keeps the language of the file, but for what the shipped study
+names in both: places (its table of places) and scenarios (titles here).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from beltcast.errors import InputError, did_you_mean
+from beltcast.schema import LANGUAGES, Language
+
+PAGE: Mapping[str, tuple[str, str]] = {
+    "title": ("Industrial belts in cross-border e-commerce", "跨境电商产业带预测"),
+    "place": ("Belt", "产业带"),
+    "scenario": ("Scenario", "情景"),
+    "compare": ("Compare with", "对比情景"),
+    "horizon": ("Up to the year", "预测至"),
+    "levers": ("Levers, phased in from 2026", "政策与市场杠杆（2026 年起逐步生效）"),
+    "support": ("Government: support of the pilot zones", "政府：综试区政策支持"),
+    "brand": ("Market: brand investment", "市场：品牌投入"),
+    "tilt": ("Platform: traffic tilt to brands", "平台：流量向品牌倾斜"),
+    "threshold": ("Platform: entry threshold", "平台：入驻门槛"),
+    "reset": ("Levers back to the scenario", "恢复该情景的设定"),
+    "moved": ("levers moved", "已调整"),
+    "download": ("Download", "下载"),
+    "csv": ("Table (CSV)", "数据表 (CSV)"),
+    "netcdf": ("Results (NetCDF)", "全部结果 (NetCDF)"),
+    "png": ("Picture (PNG)", "图片 (PNG)"),
+    "toml": ("Scenario (TOML)", "情景文件 (TOML)"),
+    "upload": ("Scenarios of your own (.toml)", "上传自己的情景 (.toml)"),
+    "uploaded": (
+        "Read from {file}: {names}. A link does not carry them.",
+        "已读入 {file}：{names}。链接中不包含上传的情景。",
+    ),
+    "link": ("The address of this page restores what it shows.", "复制本页地址即可还原当前视图。"),
+    "refused": (
+        "The link asks for what is not here; left out: {what}.",
+        "链接中有无法识别的内容，已忽略：{what}。",
+    ),
+    "titled": ("{place}: {what}", "{place}：{what}"),
+    "drawn": ("{name}: {median}, {band}", "{name}：{median}及 {band}"),
+    "band": ("50, 80, 90% bands", "50、80、90% 区间"),
+    "band80": ("80% band", "80% 区间"),
+    "bound": ("published as a bound", "公布的上限或下限"),
+    "source": ("source", "来源"),
+    "printed": ("as published", "公布数值"),
+    "here": ("on this scope", "换算至本口径"),
+    "numbers": ("The numbers of the chart", "图中数值"),
+    "tiers": ("Tiers of sellers: share of output", "卖家层级：占产出份额"),
+    "traffic": ("Traffic: share of platform visits", "流量：占平台访问份额"),
+    "Brand": ("Brand sellers", "品牌卖家"),
+    "Factory": ("Strong factories", "实力工厂"),
+    "Distributor": ("Distributors", "铺货卖家"),
+    "Own sites": ("Own sites", "独立站"),
+    "drivers": ("What the drivers added", "三股力量各贡献多少"),
+    "drivers_note": (
+        "Shapley values over the runs with and without each driver, mean over the draws.",
+        "对各驱动力开与关的全部组合计算沙普利值，取各样本均值。",
+    ),
+    "diagram": ("Stock-flow diagram of the model", "模型的存量流量图"),
+    "share": ("share", "份额"),
+    "scope": (
+        "Bands hold the uncertainty of the parameters, of single years and of published figures. "
+        "Points are published figures brought to the model's scope.",
+        "区间包含参数、单个年份冲击以及公布数据误差的不确定性；散点为换算至模型口径的公布数据。",
+    ),
+    "foot": (
+        "{draws} draws of the posterior, fitted to {figures} published figures.",
+        "{draws} 个后验样本，拟合 {figures} 条公布数据。",
+    ),
+    "token": (
+        "This address needs its token: open the link that the terminal printed.",
+        "此地址需要令牌：请打开终端中显示的链接。",
+    ),
+}
+"""Of the app."""
+
+SHARED: Mapping[str, tuple[str, str]] = {
+    "fan": ("Forecast", "预测"),
+    "median": ("median", "中位数"),
+    "year": ("year", "年份"),
+    ", ": (", ", "、"),
+    "; ": ("; ", "；"),
+    "definition": ("definition", "口径"),
+    "line": ("line of the table", "数据表行号"),
+    "unit": ("bn CNY a year", "十亿元/年"),
+    "output": ("output", "产出"),
+    "prior": ("prior alone, 80%", "仅先验，80%"),
+    "published": ("published, whole year", "公布值（全年）"),
+    "part": ("published, part of a year", "公布值（部分年份）"),
+    "loose": ("another statistic, its size fitted", "其他口径（规模由拟合得出）"),
+    "Government": ("Government", "政府"),
+    "Market": ("Market", "市场"),
+    "Platform": ("Platform", "平台"),
+    "mostly prior": ("mostly prior", "主要来自先验"),
+    "data and prior": ("data and prior", "数据与先验兼有"),
+    "mostly data": ("mostly data", "主要来自数据"),
+    "the structure speaks": ("the structure speaks", "由模型结构决定，并非数据发现"),
+    "the figures speak": ("the figures speak", "由数据决定"),
+    "the figures leave open what the structure says": (
+        "the figures leave open what the structure says",
+        "模型结构如此设定，但数据未能证实",
+    ),
+    "the figures speak against the structure": (
+        "the figures speak against the structure",
+        "数据与模型结构相反",
+    ),
+    "neither speaks": ("neither speaks", "数据与模型结构均不能判定"),
+}
+"""Of more than one of them: verdicts stand under the words that the functions return."""
+
+PICTURE: Mapping[str, tuple[str, str]] = {
+    "full_bands": ("{name}: median, 50, 80, 90%", "{name}：中位数及 50、80、90% 区间"),
+    "one_band": ("{name}: median, 80%", "{name}：中位数及 80% 区间"),
+    "lower": ("published as a lower bound", "公布的下限"),
+    "upper": ("published as an upper bound", "公布的上限"),
+    "a year": ("{unit} a year", "{unit}/年"),
+    "fan_note": (
+        "On the model's scope, with the shocks of single years and the noise of a figure on that "
+        "scope. Points are published figures\nbrought to it: by the fitted offset and drift of "
+        "their statistic, from trade to exports, from parts to whole years.",
+        "按模型口径，区间含单个年份的冲击与该口径公布数据的误差。散点为换算至该口径的公布数据：\n"
+        "依拟合得出的统计口径偏差与漂移，由进出口换算为出口，由部分年份换算为全年。",
+    ),
+    "without": ("without", "无驱动力"),
+    "with_all": ("with all", "全部"),
+    "waterfall": (
+        "{place}, {year}: what each driver added, mean and 80% band",
+        "{place}，{year} 年：各驱动力的贡献，均值与 80% 区间",
+    ),
+    "log of output": ("log of output", "产出的对数"),
+}
+"""Of pictures in files."""
+
+REPORT: Mapping[str, tuple[str, str]] = {
+    "h_rests": ("What it rests on", "预测的依据"),
+    "h_drives": ("What drives it", "驱动力"),
+    "h_scenarios": ("Scenarios", "情景"),
+    "h_cannot": ("What the data cannot tell", "数据无法说明什么"),
+    "h_sources": ("Sources", "来源"),
+    "h_how": ("How it was made", "如何得出"),
+    "median_band": ("median (80% band)", "中位数（80% 区间）"),
+    "priors_alone": ("the priors alone", "仅凭先验"),
+    "ratio_widths": ("ratio of widths", "区间宽度之比"),
+    "caption_forecast": ("{what}, scenario '{scenario}'", "{what}，情景：{scenario}"),
+    "of": ("{what}, {unit}", "{what}，{unit}"),
+    "alt_fan": ("Fan chart: {what}", "扇形图：{what}"),
+    "rests": (
+        "{own} of the {all} published figures of the study speak of this place itself. Of {count} "
+        "parameters {counts}.",
+        "本研究的 {all} 条公布数据中，直接针对该地的有 {own} 条。{count} 个参数中：{counts}。",
+    ),
+    "caption_figures": ("Published figures, by line of {table}", "公布数据（按 {table} 的行号）"),
+    "period": ("period", "时段"),
+    "quantity": ("quantity", "变量"),
+    "kind": ("kind", "类型"),
+    "figure": ("figure", "数值"),
+    "grade": ("grade", "等级"),
+    "row": ("line", "行号"),
+    "kind level": ("level", "数值"),
+    "kind growth": ("growth", "增速"),
+    "kind share": ("share", "占比"),
+    "kind part-year": ("part-year", "部分年份"),
+    "kind lower": ("lower", "下限"),
+    "kind upper": ("upper", "上限"),
+    "caption_estimates": (
+        "Estimates of the place itself: median (80% band)",
+        "该地自身参数的估计：中位数（80% 区间）",
+    ),
+    "parameter": ("parameter", "参数"),
+    "prior_short": ("prior", "先验"),
+    "with_figures": ("with the figures", "结合数据"),
+    "ratio": ("ratio", "比值"),
+    "caption_drivers": (
+        "What each driver added to the log of output in {year}: median (80% band)",
+        "{year} 年各驱动力对产出对数的贡献：中位数（80% 区间）",
+    ),
+    "driver": ("driver", "驱动力"),
+    "shapley": ("Shapley value, log", "沙普利值（对数）"),
+    "positive": ("P>0", "为正的概率"),
+    "complement": (
+        "Do the drivers complement each other ({place}, {year}, in logs)? Synergy {middle:+.3f}; "
+        "chance that it is positive {after:.2f}, from the priors alone {before:.2f}: {speaker}, "
+        "that is, {meaning}. Its size is {verdict} (ratio of spreads {ratio:.2f}).",
+        "三股力量是否互补（{place}，{year} 年，对数）？协同 {middle:+.3f}；为正的概率 {after:.2f}，"
+        "仅凭先验 {before:.2f}：{speaker}。其大小{verdict}（离散度之比 {ratio:.2f}）。",
+    ),
+    "caption_scenarios": (
+        "Change against '{first}', draw by draw: median (80% band)",
+        "与“{first}”相比的变化（逐样本比较）：中位数（80% 区间）",
+    ),
+    "scenario_head": ("scenario", "情景"),
+    "more": ("chance of more", "更高的概率"),
+    "more_prior": ("prior chance", "先验概率"),
+    "what_it_is": ("what it is", "说明"),
+    "no_figure": (
+        "No published figure speaks of this place itself: its size comes from sums that it is "
+        "part of, and from the prior.",
+        "没有直接针对该地的公布数据：其规模来自包含它的合计数以及先验。",
+    ),
+    "band_is": (
+        "The band of {year} is {verdict}: its width is {ratio:.2f} of that of the priors alone, "
+        "in logs.",
+        "{year} 年的区间{verdict}：其对数宽度是仅凭先验时的 {ratio:.2f}。",
+    ),
+    "loose_points": (
+        "{loose} of the points on the chart are of statistics whose size against the model's "
+        "scope is itself fitted; {levels} figures of the place are levels.",
+        "图中有 {loose} 个点属于其他统计口径，其相对模型口径的规模由拟合得出；"
+        "该地有 {levels} 条数据为数值而非增速。",
+    ),
+    "share_prior": (
+        "The share of {driver} is {verdict} (ratio of spreads {ratio:.2f}).",
+        "{driver}的贡献{verdict}（离散度之比 {ratio:.2f}）。",
+    ),
+    "structure_decides": (
+        "Whether these scenarios bring more or less follows from the structure of the model, not "
+        "from the figures: {titles}.",
+        "以下情景带来增加还是减少，取决于模型结构而非数据：{titles}。",
+    ),
+    "figures_of": ("Of the figures of {place}:", "{place}的数据来源："),
+    "figures_of_both": (
+        "Of the figures of {place} and of {whole}:",
+        "{place}与{whole}的数据来源：",
+    ),
+    "one_line": ("line {lines}", "第 {lines} 行"),
+    "lines": ("lines {lines}", "第 {lines} 行"),
+    "draws_of": ("{draws} draws of the {kind}; {versions}", "{draws} 个{kind}样本；{versions}"),
+    "posterior": ("posterior", "后验"),
+    "to": ("{middle} ({low} to {high})", "{middle}（{low} 至 {high}）"),
+}
+"""Of reports."""
+
+WORDS: Mapping[str, tuple[str, str]] = {**SHARED, **PAGE, **PICTURE, **REPORT}
+"""Key to its text in English and in Chinese."""
+
+SCENARIOS_ZH: Mapping[str, str] = {
+    "baseline": "基准情景",
+    "zones-stop": "2019 年起停批综试区",
+    "support-fades": "政策支持逐步退出",
+    "belt-deepening": "跨境电商与产业带深度融合",
+    "brand-push": "加大品牌投入",
+    "tilt-up": "平台流量更多向品牌倾斜",
+    "tilt-back": "平台重回低价导向",
+    "threshold-up": "入驻门槛提高",
+    "de-minimis-ends": "美国取消小额免税",
+    "tariff-shock": "关税冲击",
+    "ad-cost-up": "广告成本上升",
+    "combined-drive": "三力合推",
+    "headwinds": "多重逆风",
+    "demand-low": "海外需求低 20%",
+}
+"""Titles of the shipped scenarios; another one keeps its own."""
+
+
+def word(key: str, language: Language, **parts: object) -> str:
+    """Return a text in a language; a key that has none stands for itself.
+
+    >>> word("place", "en")
+    'Belt'
+    """
+    pair = WORDS.get(key)
+    text = key if pair is None else pair[language == "zh"]
+    return text.format(**parts) if parts else text
+
+
+def scenario_title(name: str, title: str, language: Language) -> str:
+    """Return what a scenario is called; its own title in English, or where there is no other.
+
+    >>> scenario_title("baseline", "Baseline", "zh")
+    '基准情景'
+    """
+    return SCENARIOS_ZH.get(name, title) if language == "zh" else title
+
+
+def a_year(unit: str, language: Language) -> str:
+    """Name a unit of a flow.
+
+    >>> a_year("bnCNY", "en"), a_year("piece", "en")
+    ('bn CNY a year', 'piece a year')
+    """
+    return word("unit", language) if unit == "bnCNY" else word("a year", language, unit=unit)
+
+
+def checked_language(given: str) -> Language:
+    """Return a language that there is.
+
+    Raises
+    ------
+    InputError
+
+    Examples
+    --------
+    >>> checked_language("zh")
+    'zh'
+    """
+    for language in LANGUAGES:
+        if given == language:
+            return language
+    raise InputError(f"unknown language '{given}'{did_you_mean(given, LANGUAGES)}")

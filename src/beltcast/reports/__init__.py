@@ -1,0 +1,1 @@
+"""What leaves the package as text, JSON, HTML or PDF."""

@@ -1,0 +1,427 @@
+"""A report of one place as one HTML file that needs nothing else, fit for the screen and for paper.
+
+Every number is read off the results, and the sentences around them are those of
+`beltcast.pictures.translations`, in English or Chinese; `beltcast.reports.html` lays them out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+import pandas as pd
+import xarray as xr
+
+from beltcast.drivers.attribution.attribute import DRIVER, who_speaks
+from beltcast.drivers.attribution.page import complement_words
+from beltcast.drivers.attribution.plot import waterfall
+from beltcast.ensembles.member_statistics import at_year
+from beltcast.forecasting.summary import HORIZONS
+from beltcast.inference.calibrate import verdict
+from beltcast.pictures.plots import fan_chart
+from beltcast.pictures.translations import a_year, scenario_title, word
+from beltcast.reports.html import bullets, document, link, picture, table
+from beltcast.schema import PLACE, QUANTILE, SCENARIO, YEAR, Language
+from beltcast.study.observations import Observation
+from beltcast.study.study import Study
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """Everything that a report is read off.
+
+    Attributes
+    ----------
+    study : Study
+    forecast : xarray.Dataset
+        Of all scenarios, as `beltcast.forecast` returns it.
+    attribution : xarray.Dataset or None
+        With the prior beside it, as `beltcast.attribute` returns it.
+    estimates : pandas.DataFrame
+        As `Calibration.table` gives it.
+    """
+
+    study: Study
+    forecast: xr.Dataset
+    attribution: xr.Dataset | None
+    estimates: pd.DataFrame
+
+
+def place_report(
+    evidence: Evidence, place: str, *, year: int = 2024, language: Language = "en"
+) -> str:
+    """Write the report of one place.
+
+    Parameters
+    ----------
+    evidence : Evidence
+    place : str
+        One of the forecast's.
+    year : int
+        Of the drivers' shares.
+    language : 'en' or 'zh'
+        What comes from files (sources, definitions, what a scenario is) keeps their language.
+
+    Returns
+    -------
+    str
+        HTML.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from beltcast.inference.sampling.draws_file import open_fit
+    >>> from beltcast.forecasting.forecast import forecast_draws
+    >>> from beltcast.inference.sampling.posterior import sample_prior
+    >>> from beltcast.reports.place_report import Evidence, place_report
+    >>> (study, kept), rng = open_fit(), np.random.default_rng(1)
+    >>> prior = sample_prior(kept.posterior.likelihood, 8, rng=rng)
+    >>> made = forecast_draws(study, kept.first(8), prior, kept.optimum, rng=rng)
+    >>> page = place_report(Evidence(study, made, None, kept.estimates()), "Foshan")
+    >>> "<h1>Foshan furniture</h1>" in page
+    True
+    """
+    asked = _Asked(place, year, language)
+    title = evidence.study.title_of(place, language)
+    parts = [
+        f"<h1>{escape(title)}</h1>",
+        f"<p class='under'>{escape(str(evidence.forecast.attrs['title']))}</p>",
+        _forecast(evidence, asked),
+        _what_it_rests_on(evidence, asked),
+        _drivers(evidence, asked),
+        _scenarios(evidence, asked),
+        _cannot_tell(evidence, asked),
+        _sources(evidence, asked),
+        _how(evidence, asked),
+    ]
+    return document(title, parts, language)
+
+
+def index_page(
+    evidence: Evidence, files: Sequence[tuple[str, str]], *, language: Language = "en"
+) -> str:
+    """Write a page of links to reports; files are (place, file name) pairs."""
+    items = "".join(
+        f"<li><a href='{escape(name)}'>{escape(evidence.study.title_of(place, language))}</a></li>"
+        for place, name in files
+    )
+    title = str(evidence.forecast.attrs["title"])
+    return document(title, [f"<h1>{escape(title)}</h1>", f"<ul>{items}</ul>"], language)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Which report is asked for."""
+
+    place: str
+    year: int
+    language: Language
+
+    def say(self, key: str, **parts: object) -> str:
+        return word(key, self.language, **parts)
+
+    def band(self, values: xr.DataArray, form: str = "{:,.0f}") -> str:
+        """Median and 80% band."""
+        low, middle, high = (form.format(float(values.sel({QUANTILE: q}))) for q in (0.1, 0.5, 0.9))
+        return self.say("to", low=low, middle=middle, high=high)
+
+    def three(self, low: float, middle: float, high: float) -> str:
+        """The same of three numbers of any size."""
+        return self.say("to", low=_digits(low), middle=_digits(middle), high=_digits(high))
+
+
+# --- the sections ---
+
+
+def _forecast(evidence: Evidence, asked: _Asked) -> str:
+    forecast, say = evidence.forecast, asked.say
+    first = _first(forecast)
+    fan = forecast["published_quantile"].sel({SCENARIO: first, PLACE: asked.place})
+    prior = forecast["prior_quantile"].sel({PLACE: asked.place})
+    ratio = forecast["spread_ratio"].sel({PLACE: asked.place})
+    rows = [
+        (
+            str(year),
+            asked.band(fan.sel({YEAR: year})),
+            asked.band(prior.sel({YEAR: year})),
+            f"{float(ratio.sel({YEAR: year})):.2f}",
+            say(verdict(float(ratio.sel({YEAR: year})))),
+        )
+        for year in _horizons(forecast)
+    ]
+    heads = (say("year"), say("median_band"), say("priors_alone"), say("ratio_widths"), "")
+    target, unit = (str(forecast.attrs[name]) for name in ("target", "unit"))
+    what = say(
+        "caption_forecast",
+        what=say("of", what=say(target), unit=a_year(unit, asked.language)),
+        scenario=_named(evidence, first, asked),
+    )
+    chart = fan_chart(
+        forecast,
+        asked.place,
+        compare="de-minimis-ends",
+        title=evidence.study.title_of(asked.place, asked.language),
+        language=asked.language,
+    )
+    return (
+        f"<h2>{say('fan')}</h2>"
+        + picture(chart, say("alt_fan", what=what))
+        + table("forecast", what, heads, rows, numbers=(1, 2, 3))
+    )
+
+
+def _what_it_rests_on(evidence: Evidence, asked: _Asked) -> str:
+    say, study = asked.say, evidence.study
+    own = _own_rows(study, asked.place)
+    words = evidence.estimates["verdict"].value_counts()
+    counts = say(", ").join(f"{count} {say(str(name))}" for name, count in words.items())
+    text = say(
+        "rests",
+        own=len(own),
+        all=len(study.observations),
+        count=len(evidence.estimates),
+        counts=counts,
+    )
+    rows = [
+        (
+            _period(row),
+            row.quantity,
+            say(f"kind {row.kind}"),
+            _value(row),
+            study.noise.definitions[row.definition].title,
+            row.grade,
+            str(row.line),
+        )
+        for row in own
+    ]
+    heads = [
+        say(key) for key in ("period", "quantity", "kind", "figure", "definition", "grade", "row")
+    ]
+    title = say("caption_figures", table=study.observations.path.name)
+    figures = table("figures", title, heads, rows, numbers=(3, 6)) if rows else ""
+    return (
+        f"<h2>{say('h_rests')}</h2><p>{escape(text)}</p>{figures}"
+        f"{_estimates(evidence.estimates, asked)}"
+    )
+
+
+def _estimates(estimates: pd.DataFrame, asked: _Asked) -> str:
+    """What is estimated for the place itself."""
+    own = estimates[[str(label).endswith(f"[{asked.place}]") for label in estimates.index]]
+    rows = [
+        (
+            str(label),
+            asked.three(row["prior_p10"], row["prior_median"], row["prior_p90"]),
+            asked.three(row["p10"], row["median"], row["p90"]),
+            f"{row['spread_ratio']:.2f}",
+            asked.say(str(row["verdict"])),
+        )
+        for label, row in own.iterrows()
+    ]
+    heads = [asked.say(key) for key in ("parameter", "prior_short", "with_figures", "ratio")]
+    title = asked.say("caption_estimates")
+    return table("estimates", title, (*heads, ""), rows, numbers=(1, 2, 3)) if rows else ""
+
+
+def _drivers(evidence: Evidence, asked: _Asked) -> str:
+    attribution, say = evidence.attribution, asked.say
+    if attribution is None:
+        return ""
+    at = at_year(attribution, asked.year).sel({PLACE: asked.place})
+    rows = [
+        (
+            say(str(driver)),
+            asked.band(own["shapley_log_quantile"], "{:+.2f}"),
+            asked.band(own["prior_shapley_log_quantile"], "{:+.2f}"),
+            _share(own["shapley_log_chance"]),
+            _share(own["prior_shapley_log_chance"]),
+            say(_speaker(own["shapley_log_chance"], own["prior_shapley_log_chance"])),
+        )
+        for driver in at[DRIVER].values
+        for own in [at.sel({DRIVER: driver})]
+    ]
+    keys = ("driver", "shapley", "priors_alone", "positive", "prior_short")
+    title = say("caption_drivers", year=asked.year)
+    named = evidence.study.title_of(asked.place, asked.language)
+    chart = waterfall(
+        attribution,
+        asked.place,
+        year=asked.year,
+        title=say("waterfall", place=named, year=asked.year),
+        language=asked.language,
+    )
+    sentence = complement_words(
+        attribution, place=asked.place, year=asked.year, language=asked.language, title=named
+    )
+    return (
+        f"<h2>{say('h_drives')}</h2>"
+        + picture(chart, title)
+        + table("drivers", title, (*map(say, keys), ""), rows, numbers=(1, 2, 3, 4))
+        + f"<p>{escape(sentence)}</p>"
+    )
+
+
+def _scenarios(evidence: Evidence, asked: _Asked) -> str:
+    forecast, say = evidence.forecast, asked.say
+    years = _horizons(forecast)[1:] or _horizons(forecast)
+    rows = []
+    for name in map(str, forecast[SCENARIO].values[1:]):
+        at = forecast.sel({SCENARIO: name, PLACE: asked.place})
+        last = at.sel({YEAR: years[-1]})
+        change = 100.0 * (at["change_quantile"] - 1.0)
+        rows.append(
+            (
+                _titled(evidence, name, asked),
+                *(asked.band(change.sel({YEAR: year}), "{:+.1f}") + " %" for year in years),
+                _share(last["chance_of_more"]),
+                _share(last["prior_chance_of_more"]),
+                evidence.study.scenarios[name].text,
+            )
+        )
+    if not rows:
+        return ""
+    keys = ("more", "more_prior", "what_it_is")
+    title = say("caption_scenarios", first=_named(evidence, _first(forecast), asked))
+    numbers = tuple(range(1, len(years) + 3))
+    heads = (say("scenario_head"), *map(str, years), *map(say, keys))
+    return f"<h2>{say('h_scenarios')}</h2>" + table(
+        "scenarios", title, heads, rows, numbers=numbers
+    )
+
+
+def _cannot_tell(evidence: Evidence, asked: _Asked) -> str:
+    """Sentences on what is prior, structure or another statistic; each from the results."""
+    forecast, say = evidence.forecast, asked.say
+    last = _horizons(forecast)[-1]
+    own = _own_rows(evidence.study, asked.place)
+    ratio = float(forecast["spread_ratio"].sel({PLACE: asked.place, YEAR: last}))
+    levels = sum(row.kind in ("level", "part-year") for row in own)
+    mine = forecast["row_place"].values == asked.place
+    loose = int(forecast["row_loose"].values[mine].sum())
+    lines = [
+        *([] if own else [say("no_figure")]),
+        say("band_is", year=last, verdict=say(verdict(ratio)), ratio=ratio),
+        *([say("loose_points", loose=loose, levels=levels)] if loose else []),
+        *_prior_drivers(evidence.attribution, asked),
+        *_decided_by_structure(evidence, asked, last),
+    ]
+    return f"<h2>{say('h_cannot')}</h2>" + bullets(lines)
+
+
+def _prior_drivers(attribution: xr.Dataset | None, asked: _Asked) -> list[str]:
+    if attribution is None:
+        return []
+    ratios = attribution["shapley_log_spread_ratio"].sel({PLACE: asked.place, YEAR: asked.year})
+    pairs = zip(map(str, ratios[DRIVER].values), map(float, ratios.values), strict=True)
+    return [
+        asked.say(
+            "share_prior",
+            driver=asked.say(driver),
+            verdict=asked.say(verdict(ratio)),
+            ratio=ratio,
+        )
+        for driver, ratio in pairs
+        if verdict(ratio) == "mostly prior"
+    ]
+
+
+def _decided_by_structure(evidence: Evidence, asked: _Asked, year: int) -> list[str]:
+    """Name the scenarios whose sign the priors alone decide."""
+    at = evidence.forecast.sel({PLACE: asked.place, YEAR: year})
+    titles = [
+        _titled(evidence, str(own[SCENARIO].values), asked)
+        for own in (at.sel({SCENARIO: name}) for name in at[SCENARIO].values[1:])
+        if _speaker(own["chance_of_more"], own["prior_chance_of_more"]) == "the structure speaks"
+    ]
+    return [asked.say("structure_decides", titles=asked.say("; ").join(titles))] if titles else []
+
+
+def _sources(evidence: Evidence, asked: _Asked) -> str:
+    study, say = evidence.study, asked.say
+    rows = _own_rows(study, asked.place)
+    whole = str(evidence.forecast.attrs["whole"])
+    if asked.place != whole:  # the nation's figures bear on each of its parts
+        rows = [*rows, *_own_rows(study, whole)]
+    lines: dict[tuple[str, str], list[int]] = {}
+    for row in rows:
+        lines.setdefault((row.source, row.url), []).append(row.line)
+    file = escape(study.observations.path.name)
+    items = "".join(
+        f"<li>{link(source, url)} <span>({file}, "
+        + say("one_line" if len(at) == 1 else "lines", lines=", ".join(map(str, at)))
+        + ")</span></li>"
+        for (source, url), at in lines.items()
+    )
+    of = say(
+        "figures_of" if asked.place == whole else "figures_of_both",
+        place=study.title_of(asked.place, asked.language),
+        whole=study.title_of(whole, asked.language),
+    )
+    return f"<h2>{say('h_sources')}</h2><p>{escape(of)}</p><ol id='sources'>{items}</ol>"
+
+
+def _how(evidence: Evidence, asked: _Asked) -> str:
+    attributes = evidence.forecast.attrs
+    text = asked.say(
+        "draws_of",
+        draws=attributes["draws"],
+        kind=asked.say(attributes["draws_kind"]),
+        versions=attributes.get("versions", ""),
+    )
+    hashes = "".join(
+        f"<li><code>{escape(name)} sha256 {escape(value)}</code></li>"
+        for name, value in evidence.study.hashes.items()
+    )
+    return f"<h2>{asked.say('h_how')}</h2><p>{escape(text)}</p><ul>{hashes}</ul>"
+
+
+# --- small parts ---
+
+
+def _own_rows(study: Study, place: str) -> list[Observation]:
+    return [row for row in study.observations if row.place == place]
+
+
+def _period(row: Observation) -> str:
+    whole = abs(row.end - row.start - 1.0) < 1e-3 and abs(row.start - round(row.start)) < 1e-3
+    return f"{row.start:.0f}" if whole else f"{row.start:.2f}–{row.end:.2f}"
+
+
+def _value(row: Observation) -> str:
+    if row.kind == "growth":
+        return f"{100 * (row.value - 1):+.1f} %"
+    if row.kind == "share":
+        return f"{100 * row.value:.1f} %"
+    return f"{row.value:,.4g} {row.unit}" if row.value < 1000 else f"{row.value:,.0f} {row.unit}"
+
+
+def _first(forecast: xr.Dataset) -> str:
+    return str(forecast[SCENARIO].values[0])
+
+
+def _digits(value: float) -> str:
+    """Three digits: a thousand is 1,000 and not 1e+03, and the tail of a subtraction 0."""
+    return "0" if abs(value) < 1e-12 else f"{float(f'{value:.3g}'):,.10g}"
+
+
+def _named(evidence: Evidence, scenario: str, asked: _Asked) -> str:
+    """A scenario as a caption names it: by its name, as files do; in Chinese by its title."""
+    return scenario if asked.language == "en" else _titled(evidence, scenario, asked)
+
+
+def _titled(evidence: Evidence, scenario: str, asked: _Asked) -> str:
+    return scenario_title(scenario, evidence.study.scenarios[scenario].title, asked.language)
+
+
+def _speaker(posterior: xr.DataArray, prior: xr.DataArray) -> str:
+    return who_speaks(float(posterior), float(prior))
+
+
+def _horizons(forecast: xr.Dataset) -> list[int]:
+    years = [int(y) for y in forecast[YEAR].values]
+    return [y for y in HORIZONS if y in years] or years[-1:]
+
+
+def _share(value: xr.DataArray) -> str:
+    return f"{100 * float(value):.0f} %"

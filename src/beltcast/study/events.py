@@ -1,0 +1,81 @@
+"""Announced events: what is known to come, put under every scenario.
+
+An event is written as a scenario is (`beltcast.study.scenarios`): constants of the model, each with
+a size that may be uncertain, its date among them.  Unlike a scenario it is no alternative: a
+forecast *given* events has all of them in all of its scenarios, and one scenario more, without
+them, to show what they do.  Where a scenario itself sets a constant that an event sets, the
+scenario wins: it says what it is about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import combinations
+
+from beltcast.errors import ScenarioError, quoted
+from beltcast.study.scenarios import Scenario, extend
+
+WITHOUT = "without-events"
+"""Name of the scenario that leaves the events out."""
+
+
+def with_events(
+    scenarios: Mapping[str, Scenario], events: Mapping[str, Scenario]
+) -> dict[str, Scenario]:
+    """Put events under every scenario.
+
+    Parameters
+    ----------
+    scenarios : mapping of str to Scenario
+    events : mapping of str to Scenario
+        As `read_scenarios` returns them.
+
+    Returns
+    -------
+    dict
+        The scenarios in their order, each with all events, then the first of them without, called
+        ``without-events``.
+
+    Raises
+    ------
+    ScenarioError
+        Two events set the same constant or input, or a scenario has the name of the last.
+
+    Examples
+    --------
+    >>> from beltcast.study.scenarios import Scenario
+    >>> duty = Scenario("duty", "A duty", constants={"Tariff Add": 0.1, "Tariff Start": 2026.5})
+    >>> more = Scenario("more", "A higher duty", constants={"Tariff Add": 0.3})
+    >>> base = Scenario("baseline", "Baseline")
+    >>> both = with_events({"baseline": base, "more": more}, {"duty": duty})
+    >>> dict(both["more"].constants)
+    {'Tariff Start': 2026.5, 'Tariff Add': 0.3}
+    >>> list(both)
+    ['baseline', 'more', 'without-events']
+    """
+    _refuse_shared(events)
+    if WITHOUT in scenarios:
+        raise ScenarioError(f"a scenario is called {quoted(WITHOUT)} already; give it another name")
+    together = Scenario("events", "Announced events")
+    for event in events.values():
+        together = replace(extend(together, event), text="")
+    given = {name: extend(together, scenario) for name, scenario in scenarios.items()}
+    first = next(iter(scenarios.values()))
+    text = f"{first.title} without {', '.join(event.title for event in events.values())}."
+    without = replace(first, name=WITHOUT, title="Without the announced events", text=text, code="")
+    return {**given, WITHOUT: without}
+
+
+def _refuse_shared(events: Mapping[str, Scenario]) -> None:
+    """Refuse events of which one would silently set aside the other."""
+    for one, other in combinations(events.values(), 2):
+        for mine in (*one.constants, *one.inputs):
+            for theirs in (*other.constants, *other.inputs):
+                whole = "[" not in mine or "[" not in theirs
+                same_name = mine.partition("[")[0] == theirs.partition("[")[0]
+                if mine == theirs or (whole and same_name):
+                    raise ScenarioError(
+                        f"the events {quoted(one.name)} and {quoted(other.name)} both set "
+                        f"{quoted(mine)}; write them as one event"
+                    )

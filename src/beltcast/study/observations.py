@@ -1,0 +1,493 @@
+"""Published numbers, each with the story of how it came about.
+
+A row says what was published (quantity, kind, value, unit), about what (place, period), under
+which statistical scope (definition), in which release (vintage), how trustworthy (grade), when
+and where. Nothing is smoothed, filled or made annual here: `observe` works out what the model
+would have published for each row, and the likelihood follows the row.
+
+Kinds:
+
+===========  ==================================================================
+kind         the number is
+===========  ==================================================================
+level        the total over a whole number of years, or a stock at an instant
+part-year    the total over any other period
+growth       the change on the same period one year earlier, as the ratio 1 + g
+share        the part of the nation's same quantity and period, as a fraction
+lower        a lower bound on what a level or part-year would be
+upper        an upper bound
+===========  ==================================================================
+
+Flows (a unit per time) have totals over periods. Everything else is seen at an instant,
+start = end; a quantity without dimension may also be averaged over a period.
+
+A number that is known to some digits only says so in the optional column ``digits``, how many
+digits of it are known: a level of 1.7 with two digits is anything from 1.65 to 1.75, and a lower
+bound of 2 with one digit ("more than 2") anything from 2 to 3.
+
+Values are converted to the model's units on reading (`beltcast.model.quantities`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias, TypeVar, get_args
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from beltcast.engine.syntax import canonical
+from beltcast.errors import TableError, UnitError, UnknownName, did_you_mean, quoted
+from beltcast.files.text import read_text
+from beltcast.model.labels import ModelLike, VariableLike
+from beltcast.model.quantities import convert, is_flow, same_unit
+from beltcast.study.places import all_places
+from beltcast.study.tables import check_filled, number, records
+
+__all__ = [
+    "COLUMNS",
+    "EXAMPLE",
+    "Kind",
+    "Observation",
+    "Observations",
+    "read_observations",
+    "repeated",
+]
+
+Kind: TypeAlias = Literal["level", "part-year", "growth", "share", "lower", "upper"]
+Vintage: TypeAlias = Literal["final", "revised", "preliminary", "only"]
+Grade: TypeAlias = Literal["A", "B", "C"]
+_Choice = TypeVar("_Choice", bound=str)
+
+EXAMPLE = "EXAMPLE"
+"""A source that begins so marks a row that a template brought: an invention."""
+
+COLUMNS = (
+    "place",
+    "quantity",
+    "kind",
+    "start",
+    "end",
+    "value",
+    "unit",
+    "definition",
+    "vintage",
+    "grade",
+    "published",
+    "source",
+    "url",
+    "quote",
+    "note",
+)
+"""Columns of a table of observations; their order is free."""
+
+OPTIONAL_COLUMNS = ("digits",)
+"""Columns that may be left out, or empty."""
+
+_MAY_BE_EMPTY = ("url", "quote", "note")
+_SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+# Months are written as k/12 with four decimals.
+_TIME_TOLERANCE = 1e-3
+_REPEATS = "repeats the period of"
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One published number.
+
+    Parameters
+    ----------
+    line : int
+        Of the file, counted from 1.
+    place : str
+    belts : tuple of str
+        Elements that the place sums over; empty for a quantity without dimensions.
+    quantity : str
+        The variable, as the model spells it.
+    kind : str
+    start, end : float  [Year]
+    value : float  [unit of the model; 1 for growth and share]
+        A total has the variable's unit times Year; growth is the ratio 1 + g.
+    unit : str
+        As published.
+    definition, vintage, grade : str
+    published : float  [Year]
+    source, url, quote, note : str
+    within : (float, float), optional  [as value]
+        The truth lies between these, because the number is rounded; None if it is as exact as
+        printed.
+    """
+
+    line: int
+    place: str
+    belts: tuple[str, ...]
+    quantity: str
+    kind: Kind
+    start: float
+    end: float
+    value: float
+    unit: str
+    definition: str
+    vintage: Vintage
+    grade: Grade
+    published: float
+    source: str
+    url: str = ""
+    quote: str = ""
+    note: str = ""
+    within: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Observations:
+    """Rows of a table, in the order of the file.
+
+    ``sha256`` is that of the file's bytes: it says where rows come from, so a selection keeps it.
+    ``encoding`` is how the file was written, ``utf-8`` or ``gb18030``.
+    """
+
+    rows: tuple[Observation, ...]
+    path: Path
+    sha256: str
+    encoding: str = "utf-8"
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Observation]:
+        return iter(self.rows)
+
+    def table(self) -> pd.DataFrame:
+        """Lay the rows out as a table, one column a field, belts joined by ``;``."""
+        names = [field.name for field in dataclasses.fields(Observation)]
+        # Not dataclasses.asdict, which would copy every row in depth.
+        data = {name: [getattr(row, name) for row in self.rows] for name in names}
+        data["belts"] = [";".join(row.belts) for row in self.rows]
+        return pd.DataFrame(data, columns=names)
+
+    def published_by(self, date: float) -> Observations:
+        """Keep the rows that were published at a date or before.
+
+        Parameters
+        ----------
+        date : float  [Year]
+        """
+        return self.select([row.published <= date for row in self.rows])
+
+    def examples(self) -> Observations:
+        """Keep the rows that a template brought: inventions, whose source begins with EXAMPLE."""
+        return self.select([row.source.startswith(EXAMPLE) for row in self.rows])
+
+    def select(self, mask: ArrayLike) -> Observations:
+        """Keep the rows where a mask is true.
+
+        Parameters
+        ----------
+        mask : (rows,) bool
+
+        Raises
+        ------
+        ValueError
+            The mask is not one boolean a row.
+        """
+        keep = np.asarray(mask)
+        if keep.size == 0 and not self.rows:
+            return self
+        if keep.dtype != bool or keep.shape != (len(self),):
+            expected = f"expected booleans of shape {(len(self),)}"
+            raise ValueError(f"mask has shape {keep.shape} of {keep.dtype}, {expected}")
+        rows = tuple(row for row, kept in zip(self.rows, keep, strict=True) if kept)
+        return dataclasses.replace(self, rows=rows)
+
+
+def read_observations(
+    path: str | Path,
+    model: ModelLike,
+    places: Mapping[str, tuple[str, ...]],
+    *,
+    usd_cny: Mapping[int, float] | None = None,
+) -> Observations:
+    """Read published numbers and convert them to the model's units.
+
+    Parameters
+    ----------
+    path : str or Path
+        A CSV file with the columns `COLUMNS`, and any of `OPTIONAL_COLUMNS`.
+    model : ModelLike
+    places : mapping
+        Place to its belts, as `read_places` returns them. An element of a subscript range is a
+        place without being listed.
+    usd_cny : mapping, optional
+        Year to yuan for a dollar, annual average; needed where dollars were published.
+
+    Returns
+    -------
+    Observations
+
+    Raises
+    ------
+    TableError
+        With file and line: a missing or unknown column, a row cut off, an unknown place, quantity,
+        kind, vintage or grade, an impossible number or period, a row given twice.
+    UnitError
+        With file and line: a unit that does not convert.
+
+    Examples
+    --------
+    >>> from beltcast import load_model, read_observations, read_places
+    >>> from beltcast.files.shipped import shipped
+    >>> model = load_model(shipped("models/belt/belt.mdl"))
+    >>> places = read_places(shipped("calibration/data/places.csv"), model)
+    >>> rates = dict.fromkeys(range(2013, 2026), 7.0)
+    >>> table = shipped("calibration/data/observations.csv")
+    >>> rows = read_observations(table, model, places, usd_cny=rates)
+    >>> {row.grade for row in rows} == {"A", "B", "C"}
+    True
+    """
+    text = read_text(path, TableError)
+    reader = _RowReader(text.path, model, all_places(model, places), usd_cny or {})
+    rows = []
+    for line, cells in records(text, COLUMNS, OPTIONAL_COLUMNS):
+        try:
+            rows.append(reader.row(line, cells))
+        except UnitError as unit:
+            raise UnitError(unit.sentence, text.path, line) from None
+        except TableError as cell:
+            raise TableError(cell.sentence, text.path, line) from None
+    _refuse_twice(rows, text.path)
+    return Observations(tuple(rows), text.path, text.sha256, text.encoding)
+
+
+def repeated(new: Observations, known: Observations) -> tuple[tuple[Observation, Observation], ...]:
+    """Pair new rows with known ones of the same scope and period.
+
+    Parameters
+    ----------
+    new, known : Observations
+
+    Returns
+    -------
+    tuple of (Observation, Observation)
+        A new row and the known one, in the order of the new.
+    """
+    by_scope: dict[tuple[str, ...], list[Observation]] = {}
+    for row in known:
+        by_scope.setdefault(_scope(row), []).append(row)
+    return tuple(
+        (row, old)
+        for row in new
+        for old in by_scope.get(_scope(row), ())
+        if _clash(row, old) == _REPEATS
+    )
+
+
+@dataclass(frozen=True)
+class _RowReader:
+    """Turns the cells of a row into an `Observation`; the caller adds where."""
+
+    path: Path
+    model: ModelLike
+    places: Mapping[str, tuple[str, tuple[str, ...]]]
+    usd_cny: Mapping[int, float]
+
+    def row(self, line: int, cells: Mapping[str, str]) -> Observation:
+        check_filled(cells, [name for name in COLUMNS if name not in _MAY_BE_EMPTY])
+        variable = self._variable(cells["quantity"])
+        place, belts = self._place(cells["place"], variable)
+        kind: Kind = _one_of(cells["kind"], "kind", get_args(Kind))
+        vintage: Vintage = _one_of(cells["vintage"], "vintage", get_args(Vintage))
+        grade: Grade = _one_of(cells["grade"], "grade", get_args(Grade))
+        start, end, published, value = (
+            number(cells[name], name) for name in ("start", "end", "published", "value")
+        )
+        _check_period(start, end, kind, variable)
+        if published < start:
+            sentence = f"published {published:g} is before the period begins, {start:g}"
+            raise TableError(f"{sentence}; correct one of them")
+        if not _SLUG.fullmatch(cells["definition"]):
+            sentence = f"definition {quoted(cells['definition'])} is not a slug"
+            raise TableError(f"{sentence}; write it in lower case, like 'city-full'")
+        unit = cells["unit"]
+
+        def in_model(number: float) -> float:
+            return self._value(number, unit, kind, variable, start, end, belts)
+
+        within = _interval(value, cells.get("digits", ""), kind)
+        return Observation(
+            line=line,
+            place=place,
+            belts=belts,
+            quantity=variable.name,
+            kind=kind,
+            start=start,
+            end=end,
+            value=in_model(value),
+            unit=unit,
+            definition=cells["definition"],
+            vintage=vintage,
+            grade=grade,
+            published=published,
+            source=cells["source"],
+            url=cells["url"],
+            quote=cells["quote"],
+            note=cells["note"],
+            within=within and (in_model(within[0]), in_model(within[1])),
+        )
+
+    def _variable(self, name: str) -> VariableLike:
+        try:
+            variable = self.model.find(name)
+        except UnknownName as unknown:
+            raise TableError(f"unknown quantity: {unknown.sentence}") from None
+        if variable.kind not in ("stock", "auxiliary"):
+            sentence = f"{quoted(variable.name)} is of kind {quoted(variable.kind)} in the model"
+            raise TableError(f"{sentence}; a quantity needs a stock or an auxiliary")
+        if len(variable.dims) > 1:
+            dims = ", ".join(variable.dims)
+            sentence = f"{quoted(variable.name)} has several dimensions, {dims}"
+            raise TableError(f"{sentence}; observe a variable that has one or none")
+        return variable
+
+    def _place(self, name: str, variable: VariableLike) -> tuple[str, tuple[str, ...]]:
+        if canonical(name) not in self.places:
+            names = [place for place, _ in self.places.values()]
+            known = did_you_mean(name, names) or "; add it to the table of places"
+            raise TableError(f"unknown place {quoted(name)}{known}")
+        place, belts = self.places[canonical(name)]
+        if not variable.dims:
+            # A quantity without dimensions speaks about everything, or about nothing known.
+            if not any(set(belts) == set(all_) for all_ in self.model.subscripts.values()):
+                sentence = f"{quoted(variable.name)} is national, and {quoted(place)} is a part"
+                raise TableError(f"{sentence}; use a quantity by belt, or a place that is all")
+            return place, ()
+        (dim,) = variable.dims
+        if not set(belts) <= set(self.model.subscripts[dim]):
+            sentence = f"place {quoted(place)} has no elements of {quoted(dim)}"
+            raise TableError(f"{sentence}, the dimension of {quoted(variable.name)}; use another")
+        return place, belts
+
+    def _value(
+        self,
+        value: float,
+        unit: str,
+        kind: Kind,
+        variable: VariableLike,
+        start: float,
+        end: float,
+        belts: tuple[str, ...],
+    ) -> float:
+        """Give the number in the unit of the model, or as a ratio or fraction."""
+
+        def to_model(target: str) -> float:
+            return convert(value, unit, target, start=start, end=end, usd_cny=self.usd_cny)
+
+        if kind == "growth":
+            change = to_model("Dmnl")
+            if change <= -1:
+                sentence = f"growth is {value:g} {unit}, expected more than -100 %"
+                raise TableError(f"{sentence}; a quantity cannot lose more than all of itself")
+            return 1.0 + change
+        if kind == "share":
+            if not belts:
+                sentence = f"{quoted(variable.name)} has no belts to have a share of"
+                raise TableError(f"{sentence}; use a quantity by belt")
+            fraction = to_model("Dmnl")
+            if not 0 < fraction <= 1:
+                raise TableError(f"share is {value:g} {unit}, expected above 0 and up to 100 %")
+            return fraction
+        if value <= 0:
+            sentence = f"{kind} is {value:g} {unit}, expected a number above 0"
+            raise TableError(f"{sentence}; correct it, or leave the row out")
+        total = is_flow(variable.unit)
+        return to_model(f"{variable.unit} * Year" if total else variable.unit)
+
+
+def _one_of(value: str, what: str, choices: Sequence[_Choice]) -> _Choice:
+    for choice in choices:
+        if choice == value:
+            return choice
+    raise TableError(f"unknown {what} {quoted(value)}{did_you_mean(value, choices)}")
+
+
+def _interval(value: float, digits: str, kind: Kind) -> tuple[float, float] | None:
+    """Numbers that are printed as this one if so many of its digits are known."""
+    if not digits:
+        return None
+    if not digits.isdecimal() or not 1 <= int(digits) <= 15:
+        raise TableError(
+            f"digits is {quoted(digits)}, expected how many digits of the value are known, such as"
+            " 2; correct it, or leave it empty"
+        )
+    last = 10.0 ** (math.floor(math.log10(abs(value))) - int(digits) + 1) if value else 1.0
+    if kind == "lower":
+        return value, value + last
+    if kind == "upper":
+        return value - last, value
+    return value - 0.5 * last, value + 0.5 * last
+
+
+def _check_period(start: float, end: float, kind: Kind, variable: VariableLike) -> None:
+    length = end - start
+    name = quoted(variable.name)
+    if length < 0:
+        sentence = f"the period ends at {end:g}, before it starts at {start:g}"
+        raise TableError(f"{sentence}; correct start or end")
+    if is_flow(variable.unit):
+        if length == 0:
+            sentence = f"the period is empty, and {name} is a flow"
+            raise TableError(f"{sentence}; give the start and end that its total is over")
+    elif length > 0 and not same_unit(variable.unit, "Dmnl"):
+        sentence = f"{name} is counted at an instant, not over {start:g} to {end:g}"
+        raise TableError(f"{sentence}; give the instant as both start and end")
+    whole = abs(length - round(length)) <= _TIME_TOLERANCE and (length == 0 or round(length) > 0)
+    if kind == "level" and not whole:
+        sentence = f"a level is over whole years, and {start:g} to {end:g} is not"
+        raise TableError(f"{sentence}; call it part-year")
+    if kind == "part-year" and whole:
+        what = "an instant" if length == 0 else "whole years"
+        raise TableError(f"{start:g} to {end:g} is {what} and no part-year; call it level")
+    if kind == "growth" and length > 1 + _TIME_TOLERANCE:
+        sentence = f"growth over {start:g} to {end:g} would overlap with the year before"
+        raise TableError(f"{sentence}; give a period of at most one year")
+
+
+def _refuse_twice(rows: Sequence[Observation], path: Path) -> None:
+    """Refuse what cannot both be meant: the same number twice, or levels whose periods cross.
+
+    A part-year inside a longer one is fine, and so is a level inside another.
+    """
+    groups: dict[tuple[str, ...], list[Observation]] = {}
+    for row in rows:
+        key = _scope(row)
+        for other in groups.setdefault(key, []):
+            clash = _clash(row, other)
+            if clash:
+                what = f"{row.kind} of {quoted(row.quantity)} for {quoted(row.place)}"
+                scope = f"definition {quoted(row.definition)}, vintage {quoted(row.vintage)}"
+                sentence = f"{what} ({scope}) {clash} line {other.line}"
+                hint = "keep one of them, or give them different definitions or vintages"
+                raise TableError(f"{sentence}; {hint}", path, row.line)
+        groups[key].append(row)
+
+
+def _scope(row: Observation) -> tuple[str, ...]:
+    """What two rows share that cannot both speak of one period."""
+    return (row.place, row.quantity, row.kind, row.definition, row.vintage)
+
+
+def _clash(one: Observation, other: Observation) -> str:
+    """How two rows of the same scope exclude each other; empty if they do not."""
+    first, last = one.start - other.start, one.end - other.end
+    if abs(first) <= _TIME_TOLERANCE and abs(last) <= _TIME_TOLERANCE:
+        return _REPEATS
+    overlap = min(one.end, other.end) - max(one.start, other.start)
+    crossing = first * last > 0 and min(abs(first), abs(last)) > _TIME_TOLERANCE
+    if one.kind == "level" and overlap > _TIME_TOLERANCE and crossing:
+        return "overlaps with the period of"
+    return ""

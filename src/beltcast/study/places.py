@@ -1,0 +1,116 @@
+"""Places, and which belts each of them sums over.
+
+A place is what a published figure speaks of: a city, a province, the nation. A table lists the
+belts of each; an element of a subscript range of the model is a place without being listed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from beltcast.engine.syntax import canonical
+from beltcast.errors import TableError, did_you_mean, quoted
+from beltcast.files.text import read_text
+from beltcast.model.labels import ModelLike
+from beltcast.study.tables import check_filled, records
+
+__all__ = ["all_places", "read_places", "read_titles"]
+
+_COLUMNS = ("place", "title", "title_zh", "belts", "note")
+
+
+def read_places(path: str | Path, model: ModelLike) -> Mapping[str, tuple[str, ...]]:
+    """Read which belts each place sums over.
+
+    Parameters
+    ----------
+    path : str or Path
+        A CSV file with columns ``place`` and ``belts`` (separated by ``;``), and optionally
+        ``title``, ``title_zh`` and ``note``.
+    model : ModelLike
+
+    Returns
+    -------
+    mapping
+        Place to its belts, as the model spells them.
+
+    Raises
+    ------
+    TableError
+        With file and line: a wrong table, an unknown belt, a belt or place given twice, belts of
+        different subscript ranges.
+
+    Examples
+    --------
+    >>> from beltcast import load_model, read_places
+    >>> from beltcast.files.shipped import shipped
+    >>> model = load_model(shipped("models/belt/belt.mdl"))
+    >>> read_places(shipped("calibration/data/places.csv"), model)["Zhejiang"]
+    ('Hangzhou', 'Ningbo', 'Yiwu')
+    """
+    text = read_text(path, TableError)
+    places: dict[str, tuple[str, ...]] = {}
+    first: dict[str, int] = {}
+    for line, cells in records(text, ("place", "belts"), _COLUMNS):
+        place = cells["place"]
+        try:
+            check_filled(cells, ("place", "belts"))
+            if canonical(place) in first:
+                where = f"first in line {first[canonical(place)]}"
+                raise TableError(f"place {quoted(place)} is given twice, {where}; keep one of them")
+            belts = [belt.strip() for belt in cells["belts"].split(";") if belt.strip()]
+            places[place] = _elements_of(place, belts, model)
+        except TableError as cell:
+            raise TableError(cell.sentence, text.path, line) from None
+        first[canonical(place)] = line
+    return places
+
+
+def read_titles(path: str | Path, column: str = "title") -> Mapping[str, str]:
+    """Read what to call each place: its ``title``, or its name where there is none.
+
+    ``column`` may be ``title_zh``, for titles in Chinese.
+
+    Raises
+    ------
+    TableError
+        As for `read_places`.
+    """
+    text = read_text(path, TableError)
+    rows = records(text, ("place", "belts"), _COLUMNS)
+    return {cells["place"]: cells.get(column) or cells["place"] for _, cells in rows}
+
+
+def all_places(
+    model: ModelLike, places: Mapping[str, tuple[str, ...]]
+) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Give canonical name -> (place as spelt, its belts), the elements of all ranges included."""
+    everything = {
+        canonical(element): (element, (element,))
+        for elements in model.subscripts.values()
+        for element in elements
+    }
+    return everything | {canonical(place): (place, belts) for place, belts in places.items()}
+
+
+def _elements_of(place: str, belts: Sequence[str], model: ModelLike) -> tuple[str, ...]:
+    """Elements as the model spells them, all of one subscript range."""
+    spelling = {canonical(e): e for elements in model.subscripts.values() for e in elements}
+    found: list[str] = []
+    for belt in belts:
+        if canonical(belt) not in spelling:
+            known = did_you_mean(belt, spelling.values())
+            raise TableError(f"unknown belt {quoted(belt)} of place {quoted(place)}{known}")
+        if spelling[canonical(belt)] in found:
+            raise TableError(f"belt {quoted(belt)} is twice in {quoted(place)}; keep one of them")
+        found.append(spelling[canonical(belt)])
+    if not found:
+        raise TableError(f"place {quoted(place)} has no belts; list them, separated by ';'")
+    if not any(set(found) <= set(elements) for elements in model.subscripts.values()):
+        sentence = f"the belts of {quoted(place)} are of different subscript ranges"
+        raise TableError(f"{sentence}; keep to one range")
+    if canonical(place) in spelling and found != [spelling[canonical(place)]]:
+        sentence = f"place {quoted(place)} is an element of the model and can only mean itself"
+        raise TableError(f"{sentence}; give the sum another name")
+    return tuple(found)

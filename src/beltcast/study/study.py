@@ -1,0 +1,306 @@
+"""A study: which model is fitted to which figures with which noise, as one file.
+
+``calibration/belt.toml`` is the study of the shipped belt model.  A study names its files relative
+to the folder that holds ``models`` and ``calibration`` (the repository, or the installed package)
+or relative to itself; `read_study` reads them all, so that what follows is values only.
+
+A study may begin with another one beside it, ``extends = "belt.toml"``: what it does not say itself
+is that one's.  With ``only = ["China"]`` it is fitted to the figures of these places alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from beltcast.errors import InputError, UnknownName, did_you_mean
+from beltcast.files.shipped import shipped
+from beltcast.files.text import Toml, read_text, read_toml
+from beltcast.model.model import Model, load_model
+from beltcast.model.quantities import is_flow
+from beltcast.schema import TOTAL, Language
+from beltcast.study.noise import Noise, noise_from_table
+from beltcast.study.observations import Observations, read_observations
+from beltcast.study.places import read_places, read_titles
+from beltcast.study.priors import Priors
+from beltcast.study.priors_file import read_priors
+from beltcast.study.scenarios import Scenario, read_scenarios
+
+STUDY_FILE = "study.toml"
+"""What the study of a folder is called."""
+
+_FILES = ("model", "observations", "places", "priors", "scenarios")
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """Everything that a calibration and a forecast start from.
+
+    Attributes
+    ----------
+    title : str
+    model : Model
+    observations : Observations
+    places : mapping of str to tuple of str
+        Belts of each place.
+    titles : mapping of str to str
+        What to call each place.
+    titles_zh : mapping of str to str
+        The same in Chinese.
+    priors : Priors
+    scenarios : mapping of str to Scenario
+    noise : Noise
+    hashes : mapping of str to str
+        SHA-256 of each file, for provenance.
+    target : str
+        What is forecast: a flow of the model over one subscript range.
+    usd_cny : mapping of int to float
+        Year to yuan for a dollar, which figures are converted with.
+    """
+
+    title: str
+    model: Model
+    observations: Observations
+    places: Mapping[str, tuple[str, ...]]
+    titles: Mapping[str, str]
+    priors: Priors
+    scenarios: Mapping[str, Scenario]
+    noise: Noise
+    hashes: Mapping[str, str]
+    target: str = "output"
+    titles_zh: Mapping[str, str] = field(default_factory=dict)
+    usd_cny: Mapping[int, float] = field(default_factory=dict)
+
+    def shown(self) -> list[str]:
+        """Places that a forecast has: the whole, then each element of the target."""
+        dims = self.model.find(self.target).dims
+        return [self.whole(self.target), *(self.model.subscripts[dims[0]] if dims else ())]
+
+    def title_of(self, place: str, language: Language = "en") -> str:
+        """What a place is called; its name where the study has no title for it."""
+        own = self.titles_zh if language == "zh" else {}
+        return own.get(place) or self.titles.get(place, place)
+
+    def whole(self, variable: str) -> str:
+        """Name of the place that is the sum of all elements of a variable, such as China."""
+        dims = self.model.find(variable).dims
+        elements = set(self.model.subscripts[dims[0]]) if dims else set()
+        for place, belts in self.places.items():
+            if set(belts) == elements:
+                return place
+        return TOTAL
+
+
+def read_study(path: str | Path | None = None) -> Study:
+    """Read a study and all its files.
+
+    Parameters
+    ----------
+    path : str or Path, optional
+        A TOML file, or a folder that holds ``study.toml``; the shipped belt study by default.
+
+    Raises
+    ------
+    InputError, ModelError
+        The first thing that is wrong in any of the files, with its file and line.
+
+    Examples
+    --------
+    >>> from beltcast import read_study
+    >>> read_study().model.name
+    'belt'
+    """
+    toml = read_toml(study_file(path), InputError)
+    table = _table(toml, "study")
+    base = _base(toml, table)
+    files = study_files(toml)
+    model = load_model(files["model"])
+    places = read_places(files["places"], model)
+    noise = noise_from_table(toml if "noise" in toml.tables else base)
+    rates = _rates(toml if "usd_cny" in toml.tables else base)
+    observations = read_observations(files["observations"], model, places, usd_cny=rates)
+    noise.check(observations)
+    observations = _only(toml, table, observations)
+    priors = read_priors(files["priors"], model)
+    scenarios = read_scenarios(files["scenarios"], model)
+    hashes = {
+        "study": toml.sha256 if base is toml else _joined(toml.sha256, base.sha256),
+        "model": model.source.text_sha256,
+        "observations": observations.sha256,
+        "priors": priors.sha256,
+        "scenarios": read_toml(files["scenarios"], InputError).sha256,
+        "places": read_text(files["places"], InputError).sha256,
+        "inputs": _tables_sha256(files["model"]),
+    }
+    return Study(
+        title=str(table.get("title", toml.path.stem)),
+        model=model,
+        observations=observations,
+        places=places,
+        titles=read_titles(files["places"]),
+        priors=priors,
+        scenarios=scenarios,
+        noise=noise,
+        hashes=hashes,
+        target=_target(toml, {**_table(base, "study"), **table}, model),
+        titles_zh=read_titles(files["places"], "title_zh"),
+        usd_cny=rates,
+    )
+
+
+def study_file(path: str | Path | None) -> Path:
+    """Find the file of a study: the shipped one, the one given, or the one in a folder.
+
+    Raises
+    ------
+    InputError
+        The folder holds no ``study.toml``.
+    """
+    if path is None:
+        return shipped("calibration/belt.toml")
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    if not (path / STUDY_FILE).is_file():
+        raise InputError(
+            f"the folder holds no {STUDY_FILE}; give a study, or make one with beltcast init", path
+        )
+    return path / STUDY_FILE
+
+
+def study_name(path: str | Path | None) -> str:
+    """Name of a study, and of its results: its file's, or its folder's for a ``study.toml``.
+
+    Examples
+    --------
+    >>> from beltcast.study.study import study_name
+    >>> study_name(None), study_name("mine/study.toml"), study_name("foshan.toml")
+    ('belt', 'mine', 'foshan')
+    """
+    file = study_file(path)
+    return file.resolve().parent.name if file.name == STUDY_FILE else file.stem
+
+
+def study_files(toml: Toml) -> dict[str, Path]:
+    """Find the files that a study names: its model, observations, places, priors and scenarios.
+
+    Raises
+    ------
+    InputError
+        With file and line: one is not named, or is not there.
+    """
+    table = _table(toml, "study")
+    base = _base(toml, table)
+    owners = {name: toml if name in table else base for name in _FILES}
+    return {n: _file(owner, _table(owner, "study"), n) for n, owner in owners.items()}
+
+
+def _base(toml: Toml, table: Mapping[str, Any]) -> Toml:
+    """Return the study that this one begins with; itself if it begins with none."""
+    if "extends" not in table:
+        return toml
+    given, line = table["extends"], toml.line("study", "extends")
+    if not isinstance(given, str):
+        raise InputError(f"extends is {given!r}; expected the file of a study", toml.path, line)
+    base = read_toml(toml.path.parent / given, InputError)
+    if "extends" in _table(base, "study"):
+        sentence = f"the study '{given}' begins with another one itself"
+        raise InputError(f"{sentence}; extend that one instead", toml.path, line)
+    return base
+
+
+def _only(toml: Toml, table: Mapping[str, Any], observations: Observations) -> Observations:
+    """Keep the figures of the places that the study names, if it names any."""
+    if "only" not in table:
+        return observations
+    given, line = table["only"], toml.line("study", "only")
+    if not isinstance(given, list) or not given:
+        sentence = f"only is {given!r}; expected a list of places"
+        raise InputError(f'{sentence}, such as ["China"]', toml.path, line)
+    known = {row.place for row in observations}
+    for place in given:
+        if place not in known:
+            meant = did_you_mean(str(place), sorted(known)) or "; correct it"
+            raise InputError(f"no figure is about the place {place!r}{meant}", toml.path, line)
+    return observations.select([row.place in given for row in observations])
+
+
+def _joined(*hashes: str) -> str:
+    return hashlib.sha256("".join(hashes).encode()).hexdigest()
+
+
+def _target(toml: Toml, table: Mapping[str, Any], model: Model) -> str:
+    name = str(table.get("target", "output"))
+    try:
+        variable = model.find(name)
+    except UnknownName as problem:
+        raise InputError(
+            f'what is to be forecast: {problem.sentence}; name a flow with target = "..."',
+            toml.path,
+            toml.line("study", "target"),
+        ) from None
+    if len(variable.dims) != 1 or not is_flow(variable.unit):
+        raise InputError(
+            f"'{variable.name}' [{variable.unit}] over ({', '.join(variable.dims)}) cannot be "
+            "forecast; the target must be a flow, an amount per time, over one subscript range",
+            toml.path,
+            toml.line("study", "target"),
+        )
+    return variable.name
+
+
+def _tables_sha256(model: Path) -> str:
+    """One hash of the tables beside the model, which it may refer to."""
+    digest = hashlib.sha256()
+    for path in sorted(model.parent.glob("*.csv")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _table(toml: Toml, name: str) -> Mapping[str, Any]:
+    table = toml.tables.get(name)
+    if not isinstance(table, dict):
+        raise InputError(f"the table [{name}] is missing; add it", toml.path)
+    return table
+
+
+def _file(toml: Toml, table: Mapping[str, Any], name: str) -> Path:
+    given = table.get(name)
+    if not isinstance(given, str):
+        raise InputError(
+            f'[study] does not say its {name}; add a line such as {name} = "path/of/the/file"',
+            toml.path,
+            toml.line("study"),
+        )
+    beside = toml.path.parent / given
+    if beside.exists():
+        return beside
+    above = toml.path.parent.parent / given
+    if above.exists():
+        return above
+    raise InputError(
+        f"the {name} file '{given}' is neither beside the study nor in the folder above; "
+        "correct the path",
+        toml.path,
+        toml.line("study", name),
+    )
+
+
+def _rates(toml: Toml) -> dict[int, float]:
+    rates: dict[int, float] = {}
+    if "usd_cny" not in toml.tables:
+        return rates
+    for year, rate in _table(toml, "usd_cny").items():
+        number = isinstance(rate, int | float) and not isinstance(rate, bool)
+        if not year.isdecimal() or not number or not 0 < rate < math.inf:
+            raise InputError(
+                f"[usd_cny] gives {year} = {rate!r}; expected a year and yuan for one dollar",
+                toml.path,
+                toml.line("usd_cny", year),
+            )
+        rates[int(year)] = float(rate)
+    return rates

@@ -1,0 +1,109 @@
+"""Rows of a CSV table, with their lines.
+
+Where a cell is wrong the reader of the table says why; here it is told what every table can have
+wrong: quotes left open, a header that is not the one expected, a row cut off, an empty cell, a cell
+that is no number.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from beltcast.errors import TableError, did_you_mean, quoted
+from beltcast.files.text import Text
+
+__all__ = ["check_filled", "filled_rows", "is_number", "number", "records"]
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+
+
+def records(
+    text: Text, columns: Sequence[str], optional: Sequence[str]
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """Give line and cells by column of each row, once the header and the row's length are right.
+
+    Raises
+    ------
+    TableError
+        With file and line: no rows, a column missing, unknown or given twice, a row cut off.
+    """
+    header: list[str] = []
+    empty = True
+    for line, cells in filled_rows(text):
+        if not header:
+            _check_header(cells, columns, optional, text.path, line)
+            header = cells
+            continue
+        if len(cells) != len(header):
+            sentence = f"the row has {len(cells)} fields, expected {len(header)}"
+            hint = "complete it (a file may be cut off here) or quote its commas"
+            raise TableError(f"{sentence}; {hint}", text.path, line)
+        empty = False
+        yield line, dict(zip(header, cells, strict=True))
+    if empty:
+        raise TableError("the table has no rows; add one or give another file", text.path)
+
+
+def filled_rows(text: Text) -> Iterator[tuple[int, list[str]]]:
+    """Give line and cells, without the blanks around them, of each row that is not empty."""
+    reader = csv.reader(io.StringIO(text.text, newline=""), strict=True)
+    while True:
+        # line_num counts the lines read; the next record begins on the one after.
+        line = reader.line_num + 1
+        try:
+            cells = next(reader, None)
+        except csv.Error as failure:
+            sentence = f"this row is not CSV ({failure}); close its quotes"
+            restore = f"{sentence} or restore the complete file"
+            raise TableError(restore, text.path, line) from None
+        if cells is None:
+            return
+        if any(cell.strip() for cell in cells):
+            yield line, [cell.strip() for cell in cells]
+
+
+def _check_header(
+    header: Sequence[str], columns: Sequence[str], optional: Sequence[str], path: Path, line: int
+) -> None:
+    known = [*columns, *(name for name in optional if name not in columns)]
+    missing = [name for name in columns if name not in header]
+    for name in header:
+        if header.count(name) > 1:
+            raise TableError(f"column {quoted(name)} is there twice; remove one", path, line)
+    extra = [name for name in header if name not in known]
+    if missing:
+        names = ", ".join(quoted(name) for name in missing)
+        noun = "column" if len(missing) == 1 else "columns"
+        instead = f", or is it {quoted(extra[0])}?" if len(extra) == 1 else ""
+        sentence = f"missing {noun} {names}; add {'it' if len(missing) == 1 else 'them'}{instead}"
+        raise TableError(sentence, path, line)
+    if extra:
+        sentence = f"unknown column {quoted(extra[0])}{did_you_mean(extra[0], known)}"
+        raise TableError(sentence if "?" in sentence else f"{sentence}; remove it", path, line)
+
+
+def check_filled(cells: Mapping[str, str], names: Sequence[str]) -> None:
+    """Refuse an empty cell; the caller adds where."""
+    for name in names:
+        if not cells[name]:
+            raise TableError(f"{name} is empty; fill it in")
+
+
+def number(cell: str, what: str) -> float:
+    """Read a finite number; the caller adds where."""
+    if not is_number(cell):
+        raise TableError(
+            f"{what} is {quoted(cell)}, expected a number written like 1234.5; correct it,"
+            " or leave the row out"
+        )
+    return float(cell)
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell is a finite number; ``float`` alone would also take 'nan' and '1_000'."""
+    return bool(_NUMBER.fullmatch(cell)) and math.isfinite(float(cell))

@@ -1,0 +1,1 @@
+"""Forecasters of a published series that the model is compared with."""

@@ -1,0 +1,95 @@
+"""Every forecaster that sees published figures only, by name.
+
+Each is a function of one published series, the panel of all series and a generator, and gives joint
+draws of the published level of later years (`data.history.Baseline`).  Levels are positive, so
+all but ``drift`` work on logs; spread and growth are drawn, not taken as known.
+
+============  ==========================================================  ====================
+name          what it believes                                            in
+============  ==========================================================  ====================
+persistence   next year is like this one                                  `walks`
+drift         rises by the mean amount of its past                        `walks`
+log drift     grows by the mean rate of its past                          `walks`
+damped trend  recent growth fades                                         `walks`
+panel growth  grows as the others do at present                           `walks`
+ETS, ARIMA,   a form chosen by information criterion (extra `verify`)     `automatic`
+Theta
+Bass,         growth saturates                                            `curves`
+logistic
+average       all of them alike: an equal-weight mixture (a linear pool)  here
+============  ==========================================================  ====================
+
+What each does with one or two figures, and with missing years, stands in its module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+import numpy as np
+
+from beltcast.engine.nodes import FloatArray, IntArray
+from beltcast.verification.baselines.growth_curves import bass, logistic
+from beltcast.verification.baselines.history import Baseline, History
+from beltcast.verification.baselines.random_walks import (
+    damped_trend,
+    drift,
+    log_drift,
+    panel_growth,
+    persistence,
+)
+from beltcast.verification.baselines.statsforecast_models import arima, ets, theta
+
+PARTS: Mapping[str, Baseline] = MappingProxyType(
+    {
+        "persistence": persistence,
+        "drift": drift,
+        "log drift": log_drift,
+        "damped trend": damped_trend,
+        "panel growth": panel_growth,
+        "ETS": ets,
+        "ARIMA": arima,
+        "Theta": theta,
+        "Bass": bass,
+        "logistic": logistic,
+    }
+)
+"""All but their average."""
+
+
+def average(
+    history: History,
+    years: IntArray,
+    *,
+    panel: Sequence[History],
+    size: int,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """Draw from the equal-weight mixture of all other baselines.
+
+    Each part gives the same number of draws, in random order; a draw is one part's joint draw.
+
+    Raises
+    ------
+    MissingExtra
+        statsforecast is not installed: an average of fewer would be another forecaster.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from beltcast.verification.baselines.history import History
+    >>> from beltcast.verification.baselines.baselines import average
+    >>> history = History(np.array([2020, 2022]), np.array([80.0, 100.0]), np.full(2, 0.05))
+    >>> rng = np.random.default_rng(1)
+    >>> average(history, np.array([2023, 2024]), panel=[], size=500, rng=rng).shape
+    (500, 2)
+    """
+    share = -(-size // len(PARTS))
+    draws = [part(history, years, panel=panel, size=share, rng=rng) for part in PARTS.values()]
+    mixed: FloatArray = rng.permutation(np.concatenate(draws))[:size]
+    return mixed
+
+
+BASELINES: Mapping[str, Baseline] = MappingProxyType({**PARTS, "average": average})
+"""All of them, by the name that stands in tables."""

@@ -1,0 +1,173 @@
+"""Forecasters that saturate: logistic growth and Bass diffusion, by least squares.
+
+The level of a year is taken as proportional to the adopters so far, ``F(t)``:
+
+    logistic   F = 1 / (1 + exp(-(a + r (t - t_n))))
+    Bass       F = (1 - exp(-(p + q) u)) / (1 + (q / p) exp(-(p + q) u)),   u = u_1 + t - t_1
+
+so the log of the level changes by that of ``F``, and the size of the market drops out.  A handful
+of figures cannot tell three parameters apart: the squares of the changes stand beside those of weak
+priors, the means for ``p`` and ``q`` from published fits (Sultan et al. 1990), the rest judgement.
+Draws are from the normal at the least squares (Laplace), then a walk about the curve from the last
+figure on, with the spread of `beltcast.verification.baselines.history`.
+
+A change over a gap has the weight of its expected variance: a walk over that gap and the graded
+spread of its two figures.  The walk's spread is at first that about a straight line, and then that
+about the first fit.  Gaps need no filling.  With fewer than `ENOUGH` figures there is no bend to
+see, and both are the pooled growth of the panel.
+
+References
+----------
+Bass, F. M. (1969): A new product growth for model consumer durables. Management Science 15,
+215-227.
+Sultan, F., Farley, J. U. and Lehmann, D. R. (1990): A meta-analysis of applications of diffusion
+models. Journal of Marketing Research 27, 70-77.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import least_squares
+
+from beltcast.engine.nodes import FloatArray, IntArray
+from beltcast.verification.baselines.history import (
+    History,
+    Squares,
+    about_drift,
+    ahead,
+    draw_sd,
+    same,
+    spread,
+)
+from beltcast.verification.baselines.random_walks import bounded, panel_growth, steps
+
+ENOUGH = 3
+"""Figures from which on a curve is fitted."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A law of growth: log F at given years, and the weak priors of its parameters.
+
+    ``log_share(theta, since, until)`` is (..., k) for parameters (..., d), years since the first
+    figure (k,) and the span of the history.
+    """
+
+    log_share: Callable[[FloatArray, FloatArray, float], FloatArray]
+    mean: FloatArray
+    sd: FloatArray
+
+
+def logistic(
+    history: History,
+    years: IntArray,
+    *,
+    panel: Sequence[History],
+    size: int,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """Draw levels on a logistic curve; see the module and `history.Baseline`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from beltcast.verification.baselines.history import History
+    >>> from beltcast.verification.baselines.growth_curves import logistic
+    >>> t = np.arange(2014, 2024)
+    >>> history = History(t, 500 / (1 + np.exp(-0.5 * (t - 2018.0))), np.full(10, 0.01))
+    >>> rng = np.random.default_rng(1)
+    >>> draws = logistic(history, np.array([2027]), panel=[], size=2000, rng=rng)
+    >>> bool(480 < np.median(draws) < 520)
+    True
+    """
+    return _draw(LOGISTIC, history, years, panel, size, rng)
+
+
+def bass(
+    history: History,
+    years: IntArray,
+    *,
+    panel: Sequence[History],
+    size: int,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """Draw levels on Bass's curve of diffusion; see the module and `data.history.Baseline`."""
+    return _draw(BASS, history, years, panel, size, rng)
+
+
+def _logistic_share(theta: FloatArray, since: FloatArray, span: float) -> FloatArray:
+    a, r = theta[..., 0, None], np.exp(theta[..., 1, None])
+    return -np.logaddexp(0.0, -(a + r * (since - span)))
+
+
+def _bass_share(theta: FloatArray, since: FloatArray, span: float) -> FloatArray:
+    p, q, u = (np.exp(theta[..., i, None]) for i in range(3))
+    age = u + since
+    rate: FloatArray = (p + q) * age
+    return np.log(-np.expm1(-rate)) - np.log1p(q / p * np.exp(-rate))
+
+
+LOGISTIC = Curve(_logistic_share, np.array([0.0, np.log(0.38)]), np.array([1.5, 0.5]))
+"""Half of the market at the last figure, growth at the start as Bass's q."""
+
+BASS = Curve(_bass_share, np.log([0.03, 0.38, 5.0]), np.array([1.0, 0.5, 0.8]))
+"""p and q of Sultan et al.; some five years old at the first figure."""
+
+
+def _draw(
+    curve: Curve,
+    history: History,
+    years: IntArray,
+    panel: Sequence[History],
+    size: int,
+    rng: np.random.Generator,
+) -> FloatArray:
+    if len(history.years) < ENOUGH:
+        return panel_growth(history, years, panel=panel, size=size, rng=rng)
+    h = ahead(history, years)
+    variance, _ = spread(history, panel, about_drift)
+    for _ in range(2):
+        theta, root = _fit(curve, history, variance)
+        variance, df = spread(history, panel, _about(curve, theta, history))
+    sd = draw_sd(variance, df, size, rng)
+    drawn = theta + rng.standard_normal((size, len(theta))) @ root.T
+    since = np.concatenate([[history.span], history.span + h])
+    log_share = curve.log_share(drawn, since, history.span)
+    trend = log_share[:, 1:] - log_share[:, :1]
+    change = trend + sd[:, None] * steps(h, size, rng)
+    return float(history.values[-1]) * np.exp(bounded(change))
+
+
+def _about(curve: Curve, theta: FloatArray, history: History) -> Squares:
+    """Squared changes about a fitted curve; the other series of a panel keep their drift."""
+
+    def squares(one: History) -> tuple[float, int]:
+        if not same(one, history):
+            return about_drift(one)
+        rest = one.changes - _changes(curve, theta, one)
+        # The priors hold what is left of the parameters: two directions are visible in a bend.
+        return float((rest**2 / one.gaps).sum()), max(len(one.gaps) - 2, 0)
+
+    return squares
+
+
+def _fit(curve: Curve, history: History, walk: float) -> tuple[FloatArray, FloatArray]:
+    """Least squares parameters (d,) and a root of their covariance (d, d)."""
+    noise = history.sds**2
+    sd = np.sqrt(walk * history.gaps + noise[1:] + noise[:-1])
+
+    def residuals(theta: FloatArray) -> FloatArray:
+        rest = (history.changes - _changes(curve, theta, history)) / sd
+        return np.concatenate([rest, (theta - curve.mean) / curve.sd])
+
+    fit = least_squares(residuals, curve.mean)
+    covariance = np.linalg.inv(fit.jac.T @ fit.jac)
+    return np.asarray(fit.x), np.linalg.cholesky(covariance)
+
+
+def _changes(curve: Curve, theta: FloatArray, history: History) -> FloatArray:
+    since = (history.years - history.years[0]).astype(np.float64)
+    return np.diff(curve.log_share(theta, since, history.span))

@@ -1,0 +1,212 @@
+"""Forecasters that go on from the last figure: a walk with no drift, its own, or the panel's.
+
+With ``z`` the log of the level, ``T`` the years from the first figure to the last and ``m`` the
+changes between figures, ``h`` years ahead:
+
+============  =======================================================  ====
+forecaster    z(h) - z(0) is distributed as                            df
+============  =======================================================  ====
+persistence   t s sqrt(h)                                              m
+log drift     g h + t s sqrt(h + h^2 / T),  g = (z_n - z_1) / T         m - 1
+damped trend  g S(h) + t s sqrt(h + S(h)^2 V),  S(h) = f + ... + f^h     m - 1
+panel growth  N(G, G_sd) h + t s sqrt(h)                               m - 1
+============  =======================================================  ====
+
+``s^2`` is the mean square of the changes per year (about zero for persistence, else about ``g``),
+so gaps count by their length.  The first two are exact for a walk with normal steps: Hyndman and
+Athanasopoulos, Forecasting: Principles and Practice, 3rd ed., 5.5, with the spread integrated out.
+Where a panel lends spread the degrees of freedom are more (`data.history`).  ``drift`` is log
+drift's twin on levels, given that the level stays above `FLOOR` of the last.
+
+One point: there is no growth of its own, so log drift, drift and damped trend take the panel's
+(`data.history.panel_rate`) and the panel's spread; persistence takes the spread alone.  Two
+points: the growth is their own, the spread is the panel's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from beltcast.engine.nodes import FloatArray, IntArray
+from beltcast.verification.baselines.history import (
+    History,
+    about_drift,
+    about_last,
+    ahead,
+    draw_sd,
+    mean_growth,
+    panel_rate,
+    spread,
+)
+
+DAMPING = 0.85
+"""What is left of a growth rate a year later: within the 0.8 to 0.98 of Hyndman and Athanasopoulos,
+Forecasting: Principles and Practice, 3rd ed., 8.2; series of a few figures cannot tell it."""
+
+HALF_LIFE = 2.0
+"""Years over which a past growth rate loses half of its say in the damped trend (a judgement)."""
+
+FLOOR = 0.1
+"""The walk on levels is the one that never falls below this part of the last level."""
+
+
+def persistence(
+    history: History,
+    years: IntArray,
+    *,
+    panel: Sequence[History],
+    size: int,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """Draw levels that stay where they are but for chance; see `history.Baseline`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from beltcast.verification.baselines.history import History
+    >>> from beltcast.verification.baselines.random_walks import persistence
+    >>> history = History(np.arange(2019, 2024), 100 * 1.1 ** np.arange(5.0), np.full(5, 0.05))
+    >>> rng = np.random.default_rng(1)
+    >>> draws = persistence(history, np.array([2024, 2025]), panel=[], size=4000, rng=rng)
+    >>> [round(float(x)) for x in np.median(draws, axis=0)]
+    [146, 146]
+    """
+    h = ahead(history, years)
+    sd = draw_sd(*spread(history, panel, about_last), size, rng)
+    return _levels(history, 0.0, sd, h, rng)
+
+
+def log_drift(
+    history: History,
+    years: IntArray,
+    *,
+    panel: Sequence[History],
+    size: int,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """Draw levels that grow by the mean rate of the whole history; see the module."""
+    if len(history.years) < 2:
+        return panel_growth(history, years, panel=panel, size=size, rng=rng)
+    h = ahead(history, years)
+    sd = draw_sd(*spread(history, panel, about_drift), size, rng)
+    growth = mean_growth(history) + sd / np.sqrt(history.span) * rng.standard_normal(size)
+    return _levels(history, growth[:, None] * h, sd, h, rng)
+
+
+def damped_trend(
+    history: History,
+    years: IntArray,
+    *,
+    panel: Sequence[History],
+    size: int,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """Draw levels whose recent growth fades, by `DAMPING` a year.
+
+    The growth is the mean of the changes, weighted by the power of one half of the age of each in
+    `HALF_LIFE`; ``V`` of the module's table is the variance of that mean in units of ``s^2``.  The
+    spread is the one about the unweighted mean, so here t is an approximation.
+
+    References
+    ----------
+    Gardner, E. S. and McKenzie, E. (1985): Forecasting trends in time series. Management Science
+    31, 1237-1246.
+    """
+    h = ahead(history, years)
+    sd = draw_sd(*spread(history, panel, about_drift), size, rng)
+    if len(history.years) < 2:
+        rate = panel_rate(panel)
+        growth = rate.mean + rate.sd * rng.standard_normal(size)
+    else:
+        weight = 0.5 ** ((history.years[-1] - history.years[1:]) / HALF_LIFE)
+        total = (weight * history.gaps).sum()
+        mean = (weight * history.changes).sum() / total
+        error = np.sqrt((weight**2 * history.gaps).sum()) / total
+        growth = mean + sd * error * rng.standard_normal(size)
+    faded = DAMPING * (1.0 - DAMPING**h) / (1.0 - DAMPING)
+    return _levels(history, growth[:, None] * faded, sd, h, rng)
+
+
+def panel_growth(
+    history: History,
+    years: IntArray,
+    *,
+    panel: Sequence[History],
+    size: int,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """Draw levels that grow by the current rate of the panel, whatever their own was."""
+    h = ahead(history, years)
+    rate = panel_rate(panel or (history,))
+    sd = draw_sd(*spread(history, panel, about_drift), size, rng)
+    growth = rate.mean + rate.sd * rng.standard_normal(size)
+    return _levels(history, growth[:, None] * h, sd, h, rng)
+
+
+def drift(
+    history: History,
+    years: IntArray,
+    *,
+    panel: Sequence[History],
+    size: int,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """Draw levels that rise by the mean amount of the whole history.
+
+    A walk of the levels themselves, in units of the last one so that a panel can lend its spread.
+    Paths that fall below `FLOOR` are drawn again.
+    """
+    h = ahead(history, years)
+    variance, df = spread(history, panel, _about_line)
+    last = float(history.values[-1])
+    paths = np.full((size, len(h)), FLOOR)
+    left = np.arange(size)
+    for _ in range(100):
+        sd = draw_sd(variance, df, len(left), rng)
+        if len(history.years) < 2:
+            rate = panel_rate(panel)
+            slope = np.expm1(rate.mean + rate.sd * rng.standard_normal(len(left)))
+        else:
+            mean = (last - float(history.values[0])) / last / history.span
+            slope = mean + sd / np.sqrt(history.span) * rng.standard_normal(len(left))
+        tried = 1.0 + slope[:, None] * h + sd[:, None] * steps(h, len(left), rng)
+        kept = (tried > FLOOR).all(axis=1)
+        paths[left[kept]] = tried[kept]
+        left = left[~kept]
+        if not len(left):
+            break
+    return last * paths
+
+
+def steps(h: FloatArray, size: int, rng: np.random.Generator) -> FloatArray:
+    """Draws of a walk of unit variance a year, at the years h: (size, k)."""
+    each = np.sqrt(np.diff(h, prepend=0.0))
+    return np.cumsum(each * rng.standard_normal((size, len(h))), axis=1)
+
+
+def _levels(
+    history: History,
+    trend: FloatArray | float,
+    sd: FloatArray,
+    h: FloatArray,
+    rng: np.random.Generator,
+) -> FloatArray:
+    change = trend + sd[:, None] * steps(h, len(sd), rng)
+    return float(history.values[-1]) * np.exp(bounded(change))
+
+
+def bounded(change: FloatArray) -> FloatArray:
+    """Keep changes of the log within +-50, so that a draw from a t's far tail is still a number."""
+    return np.clip(change, -50.0, 50.0)
+
+
+def _about_line(history: History) -> tuple[float, int]:
+    """Squared changes per year about the mean rise, in units of the last level."""
+    if len(history.gaps) < 2:
+        return 0.0, 0
+    shares = history.values / history.values[-1]
+    slope = (shares[-1] - shares[0]) / history.span
+    rest = np.diff(shares) - slope * history.gaps
+    return float((rest**2 / history.gaps).sum()), len(history.gaps) - 1

@@ -1,0 +1,148 @@
+"""Forecasters that choose their own form: ETS, ARIMA and Theta of statsforecast.
+
+They work on logs.  statsforecast knows no gaps, so missing years are filled log-linearly, inside
+this module only: a filled year is no figure, and the degrees of freedom count figures.  Its
+intervals take the parameters as known and their spread from residuals of a handful of points; here
+the size of the first step is pooled with the panel's (`data.history.spread`) and drawn, which
+makes the draws t; only the way in which the variance grows with the lead is statsforecast's.
+
+============  ===========  ============================================================
+forecaster    figures      with fewer
+============  ===========  ============================================================
+ARIMA         5            log drift
+Theta         5            log drift
+ETS           9            damped trend, the member of its family that needs no fitting
+============  ===========  ============================================================
+
+statsforecast's ETS refuses a trend below nine figures, and so most series here.
+
+References
+----------
+Hyndman, R. J. and Khandakar, Y. (2008): Automatic time series forecasting: the forecast package
+for R. Journal of Statistical Software 27(3).
+Fiorucci, J. A. et al. (2016): Models for optimising the theta method and their relationship to
+state space models. International Journal of Forecasting 32, 1151-1161.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy.stats import norm
+
+from beltcast.engine.nodes import FloatArray, IntArray
+from beltcast.files.extras import need
+from beltcast.verification.baselines.history import (
+    History,
+    about_drift,
+    ahead,
+    draw_sd,
+    same,
+    spread,
+)
+from beltcast.verification.baselines.random_walks import bounded, damped_trend, log_drift
+
+LEVEL = 80
+"""Per cent of the interval from which the spread is read."""
+
+
+def ets(
+    history: History,
+    years: IntArray,
+    *,
+    panel: Sequence[History],
+    size: int,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """Draw levels of the exponential smoothing with the least AICc, in logs; see the module."""
+    models = _statsforecast()
+    if len(history.years) < 9:
+        return damped_trend(history, years, panel=panel, size=size, rng=rng)
+    return _draw(models.AutoETS(season_length=1, model="ZZN"), history, years, panel, size, rng)
+
+
+def arima(
+    history: History,
+    years: IntArray,
+    *,
+    panel: Sequence[History],
+    size: int,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """Draw levels of the ARIMA (p, d, q up to 1) with the least AICc, in logs; see the module."""
+    models = _statsforecast()
+    if len(history.years) < 5:
+        return log_drift(history, years, panel=panel, size=size, rng=rng)
+    model = models.AutoARIMA(seasonal=False, max_p=1, max_d=1, max_q=1)
+    return _draw(model, history, years, panel, size, rng)
+
+
+def theta(
+    history: History,
+    years: IntArray,
+    *,
+    panel: Sequence[History],
+    size: int,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """Draw levels of the best Theta model, in logs; see the module."""
+    models = _statsforecast()
+    if len(history.years) < 5:
+        return log_drift(history, years, panel=panel, size=size, rng=rng)
+    return _draw(models.AutoTheta(season_length=1), history, years, panel, size, rng)
+
+
+def _statsforecast() -> Any:
+    """Import the models of statsforecast, or say how to get them."""
+    return need(
+        "statsforecast.models",
+        "verify",
+        to="each of ETS, ARIMA and Theta, and the average that holds them,",
+        otherwise="leave them out",
+    )
+
+
+def _draw(
+    model: Any,
+    history: History,
+    years: IntArray,
+    panel: Sequence[History],
+    size: int,
+    rng: np.random.Generator,
+) -> FloatArray:
+    h = ahead(history, years)
+    index = h.astype(np.int64) - 1
+    # Against the last figure, so that the unit is nothing to an optimiser's start and tolerance.
+    mean, variance = _forecast(model, _filled(history) - history.logs[-1], int(h[-1]))
+    first = variance[0] if variance[0] > 0 else 0.0
+    shape = variance / first if first > 0 else np.arange(1.0, len(variance) + 1)
+
+    def residual(one: History) -> tuple[float, int]:
+        squares, df = about_drift(one)
+        return (first * df, df) if same(one, history) else (squares, df)
+
+    sd = draw_sd(*spread(history, panel, residual), size, rng)
+    each = np.sqrt(np.maximum(np.diff(shape[index], prepend=0.0), 0.0))
+    noise = np.cumsum(each * rng.standard_normal((size, len(h))), axis=1)
+    change = mean[index] + sd[:, None] * noise
+    return float(history.values[-1]) * np.exp(bounded(change))
+
+
+def _filled(history: History) -> FloatArray:
+    """Logs of every year from first to last, missing ones by straight lines."""
+    grid = np.arange(history.years[0], history.years[-1] + 1)
+    return np.interp(grid, history.years, history.logs)
+
+
+def _forecast(model: Any, logs: FloatArray, horizon: int) -> tuple[FloatArray, FloatArray]:
+    """Mean and variance of the log against the last, (horizon,) each."""
+    with warnings.catch_warnings():
+        # The search tries forms that do not fit and warns of each; the choice is by AICc.
+        warnings.simplefilter("ignore")
+        answer = model.forecast(y=logs, h=horizon, level=[LEVEL])
+    low, high = (np.asarray(answer[f"{side}-{LEVEL}"], dtype=np.float64) for side in ("lo", "hi"))
+    width = (high - low) / (2.0 * norm.ppf(0.5 + LEVEL / 200))
+    return np.asarray(answer["mean"], dtype=np.float64), width**2

@@ -1,0 +1,1 @@
+"""Procedures of several steps, the same for Python and the command line."""

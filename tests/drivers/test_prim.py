@@ -1,0 +1,164 @@
+"""PRIM and CART: planted boxes, the binomial, and the EMA workbench as a second opinion."""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+
+from beltcast.drivers.discovery.prim import cart, chosen_box, prim, telling
+from beltcast.errors import InputError
+
+
+def cases(n: int, d: int, seed: int = 1) -> xr.DataArray:
+    x = np.random.default_rng(seed).random((n, d))
+    names = [f"p{i}" for i in range(d)]
+    return xr.DataArray(x, dims=("case", "parameter"), coords={"parameter": names})
+
+
+def grid(levels: int) -> xr.DataArray:
+    """Every pair of levels once: no chance, so that limits are exact."""
+    axis = np.arange(levels, dtype=float)
+    x = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
+    return xr.DataArray(x, dims=("case", "parameter"), coords={"parameter": ["a", "b"]})
+
+
+def limits(box: xr.Dataset) -> dict[str, tuple[float, float]]:
+    own = box.isel(box=0)
+    return {
+        str(n): (float(own["low"].sel(parameter=n)), float(own["high"].sel(parameter=n)))
+        for n in own["parameter"].values
+    }
+
+
+def test_a_planted_box_is_found_exactly() -> None:
+    x = grid(40)
+    interest = ((x >= [8, -1]) & (x <= [19, 11])).all("parameter").values
+    box = chosen_box(x, interest, prim(x, interest), density=1.0)
+    # Midway between the last level outside and the first inside.
+    assert limits(box) == {"a": (7.5, 19.5), "b": (-np.inf, 11.5)}
+    assert box["coverage"].item() == box["density"].item() == 1.0
+
+
+def test_an_input_that_does_nothing_is_not_restricted() -> None:
+    x = cases(2000, 4)
+    interest = ((x.values[:, 0] < 0.3) & (x.values[:, 2] > 0.6)).astype(bool)
+    box = chosen_box(x, interest, prim(x, interest), density=0.95)
+    found = limits(box)
+    assert found["p1"] == found["p3"] == (-np.inf, np.inf)
+    # 2000 cases: a limit is known to a gap between neighbours of the box, of about 1 in 240.
+    assert found["p0"] == (-np.inf, pytest.approx(0.3, abs=0.02))
+    assert found["p2"] == (pytest.approx(0.6, abs=0.02), np.inf)
+
+
+def test_a_p_value_is_that_of_the_binomial_test() -> None:
+    x = cases(300, 2)
+    interest = (x.values[:, 0] < 0.4) & (np.random.default_rng(2).random(300) < 0.7)
+    boxes = prim(x, interest)
+    own = boxes.isel(box=3)
+    low, high = own["low"].values, own["high"].values
+    inside = ((x.values >= low) & (x.values <= high)).all(axis=1)
+    checked = 0
+    for k in np.flatnonzero(np.isfinite(low) | np.isfinite(high)):
+        other = 1 - k
+        free = (x.values[:, other] >= low[other]) & (x.values[:, other] <= high[other])
+        expected = binomtest(
+            int(interest[inside].sum()), int(inside.sum()), interest[free].mean(), "greater"
+        ).pvalue
+        assert own["p_value"].values[k] == pytest.approx(expected)
+        checked += 1
+    assert checked
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10_000), share=st.floats(0.1, 0.9))
+def test_peeling_never_thins_out_the_cases(seed: int, share: float) -> None:
+    x = cases(200, 3, seed)
+    rng = np.random.default_rng(seed)
+    interest = rng.random(200) < share * x.values[:, 1] + 0.05
+    interest[:2] = True, False
+    boxes = prim(x, interest)
+    assert (np.diff(boxes["density"]) > 0).all()
+    assert (np.diff(boxes["mass"]) < 0).all()
+    assert (np.diff(boxes["coverage"]) <= 0).all()
+    assert boxes["mass"].values[-1] >= 0.05
+    # Coverage times all cases is density times the rows of the box.
+    np.testing.assert_allclose(
+        boxes["coverage"] * interest.mean(), boxes["density"] * boxes["mass"], rtol=1e-12
+    )
+
+
+def test_the_tree_finds_a_planted_box_and_splits_every_row_once() -> None:
+    x = grid(40)
+    interest = ((x >= [20, -1]) & (x <= [39, 11])).all("parameter").values
+    leaves = cart(x, interest)
+    assert float(leaves["mass"].sum()) == pytest.approx(1.0)
+    assert float(leaves["coverage"].sum()) == pytest.approx(1.0)
+    best = leaves.isel(box=[0])
+    assert limits(best) == {"a": (19.5, np.inf), "b": (-np.inf, 11.5)}
+    assert best["density"].item() == best["coverage"].item() == 1.0
+
+
+def test_only_inputs_that_tell_the_cases_apart_are_kept() -> None:
+    x = cases(2000, 40)
+    interest = (x.values[:, 3] < 0.3) & (x.values[:, 7] > 0.6)
+    assert set(telling(x, interest)) == {"p3", "p7"}
+
+
+def test_in_noise_all_inputs_are_kept_at_about_the_level() -> None:
+    """Bonferroni: some input passes in at most one of twenty; 200 trials, three sd above."""
+    passed = 0
+    for seed in range(200):
+        x = cases(100, 10, seed)
+        kept = telling(x, np.random.default_rng(10_000 + seed).random(100) < 0.3)
+        passed += len(kept) < 10
+    assert passed <= 10 + 3 * np.sqrt(200 * 0.05 * 0.95)
+
+
+def test_cases_that_cannot_be_told_apart_are_refused() -> None:
+    x = cases(50, 2)
+    with pytest.raises(InputError, match="no case of 50 is of interest"):
+        prim(x, np.zeros(50, dtype=bool))
+    with pytest.raises(InputError, match="every case of 50 is of interest"):
+        cart(x, np.ones(50, dtype=bool))
+    with pytest.raises(InputError, match="peel is 2"):
+        prim(x, x.values[:, 0] < 0.5, peel=2.0)
+
+
+def workbench() -> Any:
+    """The EMA workbench, whose import warns of what it lacks."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return importlib.import_module("ema_workbench.analysis.prim")
+    except ImportError:
+        pytest.skip("the EMA workbench is not installed, so there is no second opinion")
+
+
+def test_the_trajectory_is_that_of_the_ema_workbench() -> None:
+    import pandas as pd
+
+    theirs = workbench()
+    x = cases(1000, 3, seed=5)
+    interest = (x.values[:, 0] < 0.35) & (x.values[:, 1] > 0.45)
+    interest ^= np.random.default_rng(6).random(1000) < 0.05
+    own = prim(x, interest)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        table = pd.DataFrame(x.values, columns=["p0", "p1", "p2"])
+        algorithm = theirs.Prim(
+            table, interest, threshold=0.5, peel_alpha=0.05, paste_alpha=0.05, mass_min=0.05
+        )
+        peeled = algorithm.find_box().peeling_trajectory
+    # They cut at a quantile, we between two values: a row or two of a thousand more or less.
+    for coverage in (0.9, 0.7, 0.5):
+        ours = float(own["density"].where(own["coverage"] >= coverage).max())
+        other = float(peeled.loc[peeled["coverage"] >= coverage, "density"].max())
+        assert ours == pytest.approx(other, abs=0.02)

@@ -1,0 +1,216 @@
+"""The forecast before and after: a half-year narrows its year, and the page says what changed."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from rich.table import Table
+
+from beltcast import Calibration, Draws, Study, Update, cli, sample, update
+from beltcast.cli import forecasting
+from beltcast.files.shipped import shipped
+from beltcast.forecasting.before_after import changes, nowcast_years, outlook
+from beltcast.forecasting.summary import as_text, titled
+from beltcast.forecasting.update_text import _period, summarise_update, surprise_words
+from beltcast.study.new_rows import read_new_rows
+from beltcast.study.observations import Observations
+
+DRAWS = 400
+
+
+@pytest.fixture(scope="module")
+def draws(fit: Calibration) -> Draws:
+    # As many moves as the command makes: after a few, shocks are still as wide as Laplace's.
+    return sample(fit, DRAWS, rng=np.random.default_rng(2), moves=30)
+
+
+@pytest.fixture(scope="module")
+def half(study: Study) -> Observations:
+    """The nation's exports of one half-year, of the shipped example."""
+    rows = read_new_rows(shipped("calibration/data/example-new-rows.csv"), study).rows
+    return rows.select([row.quantity == "output" for row in rows])
+
+
+@pytest.fixture(scope="module")
+def change(fit: Calibration, draws: Draws, half: Observations) -> Update:
+    return update(fit, draws, half, rng=np.random.default_rng(3))
+
+
+@pytest.fixture(scope="module")
+def result(study: Study, change: Update) -> xr.Dataset:
+    return outlook(study, change, rng=np.random.default_rng(4))
+
+
+def test_one_expected_half_year_needs_no_refit(change: Update) -> None:
+    assert change.method == "reweight"
+    (row,) = change.surprises.itertuples()
+    assert row.low < row.published < row.high
+    assert row.nuisance == "shock of 2025"
+
+
+def test_a_half_year_narrows_the_running_year(result: xr.Dataset) -> None:
+    # The shock of 0.05 that the year was given is known after half of it but for the half's own
+    # error (A, first release: 0.036) and the season: 0.05 becomes about 0.03 at best.
+    table = changes(result).set_index(["place", "year"])
+    assert table.loc[("China", 2025), "width"] < 0.75
+    assert table.loc[("China", 2024), "width"] == pytest.approx(1.0, abs=0.15)
+    assert 0.75 < table.loc[("China", 2035), "width"] < 1.25
+
+
+def test_a_half_year_moves_its_year_towards_itself(result: xr.Dataset, change: Update) -> None:
+    (row,) = change.surprises.itertuples()
+    table = changes(result).set_index(["place", "year"])
+    assert np.sign(row.z) == np.sign(table.loc[("China", 2025), "change"] - 1.0)
+
+
+def test_draws_of_equal_posteriors_give_equal_forecasts(study: Study, change: Update) -> None:
+    same = dataclasses.replace(change, after=change.before)
+    table = changes(outlook(study, same, rng=np.random.default_rng(4)))
+    np.testing.assert_array_equal(table["change"], 1.0)
+    np.testing.assert_array_equal(table["median before"], table["median after"])
+
+
+def test_years_of_which_a_part_is_known_are_found(change: Update) -> None:
+    assert nowcast_years(change) == {2025: ["China"]}
+
+
+def test_the_dataset_holds_both_states_and_what_was_done(result: xr.Dataset, study: Study) -> None:
+    assert result["state"].values.tolist() == ["before", "after"]
+    assert result["published_quantile"].dims == ("state", "place", "year", "quantile")
+    assert result.sizes["member"] == DRAWS
+    assert result.attrs["observations_sha256"] == study.hashes["observations"]
+    assert result.attrs["method"] == "reweight"
+    assert "k " in result.attrs["why"]
+    fan = result["published_quantile"]
+    assert (fan.diff("quantile") >= 0).all()
+
+
+def test_the_page_says_method_surprise_and_change(result: xr.Dataset, change: Update) -> None:
+    page = as_text(summarise_update(result, change, "Line 9 repeats line 3."))
+    flat = " ".join(page.split())
+    for words in (
+        ": 1 new figure Line 9",
+        "Line 9 repeats line 3. Method reweight",
+        "good up to",
+        "Jan-Jun 2025",
+        "The year 2025, of which a part is published",
+        "The farthest: China, gacc, Jan-Jun 2025",
+    ):
+        assert words in flat
+    assert max(map(len, page.splitlines())) <= 112
+
+
+def test_a_far_figure_is_called_a_surprise_and_leads_to_another_way(
+    fit: Calibration, draws: Draws, half: Observations
+) -> None:
+    (row,) = half
+    far = dataclasses.replace(half, rows=(dataclasses.replace(row, value=2.0 * row.value),))
+    change = update(fit, draws, far, rng=np.random.default_rng(3), moves=2)
+    assert change.method != "reweight"
+    assert not change.attempts[0].good
+    assert change.attempts[0].k > 0.7
+    assert change.surprises["p"][0] < 1e-6
+    assert surprise_words(change).startswith("1 of 1 figure lies where")
+
+
+@pytest.mark.slow
+def test_the_command_leaves_a_complete_folder(
+    fit: Calibration,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(forecasting, "calibrated", lambda *_: fit)
+    rows = str(shipped("calibration/data/example-new-rows.csv"))
+    monkeypatch.setattr(
+        sys,
+        "argv",
+        ["beltcast", "update", rows, "--draws", "60", "--method", "reweight", "--output", "out"],
+    )
+    assert _exit_of(cli.main) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert sorted(os.listdir("out")) == ["changes.csv", "summary.txt", "surprises.csv", "update.nc"]
+    assert Path("out/summary.txt").read_text(encoding="utf-8").strip() in out
+    with xr.open_dataset("out/update.nc") as written:
+        assert len(written.attrs["new_rows_sha256"]) == 64
+        assert written.attrs["seed"] == "1"
+
+
+@pytest.mark.slow
+def test_the_study_as_of_a_date_is_updated_by_what_came_since(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    few = ["--starts", "1", "--draws", "20", "--method", "reweight", "--output", "out"]
+    monkeypatch.setattr(sys, "argv", ["beltcast", "update", "--as-of", "2025.6", *few])
+    assert _exit_of(cli.main) == 0
+    capsys.readouterr()
+    with xr.open_dataset("out/update.nc") as written:
+        assert written.attrs["as_of"] == "2025.6"
+        # The final table of the customs, with its revision of trade, and Guangdong's 2024.
+        assert sorted(written["row_start"].values) == [*range(2018, 2024), 2024, 2024, 2024]
+        assert set(written["row_place"].values) == {"China", "Guangdong"}
+
+
+def test_a_date_takes_no_file_and_no_fit_beside_it_and_one_is_needed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for arguments, sentence in (
+        (["--as-of", "2025", "--calibration", "x"], "--as-of is 2025, and new figures or a fit"),
+        (["new.csv", "study.toml", "--as-of", "2025"], "--as-of is 2025, and new figures or a fit"),
+        ([], "there are no new figures; name a file of them, or a date with --as-of"),
+        (["--as-of", "2040"], "no figure was published after 2040"),
+    ):
+        monkeypatch.setattr(sys, "argv", ["beltcast", "update", *arguments])
+        assert _exit_of(cli.main) == 2
+        assert sentence in capsys.readouterr().err
+
+
+def test_the_command_refuses_wrong_rows_and_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("new.csv").write_text("place,value\nChina,3\n", encoding="utf-8")
+    monkeypatch.setattr(sys, "argv", ["beltcast", "update", "new.csv"])
+    assert _exit_of(cli.main) == 2
+    assert capsys.readouterr().err.startswith("beltcast: new.csv:1: missing columns")
+    assert os.listdir() == ["new.csv"]
+
+
+def _exit_of(main) -> int:
+    try:
+        main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "words"),
+    [
+        (2025.0, 2026.0, "2025"),
+        (2025.0, 2025.5, "Jan-Jun 2025"),
+        (2025.5, 2025.75, "Jul-Sep 2025"),
+        (2025.0833, 2025.1667, "Feb 2025"),
+        (2024.9, 2024.9, "2024.90"),
+        (2024.5, 2025.5, "2024.50-2025.50"),
+    ],
+)
+def test_periods_are_named_by_their_months(start: float, end: float, words: str) -> None:
+    assert _period(start, end) == words
+
+
+def test_a_title_is_not_folded_to_the_width_of_its_table() -> None:
+    table = Table(box=None)
+    table.add_row("Foshan", "1")
+    title = "A title that is far wider than the two cells below it"
+    assert as_text(titled(title, table)).splitlines()[1].rstrip() == title

@@ -1,0 +1,94 @@
+"""Chains on disk: what ArviZ makes of them, and that nothing is half there."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from beltcast import Model, Study, calibrate, make_likelihood, sample_chains
+from beltcast.cli.common import hashes_of
+from beltcast.errors import InputError
+from beltcast.inference.sampling.chain_files import load_posterior, posterior_groups, save_groups
+from beltcast.inference.sampling.chains import Chains
+
+
+@pytest.fixture(scope="module")
+def chains(small: Model, make: SimpleNamespace) -> Chains:
+    priors = make.priors("Level[East]", "Factor", mu=[2.3, 0.0], sigma=[0.7, 0.2])
+    rows = [make.row(start=2014.0 + i, value=9.0 + i) for i in range(6)]
+    one = make_likelihood(small, priors, make.table(*rows), make.noise(year_shock=0.05))
+    rng = np.random.default_rng(1)
+    fit = calibrate(one, rng=rng, starts=4, refine=1)
+    return sample_chains(fit, rng=rng, chains=4, draws=200, every=6, burn_in=400)
+
+
+@pytest.fixture(scope="module")
+def saved(chains: Chains, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("chains") / "posterior.nc"
+    groups = posterior_groups(
+        chains, rng=np.random.default_rng(2), provenance={"model_sha256": "f00"}
+    )
+    save_groups(groups, path)
+    return path
+
+
+def test_arviz_reads_summarises_and_scores_them(chains: Chains, saved: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it announces its next version when imported
+        az = pytest.importorskip("arviz", reason="the extra 'bayes' is not installed")
+        data = az.from_netcdf(saved)
+        assert {"posterior", "sample_stats", "log_likelihood", "observed_data", "prior"} <= set(
+            data.groups()
+        )
+        summary = az.summary(data, var_names=["Factor", "nuisance"], round_to="none")
+        loo = az.loo(data)
+    assert summary.loc["Factor", "mean"] == pytest.approx(np.exp(chains.theta[:, :, 1]).mean())
+    # Six figures of spread 0.1 around a line: each is foreseen with a density of about 1 to 4.
+    assert 0 < loo.elpd_loo < 6 * np.log(4)
+    assert loo.n_data_points == 6
+
+
+def test_draws_come_back_on_their_working_scales_for_their_study_only(
+    chains: Chains, saved: Path, study: Study, tmp_path: Path
+) -> None:
+    groups = posterior_groups(chains, rng=np.random.default_rng(2), provenance=hashes_of(study))
+    save_groups(groups, tmp_path / "posterior.nc")
+    drawn = load_posterior(tmp_path, study, chains.likelihood)
+    np.testing.assert_allclose(drawn.theta, chains.theta.reshape(800, -1), atol=1e-12)
+    assert drawn.kind == "posterior"
+    with pytest.raises(InputError, match=r"the model.*changed since.*beltcast sample"):
+        load_posterior(saved, study, chains.likelihood)
+    fewer = dataclasses.replace(
+        chains.likelihood, priors=dataclasses.replace(chains.likelihood.priors, labels=("A", "B"))
+    )
+    with pytest.raises(InputError, match="have no 'A'"):
+        load_posterior(tmp_path, study, fewer)
+    with pytest.raises(InputError, match=r"no chains in .*absent"):
+        load_posterior(tmp_path / "absent.nc", study, chains.likelihood)
+
+
+def test_variables_carry_units_places_and_hashes(chains: Chains, saved: Path) -> None:
+    with xr.open_dataset(saved, group="posterior", engine="netcdf4") as posterior:
+        assert posterior.sizes["chain"] == 4
+        assert posterior.sizes["draw"] == 200
+        assert posterior["Level[East]"].attrs["units"] == ""  # as the priors of this test say
+        assert posterior.attrs["model_sha256"] == "f00"
+        assert posterior.attrs["evaluations"] == chains.evaluations
+        assert list(posterior["nuisance_name"].values) == list(chains.likelihood.nuisances)
+        np.testing.assert_array_equal(posterior["walker"], chains.walker)
+        np.testing.assert_allclose(posterior["Level[East]"], np.exp(chains.theta[:, :, 0]))
+    with xr.open_dataset(saved, group="observed_data", engine="netcdf4") as observed:
+        np.testing.assert_allclose(observed["published"], [9, 10, 11, 12, 13, 14])
+        assert observed["place"].values.tolist() == ["East"] * 6
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be written"):
+        save_groups({"a": xr.Dataset({"x": 1})}, tmp_path / "missing" / "x.nc")
+    assert not list(tmp_path.iterdir())

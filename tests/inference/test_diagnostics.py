@@ -1,0 +1,94 @@
+"""R-hat and effective sample sizes, held against ArviZ and against chains of known memory."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from beltcast.inference.sampling.diagnostics import (
+    diagnose,
+    energy_information,
+    ess_bulk,
+    ess_tail,
+    rhat,
+    stuck,
+    verdict,
+)
+
+
+def autoregressive(rho: float, shape: tuple[int, int, int], seed: int) -> np.ndarray:
+    """Stationary chains x' = rho x + e of spread 1."""
+    rng = np.random.default_rng(seed)
+    draws = rng.standard_normal(shape)
+    for t in range(1, shape[1]):
+        draws[:, t] = rho * draws[:, t - 1] + np.sqrt(1 - rho**2) * draws[:, t]
+    return draws
+
+
+@given(
+    rho=st.sampled_from([-0.5, 0.0, 0.5, 0.9, 0.99]),
+    chains=st.integers(2, 6),
+    draws=st.integers(20, 301),
+    apart=st.sampled_from([0.0, 0.3, 3.0]),
+    seed=st.integers(0, 99),
+)
+def test_they_are_arvizs(rho: float, chains: int, draws: int, apart: float, seed: int) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it announces its next version when imported
+        az = pytest.importorskip("arviz", reason="the extra 'bayes' is not installed")
+    x = autoregressive(rho, (chains, draws, 1), seed)
+    x[0] += apart
+    one = x[:, :, 0]
+    assert rhat(x)[0] == pytest.approx(float(az.rhat(one)), rel=1e-9)
+    assert ess_bulk(x)[0] == pytest.approx(float(az.ess(one, method="bulk")), rel=1e-6)
+    assert ess_tail(x)[0] == pytest.approx(float(az.ess(one, method="tail")), rel=0.02)
+
+
+def test_memory_costs_draws_as_theory_says() -> None:
+    # The mean of an AR(1) chain is worth (1 - rho) / (1 + rho) of its draws.
+    x = autoregressive(0.8, (8, 4000, 1), seed=1)
+    assert ess_bulk(x)[0] == pytest.approx(32000 * 0.2 / 1.8, rel=0.1)
+
+
+def test_a_lost_chain_and_a_wide_chain_are_both_seen() -> None:
+    same = autoregressive(0.0, (4, 500, 3), seed=2)
+    same[0, :, 1] += 1.0
+    same[0, :, 2] *= 3.0  # the same middle, other tails: only the folded values know
+    good, lost, wide = rhat(same)
+    assert good < 1.01
+    assert lost > 1.05
+    assert wide > 1.05
+
+
+def test_chains_that_do_not_move_are_named() -> None:
+    x = autoregressive(0.0, (4, 200, 2), seed=3)
+    x[2] = x[2, 0]
+    assert stuck(x) == (2,)
+    table = diagnose(x, ["a", "b"])
+    words = verdict(table, stuck(x))
+    assert "Chains that do not move: 2;" in words
+    assert "Not mixed (R-hat above 1.01): " in words
+
+
+def test_chains_that_all_stand_still_are_not_called_mixed() -> None:
+    apart = np.repeat(np.arange(4.0)[:, None, None], 50, axis=1)
+    assert rhat(apart)[0] == np.inf
+    together = np.zeros((4, 50, 1))
+    assert "Not mixed" in verdict(diagnose(together, ["a"]), stuck(together))
+
+
+def test_the_verdict_of_good_chains_is_short() -> None:
+    words = verdict(diagnose(autoregressive(0.0, (4, 1000, 2), seed=4), ["a", "b"]))
+    assert words.endswith("The chains have mixed.")
+
+
+def test_energy_that_creeps_is_seen() -> None:
+    # Independent energies have differences of twice their variance.
+    free = np.random.default_rng(5).standard_normal((1, 20000))
+    assert energy_information(free)[0] == pytest.approx(2.0, rel=0.05)
+    creeping = autoregressive(0.95, (1, 20000, 1), seed=6)[:, :, 0]
+    assert energy_information(creeping)[0] == pytest.approx(2 * 0.05, rel=0.2)

@@ -1,0 +1,106 @@
+"""Smoothed weights, held against tails whose shape is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from beltcast.inference.sampling.psis import fit_pareto, pareto_quantile, smoothed
+
+
+@pytest.mark.parametrize("shape", [-0.3, 0.2, 0.5, 0.9, 1.5])
+def test_the_fitted_shape_is_that_of_the_sample(shape: float) -> None:
+    n = 20_000
+    x = np.sort(stats.genpareto.rvs(shape, scale=3.0, size=n, random_state=1))
+    k, scale = fit_pareto(x)
+    # The maximum-likelihood estimate has variance (1 + k)^2 / n; the pull to 1/2 is 10 / n.
+    assert k == pytest.approx(shape, abs=4 * (1 + shape) / np.sqrt(n) + 10 / n)
+    assert scale == pytest.approx(3.0, rel=0.1)
+
+
+def test_quantiles_are_those_of_scipy() -> None:
+    p = np.linspace(0.01, 0.99, 9)
+    for shape in (-0.4, 0.0, 0.7):
+        want = stats.genpareto.ppf(p, shape, scale=2.0)
+        np.testing.assert_allclose(pareto_quantile(p, shape, 2.0), want, rtol=1e-10)
+
+
+@pytest.mark.parametrize("shape", [0.2, 0.5, 0.9])
+def test_k_of_pareto_weights_is_their_shape(shape: float) -> None:
+    # Beyond any threshold a generalised Pareto distribution keeps its shape.
+    n = 20_000
+    weights = stats.genpareto.rvs(shape, size=n, random_state=2)
+    tail = 3 * np.sqrt(n)
+    error = 4 * (1 + shape) / np.sqrt(tail) + 10 / tail
+    assert smoothed(np.log(weights)).k == pytest.approx(shape, abs=error)
+
+
+def test_alike_weights_have_no_tail_and_are_all_worth_a_draw() -> None:
+    weights = smoothed(np.full(500, -1234.5))
+    assert weights.k == -np.inf
+    assert weights.effective == pytest.approx(500)
+    assert weights.good
+
+
+def test_impossible_draws_weigh_nothing() -> None:
+    logs = np.random.default_rng(0).standard_normal(1000) * 0.1
+    logs[:100], logs[100] = -np.inf, np.nan
+    weights = smoothed(logs)
+    assert (weights.values[:101] == 0).all()
+    assert not set(weights.resample(np.random.default_rng(1))) & set(range(101))
+
+
+def test_no_possible_draw_is_said_by_k() -> None:
+    weights = smoothed(np.full(200, -np.inf))
+    assert (weights.k, weights.effective, weights.good) == (np.inf, 0.0, False)
+
+
+def test_one_weight_that_is_everything_is_not_good() -> None:
+    logs = np.zeros(1000)
+    logs[7] = 50.0
+    weights = smoothed(logs)
+    assert not weights.good
+    assert weights.effective < 2
+
+
+def test_the_limit_is_lower_for_fewer_draws() -> None:
+    # Vehtari and others 2024: 1 - 1 / log10(S), at most 0.7, which 2,200 draws reach.
+    assert smoothed(np.zeros(1000)).limit == pytest.approx(2 / 3)
+    assert smoothed(np.zeros(10_000)).limit == 0.7
+
+
+def test_smoothing_brings_a_mean_nearer() -> None:
+    # Normal(0, 1) weighted to normal(2, 1): mean 2, with a tail of log-normal weights.
+    errors: dict[str, list[float]] = {"raw": [], "smooth": []}
+    for seed in range(200):
+        x = np.random.default_rng(seed).standard_normal(400)
+        raw = np.exp(2 * x)
+        errors["raw"].append(float((raw * x).sum() / raw.sum() - 2))
+        errors["smooth"].append(float((smoothed(2 * x).values * x).sum() - 2))
+    size = {name: float(np.sqrt(np.mean(np.square(e)))) for name, e in errors.items()}
+    print(size)
+    assert size["smooth"] < size["raw"]
+
+
+@given(st.lists(st.integers(-300, 50), min_size=30, max_size=300), st.integers(-500, 500))
+def test_weights_sum_to_one_keep_their_order_and_ignore_a_constant(
+    tenths: list[int], constant: int
+) -> None:
+    given_logs = np.array(tenths) / 8  # exact, so that a constant breaks no tie
+    weights = smoothed(given_logs)
+    assert weights.values.sum() == pytest.approx(1.0)
+    assert (np.diff(weights.values[np.argsort(given_logs, kind="stable")]) >= -1e-12).all()
+    moved = smoothed(given_logs + constant)
+    np.testing.assert_allclose(moved.values, weights.values, rtol=1e-6, atol=1e-12)
+
+
+@given(st.lists(st.floats(-5, 5), min_size=30, max_size=200), st.integers(0, 99))
+def test_resampling_rounds_each_share_up_or_down(logs: list[float], seed: int) -> None:
+    weights = smoothed(np.array(logs))
+    n = len(logs)
+    times = np.bincount(weights.resample(np.random.default_rng(seed)), minlength=n)
+    assert times.sum() == n
+    assert (np.abs(times - n * weights.values) < 1 + 1e-9).all()

@@ -1,0 +1,119 @@
+"""Other tools find every number under the labels it had."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from beltcast.errors import InputError, MissingExtra
+from beltcast.reports.export import iamc_table, long_table, save_table
+
+
+@pytest.fixture
+def results() -> xr.Dataset:
+    rng = np.random.default_rng(1)
+    return xr.Dataset(
+        {
+            "output_quantile": (
+                ("scenario", "place", "year", "quantile"),
+                rng.random((2, 2, 3, 2)),
+                {"units": "bnCNY"},
+            ),
+            "shapley_log_quantile": (
+                ("driver", "place", "year", "quantile"),
+                rng.random((1, 2, 3, 2)),
+                {"units": "1"},
+            ),
+            "output": (("scenario", "member", "place", "year"), rng.random((2, 4, 2, 3))),
+        },
+        {
+            "scenario": ["baseline", "other"],
+            "place": ["China", "Yiwu"],
+            "year": [2024, 2025, 2026],
+            "quantile": [0.05, 0.5],
+            "driver": ["Market"],
+        },
+        {"model": "belt"},
+    )
+
+
+def test_every_quantile_is_a_row_of_the_iamc_table(results: xr.Dataset) -> None:
+    table = iamc_table(results)
+    assert list(table.columns[:5]) == ["Model", "Scenario", "Region", "Variable", "Unit"]
+    # 2 scenarios x 2 places x 2 quantiles, and 1 driver x 2 x 2; members are left out.
+    assert len(table) == 8 + 4
+    assert not table.duplicated(["Scenario", "Region", "Variable"]).any()
+    row = table.query("Scenario == 'other' and Region == 'Yiwu' and Variable == 'output|p05'")
+    expected = results["output_quantile"].sel(
+        scenario="other", place="Yiwu", year=2026, quantile=0.05
+    )
+    assert row["2026"].item() == expected.item()
+    assert "shapley_log|Market|p50" in set(table["Variable"])
+
+
+def test_pyam_opens_the_iamc_table(results: xr.Dataset) -> None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what pyam brings warns of itself as it is imported
+            import pyam
+    except (
+        ImportError,
+        TypeError,
+    ) as problem:  # ixmp4, which pyam brings, breaks on SQLAlchemy 2.1
+        pytest.skip(f"pyam (pip install pyam-iamc) does not import: {problem}")
+    frame = pyam.IamDataFrame(iamc_table(results))
+    assert len(frame.variable) == 4
+    one = frame.filter(scenario="other", region="Yiwu", variable="output|p05", year=2026)
+    expected = results["output_quantile"].sel(
+        scenario="other", place="Yiwu", year=2026, quantile=0.05
+    )
+    assert one.data["value"].tolist() == [expected.item()]
+
+
+def test_the_long_table_holds_every_number_once(results: xr.Dataset) -> None:
+    table = long_table(results)
+    assert len(table) == sum(v.size for v in results.data_vars.values())
+    chosen = table.query("variable == 'output' and member == 3 and year == 2025")
+    own = results["output"].sel(member=3, year=2025)
+    assert sorted(chosen["value"]) == sorted(own.values.ravel())
+
+
+def test_a_csv_reads_back_as_it_was(results: xr.Dataset, tmp_path: Path) -> None:
+    save_table(results, tmp_path / "long.csv", "csv")
+    back = pd.read_csv(tmp_path / "long.csv", float_precision="round_trip")
+    np.testing.assert_array_equal(back["value"], long_table(results)["value"].to_numpy(float))
+
+
+def test_a_parquet_file_reads_back_as_it_was(results: xr.Dataset, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    save_table(results, tmp_path / "long.parquet", "parquet")
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "long.parquet"), long_table(results))
+
+
+def test_without_pyarrow_parquet_says_what_to_install(
+    results: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(
+        MissingExtra, match=r"pip install 'beltcast\[parquet\]', or take the format"
+    ):
+        save_table(results, tmp_path / "long.parquet", "parquet")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_format_is_refused_with_those_there_are(
+    results: xr.Dataset, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="expected one of iamc, csv, parquet"):
+        save_table(results, tmp_path / "x", "xlsx")
+
+
+def test_results_without_places_have_no_iamc_table() -> None:
+    with pytest.raises(InputError, match="none of the results has places and years"):
+        iamc_table(xr.Dataset({"x": ("time", [1.0])}))

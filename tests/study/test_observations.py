@@ -1,0 +1,227 @@
+"""Published numbers arrive in the model's units with their whole story."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from beltcast.errors import TableError, UnitError
+from beltcast.model.quantities import convert, is_flow, mean_rate, same_unit
+from beltcast.study.observations import COLUMNS, Observations, read_observations
+from beltcast.study.places import read_places
+
+from ..stand_in import StandIn
+
+ROW = {
+    "place": "Shenzhen",
+    "quantity": "output",
+    "kind": "level",
+    "start": "2023",
+    "end": "2024.0",
+    "value": "100",
+    "unit": "bn CNY",
+    "definition": "city-full",
+    "vintage": "final",
+    "grade": "A",
+    "published": "2024.3",
+    "source": "Customs",
+    "url": "",
+    "quote": "",
+    "note": "",
+}
+PLACES = {"China": ("Shenzhen", "Foshan", "Yiwu"), "Guangdong": ("Shenzhen", "Foshan")}
+USD_CNY = {2022: 6.7261, 2023: 7.0467}
+
+
+def read_digits(path: Path, **change: str) -> Observations:
+    table = path / "digits.csv"
+    with table.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, [*COLUMNS, "digits"])
+        writer.writeheader()
+        writer.writerow(ROW | change)
+    return read_observations(table, StandIn(), PLACES, usd_cny=USD_CNY)
+
+
+def write(path: Path, *changes: dict[str, str], encoding: str = "utf-8") -> Path:
+    with path.open("w", encoding=encoding, newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(ROW | change for change in changes)
+    return path
+
+
+def read(path: Path, *changes: dict[str, str], encoding: str = "utf-8") -> Observations:
+    table = write(path / "observations.csv", *changes, encoding=encoding)
+    return read_observations(table, StandIn(), PLACES, usd_cny=USD_CNY)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"unit": "bn CNY"}, 100.0),
+        ({"unit": "100m CNY"}, 10.0),
+        ({"unit": "亿元"}, 10.0),
+        ({"unit": "万元"}, 0.001),
+        ({"unit": "bn USD"}, 704.67),
+        ({"unit": "亿美元"}, 70.467),
+        ({"kind": "growth", "unit": "%"}, 2.0),
+        ({"kind": "growth", "unit": "%", "value": "-12.5"}, 0.875),
+        ({"kind": "share", "unit": "%", "value": "38.4"}, 0.384),
+        ({"quantity": "active sellers", "start": "2024", "unit": "户"}, 100.0),
+        ({"quantity": "brand share of output", "value": "9.5", "unit": "%"}, 0.095),
+        ({"kind": "part-year", "end": "2023.8333"}, 100.0),
+        ({"kind": "lower", "end": "2023.8333"}, 100.0),
+    ],
+)
+def test_a_published_number_is_converted(
+    tmp_path: Path, change: dict[str, str], expected: float
+) -> None:
+    (row,) = read(tmp_path, change)
+    assert row.value == pytest.approx(expected, rel=1e-14)
+
+
+def test_dollars_over_two_years_take_the_rates_of_both_by_time() -> None:
+    assert mean_rate(USD_CNY, 2022.75, 2023.75) == pytest.approx(
+        0.25 * 6.7261 + 0.75 * 7.0467, rel=1e-12
+    )
+    # October to December, written with four decimals, ends within the year.
+    assert mean_rate({2022: 6.7261}, 2022.75, 2023.0) == 6.7261
+    assert mean_rate({2023: 7.0467}, 2022.9999, 2024.0) == 7.0467
+
+
+@given(
+    st.floats(1e-6, 1e12),
+    st.sampled_from([("bn CNY", 1.0), ("100m CNY", 10.0), ("10k CNY", 1e5), ("bn USD", 1 / 7)]),
+)
+def test_the_same_amount_in_other_words_is_the_same_amount(
+    amount: float, unit: tuple[str, float]
+) -> None:
+    word, count = unit
+    found = convert(amount * count, word, "bnCNY", start=2023, end=2024, usd_cny={2023: 7.0})
+    assert found == pytest.approx(amount, rel=1e-14)
+
+
+@given(st.sampled_from(["firm", "Mcust", "bnCNY/firm", "visit/Day"]))
+def test_money_converts_to_nothing_but_money(unit: str) -> None:
+    with pytest.raises(UnitError, match="does not convert"):
+        convert(1.0, "bn CNY", unit, start=2023, end=2024, usd_cny={})
+
+
+def test_reading_units_leaves_nothing_behind() -> None:
+    assert is_flow("widget/Year")
+    with pytest.raises(UnitError):
+        convert(1.0, "widget", "widget", start=2023, end=2024, usd_cny={})
+
+
+def test_units_are_compared_without_blanks_case_and_synonyms() -> None:
+    assert same_unit("bnCNY / Year", "bncny/years")
+    assert same_unit("fraction", "Dmnl")
+    assert not same_unit("firm", "firm/Year")
+
+
+def test_a_place_is_its_belts_and_an_element_needs_no_row(tmp_path: Path) -> None:
+    guangdong, foshan, nation = read(
+        tmp_path,
+        {"place": "guangdong"},
+        {"place": "foshan"},
+        {"place": "China", "quantity": "national trade"},
+    )
+    assert (guangdong.place, guangdong.belts) == ("Guangdong", ("Shenzhen", "Foshan"))
+    assert (foshan.place, foshan.belts) == ("Foshan", ("Foshan",))
+    assert nation.belts == ()
+
+
+@given(
+    st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=40),
+    st.text(st.characters(codec="gb2312", exclude_categories=("Cc",)), max_size=40),
+)
+def test_quotes_survive_the_table(
+    tmp_path_factory: pytest.TempPathFactory, quote: str, note: str
+) -> None:
+    path = tmp_path_factory.mktemp("observations")
+    (row,) = read(path, {"quote": quote, "note": note})
+    assert (row.quote, row.note) == (quote.strip(), note.strip())
+
+
+def test_a_line_is_counted_over_quoted_line_breaks(tmp_path: Path) -> None:
+    rows = read(tmp_path, {"quote": "one\ntwo\nthree"}, {"place": "Yiwu"}).rows
+    assert [row.line for row in rows] == [2, 5]
+
+
+def test_gb18030_is_read_and_said(tmp_path: Path) -> None:
+    quote = {"quote": "跨境电商进出口额达到3265亿元,增长迅速"}
+    found = read(tmp_path, quote, encoding="gb18030")
+    assert found.encoding == "gb18030"
+    assert found.rows == read(tmp_path, quote).rows
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path: Path) -> None:
+    assert read(tmp_path, {}, encoding="utf-8-sig").rows == read(tmp_path, {}).rows
+
+
+def test_nested_periods_and_other_scopes_are_no_repetition(tmp_path: Path) -> None:
+    found = read(
+        tmp_path,
+        {},
+        {"kind": "part-year", "end": "2023.5"},
+        {"kind": "part-year", "end": "2023.8333"},
+        {"start": "2022"},
+        {"definition": "city-platform"},
+        {"vintage": "preliminary"},
+        {"kind": "growth", "unit": "%"},
+    )
+    assert len(found) == 7
+
+
+def test_published_by_and_select_keep_rows_and_origin(tmp_path: Path) -> None:
+    found = read(tmp_path, {}, {"place": "Yiwu", "published": "2025.9"})
+    early = found.published_by(2024.3)
+    assert [row.place for row in early] == ["Shenzhen"]
+    assert found.select(np.array([False, True])).rows == (found.rows[1],)
+    assert early.sha256 == hashlib.sha256(found.path.read_bytes()).hexdigest()
+    with pytest.raises(ValueError, match="expected booleans"):
+        found.select([0, 1])
+
+
+def test_a_table_has_one_line_for_each_row(tmp_path: Path) -> None:
+    table = read(tmp_path, {"place": "Guangdong"}, {}).table()
+    assert table["belts"].tolist() == ["Shenzhen;Foshan", "Shenzhen"]
+    assert table["value"].dtype == np.float64
+
+
+def test_places_are_read_as_the_model_spells_belts(tmp_path: Path) -> None:
+    path = tmp_path / "places.csv"
+    path.write_text("place,title,belts\nGuangdong,,shenzhen; Foshan\nYiwu,,Yiwu\n")
+    expected = {"Guangdong": ("Shenzhen", "Foshan"), "Yiwu": ("Yiwu",)}
+    assert read_places(path, StandIn()) == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "within"),
+    [
+        ({"value": "1.7", "digits": "2"}, (1.65, 1.75)),
+        ({"value": "2000", "digits": "1", "kind": "lower"}, (2000.0, 3000.0)),
+        ({"value": "0.42", "digits": "2", "kind": "upper"}, (0.41, 0.42)),
+        ({"value": "31.2", "digits": "3", "unit": "%", "kind": "growth"}, (1.3115, 1.3125)),
+        ({"value": "-5", "digits": "1", "unit": "%", "kind": "growth"}, (0.945, 0.955)),
+        ({"value": "17", "digits": "2", "unit": "亿元"}, (1.65, 1.75)),
+    ],
+)
+def test_a_number_known_to_some_digits_stands_for_all_that_it_may_be(
+    tmp_path: Path, change: dict[str, str], within: tuple[float, float]
+) -> None:
+    (row,) = read_digits(tmp_path, **change)
+    assert row.within == pytest.approx(within, rel=1e-12)
+    assert read_digits(tmp_path, **(change | {"digits": ""})).rows[0].within is None
+
+
+@pytest.mark.parametrize("digits", ["0", "two", "-1", "1.5", "99"])
+def test_digits_that_are_no_count_are_refused_with_their_line(tmp_path: Path, digits: str) -> None:
+    with pytest.raises(TableError, match=r"digits\.csv:2: digits is .* how many digits"):
+        read_digits(tmp_path, digits=digits)

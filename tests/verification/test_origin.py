@@ -1,0 +1,226 @@
+"""A study as it was known, and what it is asked."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from beltcast import Study
+from beltcast.errors import InputError
+from beltcast.files.shipped import shipped
+from beltcast.study.priors import Entry, make_priors
+from beltcast.verification.origin import (
+    as_known,
+    histories,
+    later_rows,
+    model_as_known,
+    targets,
+)
+from beltcast.verification.origin_rules import NEVER, OriginRules, PriorRule, read_origin_rules
+
+
+@pytest.fixture(scope="module")
+def rules(study: Study) -> OriginRules:
+    path = shipped("models/belt/inputs-known.toml")
+    return read_origin_rules(path, study.model, study.priors)
+
+
+def test_only_rows_published_by_the_origin_are_known(study: Study, rules: OriginRules) -> None:
+    known = as_known(study, 2022.5, rules)
+    kept = {row.line for row in known.observations}
+    assert kept == {row.line for row in study.observations if row.published <= 2022.5}
+
+
+def test_the_past_of_the_model_is_left_and_its_future_is_not(
+    study: Study, rules: OriginRules
+) -> None:
+    known = model_as_known(study.model, 2021.5, rules)
+    names = ["published pilot zones", "overseas online retail"]
+    when = [2018.0, 2025.5]
+    then = known.simulate(outputs=names, save_at=when)
+    now = study.model.simulate(outputs=names, save_at=when)
+    for name in names:
+        assert then[name][0] == now[name][0]
+        assert then[name][1] != now[name][1]
+    # 105 zones had been approved by the middle of 2021.
+    assert then["published pilot zones"][1] == 105.0
+
+
+def test_dates_are_those_of_the_origin(study: Study, rules: OriginRules) -> None:
+    known = as_known(study, 2020.3, rules).model
+    # Batch 5 came in April 2020, at 2020.32; batch 4 in December 2019.
+    assert known.value("Zone Year[Guangdong other]") == NEVER
+    assert known.value("Zone Year[Foshan]") == study.model.value("Zone Year[Foshan]")
+    assert known.value("Last Demand Year") == 2019.5
+    assert known.value("Demand Drift End") == 2023.0
+
+
+def test_frozen_drivers_stand_still_and_demand_does_not(study: Study, rules: OriginRules) -> None:
+    names = ["seller fee share", "brand research share", "overseas online retail"]
+    when = [2022.5, 2026.5]
+    runs = {
+        frozen: model_as_known(study.model, 2022.5, rules, frozen=frozen).simulate(
+            outputs=names, save_at=when
+        )
+        for frozen in (False, True)
+    }
+    for name in names[:2]:
+        assert runs[True][name][1] == runs[True][name][0]
+        assert runs[False][name][1] > runs[False][name][0]
+    np.testing.assert_array_equal(runs[True][names[2]], runs[False][names[2]])
+
+
+def test_priors_that_had_seen_later_figures_are_blinded_until_then(
+    study: Study, rules: OriginRules
+) -> None:
+    early, late = (as_known(study, date, rules).priors for date in (2023.5, 2024.9))
+    sizes = [i for i, name in enumerate(study.priors.names) if name == "Belt Size"]
+    assert np.ptp(early.mu[sizes]) == 0.0
+    assert early.mu[sizes[0]] == pytest.approx(study.priors.mu[sizes].mean())
+    assert (early.sigma[sizes] >= 1.0).all()
+    np.testing.assert_array_equal(late.mu[sizes], study.priors.mu[sizes])
+    # A prior without a rule is the shipped one at any origin.
+    free = [i for i, name in enumerate(study.priors.names) if name not in rules.priors]
+    np.testing.assert_array_equal(early.mu[free], study.priors.mu[free])
+    np.testing.assert_array_equal(early.sigma[free], study.priors.sigma[free])
+
+
+def test_the_prior_of_a_pooled_constant_is_blinded_as_a_whole(study: Study) -> None:
+    # Two elements around a common mean of 3, their own centres 0.5 to each side.
+    sides = {"Foshan": -0.5, "Ningbo": 0.5}
+    mean = Entry("Size", "Size", "pooled", "", "a test", "normal", 3.0, 0.3, -9.0, 9.0, part="mean")
+    spread = mean._replace(label="spread", family="lognormal", mu=-1.6, sigma=0.5, part="spread")
+    members = [
+        mean._replace(label=f"Size[{e}]", mu=0.0, sigma=1.0, part="member", offset=offset)
+        for e, offset in sides.items()
+    ]
+    priors = make_priors([mean, spread, *members])
+    pooled = dataclasses.replace(study, priors=priors)
+    rule = PriorRule(until=2024.0, centre=4.0, spread=1.0)
+    known = as_known(pooled, 2022.5, OriginRules(priors={"Size": rule})).priors
+    (pool,) = known.pools
+    assert known.mu[pool.mean] == 4.0
+    assert pool.offsets.tolist() == [0.0, 0.0]
+    # The spread is that of an element: of the mean and of what is between, which keep their ratio.
+    assert pool.prior_sd(known.mu, known.sigma) == pytest.approx(1.0)
+    wider = known.sigma[pool.mean] / 0.3
+    assert math.exp(known.mu[pool.spread] + 1.6) == pytest.approx(wider)
+    # The unknowns of the pool that are standard normal stay so.
+    assert known.mu[pool.members].tolist() == [0.0, 0.0]
+    assert known.sigma[pool.members].tolist() == [1.0, 1.0]
+    assert known.sigma[pool.spread] == 0.5
+    late = as_known(pooled, 2024.0, OriginRules(priors={"Size": rule})).priors
+    np.testing.assert_array_equal(late.mu, priors.mu)
+    assert late.pools[0].offsets.tolist() == [-0.5, 0.5]
+
+
+def test_what_was_published_later_is_news_and_nothing_else_is(study: Study) -> None:
+    news = later_rows(study, 2025.0)
+    known = study.observations.published_by(2025.0)
+    assert len(news) + len(known) == len(study.observations)
+    assert min(row.published for row in news) > 2025.0
+    with pytest.raises(InputError, match="no figure was published after 2030; give a date before"):
+        later_rows(study, 2030.0)
+
+
+def test_a_year_is_not_known_to_be_a_shock_before_it_is_over(
+    study: Study, rules: OriginRules
+) -> None:
+    assert set(study.noise.year_shocks) == {2020, 2021}
+    for date, years in ((2020.5, set()), (2021.5, {2020}), (2022.5, {2020, 2021})):
+        assert set(as_known(study, date, rules).noise.year_shocks) == years
+
+
+def test_drifts_count_from_the_origin_and_never_from_a_later_date(
+    study: Study, rules: OriginRules
+) -> None:
+    assert study.noise.reference == 2024.0
+    assert as_known(study, 2022.5, rules).noise.reference == 2022.5
+    assert as_known(study, 2024.5, rules).noise.reference == 2024.0
+    free = dataclasses.replace(study, noise=dataclasses.replace(study.noise, reference=None))
+    assert as_known(free, 2024.5, rules).noise.reference == 2024.5
+
+
+def test_ex_post_leaves_the_inputs_and_nothing_else(study: Study, rules: OriginRules) -> None:
+    known = as_known(study, 2022.5, rules, ex_post=True)
+    assert known.model is study.model
+    assert max(row.published for row in known.observations) <= 2022.5
+    assert known.noise == as_known(study, 2022.5, rules).noise
+
+
+def test_targets_are_later_levels_of_whole_years_at_leads_of_one_to_four(study: Study) -> None:
+    for date in (2020.5, 2022.25):
+        cases = targets(study, date)
+        assert cases
+        for case in cases:
+            assert case.row.published > date
+            assert case.row.kind == "level"
+            assert case.row.end - case.row.start == pytest.approx(1.0)
+            assert case.lead == case.year - (math.floor(date) - 1)
+            assert 1 <= case.lead <= 4
+
+
+def test_the_truth_is_the_last_release(study: Study) -> None:
+    values = {
+        (case.row.quantity, case.year): (case.row.vintage, case.row.value)
+        for case in targets(study, 2021.5)
+        if case.row.definition == "gacc"
+    }
+    # 2022 was printed three times: 1550, then 1530, then 1532.1.
+    assert values["output", 2022] == ("final", 1532.1)
+    assert values["national trade", 2024] == ("revised", 2710.0)
+
+
+def test_a_history_has_the_releases_of_its_time(study: Study) -> None:
+    series = ("China", "national trade", "gacc")
+    early, late = (
+        histories(study.observations.published_by(date), study.noise)[series]
+        for date in (2022.3, 2022.5)
+    )
+    # 2021 was 1980 in March 2022 and 1920 later that year; 2019 is 1690 over the printed 1.311.
+    assert early.years.tolist() == late.years.tolist() == [2019, 2020, 2021]
+    assert early.values == pytest.approx([1690 / 1.311, 1690, 1980])
+    assert late.values == pytest.approx([1690 / 1.311, 1690, 1920])
+
+
+def test_growth_leads_to_a_level_both_ways_and_adds_its_spread(make: SimpleNamespace) -> None:
+    rows = make.table(
+        make.row("level", 2016.0, value=100.0),
+        make.row("growth", 2016.0, value=1.25),
+        make.row("growth", 2017.0, value=1.5),
+        make.row("growth", 2019.0, value=2.0),  # 2018 is not known: it leads nowhere
+        make.row("part-year", 2018.0, 2018.5, value=70.0),
+    )
+    history = histories(rows, make.noise())["East", "output", "full"]
+    assert history.years.tolist() == [2015, 2016, 2017]
+    assert history.values == pytest.approx([80.0, 100.0, 150.0])
+    # A level has 0.1, a growth rate sqrt(2) of that.
+    assert history.sds == pytest.approx([0.1 * math.sqrt(3), 0.1, 0.1 * math.sqrt(3)])
+
+
+def test_a_series_without_any_figure_is_marked(study: Study) -> None:
+    cases = {(c.row.place, c.row.definition, c.year): c for c in targets(study, 2023.5)}
+    shenzhen = cases["Shenzhen", "city-full", 2023]
+    # A lower bound had been printed, which is no level but says something of the offset.
+    assert shenzhen.history is None
+    assert not shenzhen.first
+    assert cases["Suzhou", "city-full", 2024].first
+
+
+def test_values_after_the_origin_move_nothing_that_is_known(study: Study) -> None:
+    later = tuple(
+        dataclasses.replace(row, value=7.0 * row.value) if row.published > 2022.5 else row
+        for row in study.observations
+    )
+    other = dataclasses.replace(
+        study, observations=dataclasses.replace(study.observations, rows=later)
+    )
+    for one, two in zip(targets(study, 2022.5), targets(other, 2022.5), strict=True):
+        assert two.row.value == 7.0 * one.row.value
+        assert (one.history is None) == (two.history is None)
+        if one.history is not None and two.history is not None:
+            np.testing.assert_array_equal(one.history.values, two.history.values)

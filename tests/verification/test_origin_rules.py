@@ -1,0 +1,146 @@
+"""What was known of an input at a date, and how it goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import given
+
+from beltcast import Study
+from beltcast.engine.syntax import Data
+from beltcast.errors import InputError
+from beltcast.files.shipped import shipped
+from beltcast.verification.origin_rules import (
+    InputRule,
+    OriginRules,
+    Release,
+    carried_on,
+    known_series,
+    read_origin_rules,
+)
+
+SERIES = Data(np.array([2013.0, 2018.5, 2019.5, 2020.5]), np.array([5.0, 10.0, 20.0, 40.0]))
+
+
+def rules(tmp_path: Path, study: Study, text: str) -> OriginRules:
+    path = tmp_path / "rules.toml"
+    path.write_text(text, encoding="utf-8")
+    return read_origin_rules(path, study.model, study.priors)
+
+
+def test_a_figure_is_known_from_its_publication_on() -> None:
+    rule = InputRule(delay=0.5, published={2019.5: 2021.0})
+    # 2018.5 came out at 2019.0; 2019.5 late, after 2020.5 had been due at 2021.0.
+    assert known_series(SERIES, rule, 2018.99)[0].tolist() == [2013.0]
+    assert known_series(SERIES, rule, 2019.0)[0].tolist() == [2013.0, 2018.5]
+    assert known_series(SERIES, rule, 2020.99)[0].tolist() == [2013.0, 2018.5]
+    assert known_series(SERIES, rule, 2021.0)[0].tolist() == [2013.0, 2018.5, 2019.5, 2020.5]
+
+
+def test_before_the_last_word_a_figure_has_the_value_of_its_release() -> None:
+    rule = InputRule(
+        published={2019.5: 2025.0},
+        releases=(Release(2019.5, 2020.0, 17.0), Release(2019.5, 2021.0, 18.0)),
+    )
+    at = {date: known_series(SERIES, rule, date)[1] for date in (2019.9, 2020.0, 2022.0, 2025.0)}
+    assert at[2019.9].tolist() == [5.0, 10.0]
+    assert at[2020.0].tolist() == [5.0, 10.0, 17.0]
+    assert at[2022.0].tolist() == [5.0, 10.0, 18.0, 40.0]
+    assert at[2025.0].tolist() == [5.0, 10.0, 20.0, 40.0]
+
+
+def test_growth_fades_by_a_geometric_series() -> None:
+    times, values = carried_on(
+        SERIES.times, SERIES.values, 2040.0, InputRule(carry="growth", window=2.0, fade=0.5)
+    )
+    # From 10 to 40 in two years is log 2 a year; the sum of 1/2 + 1/4 + ... is 1.
+    assert times[-1] == 2040.5
+    assert np.log(values[4:7] / 40.0) == pytest.approx(np.log(2.0) * np.array([0.5, 0.75, 0.875]))
+    assert values[-1] == pytest.approx(80.0, rel=1e-5)
+
+
+def test_one_years_jump_counts_as_a_change_over_the_whole_window() -> None:
+    past = np.array([2013.0, 2019.5, 2020.5]), np.array([1.0, 1.0, 8.0])
+    _, values = carried_on(*past, 2021.0, InputRule(carry="growth", window=3.0, fade=1.0))
+    # log 8 over three years is log 2 a year.
+    assert values[3] == pytest.approx(16.0)
+
+
+@given(
+    st.lists(st.floats(0.1, 99.9), min_size=2, max_size=6),
+    st.sampled_from(["share", "growth"]),
+    st.floats(0.0, 1.0),
+)
+def test_shares_stay_shares_and_levels_stay_positive(
+    levels: list[float], carry: str, fade: float
+) -> None:
+    times = np.arange(2013.0, 2013.0 + len(levels))
+    rule = InputRule(carry=carry, fade=fade)  # type: ignore[arg-type]
+    later, values = carried_on(times, np.array(levels), 2036.0, rule)
+    assert (np.diff(later) > 0).all()
+    assert (values > 0).all()
+    assert carry == "growth" or (values <= 100.0).all()
+    assert values[: len(levels)].tolist() == levels
+
+
+@pytest.mark.parametrize(
+    ("values", "rule", "frozen"),
+    [
+        ([5.0, 10.0, 20.0], InputRule(carry="hold"), False),
+        ([5.0, 10.0, 20.0], InputRule(carry="growth"), True),
+        ([5.0, 10.0], InputRule(carry="growth"), False),  # one figure has no growth
+        ([0.0, 0.0, 20.0], InputRule(carry="share"), False),  # nothing has no logit
+    ],
+)
+def test_what_has_no_growth_is_held(values: list[float], rule: InputRule, frozen: bool) -> None:
+    times = np.array([2013.0, 2018.5, 2019.5])[: len(values)]
+    assert carried_on(times, np.array(values), 2036.0, rule, frozen=frozen)[1].tolist() == values
+
+
+def test_the_shipped_rules_speak_of_every_input(study: Study) -> None:
+    path = shipped("models/belt/inputs-known.toml")
+    shipped_rules = read_origin_rules(path, study.model, study.priors)
+    assert set(shipped_rules.inputs) == set(study.model.inputs)
+    drivers = {name for name, rule in shipped_rules.inputs.items() if rule.driver}
+    # Demand, openness, the cost of traffic and imports are not drivers: see the model's README.
+    assert drivers == {
+        "brand research share",
+        "own site share of exports",
+        "brand registry share",
+        "seller fee share",
+        "published pilot zones",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[input.x]\ndelay = 1", "unknown table 'input'; did you mean 'inputs'"),
+        ('[inputs."seller fees share"]\ndelay = 1', "'seller fees share' is not a variable"),
+        ('[inputs."Belt Size"]\ndelay = 1', "expected the name of an input here"),
+        ("[constants.output]\nafter = 1", "expected the name of a constant here"),
+        ('[inputs."seller fee share"]\ndelays = 1', "unknown key 'delays'.*did you mean 'delay'"),
+        ('[inputs."seller fee share"]\ncarry = "up"', "carry of 'seller fee share' is 'up'"),
+        ('[inputs."seller fee share"]\ndelay = "a"', "delay of 'seller fee share' has 'a'"),
+        (
+            '[inputs."seller fee share"]\npublished = { "2016.5" = 2020 }',
+            "speaks of 2016.5, for which the input has no figure",
+        ),
+        ('[inputs."seller fee share"]\npublished = { "x" = 2020 }', "has 'x'; expected a finite"),
+        ('[constants."Zone Year"]\nnote = "a"', "has 0 of follows, after and announced"),
+        ('[constants."Last Demand Year"]\nfollows = "demand"', "follows 'demand', which is no in"),
+        ('[priors."Belt Sizes"]\nuntil = 2024', "'Belt Sizes' has no prior.*did you mean 'Belt"),
+        ('[priors."Belt Size"]\nspread = 1', "until of 'Belt Size' has None"),
+        ('[priors]\n"Belt Size" = 3', "'Belt Size' is 3; expected a table"),
+    ],
+)
+def test_a_wrong_rule_is_refused_in_one_sentence(
+    tmp_path: Path, study: Study, text: str, sentence: str
+) -> None:
+    with pytest.raises(InputError, match=sentence) as refused:
+        rules(tmp_path, study, text)
+    assert refused.value.path == tmp_path / "rules.toml"
+    assert refused.value.line is not None
