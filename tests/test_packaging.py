@@ -52,7 +52,7 @@ def test_the_wheel_carries_the_model_and_its_data(root: Path, wheel: Path) -> No
 def test_an_installed_package_finds_its_files(wheel: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path)
-    module = tmp_path / "beltcast" / "resources.py"
+    module = tmp_path / "beltcast" / "files" / "shipped.py"
     # Run the file itself: the question is where it looks, not whether the package imports.
     script = (
         f"import runpy; m = runpy.run_path({str(module)!r});"

@@ -1,7 +1,8 @@
 """Model files as an enemy would write them: each ends in one clear error, soon, and runs nothing.
 
-The fuzzer mutates small models that use the whole language.  ``pytest
-tests/engine/test_hostile.py -k fuzz --fuzz-cases 20000`` is the long run; what it breaks is kept in `SEEDS`.
+The fuzzer mutates small models that use the whole language.  The long run is
+``pytest tests/engine/test_hostile.py -k fuzz --fuzz-cases 20000``; what it breaks is kept in
+`SEEDS`.
 """
 
 from __future__ import annotations

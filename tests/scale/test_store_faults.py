@@ -30,7 +30,7 @@ from beltcast.scale.journal import journal
 from beltcast.scale.runplan import RunPlan, read_plan, version_of_code
 from beltcast.scale.store import COMPLETE, create_store, open_store, resume_store
 
-from ..test_store import bits, plan_in
+from .test_store import bits, plan_in
 
 pytest.importorskip("zarr", reason='needs the extra "scale"')
 
