@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from beltcast import Study
-from beltcast.data.observations import read_observations
-from beltcast.resources import shipped
+from beltcast.files.shipped import shipped
+from beltcast.study.observations import read_observations
 
 NEEDED = {
     "observations.csv": ("source", "published", "unit", "grade"),
