@@ -30,6 +30,7 @@ from __future__ import annotations
 import numpy as np
 
 from beltcast.engine.nodes import FloatArray
+from beltcast.inference.eigen import eigenpairs
 
 SMALL = 1e-9
 """Part of the largest eigenvalue below which a component of a covariance is left out."""
@@ -68,9 +69,9 @@ def drift_factor(lags: FloatArray, fades: float) -> FloatArray:
     # expm1 keeps the digits of small lags, where the terms cancel to second order.
     bent = np.expm1(-s) + np.expm1(-t) - np.expm1(-apart)
     covariance = fades**2 * (s + t - apart + bent)
-    sizes, vectors = np.linalg.eigh(covariance)
-    kept = sizes > SMALL * sizes[-1]
-    factor: FloatArray = (vectors[:, kept] * np.sqrt(sizes[kept]))[:, ::-1]
+    sizes, vectors = eigenpairs(covariance)
+    kept = sizes > SMALL * sizes[0]
+    factor: FloatArray = vectors[:, kept] * np.sqrt(sizes[kept])
     return factor
 
 

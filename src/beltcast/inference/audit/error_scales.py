@@ -34,6 +34,7 @@ from scipy.stats import norm
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import InputError
 from beltcast.inference.calibrate import Calibration, Progress, calibrate, calibrate_from
+from beltcast.inference.eigen import eigenpairs
 from beltcast.inference.likelihood import Likelihood, make_likelihood
 
 PRIOR_SD = 0.5
@@ -210,7 +211,7 @@ def _sds(cost: Callable[[FloatArray], float], at: FloatArray, prior: float) -> F
         curvature[i, j] = curvature[j, i] = mixed
     curvature /= _CURVATURE_STEP**2
     # Where the evidence bends the wrong way no more is known than the prior says.
-    values, vectors = np.linalg.eigh(curvature)
+    values, vectors = eigenpairs(curvature)
     variances = 1.0 / np.maximum(values, prior**-2)
     return np.asarray(np.sqrt((vectors**2) @ variances), dtype=np.float64)
 

@@ -34,6 +34,7 @@ from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.engine.run.threads import side_by_side
 from beltcast.errors import CalibrationError, UnknownName, did_you_mean
 from beltcast.inference.calibrate import Calibration, calibrate_from, one_blas_thread
+from beltcast.inference.eigen import eigenpairs
 from beltcast.inference.likelihood import Likelihood
 
 INFORMED = 1.0
@@ -119,10 +120,8 @@ def spectrum(calibration: Calibration) -> Spectrum:
     own, cross, nuisance = information[:n, :n], information[:n, n:], information[n:, n:]
     # Schur complement: what is left once the nuisances, with their priors, are integrated out.
     known = own - cross @ np.linalg.solve(nuisance + np.eye(len(nuisance)), cross.T)
-    eigenvalues, directions = np.linalg.eigh(known)
-    return Spectrum(
-        likelihood.priors.labels, np.maximum(eigenvalues[::-1], 0.0), directions[:, ::-1]
-    )
+    eigenvalues, directions = eigenpairs(known)
+    return Spectrum(likelihood.priors.labels, np.maximum(eigenvalues, 0.0), directions)
 
 
 def confounded(calibration: Calibration, least: float = CONFOUNDED) -> pd.DataFrame:
