@@ -21,7 +21,7 @@ import numpy as np
 
 import beltcast
 from beltcast.inference.audit import identify
-from beltcast.pictures.plots import contraction_chart, profile_chart, waterfall
+from beltcast.pictures.plots import contraction_chart, profile_chart, starts_chart
 
 study = beltcast.read_study()
 likelihood = beltcast.make_likelihood(study.model, study.priors, study.observations, study.noise)
@@ -35,7 +35,7 @@ fit = beltcast.calibrate(likelihood, rng=np.random.default_rng(1), starts=16, re
 
 # %%
 print(fit.agreeing, "of", len(fit.refined), "refined starts reached the best optimum")
-waterfall(fit).figure
+starts_chart(fit).figure
 
 # %% [markdown]
 # ## What did the figures narrow?

@@ -26,7 +26,7 @@ import numpy as np
 from beltcast import calibrate, load_model, make_likelihood, read_priors, read_series, run_ensemble
 from beltcast.files.shipped import shipped
 from beltcast.inference.audit.identify import confounded, spectrum
-from beltcast.model.checks import as_text, check_model
+from beltcast.model.checks import check_model, check_text
 from beltcast.study.scenarios import Scenario
 
 model = load_model(shipped("models/sir/sir.mdl"))  # or "mine.mdl"
@@ -38,7 +38,7 @@ model = load_model(shipped("models/sir/sir.mdl"))  # or "mine.mdl"
 # not wrong: whether a contact rate of nothing makes sense is yours to judge.
 
 # %%
-print(as_text(check_model(model)))
+print(check_text(check_model(model)))
 
 # %% [markdown]
 # ## Run

@@ -143,3 +143,28 @@ def test_running_a_model_waits_for_no_tool_that_it_does_not_use() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.split() == []
+
+
+def public_definitions(path: Path) -> set[str]:
+    """Public functions, classes and constants that a module defines at its top level."""
+    found: set[str] = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Assign):
+            found |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            found.add(node.target.id)
+    return {name for name in found if not name.startswith("_")}
+
+
+def test_no_public_name_is_defined_in_two_modules() -> None:
+    """Someone who searches for a name finds the one place where it is defined."""
+    homes: dict[str, list[str]] = {}
+    for module, path in MODULES.items():
+        if module.split(".")[0] == "app":
+            continue  # it goes: a page of HTML replaces it
+        for name in public_definitions(path):
+            homes.setdefault(name, []).append(module)
+    twice = {name: modules for name, modules in homes.items() if len(modules) > 1}
+    assert not twice

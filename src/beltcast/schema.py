@@ -24,7 +24,7 @@ Subscript ranges of the model (Belt, Tier, ...) are dimensions under their own n
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -54,6 +54,17 @@ Language = Literal["en", "zh"]
 """Language of texts for people: English or Chinese."""
 
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
+
+
+class Progress(Protocol):
+    """Reports progress: what is done, how many parts of it are done, and how many there are."""
+
+    def __call__(self, what: str, done: int, total: int, /) -> None:
+        """Report that ``done`` of ``total`` parts of ``what`` are done."""
+
+
+def no_progress(what: str, done: int, total: int, /) -> None:
+    """Report no progress."""
 
 
 def make_dataset(

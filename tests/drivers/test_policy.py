@@ -13,7 +13,7 @@ from beltcast import Scenario, load_model
 from beltcast.drivers.discovery.discover import box_words
 from beltcast.drivers.policy.policy import (
     Lever,
-    Question,
+    PolicyQuestion,
     compare_policies,
     design,
     levers_of,
@@ -28,7 +28,7 @@ from ..model_texts import write_model
 
 
 @pytest.fixture
-def question(tmp_path: Path) -> Question:
+def question(tmp_path: Path) -> PolicyQuestion:
     """Gain a year W1 sqrt(x1) + W2 sqrt(x2) at the cost x1 + x2: two years of it are counted."""
     model = load_model(
         write_model(
@@ -45,7 +45,7 @@ def question(tmp_path: Path) -> Question:
             {"FINAL TIME": "2", "TIME STEP": "0.5"},
         )
     )
-    return Question(
+    return PolicyQuestion(
         model,
         (Lever("x1", 0.0, 10.0, idle=0.0), Lever("x2", 0.0, 10.0, idle=0.0)),
         {"base": Scenario("base", "Base")},
@@ -57,7 +57,7 @@ def question(tmp_path: Path) -> Question:
     )
 
 
-def test_the_search_finds_the_known_optimum(question: Question) -> None:
+def test_the_search_finds_the_known_optimum(question: PolicyQuestion) -> None:
     """Lagrange: maximise 2 w1 + 1 w2 roots at x1 + x2 = 5 a year: x ~ w squared, so 4 and 1."""
     best = search_policy(question, "mean", rng=np.random.default_rng(1), generations=20)
     np.testing.assert_allclose(best, [4.0, 1.0], atol=1e-3)
@@ -67,27 +67,27 @@ def test_the_search_finds_the_known_optimum(question: Question) -> None:
     assert float(found["mean_cost"][0]) == pytest.approx(10.0, rel=1e-3)
 
 
-def test_exact_derivatives_climb_to_the_known_optimum_from_afar(question: Question) -> None:
+def test_exact_derivatives_climb_to_the_known_optimum_from_afar(question: PolicyQuestion) -> None:
     # The start spends all on the wrong lever; at 0 a root has no slope, so it is not begun there.
     np.testing.assert_allclose(climb(question, np.array([0.5, 4.5])), [4.0, 1.0], atol=1e-3)
     best = compare_policies(question, climb(question, np.array([0.5, 4.5]))[None, :])
     assert float(best["mean_cost"][0]) <= question.budget
 
 
-def test_slopes_of_the_mean_totals_are_those_of_calculus(question: Question) -> None:
+def test_slopes_of_the_mean_totals_are_those_of_calculus(question: PolicyQuestion) -> None:
     """Two years of 2 sqrt(x1) + sqrt(x2), the weights' means, and of x1 + x2."""
     found = mean_totals(question, np.array([4.0, 1.0]))
     np.testing.assert_allclose(found, [[10.0, 1.0, 1.0], [10.0, 2.0, 2.0]], rtol=1e-12)
 
 
-def test_a_climb_minds_each_future(question: Question) -> None:
+def test_a_climb_minds_each_future(question: PolicyQuestion) -> None:
     """W1 is 2 on the mean in one future and 0 in the other: 1 and 1, so both levers are equal."""
     poor = Scenario("poor", "Poor", constants={"W1": 0.0})
     both = replace(question, futures={**question.futures, "poor": poor})
     np.testing.assert_allclose(climb(both, np.array([4.0, 0.5])), [2.5, 2.5], atol=1e-3)
 
 
-def test_the_search_for_least_regret_finds_the_known_optimum(question: Question) -> None:
+def test_the_search_for_least_regret_finds_the_known_optimum(question: PolicyQuestion) -> None:
     """Regrets 14 - 6 a - 2 b and 7 - 2 a - 2 b, with a, b the roots, are equal at a = 7/4.
 
     Both pull away from there, towards 4 and towards 2.5, so that the larger of them is least there.
@@ -102,7 +102,7 @@ def test_the_search_for_least_regret_finds_the_known_optimum(question: Question)
     np.testing.assert_allclose(best, [49 / 16, 31 / 16], atol=0.05)
 
 
-def test_the_search_does_not_hang_on_the_unit_of_the_gain(question: Question) -> None:
+def test_the_search_does_not_hang_on_the_unit_of_the_gain(question: PolicyQuestion) -> None:
     # In units a billion times smaller all losses would be -1 but for rounding, and the search over
     # after a generation.  With money enough both levers go to their ends.
     draws = (question.draws[0], 1e9 * question.draws[1])
@@ -112,12 +112,14 @@ def test_the_search_does_not_hang_on_the_unit_of_the_gain(question: Question) ->
 
 
 @pytest.mark.parametrize("years", [(1, 0), (-3, 0), (0, 2), (5, 9)])
-def test_years_that_are_not_run_are_refused(question: Question, years: tuple[int, int]) -> None:
+def test_years_that_are_not_run_are_refused(
+    question: PolicyQuestion, years: tuple[int, int]
+) -> None:
     with pytest.raises(InputError, match="choose a first and a last year within 0 to 1"):
         compare_policies(replace(question, years=years), np.array([[1.0, 1.0]]))
 
 
-def test_the_criteria_are_what_a_hand_computes(question: Question) -> None:
+def test_the_criteria_are_what_a_hand_computes(question: PolicyQuestion) -> None:
     found = compare_policies(
         replace(question, goal=7.0), np.array([[4.0, 1.0], [1.0, 4.0], [0.0, 0.0], [9.0, 9.0]])
     )
@@ -142,7 +144,7 @@ def test_the_criteria_are_what_a_hand_computes(question: Question) -> None:
     assert two["pareto"].values.tolist() == [1, 0, 0, 0]
 
 
-def test_futures_are_cases_too(question: Question) -> None:
+def test_futures_are_cases_too(question: PolicyQuestion) -> None:
     poor = Scenario("poor", "Poor", constants={"W1": 0.0})
     both = replace(question, futures={**question.futures, "poor": poor})
     found = compare_policies(both, np.array([[4.0, 1.0]]))
@@ -150,7 +152,7 @@ def test_futures_are_cases_too(question: Question) -> None:
     assert float(found["mean"][0]) == 6.0
 
 
-def test_signposts_name_the_input_that_decides(question: Question) -> None:
+def test_signposts_name_the_input_that_decides(question: PolicyQuestion) -> None:
     rng = np.random.default_rng(3)
     draws = rng.uniform(0.0, 2.0, (400, 2))
     # The gain is 4 W1 + 2 W2 with W2 held: below the goal where W1 < 1.
@@ -163,7 +165,7 @@ def test_signposts_name_the_input_that_decides(question: Question) -> None:
     assert float(box["coverage"]) > 0.9
 
 
-def test_what_cannot_be_asked_is_refused(question: Question) -> None:
+def test_what_cannot_be_asked_is_refused(question: PolicyQuestion) -> None:
     with pytest.raises(InputError, match="expected one row a policy and 2 columns"):
         compare_policies(question, np.zeros((1, 3)))
     with pytest.raises(InputError, match="no policy meets the budget of 1; the cheapest costs 4"):
@@ -190,7 +192,7 @@ def test_a_design_holds_doing_nothing_and_each_lever_at_its_ends() -> None:
 
 
 def test_a_search_that_is_stopped_goes_on_to_the_same_bits(
-    question: Question, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    question: PolicyQuestion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried = design(question.levers, 4, rng=np.random.default_rng(2))
 

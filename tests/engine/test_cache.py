@@ -18,7 +18,7 @@ from beltcast.engine import parse_cache as parsed
 from beltcast.engine import syntax
 from beltcast.engine.cache import Cache, key_of, open_cache
 from beltcast.engine.lower.lowering import lower
-from beltcast.engine.parse_cache import dump, load, read_parsed
+from beltcast.engine.parse_cache import dump_source, load_source, read_parsed
 from beltcast.engine.run import llvm_backend
 from beltcast.engine.run.llvm_backend import LlvmKernel
 from beltcast.engine.vensim import reader
@@ -251,7 +251,7 @@ def test_another_processor_asks_for_other_code(
 @pytest.mark.parametrize("name", ["belt/belt.mdl", "decay/decay.mdl"])
 def test_a_kept_parse_is_the_parse(root: Path, name: str) -> None:
     source = read_source(root / "models" / name)
-    assert dataclasses.replace(load(dump(source)), path=source.path) == source
+    assert dataclasses.replace(load_source(dump_source(source)), path=source.path) == source
 
 
 def test_every_kind_of_node_and_every_number_survives() -> None:
@@ -272,11 +272,13 @@ def test_every_kind_of_node_and_every_number_survives() -> None:
     source = syntax.Source(
         None, "00", "utf-8", equations, {"Belt": ("A", "B")}, {"Belt": ("C",)}, {"t": equations[0]}
     )
-    back = load(dump(source))
+    back = load_source(dump_source(source))
     assert back == source
     signs = [np.signbit(e.expression.value) for e in back.equations[: len(numbers)]]  # type: ignore[union-attr]
     assert signs == [np.signbit(x) for x in numbers]
-    (nan,) = load(dump(dataclasses.replace(source, equations=(nan_equation(),)))).equations
+    (nan,) = load_source(
+        dump_source(dataclasses.replace(source, equations=(nan_equation(),)))
+    ).equations
     assert np.isnan(nan.expression.value)  # type: ignore[union-attr]
 
 
@@ -349,7 +351,7 @@ def test_a_reference_that_cannot_be_followed_is_never_kept(tmp_path: Path) -> No
 def test_a_kept_parse_makes_nothing_but_syntax() -> None:
     for hostile in (b'{"Path":["x"]}', b'{"os.system":["x"]}', b"[]", b"{}", b"1", b"\xff"):
         with pytest.raises((ValueError, KeyError, TypeError)):
-            load(hostile)
+            load_source(hostile)
 
 
 def test_a_kernel_without_a_cache_leaves_the_disk_alone(root: Path, opened: Cache) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from beltcast.engine.external import read_constants, read_series
+from beltcast.engine.external import read_constants, read_sheet_series
 from beltcast.errors import ModelError
 
 TABLE = "year,flow,stock\n2015,1.5,7\n\n2013,0.5,\n2014,,6\n"
@@ -18,7 +18,7 @@ def place(folder: Path, content: str = TABLE) -> Path:
 
 
 def test_a_series_is_sorted_and_leaves_out_what_nobody_published(tmp_path: Path) -> None:
-    times, values = read_series(place(tmp_path), 3, "table.csv", ",", "A", "B2")
+    times, values = read_sheet_series(place(tmp_path), 3, "table.csv", ",", "A", "B2")
     assert times.tolist() == [2013.0, 2015.0]
     assert values[:, 0].tolist() == [0.5, 1.5]
 
@@ -70,7 +70,7 @@ def test_a_series_that_cannot_be_read_is_refused(
 ) -> None:
     model = place(tmp_path)
     with pytest.raises(ModelError, match=words) as caught:
-        read_series(model, 3, file, separator, time, cell)
+        read_sheet_series(model, 3, file, separator, time, cell)
     assert (caught.value.path, caught.value.line) == (model, 3)
 
 
@@ -78,13 +78,13 @@ def test_a_series_that_cannot_be_read_is_refused(
 def test_only_finite_plain_numbers_are_numbers(tmp_path: Path, text: str) -> None:
     model = place(tmp_path, f'year,flow\n2013,1\n2014,"{text}"\n')
     with pytest.raises(ModelError, match="where a number is expected"):
-        read_series(model, 3, "table.csv", ",", "A", "B2")
+        read_sheet_series(model, 3, "table.csv", ",", "A", "B2")
 
 
 def test_a_time_given_twice_is_refused(tmp_path: Path) -> None:
     model = place(tmp_path, "year,flow\n2013,1\n2013,2\n")
     with pytest.raises(ModelError, match="gives the time 2013 twice"):
-        read_series(model, 3, "table.csv", ",", "A", "B2")
+        read_sheet_series(model, 3, "table.csv", ",", "A", "B2")
 
 
 def test_a_list_of_constants_has_no_gaps(tmp_path: Path) -> None:

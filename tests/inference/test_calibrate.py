@@ -13,7 +13,7 @@ from scipy import stats
 from beltcast import Calibration, Likelihood, Model, Study, calibrate, make_likelihood
 from beltcast.errors import CalibrationError
 from beltcast.files.resume import NOT_KEPT, keep_pieces
-from beltcast.inference.calibrate import verdict
+from beltcast.inference.calibrate import estimate_verdict
 from beltcast.inference.sampling.posterior import sample_prior
 from beltcast.study.observations import Observations
 
@@ -140,7 +140,7 @@ def test_the_table_of_the_fit_holds_every_published_figure(fit: Calibration, stu
     ("ratio", "word"), [(0.99, "mostly prior"), (0.5, "data and prior"), (0.1, "mostly data")]
 )
 def test_a_ratio_of_spreads_is_said_in_words(ratio: float, word: str) -> None:
-    assert verdict(ratio) == word
+    assert estimate_verdict(ratio) == word
 
 
 # --- a model with an exact answer -------------------------------------------------------------

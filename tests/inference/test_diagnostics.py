@@ -14,9 +14,9 @@ from beltcast.inference.sampling.diagnostics import (
     energy_information,
     ess_bulk,
     ess_tail,
+    mixing_verdict,
     rhat,
     stuck,
-    verdict,
 )
 
 
@@ -69,7 +69,7 @@ def test_chains_that_do_not_move_are_named() -> None:
     x[2] = x[2, 0]
     assert stuck(x) == (2,)
     table = diagnose(x, ["a", "b"])
-    words = verdict(table, stuck(x))
+    words = mixing_verdict(table, stuck(x))
     assert "Chains that do not move: 2;" in words
     assert "Not mixed (R-hat above 1.01): " in words
 
@@ -78,11 +78,11 @@ def test_chains_that_all_stand_still_are_not_called_mixed() -> None:
     apart = np.repeat(np.arange(4.0)[:, None, None], 50, axis=1)
     assert rhat(apart)[0] == np.inf
     together = np.zeros((4, 50, 1))
-    assert "Not mixed" in verdict(diagnose(together, ["a"]), stuck(together))
+    assert "Not mixed" in mixing_verdict(diagnose(together, ["a"]), stuck(together))
 
 
 def test_the_verdict_of_good_chains_is_short() -> None:
-    words = verdict(diagnose(autoregressive(0.0, (4, 1000, 2), seed=4), ["a", "b"]))
+    words = mixing_verdict(diagnose(autoregressive(0.0, (4, 1000, 2), seed=4), ["a", "b"]))
     assert words.endswith("The chains have mixed.")
 
 

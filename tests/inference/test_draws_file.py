@@ -25,7 +25,7 @@ from beltcast.files.shipped import shipped
 from beltcast.forecasting.forecast import forecast_draws
 from beltcast.inference.sampling.draws_file import (
     DEPENDS_ON,
-    NAME,
+    DRAWS_FILE,
     KeptFit,
     kept_fit,
     load_draws,
@@ -131,7 +131,7 @@ def test_results_find_their_study_from_any_folder_and_after_a_move(
     results.mkdir(parents=True)
     link = {"study_path": study_link("here/mine", results)}
     assert link == {"study_path": "../../mine"}
-    save_draws(small, study, results / NAME, provenance=link)
+    save_draws(small, study, results / DRAWS_FILE, provenance=link)
     Path("here").rename("there")
     Path("elsewhere").mkdir()
     monkeypatch.chdir("elsewhere")

@@ -11,9 +11,9 @@ import pytest
 from beltcast import Likelihood, Model, calibrate, make_likelihood
 from beltcast.errors import CalibrationError
 from beltcast.inference.likelihood import BLAME
-from beltcast.inference.optimise import Method, optimise
+from beltcast.inference.optimise import FitMethod, optimise
 
-METHODS = get_args(Method)
+METHODS = get_args(FitMethod)
 
 
 def linear(small: Model, make: SimpleNamespace) -> Likelihood:
@@ -24,7 +24,7 @@ def linear(small: Model, make: SimpleNamespace) -> Likelihood:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_solves_a_linear_problem(
-    small: Model, make: SimpleNamespace, method: Method
+    small: Model, make: SimpleNamespace, method: FitMethod
 ) -> None:
     one = linear(small, make)
     fit = calibrate(one, rng=np.random.default_rng(0), starts=8, refine=3, method=method)
@@ -40,7 +40,7 @@ def test_every_method_solves_a_linear_problem(
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_start_in_the_part_where_the_model_fails_finds_its_way_back(
-    small: Model, make: SimpleNamespace, method: Method
+    small: Model, make: SimpleNamespace, method: FitMethod
 ) -> None:
     # Below 0 there is no log of output; the prior is centred at 1 and the figures say 1.1.
     priors = make.priors("Factor", mu=1.0, sigma=1.0, family="normal")

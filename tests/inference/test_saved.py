@@ -11,7 +11,7 @@ import pytest
 
 from beltcast import Calibration, Model, calibrate, make_likelihood
 from beltcast.errors import InputError
-from beltcast.inference.saved import NAME, load_calibration, save_calibration
+from beltcast.inference.saved import CALIBRATION_FILE, load_calibration, save_calibration
 
 HASHES = {"model": "a" * 64, "observations": "b" * 64, "priors": "c" * 64, "scenarios": "d" * 64}
 RENEW = "beltcast calibrate --output here"
@@ -29,7 +29,7 @@ def fit(small: Model, make: SimpleNamespace) -> Calibration:
 def test_what_is_opened_is_what_was_saved(tmp_path: Path, fit: Calibration) -> None:
     assert np.isinf(fit.start_costs).any()
     save_calibration(fit, tmp_path, HASHES)
-    for path in (tmp_path, tmp_path / NAME):
+    for path in (tmp_path, tmp_path / CALIBRATION_FILE):
         found = load_calibration(path, fit.likelihood, HASHES, renew=RENEW)
         for name in ("theta", "covariance", "start_costs", "refined", "refined_costs", "converged"):
             np.testing.assert_array_equal(getattr(found, name), getattr(fit, name), err_msg=name)

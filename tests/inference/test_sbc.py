@@ -19,10 +19,10 @@ from beltcast.inference.audit.sbc import (
     RANKS,
     Asked,
     same_density,
+    sbc_verdict,
     simulation_based_calibration,
     synthetic,
     uniformity,
-    verdict,
 )
 
 
@@ -102,7 +102,7 @@ def test_an_exact_posterior_passes_and_knows_its_shrinkage() -> None:
     # Half of the variance goes; the correlation of mean and truth is sqrt(1/2).
     assert row["shrinkage"] == pytest.approx(0.5, abs=0.2)
     assert row["recovery"] == pytest.approx(np.sqrt(0.5), abs=0.15)
-    assert verdict(result).endswith("The inference is calibrated.")
+    assert sbc_verdict(result).endswith("The inference is calibrated.")
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_an_exact_posterior_passes_and_knows_its_shrinkage() -> None:
 def test_a_wrong_posterior_is_found_out(fault: str, draw: Callable[..., np.ndarray]) -> None:
     result = ranks_of(draw)
     assert uniformity(result).loc["theta", "p_value"] < 1e-4, fault
-    assert "NOT calibrated" in verdict(result)
+    assert "NOT calibrated" in sbc_verdict(result)
 
 
 def test_truths_beyond_all_draws_are_found_out_where_ten_bins_see_nothing() -> None:
@@ -128,7 +128,7 @@ def test_truths_beyond_all_draws_are_found_out_where_ten_bins_see_nothing() -> N
     # Ten of 200 where one in a hundred is expected: P(X >= 10) of a binomial, either end.
     expected = 2.0 * stats.binom.sf(9, 200, 0.01)
     assert table.loc["theta", "end_p_value"] == pytest.approx(expected)
-    assert verdict(ranks_only(ranks)).endswith("NOT calibrated: theta.")
+    assert sbc_verdict(ranks_only(ranks)).endswith("NOT calibrated: theta.")
 
 
 def test_synthetic_figures_have_the_spread_of_their_rows(little: Likelihood) -> None:
@@ -197,7 +197,7 @@ def test_answers_are_ranked_beside_the_unknowns(little: Likelihood) -> None:
         little, sets=12, rng=np.random.default_rng(4), every=5, burn_in=60, asked=asked
     )
     assert list(result["parameter"].values[-3:]) == ["log likelihood", "all 2020", "East 2020"]
-    assert "unknowns, 2 answers and the log likelihood" in verdict(result)
+    assert "unknowns, 2 answers and the log likelihood" in sbc_verdict(result)
     # Four figures with a noise of a few per cent fix an answer that the prior knows to a half.
     assert uniformity(result).loc["East 2020", "recovery"] > 0.9
 
@@ -232,5 +232,5 @@ def test_the_kept_result_is_of_the_belt_study_as_it_is(likelihood: Likelihood) -
 
 def test_the_page_quotes_what_is_said_of_the_kept_result(root: Path) -> None:
     with xr.open_dataset(shipped("calibration/results/sbc.nc"), engine="netcdf4") as kept:
-        said = verdict(kept)
+        said = sbc_verdict(kept)
     assert said in (root / "docs" / "sampling.md").read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ from beltcast import Calibration, Draws, Model, calibrate, make_likelihood, samp
 from beltcast.errors import CalibrationError, InputError, TableError
 from beltcast.inference.updating.carry_draws import carried, extended, predictive
 from beltcast.inference.updating.predictive_checks import surprises, together
-from beltcast.inference.updating.update import Method, check_method
+from beltcast.inference.updating.update import UpdateMethod, check_method
 from beltcast.study.noise import Definition
 
 DRAWS = 4000
@@ -79,7 +79,7 @@ def news(make: SimpleNamespace):
 
 @pytest.mark.parametrize("method", ["reweight", "smoother", "refit"])
 def test_each_method_gives_the_exact_posterior_where_all_is_normal(
-    exact: SimpleNamespace, make: SimpleNamespace, method: Method
+    exact: SimpleNamespace, make: SimpleNamespace, method: UpdateMethod
 ) -> None:
     new = news(make)
     change = update(

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from beltcast.cli import app
 from beltcast.errors import SimulationError
-from beltcast.model.checks import as_json, as_text, check_model
+from beltcast.model.checks import as_json, check_model, check_text
 from beltcast.model.model import load_model
 
 from ..model_texts import SIR, write_model
@@ -116,7 +116,7 @@ def test_json_says_the_same_as_the_text(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["check", str(path), "--json"])
     assert json.loads(done.stdout) == as_json(checked)
     assert json.loads(json.dumps(as_json(checked), allow_nan=False)) == as_json(checked)
-    text = as_text(checked)
+    text = check_text(checked)
     for component in checked.components:
         for loop in component.loops:
             assert " -> ".join(loop.variables) in text
@@ -124,7 +124,7 @@ def test_json_says_the_same_as_the_text(tmp_path: Path) -> None:
 
 def test_a_text_says_how_many_lines_it_leaves_out(tmp_path: Path) -> None:
     stocks = {f"S{i:02d}": "INTEG(-1, 0)" for i in range(30)}
-    text = as_text(check_model(load_model(write_model(tmp_path, stocks))), most=10)
+    text = check_text(check_model(load_model(write_model(tmp_path, stocks))), most=10)
     assert text.count("stock 'S") == 10
     assert "and 20 more" in text
 
@@ -139,4 +139,4 @@ def test_the_encoding_that_was_guessed_is_said(encoding: str, said: str, tmp_pat
     if encoding == "latin-1":
         text = text.replace("万元", "Euro").replace("年", "Year")
     path.write_bytes(text.encode(encoding))
-    assert f"read as {said}" in as_text(check_model(load_model(path)))
+    assert f"read as {said}" in check_text(check_model(load_model(path)))

@@ -15,13 +15,13 @@ from scipy.stats import t as student
 from beltcast.errors import InputError, MissingExtra
 from beltcast.verification.baselines.baselines import BASELINES
 from beltcast.verification.baselines.history import (
+    DEFAULT_SD,
     GROWTH_SPREAD,
     LENT,
-    SPREAD,
     History,
     about_drift,
+    change_variance,
     panel_rate,
-    spread,
 )
 from beltcast.verification.baselines.random_walks import DAMPING, FLOOR
 from beltcast.verification.baselines.statsforecast_models import _filled
@@ -121,10 +121,10 @@ def test_a_panel_lends_its_spread_by_the_conjugate_rule() -> None:
     own, df = about_drift(LONG)
     found = [about_drift(one) for one in PANEL[1:]]
     lent = sum(s for s, _ in found) / sum(n for _, n in found)
-    variance, total = spread(LONG, PANEL, about_drift)
+    variance, total = change_variance(LONG, PANEL, about_drift)
     assert total == LENT + df
     assert variance == pytest.approx((LENT * lent + own) / (LENT + df))
-    assert spread(SHORT, NOTHING, about_drift) == (pytest.approx(SPREAD**2), LENT)
+    assert change_variance(SHORT, NOTHING, about_drift) == (pytest.approx(DEFAULT_SD**2), LENT)
 
 
 def test_the_growth_of_a_panel_is_dersimonian_and_lairds_and_the_default() -> None:

@@ -12,9 +12,9 @@ from scipy.stats import norm, ttest_1samp
 
 from beltcast.errors import InputError
 from beltcast.verification.paired import diebold_mariano, skill_interval
-from beltcast.verification.scores import LEVELS
+from beltcast.verification.scores import COVERAGE_LEVELS
 from beltcast.verification.skill import (
-    FEWEST,
+    FEWEST_CLUSTERS,
     case_scores,
     common_cases,
     coverage_table,
@@ -166,7 +166,7 @@ def test_a_twin_is_not_told_apart() -> None:
 
 
 def test_few_targets_get_no_verdict(three: xr.Dataset) -> None:
-    few = case_scores(three).isel(case=slice(0, FEWEST - 1))
+    few = case_scores(three).isel(case=slice(0, FEWEST_CLUSTERS - 1))
     table = skill_table(few, "good", rng=np.random.default_rng(1))
     assert set(table["verdict"]) == {"too few"}
 
@@ -187,7 +187,7 @@ def test_coverage_is_counted_with_its_interval() -> None:
     assert wide.loc[0.9, "hits"] == 40
     assert wide.loc[0.9, "low"] == pytest.approx(0.025 ** (1 / 40))  # no miss: closed form
     good = table[table["forecaster"] == "good"].set_index("level")
-    assert list(good.index) == list(LEVELS)
+    assert list(good.index) == list(COVERAGE_LEVELS)
     # The forecaster is lognormal: a central interval is 0.2 times a normal quantile either side,
     # and 300 draws move its ends by a few per cent at most.
     logs = np.abs(np.log(scores["observed"] / scores["last"])).values

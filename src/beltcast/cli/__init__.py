@@ -48,28 +48,39 @@ def _main(
 
 _PANELS: Mapping[str, tuple[Callable[..., None], ...]] = {
     "Look ahead": (
-        forecasting.forecast,
-        forecasting.update,
-        drivers.compare,
-        forecasting.verify,
+        forecasting.forecast_command,
+        forecasting.update_command,
+        drivers.compare_command,
+        forecasting.verify_command,
     ),
-    "Fit": (fitting.calibrate, fitting.identify, fitting.sample, fitting.sbc, of_spreads.spreads),
+    "Fit": (
+        fitting.calibrate_command,
+        fitting.identify_command,
+        fitting.sample_command,
+        fitting.sbc_command,
+        of_spreads.spreads_command,
+    ),
     "Ask": (
-        drivers.attribute,
-        drivers.sensitivity,
-        drivers.loops,
-        choices.discover,
-        choices.policy,
-        choices.price,
+        drivers.attribute_command,
+        drivers.sensitivity_command,
+        drivers.loops_command,
+        choices.discover_command,
+        choices.policy_command,
+        choices.price_command,
     ),
-    "Models and studies": (models.init, models.check, models.run, models.schemas),
-    "Hand on": (pages.serve_app, pages.report, pages.export),
+    "Models and studies": (
+        models.init_command,
+        models.check_command,
+        models.run_command,
+        models.schemas_command,
+    ),
+    "Hand on": (pages.app_command, pages.report_command, pages.export_command),
 }
 """The commands as --help groups them."""
 
 for _panel, _commands in _PANELS.items():
     for _command in _commands:
-        app.command(_command.__name__.removeprefix("serve_"), rich_help_panel=_panel)(_command)
+        app.command(_command.__name__.removesuffix("_command"), rich_help_panel=_panel)(_command)
 
 
 def main() -> None:

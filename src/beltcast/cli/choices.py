@@ -51,7 +51,7 @@ Sizes = Annotated[
 PriorOnly = Annotated[bool, typer.Option("--prior", help="Draws of the priors, no fit.")]
 
 
-def discover(
+def discover_command(
     study: StudyFile = None,
     below: Annotated[float | None, typer.Option(help="Limit, in the target's unit.")] = None,
     above: Annotated[float | None, typer.Option(help="Limit, instead of --below.")] = None,
@@ -136,7 +136,7 @@ def discover(
     finish("discover", folder, page, as_json, lambda: dataset_facts(found))
 
 
-def policy(
+def policy_command(
     study: StudyFile = None,
     budget: Annotated[
         float, typer.Option(help="Most to spend, mean over the draws, in all years together.")
@@ -195,7 +195,7 @@ def policy(
     from beltcast.drivers.policy.plot import save_policy_chart
     from beltcast.drivers.policy.policy import (
         ASPECTS,
-        Question,
+        PolicyQuestion,
         compare_policies,
         design,
         levers_of,
@@ -240,7 +240,7 @@ def policy(
         )
         with progress() as tell:
             drawn = _drawn(chosen, prior, draws, starts, (for_fit, for_draws), tell, pieces)
-            question = Question(
+            question = PolicyQuestion(
                 chosen.model,
                 levers,
                 futures,
@@ -271,7 +271,7 @@ def policy(
     finish("policy", folder, page, as_json, lambda: dataset_facts(compared))
 
 
-def price(
+def price_command(
     study: StudyFile = None,
     scenarios: OwnScenarios = None,
     scenario: OnlyScenarios = None,

@@ -109,12 +109,12 @@ def calibrated(
     pieces: Pieces | None = None,
 ) -> Calibration:
     """Fit, or open the fit that was saved of the same files."""
-    from beltcast.inference.saved import NAME, load_calibration
+    from beltcast.inference.saved import CALIBRATION_FILE, load_calibration
 
     likelihood = likelihood_of(study)
     if saved is None:
         return fitted(likelihood, rng, starts, tell, "least_squares", pieces)
-    folder = saved.parent if saved.name == NAME else saved
+    folder = saved.parent if saved.name == CALIBRATION_FILE else saved
     named = "" if path is None else f" {path}"
     renew = f"beltcast calibrate{named} --output {folder}"
     return load_calibration(saved, likelihood, study.hashes, renew=renew)
@@ -131,11 +131,11 @@ def fitted(
     """Fit with progress, by a method that exists."""
     from beltcast.files.resume import NOT_KEPT
     from beltcast.inference.calibrate import calibrate as fit
-    from beltcast.inference.optimise import Method
+    from beltcast.inference.optimise import FitMethod
 
-    known = next((m for m in get_args(Method) if m == method), None)
+    known = next((m for m in get_args(FitMethod) if m == method), None)
     if known is None:
-        raise InputError(f"unknown method '{method}'{did_you_mean(method, get_args(Method))}")
+        raise InputError(f"unknown method '{method}'{did_you_mean(method, get_args(FitMethod))}")
     kept = pieces or NOT_KEPT
     return fit(likelihood, rng=rng, starts=starts, method=known, pieces=kept, progress=tell)
 
@@ -255,10 +255,10 @@ def folder_of(output: Path | None, study: Path | None, ending: str = "") -> Path
 def console() -> Console:
     """Return a console as wide as the tables, also in a pipe."""
     # A terminal tells its width; a pipe does not, and 80 columns would fold the tables.
-    from beltcast.forecasting.summary import WIDTH
+    from beltcast.forecasting.summary import PAGE_WIDTH
 
     console = Console(highlight=False)
-    return console if console.is_terminal else Console(width=WIDTH, highlight=False)
+    return console if console.is_terminal else Console(width=PAGE_WIDTH, highlight=False)
 
 
 @contextmanager

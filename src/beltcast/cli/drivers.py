@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from beltcast.study.study import Study
 
 
-def attribute(
+def attribute_command(
     study: StudyFile = None,
     draws: Annotated[int, typer.Option(help="Draws of the posterior.", min=2)] = 1000,
     starts: Starts = 64,
@@ -127,7 +127,7 @@ def attribute(
     )
 
 
-def compare(
+def compare_command(
     study: StudyFile = None,
     scenarios: OwnScenarios = None,
     scenario: OnlyScenarios = None,
@@ -179,7 +179,7 @@ def compare(
     finish("compare", target, page, as_json, lambda: comparison_facts(result))
 
 
-def sensitivity(
+def sensitivity_command(
     study: StudyFile = None,
     target: Annotated[
         str | None,
@@ -232,16 +232,18 @@ def sensitivity(
     """
     from beltcast.drivers.sensitivity.page import summarise_sensitivity
     from beltcast.drivers.sensitivity.plot import save_sensitivity_picture
-    from beltcast.drivers.sensitivity.sensitivity import METHODS, ranked
+    from beltcast.drivers.sensitivity.sensitivity import SENSITIVITY_METHODS, ranked
     from beltcast.drivers.sensitivity.sensitivity import sensitivity as make_sensitivity
     from beltcast.files.complete import complete_folder
     from beltcast.forecasting.summary import as_text
     from beltcast.reports.json_output import dataset_facts
     from beltcast.study.scenarios import select
 
-    known = next((m for m in METHODS if m == method), None)
+    known = next((m for m in SENSITIVITY_METHODS if m == method), None)
     if known is None:
-        raise InputError(f"unknown method '{method}'; expected one of {', '.join(METHODS)}")
+        raise InputError(
+            f"unknown method '{method}'; expected one of {', '.join(SENSITIVITY_METHODS)}"
+        )
     if pairs and known != "sobol":
         raise InputError(f"--pairs is of Sobol' indices, not of {method}; leave one of them out")
     chosen = open_study(study)
@@ -305,7 +307,7 @@ def sensitivity(
     finish("sensitivity", place, page, as_json, lambda: dataset_facts(result))
 
 
-def loops(
+def loops_command(
     path: Annotated[
         Path | None, typer.Argument(help="A model (.mdl); the belt model by default.")
     ] = None,

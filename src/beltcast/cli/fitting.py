@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from beltcast.study.study import Study
 
 
-def calibrate(
+def calibrate_command(
     study: StudyFile = None,
     starts: Starts = 64,
     method: Annotated[
@@ -117,7 +117,7 @@ PAIRS = 6
 """Pictures of confounded pairs, the strongest first."""
 
 
-def identify(
+def identify_command(
     study: StudyFile = None,
     starts: Starts = 64,
     seed: Seed = 1,
@@ -238,7 +238,7 @@ def identify(
             ]
             or [pd.DataFrame(columns=["parameter", "value", "figures", "with prior"])]
         ).to_csv(folder / "profiles.csv", index=False, float_format="%.6g")
-        charts = {"waterfall": plots.waterfall(fit), "contraction": plots.contraction_chart(fit)}
+        charts = {"waterfall": plots.starts_chart(fit), "contraction": plots.contraction_chart(fit)}
         outputs = narrowed[narrowed["quantity"] == "output"]
         charts["answers"] = plots_identified.answers_chart(pd.concat([outputs, nation[1:]]))
         charts["power-scaling"] = plots_identified.power_chart(its_moves)
@@ -274,7 +274,7 @@ def identify(
     )
 
 
-def sample(
+def sample_command(
     study: StudyFile = None,
     chains: Annotated[int, typer.Option(help="Chains.", min=1)] = 4,
     draws: Annotated[int, typer.Option(help="Draws of each chain.", min=4)] = 1000,
@@ -310,18 +310,20 @@ def sample(
     """
     from beltcast.files.complete import complete_folder
     from beltcast.inference.sampling.chain_files import (
-        NAME,
+        POSTERIOR_FILE,
         load_unfinished,
         posterior_groups,
         save_groups,
         save_unfinished,
     )
-    from beltcast.inference.sampling.chains import METHODS, sample_chains
+    from beltcast.inference.sampling.chains import SAMPLING_METHODS, sample_chains
     from beltcast.reports.json_output import table_facts
 
-    known = next((m for m in METHODS if m == method), None)
+    known = next((m for m in SAMPLING_METHODS if m == method), None)
     if known is None:
-        raise InputError(f"unknown method '{method}'; expected one of {', '.join(METHODS)}")
+        raise InputError(
+            f"unknown method '{method}'; expected one of {', '.join(SAMPLING_METHODS)}"
+        )
     target = folder_of(output, study, "-posterior")
     kept = target.with_name(f"{target.name}.unfinished.npz")
     before = load_unfinished(kept) if resume else None
@@ -343,7 +345,7 @@ def sample(
             )
         provenance = {"seed": str(seed), "title": chosen.title, **hashes_of(chosen)}
         groups = posterior_groups(result, rng=for_prior, provenance=provenance)
-        save_groups(groups, folder / NAME)
+        save_groups(groups, folder / POSTERIOR_FILE)
         result.table().to_csv(folder / "diagnostics.csv", float_format="%.5g")
         page = result.words()
         (folder / "summary.txt").write_text(page + "\n", encoding="utf-8")
@@ -362,7 +364,7 @@ def sample(
     )
 
 
-def sbc(
+def sbc_command(
     study: StudyFile = None,
     sets: Annotated[int, typer.Option(help="Synthetic data sets.", min=10)] = 200,
     parameter: Annotated[
@@ -391,9 +393,9 @@ def sbc(
 
     from beltcast.inference.audit.sbc import (
         Asked,
+        sbc_verdict,
         simulation_based_calibration,
         uniformity,
-        verdict,
     )
     from beltcast.inference.likelihood import make_likelihood
     from beltcast.inference.sampling.chain_files import save_dataset
@@ -433,7 +435,7 @@ def sbc(
     finish(
         "sbc",
         output,
-        verdict(result),
+        sbc_verdict(result),
         as_json,
         lambda: {"sets": result.sizes["set"], "unknowns": table_facts(uniformity(result))},
     )

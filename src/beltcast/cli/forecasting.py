@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from beltcast.study.study import Study
     from beltcast.verification.origin_rules import OriginRules
 
-COMPRESSED = {"output": {"zlib": True, "complevel": 4}}
+FORECAST_ENCODING = {"output": {"zlib": True, "complevel": 4}}
 """The members of a forecast are nearly all of its size."""
 
 
-def forecast(
+def forecast_command(
     study: StudyFile = None,
     draws: Annotated[int, typer.Option(help="Draws of the posterior.", min=2)] = 1000,
     starts: Starts = 64,
@@ -75,7 +75,7 @@ def forecast(
     from beltcast.files.complete import complete_folder
     from beltcast.forecasting.forecast import forecast_draws
     from beltcast.forecasting.summary import as_text, summarise
-    from beltcast.inference.sampling.draws_file import NAME, kept_fit, save_draws, study_link
+    from beltcast.inference.sampling.draws_file import DRAWS_FILE, kept_fit, save_draws, study_link
     from beltcast.inference.sampling.posterior import sample, sample_prior
     from beltcast.pictures.plots import save_fan_charts
     from beltcast.reports.json_output import calibration_facts, forecast_facts
@@ -105,8 +105,8 @@ def forecast(
             )
             write_calibration(fit, folder, chosen.hashes)
             origin = {"study_path": study_link(study, folder_of(output, study)), "seed": str(seed)}
-            save_draws(kept_fit(fit, posterior), chosen, folder / NAME, provenance=origin)
-            result.to_netcdf(folder / "forecast.nc", engine="netcdf4", encoding=COMPRESSED)
+            save_draws(kept_fit(fit, posterior), chosen, folder / DRAWS_FILE, provenance=origin)
+            result.to_netcdf(folder / "forecast.nc", engine="netcdf4", encoding=FORECAST_ENCODING)
             tell("pictures", 0, 1)
             compare = "de-minimis-ends" if given is None else WITHOUT
             save_fan_charts(result, str(folder), titles=chosen.titles, compare=compare)
@@ -122,7 +122,7 @@ def forecast(
     )
 
 
-def update(
+def update_command(
     rows: Annotated[
         Path | None, typer.Argument(help="New figures (.csv), columns as the study's own.")
     ] = None,
@@ -204,7 +204,7 @@ def update(
                 rng=for_noise,
                 provenance={**provenance, "new_rows_sha256": new.rows.sha256},
             )
-        result.to_netcdf(folder / "update.nc", engine="netcdf4", encoding=COMPRESSED)
+        result.to_netcdf(folder / "update.nc", engine="netcdf4", encoding=FORECAST_ENCODING)
         change.surprises.to_csv(folder / "surprises.csv", index=False, float_format="%.6g")
         changes(result).to_csv(folder / "changes.csv", index=False, float_format="%.6g")
         page = summarise_update(result, change, new.known_words())
@@ -212,7 +212,7 @@ def update(
     finish("update", target, page, as_json, lambda: update_facts(change, result))
 
 
-def verify(
+def verify_command(
     study: StudyFile = None,
     origins: Annotated[
         str, typer.Option(help="Dates to forecast from, as decimal years separated by commas.")
@@ -253,7 +253,7 @@ def verify(
     from beltcast.forecasting.summary import as_text
     from beltcast.reports.json_output import dataset_facts, table_facts
     from beltcast.verification.backtest import Settings
-    from beltcast.verification.record import COMPRESSED as SMALL
+    from beltcast.verification.record import BACKTEST_ENCODING as SMALL
     from beltcast.verification.record import run_origins
     from beltcast.verification.skill import case_scores, score_table
     from beltcast.verification.skill_text import summarise_skill

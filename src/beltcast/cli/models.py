@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from beltcast.study.study import Study
 
 
-def init(
+def init_command(
     folder: Annotated[Path, typer.Argument(help="Folder to make.")],
     name: Annotated[
         str | None, typer.Option(help="Title of the study; the folder's name by default.")
@@ -63,7 +63,7 @@ def init(
     typer.echo(f"Next: beltcast check {quoted}; beltcast forecast {quoted}")
 
 
-def run(
+def run_command(
     model: Annotated[
         Path | None, typer.Argument(help="A model (.mdl); the belt model by default.")
     ] = None,
@@ -125,7 +125,7 @@ def run(
     typer.echo(f"Written to {output}")
 
 
-def check(
+def check_command(
     path: Annotated[
         Path | None,
         typer.Argument(
@@ -169,7 +169,7 @@ def check(
         typer.echo("No fault found")
 
 
-def schemas(
+def schemas_command(
     model: Annotated[
         Path | None, typer.Argument(help="A model (.mdl); the belt model by default.")
     ] = None,
@@ -234,7 +234,7 @@ def _check_model(model: Model, as_json: bool) -> int:
     if as_json:
         typer.echo(json.dumps(checks.as_json(checked), ensure_ascii=False, indent=1))
     else:
-        typer.echo(checks.as_text(checked, model.path))
+        typer.echo(checks.check_text(checked, model.path))
     return len(checked.units)
 
 

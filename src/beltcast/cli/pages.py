@@ -21,7 +21,7 @@ from beltcast.errors import (
 )
 
 
-def export(
+def export_command(
     results: Annotated[
         Path, typer.Argument(help="A NetCDF file that beltcast wrote, or the store of a plan.")
     ],
@@ -68,7 +68,7 @@ def export(
     typer.echo(f"Written {path}")
 
 
-def report(
+def report_command(
     results: Annotated[
         Path | None,
         typer.Argument(help="A folder of results, or a study (.toml); what ships by default."),
@@ -146,7 +146,7 @@ def report(
     typer.echo(f"Written to {output}/")
 
 
-def serve_app(
+def app_command(
     results: Annotated[
         Path | None,
         typer.Argument(help="A folder of results, or a study (.toml); what ships by default."),

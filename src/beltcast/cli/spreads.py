@@ -23,7 +23,7 @@ from beltcast.cli.common import (
 from beltcast.errors import InputError
 
 
-def spreads(
+def spreads_command(
     study: StudyFile = None,
     sd: Annotated[
         float | None, typer.Option(help="Prior spread of the logs of factors; else the study's.")

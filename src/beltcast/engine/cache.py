@@ -28,9 +28,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-__all__ = ["LIMIT", "Cache", "engine_fingerprint", "key_of", "open_cache"]
+__all__ = ["CACHE_LIMIT", "Cache", "engine_fingerprint", "key_of", "open_cache"]
 
-LIMIT = 256 * 2**20
+CACHE_LIMIT = 256 * 2**20
 """Bytes that all entries together may take; the belt model takes about 0.3 MB."""
 
 _MAGIC = b"beltcast cache 1\n"
@@ -56,7 +56,7 @@ class Cache:
     """
 
     folder: Path
-    limit: int = LIMIT
+    limit: int = CACHE_LIMIT
 
     def get(self, key: str) -> bytes | None:
         """Return the payload of an entry, or None where there is no sound one."""

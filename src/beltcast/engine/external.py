@@ -72,7 +72,7 @@ class _Sheet:
         return max((len(row) for row in self.rows), default=0)
 
 
-def read_series(
+def read_sheet_series(
     model: Path, line: int, file: str, tab: str, axis: str, cell: str, size: int = 1
 ) -> tuple[FloatArray, FloatArray]:
     """Read one or several series over time, or over the argument of a lookup.

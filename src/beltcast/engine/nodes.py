@@ -96,7 +96,7 @@ def apply(op: str, *arguments: Node) -> Apply:
     return Apply(op, arguments)
 
 
-def walk(node: Node) -> Iterator[Node]:
+def all_nodes(node: Node) -> Iterator[Node]:
     """Yield the node and everything below it, each once."""
     seen: set[int] = set()
     waiting = [node]
@@ -114,7 +114,7 @@ def walk(node: Node) -> Iterator[Node]:
 
 def rows_read(node: Node) -> set[int]:
     """Return the rows that an expression reads."""
-    return {int(row) for leaf in walk(node) if isinstance(leaf, Load) for row in leaf.rows}
+    return {int(row) for leaf in all_nodes(node) if isinstance(leaf, Load) for row in leaf.rows}
 
 
 def pick(node: Node, element: int) -> Node:

@@ -29,7 +29,7 @@ from beltcast.engine.syntax import XMILE, Source
 from beltcast.engine.xmile.reader import read_xmile
 from beltcast.errors import ModelFileError
 
-__all__ = ["dump", "load", "read_parsed"]
+__all__ = ["dump_source", "load_source", "read_parsed"]
 
 
 def read_parsed(path: str | Path, cache: Cache | None) -> Source:
@@ -56,7 +56,7 @@ def read_parsed(path: str | Path, cache: Cache | None) -> Source:
         kept = cache.get(key)
         if kept is not None:
             try:
-                return dataclasses.replace(load(kept), path=path)
+                return dataclasses.replace(load_source(kept), path=path)
             except (ValueError, TypeError, KeyError, RecursionError):
                 pass  # made by a program that was interrupted in mid-change: read the file
     try:
@@ -69,7 +69,7 @@ def read_parsed(path: str | Path, cache: Cache | None) -> Source:
     if cache is not None and key is not None and key == _key(path):  # not written to meanwhile
         # What is too deep for JSON, or of a kind that has no text, is read each time.
         with suppress(TypeError, RecursionError):
-            cache.put(key, dump(source))
+            cache.put(key, dump_source(source))
     return source
 
 
@@ -140,7 +140,7 @@ _KINDS: Mapping[str, type] = {
 }
 
 
-def dump(source: Source) -> bytes:
+def dump_source(source: Source) -> bytes:
     """Return a model as JSON, without its path.
 
     Raises
@@ -152,8 +152,8 @@ def dump(source: Source) -> bytes:
     return json.dumps(plain, ensure_ascii=True, separators=(",", ":")).encode()
 
 
-def load(content: bytes) -> Source:
-    """Return the model that `dump` wrote, without a path.
+def load_source(content: bytes) -> Source:
+    """Return the model that `dump_source` wrote, without a path.
 
     Raises
     ------

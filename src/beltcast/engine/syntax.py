@@ -38,7 +38,7 @@ __all__ = [
     "canonical",
     "references",
     "show",
-    "walk",
+    "walk_expression",
 ]
 
 COMPARISONS = frozenset({"=", "<>", "<", "<=", ">", ">="})
@@ -265,17 +265,17 @@ class Source:
     method: Literal["euler", "rk2", "rk4"] = "euler"
 
 
-def walk(expression: Expr) -> Iterator[Expr]:
+def walk_expression(expression: Expr) -> Iterator[Expr]:
     """Yield the expression and everything in it, outermost first, left to right."""
     yield expression
     if isinstance(expression, Call):
         for argument in expression.arguments:
-            yield from walk(argument)
+            yield from walk_expression(argument)
 
 
 def references(expression: Expr) -> tuple[Ref, ...]:
     """Return every variable reference in the expression, left to right, repeats included."""
-    return tuple(node for node in walk(expression) if isinstance(node, Ref))
+    return tuple(node for node in walk_expression(expression) if isinstance(node, Ref))
 
 
 def show(expression: Expr) -> str:

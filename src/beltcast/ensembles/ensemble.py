@@ -23,10 +23,8 @@ from beltcast.errors import ScenarioError, SimulationError
 from beltcast.files.resume import NOT_KEPT, Pieces
 from beltcast.model.model import Backend, Model
 from beltcast.model.quantities import is_flow
-from beltcast.schema import MEMBER, SCENARIO, TIME, YEAR
+from beltcast.schema import MEMBER, SCENARIO, TIME, YEAR, Progress
 from beltcast.study.scenarios import Scenario, draw_sizes
-
-Progress = Callable[[str, int, int], None]
 
 
 def run_ensemble(
@@ -118,7 +116,7 @@ def run_ensemble(
         name: (output_dims(model, name), np.stack(parts), output_attributes(model, name))
         for name, parts in results.items()
     }
-    variables["status"] = ((SCENARIO, MEMBER), np.stack(status), STATUS)
+    variables["status"] = ((SCENARIO, MEMBER), np.stack(status), STATUS_ATTRS)
     return xr.Dataset(
         variables,
         output_coordinates(model, names, scenarios, len(values), end),
@@ -221,7 +219,7 @@ def _told_nobody(done: int, members: int) -> None:
 BLOCK = 1024
 """Members that are kept together: what a run that is stopped may lose of a scenario."""
 
-STATUS = {"long_name": "0 good run, 1 left the finite numbers", "units": "1"}
+STATUS_ATTRS = {"long_name": "0 good run, 1 left the finite numbers", "units": "1"}
 
 
 def output_dims(model: Model, name: str) -> tuple[str, ...]:

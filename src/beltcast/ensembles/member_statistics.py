@@ -52,7 +52,7 @@ def quantiles(values: xr.DataArray, levels: Sequence[float] = QUANTILES) -> xr.D
     )
 
 
-def spread(values: xr.DataArray) -> xr.DataArray:
+def robust_sd(values: xr.DataArray) -> xr.DataArray:
     """Half the width of the central 68% over members: a standard deviation that outliers spare."""
     ends = quantiles(values, (0.16, 0.84))
     return 0.5 * (ends.isel({QUANTILE: 1}, drop=True) - ends.isel({QUANTILE: 0}, drop=True))

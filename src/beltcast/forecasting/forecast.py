@@ -21,14 +21,14 @@ import xarray as xr
 
 from beltcast.engine.nodes import FloatArray
 from beltcast.ensembles.ensemble import run_ensemble
-from beltcast.ensembles.member_statistics import by_place, chance, quantiles, spread
+from beltcast.ensembles.member_statistics import by_place, chance, quantiles, robust_sd
 from beltcast.inference.calibrate import Calibration
 from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.nuisances import SHOCK
 from beltcast.inference.processes import shock_path
 from beltcast.inference.residuals import draw_errors
 from beltcast.inference.sampling.posterior import Draws, sample, sample_prior
-from beltcast.schema import MEMBER, PLACE, ROW, SCENARIO, YEAR
+from beltcast.schema import MEMBER, PLACE, ROW, SCENARIO, YEAR, Progress
 from beltcast.study.observations import Observation
 from beltcast.study.study import Study
 
@@ -40,8 +40,6 @@ COMPANIONS = (
     "Supervision Maturity",
 )
 """Kept as quantiles beside it, where the model has them."""
-
-Progress = Callable[[str, int, int], None]
 
 
 def forecast(
@@ -326,7 +324,7 @@ def _chance_of_more(output: xr.DataArray) -> xr.DataArray:
 
 
 def _log_spread(values: xr.DataArray) -> xr.DataArray:
-    return spread(xr.apply_ufunc(np.log, values.where(values > 0)))
+    return robust_sd(xr.apply_ufunc(np.log, values.where(values > 0)))
 
 
 def _figures(likelihood: Likelihood, places: np.ndarray) -> xr.DataArray:

@@ -17,12 +17,12 @@ from rich.table import Table
 from rich.text import Text
 
 from beltcast.inference.audit.identify import Profile, Spectrum
-from beltcast.inference.calibrate import Calibration, verdict
+from beltcast.inference.calibrate import Calibration, estimate_verdict
 from beltcast.schema import PLACE, QUANTILE, SCENARIO, YEAR
 from beltcast.study.observations import Observations
 
 HORIZONS = (2025, 2030, 2035)
-WIDTH = 112
+PAGE_WIDTH = 112
 
 
 def summarise(forecast: xr.Dataset, calibration: Calibration) -> RenderableType:
@@ -154,7 +154,7 @@ def titled(title: str, table: Table) -> RenderableType:
     return Group(Text(f"\n{title}", style="bold"), table)
 
 
-def as_text(renderable: RenderableType, width: int = WIDTH) -> str:
+def as_text(renderable: RenderableType, width: int = PAGE_WIDTH) -> str:
     """Return a renderable as plain text."""
     stream = io.StringIO()
     Console(file=stream, width=width, no_color=True, highlight=False).print(renderable)
@@ -164,7 +164,7 @@ def as_text(renderable: RenderableType, width: int = WIDTH) -> str:
 def _what_it_rests_on(forecast: xr.Dataset, calibration: Calibration) -> Text:
     likelihood = calibration.likelihood
     ratios = calibration.table()["spread_ratio"].to_numpy()
-    words = [verdict(r) for r in ratios]
+    words = [estimate_verdict(r) for r in ratios]
     n = len(ratios)
     reached = f"{calibration.agreeing} of {len(calibration.refined)}"
     lines = [
@@ -207,7 +207,7 @@ def _places(forecast: xr.Dataset) -> RenderableType:
             place,
             str(figures),
             *(_band(own.sel({YEAR: year}), "{:,.0f}") for year in years),
-            f"{ratio:.2f}" + (" mostly prior" if verdict(ratio) == "mostly prior" else ""),
+            f"{ratio:.2f}" + (" mostly prior" if estimate_verdict(ratio) == "mostly prior" else ""),
             style="bold" if place == forecast.attrs["whole"] else "",
         )
     return titled(title, table)

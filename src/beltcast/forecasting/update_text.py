@@ -23,7 +23,7 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 SURPRISE = 0.05
 """Probability below which a figure is called a surprise."""
 
-MOVED = 0.1
+LEAST_SHIFT = 0.1
 """Shift, in spreads, below which a parameter is not said to have moved."""
 
 
@@ -150,7 +150,7 @@ def _before_and_after(title: str, rows: pd.DataFrame) -> RenderableType:
 
 def _moved(change: Update) -> RenderableType:
     moved = change.moved()
-    chosen = moved[moved["shift"].abs() >= MOVED].head(8)
+    chosen = moved[moved["shift"].abs() >= LEAST_SHIFT].head(8)
     if chosen.empty:
         largest = moved.iloc[0]
         return Text(

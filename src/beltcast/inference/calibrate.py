@@ -8,7 +8,7 @@ history of every start, because a fit that a single start reached is a fit to do
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -23,7 +23,8 @@ from beltcast.engine.run.threads import side_by_side
 from beltcast.errors import CalibrationError
 from beltcast.files.resume import NOT_KEPT, Pieces
 from beltcast.inference.likelihood import Likelihood
-from beltcast.inference.optimise import Method, Optimum, optimise
+from beltcast.inference.optimise import FitMethod, Optimum, optimise
+from beltcast.schema import Progress, no_progress
 from beltcast.study.priors import Priors
 
 MOSTLY_PRIOR = 0.7
@@ -31,9 +32,6 @@ MOSTLY_PRIOR = 0.7
 
 SAME_OPTIMUM = 0.5
 """Costs (negative log densities) that differ by less are taken for one optimum."""
-
-Progress = Callable[[str, int, int], None]
-"""Told of progress: what is done, how many are done, of how many."""
 
 
 @contextmanager
@@ -84,7 +82,7 @@ class Calibration:
     evaluations: IntArray
     converged: np.ndarray
     optima: tuple[Optimum, ...] = ()
-    method: Method = "least_squares"
+    method: FitMethod = "least_squares"
 
     @property
     def agreeing(self) -> int:
@@ -236,14 +234,14 @@ def estimates_table(priors: Priors, center: FloatArray, covariance: FloatArray) 
             "median": priors.natural(center),
             "p90": high,
             "spread_ratio": ratio,
-            "verdict": [verdict(r) for r in ratio],
+            "verdict": [estimate_verdict(r) for r in ratio],
             "source": priors.sources,
         },
         index=pd.Index(priors.labels, name="parameter"),
     )
 
 
-def verdict(ratio: float) -> str:
+def estimate_verdict(ratio: float) -> str:
     """Return what a ratio of posterior to prior spread means, in words."""
     if ratio > MOSTLY_PRIOR:
         return "mostly prior"
@@ -257,7 +255,7 @@ def calibrate(
     rng: np.random.Generator,
     starts: int = 64,
     refine: int = 6,
-    method: Method = "least_squares",
+    method: FitMethod = "least_squares",
     threads: int | None = None,
     pieces: Pieces = NOT_KEPT,
     progress: Progress | None = None,
@@ -302,7 +300,7 @@ def calibrate(
     >>> fit.converged.tolist()
     [True]
     """
-    tell = progress or (lambda what, done, total: None)
+    tell = progress or no_progress
     tell("starts", 0, starts)
     points, answers = _starts(likelihood, rng, starts)
     simulated = np.isfinite(answers).all(axis=1)
@@ -363,7 +361,7 @@ def calibration_at(
     start_costs: FloatArray,
     refined: IntArray,
     optima: Sequence[Optimum],
-    method: Method,
+    method: FitMethod,
 ) -> Calibration:
     """Put a calibration together: the best of its optima, with the curvature there.
 

@@ -41,7 +41,7 @@ SHOCK = "shock of "
 ERROR = "error of "
 """Nuisances that are a part of rows' own errors begin with this; they scale with the spread."""
 
-Series = tuple[str, str, str]
+ErrorSeries = tuple[str, str, str]
 """Place, definition and vintage; no vintage where revisions have errors of their own."""
 
 
@@ -105,7 +105,7 @@ def _errors(
     rows: tuple[Observation, ...], noise: Noise
 ) -> tuple[FloatArray, dict[str, FloatArray]]:
     """Spread of each row's own error, (m,), and loadings of the errors that rows share."""
-    series: dict[Series, dict[int, list[int]]] = {}
+    series: dict[ErrorSeries, dict[int, list[int]]] = {}
     for i, row in enumerate(rows):
         vintage = "" if noise.revisions else row.vintage
         years = series.setdefault((row.place, row.definition, vintage), {})
@@ -123,7 +123,7 @@ def _errors(
 
 
 def _shared(
-    key: Series,
+    key: ErrorSeries,
     years: Mapping[int, list[int]],
     rows: tuple[Observation, ...],
     own: FloatArray,
@@ -147,7 +147,7 @@ def _shared(
 
 
 def _correlated(
-    key: Series,
+    key: ErrorSeries,
     years: Mapping[int, list[int]],
     rows: tuple[Observation, ...],
     own: FloatArray,
@@ -312,7 +312,7 @@ def _spreads(rows: tuple[Observation, ...], noise: Noise) -> dict[str, FloatArra
     return {name: column for name, column in columns.items() if name in measured}
 
 
-def _error_name(key: Series, year: int) -> str:
+def _error_name(key: ErrorSeries, year: int) -> str:
     return ERROR + ", ".join([*(part for part in key if part), str(year)])
 
 

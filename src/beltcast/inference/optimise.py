@@ -30,7 +30,7 @@ from beltcast.engine.nodes import FloatArray
 from beltcast.errors import CalibrationError, did_you_mean, quoted
 from beltcast.inference.likelihood import Likelihood
 
-Method = Literal["least_squares", "minimize", "differential_evolution"]
+FitMethod = Literal["least_squares", "minimize", "differential_evolution"]
 
 _REACH = 4.0
 """A population is searched for within this many prior spreads where a prior has no bounds."""
@@ -63,7 +63,7 @@ class Optimum:
 def optimise(
     likelihood: Likelihood,
     starts: FloatArray,
-    method: Method = "least_squares",
+    method: FitMethod = "least_squares",
     *,
     rng: np.random.Generator,
 ) -> Optimum:
@@ -86,7 +86,7 @@ def optimise(
     Raises
     ------
     CalibrationError
-        The method is not one of `Method`.
+        The method is not one of `FitMethod`.
 
     Examples
     --------
@@ -103,8 +103,8 @@ def optimise(
         return _least_squares(likelihood, starts[0])
     if method == "minimize":
         return _minimize(likelihood, starts[0])
-    if method not in get_args(Method):
-        known = did_you_mean(str(method), get_args(Method))
+    if method not in get_args(FitMethod):
+        known = did_you_mean(str(method), get_args(FitMethod))
         raise CalibrationError(f"unknown method {quoted(method)} of calibration{known}")
     return _differential_evolution(likelihood, starts, rng)
 

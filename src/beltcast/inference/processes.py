@@ -32,7 +32,7 @@ import numpy as np
 from beltcast.engine.nodes import FloatArray
 from beltcast.inference.eigen import eigenpairs
 
-SMALL = 1e-9
+NEGLIGIBLE = 1e-9
 """Part of the largest eigenvalue below which a component of a covariance is left out."""
 
 
@@ -70,7 +70,7 @@ def drift_factor(lags: FloatArray, fades: float) -> FloatArray:
     bent = np.expm1(-s) + np.expm1(-t) - np.expm1(-apart)
     covariance = fades**2 * (s + t - apart + bent)
     sizes, vectors = eigenpairs(covariance)
-    kept = sizes > SMALL * sizes[0]
+    kept = sizes > NEGLIGIBLE * sizes[0]
     factor: FloatArray = vectors[:, kept] * np.sqrt(sizes[kept])
     return factor
 

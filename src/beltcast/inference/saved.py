@@ -21,7 +21,7 @@ from beltcast.inference.calibrate import Calibration, calibration_at, one_blas_t
 from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.optimise import Optimum
 
-NAME = "calibration.json"
+CALIBRATION_FILE = "calibration.json"
 """What the file is called in a folder of results."""
 
 FORMAT = 1
@@ -46,7 +46,7 @@ def save_calibration(
     Path
         Of the file.
     """
-    path = Path(folder) / NAME
+    path = Path(folder) / CALIBRATION_FILE
     content = {
         "format": FORMAT,
         "sha256": _that_matter(hashes),
@@ -98,7 +98,7 @@ def load_calibration(
         The file is missing or damaged, or something that it was made from has changed since.
     """
     path = Path(path)
-    path = path / NAME if path.is_dir() else path
+    path = path / CALIBRATION_FILE if path.is_dir() else path
     content = _content(path, renew)
     now = _that_matter(hashes)
     changed = [name for name, digest in now.items() if content["sha256"].get(name) != digest]

@@ -21,7 +21,7 @@ from beltcast.engine.syntax import CONTROLS, canonical
 from beltcast.engine.units.check import UnitProblem, check_units
 from beltcast.model.model import Model
 
-__all__ = ["Checked", "Extreme", "Fault", "StepError", "as_json", "as_text", "check_model"]
+__all__ = ["Checked", "Extreme", "Fault", "StepError", "as_json", "check_model", "check_text"]
 
 FACTORS = (0.0, 0.1, 10.0)
 """Each constant times these: nothing at all, and an order of magnitude either way."""
@@ -316,7 +316,7 @@ def _plain(value: Any) -> Any:
 _ENCODINGS = {"utf-8-sig": "UTF-8", "utf-8": "UTF-8", "gb18030": "GB18030", "latin-1": "Latin-1"}
 
 
-def as_text(checked: Checked, path: object = None, most: int = 20) -> str:
+def check_text(checked: Checked, path: object = None, most: int = 20) -> str:
     """Return the answers as lines of text, faults first.
 
     Parameters

@@ -25,7 +25,7 @@ from beltcast.engine.run.prepare import Backend, Prepared, available, prepare
 from beltcast.engine.run.time_grid import Grid, find_grid
 from beltcast.engine.syntax import CONTROLS, Equation, canonical
 from beltcast.errors import ModelError, ModelFileError, SimulationError
-from beltcast.model.variables import Constants, Inputs, Kind, Variable, Variables
+from beltcast.model.variables import Constants, Inputs, Variable, Variables
 from beltcast.schema import TIME, make_dataset
 
 if TYPE_CHECKING:
@@ -34,13 +34,12 @@ if TYPE_CHECKING:
 __all__ = [
     "LARGEST_RESULT",
     "Backend",
+    "BatchOptions",
     "Constants",
     "Grid",
     "Inputs",
-    "Kind",
     "Method",
     "Model",
-    "Question",
     "Variable",
     "load_model",
 ]
@@ -49,7 +48,7 @@ LARGEST_RESULT = 4e9
 """Bytes beyond which a result is refused rather than left to exhaust the memory."""
 
 
-class Question(TypedDict, total=False):
+class BatchOptions(TypedDict, total=False):
     """What `Model.batch` is asked, apart from the members: its keyword arguments."""
 
     outputs: Required[IntArray]

@@ -18,7 +18,7 @@ from beltcast.engine.program import Program
 from beltcast.engine.syntax import CONTROLS, Data, Source, canonical
 from beltcast.errors import ModelError, SimulationError, UnknownName, did_you_mean
 
-Kind = Literal["stock", "auxiliary", "constant", "input", "lookup"]
+VariableKind = Literal["stock", "auxiliary", "constant", "input", "lookup"]
 Constants = Mapping[str, float | Mapping[str, float]]
 Inputs = Mapping[str, tuple[Sequence[float], Sequence[float]]]
 
@@ -42,7 +42,7 @@ class Variable:
     """
 
     name: str
-    kind: Kind
+    kind: VariableKind
     dims: tuple[str, ...]
     unit: str
     doc: str

@@ -13,7 +13,7 @@ from typing import Unpack
 import numpy as np
 
 from beltcast.engine.nodes import FloatArray, IntArray
-from beltcast.model.model import Constants, Inputs, Model, Question
+from beltcast.model.model import BatchOptions, Constants, Inputs, Model
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +24,7 @@ class Moved(Model):
     moved_values: FloatArray | None = None
 
     def batch(
-        self, parameters: IntArray, values: FloatArray, **question: Unpack[Question]
+        self, parameters: IntArray, values: FloatArray, **question: Unpack[BatchOptions]
     ) -> FloatArray:
         """Run many members; what they set themselves wins, as `Model.batch`."""
         assert self.moved_rows is not None
@@ -135,7 +135,7 @@ class NoInteraction(Model):
     switches: tuple[str, ...] = ()
 
     def batch(
-        self, parameters: IntArray, values: FloatArray, **question: Unpack[Question]
+        self, parameters: IntArray, values: FloatArray, **question: Unpack[BatchOptions]
     ) -> FloatArray:
         """Run many members, as `Model.batch`; one run without drivers and one for each of them."""
         saves = np.asarray(question["saves"], dtype=np.float64)

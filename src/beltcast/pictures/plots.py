@@ -105,7 +105,7 @@ def fan_chart(
 
 
 @house_style
-def waterfall(calibration: Calibration, *, ax: Axes | None = None) -> Axes:
+def starts_chart(calibration: Calibration, *, ax: Axes | None = None) -> Axes:
     """Draw what every start cost and what the refined ones reached, in order of cost.
 
     A flat floor of refined starts is one optimum found again and again; a staircase is many.

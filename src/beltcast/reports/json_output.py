@@ -31,7 +31,7 @@ __all__ = [
     "update_facts",
 ]
 
-SHOWN = (0.1, 0.5, 0.9)
+SHOWN_QUANTILES = (0.1, 0.5, 0.9)
 """Quantiles: the median and the 80% band."""
 
 SINGLE = (MEMBER, DRAW, CHAIN, SET)
@@ -196,7 +196,7 @@ def table_facts(table: pd.DataFrame) -> Any:
 def _by_label(values: xr.DataArray) -> Any:
     """Nest values by the labels of their dimensions; quantiles come last, numbers stay arrays."""
     if QUANTILE in values.dims:
-        values = values.isel({QUANTILE: np.isin(values[QUANTILE].values, SHOWN)})
+        values = values.isel({QUANTILE: np.isin(values[QUANTILE].values, SHOWN_QUANTILES)})
     keys = {
         dim: [str(label) for label in values[dim].values]
         for dim in values.dims

@@ -18,7 +18,7 @@ from beltcast.drivers.attribution.page import complement_words
 from beltcast.drivers.attribution.plot import waterfall
 from beltcast.ensembles.member_statistics import at_year
 from beltcast.forecasting.summary import HORIZONS
-from beltcast.inference.calibrate import verdict
+from beltcast.inference.calibrate import estimate_verdict
 from beltcast.pictures.plots import fan_chart
 from beltcast.pictures.translations import a_year, scenario_title, word
 from beltcast.reports.html import bullets, document, link, picture, table
@@ -146,7 +146,7 @@ def _forecast(evidence: Evidence, asked: _Asked) -> str:
             asked.band(fan.sel({YEAR: year})),
             asked.band(prior.sel({YEAR: year})),
             f"{float(ratio.sel({YEAR: year})):.2f}",
-            say(verdict(float(ratio.sel({YEAR: year})))),
+            say(estimate_verdict(float(ratio.sel({YEAR: year})))),
         )
         for year in _horizons(forecast)
     ]
@@ -301,7 +301,7 @@ def _cannot_tell(evidence: Evidence, asked: _Asked) -> str:
     loose = int(forecast["row_loose"].values[mine].sum())
     lines = [
         *([] if own else [say("no_figure")]),
-        say("band_is", year=last, verdict=say(verdict(ratio)), ratio=ratio),
+        say("band_is", year=last, verdict=say(estimate_verdict(ratio)), ratio=ratio),
         *([say("loose_points", loose=loose, levels=levels)] if loose else []),
         *_prior_drivers(evidence.attribution, asked),
         *_decided_by_structure(evidence, asked, last),
@@ -318,11 +318,11 @@ def _prior_drivers(attribution: xr.Dataset | None, asked: _Asked) -> list[str]:
         asked.say(
             "share_prior",
             driver=asked.say(driver),
-            verdict=asked.say(verdict(ratio)),
+            verdict=asked.say(estimate_verdict(ratio)),
             ratio=ratio,
         )
         for driver, ratio in pairs
-        if verdict(ratio) == "mostly prior"
+        if estimate_verdict(ratio) == "mostly prior"
     ]
 
 

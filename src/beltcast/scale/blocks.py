@@ -7,17 +7,16 @@ time of day.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from beltcast.errors import SimulationError
 from beltcast.scale.cluster import compute_on
 from beltcast.scale.compute import Computed, compute
 from beltcast.scale.journal import Tell, silent
-from beltcast.scale.runplan import Block, RunPlan
+from beltcast.scale.runplan import MemberBlock, RunPlan
 from beltcast.scale.store import Store, create_store, resume_store
-
-Progress = Callable[[str, int, int], None]
+from beltcast.schema import Progress
 
 
 def run_plan(
@@ -104,7 +103,7 @@ def run_plan(
 
 
 def _computed(
-    plan: RunPlan, store: Store, blocks: Sequence[Block], client: Any
+    plan: RunPlan, store: Store, blocks: Sequence[MemberBlock], client: Any
 ) -> Iterator[Computed]:
     if client is not None:
         return compute_on(client, plan, blocks)

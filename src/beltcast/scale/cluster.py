@@ -22,7 +22,7 @@ from typing import Any
 from beltcast.errors import InputError, RunStopped
 from beltcast.files.extras import need
 from beltcast.scale.compute import Computed, Parcel, Reply, compute_parcel, pack
-from beltcast.scale.runplan import Block, RunPlan, version_of_code
+from beltcast.scale.runplan import MemberBlock, RunPlan, version_of_code
 
 IN_FLIGHT = 3
 """Blocks handed to a worker at a time: enough that none waits, few enough to stop soon."""
@@ -108,7 +108,7 @@ def connect(address: str | None, workers: int | None = None) -> Any:
         ) from None
 
 
-def compute_on(client: Any, plan: RunPlan, blocks: Sequence[Block]) -> Iterator[Computed]:
+def compute_on(client: Any, plan: RunPlan, blocks: Sequence[MemberBlock]) -> Iterator[Computed]:
     """Compute blocks on the workers of a client, in whatever order they are done.
 
     Raises
@@ -125,14 +125,14 @@ def compute_on(client: Any, plan: RunPlan, blocks: Sequence[Block]) -> Iterator[
         raise RunStopped(f"the scheduler has gone; {ON}") from None
 
 
-def _answers(client: Any, plan: RunPlan, blocks: Sequence[Block]) -> Iterator[Computed]:
+def _answers(client: Any, plan: RunPlan, blocks: Sequence[MemberBlock]) -> Iterator[Computed]:
     with warnings.catch_warnings():
         # Of a large graph. A parcel that was scattered would be lost with the worker that holds
         # it; the result of a task is made again.
         warnings.simplefilter("ignore", UserWarning)
         parcel = client.submit(_same, pack(plan), pure=False)
     waiting = iter(blocks)
-    under_way: dict[Any, Block] = {}
+    under_way: dict[Any, MemberBlock] = {}
 
     def hand_out(count: int) -> None:
         for block in islice(waiting, count):
@@ -190,7 +190,7 @@ def _some_done(futures: list[Any], look: Callable[[], None]) -> set[Any]:
             look()
 
 
-def _answer(future: Any, block: Block) -> Computed:
+def _answer(future: Any, block: MemberBlock) -> Computed:
     try:
         reply: Reply = future.result(timeout=LOOK)
     except _distributed().KilledWorker:

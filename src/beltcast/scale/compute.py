@@ -15,7 +15,7 @@ from pathlib import Path
 
 from beltcast.ensembles.ensemble import run_scenario
 from beltcast.errors import BeltcastError, RunStopped
-from beltcast.scale.runplan import ROLES, TABLE, Block, RunPlan, read_plan, version_of_code
+from beltcast.scale.runplan import ROLES, TABLE, MemberBlock, RunPlan, read_plan, version_of_code
 from beltcast.scale.store import Store
 
 Parcel = tuple[tuple[str, str, bytes], ...]
@@ -38,12 +38,12 @@ class Computed:
         Spent on it, by a clock that never jumps.
     """
 
-    block: Block
+    block: MemberBlock
     any_good: bool
     seconds: float
 
 
-def compute(plan: RunPlan, store: Store, block: Block) -> Computed:
+def compute(plan: RunPlan, store: Store, block: MemberBlock) -> Computed:
     """Run a block and write it.
 
     Raises
@@ -90,7 +90,7 @@ def compute_parcel(
         )
     try:
         plan = _unpacked(parcel)
-        done = compute(plan, Store(Path(store), (*plan.outputs, "status")), Block(*given))
+        done = compute(plan, Store(Path(store), (*plan.outputs, "status")), MemberBlock(*given))
     except RunStopped as problem:
         return "stopped", f"on a worker: {problem}"
     except BeltcastError as problem:

@@ -74,7 +74,7 @@ for, and a block under way is what a fault costs."""
 
 
 @dataclass(frozen=True)
-class Block:
+class MemberBlock:
     """The members of one scenario that are computed and written at once.
 
     Attributes
@@ -127,15 +127,15 @@ class RunPlan:
     memory: float
     files: Mapping[str, Path]
 
-    def blocks(self) -> list[Block]:
+    def blocks(self) -> list[MemberBlock]:
         """All blocks in the order in which they are computed."""
         return [
-            Block(s, number, first, min(first + self.block, self.members))
+            MemberBlock(s, number, first, min(first + self.block, self.members))
             for s in range(len(self.scenarios))
             for number, first in enumerate(range(0, self.members, self.block))
         ]
 
-    def draws(self, block: Block) -> tuple[tuple[str, ...], FloatArray]:
+    def draws(self, block: MemberBlock) -> tuple[tuple[str, ...], FloatArray]:
         """Labels and values of the members of a block, whatever its scenario."""
         count = block.last - block.first
         if self.priors is None:
@@ -149,7 +149,7 @@ class RunPlan:
         own = self.priors.settable
         return tuple(self.priors.labels[i] for i in own), self.priors.natural(z)[:, own]
 
-    def size_seed(self, block: Block) -> int:
+    def size_seed(self, block: MemberBlock) -> int:
         """Seed of the uncertain sizes of scenarios for a block."""
         return int(np.random.default_rng([self.seed, block.number, 1]).integers(2**63))
 

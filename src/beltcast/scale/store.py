@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from beltcast.engine.nodes import FloatArray
 from beltcast.ensembles.ensemble import (
-    STATUS,
+    STATUS_ATTRS,
     output_attributes,
     output_coordinates,
     output_dims,
@@ -35,7 +35,7 @@ from beltcast.errors import InputError
 from beltcast.files.complete import appearing, flush
 from beltcast.files.extras import need
 from beltcast.files.resume import difference
-from beltcast.scale.runplan import Block, RunPlan
+from beltcast.scale.runplan import MemberBlock, RunPlan
 from beltcast.schema import MEMBER, SCENARIO
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class Store:
             os.close(descriptor)
 
     def write(
-        self, block: Block, pieces: Mapping[str, FloatArray], good: NDArray[np.bool_]
+        self, block: MemberBlock, pieces: Mapping[str, FloatArray], good: NDArray[np.bool_]
     ) -> None:
         """Write a block and, when all of it is on disk, say that it is complete.
 
@@ -172,7 +172,7 @@ def create_store(plan: RunPlan) -> Store:
         for name in plan.outputs:
             _array(group, plan, name, output_dims(plan.model, name), np.float32,
                    output_attributes(plan.model, name))  # fmt: skip
-        _array(group, plan, "status", (SCENARIO, MEMBER), np.int8, STATUS)
+        _array(group, plan, "status", (SCENARIO, MEMBER), np.int8, STATUS_ATTRS)
         for name, coordinate in _coordinates(plan).items():
             dims, values, attributes = coordinate
             made = group.create_array(

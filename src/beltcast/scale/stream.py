@@ -1,9 +1,9 @@
 """Answers from a store that is larger than memory: block by block, never holding the members.
 
 Means and chances add up over blocks.  A quantile of very many numbers is found in three passes:
-their range, then how many lie in each of `BINS` bins, then the numbers of the one or two bins that
-hold the wanted ranks, sorted.  The result is the quantile itself (linear between order statistics,
-as NumPy's default), not an estimate; only the last bin's numbers are held.
+their range, then how many lie in each of `HISTOGRAM_BINS` bins, then the numbers of the one or two
+bins that hold the wanted ranks, sorted.  The result is the quantile itself (linear between order
+statistics, as NumPy's default), not an estimate; only the last bin's numbers are held.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from beltcast.schema import MEMBER, QUANTILE, QUANTILES, SCENARIO
 
 STATUS = "status"
 
-BINS = 2048
+HISTOGRAM_BINS = 2048
 """Bins of the second pass: the third holds about one member in a thousand."""
 
 Blocks = Callable[[], Iterator[FloatArray]]
@@ -188,7 +188,7 @@ def _quantiles(blocks: Blocks, probabilities: FloatArray) -> FloatArray:
     which = np.empty(wanted.shape, dtype=np.int64)
     for cell in range(len(low)):
         which[cell] = np.searchsorted(before[cell], wanted[cell], side="right") - 1
-    which = np.minimum(which, BINS - 1)
+    which = np.minimum(which, HISTOGRAM_BINS - 1)
     values = _members_of(blocks, low, high, which)
     result = np.full((len(low), len(probabilities)), np.nan)
     for cell in np.flatnonzero(count).tolist():
@@ -221,18 +221,18 @@ def _bin(block: FloatArray, low: FloatArray, high: FloatArray) -> NDArray[np.int
     """Number of the bin of each value, (members, cells); -1 for what is not finite."""
     width = np.where(high > low, high - low, 1.0)
     with np.errstate(invalid="ignore"):
-        place = np.clip((block - low) / width * BINS, 0, BINS - 1)
+        place = np.clip((block - low) / width * HISTOGRAM_BINS, 0, HISTOGRAM_BINS - 1)
     return np.where(np.isfinite(block), place, -1).astype(np.int64)
 
 
 def _counts(blocks: Blocks, low: FloatArray, high: FloatArray) -> NDArray[np.int64]:
     cells = len(low)
-    total = np.zeros((cells, BINS), dtype=np.int64)
+    total = np.zeros((cells, HISTOGRAM_BINS), dtype=np.int64)
     for block in blocks():
         number = _bin(block.reshape(len(block), cells), low, high)
         for cell in range(cells):
             own = number[:, cell]
-            total[cell] += np.bincount(own[own >= 0], minlength=BINS)
+            total[cell] += np.bincount(own[own >= 0], minlength=HISTOGRAM_BINS)
     return total
 
 

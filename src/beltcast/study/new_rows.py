@@ -14,7 +14,7 @@ from beltcast.errors import TableError
 from beltcast.study.observations import Observation, Observations, read_observations, repeated
 from beltcast.study.study import Study
 
-SAME = 1e-6
+SAME_VALUE = 1e-6
 """Relative difference up to which two values are one number, converted twice."""
 
 
@@ -65,7 +65,7 @@ def read_new_rows(path: str | Path, study: Study) -> NewRows:
     study.noise.check(read)
     known = repeated(read, study.observations)
     for row, old in known:
-        if abs(row.value / old.value - 1.0) > SAME:
+        if abs(row.value / old.value - 1.0) > SAME_VALUE:
             raise TableError(
                 f"the row gives {row.value:g} where line {old.line} of {study.observations.path} "
                 f"has {old.value:g} for the same scope and period; correct one of them, or call a "

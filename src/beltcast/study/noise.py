@@ -60,7 +60,7 @@ from typing import Any, get_args
 
 from beltcast.errors import InputError, TableError, did_you_mean
 from beltcast.files.text import Toml
-from beltcast.study.observations import Kind, Observation, Observations
+from beltcast.study.observations import Observation, ObservationKind, Observations
 
 
 @dataclass(frozen=True)
@@ -347,7 +347,7 @@ def _spread(
         name: _number(toml, value, "noise", "spread", "factors", name)
         for name, value in factors.items()
     }
-    values = {"grade": ("A", "B", "C"), "kind": get_args(Kind)}
+    values = {"grade": ("A", "B", "C"), "kind": get_args(ObservationKind)}
     groups = {
         ", ".join(f"{by} {value}" for by, value in zip(told_apart, one, strict=True))
         for one in product(*(values[by] for by in told_apart))

@@ -53,14 +53,14 @@ from beltcast.study.tables import check_filled, number, records
 __all__ = [
     "COLUMNS",
     "EXAMPLE",
-    "Kind",
     "Observation",
+    "ObservationKind",
     "Observations",
     "read_observations",
     "repeated",
 ]
 
-Kind: TypeAlias = Literal["level", "part-year", "growth", "share", "lower", "upper"]
+ObservationKind: TypeAlias = Literal["level", "part-year", "growth", "share", "lower", "upper"]
 Vintage: TypeAlias = Literal["final", "revised", "preliminary", "only"]
 Grade: TypeAlias = Literal["A", "B", "C"]
 _Choice = TypeVar("_Choice", bound=str)
@@ -128,7 +128,7 @@ class Observation:
     place: str
     belts: tuple[str, ...]
     quantity: str
-    kind: Kind
+    kind: ObservationKind
     start: float
     end: float
     value: float
@@ -300,7 +300,7 @@ class _RowReader:
         check_filled(cells, [name for name in COLUMNS if name not in _MAY_BE_EMPTY])
         variable = self._variable(cells["quantity"])
         place, belts = self._place(cells["place"], variable)
-        kind: Kind = _one_of(cells["kind"], "kind", get_args(Kind))
+        kind: ObservationKind = _one_of(cells["kind"], "kind", get_args(ObservationKind))
         vintage: Vintage = _one_of(cells["vintage"], "vintage", get_args(Vintage))
         grade: Grade = _one_of(cells["grade"], "grade", get_args(Grade))
         start, end, published, value = (
@@ -376,7 +376,7 @@ class _RowReader:
         self,
         value: float,
         unit: str,
-        kind: Kind,
+        kind: ObservationKind,
         variable: VariableLike,
         start: float,
         end: float,
@@ -415,7 +415,7 @@ def _one_of(value: str, what: str, choices: Sequence[_Choice]) -> _Choice:
     raise TableError(f"unknown {what} {quoted(value)}{did_you_mean(value, choices)}")
 
 
-def _interval(value: float, digits: str, kind: Kind) -> tuple[float, float] | None:
+def _interval(value: float, digits: str, kind: ObservationKind) -> tuple[float, float] | None:
     """Numbers that are printed as this one if so many of its digits are known."""
     if not digits:
         return None
@@ -432,7 +432,7 @@ def _interval(value: float, digits: str, kind: Kind) -> tuple[float, float] | No
     return value - 0.5 * last, value + 0.5 * last
 
 
-def _check_period(start: float, end: float, kind: Kind, variable: VariableLike) -> None:
+def _check_period(start: float, end: float, kind: ObservationKind, variable: VariableLike) -> None:
     length = end - start
     name = quoted(variable.name)
     if length < 0:

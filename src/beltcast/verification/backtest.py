@@ -37,13 +37,13 @@ from beltcast.engine.nodes import FloatArray
 from beltcast.engine.run.threads import pause
 from beltcast.errors import CalibrationError, InputError, MissingExtra
 from beltcast.files.resume import NOT_KEPT, Pieces
-from beltcast.inference.calibrate import Calibration, Progress, calibrate, one_blas_thread
+from beltcast.inference.calibrate import Calibration, calibrate, one_blas_thread
 from beltcast.inference.likelihood import Likelihood, make_likelihood
 from beltcast.inference.residuals import draw_errors
 from beltcast.inference.sampling.posterior import Draws, sample, sample_prior
 from beltcast.model.model import Model
 from beltcast.model.variants import without_interaction
-from beltcast.schema import CASE, DRAW, FORECASTER
+from beltcast.schema import CASE, DRAW, FORECASTER, Progress
 from beltcast.study.roles import SWITCHES
 from beltcast.study.study import Study
 from beltcast.verification.baselines.baselines import BASELINES

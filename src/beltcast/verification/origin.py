@@ -52,7 +52,7 @@ LEADS = (1, 2, 3, 4)
 _RELEASES = ("preliminary", "only", "revised", "final")
 """From the first word to the last; among rows of one date the later wins."""
 
-Series = tuple[str, str, str]
+SeriesKey = tuple[str, str, str]
 """Place, quantity and definition: what makes figures comparable."""
 
 
@@ -271,8 +271,8 @@ def targets(study: Study, date: float, *, leads: Iterable[int] = LEADS) -> tuple
     known = study.observations.published_by(date)
     past = histories(known, study.noise)
     spoken_of = {_series(row) for row in known}
-    truth: dict[tuple[Series, int], Observation] = {}
-    printed: dict[tuple[Series, int], float] = {}
+    truth: dict[tuple[SeriesKey, int], Observation] = {}
+    printed: dict[tuple[SeriesKey, int], float] = {}
     for row in study.observations:
         if not _whole_year(row) or not is_flow(study.model.find(row.quantity).unit):
             continue
@@ -294,7 +294,7 @@ def targets(study: Study, date: float, *, leads: Iterable[int] = LEADS) -> tuple
     )
 
 
-def histories(known: Observations, noise: Noise) -> dict[Series, History]:
+def histories(known: Observations, noise: Noise) -> dict[SeriesKey, History]:
     """Every series of yearly levels among some rows.
 
     Of a year printed several times the last release counts; a year without a level has one if the
@@ -310,8 +310,8 @@ def histories(known: Observations, noise: Noise) -> dict[Series, History]:
     -------
     dict of (place, quantity, definition) to History
     """
-    levels: dict[Series, dict[int, Observation]] = {}
-    growth: dict[Series, dict[int, Observation]] = {}
+    levels: dict[SeriesKey, dict[int, Observation]] = {}
+    growth: dict[SeriesKey, dict[int, Observation]] = {}
     for row in known:
         if _whole_year(row) or (row.kind == "growth" and _spans_a_year(row)):
             kept = (growth if row.kind == "growth" else levels).setdefault(_series(row), {})
@@ -345,7 +345,7 @@ def _history(
     )
 
 
-def _series(row: Observation) -> Series:
+def _series(row: Observation) -> SeriesKey:
     return row.place, row.quantity, row.definition
 
 

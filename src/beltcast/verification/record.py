@@ -21,17 +21,18 @@ from beltcast.engine.run.threads import side_by_side
 from beltcast.errors import InputError
 from beltcast.files.complete import appearing
 from beltcast.files.resume import Pieces, difference, keep_pieces, unfinished
-from beltcast.inference.calibrate import Progress, one_blas_thread
+from beltcast.inference.calibrate import one_blas_thread
+from beltcast.schema import Progress
 from beltcast.study.study import Study
 from beltcast.verification.backtest import Settings, at_origin, joined, provenance
 from beltcast.verification.baselines.baselines import BASELINES
 from beltcast.verification.baselines.history import Baseline
 from beltcast.verification.origin_rules import OriginRules
 
-COMPRESSED = {"forecast": {"zlib": True, "complevel": 4, "shuffle": True}}
+BACKTEST_ENCODING = {"forecast": {"zlib": True, "complevel": 4, "shuffle": True}}
 """The draws are nearly all of a backtest's size."""
 
-IDENTITY = "depends_on"
+ORIGIN_IDENTITY = "depends_on"
 """Attribute of a finished origin: what it depends on, as JSON."""
 
 
@@ -160,17 +161,17 @@ def _read(path: Path) -> tuple[xr.Dataset | None, dict[str, str]]:
     try:
         with xr.open_dataset(path, engine="netcdf4") as opened:
             kept = opened.load()
-        return kept, json.loads(kept.attrs.pop(IDENTITY, "{}"))
+        return kept, json.loads(kept.attrs.pop(ORIGIN_IDENTITY, "{}"))
     except OSError:
         return None, {}  # cut off or no NetCDF at all: it is run again and replaced
 
 
 def _write(part: xr.Dataset, identity: Mapping[str, str], path: Path) -> None:
     """Write one origin under its name only when it is complete."""
-    marked = part.assign_attrs({IDENTITY: json.dumps(dict(identity))})
+    marked = part.assign_attrs({ORIGIN_IDENTITY: json.dumps(dict(identity))})
     try:
         with appearing(path) as file:
-            marked.to_netcdf(file, engine="netcdf4", encoding=COMPRESSED)
+            marked.to_netcdf(file, engine="netcdf4", encoding=BACKTEST_ENCODING)
     except OSError as problem:
         reason = (problem.strerror or "no reason given").lower()
         raise InputError(f"'{path}' cannot be written ({reason}); choose another place") from None

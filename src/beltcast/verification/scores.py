@@ -29,7 +29,7 @@ from beltcast.errors import InputError
 Numbers: TypeAlias = FloatArray | float
 """An array, or one number."""
 
-LEVELS = (0.5, 0.8, 0.9, 0.95)
+COVERAGE_LEVELS = (0.5, 0.8, 0.9, 0.95)
 """Central intervals whose coverage is told."""
 
 

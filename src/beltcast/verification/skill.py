@@ -32,7 +32,7 @@ from beltcast.verification.paired import diebold_mariano, skill_interval
 LEVEL = "level"
 SCOPE = "scope"
 
-FEWEST = 6
+FEWEST_CLUSTERS = 6
 """Clusters below which no verdict is given: a bootstrap of so few says more than it knows."""
 
 JOINT = 200
@@ -85,7 +85,7 @@ def case_scores(backtest: xr.Dataset, *, nation: str | None = None) -> xr.Datase
     )
     scope = np.where(backtest["place"].values == whole, "nation", "belts")
     along = {n: c for n, c in backtest.coords.items() if c.dims == (CASE,)}
-    coords = {FORECASTER: names, LEVEL: list(rules.LEVELS), SCOPE: (CASE, scope), **along}
+    coords = {FORECASTER: names, LEVEL: list(rules.COVERAGE_LEVELS), SCOPE: (CASE, scope), **along}
     attrs = {"whole": whole, **{k: backtest.attrs.get(k, "") for k in ("information", "left_out")}}
     result = xr.Dataset(measures, coords, attrs)
     result["observed"] = (CASE, observed)
@@ -376,7 +376,9 @@ def _scores_of(draws: FloatArray, observed: FloatArray, scale: FloatArray) -> di
         "p10": low,
         "median": median,
         "p90": high,
-        "covered": np.stack([rules.covered(draws, observed, x) for x in rules.LEVELS], axis=-1),
+        "covered": np.stack(
+            [rules.covered(draws, observed, x) for x in rules.COVERAGE_LEVELS], axis=-1
+        ),
     }
 
 
@@ -438,7 +440,7 @@ def _targets(scores: xr.Dataset) -> list[str]:
 
 
 def _verdict(low: float, high: float, targets: int) -> str:
-    if targets < FEWEST:
+    if targets < FEWEST_CLUSTERS:
         return "too few"
     return "better" if low > 0 else "worse" if high < 0 else "not told apart"
 

@@ -32,7 +32,7 @@ HEADINGS = {
 }
 """Columns of a table of scores; all but the last are better when smaller."""
 
-Cell = str | float | int
+TableCell = str | float | int
 
 
 def summarise_skill(
@@ -189,7 +189,7 @@ def _errors(scores: xr.Dataset, forecaster: str) -> Table:
     return drawn
 
 
-def _where(by: str, value: Cell) -> str:
+def _where(by: str, value: TableCell) -> str:
     """Group of cases in words."""
     if by == "scope":
         return str(value)
@@ -247,7 +247,7 @@ def _columns(table: Table, *names: str) -> None:
         table.add_column(name, justify="left" if side == "left" else "right", no_wrap=True)
 
 
-def _number(value: Cell) -> str:
+def _number(value: TableCell) -> str:
     if isinstance(value, str):
         return value
     if not np.isfinite(value):

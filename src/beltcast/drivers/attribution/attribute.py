@@ -28,7 +28,7 @@ International Economic Review 4, 194-220.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -37,12 +37,12 @@ import xarray as xr
 
 from beltcast.engine.nodes import FloatArray
 from beltcast.ensembles.ensemble import run_ensemble
-from beltcast.ensembles.member_statistics import by_place, chance_positive, quantiles, spread
+from beltcast.ensembles.member_statistics import by_place, chance_positive, quantiles, robust_sd
 from beltcast.errors import InputError
 from beltcast.files.resume import NOT_KEPT, Pieces
 from beltcast.inference.sampling.posterior import Draws
 from beltcast.model.model import LARGEST_RESULT
-from beltcast.schema import MEMBER, PLACE, SCENARIO, YEAR
+from beltcast.schema import MEMBER, PLACE, SCENARIO, YEAR, Progress
 from beltcast.study.roles import SWITCHES
 from beltcast.study.scenarios import select
 from beltcast.study.study import Study
@@ -56,8 +56,6 @@ DECIDED = 0.9
 DRIVER = "driver"
 COALITION = "coalition"
 SCALES = ("log", "level")
-
-Progress = Callable[[str, int, int], None]
 
 
 def attribute(
@@ -136,7 +134,7 @@ def attribute(
         believed = _shares(_worth(*arguments, prior, pieces.of("prior"), None)[0], names, since)
         variables.update(_summaries(believed, "prior_"))
         for name, values in results.items():
-            variables[f"{name}_spread_ratio"] = spread(values) / spread(believed[name])
+            variables[f"{name}_spread_ratio"] = robust_sd(values) / robust_sd(believed[name])
     years = worth[YEAR].values
     result = xr.Dataset(
         variables,

@@ -23,13 +23,13 @@ from scipy.stats import norm
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import CalibrationError, InputError
 from beltcast.files.resume import NOT_KEPT, Pieces
-from beltcast.inference.calibrate import Calibration, Progress, calibrate
+from beltcast.inference.calibrate import Calibration, calibrate
 from beltcast.inference.likelihood import Likelihood, make_likelihood
 from beltcast.inference.residuals import precisions
 from beltcast.inference.sampling.posterior import sample
 from beltcast.inference.updating.carry_draws import predictive
 from beltcast.model.variants import move, without_interaction
-from beltcast.schema import ROW
+from beltcast.schema import ROW, Progress
 from beltcast.study.roles import SWITCHES
 from beltcast.study.study import Study
 

@@ -14,7 +14,7 @@ from rich.text import Text
 from beltcast.drivers.attribution.attribute import COALITION, DRIVER, who_speaks
 from beltcast.ensembles.member_statistics import at_year
 from beltcast.forecasting.summary import titled
-from beltcast.inference.calibrate import verdict
+from beltcast.inference.calibrate import estimate_verdict
 from beltcast.pictures.translations import word
 from beltcast.schema import MEMBER, PLACE, QUANTILE, Language
 
@@ -75,7 +75,7 @@ def complement_words(
         before=before,
         speaker=word(speaker, language),
         meaning=meaning,  # in Chinese it is part of the words on who speaks
-        verdict=word(verdict(ratio), language),
+        verdict=word(estimate_verdict(ratio), language),
         ratio=ratio,
     )
 
@@ -171,7 +171,7 @@ def _shift(at: xr.Dataset, kind: str) -> float:
 
 def _is_prior(at: xr.Dataset, kind: str) -> bool:
     """Whether the figures neither narrowed nor moved what the priors say."""
-    wide = verdict(float(at[f"{kind}_log_spread_ratio"])) == "mostly prior"
+    wide = estimate_verdict(float(at[f"{kind}_log_spread_ratio"])) == "mostly prior"
     return wide and abs(_shift(at, kind)) < MOVED
 
 

@@ -14,15 +14,14 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from beltcast.drivers.attribution.attribute import DRIVER
 from beltcast.ensembles.member_statistics import at_year
 from beltcast.pictures.colours import COLOURS
 from beltcast.pictures.style import house_style
 from beltcast.pictures.translations import a_year, word
 from beltcast.schema import MEMBER, PLACE, QUANTILE, YEAR, Language
 
-DRIVER = "driver"
-
-Scale = Literal["log", "level"]
+ShareScale = Literal["log", "level"]
 
 
 @house_style
@@ -30,7 +29,7 @@ def contribution_areas(
     attribution: xr.Dataset,
     place: str | None = None,
     *,
-    scale: Scale = "level",
+    scale: ShareScale = "level",
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
@@ -87,7 +86,7 @@ def waterfall(
     place: str | None = None,
     *,
     year: int = 2024,
-    scale: Scale = "level",
+    scale: ShareScale = "level",
     title: str | None = None,
     language: Language = "en",
     ax: Axes | None = None,
@@ -171,7 +170,7 @@ def _colours(count: int) -> list[str]:
     return [COLOURS[i % len(COLOURS)] for i in range(count)]
 
 
-def _unit(attribution: xr.Dataset, scale: Scale, language: Language = "en") -> str:
+def _unit(attribution: xr.Dataset, scale: ShareScale, language: Language = "en") -> str:
     if scale == "log":
         return word("log of output", language)
     return a_year(str(attribution["without_level"].attrs.get("units", "")), language).strip()

@@ -42,7 +42,7 @@ VARIABLE = "variable"
 ARROW = " -> "
 """Between the variables of a path."""
 
-MOST_LOOPS = 1000
+MOST_PARTITION_LOOPS = 1000
 """Loops of a partition up to which all are listed; the number of Eberlein and Schoenberg (2020)."""
 
 _CHUNK = 8_000_000
@@ -56,7 +56,7 @@ def loop_scores(
     draws: tuple[Sequence[str], FloatArray] | None = None,
     times: Sequence[float] | None = None,
     within: Mapping[str, str] | None = None,
-    limit: int = MOST_LOOPS,
+    limit: int = MOST_PARTITION_LOOPS,
 ) -> xr.Dataset:
     """Score every feedback loop of a model over time.
 

@@ -17,7 +17,16 @@ from beltcast.drivers.loops.loop_scores import LOOP
 from beltcast.drivers.loops.page import loop_words
 from beltcast.schema import MEMBER, TIME
 
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
+LOOP_COLOURS = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#CC79A7",
+    "#56B4E9",
+    "#D55E00",
+    "#F0E442",
+    "#000000",
+)
 REST = "#CCCCCC"
 
 
@@ -47,7 +56,7 @@ def loops_over_time(
     chosen, rest = order[:most], order[most:]
     shares = [own.values[i] for i in chosen]
     labels = [_label(own.isel({LOOP: i})) for i in chosen]
-    colours = [COLOURS[k % len(COLOURS)] for k in range(len(chosen))]
+    colours = [LOOP_COLOURS[k % len(LOOP_COLOURS)] for k in range(len(chosen))]
     if len(rest):
         others = own.values[rest]
         shares += [np.maximum(others, 0).sum(axis=0), np.minimum(others, 0).sum(axis=0)]

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from beltcast.drivers.discovery.discover import box_words
-from beltcast.drivers.policy.policy import Question, signposts
+from beltcast.drivers.policy.policy import PolicyQuestion, signposts
 from beltcast.errors import InputError
 
 __all__ = ["summarise_policies"]
@@ -22,7 +22,9 @@ BEST = {
 }
 
 
-def summarise_policies(question: Question, compared: xr.Dataset, most: int = 12) -> RenderableType:
+def summarise_policies(
+    question: PolicyQuestion, compared: xr.Dataset, most: int = 12
+) -> RenderableType:
     """Lay out the undominated policies for a `rich` console, and the signposts of the steadiest.
 
     Parameters
@@ -81,7 +83,7 @@ def _best(compared: xr.Dataset, name: str, able: np.ndarray) -> int:
     return int(np.argmax(np.where(equal, compared["mean"].values, -np.inf)))
 
 
-def _signposts(question: Question, compared: xr.Dataset, policy: int) -> str:
+def _signposts(question: PolicyQuestion, compared: xr.Dataset, policy: int) -> str:
     """Say where the policy of least regret misses its goal."""
     try:
         box = signposts(question, compared, policy)

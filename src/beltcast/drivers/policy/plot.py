@@ -10,7 +10,7 @@ from beltcast.pictures.style import house_style
 
 __all__ = ["policy_chart", "save_policy_chart"]
 
-WORDS = {
+CRITERION_WORDS = {
     "mean": "mean gain",
     "percentile": "gain that 90% of the cases exceed",
     "satisficing": "share of the cases that reach the goal",
@@ -41,7 +41,7 @@ def policy_chart(compared: xr.Dataset) -> Figure:
     ax.plot(x[kept], y[kept], "o", color="#0072B2", ms=6, label=f"undominated in {len(aspects)}")
     for name, axis in ((across, ax.set_xlabel), (up, ax.set_ylabel)):
         small = ", small is good" if name in SMALL_IS_GOOD else ""
-        axis(f"{WORDS[name]} ({compared[name].attrs['units']}{small})")
+        axis(f"{CRITERION_WORDS[name]} ({compared[name].attrs['units']}{small})")
     ax.legend(fontsize="small", frameon=False)
     ax.grid(True, alpha=0.25)
     ax.set_axisbelow(True)

@@ -47,7 +47,7 @@ __all__ = [
     "CRITERIA",
     "Criterion",
     "Lever",
-    "Question",
+    "PolicyQuestion",
     "compare_policies",
     "criterion_of",
     "design",
@@ -92,7 +92,7 @@ class Lever:
 
 
 @dataclass(frozen=True, eq=False)
-class Question:
+class PolicyQuestion:
     """What policies are judged on.
 
     Attributes
@@ -124,7 +124,7 @@ class Question:
 
 
 def compare_policies(
-    question: Question,
+    question: PolicyQuestion,
     policies: FloatArray,
     *,
     pareto: Sequence[str] = ASPECTS,
@@ -282,7 +282,7 @@ def levers_of(texts: Sequence[str] | None) -> tuple[Lever, ...]:
 
 
 def signposts(
-    question: Question, compared: xr.Dataset, policy: int, *, density: float = 0.8
+    question: PolicyQuestion, compared: xr.Dataset, policy: int, *, density: float = 0.8
 ) -> xr.Dataset:
     """Find the inputs to watch: those where a policy misses its goal.
 
@@ -329,7 +329,7 @@ def signposts(
 
 
 def gains_and_costs(
-    question: Question, policies: FloatArray, pieces: Pieces = NOT_KEPT
+    question: PolicyQuestion, policies: FloatArray, pieces: Pieces = NOT_KEPT
 ) -> tuple[FloatArray, FloatArray]:
     """Gain and cost of each policy against doing nothing, (policy, future, member) each."""
     _check_years(question)
@@ -380,7 +380,7 @@ def levers_alone(levers: Sequence[Lever]) -> FloatArray:
     return policies
 
 
-def _check_years(question: Question) -> None:
+def _check_years(question: PolicyQuestion) -> None:
     """Refuse years that the model is not made for: its inputs end where the run does."""
     first, last = question.years
     grid = question.model.grid()

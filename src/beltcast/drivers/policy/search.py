@@ -15,7 +15,7 @@ Storn, R. and Price, K. (1997): Differential evolution. J. Global Optimization 1
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from scipy.optimize import differential_evolution, minimize
 
 from beltcast.drivers.policy.policy import (
     Criterion,
-    Question,
+    PolicyQuestion,
     criterion_of,
     gains_and_costs,
     levers_alone,
@@ -32,14 +32,13 @@ from beltcast.engine.nodes import FloatArray
 from beltcast.ensembles.ensemble import member_constants
 from beltcast.errors import InputError, SimulationError
 from beltcast.files.resume import NOT_KEPT, Pieces
+from beltcast.schema import Progress
 
 __all__ = ["climb", "found_by", "mean_totals", "search_policy"]
 
-Progress = Callable[[str, int, int], None]
-
 
 def found_by(
-    question: Question,
+    question: PolicyQuestion,
     tried: FloatArray,
     criteria: Sequence[Criterion],
     *,
@@ -109,7 +108,7 @@ def found_by(
 
 
 def climb(
-    question: Question, start: FloatArray, *, steps: int = 60, pieces: Pieces = NOT_KEPT
+    question: PolicyQuestion, start: FloatArray, *, steps: int = 60, pieces: Pieces = NOT_KEPT
 ) -> FloatArray:
     """Climb from a policy to the best mean gain that the budget allows nearby.
 
@@ -191,7 +190,7 @@ def climb(
 
 
 def search_policy(
-    question: Question,
+    question: PolicyQuestion,
     criterion: Criterion,
     *,
     rng: np.random.Generator,
@@ -262,7 +261,7 @@ def search_policy(
     return climb(question, best, pieces=pieces) if criterion == "mean" else best
 
 
-def mean_totals(question: Question, policy: FloatArray) -> FloatArray:
+def mean_totals(question: PolicyQuestion, policy: FloatArray) -> FloatArray:
     """Gain and cost, means over the cases, with their derivatives by the levers, (2, 1 + L)."""
     model, (labels, values) = question.model, question.draws
     names = [*(lever.label for lever in question.levers), *labels]
@@ -299,19 +298,19 @@ def mean_totals(question: Question, policy: FloatArray) -> FloatArray:
     return total / len(question.futures)
 
 
-def _ends(question: Question) -> tuple[FloatArray, FloatArray]:
+def _ends(question: PolicyQuestion) -> tuple[FloatArray, FloatArray]:
     """Low ends and widths of the levers."""
     low = np.array([lever.low for lever in question.levers])
     return low, np.array([lever.high for lever in question.levers]) - low
 
 
-def _size_of_gains(question: Question) -> float:
+def _size_of_gains(question: PolicyQuestion) -> float:
     """Largest mean gain, up or down, of a lever at one of its ends."""
     gain, _ = gains_and_costs(question, levers_alone(question.levers))
     return float(np.abs(gain.mean(axis=(1, 2))).max()) or 1.0
 
 
-def _best_known(question: Question) -> FloatArray:
+def _best_known(question: PolicyQuestion) -> FloatArray:
     """Best gain of each case, of doing nothing and of each lever at its ends."""
     gain, _ = gains_and_costs(question, levers_alone(question.levers))
     best: FloatArray = np.maximum(gain.max(axis=0), 0.0)

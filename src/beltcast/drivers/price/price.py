@@ -22,12 +22,12 @@ import xarray as xr
 
 from beltcast.engine.nodes import FloatArray
 from beltcast.engine.program import restrict
-from beltcast.ensembles.ensemble import Progress, run_ensemble
+from beltcast.ensembles.ensemble import run_ensemble
 from beltcast.ensembles.member_statistics import by_place, chance_positive, quantiles
 from beltcast.errors import InputError, ScenarioError
 from beltcast.inference.sampling.posterior import Draws
 from beltcast.model.model import Model
-from beltcast.schema import MEMBER, QUANTILE, SCENARIO, YEAR
+from beltcast.schema import MEMBER, QUANTILE, SCENARIO, YEAR, Progress
 from beltcast.study.scenarios import Scenario, draw_sizes, extend, read_scenarios
 from beltcast.study.study import Study
 

@@ -7,7 +7,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from beltcast.drivers.sensitivity.sensitivity import CHIEF, OTHER, at_time, ranked, unsettled
+from beltcast.drivers.sensitivity.sensitivity import (
+    CHIEF,
+    OTHER_PARAMETER,
+    at_time,
+    ranked,
+    unsettled,
+)
 from beltcast.schema import PARAMETER
 
 
@@ -29,7 +35,7 @@ def summarise_sensitivity(result: xr.Dataset, *, when: float, rows: int = 20) ->
         for name in result.data_vars
         if not str(name).endswith("_half")
         and PARAMETER in result[name].dims
-        and OTHER not in result[name].dims
+        and OTHER_PARAMETER not in result[name].dims
     ]
     a = result.attrs
     of = f"log of '{a['target']}'" if a["log"] else f"'{a['target']}'"

@@ -15,7 +15,16 @@ from beltcast.drivers.sensitivity.sensitivity import CHIEF, at_time, ranked
 from beltcast.pictures.style import house_style
 from beltcast.schema import PARAMETER
 
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000", "#999999")
+CONSTANT_COLOURS = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#CC79A7",
+    "#56B4E9",
+    "#D55E00",
+    "#000000",
+    "#999999",
+)
 STYLES = ("-", "--", ":", "-.")
 
 
@@ -43,7 +52,7 @@ def weights_over_time(
         ax.plot(
             result[dim],
             values.sel({PARAMETER: label}),
-            color=COLOURS[i % len(COLOURS)],
+            color=CONSTANT_COLOURS[i % len(CONSTANT_COLOURS)],
             ls=STYLES[i // 2 % len(STYLES)],
             lw=1.6,
             label=label,

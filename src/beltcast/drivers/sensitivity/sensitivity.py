@@ -44,24 +44,24 @@ import numpy as np
 import xarray as xr
 
 from beltcast.engine.nodes import FloatArray
-from beltcast.ensembles.ensemble import Progress, run_ensemble
+from beltcast.ensembles.ensemble import run_ensemble
 from beltcast.errors import InputError, SimulationError, UnknownName
 from beltcast.files.extras import need
 from beltcast.files.resume import NOT_KEPT, Pieces
 from beltcast.model.model import Model
-from beltcast.schema import MEMBER, PARAMETER, SCENARIO, TIME, YEAR
+from beltcast.schema import MEMBER, PARAMETER, SCENARIO, TIME, YEAR, Progress
 from beltcast.study.priors import Priors
 from beltcast.study.scenarios import Scenario
 
 SensitivityMethod = Literal["tornado", "morris", "sobol", "pawn"]
 
-METHODS: tuple[SensitivityMethod, ...] = ("sobol", "morris", "pawn", "tornado")
+SENSITIVITY_METHODS: tuple[SensitivityMethod, ...] = ("sobol", "morris", "pawn", "tornado")
 """All of them."""
 
 TAIL = 0.05
 """Morris and the tornado stay between the 5% and the 95% quantile: their grids hold the ends."""
 
-LEVELS = 4
+GRID_LEVELS = 4
 """Levels of the grid of Morris, SALib's and the usual choice."""
 
 _MEASURES: Mapping[SensitivityMethod, Mapping[str, tuple[str, str]]] = {
@@ -87,7 +87,7 @@ _OF_PAIRS: Mapping[str, tuple[str, str]] = {
     "second": ("S2", "share of the variance that two constants explain only together"),
     "second_error": ("S2_conf", "half width of the 95% interval of second"),
 }
-OTHER = "other"
+OTHER_PARAMETER = "other"
 """Dimension of the second constant of a pair."""
 
 CHIEF: Mapping[str, str] = {
@@ -305,7 +305,9 @@ def _design(
         sample = _salib("sample.sobol").sample
         return sample(problem, base, calc_second_order=pairs, seed=rng), problem
     if method == "morris":
-        return _salib("sample.morris").sample(problem, base, num_levels=LEVELS, seed=rng), problem
+        return _salib("sample.morris").sample(
+            problem, base, num_levels=GRID_LEVELS, seed=rng
+        ), problem
     return _salib("sample.latin").sample(problem, base, seed=rng), problem
 
 
@@ -404,7 +406,7 @@ def _analyse(
         if method == "sobol":
             answer = analyse(problem, y, calc_second_order=pairs, seed=seed)
         elif method == "morris":
-            answer = analyse(problem, p, y, num_levels=LEVELS, seed=seed)
+            answer = analyse(problem, p, y, num_levels=GRID_LEVELS, seed=seed)
         else:
             answer = analyse(problem, p, y, S=10, seed=seed)
     result: Mapping[str, Any] = answer
@@ -434,11 +436,13 @@ def _labelled(
         texts = {n: text for n, (_, text) in {**_MEASURES[method], **_OF_PAIRS}.items()}
     variables = {}
     for name, values in measures.items():
-        dims: Sequence[str] = (*(PARAMETER, OTHER)[: values.ndim - 1], when)
+        dims: Sequence[str] = (*(PARAMETER, OTHER_PARAMETER)[: values.ndim - 1], when)
         text = texts[name.removesuffix("_half")]
         ending = ", from half of the runs" if name.endswith("_half") else ""
         variables[name] = (dims, values, {"units": unit, "long_name": text + ending})
-    pair = {OTHER: list(space.labels)} if any(v.ndim == 3 for v in measures.values()) else {}
+    pair = (
+        {OTHER_PARAMETER: list(space.labels)} if any(v.ndim == 3 for v in measures.values()) else {}
+    )
     return xr.Dataset(
         variables,
         {PARAMETER: list(space.labels), when: series[when], **pair},

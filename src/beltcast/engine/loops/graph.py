@@ -286,7 +286,7 @@ def _from_the_top(expression: Node) -> list[Node]:
 
 # --- graphs -----------------------------------------------------------------------------------
 
-Graph = Mapping[str, Sequence[str]]
+NamedGraph = Mapping[str, Sequence[str]]
 Name = TypeVar("Name", str, int)
 
 
@@ -391,7 +391,7 @@ def _first(circuits: Iterator[tuple[str, ...]], limit: int) -> list[tuple[str, .
     return found
 
 
-def _independent(graph: Graph) -> list[tuple[str, ...]]:
+def _independent(graph: NamedGraph) -> list[tuple[str, ...]]:
     """Return the shortest circuit through each link, while it shows a link not yet shown."""
     shortest = {
         (source, target): circuit
@@ -409,7 +409,7 @@ def _independent(graph: Graph) -> list[tuple[str, ...]]:
     return chosen
 
 
-def _shortest(graph: Graph, start: str, end: str) -> tuple[str, ...] | None:
+def _shortest(graph: NamedGraph, start: str, end: str) -> tuple[str, ...] | None:
     """Return the shortest path from start to end, both included."""
     before: dict[str, str | None] = {start: None}
     queue = deque([start])

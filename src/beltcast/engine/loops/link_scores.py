@@ -40,8 +40,8 @@ from beltcast.engine.nodes import (
     Load,
     LookupAt,
     Node,
+    all_nodes,
     load,
-    walk,
 )
 from beltcast.engine.program import Block, Program
 from beltcast.engine.run.numpy_backend import evaluate
@@ -177,7 +177,7 @@ def _pieces(block: Block, inside: IntArray) -> Iterator[tuple[IntArray, Node]]:
 
     A function of whole vectors reads all elements for each of them: such a block is taken apart.
     """
-    foreign = any(isinstance(node, Foreign) for e in block.expressions for node in walk(e))
+    foreign = any(isinstance(node, Foreign) for e in block.expressions for node in all_nodes(e))
     for part in block.split() if foreign else [block]:
         for target, expression in zip(part.targets, part.expressions, strict=True):
             if np.isin(target, inside).any():
@@ -185,7 +185,7 @@ def _pieces(block: Block, inside: IntArray) -> Iterator[tuple[IntArray, Node]]:
 
 
 def _leaves(expression: Node) -> list[Load]:
-    return [node for node in walk(expression) if isinstance(node, Load)]
+    return [node for node in all_nodes(expression) if isinstance(node, Load)]
 
 
 # --- one source at a time ---------------------------------------------------------------------

@@ -14,7 +14,7 @@ import numpy as np
 from beltcast.engine.language.functions import INPUTS, LANGUAGE
 from beltcast.engine.language.primitives import PRIMITIVES
 from beltcast.engine.lower.references import References, Scope
-from beltcast.engine.lower.symbols import constant, spread
+from beltcast.engine.lower.symbols import constant, one_each
 from beltcast.engine.nodes import Apply, Clock, Const, FloatArray, Load, Node
 from beltcast.engine.syntax import Call, Expr, Number, Ref, canonical
 
@@ -126,7 +126,7 @@ class Known:
         if value is not None:
             if because:
                 self.fixed[row] = because
-            return spread(value, equation, [element], self.references.table)[0]
+            return one_each(value, equation, [element], self.references.table)[0]
         scope = {canonical(s): [e] for s, e in zip(equation.subscripts, element, strict=True)}
         inner = Known(References(equation, 1, self.references.table), self.fixed)
         found = inner.value(equation.expression, scope, because, at_start=at_start)

@@ -24,7 +24,7 @@ from beltcast.engine.language.vectors import sort_order, vector_rank, vector_reo
 from beltcast.engine.lower.constant_folding import Known
 from beltcast.engine.lower.references import References, Scope
 from beltcast.engine.lower.schedule import Parts, arrange
-from beltcast.engine.lower.symbols import STOCKS, NameTable, constant, spread
+from beltcast.engine.lower.symbols import STOCKS, NameTable, constant, one_each
 from beltcast.engine.nodes import (
     Const,
     Foreign,
@@ -91,7 +91,7 @@ def _lower_equation(equation: Equation, table: NameTable, parts: Parts) -> None:
     value = constant(expression)
     if value is not None:
         parts.constants.update(
-            zip(rows.tolist(), spread(value, equation, elements, table), strict=True)
+            zip(rows.tolist(), one_each(value, equation, elements, table), strict=True)
         )
         return
     groups = _whole_axis_groups(equation, elements)

@@ -14,7 +14,7 @@ from graphlib import CycleError, TopologicalSorter
 
 import numpy as np
 
-from beltcast.engine.nodes import Clock, IntArray, Load, Node, walk
+from beltcast.engine.nodes import Clock, IntArray, Load, Node, all_nodes
 from beltcast.engine.program import NO_PASTS, Block, Pasts, Program, Slot
 from beltcast.engine.syntax import Data, Source
 from beltcast.errors import ModelFileError
@@ -85,7 +85,7 @@ def arrange(slots: Mapping[str, Slot], parts: Parts, source: Source) -> Program:
         if (
             reads & moving
             or block.initially is not None
-            or any(isinstance(x, Clock) for e in block.expressions for x in walk(e))
+            or any(isinstance(x, Clock) for e in block.expressions for x in all_nodes(e))
         ):
             moving |= targets
             step.append(block)

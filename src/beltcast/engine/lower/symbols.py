@@ -189,7 +189,7 @@ def constant(expression: Expr) -> FloatArray | None:
     return None
 
 
-def spread(
+def one_each(
     value: FloatArray, equation: Equation, elements: list[tuple[str, ...]], table: NameTable
 ) -> list[float]:
     """One number for each element, from one number or a list in the order written."""

@@ -34,7 +34,7 @@ from beltcast.engine.nodes import (
     Load,
     LookupAt,
     Node,
-    walk,
+    all_nodes,
 )
 from beltcast.engine.program import Block, Program
 from beltcast.engine.run.llvm_driver import driver
@@ -288,7 +288,7 @@ class _Module:
         return names
 
     def _block(self, body: Body, block: Block, clocks: Mapping[bool, str]) -> None:
-        if any(_is_left(x) for e in block.expressions for x in walk(e)):
+        if any(_is_left(x) for e in block.expressions for x in all_nodes(e)):
             number = len(self.foreign)
             self.foreign.append(block)
             body.line(f"call void %callback(i64 {number}, ptr %rows, double %time, double %frozen)")
@@ -363,8 +363,8 @@ class _Writer:
         LLVM cannot see it: for all it knows, a store to one row may change another.  None does:
         a block that reads what it writes was taken apart when the program was put in order.
         """
-        for node in (n for e in block.expressions for n in walk(e)):
-            leaves = [x for x in walk(node) if isinstance(x, (Load, Const))]
+        for node in (n for e in block.expressions for n in all_nodes(e)):
+            leaves = [x for x in all_nodes(node) if isinstance(x, (Load, Const))]
             same = all(len(x.rows if isinstance(x, Load) else x.values) == 1 for x in leaves)
             if same and isinstance(node, (Apply, LookupAt)):
                 self.value(node)

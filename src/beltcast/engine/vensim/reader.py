@@ -27,7 +27,7 @@ from pysd.translators.structures import abstract_model as pysd_model
 from pysd.translators.vensim import vensim_element
 from pysd.translators.vensim.vensim_file import VensimFile
 
-from beltcast.engine.external import read_constants, read_series, read_subscript
+from beltcast.engine.external import read_constants, read_sheet_series, read_subscript
 from beltcast.engine.filetext import decode, line_of, read_bytes
 from beltcast.engine.syntax import (
     CONTROLS,
@@ -524,7 +524,7 @@ class _Tree:
     def _tables(self, ast: pysd_ast.GetLookupsStructure) -> Expr:
         """Lookups from a file: one, or one for each element."""
         lengths = self._lengths()
-        x, values = read_series(
+        x, values = read_sheet_series(
             self.path, self.line, ast.file, ast.tab, ast.x_row_or_col, ast.cell, self._size(lengths)
         )
         tables = []
@@ -541,7 +541,7 @@ class _Tree:
 
     def _series(self, ast: pysd_ast.GetDataStructure, keyword: str | None) -> Data:
         lengths = self._lengths()
-        times, values = read_series(
+        times, values = read_sheet_series(
             self.path,
             self.line,
             ast.file,

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from beltcast.engine.syntax import canonical
 from beltcast.engine.xmile.document import Element
 from beltcast.engine.xmile.expression import plain_name
-from beltcast.engine.xmile.modules import Declared, Parts
+from beltcast.engine.xmile.modules import Declared, DocumentParts
 
 __all__ = ["Conveyor", "find_conveyors"]
 
@@ -36,7 +36,7 @@ class Conveyor:
     transit: Element
 
 
-def find_conveyors(parts: Parts, method: str) -> Mapping[str, Conveyor]:
+def find_conveyors(parts: DocumentParts, method: str) -> Mapping[str, Conveyor]:
     """Find all conveyors of a document.
 
     Parameters

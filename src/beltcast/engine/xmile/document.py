@@ -19,7 +19,7 @@ from beltcast.engine.filetext import decode
 from beltcast.engine.lower.limits import LONGEST_NAME
 from beltcast.errors import ModelFileError, UnsupportedConstruct
 
-__all__ = ["Element", "Place", "parse_document"]
+__all__ = ["DocumentPlace", "Element", "parse_document"]
 
 DEEPEST_NESTING = 100
 """Elements inside elements; XMILE itself needs about ten."""
@@ -32,7 +32,7 @@ _VARIABLES = ("aux", "flow", "stock")
 
 
 @dataclass(frozen=True)
-class Place:
+class DocumentPlace:
     """Where something stands in a file, to say what is wrong with it.
 
     Attributes
@@ -72,9 +72,9 @@ class Element:
 
     tag: str
     attributes: Mapping[str, str]
-    place: Place
+    place: DocumentPlace
     text: str
-    text_place: Place
+    text_place: DocumentPlace
     children: tuple[Element, ...]
 
     def all(self, *tags: str) -> Iterator[Element]:
@@ -249,14 +249,14 @@ class _Tree:
         self.prefixes.pop()
         if done.foreign:
             return
-        place = Place(self.path, done.line)
+        place = DocumentPlace(self.path, done.line)
         self.open[-1].children.append(
             Element(
                 tag=done.tag,
                 attributes=done.attributes,
                 place=place,
                 text="".join(done.text),
-                text_place=Place(self.path, done.text_line) if done.text else place,
+                text_place=DocumentPlace(self.path, done.text_line) if done.text else place,
                 children=tuple(done.children),
             )
         )

@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from beltcast.engine.language.functions import INPUTS, INSTEAD, LANGUAGE
 from beltcast.engine.language.stateful import WITH_MEMORY
 from beltcast.engine.syntax import Call, Expr, Number, Ref
-from beltcast.engine.xmile.document import Place
+from beltcast.engine.xmile.document import DocumentPlace
 from beltcast.errors import did_you_mean
 
 __all__ = ["ARRAY_FUNCTIONS", "translate"]
@@ -32,7 +32,7 @@ ARRAY_FUNCTIONS = frozenset({"SUM", "PROD", "MIN", "MAX", "VMIN", "VMAX", "MEAN"
 _Builder = Callable[..., Expr]
 
 
-def translate(function: str, arguments: tuple[Expr, ...], owner: Ref, place: Place) -> Expr:
+def translate(function: str, arguments: tuple[Expr, ...], owner: Ref, place: DocumentPlace) -> Expr:
     """Say a call of a function of XMILE in the engine's functions.
 
     Parameters

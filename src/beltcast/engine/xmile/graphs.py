@@ -12,7 +12,7 @@ import numpy as np
 from beltcast.engine.syntax import Table
 from beltcast.engine.xmile.document import Element
 
-__all__ = ["graph_of", "number"]
+__all__ = ["graph_of", "number_attribute"]
 
 _KINDS: dict[str, Literal["interpolate", "extrapolate", "hold"]] = {
     "continuous": "interpolate",
@@ -41,7 +41,7 @@ def graph_of(element: Element) -> Table:
             raise element.place.error(
                 "a graphical function has neither <xpts> nor <xscale>; give one of them"
             )
-        low, high = number(scale, "min"), number(scale, "max")
+        low, high = number_attribute(scale, "min"), number_attribute(scale, "max")
         inputs = np.linspace(low, high, len(values)).tolist()
     if len(inputs) != len(values):
         raise element.place.error(
@@ -88,7 +88,7 @@ def _points(element: Element, tag: str) -> list[float] | None:
     return points
 
 
-def number(element: Element, attribute: str) -> float:
+def number_attribute(element: Element, attribute: str) -> float:
     """Return the number in an attribute.
 
     Raises

@@ -18,7 +18,7 @@ from beltcast.engine.xmile.expression import plain_name
 from beltcast.engine.xmile.names import full_name
 from beltcast.errors import ModelFileError
 
-__all__ = ["Declared", "Parts", "collect", "refuse_inside"]
+__all__ = ["Declared", "DocumentParts", "collect", "refuse_inside"]
 
 
 MOST_VARIABLES = LARGEST_MODEL // 10
@@ -50,7 +50,7 @@ class Declared:
 
 
 @dataclass(frozen=True)
-class Parts:
+class DocumentParts:
     """Variables and macros of a document, and whether stocks and flows stay above zero."""
 
     variables: tuple[Declared, ...]
@@ -58,7 +58,7 @@ class Parts:
     defaults: Mapping[str, bool]
 
 
-def collect(root: Element, path: Path) -> Parts:
+def collect(root: Element, path: Path) -> DocumentParts:
     """Find all variables of a document.
 
     Raises
@@ -75,7 +75,7 @@ def collect(root: Element, path: Path) -> Parts:
     work = _Modules({canonical(plain_name(m.attributes.get("name", ""))): m for m in models})
     work.add(main, "", "", {}, ())
     macros = (*root.all("macro"), *(m for model in models for m in model.all("macro")))
-    return Parts(tuple(work.found), macros, _defaults(root, main))
+    return DocumentParts(tuple(work.found), macros, _defaults(root, main))
 
 
 def refuse_inside(element: Element, tags: tuple[str, ...], where: str) -> None:

@@ -20,16 +20,16 @@ from dataclasses import dataclass, field, replace
 
 from beltcast.engine.syntax import Array, Call, Expr, Number, Ref, Table, canonical
 from beltcast.engine.vensim.macros import MARK
-from beltcast.engine.xmile.document import Place
+from beltcast.engine.xmile.document import DocumentPlace
 from beltcast.engine.xmile.expression import plain_name
 from beltcast.engine.xmile.functions import ARRAY_FUNCTIONS, translate
 from beltcast.errors import ModelFileError, did_you_mean
 
-__all__ = ["Heading", "Left", "Names", "Variable", "full_name", "resolve"]
+__all__ = ["DeclaredVariable", "Heading", "Left", "Names", "full_name", "resolve"]
 
 
 @dataclass(frozen=True)
-class Variable:
+class DeclaredVariable:
     """A variable as declared.
 
     Attributes
@@ -77,7 +77,7 @@ class Names:
         Of the module whose equations are read: ``""`` or ``"hares."``.
     """
 
-    variables: Mapping[str, Variable]
+    variables: Mapping[str, DeclaredVariable]
     dimensions: Mapping[str, tuple[str, ...]]
     macros: Mapping[str, Heading]
     ranges: dict[str, tuple[str, ...]]
@@ -111,9 +111,9 @@ class Names:
 class Left:
     """The left-hand side of an equation: the subscripts are dimensions or single elements."""
 
-    variable: Variable
+    variable: DeclaredVariable
     subscripts: tuple[str, ...]
-    place: Place
+    place: DocumentPlace
 
     @property
     def ref(self) -> Ref:
@@ -187,7 +187,7 @@ class _Meaning:
     def error(self, problem: str) -> ModelFileError:
         return self.left.place.error(f"in the equation of '{self.left.variable.name}': {problem}")
 
-    def find(self, text: str) -> Variable | None:
+    def find(self, text: str) -> DeclaredVariable | None:
         return self.names.variables.get(canonical(full_name(text, self.names.prefix)))
 
     # --- functions
@@ -225,7 +225,7 @@ class _Meaning:
             )
         return Call(MARK + canonical(macro.name), tuple(values[p] for p in macro.parameters))
 
-    def graph(self, called: Variable, ref: Ref, arguments: tuple[Expr, ...]) -> Expr:
+    def graph(self, called: DeclaredVariable, ref: Ref, arguments: tuple[Expr, ...]) -> Expr:
         if len(arguments) != 1:
             raise self.error(f"the graphical function '{called.name}' takes one argument")
         at = self.of(arguments[0])
@@ -369,7 +369,7 @@ class _Meaning:
         return self.left.subscripts[place]
 
     def subscript(
-        self, text: str, dim: str, variable: Variable, place: int, before: list[str]
+        self, text: str, dim: str, variable: DeclaredVariable, place: int, before: list[str]
     ) -> str:
         """The subscript at one place of an array, as the engine reads it."""
         elements = self.names.elements(dim)
@@ -393,7 +393,7 @@ class _Meaning:
             return self.marked(name, before, variable) if self.over else self.names.written(name)
         return self.element(text, dim, variable)
 
-    def marked(self, dim: str, before: list[str], variable: Variable) -> str:
+    def marked(self, dim: str, before: list[str], variable: DeclaredVariable) -> str:
         """A range that the function around runs over; the second of a name gets one of its own."""
         if not self.over:
             raise self.error(
@@ -404,7 +404,7 @@ class _Meaning:
         copies = (self.names.copy(written, number) for number in itertools.count(1))
         return next(f"{name}!" for name in copies if f"{name}!" not in before)
 
-    def element(self, text: str, dim: str, variable: Variable) -> str:
+    def element(self, text: str, dim: str, variable: DeclaredVariable) -> str:
         elements = self.names.elements(dim)
         own = {canonical(e): e for e in elements}
         name = canonical(text)

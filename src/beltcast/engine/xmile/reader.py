@@ -36,9 +36,9 @@ from beltcast.engine.xmile.conveyors import Conveyor, find_conveyors
 from beltcast.engine.xmile.dimensions import dimensions_of, read_dimensions
 from beltcast.engine.xmile.document import Element, parse_document
 from beltcast.engine.xmile.expression import parse_expression, plain_name, without_comments
-from beltcast.engine.xmile.graphs import graph_of, number
-from beltcast.engine.xmile.modules import Declared, Parts, collect, refuse_inside
-from beltcast.engine.xmile.names import Heading, Left, Names, Variable, resolve
+from beltcast.engine.xmile.graphs import graph_of, number_attribute
+from beltcast.engine.xmile.modules import Declared, DocumentParts, collect, refuse_inside
+from beltcast.engine.xmile.names import DeclaredVariable, Heading, Left, Names, resolve
 from beltcast.errors import ModelFileError
 
 __all__ = ["read_xmile"]
@@ -152,7 +152,7 @@ def _controls(
     controls = {}
     for name, text in texts.items():
         element = specs.first(places.get(name, "")) or specs
-        left = Left(Variable(name), (), element.place)
+        left = Left(DeclaredVariable(name), (), element.place)
         value = _parsed(text, left, names)
         reciprocal = step is not None and step.attributes.get("reciprocal", "").lower() == "true"
         if name == "TIME STEP" and reciprocal:
@@ -185,7 +185,7 @@ def _check_same(own: Equation, value: Expr, name: str, place: Element) -> None:
 # --- names ------------------------------------------------------------------------------------
 
 
-def _names(parts: Parts, dimensions: Mapping[str, tuple[str, ...]]) -> Names:
+def _names(parts: DocumentParts, dimensions: Mapping[str, tuple[str, ...]]) -> Names:
     """All names of a model; variables that are controls are not among them."""
     names = Names({}, {canonical(n): e for n, e in dimensions.items()}, {}, dict(dimensions), {})
     variables = {
@@ -201,10 +201,10 @@ def _heading(macro: Element, names: Names) -> Heading:
     """Name and parameters of a macro; a default may use the parameters."""
     name = plain_name(macro.required("name"))
     parameters = {canonical(plain_name(p.text)): p for p in macro.all("parm")}
-    scope = replace(names, variables={p: Variable(p) for p in parameters})
+    scope = replace(names, variables={p: DeclaredVariable(p) for p in parameters})
     defaults = {
         parameter: _parsed(
-            element.attributes["default"], Left(Variable(name), (), element.place), scope
+            element.attributes["default"], Left(DeclaredVariable(name), (), element.place), scope
         )
         for parameter, element in parameters.items()
         if "default" in element.attributes
@@ -212,16 +212,16 @@ def _heading(macro: Element, names: Names) -> Heading:
     return Heading(name, tuple(parameters), defaults)
 
 
-def _variable(declared: Declared, names: Names) -> Variable:
+def _variable(declared: Declared, names: Names) -> DeclaredVariable:
     element = declared.element
     if declared.source is not None:
-        return Variable(declared.name, dimensions_of(element, names))
+        return DeclaredVariable(declared.name, dimensions_of(element, names))
     graphs = [
         graph
         for holder in (element, *element.all("element"))
         for graph in ([holder] if holder.tag == "gf" else holder.all("gf"))
     ]
-    return Variable(
+    return DeclaredVariable(
         declared.name,
         dimensions_of(element, names),
         tuple(graph_of(g) for g in graphs),
@@ -234,7 +234,7 @@ def _has_equation(element: Element) -> bool:
     return any(without_comments(e.text).strip() for e in element.all("eqn"))
 
 
-def _macros(parts: Parts, names: Names, path: Path) -> dict[str, Macro]:
+def _macros(parts: DocumentParts, names: Names, path: Path) -> dict[str, Macro]:
     """Macros, with their result as an equation of their own name."""
     found = {}
     for macro in parts.macros:
@@ -246,11 +246,11 @@ def _macros(parts: Parts, names: Names, path: Path) -> dict[str, Macro]:
             for v in group.all("aux", "flow", "stock", "gf")
         ]
         inside = {canonical(d.name): _variable(d, names) for d in own}
-        inside |= {p: Variable(p) for p in heading.parameters}
+        inside |= {p: DeclaredVariable(p) for p in heading.parameters}
         scope = replace(names, variables=inside)
         equations = [e for d in own for e in _equations(d, scope, parts.defaults, {})]
         result = macro.first("eqn")
-        left = Left(Variable(heading.name), (), macro.place)
+        left = Left(DeclaredVariable(heading.name), (), macro.place)
         if canonical(heading.name) not in inside:
             if result is None:
                 raise macro.place.error(
@@ -284,7 +284,7 @@ def _equations(
     """The equations of one variable."""
     element = declared.element
     if canonical(declared.name) in CONTROLS:
-        variable = Variable(declared.name)
+        variable = DeclaredVariable(declared.name)
     else:
         variable = names.variables[canonical(declared.name)]
     limits = element.first("yscale" if element.tag == "gf" else "range")
@@ -305,10 +305,10 @@ def _equations(
 
 
 def _limit(limits: Element, attribute: str) -> float | None:
-    return number(limits, attribute) if attribute in limits.attributes else None
+    return number_attribute(limits, attribute) if attribute in limits.attributes else None
 
 
-def _pieces(declared: Declared, variable: Variable, names: Names) -> Iterator[_Piece]:
+def _pieces(declared: Declared, variable: DeclaredVariable, names: Names) -> Iterator[_Piece]:
     element = declared.element
     shared = [e for e in element.all("eqn") if without_comments(e.text).strip()]
     first = shared[0] if shared else None

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from beltcast.ensembles.member_statistics import quantiles, spread
+from beltcast.ensembles.member_statistics import quantiles, robust_sd
 from beltcast.errors import InputError
 
 ANSWER = "answer"
@@ -77,7 +77,7 @@ def contraction(posterior: xr.DataArray, prior: xr.DataArray) -> pd.DataFrame:
         levels = quantiles(draws, (0.1, 0.5, 0.9)).values
         for k, level in enumerate(("p10", "median", "p90")):
             table[f"{name}_{level}"] = levels[:, k]
-        table[f"{name}_sd"] = spread(draws).values
+        table[f"{name}_sd"] = robust_sd(draws).values
     table = table[table["prior_sd"] > SAME]
     ratio = table["posterior_sd"] / table["prior_sd"]
     counts = 1.0 / prior.sizes["member"] + 1.0 / posterior.sizes["member"]

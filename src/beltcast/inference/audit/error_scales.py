@@ -33,14 +33,15 @@ from scipy.stats import norm
 
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import InputError
-from beltcast.inference.calibrate import Calibration, Progress, calibrate, calibrate_from
+from beltcast.inference.calibrate import Calibration, calibrate, calibrate_from
 from beltcast.inference.eigen import eigenpairs
 from beltcast.inference.likelihood import Likelihood, make_likelihood
+from beltcast.schema import Progress, no_progress
 
 PRIOR_SD = 0.5
 """Spread of the log of a factor where nothing is said: exp(0.5) is 1.65 times as wide."""
 
-REACH = 2.5
+SEARCH_REACH = 2.5
 """Logs of factors are looked for within so many prior spreads."""
 
 _STEP = 0.02
@@ -161,13 +162,13 @@ def estimate_spreads(
     def cost(logs: FloatArray) -> float:
         return 0.5 * float(np.sum((logs / prior) ** 2)) - fitted(logs).log_evidence
 
-    tell, steps = progress or (lambda what, done, total: None), count(1)
+    tell, steps = progress or no_progress, count(1)
     best = minimize(
         cost,
         np.zeros(len(groups)),
         jac=lambda logs: _slope(cost, logs),
         method="L-BFGS-B",
-        bounds=[(-REACH * prior, REACH * prior)] * len(groups),
+        bounds=[(-SEARCH_REACH * prior, SEARCH_REACH * prior)] * len(groups),
         options={"ftol": 1e-7, "gtol": 1e-3, "maxiter": _STEPS},
         callback=lambda intermediate_result: tell("steps", next(steps), _STEPS),
     )

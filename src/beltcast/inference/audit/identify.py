@@ -36,6 +36,7 @@ from beltcast.errors import CalibrationError, UnknownName, did_you_mean
 from beltcast.inference.calibrate import Calibration, calibrate_from, one_blas_thread
 from beltcast.inference.eigen import eigenpairs
 from beltcast.inference.likelihood import Likelihood
+from beltcast.schema import Progress
 
 INFORMED = 1.0
 """Eigenvalue above which a direction counts as informed."""
@@ -45,8 +46,6 @@ CUT = 1.92
 
 CONFOUNDED = 0.5
 """Posterior correlation from which two parameters are called confounded."""
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, eq=False)

@@ -31,11 +31,11 @@ from scipy.stats import binom, chisquare
 from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.engine.run.threads import side_by_side
 from beltcast.errors import CalibrationError, InputError
-from beltcast.inference.calibrate import Progress, calibrate
+from beltcast.inference.calibrate import calibrate
 from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.residuals import draw_errors, log_cdf
 from beltcast.inference.sampling.chains import sample_chains
-from beltcast.schema import PARAMETER, SET
+from beltcast.schema import PARAMETER, SET, Progress
 
 FIT = "log likelihood"
 """What is ranked beside the unknowns."""
@@ -49,9 +49,9 @@ RECORDS = 7
 RANKS = 99
 """Draws that a truth is ranked among, of the 112: a hundred ranks make ten even bins."""
 
-BINS = 10
+RANK_BINS = 10
 
-POINT = "point"
+FINGERPRINT_POINT = "point"
 RESIDUAL = "residual"
 
 _POINTS = 3
@@ -249,8 +249,8 @@ def uniformity(result: xr.Dataset) -> pd.DataFrame:
         ``recovery``, the correlation of means and truths.
     """
     ranks = result["rank"].values
-    bins = np.minimum(ranks * BINS // (RANKS + 1), BINS - 1)
-    counts = np.array([(bins == b).sum(axis=0) for b in range(BINS)])
+    bins = np.minimum(ranks * RANK_BINS // (RANKS + 1), RANK_BINS - 1)
+    counts = np.array([(bins == b).sum(axis=0) for b in range(RANK_BINS)])
     truth, mean, sd = (result[name].values for name in ("truth", "mean", "sd"))
     with np.errstate(invalid="ignore", divide="ignore"):
         table = {
@@ -264,7 +264,7 @@ def uniformity(result: xr.Dataset) -> pd.DataFrame:
     return pd.DataFrame(table, index=pd.Index(result[PARAMETER].values, name=PARAMETER))
 
 
-def verdict(result: xr.Dataset) -> str:
+def sbc_verdict(result: xr.Dataset) -> str:
     """Say in words whether the inference recovers what made the figures."""
     table = uniformity(result)
     sets, ranked = result.sizes[SET], len(table)
@@ -363,7 +363,7 @@ def _joined(finished: Sequence[xr.Dataset], key: str, answers: int, of: FloatArr
     for name in ("truth", "mean", "sd"):
         whole[name] = whole[name].astype(np.float32)
     whole["rank"] = whole["rank"].astype(np.int16)
-    whole["fingerprint"] = ((POINT, RESIDUAL), of)
+    whole["fingerprint"] = ((FINGERPRINT_POINT, RESIDUAL), of)
     whole["fingerprint"].attrs["long_name"] = "Residuals of the density at fixed points."
     whole["rank"].attrs["long_name"] = f"Draws of {RANKS} below the truth."
     whole["mean"].attrs["long_name"] = "Posterior mean, working scale."

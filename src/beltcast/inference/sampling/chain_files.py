@@ -35,7 +35,7 @@ from beltcast.inference.sampling.posterior import Draws, sample_prior
 from beltcast.schema import CHAIN, DRAW, ROW
 from beltcast.study.study import Study
 
-NAME = "posterior.nc"
+POSTERIOR_FILE = "posterior.nc"
 """What the file of a posterior is called in a folder of results."""
 
 SAMPLE = "beltcast sample"
@@ -140,11 +140,13 @@ def load_posterior(path: str | Path, study: Study, likelihood: Likelihood) -> Dr
         There is no such file, it holds no chains of these unknowns, or the study has changed since.
     """
     path = Path(path)
-    path = path / NAME if path.is_dir() else path
+    path = path / POSTERIOR_FILE if path.is_dir() else path
     try:
         data = xr.load_dataset(path, group="posterior", engine="netcdf4")
     except OSError:
-        raise InputError(f"there are no chains in '{path}'; give {NAME} of {SAMPLE}") from None
+        raise InputError(
+            f"there are no chains in '{path}'; give {POSTERIOR_FILE} of {SAMPLE}"
+        ) from None
     refuse_other_study(data, study, path, renew=SAMPLE)
     priors, names = likelihood.priors, [_variable(label) for label in likelihood.priors.labels]
     known = {*data.data_vars, *(str(name) for name in data[f"{NUISANCE}_name"].values)}

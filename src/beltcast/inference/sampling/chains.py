@@ -37,25 +37,26 @@ import pandas as pd
 from beltcast.engine.nodes import FloatArray
 from beltcast.engine.run.threads import side_by_side
 from beltcast.errors import CalibrationError, InputError
-from beltcast.inference.calibrate import Calibration, Progress, one_blas_thread
+from beltcast.inference.calibrate import Calibration, one_blas_thread
 from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.sampling.censored_nuisances import completion
 from beltcast.inference.sampling.diagnostics import (
     MIXED,
     diagnose,
     energy_information,
+    mixing_verdict,
     rhat,
     stuck,
-    verdict,
 )
 from beltcast.inference.sampling.metropolis import Density, Walkers, adapted, placed, walk
 from beltcast.inference.sampling.nuts import nuts_chain
 from beltcast.inference.sampling.posterior import Draws
+from beltcast.schema import Progress, no_progress
 
-Method = Literal["walkers", "nuts"]
-METHODS: tuple[Method, ...] = get_args(Method)
+SamplingMethod = Literal["walkers", "nuts"]
+SAMPLING_METHODS: tuple[SamplingMethod, ...] = get_args(SamplingMethod)
 
-SPREAD = 1.5
+START_WIDENING = 1.5
 """Starts are drawn from Laplace's normal, this much wider."""
 
 REACH = 10.0
@@ -166,7 +167,7 @@ class Chains:
         lines = [
             f"{chains} chains of {draws:,} draws{of}; {size} unknowns, method {self.method}, "
             f"acceptance {self.acceptance:.2f}, {self.evaluations:,} evaluations.",
-            verdict(table, stuck(self.separate)),
+            mixing_verdict(table, stuck(self.separate)),
         ]
         if walkers > 1:
             strict = table["rhat_walkers"]
@@ -197,7 +198,7 @@ def sample_chains(
     rng: np.random.Generator,
     chains: int = 4,
     draws: int = 1000,
-    method: Method = "walkers",
+    method: SamplingMethod = "walkers",
     every: int | None = None,
     burn_in: int | None = None,
     threads: int | None = None,
@@ -268,7 +269,7 @@ def sample_chains(
             "seed; give those of that run, or start anew without --resume"
         )
     state = resume or Unfinished(key, 0, None, (), (), 0)
-    tell = progress or (lambda what, done, total: None)
+    tell = progress or no_progress
     threads = threads or os.cpu_count() or 1
     density = _posterior(calibration, threads)
     for block in range(state.block, plan.blocks):
@@ -319,8 +320,8 @@ def _plan(
     every: int | None,
     burn_in: int | None,
 ) -> _Plan:
-    if method not in METHODS:
-        known = " or ".join(f"'{m}'" for m in METHODS)
+    if method not in SAMPLING_METHODS:
+        known = " or ".join(f"'{m}'" for m in SAMPLING_METHODS)
         raise InputError(f"unknown method '{method}' of sampling; expected {known}")
     if draws < 4 or chains < 1:
         raise InputError(
@@ -394,7 +395,7 @@ def _start(
     optima = np.array([one[:n] for one in calibration.distinct(within=REACH)])
     chain = np.repeat(np.arange(plan.chains), plan.group)
     about = optima[chain % len(optima)]
-    start = about + SPREAD * rng.standard_normal((plan.walkers, n)) @ root.T
+    start = about + START_WIDENING * rng.standard_normal((plan.walkers, n)) @ root.T
     # On a bound itself nothing is lost, and rounding may put it outside.
     inside = np.clip(start, lower, upper)
     return placed(density, inside, center, root, rng, _together(calibration))
@@ -434,7 +435,7 @@ def _with_a_chain(
     optima = calibration.distinct(within=REACH)
     about = replace(calibration, theta=optima[state.block % len(optima)])
     theta, stats, gradients = nuts_chain(
-        about, draws=plan.draws, tune=plan.burn_in, spread=SPREAD, rng=rng
+        about, draws=plan.draws, tune=plan.burn_in, spread=START_WIDENING, rng=rng
     )
     return replace(
         state,

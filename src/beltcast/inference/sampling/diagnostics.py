@@ -25,7 +25,7 @@ from beltcast.engine.nodes import FloatArray
 MIXED = 1.01
 """R-hat up to which chains count as mixed."""
 
-ENOUGH = 400.0
+ENOUGH_DRAWS = 400.0
 """Independent draws from which quantiles and R-hat itself are stable (Vehtari and others 2021)."""
 
 STUCK = 0.05
@@ -95,7 +95,7 @@ def energy_information(energy: FloatArray) -> FloatArray:
     return information
 
 
-def verdict(table: pd.DataFrame, stuck_chains: Sequence[int] = ()) -> str:
+def mixing_verdict(table: pd.DataFrame, stuck_chains: Sequence[int] = ()) -> str:
     """Say in words what the diagnostics mean.
 
     Parameters
@@ -121,11 +121,11 @@ def verdict(table: pd.DataFrame, stuck_chains: Sequence[int] = ()) -> str:
             "their draws say nothing, start again with another seed or a longer burn-in."
         )
     loose = table[table["rhat"] > MIXED].sort_values("rhat", ascending=False)
-    few = table[table[["ess_bulk", "ess_tail"]].min(axis=1) < ENOUGH]
+    few = table[table[["ess_bulk", "ess_tail"]].min(axis=1) < ENOUGH_DRAWS]
     if len(loose):
         lines.append(f"Not mixed (R-hat above {MIXED:g}): {_some(list(loose.index))}.")
     if len(few):
-        lines.append(f"Fewer than {ENOUGH:g} effective draws: {_some(list(few.index))}.")
+        lines.append(f"Fewer than {ENOUGH_DRAWS:g} effective draws: {_some(list(few.index))}.")
     if len(lines) == 1:
         lines.append("The chains have mixed.")
     return "\n".join(lines)

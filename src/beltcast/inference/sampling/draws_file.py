@@ -29,7 +29,7 @@ from beltcast.inference.sampling.posterior import Draws
 from beltcast.schema import MEMBER, PARAMETER
 from beltcast.study.study import STUDY_FILE, Study, read_study, study_name
 
-NAME = "draws.nc"
+DRAWS_FILE = "draws.nc"
 """What such a file is called in a folder of results."""
 
 KEPT = 200
@@ -215,7 +215,7 @@ def shipped_draws(study: Study, likelihood: Likelihood | None = None) -> KeptFit
     InputError
         The study has other files than the shipped one.
     """
-    return load_draws(shipped(f"calibration/results/{NAME}"), study, likelihood)
+    return load_draws(shipped(f"calibration/results/{DRAWS_FILE}"), study, likelihood)
 
 
 def open_fit(given: str | Path | None = None) -> tuple[Study, KeptFit]:
@@ -248,7 +248,7 @@ def open_fit(given: str | Path | None = None) -> tuple[Study, KeptFit]:
         return study, shipped_draws(study)
     path = Path(given)
     if path.suffix.lower() == ".toml" or (path / STUDY_FILE).is_file():
-        study, draws = read_study(path), Path("runs") / study_name(path) / NAME
+        study, draws = read_study(path), Path("runs") / study_name(path) / DRAWS_FILE
         if not draws.is_file():
             raise InputError(
                 f"there are no results of this study in {draws.parent}; make them with "
@@ -258,8 +258,8 @@ def open_fit(given: str | Path | None = None) -> tuple[Study, KeptFit]:
         return study, load_draws(draws, study)
     if not path.is_dir():
         raise InputError(f"'{path}' is neither a folder of results nor a study (.toml)")
-    study = read_study(_study_of(path, str(_read(path / NAME).attrs.get("study_path", ""))))
-    return study, load_draws(path / NAME, study)
+    study = read_study(_study_of(path, str(_read(path / DRAWS_FILE).attrs.get("study_path", ""))))
+    return study, load_draws(path / DRAWS_FILE, study)
 
 
 def study_link(study: str | Path | None, folder: str | Path) -> str:
@@ -302,11 +302,11 @@ def _read(path: Path) -> xr.Dataset:
     except OSError as problem:
         reason = (problem.strerror or "not a NetCDF file").lower()
         raise InputError(
-            f"draws cannot be read ({reason}); beltcast forecast leaves {NAME} in its folder",
+            f"draws cannot be read ({reason}); beltcast forecast leaves {DRAWS_FILE} in its folder",
             path,
         ) from None
     if not {"theta", "optimum", "spread"} <= set(data.data_vars):
         raise InputError(
-            f"there are no draws in this file; beltcast forecast leaves a file {NAME}", path
+            f"there are no draws in this file; beltcast forecast leaves a file {DRAWS_FILE}", path
         )
     return data

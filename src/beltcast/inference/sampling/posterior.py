@@ -24,8 +24,9 @@ from scipy.linalg import solve_triangular
 
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import CalibrationError
-from beltcast.inference.calibrate import Calibration, Progress, one_blas_thread
+from beltcast.inference.calibrate import Calibration, one_blas_thread
 from beltcast.inference.likelihood import Likelihood, NuisanceRule
+from beltcast.schema import Progress
 
 STEPS = (0.2, 0.4, 0.8)
 """Sizes b that moves alternate between: small ones always move a little, large ones far."""

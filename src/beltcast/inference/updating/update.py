@@ -28,7 +28,7 @@ part of the result.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, get_args
 
@@ -45,13 +45,12 @@ from beltcast.inference.sampling.posterior import Draws, sample
 from beltcast.inference.sampling.psis import ENOUGH, Weights, smoothed
 from beltcast.inference.updating.carry_draws import Predictive, carried, extended, predictive
 from beltcast.inference.updating.predictive_checks import surprises, together
+from beltcast.schema import Progress
 from beltcast.study.observations import Observations
 
 Way: TypeAlias = Literal["reweight", "smoother", "refit"]
-Method: TypeAlias = Literal["auto", "reweight", "smoother", "refit"]
+UpdateMethod: TypeAlias = Literal["auto", "reweight", "smoother", "refit"]
 WAYS: tuple[Way, ...] = get_args(Way)
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -130,7 +129,7 @@ def update(
     new: Observations,
     *,
     rng: np.random.Generator,
-    method: Method = "auto",
+    method: UpdateMethod = "auto",
     moves: int = 30,
     progress: Progress | None = None,
 ) -> Update:
@@ -218,7 +217,7 @@ def update(
     )
 
 
-def check_method(name: str) -> Method:
+def check_method(name: str) -> UpdateMethod:
     """Return the method of a name.
 
     Raises
@@ -226,7 +225,7 @@ def check_method(name: str) -> Method:
     InputError
         There is none such.
     """
-    methods: tuple[Method, ...] = get_args(Method)
+    methods: tuple[UpdateMethod, ...] = get_args(UpdateMethod)
     for method in methods:
         if method == name:
             return method
@@ -247,7 +246,7 @@ def _with_new_rows(old: Likelihood, new: Observations) -> tuple[Likelihood, NDAr
     return likelihood, np.arange(len(rows)) >= len(old.observations)
 
 
-def _ways(method: Method) -> tuple[Way, ...]:
+def _ways(method: UpdateMethod) -> tuple[Way, ...]:
     """What to try, in order."""
     return tuple(way for way in WAYS if method in ("auto", way))
 
@@ -300,7 +299,7 @@ def _refit(
     return sample(fit, draws, rng=rng, moves=moves, progress=progress)
 
 
-def _why(way: Way, method: Method, attempts: Sequence[Attempt]) -> str:
+def _why(way: Way, method: UpdateMethod, attempts: Sequence[Attempt]) -> str:
     """Which way was used, and why."""
     tried = "; ".join(map(str, attempts))
     if method == "refit":

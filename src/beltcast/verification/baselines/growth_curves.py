@@ -13,8 +13,8 @@ figure on, with the spread of `beltcast.verification.baselines.history`.
 
 A change over a gap has the weight of its expected variance: a walk over that gap and the graded
 spread of its two figures.  The walk's spread is at first that about a straight line, and then that
-about the first fit.  Gaps need no filling.  With fewer than `ENOUGH` figures there is no bend to
-see, and both are the pooled growth of the panel.
+about the first fit.  Gaps need no filling.  With fewer than `FEWEST_POINTS` figures no bend
+shows, and both are the pooled growth of the panel.
 
 References
 ----------
@@ -38,13 +38,13 @@ from beltcast.verification.baselines.history import (
     Squares,
     about_drift,
     ahead,
+    change_variance,
     draw_sd,
     same,
-    spread,
 )
 from beltcast.verification.baselines.random_walks import bounded, panel_growth, steps
 
-ENOUGH = 3
+FEWEST_POINTS = 3
 """Figures from which on a curve is fitted."""
 
 
@@ -125,13 +125,13 @@ def _draw(
     size: int,
     rng: np.random.Generator,
 ) -> FloatArray:
-    if len(history.years) < ENOUGH:
+    if len(history.years) < FEWEST_POINTS:
         return panel_growth(history, years, panel=panel, size=size, rng=rng)
     h = ahead(history, years)
-    variance, _ = spread(history, panel, about_drift)
+    variance, _ = change_variance(history, panel, about_drift)
     for _ in range(2):
         theta, root = _fit(curve, history, variance)
-        variance, df = spread(history, panel, _about(curve, theta, history))
+        variance, df = change_variance(history, panel, _about(curve, theta, history))
     sd = draw_sd(variance, df, size, rng)
     drawn = theta + rng.standard_normal((size, len(theta))) @ root.T
     since = np.concatenate([[history.span], history.span + h])

@@ -31,7 +31,7 @@ from beltcast.errors import InputError
 LENT = 4.0
 """Degrees of freedom that a panel lends to the spread of a series (a judgement)."""
 
-SPREAD = 0.2
+DEFAULT_SD = 0.2
 """Log sd of a year's change where neither series nor panel can tell (a judgement)."""
 
 GROWTH_SPREAD = 0.15
@@ -185,8 +185,8 @@ def mean_growth(history: History) -> float:
     return float(history.changes.sum() / history.span)
 
 
-def spread(
-    history: History, panel: Sequence[History], squares: Squares, unit: float = SPREAD
+def change_variance(
+    history: History, panel: Sequence[History], squares: Squares, unit: float = DEFAULT_SD
 ) -> tuple[float, float]:
     """Variance of a year's change and its degrees of freedom, own and lent (see the module).
 
@@ -238,7 +238,7 @@ def panel_rate(panel: Sequence[History]) -> Rate:
         return Rate(0.0, GROWTH_SPREAD)
     found = [about_drift(one) for one in recent]
     df = sum(n for _, n in found)
-    variance = sum(s for s, _ in found) / df if df else SPREAD**2
+    variance = sum(s for s, _ in found) / df if df else DEFAULT_SD**2
     growth = np.array([mean_growth(one) for one in recent])
     weight = np.array([one.span for one in recent]) / max(variance, 1e-12)
     between = _between(growth, weight)

@@ -35,10 +35,10 @@ from beltcast.verification.baselines.history import (
     about_drift,
     about_last,
     ahead,
+    change_variance,
     draw_sd,
     mean_growth,
     panel_rate,
-    spread,
 )
 
 DAMPING = 0.85
@@ -74,7 +74,7 @@ def persistence(
     [146, 146]
     """
     h = ahead(history, years)
-    sd = draw_sd(*spread(history, panel, about_last), size, rng)
+    sd = draw_sd(*change_variance(history, panel, about_last), size, rng)
     return _levels(history, 0.0, sd, h, rng)
 
 
@@ -90,7 +90,7 @@ def log_drift(
     if len(history.years) < 2:
         return panel_growth(history, years, panel=panel, size=size, rng=rng)
     h = ahead(history, years)
-    sd = draw_sd(*spread(history, panel, about_drift), size, rng)
+    sd = draw_sd(*change_variance(history, panel, about_drift), size, rng)
     growth = mean_growth(history) + sd / np.sqrt(history.span) * rng.standard_normal(size)
     return _levels(history, growth[:, None] * h, sd, h, rng)
 
@@ -115,7 +115,7 @@ def damped_trend(
     31, 1237-1246.
     """
     h = ahead(history, years)
-    sd = draw_sd(*spread(history, panel, about_drift), size, rng)
+    sd = draw_sd(*change_variance(history, panel, about_drift), size, rng)
     if len(history.years) < 2:
         rate = panel_rate(panel)
         growth = rate.mean + rate.sd * rng.standard_normal(size)
@@ -140,7 +140,7 @@ def panel_growth(
     """Draw levels that grow by the current rate of the panel, whatever their own was."""
     h = ahead(history, years)
     rate = panel_rate(panel or (history,))
-    sd = draw_sd(*spread(history, panel, about_drift), size, rng)
+    sd = draw_sd(*change_variance(history, panel, about_drift), size, rng)
     growth = rate.mean + rate.sd * rng.standard_normal(size)
     return _levels(history, growth[:, None] * h, sd, h, rng)
 
@@ -159,7 +159,7 @@ def drift(
     Paths that fall below `FLOOR` are drawn again.
     """
     h = ahead(history, years)
-    variance, df = spread(history, panel, _about_line)
+    variance, df = change_variance(history, panel, _about_line)
     last = float(history.values[-1])
     paths = np.full((size, len(h)), FLOOR)
     left = np.arange(size)

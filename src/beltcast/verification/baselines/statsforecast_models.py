@@ -39,13 +39,13 @@ from beltcast.verification.baselines.history import (
     History,
     about_drift,
     ahead,
+    change_variance,
     draw_sd,
     same,
-    spread,
 )
 from beltcast.verification.baselines.random_walks import bounded, damped_trend, log_drift
 
-LEVEL = 80
+INTERVAL_PERCENT = 80
 """Per cent of the interval from which the spread is read."""
 
 
@@ -124,7 +124,7 @@ def _draw(
         squares, df = about_drift(one)
         return (first * df, df) if same(one, history) else (squares, df)
 
-    sd = draw_sd(*spread(history, panel, residual), size, rng)
+    sd = draw_sd(*change_variance(history, panel, residual), size, rng)
     each = np.sqrt(np.maximum(np.diff(shape[index], prepend=0.0), 0.0))
     noise = np.cumsum(each * rng.standard_normal((size, len(h))), axis=1)
     change = mean[index] + sd[:, None] * noise
@@ -142,7 +142,9 @@ def _forecast(model: Any, logs: FloatArray, horizon: int) -> tuple[FloatArray, F
     with warnings.catch_warnings():
         # The search tries forms that do not fit and warns of each; the choice is by AICc.
         warnings.simplefilter("ignore")
-        answer = model.forecast(y=logs, h=horizon, level=[LEVEL])
-    low, high = (np.asarray(answer[f"{side}-{LEVEL}"], dtype=np.float64) for side in ("lo", "hi"))
-    width = (high - low) / (2.0 * norm.ppf(0.5 + LEVEL / 200))
+        answer = model.forecast(y=logs, h=horizon, level=[INTERVAL_PERCENT])
+    low, high = (
+        np.asarray(answer[f"{side}-{INTERVAL_PERCENT}"], dtype=np.float64) for side in ("lo", "hi")
+    )
+    width = (high - low) / (2.0 * norm.ppf(0.5 + INTERVAL_PERCENT / 200))
     return np.asarray(answer["mean"], dtype=np.float64), width**2
