@@ -229,31 +229,61 @@ def _save_flags(plan: Plan) -> np.ndarray:
 
 def module_text(program: Program, width: int) -> tuple[str, list[Block]]:
     """Return the module, and the blocks for which it calls back."""
-    v = Vector(width)
-    text = _Module(v)
-    stages = {
-        name: text.stage(name, getattr(program, name))
-        for name in ("setup", "initial", "settle", "step", "rates", "hold", "after")
-    }
     target = (
         f'nounwind "target-cpu"="{llvm.get_host_cpu_name()}" '
         f'"target-features"="{llvm.get_host_cpu_features().flatten()}" '
         '"prefer-vector-width"="512"'
     )
+    v = Vector(width)
+    return assemble(
+        program,
+        v,
+        head=f'target triple = "{llvm.get_process_triple()}"',
+        attributes=target,
+        drivers=lambda stages: [driver(method, v, stages, program) for method in METHODS],
+    )
+
+
+def assemble(
+    program: Program,
+    v: Vector,
+    *,
+    head: str,
+    attributes: str,
+    drivers: Callable[[Mapping[str, list[str]]], list[str]],
+) -> tuple[str, list[Block]]:
+    """Return the module of a program for any target, and the blocks for which it calls back.
+
+    Parameters
+    ----------
+    program : Program
+    v : Vector
+    head : str
+        Lines that name the target.
+    attributes : str
+        Of every function.
+    drivers : callable
+        From the names of the functions of each stage to the text of the exported functions.
+    """
+    text = _Module(v)
+    stages = {
+        name: text.stage(name, getattr(program, name))
+        for name in ("setup", "initial", "settle", "step", "rates", "hold", "after")
+    }
     module = "\n".join(
         (
-            f'target triple = "{llvm.get_process_triple()}"',
-            vector_math(width),
+            head,
+            vector_math(v),
             *(
-                f"declare {v.doubles} @{name}.v{width}f64({v.doubles})"
+                f"declare {v.doubles} @{name}.v{v.width}f64({v.doubles})"
                 for name in sorted(text.intrinsics)
             ),
             *text.tables,
             *text.functions,
-            *(driver(method, v, stages, program) for method in METHODS),
-            f"attributes #0 = {{ {target} }}",
-            f"attributes #1 = {{ {target} noinline willreturn memory(none) }}",
-            f"attributes #2 = {{ {target} noinline }}",
+            *drivers(stages),
+            f"attributes #0 = {{ {attributes} }}",
+            f"attributes #1 = {{ {attributes} noinline willreturn memory(none) }}",
+            f"attributes #2 = {{ {attributes} noinline }}",
         )
     )
     return module, text.foreign

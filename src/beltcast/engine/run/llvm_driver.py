@@ -23,37 +23,52 @@ from beltcast.engine.run.plan import Method
 def driver(method: Method, v: Vector, stages: Mapping[str, list[str]], program: Program) -> str:
     """Write ``run_<method>``: for each block its constants, its initial state, then its steps."""
     d = _Driver(Body(v), stages, program.n_rows)
-    move = {"euler": d.euler_step, "rk2": d.rk2_step, "rk4": d.rk4_step}[method]
-
-    def step(k: str) -> None:
-        time = d.entry("%times", "double", k)
-        d.line(f"%dt = load double, ptr {d.place('%lengths', 'double', k)}")
-        d.set_inputs("input", k)
-        d.recall(k)
-        d.rates(time, time)
-        d.calls("hold", time, time)
-        d.remember(k)
-        d.save_if_wanted(k)
-        move(time)
-        d.calls("after", time, time)
 
     def block(q: str) -> None:
         d.first_member(q)
-        d.loop("constant", "%n_constants", d.set_constant)
-        d.loop("parameter", "%n_parameters", d.set_parameter)
+        d.set_constants()
         d.line("store i64 0, ptr %saved")
         d.set_inputs("input0", "0")
         for stage in ("setup", "initial", "settle"):
             d.calls(stage, "%start", "%start")
-        d.loop("steps", "%n_times", step)
+        d.loop("steps", "%n_times", lambda k: d.step(method, k))
 
     d.arguments()
     d.loop("block", "%last", block, start="%first")
-    lines = "\n".join(d.b.lines)
-    return (
-        f"define void @run_{method}(ptr %numbers, ptr %arrays, ptr noalias %rows) #0 "
-        f"{{\n{lines}\n  ret void\n}}"
-    )
+    return d.function(f"run_{method}")
+
+
+def resumable(
+    method: Method, v: Vector, stages: Mapping[str, list[str]], program: Program
+) -> list[str]:
+    """Write three functions that run one block of members in parts.
+
+    ``begin`` sets the constants, the parameters and the initial state.  ``advance`` takes the steps
+    from one number up to another, given how many times were saved before.  ``renew`` sets the
+    constants and parameters again in a state that ``advance`` left, and what depends on them alone:
+    a caller that kept the rows of a step goes on from there with other parameters.
+    """
+    functions = []
+    for name, first in (
+        ("begin", ("setup", "initial", "settle")),
+        ("renew", ("setup", "settle")),
+    ):
+        d = _Driver(Body(v), stages, program.n_rows)
+        d.arguments()
+        d.first_member(d.wide("%block"))
+        d.set_constants()
+        d.set_inputs("input0", "0")
+        for stage in first:
+            d.calls(stage, "%start", "%start")
+        functions.append(d.function(name, "i32 %block"))
+    d = _Driver(Body(v), stages, program.n_rows)
+    d.arguments()
+    d.first_member(d.wide("%block"))
+    d.line(f"store i64 {d.wide('%saved.before')}, ptr %saved")
+    start, end = d.wide("%from"), d.wide("%to")
+    d.loop("steps", end, lambda k: d.step(method, k), start=start)
+    given = ("i32 %block", "i32 %from", "i32 %to", "i32 %saved.before")
+    return [*functions, d.function("advance", *given)]
 
 
 _NUMBERS = (
@@ -105,6 +120,35 @@ class _Driver:
 
     def line(self, text: str) -> None:
         self.b.line(text)
+
+    def function(self, name: str, *more: str) -> str:
+        """Return all that was written as one function, with its arguments beyond the arrays."""
+        given = ", ".join(("ptr %numbers", "ptr %arrays", "ptr noalias %rows", *more))
+        lines = "\n".join(self.b.lines)
+        return f"define void @{name}({given}) #0 {{\n{lines}\n  ret void\n}}"
+
+    def wide(self, argument: str) -> str:
+        """Return an i32 argument as i64."""
+        return self.b.let(f"sext i32 {argument} to i64")
+
+    def set_constants(self) -> None:
+        """Set the constants, then the parameters of the members."""
+        self.loop("constant", "%n_constants", self.set_constant)
+        self.loop("parameter", "%n_parameters", self.set_parameter)
+
+    def step(self, method: Method, k: str) -> None:
+        """Take step k: inputs, pasts, rates, saving, then the move of the stocks."""
+        move = {"euler": self.euler_step, "rk2": self.rk2_step, "rk4": self.rk4_step}[method]
+        time = self.entry("%times", "double", k)
+        self.line(f"%dt = load double, ptr {self.place('%lengths', 'double', k)}")
+        self.set_inputs("input", k)
+        self.recall(k)
+        self.rates(time, time)
+        self.calls("hold", time, time)
+        self.remember(k)
+        self.save_if_wanted(k)
+        move(time)
+        self.calls("after", time, time)
 
     def arguments(self) -> None:
         """Unpack the two arrays of arguments."""

@@ -13,9 +13,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Vector:
-    """Types of a vector of `width` doubles and its companions."""
+    """Types of a vector of `width` doubles and its companions.
+
+    Attributes
+    ----------
+    width : int
+        Lanes.
+    fused : bool
+        Whether the target has a fused multiply-add; WebAssembly has none.
+    """
 
     width: int
+    fused: bool = True
 
     @property
     def doubles(self) -> str:
@@ -106,9 +115,31 @@ class Body:
         return self.let(f"fneg {self.v.doubles} {a}")
 
     def fma(self, a: str, b: str, c: str) -> str:
-        """Return a * b + c, rounded once."""
+        """Return a * b + c, rounded once where the target can, else after each operation."""
+        if not self.v.fused:
+            return self.fadd(self.fmul(a, b), c)
         d = self.v.doubles
         return self.let(f"call {d} @llvm.fma.v{self.v.width}f64({d} {a}, {d} {b}, {d} {c})")
+
+    def product_error(self, a: str, b: str, product: str) -> str:
+        """Return a * b - product, the rounding error of ``product = fl(a * b)``, exactly.
+
+        Without fma by Dekker's product (T. J. Dekker, Numerische Mathematik 18, 1971), whose
+        splitting overflows beyond 2^996.
+        """
+        if self.v.fused:
+            return self.fma(a, b, self.fneg(product))
+        (a_high, a_low), (b_high, b_low) = self._halves(a), self._halves(b)
+        rest = self.fsub(self.fmul(a_high, b_high), product)
+        rest = self.fadd(rest, self.fmul(a_high, b_low))
+        rest = self.fadd(rest, self.fmul(a_low, b_high))
+        return self.fadd(rest, self.fmul(a_low, b_low))
+
+    def _halves(self, a: str) -> tuple[str, str]:
+        """Split each double into two of 26 bits: Veltkamp's splitting."""
+        scaled = self.fmul(a, self.splat(2.0**27 + 1.0))
+        high = self.fsub(scaled, self.fsub(scaled, a))
+        return high, self.fsub(a, high)
 
     def call(self, intrinsic: str, *arguments: str) -> str:
         """Return an LLVM intrinsic for vectors."""

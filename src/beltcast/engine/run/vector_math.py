@@ -1,8 +1,9 @@
 """exp, log and pow on vectors of doubles, as LLVM text.
 
 LLVM has no vector library of its own here: a call of ``exp`` on sixteen doubles would become
-sixteen calls of libm.  These functions do the sixteen at once, in strict IEEE arithmetic with
-fused multiply-add, without branches, so that the result of a lane never depends on its neighbours.
+sixteen calls of libm.  These functions do the sixteen at once, in strict IEEE arithmetic, with
+fused multiply-add where the target has it, without branches, so that the result of a lane never
+depends on its neighbours.
 
 ``vexp``
     Cody-Waite reduction ``x = n ln2 + r``, Taylor polynomial of degree 13 on ``|r| <= ln2 / 2``
@@ -41,9 +42,8 @@ LOG_POLYNOMIAL = (
 )
 
 
-def vector_math(width: int) -> str:
-    """Return the LLVM text of ``vexp``, ``vlog`` and ``vpow`` for vectors of `width` doubles."""
-    v = Vector(width)
+def vector_math(v: Vector) -> str:
+    """Return the LLVM text of ``vexp``, ``vlog`` and ``vpow`` for vectors of a type."""
     return "\n".join((_declarations(v), _exp_function(v), _log_function(v), _pow_function(v)))
 
 
@@ -102,10 +102,15 @@ def _power(b: Body, x: str, y: str, *, tiny: bool) -> str:
     """x^y for positive x and finite y."""
     high, low = _log(b, x, tiny=tiny)
     product = b.fmul(high, y)
-    error = b.fadd(b.fma(high, y, b.fneg(product)), b.fmul(low, y))
+    error = b.fadd(b.product_error(high, y, product), b.fmul(low, y))
     if tiny:
         # Past exp's range the error term may be inf - inf; there the power is 0 or inf anyway.
-        bounded = b.fcmp("olt", b.call("llvm.fabs", product), b.splat(1e10))
+        # With an exponent beyond 2^990 only ln x = 0 has a product within range, and no error.
+        bounded = b.logic(
+            "and",
+            b.fcmp("olt", b.call("llvm.fabs", product), b.splat(1e10)),
+            b.fcmp("olt", b.call("llvm.fabs", y), b.splat(2.0**990)),
+        )
         error = b.select(bounded, error, b.splat(0.0))
     power = _exp(b, product)
     finite = b.fcmp("olt", power, b.splat(float("inf")))
