@@ -16,6 +16,8 @@ NEEDED = {
     "observations-next.csv": ("source", "published", "unit", "grade"),
     "observations-new-quantities.csv": ("source", "published", "unit", "grade", "checked"),
     "demand-releases.csv": ("source", "released", "unit", "grade", "checked"),
+    "contrasts.csv": ("source", "published", "unit", "grade", "url", "quote", "group", "coding"),
+    "damping-series.csv": ("source", "released", "unit", "grade", "checked"),
 }
 DATA = shipped("calibration/data")
 # The waiting table goes when its rows enter observations.csv.
@@ -65,3 +67,17 @@ def test_waiting_rows_change_no_number_that_is_in_use(study: Study) -> None:
     with Path(study.observations.path).open(encoding="utf-8", newline="") as file:
         used = {tuple(row[key] for key in keys) for row in csv.DictReader(file)}
     assert used <= {tuple(row[key] for key in keys) for row in cells("observations-next.csv")}
+
+
+def test_a_contrast_has_a_number_and_the_origin_of_its_error_or_is_a_sign() -> None:
+    for row in cells("contrasts.csv"):
+        numbers = row["log_difference"], row["standard_error"]
+        if row["kind"] == "sign":
+            assert numbers == ("", ""), row["id"]
+            continue
+        assert all(map(float, numbers)), row["id"]
+        assert float(row["standard_error"]) > 0, row["id"]
+        # No standard error was read in a paper: the row says where its own comes from.
+        assert row["se_basis"], row["id"]
+    names = [row["id"] for row in cells("contrasts.csv")]
+    assert len(names) == len(set(names))
