@@ -77,7 +77,7 @@ def test_a_contrast_has_a_number_and_the_origin_of_its_error_or_is_a_sign() -> N
             continue
         assert all(map(float, numbers)), row["id"]
         assert float(row["standard_error"]) > 0, row["id"]
-        # No standard error was read in a paper: the row says where its own comes from.
+        # Few standard errors could be read in a paper: each row says where its own comes from.
         assert row["se_basis"], row["id"]
     names = [row["id"] for row in cells("contrasts.csv")]
     assert len(names) == len(set(names))
