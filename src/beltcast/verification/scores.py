@@ -20,10 +20,11 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-from scipy.special import logsumexp, ndtr
+from scipy.special import log_ndtr, logsumexp, ndtr
 from scipy.stats import beta
 
 from beltcast.engine.nodes import FloatArray
+from beltcast.ensembles.verdicts import constant, negligible
 from beltcast.errors import InputError
 
 Numbers: TypeAlias = FloatArray | float
@@ -117,10 +118,11 @@ def crps_lognormal(mean_log: Numbers, sd_log: Numbers, observed: Numbers) -> Flo
     """
     s, y = np.asarray(sd_log, dtype=np.float64), np.asarray(observed, dtype=np.float64)
     z = (np.log(y) - mean_log) / s
-    middle = 2.0 * np.exp(mean_log + 0.5 * s**2)
-    score: FloatArray = y * (2.0 * ndtr(z) - 1.0) - middle * (
-        ndtr(z - s) + ndtr(s / np.sqrt(2.0)) - 1.0
-    )
+    # Phi(s / sqrt 2) - 1 = -Phi(-s / sqrt 2): both tails in logs, since the factor before them
+    # overflows, and their difference from 1 rounds, where s is large.
+    half = mean_log + 0.5 * s**2
+    tails = np.exp(half + log_ndtr(z - s)) - np.exp(half + log_ndtr(-s / np.sqrt(2.0)))
+    score: FloatArray = y * (2.0 * ndtr(z) - 1.0) - 2.0 * tails
     return score
 
 
@@ -142,7 +144,7 @@ def log_score(draws: FloatArray, observed: Numbers) -> FloatArray:
     True
     """
     m = _count(draws)
-    sd = draws.std(axis=-1, ddof=1)
+    sd = np.where(constant(draws), np.nan, draws.std(axis=-1, ddof=1))
     low, high = np.quantile(draws, [0.25, 0.75], axis=-1)
     # Half of the draws may be alike, as with a mixture that has a certain part.
     width = 0.9 * np.where(high > low, np.minimum(sd, (high - low) / 1.34), sd) * m**-0.2
@@ -167,11 +169,14 @@ def absolute_error(point: Numbers, observed: Numbers) -> FloatArray:
 def scaled_error(point: Numbers, observed: Numbers, scale: Numbers) -> FloatArray:
     """Absolute error in units of the mean absolute change of the known history; its mean is MASE.
 
-    NaN where the scale is NaN or 0.  Hyndman and Koehler (2006), International Journal of
+    NaN where the scale is NaN, or 0 but for rounding: a history that stands still gives no unit.
+    Hyndman and Koehler (2006), International Journal of
     Forecasting 22, 679-688.
     """
     scale = np.asarray(scale, dtype=np.float64)
-    return absolute_error(point, observed) / np.where(scale > 0, scale, np.nan)
+    size = np.maximum(np.abs(np.asarray(observed)), np.abs(np.asarray(point)))
+    flat = negligible(scale, size) | ~(scale > 0)
+    return absolute_error(point, observed) / np.where(flat, np.nan, scale)
 
 
 def pinball(quantile: Numbers, observed: Numbers, p: Numbers) -> FloatArray:

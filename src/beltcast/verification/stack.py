@@ -184,11 +184,23 @@ def log_weights(densities: FloatArray, *, trust: float = TRUST) -> FloatArray:
     Parameters
     ----------
     densities : (n, K)
-        Log predictive density of each case by each forecaster.
+        Log predictive density of each case by each forecaster; NaN where it has none, as of draws
+        that are all alike.  A forecaster without any density gets the weight 0.
     trust : float  [cases]
     """
-    n, K = densities.shape
-    w = np.full(K, 1.0 / K)
+    K = densities.shape[1]
+    # A forecaster without a density cannot be compared: it gets no weight, and no case of the
+    # others is lost by it.  A case that one of the others cannot score is left out.
+    scored = np.isfinite(densities).any(axis=0) if len(densities) else np.ones(K, dtype=bool)
+    if not scored.all():
+        weights = np.zeros(K)
+        if scored.any():
+            weights[scored] = log_weights(densities[:, scored], trust=trust)
+        else:
+            weights[:] = 1.0 / K
+        return weights
+    densities = densities[np.isfinite(densities).all(axis=1)]
+    n, w = len(densities), np.full(K, 1.0 / K)
     if n == 0:
         return w
     p = np.exp(densities - densities.max(axis=1, keepdims=True))

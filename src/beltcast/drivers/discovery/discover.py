@@ -17,7 +17,15 @@ from collections.abc import Mapping
 import numpy as np
 import xarray as xr
 
-from beltcast.drivers.discovery.prim import BOX, BoolArray, cart, chosen_box, prim, telling
+from beltcast.drivers.discovery.prim import (
+    BOX,
+    BoolArray,
+    cart,
+    chosen_box,
+    prim,
+    stability,
+    telling,
+)
 from beltcast.ensembles.ensemble import run_ensemble
 from beltcast.ensembles.member_statistics import at_year, by_place
 from beltcast.errors import InputError, UnknownName, did_you_mean
@@ -74,9 +82,11 @@ def discover(
     Returns
     -------
     xarray.Dataset
-        ``inputs`` (member, parameter), those that `prim.telling` keeps; ``outcome`` and
-        ``interest`` (member); the peeling trajectory as of `prim.prim`; the chosen box as
-        ``chosen_...``; the leaves of a tree as ``leaf_...`` (leaf, parameter), densest first.
+        ``inputs`` (member, parameter), those that `prim.telling` keeps, or all where it keeps none
+        (the attribute ``inputs_telling`` counts them); ``outcome`` and ``interest`` (member); the
+        peeling trajectory as of `prim.prim`; the chosen box as ``chosen_...``, with the share of
+        half-samples in which each input is limited as ``chosen_stability`` (parameter); the leaves
+        of a tree as ``leaf_...`` (leaf, parameter), densest first.
 
     Raises
     ------
@@ -122,9 +132,13 @@ def discover(
         outcome.values[good] < limit if below is not None else outcome.values[good] > limit
     )
     everything = inputs.isel({MEMBER: good})
-    table = everything.sel({PARAMETER: telling(everything, crossed)})
+    told = telling(everything, crossed)
+    # Where no input tells the cases apart by itself, the box may still need several together.
+    table = everything.sel({PARAMETER: told}) if told else everything
     boxes = prim(table, crossed)
     chosen = chosen_box(table, crossed, boxes, density=density).isel({BOX: 0}, drop=True)
+    # A generator of its own: halves drawn here must not move the numbers of any other step.
+    halves = stability(table, crossed, density=density, rng=np.random.default_rng(seed))
     leaves = cart(table, crossed).rename({BOX: LEAF})
     result = boxes.assign(
         {
@@ -132,6 +146,7 @@ def discover(
             "outcome": (MEMBER, outcome.values[good], dict(runs[variable].attrs)),
             "interest": (MEMBER, crossed.astype(np.int8), {"units": "1"}),
             **{f"chosen_{n}": v for n, v in chosen.data_vars.items()},
+            "chosen_stability": halves,
             **{f"leaf_{n}": v for n, v in leaves.data_vars.items()},
         }
     )
@@ -148,6 +163,7 @@ def discover(
             "scenario": name,
             "draws_kind": draws.kind,
             "inputs_tried": everything.sizes[PARAMETER],
+            "inputs_telling": len(told),
             "left_out": int((~good).sum()),
             **(provenance or {}),
         }

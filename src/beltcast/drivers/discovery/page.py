@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -11,6 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from beltcast.drivers.discovery.discover import LEAF, box_words
+from beltcast.drivers.discovery.prim import FEWEST_CASES
+from beltcast.ensembles.verdicts import share_error
 from beltcast.schema import PARAMETER
 
 __all__ = ["peeling_chart", "save_peeling_chart", "summarise_discovery"]
@@ -32,13 +37,15 @@ def summarise_discovery(found: xr.Dataset) -> RenderableType:
         f"'{a['scenario']}'?"
     )
     base = a["of_interest"] / a["cases"]
+    error = float(share_error(base, a["cases"]))
     words = box_words(found, "chosen_")
     lines = [
         Text(title, style="bold"),
         Text(
-            f"{a['of_interest']} of {a['cases']} draws ({a['draws_kind']}): {100 * base:.0f} %. "
-            + f"Of {a['inputs_tried']} inputs {found.sizes[PARAMETER]} tell them apart"
-            + (". The box, surest limit first:" if words else ", none of them for sure.")
+            f"{a['of_interest']} of {a['cases']} draws ({a['draws_kind']}): "
+            f"{100 * base:.0f} % (Monte Carlo standard error {100 * error:.1f}). "
+            + _telling(a)
+            + (" The box, surest limit first:" if words else " No limit stands out.")
         ),
     ]
     table = Table(box=None, padding=(0, 2, 0, 2), show_header=False)
@@ -46,7 +53,12 @@ def summarise_discovery(found: xr.Dataset) -> RenderableType:
     for word in words:
         own = next(n for n in sorted(names, key=len, reverse=True) if n in word)
         p = float(found["chosen_p_value"].sel({PARAMETER: own}))
-        table.add_row(word, f"quasi p {p:.2g}" if p >= 1e-4 else "quasi p < 0.0001")
+        halves = float(found["chosen_stability"].sel({PARAMETER: own}))
+        table.add_row(
+            word,
+            f"quasi p {p:.2g}" if p >= 1e-4 else "quasi p < 0.0001",
+            f"limited in {100 * halves:.0f} % of half-samples",
+        )
     summary = Text(
         f"the box holds {100 * float(found['chosen_coverage']):.0f} % of these draws (coverage); "
         f"{100 * float(found['chosen_density']):.0f} % of the {a['cases']} x "
@@ -63,6 +75,19 @@ def summarise_discovery(found: xr.Dataset) -> RenderableType:
             f"density {100 * float(leaf['leaf_density']):.0f} %)"
         ),
     )
+
+
+def _telling(a: Mapping[str, Any]) -> str:
+    """Say how many inputs tell the draws of interest from the others, and whether draws suffice."""
+    few = min(a["of_interest"], a["cases"] - a["of_interest"])
+    if few < FEWEST_CASES:
+        return (
+            f"Too few draws on one side ({few}, at least {FEWEST_CASES}) to say which of "
+            f"{a['inputs_tried']} inputs tell them apart."
+        )
+    if not a["inputs_telling"]:
+        return f"None of {a['inputs_tried']} inputs tells them apart by itself."
+    return f"Of {a['inputs_tried']} inputs {a['inputs_telling']} tell them apart."
 
 
 def peeling_chart(found: xr.Dataset, ax: Axes | None = None) -> Axes:

@@ -45,6 +45,7 @@ import xarray as xr
 
 from beltcast.engine.nodes import FloatArray
 from beltcast.ensembles.ensemble import run_ensemble
+from beltcast.ensembles.verdicts import negligible
 from beltcast.errors import InputError, SimulationError, UnknownName
 from beltcast.files.extras import need
 from beltcast.files.resume import NOT_KEPT, Pieces
@@ -233,7 +234,8 @@ def sensitivity(
     else:
         seed = int(rng.integers(2**31))
         measures, half = (
-            _estimates(method, problem, p, y, points, seed, pairs) for points in (base, base // 2)
+            _estimates(method, problem, p, y, points, seed, pairs, logs)
+            for points in (base, base // 2)
         )
         measures |= {f"{n}_half": values for n, values in half.items() if not n.endswith("_error")}
     return _labelled(measures, moved, series, method, target, base, len(p), logs)
@@ -367,8 +369,9 @@ def _estimates(
     base: int,
     seed: int,
     pairs: bool,
+    logs: bool,
 ) -> dict[str, FloatArray]:
-    """Measures from the first `base` points; NaN where the output is constant.
+    """Measures from the first `base` points; NaN where the output is constant but for rounding.
 
     Each is (D, times), those of pairs (D, D, times).
     """
@@ -380,7 +383,7 @@ def _estimates(
         found |= {name: np.full((d, d, y.shape[1]), np.nan) for name in _OF_PAIRS}
     for t in range(y.shape[1]):
         own = np.ascontiguousarray(y[:runs, t])
-        if np.ptp(own) <= 1e-12 * max(1e-300, float(np.abs(own).max())):
+        if bool(negligible(np.ptp(own), 1.0 if logs else np.abs(own).max())):
             continue
         answer = _analyse(method, problem, p[:runs], own, seed, pairs)
         for name, (theirs, _) in _MEASURES[method].items():
