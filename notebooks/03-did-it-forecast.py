@@ -49,7 +49,7 @@ print(f"{scores.sizes['case']} figures, {backtest.attrs['information']}")
 # mixture of the model and five statistical forecasters, with weights from earlier origins only.
 
 # %%
-print(skill_markdown(scores, "sd", rng=rng))
+print(skill_markdown(scores, "sd"))
 
 # %% [markdown]
 # "Better" and "worse" are said only where the interval excludes zero, and there are few targets: a
@@ -66,7 +66,7 @@ print(score_table(both, by="scope")[columns].round(3).to_string(index=False))
 # ## Skill by lead
 
 # %%
-skill_by_lead(scores, "sd", rng=rng, against=["drift", "damped trend", "log drift"]).figure
+skill_by_lead(scores, "sd", against=["drift", "damped trend", "log drift"]).figure
 
 # %% [markdown]
 # ## Do the bands hold what they say?
@@ -96,7 +96,7 @@ print(held[held["level"] == 0.8].round(2).to_string(index=False))
 single = [n for n in score_table(scores)["forecaster"] if n not in ("sd", "stack", "average")]
 best = next(n for n in single if "sd" not in n and n != "no interaction")
 for name in ("sd", "stack"):
-    gain = skill_table(scores, name, rng=rng, against=[best]).iloc[0]
+    gain = skill_table(scores, name, against=[best]).iloc[0]
     answered = common_cases(scores, [name, best]).sel(forecaster=name)
     inside = float(answered["covered"].sel(level=0.8).mean())
     nation = answered.isel(

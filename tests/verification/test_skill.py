@@ -9,12 +9,13 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm, ttest_1samp
+from scipy.stats import t as student
 
 from beltcast.errors import InputError
-from beltcast.verification.paired import diebold_mariano, skill_interval
+from beltcast.verification.paired import diebold_mariano, holm, paired_skill
 from beltcast.verification.scores import COVERAGE_LEVELS
 from beltcast.verification.skill import (
-    FEWEST_CLUSTERS,
+    FEWEST_YEARS,
     case_scores,
     common_cases,
     coverage_table,
@@ -32,14 +33,18 @@ ORIGINS = (2020.5, 2021.5, 2022.5, 2023.5)
 PLACES = ("China", "Shenzhen", "Henan", "Ningbo", "Yiwu")
 
 
-def backtest(errors: dict[str, tuple[float, float]], draws: int = 300) -> xr.Dataset:
+def backtest(
+    errors: dict[str, tuple[float, float]],
+    draws: int = 300,
+    origins: tuple[float, ...] = ORIGINS,
+) -> xr.Dataset:
     """Make a backtest whose forecasters are lognormal with a bias and a spread in logs.
 
     The truth of a place and year is one number; leads 1 to 2.
     """
     rng = np.random.default_rng(4)
-    truth = {(p, y): np.exp(rng.normal(0, 0.2)) for p in PLACES for y in range(2019, 2026)}
-    cases = [(o, lead, p) for o in ORIGINS for lead in (1, 2) for p in PLACES]
+    truth = {(p, y): np.exp(rng.normal(0, 0.2)) for p in PLACES for y in range(2009, 2026)}
+    cases = [(o, lead, p) for o in origins for lead in (1, 2) for p in PLACES]
     years = [int(o) - 1 + lead for o, lead, _ in cases]
     size = np.array([100.0 if p == "China" else 1.0 for *_, p in cases])
     forecast = np.stack(
@@ -106,29 +111,58 @@ def test_too_little_to_test_is_no_number(d: list[float], lead: int) -> None:
     assert np.isnan(diebold_mariano(np.array(d), lead).p)
 
 
-def test_a_cluster_counts_once() -> None:
-    # Copies of every case within its cluster change nothing.
+def test_copies_of_a_case_within_its_cluster_change_nothing() -> None:
     own, other = np.array([1.0, 3.0, 2.0, 0.5]), np.array([2.0, 2.5, 2.0, 1.0])
-    once = skill_interval(own, other, list("abcd"), rng=np.random.default_rng(1))
-    thrice = skill_interval(
-        np.tile(own, 3), np.tile(other, 3), list("abcd") * 3, rng=np.random.default_rng(1)
+    years, places = [2019, 2020, 2021, 2022], list("abab")
+    once = paired_skill(own, other, years, places)
+    thrice = paired_skill(np.tile(own, 3), np.tile(other, 3), years * 3, places * 3)
+    np.testing.assert_allclose(
+        [once.skill, once.low, once.high, once.p], [thrice.skill, thrice.low, thrice.high, thrice.p]
     )
-    np.testing.assert_allclose(once, thrice)
 
 
-def test_the_bootstrap_covers_the_true_skill() -> None:
-    # Losses of 40 clusters with a true skill of 0.2; a percentile interval of 90 % should hold it
-    # in 90 % of 300 trials, standard error 1.7 %; percentiles are a little narrow.
-    rng = np.random.default_rng(8)
-    hits = 0
-    for _ in range(300):
-        other = rng.gamma(4.0, 0.25, 40)
-        own = 0.8 * rng.gamma(4.0, 0.25, 40)
-        low, high = skill_interval(
-            own, other, [str(i) for i in range(40)], rng=rng, resamples=400, confidence=0.9
-        )
-        hits += low < 0.2 < high
-    assert 0.83 < hits / 300 < 0.96
+def test_one_place_over_independent_years_is_students_test_of_the_linearised_ratio() -> None:
+    own, other = np.array([1.0, 3.0, 2.0, 0.5, 1.7]), np.array([2.0, 2.5, 2.0, 1.0, 1.1])
+    found = paired_skill(own, other, list(range(5)), ["a"] * 5)
+    ratio = own.sum() / other.sum()
+    # u has mean 0, so the sum over clusters of u^2 times G / (G - 1) is G times its variance.
+    error = np.sqrt(5 * np.var(own - ratio * other, ddof=1)) / own.sum()
+    assert found.p == pytest.approx(2 * student.sf(abs(np.log(ratio)) / error, 4))
+    assert np.log((1 - found.low) / ratio) == pytest.approx(student.ppf(0.975, 4) * error)
+
+
+def test_losses_that_differ_by_rounding_alone_have_no_interval() -> None:
+    loss = np.array([0.1, 0.2, 0.3])
+    found = paired_skill(loss, 3 * loss / 3, [1, 2, 3], ["a", "b", "c"])
+    assert abs(found.skill) < 1e-15
+    assert np.isnan(found.p)
+
+
+def test_holm_is_as_computed_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03, np.nan])[:3].tolist() == pytest.approx([0.03, 0.06, 0.06])
+    assert np.isnan(holm([np.nan])[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shared", [0.0, 0.5, 0.9])
+@pytest.mark.parametrize("places", [1, 3, 10])
+def test_equal_forecasters_are_called_better_or_worse_in_about_one_run_of_twenty(
+    shared: float, places: int
+) -> None:
+    """Errors of a year are shared by its places; 1,000 runs, so two standard errors are 0.014.
+
+    Student's quantile is no exact one for clusters, so up to 0.08 is accepted; drawing targets
+    with replacement, as before, gave 0.67 with ten places and six years.
+    """
+    rng, runs, years = np.random.default_rng(5), 1000, FEWEST_YEARS
+    year, place = np.repeat(np.arange(years), places), np.tile(np.arange(places), years)
+    false = 0
+    for _ in range(runs):
+        common = rng.normal(size=(2, years))[:, year]
+        own = rng.normal(size=(2, years * places))
+        one, two = np.abs(np.sqrt(shared) * common + np.sqrt(1 - shared) * own)
+        false += paired_skill(one, two, year.tolist(), place.astype(str).tolist()).p < 0.05
+    assert false / runs < 0.08
 
 
 def test_the_best_stands_first_and_all_on_the_same_cases(three: xr.Dataset) -> None:
@@ -149,26 +183,45 @@ def test_scores_of_logs_do_not_change_with_the_unit(three: xr.Dataset) -> None:
     np.testing.assert_allclose(8.0 * one["crps"], two["crps"], rtol=1e-6)
 
 
-def test_better_is_said_where_the_interval_says_so(three: xr.Dataset) -> None:
-    rng = np.random.default_rng(1)
-    table = skill_table(case_scores(three), "good", rng=rng).set_index("against")
+LONG = tuple(2010.5 + k for k in range(14))
+
+
+def test_better_and_worse_are_given_where_the_years_suffice() -> None:
+    scores = case_scores(backtest(THREE, origins=LONG))
+    table = skill_table(scores, "good")
     assert set(table["verdict"]) == {"better"}
     assert (table["low"] > 0).all()
-    assert set(table["targets"]) == {len(PLACES) * 5}
-    back = skill_table(case_scores(three), "biased", against=["good"], rng=rng)
+    assert set(table["targets"]) == {len(PLACES) * 15}
+    assert set(table["years"]) == {15}
+    assert (table["p_adjusted"] >= table["p"]).all()
+    back = skill_table(scores, "biased", against=["good"])
     assert back["verdict"].tolist() == ["worse"]
 
 
 def test_a_twin_is_not_told_apart() -> None:
-    twins = case_scores(backtest({"one": GOOD, "two": GOOD}))
-    table = skill_table(twins, "one", rng=np.random.default_rng(1))
+    twins = case_scores(backtest({"one": GOOD, "two": GOOD}, origins=LONG))
+    assert skill_table(twins, "one")["verdict"].tolist() == ["not told apart"]
+
+
+def test_the_same_losses_are_not_told_apart() -> None:
+    scores = case_scores(backtest({"one": GOOD, "two": WIDE}, origins=LONG))
+    scores["log_crps"][:, 1] = scores["log_crps"][:, 0]
+    table = skill_table(scores, "one")
     assert table["verdict"].tolist() == ["not told apart"]
+    assert table["p"].isna().all()
 
 
-def test_few_targets_get_no_verdict(three: xr.Dataset) -> None:
-    few = case_scores(three).isel(case=slice(0, FEWEST_CLUSTERS - 1))
-    table = skill_table(few, "good", rng=np.random.default_rng(1))
-    assert set(table["verdict"]) == {"too few"}
+def test_years_below_the_least_number_get_no_verdict() -> None:
+    scores = case_scores(backtest(THREE, origins=LONG))
+    for years, verdict in ((FEWEST_YEARS - 1, "too few years"), (FEWEST_YEARS, "better")):
+        few = scores.isel(case=scores["year"].values < 2010 + years)
+        assert set(skill_table(few, "good")["verdict"]) == {verdict}
+
+
+def test_leads_below_a_year_are_compared() -> None:
+    scores = case_scores(backtest(THREE, origins=LONG))
+    part = scores.assign_coords(lead=("case", np.full(scores.sizes["case"], 0.5)))
+    assert set(skill_table(part, "good")["verdict"]) == {"better"}
 
 
 def test_tables_split_by_lead_and_scope(three: xr.Dataset) -> None:
@@ -176,7 +229,7 @@ def test_tables_split_by_lead_and_scope(three: xr.Dataset) -> None:
     assert set(score_table(scores, by="lead")["lead"]) == {1, 2}
     cases = score_table(scores, by="scope").groupby("scope")["cases"].first()
     assert cases.to_dict() == {"belts": 32, "nation": 8}
-    split = skill_table(scores, "good", by="lead", rng=np.random.default_rng(1))
+    split = skill_table(scores, "good", by="lead")
     assert len(split) == 4
 
 
@@ -231,9 +284,9 @@ def test_what_is_missing_is_named(three: xr.Dataset) -> None:
         case_scores(three.drop_vars("scale"))
     scores = case_scores(three)
     with pytest.raises(InputError, match="no forecaster is called 'god'; did you mean 'good'"):
-        skill_table(scores, "god", rng=np.random.default_rng(1))
+        skill_table(scores, "god")
     with pytest.raises(InputError, match="expected a loss that cannot be negative"):
-        skill_table(scores, "good", score="log_score", rng=np.random.default_rng(1))
+        skill_table(scores, "good", score="log_score")
     with pytest.raises(InputError, match="no coordinate 'led'; did you mean 'lead'"):
         score_table(scores, by="led")
 

@@ -287,7 +287,7 @@ def verify_command(
         result = stack(result, rng=generator([seed, len(dates)]), forecasters=stackable(result))
         result.to_netcdf(work / "verification.nc", engine="netcdf4", encoding=SMALL)
         scores = case_scores(result)
-        page = summarise_skill(scores, "sd", rng=generator([seed, len(dates), 1]))
+        page = summarise_skill(scores, "sd")
         (work / "summary.txt").write_text(as_text(page), encoding="utf-8")
 
     def facts() -> dict[str, object]:

@@ -6,7 +6,8 @@ all.  It reads as a relative error (0.1 is about 10%), stays proper, and does no
 unit (Bosse et al. 2023).  The CRPS of levels and the MASE stand beside it.
 
 Forecasters are compared on the cases that all of them answer; the number stands in every table.
-"Better" is said only where the interval of the skill excludes zero (`paired`).
+"Better" and "worse" are given only where errors clustered by year and place exclude equal losses,
+with Holm's correction for the number of forecasters compared, over at least ten years (`paired`).
 
 References
 ----------
@@ -16,8 +17,9 @@ Computational Biology 19(8), e1011393.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,13 +29,17 @@ from beltcast.engine.nodes import FloatArray
 from beltcast.errors import InputError, did_you_mean
 from beltcast.schema import CASE, DRAW, FORECASTER
 from beltcast.verification import scores as rules
-from beltcast.verification.paired import diebold_mariano, skill_interval
+from beltcast.verification.paired import diebold_mariano, holm, paired_skill
 
 LEVEL = "level"
 SCOPE = "scope"
 
-FEWEST_CLUSTERS = 6
-"""Clusters below which no verdict is given: a bootstrap of so few says more than it knows."""
+FEWEST_YEARS = 10
+"""Years below which no verdict is given.  Places share the shocks of a year, so that years are what
+counts; tests/verification/test_skill.py simulates the rate of false verdicts."""
+
+LEVEL_OF_TEST = 0.05
+"""Share of false verdicts among equal forecasters, over all comparisons of one table together."""
 
 JOINT = 200
 """Draws of an energy score, whose work goes with their square."""
@@ -151,7 +157,6 @@ def skill_table(
     scores: xr.Dataset,
     forecaster: str,
     *,
-    rng: np.random.Generator,
     against: Sequence[str] | None = None,
     by: str | None = None,
     score: str = "log_crps",
@@ -164,8 +169,6 @@ def skill_table(
     scores : xarray.Dataset
         As `case_scores` returns it.
     forecaster : str
-    rng : numpy.random.Generator
-        Of the bootstrap over targets, which are places by years.
     against : sequence of str, optional
         All others by default.
     by : str, optional
@@ -178,10 +181,11 @@ def skill_table(
     Returns
     -------
     pandas.DataFrame
-        ``against``, ``cases``, ``targets``, mean loss ``own`` and ``other``, ``skill`` (1 less
-        their ratio) with ``low`` and ``high``; ``dm`` and ``p`` of Diebold and Mariano's test on
-        the means of each origin, at the longest lead; ``verdict``: 'better', 'worse', 'not told
-        apart' or 'too few'.
+        ``against``, ``cases``, ``targets`` (places by years), ``years``, mean loss ``own`` and
+        ``other``, ``skill`` (1 less their ratio) with ``low`` and ``high`` of `paired_skill`, its
+        ``p`` and ``p_adjusted`` by Holm's method over the forecasters compared; ``dm`` and
+        ``dm_p`` of Diebold and Mariano's test on the means of each origin, at the longest lead;
+        ``verdict``: 'better', 'worse', 'not told apart' or 'too few years'.
 
     Raises
     ------
@@ -198,9 +202,12 @@ def skill_table(
         )
     rows = []
     for group, part in _groups(scores, by):
+        found = []
         for other in others:
             both = part.isel({CASE: _answered(part, [forecaster, other], score)})
-            rows.append({**group, **_compared(both, forecaster, other, score, rng, confidence)})
+            found.append({**group, **_compared(both, forecaster, other, score, confidence)})
+        for row, p in zip(found, holm([float(row["p"]) for row in found]), strict=True):
+            rows.append({**row, "p_adjusted": p, "verdict": _verdict(row, float(p))})
     return _sorted(pd.DataFrame(rows), by, "skill")
 
 
@@ -404,32 +411,33 @@ def _answered(
 
 
 def _compared(
-    both: xr.Dataset,
-    forecaster: str,
-    other: str,
-    score: str,
-    rng: np.random.Generator,
-    confidence: float,
-) -> dict[str, object]:
+    both: xr.Dataset, forecaster: str, other: str, score: str, confidence: float
+) -> dict[str, Any]:
     own, theirs = (both[score].sel({FORECASTER: n}).values for n in (forecaster, other))
-    targets = _targets(both)
-    row: dict[str, object] = {"against": other, "cases": len(own), "targets": len(set(targets))}
+    years = both["year"].values
+    counts = {
+        "against": other,
+        "cases": len(own),
+        "targets": len(set(_targets(both))),
+        "years": len(np.unique(years)),
+    }
     if not len(own):
-        blank = dict.fromkeys(("own", "other", "skill", "low", "high", "dm", "p"), np.nan)
-        return {**row, **blank, "verdict": "too few"}
-    low, high = skill_interval(own, theirs, targets, rng=rng, confidence=confidence)
+        blank = ("own", "other", "skill", "low", "high", "p", "dm", "dm_p")
+        return {**counts, **dict.fromkeys(blank, np.nan)}
+    found = paired_skill(own, theirs, years, both["place"].values, confidence=confidence)
     by_origin = pd.Series(own - theirs).groupby(both["origin"].values).mean()
-    test = diebold_mariano(by_origin.to_numpy(), lead=int(both["lead"].values.max()))
+    lead = max(1, int(np.ceil(float(both["lead"].values.max()))))
+    test = diebold_mariano(by_origin.to_numpy(), lead=lead)
     return {
-        **row,
+        **counts,
         "own": float(own.mean()),
         "other": float(theirs.mean()),
-        "skill": float(1.0 - own.sum() / theirs.sum()),
-        "low": low,
-        "high": high,
+        "skill": found.skill,
+        "low": found.low,
+        "high": found.high,
+        "p": found.p,
         "dm": test.statistic,
-        "p": test.p,
-        "verdict": _verdict(low, high, len(set(targets))),
+        "dm_p": test.p,
     }
 
 
@@ -439,10 +447,12 @@ def _targets(scores: xr.Dataset) -> list[str]:
     return [f"{place} {year}" for place, year in pairs]
 
 
-def _verdict(low: float, high: float, targets: int) -> str:
-    if targets < FEWEST_CLUSTERS:
-        return "too few"
-    return "better" if low > 0 else "worse" if high < 0 else "not told apart"
+def _verdict(row: Mapping[str, Any], p: float) -> str:
+    if row["years"] < FEWEST_YEARS:
+        return "too few years"
+    if not p < LEVEL_OF_TEST:  # NaN: losses that differ by rounding alone
+        return "not told apart"
+    return "better" if row["skill"] > 0 else "worse"
 
 
 def _mean(values: xr.DataArray) -> float:

@@ -34,11 +34,10 @@ def skill_by_lead(
     scores: xr.Dataset,
     forecaster: str,
     *,
-    rng: np.random.Generator,
     against: Sequence[str] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the loss of one forecaster over that of others at each lead, 95% intervals over targets.
+    """Draw the loss of one forecaster over that of others at each lead, with 95% intervals.
 
     The ratio is 1 less the skill.  A skill is at most 1 and can be -8; a ratio on a log axis shows
     a gain and a loss of the same size alike.
@@ -48,8 +47,6 @@ def skill_by_lead(
     scores : xarray.Dataset
         As `beltcast.verification.skill.case_scores` returns it.
     forecaster : str
-    rng : numpy.random.Generator
-        Of the intervals.
     against : sequence of str, optional
         All others by default.
     ax : matplotlib.axes.Axes, optional
@@ -60,7 +57,7 @@ def skill_by_lead(
         CRPS of logs over that of the other; below 1 the forecaster is better.
     """
     ax = ax or _new_axes()
-    table = skill_table(scores, forecaster, rng=rng, against=against, by="lead")
+    table = skill_table(scores, forecaster, against=against, by="lead")
     others = list(dict.fromkeys(table.sort_values("against")["against"]))
     for i, (name, own) in enumerate(table.groupby("against", sort=True)):
         own = own.sort_values("lead")
@@ -68,8 +65,7 @@ def skill_by_lead(
         ax.errorbar(
             own["lead"].to_numpy() + 0.5 * (i - 0.5 * (len(others) - 1)) / max(len(others), 1),
             ratio,
-            # A percentile interval need not hold the estimate itself.
-            yerr=[np.maximum(ratio - low, 0.0), np.maximum(high - ratio, 0.0)],
+            yerr=[ratio - low, high - ratio],
             color=FORECASTER_COLOURS[i % len(FORECASTER_COLOURS)],
             marker=MARKERS[i // len(FORECASTER_COLOURS) % len(MARKERS)],
             ms=5,
@@ -87,7 +83,7 @@ def skill_by_lead(
     )
     ax.set_xlabel("lead, years")
     ax.set_ylabel(f"CRPS of logs, '{forecaster}' over the other")
-    ax.set_title(f"Below 1 '{forecaster}' is better; 95% intervals over targets", loc="left")
+    ax.set_title(f"Below 1 '{forecaster}' is better; with 95% intervals", loc="left")
     ax.legend(fontsize="x-small", frameon=False, ncols=2)
     return _finished(ax)
 

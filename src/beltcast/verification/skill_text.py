@@ -35,9 +35,7 @@ HEADINGS = {
 TableCell = str | float | int
 
 
-def summarise_skill(
-    scores: xr.Dataset, forecaster: str, *, rng: np.random.Generator, most: int = 8
-) -> RenderableType:
+def summarise_skill(scores: xr.Dataset, forecaster: str, *, most: int = 8) -> RenderableType:
     """Return what a backtest says of one forecaster among the others, for a `rich` console.
 
     Parameters
@@ -46,8 +44,6 @@ def summarise_skill(
         As `beltcast.verification.skill.case_scores` returns it.
     forecaster : str
         The one that is compared with the others.
-    rng : numpy.random.Generator
-        Of the intervals.
     most : int
         How many of the worst misses are listed.
 
@@ -63,14 +59,14 @@ def summarise_skill(
         Text(_what_was_asked(scores), style="bold"),
         *map(Text, _notes(scores)),
         _scores(scores),
-        _skill(scores, forecaster, rng),
+        _skill(scores, forecaster),
         _errors(scores, forecaster),
         _coverage(scores),
         _misses(scores, forecaster, most),
     )
 
 
-def skill_markdown(scores: xr.Dataset, forecaster: str, *, rng: np.random.Generator) -> str:
+def skill_markdown(scores: xr.Dataset, forecaster: str) -> str:
     """Return the table for a README: every forecaster's scores, and what one gains on each.
 
     All numbers are of the cases that all answer.
@@ -80,7 +76,6 @@ def skill_markdown(scores: xr.Dataset, forecaster: str, *, rng: np.random.Genera
     scores : xarray.Dataset
         As `beltcast.verification.skill.case_scores` returns it.
     forecaster : str
-    rng : numpy.random.Generator
 
     Returns
     -------
@@ -89,7 +84,7 @@ def skill_markdown(scores: xr.Dataset, forecaster: str, *, rng: np.random.Genera
     """
     common = common_cases(scores)
     table = score_table(common)
-    gains = skill_table(common, forecaster, rng=rng).set_index("against").to_dict("index")
+    gains = skill_table(common, forecaster).set_index("against").to_dict("index")
     headings = ("forecaster", "cases", "CRPS of logs", "MASE", "in 80%")
     rows: list[Sequence[str]] = []
     for row in table.to_dict("records"):
@@ -150,20 +145,20 @@ def _scores(scores: xr.Dataset) -> Table:
     return drawn
 
 
-def _skill(scores: xr.Dataset, forecaster: str, rng: np.random.Generator) -> Table:
-    table = skill_table(scores, forecaster, rng=rng)
+def _skill(scores: xr.Dataset, forecaster: str) -> Table:
+    table = skill_table(scores, forecaster)
     drawn = _table(
-        f"What '{forecaster}' gains in CRPS of logs on each: 95% interval over targets; "
-        "Diebold-Mariano p"
+        f"What '{forecaster}' gains in CRPS of logs on each: 95% interval clustered by year and "
+        "place; p adjusted for the number of forecasters"
     )
-    _columns(drawn, "against", "cases", "targets", "gain", "interval", "p", "verdict")
+    _columns(drawn, "against", "cases", "targets", "years", "gain", "interval", "p", "verdict")
     for row in table.to_dict("records"):
         drawn.add_row(
             str(row["against"]),
-            *(_number(row[name]) for name in ("cases", "targets")),
+            *(_number(row[name]) for name in ("cases", "targets", "years")),
             _percent(row["skill"]),
             f"{_percent(row['low'])} to {_percent(row['high'])}",
-            "<0.001" if row["p"] < 0.001 else _number(row["p"]),
+            "<0.001" if row["p_adjusted"] < 0.001 else _number(row["p_adjusted"]),
             str(row["verdict"]),
         )
     return drawn
