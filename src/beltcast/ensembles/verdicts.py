@@ -4,7 +4,7 @@ A verdict is a word that a reader acts on, so it must not follow from rounding, 
 handful of draws.  Every function that turns numbers into words asks here first:
 
 * `negligible`: differences that rounding explains are zero.
-* `constant`: draws that differ only by rounding have no distribution to speak about.
+* `all_alike`: draws that differ only by rounding have no distribution to speak about.
 * `positive_share`: a share in which zeros count one half, so that a tie is a tie.
 * `share_error`: the Monte Carlo standard error of a share of draws.
 * `sign_of`: a sign only where there are enough draws and the share is decisive.
@@ -23,8 +23,8 @@ from beltcast.engine.nodes import FloatArray
 __all__ = [
     "DECIDED",
     "FEWEST_DRAWS",
-    "Sign",
-    "constant",
+    "DecidedSign",
+    "all_alike",
     "negligible",
     "positive_share",
     "ratio_of",
@@ -33,7 +33,7 @@ __all__ = [
     "with_error",
 ]
 
-ROUNDING = 256.0 * np.finfo(np.float64).eps
+_ROUNDING = 256.0 * np.finfo(np.float64).eps
 """Relative size of what a few hundred additions and multiplications may lose: 5.7e-14."""
 
 FEWEST_DRAWS = 100
@@ -43,7 +43,7 @@ FEWEST_DRAWS = 100
 DECIDED = 0.9
 """A share of at least this, or of at most one minus this, decides a sign."""
 
-Sign = Literal["positive", "negative", "undecided", "no effect", "too few draws"]
+DecidedSign = Literal["positive", "negative", "undecided", "no effect", "too few draws"]
 
 
 def negligible(differences: ArrayLike, scale: ArrayLike) -> NDArray[np.bool_]:
@@ -69,12 +69,12 @@ def negligible(differences: ArrayLike, scale: ArrayLike) -> NDArray[np.bool_]:
     """
     size = np.abs(np.asarray(differences, dtype=np.float64))
     small: NDArray[np.bool_] = np.asarray(
-        size <= ROUNDING * np.abs(np.asarray(scale, dtype=np.float64))
+        size <= _ROUNDING * np.abs(np.asarray(scale, dtype=np.float64))
     )
     return small
 
 
-def constant(values: ArrayLike, axis: int = -1) -> NDArray[np.bool_]:
+def all_alike(values: ArrayLike, axis: int = -1) -> NDArray[np.bool_]:
     """Whether numbers along an axis are all alike but for rounding.
 
     Parameters
@@ -91,7 +91,7 @@ def constant(values: ArrayLike, axis: int = -1) -> NDArray[np.bool_]:
     --------
     >>> import numpy as np
     >>> from beltcast.ensembles.verdicts import constant
-    >>> constant(np.array([[0.1, 0.1 + 1e-17], [1.0, 2.0]])).tolist()
+    >>> all_alike(np.array([[0.1, 0.1 + 1e-17], [1.0, 2.0]])).tolist()
     [True, False]
     """
     given = np.asarray(values, dtype=np.float64)
@@ -170,7 +170,7 @@ def with_error(share: float, draws: float) -> str:
     return f"{share:.2f} ± {float(share_error(share, draws)):.2f}"
 
 
-def sign_of(share: float, draws: float, *, size: float = np.inf, scale: float = 0.0) -> Sign:
+def sign_of(share: float, draws: float, *, size: float = np.inf, scale: float = 0.0) -> DecidedSign:
     """Give the sign that draws decide, if they decide one.
 
     Parameters

@@ -24,7 +24,7 @@ from scipy.special import log_ndtr, logsumexp, ndtr
 from scipy.stats import beta
 
 from beltcast.engine.nodes import FloatArray
-from beltcast.ensembles.verdicts import constant, negligible
+from beltcast.ensembles.verdicts import all_alike, negligible
 from beltcast.errors import InputError
 
 Numbers: TypeAlias = FloatArray | float
@@ -144,7 +144,7 @@ def log_score(draws: FloatArray, observed: Numbers) -> FloatArray:
     True
     """
     m = _count(draws)
-    sd = np.where(constant(draws), np.nan, draws.std(axis=-1, ddof=1))
+    sd = np.where(all_alike(draws), np.nan, draws.std(axis=-1, ddof=1))
     low, high = np.quantile(draws, [0.25, 0.75], axis=-1)
     # Half of the draws may be alike, as with a mixture that has a certain part.
     width = 0.9 * np.where(high > low, np.minimum(sd, (high - low) / 1.34), sd) * m**-0.2

@@ -38,6 +38,7 @@ import xarray as xr
 from beltcast.engine.nodes import FloatArray
 from beltcast.ensembles.ensemble import run_ensemble
 from beltcast.ensembles.member_statistics import by_place, chance_positive, quantiles, robust_sd
+from beltcast.ensembles.verdicts import DECIDED
 from beltcast.errors import InputError
 from beltcast.files.resume import NOT_KEPT, Pieces
 from beltcast.inference.sampling.posterior import Draws
@@ -49,9 +50,6 @@ from beltcast.study.study import Study
 
 MOST_DRIVERS = 10
 """With more, 2^k runs a draw are no longer a thing to ask for by accident."""
-
-DECIDED = 0.9
-"""A chance of at least this, or at most one minus this, decides a sign."""
 
 DRIVER = "driver"
 COALITION = "coalition"
