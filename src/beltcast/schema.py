@@ -23,7 +23,9 @@ Subscript ranges of the model (Belt, Tier, ...) are dimensions under their own n
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -54,6 +56,48 @@ Language = Literal["en", "zh"]
 """Language of texts for people: English or Chinese."""
 
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
+
+LABELS = "labels"
+"""Attribute of a result: `labels_text` of what its study calls things."""
+
+
+@dataclass(frozen=True)
+class Label:
+    """A text for people in each language; English where another one is missing."""
+
+    en: str
+    zh: str = ""
+
+    def text(self, language: Language) -> str:
+        """Return the text in a language.
+
+        >>> Label("output", "产出").text("zh"), Label("catch").text("zh")
+        ('产出', 'catch')
+        """
+        return self.zh or self.en if language == "zh" else self.en
+
+
+NO_LABEL = Label("")
+"""No text at all."""
+
+
+def labels_text(labels: Mapping[str, Label]) -> str:
+    """Write labels as one line of JSON, for an attribute of a result.
+
+    >>> labels_text({"kt": Label("kilotonnes", "千吨")})
+    '{"kt": ["kilotonnes", "千吨"]}'
+    """
+    pairs = {name: [label.en, label.zh] for name, label in labels.items()}
+    return json.dumps(pairs, ensure_ascii=False)
+
+
+def labels_of(attrs: Mapping[Any, Any]) -> dict[str, Label]:
+    """Read the labels from the attributes of a result; none if it has none.
+
+    >>> labels_of({"labels": '{"kt": ["kilotonnes", "千吨"]}'})["kt"].text("zh")
+    '千吨'
+    """
+    return {name: Label(*pair) for name, pair in json.loads(attrs.get(LABELS) or "{}").items()}
 
 
 class Progress(Protocol):

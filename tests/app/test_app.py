@@ -13,19 +13,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beltcast.app.files import LARGEST, read_upload, scenario_toml
-from beltcast.app.levers import LEVERS, levers_of, moved, position
+from beltcast.app.levers import moved, position
 from beltcast.app.results import DRAWS, Opened, answer, full_forecast, open_results
 from beltcast.app.server import checked_token, content
 from beltcast.app.state import Choices, Question, read_query, write_query
 from beltcast.app.texts import headline
 from beltcast.app.view import other_data
 from beltcast.errors import InputError, ScenarioError
-from beltcast.files.shipped import shipped
-from beltcast.model.model import load_model
-from beltcast.pictures.translations import SCENARIOS_ZH, WORDS
+from beltcast.pictures.translations import WORDS
 from beltcast.study.scenarios import Scenario, Size, read_scenarios
+from beltcast.study.study import read_study
 
-MODEL = load_model(shipped("models/belt/belt.mdl"))  # hypothesis takes no fixture of a module
+STUDY = read_study()  # hypothesis takes no fixture of a module
+MODEL, LEVERS = STUDY.model, STUDY.roles.levers
 CHOICES = Choices(
     ["China", "Foshan & Co"], ["baseline", "tilt up", "a=b"], [2025, 2030, 2035], LEVERS
 )
@@ -63,10 +63,9 @@ def test_no_link_fails_and_what_it_asks_in_vain_is_said(query: dict[str, str]) -
 
 def test_the_sliders_reach_every_shipped_scenario(opened: Opened) -> None:
     model = opened.study.model
-    assert levers_of(model) == LEVERS
     for scenario in opened.study.scenarios.values():
         for lever in LEVERS:
-            given = scenario.constants.get(lever.label, model.value(lever.label))
+            given = scenario.constants.get(lever.name, model.value(lever.name))
             assert position(lever, scenario, model) == given
 
 
@@ -78,7 +77,7 @@ def test_a_moved_lever_sets_aside_elements_and_uncertainty() -> None:
         constants={"Tilt Final Multiplier": 1.5, "Support Final Multiplier[Yiwu]": 0.0, "Other": 2},
         uncertain={"Tilt Final Multiplier": size, "Other": size},
     )
-    new = moved(base, (("support", 0.5), ("tilt", 1.0)))
+    new = moved(base, (("support", 0.5), ("tilt", 1.0)), LEVERS)
     assert dict(new.constants) == {
         "Support Final Multiplier": 0.5,
         "Tilt Final Multiplier": 1.0,
@@ -89,7 +88,7 @@ def test_a_moved_lever_sets_aside_elements_and_uncertainty() -> None:
 
 def test_moving_all_levers_of_a_scenario_is_that_scenario(opened: Opened) -> None:
     scenarios = opened.study.scenarios
-    by_hand = answer(opened, moved(scenarios["baseline"], (("brand", 1.5),)))
+    by_hand = answer(opened, moved(scenarios["baseline"], (("brand", 1.5),), LEVERS))
     np.testing.assert_array_equal(by_hand.output, answer(opened, scenarios["brand-push"]).output)
     assert by_hand.output.sizes["member"] == DRAWS
 
@@ -108,9 +107,9 @@ def test_a_second_scenario_is_drawn_from_where_it_parts_from_the_first(opened: O
 
 def test_shares_add_up_to_one_everywhere(opened: Opened) -> None:
     found = answer(opened, opened.study.scenarios["baseline"])
-    for shares in (found.tiers, found.traffic):
-        assert shares is not None
-        np.testing.assert_allclose(shares.sum("Tier"), 1.0, atol=1e-9)
+    assert set(found.shares) == {"tiers", "traffic"}
+    for shares in found.shares.values():
+        np.testing.assert_allclose(shares.sum("part"), 1.0, atol=1e-9)
         assert float(shares.min()) >= 0.0
 
 
@@ -131,15 +130,16 @@ def test_the_headline_has_the_numbers_of_the_answer(opened: Opened) -> None:
             assert f"{value:,.0f}" in sentence
 
 
-def test_every_text_has_two_languages_and_every_shipped_scenario_a_chinese_title(
+def test_every_text_and_all_that_the_shipped_study_names_has_two_languages(
     opened: Opened,
 ) -> None:
     for key, (english, chinese) in WORDS.items():
         assert english.isascii() or "–" in english, key
         fixed = re.sub(r"{.*?}", "", chinese)
         assert not re.search("[a-zA-Z]{2}|[,;:]", re.sub(r"\((.*?)\)", "", fixed)), key
-    assert set(opened.study.scenarios) <= set(SCENARIOS_ZH)
-    assert {lever.key for lever in LEVERS} | {lever.driver for lever in LEVERS} <= set(WORDS)
+    labels = opened.study.labels()
+    assert set(opened.study.scenarios) <= set(labels)
+    assert all(label.zh for label in [*labels.values(), *(lever.label for lever in LEVERS)])
 
 
 NUMBERS = st.floats(-1e12, 1e12, allow_nan=False)

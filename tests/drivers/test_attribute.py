@@ -17,6 +17,8 @@ from beltcast.drivers.attribution.page import complement_words, summarise_attrib
 from beltcast.drivers.attribution.plot import contribution_areas, waterfall
 from beltcast.errors import InputError, UnknownName
 from beltcast.forecasting.summary import as_text
+from beltcast.schema import Label
+from beltcast.study.roles import Roles
 from beltcast.study.scenarios import Scenario
 from beltcast.study.study import Study
 
@@ -56,7 +58,10 @@ def game(study: Study, draws: Draws, tmp_path_factory: pytest.TempPathFactory) -
     path: Path = tmp_path_factory.mktemp("game") / "game.mdl"
     path.write_text(GAME, encoding="utf-8")
     own = replace(
-        study, model=load_model(path), scenarios={"baseline": Scenario("baseline", "Baseline")}
+        study,
+        model=load_model(path),
+        scenarios={"baseline": Scenario("baseline", "Baseline")},
+        roles=Roles(drivers={f"SW {name}": Label(name) for name in "ABC"}),
     )
     nothing = _NoDraws(draws)
     return attribute(own, nothing, target="sales", switches=["SW A", "SW B", "SW C"])

@@ -12,7 +12,6 @@ import pytest
 from beltcast import Scenario, load_model
 from beltcast.drivers.discovery.discover import box_words
 from beltcast.drivers.policy.policy import (
-    Lever,
     PolicyQuestion,
     compare_policies,
     design,
@@ -23,6 +22,8 @@ from beltcast.drivers.policy.search import climb, found_by, mean_totals, search_
 from beltcast.errors import InputError
 from beltcast.files.resume import NOT_KEPT, Pieces, keep_pieces
 from beltcast.model.model import Model
+from beltcast.study.roles import Lever, Roles
+from beltcast.study.study import read_study
 
 from ..model_texts import write_model
 
@@ -178,7 +179,10 @@ def test_what_cannot_be_asked_is_refused(question: PolicyQuestion) -> None:
 
 
 def test_a_design_holds_doing_nothing_and_each_lever_at_its_ends() -> None:
-    levers = levers_of(["a=1:2", "b=0.5:1.5"])
+    study = read_study()
+    names = "Support Final Multiplier=1:2", "tilt_final_multiplier=0.5:1.5"
+    levers = levers_of(study, names)
+    assert levers[1].name == "Tilt Final Multiplier"
     assert [lever.idle for lever in levers] == [1.0, 1.0]
     policies = design(levers, 4, rng=np.random.default_rng(1))
     # a at its low end is doing nothing, told once.
@@ -188,7 +192,20 @@ def test_a_design_holds_doing_nothing_and_each_lever_at_its_ends() -> None:
     with pytest.raises(InputError, match="power of two"):
         design(levers, 5, rng=np.random.default_rng(1))
     with pytest.raises(InputError, match="'a=2:1' is not Constant=low:high"):
-        levers_of(["a=2:1"])
+        levers_of(study, ["a=2:1"])
+    with pytest.raises(InputError, match="lever: 'Tilt' is not a variable"):
+        levers_of(study, ["Tilt=1:2"])
+
+
+def test_a_lever_idles_at_the_model_s_own_value_and_policies_set_what_the_study_lets_them() -> None:
+    study = read_study()
+    (held,) = levers_of(study, ["Tilt Final Multiplier=1.2:2"])
+    assert held.idle == 1.2, "the model's own value, 1, is outside the range"
+    assert [lever.name for lever in levers_of(study)] == [
+        lever.name for lever in study.roles.levers if lever.policy
+    ]
+    with pytest.raises(InputError, match=r"names no levers.*add a table \[levers"):
+        levers_of(replace(study, roles=Roles()))
 
 
 def test_a_search_that_is_stopped_goes_on_to_the_same_bits(

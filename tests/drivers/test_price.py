@@ -93,7 +93,9 @@ def test_a_price_is_refused_where_there_is_nothing_to_compare(two: Study, draws:
     one = replace(two, scenarios=select(two.scenarios, ["baseline"]))
     with pytest.raises(ScenarioError, match="second scenario"):
         price_of_output(one, draws, years=YEARS, rng=rng)
-    with pytest.raises(InputError, match="name it with --cost"):
+    with pytest.raises(
+        InputError, match=r"add spending = .* to its table \[money\], or name a flow with --cost"
+    ):
         price_of_output(two, draws, years=YEARS, spending=[], rng=rng)
 
 

@@ -12,7 +12,6 @@ import pytest
 import xarray as xr
 
 from beltcast import Model, Study, calibrate, make_likelihood, sample_chains
-from beltcast.cli.common import hashes_of
 from beltcast.errors import InputError
 from beltcast.inference.sampling.chain_files import load_posterior, posterior_groups, save_groups
 from beltcast.inference.sampling.chains import Chains
@@ -57,7 +56,7 @@ def test_arviz_reads_summarises_and_scores_them(chains: Chains, saved: Path) -> 
 def test_draws_come_back_on_their_working_scales_for_their_study_only(
     chains: Chains, saved: Path, study: Study, tmp_path: Path
 ) -> None:
-    groups = posterior_groups(chains, rng=np.random.default_rng(2), provenance=hashes_of(study))
+    groups = posterior_groups(chains, rng=np.random.default_rng(2), provenance=study.provenance())
     save_groups(groups, tmp_path / "posterior.nc")
     drawn = load_posterior(tmp_path, study, chains.likelihood)
     np.testing.assert_allclose(drawn.theta, chains.theta.reshape(800, -1), atol=1e-12)

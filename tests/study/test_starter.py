@@ -234,14 +234,16 @@ def test_in_a_terminal_init_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_a_new_study_answers_what_it_hangs_on_without_naming_a_target(mine: Path) -> None:
     beltcast("sensitivity", str(mine), "--method", "tornado", "--output", str(mine / "out"))
-    assert "output[" in (mine / "out" / "summary.txt").read_text(encoding="utf-8")
+    # Of the sum over the places, which the template's table [forecast] names.
+    assert "'total output'" in (mine / "out" / "summary.txt").read_text(encoding="utf-8")
 
 
 def test_a_policy_without_a_flow_that_is_paid_is_refused_before_the_fit(mine: Path) -> None:
     ended = CliRunner().invoke(cli.app, ["policy", str(mine)])
     assert isinstance(ended.exception, InputError)
     words = str(ended.exception)
-    assert "name yours with --cost, or add it to the model, as in lever spending[" in words
+    assert "name one with --cost, or add it to the model, as in spending[Belt] = " in words
+    assert 'spending = ["spending"] to the table [money] of the study' in words
 
 
 def test_the_next_commands_can_be_typed_where_the_path_has_blanks(tmp_path: Path) -> None:

@@ -1,74 +1,38 @@
-"""The levers: constants of the model that a slider moves, by driver.
-
-They are the constants that the shipped scenarios set; each is phased in by the model itself, from
-2026 over three years.  A model that does not have one gets no slider for it.
-"""
+"""Where a scenario puts the levers of a study, and scenarios with levers moved by hand."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from types import MappingProxyType
 
 from beltcast.model.model import Model
+from beltcast.study.roles import Lever
 from beltcast.study.scenarios import Scenario
 
 
-@dataclass(frozen=True)
-class Lever:
-    """A constant that can be moved.
-
-    Attributes
-    ----------
-    key : str
-        Short name, for links and texts.
-    label : str
-        The constant.
-    driver : str
-        Government, Market or Platform.
-    lower, upper, step : float  [unit of the constant]
-    """
-
-    key: str
-    label: str
-    driver: str
-    lower: float
-    upper: float
-    step: float = 0.05
-
-
-LEVERS = (
-    Lever("support", "Support Final Multiplier", "Government", 0.0, 2.0),
-    Lever("brand", "Brand Propensity Final Multiplier", "Market", 0.5, 2.0),
-    Lever("tilt", "Tilt Final Multiplier", "Platform", 0.5, 2.0),
-    Lever("threshold", "Threshold Final Multiplier", "Platform", 0.5, 2.0),
-)
-"""Of the belt model.  The ranges hold every shipped scenario; a multiplier of 2 doubles what a
-driver does, more than any scenario asks."""
-
-
-def levers_of(model: Model) -> tuple[Lever, ...]:
-    """Levers that a model has."""
-    return tuple(lever for lever in LEVERS if lever.label in model.variables)
-
-
 def position(lever: Lever, scenario: Scenario, model: Model) -> float:
-    """Where a scenario puts a lever; the model's own value if it says nothing.
+    """Return where a scenario puts a lever; the model's own value if it does not set it.
 
-    A scenario that goes beyond the slider's range is shown at its end.
+    A scenario beyond the range of the lever is shown at the end of the range.
     """
-    value = scenario.constants.get(lever.label)
+    value = scenario.constants.get(lever.name)
     if value is None:
-        value = model.value(lever.label)
-    return min(max(float(value), lever.lower), lever.upper)
+        value = model.value(lever.name)
+    return min(max(float(value), lever.low), lever.high)
 
 
-def moved(scenario: Scenario, levers: tuple[tuple[str, float], ...]) -> Scenario:
+def moved(
+    scenario: Scenario, levers: Sequence[tuple[str, float]], known: Sequence[Lever]
+) -> Scenario:
     """Move levers of a scenario; what is moved by hand is no longer uncertain.
 
     Parameters
     ----------
     scenario : Scenario
-    levers : tuple of (key, value)
+    levers : sequence of (key, value)
+    known : sequence of Lever
+        Levers of the study.
 
     Returns
     -------
@@ -77,11 +41,13 @@ def moved(scenario: Scenario, levers: tuple[tuple[str, float], ...]) -> Scenario
     Examples
     --------
     >>> from beltcast.app.levers import moved
+    >>> from beltcast.study.roles import Lever
     >>> from beltcast.study.scenarios import Scenario
-    >>> moved(Scenario("s", "S"), (("tilt", 1.5),)).constants["Tilt Final Multiplier"]
+    >>> effort = Lever("Fishing Effort", 0.0, 2.0, idle=1.0, key="effort")
+    >>> moved(Scenario("s", "S"), [("effort", 1.5)], [effort]).constants["Fishing Effort"]
     1.5
     """
-    by_key = {lever.key: lever.label for lever in LEVERS}
+    by_key = {lever.key: lever.name for lever in known}
     given = {by_key[key]: value for key, value in levers}
     # A whole constant sets aside elements that the scenario gives, as in `read_scenarios`.
     kept = {k: v for k, v in scenario.constants.items() if k.partition("[")[0] not in given}

@@ -22,12 +22,12 @@ from bokeh.models import ColumnDataSource, Range1d
 
 from beltcast.app import files, texts, view
 from beltcast.app.levers import position
-from beltcast.app.results import TIER, Opened, answer, asked, drivers, full_forecast
+from beltcast.app.results import PART, Opened, answer, asked, drivers, full_forecast
 from beltcast.app.state import Question, read_query, write_query
 from beltcast.drivers.attribution.attribute import DRIVER
 from beltcast.errors import ScenarioError
-from beltcast.pictures.translations import word
-from beltcast.schema import PLACE, QUANTILE, YEAR
+from beltcast.pictures.translations import called, word
+from beltcast.schema import PLACE, QUANTILE, YEAR, Label
 from beltcast.study.scenarios import Scenario
 
 PAUSE = 400
@@ -92,7 +92,7 @@ class Page:
         )
         speech.param.watch(lambda event: self._ask(language=event.new), "value")
         title = pn.pane.HTML(
-            f"<h1 style='font-size:1.5rem;margin:0'>{escape(word('title', language))}</h1>",
+            f"<h1 style='font-size:1.5rem;margin:0'>{escape(self._title())}</h1>",
             styles={"flex": "1 1 260px"},
         )
         self.root[:] = [
@@ -119,10 +119,10 @@ class Page:
         self._sliders = {
             lever.key: self._widget(
                 pn.widgets.FloatSlider,
-                lever.key,
+                lever.label.text(language),
                 partial(self._move, lever.key),
-                start=lever.lower,
-                end=lever.upper,
+                start=lever.low,
+                end=lever.high,
                 step=lever.step,
                 value=self._position(lever.key),
                 format="0.00",
@@ -189,15 +189,15 @@ class Page:
         """A widget for one part of the question."""
         return self._widget(
             kind,
-            name,
+            word(name, self.question.language),
             lambda value: self._ask(**{name: value}),
             value=getattr(self.question, name),
             **options,
         )
 
-    def _widget(self, kind: Any, name: str, change: Callable[[Any], None], **options: Any) -> Any:
+    def _widget(self, kind: Any, label: str, change: Callable[[Any], None], **options: Any) -> Any:
         made = kind(
-            label=word(name, self.question.language),
+            label=label,
             sizing_mode="stretch_width",
             stylesheets=[WIDGET_CSS],
             **options,
@@ -279,22 +279,24 @@ class Page:
         self._headline, self._legend, self._table = _html(), _html(), _html()
         self._shares: dict[str, ColumnDataSource] = {}
         parts: list[Any] = []
-        for key in ("tiers", "traffic"):
-            shares = getattr(self._found, key)
-            if shares is not None:
-                self._shares[key] = ColumnDataSource(view.share_data(shares, question))
-                tiers = [str(t) for t in shares[TIER].values]
-                chart = view.share_figure(self._shares[key], tiers, language)
-                parts.append(
-                    pn.Column(
-                        _heading(word(key, language)),
-                        pn.pane.Bokeh(chart, sizing_mode="stretch_width"),
-                        _html(view.colour_legend(tiers, language)),
-                        sizing_mode="stretch_width",
-                    )
+        labels = opened.study.labels()
+        for key, shares in self._found.shares.items():
+            said = opened.study.roles.shares[key]
+            labels[said.rest.en] = said.rest
+            self._shares[key] = ColumnDataSource(view.share_data(shares, question))
+            tiers = [str(t) for t in shares[PART].values]
+            names = {tier: called(tier, language, labels) for tier in tiers}
+            chart = view.share_figure(self._shares[key], tiers, names, language)
+            parts.append(
+                pn.Column(
+                    _heading(said.title.text(language)),
+                    pn.pane.Bokeh(chart, sizing_mode="stretch_width"),
+                    _html(view.colour_legend(list(names.values()))),
+                    sizing_mode="stretch_width",
                 )
+            )
         self._refill()
-        chart = view.fan_figure(self._sources, points, self._limits, language)
+        chart = view.fan_figure(self._sources, points, self._limits, self._unit(), language)
         self._drivers = pn.Column(sizing_mode="stretch_width")
         place = texts.place_name(opened, question.place, language)
         title = word("titled", language, place=place, what=word("fan", language))
@@ -321,7 +323,7 @@ class Page:
         low, high = view.value_range(self.opened, question, self._found, self._other)
         self._limits.update(start=low, end=high)
         for key, source in self._shares.items():
-            source.data = view.share_data(getattr(self._found, key), question)
+            source.data = view.share_data(self._found.shares[key], question)
         lines = [texts.headline(self.opened, question, self._found)]
         differ = bool(question.levers) or question.scenario != question.compare
         self._legend.object = view.fan_legend(self._points, self._names(differ), question.language)
@@ -348,7 +350,7 @@ class Page:
             f"<th scope='col' style='text-align:right;padding-left:16px'>{escape(text)}</th>"
             for text in ("10 %", word("median", language), "90 %")
         )
-        year, unit = word("year", language), word("unit", language)
+        year, unit = word("year", language), self._unit()
         return (
             f"<details><summary>{escape(word('numbers', language))}</summary><table>"
             f"<caption style='text-align:left'>{escape(unit)}</caption>"
@@ -378,7 +380,8 @@ class Page:
         attribution = drivers(self.opened, self._asked())
         if attribution is None:
             return
-        names = [str(n) for n in attribution[DRIVER].values]
+        labels = self.opened.study.labels()
+        names = {str(n): called(str(n), language, labels) for n in attribution[DRIVER].values}
         source = ColumnDataSource(view.driver_data(attribution, question))
         if self._synergy is None:  # levers act later than the year it speaks of
             first = self.opened.study.scenarios[texts.first_scenario(self.opened)]
@@ -388,8 +391,10 @@ class Page:
         said = texts.synergy(self._synergy, question, year)
         self._drivers[:] = [
             _heading(word("drivers", language)),
-            pn.pane.Bokeh(view.driver_figure(source, names, language), sizing_mode="stretch_width"),
-            _html(view.colour_legend(names, language)),
+            pn.pane.Bokeh(
+                view.driver_figure(source, names, self._unit()), sizing_mode="stretch_width"
+            ),
+            _html(view.colour_legend(list(names.values()))),
             _html(f"<p>{escape(said)} {escape(word('drivers_note', language))}</p>"),
         ]
 
@@ -439,6 +444,13 @@ class Page:
     @property
     def _model(self) -> Any:
         return self.opened.study.model
+
+    def _title(self) -> str:
+        study = self.opened.study
+        return Label(study.title, study.title_zh).text(self.question.language)
+
+    def _unit(self) -> str:
+        return view.unit_of(self.opened, self.question.language)
 
     def _scenarios(self) -> dict[str, Scenario]:
         return {**self.opened.study.scenarios, **self.own}

@@ -7,13 +7,14 @@ and the quantiles over them.  A draw keeps its shocks and its noise in all scena
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
-from beltcast.app.levers import levers_of, moved
+from beltcast.app.levers import moved
 from beltcast.app.state import Choices, Question
 from beltcast.drivers.attribution.attribute import attribute
 from beltcast.ensembles.ensemble import run_ensemble
@@ -22,7 +23,7 @@ from beltcast.forecasting.forecast import forecast_draws, published_factor
 from beltcast.inference.sampling.draws_file import KeptFit, open_fit
 from beltcast.inference.sampling.posterior import Draws, sample_prior
 from beltcast.schema import MEMBER, PLACE, SCENARIO, TIME, YEAR
-from beltcast.study.roles import SWITCHES
+from beltcast.study.roles import Shares
 from beltcast.study.scenarios import Scenario
 from beltcast.study.study import Study
 
@@ -33,10 +34,8 @@ and a run is fast enough to follow a slider."""
 SEED = 1
 """Of the prior, the noise and uncertain sizes: the same question has the same answer."""
 
-TIER_SHARE, TRAFFIC_SHARE, TRAFFIC = "tier share of output", "Traffic Share", "platform traffic"
-OWN_SITES = "Own sites"
-"""What is sold outside platforms belongs to no tier: the rest to one."""
-TIER = "Tier"
+PART = "part"
+"""Dimension of shares."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,15 +74,14 @@ class Answer:
         Totals without shocks and noise.
     published : (place, year, quantile)
         Quantiles with them.
-    tiers, traffic : (place, Tier, time)  [1], or None
-        Mean shares of output and of platform traffic at the start of each year; means add up
-        to one, medians do not.
+    shares : mapping of str to (place, part, time)  [1]
+        Mean shares at the start of each year, by key of the study's table ``[shares]``; means add
+        up to one, medians do not.
     """
 
     output: xr.DataArray
     published: xr.DataArray
-    tiers: xr.DataArray | None
-    traffic: xr.DataArray | None
+    shares: Mapping[str, xr.DataArray]
 
 
 def open_results(given: str | Path | None = None) -> Opened:
@@ -120,7 +118,7 @@ def open_results(given: str | Path | None = None) -> Opened:
         places=[str(p) for p in base[PLACE].values],
         scenarios=list(study.scenarios),
         horizons=[int(y) for y in base[YEAR].values if y > known] or [int(base[YEAR].values[-1])],
-        levers=levers_of(study.model),
+        levers=study.roles.levers,
     )
     factor = published_factor(study, draws, output, rng=_noise_and_sizes()[0])
     return Opened(study, kept, draws, prior, base, factor, choices)
@@ -128,7 +126,8 @@ def open_results(given: str | Path | None = None) -> Opened:
 
 def asked(opened: Opened, question: Question, own: dict[str, Scenario]) -> Scenario:
     """Scenario of a question, its levers moved; ``own`` are scenarios that were uploaded."""
-    return moved({**opened.study.scenarios, **own}[question.scenario], question.levers)
+    scenario = {**opened.study.scenarios, **own}[question.scenario]
+    return moved(scenario, question.levers, opened.choices.levers)
 
 
 def answer(opened: Opened, scenario: Scenario) -> Answer:
@@ -148,18 +147,17 @@ def answer(opened: Opened, scenario: Scenario) -> Answer:
     >>> from beltcast.app.results import answer, open_results
     >>> opened = open_results()
     >>> found = answer(opened, opened.study.scenarios["brand-push"])
-    >>> float(found.tiers.sel(place="China").isel(time=-1).sum().round(6))
+    >>> float(found.shares["tiers"].sel(place="China").isel(time=-1).sum().round(6))
     1.0
     """
     study = opened.study
-    variables = study.model.variables
-    shares = [n for n in (TIER_SHARE, TRAFFIC_SHARE) if n in variables]
-    weights = [study.target, *([TRAFFIC] if TRAFFIC in variables else [])]
+    shares = study.roles.shares
+    outputs = [name for one in shares.values() for name in (one.weight, one.variable)]
     runs = run_ensemble(
         study.model,
         {scenario.name: scenario},
         (opened.draws.labels, opened.draws.values),
-        outputs=[*weights, *shares],
+        outputs=list(dict.fromkeys([study.target, *outputs])),
         rng=_noise_and_sizes()[1],
     ).isel({SCENARIO: 0}, drop=True)
     whole = study.whole(study.target)
@@ -167,8 +165,7 @@ def answer(opened: Opened, scenario: Scenario) -> Answer:
     return Answer(
         output,
         quantiles(output * opened.factor),
-        _with_own_sites(_shares(runs, TIER_SHARE, study.target, whole)),
-        _shares(runs, TRAFFIC_SHARE, TRAFFIC, whole),
+        {key: _shares(runs, one, whole) for key, one in shares.items()},
     )
 
 
@@ -183,13 +180,12 @@ def drivers(opened: Opened, scenario: Scenario, *, prior: bool = False) -> xr.Da
     prior : bool
         Put the priors alone beside it; takes twice as long.
     """
-    switches = [s for s in SWITCHES if s in opened.study.model.variables]
-    if not switches:
+    if not opened.study.roles.switches:
         return None
     certain = replace(scenario, uncertain={})
     study = replace(opened.study, scenarios={scenario.name: certain})
     beside = opened.prior if prior else None
-    return attribute(study, opened.draws, switches=switches, target=study.target, prior=beside)
+    return attribute(study, opened.draws, prior=beside)
 
 
 def full_forecast(opened: Opened, scenarios: dict[str, Scenario]) -> xr.Dataset:
@@ -211,24 +207,20 @@ def _last_known(study: Study) -> float:
     return max(float(row.start) for row in study.observations)
 
 
-def _with_own_sites(shares: xr.DataArray | None) -> xr.DataArray | None:
-    if shares is None:
-        return None
-    rest = (1.0 - shares.sum(TIER)).expand_dims({TIER: [OWN_SITES]})
-    return xr.concat([shares, rest], TIER).transpose(*shares.dims)
-
-
-def _shares(runs: xr.Dataset, name: str, weight: str, whole: str) -> xr.DataArray | None:
+def _shares(runs: xr.Dataset, shares: Shares, whole: str) -> xr.DataArray:
     """Mean shares by place; those of the whole are weighted by the total of the year.
 
-    A share is known at the start of a year, its weight over the year; between two belts they
+    A share is known at the start of a year, its weight over the year; between two places they
     differ by what the one outgrows the other in half a year.
     """
-    if name not in runs or weight not in runs or TIER not in runs[name].dims:
-        return None
-    share = runs[name].isel({TIME: slice(0, runs.sizes[YEAR])})
-    amount = runs[weight].rename({YEAR: TIME}).assign_coords({TIME: share[TIME]})
-    (belt,) = (str(d) for d in amount.dims if d not in (MEMBER, TIME))
-    total = (share * amount).sum(belt) / amount.sum(belt)
-    joined = xr.concat([total.expand_dims({belt: [whole]}), share], belt).rename({belt: PLACE})
-    return joined.mean(MEMBER).transpose(PLACE, TIER, TIME)
+    share = runs[shares.variable].isel({TIME: slice(0, runs.sizes[YEAR])})
+    amount = runs[shares.weight].rename({YEAR: TIME}).assign_coords({TIME: share[TIME]})
+    (over,) = (str(d) for d in amount.dims if d not in (MEMBER, TIME))
+    (part,) = (str(d) for d in share.dims if d not in (MEMBER, TIME, over))
+    total = (share * amount).sum(over) / amount.sum(over)
+    joined = xr.concat([total.expand_dims({over: [whole]}), share], over)
+    found = joined.rename({over: PLACE, part: PART}).mean(MEMBER).transpose(PLACE, PART, TIME)
+    if not shares.rest.en:
+        return found
+    rest = (1.0 - found.sum(PART)).expand_dims({PART: [shares.rest.en]})
+    return xr.concat([found, rest], PART).transpose(*found.dims)

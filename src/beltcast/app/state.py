@@ -10,9 +10,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from beltcast.app.levers import Lever
 from beltcast.errors import quoted
 from beltcast.schema import LANGUAGES, Language
+from beltcast.study.roles import Lever
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def read_query(query: Mapping[str, str], choices: Choices) -> tuple[Question, tu
     for lever in choices.levers:
         if lever.key in query:
             value = _number(query[lever.key])
-            if lever.lower <= value <= lever.upper:
+            if lever.low <= value <= lever.high:
                 levers.append((lever.key, value))
             else:
                 refused.append(f"{lever.key}={quoted(query[lever.key])}")

@@ -9,10 +9,11 @@ import xarray as xr
 
 from beltcast.app.results import Answer, Opened
 from beltcast.app.state import Question
+from beltcast.app.view import unit_of
 from beltcast.drivers.attribution.attribute import who_speaks
 from beltcast.ensembles.member_statistics import chance, quantiles
-from beltcast.pictures.translations import scenario_title, word
-from beltcast.schema import PLACE, QUANTILE, SCENARIO, YEAR, Language
+from beltcast.pictures.translations import word
+from beltcast.schema import PLACE, QUANTILE, SCENARIO, YEAR, Label, Language
 from beltcast.study.scenarios import Scenario
 
 
@@ -23,7 +24,7 @@ def place_name(opened: Opened, place: str, language: Language) -> str:
 
 def scenario_name(scenario: Scenario, language: Language) -> str:
     """What a scenario is called."""
-    return scenario_title(scenario.name, scenario.title, language)
+    return Label(scenario.title, scenario.title_zh).text(language)
 
 
 def headline(opened: Opened, question: Question, found: Answer) -> str:
@@ -32,7 +33,7 @@ def headline(opened: Opened, question: Question, found: Answer) -> str:
     low, middle, high = _three(found.published.sel({PLACE: place, YEAR: year}))
     before = _three(opened.base["prior_quantile"].sel({PLACE: place, YEAR: year}))
     figures = int(opened.base["figures"].sel({PLACE: place}))
-    unit = word("unit", question.language)
+    unit = unit_of(opened, question.language)
     if question.language == "zh":
         return (
             f"{year} 年：{middle:,.0f} {unit}（80% 区间 {low:,.0f}–{high:,.0f}）；"
@@ -72,7 +73,7 @@ def synergy(attribution: xr.Dataset, question: Question, year: int) -> str:
     speaker = who_speaks(after, before)
     if question.language == "zh":
         return (
-            f"{year} 年三股力量是否互补：协同为正的概率 {after:.2f}，仅凭先验 {before:.2f}——"
+            f"{year} 年各驱动力是否互补：协同为正的概率 {after:.2f}，仅凭先验 {before:.2f}——"
             f"{word(speaker, 'zh')}。"
         )
     return (

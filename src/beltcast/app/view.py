@@ -23,14 +23,14 @@ from bokeh.models import (
 )
 from bokeh.plotting import figure
 
-from beltcast.app.results import TIER, Answer, Opened
+from beltcast.app.results import PART, Answer, Opened
 from beltcast.app.state import Question
 from beltcast.drivers.attribution.attribute import DRIVER
 from beltcast.ensembles.member_statistics import parting
 from beltcast.model.model import Model
 from beltcast.pictures.colours import COLOURS, OTHER, POINT, POSTERIOR, PRIOR
 from beltcast.pictures.diagram import diagram
-from beltcast.pictures.translations import word
+from beltcast.pictures.translations import a_year, word
 from beltcast.schema import MEMBER, PLACE, QUANTILE, TIME, YEAR, Language
 
 Data = dict[str, Any]
@@ -103,6 +103,7 @@ def fan_figure(
     sources: Mapping[str, ColumnDataSource],
     points: Mapping[str, Data],
     limits: Range1d,
+    unit: str,
     language: Language,
 ) -> figure:
     """Draw the fan of a scenario, the median and 80% band of another, the prior and the points.
@@ -115,9 +116,11 @@ def fan_figure(
         As of `point_data`, by kind.
     limits : Range1d
         Of the axis of values, from `value_range`.
+    unit : str
+        Of that axis.
     language : 'en' or 'zh'
     """
-    chart = _figure(word("unit", language), height=420, y_axis_type="log", y_range=limits)
+    chart = _figure(unit, height=420, y_axis_type="log", y_range=limits)
     chart.varea("x", "q10", "q90", source=sources["other"], color=OTHER, alpha=0.15)
     for low, high, alpha in _BANDS:
         ends = (f"q{100 * low:.0f}", f"q{100 * high:.0f}")
@@ -206,26 +209,34 @@ def fan_legend(points: Mapping[str, Data], names: tuple[str, str], language: Lan
     return _legend(entries)
 
 
-def colour_legend(names: Sequence[str], language: Language) -> str:
+def unit_of(opened: Opened, language: Language) -> str:
+    """Return the unit of the yearly totals of the target."""
+    unit = str(opened.base.attrs["unit"])
+    return a_year(unit, language, opened.study.labels())
+
+
+def colour_legend(names: Sequence[str]) -> str:
     """Legend of areas or bars as HTML, in the order of their colours."""
     box = "<rect x='6' y='1' width='12' height='12' fill='{}'/>"
     pairs = zip(names, COLOURS, strict=False)
-    return _legend([(box.format(colour), word(name, language)) for name, colour in pairs])
+    return _legend([(box.format(colour), name) for name, colour in pairs])
 
 
 def share_data(shares: xr.DataArray, question: Question) -> Data:
     """Shares of one place, stacked from the first tier up."""
     own = shares.sel({PLACE: question.place, TIME: slice(None, question.horizon)})
-    top = own.cumsum(TIER)
+    top = own.cumsum(PART)
     data: Data = {"x": own[TIME].values}
-    for tier in own[TIER].values:
-        data[f"{tier} low"] = (top - own).sel({TIER: tier}).values
-        data[f"{tier} high"] = top.sel({TIER: tier}).values
-        data[f"{tier} share"] = own.sel({TIER: tier}).values
+    for tier in own[PART].values:
+        data[f"{tier} low"] = (top - own).sel({PART: tier}).values
+        data[f"{tier} high"] = top.sel({PART: tier}).values
+        data[f"{tier} share"] = own.sel({PART: tier}).values
     return data
 
 
-def share_figure(source: ColumnDataSource, tiers: Sequence[str], language: Language) -> figure:
+def share_figure(
+    source: ColumnDataSource, tiers: Sequence[str], names: Mapping[str, str], language: Language
+) -> figure:
     """Draw shares that add up to one."""
     chart = _figure(word("share", language), height=280, y_range=Range1d(0.0, 1.0))
     for tier, colour in zip(tiers, COLOURS, strict=False):
@@ -238,7 +249,7 @@ def share_figure(source: ColumnDataSource, tiers: Sequence[str], language: Langu
             alpha=0.75,
         )
     edge = chart.line("x", f"{tiers[0]} high", source=source, line_alpha=0.0)
-    shown = [(word(tier, language), f"@{{{tier} share}}{{0.0%}}") for tier in tiers]
+    shown = [(names[tier], f"@{{{tier} share}}{{0.0%}}") for tier in tiers]
     chart.add_tools(
         HoverTool(
             renderers=[edge],
@@ -264,9 +275,9 @@ def driver_data(attribution: xr.Dataset, question: Question) -> Data:
     return data
 
 
-def driver_figure(source: ColumnDataSource, names: Sequence[str], language: Language) -> figure:
+def driver_figure(source: ColumnDataSource, names: Mapping[str, str], unit: str) -> figure:
     """Draw what each driver added, year by year."""
-    chart = _figure(word("unit", language), height=300)
+    chart = _figure(unit, height=300)
     bars = [
         chart.vbar(
             "x",
@@ -279,7 +290,7 @@ def driver_figure(source: ColumnDataSource, names: Sequence[str], language: Lang
         for name, colour in zip(names, COLOURS, strict=False)
     ]
     chart.add_layout(Span(location=0.0, dimension="width", line_color=GREY))
-    shown = [(word(name, language), f"@{{{name}}}{{+0,0.0}}") for name in names]
+    shown = [(names[name], f"@{{{name}}}{{+0,0.0}}") for name in names]
     chart.add_tools(HoverTool(renderers=bars[:1], mode="vline", tooltips=[("", "@year"), *shown]))
     return chart
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -45,7 +45,7 @@ Sizes = Annotated[
     Path | None,
     typer.Option(
         help="Uncertain margins and costs (.toml, as scenarios), drawn beside the parameters; "
-        "money.toml beside the model by default."
+        "those of the study by default."
     ),
 ]
 PriorOnly = Annotated[bool, typer.Option("--prior", help="Draws of the priors, no fit.")]
@@ -144,7 +144,7 @@ def policy_command(
     goal: Annotated[float, typer.Option(help="Gain that satisfies, in all years together.")] = 0.0,
     lever: Annotated[
         list[str] | None,
-        typer.Option(help="'Constant=low:high', idle at low or at 1; four of the belt model."),
+        typer.Option(help="'Constant=low:high'; the levers of the study by default."),
     ] = None,
     future: Annotated[
         list[str] | None, typer.Option(help="Scenarios that a policy meets; the first by default.")
@@ -153,7 +153,7 @@ def policy_command(
         str | None, typer.Option(help="Flow to raise, such as profit; the study's target if none.")
     ] = None,
     cost: Annotated[
-        str | None, typer.Option(help="Flow that is paid; 'lever spending' of the belt model.")
+        str | None, typer.Option(help="Flow that is paid; the study's chief one by default.")
     ] = None,
     search: Annotated[
         list[str] | None,
@@ -179,9 +179,8 @@ def policy_command(
     """Compare mixes of levers under a budget, over draws and futures, and search for the best.
 
     Says which hold up by mean, 10% percentile, share that reaches the goal, and regret, which are
-    undominated, and where the best of them misses its goal. The public costs and the margins of
-    the belt model are judgement. Leaves policies.nc, policies.png and summary.txt. A stopped
-    run leaves FOLDER.unfinished; --resume goes on from there.
+    undominated, and where the best of them misses its goal. Leaves policies.nc, policies.png and
+    summary.txt. A stopped run leaves FOLDER.unfinished; --resume goes on from there.
 
     For example:
 
@@ -211,8 +210,7 @@ def policy_command(
     paid = _paid(chosen, cost)
     raised = chosen.model.find(gain or chosen.target).name
     futures = select(chosen.scenarios, future or [next(iter(chosen.scenarios))])
-    levers = levers_of(lever)
-    _check_levers(chosen, [one.label for one in levers])
+    levers = levers_of(chosen, lever)
     unsure = read_sizes(chosen, sizes)
     wanted = [_criterion(name) for name in search or ()]
     for_fit, for_draws, for_design, for_sizes, for_search = generator(seed).spawn(5)
@@ -277,7 +275,7 @@ def price_command(
     scenario: OnlyScenarios = None,
     cost: Annotated[
         list[str] | None,
-        typer.Option(help="Flows that are paid, the chief one first; the belt model's by default."),
+        typer.Option(help="Flows that are paid, the chief one first; the study's by default."),
     ] = None,
     sizes: Sizes = None,
     first: First = 2026,
@@ -289,11 +287,10 @@ def price_command(
     output: Output = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what a yuan of output costs, by lever and belt, and what profit and tax are left.
+    """Say what the target costs in each scenario and place, and what profit and tax are left.
 
-    Each scenario is compared with the first, draw by draw, totals of the years. Margins, tax rates
-    and public costs of the belt model are judgement, drawn from wide distributions; the page names
-    them. Leaves price.nc, price.png and summary.txt.
+    Each scenario is compared with the first, draw by draw, totals of the years. The page names the
+    sizes that no source gives. Leaves price.nc, price.png and summary.txt.
 
     For example:
 
@@ -350,33 +347,23 @@ def _drawn(
 
 
 def _paid(study: Study, cost: str | None) -> str:
-    """Flow that policies are paid with: the one given, or the belt model's."""
-    name = cost or "lever spending"
-    if name in study.model.variables:
-        return name
+    """Return the flow that policies are paid with: the one given, or the study's chief one."""
     if cost is not None:
+        if cost in study.model.variables:
+            return cost
         meant = did_you_mean(cost, study.model.variables)
         raise InputError(
             f"the model has no '{cost}'{meant}; name the flow that is paid with --cost"
         )
+    if study.roles.spending:
+        return study.roles.spending[0]
     target = study.model.variables[study.target]
-    (place,) = target.dims
+    dims = f"[{', '.join(target.dims)}]" if target.dims else ""
     raise InputError(
-        f"the model has no flow 'lever spending', so a policy costs nothing; name yours with "
-        f"--cost, or add it to the model, as in lever spending[{place}] = Cost Share*(My Lever - "
-        f"1)*{study.target}[{place}] ~ {target.unit}"
+        "the study names no flow that is paid, so a policy costs nothing; name one with --cost, or "
+        f"add it to the model, as in spending{dims} = Cost Share*(My Lever - 1)*{study.target}"
+        f'{dims} ~ {target.unit}, and spending = ["spending"] to the table [money] of the study'
     )
-
-
-def _check_levers(study: Study, labels: Sequence[str]) -> None:
-    """Refuse levers that the model does not have before the fit."""
-    for label in labels:
-        if label.partition("[")[0].strip() not in study.model.variables:
-            known = [v.name for v in study.model.variables.values() if v.kind == "constant"]
-            raise InputError(
-                f"the model has no lever '{label}'{did_you_mean(label, known)}; name its levers "
-                "with --lever 'Constant=low:high'"
-            )
 
 
 def _criterion(name: str) -> Criterion:

@@ -226,11 +226,6 @@ def finish(
     typer.echo(f"Written to {folder}{'' if folder.is_file() else '/'}")
 
 
-def hashes_of(study: Study) -> dict[str, str]:
-    """Return the hashes of a study as attributes of a result."""
-    return {f"{name}_sha256": value for name, value in study.hashes.items()}
-
-
 def write_calibration(fit: Calibration, folder: Path, hashes: Mapping[str, str]) -> None:
     """Write a fit: to open again, and to read."""
     from beltcast.inference.saved import save_calibration

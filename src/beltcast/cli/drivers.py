@@ -23,7 +23,6 @@ from beltcast.cli.common import (
     finish,
     folder_of,
     generator,
-    hashes_of,
     keep_work,
     open_study,
     progress,
@@ -185,7 +184,7 @@ def sensitivity_command(
         str | None,
         typer.Option(
             help="A variable without subscripts, or an element: output[Shenzhen]; by default the "
-            "nation's output, or the first element of the study's target."
+            "sum of the study's target, or its first element."
         ),
     ] = None,
     method: Annotated[str, typer.Option(help="sobol, morris, pawn or tornado.")] = "sobol",
@@ -298,7 +297,7 @@ def sensitivity_command(
                 pairs=pairs,
                 pieces=pieces.of(method),
                 progress=lambda _, done, total: tell(method, done, total),
-            ).assign_attrs(seed=str(seed), **hashes_of(chosen))
+            ).assign_attrs(seed=str(seed), **chosen.provenance())
             result.to_netcdf(folder / "sensitivity.nc", engine="netcdf4")
         save_sensitivity_picture(result, str(folder), when=year)
         page = summarise_sensitivity(result, when=year)
@@ -368,9 +367,9 @@ def loops_command(
 
 
 def _whole_or_first(study: Study) -> str:
-    """What a study's output hangs on is asked of its sum, where the model has one."""
-    if "national output" in study.model.variables:
-        return "national output"
+    """Return the sum of the target where the study names one, else its first element."""
+    if study.roles.total:
+        return study.roles.total
     (dimension,) = study.model.variables[study.target].dims
     return f"{study.target}[{study.model.subscripts[dimension][0]}]"
 

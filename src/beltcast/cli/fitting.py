@@ -23,7 +23,6 @@ from beltcast.cli.common import (
     fitted,
     folder_of,
     generator,
-    hashes_of,
     likelihood_of,
     open_study,
     progress,
@@ -343,7 +342,7 @@ def sample_command(
                 keep=partial(save_unfinished, path=kept),
                 progress=tell,
             )
-        provenance = {"seed": str(seed), "title": chosen.title, **hashes_of(chosen)}
+        provenance = {"seed": str(seed), **chosen.provenance()}
         groups = posterior_groups(result, rng=for_prior, provenance=provenance)
         save_groups(groups, folder / POSTERIOR_FILE)
         result.table().to_csv(folder / "diagnostics.csv", float_format="%.5g")
@@ -417,7 +416,7 @@ def sbc_command(
             ) from None
 
     def write(result: xr.Dataset) -> None:
-        save_dataset(result.assign_attrs(seed=str(seed), **hashes_of(chosen)), output)
+        save_dataset(result.assign_attrs(seed=str(seed), **chosen.provenance()), output)
 
     with progress() as tell:
         result = simulation_based_calibration(

@@ -108,7 +108,7 @@ def forecast_command(
             save_draws(kept_fit(fit, posterior), chosen, folder / DRAWS_FILE, provenance=origin)
             result.to_netcdf(folder / "forecast.nc", engine="netcdf4", encoding=FORECAST_ENCODING)
             tell("pictures", 0, 1)
-            compare = "de-minimis-ends" if given is None else WITHOUT
+            compare = chosen.roles.compare if given is None else WITHOUT
             save_fan_charts(result, str(folder), titles=chosen.titles, compare=compare)
             tell("pictures", 1, 1)
         page = Group(summarise(result, fit), comparison_table(compare_runs(result["output"])))

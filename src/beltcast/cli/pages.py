@@ -101,7 +101,6 @@ def report_command(
     from beltcast.pictures.translations import checked_language
     from beltcast.reports.pdf import find_browser, print_pdf
     from beltcast.reports.place_report import Evidence, index_page, place_report
-    from beltcast.study.roles import SWITCHES
 
     speech = checked_language(language)
     if pdf:
@@ -112,7 +111,6 @@ def report_command(
         raise InputError(f"there is no place {quoted(place)}{did_you_mean(place, places)}")
     for_prior, for_forecast = generator(seed).spawn(2)
     prior = sample_prior(kept.posterior.likelihood, len(kept.posterior), rng=for_prior)
-    switches = [s for s in SWITCHES if s in study.model.variables]
     with complete_folder(output) as folder, progress() as tell:
         made = forecast_draws(
             study, kept.posterior, prior, kept.optimum, rng=for_forecast, progress=tell
@@ -122,11 +120,9 @@ def report_command(
                 study,
                 kept.posterior,
                 prior=prior,
-                switches=switches,
-                target=study.target,
                 progress=tell,
             )
-            if switches
+            if study.roles.switches
             else None
         )
         evidence = Evidence(study, made, shares, kept.estimates())

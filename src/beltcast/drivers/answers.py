@@ -20,7 +20,6 @@ from beltcast.errors import InputError
 from beltcast.inference.audit.contraction import ANSWER, OF, QUANTITY
 from beltcast.inference.sampling.posterior import Draws
 from beltcast.schema import MEMBER, PLACE, SCENARIO, YEAR
-from beltcast.study.roles import SWITCHES
 from beltcast.study.study import Study
 
 
@@ -65,9 +64,8 @@ def shown(
     first, *others = runs
     parts = [_named(runs[first], "output", first)]
     parts += [_named(runs[name] - runs[first], "change", name) for name in others]
-    switches = [name for name in SWITCHES if name in study.model.variables]
-    if switches:
-        shares = attribute(study, draws, switches=switches, target=study.target)["shapley_log"]
+    if study.roles.switches:
+        shares = attribute(study, draws)["shapley_log"]
         shares = shares.sel({YEAR: list(years)}).astype(np.float64)
         names = [str(name) for name in shares[DRIVER].values]
         parts += [_named(shares.sel({DRIVER: name}, drop=True), "driver", name) for name in names]

@@ -72,8 +72,9 @@ def compare(
     result = compare_runs(
         by_place(runs[study.model.find(target).name], study.whole(target)), loss=loss
     )
-    hashes = {f"{name}_sha256": value for name, value in study.hashes.items()}
-    return result.assign_attrs({**runs.attrs, **result.attrs, **hashes, **(provenance or {})})
+    return result.assign_attrs(
+        {**runs.attrs, **result.attrs, **study.provenance(), **(provenance or {})}
+    )
 
 
 def compare_runs(output: xr.DataArray, *, loss: float = LOSS) -> xr.Dataset:

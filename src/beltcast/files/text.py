@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from beltcast.errors import InputError
+from beltcast.errors import InputError, quoted
 
 __all__ = ["Text", "Toml", "read_text", "read_toml"]
 
@@ -149,6 +149,34 @@ def read_toml(path: str | Path, error: type[InputError]) -> Toml:
     if not tables:
         raise error("the file has only comments; add at least one table", source.path)
     return Toml(source.path, source.sha256, tables, _lines(source.text))
+
+
+def find_file(toml: Toml, *keys: str) -> Path:
+    """Find a file that a TOML file names, beside it or in the folder above.
+
+    Parameters
+    ----------
+    toml : Toml
+    *keys : str
+        Path of the key that names the file, from the top.
+
+    Raises
+    ------
+    InputError
+        With file and line: there is no such file.
+    """
+    given: Any = toml.tables
+    for key in keys:
+        given = given[key]
+    for folder in (toml.path.parent, toml.path.parent.parent):
+        if isinstance(given, str) and (folder / given).exists():
+            return folder / given
+    raise InputError(
+        f"the {keys[-1]} file {quoted(given)} is neither beside this file nor in the folder above; "
+        "correct the path",
+        toml.path,
+        toml.line(*keys),
+    )
 
 
 def _toml_sentence(failure: str, text: str) -> tuple[str, int]:

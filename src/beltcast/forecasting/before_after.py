@@ -92,7 +92,6 @@ def outlook(
         coords={PARAMETER: list(change.before.labels)},
         attrs={
             **run.attrs,
-            "title": study.title,
             "target": study.target,
             "whole": study.whole(study.target),
             "unit": run[study.target].attrs["units"],
@@ -100,7 +99,7 @@ def outlook(
             "method": change.method,
             "why": change.why,
             "together": change.together,
-            **{f"{key}_sha256": value for key, value in study.hashes.items()},
+            **study.provenance(),
             **(provenance or {}),
         },
     )

@@ -32,15 +32,6 @@ from beltcast.schema import MEMBER, PLACE, ROW, SCENARIO, YEAR, Progress
 from beltcast.study.observations import Observation
 from beltcast.study.study import Study
 
-COMPANIONS = (
-    "brand share of output",
-    "own site share of output",
-    "active sellers",
-    "Policy Support",
-    "Supervision Maturity",
-)
-"""Kept as quantiles beside it, where the model has them."""
-
 
 def forecast(
     study: Study,
@@ -179,14 +170,13 @@ def forecast_draws(
             "prior_quantile": quantiles(prior_published),
             "spread_ratio": _log_spread(published.isel({SCENARIO: 0}))
             / _log_spread(prior_published),
-            **{name: runs[name] for name in COMPANIONS if name in runs and name != target},
+            **{name: runs[name] for name in study.roles.companions if name != target},
             "failed": runs["status"].sum(MEMBER) + before["status"].sum(MEMBER),
             "figures": _figures(likelihood, output[PLACE].values),
             **_published_rows(study, likelihood, optimum, target),
         },
         attrs={
             **runs.attrs,
-            "title": study.title,
             "target": target,
             "whole": study.whole(target),
             "unit": runs[target].attrs["units"],
@@ -194,7 +184,7 @@ def forecast_draws(
             "draws_kind": posterior.kind,
             "acceptance": posterior.acceptance,
             "start_correlation": posterior.start_correlation,
-            **{f"{name}_sha256": value for name, value in study.hashes.items()},
+            **study.provenance(),
             **(provenance or {}),
         },
     )
@@ -252,7 +242,7 @@ def _run(
 
 
 def _outputs(study: Study, target: str) -> list[str]:
-    return [target, *(n for n in COMPANIONS if n in study.model.variables and n != target)]
+    return [target, *(n for n in study.roles.companions if n != target)]
 
 
 def _thinned(runs: xr.Dataset, target: str) -> xr.Dataset:

@@ -26,7 +26,7 @@ CALIBRATION_FILE = "calibration.json"
 
 FORMAT = 1
 
-_NO_PART = ("scenarios",)  # of a study, and of no fit
+_NO_PART = ("scenarios", "study")  # of a study; a fit depends on its hash ``noise`` alone
 
 
 def save_calibration(

@@ -17,7 +17,7 @@ from typing import Literal
 
 from beltcast.errors import UnknownName, did_you_mean
 from beltcast.model.model import Model
-from beltcast.pictures.diagram_svg import Drawing, Label, Route, as_svg
+from beltcast.pictures.diagram_svg import Drawing, Route, TextBox, as_svg
 from beltcast.pictures.structure import Pipe, Structure, contracted, structure
 
 __all__ = ["diagram"]
@@ -239,12 +239,12 @@ def _with_block(drawing: Drawing, block: _Block, left: float, top: float) -> Dra
     tall = max(40.0, LANE * block.lanes)
     start = left + GAP
     at = {s: start + i * (STOCK_WIDTH + GAP) + STOCK_WIDTH / 2 for i, s in enumerate(block.stocks)}
-    boxes = {s: Label(s, x, y, STOCK_WIDTH, tall) for s, x in at.items()}
+    boxes = {s: TextBox(s, x, y, STOCK_WIDTH, tall) for s, x in at.items()}
     routes = _routes(block, at, y, tall)
     below = top + (90 + LANE * block.lanes if block.stocks else 20)
     across = int(block.width // NAME_WIDTH)
     names = {
-        n: Label(
+        n: TextBox(
             n,
             left + NAME_WIDTH * (i % across + 0.5),
             # Every other name a little lower: arrows between neighbours stay visible.

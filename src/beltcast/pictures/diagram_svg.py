@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from xml.sax.saxutils import escape, quoteattr
 
-__all__ = ["Drawing", "Label", "Route", "as_svg"]
+__all__ = ["Drawing", "Route", "TextBox", "as_svg"]
 
 Point = tuple[float, float]
 Links = frozenset[tuple[str, str]]
@@ -20,7 +20,7 @@ INK, FAINT, PIPE, LOOP, INPUT = "#222222", "#9AA5B1", "#5B7FA6", "#D55E00", "#00
 
 
 @dataclass(frozen=True)
-class Label:
+class TextBox:
     """A name and the room around it; ``x`` and ``y`` are the middle  [px]."""
 
     text: str
@@ -51,18 +51,18 @@ class Route:
 class Drawing:
     """What stands where."""
 
-    boxes: Mapping[str, Label] = field(default_factory=dict)
+    boxes: Mapping[str, TextBox] = field(default_factory=dict)
     routes: Mapping[str, Sequence[Route]] = field(default_factory=dict)
-    names: Mapping[str, Label] = field(default_factory=dict)
+    names: Mapping[str, TextBox] = field(default_factory=dict)
     inputs: frozenset[str] = frozenset()
     width: float = 0.0
     height: float = 0.0
 
     def joined(
         self,
-        boxes: Mapping[str, Label],
+        boxes: Mapping[str, TextBox],
         routes: Mapping[str, Sequence[Route]],
-        names: Mapping[str, Label],
+        names: Mapping[str, TextBox],
     ) -> Drawing:
         """Return this drawing and more."""
         return replace(
@@ -76,14 +76,14 @@ class Drawing:
         """Return the drawing with its size."""
         return replace(self, width=width, height=height)
 
-    def place(self, name: str) -> Label:
+    def place(self, name: str) -> TextBox:
         """Where arrows to and from a variable end."""
         if name in self.boxes:
             return self.boxes[name]
         if name in self.names:
             return self.names[name]
         x, y = self.routes[name][0].valve
-        return Label(name, x, y, 22, 22)
+        return TextBox(name, x, y, 22, 22)
 
 
 def as_svg(drawing: Drawing, links: Links, loop: Links, title: str) -> str:
@@ -138,7 +138,7 @@ def _marker(name: str, colour: str, size: float = 6) -> str:
     )
 
 
-def _box(box: Label, colour: str) -> list[str]:
+def _box(box: TextBox, colour: str) -> list[str]:
     x, y = box.x - box.width / 2, box.y - box.height / 2
     return [
         f'<rect x="{x:.1f}" y="{y:.1f}" width="{box.width:.1f}" height="{box.height:.1f}" '
@@ -147,7 +147,7 @@ def _box(box: Label, colour: str) -> list[str]:
     ]
 
 
-def _text(label: Label, colour: str, weight: str = "normal", halo: bool = True) -> list[str]:
+def _text(label: TextBox, colour: str, weight: str = "normal", halo: bool = True) -> list[str]:
     """Two lines at most, so that a long name keeps its room."""
     # About 6.5 pixels a letter at this size.
     lines = textwrap.wrap(label.text, max(8, int(label.width / 6.5)), max_lines=2, placeholder="…")
@@ -184,7 +184,7 @@ def _pipe(route: Route, loop: Links) -> Iterator[str]:
         f'L{x - 8:.1f},{y + 7:.1f} z" fill="white" stroke="{colour}" stroke-width="1.5"/>'
     )
     if not route.name.startswith("change of "):
-        yield from _text(Label(route.name, x, y - 15, 130, 12), colour)
+        yield from _text(TextBox(route.name, x, y - 15, 130, 12), colour)
 
 
 def _arrow(drawing: Drawing, pair: tuple[str, str], colour: str, width: float, marker: str) -> str:
@@ -202,7 +202,7 @@ def _arrow(drawing: Drawing, pair: tuple[str, str], colour: str, width: float, m
     )
 
 
-def _edge(label: Label, towards: Point) -> Point:
+def _edge(label: TextBox, towards: Point) -> Point:
     """Where the line from the middle of a label leaves the room around it."""
     dx, dy = towards[0] - label.x, towards[1] - label.y
     if not dx and not dy:

@@ -19,8 +19,8 @@ from beltcast.inference.audit.identify import CUT, Profile
 from beltcast.inference.calibrate import MOSTLY_PRIOR, Calibration
 from beltcast.pictures.colours import OTHER, POINT, POSTERIOR, PRIOR
 from beltcast.pictures.style import house_style
-from beltcast.pictures.translations import a_year, scenario_title, word
-from beltcast.schema import PLACE, QUANTILE, SCENARIO, YEAR, Language
+from beltcast.pictures.translations import a_year, called, word
+from beltcast.schema import PLACE, QUANTILE, SCENARIO, YEAR, Label, Language, labels_of
 
 
 @house_style
@@ -34,7 +34,7 @@ def fan_chart(
     language: Language = "en",
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the fan of one place: 50%, 80% and 90% bands, and the published figures.
+    """Draw the fan of one place: 50%, 80% and 90% bands, and the observations.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def fan_chart(
     Returns
     -------
     matplotlib.axes.Axes
-        Output in bn CNY a year over calendar years, drawn at the middle of each year.
+        The target over calendar years, drawn at the middle of each year.
 
     Examples
     --------
@@ -89,7 +89,9 @@ def fan_chart(
     ax.yaxis.set_minor_formatter(NullFormatter())
     ax.set_title(title or place, loc="left")
     target, unit = (str(forecast.attrs[name]) for name in ("target", "unit"))
-    ax.set_ylabel(word("of", language, what=word(target, language), unit=a_year(unit, language)))
+    labels = labels_of(forecast.attrs)
+    what, each_year = called(target, language, labels), a_year(unit, language, labels)
+    ax.set_ylabel(word("of", language, what=what, unit=each_year))
     ax.grid(True, axis="y", alpha=0.25)
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(loc="upper left", fontsize="small", frameon=False)
@@ -194,7 +196,8 @@ def _label(forecast: xr.Dataset, scenario: str, language: Language) -> str:
     """Name of a scenario in a legend; in Chinese its title."""
     if language == "en":
         return scenario
-    return scenario_title(scenario, str(forecast["title"].sel({SCENARIO: scenario}).item()), "zh")
+    title = str(forecast["title"].sel({SCENARIO: scenario}).item())
+    return called(scenario, language, {scenario: Label(title), **labels_of(forecast.attrs)})
 
 
 def _prior(

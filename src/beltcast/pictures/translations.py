@@ -1,8 +1,8 @@
 """Words in English and Chinese: one catalogue for the app, the reports and their pictures.
 
-Every text that a reader of either language meets is here once, under a key; numbers are put in by
-who asks.  What comes from files keeps the language of the file, but for what the shipped study
-names in both: places (its table of places) and scenarios (titles here).
+Each text that belongs to the package is here once, under a key; the caller supplies the numbers.
+What a study calls its places, scenarios, drivers, variables and units comes from its own files
+(`beltcast.study.roles`); `called` looks it up.  Other text from files keeps its language.
 """
 
 from __future__ import annotations
@@ -10,19 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from beltcast.errors import InputError, did_you_mean
-from beltcast.schema import LANGUAGES, Language
+from beltcast.schema import LANGUAGES, Label, Language
 
 PAGE: Mapping[str, tuple[str, str]] = {
-    "title": ("Industrial belts in cross-border e-commerce", "跨境电商产业带预测"),
-    "place": ("Belt", "产业带"),
+    "place": ("Place", "地区"),
     "scenario": ("Scenario", "情景"),
     "compare": ("Compare with", "对比情景"),
     "horizon": ("Up to the year", "预测至"),
-    "levers": ("Levers, phased in from 2026", "政策与市场杠杆（2026 年起逐步生效）"),
-    "support": ("Government: support of the pilot zones", "政府：综试区政策支持"),
-    "brand": ("Market: brand investment", "市场：品牌投入"),
-    "tilt": ("Platform: traffic tilt to brands", "平台：流量向品牌倾斜"),
-    "threshold": ("Platform: entry threshold", "平台：入驻门槛"),
+    "levers": ("Levers", "杠杆"),
     "reset": ("Levers back to the scenario", "恢复该情景的设定"),
     "moved": ("levers moved", "已调整"),
     "download": ("Download", "下载"),
@@ -49,13 +44,7 @@ PAGE: Mapping[str, tuple[str, str]] = {
     "printed": ("as published", "公布数值"),
     "here": ("on this scope", "换算至本口径"),
     "numbers": ("The numbers of the chart", "图中数值"),
-    "tiers": ("Tiers of sellers: share of output", "卖家层级：占产出份额"),
-    "traffic": ("Traffic: share of platform visits", "流量：占平台访问份额"),
-    "Brand": ("Brand sellers", "品牌卖家"),
-    "Factory": ("Strong factories", "实力工厂"),
-    "Distributor": ("Distributors", "铺货卖家"),
-    "Own sites": ("Own sites", "独立站"),
-    "drivers": ("What the drivers added", "三股力量各贡献多少"),
+    "drivers": ("What the drivers added", "各驱动力贡献多少"),
     "drivers_note": (
         "Shapley values over the runs with and without each driver, mean over the draws.",
         "对各驱动力开与关的全部组合计算沙普利值，取各样本均值。",
@@ -86,15 +75,10 @@ SHARED: Mapping[str, tuple[str, str]] = {
     "; ": ("; ", "；"),
     "definition": ("definition", "口径"),
     "line": ("line of the table", "数据表行号"),
-    "unit": ("bn CNY a year", "十亿元/年"),
-    "output": ("output", "产出"),
     "prior": ("prior alone, 80%", "仅先验，80%"),
     "published": ("published, whole year", "公布值（全年）"),
     "part": ("published, part of a year", "公布值（部分年份）"),
     "loose": ("another statistic, its size fitted", "其他口径（规模由拟合得出）"),
-    "Government": ("Government", "政府"),
-    "Market": ("Market", "市场"),
-    "Platform": ("Platform", "平台"),
     "mostly prior": ("mostly prior", "主要来自先验"),
     "data and prior": ("data and prior", "数据与先验兼有"),
     "mostly data": ("mostly data", "主要来自数据"),
@@ -131,7 +115,7 @@ PICTURE: Mapping[str, tuple[str, str]] = {
         "{place}, {year}: what each driver added, mean and 80% band",
         "{place}，{year} 年：各驱动力的贡献，均值与 80% 区间",
     ),
-    "log of output": ("log of output", "产出的对数"),
+    "log of": ("log of {what}", "{what}的对数"),
 }
 """Of pictures in files."""
 
@@ -175,8 +159,8 @@ REPORT: Mapping[str, tuple[str, str]] = {
     "with_figures": ("with the figures", "结合数据"),
     "ratio": ("ratio", "比值"),
     "caption_drivers": (
-        "What each driver added to the log of output in {year}: median (80% band)",
-        "{year} 年各驱动力对产出对数的贡献：中位数（80% 区间）",
+        "What each driver added to the log of {what} in {year}: median (80% band)",
+        "{year} 年各驱动力对{what}的对数的贡献：中位数（80% 区间）",
     ),
     "driver": ("driver", "驱动力"),
     "shapley": ("Shapley value, log", "沙普利值（对数）"),
@@ -185,7 +169,7 @@ REPORT: Mapping[str, tuple[str, str]] = {
         "Do the drivers complement each other ({place}, {year}, in logs)? Synergy {middle:+.3f}; "
         "chance that it is positive {after:.2f}, from the priors alone {before:.2f}: {speaker}, "
         "that is, {meaning}. Its size is {verdict} (ratio of spreads {ratio:.2f}).",
-        "三股力量是否互补（{place}，{year} 年，对数）？协同 {middle:+.3f}；为正的概率 {after:.2f}，"
+        "各驱动力是否互补（{place}，{year} 年，对数）？协同 {middle:+.3f}；为正的概率 {after:.2f}，"
         "仅凭先验 {before:.2f}：{speaker}。其大小{verdict}（离散度之比 {ratio:.2f}）。",
     ),
     "caption_scenarios": (
@@ -237,52 +221,34 @@ REPORT: Mapping[str, tuple[str, str]] = {
 WORDS: Mapping[str, tuple[str, str]] = {**SHARED, **PAGE, **PICTURE, **REPORT}
 """Key to its text in English and in Chinese."""
 
-SCENARIOS_ZH: Mapping[str, str] = {
-    "baseline": "基准情景",
-    "zones-stop": "2019 年起停批综试区",
-    "support-fades": "政策支持逐步退出",
-    "belt-deepening": "跨境电商与产业带深度融合",
-    "brand-push": "加大品牌投入",
-    "tilt-up": "平台流量更多向品牌倾斜",
-    "tilt-back": "平台重回低价导向",
-    "threshold-up": "入驻门槛提高",
-    "de-minimis-ends": "美国取消小额免税",
-    "tariff-shock": "关税冲击",
-    "ad-cost-up": "广告成本上升",
-    "combined-drive": "三力合推",
-    "headwinds": "多重逆风",
-    "demand-low": "海外需求低 20%",
-}
-"""Titles of the shipped scenarios; another one keeps its own."""
-
 
 def word(key: str, language: Language, **parts: object) -> str:
     """Return a text in a language; a key that has none stands for itself.
 
     >>> word("place", "en")
-    'Belt'
+    'Place'
     """
     pair = WORDS.get(key)
     text = key if pair is None else pair[language == "zh"]
     return text.format(**parts) if parts else text
 
 
-def scenario_title(name: str, title: str, language: Language) -> str:
-    """Return what a scenario is called; its own title in English, or where there is no other.
+def called(name: str, language: Language, labels: Mapping[str, Label]) -> str:
+    """Return what a study calls a variable, element, unit, driver or scenario; else its name.
 
-    >>> scenario_title("baseline", "Baseline", "zh")
-    '基准情景'
+    >>> called("kt", "zh", {"kt": Label("kilotonnes", "千吨")}), called("catch", "zh", {})
+    ('千吨', 'catch')
     """
-    return SCENARIOS_ZH.get(name, title) if language == "zh" else title
+    return labels[name].text(language) if name in labels else name
 
 
-def a_year(unit: str, language: Language) -> str:
-    """Name a unit of a flow.
+def a_year(unit: str, language: Language, labels: Mapping[str, Label]) -> str:
+    """Name the unit of a yearly total of a flow.
 
-    >>> a_year("bnCNY", "en"), a_year("piece", "en")
-    ('bn CNY a year', 'piece a year')
+    >>> a_year("kt", "en", {"kt": Label("kilotonnes", "千吨")}), a_year("piece", "en", {})
+    ('kilotonnes a year', 'piece a year')
     """
-    return word("unit", language) if unit == "bnCNY" else word("a year", language, unit=unit)
+    return word("a year", language, unit=called(unit, language, labels))
 
 
 def checked_language(given: str) -> Language:

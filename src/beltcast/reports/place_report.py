@@ -20,7 +20,7 @@ from beltcast.ensembles.member_statistics import at_year
 from beltcast.forecasting.summary import HORIZONS
 from beltcast.inference.calibrate import estimate_verdict
 from beltcast.pictures.plots import fan_chart
-from beltcast.pictures.translations import a_year, scenario_title, word
+from beltcast.pictures.translations import a_year, called, word
 from beltcast.reports.html import bullets, document, link, picture, table
 from beltcast.schema import PLACE, QUANTILE, SCENARIO, YEAR, Language
 from beltcast.study.observations import Observation
@@ -152,15 +152,16 @@ def _forecast(evidence: Evidence, asked: _Asked) -> str:
     ]
     heads = (say("year"), say("median_band"), say("priors_alone"), say("ratio_widths"), "")
     target, unit = (str(forecast.attrs[name]) for name in ("target", "unit"))
+    each_year = a_year(unit, asked.language, evidence.study.labels())
     what = say(
         "caption_forecast",
-        what=say("of", what=say(target), unit=a_year(unit, asked.language)),
+        what=say("of", what=_called(evidence, target, asked), unit=each_year),
         scenario=_named(evidence, first, asked),
     )
     chart = fan_chart(
         forecast,
         asked.place,
-        compare="de-minimis-ends",
+        compare=evidence.study.roles.compare,
         title=evidence.study.title_of(asked.place, asked.language),
         language=asked.language,
     )
@@ -231,7 +232,7 @@ def _drivers(evidence: Evidence, asked: _Asked) -> str:
     at = at_year(attribution, asked.year).sel({PLACE: asked.place})
     rows = [
         (
-            say(str(driver)),
+            _called(evidence, str(driver), asked),
             asked.band(own["shapley_log_quantile"], "{:+.2f}"),
             asked.band(own["prior_shapley_log_quantile"], "{:+.2f}"),
             _share(own["shapley_log_chance"]),
@@ -242,7 +243,8 @@ def _drivers(evidence: Evidence, asked: _Asked) -> str:
         for own in [at.sel({DRIVER: driver})]
     ]
     keys = ("driver", "shapley", "priors_alone", "positive", "prior_short")
-    title = say("caption_drivers", year=asked.year)
+    what = _called(evidence, evidence.study.target, asked)
+    title = say("caption_drivers", what=what, year=asked.year)
     named = evidence.study.title_of(asked.place, asked.language)
     chart = waterfall(
         attribution,
@@ -303,13 +305,14 @@ def _cannot_tell(evidence: Evidence, asked: _Asked) -> str:
         *([] if own else [say("no_figure")]),
         say("band_is", year=last, verdict=say(estimate_verdict(ratio)), ratio=ratio),
         *([say("loose_points", loose=loose, levels=levels)] if loose else []),
-        *_prior_drivers(evidence.attribution, asked),
+        *_prior_drivers(evidence, asked),
         *_decided_by_structure(evidence, asked, last),
     ]
     return f"<h2>{say('h_cannot')}</h2>" + bullets(lines)
 
 
-def _prior_drivers(attribution: xr.Dataset | None, asked: _Asked) -> list[str]:
+def _prior_drivers(evidence: Evidence, asked: _Asked) -> list[str]:
+    attribution = evidence.attribution
     if attribution is None:
         return []
     ratios = attribution["shapley_log_spread_ratio"].sel({PLACE: asked.place, YEAR: asked.year})
@@ -317,7 +320,7 @@ def _prior_drivers(attribution: xr.Dataset | None, asked: _Asked) -> list[str]:
     return [
         asked.say(
             "share_prior",
-            driver=asked.say(driver),
+            driver=_called(evidence, driver, asked),
             verdict=asked.say(estimate_verdict(ratio)),
             ratio=ratio,
         )
@@ -341,7 +344,7 @@ def _sources(evidence: Evidence, asked: _Asked) -> str:
     study, say = evidence.study, asked.say
     rows = _own_rows(study, asked.place)
     whole = str(evidence.forecast.attrs["whole"])
-    if asked.place != whole:  # the nation's figures bear on each of its parts
+    if asked.place != whole:  # observations of the whole bear on each of its parts
         rows = [*rows, *_own_rows(study, whole)]
     lines: dict[tuple[str, str], list[int]] = {}
     for row in rows:
@@ -411,7 +414,11 @@ def _named(evidence: Evidence, scenario: str, asked: _Asked) -> str:
 
 
 def _titled(evidence: Evidence, scenario: str, asked: _Asked) -> str:
-    return scenario_title(scenario, evidence.study.scenarios[scenario].title, asked.language)
+    return _called(evidence, scenario, asked)
+
+
+def _called(evidence: Evidence, name: str, asked: _Asked) -> str:
+    return called(name, asked.language, evidence.study.labels())
 
 
 def _speaker(posterior: xr.DataArray, prior: xr.DataArray) -> str:

@@ -67,6 +67,7 @@ def scenarios_schema(model: Model) -> Schema:
                 "properties": {
                     "extends": _text("Name of the scenario that this one starts from."),
                     "title": {**_text("A title for people."), "minLength": 1},
+                    "title_zh": _text("The title in Chinese."),
                     "text": _text("What is assumed."),
                     "code": _text("A short code, such as S7."),
                     "constants": {"$ref": "#/$defs/constants"},

@@ -1,8 +1,395 @@
-"""Which constants of a study's model play a part that general code must know."""
+"""The parts that variables of a model play in one study, and what to call them.
+
+General code knows no name of any model.  Which constants a user may move, which ones switch a
+driver off, which flows are paid, which results are kept beside the target: a study says so in its
+own TOML file, and `read_roles` checks each name against the model.  A study that leaves a table
+out has no such role; the command that needs it says which table to add.
+
+========================  =====================================================================
+table                     what it says
+========================  =====================================================================
+``[forecast]``            ``companions``: variables kept as quantiles beside the target;
+                          ``total``: the variable that sums the target over its places;
+                          ``compare``: the scenario that reports draw beside the first
+``[levers."Constant"]``   a constant that users and policies move: ``range``, ``label``, ``unit``,
+                          ``one`` (what the value 1 means), ``key``, ``driver``, ``step``,
+                          ``policy`` (false for a lever that no policy sets)
+``[drivers."Constant"]``  a switch, 1 with its driver and 0 without, and the driver's ``label``
+``[money]``               ``spending`` and ``left``, flows; ``sizes``, a file of uncertain sizes
+``[shares.key]``          shares that add up to one: ``variable``, ``weight``, ``title``, ``rest``
+``[labels]``              what to call variables, elements and units of the model
+========================  =====================================================================
+
+A text for people is a string, or a table of languages: ``{ en = "output", zh = "产出" }``.
+"""
 
 from __future__ import annotations
 
-__all__ = ["SWITCHES"]
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
-SWITCHES = ("SW Government", "SW Market", "SW Platform")
-"""Constants that are 1 where a driver acts and 0 where it does not."""
+from beltcast.errors import InputError, UnknownName, did_you_mean, quoted
+from beltcast.files.text import Toml, find_file
+from beltcast.model.labels import find_label, join_label
+from beltcast.model.model import Model
+from beltcast.schema import LANGUAGES, NO_LABEL, Label
+
+__all__ = ["Lever", "Roles", "Shares", "read_label", "read_roles"]
+
+SLIDER_STEPS = 40
+"""Steps of a slider over the range of its lever, unless the study gives a step."""
+
+
+@dataclass(frozen=True)
+class Lever:
+    """A constant that a user or a policy moves.
+
+    Attributes
+    ----------
+    name : str
+        The constant, ``Name`` or ``Name[Element]``.
+    low, high : float  [unit of the constant]
+        Ends of its range.
+    idle : float  [unit of the constant]
+        Value at which the lever changes nothing: the model's own.
+    label : Label
+        What to call it.
+    key : str
+        Short name, for links.
+    unit : str
+        As in the model file.
+    one : Label
+        What the value 1 means.
+    driver : str
+        Switch of the driver that the lever belongs to; empty if there is none.
+    step : float  [unit of the constant]
+    policy : bool
+        Whether a policy may set it.
+    """
+
+    name: str
+    low: float
+    high: float
+    idle: float
+    label: Label = NO_LABEL
+    key: str = ""
+    unit: str = ""
+    one: Label = NO_LABEL
+    driver: str = ""
+    step: float = 0.05
+    policy: bool = True
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Shares over one subscript range of the model, such as market shares, shown as areas.
+
+    Attributes
+    ----------
+    variable : str
+        Shares by place and element.
+    weight : str
+        Flow that weights the shares of places in their mean.
+    title : Label
+    rest : Label
+        What to call the part that is missing to one; empty if the shares add up to one.
+    """
+
+    variable: str
+    weight: str
+    title: Label
+    rest: Label = NO_LABEL
+
+
+@dataclass(frozen=True)
+class Roles:
+    """What `read_roles` reads; empty where the study says nothing.
+
+    Attributes
+    ----------
+    levers : tuple of Lever
+    drivers : mapping of str to Label
+        Switch, a constant that is 1 with its driver and 0 without, to the name of the driver.
+    companions : tuple of str
+        Variables that a forecast keeps as quantiles beside the target.
+    spending, left : tuple of str
+        Flows that somebody pays, the chief one first; flows that say what is left, and for whom.
+    sizes : Path or None
+        File of the uncertain sizes of these.
+    shares : mapping of str to Shares
+    total : str
+        Sum of the target over its places, a variable without subscripts; empty if there is none.
+    compare : str
+        Scenario that reports draw beside the first; empty if there is none.
+    labels : mapping of str to Label
+        Variables, elements and units of the model, and what to call them.
+    """
+
+    levers: tuple[Lever, ...] = ()
+    drivers: Mapping[str, Label] = field(default_factory=lambda: MappingProxyType({}))
+    companions: tuple[str, ...] = ()
+    total: str = ""
+    spending: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    sizes: Path | None = None
+    shares: Mapping[str, Shares] = field(default_factory=lambda: MappingProxyType({}))
+    compare: str = ""
+    labels: Mapping[str, Label] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def switches(self) -> tuple[str, ...]:
+        """Constants that switch the drivers, in the order of the file."""
+        return tuple(self.drivers)
+
+    def driver(self, switch: str) -> str:
+        """Return the name of a driver; its switch, where the study does not name it."""
+        return self.drivers[switch].en if switch in self.drivers else switch
+
+
+def read_roles(owners: Mapping[str, Toml], model: Model, scenarios: Sequence[str] = ()) -> Roles:
+    """Read the roles of a study and check every name against the model.
+
+    Parameters
+    ----------
+    owners : mapping of str to Toml
+        Table name to the file that gives it: the study, or the study that it extends.
+    model : Model
+    scenarios : sequence of str
+        Names of the study's scenarios.
+
+    Returns
+    -------
+    Roles
+
+    Raises
+    ------
+    InputError
+        With file and line: a constant, flow or scenario does not exist, a range is not
+        ``[low, high]`` around the model's own value, a unit is not the model's, a key is unknown.
+    """
+    reader = _Reader(owners, model)
+    drivers = reader.drivers()
+    money = reader.table("money", ("spending", "left", "sizes"))
+    forecast = reader.table("forecast", ("companions", "total", "compare"))
+    compare = reader.text(forecast.get("compare", ""), "forecast", "compare")
+    if compare and compare not in scenarios:
+        problem = f"compare: there is no scenario {quoted(compare)}"
+        raise reader.error(problem + did_you_mean(compare, scenarios), "forecast", "compare")
+    return Roles(
+        levers=reader.levers(drivers),
+        drivers=drivers,
+        companions=reader.names(forecast, "forecast", "companions"),
+        total=reader.variable(forecast["total"], "forecast", "total")
+        if "total" in forecast
+        else "",
+        spending=reader.names(money, "money", "spending"),
+        left=reader.names(money, "money", "left"),
+        sizes=reader.file(money, "money", "sizes"),
+        shares=reader.shares(),
+        compare=compare,
+        labels=reader.labels(),
+    )
+
+
+def read_label(value: Any, toml: Toml, *keys: str, name: str | None = None) -> Label:
+    """Read a text for people: a string, or a table with a text in each language.
+
+    Parameters
+    ----------
+    value : object
+        As TOML gives it.
+    toml : Toml
+    *keys : str
+        Where it stands, for the error.
+    name : str, optional
+        English text of a table that gives only the others.
+
+    Raises
+    ------
+    InputError
+        It is neither; or a language is unknown.
+    """
+    if isinstance(value, str) and value.strip():
+        return Label(value)
+    if isinstance(value, dict):
+        texts: dict[str, Any] = {"en": name, **value}
+        good = all(isinstance(text, str) and text.strip() for text in texts.values())
+        if good and set(texts) <= set(LANGUAGES):
+            return Label(**texts)
+    raise InputError(
+        f"{keys[-1]} is {quoted(value)}; expected a text, or texts by language such as "
+        '{ en = "...", zh = "..." }',
+        toml.path,
+        toml.line(*keys),
+    )
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Holds what every error must name."""
+
+    owners: Mapping[str, Toml]
+    model: Model
+
+    def table(self, name: str, known: Sequence[str] | None) -> Mapping[str, Any]:
+        """A table of the study; empty if it is missing."""
+        table = self.owners[name].tables.get(name, {})
+        return self._checked(table, known, name)
+
+    def levers(self, drivers: Mapping[str, Label]) -> tuple[Lever, ...]:
+        known = ("label", "key", "range", "unit", "one", "driver", "step", "policy")
+        levers: list[Lever] = []
+        for given, table in self.table("levers", None).items():
+            keys = ("levers", given)
+            own = self._checked(table, known, *keys)
+            name = self.constant(given, *keys)
+            low, high = self._range(own, name, *keys)
+            key = self.text(own.get("key", name), *keys, "key")
+            driver = self.text(own.get("driver", ""), *keys, "driver")
+            if driver and driver not in drivers:
+                problem = f"there is no driver {quoted(driver)}{did_you_mean(driver, drivers)}"
+                raise self.error(f"{problem}; name a table of [drivers]", *keys, "driver")
+            if key in {other.key for other in levers}:
+                raise self.error(f"two levers have the key {quoted(key)}", *keys, "key")
+            levers.append(
+                Lever(
+                    name,
+                    low,
+                    high,
+                    self.model.value(name),
+                    label=self.label(own.get("label", name), *keys, "label"),
+                    key=key,
+                    unit=self._unit(own, name, *keys),
+                    one=self.label(own["one"], *keys, "one") if "one" in own else NO_LABEL,
+                    driver=driver,
+                    step=self.number(own.get("step", (high - low) / SLIDER_STEPS), *keys, "step"),
+                    policy=bool(own.get("policy", True)),
+                )
+            )
+        return tuple(levers)
+
+    def drivers(self) -> Mapping[str, Label]:
+        found: dict[str, Label] = {}
+        for given, table in self.table("drivers", None).items():
+            own = self._checked(table, ("label",), "drivers", given)
+            name = self.constant(given, "drivers", given)
+            found[name] = self.label(own.get("label", name), "drivers", given, "label")
+        return MappingProxyType(found)
+
+    def shares(self) -> Mapping[str, Shares]:
+        known = ("variable", "weight", "title", "rest")
+        found: dict[str, Shares] = {}
+        for key, table in self.table("shares", None).items():
+            own = self._checked(table, known, "shares", key)
+            variable, weight = (
+                self.variable(own.get(part, ""), "shares", key, part)
+                for part in ("variable", "weight")
+            )
+            title = self.label(own.get("title", variable), "shares", key, "title")
+            rest = self.label(own["rest"], "shares", key, "rest") if "rest" in own else NO_LABEL
+            found[key] = Shares(variable, weight, title, rest)
+        return MappingProxyType(found)
+
+    def labels(self) -> Mapping[str, Label]:
+        table = self.table("labels", None)
+        units = {variable.unit for variable in self.model.variables.values()}
+        known = {
+            *self.model.variables,
+            *self.model.subscripts,
+            *(element for own in self.model.subscripts.values() for element in own),
+            *units,
+            *(unit.partition("/")[0].strip() for unit in units),
+        }
+        for name in table:
+            if name not in known:
+                meant = did_you_mean(name, sorted(known))
+                problem = f"{quoted(name)} is no variable, element or unit of the model{meant}"
+                raise self.error(problem, "labels", name)
+        return MappingProxyType(
+            {
+                name: read_label(text, self.owners["labels"], "labels", name, name=name)
+                for name, text in table.items()
+            }
+        )
+
+    def names(self, table: Mapping[str, Any], *keys: str) -> tuple[str, ...]:
+        """A list of variables."""
+        given = table.get(keys[-1], [])
+        if not isinstance(given, list):
+            problem = f"{keys[-1]} is {quoted(given)}; expected a list of variables"
+            raise self.error(problem, *keys)
+        return tuple(self.variable(name, *keys) for name in given)
+
+    def variable(self, given: Any, *keys: str) -> str:
+        """Name of a variable, as the model spells it."""
+        try:
+            return self.model.find(self.text(given, *keys)).name
+        except UnknownName as problem:
+            raise self.error(f"{keys[-1]}: {problem.sentence}", *keys) from None
+
+    def constant(self, given: str, *keys: str) -> str:
+        """Label of one number of the model, as the model spells it."""
+        try:
+            variable, elements = find_label(given, self.model)
+        except UnknownName as problem:
+            raise self.error(f"[{keys[0]}]: {problem.sentence}", *keys) from None
+        if variable.kind != "constant" or len(elements) != len(variable.dims):
+            what = f"{quoted(given)} is of kind {variable.kind} over ({', '.join(variable.dims)})"
+            raise self.error(f"[{keys[0]}]: {what}; expected one constant of the model", *keys)
+        return join_label(variable.name, elements)
+
+    def file(self, table: Mapping[str, Any], *keys: str) -> Path | None:
+        """A file that the study names, if it names one."""
+        return find_file(self.owners[keys[0]], *keys) if keys[-1] in table else None
+
+    def text(self, value: Any, *keys: str) -> str:
+        if not isinstance(value, str):
+            raise self.error(f"{keys[-1]} is {quoted(value)}; expected a text", *keys)
+        return value
+
+    def number(self, value: Any, *keys: str) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+            raise self.error(f"{keys[-1]} is {quoted(value)}; expected a number above 0", *keys)
+        return float(value)
+
+    def label(self, value: Any, *keys: str) -> Label:
+        return read_label(value, self.owners[keys[0]], *keys)
+
+    def error(self, sentence: str, *keys: str) -> InputError:
+        toml = self.owners[keys[0]]
+        return InputError(sentence, toml.path, toml.line(*keys))
+
+    def _checked(self, table: Any, known: Sequence[str] | None, *keys: str) -> Mapping[str, Any]:
+        if not isinstance(table, dict):
+            raise self.error(f"[{'.'.join(keys)}] is {quoted(table)}; expected a table", *keys)
+        for key in table if known is not None else ():
+            if key not in (known or ()):
+                meant = did_you_mean(key, known or ())
+                raise self.error(f"[{'.'.join(keys)}] has no key {quoted(key)}{meant}", *keys, key)
+        return table
+
+    def _range(self, table: Mapping[str, Any], name: str, *keys: str) -> tuple[float, float]:
+        given, idle = table.get("range"), self.model.value(name)
+        if isinstance(given, list) and len(given) == 2:
+            low, high = given
+            good = all(isinstance(end, int | float) and math.isfinite(end) for end in given)
+            if good and low < high and low <= idle <= high:
+                return float(low), float(high)
+        raise self.error(
+            f"the range of {quoted(name)} is {quoted(given)}; expected [low, high], two numbers "
+            f"with the model's own value, {idle:g}, between them",
+            *keys,
+            "range",
+        )
+
+    def _unit(self, table: Mapping[str, Any], name: str, *keys: str) -> str:
+        own = self.model.find(name.partition("[")[0]).unit
+        given = self.text(table.get("unit", own), *keys, "unit")
+        if given != own:
+            problem = f"the unit of {quoted(name)} is {quoted(given)}; the model has {quoted(own)}"
+            raise self.error(problem, *keys, "unit")
+        return own

@@ -42,7 +42,7 @@ __all__ = ["Points", "Scenario", "Size", "draw_sizes", "extend", "read_scenarios
 Points: TypeAlias = tuple[tuple[float, ...], tuple[float, ...]]
 """Times [Year], ascending, and values [unit of the input], of equal length."""
 
-_KEYS = ("extends", "title", "text", "code", "constants", "inputs")
+_KEYS = ("extends", "title", "title_zh", "text", "code", "constants", "inputs")
 _CENTRE_AND_SPREAD = {
     "lognormal": ("median", "log_sd"),
     "normal": ("mean", "sd"),
@@ -103,6 +103,8 @@ class Scenario:
         Its key in the file.
     title, text, code : str
         For people: a title, a description, a short code such as ``S7``.
+    title_zh : str
+        The title in Chinese; empty if there is none.
     constants : mapping
         Label, ``Name`` or ``Name[Element]`` as the model spells it, to value [unit of the
         constant]. ``Name`` alone means all elements. Whole constants come before elements, so
@@ -121,6 +123,7 @@ class Scenario:
     constants: Mapping[str, float] = field(default_factory=lambda: _NOTHING)
     inputs: Mapping[str, Points] = field(default_factory=lambda: _NOTHING)
     uncertain: Mapping[str, Size] = field(default_factory=lambda: _NOTHING)
+    title_zh: str = ""
 
 
 def read_scenarios(path: str | Path, model: ModelLike) -> dict[str, Scenario]:
@@ -263,6 +266,7 @@ def extend(parent: Scenario, child: Scenario) -> Scenario:
     return Scenario(
         name=child.name,
         title=child.title,
+        title_zh=child.title_zh,
         # A text and a code are of one scenario; a child without one has none.
         text=child.text,
         code=child.code,
@@ -296,7 +300,7 @@ def _read_one(name: str, table: Any, file: Toml, model: ModelLike) -> Scenario:
             where = file.path, file.line(name, key)
             raise ScenarioError(sentence + did_you_mean(key, _KEYS), *where)
     texts = {}
-    for key in ("title", "text", "code"):
+    for key in ("title", "title_zh", "text", "code"):
         value = table.get(key, "")
         if not isinstance(value, str) or (key == "title" and not value.strip()):
             sentence = f"{key} of scenario {quoted(name)} is {quoted(value)}; expected a text"

@@ -153,18 +153,17 @@ def _words(belts: Sequence[str], title: str, start: int, end: int) -> dict[str, 
 
 
 def _template_texts(template: str) -> dict[str, str]:
-    """File name -> text, of what all templates share and of this one."""
+    """File name -> text; a file of this template continues the one that all templates share."""
     known = get_args(Template)
     if template not in known:
         sentence = f"there is no template {quoted(template)}"
         raise InputError(sentence + did_you_mean(template, known))
     top = shipped("models/templates")
-    paths = [path for part in (_COMMON, template) for path in (top / part).iterdir()]
-    return {path.name: path.read_text(encoding="utf-8") for path in sorted(paths, key=_name)}
-
-
-def _name(path: Path) -> str:
-    return path.name
+    texts: dict[str, str] = {}
+    for part in (_COMMON, template):
+        for path in (top / part).iterdir():
+            texts[path.name] = texts.get(path.name, "") + path.read_text(encoding="utf-8")
+    return dict(sorted(texts.items()))
 
 
 def _filled(text: str, words: Mapping[str, str], belts: Sequence[str]) -> str:

@@ -1,16 +1,18 @@
-"""A study: which model is fitted to which figures with which noise, as one file.
+"""A study: one file that names a model, the observations it is fitted to, and their noise.
 
 ``calibration/belt.toml`` is the study of the shipped belt model.  A study names its files relative
-to the folder that holds ``models`` and ``calibration`` (the repository, or the installed package)
-or relative to itself; `read_study` reads them all, so that what follows is values only.
+to itself, or to the folder above it; `read_study` reads them all, so that everything after it works
+on values.
 
-A study may begin with another one beside it, ``extends = "belt.toml"``: what it does not say itself
-is that one's.  With ``only = ["China"]`` it is fitted to the figures of these places alone.
+A study may extend another one beside it, ``extends = "belt.toml"``: a table or file that it does
+not give is that of the other.  With ``only = ["China"]`` it is fitted to the observations of these
+places alone.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,19 +21,26 @@ from typing import Any
 
 from beltcast.errors import InputError, UnknownName, did_you_mean
 from beltcast.files.shipped import shipped
-from beltcast.files.text import Toml, read_text, read_toml
+from beltcast.files.text import Toml, find_file, read_text, read_toml
 from beltcast.model.model import Model, load_model
 from beltcast.model.quantities import is_flow
-from beltcast.schema import TOTAL, Language
+from beltcast.schema import LABELS, TOTAL, Label, Language, labels_text
 from beltcast.study.noise import Noise, noise_from_table
 from beltcast.study.observations import Observations, read_observations
 from beltcast.study.places import read_places, read_titles
 from beltcast.study.priors import Priors
 from beltcast.study.priors_file import read_priors
+from beltcast.study.roles import Roles, read_label, read_roles
 from beltcast.study.scenarios import Scenario, read_scenarios
 
 STUDY_FILE = "study.toml"
-"""What the study of a folder is called."""
+"""Name of the study file in a folder."""
+
+_FITTED = ("noise", "definitions", "usd_cny")
+"""Tables of a study that a fit depends on."""
+
+_ROLES = ("forecast", "levers", "drivers", "money", "shares", "labels")
+"""Tables that `read_roles` reads."""
 
 _FILES = ("model", "observations", "places", "priors", "scenarios")
 
@@ -46,7 +55,7 @@ class Study:
     model : Model
     observations : Observations
     places : mapping of str to tuple of str
-        Belts of each place.
+        Elements that each place is the sum of.
     titles : mapping of str to str
         What to call each place.
     titles_zh : mapping of str to str
@@ -55,11 +64,16 @@ class Study:
     scenarios : mapping of str to Scenario
     noise : Noise
     hashes : mapping of str to str
-        SHA-256 of each file, for provenance.
+        SHA-256 of each file, for provenance; ``noise`` is that of the tables of the study that a
+        fit depends on.
     target : str
         What is forecast: a flow of the model over one subscript range.
+    roles : Roles
+        Levers, drivers, companions and flows of money of the model, and what to call things.
+    title_zh : str
+        The title in Chinese; empty if there is none.
     usd_cny : mapping of int to float
-        Year to yuan for a dollar, which figures are converted with.
+        Year to yuan for one dollar, used to convert observations.
     """
 
     title: str
@@ -71,28 +85,41 @@ class Study:
     scenarios: Mapping[str, Scenario]
     noise: Noise
     hashes: Mapping[str, str]
-    target: str = "output"
+    target: str
+    roles: Roles = field(default_factory=Roles)
+    title_zh: str = ""
     titles_zh: Mapping[str, str] = field(default_factory=dict)
     usd_cny: Mapping[int, float] = field(default_factory=dict)
 
     def shown(self) -> list[str]:
-        """Places that a forecast has: the whole, then each element of the target."""
+        """Return the places of a forecast: the whole, then each element of the target."""
         dims = self.model.find(self.target).dims
         return [self.whole(self.target), *(self.model.subscripts[dims[0]] if dims else ())]
 
     def title_of(self, place: str, language: Language = "en") -> str:
-        """What a place is called; its name where the study has no title for it."""
+        """Return the title of a place; its name where the study has no title for it."""
         own = self.titles_zh if language == "zh" else {}
         return own.get(place) or self.titles.get(place, place)
 
     def whole(self, variable: str) -> str:
-        """Name of the place that is the sum of all elements of a variable, such as China."""
+        """Return the place that is the sum of all elements of a variable, such as China."""
         dims = self.model.find(variable).dims
         elements = set(self.model.subscripts[dims[0]]) if dims else set()
         for place, belts in self.places.items():
             if set(belts) == elements:
                 return place
         return TOTAL
+
+    def labels(self) -> dict[str, Label]:
+        """Return what to call variables, elements, units, drivers and scenarios."""
+        drivers = {label.en: label for label in self.roles.drivers.values()}
+        scenarios = {one.name: Label(one.title, one.title_zh) for one in self.scenarios.values()}
+        return {**self.roles.labels, **drivers, **scenarios}
+
+    def provenance(self) -> dict[str, str]:
+        """Return the attributes of every result: title, labels and the hash of each file."""
+        hashes = {f"{name}_sha256": digest for name, digest in self.hashes.items()}
+        return {"title": self.title, LABELS: labels_text(self.labels()), **hashes}
 
 
 def read_study(path: str | Path | None = None) -> Study:
@@ -106,7 +133,7 @@ def read_study(path: str | Path | None = None) -> Study:
     Raises
     ------
     InputError, ModelError
-        The first thing that is wrong in any of the files, with its file and line.
+        The first problem in any of the files, with its file and line.
 
     Examples
     --------
@@ -120,15 +147,18 @@ def read_study(path: str | Path | None = None) -> Study:
     files = study_files(toml)
     model = load_model(files["model"])
     places = read_places(files["places"], model)
-    noise = noise_from_table(toml if "noise" in toml.tables else base)
-    rates = _rates(toml if "usd_cny" in toml.tables else base)
+    owners = {name: toml if name in toml.tables else base for name in (*_FITTED, *_ROLES)}
+    noise = noise_from_table(owners["noise"])
+    rates = _rates(owners["usd_cny"])
     observations = read_observations(files["observations"], model, places, usd_cny=rates)
     noise.check(observations)
     observations = _only(toml, table, observations)
     priors = read_priors(files["priors"], model)
     scenarios = read_scenarios(files["scenarios"], model)
+    fitted = {name: owners[name].tables.get(name) for name in _FITTED}
     hashes = {
         "study": toml.sha256 if base is toml else _joined(toml.sha256, base.sha256),
+        "noise": _joined(json.dumps([fitted, table.get("only")], sort_keys=True)),
         "model": model.source.text_sha256,
         "observations": observations.sha256,
         "priors": priors.sha256,
@@ -136,8 +166,10 @@ def read_study(path: str | Path | None = None) -> Study:
         "places": read_text(files["places"], InputError).sha256,
         "inputs": _tables_sha256(files["model"]),
     }
+    title = read_label(table.get("title", study_name(path)), toml, "study", "title")
     return Study(
-        title=str(table.get("title", toml.path.stem)),
+        title=title.en,
+        title_zh=title.zh,
         model=model,
         observations=observations,
         places=places,
@@ -146,7 +178,8 @@ def read_study(path: str | Path | None = None) -> Study:
         scenarios=scenarios,
         noise=noise,
         hashes=hashes,
-        target=_target(toml, {**_table(base, "study"), **table}, model),
+        target=_target(toml if "target" in table else base, model),
+        roles=read_roles(owners, model, tuple(scenarios)),
         titles_zh=read_titles(files["places"], "title_zh"),
         usd_cny=rates,
     )
@@ -233,13 +266,19 @@ def _joined(*hashes: str) -> str:
     return hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
-def _target(toml: Toml, table: Mapping[str, Any], model: Model) -> str:
-    name = str(table.get("target", "output"))
+def _target(toml: Toml, model: Model) -> str:
+    name = _table(toml, "study").get("target")
+    if not isinstance(name, str):
+        raise InputError(
+            '[study] does not say what to forecast; add target = "..." with a flow of the model',
+            toml.path,
+            toml.line("study"),
+        )
     try:
         variable = model.find(name)
     except UnknownName as problem:
         raise InputError(
-            f'what is to be forecast: {problem.sentence}; name a flow with target = "..."',
+            f'target: {problem.sentence}; name a flow with target = "..."',
             toml.path,
             toml.line("study", "target"),
         ) from None
@@ -276,18 +315,7 @@ def _file(toml: Toml, table: Mapping[str, Any], name: str) -> Path:
             toml.path,
             toml.line("study"),
         )
-    beside = toml.path.parent / given
-    if beside.exists():
-        return beside
-    above = toml.path.parent.parent / given
-    if above.exists():
-        return above
-    raise InputError(
-        f"the {name} file '{given}' is neither beside the study nor in the folder above; "
-        "correct the path",
-        toml.path,
-        toml.line("study", name),
-    )
+    return find_file(toml, "study", name)
 
 
 def _rates(toml: Toml) -> dict[int, float]:

@@ -44,7 +44,6 @@ from beltcast.inference.sampling.posterior import Draws, sample, sample_prior
 from beltcast.model.model import Model
 from beltcast.model.variants import without_interaction
 from beltcast.schema import CASE, DRAW, FORECASTER, Progress
-from beltcast.study.roles import SWITCHES
 from beltcast.study.study import Study
 from beltcast.verification.baselines.baselines import BASELINES
 from beltcast.verification.baselines.history import Baseline, History
@@ -70,8 +69,9 @@ class Settings:
         posterior is far from Laplace's normal, and 30 moves have not forgotten it.
     starts, refine : int
         As for `calibrate`.
-    switches : tuple of str
-        Constants that turn drivers off, for the forecaster without interaction.
+    switches : tuple of str, optional
+        Constants that turn drivers off, for the forecaster without interaction; those of the
+        study's table ``[drivers]`` by default.  Without any there is no such forecaster.
     leads : tuple of int  [Year]
     ex_post : bool
         Leave the model its inputs as known afterwards: no forecast, but a split of the error into
@@ -83,7 +83,7 @@ class Settings:
     moves: int = 100
     starts: int = 16
     refine: int = 3
-    switches: tuple[str, ...] = SWITCHES
+    switches: tuple[str, ...] | None = None
     leads: tuple[int, ...] = LEADS
     ex_post: bool = False
     seed: int = 1
@@ -225,13 +225,13 @@ def _of_the_model(
     """Draws of each forecaster of the model, (draws, cases), and the fits that they come from."""
     for_fit, for_draws, for_noise, for_prior = rng.spawn(4)
     errors = draw_errors(for_noise, known.noise.tails, (settings.draws, len(cases)))
-    models = {
-        "sd": known.model,
-        "no interaction": without_interaction(known.model, settings.switches),
-    }
+    models: dict[str, Model] = {"sd": known.model}
+    off = known.roles.switches if settings.switches is None else settings.switches
+    if off:
+        models["no interaction"] = without_interaction(known.model, off)
     forecasts: dict[str, FloatArray] = {}
     fits: dict[str, tuple[Calibration, Draws]] = {}
-    for name in FITTED:
+    for name in models:
         asked = _asked(replace(known, model=models[name]), cases)
         blind = asked.without(np.arange(len(asked.sds)) >= len(known.observations))
         own = pieces.of(name)
@@ -374,13 +374,13 @@ def _dataset(
                 [row.value for row in rows],
                 {"long_name": "Last release of the number", "units": "unit of the case"},
             ),
-            "cost": of_fits([fits[name][0].cost for name in FITTED]),
-            "acceptance": of_fits([fits[name][1].acceptance for name in FITTED]),
-            "start_correlation": of_fits([fits[name][1].start_correlation for name in FITTED]),
+            "cost": of_fits([fits[name][0].cost for name in fits]),
+            "acceptance": of_fits([fits[name][1].acceptance for name in fits]),
+            "start_correlation": of_fits([fits[name][1].start_correlation for name in fits]),
         },
         {
             FORECASTER: list(forecasts),
-            "fitted": list(FITTED),
+            "fitted": list(fits),
             "origin": (CASE, np.full(n, date), {"units": "Year"}),
             "lead": (CASE, [case.lead for case in cases], {"units": "Year"}),
             "year": (CASE, [case.year for case in cases]),
@@ -399,7 +399,6 @@ def _dataset(
             "fitted_rows": (CASE, np.full(n, len(known.observations))),
         },
         {
-            "title": study.title,
             "whole": study.whole(study.target),
             "information": "inputs ex post" if settings.ex_post else "as known at the origin",
             "draws": settings.draws,
@@ -410,9 +409,8 @@ def _dataset(
 
 
 def provenance(study: Study, rules: OriginRules) -> dict[str, str]:
-    """Hashes of all files that a backtest depends on."""
-    hashes = {**study.hashes, "rules": rules.sha256}
-    return {f"{name}_sha256": value for name, value in hashes.items()}
+    """Return the title, labels and hashes of all files that a backtest depends on."""
+    return {**study.provenance(), "rules_sha256": rules.sha256}
 
 
 def _unit(study: Study, quantity: str) -> str:

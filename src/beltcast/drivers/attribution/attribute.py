@@ -44,7 +44,6 @@ from beltcast.files.resume import NOT_KEPT, Pieces
 from beltcast.inference.sampling.posterior import Draws
 from beltcast.model.model import LARGEST_RESULT
 from beltcast.schema import MEMBER, PLACE, SCENARIO, YEAR, Progress
-from beltcast.study.roles import SWITCHES
 from beltcast.study.scenarios import select
 from beltcast.study.study import Study
 
@@ -60,8 +59,8 @@ def attribute(
     study: Study,
     draws: Draws,
     *,
-    switches: Sequence[str] = SWITCHES,
-    target: str = "output",
+    switches: Sequence[str] | None = None,
+    target: str | None = None,
     prior: Draws | None = None,
     scenario: str | None = None,
     since: int | None = None,
@@ -76,10 +75,12 @@ def attribute(
     study : Study
     draws : Draws
         Of the posterior.
-    switches : sequence of str
-        Constants that are 1 with their driver and 0 without.
-    target : str
-        A flow of the model, over one subscript range of places or over none.
+    switches : sequence of str, optional
+        Constants that are 1 with their driver and 0 without; those of the study's table
+        ``[drivers]`` by default.
+    target : str, optional
+        A flow of the model, over one subscript range of places or over none; the study's target
+        by default.
     prior : Draws, optional
         Of the priors alone, run in the same way and put beside the posterior.
     scenario : str, optional
@@ -123,13 +124,15 @@ def attribute(
     >>> shares["shapley_log_quantile"].dims
     ('driver', 'place', 'year', 'quantile')
     """
-    names = _checked(study, switches)
+    names = _checked(study, study.roles.switches if switches is None else switches)
+    target = study.model.find(target or study.target).name
     arguments = (study, names, target, scenario)
     worth, attributes = _worth(*arguments, draws, pieces.of("posterior"), progress)
-    results = _shares(worth, names, since)
+    drivers = [study.roles.driver(name) for name in names]
+    results = _shares(worth, drivers, since)
     variables: dict[str, Any] = {**_members(results), **_summaries(results, "")}
     if prior is not None:
-        believed = _shares(_worth(*arguments, prior, pieces.of("prior"), None)[0], names, since)
+        believed = _shares(_worth(*arguments, prior, pieces.of("prior"), None)[0], drivers, since)
         variables.update(_summaries(believed, "prior_"))
         for name, values in results.items():
             variables[f"{name}_spread_ratio"] = robust_sd(values) / robust_sd(believed[name])
@@ -138,15 +141,14 @@ def attribute(
         variables,
         attrs={
             **attributes,
-            "title": study.title,
-            "target": study.model.find(target).name,
+            "target": target,
             "whole": study.whole(target),
             "switches": ", ".join(names),
             "scenario": scenario or next(iter(study.scenarios)),
             "since": int(years[0] if since is None else since),
             "draws": len(draws),
             "draws_kind": draws.kind,
-            **{f"{name}_sha256": value for name, value in study.hashes.items()},
+            **study.provenance(),
             **(provenance or {}),
         },
     )
@@ -243,15 +245,6 @@ def who_speaks(posterior: float, prior: float) -> str:
     return "the structure speaks" if after == before else "the figures speak against the structure"
 
 
-def driver_name(switch: str) -> str:
-    """Name of a driver: that of its switch without the mark ``SW``.
-
-    >>> driver_name("SW Government")
-    'Government'
-    """
-    return switch.removeprefix("SW ").strip()
-
-
 def _sign(probability: float) -> int:
     if probability >= DECIDED:
         return 1
@@ -260,10 +253,13 @@ def _sign(probability: float) -> int:
 
 def _checked(study: Study, switches: Sequence[str]) -> tuple[str, ...]:
     names = tuple(study.model.find(name).name for name in switches)
-    if not names or len(set(names)) < len(names):
+    if not names:
         raise InputError(
-            f"the switches are {', '.join(names) or 'none'}; give each driver's switch once"
+            'the study names no drivers; add a table [drivers."..."] for each constant of the '
+            "model that is 1 with a driver and 0 without"
         )
+    if len(set(names)) < len(names):
+        raise InputError(f"the switches are {', '.join(names)}; give each driver's switch once")
     if len(names) > MOST_DRIVERS:
         raise InputError(
             f"{len(names)} switches need {2 ** len(names)} runs a draw; give at most "
@@ -312,11 +308,11 @@ def _worth(
     # A member that failed in one run has no attribution.
     complete = worth.notnull().all(COALITION)
     worth = worth.where(complete).assign_attrs(values.attrs)
-    return worth.assign_coords({COALITION: _coalitions(switches)}), dict(run.attrs)
+    names = [study.roles.driver(s) for s in switches]
+    return worth.assign_coords({COALITION: _coalitions(names)}), dict(run.attrs)
 
 
-def _coalitions(switches: Sequence[str]) -> list[str]:
-    names = [driver_name(s) for s in switches]
+def _coalitions(names: Sequence[str]) -> list[str]:
     return [
         " + ".join(n for i, n in enumerate(names) if s & 1 << i) or "none"
         for s in range(2 ** len(names))
@@ -324,21 +320,20 @@ def _coalitions(switches: Sequence[str]) -> list[str]:
 
 
 def _shares(
-    worth: xr.DataArray, switches: tuple[str, ...], since: int | None
+    worth: xr.DataArray, drivers: Sequence[str], since: int | None
 ) -> dict[str, xr.DataArray]:
-    """All that is shared out, member by member."""
-    k = len(switches)
+    """Everything that is shared out, member by member."""
+    k = len(drivers)
     years = worth[YEAR].values
     base = int(years[0]) if since is None else since
     if base not in years:
         raise InputError(f"since = {base} is not among the years {years[0]} to {years[-1]}")
-    drivers = [driver_name(s) for s in switches]
     together = worth[COALITION].values[[s.bit_count() >= 2 for s in range(2**k)]]
     results: dict[str, xr.DataArray] = {}
     for scale in SCALES:
         v = _logs(worth) if scale == "log" else worth
         phi = _combined(shapley_weights(k), v, DRIVER, drivers)
-        dividends = _combined(dividend_weights(k), v, COALITION, _coalitions(switches))
+        dividends = _combined(dividend_weights(k), v, COALITION, _coalitions(drivers))
         dividends = dividends.sel({COALITION: together})
         none, joint = v.isel({COALITION: 0}, drop=True), v.isel({COALITION: -1}, drop=True)
         results[f"shapley_{scale}"] = phi

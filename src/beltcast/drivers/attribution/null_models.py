@@ -30,7 +30,6 @@ from beltcast.inference.sampling.posterior import sample
 from beltcast.inference.updating.carry_draws import predictive
 from beltcast.model.variants import move, without_interaction
 from beltcast.schema import ROW, Progress
-from beltcast.study.roles import SWITCHES
 from beltcast.study.study import Study
 
 TELLING = 2.0
@@ -42,7 +41,7 @@ def against_null(
     *,
     rng: np.random.Generator,
     published_by: float,
-    switches: Sequence[str] = SWITCHES,
+    switches: Sequence[str] | None = None,
     draws: int = 400,
     moves: int = 30,
     starts: int = 32,
@@ -68,7 +67,8 @@ def against_null(
         Both models get the same children, so that they differ by nothing but the interaction.
     published_by : float  [Year]
         Rows published at this date or before are fitted; levels published later are scored.
-    switches : sequence of str
+    switches : sequence of str, optional
+        Those of the study's table ``[drivers]`` by default.
     draws, moves, starts, refine : int
         As for `sample` and `calibrate`.
     resamples : int
@@ -110,7 +110,8 @@ def against_null(
         )
     seeds = rng.spawn(3)
     densities, evidence = [], []
-    models = (study.model, without_interaction(study.model, switches))
+    off = study.roles.switches if switches is None else switches
+    models = (study.model, without_interaction(study.model, off))
     for number, model in enumerate(models):
         whole = make_likelihood(model, study.priors, study.observations, study.noise)
         early = whole.without(later)

@@ -15,8 +15,8 @@ from beltcast.drivers.attribution.attribute import COALITION, DRIVER, who_speaks
 from beltcast.ensembles.member_statistics import at_year
 from beltcast.forecasting.summary import titled
 from beltcast.inference.calibrate import estimate_verdict
-from beltcast.pictures.translations import word
-from beltcast.schema import MEMBER, PLACE, QUANTILE, Language
+from beltcast.pictures.translations import called, word
+from beltcast.schema import MEMBER, PLACE, QUANTILE, Language, labels_of
 
 MOVED = 1.0
 """Shift of a median, in spreads of the prior, from which on figures are said to have moved it."""
@@ -26,7 +26,7 @@ def summarise_attribution(attribution: xr.Dataset, *, year: int = 2024) -> Rende
     """Return the summary of an attribution with a prior beside it, for a `rich` console."""
     return Group(
         Text(f"{attribution.attrs['title']}: what the drivers brought", style="bold"),
-        _nation(attribution, year),
+        _whole(attribution, year),
         _growth(attribution, year),
         _places(attribution, year),
         Text("\n" + complement_words(attribution, year=year)),
@@ -80,10 +80,10 @@ def complement_words(
     )
 
 
-def _nation(attribution: xr.Dataset, year: int) -> RenderableType:
-    whole = attribution.attrs["whole"]
+def _whole(attribution: xr.Dataset, year: int) -> RenderableType:
+    whole, what = attribution.attrs["whole"], _target(attribution)
     title = (
-        f"{whole} in {year}, in logs of output: median (80% band) beside that of the priors;\n"
+        f"{whole} in {year}, in logs of {what}: median (80% band) beside that of the priors;\n"
         "shift: of the median, in spreads of the prior; ratio: spread of the posterior to "
         "that of the prior;\nP>0: chance of being positive, with the figures and from the priors"
     )
@@ -111,11 +111,11 @@ def _nation(attribution: xr.Dataset, year: int) -> RenderableType:
 
 def _growth(attribution: xr.Dataset, year: int) -> RenderableType:
     since = attribution.attrs["since"]
-    unit = _money(attribution)
+    unit = _unit(attribution)
     whole = attribution.attrs["whole"]
     title = (
-        f"{whole}: output in {year}, and its growth since {since}: Shapley values, median "
-        "(80% band)"
+        f"{whole}: {_target(attribution)} in {year}, and its growth since {since}: Shapley values, "
+        "median (80% band)"
     )
     table = _table()
     for name in ("", f"{year}, {unit}", "growth, log", f"growth, {unit}"):
@@ -133,7 +133,7 @@ def _growth(attribution: xr.Dataset, year: int) -> RenderableType:
 
 
 def _places(attribution: xr.Dataset, year: int) -> RenderableType:
-    unit = _money(attribution)
+    unit = _unit(attribution)
     title = (
         f"By place in {year}: Shapley values in logs, median (80% band), and the mean joint gain "
         f"in\n{unit} a year. * mostly prior: neither narrower than the prior nor moved from it"
@@ -158,8 +158,13 @@ def _places(attribution: xr.Dataset, year: int) -> RenderableType:
     return titled(title, table)
 
 
-def _money(attribution: xr.Dataset) -> str:
-    return str(attribution["without_level"].attrs.get("units", "")).replace("bnCNY", "bn CNY")
+def _target(attribution: xr.Dataset) -> str:
+    return called(str(attribution.attrs["target"]), "en", labels_of(attribution.attrs))
+
+
+def _unit(attribution: xr.Dataset) -> str:
+    unit = str(attribution["without_level"].attrs.get("units", ""))
+    return called(unit, "en", labels_of(attribution.attrs))
 
 
 def _shift(at: xr.Dataset, kind: str) -> float:

@@ -18,8 +18,8 @@ from beltcast.drivers.attribution.attribute import DRIVER
 from beltcast.ensembles.member_statistics import at_year
 from beltcast.pictures.colours import COLOURS
 from beltcast.pictures.style import house_style
-from beltcast.pictures.translations import a_year, word
-from beltcast.schema import MEMBER, PLACE, QUANTILE, YEAR, Language
+from beltcast.pictures.translations import a_year, called, word
+from beltcast.schema import MEMBER, PLACE, QUANTILE, YEAR, Language, labels_of
 
 ShareScale = Literal["log", "level"]
 
@@ -48,8 +48,8 @@ def contribution_areas(
     Returns
     -------
     matplotlib.axes.Axes
-        Mean contribution [bn CNY a year, or log] over calendar years, with the joint gain and its
-        80% band.
+        Mean contribution [unit of the target, or log] over calendar years, with the joint gain and
+        its 80% band.
 
     Examples
     --------
@@ -124,7 +124,9 @@ def waterfall(
     bands = at[f"shapley_{scale}_quantile"]
     names = [str(n) for n in shares[DRIVER].values]
     level = float(at[f"without_{scale}"].mean(MEMBER)) if scale == "level" else 0.0
-    labels = [word(name, language) for name in ("without", *names, "with_all")]
+    known = labels_of(attribution.attrs)
+    drivers = [called(name, language, known) for name in names]
+    labels = [word("without", language), *drivers, word("with_all", language)]
     ax.bar(0, level, color="0.75")
     for i, (name, colour) in enumerate(zip(names, _colours(len(names)), strict=True), start=1):
         step = float(shares.sel({DRIVER: name}))
@@ -171,9 +173,12 @@ def _colours(count: int) -> list[str]:
 
 
 def _unit(attribution: xr.Dataset, scale: ShareScale, language: Language = "en") -> str:
+    labels = labels_of(attribution.attrs)
     if scale == "log":
-        return word("log of output", language)
-    return a_year(str(attribution["without_level"].attrs.get("units", "")), language).strip()
+        what = called(str(attribution.attrs["target"]), language, labels)
+        return word("log of", language, what=what)
+    unit = str(attribution["without_level"].attrs.get("units", ""))
+    return a_year(unit, language, labels).strip()
 
 
 def _new_axes() -> Axes:

@@ -150,11 +150,10 @@ def discover(
             **{f"leaf_{n}": v for n, v in leaves.data_vars.items()},
         }
     )
-    hashes = {f"{n}_sha256": value for n, value in study.hashes.items()}
     return result.assign_attrs(
         {
             **runs.attrs,
-            **hashes,
+            **study.provenance(),
             "target": variable,
             "place": place or study.whole(target),
             "year": year,

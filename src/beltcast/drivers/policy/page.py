@@ -48,7 +48,7 @@ def summarise_policies(
         f"{compared.sizes['member']} draws; goal {question.goal:g}"
     )
     table = Table(box=None, padding=(0, 2, 0, 0))
-    names = [_short(lever.label) for lever in question.levers]
+    names = [_short(lever.name) for lever in question.levers]
     for name in [*names, "cost", "mean", "10 %", "goal", "regret", ""]:
         table.add_column(name, justify="left" if not name else "right")
     best = {name: _best(compared, name, able) for name in BEST}

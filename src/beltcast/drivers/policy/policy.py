@@ -37,16 +37,18 @@ from scipy.stats import qmc
 from beltcast.drivers.discovery.prim import BOX, chosen_box, prim, telling
 from beltcast.engine.nodes import FloatArray
 from beltcast.ensembles.ensemble import run_ensemble
-from beltcast.errors import InputError, SimulationError
+from beltcast.errors import InputError, SimulationError, UnknownName
 from beltcast.files.resume import NOT_KEPT, Pieces
+from beltcast.model.labels import find_label, join_label
 from beltcast.model.model import Model
 from beltcast.schema import MEMBER, PARAMETER, SCENARIO, YEAR
+from beltcast.study.roles import Lever
 from beltcast.study.scenarios import Scenario
+from beltcast.study.study import Study
 
 __all__ = [
     "CRITERIA",
     "Criterion",
-    "Lever",
     "PolicyQuestion",
     "compare_policies",
     "criterion_of",
@@ -69,26 +71,8 @@ ASPECTS = (*CRITERIA, "mean_cost")
 
 SMALL_IS_GOOD = ("regret", "mean_cost")
 
-BELT_LEVERS = (
-    "Support Final Multiplier=0.5:2",
-    "Belt Deepening Multiplier=1:2",
-    "Brand Propensity Final Multiplier=1:1.5",
-    "Threshold Final Multiplier=0.8:1.5",
-)
-"""Levers of the belt model, as multiples of today."""
-
 EXCEEDED = 0.1
 """The percentile criterion: the gain that all but this share of the cases exceed."""
-
-
-@dataclass(frozen=True)
-class Lever:
-    """A constant that a policy sets, between two values; ``idle`` is doing nothing."""
-
-    label: str
-    low: float
-    high: float
-    idle: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,8 +145,9 @@ def compare_policies(
     --------
     >>> import numpy as np
     >>> from beltcast import Scenario, load_model
-    >>> from beltcast.drivers.policy.policy import Lever, Question, compare_policies
+    >>> from beltcast.drivers.policy.policy import Question, compare_policies
     >>> from beltcast.files.shipped import shipped
+    >>> from beltcast.study.roles import Lever
     >>> model = load_model(shipped("models/belt/belt.mdl"))
     >>> question = Question(
     ...     model, (Lever("Belt Deepening Multiplier", 1.0, 2.0, idle=1.0),),
@@ -215,7 +200,7 @@ def compare_policies(
             "affordable": (POLICY, affordable.astype(np.int8)),
             "pareto": (POLICY, kept.astype(np.int8)),
         },
-        {LEVER: [lever.label for lever in question.levers], SCENARIO: [*question.futures]},
+        {LEVER: [lever.name for lever in question.levers], SCENARIO: [*question.futures]},
         {
             "budget": question.budget,
             "goal": question.goal,
@@ -257,28 +242,45 @@ def design(levers: Sequence[Lever], count: int, *, rng: np.random.Generator) -> 
     return spread
 
 
-def levers_of(texts: Sequence[str] | None) -> tuple[Lever, ...]:
-    """Read levers, ``Constant=low:high``; those of the belt model by default.
+def levers_of(study: Study, texts: Sequence[str] | None = None) -> tuple[Lever, ...]:
+    """Read levers, ``Constant=low:high``; by default those that the study lets policies set.
+
+    A lever that is given idles at the model's own value, or at its low end where that value is
+    outside its range.
 
     Raises
     ------
     InputError
-        A text does not have that form.
+        A text does not have that form, names no constant of the model, or there is no lever.
     """
-    levers = []
-    for text in texts or BELT_LEVERS:
-        label, _, ends = text.rpartition("=")
-        try:
-            low, high = (float(end) for end in ends.split(":"))
-        except ValueError:
-            low, high = np.nan, np.nan
-        if not (label and low < high):
+    if not texts:
+        levers = tuple(lever for lever in study.roles.levers if lever.policy)
+        if not levers:
             raise InputError(
-                f"'{text}' is not Constant=low:high; write, for example, "
-                "'Belt Deepening Multiplier=1:2'"
+                "the study names no levers, so there is no policy to compare; add a table "
+                '[levers."..."] with range = [low, high] for each constant that a policy sets, or '
+                "name one with --lever 'Constant=low:high'"
             )
-        levers.append(Lever(label.strip(), low, high, 1.0 if low <= 1.0 <= high else low))
-    return tuple(levers)
+        return levers
+    return tuple(_lever(study.model, text) for text in texts)
+
+
+def _lever(model: Model, text: str) -> Lever:
+    label, _, ends = text.rpartition("=")
+    try:
+        low, high = (float(end) for end in ends.split(":"))
+    except ValueError:
+        low, high = np.nan, np.nan
+    if not (label.strip() and low < high):
+        example = next((v.name for v in model.variables.values() if v.kind == "constant"), "Name")
+        raise InputError(f"'{text}' is not Constant=low:high; write, for example, '{example}=1:2'")
+    try:
+        variable, elements = find_label(label.strip(), model)
+        name = join_label(variable.name, elements)
+        own = model.value(name)
+    except UnknownName as problem:
+        raise InputError(f"lever: {problem.sentence}") from None
+    return Lever(name, low, high, own if low <= own <= high else low)
 
 
 def signposts(
@@ -336,7 +338,7 @@ def gains_and_costs(
     labels, values = question.draws
     idle = [lever.idle for lever in question.levers]
     settings = np.vstack([idle, policies])
-    names = [lever.label for lever in question.levers]
+    names = [lever.name for lever in question.levers]
     # A policy is part of the member: all policies of a future are one ensemble.
     members = np.concatenate(
         [np.repeat(settings, len(values), axis=0), np.tile(values, (len(settings), 1))], axis=1

@@ -136,9 +136,10 @@ def climb(
     --------
     >>> import numpy as np
     >>> from beltcast import Scenario, load_model
-    >>> from beltcast.drivers.policy.policy import Lever, Question
+    >>> from beltcast.drivers.policy.policy import Question
     >>> from beltcast.drivers.policy.search import climb
     >>> from beltcast.files.shipped import shipped
+    >>> from beltcast.study.roles import Lever
     >>> model = load_model(shipped("models/belt/belt.mdl"))
     >>> question = Question(
     ...     model, (Lever("Belt Deepening Multiplier", 1.0, 2.0, idle=1.0),),
@@ -264,7 +265,7 @@ def search_policy(
 def mean_totals(question: PolicyQuestion, policy: FloatArray) -> FloatArray:
     """Gain and cost, means over the cases, with their derivatives by the levers, (2, 1 + L)."""
     model, (labels, values) = question.model, question.draws
-    names = [*(lever.label for lever in question.levers), *labels]
+    names = [*(lever.name for lever in question.levers), *labels]
     members = np.concatenate([np.tile(policy, (len(values), 1)), values], axis=1)
     targets, owner = model.targets(names)
     flows = [model.rows(question.gain), model.rows(question.cost)]

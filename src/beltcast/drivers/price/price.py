@@ -33,15 +33,6 @@ from beltcast.study.study import Study
 
 __all__ = ["judged", "price_of_output", "read_sizes", "with_sizes"]
 
-SPENDING = ("lever spending", "public spending", "seller spending")
-"""Flows of the belt model that somebody pays."""
-
-LEFT = ("profit", "income tax", "public balance", "vat refunds")
-"""Flows of the belt model that say what is left, and for whom."""
-
-SIZES = "money.toml"
-"""File beside a model with the uncertain sizes of its money."""
-
 JUDGED = "[judgement]"
 """Mark of a number, in the text of its variable, that no source gives."""
 
@@ -72,7 +63,7 @@ def price_of_output(
         A flow, over places or over none; the study's own by default.
     spending, left : sequence of str, optional
         Flows over the same places: what is paid, and what else to compare, such as profit; those
-        of the belt model that there are by default.
+        of the study's table ``[money]`` by default.
     sizes : Scenario, optional
         Sizes to draw beside the parameters, as `read_sizes` gives them.
     rng : numpy.random.Generator
@@ -110,7 +101,7 @@ def price_of_output(
     if len(study.scenarios) < 2:
         raise ScenarioError("a price needs a second scenario to compare with the first")
     output = study.model.find(target or study.target).name
-    paid, others = _flows(study.model, spending, left)
+    paid, others = _flows(study, spending, left)
     names = list(dict.fromkeys([output, *paid, *others]))
     runs = run_ensemble(
         study.model,
@@ -139,7 +130,7 @@ def price_of_output(
         {"unit": (FLOW, units)},
         {
             **runs.attrs,
-            **{f"{name}_sha256": value for name, value in study.hashes.items()},
+            **study.provenance(),
             "first_year": years[0],
             "last_year": years[1],
             "target": output,
@@ -160,8 +151,8 @@ def read_sizes(study: Study, path: str | Path | None = None) -> Scenario | None:
     ----------
     study : Study
     path : str or Path, optional
-        A file of scenarios, which are all taken together; ``money.toml`` beside the model by
-        default, if there is one.
+        A file of scenarios, which are all taken together; ``sizes`` of the study's table
+        ``[money]`` by default.
 
     Raises
     ------
@@ -175,11 +166,9 @@ def read_sizes(study: Study, path: str | Path | None = None) -> Scenario | None:
     >>> "Income Tax Rate" in read_sizes(read_study()).uncertain
     True
     """
+    path = path or study.roles.sizes
     if path is None:
-        beside = study.model.path
-        path = None if beside is None else beside.parent / SIZES
-        if path is None or not path.is_file():
-            return None
+        return None
     together = Scenario("money", "Sizes of money")
     for one in read_scenarios(path, study.model).values():
         together = replace(extend(together, one), name="money")
@@ -247,17 +236,18 @@ def _behind(model: Model, names: Sequence[str]) -> set[int]:
 
 
 def _flows(
-    model: Model, spending: Sequence[str] | None, left: Sequence[str] | None
+    study: Study, spending: Sequence[str] | None, left: Sequence[str] | None
 ) -> tuple[list[str], list[str]]:
     """Names of the flows that are paid and of the others, as the model writes them."""
-    paid = [name for name in SPENDING if name in model.variables] if spending is None else spending
+    paid = study.roles.spending if spending is None else spending
+    others = study.roles.left if left is None else left
     if not paid:
         raise InputError(
-            f"the model has no flow that is paid ({', '.join(SPENDING)}), so output has no price; "
-            "add one to the model, or name it with --cost"
+            f"the study names no flow that is paid, so {study.target} has no price; add "
+            'spending = ["..."] to its table [money], or name a flow with --cost'
         )
-    others = [name for name in LEFT if name in model.variables] if left is None else left
-    return [model.find(name).name for name in paid], [model.find(name).name for name in others]
+    find = study.model.find
+    return [find(name).name for name in paid], [find(name).name for name in others]
 
 
 def _check_years(runs: xr.Dataset, years: tuple[int, int]) -> None:

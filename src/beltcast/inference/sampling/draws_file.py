@@ -42,7 +42,7 @@ DEPENDS_ON = {
     "observations": "the published figures",
     "places": "the places",
     "priors": "the priors",
-    "study": "the study file, with its noise",
+    "noise": "the noise in the study file",
 }
 """The hashes of a study that draws depend on, in words."""
 
