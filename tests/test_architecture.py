@@ -21,6 +21,7 @@ ROOMS = (
     "errors",
     "schema",
     "files",
+    "display",
     "engine",
     "model",
     "study",

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from beltcast.inference.updating.update import Update, update
     from beltcast.model.model import Model, load_model
     from beltcast.pictures.diagram import diagram
+    from beltcast.pictures.runs import plot_run
     from beltcast.study.events import with_events
     from beltcast.study.observations import Observations, read_observations
     from beltcast.study.places import read_places
@@ -66,6 +67,7 @@ __all__ = [
     "loop_scores",
     "make_likelihood",
     "observe",
+    "plot_run",
     "price_of_output",
     "read_cin",
     "read_observations",
@@ -94,6 +96,7 @@ _MODULES = {
     "inference.sampling.chains": ("Chains", "sample_chains"),
     "drivers.compare": ("compare",),
     "pictures.diagram": ("diagram",),
+    "pictures.runs": ("plot_run",),
     "drivers.discovery.discover": ("discover",),
     "drivers.loops.loop_scores": ("loop_scores",),
     "ensembles.ensemble": ("run_ensemble",),

@@ -9,7 +9,7 @@
     │   ├── UnknownName          a name that the model does not have
     │   └── SimulationError      the run itself failed
     │       └── RunStopped       what it ran on failed: disk, worker, scheduler
-    ├── InputError               a file that comes with a model
+    ├── InputError               a file or an argument that comes with a model
     │   ├── TableError           observations, places and other CSV tables
     │   ├── PriorError           parameters.toml
     │   ├── ScenarioError        scenarios.toml
@@ -101,7 +101,7 @@ class RunStopped(SimulationError):
 
 
 class InputError(BeltcastError):
-    """A file that comes with a model is at fault."""
+    """What comes with a model is at fault: a file, or an argument of a run."""
 
 
 class TableError(InputError):

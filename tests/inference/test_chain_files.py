@@ -53,6 +53,28 @@ def test_arviz_reads_summarises_and_scores_them(chains: Chains, saved: Path) -> 
     assert loo.n_data_points == 6
 
 
+def test_chains_and_draws_become_what_arviz_works_with(chains: Chains, saved: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it announces its next version when imported
+        pytest.importorskip("arviz", reason="the extra 'bayes' is not installed")
+        whole, one = chains.to_inferencedata(), chains.draws().to_inferencedata()
+    written = xr.load_dataset(saved, group="posterior")
+    np.testing.assert_array_equal(whole.posterior["Factor"], written["Factor"])
+    assert whole.log_likelihood["published"].shape == (4, 200, 6)
+    np.testing.assert_array_equal(
+        one.posterior["Factor"].values.ravel(), written["Factor"].values.ravel()
+    )
+    assert one.observed_data["published"].values == pytest.approx([9, 10, 11, 12, 13, 14])
+
+
+def test_chains_and_draws_print_in_a_few_lines(chains: Chains) -> None:
+    assert "4 of 200 draws" in repr(chains)
+    assert "800" in repr(chains.draws())
+    for value in (chains, chains.draws()):
+        assert len(repr(value)) < 400
+        assert value._repr_html_().startswith("<table>")
+
+
 def test_draws_come_back_on_their_working_scales_for_their_study_only(
     chains: Chains, saved: Path, study: Study, tmp_path: Path
 ) -> None:

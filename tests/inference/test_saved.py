@@ -76,3 +76,13 @@ def test_a_damaged_file_is_refused_with_the_command_that_renews_it(
 def test_no_file_is_an_input_error(tmp_path: Path, fit: Calibration) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         load_calibration(tmp_path / "none.json", fit.likelihood, HASHES, renew=RENEW)
+
+
+def test_a_fit_prints_in_a_few_lines_and_draws_every_observation(fit: Calibration) -> None:
+    assert len(repr(fit)) < 600
+    assert f"{fit.cost:.6g}" in fit._repr_html_()
+    ax = fit.plot()
+    points = np.concatenate([bar.lines[0].get_xydata() for bar in ax.containers])
+    table = fit.fit_table()
+    np.testing.assert_array_equal(np.sort(points[:, 0]), np.sort(table["published"]))
+    np.testing.assert_array_equal(np.sort(points[:, 1]), np.sort(table["fitted"]))

@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 from beltcast import load_model
-from beltcast.errors import ModelError, SimulationError, UnknownName
+from beltcast.errors import InputError, ModelError, SimulationError, UnknownName
 from beltcast.model.model import LARGEST_RESULT, Grid, Model
 
 from ..small_models import small
@@ -174,9 +174,11 @@ def test_saveper_is_a_whole_number_of_steps(save_every: float) -> None:
 
 
 def test_a_step_that_is_no_step_is_refused(decay: Model) -> None:
-    for step in (0.0, -1.0, math.nan):
+    for step in (0.0, -1.0):
         with pytest.raises(SimulationError, match="the step must be positive"):
             decay.simulate({"TIME STEP": step})
+    with pytest.raises(InputError, match="the value given for 'TIME STEP' is NaN"):
+        decay.simulate({"TIME STEP": math.nan})
 
 
 # --- inputs -----------------------------------------------------------------------------------
@@ -199,7 +201,7 @@ def test_an_input_is_replaced_from_the_first_given_time_on(driven: Model) -> Non
 def test_points_of_an_input_are_pairs_in_ascending_time(
     driven: Model, times: list[float], values: list[float]
 ) -> None:
-    with pytest.raises(SimulationError, match="pairs of a time and a value, in ascending time"):
+    with pytest.raises(InputError, match="pairs of a time and a value, in ascending time"):
         driven.simulate(None, {"flow": (times, values)})
 
 

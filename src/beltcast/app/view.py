@@ -25,10 +25,10 @@ from bokeh.plotting import figure
 
 from beltcast.app.results import PART, Answer, Opened
 from beltcast.app.state import Question
+from beltcast.display.colours import COLOURS, OTHER, POINT, POSTERIOR, PRIOR
 from beltcast.drivers.attribution.attribute import DRIVER
 from beltcast.ensembles.member_statistics import parting
 from beltcast.model.model import Model
-from beltcast.pictures.colours import COLOURS, OTHER, POINT, POSTERIOR, PRIOR
 from beltcast.pictures.diagram import diagram
 from beltcast.pictures.translations import a_year, word
 from beltcast.schema import MEMBER, PLACE, QUANTILE, TIME, YEAR, Language

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from scipy.linalg import cho_solve
 from scipy.special import ndtri
 from threadpoolctl import threadpool_limits
 
+from beltcast.display.facts import Facts, html_of, listed, text_of
 from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.engine.run.threads import side_by_side
 from beltcast.errors import CalibrationError
@@ -26,6 +28,9 @@ from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.optimise import FitMethod, Optimum, optimise
 from beltcast.schema import Progress, no_progress
 from beltcast.study.priors import Priors
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 MOSTLY_PRIOR = 0.7
 """Ratio of posterior to prior spread above which an estimate is called mostly prior."""
@@ -45,7 +50,7 @@ def one_blas_thread() -> Iterator[None]:
         yield
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Calibration:
     """The most probable parameters, and how sure they are.
 
@@ -217,6 +222,32 @@ class Calibration:
                 "z": (likelihood.log_values - expected) / sds,
             }
         )
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """Draw every published number against the fitted one (`beltcast.inference.fit_plot`)."""
+        from beltcast.inference.fit_plot import plot_fit
+
+        return plot_fit(self.fit_table(), ax=ax)
+
+    def _facts(self) -> Facts:
+        likelihood = self.likelihood
+        refined = len(self.refined_costs)
+        return [
+            ("model", likelihood.model.name),
+            ("observations", str(len(likelihood.observations.rows))),
+            ("parameters", str(len(likelihood.priors))),
+            ("nuisances", str(len(likelihood.nuisances))),
+            ("cost", f"{self.cost:.6g} (negative log posterior density)"),
+            ("optimum", f"reached by {self.agreeing} of {refined} refined starts"),
+            ("at a bound", listed(self.at_bound) or "none"),
+            ("next", "table() for estimates, fit_table() for observations, plot()"),
+        ]
+
+    def __repr__(self) -> str:
+        return text_of("Calibration", self._facts())
+
+    def _repr_html_(self) -> str:
+        return html_of("Calibration", self._facts())
 
 
 def estimates_table(priors: Priors, center: FloatArray, covariance: FloatArray) -> pd.DataFrame:

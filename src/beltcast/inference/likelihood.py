@@ -89,7 +89,7 @@ class NuisanceRule:
         return np.asarray(np.linalg.solve(self.precision, self.loadings.T).T, dtype=np.float64)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Likelihood:
     """Published numbers, the model's answers to them and everything in between.
 
@@ -129,6 +129,12 @@ class Likelihood:
     season: FloatArray
     rows_of: IntArray
     columns: IntArray
+
+    def __repr__(self) -> str:
+        return (
+            f"Likelihood of {len(self.log_values)} observations: model '{self.model.name}', "
+            f"{self.n_parameters} parameters, {len(self.nuisances)} nuisances"
+        )
 
     @property
     def n_parameters(self) -> int:

@@ -283,14 +283,7 @@ def _extremes(
 
 def _components(model: Model) -> tuple[Component, ...]:
     """Loops, with the signs at the start, in the middle and at the end of a run."""
-    times = model.grid().times()
-    instants = np.unique(times[[0, len(times) // 2, -1]])
-    states = model.batch(
-        np.empty(0, dtype=np.int64),
-        np.empty((0, 1)),
-        outputs=np.arange(model.program.n_rows),
-        saves=instants,
-    )[:, :, 0]
+    states, instants = model.states()
     return feedback_loops(causal_links(model.program, states, instants))
 
 

@@ -1,9 +1,8 @@
 """A model that can be run: read from a file, run once or for many members.
 
 `load_model` reads a file; `Model.simulate` runs it once and labels the result; `Model.batch` is
-the unlabelled run of many members, which ensembles and fits are made of.  What a model says of its
-variables is told in `beltcast.model.variables`.  A run is pure: what is set for one run is
-forgotten after it, and the same arguments give the same bits.
+the unlabelled run of many members, on which ensembles and fits are built.  A run is pure: a setting
+for one run does not affect the next, and the same arguments give the same bits.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Required, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Required, TypedDict
 
 import numpy as np
 
@@ -23,9 +22,12 @@ from beltcast.engine.program import NO_ROWS, Program
 from beltcast.engine.run.plan import Method, Plan, make_plan, steps_at
 from beltcast.engine.run.prepare import Backend, Prepared, available, prepare
 from beltcast.engine.run.time_grid import Grid, find_grid
-from beltcast.engine.syntax import CONTROLS, Equation, canonical
+from beltcast.engine.syntax import CONTROLS, Equation, Source, canonical
 from beltcast.errors import ModelError, ModelFileError, SimulationError
-from beltcast.model.variables import Constants, Inputs, Variable, Variables
+from beltcast.model.arguments import Constants, Inputs, plain_constants
+from beltcast.model.browsing import Browsable
+from beltcast.model.trace import DEPTH, Tree, causes_and_uses, grow_tree, polarities, reached
+from beltcast.model.variables import Variable
 from beltcast.schema import TIME, make_dataset
 
 if TYPE_CHECKING:
@@ -61,12 +63,12 @@ class BatchOptions(TypedDict, total=False):
     backend: Backend
 
 
-@dataclass(frozen=True, eq=False)
-class Model(Variables):
+@dataclass(frozen=True, eq=False, repr=False)
+class Model(Browsable):
     """A stock-flow model that can be run.
 
-    Made by `load_model`.  Its attributes, and what it says of its variables, are those of
-    `beltcast.model.variables.Variables`.
+    `load_model` makes it.  `beltcast.model.variables.Variables` and
+    `beltcast.model.browsing.Browsable` hold its attributes and what it shows of its variables.
     """
 
     # Compiled questions; a cache, so it never shows in a result.
@@ -81,8 +83,8 @@ class Model(Variables):
         """
         rows, values = self.constant_values(constants)
         controls = {
-            canonical(name): float(value)  # type: ignore[arg-type]  # controls have no elements
-            for name, value in (constants or {}).items()
+            canonical(name): value
+            for name, value in plain_constants(constants, self).items()
             if canonical(name) in CONTROLS
         }
         return find_grid(self.source, self.program, rows, values, controls)
@@ -92,7 +94,7 @@ class Model(Variables):
         constants: Constants | None = None,
         inputs: Inputs | None = None,
         *,
-        outputs: Sequence[str] | None = None,
+        outputs: str | Sequence[str] | None = None,
         save_at: Sequence[float] | None = None,
         method: Method | None = None,
         backend: Backend = "auto",
@@ -101,13 +103,15 @@ class Model(Variables):
 
         Parameters
         ----------
-        constants : mapping, optional
+        constants : mapping or pandas.Series, optional
             Constants to set for this run: ``{"Belt Size": {"Shenzhen": 2.0}}``,
-            ``{"Belt Size[Shenzhen]": 2.0}``, or one number for all elements.  TIME STEP, FINAL
+            ``{"Belt Size[Shenzhen]": 2.0}``, one number for all elements, an array with an axis
+            for each subscript range, a Series over elements, or a DataArray.  TIME STEP, FINAL
             TIME and SAVEPER may be set too.
-        inputs : mapping, optional
-            Exogenous series to replace from the first given time on: ``{name: (times, values)}``.
-        outputs : sequence of str, optional
+        inputs : mapping or pandas.DataFrame, optional
+            Exogenous series to replace from the first given time on: ``{name: (times, values)}``,
+            or Series (columns) indexed by time.
+        outputs : str or sequence of str, optional
             Variables to return; all by default.
         save_at : sequence of float, optional
             Times to save, on the grid of steps; every SAVEPER by default.
@@ -125,6 +129,8 @@ class Model(Variables):
         ------
         UnknownName
             A name that the model does not have.
+        InputError
+            A constant or a point of an input is NaN, or an array has the wrong shape.
         SimulationError
             A variable left the finite numbers; the message says which and when.
 
@@ -138,7 +144,8 @@ class Model(Variables):
         ('time',)
         """
         grid = self.grid(constants)
-        names = [self.find(n).name for n in outputs] if outputs is not None else self.computed
+        asked = [outputs] if isinstance(outputs, str) else outputs
+        names = [self.find(n).name for n in asked] if asked is not None else self.computed
         times = grid.saved() if save_at is None else np.asarray(save_at, dtype=np.float64)
         if not len(times):
             raise SimulationError("no time to save was given; name at least one")
@@ -158,6 +165,106 @@ class Model(Variables):
         result[:, flat < 0] = np.nan
         self._check_finite(result[:, flat >= 0], flat[flat >= 0], times)
         return self._labelled(names, rows, result, times)
+
+    def causes(self, name: str, depth: int = DEPTH) -> Tree:
+        """Trace what drives a variable.
+
+        Parameters
+        ----------
+        name : str
+        depth : int
+            Levels of causes.
+
+        Returns
+        -------
+        Tree
+            It prints as a tree, with the unit of each variable and the polarity of each link in
+            a run with the model's own constants (at the start, in the middle and at the end).
+
+        Raises
+        ------
+        UnknownName
+
+        Examples
+        --------
+        >>> from beltcast import load_model
+        >>> from beltcast.files.shipped import shipped
+        >>> load_model(shipped("models/decay/decay.mdl")).causes("outflow", depth=1)
+        outflow [thing/Year]
+        ├── + Stock [thing] (stock)
+        └── − Lifetime [Year] (constant)
+        """
+        return self._tree(name, "causes", depth)
+
+    def uses(self, name: str, depth: int = DEPTH) -> Tree:
+        """Trace what a variable drives; parameters and result are those of `causes`.
+
+        Examples
+        --------
+        >>> from beltcast import load_model
+        >>> from beltcast.files.shipped import shipped
+        >>> load_model(shipped("models/decay/decay.mdl")).uses("Lifetime", depth=2)
+        Lifetime [Year] (constant)
+        └── − outflow [thing/Year]
+            └── − Stock [thing] (stock)
+        """
+        return self._tree(name, "uses", depth)
+
+    def interact(
+        self, outputs: str | Sequence[str] | None = None, constants: Sequence[str] | None = None
+    ) -> Any:
+        """Show sliders for constants and a chart that follows them, in a notebook.
+
+        Parameters
+        ----------
+        outputs : str or sequence of str, optional
+            Variables without subscripts to draw; by default the first four stocks of that kind.
+        constants : sequence of str, optional
+            Labels such as ``Belt Size[Shenzhen]``; by default the first six that are not 0.
+
+        Returns
+        -------
+        ipywidgets.HBox
+
+        Raises
+        ------
+        MissingExtra
+            ipywidgets is not installed.
+        UnknownName, ModelError
+            A label is no constant, or there is nothing to draw.
+        """
+        from beltcast.model.interact import make_controls
+
+        return make_controls(self, outputs, constants)
+
+    def _tree(self, name: str, direction: Literal["causes", "uses"], depth: int) -> Tree:
+        structure = causes_and_uses(self)
+        targets = reached(self, name, direction, depth, structure)
+        try:
+            states, times = self.states()
+        except SimulationError:  # structure needs no run; a model without data has no signs
+            signs = {}
+        else:
+            signs = polarities(self, states, times, targets)
+        return grow_tree(self, name, direction, depth, signs, structure)
+
+    def states(self, instants: int = 3) -> tuple[FloatArray, FloatArray]:
+        """Values of all rows at evenly spaced instants of a run with the model's own constants.
+
+        Returns
+        -------
+        states : (k, n_rows)
+        times : (k,)  [time]
+        """
+        times = self.grid().times()
+        chosen = np.unique(times[np.linspace(0, len(times) - 1, instants).astype(np.int64)])
+        states = self.batch(
+            NO_ROWS,
+            np.empty((0, 1)),
+            outputs=np.arange(self.program.n_rows),
+            saves=chosen,
+        )[:, :, 0]
+        return states, chosen
 
     def batch(
         self,
@@ -317,7 +424,17 @@ def load_model(path: str | Path) -> Model:
     >>> load_model(shipped("models/belt/belt.mdl")).subscripts["Tier"]
     ('Brand', 'Factory', 'Distributor')
     """
-    source = read_parsed(path, open_cache())
+    return compile_model(read_parsed(path, open_cache()))
+
+
+def compile_model(source: Source) -> Model:
+    """Make a model of its equations, whether they were read or written in Python.
+
+    Raises
+    ------
+    ModelFileError, UnsupportedConstruct
+        As `load_model`.
+    """
     try:
         program = lower(source)
     except RecursionError:

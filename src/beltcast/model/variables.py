@@ -16,11 +16,10 @@ import numpy as np
 from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.engine.program import Program
 from beltcast.engine.syntax import CONTROLS, Data, Source, canonical
-from beltcast.errors import ModelError, SimulationError, UnknownName, did_you_mean
+from beltcast.errors import ModelError, UnknownName, did_you_mean
+from beltcast.model.arguments import Constants, Inputs, plain_constants, plain_inputs
 
 VariableKind = Literal["stock", "auxiliary", "constant", "input", "lookup"]
-Constants = Mapping[str, float | Mapping[str, float]]
-Inputs = Mapping[str, tuple[Sequence[float], Sequence[float]]]
 
 
 @dataclass(frozen=True)
@@ -219,14 +218,11 @@ class Variables:
         UnknownName, ModelError
             As `targets`.
         """
-        chosen: list[tuple[str, float]] = []
-        for label, given in (constants or {}).items():
-            if canonical(label) in CONTROLS and self._follows(label):
-                continue
-            if isinstance(given, Mapping):
-                chosen += [(f"{label}[{element}]", float(v)) for element, v in given.items()]
-            else:
-                chosen.append((label, float(given)))
+        chosen = [
+            (label, value)
+            for label, value in plain_constants(constants, self).items()
+            if canonical(label) not in CONTROLS or not self._follows(label)
+        ]
         rows, place = self.targets([label for label, _ in chosen])
         return rows, np.array([v for _, v in chosen], dtype=np.float64)[place]
 
@@ -242,23 +238,16 @@ class Variables:
         ------
         UnknownName
             A name is not an input of the model.
-        SimulationError
-            The times do not ascend, or times and values do not pair.
+        InputError
+            The times do not ascend, times and values do not pair, or one of them is NaN.
         """
         series: dict[int, Data] = {}
-        for name, (times, values) in (inputs or {}).items():
+        for name, (t, y) in plain_inputs(inputs).items():
             variable = self.find(name.partition("[")[0])
             if variable.kind != "input":
                 raise UnknownName(
                     f"'{variable.name}' is not an input of {self.name} (kind: {variable.kind}); "
                     f"its inputs are {', '.join(self.inputs) or 'none'}"
-                )
-            t, y = np.asarray(times, dtype=np.float64), np.asarray(values, dtype=np.float64)
-            pairs = t.ndim == 1 and t.shape == y.shape and len(t) > 0
-            if not (pairs and np.isfinite(t).all() and (np.diff(t) > 0).all()):
-                raise SimulationError(
-                    f"the points given for the input '{variable.name}' must be pairs of a time and "
-                    "a value, in ascending time"
                 )
             for row in self.rows(name).tolist():
                 if row < 0:

@@ -16,7 +16,7 @@ from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.model.model import BatchOptions, Constants, Inputs, Model
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Moved(Model):
     """A model with other values of some constants; see `move`."""
 
@@ -114,7 +114,7 @@ def with_numbers(model: Model, constants: Constants, inputs: Inputs) -> Model:
     return replace(model, program=changed, _kernels={})
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class NoInteraction(Model):
     """A model whose drivers act alone and whose gains add up in logs.
 

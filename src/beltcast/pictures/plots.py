@@ -14,11 +14,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from beltcast.display.colours import OTHER, POINT, POSTERIOR, PRIOR
+from beltcast.display.style import house_style
 from beltcast.ensembles.member_statistics import parting
 from beltcast.inference.audit.identify import CUT, Profile
 from beltcast.inference.calibrate import MOSTLY_PRIOR, Calibration
-from beltcast.pictures.colours import OTHER, POINT, POSTERIOR, PRIOR
-from beltcast.pictures.style import house_style
 from beltcast.pictures.translations import a_year, called, word
 from beltcast.schema import PLACE, QUANTILE, SCENARIO, YEAR, Label, Language, labels_of
 

@@ -12,12 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import chi2
 
+from beltcast.display.colours import OTHER, POSTERIOR, PRIOR
+from beltcast.display.style import house_style
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import UnknownName, did_you_mean
 from beltcast.inference.audit.power_scaling import LIKELIHOOD, SENSITIVE
 from beltcast.inference.sampling.posterior import Draws
-from beltcast.pictures.colours import OTHER, POSTERIOR, PRIOR
-from beltcast.pictures.style import house_style
 
 CONTOURS = (0.5, 0.8, 0.95)
 """Shares of the prior that its contours hold."""

@@ -13,9 +13,9 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from beltcast.display.colours import OTHER, POSTERIOR, PRIOR
+from beltcast.display.style import house_style
 from beltcast.engine.nodes import FloatArray, IntArray
-from beltcast.pictures.colours import OTHER, POSTERIOR, PRIOR
-from beltcast.pictures.style import house_style
 from beltcast.schema import PARAMETER, SET
 
 _TRIALS = 2000

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from beltcast.display.facts import Facts, html_of, listed, text_of
 from beltcast.errors import InputError, UnknownName, did_you_mean
 from beltcast.files.shipped import shipped
 from beltcast.files.text import Toml, find_file, read_text, read_toml
@@ -45,7 +46,7 @@ _ROLES = ("forecast", "levers", "drivers", "money", "shares", "labels")
 _FILES = ("model", "observations", "places", "priors", "scenarios")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Study:
     """Everything that a calibration and a forecast start from.
 
@@ -90,6 +91,22 @@ class Study:
     title_zh: str = ""
     titles_zh: Mapping[str, str] = field(default_factory=dict)
     usd_cny: Mapping[int, float] = field(default_factory=dict)
+
+    def _facts(self) -> Facts:
+        return [
+            ("model", f"{self.model.name} ({len(self.model.variables)} variables)"),
+            ("target", self.target),
+            ("observations", str(len(self.observations))),
+            ("places", listed(list(self.places))),
+            ("priors", str(len(self.priors))),
+            ("scenarios", listed(list(self.scenarios))),
+        ]
+
+    def __repr__(self) -> str:
+        return text_of(f"Study '{self.title}'", self._facts())
+
+    def _repr_html_(self) -> str:
+        return html_of(f"Study '{self.title}'", self._facts())
 
     def shown(self) -> list[str]:
         """Return the places of a forecast: the whole, then each element of the target."""

@@ -14,10 +14,10 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from beltcast.display.colours import COLOURS
+from beltcast.display.style import house_style
 from beltcast.drivers.attribution.attribute import DRIVER
 from beltcast.ensembles.member_statistics import at_year
-from beltcast.pictures.colours import COLOURS
-from beltcast.pictures.style import house_style
 from beltcast.pictures.translations import a_year, called, word
 from beltcast.schema import MEMBER, PLACE, QUANTILE, YEAR, Language, labels_of
 

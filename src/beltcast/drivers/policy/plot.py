@@ -5,8 +5,8 @@ from __future__ import annotations
 import xarray as xr
 from matplotlib.figure import Figure
 
+from beltcast.display.style import house_style
 from beltcast.drivers.policy.policy import SMALL_IS_GOOD
-from beltcast.pictures.style import house_style
 
 __all__ = ["policy_chart", "save_policy_chart"]
 

@@ -8,9 +8,9 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
+from beltcast.display.style import house_style
 from beltcast.drivers.price.page import paying
 from beltcast.drivers.price.price import PAID
-from beltcast.pictures.style import house_style
 from beltcast.schema import PLACE, QUANTILE, SCENARIO
 
 __all__ = ["price_chart", "save_price_chart"]

@@ -11,8 +11,8 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from beltcast.display.style import house_style
 from beltcast.drivers.sensitivity.sensitivity import CHIEF, at_time, ranked
-from beltcast.pictures.style import house_style
 from beltcast.schema import PARAMETER
 
 CONSTANT_COLOURS = (

@@ -50,6 +50,7 @@ __all__ = [
     "elementary_circuits",
     "feedback_loops",
     "owners",
+    "signed_links",
     "strong_components",
 ]
 
@@ -114,22 +115,47 @@ def causal_links(program: Program, states: FloatArray, times: FloatArray) -> tup
         In alphabetical order.
     """
     owner = owners(program)
+    changing = {owner[row] for b in program.step for t in b.targets for row in t.tolist()}
+    changing |= {owner[row] for row in program.stocks.tolist()}
+    blocks = (*program.step, *program.rates)
+    links = signed_links(program, blocks, states, times)
+    return tuple(link for link in links if link.source in changing)
+
+
+def signed_links(
+    program: Program, blocks: Sequence[Block], states: FloatArray, times: FloatArray
+) -> tuple[Link, ...]:
+    """Find the links that some equations of a program make, constants included.
+
+    Parameters
+    ----------
+    program : Program
+    blocks : sequence of Block
+        The equations: stages of the program.
+    states : (k, n_rows)
+        Values of all rows at k instants of a run.
+    times : (k,)  [time]
+        Those instants.
+
+    Returns
+    -------
+    tuple of Link
+        In alphabetical order.
+    """
+    owner = owners(program)
     visible = {row for slot in program.slots.values() for row in slot.rows.reshape(-1).tolist()}
     found: dict[tuple[str, str], list[FloatArray]] = {}
-    for block in (*program.step, *program.rates):
+    for block in blocks:
         slopes = [_slopes(block, state, float(t)) for state, t in zip(states, times, strict=True)]
         for source, target in slopes[0]:
             if owner[source] == owner[target] and source not in visible:
                 continue  # the inside of a delay
             values = np.array([s[source, target] for s in slopes])
             found.setdefault((owner[source], owner[target]), []).append(values)
-    changing = {owner[row] for b in program.step for t in b.targets for row in t.tolist()}
-    changing |= {owner[row] for row in program.stocks.tolist()}
     return tuple(
         sorted(
             Link(source, target, _sign(np.concatenate(values)))
             for (source, target), values in found.items()
-            if source in changing
         )
     )
 

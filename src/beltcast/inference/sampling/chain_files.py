@@ -27,6 +27,14 @@ from beltcast.engine.nodes import FloatArray
 from beltcast.errors import InputError
 from beltcast.files.complete import appearing
 from beltcast.inference.likelihood import Likelihood
+from beltcast.inference.sampling.arviz_groups import (
+    NUISANCE,
+    PUBLISHED,
+    observed,
+    rows_of,
+    unknowns,
+    variable,
+)
 from beltcast.inference.sampling.chains import Chains, Unfinished
 from beltcast.inference.sampling.diagnostics import MIXED
 from beltcast.inference.sampling.draws_file import refuse_other_study
@@ -41,8 +49,6 @@ POSTERIOR_FILE = "posterior.nc"
 SAMPLE = "beltcast sample"
 """The command that leaves it."""
 
-NUISANCE = "nuisance"
-PUBLISHED = "published"
 _WALKERS = ("theta", "weight", "center", "root", "sizes", "past", "together")
 
 
@@ -71,7 +77,7 @@ def posterior_groups(
     coordinates = {CHAIN: np.arange(count), DRAW: np.arange(draws)}
     walker = (DRAW, chains.walker, {"long_name": "Markov chain of the group that a draw is of."})
     table = chains.table()
-    posterior = _unknowns(likelihood, chains.theta).assign_coords(coordinates | {"walker": walker})
+    posterior = unknowns(likelihood, chains.theta).assign_coords(coordinates | {"walker": walker})
     posterior.attrs |= {
         "method": chains.method,
         "acceptance": chains.acceptance,
@@ -92,12 +98,10 @@ def posterior_groups(
         ),
         "log_likelihood": xr.Dataset(
             {PUBLISHED: ((CHAIN, DRAW, ROW), chains.log_likelihood)},
-            coordinates | _rows(likelihood),
+            coordinates | rows_of(likelihood),
         ),
-        "observed_data": xr.Dataset(
-            {PUBLISHED: (ROW, np.exp(likelihood.log_values))}, _rows(likelihood)
-        ),
-        "prior": _unknowns(likelihood, prior).assign_coords(
+        "observed_data": observed(likelihood),
+        "prior": unknowns(likelihood, prior).assign_coords(
             {CHAIN: np.arange(1), DRAW: np.arange(draws)}
         ),
     }
@@ -148,7 +152,7 @@ def load_posterior(path: str | Path, study: Study, likelihood: Likelihood) -> Dr
             f"there are no chains in '{path}'; give {POSTERIOR_FILE} of {SAMPLE}"
         ) from None
     refuse_other_study(data, study, path, renew=SAMPLE)
-    priors, names = likelihood.priors, [_variable(label) for label in likelihood.priors.labels]
+    priors, names = likelihood.priors, [variable(label) for label in likelihood.priors.labels]
     known = {*data.data_vars, *(str(name) for name in data[f"{NUISANCE}_name"].values)}
     for name in (*names, *likelihood.nuisances):
         if name not in known:
@@ -222,35 +226,4 @@ def load_unfinished(path: str | Path) -> Unfinished:
 def _stats(arrays: Mapping[str, np.ndarray], start: str) -> dict[str, FloatArray]:
     return {
         name.removeprefix(start): value for name, value in arrays.items() if name.startswith(start)
-    }
-
-
-def _unknowns(likelihood: Likelihood, theta: FloatArray) -> xr.Dataset:
-    """Parameters in their units and nuisances, (chain, draw)."""
-    priors = likelihood.priors
-    values = priors.natural(theta[:, :, : len(priors)])
-    variables = {
-        _variable(label): ((CHAIN, DRAW), values[:, :, i], {"units": priors.units[i]})
-        for i, label in enumerate(priors.labels)
-    }
-    nuisances = theta[:, :, len(priors) :]
-    about = {"units": "1", "long_name": "Standard normal a priori."}
-    variables[NUISANCE] = ((CHAIN, DRAW, f"{NUISANCE}_name"), nuisances, about)  # type: ignore[assignment]  # one dimension more
-    return xr.Dataset(variables, {f"{NUISANCE}_name": list(likelihood.nuisances)})
-
-
-def _variable(label: str) -> str:
-    """Name of a parameter's variable: a slash would make a group of a NetCDF file."""
-    return label.replace("/", "_")
-
-
-def _rows(likelihood: Likelihood) -> dict[str, object]:
-    rows = likelihood.observations.rows
-    return {
-        ROW: np.arange(len(rows)),
-        "line": (ROW, [row.line for row in rows]),
-        "place": (ROW, [row.place for row in rows]),
-        "quantity": (ROW, [row.quantity for row in rows]),
-        "start": (ROW, [row.start for row in rows]),
-        "end": (ROW, [row.end for row in rows]),
     }

@@ -29,16 +29,25 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
+from beltcast.display.facts import Facts, html_of, text_of
 from beltcast.engine.nodes import FloatArray
 from beltcast.engine.run.threads import side_by_side
 from beltcast.errors import CalibrationError, InputError
 from beltcast.inference.calibrate import Calibration, one_blas_thread
 from beltcast.inference.likelihood import Likelihood
+from beltcast.inference.sampling.arviz_groups import (
+    PUBLISHED,
+    inference_data,
+    observed,
+    rows_of,
+    unknowns,
+)
 from beltcast.inference.sampling.censored_nuisances import completion
 from beltcast.inference.sampling.diagnostics import (
     MIXED,
@@ -51,7 +60,7 @@ from beltcast.inference.sampling.diagnostics import (
 from beltcast.inference.sampling.metropolis import Density, Walkers, adapted, placed, walk
 from beltcast.inference.sampling.nuts import nuts_chain
 from beltcast.inference.sampling.posterior import Draws
-from beltcast.schema import Progress, no_progress
+from beltcast.schema import CHAIN, DRAW, ROW, Progress, no_progress
 
 SamplingMethod = Literal["walkers", "nuts"]
 SAMPLING_METHODS: tuple[SamplingMethod, ...] = get_args(SamplingMethod)
@@ -97,7 +106,7 @@ class Unfinished:
     evaluations: int
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Chains:
     """Draws of all unknowns by chains.
 
@@ -184,6 +193,51 @@ class Chains:
                 f"{energy_information(self.stats['energy']).min():.2f}."
             )
         return "\n".join(lines)
+
+    def to_inferencedata(self) -> Any:
+        """Return the chains as ArviZ's object.
+
+        Returns
+        -------
+        arviz.InferenceData
+            The groups ``posterior``, ``sample_stats``, ``log_likelihood`` (so that `arviz.loo`
+            works) and ``observed_data``.
+
+        Raises
+        ------
+        MissingExtra
+            ArviZ is not installed.
+        """
+        draws = unknowns(self.likelihood, self.theta)
+        at = {CHAIN: draws[CHAIN].values, DRAW: draws[DRAW].values}
+        stats = {name: ((CHAIN, DRAW), value) for name, value in self.stats.items()}
+        rows = rows_of(self.likelihood)
+        each = {PUBLISHED: ((CHAIN, DRAW, ROW), self.log_likelihood)}
+        return inference_data(
+            {
+                "posterior": draws,
+                "sample_stats": xr.Dataset(stats, at),
+                "log_likelihood": xr.Dataset(each, at | rows),
+                "observed_data": observed(self.likelihood),
+            }
+        )
+
+    def _facts(self) -> Facts:
+        chains, draws, size = self.theta.shape
+        return [
+            ("chains", f"{chains} of {draws:,} draws"),
+            ("model", self.likelihood.model.name),
+            ("unknowns", str(size)),
+            ("method", self.method),
+            ("acceptance", f"{self.acceptance:.2f}"),
+            ("next", "table() for R-hat and effective sample sizes, draws() for all draws"),
+        ]
+
+    def __repr__(self) -> str:
+        return text_of("Chains", self._facts())
+
+    def _repr_html_(self) -> str:
+        return html_of("Chains", self._facts())
 
     def draws(self) -> Draws:
         """All draws as one set, as `beltcast.inference.sampling.posterior.sample` gives."""

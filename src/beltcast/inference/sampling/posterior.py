@@ -18,21 +18,24 @@ move side by side, one ensemble of runs a move.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.linalg import solve_triangular
 
+from beltcast.display.facts import Facts, html_of, text_of
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import CalibrationError
 from beltcast.inference.calibrate import Calibration, one_blas_thread
 from beltcast.inference.likelihood import Likelihood, NuisanceRule
+from beltcast.inference.sampling.arviz_groups import inference_data, observed, unknowns
 from beltcast.schema import Progress
 
 STEPS = (0.2, 0.4, 0.8)
 """Sizes b that moves alternate between: small ones always move a little, large ones far."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Draws:
     """Draws of all unknowns.
 
@@ -71,6 +74,41 @@ class Draws:
         """Values of the model's parameters in their own units, (N, n)."""
         priors = self.likelihood.priors
         return priors.natural(self.theta[:, : len(priors)])[:, priors.settable]
+
+    def to_inferencedata(self) -> Any:
+        """Return the draws as one chain of ArviZ's object.
+
+        Returns
+        -------
+        arviz.InferenceData
+            The groups ``posterior`` (``prior`` for draws of the prior) and ``observed_data``.
+
+        Raises
+        ------
+        MissingExtra
+            ArviZ is not installed.
+        """
+        group = "prior" if self.kind == "prior" else "posterior"
+        draws = unknowns(self.likelihood, self.theta[None])
+        return inference_data({group: draws, "observed_data": observed(self.likelihood)})
+
+    def _facts(self) -> Facts:
+        return [
+            ("draws", f"{len(self):,}"),
+            ("model", self.likelihood.model.name),
+            ("parameters", str(len(self.likelihood.priors))),
+            ("nuisances", str(len(self.likelihood.nuisances))),
+            (
+                "acceptance",
+                "none (no moves)" if np.isnan(self.acceptance) else f"{self.acceptance:.2f}",
+            ),
+        ]
+
+    def __repr__(self) -> str:
+        return text_of(f"Draws of the {self.kind}", self._facts())
+
+    def _repr_html_(self) -> str:
+        return html_of(f"Draws of the {self.kind}", self._facts())
 
     def nuisance(self, name: str) -> FloatArray | None:
         """Draws of a nuisance (standard normal a priori), or None if the fit has none such."""

@@ -36,6 +36,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from beltcast.display.facts import Facts, html_of, text_of
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import CalibrationError, InputError, did_you_mean, quoted
 from beltcast.inference.calibrate import Calibration, calibrate_from, one_blas_thread
@@ -71,7 +72,7 @@ class Attempt:
         )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Update:
     """The posterior before and after new figures.
 
@@ -97,6 +98,20 @@ class Update:
     attempts: tuple[Attempt, ...]
     surprises: pd.DataFrame
     together: float
+
+    def _facts(self) -> Facts:
+        return [
+            ("model", self.after.likelihood.model.name),
+            ("method", f"{self.method}: {self.why}"),
+            ("draws", f"{len(self.before):,} before, {len(self.after):,} after"),
+            ("next", "moved() for parameters before and after"),
+        ]
+
+    def __repr__(self) -> str:
+        return text_of("Update", self._facts())
+
+    def _repr_html_(self) -> str:
+        return html_of("Update", self._facts())
 
     def moved(self) -> pd.DataFrame:
         """Parameters before and after, the most moved first.

@@ -9,8 +9,8 @@ import pytest
 import xarray as xr
 from matplotlib.figure import Figure
 
+from beltcast.display.style import chinese_fonts, house_style
 from beltcast.pictures.plots import fan_chart
-from beltcast.pictures.style import chinese_fonts, house_style
 
 
 def test_a_title_in_chinese_is_drawn_without_a_missing_letter(result: xr.Dataset) -> None:

@@ -42,7 +42,7 @@ def house_style(draw: Callable[P, R]) -> Callable[P, R]:
     Examples
     --------
     >>> from matplotlib.figure import Figure
-    >>> from beltcast.pictures.style import house_style
+    >>> from beltcast.display.style import house_style
     >>> @house_style
     ... def title(text):
     ...     return Figure().suptitle(text)

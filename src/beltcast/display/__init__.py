@@ -1,0 +1,1 @@
+"""How values show themselves: short text and HTML for notebooks, fonts, colours, line charts."""

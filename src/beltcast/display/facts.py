@@ -1,0 +1,71 @@
+"""The short text and the small HTML table by which a value shows itself in a notebook.
+
+A value names itself and states a few facts, each a label and a text.  `text_of` prints them as one
+block for a terminal, `html_of` as a table for a notebook.  Nothing here knows what the value is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+__all__ = ["Facts", "html_of", "html_table", "listed", "text_of"]
+
+Facts = Sequence[tuple[str, str]]
+"""Label and text of each fact, in the order to show them."""
+
+
+def text_of(title: str, facts: Facts) -> str:
+    """Return a title and its facts as text, one fact a line.
+
+    Examples
+    --------
+    >>> print(text_of("Model 'decay'", [("stocks", "1"), ("run", "0 to 10")]))
+    Model 'decay'
+      stocks  1
+      run     0 to 10
+    """
+    width = max((len(label) for label, _ in facts), default=0)
+    return "\n".join([title, *(f"  {label:{width}s}  {text}" for label, text in facts)])
+
+
+def html_of(title: str, facts: Facts) -> str:
+    """Return a title and its facts as an HTML table.
+
+    Examples
+    --------
+    >>> html_of("a < b", [("unit", "m")])
+    '<table><caption>a &lt; b</caption><tr><th>unit</th><td>m</td></tr></table>'
+    """
+    rows = "".join(
+        f"<tr><th>{escape(label)}</th><td>{escape(text)}</td></tr>" for label, text in facts
+    )
+    return f"<table><caption>{escape(title)}</caption>{rows}</table>"
+
+
+def html_table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str = "") -> str:
+    """Return rows of text as an HTML table with a head.
+
+    Examples
+    --------
+    >>> html_table(["name"], [["x"]])
+    '<table><tr><th>name</th></tr><tr><td>x</td></tr></table>'
+    """
+    title = f"<caption>{escape(caption)}</caption>" if caption else ""
+    head = "".join(f"<th>{escape(text)}</th>" for text in heads)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in rows
+    )
+    return f"<table>{title}<tr>{head}</tr>{body}</table>"
+
+
+def listed(names: Sequence[str], most: int = 6) -> str:
+    """Return the first few of some names, and how many more there are.
+
+    Examples
+    --------
+    >>> listed(["a", "b", "c"], most=2)
+    'a, b, and 1 more'
+    """
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown}, and {len(names) - most} more"

@@ -1,0 +1,75 @@
+"""Line charts over one axis: lines, bands between quantiles, and points.
+
+The pictures that a value of a lower room draws of itself are made here; pictures with a design of
+their own are in `beltcast.pictures`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from beltcast.display.colours import COLOURS
+
+__all__ = ["finish_axes", "new_axes", "new_figure", "plot_band", "plot_points"]
+
+BAND = (0.1, 0.9)
+"""Quantiles between which a band is drawn: the middle 80% of the members."""
+
+
+def new_figure(width: float = 7.0, height: float = 4.0) -> Figure:
+    """Return an empty figure that belongs to no window."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def new_axes(width: float = 7.0, height: float = 4.0) -> Axes:
+    """Return the only axes of a new figure."""
+    axes: Axes = new_figure(width, height).add_subplot()
+    return axes
+
+
+def plot_points(ax: Axes, x: Sequence[float], y: Sequence[float], **style: Any) -> Axes:
+    """Draw points joined by lines: a graphical function.  Both are (points,)."""
+    ax.plot(x, y, **{"color": COLOURS[0], "marker": "o", "markersize": 3, **style})
+    return ax
+
+
+def plot_band(
+    ax: Axes,
+    times: NDArray[np.float64],
+    members: NDArray[np.float64],
+    *,
+    label: str = "",
+    colour: str = COLOURS[0],
+) -> Axes:
+    """Draw one line, or the median of many and the band of their middle 80%.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    times : (times,)
+    members : (members, times)
+    label : str
+    colour : str
+    """
+    ax.plot(times, np.median(members, axis=0), color=colour, label=label)
+    if len(members) > 1:
+        low, high = np.quantile(members, BAND, axis=0)
+        ax.fill_between(times, low, high, color=colour, alpha=0.2, lw=0)
+    return ax
+
+
+def finish_axes(ax: Axes, *, title: str = "", x: str = "", y: str = "") -> Axes:
+    """Label axes, drop the frame on two sides, and add a legend where lines have labels."""
+    ax.set_title(title, loc="left", fontsize=10)
+    ax.set_xlabel(x)
+    ax.set_ylabel(y)
+    ax.spines[["top", "right"]].set_visible(False)
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(frameon=False, fontsize=8)
+    return ax
