@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from beltcast.drivers.attribution.attribute import attribute
+    from beltcast.drivers.cause_effects import compare_causes
     from beltcast.drivers.compare import compare
     from beltcast.drivers.discovery.discover import discover
     from beltcast.drivers.loops.loop_scores import loop_scores
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from beltcast.inference.sampling.posterior import Draws, sample, sample_prior
     from beltcast.inference.updating.update import Update, update
     from beltcast.model.model import Model, load_model
+    from beltcast.pictures.causes_strip import plot_causes
     from beltcast.pictures.diagram import diagram
     from beltcast.pictures.runs import plot_run
     from beltcast.study.events import with_events
@@ -59,6 +61,7 @@ __all__ = [
     "backtest",
     "calibrate",
     "compare",
+    "compare_causes",
     "diagram",
     "discover",
     "estimate_spreads",
@@ -67,6 +70,7 @@ __all__ = [
     "loop_scores",
     "make_likelihood",
     "observe",
+    "plot_causes",
     "plot_run",
     "price_of_output",
     "read_cin",
@@ -96,6 +100,8 @@ _MODULES = {
     "inference.sampling.chains": ("Chains", "sample_chains"),
     "drivers.compare": ("compare",),
     "pictures.diagram": ("diagram",),
+    "drivers.cause_effects": ("compare_causes",),
+    "pictures.causes_strip": ("plot_causes",),
     "pictures.runs": ("plot_run",),
     "drivers.discovery.discover": ("discover",),
     "drivers.loops.loop_scores": ("loop_scores",),

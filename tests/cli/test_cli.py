@@ -11,6 +11,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -159,6 +160,28 @@ def test_run_takes_any_model(run, root: Path) -> None:
     assert ended.code == 0, ended.err
     with xr.open_dataset("run.nc") as written:
         assert "Stock" in written
+
+
+def test_the_ending_of_the_output_decides_its_format(run, root: Path) -> None:
+    decay = str(root / "models" / "decay" / "decay.mdl")
+    assert run("run", decay, "--output", "a.nc").code == 0
+    assert run("run", decay, "--output", "a.csv").code == 0
+    table = pd.read_csv("a.csv", float_precision="round_trip")
+    with xr.open_dataset("a.nc") as written:
+        assert table["Stock"].tolist() == written["Stock"].values.ravel().tolist()
+        assert table["time"].tolist() == written["time"].values.tolist()
+    assert set(table["scenario"]) == {"default"}
+    ended = run("run", decay, "--output", "a.xls")
+    assert (ended.code, here()) == (2, ["a.csv", "a.nc"])
+    assert "the ending of 'a.xls' names no format" in ended.err
+
+
+def test_trace_prints_both_trees(run, root: Path) -> None:
+    ended = run("trace", str(root / "models" / "decay" / "decay.mdl"), "outflow", "--depth", "1")
+    assert ended.code == 0, ended.err
+    assert "├── + Stock [thing] (stock)" in ended.out
+    assert "└── − Lifetime [Year] (constant)" in ended.out
+    assert "Uses:" in ended.out
 
 
 def test_check_passes_the_shipped_study(run) -> None:

@@ -72,6 +72,7 @@ _PANELS: Mapping[str, tuple[Callable[..., None], ...]] = {
         models.init_command,
         models.check_command,
         models.run_command,
+        models.trace_command,
         models.schemas_command,
     ),
     "Hand on": (pages.app_command, pages.report_command, pages.export_command),

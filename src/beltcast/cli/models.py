@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from beltcast.cli.common import (
+    AsJson,
     open_study,
+    print_json,
     progress,
 )
 from beltcast.errors import (
@@ -74,7 +77,9 @@ def run_command(
     variable: Annotated[
         list[str] | None, typer.Option(help="Variables to keep; all computed ones by default.")
     ] = None,
-    output: Annotated[Path, typer.Option(help="NetCDF file to write.")] = Path("run.nc"),
+    output: Annotated[
+        Path, typer.Option(help="File to write: NetCDF (.nc), .csv or .parquet.")
+    ] = Path("run.nc"),
     resume: Annotated[bool, typer.Option(help="Go on with a plan's unfinished store.")] = False,
     scheduler: Annotated[
         str | None, typer.Option(help="Of dask, such as tcp://10.0.0.1:8786; for a plan.")
@@ -95,7 +100,7 @@ def run_command(
 
         beltcast run --scenario brand-push --variable "national output"
 
-        beltcast run mine.mdl --output mine.nc
+        beltcast run mine.mdl --output mine.csv
 
         beltcast run plan.toml --resume
     """
@@ -105,11 +110,12 @@ def run_command(
     if resume or scheduler or workers or json_log:
         raise InputError("--resume, --scheduler, --workers and --json-log go with a plan (.toml)")
     from beltcast.ensembles.ensemble import run_ensemble
-    from beltcast.files.complete import complete_file
     from beltcast.files.shipped import shipped
     from beltcast.model.model import load_model
+    from beltcast.reports.export import check_run_path, save_run
     from beltcast.study.scenarios import Scenario, read_scenarios, select
 
+    check_run_path(output)
     loaded = load_model(model or shipped("models/belt/belt.mdl"))
     path = scenarios or (None if model else shipped("models/belt/scenarios.toml"))
     known = read_scenarios(path, loaded) if path else {"default": Scenario("default", "Default")}
@@ -118,8 +124,7 @@ def run_command(
         select(known, scenario) if scenario else known,
         outputs=variable or loaded.computed,
     ).squeeze("member", drop=True)
-    with complete_file(output) as part:
-        result.to_netcdf(part, engine="netcdf4")
+    save_run(result, output)
     variables, runs = len(result.data_vars) - 1, result.sizes["scenario"]
     typer.echo(f"variables: {variables}, scenarios: {runs}")
     typer.echo(f"Written to {output}")
@@ -167,6 +172,49 @@ def check_command(
         raise typer.Exit(1)
     if not as_json:
         typer.echo("No fault found")
+
+
+def trace_command(
+    model: Annotated[Path, typer.Argument(help="A model (.mdl or XMILE).")],
+    variable: Annotated[str, typer.Argument(help="Variable at the root.")],
+    depth: Annotated[int, typer.Option(min=0, help="Levels of the trees.")] = 2,
+    uses: Annotated[bool, typer.Option("--uses", help="Only what the variable drives.")] = False,
+    causes: Annotated[bool, typer.Option("--causes", help="Only what drives it.")] = False,
+    picture: Annotated[
+        Path | None, typer.Option(help="Write the causes strip here (.png, .svg or .pdf).")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what drives a variable and what it drives, as trees.
+
+    Each line has the variable's unit, and the polarity of its link in a run with the model's own
+    constants: + moves the same way, - the opposite way, ? both ways within the run, 0 not at all.
+
+    For example:
+
+        beltcast trace mine.mdl births --depth 3
+
+        beltcast trace mine.mdl births --picture births.png
+    """
+    from beltcast.model.model import load_model
+
+    loaded = load_model(model)
+    trees = {
+        name: getattr(loaded, name)(variable, depth)
+        for name, alone in (("causes", uses), ("uses", causes))
+        if not alone
+    }
+    if picture is not None:
+        from beltcast.pictures.causes_strip import plot_causes
+
+        plot_causes(loaded, variable).savefig(picture, dpi=110)
+    if as_json:
+        print_json("trace", model, **{name: asdict(tree) for name, tree in trees.items()})
+        return
+    for name, tree in trees.items():
+        typer.echo(f"{name.capitalize()}:\n{tree}")
+    if picture is not None:
+        typer.echo(f"Written to {picture}")
 
 
 def schemas_command(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from beltcast.display.facts import Facts, html_of, listed, text_of
 from beltcast.engine.syntax import CONTROLS, canonical, show
-from beltcast.model.entry import Entry
+from beltcast.model.shown import ShownVariable
 from beltcast.model.variables import Variables
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ __all__ = ["Browsable"]
 class Browsable(Variables):
     """A model that can be looked at."""
 
-    def __getitem__(self, name: str) -> Entry:
+    def __getitem__(self, name: str) -> ShownVariable:
         """Return one variable with its unit, equation and numbers.
 
         Raises
@@ -43,7 +43,7 @@ class Browsable(Variables):
         >>> model["lifetime"].value, model["lifetime"].unit
         (5.0, 'Year')
         """
-        return Entry(self, self.find(name))
+        return ShownVariable(self, self.find(name))
 
     def __contains__(self, name: object) -> bool:
         """Whether the model has a variable of this name, whatever the case and underscores."""

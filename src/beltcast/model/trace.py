@@ -103,7 +103,7 @@ class Tree:
 
 
 @dataclass(frozen=True)
-class Structure:
+class Neighbours:
     """Who names whom in the equations of a model, by canonical name.
 
     Attributes
@@ -117,7 +117,7 @@ class Structure:
     uses: Mapping[str, Mapping[str, bool]]
 
 
-def causes_and_uses(model: Variables) -> Structure:
+def causes_and_uses(model: Variables) -> Neighbours:
     """Read from the equations who drives whom.
 
     Examples
@@ -140,7 +140,7 @@ def causes_and_uses(model: Variables) -> Structure:
     for target, sources in causes.items():
         for name, initial in sources.items():
             uses[name][target] = initial
-    return Structure(causes, uses)
+    return Neighbours(causes, uses)
 
 
 def _references(expression: Expr, *, initial: bool) -> Iterator[tuple[Ref, bool]]:
@@ -207,7 +207,7 @@ def grow_tree(
     direction: Direction,
     depth: int,
     signs: Mapping[tuple[str, str], Sign],
-    structure: Structure,
+    structure: Neighbours,
 ) -> Tree:
     """Grow the tree of a variable's causes or uses.
 
@@ -220,7 +220,7 @@ def grow_tree(
         Levels below the root.
     signs : mapping
         As of `polarities`.
-    structure : Structure
+    structure : Neighbours
 
     Raises
     ------
@@ -231,7 +231,7 @@ def grow_tree(
 
 
 def reached(
-    model: Variables, name: str, direction: Direction, depth: int, structure: Structure
+    model: Variables, name: str, direction: Direction, depth: int, structure: Neighbours
 ) -> set[str]:
     """Names of the effects of all links in a tree, as the model file spells them."""
     links = structure.causes if direction == "causes" else structure.uses
@@ -251,7 +251,7 @@ def _grown(
     direction: Direction,
     depth: int,
     signs: Mapping[tuple[str, str], Sign],
-    structure: Structure,
+    structure: Neighbours,
     path: tuple[str, ...],
     polarity: str,
     *,

@@ -13,8 +13,9 @@ import pandas as pd
 import xarray as xr
 
 from beltcast.errors import InputError
+from beltcast.files.complete import complete_file
 from beltcast.files.extras import need
-from beltcast.schema import PLACE, QUANTILE, SCENARIO, YEAR
+from beltcast.schema import MEMBER, PLACE, QUANTILE, SCENARIO, TIME, YEAR
 
 FORMATS = ("iamc", "csv", "parquet", "netcdf")
 
@@ -105,6 +106,92 @@ def long_table(results: xr.Dataset) -> pd.DataFrame:
     joined = pd.concat(tables, ignore_index=True)
     columns = [c for c in joined.columns if c not in ("value", "unit")]
     return joined[[*columns, "value", "unit"]].convert_dtypes()
+
+
+RUN_SUFFIXES = (".nc", ".csv", ".parquet")
+"""Endings of files that `save_run` writes."""
+
+
+def run_table(run: xr.Dataset) -> pd.DataFrame:
+    """Lay out a run as a table with a row for each instant and a column for each element.
+
+    Parameters
+    ----------
+    run : xarray.Dataset
+        Of `Model.simulate` or `run_ensemble`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        First ``scenario`` and ``member`` where the run has them, and ``time``; then a column for
+        each variable or element, such as ``output[Shenzhen]``.
+
+    Examples
+    --------
+    >>> from beltcast import load_model
+    >>> from beltcast.files.shipped import shipped
+    >>> from beltcast.reports.export import run_table
+    >>> run = load_model(shipped("models/decay/decay.mdl")).simulate(outputs="Stock")
+    >>> list(run_table(run).columns)
+    ['time', 'Stock']
+    """
+    rows = [d for d in (SCENARIO, MEMBER, TIME) if d in run.dims]
+    index = pd.MultiIndex.from_product([run[d].values for d in rows], names=rows)
+    columns = {}
+    for name, array in run.data_vars.items():
+        if TIME not in array.dims:
+            continue
+        across = [str(d) for d in array.dims if d not in rows]
+        whole = array.broadcast_like(run[rows], exclude=across).transpose(*rows, *across)
+        for place in np.ndindex(*(array.sizes[d] for d in across)):
+            elements = [str(array[d].values[i]) for d, i in zip(across, place, strict=True)]
+            label = f"{name}[{','.join(elements)}]" if elements else str(name)
+            columns[label] = whole.values[(..., *place)].reshape(-1)
+    return pd.DataFrame(columns, index=index).reset_index()
+
+
+def check_run_path(path: str | Path) -> None:
+    """Refuse a file name whose ending names no format, before anything is computed.
+
+    Raises
+    ------
+    InputError
+    """
+    if Path(path).suffix.lower() not in RUN_SUFFIXES:
+        raise InputError(
+            f"the ending of '{path}' names no format; end the file in {', '.join(RUN_SUFFIXES)}"
+        )
+
+
+def save_run(run: xr.Dataset, path: str | Path) -> None:
+    """Write a run in the format that the ending of the file names.
+
+    Parameters
+    ----------
+    run : xarray.Dataset
+    path : str or Path
+        ``.nc`` (NetCDF), ``.csv`` or ``.parquet`` (the table of `run_table`).  The file appears
+        when it is complete.
+
+    Raises
+    ------
+    InputError
+        The ending is another.
+    MissingExtra
+        Parquet needs pyarrow.
+    """
+    path = Path(path)
+    check_run_path(path)
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        need("pyarrow", "parquet", to="Parquet", otherwise="write .csv")
+    with complete_file(path) as part:
+        if suffix == ".nc":
+            run.to_netcdf(part, engine="netcdf4")
+        elif suffix == ".csv":
+            run_table(run).to_csv(part, index=False)
+        else:
+            run_table(run).to_parquet(part, index=False, engine="pyarrow")
 
 
 def save_table(results: xr.Dataset, path: str | Path, form: str) -> None:

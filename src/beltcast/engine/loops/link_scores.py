@@ -46,7 +46,7 @@ from beltcast.engine.nodes import (
 from beltcast.engine.program import Block, Program
 from beltcast.engine.run.numpy_backend import evaluate
 
-__all__ = ["RowLinks", "link_scores", "row_graph"]
+__all__ = ["RowLinks", "link_scores", "row_graph", "single_effects"]
 
 STILL = 1e-12
 """A row that moves by less than this share of its size has not moved: it is rounding."""
@@ -134,6 +134,42 @@ def link_scores(
                     if pair in at:
                         scores[at[pair]] = score[i]
     return RowLinks(at, scores)
+
+
+def single_effects(
+    program: Program, name: str, before: FloatArray, after: FloatArray, times: FloatArray
+) -> Iterator[tuple[int, int, FloatArray]]:
+    """What each source of a variable does to it, were that source alone to change.
+
+    Parameters
+    ----------
+    program : Program
+    name : str
+        Of the variable, as its equations spell it.
+    before, after : (n_rows, columns)
+        Two states that may be of different runs.
+    times : (columns,)  [time]
+        The clock of both.
+
+    Yields
+    ------
+    target, source : int
+        Rows; of a stock the target is its net flow.
+    effect : (columns,)
+        ``f(source after, all else before) - f(before)``.
+    """
+    everything = np.arange(program.n_rows)
+    blocks = (*program.setup, *program.settle, *_equations(program))
+    seen: set[tuple[int, int]] = set()
+    for block in blocks:
+        if block.name != name:
+            continue
+        for target, expression in _pieces(block, everything):
+            for sources, effect in _partials(target, expression, before, after, times, everything):
+                for i, pair in enumerate(zip(target.tolist(), sources.tolist(), strict=True)):
+                    if pair[1] >= 0 and pair not in seen:
+                        seen.add(pair)
+                        yield *pair, effect[i]
 
 
 def _change(before: FloatArray, after: FloatArray, rows: IntArray) -> FloatArray:

@@ -15,18 +15,18 @@ import numpy as np
 
 from beltcast.display.facts import Facts, html_of, listed, text_of
 from beltcast.engine.nodes import FloatArray
-from beltcast.engine.syntax import Call, Equation, Table, Tables, canonical, show, walk
+from beltcast.engine.syntax import Call, Equation, Table, Tables, canonical, show, walk_expression
 from beltcast.errors import ModelError
 from beltcast.model.variables import Variable, VariableKind, Variables
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Entry"]
+__all__ = ["ShownVariable"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Entry:
+class ShownVariable:
     """A variable of a model with its equations and numbers.
 
     Attributes
@@ -99,7 +99,7 @@ class Entry:
     def _tables(self) -> Iterator[tuple[str, Table]]:
         for equation in self.equations:
             inside = f"[{', '.join(equation.subscripts)}]" if equation.subscripts else ""
-            for node in walk(equation.expression):
+            for node in walk_expression(equation.expression):
                 if isinstance(node, Table):
                     yield f"{self.name}{inside}", node
                 elif isinstance(node, Tables):
