@@ -135,7 +135,11 @@ def _interval(profile: Profile) -> str:
     low, high = profile.interval()
     left = "open below" if low == -np.inf else f"{low:.3g}"
     right = "open above" if high == np.inf else f"{high:.3g}"
-    return f"  {profile.label}: {left} to {right} [{profile.unit}]"
+    doubts = [] if profile.converged else ["a refit did not converge"]
+    if profile.at_bounds:
+        doubts.append(f"depends on the bound of {', '.join(profile.at_bounds)}")
+    doubt = f" ({'; '.join(doubts)})" if doubts else ""
+    return f"  {profile.label}: {left} to {right} [{profile.unit}]{doubt}"
 
 
 def example_words(observations: Observations) -> str:
