@@ -3,6 +3,7 @@
 Run it on a quiet machine after a change of the model, the figures or the engine::
 
     python docs/refresh.py
+    python docs/refresh.py forecast   # without the table of speed, which needs a quiet machine
     python docs/refresh.py verify     # the backtest, ten minutes or more
     python docs/refresh.py skill      # README's table from the backtest that is kept
 """
@@ -24,7 +25,7 @@ SKILL = "skill: python docs/refresh.py skill"
 
 def main() -> None:
     """Do what is asked for, the main job by default."""
-    {"": main_job, "verify": verify, "skill": skill}["".join(sys.argv[1:])]()
+    {"": main_job, "forecast": forecast, "verify": verify, "skill": skill}["".join(sys.argv[1:])]()
 
 
 def verify() -> None:
@@ -46,36 +47,41 @@ def skill() -> None:
     with xr.open_dataset(VERIFICATION) as backtest:
         scores = case_scores(backtest.load())
     table = skill_markdown(scores, "sd")
-    readme = ROOT / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    readme.write_text(between(text, SKILL, table.strip()), encoding="utf-8")
+    write(SKILL, table.strip())
 
 
 def main_job() -> None:
-    """Run the commands and put their output between the markers."""
+    """Run the main job, then measure speed."""
+    forecast()
+    speed()
+
+
+def forecast() -> None:
+    """Run `beltcast forecast`, keep its results and put its summary into README.md."""
     subprocess.run([sys.executable, "-m", "beltcast", "forecast"], cwd=ROOT, check=True)
     shutil.copy(RESULTS / "fan-china.png", ROOT / "docs" / "images" / "fan-china.png")
     for name in KEPT:
         shutil.copy(RESULTS / name, ROOT / "calibration" / "results" / name)
     summary = (RESULTS / "summary.txt").read_text(encoding="utf-8")
-    speed = subprocess.run(
-        [sys.executable, "tests/benchmarks/speed.py"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
-    readme = ROOT / "README.md"
-    text = readme.read_text(encoding="utf-8")
     shown = summary.split("\nWhat the figures narrowed most")[0]  # the first tables are enough
     trimmed = "\n".join(line.rstrip() for line in shown.strip().splitlines())
-    text = between(text, "summary: beltcast forecast", f"```\n{trimmed}\n```")
-    text = between(
-        text,
-        "speed: python tests/benchmarks/speed.py",
-        f"Measured by `python tests/benchmarks/speed.py`:\n\n{speed.strip()}",
-    )
-    readme.write_text(text, encoding="utf-8")
+    write("summary: beltcast forecast", f"```\n{trimmed}\n```")
+
+
+def speed() -> None:
+    """Put the table of speed into README.md."""
+    command = "python tests/benchmarks/speed.py"
+    measured = subprocess.run(
+        [sys.executable, command.split()[1]], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
+    write(f"speed: {command}", f"Measured by `{command}`:\n\n{measured.strip()}")
+
+
+def write(marker: str, content: str) -> None:
+    """Put content into README.md, between a marker and the next end."""
+    readme = ROOT / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    readme.write_text(between(text, marker, content), encoding="utf-8")
 
 
 def between(text: str, marker: str, content: str) -> str:

@@ -20,6 +20,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "src" / "beltcast"
 ROOMS = (
     "errors",
     "schema",
+    "streams",
     "files",
     "display",
     "engine",

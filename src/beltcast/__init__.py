@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from beltcast.pictures.causes_strip import plot_causes
     from beltcast.pictures.diagram import diagram
     from beltcast.pictures.runs import plot_run
+    from beltcast.streams import Streams
     from beltcast.study.events import with_events
     from beltcast.study.observations import Observations, read_observations
     from beltcast.study.places import read_places
@@ -54,6 +55,7 @@ __all__ = [
     "Scenario",
     "Series",
     "Spreads",
+    "Streams",
     "Study",
     "Update",
     "__version__",
@@ -122,6 +124,7 @@ _MODULES = {
     "drivers.sensitivity.sensitivity": ("sensitivity",),
     "study.series": ("Series", "read_series"),
     "inference.audit.error_scales": ("Spreads", "estimate_spreads"),
+    "streams": ("Streams",),
     "study.study": ("Study", "read_study"),
     "inference.updating.update": ("Update", "update"),
     "study.vensim_files": ("read_cin", "read_voc", "read_vpd"),

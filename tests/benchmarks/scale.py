@@ -123,7 +123,7 @@ def profile(folder: Path) -> None:
     LlvmKernel.__call__ = timed  # type: ignore[method-assign, assignment]
     scenarios = list(plan.scenarios.values())
     labels, values = plan.draws(plan.blocks()[0])
-    run_scenario(plan.model, scenarios[0], (labels, values[:16]), outputs=plan.outputs, seed=1)
+    run_scenario(plan.model, scenarios[0], (labels, values[:16]), outputs=plan.outputs, rng=1)
     spent["engine"] = 0.0  # of that run only compiled
     for block in plan.blocks():
         times, before = [time.process_time()], spent["engine"]
@@ -131,7 +131,7 @@ def profile(folder: Path) -> None:
         times.append(time.process_time())
         pieces, good = run_scenario(
             plan.model, scenarios[block.scenario], draws, outputs=plan.outputs,
-            seed=plan.size_seed(block),
+            rng=plan.streams(block),
         )  # fmt: skip
         times.append(time.process_time())
         store.write(block, pieces, good)

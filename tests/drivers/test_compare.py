@@ -140,7 +140,7 @@ def test_an_uncertain_size_is_inherited_until_a_number_replaces_it(tmp_path: Pat
 
 def test_sizes_have_the_distribution_that_was_asked_for() -> None:
     scenario = Scenario("s", "S", uncertain={"x": Size("normal", 0.3, 0.1, 0.0, 1.0)})
-    drawn = draw_sizes(scenario, 4000, seed=3)["x"]
+    drawn = draw_sizes(scenario, 4000, rng=3)["x"]
     # Standard error of the mean 0.1 / sqrt(4000) = 0.0016; four of them.
     assert drawn.mean() == pytest.approx(0.3, abs=0.0064)
     assert drawn.std() == pytest.approx(0.1, abs=0.005)
@@ -166,7 +166,7 @@ def test_quantiles_of_sizes_are_those_of_the_truncated_gaussian(
 def test_scenarios_share_the_random_numbers_of_a_size() -> None:
     small = Scenario("a", "A", uncertain={"x": Size("normal", 0.0, 1.0)})
     large = Scenario("b", "B", uncertain={"y": Size("normal", 0, 1), "x": Size("normal", 10, 2)})
-    one, other = draw_sizes(small, 50, seed=1)["x"], draw_sizes(large, 50, seed=1)["x"]
+    one, other = draw_sizes(small, 50, rng=1)["x"], draw_sizes(large, 50, rng=1)["x"]
     np.testing.assert_allclose(other, 10.0 + 2.0 * one, rtol=1e-12)
 
 
@@ -180,7 +180,7 @@ def test_a_drawn_size_reaches_the_run_member_by_member(root: Path) -> None:
         model, {"s": scenario}, members, outputs=["Stock"], rng=np.random.default_rng(4)
     )
     seed = int(np.random.default_rng(4).integers(2**63))
-    lifetimes = draw_sizes(scenario, 3, seed=seed)["Lifetime"]
+    lifetimes = draw_sizes(scenario, 3, rng=seed)["Lifetime"]
     for member, lifetime in enumerate(lifetimes):
         alone = model.simulate({"Lifetime": lifetime}, outputs=["Stock"])["Stock"]
         times = run["time"].values

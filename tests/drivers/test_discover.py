@@ -10,10 +10,12 @@ import pytest
 from beltcast import discover, make_likelihood, read_study, sample_prior
 from beltcast.drivers.discovery.discover import box_words
 from beltcast.drivers.discovery.page import summarise_discovery
+from beltcast.ensembles import ensemble
 from beltcast.errors import InputError, UnknownName
 from beltcast.forecasting.summary import as_text
 from beltcast.inference.sampling.posterior import Draws
-from beltcast.study.scenarios import read_scenarios
+from beltcast.streams import Streams
+from beltcast.study.scenarios import draw_sizes, read_scenarios
 from beltcast.study.study import Study
 
 UNSURE = """
@@ -46,7 +48,7 @@ def test_a_size_that_rules_the_outcome_is_found_with_its_side(study: Study, draw
     found = discover(study, draws, year=2030, below=2000.0, scenario="unsure", rng=rng)
     words = box_words(found, "chosen_")
     assert words[0].startswith("Tariff Add > ")
-    # Did the runs have these very sizes?  Ranks of 400 independent pairs have an sd of 0.05.
+    # Ranks of 400 independent pairs have an sd of 0.05.
     order = np.argsort(found["inputs"].sel(parameter="Tariff Add").values).argsort()
     rank = np.argsort(found["outcome"].values).argsort()
     assert np.corrcoef(order, rank)[0, 1] < -0.3
@@ -54,6 +56,22 @@ def test_a_size_that_rules_the_outcome_is_found_with_its_side(study: Study, draw
     page = as_text(summarise_discovery(found))
     assert "Tariff Add >" in page
     assert "coverage" in page
+
+
+def test_a_run_that_takes_more_random_numbers_leaves_the_inputs_as_they_were(
+    study: Study, draws: Draws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = {}
+    run = ensemble.run_scenario
+
+    def greedy(model, scenario, *args, rng, **kwargs):  # type: ignore[no-untyped-def]
+        rng.stream("of something new").random(7)
+        seen.update(draw_sizes(scenario, len(draws), rng=rng))
+        return run(model, scenario, *args, rng=rng, **kwargs)
+
+    monkeypatch.setattr(ensemble, "run_scenario", greedy)
+    found = discover(study, draws, year=2030, below=2000.0, scenario="unsure", rng=Streams(2))
+    np.testing.assert_array_equal(found["inputs"].sel(parameter="Tariff Add"), seen["Tariff Add"])
 
 
 def test_below_and_above_are_two_sides_of_one_limit(study: Study, draws: Draws) -> None:

@@ -34,6 +34,7 @@ from beltcast.inference.sampling.draws_file import (
     shipped_draws,
     study_link,
 )
+from beltcast.streams import Streams
 from beltcast.study.starter import start_study
 
 
@@ -147,10 +148,9 @@ def test_a_forecast_in_parts_is_the_forecast(study: Study, fit: Calibration) -> 
     """`forecast` is `sample`, `sample_prior` and `forecast_draws` with the same random numbers."""
     few = dict(list(study.scenarios.items())[:2])
     small = dataclasses.replace(study, scenarios=few)
-    whole = forecast(small, fit, rng=np.random.default_rng(9), draws=6, moves=0)
-    rng = np.random.default_rng(9)
-    for_posterior, for_prior = rng.spawn(2)
-    posterior = sample(fit, 6, rng=for_posterior, moves=0)
-    prior = sample_prior(fit.likelihood, 3, rng=for_prior)
-    parts = forecast_draws(small, posterior, prior, fit.theta, rng=rng)
+    streams = Streams(9)
+    whole = forecast(small, fit, rng=streams, draws=6, moves=0)
+    posterior = sample(fit, 6, rng=streams.posterior, moves=0)
+    prior = sample_prior(fit.likelihood, 3, rng=streams.prior)
+    parts = forecast_draws(small, posterior, prior, fit.theta, rng=streams)
     assert whole.identical(parts)

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import xarray as xr
 
 from beltcast.app.levers import moved
@@ -23,6 +22,7 @@ from beltcast.forecasting.forecast import forecast_draws, published_factor
 from beltcast.inference.sampling.draws_file import KeptFit, open_fit
 from beltcast.inference.sampling.posterior import Draws, sample_prior
 from beltcast.schema import MEMBER, PLACE, SCENARIO, TIME, YEAR
+from beltcast.streams import Streams
 from beltcast.study.roles import Shares
 from beltcast.study.scenarios import Scenario
 from beltcast.study.study import Study
@@ -31,8 +31,9 @@ DRAWS = 64
 """Members of an answer: either end of a normal 80% band is then known to 0.21 standard deviations,
 and a run is fast enough to follow a slider."""
 
-SEED = 1
-"""Of the prior, the noise and uncertain sizes: the same question has the same answer."""
+STREAMS = Streams(1)
+"""Of the prior, the noise and uncertain sizes: the same question has the same answer, and a file
+shows what the page shows."""
 
 PART = "part"
 """Dimension of shares."""
@@ -107,11 +108,10 @@ def open_results(given: str | Path | None = None) -> Opened:
     study, kept = open_fit(given)
     likelihood = kept.posterior.likelihood
     draws = kept.first(DRAWS)
-    for_prior, for_forecast = np.random.default_rng(SEED).spawn(2)
-    prior = sample_prior(likelihood, len(draws), rng=for_prior)
+    prior = sample_prior(likelihood, len(draws), rng=STREAMS.prior)
     first = next(iter(study.scenarios))
     only = replace(study, scenarios={first: study.scenarios[first]})
-    base = forecast_draws(only, draws, prior, kept.optimum, rng=for_forecast)
+    base = forecast_draws(only, draws, prior, kept.optimum, rng=STREAMS)
     output = base["output"].isel({SCENARIO: 0}, drop=True)
     known = _last_known(study)
     choices = Choices(
@@ -120,7 +120,7 @@ def open_results(given: str | Path | None = None) -> Opened:
         horizons=[int(y) for y in base[YEAR].values if y > known] or [int(base[YEAR].values[-1])],
         levers=study.roles.levers,
     )
-    factor = published_factor(study, draws, output, rng=_noise_and_sizes()[0])
+    factor = published_factor(study, draws, output, rng=STREAMS)
     return Opened(study, kept, draws, prior, base, factor, choices)
 
 
@@ -158,7 +158,7 @@ def answer(opened: Opened, scenario: Scenario) -> Answer:
         {scenario.name: scenario},
         (opened.draws.labels, opened.draws.values),
         outputs=list(dict.fromkeys([study.target, *outputs])),
-        rng=_noise_and_sizes()[1],
+        rng=STREAMS,
     ).isel({SCENARIO: 0}, drop=True)
     whole = study.whole(study.target)
     output = by_place(runs[study.target], whole)
@@ -192,14 +192,7 @@ def full_forecast(opened: Opened, scenarios: dict[str, Scenario]) -> xr.Dataset:
     """Forecast scenarios as ``beltcast forecast`` does, for files to download."""
     first = next(iter(opened.study.scenarios))
     study = replace(opened.study, scenarios={first: opened.study.scenarios[first], **scenarios})
-    _, for_forecast = np.random.default_rng(SEED).spawn(2)
-    return forecast_draws(study, opened.draws, opened.prior, opened.kept.optimum, rng=for_forecast)
-
-
-def _noise_and_sizes() -> list[np.random.Generator]:
-    """The children that `forecast_draws` makes: a file says what the page shows."""
-    _, for_forecast = np.random.default_rng(SEED).spawn(2)
-    return for_forecast.spawn(2)
+    return forecast_draws(study, opened.draws, opened.prior, opened.kept.optimum, rng=STREAMS)
 
 
 def _last_known(study: Study) -> float:

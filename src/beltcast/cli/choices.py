@@ -21,22 +21,21 @@ from beltcast.cli.common import (
     draws_of,
     finish,
     folder_of,
-    generator,
     keep_work,
     open_study,
     progress,
     refuse_year,
+    streams_of,
     with_own_scenarios,
     with_scenarios,
 )
 from beltcast.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from beltcast.drivers.policy.policy import Criterion
     from beltcast.files.resume import Pieces
     from beltcast.inference.sampling.posterior import Draws
+    from beltcast.streams import Streams
     from beltcast.study.study import Study
 
 First = Annotated[int, typer.Option(help="First year that counts.")]
@@ -98,7 +97,7 @@ def discover_command(
     if scenarios is not None:
         chosen = replace(chosen, scenarios=read_scenarios(scenarios, chosen.model))
     name = scenario or next(iter(chosen.scenarios))
-    for_fit, for_draws, for_sizes = generator(seed).spawn(3)
+    streams = streams_of(seed)
     folder = folder_of(output, study, "-discovered")
     with complete_folder(folder) as work:
         pieces = keep_work(
@@ -113,7 +112,7 @@ def discover_command(
             seed=seed,
         )
         with progress() as tell:
-            drawn = _drawn(chosen, prior, draws, starts, (for_fit, for_draws), tell, pieces)
+            drawn = _drawn(chosen, prior, draws, starts, streams, tell, pieces)
         found = find(
             chosen,
             drawn,
@@ -124,7 +123,7 @@ def discover_command(
             scenario=name,
             target=chosen.target,
             density=density,
-            rng=for_sizes,
+            rng=streams,
             pieces=pieces.of("runs"),
             provenance={"seed": str(seed)},
         )
@@ -213,7 +212,7 @@ def policy_command(
     levers = levers_of(chosen, lever)
     unsure = read_sizes(chosen, sizes)
     wanted = [_criterion(name) for name in search or ()]
-    for_fit, for_draws, for_design, for_sizes, for_search = generator(seed).spawn(5)
+    streams = streams_of(seed)
     folder = folder_of(output, study, "-policy")
     with complete_folder(folder) as work:
         pieces = keep_work(
@@ -237,12 +236,12 @@ def policy_command(
             seed=seed,
         )
         with progress() as tell:
-            drawn = _drawn(chosen, prior, draws, starts, (for_fit, for_draws), tell, pieces)
+            drawn = _drawn(chosen, prior, draws, starts, streams, tell, pieces)
             question = PolicyQuestion(
                 chosen.model,
                 levers,
                 futures,
-                with_sizes(drawn, unsure, rng=for_sizes),
+                with_sizes(drawn, unsure, rng=streams),
                 gain=raised,
                 cost=paid,
                 years=(first, last),
@@ -251,9 +250,9 @@ def policy_command(
             )
             tried = found_by(
                 question,
-                design(levers, policies, rng=for_design),
+                design(levers, policies, rng=streams.design),
                 wanted,
-                rng=for_search,
+                rng=streams.under("search"),
                 generations=generations,
                 pieces=pieces,
                 progress=tell,
@@ -309,18 +308,18 @@ def price_command(
 
     chosen = with_scenarios(with_own_scenarios(open_study(study), scenarios), scenario)
     unsure = read_sizes(chosen, sizes)
-    for_fit, for_draws, for_sizes = generator(seed).spawn(3)
+    streams = streams_of(seed)
     folder = folder_of(output, study, "-price")
     with complete_folder(folder) as work:
         with progress() as tell:
-            drawn = _drawn(chosen, prior, draws, starts, (for_fit, for_draws), tell)
+            drawn = _drawn(chosen, prior, draws, starts, streams, tell)
             found = price_of_output(
                 chosen,
                 drawn,
                 years=(first, last),
                 spending=cost,
                 sizes=unsure,
-                rng=for_sizes,
+                rng=streams,
                 progress=tell,
             ).assign_attrs(seed=str(seed))
         page = summarise_prices(found)
@@ -335,15 +334,14 @@ def _drawn(
     prior: bool,
     draws: int,
     starts: int,
-    chances: tuple[np.random.Generator, np.random.Generator],
+    streams: Streams,
     tell: Callable[[str, int, int], None],
     pieces: Pieces | None = None,
 ) -> Draws:
     """Draw from the posterior, or from the priors without a fit."""
-    for_fit, for_draws = chances
     own = None if pieces is None else pieces.of("fit")
-    fit = None if prior else calibrated(study, for_fit, starts, tell, pieces=own)
-    return draws_of(study, fit, draws, for_draws, tell, pieces)
+    fit = None if prior else calibrated(study, streams.fit, starts, tell, pieces=own)
+    return draws_of(study, fit, draws, streams.posterior, tell, pieces)
 
 
 def _paid(study: Study, cost: str | None) -> str:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from beltcast.inference.likelihood import Likelihood
     from beltcast.inference.sampling.posterior import Draws
     from beltcast.model.model import Model
+    from beltcast.streams import Streams
     from beltcast.study.study import Study
 
 # Options that several commands share, each defined once.
@@ -65,11 +66,11 @@ def open_study(path: Path | None) -> Study:
     return read_study(path)
 
 
-def generator(seed: int | list[int]) -> np.random.Generator:
-    """Return the generator that a seed means."""
-    import numpy as np  # here, so that --help and completion need not wait for it
+def streams_of(seed: int) -> Streams:
+    """Return the named streams of random numbers of a seed."""
+    from beltcast.streams import Streams  # here, so that --help need not wait for NumPy
 
-    return np.random.default_rng(seed)
+    return Streams(seed)
 
 
 def with_scenarios(study: Study, names: list[str] | None) -> Study:

@@ -22,11 +22,11 @@ from beltcast.cli.common import (
     draws_of,
     finish,
     folder_of,
-    generator,
     keep_work,
     open_study,
     progress,
     refuse_instant,
+    streams_of,
     with_own_scenarios,
     with_scenarios,
 )
@@ -82,19 +82,19 @@ def attribute_command(
     from beltcast.reports.json_output import dataset_facts
 
     chosen = open_study(study)
-    for_fit, for_draws, for_prior, for_tests = generator(seed).spawn(4)
+    streams = streams_of(seed)
     place = folder_of(output, study, "-drivers")
     options = {"draws": draws, "starts": starts, "seed": seed, "held_out": held_out}
     with complete_folder(place) as folder:
         pieces = keep_work(chosen, place, resume, **options)
         words, tested = [], {}
         with progress() as tell:
-            fit = calibrated(chosen, for_fit, starts, tell, pieces=pieces.of("fit"))
-            posterior = draws_of(chosen, fit, draws, for_draws, tell, pieces)
+            fit = calibrated(chosen, streams.fit, starts, tell, pieces=pieces.of("fit"))
+            posterior = draws_of(chosen, fit, draws, streams.posterior, tell, pieces)
             result = make_attribution(
                 chosen,
                 posterior,
-                prior=sample_prior(fit.likelihood, draws, rng=for_prior),
+                prior=sample_prior(fit.likelihood, draws, rng=streams.prior),
                 since=since,
                 pieces=pieces,
                 progress=tell,
@@ -104,10 +104,14 @@ def attribute_command(
             save_attribution_pictures(result, str(folder), year=year)
             if tests:
                 score = against_null(
-                    chosen, rng=for_tests, published_by=held_out, pieces=pieces, progress=tell
+                    chosen,
+                    rng=streams.under("null model"),
+                    published_by=held_out,
+                    pieces=pieces,
+                    progress=tell,
                 )
                 score.to_netcdf(folder / "null.nc", engine="netcdf4")
-                dates = placebo(chosen, rng=for_tests, pieces=pieces, progress=tell)
+                dates = placebo(chosen, rng=streams.under("placebo"), pieces=pieces, progress=tell)
                 dates.to_netcdf(folder / "placebo.nc", engine="netcdf4")
                 words = [null_words(score), placebo_words(dates)]
                 tested = {"null": score, "placebo": dates}
@@ -158,16 +162,16 @@ def compare_command(
     from beltcast.reports.json_output import comparison_facts
 
     chosen = with_scenarios(with_own_scenarios(open_study(study), scenarios), scenario)
-    for_fit, for_draws, for_sizes = generator(seed).spawn(3)
+    streams = streams_of(seed)
     target = folder_of(output, study, "-compared")
     with complete_folder(target) as folder:
         with progress() as tell:
-            fit = calibrated(chosen, for_fit, starts, tell)
-            posterior = sample(fit, draws, rng=for_draws, progress=tell)
+            fit = calibrated(chosen, streams.fit, starts, tell)
+            posterior = sample(fit, draws, rng=streams.posterior, progress=tell)
             result = make_comparison(
                 chosen,
                 posterior,
-                rng=for_sizes,
+                rng=streams,
                 target=chosen.target,
                 loss=loss,
                 provenance={"seed": str(seed)},
@@ -248,7 +252,7 @@ def sensitivity_command(
     chosen = open_study(study)
     names = [scenario] if scenario else list(chosen.scenarios)[:1]
     (base_case,) = select(chosen.scenarios, names).values()
-    for_screening, for_design = generator(seed).spawn(2)
+    streams = streams_of(seed)
     medians = chosen.priors.quantiles(0.5)
     constants = chosen.priors.settable
     asked = target or _whole_or_first(chosen)
@@ -283,7 +287,7 @@ def sensitivity_command(
                     chosen.priors.subset(labels),
                     method="morris",
                     base=16,
-                    rng=for_screening,
+                    rng=streams.under("screening"),
                     pieces=pieces.of("screening"),
                     progress=lambda _, done, total: tell("screening", done, total),
                 )
@@ -293,7 +297,7 @@ def sensitivity_command(
                 chosen.priors.subset(labels),
                 method=known,
                 base=base,
-                rng=for_design,
+                rng=streams,
                 pairs=pairs,
                 pieces=pieces.of(method),
                 progress=lambda _, done, total: tell(method, done, total),

@@ -22,12 +22,12 @@ from beltcast.cli.common import (
     finish,
     fitted,
     folder_of,
-    generator,
     likelihood_of,
     open_study,
     progress,
     refuse_year,
     slug,
+    streams_of,
     write_calibration,
 )
 from beltcast.errors import (
@@ -102,7 +102,7 @@ def calibrate_command(
     with complete_folder(place) as folder:
         pieces = keep_pieces(unfinished(place), {**hashes, **options}, resume=resume)
         with progress() as tell:
-            fit = fitted(likelihood, generator(seed), starts, tell, method, pieces)
+            fit = fitted(likelihood, streams_of(seed).fit, starts, tell, method, pieces)
         write_calibration(fit, folder, hashes)
         fit.clusters().to_csv(folder / "optima.csv", index=False, float_format="%.6g")
         fit.history().to_csv(folder / "history.csv", index=False, float_format="%.6g")
@@ -174,11 +174,11 @@ def identify_command(
     # Opened before the fit, so that what cannot be opened costs no time.
     chains = load_posterior(posterior, chosen, likelihood_of(chosen)) if posterior else None
     rows = chosen.model.rows(chosen.target)
-    for_fit, for_posterior, for_prior, for_sizes, for_shuffles = generator(seed).spawn(5)
+    streams = streams_of(seed)
     target = folder_of(output, study, "-identified")
     with complete_folder(target) as folder:
         with progress() as tell:
-            fit = calibrated(chosen, for_fit, starts, tell, calibration, study)
+            fit = calibrated(chosen, streams.fit, starts, tell, calibration, study)
             known = ask.spectrum(fit)
             pairs = ask.confounded(fit)
             pull = ask.prior_pull(fit, ask.answer_gradient(fit, rows, year + 1.0))
@@ -194,15 +194,15 @@ def identify_command(
             table = fit.table()
             shared = table[table["role"] != "belt"].sort_values("spread_ratio").head(profiles)
             found = ask.profiles(fit, list(shared.index), progress=tell)
-            drawn = chains or draw(fit, draws, rng=for_posterior, progress=tell)
-            prior = sample_prior(fit.likelihood, draws, rng=for_prior)
+            drawn = chains or draw(fit, draws, rng=streams.posterior, progress=tell)
+            prior = sample_prior(fit.likelihood, draws, rng=streams.prior)
             tell("answers", 0, 2)
-            answers = shown(chosen, drawn, years=[year], rng=for_sizes)
+            answers = shown(chosen, drawn, years=[year], rng=streams)
             tell("answers", 1, 2)
-            narrowed = contraction(answers, shown(chosen, prior, years=[year], rng=for_sizes))
+            narrowed = contraction(answers, shown(chosen, prior, years=[year], rng=streams))
             tell("answers", 2, 2)
             kept = answers.sel(answer=narrowed.index)
-            moved = power_scaling(kept, log_parts(drawn, by), rng=for_shuffles)
+            moved = power_scaling(kept, log_parts(drawn, by), rng=streams.permutation)
         page = identification(
             fit, known, pairs, pull, left_out, found, f"{chosen.target} of {year}"
         )
@@ -327,12 +327,12 @@ def sample_command(
     kept = target.with_name(f"{target.name}.unfinished.npz")
     before = load_unfinished(kept) if resume else None
     chosen = open_study(study)
-    for_fit, for_chains, for_prior = generator(seed).spawn(3)
+    streams = streams_of(seed)
     with complete_folder(target) as folder:
         with progress() as tell:
             result = sample_chains(
-                calibrated(chosen, for_fit, starts, tell),
-                rng=for_chains,
+                calibrated(chosen, streams.fit, starts, tell),
+                rng=streams.chains,
                 chains=chains,
                 draws=draws,
                 method=known,
@@ -343,7 +343,7 @@ def sample_command(
                 progress=tell,
             )
         provenance = {"seed": str(seed), **chosen.provenance()}
-        groups = posterior_groups(result, rng=for_prior, provenance=provenance)
+        groups = posterior_groups(result, rng=streams.prior, provenance=provenance)
         save_groups(groups, folder / POSTERIOR_FILE)
         result.table().to_csv(folder / "diagnostics.csv", float_format="%.5g")
         page = result.words()
@@ -422,7 +422,7 @@ def sbc_command(
         result = simulation_based_calibration(
             likelihood,
             sets=sets,
-            rng=generator(seed),
+            rng=streams_of(seed),
             burn_in=burn_in,
             asked=Asked(_rows_by_place(chosen), year),
             done=done,

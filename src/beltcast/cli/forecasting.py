@@ -20,9 +20,9 @@ from beltcast.cli.common import (
     calibrated,
     finish,
     folder_of,
-    generator,
     open_study,
     progress,
+    streams_of,
     with_scenarios,
     write_calibration,
 )
@@ -85,21 +85,20 @@ def forecast_command(
     provenance = {"seed": str(seed)}
     if given is not None:
         chosen, provenance["events_sha256"] = _given(chosen, given)
-    rng = generator(seed)
+    streams = streams_of(seed)
     target = folder_of(output, study)
     with complete_folder(target) as folder:
         with progress() as tell:
-            fit = calibrated(chosen, rng, starts, tell, calibration, study)
+            fit = calibrated(chosen, streams.fit, starts, tell, calibration, study)
             # As `beltcast.forecast` does it, in parts: the draws are kept as well.
-            for_posterior, for_prior = rng.spawn(2)
-            posterior = sample(fit, draws, rng=for_posterior, progress=tell)
-            prior = sample_prior(fit.likelihood, max(2, draws // 2), rng=for_prior)
+            posterior = sample(fit, draws, rng=streams.posterior, progress=tell)
+            prior = sample_prior(fit.likelihood, max(2, draws // 2), rng=streams.prior)
             result = forecast_draws(
                 chosen,
                 posterior,
                 prior,
                 fit.theta,
-                rng=rng,
+                rng=streams,
                 progress=tell,
                 provenance=provenance,
             )
@@ -189,19 +188,19 @@ def update_command(
         new = read_new_rows(rows, chosen)
     else:
         raise InputError("there are no new figures; name a file of them, or a date with --as-of")
-    for_fit, for_draws, for_update, for_noise = generator(seed).spawn(4)
+    streams = streams_of(seed)
     target = folder_of(output, study, "-updated")
     with complete_folder(target) as folder:
         with progress() as tell:
-            fit = calibrated(chosen, for_fit, starts, tell, calibration, study)
-            posterior = sample(fit, draws, rng=for_draws, progress=tell)
+            fit = calibrated(chosen, streams.fit, starts, tell, calibration, study)
+            posterior = sample(fit, draws, rng=streams.posterior, progress=tell)
             change = make_update(
-                fit, posterior, new.rows, rng=for_update, method=way, progress=tell
+                fit, posterior, new.rows, rng=streams.under("update"), method=way, progress=tell
             )
             result = outlook(
                 chosen,
                 change,
-                rng=for_noise,
+                rng=streams,
                 provenance={**provenance, "new_rows_sha256": new.rows.sha256},
             )
         result.to_netcdf(folder / "update.nc", engine="netcdf4", encoding=FORECAST_ENCODING)
@@ -284,7 +283,7 @@ def verify_command(
                 resume=resume,
                 progress=tell,
             )
-        result = stack(result, rng=generator([seed, len(dates)]), forecasters=stackable(result))
+        result = stack(result, rng=streams_of(seed).stack, forecasters=stackable(result))
         result.to_netcdf(work / "verification.nc", engine="netcdf4", encoding=SMALL)
         scores = case_scores(result)
         page = summarise_skill(scores, "sd")

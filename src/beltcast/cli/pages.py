@@ -10,9 +10,9 @@ import typer
 
 from beltcast.cli.common import (
     Seed,
-    generator,
     progress,
     slug,
+    streams_of,
 )
 from beltcast.errors import (
     InputError,
@@ -109,11 +109,11 @@ def report_command(
     places = study.shown()
     if place not in ("all", *places):
         raise InputError(f"there is no place {quoted(place)}{did_you_mean(place, places)}")
-    for_prior, for_forecast = generator(seed).spawn(2)
-    prior = sample_prior(kept.posterior.likelihood, len(kept.posterior), rng=for_prior)
+    streams = streams_of(seed)
+    prior = sample_prior(kept.posterior.likelihood, len(kept.posterior), rng=streams.prior)
     with complete_folder(output) as folder, progress() as tell:
         made = forecast_draws(
-            study, kept.posterior, prior, kept.optimum, rng=for_forecast, progress=tell
+            study, kept.posterior, prior, kept.optimum, rng=streams, progress=tell
         )
         shares = (
             make_attribution(

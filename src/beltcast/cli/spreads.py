@@ -15,10 +15,10 @@ from beltcast.cli.common import (
     StudyFile,
     finish,
     folder_of,
-    generator,
     likelihood_of,
     open_study,
     progress,
+    streams_of,
 )
 from beltcast.errors import InputError
 
@@ -63,7 +63,7 @@ def spreads_command(
         with progress() as tell:
             found = estimate_spreads(
                 likelihood_of(dataclasses.replace(chosen, noise=asked)),
-                rng=generator(seed),
+                rng=streams_of(seed).fit,
                 starts=starts,
                 progress=tell,
             )

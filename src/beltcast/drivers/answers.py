@@ -7,7 +7,6 @@ all as logs, so that the spreads of large and small belts can stand side by side
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import deepcopy
 
 import numpy as np
 import xarray as xr
@@ -20,12 +19,11 @@ from beltcast.errors import InputError
 from beltcast.inference.audit.contraction import ANSWER, OF, QUANTITY
 from beltcast.inference.sampling.posterior import Draws
 from beltcast.schema import MEMBER, PLACE, SCENARIO, YEAR
+from beltcast.streams import Random, Streams
 from beltcast.study.study import Study
 
 
-def shown(
-    study: Study, draws: Draws, *, years: Sequence[int], rng: np.random.Generator
-) -> xr.DataArray:
+def shown(study: Study, draws: Draws, *, years: Sequence[int], rng: Random) -> xr.DataArray:
     """Compute the answers that forecast and attribution show, for each draw.
 
     Parameters
@@ -34,7 +32,7 @@ def shown(
     draws : Draws
         Of the posterior, or of the prior.
     years : sequence of int
-    rng : numpy.random.Generator
+    rng : Streams, numpy.random.Generator or int
         For scenarios whose size is uncertain; the same numbers serve every scenario.
 
     Returns
@@ -60,7 +58,8 @@ def shown(
     >>> answers.sel(answer="output, China 2030").shape
     (4,)
     """
-    runs = {name: _logs(study, draws, name, list(years), deepcopy(rng)) for name in study.scenarios}
+    streams = Streams.of(rng)
+    runs = {name: _logs(study, draws, name, list(years), streams) for name in study.scenarios}
     first, *others = runs
     parts = [_named(runs[first], "output", first)]
     parts += [_named(runs[name] - runs[first], "change", name) for name in others]
@@ -73,14 +72,14 @@ def shown(
 
 
 def _logs(
-    study: Study, draws: Draws, name: str, years: list[int], rng: np.random.Generator
+    study: Study, draws: Draws, name: str, years: list[int], streams: Streams
 ) -> xr.DataArray:
     run = run_ensemble(
         study.model,
         {name: study.scenarios[name]},
         (draws.labels, draws.values),
         outputs=[study.target],
-        rng=rng,
+        rng=streams,
     )[study.target].isel({SCENARIO: 0}, drop=True)
     if YEAR not in run.dims:
         raise InputError(f"'{study.target}' is not a flow per year; take one as the target")

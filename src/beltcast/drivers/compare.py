@@ -20,6 +20,7 @@ from beltcast.ensembles.member_statistics import by_place, chance, quantiles
 from beltcast.errors import InputError
 from beltcast.inference.sampling.posterior import Draws
 from beltcast.schema import MEMBER, PLACE, QUANTILE, SCENARIO, YEAR
+from beltcast.streams import Random
 from beltcast.study.study import Study
 
 LOSS = 0.10
@@ -30,7 +31,7 @@ def compare(
     study: Study,
     draws: Draws,
     *,
-    rng: np.random.Generator,
+    rng: Random,
     target: str = "output",
     loss: float = LOSS,
     provenance: Mapping[str, str] | None = None,
@@ -41,7 +42,7 @@ def compare(
     ----------
     study : Study
     draws : Draws
-    rng : numpy.random.Generator
+    rng : Streams, numpy.random.Generator or int
         Draws uncertain sizes, the same in all scenarios.
     target : str
         A flow, over places or over none.

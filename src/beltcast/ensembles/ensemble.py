@@ -24,6 +24,7 @@ from beltcast.files.resume import NOT_KEPT, Pieces
 from beltcast.model.model import Backend, Model
 from beltcast.model.quantities import is_flow
 from beltcast.schema import MEMBER, SCENARIO, TIME, YEAR, Progress
+from beltcast.streams import Random, Streams
 from beltcast.study.scenarios import Scenario, draw_sizes
 
 
@@ -36,7 +37,7 @@ def run_ensemble(
     end: float | None = None,
     provenance: Mapping[str, str] | None = None,
     backend: Backend = "auto",
-    rng: np.random.Generator | None = None,
+    rng: Random | None = None,
     pieces: Pieces = NOT_KEPT,
     progress: Progress | None = None,
 ) -> xr.Dataset:
@@ -57,9 +58,9 @@ def run_ensemble(
     provenance : mapping, optional
         Attributes to add: hashes, seed.
     backend : 'auto', 'llvm' or 'numpy'
-    rng : numpy.random.Generator, optional
-        Draws the uncertain sizes of scenarios, the same numbers in all of them. A single member
-        can do without and takes the medians.
+    rng : Streams, numpy.random.Generator or int, optional
+        The uncertain sizes of scenarios are drawn from its streams, the same numbers in all
+        scenarios. A single member takes the medians if none is given.
     pieces : Pieces, optional
         Where finished blocks of members are kept, so that a stopped run goes on to the same bits.
     progress : callable, optional
@@ -89,7 +90,7 @@ def run_ensemble(
     """
     labels, values = draws if draws is not None else ((), np.empty((1, 0)))
     names = [model.find(name).name for name in outputs]
-    seed = None if rng is None else int(rng.integers(2**63))
+    streams = None if rng is None else Streams.of(rng)
     results: dict[str, list[FloatArray]] = {name: [] for name in names}
     status = []
     for i, scenario in enumerate(scenarios.values()):
@@ -99,7 +100,7 @@ def run_ensemble(
             (labels, values),
             outputs=names,
             end=end,
-            seed=seed,
+            rng=streams,
             backend=backend,
             pieces=pieces.of(f"scenario {i}"),
             tell=None if progress is None else partial(_told, progress, i, len(scenarios)),
@@ -131,7 +132,7 @@ def run_scenario(
     *,
     outputs: Sequence[str],
     end: float | None = None,
-    seed: int | None = None,
+    rng: Random | None = None,
     backend: Backend = "auto",
     pieces: Pieces = NOT_KEPT,
     tell: Callable[[int, int], None] | None = None,
@@ -140,12 +141,10 @@ def run_scenario(
 
     Parameters
     ----------
-    model, scenario, draws, end, backend, pieces
+    model, scenario, draws, end, rng, backend, pieces
         As for `run_ensemble`.
     outputs : sequence of str
         Names as the model writes them.
-    seed : int, optional
-        Of the scenario's uncertain sizes.
     tell : callable, optional
         Told how many members are done, of how many.
 
@@ -159,13 +158,13 @@ def run_scenario(
     Raises
     ------
     ScenarioError
-        The scenario has an uncertain size, and there is no seed to draw it.
+        The scenario has an uncertain size, and there is no `rng` to draw it.
     """
     labels, values = draws
     flows = [n for n in outputs if is_flow(model.variables[n].unit)]
     instants = [n for n in outputs if n not in flows]
     rows, combined = member_constants(model, (labels, values), scenario)
-    combined = _with_sizes(model, rows, combined, scenario, seed)
+    combined = _with_sizes(model, rows, combined, scenario, rng)
 
     def batch(members: FloatArray) -> FloatArray:
         return model.batch(
@@ -253,13 +252,13 @@ def member_constants(
 
 
 def _with_sizes(
-    model: Model, rows: np.ndarray, values: FloatArray, scenario: Scenario, seed: int | None
+    model: Model, rows: np.ndarray, values: FloatArray, scenario: Scenario, rng: Random | None
 ) -> FloatArray:
     """Put the drawn uncertain sizes in the place of their medians."""
     members = values.shape[1]
-    if not scenario.uncertain or (seed is None and members == 1):
+    if not scenario.uncertain or (rng is None and members == 1):
         return values
-    if seed is None:
+    if rng is None:
         raise ScenarioError(
             f"the scenario '{scenario.name}' has uncertain sizes "
             f"({', '.join(scenario.uncertain)}); give run_ensemble an rng to draw them"
@@ -268,7 +267,7 @@ def _with_sizes(
     labels = list(scenario.constants)
     own, column = model.targets(labels)
     values = values.copy()
-    for label, size in draw_sizes(scenario, members, seed=seed).items():
+    for label, size in draw_sizes(scenario, members, rng=rng).items():
         values[np.isin(rows, own[column == labels.index(label)])] = size
     return values
 

@@ -9,7 +9,6 @@ speaks.  So a half-year or a quarter nowcasts the year that is running.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import deepcopy
 
 import numpy as np
 import pandas as pd
@@ -21,6 +20,7 @@ from beltcast.forecasting.forecast import published_factor
 from beltcast.inference.updating.update import Update
 from beltcast.model.quantities import is_flow
 from beltcast.schema import PARAMETER, PLACE, QUANTILE, ROW, SCENARIO, YEAR
+from beltcast.streams import Random, Streams
 from beltcast.study.study import Study
 
 STATE = "state"
@@ -33,7 +33,7 @@ def outlook(
     study: Study,
     change: Update,
     *,
-    rng: np.random.Generator,
+    rng: Random,
     scenario: str | None = None,
     provenance: Mapping[str, str] | None = None,
 ) -> xr.Dataset:
@@ -43,7 +43,8 @@ def outlook(
     ----------
     study : Study
     change : Update
-    rng : numpy.random.Generator
+    rng : Streams, numpy.random.Generator or int
+        As for `beltcast.forecasting.forecast.forecast_draws`.
     scenario : str, optional
         The study's first by default.
     provenance : mapping, optional
@@ -59,7 +60,7 @@ def outlook(
         ``parameter_ratio`` of the spreads; and the table of surprises along ``row``.
     """
     name = scenario or next(iter(study.scenarios))
-    for_noise, for_sizes = rng.spawn(2)
+    streams = Streams.of(rng)
     outputs, published = {}, {}
     for state, draws in ((BEFORE, change.before), (AFTER, change.after)):
         run = run_ensemble(
@@ -67,11 +68,11 @@ def outlook(
             {name: study.scenarios[name]},
             (draws.labels, draws.values),
             outputs=[study.target],
-            rng=deepcopy(for_sizes),
+            rng=streams,
         )
         output = by_place(run[study.target], study.whole(study.target))
         output = output.isel({SCENARIO: 0}, drop=True)
-        factor = published_factor(study, draws, output, rng=deepcopy(for_noise))
+        factor = published_factor(study, draws, output, rng=streams)
         outputs[state], published[state] = output, output * factor
     states = pd.Index([BEFORE, AFTER], name=STATE)
     moved = change.moved().loc[list(change.before.labels)]

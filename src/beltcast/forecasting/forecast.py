@@ -12,7 +12,6 @@ the figures have said nothing, and ``spread_ratio`` says so.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -29,6 +28,7 @@ from beltcast.inference.processes import shock_path
 from beltcast.inference.residuals import draw_errors
 from beltcast.inference.sampling.posterior import Draws, sample, sample_prior
 from beltcast.schema import MEMBER, PLACE, ROW, SCENARIO, YEAR, Progress
+from beltcast.streams import Random, Streams
 from beltcast.study.observations import Observation
 from beltcast.study.study import Study
 
@@ -37,7 +37,7 @@ def forecast(
     study: Study,
     calibration: Calibration,
     *,
-    rng: np.random.Generator,
+    rng: Random,
     draws: int = 1000,
     moves: int = 30,
     progress: Progress | None = None,
@@ -49,9 +49,8 @@ def forecast(
     ----------
     study : Study
     calibration : Calibration
-    rng : numpy.random.Generator
-        Children are spawned for the posterior, the prior and the noise, so that the number of
-        draws of one does not change the others.
+    rng : Streams, numpy.random.Generator or int
+        Its streams ``posterior``, ``prior``, ``year_shocks``, ``noise`` and ``sizes`` are used.
     draws : int
         Members.
     moves : int
@@ -84,15 +83,15 @@ def forecast(
     >>> float(result["output_quantile"].sel(place="China", year=2030, quantile=0.5)[0]) > 0
     True
     """
-    for_posterior, for_prior = rng.spawn(2)
-    posterior = sample(calibration, draws, rng=for_posterior, moves=moves, progress=progress)
-    prior = sample_prior(calibration.likelihood, max(2, draws // 2), rng=for_prior)
+    streams = Streams.of(rng)
+    posterior = sample(calibration, draws, rng=streams.posterior, moves=moves, progress=progress)
+    prior = sample_prior(calibration.likelihood, max(2, draws // 2), rng=streams.prior)
     return forecast_draws(
         study,
         posterior,
         prior,
         calibration.theta,
-        rng=rng,
+        rng=streams,
         progress=progress,
         provenance=provenance,
     )
@@ -104,7 +103,7 @@ def forecast_draws(
     prior: Draws,
     optimum: FloatArray,
     *,
-    rng: np.random.Generator,
+    rng: Random,
     progress: Progress | None = None,
     provenance: Mapping[str, str] | None = None,
 ) -> xr.Dataset:
@@ -118,8 +117,8 @@ def forecast_draws(
     optimum : (size,)
         Most probable unknowns on working scales; published figures are brought to the model's
         scope by them.
-    rng : numpy.random.Generator
-        Children are spawned for the noise and for the uncertain sizes of scenarios.
+    rng : Streams, numpy.random.Generator or int
+        Its streams ``year_shocks``, ``noise`` and ``sizes`` (of scenarios) are used.
     progress : callable, optional
         Told (what, done, of how many).
     provenance : mapping, optional
@@ -145,16 +144,16 @@ def forecast_draws(
     True
     """
     target = study.target
-    for_noise, for_sizes = rng.spawn(2)
+    streams = Streams.of(rng)
     likelihood = posterior.likelihood
 
-    runs = _run(study, study.scenarios, posterior, target, for_sizes, progress)
-    before = _run(study, study.scenarios, prior, target, for_sizes, None)
+    runs = _run(study, study.scenarios, posterior, target, streams, progress)
+    before = _run(study, study.scenarios, prior, target, streams, None)
     output = by_place(runs[target], study.whole(target))
     prior_output = by_place(before[target], study.whole(target))
 
     years = output[YEAR].values
-    noise_of = _published_noise(study, likelihood, output, years, for_noise)
+    noise_of = _published_noise(study, likelihood, output, years, streams)
     published = output * noise_of(posterior)
     prior_published = prior_output.isel({SCENARIO: 0}) * noise_of(prior)
     change = output / output.isel({SCENARIO: 0})
@@ -193,7 +192,7 @@ def forecast_draws(
 
 
 def published_factor(
-    study: Study, draws: Draws, output: xr.DataArray, *, rng: np.random.Generator
+    study: Study, draws: Draws, output: xr.DataArray, *, rng: Random
 ) -> xr.DataArray:
     """Draw the factor between the model's totals and what would be published of them.
 
@@ -203,7 +202,8 @@ def published_factor(
     draws : Draws
     output : (..., member, place, year)
         Totals of the model, for their places and years.
-    rng : numpy.random.Generator
+    rng : Streams, numpy.random.Generator or int
+        Its streams ``year_shocks`` and ``noise`` are used.
 
     Returns
     -------
@@ -211,7 +211,7 @@ def published_factor(
         Shocks of years times the noise of a figure on the model's scope.
     """
     years = output[YEAR].values
-    return _published_noise(study, draws.likelihood, output, years, rng)(draws)
+    return _published_noise(study, draws.likelihood, output, years, Streams.of(rng))(draws)
 
 
 def _run(
@@ -219,7 +219,7 @@ def _run(
     scenarios: Mapping[str, Any],
     draws: Draws,
     target: str,
-    rng: np.random.Generator,
+    streams: Streams,
     progress: Progress | None,
 ) -> xr.Dataset:
     parts = []
@@ -231,7 +231,7 @@ def _run(
                     {name: scenario},
                     (draws.labels, draws.values),
                     outputs=_outputs(study, target),
-                    rng=deepcopy(rng),  # the same numbers in every scenario
+                    rng=streams,
                 ),
                 target,
             )
@@ -259,7 +259,7 @@ def _published_noise(
     likelihood: Likelihood,
     output: xr.DataArray,
     years: np.ndarray,
-    rng: np.random.Generator,
+    streams: Streams,
 ) -> Callable[[Draws], xr.DataArray]:
     """Factor between the model's total and a published one, (member, place, year).
 
@@ -271,12 +271,12 @@ def _published_noise(
     """
     members = output.sizes[MEMBER]  # the prior may have fewer; it takes the first of these
     places = output[PLACE].values
-    fresh = rng.standard_normal((members, len(years)))
+    fresh = streams.year_shocks.standard_normal((members, len(years)))
     grades = ["A" if p == study.whole(study.target) else "B" for p in places]
     noise = study.noise
     sds = np.array([noise.grade[grade] * noise.spread_factor(grade, "level") for grade in grades])
     shape = members, len(places), len(years)
-    own = draw_errors(rng, study.noise.tails, shape) * sds[:, None]
+    own = draw_errors(streams.noise, study.noise.tails, shape) * sds[:, None]
 
     def factor(draws: Draws) -> xr.DataArray:
         n = len(draws)

@@ -58,7 +58,7 @@ def compute(plan: RunPlan, store: Store, block: MemberBlock) -> Computed:
         plan.scenarios[name],
         plan.draws(block),
         outputs=plan.outputs,
-        seed=plan.size_seed(block),
+        rng=plan.streams(block),
     )
     try:
         store.write(block, pieces, good)

@@ -41,6 +41,7 @@ from beltcast.files.text import Toml, read_toml
 from beltcast.model.model import Model, load_model
 from beltcast.scale.resample import Sample, read_sample
 from beltcast.schema import SCENARIO
+from beltcast.streams import Streams
 from beltcast.study.priors import Priors
 from beltcast.study.priors_file import read_priors
 from beltcast.study.scenarios import Scenario, read_scenarios, select
@@ -141,7 +142,7 @@ class RunPlan:
         if self.priors is None:
             return (), np.empty((count, 0))
         # Whole blocks are drawn, so that a plan with more members begins with the same ones.
-        rng = np.random.default_rng([self.seed, block.number])
+        rng = self.streams(block).members
         if self.sample is not None:
             return self.sample.labels, self.sample.take(rng, self.block)[:count]
         z = self.priors.draw(rng, self.block)[:count]
@@ -149,9 +150,9 @@ class RunPlan:
         own = self.priors.settable
         return tuple(self.priors.labels[i] for i in own), self.priors.natural(z)[:, own]
 
-    def size_seed(self, block: MemberBlock) -> int:
-        """Seed of the uncertain sizes of scenarios for a block."""
-        return int(np.random.default_rng([self.seed, block.number, 1]).integers(2**63))
+    def streams(self, block: MemberBlock) -> Streams:
+        """Streams of a block, the same in every scenario."""
+        return Streams(self.seed).under(f"block {block.number}")
 
     def identity(self) -> dict[str, str]:
         """What a result depends on, one word or hash for each; equal for equal results."""

@@ -36,6 +36,7 @@ from scipy.special import expit, logit, ndtr, ndtri
 from beltcast.errors import ScenarioError, UnknownName, did_you_mean, quoted
 from beltcast.files.text import Toml, read_toml
 from beltcast.model.labels import ModelLike, find_label, join_label
+from beltcast.streams import Random, Streams
 
 __all__ = ["Points", "Scenario", "Size", "draw_sizes", "extend", "read_scenarios", "select"]
 
@@ -194,24 +195,25 @@ def select(scenarios: Mapping[str, Scenario], names: Iterable[str]) -> dict[str,
     return chosen
 
 
-def draw_sizes(scenario: Scenario, members: int, *, seed: int) -> dict[str, NDArray[np.float64]]:
+def draw_sizes(scenario: Scenario, members: int, *, rng: Random) -> dict[str, NDArray[np.float64]]:
     """Draw the uncertain sizes of a scenario.
 
-    The numbers depend on the seed, the label and the member only, so that scenarios share them.
+    Each label has its own stream, ``sizes`` and the label, so that scenarios share the numbers.
 
     Parameters
     ----------
     scenario : Scenario
     members : int
-    seed : int
+    rng : Streams, numpy.random.Generator or int
 
     Returns
     -------
     dict
         Label to (members,)  [unit of the constant].
     """
+    streams = Streams.of(rng).under("sizes")
     return {
-        label: size.quantile(np.random.default_rng([seed, *label.encode("utf-8")]).random(members))
+        label: size.quantile(streams.stream(label).random(members))
         for label, size in scenario.uncertain.items()
     }
 

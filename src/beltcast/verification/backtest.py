@@ -27,7 +27,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -44,6 +43,7 @@ from beltcast.inference.sampling.posterior import Draws, sample, sample_prior
 from beltcast.model.model import Model
 from beltcast.model.variants import without_interaction
 from beltcast.schema import CASE, DRAW, FORECASTER, Progress
+from beltcast.streams import Streams
 from beltcast.study.study import Study
 from beltcast.verification.baselines.baselines import BASELINES
 from beltcast.verification.baselines.history import Baseline, History
@@ -204,12 +204,11 @@ def at_origin(
             f"the origin {date:g} has {len(known.observations)} figures to stand on and "
             f"{len(cases)} to forecast; choose one between the first and the last publication"
         )
-    rng = np.random.default_rng([chosen.seed, round(date * 1e4)])
-    for_model, for_baselines = rng.spawn(2)
+    streams = Streams(chosen.seed).under(f"origin {date:.4f}")
     # What inputs did afterwards is known ex post: there is no origin from which to hold them.
     frozen = None if chosen.ex_post else model_as_known(study.model, date, rules, frozen=True)
-    forecasts, fits = _of_the_model(known, frozen, cases, chosen, for_model, pieces)
-    forecasts |= _of_baselines(known, cases, baselines, chosen.draws, for_baselines)
+    forecasts, fits = _of_the_model(known, frozen, cases, chosen, streams, pieces)
+    forecasts |= _of_baselines(known, cases, baselines, chosen.draws, streams.under("baselines"))
     result = _dataset(study, rules, known, date, cases, forecasts, fits, chosen)
     return result.assign_attrs(left_out=", ".join(sorted(baselines.keys() - forecasts.keys())))
 
@@ -219,12 +218,11 @@ def _of_the_model(
     frozen: Model | None,
     cases: Sequence[Case],
     settings: Settings,
-    rng: np.random.Generator,
+    streams: Streams,
     pieces: Pieces,
 ) -> tuple[dict[str, FloatArray], dict[str, tuple[Calibration, Draws]]]:
     """Draws of each forecaster of the model, (draws, cases), and the fits that they come from."""
-    for_fit, for_draws, for_noise, for_prior = rng.spawn(4)
-    errors = draw_errors(for_noise, known.noise.tails, (settings.draws, len(cases)))
+    errors = draw_errors(streams.noise, known.noise.tails, (settings.draws, len(cases)))
     models: dict[str, Model] = {"sd": known.model}
     off = known.roles.switches if settings.switches is None else settings.switches
     if off:
@@ -235,23 +233,22 @@ def _of_the_model(
         asked = _asked(replace(known, model=models[name]), cases)
         blind = asked.without(np.arange(len(asked.sds)) >= len(known.observations))
         own = pieces.of(name)
-        # The state of a generator moves on; both models must start from the same.
         fit = calibrate(
             blind,
-            rng=deepcopy(for_fit),
+            rng=streams.fit,
             starts=settings.starts,
             refine=settings.refine,
             threads=1,
             pieces=own,
         )
-        posterior = _sampled(fit, settings, deepcopy(for_draws), own)
+        posterior = _sampled(fit, settings, streams.posterior, own)
         forecasts[name] = _printed(asked, posterior.theta, errors)
         fits[name] = fit, posterior
     asked = _asked(known, cases)
     if frozen is not None:
         still = replace(asked, model=frozen)
         forecasts["sd frozen drivers"] = _printed(still, fits["sd"][1].theta, errors)
-    prior = sample_prior(asked, settings.draws, rng=for_prior)
+    prior = sample_prior(asked, settings.draws, rng=streams.prior)
     forecasts["sd prior"] = _printed(asked, prior.theta, errors)
     order = ("sd", "sd frozen drivers", "no interaction", "sd prior")
     return {name: forecasts[name] for name in order if name in forecasts}, fits
@@ -308,14 +305,14 @@ def _of_baselines(
     cases: Sequence[Case],
     baselines: Mapping[str, Baseline],
     draws: int,
-    rng: np.random.Generator,
+    streams: Streams,
 ) -> dict[str, FloatArray]:
     """Draws of each baseline, (draws, cases); one whose extra is not installed is left out."""
     panel = list(histories(known.observations, known.noise).values())
     out: dict[str, FloatArray] = {}
-    for (name, baseline), own in zip(baselines.items(), rng.spawn(len(baselines)), strict=True):
+    for name, baseline in baselines.items():
         try:
-            out[name] = _of_baseline(baseline, cases, panel, draws, own)
+            out[name] = _of_baseline(baseline, cases, panel, draws, streams.stream(name))
         except MissingExtra:
             continue
     return out

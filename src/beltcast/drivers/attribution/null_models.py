@@ -12,7 +12,6 @@ do not, the figures do not tell a zone's effect from a trend.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 
 import numpy as np
 import xarray as xr
@@ -30,6 +29,7 @@ from beltcast.inference.sampling.posterior import sample
 from beltcast.inference.updating.carry_draws import predictive
 from beltcast.model.variants import move, without_interaction
 from beltcast.schema import ROW, Progress
+from beltcast.streams import Random, Streams
 from beltcast.study.study import Study
 
 TELLING = 2.0
@@ -39,7 +39,7 @@ TELLING = 2.0
 def against_null(
     study: Study,
     *,
-    rng: np.random.Generator,
+    rng: Random,
     published_by: float,
     switches: Sequence[str] | None = None,
     draws: int = 400,
@@ -63,7 +63,7 @@ def against_null(
     Parameters
     ----------
     study : Study
-    rng : numpy.random.Generator
+    rng : Streams, numpy.random.Generator or int
         Both models get the same children, so that they differ by nothing but the interaction.
     published_by : float  [Year]
         Rows published at this date or before are fitted; levels published later are scored.
@@ -108,24 +108,22 @@ def against_null(
             f"{int(scored.sum())} levels were published after {published_by:g} and "
             f"{int((~later).sum())} figures by then; choose a date between the first and the last"
         )
-    seeds = rng.spawn(3)
+    streams = Streams.of(rng)
     densities, evidence = [], []
     off = study.roles.switches if switches is None else switches
     models = (study.model, without_interaction(study.model, off))
     for number, model in enumerate(models):
         whole = make_likelihood(model, study.priors, study.observations, study.noise)
         early = whole.without(later)
-        # The state of a generator moves on; both models must start from the same.
-        for_fit, for_draws = (deepcopy(seed) for seed in seeds[:2])
         own = pieces.of(f"null {number}")
-        fit = calibrate(early, rng=for_fit, starts=starts, refine=refine, pieces=own)
-        posterior = sample(fit, draws, rng=for_draws, moves=moves)
+        fit = calibrate(early, rng=streams.fit, starts=starts, refine=refine, pieces=own)
+        posterior = sample(fit, draws, rng=streams.posterior, moves=moves)
         densities.append(_log_density(whole, later, fit.theta, posterior.theta)[scored[later]])
         evidence.append(_evidence(fit))
         if progress is not None:
             progress("null", number + 1, len(models))
     table = np.stack(densities)
-    low, high = _bootstrap(table[0] - table[1], resamples, seeds[2])
+    low, high = _bootstrap(table[0] - table[1], resamples, streams.bootstrap)
     kept = [row for row, is_scored in zip(rows, scored, strict=True) if is_scored]
     return xr.Dataset(
         {
@@ -155,7 +153,7 @@ def against_null(
 def placebo(
     study: Study,
     *,
-    rng: np.random.Generator,
+    rng: Random,
     shifts: Sequence[float] = (-2.0, 2.0),
     constant: str = "Zone Year",
     gain: str = "Support Entry Gain",
@@ -169,7 +167,7 @@ def placebo(
     Parameters
     ----------
     study : Study
-    rng : numpy.random.Generator
+    rng : Streams, numpy.random.Generator or int
         Every fit gets the same starts.
     shifts : sequence of float  [Year]
         How far all dates are moved; the true dates are always fitted first.
@@ -206,7 +204,7 @@ def placebo(
         raise CalibrationError(f"'{gain}' has no prior, so no fit can say what becomes of it")
     (dim,) = study.model.find(constant).dims
     true = {e: study.model.value(f"{constant}[{e}]") for e in study.model.subscripts[dim]}
-    seed = rng.spawn(1)[0]
+    streams = Streams.of(rng)
     moved = (0.0, *(s for s in shifts if s != 0.0))
     fits = []
     for number, shift in enumerate(moved):
@@ -215,7 +213,7 @@ def placebo(
         likelihood = make_likelihood(model, study.priors, study.observations, study.noise)
         own = pieces.of(f"placebo {number}")
         fits.append(
-            calibrate(likelihood, rng=deepcopy(seed), starts=starts, refine=refine, pieces=own)
+            calibrate(likelihood, rng=streams.fit, starts=starts, refine=refine, pieces=own)
         )
         if progress is not None:
             progress("placebo", number + 1, len(moved))

@@ -10,7 +10,6 @@ figures make unlikely is as rare in it as they say.
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Mapping
 
@@ -32,6 +31,7 @@ from beltcast.errors import InputError, UnknownName, did_you_mean
 from beltcast.files.resume import NOT_KEPT, Pieces
 from beltcast.inference.sampling.posterior import Draws
 from beltcast.schema import MEMBER, PARAMETER, PLACE, SCENARIO
+from beltcast.streams import Random, Streams
 from beltcast.study.scenarios import draw_sizes
 from beltcast.study.study import Study
 
@@ -51,7 +51,7 @@ def discover(
     scenario: str | None = None,
     target: str = "output",
     density: float = 0.8,
-    rng: np.random.Generator,
+    rng: Random,
     pieces: Pieces = NOT_KEPT,
     provenance: Mapping[str, str] | None = None,
 ) -> xr.Dataset:
@@ -72,8 +72,8 @@ def discover(
         A flow, over places or over none.
     density : float  [1]
         See `beltcast.drivers.discovery.prim.chosen_box`.
-    rng : numpy.random.Generator
-        Draws the sizes.
+    rng : Streams, numpy.random.Generator or int
+        Its stream ``sizes`` is used.
     pieces : Pieces, optional
         Where finished runs are kept, to go on with.
     provenance : mapping, optional
@@ -113,21 +113,20 @@ def discover(
         raise UnknownName(
             f"'{name}' is not a scenario of the study{did_you_mean(name, [*study.scenarios])}"
         )
-    # The run draws its seed for the sizes from `rng` first; a twin says which it will be.
-    seed = int(copy.deepcopy(rng).integers(2**63))
+    streams = Streams.of(rng)
     runs = run_ensemble(
         study.model,
         {name: study.scenarios[name]},
         (draws.labels, draws.values),
         outputs=[target],
-        rng=rng,
+        rng=streams,
         pieces=pieces,
     )
     variable = study.model.find(target).name
     output = by_place(runs[variable], study.whole(target)).isel({SCENARIO: 0}, drop=True)
     outcome = _picked(output, place or study.whole(target), year)
     good = np.isfinite(outcome.values)
-    inputs = _inputs(study, draws, name, seed)
+    inputs = _inputs(study, draws, name, streams)
     crossed: BoolArray = (
         outcome.values[good] < limit if below is not None else outcome.values[good] > limit
     )
@@ -137,8 +136,7 @@ def discover(
     table = everything.sel({PARAMETER: told}) if told else everything
     boxes = prim(table, crossed)
     chosen = chosen_box(table, crossed, boxes, density=density).isel({BOX: 0}, drop=True)
-    # A generator of its own: halves drawn here must not move the numbers of any other step.
-    halves = stability(table, crossed, density=density, rng=np.random.default_rng(seed))
+    halves = stability(table, crossed, density=density, rng=streams.halves)
     leaves = cart(table, crossed).rename({BOX: LEAF})
     result = boxes.assign(
         {
@@ -226,11 +224,11 @@ def _picked(output: xr.DataArray, place: str, year: int) -> xr.DataArray:
     return of_year.sel({PLACE: place}).transpose(MEMBER)
 
 
-def _inputs(study: Study, draws: Draws, scenario: str, seed: int) -> xr.DataArray:
+def _inputs(study: Study, draws: Draws, scenario: str, streams: Streams) -> xr.DataArray:
     """All that differs between the members; what does not differ tells nothing apart."""
     columns = dict(zip(draws.labels, draws.values.T, strict=True))
     own = study.scenarios[scenario]
-    columns |= draw_sizes(own, len(draws), seed=seed)
+    columns |= draw_sizes(own, len(draws), rng=streams)
     for label in set(own.constants) - set(own.uncertain):
         columns.pop(label, None)  # the scenario's value wins over the drawn one
     moving = {label: values for label, values in columns.items() if np.ptp(values) > 0}

@@ -33,6 +33,7 @@ from beltcast.ensembles.ensemble import member_constants
 from beltcast.errors import InputError, SimulationError
 from beltcast.files.resume import NOT_KEPT, Pieces
 from beltcast.schema import Progress
+from beltcast.streams import Random, Streams
 
 __all__ = ["climb", "found_by", "mean_totals", "search_policy"]
 
@@ -42,7 +43,7 @@ def found_by(
     tried: FloatArray,
     criteria: Sequence[Criterion],
     *,
-    rng: np.random.Generator,
+    rng: Random,
     generations: int = 12,
     pieces: Pieces = NOT_KEPT,
     progress: Progress | None = None,
@@ -57,7 +58,7 @@ def found_by(
     question : Question
     tried : (P, L)
     criteria : sequence of str
-    rng : numpy.random.Generator
+    rng : Streams, numpy.random.Generator or int
     generations : int
         As of `search_policy`.
     pieces : Pieces, optional
@@ -84,7 +85,8 @@ def found_by(
             "the levers"
         )
     found = []
-    for i, (criterion, chance) in enumerate(zip(criteria, rng.spawn(len(criteria)), strict=True)):
+    streams = Streams.of(rng)
+    for i, criterion in enumerate(criteria):
         if progress is not None:
             progress("search", i, len(criteria))
         if criterion == "mean":
@@ -96,7 +98,7 @@ def found_by(
                 search_policy(
                     question,
                     criterion,
-                    rng=chance,
+                    rng=streams.stream(f"search for {criterion}"),
                     generations=generations,
                     reference=best,
                     pieces=pieces.of(f"search {i}"),

@@ -28,6 +28,7 @@ from beltcast.errors import InputError, ScenarioError
 from beltcast.inference.sampling.posterior import Draws
 from beltcast.model.model import Model
 from beltcast.schema import MEMBER, QUANTILE, SCENARIO, YEAR, Progress
+from beltcast.streams import Random, Streams
 from beltcast.study.scenarios import Scenario, draw_sizes, extend, read_scenarios
 from beltcast.study.study import Study
 
@@ -48,7 +49,7 @@ def price_of_output(
     spending: Sequence[str] | None = None,
     left: Sequence[str] | None = None,
     sizes: Scenario | None = None,
-    rng: np.random.Generator,
+    rng: Random,
     progress: Progress | None = None,
 ) -> xr.Dataset:
     """Compare what scenarios cost and bring with the first of the study.
@@ -66,7 +67,7 @@ def price_of_output(
         of the study's table ``[money]`` by default.
     sizes : Scenario, optional
         Sizes to draw beside the parameters, as `read_sizes` gives them.
-    rng : numpy.random.Generator
+    rng : Streams, numpy.random.Generator or int
         Draws these, and uncertain sizes of scenarios.
     progress : callable, optional
         Told (what, done, of how many), as by `run_ensemble`.
@@ -103,12 +104,13 @@ def price_of_output(
     output = study.model.find(target or study.target).name
     paid, others = _flows(study, spending, left)
     names = list(dict.fromkeys([output, *paid, *others]))
+    streams = Streams.of(rng)
     runs = run_ensemble(
         study.model,
         study.scenarios,
-        with_sizes(draws, sizes, rng=rng),
+        with_sizes(draws, sizes, rng=streams),
         outputs=names,
-        rng=rng,
+        rng=streams,
         progress=progress,
     )
     _check_years(runs, years)
@@ -176,7 +178,7 @@ def read_sizes(study: Study, path: str | Path | None = None) -> Scenario | None:
 
 
 def with_sizes(
-    draws: Draws, sizes: Scenario | None, *, rng: np.random.Generator
+    draws: Draws, sizes: Scenario | None, *, rng: Random
 ) -> tuple[tuple[str, ...], FloatArray]:
     """Put drawn sizes beside the drawn parameters, the same for a member in all scenarios.
 
@@ -185,7 +187,7 @@ def with_sizes(
     draws : Draws
     sizes : Scenario or None
         Its constants, the uncertain ones drawn; none leaves the draws as they are.
-    rng : numpy.random.Generator
+    rng : Streams, numpy.random.Generator or int
 
     Returns
     -------
@@ -196,7 +198,7 @@ def with_sizes(
     if sizes is None:
         return labels, values
     columns = {label: np.full(len(draws), value) for label, value in sizes.constants.items()}
-    columns |= draw_sizes(sizes, len(draws), seed=int(rng.integers(2**63)))
+    columns |= draw_sizes(sizes, len(draws), rng=rng)
     if drawn := sorted(set(columns) & set(labels)):
         raise InputError(f"'{drawn[0]}' has a prior and a size as well; leave out the size")
     return (*labels, *columns), np.column_stack([values, *columns.values()])

@@ -51,6 +51,7 @@ from beltcast.files.extras import need
 from beltcast.files.resume import NOT_KEPT, Pieces
 from beltcast.model.model import Model
 from beltcast.schema import MEMBER, PARAMETER, SCENARIO, TIME, YEAR, Progress
+from beltcast.streams import Random, Streams
 from beltcast.study.priors import Priors
 from beltcast.study.scenarios import Scenario
 
@@ -149,7 +150,7 @@ def sensitivity(
     *,
     target: str,
     method: SensitivityMethod = "sobol",
-    rng: np.random.Generator,
+    rng: Random,
     base: int = 1024,
     scenario: Scenario | None = None,
     at: Mapping[str, float] | None = None,
@@ -169,7 +170,7 @@ def sensitivity(
         A variable without subscripts, or one element: ``output[Shenzhen]``.  A flow is taken as
         the total of each year, all else at instants.
     method : 'tornado', 'morris', 'sobol' or 'pawn'
-    rng : numpy.random.Generator
+    rng : Streams, numpy.random.Generator or int
     base : int
         Base points of Sobol' (a power of two), trajectories of Morris, runs of PAWN.
     scenario : Scenario, optional
@@ -222,7 +223,8 @@ def sensitivity(
             f"pairs are of Sobol' indices and of two constants or more, not of {method} with "
             f"{len(moved.labels)}; choose the method 'sobol' and two constants"
         )
-    p, problem = _design(moved, method, base, rng, pairs)
+    streams = Streams.of(rng)
+    p, problem = _design(moved, method, base, streams.design, pairs)
     series = _run(model, moved, p, target, scenario, at or {}, pieces, progress)
     y = series.transpose(MEMBER, ...).values
     if logs:
@@ -232,7 +234,7 @@ def sensitivity(
     if method == "tornado":
         measures = _tornado(y, len(moved.labels))
     else:
-        seed = int(rng.integers(2**31))
+        seed = int(streams.resampling.integers(2**31))
         measures, half = (
             _estimates(method, problem, p, y, points, seed, pairs, logs)
             for points in (base, base // 2)

@@ -36,6 +36,7 @@ from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.residuals import draw_errors, log_cdf
 from beltcast.inference.sampling.chains import sample_chains
 from beltcast.schema import PARAMETER, SET, Progress
+from beltcast.streams import Random, Streams
 
 FIT = "log likelihood"
 """What is ranked beside the unknowns."""
@@ -96,7 +97,7 @@ def simulation_based_calibration(
     likelihood: Likelihood,
     *,
     sets: int,
-    rng: np.random.Generator,
+    rng: Random,
     every: int | None = None,
     burn_in: int | None = None,
     threads: int | None = None,
@@ -113,8 +114,8 @@ def simulation_based_calibration(
         Of the real figures; they lend their shape, not their values.
     sets : int
         Synthetic data sets.
-    rng : numpy.random.Generator
-        One child is spawned for each set.
+    rng : Streams, numpy.random.Generator or int
+        Each set has streams of its own.
     every, burn_in : int, optional
         As of `chains.sample_chains`; the burn-in is 20 moves for each parameter by
         default, at least 200: what is proved is that such chains are enough.
@@ -139,14 +140,14 @@ def simulation_based_calibration(
     InputError
         `done` is of other unknowns, another seed or another density.
     """
-    seeds = rng.spawn(sets + 1)
-    key = seeds[-1].bytes(8).hex()
+    streams = Streams.of(rng)
+    key = streams.key.bytes(8).hex()
     answers = len(asked.rows) if asked else 0
     names = [*likelihood.labels, FIT, *(asked.names if asked else [])]
     if done is not None and (done.attrs["key"] != key or list(done[PARAMETER].values) != names):
         raise InputError(
-            "the sets to go on from are of other unknowns, another number of sets or another "
-            "seed; give those of that run, or start anew without --resume"
+            "the finished sets are of other unknowns or another seed; give those of that run, or "
+            "start again without --resume"
         )
     if done is not None and not same_density(done, likelihood):
         raise InputError(
@@ -157,10 +158,10 @@ def simulation_based_calibration(
     finished = []
     if done is not None:
         sets_done = done.drop_vars("fingerprint")
-        finished = [sets_done.isel({SET: [i]}) for i in range(done.sizes[SET])]
-    rest = seeds[len(finished) : sets]
+        finished = [sets_done.isel({SET: [i]}) for i in range(min(sets, done.sizes[SET]))]
+    rest = [streams.under(f"set {i}") for i in range(len(finished), sets)]
     for one in side_by_side(
-        lambda seed: _one_set(likelihood, asked, seed, every, burn_in), rest, threads
+        lambda own: _one_set(likelihood, asked, own, every, burn_in), rest, threads
     ):
         finished.append(one)
         if progress is not None:
@@ -329,15 +330,21 @@ def _figures(
 def _one_set(
     likelihood: Likelihood,
     asked: Asked | None,
-    rng: np.random.Generator,
+    streams: Streams,
     every: int | None,
     burn_in: int | None,
 ) -> xr.Dataset:
-    truth, made = synthetic(likelihood, rng)
-    fit = calibrate(made, rng=rng, starts=16, refine=1, threads=1)
+    truth, made = synthetic(likelihood, streams.data)
+    fit = calibrate(made, rng=streams.fit, starts=16, refine=1, threads=1)
     burn_in = burn_in or max(200, 20 * likelihood.n_parameters)
     chains = sample_chains(
-        fit, rng=rng, chains=WALKERS, draws=RECORDS, every=every, burn_in=burn_in, threads=1
+        fit,
+        rng=streams.chains,
+        chains=WALKERS,
+        draws=RECORDS,
+        every=every,
+        burn_in=burn_in,
+        threads=1,
     )
     drawn = chains.theta.reshape(-1, made.size)[-RANKS:]
     # The truth goes with its draws, first, so that all are worked out alike.

@@ -47,6 +47,7 @@ from beltcast.inference.sampling.psis import ENOUGH, Weights, smoothed
 from beltcast.inference.updating.carry_draws import Predictive, carried, extended, predictive
 from beltcast.inference.updating.predictive_checks import surprises, together
 from beltcast.schema import Progress
+from beltcast.streams import Random, Streams
 from beltcast.study.observations import Observations
 
 Way: TypeAlias = Literal["reweight", "smoother", "refit"]
@@ -143,7 +144,7 @@ def update(
     draws: Draws,
     new: Observations,
     *,
-    rng: np.random.Generator,
+    rng: Random,
     method: UpdateMethod = "auto",
     moves: int = 30,
     progress: Progress | None = None,
@@ -158,7 +159,7 @@ def update(
         Of its posterior.
     new : Observations
         New rows, read by `beltcast.study.new_rows.read_new_rows`.
-    rng : numpy.random.Generator
+    rng : Streams, numpy.random.Generator or int
     method : 'auto', 'reweight', 'smoother' or 'refit'
         With 'auto' the first that is good enough.
     moves : int
@@ -194,8 +195,7 @@ def update(
     """
     if not len(new):
         raise CalibrationError("there is no new row to update with; give at least one")
-    for_comb, *for_ways = rng.spawn(1 + len(WAYS))
-    chance = dict(zip(WAYS, for_ways, strict=True))  # each way has its own, tried or not
+    streams = Streams.of(rng)
     old = calibration.likelihood
     likelihood, is_new = _with_new_rows(old, new)
     near = extended(old, likelihood, calibration.theta)
@@ -210,16 +210,21 @@ def update(
     attempts: list[Attempt] = []
     for way in _ways(method):
         if way == "refit":  # which always gives draws
-            after = _refit(likelihood, near, len(draws), moves, chance[way], progress)
+            after = _refit(likelihood, near, len(draws), moves, streams.refit, progress)
             break
         there = z if way == "reweight" else _kalman(likelihood, is_new, z, expected)
         theta, logs = carried(
-            old, likelihood, draws.theta, there, near=(calibration.theta, near), rng=chance[way]
+            old,
+            likelihood,
+            draws.theta,
+            there,
+            near=(calibration.theta, near),
+            rng=streams.stream(way),
         )
         weights = smoothed(logs)
         attempts.append(Attempt(way, weights.k, weights.limit, weights.effective, weights.good))
         if weights.good or method == way:
-            after = _resampled(likelihood, theta, weights, for_comb)
+            after = _resampled(likelihood, theta, weights, streams.resampling)
             break
     return Update(
         before=draws,
