@@ -12,9 +12,10 @@ import pytest
 import xarray as xr
 
 from beltcast import Draws, attribute, load_model, make_likelihood, read_study, sample_prior
-from beltcast.drivers.attribution.attribute import dividend_weights, shapley_weights, who_speaks
+from beltcast.drivers.attribution.attribute import dividend_weights, shapley_weights, sign_source
 from beltcast.drivers.attribution.page import complement_words, summarise_attribution
 from beltcast.drivers.attribution.plot import contribution_areas, waterfall
+from beltcast.ensembles.verdicts import positive_share, ratio_of
 from beltcast.errors import InputError, UnknownName
 from beltcast.forecasting.summary import as_text
 from beltcast.schema import Label
@@ -194,27 +195,81 @@ def test_the_prior_beside_itself_is_no_news(shares: xr.Dataset) -> None:
 @pytest.mark.parametrize(
     ("posterior", "prior", "words"),
     [
-        (0.99, 0.98, "the structure speaks"),
-        (0.01, 0.05, "the structure speaks"),
-        (0.75, 0.95, "the figures leave open what the structure says"),
-        (0.05, 0.95, "the figures speak against the structure"),
-        (0.95, 0.60, "the figures speak"),
-        (0.60, 0.55, "neither speaks"),
+        (0.99, 0.98, "built in"),
+        (0.01, 0.05, "built in"),
+        (0.75, 0.95, "left open"),
+        (0.05, 0.95, "reversed"),
+        (0.95, 0.60, "decided by the data"),
+        (0.60, 0.55, "undecided"),
     ],
 )
 def test_words_follow_the_table(posterior: float, prior: float, words: str) -> None:
-    assert who_speaks(posterior, prior) == words
+    assert sign_source(posterior, prior) == words
 
 
-def test_the_text_says_who_speaks(shares: xr.Dataset) -> None:
-    chance = float(shares["synergy_log_chance"].sel(place="China", year=2024))
+def test_twelve_draws_are_too_few_for_a_verdict(shares: xr.Dataset) -> None:
     words = complement_words(shares)
-    assert who_speaks(chance, chance) in words
-    assert "mostly prior" in words  # the ratio of a prior to itself is 1
+    assert "12 draws are too few to judge the sign (at least 100)" in words
+    assert "built into" not in words
     page = as_text(summarise_attribution(shares))
     assert words.split(":")[0][:40] in page
     assert "…" not in page  # every column fits
     assert "China in 2024" in page
+
+
+def with_synergy(shares: xr.Dataset, values: np.ndarray, prior: np.ndarray) -> xr.Dataset:
+    """An attribution of one place and year whose synergy has these draws."""
+    own = shares.isel(member=np.zeros(len(values), dtype=int)).copy(deep=True)
+    for mark, draws in (("", values), ("prior_", prior)):
+        synergy = own["synergy_log"].isel(place=0, year=0) * 0.0 + draws
+        quantile = np.quantile(draws, own["quantile"].values)
+        own[f"{mark}synergy_log_quantile"].values[...] = quantile
+        own[f"{mark}synergy_log_chance"].values[...] = positive_share(synergy.values, 1.0)
+    own["synergy_log_spread_ratio"].values[...] = ratio_of(values.std(), prior.std(), 1.0)
+    return own
+
+
+NORMAL = np.random.default_rng(1).standard_normal(400)
+
+
+@pytest.mark.parametrize(
+    ("values", "prior", "words"),
+    [
+        (0.1 * NORMAL + 0.5, 0.1 * NORMAL + 0.5, "the priors alone decide that the drivers comp"),
+        (0.1 * NORMAL - 0.5, 0.1 * NORMAL - 0.5, "the priors alone decide that the drivers subs"),
+        (0.1 * NORMAL - 0.5, 0.1 * NORMAL + 0.5, "built so that the drivers complement each oth"),
+        (0.1 * NORMAL - 0.5, NORMAL, "the data decide that the drivers substitute for each"),
+        (NORMAL, NORMAL, "neither the data nor the priors"),
+        (0.0 * NORMAL, 0.0 * NORMAL, "no joint effect"),
+        ((0.1 * NORMAL + 0.5)[:2], (0.1 * NORMAL + 0.5)[:2], "2 draws are too few"),
+        (np.repeat(0.5, 400), np.repeat(0.5, 400), "the priors alone decide that the drivers comp"),
+    ],
+    ids=["built in", "wrong sign", "reversed", "data", "tie", "no effect", "two draws", "constant"],
+)
+def test_each_verdict_is_given_in_its_case_and_no_other(
+    shares: xr.Dataset, values: np.ndarray, prior: np.ndarray, words: str
+) -> None:
+    told = complement_words(with_synergy(shares, values, prior))
+    assert words in told.replace("The ", "the ").replace("Neither", "neither")
+    assert "nan" not in told
+
+
+def test_drivers_that_do_nothing_have_no_synergy_and_no_share(
+    study: Study, draws: Draws, tmp_path: Path
+) -> None:
+    """Multiplied by zero: what is left of the logs is rounding, which has no sign."""
+    path = tmp_path / "inert.mdl"
+    text = GAME.replace("EXP(Effect A*SW A + 0.2*SW B)*(1 + 0.5*SW A*SW B)", "EXP(0*SW A+0*SW B)")
+    path.write_text(text, encoding="utf-8")
+    own = replace(
+        study,
+        model=load_model(path),
+        scenarios={"base": Scenario("base", "Base")},
+        roles=Roles(drivers={f"SW {name}": Label(name) for name in "AB"}),
+    )
+    inert = attribute(own, _NoDraws(draws), target="sales", switches=["SW A", "SW B"])
+    assert float(abs(inert["synergy_log"]).max()) == 0.0
+    assert np.isnan(inert["synergy_log_chance"]).all()
 
 
 def test_a_share_that_moved_is_not_called_mostly_prior(shares: xr.Dataset) -> None:

@@ -10,7 +10,7 @@ import xarray as xr
 from beltcast.app.results import Answer, Opened
 from beltcast.app.state import Question
 from beltcast.app.view import unit_of
-from beltcast.drivers.attribution.attribute import who_speaks
+from beltcast.drivers.attribution.attribute import sign_source
 from beltcast.ensembles.member_statistics import chance, quantiles
 from beltcast.pictures.translations import word
 from beltcast.schema import PLACE, QUANTILE, SCENARIO, YEAR, Label, Language
@@ -70,7 +70,7 @@ def synergy(attribution: xr.Dataset, question: Question, year: int) -> str:
     at = {PLACE: question.place, YEAR: year}
     after = float(attribution["synergy_log_chance"].sel(at))
     before = float(attribution["prior_synergy_log_chance"].sel(at))
-    speaker = who_speaks(after, before)
+    speaker = sign_source(after, before)
     if question.language == "zh":
         return (
             f"{year} 年各驱动力是否互补：协同为正的概率 {after:.2f}，仅凭先验 {before:.2f}——"
@@ -78,7 +78,7 @@ def synergy(attribution: xr.Dataset, question: Question, year: int) -> str:
         )
     return (
         f"Do the drivers complement each other ({year})? Chance that they do {after:.2f}, from the "
-        f"priors alone {before:.2f}: {speaker}."
+        f"priors alone {before:.2f}: {word(speaker, 'en')}."
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
+from beltcast.ensembles.verdicts import positive_share
 from beltcast.errors import UnknownName
 from beltcast.schema import MEMBER, PLACE, QUANTILE, QUANTILES, SCENARIO, TIME, YEAR
 
@@ -65,9 +66,17 @@ def chance(event: xr.DataArray, known: xr.DataArray) -> xr.DataArray:
 
 
 def chance_positive(values: xr.DataArray) -> xr.DataArray:
-    """Share of the members above zero, among those that are known."""
-    event = values.copy(data=values.values > 0.0)
-    return chance(event, values.notnull())
+    """Share of the members above zero, among those that are known; a zero counts one half.
+
+    NaN where every member is zero: see `beltcast.ensembles.verdicts.positive_share`.
+    """
+    axis = values.get_axis_num(MEMBER)
+    coords = {d: values[d] for d in values.dims if d != MEMBER and d in values.coords}
+    return xr.DataArray(
+        positive_share(values.values, 0.0, axis=int(axis)),
+        coords,
+        [d for d in values.dims if d != MEMBER],
+    )
 
 
 def parting(one: xr.DataArray, other: xr.DataArray) -> int:

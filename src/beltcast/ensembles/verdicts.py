@@ -113,7 +113,7 @@ def positive_share(values: ArrayLike, scale: ArrayLike = 1.0, axis: int = -1) ->
     Returns
     -------
     (...)
-        NaN where every draw is NaN.
+        NaN where no draw is known, and where every draw is zero: nothing then has a sign.
 
     Examples
     --------
@@ -128,7 +128,8 @@ def positive_share(values: ArrayLike, scale: ArrayLike = 1.0, axis: int = -1) ->
     above = (given > 0.0) & known & ~tied
     count = known.sum(axis=axis)
     hits = above.sum(axis=axis) + 0.5 * tied.sum(axis=axis)
-    share: FloatArray = np.where(count > 0, hits / np.maximum(count, 1), np.nan)
+    moved = count > tied.sum(axis=axis)
+    share: FloatArray = np.where(moved, hits / np.maximum(count, 1), np.nan)
     return share
 
 

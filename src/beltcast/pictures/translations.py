@@ -82,17 +82,51 @@ SHARED: Mapping[str, tuple[str, str]] = {
     "mostly prior": ("mostly prior", "主要来自先验"),
     "data and prior": ("data and prior", "数据与先验兼有"),
     "mostly data": ("mostly data", "主要来自数据"),
-    "the structure speaks": ("the structure speaks", "由模型结构决定，并非数据发现"),
-    "the figures speak": ("the figures speak", "由数据决定"),
-    "the figures leave open what the structure says": (
-        "the figures leave open what the structure says",
+    "built in": ("built into the model", "由模型结构决定，并非数据发现"),
+    "decided by the data": ("decided by the data", "由数据决定"),
+    "left open": (
+        "built into the model, left open by the data",
         "模型结构如此设定，但数据未能证实",
     ),
-    "the figures speak against the structure": (
-        "the figures speak against the structure",
-        "数据与模型结构相反",
+    "reversed": ("reversed by the data", "数据与模型结构相反"),
+    "undecided": ("undecided", "数据与模型结构均不能判定"),
+    "no effect": ("no effect", "无影响"),
+    "too few draws": ("too few draws", "样本过少"),
+    "complements": ("complement each other", "互为补充"),
+    "substitutes": ("substitute for each other", "相互替代"),
+    "synergy built in": (
+        "The priors alone decide that the drivers {relation}: it is built into the model and is "
+        "not a finding of the data.",
+        "仅凭先验即可判定各驱动力{relation}：这由模型结构决定，并非数据发现。",
     ),
-    "neither speaks": ("neither speaks", "数据与模型结构均不能判定"),
+    "synergy left open": (
+        "The model is built so that the drivers {relation}, and the data do not confirm it.",
+        "模型结构设定各驱动力{relation}，但数据未能证实。",
+    ),
+    "synergy reversed": (
+        "The model is built so that the drivers {relation}, and the data say the opposite.",
+        "模型结构设定各驱动力{relation}，而数据显示相反。",
+    ),
+    "synergy decided by the data": (
+        "The data decide that the drivers {relation}; the priors leave it open.",
+        "数据判定各驱动力{relation}；仅凭先验无法判定。",
+    ),
+    "synergy undecided": (
+        "Neither the data nor the priors decide it.",
+        "数据与先验均不能判定。",
+    ),
+    "synergy no effect": (
+        "The drivers have no joint effect beyond the sum of their own effects.",
+        "除各自影响之和外，各驱动力没有共同影响。",
+    ),
+    "synergy too few draws": (
+        "{draws} draws are too few to judge the sign (at least {fewest}).",
+        "{draws} 个样本过少，无法判断符号（至少需要 {fewest} 个）。",
+    ),
+    "synergy size": (
+        "Its size is {verdict} (posterior-to-prior sd ratio {ratio:.2f}).",
+        "其大小{verdict}（后验与先验标准差之比 {ratio:.2f}）。",
+    ),
 }
 """Of more than one of them: verdicts stand under the words that the functions return."""
 
@@ -167,10 +201,9 @@ REPORT: Mapping[str, tuple[str, str]] = {
     "positive": ("P>0", "为正的概率"),
     "complement": (
         "Do the drivers complement each other ({place}, {year}, in logs)? Synergy {middle:+.3f}; "
-        "chance that it is positive {after:.2f}, from the priors alone {before:.2f}: {speaker}, "
-        "that is, {meaning}. Its size is {verdict} (ratio of spreads {ratio:.2f}).",
-        "各驱动力是否互补（{place}，{year} 年，对数）？协同 {middle:+.3f}；为正的概率 {after:.2f}，"
-        "仅凭先验 {before:.2f}：{speaker}。其大小{verdict}（离散度之比 {ratio:.2f}）。",
+        "probability that it is positive {after}, from the priors alone {before}.",
+        "各驱动力是否互补（{place}，{year} 年，对数）？协同 {middle:+.3f}；为正的概率 {after}，"
+        "仅凭先验 {before}。",
     ),
     "caption_scenarios": (
         "Change against '{first}', draw by draw: median (80% band)",

@@ -13,7 +13,7 @@ from html import escape
 import pandas as pd
 import xarray as xr
 
-from beltcast.drivers.attribution.attribute import DRIVER, who_speaks
+from beltcast.drivers.attribution.attribute import DRIVER, sign_source
 from beltcast.drivers.attribution.page import complement_words
 from beltcast.drivers.attribution.plot import waterfall
 from beltcast.ensembles.member_statistics import at_year
@@ -335,7 +335,7 @@ def _decided_by_structure(evidence: Evidence, asked: _Asked, year: int) -> list[
     titles = [
         _titled(evidence, str(own[SCENARIO].values), asked)
         for own in (at.sel({SCENARIO: name}) for name in at[SCENARIO].values[1:])
-        if _speaker(own["chance_of_more"], own["prior_chance_of_more"]) == "the structure speaks"
+        if _speaker(own["chance_of_more"], own["prior_chance_of_more"]) == "built in"
     ]
     return [asked.say("structure_decides", titles=asked.say("; ").join(titles))] if titles else []
 
@@ -422,7 +422,7 @@ def _called(evidence: Evidence, name: str, asked: _Asked) -> str:
 
 
 def _speaker(posterior: xr.DataArray, prior: xr.DataArray) -> str:
-    return who_speaks(float(posterior), float(prior))
+    return sign_source(float(posterior), float(prior))
 
 
 def _horizons(forecast: xr.Dataset) -> list[int]:

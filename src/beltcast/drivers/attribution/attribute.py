@@ -16,7 +16,7 @@ attribution of growth since a year is the attribution of that year taken away fr
 They are computed for ``v = log output`` first, where drivers that multiply have no synergy, and
 for output itself, where they have.  In a model that multiplies, synergy in levels is built in; in
 logs it may still be, through the model's structure.  Hence the prior stands beside the posterior,
-and `who_speaks` puts the comparison into words.
+and `sign_source` says which of the two decides the sign.
 
 References
 ----------
@@ -30,7 +30,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -38,7 +38,7 @@ import xarray as xr
 from beltcast.engine.nodes import FloatArray
 from beltcast.ensembles.ensemble import run_ensemble
 from beltcast.ensembles.member_statistics import by_place, chance_positive, quantiles, robust_sd
-from beltcast.ensembles.verdicts import DECIDED
+from beltcast.ensembles.verdicts import negligible, ratio_of, sign_of
 from beltcast.errors import InputError
 from beltcast.files.resume import NOT_KEPT, Pieces
 from beltcast.inference.sampling.posterior import Draws
@@ -53,6 +53,17 @@ MOST_DRIVERS = 10
 DRIVER = "driver"
 COALITION = "coalition"
 SCALES = ("log", "level")
+
+SignSource = Literal[
+    "built in",
+    "left open",
+    "reversed",
+    "decided by the data",
+    "undecided",
+    "no effect",
+    "too few draws",
+]
+"""What decides a sign, see `sign_source`."""
 
 
 def attribute(
@@ -135,7 +146,7 @@ def attribute(
         believed = _shares(_worth(*arguments, prior, pieces.of("prior"), None)[0], drivers, since)
         variables.update(_summaries(believed, "prior_"))
         for name, values in results.items():
-            variables[f"{name}_spread_ratio"] = robust_sd(values) / robust_sd(believed[name])
+            variables[f"{name}_spread_ratio"] = _ratio(robust_sd(values), robust_sd(believed[name]))
     years = worth[YEAR].values
     result = xr.Dataset(
         variables,
@@ -212,43 +223,49 @@ def dividend_weights(drivers: int) -> FloatArray:
     return weights
 
 
-def who_speaks(posterior: float, prior: float) -> str:
-    """Say whether the figures or the structure of the model decide a sign.
+def sign_source(
+    posterior: float, prior: float, draws: float = math.inf, *, size: float = math.inf
+) -> SignSource:
+    """Say whether the data or the structure of the model decide a sign.
 
-    A sign counts as decided where its chance is at least `DECIDED` (0.9) or at most 0.1.
+    ================  =========================  ===================
+    priors alone      with the data              returns
+    ================  =========================  ===================
+    decided           decided, the same          built in
+    decided           undecided                  left open
+    decided           decided, the other         reversed
+    undecided         decided                    decided by the data
+    undecided         undecided                  undecided
+    ================  =========================  ===================
 
-    ================  =========================  ================================================
-    priors alone      with the figures           words
-    ================  =========================  ================================================
-    decided           decided, the same          the structure speaks
-    decided           undecided                  the figures leave open what the structure says
-    decided           decided, the other         the figures speak against the structure
-    undecided         decided                    the figures speak
-    undecided         undecided                  neither speaks
-    ================  =========================  ================================================
+    A sign is decided as `beltcast.ensembles.verdicts.sign_of` decides it: at a share of at least
+    0.9 or at most 0.1, over at least 100 draws.
 
     Parameters
     ----------
     posterior, prior : float  [1]
-        Chance of a value above zero.
+        Share of draws above zero.
+    draws : float
+        Effective draws of the smaller of the two samples.
+    size : float
+        Largest size of the effect; 0 is 'no effect'.
 
     Examples
     --------
-    >>> who_speaks(posterior=0.99, prior=0.98)
-    'the structure speaks'
+    >>> sign_source(posterior=0.99, prior=0.98)
+    'built in'
+    >>> sign_source(posterior=1.0, prior=1.0, draws=2)
+    'too few draws'
     """
-    before, after = _sign(prior), _sign(posterior)
-    if before == 0:
-        return "the figures speak" if after else "neither speaks"
-    if after == 0:
-        return "the figures leave open what the structure says"
-    return "the structure speaks" if after == before else "the figures speak against the structure"
-
-
-def _sign(probability: float) -> int:
-    if probability >= DECIDED:
-        return 1
-    return -1 if probability <= 1.0 - DECIDED else 0
+    after = sign_of(posterior, draws, size=size)
+    before = sign_of(prior, draws)
+    if after == "no effect" or after == "too few draws":
+        return after
+    if before == "undecided":
+        return "undecided" if after == "undecided" else "decided by the data"
+    if after == "undecided":
+        return "left open"
+    return "built in" if after == before else "reversed"
 
 
 def _checked(study: Study, switches: Sequence[str]) -> tuple[str, ...]:
@@ -342,7 +359,21 @@ def _shares(
         results[f"without_{scale}"] = none
         results[f"dividend_{scale}"] = dividends
         results[f"synergy_{scale}"] = dividends.sum(COALITION, skipna=False)
+        size = 1.0 + abs(none) if scale == "log" else abs(joint) + abs(none)
+        for name in ("shapley", "growth", "gain", "dividend", "synergy"):
+            results[f"{name}_{scale}"] = _cleared(results[f"{name}_{scale}"], size)
     return results
+
+
+def _cleared(values: xr.DataArray, size: xr.DataArray) -> xr.DataArray:
+    """Differences, with zero for those that rounding explains."""
+    aligned = size.broadcast_like(values).transpose(*values.dims)
+    return values.copy(data=np.where(negligible(values.values, aligned.values), 0.0, values.values))
+
+
+def _ratio(after: xr.DataArray, before: xr.DataArray) -> xr.DataArray:
+    """Ratio of two widths, NaN where the second is zero."""
+    return after.copy(data=ratio_of(after.values, before.transpose(*after.dims).values))
 
 
 def _logs(values: xr.DataArray) -> xr.DataArray:

@@ -1,18 +1,22 @@
 """What an attribution says, in a page of text.
 
-Each share stands beside what the priors alone would say, and one sentence says whether the figures
+Each share stands beside what the priors alone would say, and one sentence says whether the data
 or the structure of the model decide that the drivers complement each other.
 """
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import xarray as xr
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from beltcast.drivers.attribution.attribute import COALITION, DRIVER, who_speaks
+from beltcast.drivers.attribution.attribute import COALITION, DRIVER, sign_source
 from beltcast.ensembles.member_statistics import at_year
+from beltcast.ensembles.verdicts import FEWEST_DRAWS, negligible, with_error
 from beltcast.forecasting.summary import titled
 from beltcast.inference.calibrate import estimate_verdict
 from beltcast.pictures.translations import called, word
@@ -41,11 +45,11 @@ def complement_words(
     language: Language = "en",
     title: str | None = None,
 ) -> str:
-    """Say whether the drivers complement each other, and who says so.
+    """Say whether the drivers complement each other, and what decides that.
 
-    The sign is judged by `beltcast.drivers.attribution.attribute.who_speaks`, the size by the ratio
-    of spreads as everywhere (`beltcast.inference.calibrate.verdict`).  ``title`` is what to call
-    the place.
+    The sign is judged by `beltcast.drivers.attribution.attribute.sign_source`, the size by the
+    posterior-to-prior ratio of standard deviations (`beltcast.inference.calibrate`).  ``title`` is
+    what to call the place.
     """
     place = place or str(attribution.attrs["whole"])
     at = at_year(attribution, year).sel({PLACE: place})
@@ -53,39 +57,40 @@ def complement_words(
     before = float(at["prior_synergy_log_chance"])
     ratio = float(at["synergy_log_spread_ratio"])
     middle = float(at["synergy_log_quantile"].sel({QUANTILE: 0.5}))
-    speaker = who_speaks(after, before)
-    meaning = {
-        "the structure speaks": "the model was built so that they would; it is no finding",
-        "the figures speak": "the figures decide what the priors left open",
-        "the figures leave open what the structure says": (
-            "the model was built so that they would, and the figures do not confirm it"
+    known = int(at["synergy_log"].notnull().sum())
+    source = sign_source(after, before, known, size=float(abs(at["synergy_log_quantile"]).max()))
+    sign = before if source in ("built in", "left open", "reversed") else after
+    sentences = [
+        word(
+            "complement",
+            language,
+            place=title or place,
+            year=year,
+            middle=middle,
+            after=with_error(after, known),
+            before=with_error(before, known),
         ),
-        "the figures speak against the structure": (
-            "the model was built so that they would, and the figures say the opposite"
+        word(
+            f"synergy {source}",
+            language,
+            relation=word("complements" if sign >= 0.5 else "substitutes", language),
+            draws=known,
+            fewest=FEWEST_DRAWS,
         ),
-        "neither speaks": "neither the figures nor the structure decide it",
-    }[speaker]
-    return word(
-        "complement",
-        language,
-        place=title or place,
-        year=year,
-        middle=middle,
-        after=after,
-        before=before,
-        speaker=word(speaker, language),
-        meaning=meaning,  # in Chinese it is part of the words on who speaks
-        verdict=word(estimate_verdict(ratio), language),
-        ratio=ratio,
-    )
+    ]
+    if np.isfinite(ratio) and source != "too few draws":
+        size = word(estimate_verdict(ratio), language)
+        sentences.append(word("synergy size", language, verdict=size, ratio=ratio))
+    return ("" if language == "zh" else " ").join(sentences)
 
 
 def _whole(attribution: xr.Dataset, year: int) -> RenderableType:
     whole, what = attribution.attrs["whole"], _target(attribution)
     title = (
         f"{whole} in {year}, in logs of {what}: median (80% band) beside that of the priors;\n"
-        "shift: of the median, in spreads of the prior; ratio: spread of the posterior to "
-        "that of the prior;\nP>0: chance of being positive, with the figures and from the priors"
+        "shift: of the median, in prior standard deviations; ratio: posterior to prior standard "
+        "deviation;\nP>0: probability of a positive value, posterior and prior (standard error at "
+        f"most {float(share_error(0.5, attribution.sizes[MEMBER])):.2f})"
     )
     table = _table(padding=1)
     for name in ("", "Shapley value", "prior alone", "shift", "ratio", "P>0", "prior"):
@@ -100,10 +105,15 @@ def _whole(attribution: xr.Dataset, year: int) -> RenderableType:
             name,
             _band(at[f"{kind}_log_quantile"].sel(key)),
             _band(at[f"prior_{kind}_log_quantile"].sel(key)),
-            f"{_shift(at.sel(key), kind):+.1f}",
-            f"{float(at[f'{kind}_log_spread_ratio'].sel(key)):.2f}",
-            f"{float(at[f'{kind}_log_chance'].sel(key)):.2f}",
-            f"{float(at[f'prior_{kind}_log_chance'].sel(key)):.2f}",
+            _number(_shift(at.sel(key), kind), "+.1f"),
+            *(
+                _number(float(at[name].sel(key)), ".2f")
+                for name in (
+                    f"{kind}_log_spread_ratio",
+                    f"{kind}_log_chance",
+                    f"prior_{kind}_log_chance",
+                )
+            ),
             style="bold" if kind == "gain" else "",
         )
     return titled(title, table)
@@ -171,13 +181,19 @@ def _shift(at: xr.Dataset, kind: str) -> float:
     """How far the figures move a median, in spreads of the prior (its 80% band over 2.56)."""
     after, before = at[f"{kind}_log_quantile"], at[f"prior_{kind}_log_quantile"]
     low, middle, high = (float(before.sel({QUANTILE: q})) for q in (0.1, 0.5, 0.9))
-    return (float(after.sel({QUANTILE: 0.5})) - middle) / max((high - low) / 2.563, 1e-12)
+    if bool(negligible(high - low, 1.0)):  # a prior without width is no unit
+        return math.nan
+    return (float(after.sel({QUANTILE: 0.5})) - middle) / ((high - low) / 2.563)
 
 
 def _is_prior(at: xr.Dataset, kind: str) -> bool:
     """Whether the figures neither narrowed nor moved what the priors say."""
     wide = estimate_verdict(float(at[f"{kind}_log_spread_ratio"])) == "mostly prior"
     return wide and abs(_shift(at, kind)) < MOVED
+
+
+def _number(value: float, form: str) -> str:
+    return f"{value:{form}}" if math.isfinite(value) else "-"
 
 
 def _table(padding: int = 2) -> Table:
