@@ -13,6 +13,7 @@ from beltcast import Model, load_model, read_study
 from beltcast.drivers.sensitivity.page import pair_words, summarise_sensitivity
 from beltcast.drivers.sensitivity.sensitivity import (
     SensitivityMethod,
+    rank_ranges,
     ranked,
     sensitivity,
     unsettled,
@@ -34,6 +35,7 @@ FINAL TIME = 1 ~ Year ~ |
 TIME STEP = 1 ~ Year ~ |
 SAVEPER = 1 ~ Year ~ |
 """
+CLOCK = {"INITIAL TIME": 0, "FINAL TIME": 1, "TIME STEP": 1, "SAVEPER": 1}
 RANGES = dict.fromkeys(("x1", "x2", "x3", "nothing"), (-math.pi, math.pi))
 METHODS: tuple[SensitivityMethod, ...] = ("sobol", "morris", "pawn")
 
@@ -109,6 +111,52 @@ def test_a_constant_output_has_no_indices(ishigami: Model) -> None:
     found = sensitivity(ishigami, RANGES, target="Sum", rng=np.random.default_rng(3), base=16)
     assert found["total"].sel(time=0.0).isnull().all()
     assert found["total"].sel(time=1.0).notnull().all()
+
+
+def test_indices_of_an_output_that_changes_by_rounding_alone_are_not_numbers(
+    tmp_path: Path,
+) -> None:
+    pytest.importorskip("SALib")
+    path = tmp_path / "flat.mdl"
+    path.write_text(
+        "{UTF-8}\na = 1 ~ ~ |\nb = 1 ~ ~ |\ny = a/b*b/a*(b/3)*(3/b) ~ ~ |\n"
+        + "".join(f"{k} = {v} ~ ~ |\n" for k, v in CLOCK.items()),
+        encoding="utf-8",
+    )
+    ranges = {"a": (0.5, 2.0), "b": (0.5, 2.0)}
+    for logs in (True, False):
+        rng = np.random.default_rng(1)
+        found = sensitivity(load_model(path), ranges, target="y", base=64, rng=rng, logs=logs)
+        assert found["total"].isnull().all()
+        page = as_text(summarise_sensitivity(found, when=1.0))
+        assert "does not change with any of these constants" in page
+        assert "%" not in page
+
+
+def test_pawn_prints_what_an_input_without_effect_gets(ishigami: Model) -> None:
+    pytest.importorskip("SALib")
+    rng = np.random.default_rng(4)
+    found = sensitivity(ishigami, RANGES, target="y", method="pawn", rng=rng, base=512)
+    at = found.sel(time=1.0)
+    floor = at["median_dummy"].item()
+    # An inert constant is noise as the dummy is; both are means of ten distances of 50 runs.
+    assert at["median"].sel(parameter="nothing").item() == pytest.approx(floor, abs=0.05)
+    assert at["median"].sel(parameter="x2").item() > 1.5 * floor
+    assert "An input without effect gets" in as_text(summarise_sensitivity(found, when=1.0))
+    with pytest.raises(InputError, match="at least 100, 10 runs in each of 10 slices"):
+        sensitivity(ishigami, RANGES, target="y", method="pawn", rng=rng, base=99)
+
+
+def test_ranks_that_the_errors_leave_open_are_ranges(ishigami: Model) -> None:
+    pytest.importorskip("SALib")
+    rng = np.random.default_rng(4)
+    found = sensitivity(ishigami, RANGES, target="y", method="sobol", rng=rng, base=2048)
+    ranges = rank_ranges(found, 1.0)
+    # Total indices 0.56, 0.44, 0.24 and 0: the last is last for sure.
+    assert ranges["nothing"] == (4, 4)
+    assert ranges["x3"] == (3, 3)
+    wide = found.assign(total_error=found["total_error"] + 1.0)
+    assert set(rank_ranges(wide, 1.0).values()) == {(1, 4)}
 
 
 @pytest.mark.parametrize("method", METHODS)

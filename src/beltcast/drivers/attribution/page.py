@@ -16,7 +16,7 @@ from rich.text import Text
 
 from beltcast.drivers.attribution.attribute import COALITION, DRIVER, sign_source
 from beltcast.ensembles.member_statistics import at_year
-from beltcast.ensembles.verdicts import FEWEST_DRAWS, negligible, with_error
+from beltcast.ensembles.verdicts import FEWEST_DRAWS, negligible, share_error, with_error
 from beltcast.forecasting.summary import titled
 from beltcast.inference.calibrate import estimate_verdict
 from beltcast.pictures.translations import called, word

@@ -1,4 +1,4 @@
-"""What a sensitivity study says, in a table of text."""
+"""The results of a sensitivity study as a table of text."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from beltcast.drivers.sensitivity.sensitivity import (
     CHIEF,
     OTHER_PARAMETER,
     at_time,
+    rank_ranges,
     ranked,
     unsettled,
 )
@@ -40,18 +41,24 @@ def summarise_sensitivity(result: xr.Dataset, *, when: float, rows: int = 20) ->
     a = result.attrs
     of = f"log of '{a['target']}'" if a["log"] else f"'{a['target']}'"
     title = Text(
-        f"What {of} hangs on at {when:g}, each constant varied over its prior: {method}, "
+        f"Constants that {of} depends on at {when:g}, each varied over its prior: {method}, "
         f"{a['runs']:,} runs",
         style="bold",
     )
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in ("parameter", *measures):
+    for name in ("parameter", "rank", *measures):
         text = name.replace("_error", " ±").replace("_", " ")
         table.add_column(text, justify="left" if name == "parameter" else "right", no_wrap=True)
     at = at_time(result, when)
+    if at[chief].isnull().all():
+        flat = "The output does not change with any of these constants (but for rounding)."
+        return Group(title, Text(flat))
+    ranges = rank_ranges(result, when)
     for label in ranked(result, when)[:rows]:
         own = at.sel({PARAMETER: label})
-        table.add_row(label, *(f"{float(own[name]):.3g}" for name in measures))
+        first, last = ranges[label]
+        rank = f"{first}" if first == last else f"{first}–{last}"
+        table.add_row(label, rank, *(f"{float(own[name]):.3g}" for name in measures))
     notes = [f"{name}: {result[name].attrs['long_name']}" for name in measures]
     if method != "tornado":
         change = unsettled(result, when)
@@ -59,6 +66,17 @@ def summarise_sensitivity(result: xr.Dataset, *, when: float, rows: int = 20) ->
     if method == "sobol":
         alone = float(at["first"].sum())
         notes.append(f"The constants explain {100 * alone:.0f}% of the variance one by one.")
+    if method in ("sobol", "morris"):
+        notes.append("rank: the ranks that the 95% errors of the estimates leave possible.")
+    if method == "tornado":
+        notes.append("rank: with all other constants at their medians; elsewhere it may differ.")
+    if method == "pawn":
+        floor = float(at[f"{chief}_dummy"])
+        idle = int((at[chief] <= floor).sum())
+        notes.append(
+            f"An input without effect gets {floor:.3g}: {idle} of {at.sizes[PARAMETER]} constants "
+            "are not above that."
+        )
     if "second" in result:
         notes += ["", *pair_words(at)]
     return Group(title, table, Text("\n" + "\n".join(notes)))

@@ -89,6 +89,14 @@ _OF_PAIRS: Mapping[str, tuple[str, str]] = {
     "second": ("S2", "share of the variance that two constants explain only together"),
     "second_error": ("S2_conf", "half width of the 95% interval of second"),
 }
+DUMMY = "(dummy)"
+"""An input that the model does not have: what PAWN gives it is the noise of the estimate
+(Khorashadi Zadeh et al. 2017, Environmental Modelling & Software 91, 210-222)."""
+
+SLICES = 10
+RUNS_PER_SLICE = 10
+"""Least number of runs: PAWN compares each slice of an input with all runs."""
+
 OTHER_PARAMETER = "other"
 """Dimension of the second constant of a pair."""
 
@@ -240,6 +248,10 @@ def sensitivity(
             for points in (base, base // 2)
         )
         measures |= {f"{n}_half": values for n, values in half.items() if not n.endswith("_error")}
+        if method == "pawn":
+            measures = {n: values[:-1] for n, values in measures.items()} | {
+                f"{n}_dummy": values[-1] for n, values in measures.items() if "half" not in n
+            }
     return _labelled(measures, moved, series, method, target, base, len(p), logs)
 
 
@@ -255,6 +267,39 @@ def ranked(result: xr.Dataset, when: float) -> list[str]:
     own = abs(at_time(result, when)[CHIEF[result.attrs["method"]]]).fillna(0.0)
     order = np.argsort(-own.values, kind="stable")
     return [str(result[PARAMETER].values[i]) for i in order]
+
+
+def rank_ranges(result: xr.Dataset, when: float) -> dict[str, tuple[int, int]]:
+    """Ranks that each constant may have, given the errors of the estimates.
+
+    A constant is above another for sure where their measures differ by more than 1.96 standard
+    errors of the difference; the other pairs may stand in either order.  The tornado and PAWN have
+    no such errors: every range is then a single rank.
+
+    Parameters
+    ----------
+    result : xarray.Dataset
+        As `sensitivity` returns it.
+    when : float  [Year]
+
+    Returns
+    -------
+    dict of str to (int, int)
+        First and last possible rank, from 1.
+    """
+    chief = CHIEF[result.attrs["method"]]
+    at = at_time(result, when)
+    size = abs(at[chief]).fillna(0.0).values
+    error = at[f"{chief}_error"].fillna(0.0).values if f"{chief}_error" in at else 0.0 * size
+    apart = size[:, None] - size[None, :]
+    sure = np.hypot(error[:, None], error[None, :])  # half widths of 95% intervals
+    above = (apart < -sure) | ((sure == 0.0) & (apart < 0.0))
+    below = (apart > sure) | ((sure == 0.0) & (apart > 0.0))
+    names = [str(label) for label in at[PARAMETER].values]
+    return {
+        name: (1 + int(above[i].sum()), len(names) - int(below[i].sum()))
+        for i, name in enumerate(names)
+    }
 
 
 def at_time(result: xr.Dataset, when: float) -> xr.Dataset:
@@ -293,17 +338,20 @@ def _design(
     """Quantiles at which to run, (N, D), and the problem in SALib's terms."""
     d = len(space.labels)
     ends = [TAIL, 1.0 - TAIL] if method in ("morris", "tornado") else [0.0, 1.0]
-    problem = {"num_vars": d, "names": list(space.labels), "bounds": [ends] * d}
+    names = [*space.labels, *([DUMMY] if method == "pawn" else [])]
+    problem = {"num_vars": len(names), "names": names, "bounds": [ends] * len(names)}
     if method == "tornado":
         p = np.full((2 * d + 1, d), 0.5)
         p[np.arange(d), np.arange(d)] = ends[0]
         p[d + np.arange(d), np.arange(d)] = ends[1]
         return p, problem
-    if base < 4 or (method == "sobol" and base & (base - 1)):
+    least = RUNS_PER_SLICE * SLICES if method == "pawn" else 4
+    if base < least or (method == "sobol" and base & (base - 1)):
         raise InputError(
             f"base is {base}; expected a power of two of at least 4, such as 1024"
             if method == "sobol"
-            else f"base is {base}; expected at least 4"
+            else f"base is {base}; expected at least {least}"
+            + (f", {RUNS_PER_SLICE} runs in each of {SLICES} slices" if method == "pawn" else "")
         )
     if method == "sobol":
         sample = _salib("sample.sobol").sample
@@ -336,7 +384,7 @@ def _run(
             if variable.dims
             else f"'{variable.name}' has no dimension, but '{target}' names an element"
         )
-    values = space.at(p)
+    values = space.at(p[:, : len(space.labels)])  # without the dummy of PAWN
     others = [label for label in held if label not in space.labels]
     constant = np.tile([held[label] for label in others], (len(p), 1))
     labels = (*space.labels, *others)
@@ -413,7 +461,7 @@ def _analyse(
         elif method == "morris":
             answer = analyse(problem, p, y, num_levels=GRID_LEVELS, seed=seed)
         else:
-            answer = analyse(problem, p, y, S=10, seed=seed)
+            answer = analyse(problem, p, y, S=SLICES, seed=seed)
     result: Mapping[str, Any] = answer
     return result
 
@@ -442,8 +490,9 @@ def _labelled(
     variables = {}
     for name, values in measures.items():
         dims: Sequence[str] = (*(PARAMETER, OTHER_PARAMETER)[: values.ndim - 1], when)
-        text = texts[name.removesuffix("_half")]
+        text = texts[name.removesuffix("_half").removesuffix("_dummy")]
         ending = ", from half of the runs" if name.endswith("_half") else ""
+        ending = ", of an input that has no effect" if name.endswith("_dummy") else ending
         variables[name] = (dims, values, {"units": unit, "long_name": text + ending})
     pair = (
         {OTHER_PARAMETER: list(space.labels)} if any(v.ndim == 3 for v in measures.values()) else {}
