@@ -156,7 +156,12 @@ def identify_command(
 
     from beltcast.drivers.answers import shown
     from beltcast.files.complete import complete_folder
-    from beltcast.forecasting.summary import answers_identified, as_text, identification
+    from beltcast.forecasting.summary import (
+        answers_identified,
+        as_text,
+        identification,
+        shared_parameters,
+    )
     from beltcast.inference.audit import identify as ask
     from beltcast.inference.audit.contraction import contraction
     from beltcast.inference.audit.power_scaling import log_parts, power_scaling
@@ -192,7 +197,9 @@ def identify_command(
             left_out = leave_out([row.definition for row in figures])
             by_source = leave_out([row.source for row in figures], most=sources)
             table = fit.table()
-            shared = table[table["role"] != "belt"].sort_values("spread_ratio").head(profiles)
+            shared = (
+                shared_parameters(table, chosen.shown()).sort_values("spread_ratio").head(profiles)
+            )
             found = ask.profiles(fit, list(shared.index), progress=tell)
             drawn = chains or draw(fit, draws, rng=streams.posterior, progress=tell)
             prior = sample_prior(fit.likelihood, draws, rng=streams.prior)

@@ -1,7 +1,7 @@
 """The answers that a user is shown, draw by draw: what is asked about each is asked of one array.
 
 Outputs by place and year, their change under each other scenario, and what each driver brought,
-all as logs, so that the spreads of large and small belts can stand side by side.
+all as logs, so that large and small places can stand side by side.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def shown(study: Study, draws: Draws, *, years: Sequence[int], rng: Random) -> x
     streams = Streams.of(rng)
     runs = {name: _logs(study, draws, name, list(years), streams) for name in study.scenarios}
     first, *others = runs
-    parts = [_named(runs[first], "output", first)]
+    parts = [_named(runs[first], "output", first, head=study.target)]
     parts += [_named(runs[name] - runs[first], "change", name) for name in others]
     if study.roles.switches:
         shares = attribute(study, draws)["shapley_log"]
@@ -94,11 +94,13 @@ def _logs(
     return chosen.copy(data=np.where(np.isfinite(logs), logs, np.nan))
 
 
-def _named(values: xr.DataArray, quantity: str, of: str) -> xr.DataArray:
+def _named(
+    values: xr.DataArray, quantity: str, of: str, *, head: str | None = None
+) -> xr.DataArray:
     """Put (member, place, year) into one row of answers with their names."""
     values = values.transpose(MEMBER, PLACE, YEAR)
     pairs = [(str(p), int(y)) for p in values[PLACE].values for y in values[YEAR].values]
-    head = "output" if quantity == "output" else f"{quantity} {of}"
+    head = head or f"{quantity} {of}"
     return xr.DataArray(
         values.values.reshape(values.sizes[MEMBER], -1),
         dims=(MEMBER, ANSWER),

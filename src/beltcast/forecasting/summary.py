@@ -32,7 +32,7 @@ def summarise(forecast: xr.Dataset, calibration: Calibration) -> RenderableType:
         _what_it_rests_on(forecast, calibration),
         _places(forecast),
         _scenarios(forecast),
-        _estimates(calibration),
+        _estimates(calibration, [str(place) for place in forecast[PLACE].values]),
     )
 
 
@@ -149,7 +149,7 @@ def example_words(observations: Observations) -> str:
         return ""
     return (
         f"{count} of {len(observations)} figures are examples of a template (their source begins "
-        "with EXAMPLE): what follows from them is about no real belt. Replace them."
+        "with EXAMPLE): what follows from them is about nothing real. Replace them."
     )
 
 
@@ -244,9 +244,23 @@ def _scenarios(forecast: xr.Dataset) -> RenderableType:
     return titled(title, table)
 
 
-def _estimates(calibration: Calibration) -> RenderableType:
-    frame = calibration.table()
-    chosen = frame[frame["role"] != "belt"].sort_values("spread_ratio").head(12)
+def shared_parameters(table: pd.DataFrame, places: Sequence[str]) -> pd.DataFrame:
+    """Return the estimates of parameters that places share.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        As `Calibration.table` gives it, or any other one with parameters as its index.
+    places : sequence of str
+        Places of the study; ``Name[Place]`` belongs to one of them.
+    """
+    elements = table.index.astype(str).str.partition("[").get_level_values(2).str.rstrip("]")
+    return table[~elements.isin(list(places))]
+
+
+def _estimates(calibration: Calibration, places: Sequence[str]) -> RenderableType:
+    table_of_all = shared_parameters(calibration.table(), places)
+    chosen = table_of_all.sort_values("spread_ratio").head(12)
     table = Table(box=None, padding=(0, 2, 0, 0))
     title = (
         "What the figures narrowed most, of parameters that places share: prior median and "

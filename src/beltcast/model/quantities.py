@@ -67,7 +67,7 @@ def convert(
     ----------
     value : float  [unit]
     unit : str
-        A word of `PUBLISHED_UNITS`.
+        A word of `PUBLISHED_UNITS`, or a unit made of the model's own words.
     model_unit : str
         Unit of the variable, or of its integral over the period.
     start, end : float  [Year]
@@ -91,12 +91,15 @@ def convert(
     """
     words = {word.casefold(): word for word in PUBLISHED_UNITS}
     word = words.get(" ".join(unit.split()).casefold())
+    target = _measure(model_unit)
+    if word is None and (own_size := _size_in(unit, target)) is not None:
+        return value * own_size
     if word is None:
         # The whole list and no near miss: 'bn USD' is near to 'bn EUR', and not what was meant.
         known = ", ".join(quoted(word) for word in PUBLISHED_UNITS)
-        raise UnitError(f"unknown unit {quoted(unit)}; expected one of {known}")
+        sentence = f"unknown unit {quoted(unit)}; expected one of {known}"
+        raise UnitError(f"{sentence}, or the model's own, {quoted(model_unit)}")
     factor, own = PUBLISHED_UNITS[word]
-    target = _measure(model_unit)
     amount = value * factor
     if own == "bnUSD" and target.dimensions == _measure("bnCNY").dimensions:
         amount, own = amount * mean_rate(usd_cny, start, end), "bnCNY"
@@ -105,6 +108,15 @@ def convert(
         sentence = f"unit {quoted(unit)} does not convert to {quoted(model_unit)} of the model"
         raise UnitError(f"{sentence}; give the number in a unit that does")
     return amount * (given.size / target.size)
+
+
+def _size_in(unit: str, target: _Measure) -> float | None:
+    """Size of a unit in another one of the same dimensions; None if it has others."""
+    try:
+        given = _measure(unit)
+    except UnitError:
+        return None
+    return given.size / target.size if given.dimensions == target.dimensions else None
 
 
 def mean_rate(usd_cny: Mapping[int, float], start: float, end: float) -> float:

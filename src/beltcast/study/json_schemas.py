@@ -110,7 +110,7 @@ def parameters_schema(model: Model) -> Schema:
     """
     texts = {
         "unit": _text("As the model file says it."),
-        "role": _text("driver, pooled, belt, literature, observation or future."),
+        "role": _text("driver, pooled, place, literature, observation or future."),
         "source": {**_text("Where the prior comes from, or 'judgement' and why."), "minLength": 1},
         "per": _text("Subscript range: one parameter for each of its elements."),
         "pool": {

@@ -9,12 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from beltcast.drivers.price.price import FLOW, PAID
-from beltcast.schema import PLACE, QUANTILE, SCENARIO
+from beltcast.pictures.translations import called
+from beltcast.schema import PLACE, QUANTILE, SCENARIO, labels_of
 
-__all__ = ["paying", "price_words", "summarise_prices"]
-
-SHOWN = ("lever spending", "profit", "income tax")
-"""Flows of the first table, where there are such; otherwise the first three."""
+__all__ = ["paying", "price_unit", "price_words", "summarise_prices"]
 
 BANDS = 3
 """Of these flows that many with their bands; a page has no room for more."""
@@ -23,7 +21,7 @@ MOST = 4
 """Scenarios beside each other in the table of places."""
 
 NOTHING = 0.005
-"""Median CNY for a CNY of output below which a scenario counts as not paying."""
+"""Median paid for a unit of the target below which a scenario counts as not paying."""
 
 
 def summarise_prices(prices: xr.Dataset) -> RenderableType:
@@ -43,7 +41,7 @@ def summarise_prices(prices: xr.Dataset) -> RenderableType:
 
 
 def price_words(prices: xr.Dataset, scenario: str) -> tuple[str, str]:
-    """Say what becomes of spending for each yuan of output, in the whole, and how much.
+    """Say what becomes of spending for each unit of the target, in the whole, and how much.
 
     Parameters
     ----------
@@ -55,7 +53,7 @@ def price_words(prices: xr.Dataset, scenario: str) -> tuple[str, str]:
     what : str
         Such as 'gained costs' or 'lost saves'.
     band : str
-        CNY, median (80% band); '-' where no output moves.
+        Median (80% band); '-' where the target does not move.
     """
     at = prices.sel({SCENARIO: scenario, PLACE: prices.attrs["whole"]})
     band, gains = at["price"].isel({PAID: 0}), float(at["direction"]) > 0
@@ -69,7 +67,7 @@ def price_words(prices: xr.Dataset, scenario: str) -> tuple[str, str]:
 
 
 def paying(prices: xr.Dataset) -> list[str]:
-    """Scenarios that gain output in the whole and pay for it, in the order of the study."""
+    """Scenarios that raise the target in the whole and pay for it, in the order of the study."""
     at = prices.sel({PLACE: prices.attrs["whole"], QUANTILE: 0.5}).isel({PAID: 0})
     good = (at["direction"] > 0) & (at["price"] > NOTHING)
     return [name for name in _others(prices) if bool(good.sel({SCENARIO: name}))]
@@ -81,9 +79,10 @@ def _others(prices: xr.Dataset) -> list[str]:
 
 def _changes(prices: xr.Dataset) -> RenderableType:
     whole = str(prices.attrs["whole"])
-    flows = [str(f) for f in prices[FLOW].values]
-    target, others = flows[0], flows[1:]
-    shown = [target, *([f for f in SHOWN if f in others] or others[:3])]
+    paid = [str(name) for name in prices[PAID].values]
+    kept = [*paid[:1], *_left(prices)[:2]]
+    kept += [name for name in paid if name not in kept]
+    shown = [str(prices.attrs["target"]), *kept[:3]]
     units = {str(prices["unit"].sel({FLOW: name}).item()) for name in shown}
     title = (
         f"'{prices.attrs['baseline']}' (level) and the others against it, {whole}, totals of "
@@ -106,16 +105,15 @@ def _amounts(values: xr.DataArray, flows: list[str]) -> list[str]:
 
 
 def _whole(prices: xr.Dataset) -> RenderableType:
-    whole, paid = str(prices.attrs["whole"]), str(prices[PAID].values[0])
-    title = f"\nWhat each CNY of output means for {paid}, {whole}, CNY: median (80% band)"
-    known = "profit" in prices[FLOW].values
-    table = _table(["scenario", "output", "", *(["draws in which profit rises"] if known else [])])
+    whole, paid, target = str(prices.attrs["whole"]), str(prices[PAID].values[0]), _target(prices)
+    unit, of = _unit_of(prices, paid), _unit_of(prices, target)
+    title = f"\nWhat each {of} of {target} means for {paid}, {whole}, {unit}: median (80% band)"
+    left = _left(prices)[:1]
+    table = _table(["scenario", target, "", *(f"draws in which {name} rises" for name in left)])
     for name in _others(prices):
         row = [name, *price_words(prices, name)]
-        if known:
-            chance = prices["chance_of_more"].sel(
-                {FLOW: "profit", SCENARIO: name, PLACE: prices.attrs["whole"]}
-            )
+        for flow in left:
+            chance = prices["chance_of_more"].sel({FLOW: flow, SCENARIO: name, PLACE: whole})
             row.append(f"{100 * float(chance):.0f} %")
         table.add_row(*row)
     return Group(Text(title, style="bold"), table)
@@ -126,7 +124,10 @@ def _places(prices: xr.Dataset) -> RenderableType:
     if not names or prices.sizes[PLACE] < 2:
         return Text("")
     paid = str(prices[PAID].values[0])
-    title = f"\n{paid.capitalize()} for each CNY of output gained, by place: median (80% band), CNY"
+    title = (
+        f"\n{paid.capitalize()}, {_unit_of(prices, paid)}, for each {price_unit(prices)} gained, "
+        "by place: median (80% band)"
+    )
     table = _table(["place", *names])
     for place in map(str, prices[PLACE].values):
         at = prices["price"].sel({PAID: paid, PLACE: place})
@@ -149,6 +150,30 @@ def _judgement(prices: xr.Dataset) -> str:
     if held:
         words.append(f"Held, so that the bands leave it out: {held}.")
     return " ".join([*words, "Nothing is discounted."])
+
+
+def _target(prices: xr.Dataset) -> str:
+    return str(prices.attrs["target"])
+
+
+def _left(prices: xr.Dataset) -> list[str]:
+    """Flows that say what is left, the chief one first."""
+    return [name for name in str(prices.attrs["left"]).split(", ") if name]
+
+
+def _unit_of(prices: xr.Dataset, flow: str) -> str:
+    unit = str(prices["unit"].sel({FLOW: flow}).item())
+    return called(unit, "en", labels_of(prices.attrs))
+
+
+def price_unit(prices: xr.Dataset) -> str:
+    """Return what is priced: a unit of the target.
+
+    Parameters
+    ----------
+    prices : xarray.Dataset
+    """
+    return f"{_unit_of(prices, _target(prices))} of {_target(prices)}"
 
 
 def _unit(units: set[str]) -> str:

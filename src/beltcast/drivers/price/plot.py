@@ -9,7 +9,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from beltcast.display.style import house_style
-from beltcast.drivers.price.page import paying
+from beltcast.drivers.price.page import paying, price_unit
 from beltcast.drivers.price.price import PAID
 from beltcast.schema import PLACE, QUANTILE, SCENARIO
 
@@ -47,7 +47,7 @@ def price_chart(prices: xr.Dataset, scenarios: Sequence[str] | None = None) -> F
         ax.grid(True, alpha=0.25)
         ax.set_axisbelow(True)
         ax.spines[["top", "right"]].set_visible(False)
-    figure.supxlabel(f"CNY of {paid} for each CNY of output gained", fontsize="small")
+    figure.supxlabel(f"{paid} for each {price_unit(prices)} gained", fontsize="small")
     return figure
 
 

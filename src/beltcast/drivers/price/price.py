@@ -1,14 +1,15 @@
 """What a lever costs and brings: spending, profit and tax, and the price of output, with bands.
 
-Money is read off the model: spending, profit and tax of the belt model are flows like any other.
+Spending, profit and tax are flows of the model like any other; the study names them in its table
+``[money]``.
 Each scenario is compared with the first one of the study, totals over years, draw by draw.  The
-*price* of output is spending more over output more, CNY for each CNY of output gained; of a
-scenario that takes output away it is the spending saved for each CNY of output lost.  Nothing is
-discounted, and output is exports, not profit: hence profit and tax stand beside it.
+*price* of the target is spending more over target more, for each unit gained; of a scenario that
+lowers the target it is the spending saved for each unit lost.  Nothing is discounted, and sales are
+not profit: hence profit and tax stand beside it.
 
 Margins, tax rates and public costs are published nowhere as a whole.  Their sizes are a file of
-distributions beside the model (``money.toml``, written as a scenario is); `with_sizes` draws them
-beside the parameters, so that every band holds what is not known about them.
+distributions (``sizes`` of the table ``[money]``, written as a scenario is); `with_sizes` draws
+them beside the parameters, so that every band holds what is not known about them.
 """
 
 from __future__ import annotations
@@ -79,7 +80,8 @@ def price_of_output(
         of the coordinate ``unit`` (flow); ``change`` (flow, scenario, place, quantile) against
         them, and its ``chance_of_more`` (flow, scenario, place).  ``direction`` (scenario, place)
         is 1 where most draws gain output and -1 where most lose; ``price`` (paid, scenario, place,
-        quantile), CNY for each CNY of output gained (lost), among the draws of that direction.
+        quantile), what is paid for each unit of the target gained (lost), among the draws of that
+        direction.
 
     Raises
     ------
@@ -117,6 +119,7 @@ def price_of_output(
     totals = {name: _total(runs[name], study.whole(output), years) for name in names}
     more = {name: total - total.isel({SCENARIO: 0}, drop=True) for name, total in totals.items()}
     prices, direction = _prices(more[output], {name: more[name] for name in paid})
+    paid_unit, per = (str(runs[name].attrs.get("units", "")) for name in (paid[0], output))
     change = xr.concat([more[name] for name in names], FLOW).assign_coords({FLOW: names})
     first = xr.concat([totals[n].isel({SCENARIO: 0}, drop=True) for n in names], FLOW)
     units = [str(runs[name].attrs.get("units", "")) for name in names]
@@ -127,7 +130,7 @@ def price_of_output(
             "change": quantiles(change).assign_attrs(unit),
             "chance_of_more": chance_positive(change).assign_attrs({"units": "1"}),
             "direction": direction,
-            "price": prices,
+            "price": prices.assign_attrs({"units": f"{paid_unit}/{per}"}),
         },
         {"unit": (FLOW, units)},
         {
@@ -136,6 +139,7 @@ def price_of_output(
             "first_year": years[0],
             "last_year": years[1],
             "target": output,
+            "left": ", ".join(others),
             "baseline": next(iter(study.scenarios)),
             "whole": study.whole(output),
             "draws": len(draws),
@@ -280,6 +284,6 @@ def _prices(
     ]
     price = xr.concat(prices, PAID).assign_coords({PAID: list(costs)})
     return (
-        price.assign_attrs({"units": "CNY/CNY"}),
+        price,
         direction.assign_attrs({"units": "1", "long_name": "1 most draws gain, -1 most lose"}),
     )

@@ -1,4 +1,4 @@
-"""How much each belt borrows from the others.
+"""How much each place borrows from the others.
 
 A belt of a pooled constant (`pooling`) has ``w = m + tau z``, with z standard normal a
 priori.  Given m and tau, let v be the posterior variance of z.  The prior's precision is 1, so the
@@ -19,11 +19,11 @@ import pandas as pd
 from beltcast.inference.calibrate import Calibration
 
 ALONE = 0.95
-"""Part from the common mean above which a belt has no estimate of its own to speak of."""
+"""Part from the common mean above which a place has no estimate of its own."""
 
 
 def shrinkage(calibration: Calibration) -> pd.DataFrame:
-    """Show for every pooled belt what its own figures say and where the pool puts it.
+    """Return the estimate of each pooled place from its own observations, and the pooled one.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def shrinkage(calibration: Calibration) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row a pooled parameter: ``constant``, ``belt``, how many ``figures`` speak of that belt
+        One row a pooled parameter: ``constant``, ``place``, how many ``figures`` are about it
         alone, its ``own`` estimate (NaN where nearly all comes from the others), the ``pooled``
         one, the ``common`` mean, all in the parameter's unit, and ``borrowed``, the part that comes
         from the common mean, 0 to 1.  Empty where nothing is pooled.
@@ -56,19 +56,19 @@ def shrinkage(calibration: Calibration) -> pd.DataFrame:
         common[pool.members] = 0.0
         values = [priors.natural(each)[pool.members] for each in (alone, z, common)]
         for k, i in enumerate(pool.members.tolist()):
-            belt = priors.labels[i].partition("[")[2].removesuffix("]")
+            place = priors.labels[i].partition("[")[2].removesuffix("]")
             rows.append(
                 {
                     "constant": pool.name,
-                    "belt": belt,
-                    "figures": sum(row.belts == (belt,) for row in likelihood.observations),
+                    "place": place,
+                    "figures": sum(row.belts == (place,) for row in likelihood.observations),
                     "own": values[0][k],
                     "pooled": values[1][k],
                     "common": values[2][k],
                     "borrowed": borrowed[k],
                 }
             )
-    columns = ["constant", "belt", "figures", "own", "pooled", "common", "borrowed"]
+    columns = ["constant", "place", "figures", "own", "pooled", "common", "borrowed"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -76,10 +76,10 @@ def shrinkage_words(table: pd.DataFrame) -> str:
     """Lines of text for a table of `shrinkage`; empty for an empty one."""
     if table.empty:
         return ""
-    lines = ["Belts around a common mean: what their own figures say, and where the pool puts them"]
+    lines = ["Places around a common mean: estimates from their own observations, and pooled"]
     lines.append(f"{'parameter':34s} {'figures':>7s} {'own':>10s} {'pooled':>10s} {'borrowed':>9s}")
     numbers = table[["figures", "own", "pooled", "borrowed"]].to_numpy(dtype=np.float64)
-    labels = (table["constant"] + "[" + table["belt"] + "]").tolist()
+    labels = (table["constant"] + "[" + table["place"] + "]").tolist()
     for label, (figures, own, pooled, borrowed) in zip(labels, numbers, strict=True):
         alone = "-" if np.isnan(own) else f"{own:.3g}"
         lines.append(f"{label:34s} {figures:7.0f} {alone:>10s} {pooled:10.3g} {borrowed:9.0%}")

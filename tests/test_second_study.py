@@ -1,0 +1,132 @@
+"""Everything general runs on a study of fish, and meets no word of the shipped study there."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import xarray as xr
+from typer.testing import CliRunner
+
+from beltcast import cli, read_study
+from beltcast.app.results import answer, drivers, open_results
+from beltcast.errors import InputError
+
+from .second_study import WORDS, write_fish
+
+QUICK = ("--draws", "20", "--starts", "4")
+
+
+@pytest.fixture(scope="module")
+def fish(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_fish(tmp_path_factory.mktemp("fish") / "mine")
+
+
+@pytest.fixture(scope="module")
+def results(fish: Path) -> Path:
+    """Results of a forecast of the fish."""
+    folder = fish.parent / "runs"
+    run("forecast", fish, *QUICK, "--output", folder)
+    return folder
+
+
+def run(command: str, *arguments: object) -> str:
+    """Run a command; return what it prints."""
+    ended = CliRunner().invoke(cli.app, [command, *map(str, arguments)])
+    assert ended.exit_code == 0, (ended.output, ended.exception)
+    return ended.output
+
+
+def words_of(folder: Path) -> dict[str, list[str]]:
+    """Words of the shipped study in everything that a folder holds, by file."""
+    found = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix == ".nc":
+            with xr.open_dataset(path) as data:
+                text = json.dumps(data.to_dict(data=False), default=str) + " ".join(
+                    f"{name} {values.values.ravel()[:2000]}"
+                    for name, values in data.variables.items()
+                    if values.dtype.kind in "OUS"
+                )
+        elif path.suffix == ".png":
+            continue
+        else:
+            text = re.sub(r"data:image/[^'\"]*", "", path.read_text(encoding="utf-8"))
+        if words := [match.group() for match in WORDS.finditer(text)]:
+            found[path.name] = words
+    return found
+
+
+def test_a_forecast_speaks_of_fish_alone(fish: Path, results: Path) -> None:
+    assert words_of(results) == {}
+    with xr.open_dataset(results / "forecast.nc") as result:
+        assert result["place"].values.tolist() == ["All coasts", "North", "South"]
+        assert "Fish" in result
+        assert result.attrs["title"] == "Two coasts and their fish"
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_report_speaks_of_fish_alone(results: Path, tmp_path: Path, language: str) -> None:
+    run("report", results, "--language", language, "--output", tmp_path / "out")
+    assert words_of(tmp_path / "out") == {}
+    page = (tmp_path / "out" / "north.html").read_text(encoding="utf-8")
+    assert ("上岸量，千吨/年" if language == "zh" else "landings, kilotonnes a year") in page
+    assert ("船队" if language == "zh" else "Fleet") in page
+    assert ("风平浪静" if language == "zh" else "A calm sea") in page
+
+
+COMMANDS = {
+    "attribute": ("attribute", *QUICK),
+    "compare": ("compare", *QUICK),
+    "policy": ("policy", "--prior", "--draws", "4", "--policies", "4", "--budget", "50"),
+    "price": ("price", "--prior", "--draws", "20"),
+    "discover": ("discover", "--below", "25", "--prior", "--draws", "40"),
+    "sensitivity": ("sensitivity", "--method", "tornado"),
+    "identify": ("identify", "--draws", "20"),
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_speaks_of_fish_alone(fish: Path, tmp_path: Path, name: str) -> None:
+    command, *options = COMMANDS[name]
+    said = run(command, fish, *options, "--output", tmp_path / "out")
+    assert not WORDS.search(said)
+    assert words_of(tmp_path / "out") == {}
+
+
+def test_the_page_asks_the_levers_of_the_study(fish: Path, results: Path) -> None:
+    opened = open_results(results)
+    assert [lever.key for lever in opened.choices.levers] == ["effort", "mesh"]
+    found = answer(opened, opened.study.scenarios["calm"])
+    assert found.shares == {}
+    shares = drivers(opened, opened.study.scenarios["calm"])
+    assert shares is not None
+    assert shares["driver"].values.tolist() == ["Rain", "Fleet"]
+
+
+WITHOUT = {
+    "attribute": (("attribute", *QUICK), r"add a table \[drivers"),
+    "policy": (
+        ("policy", "--prior", "--cost", "fuel"),
+        r"add a table \[levers.* or name one with --lever",
+    ),
+    "policy-without-cost": (("policy", "--prior"), r"spending\[Coast\] = .* table \[money\]"),
+    "price": (("price", "--prior", "--draws", "20"), r"add spending = .* table \[money\]"),
+}
+
+
+@pytest.mark.parametrize("name", WITHOUT)
+def test_a_command_says_what_to_add_to_a_study_without_roles(tmp_path: Path, name: str) -> None:
+    path = write_fish(tmp_path / "plain")
+    text = path.read_text(encoding="utf-8")
+    head, rest = text.split("[forecast]")
+    path.write_text(head + "[noise]" + rest.partition("[noise]")[2], encoding="utf-8")
+    assert read_study(path).roles.levers == ()
+    (command, *options), says = WITHOUT[name]
+    arguments = [command, str(path), *options, "--output", str(tmp_path / "out")]
+    ended = CliRunner().invoke(cli.app, arguments)
+    assert isinstance(ended.exception, InputError), (ended.output, ended.exception)
+    assert re.search(says, str(ended.exception)), ended.exception
+    assert not WORDS.search(str(ended.exception))
