@@ -216,6 +216,7 @@ def read_subscript(
             bottom = int(last) - 1
         elif last.strip():
             right = _column(last.strip())
+    bottom, right = min(bottom, len(sheet.rows) - 1), min(right, sheet.width - 1)
     found = []
     for row in range(top, bottom + 1):
         for column in range(left, right + 1):

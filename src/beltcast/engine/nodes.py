@@ -81,9 +81,31 @@ class Foreign:
 Node = Const | Load | Clock | Apply | LookupAt | Foreign
 
 
+MISSING_BITS = np.uint64(0x7FF8000000004E41)
+"""Bits of the NaN that stands for ``:NA:``, with "NA" as its payload.
+
+Arithmetic hands a NaN on with its payload, and what has no value by itself, such as 0/0, is a NaN
+without one: so a result tells what the model marks as missing from what went wrong.
+"""
+
+MISSING = float(np.array([MISSING_BITS]).view(np.float64)[0])
+
+
+def marked(values: FloatArray) -> FloatArray:
+    """Return numbers with each NaN as the one that stands for ``:NA:``."""
+    return np.where(np.isnan(values), MISSING, values)
+
+
+def is_missing(values: FloatArray) -> NDArray[np.bool_]:
+    """Return which numbers are ``:NA:``, or were computed from it."""
+    bits = np.ascontiguousarray(values, dtype=np.float64).view(np.uint64)
+    found: NDArray[np.bool_] = bits & np.uint64(0x7FFFFFFFFFFFFFFF) == MISSING_BITS
+    return found
+
+
 def const(value: float) -> Const:
-    """Return one number as a node."""
-    return Const(np.array([value], dtype=np.float64))
+    """Return one number as a node; NaN is ``:NA:``."""
+    return Const(marked(np.array([value], dtype=np.float64)))
 
 
 def load(row: int) -> Load:

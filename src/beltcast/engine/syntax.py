@@ -117,9 +117,11 @@ class Call:
     XMILE's: the number, from 1, of the element that comes at a place in ascending order.
     ``NON NEGATIVE INTEG`` is a stock of XMILE that stops at zero.
     ``SMOOTH`` and ``DELAY`` stand for their whole families, with the arguments (input, time,
-    initial value, order). Two carry a table: ``WITH LOOKUP`` has the arguments (`Table`, input),
-    and ``LOOKUP``, a call of a named lookup, has (`Ref` of the lookup, input).  ``DELAY N`` is a
+    initial value, order), or (input, time, order) where the file gives no initial value and the
+    input stands in its place; ``DELAY FIXED`` may have (input, time) alone.  ``DELAY N`` is a
     function of its own: with a delay time that moves it is not the ``DELAY`` of that order.
+    Two carry a table: ``WITH LOOKUP`` has the arguments (`Table`, input), and ``LOOKUP``, a call of
+    a named lookup, has (`Ref` of the lookup, input).
     """
 
     function: str
@@ -328,7 +330,7 @@ def _show_call(function: str, arguments: tuple[Expr, ...]) -> str:
             return f"WITH LOOKUP({show(argument)}, {show(table)})"
         case "LOOKUP", (Ref() as lookup, argument):
             return f"{show(lookup)}({show(argument)})"
-        case (("SMOOTH" | "DELAY"), (_, _, _, _)):
+        case (("SMOOTH" | "DELAY" | "DELAY N"), (_, _, _) | (_, _, _, _)):
             return _show_delay(function, arguments)
         case operator, (left, right) if operator in _STRENGTH:
             strength = _STRENGTH[operator]
@@ -342,14 +344,14 @@ def _show_call(function: str, arguments: tuple[Expr, ...]) -> str:
 
 def _show_delay(family: str, arguments: tuple[Expr, ...]) -> str:
     """Show SMOOTH or DELAY by the name of the file: SMOOTH, SMOOTH3I, DELAY1, DELAY N, ..."""
-    level, time, initial, order = arguments
-    shown: tuple[Expr, ...] = (level, time) if initial == level else (level, time, initial)
+    *shown, order = arguments
     match order:
-        case Number(1.0 | 3.0 as number):
+        case Number(1.0 | 3.0 as number) if family != "DELAY N":
             digit = "" if number == 1 and family == "SMOOTH" else f"{number:g}"
             name = f"{family}{digit}" + "I" * (len(shown) - 2)
         case _:
-            name, shown = f"{family} N", arguments
+            name = f"{family.removesuffix(' N')} N"
+            shown = [*shown, *shown[:1], order] if len(shown) == 2 else [*shown, order]
     return f"{name}({', '.join(show(argument) for argument in shown)})"
 
 

@@ -260,6 +260,8 @@ def _extremes(
     for column, (name, factor) in enumerate(trials):
         values[owner == name, column] *= factor
     watched = _in_order_of_computation(model)
+    if not len(watched):
+        return 0, ()
     times = model.grid().saved()
     stock_rows = _rows(model, stocks)[0]
     is_stock = np.isin(watched, stock_rows)

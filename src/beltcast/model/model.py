@@ -16,7 +16,8 @@ import numpy as np
 
 from beltcast.engine.cache import open_cache
 from beltcast.engine.lower.lowering import lower
-from beltcast.engine.nodes import FloatArray, IntArray
+from beltcast.engine.lower.symbols import copied
+from beltcast.engine.nodes import FloatArray, IntArray, is_missing
 from beltcast.engine.parse_cache import read_parsed
 from beltcast.engine.program import NO_ROWS, Program
 from beltcast.engine.run.plan import Method, Plan, make_plan, steps_at
@@ -132,7 +133,8 @@ class Model(Browsable):
         InputError
             A constant or a point of an input is NaN, or an array has the wrong shape.
         SimulationError
-            A variable left the finite numbers; the message says which and when.
+            A variable became NaN or infinite; the message says which and when.  What the model
+            itself marks as missing (``:NA:``) is returned as NaN.
 
         Examples
         --------
@@ -364,7 +366,7 @@ class Model(Browsable):
         return self._kernels[key]
 
     def _check_finite(self, result: FloatArray, rows: IntArray, times: FloatArray) -> None:
-        bad = ~np.isfinite(result)
+        bad = ~(np.isfinite(result) | is_missing(result))
         if not bad.any():
             return
         when = int(np.argmax(bad.any(axis=1)))
@@ -460,7 +462,11 @@ def compile_model(source: Source) -> Model:
         )
         for name, slot in program.slots.items()
     }
-    return Model(source, program, variables, dict(source.subscripts))
+    subscripts = dict(source.subscripts)
+    for dim in (d for slot in program.slots.values() for d in slot.dims):
+        if dim not in subscripts:  # the second axis of an array over one range twice
+            subscripts[dim] = subscripts[copied(dim)]
+    return Model(source, program, variables, subscripts)
 
 
 def _check_size(numbers: int) -> None:

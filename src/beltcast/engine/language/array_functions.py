@@ -68,9 +68,11 @@ def allocate_available(
     """ALLOCATE AVAILABLE: share out a supply by priority curves.
 
     Each target's curve is its request times the share of a distribution that lies above a price:
-    shape 0 a step, 1 rectangular, 2 triangular, 3 normal, 4 exponential.  The price is that at
-    which the targets together take what is available.  NaN for a negative request or supply, and
-    for shapes 5 and 6, whose curves Vensim does not follow.
+    shape 1 rectangular, 2 triangular, 3 normal, 4 exponential.  The price is that at which the
+    targets together take what is available.  Shape 0 is a fixed quantity, whatever the price:
+    such targets are served first, in proportion to their requests where there is not enough
+    (Vensim's published output of SDEverywhere's `allocate_ptype`).  NaN for a negative request or
+    supply, and for shapes 5 and 6, whose curves Vensim does not follow.
 
     Parameters
     ----------
@@ -98,6 +100,14 @@ def _allocated(
         return request
     if supply == 0:
         return np.zeros(len(request))
+    fixed = shape == 0
+    if fixed.any():
+        served = np.where(fixed, request, 0.0)
+        if served.sum() >= supply:
+            return np.asarray(served * (supply / served.sum()))
+        rest = np.array([supply - served.sum()])
+        others = (np.where(fixed, 0.0, request), np.where(fixed, 1.0, shape), priority, width)
+        return served + _allocated(*others, rest)
 
     def taken(price: float) -> FloatArray:
         shares = [_above(price, *t) for t in zip(shape, priority, width, strict=True)]
@@ -122,7 +132,7 @@ def _allocated(
 
 def _above(price: float, shape: float, priority: float, width: float) -> float:
     """Share of a target's request that it takes at a price: 1 when low, 0 when high."""
-    if shape == 0 or width <= 0:
+    if width <= 0:
         return float(price < priority)
     x = (price - priority) / width
     if shape == 1:

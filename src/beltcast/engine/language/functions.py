@@ -13,8 +13,6 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from beltcast.engine.nodes import Apply, Clock, Const, Node, apply, const
 
 SMALL = 1e-6
@@ -41,15 +39,64 @@ def _xidz(top: Node, bottom: Node, otherwise: Node) -> Node:
     return apply("if", small, otherwise, apply("div", top, safe))
 
 
+def _safe_division(top: Node, bottom: Node, otherwise: Node | None = None) -> Node:
+    """SAFEDIV of isee: the alternative, or 0, only where the divisor is exactly zero."""
+    otherwise = const(0.0) if otherwise is None else otherwise
+    zero = apply("eq", bottom, const(0.0))
+    return apply("if", zero, otherwise, apply("div", top, apply("if", zero, const(1.0), bottom)))
+
+
 def _quantum(x: Node, step: Node) -> Node:
-    rounded = apply("mul", step, apply("trunc", apply("div", x, step)))
-    return apply("if", apply("lt", step, const(SMALL)), x, rounded)
+    """QUANTUM: the largest multiple of the step, towards zero; x itself for a step <= 0."""
+    positive = apply("gt", step, const(0.0))
+    safe = apply("if", positive, step, const(1.0))
+    return apply("if", positive, apply("mul", step, apply("trunc", apply("div", x, safe))), x)
+
+
+def _modulo(x: Node, divisor: Node) -> Node:
+    """MODULO: the remainder of C, exact and with the sign of x; 0 for a zero divisor.
+
+    Vensim's manual defines it by C's rule, ``(a/b)*b + a%b = a``, which leaves a zero divisor
+    open, and by ``a - QUANTUM(a, b)``, which gives 0 there.
+    """
+    zero = apply("eq", divisor, const(0.0))
+    return apply("if", zero, const(0.0), apply("rem", x, apply("if", zero, const(1.0), divisor)))
+
+
+MOST_FACTORS = 4
+"""Whole exponents up to this are multiplied out."""
 
 
 def _power(x: Node, y: Node) -> Node:
-    if isinstance(y, Const) and len(y.values) == 1 and y.values[0] == 2.0:
-        return apply("mul", x, x)
+    """A power; exponents known when the model is read take the exact way where there is one."""
+    exponent = float(y.values[0]) if isinstance(y, Const) and len(y.values) == 1 else math.nan
+    if exponent == 0.5:
+        # -0.0 + 0.0 is 0.0, as the power of -0.0 is, where sqrt(-0.0) is -0.0.
+        return apply("add", apply("sqrt", x), const(0.0))
+    if exponent == -1.0:
+        return apply("div", const(1.0), x)
+    if exponent == 1.0:
+        return x
+    if exponent in range(2, MOST_FACTORS + 1):
+        square = apply("mul", x, x)
+        return {2.0: square, 3.0: apply("mul", square, x), 4.0: apply("mul", square, square)}[
+            exponent
+        ]
     return apply("pow", x, y)
+
+
+def _logarithm(x: Node, base: Node) -> Node:
+    """LOG: ``ln x / ln base``, and the whole number where x is exactly that power of the base.
+
+    The quotient of two rounded logarithms misses LOG(1000, 10) = 3 by a bit, which INTEGER would
+    turn into 2.  The correction is held back from the derivative, which stays that of the
+    quotient.
+    """
+    quotient = apply("div", apply("log", x), apply("log", base))
+    whole = apply("floor", apply("add", quotient, const(0.5)))
+    exact = apply("eq", apply("pow", base, whole), x)
+    correction = apply("if", exact, apply("sub", whole, quotient), const(0.0))
+    return apply("add", quotient, apply("still", correction))
 
 
 def fold(op: str) -> Callable[..., Node]:
@@ -105,16 +152,14 @@ LANGUAGE: Mapping[str, LanguageFunction] = {
         LanguageFunction("ABS", (1, 1), _same("abs")),
         LanguageFunction("EXP", (1, 1), _same("exp")),
         LanguageFunction("LN", (1, 1), _same("log")),
-        LanguageFunction(
-            "LOG", (2, 2), lambda x, b: apply("div", apply("log", x), apply("log", b))
-        ),
+        LanguageFunction("LOG", (2, 2), _logarithm),
         LanguageFunction("SQRT", (1, 1), _same("sqrt")),
         LanguageFunction("INTEGER", (1, 1), _same("trunc")),
         LanguageFunction("QUANTUM", (2, 2), _quantum),
-        LanguageFunction("MODULO", (2, 2), lambda x, m: apply("sub", x, _quantum(x, m))),
-        LanguageFunction(
-            "LOG10", (1, 1), lambda x: apply("div", apply("log", x), const(math.log(10.0)))
-        ),
+        LanguageFunction("MODULO", (2, 2), _modulo),
+        LanguageFunction("LOG10", (1, 1), lambda x: _logarithm(x, const(10.0))),
+        LanguageFunction("XINT", (1, 1), _same("floor")),
+        LanguageFunction("XSAFEDIV", (2, 3), _safe_division),
         LanguageFunction("SIN", (1, 1), _same("sin")),
         LanguageFunction("COS", (1, 1), _same("cos")),
         LanguageFunction("TAN", (1, 1), _same("tan")),
@@ -138,10 +183,33 @@ REDUCTIONS: Mapping[str, Callable[..., Node]] = {
 }
 
 
+# --- functions of time ------------------------------------------------------------------------
+#
+# How the clock compares with a threshold is said here and nowhere else.  The clock is a sum of
+# steps and misses round numbers by a few bits, so that nothing compares with it directly:
+# Vensim compares the middle of the step ("time plus" in its manual), which lies half a step from
+# every point of the grid; XMILE's "at or after" allows for `SLACK` of a step.
+
+SLACK = 1e-5
+"""Share of a step by which the clock may miss a threshold and still have reached it."""
+
+
+def middle_of_step(step: Node) -> Node:
+    """Return Vensim's "time plus": the time half a step from now."""
+    return apply("add", Clock(frozen=True), apply("mul", step, const(0.5)))
+
+
+def clock_and_slack(step: Node) -> Node:
+    """Return the clock plus its slack: at least a threshold that has been reached."""
+    return apply("add", Clock(frozen=True), apply("mul", step, const(SLACK)))
+
+
 def step_function(height: Node, start: Node, step: Node) -> Node:
-    """STEP(height, start): height from the first step whose middle lies past the start (PySD)."""
-    middle = apply("add", Clock(frozen=True), apply("mul", step, const(0.5)))
-    return apply("mul", height, apply("gt", middle, start))
+    """STEP(height, start): height from the first step whose middle lies after the start.
+
+    As PySD and simlin have it; on the grid this is "from start on".
+    """
+    return apply("mul", height, apply("gt", middle_of_step(step), start))
 
 
 def ramp_function(slope: Node, start: Node, end: Node | None) -> Node:
@@ -153,46 +221,58 @@ def ramp_function(slope: Node, start: Node, end: Node | None) -> Node:
 
 
 def pulse_function(start: Node, width: Node, step: Node) -> Node:
-    """PULSE(start, width): 1 from start for `width`, at least one step long."""
-    clock = Clock(frozen=True)
-    lasting = apply("max", width, step)
-    begun = apply("le", apply("sub", start, const(SMALL)), clock)
-    return apply("mul", begun, apply("lt", clock, apply("add", start, lasting)))
+    """PULSE(start, width): 1 while ``start < Time + TIME STEP/2 < start + width``.
+
+    Vensim's manual (fn_pulse); a width of 0 stands for TIME STEP.
+    """
+    middle = middle_of_step(step)
+    lasting = apply("if", apply("eq", width, const(0.0)), step, width)
+    return apply(
+        "mul", apply("gt", middle, start), apply("lt", middle, apply("add", start, lasting))
+    )
 
 
 def pulse_train_function(start: Node, width: Node, interval: Node, end: Node, step: Node) -> Node:
-    """PULSE TRAIN(start, width, interval, end): a pulse every interval, until the end."""
-    clock = Clock(frozen=True)
-    since = apply("add", apply("sub", clock, start), const(SMALL))
+    """PULSE TRAIN(start, width, interval, end): a PULSE every interval, up to and with the end.
+
+    Vensim's manual (fn_pulse_train): a width of at most TIME STEP lasts one step, and an interval
+    shorter than the width is no interval.  That the end is included is Vensim's published output.
+    """
+    since = apply("sub", middle_of_step(step), start)
+    place = _place_in_interval(since, interval)
+    on = apply("mul", apply("gt", since, const(0.0)), apply("gt", place, const(0.0)))
+    on = apply("mul", on, apply("lt", place, apply("max", width, step)))
+    ended = apply("gt", Clock(frozen=True), apply("add", end, apply("mul", step, const(SLACK))))
+    return apply("mul", on, apply("eq", ended, const(0.0)))
+
+
+def _place_in_interval(since: Node, interval: Node) -> Node:
+    """Time since the last of the pulses; without an interval since the only one."""
     repeats = apply("gt", interval, const(0.0))
     every = apply("if", repeats, interval, const(1.0))
     past = apply("sub", since, apply("mul", every, apply("floor", apply("div", since, every))))
-    place = apply("if", repeats, past, since)
-    lasting = apply("max", width, step)
-    on = apply("mul", apply("ge", since, const(0.0)), apply("lt", place, lasting))
-    return apply("mul", on, apply("lt", clock, end))
+    return apply("if", repeats, past, since)
+
+
+def xmile_pulse(step: Node, start: Node, size: Node) -> Node:
+    """PULSE of XMILE: the size within one step, the first at or after the start."""
+    return xmile_pulse_train(step, start, const(0.0), size)
+
+
+def xmile_pulse_train(step: Node, start: Node, interval: Node, size: Node) -> Node:
+    """PULSE of XMILE with an interval: the size within the first step of each interval."""
+    since = apply("sub", clock_and_slack(step), start)
+    place = _place_in_interval(since, interval)
+    on = apply("mul", apply("ge", since, const(0.0)), apply("lt", place, step))
+    return apply("mul", apply("div", size, step), on)
 
 
 INPUTS: Mapping[str, LanguageFunction] = {
     function.name: function
     for function in (
         # XMILE's PULSE: a quantity given within one step, at once or again and again.
-        LanguageFunction(
-            "XPULSE",
-            (2, 2),
-            lambda step, start, size: apply(
-                "mul", apply("div", size, step), pulse_function(start, const(0.0), step)
-            ),
-        ),
-        LanguageFunction(
-            "XPULSE TRAIN",
-            (3, 3),
-            lambda step, start, interval, size: apply(
-                "mul",
-                apply("div", size, step),
-                pulse_train_function(start, const(0.0), interval, const(np.inf), step),
-            ),
-        ),
+        LanguageFunction("XPULSE", (2, 2), xmile_pulse),
+        LanguageFunction("XPULSE TRAIN", (3, 3), xmile_pulse_train),
         LanguageFunction(
             "STEP", (2, 2), lambda step, height, start: step_function(height, start, step)
         ),

@@ -4,12 +4,14 @@ A primitive is a name, the NumPy function that is its meaning, and a rule for it
 in the same primitives.  `beltcast.engine.language.functions` says the language in them.
 
 Kinks (MIN, MAX, IF THEN ELSE, lookups, ABS) take the derivative of the side in use; at a tie MIN
-and MAX take that of their second argument.  Comparisons and steps have derivative zero.
+and MAX take that of their second argument, and ABS at 0 that of the right side.  Comparisons and
+steps have derivative zero.  Where a slope is infinite (SQRT, LN and powers below 1 at 0, ARCSIN and
+ARCCOS at their ends) it counts as zero, so that a tangent is finite wherever the value is: the
+usual subgradient of such a point, and exact where the argument itself does not move.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -89,18 +91,20 @@ def _divide_rule(a: Sequence[Node], r: Node, d: Sequence[Tangent]) -> Tangent:
     return None if top is None else apply("div", top, a[1])
 
 
+def _remainder_rule(a: Sequence[Node], r: Node, d: Sequence[Tangent]) -> Tangent:
+    # x rem y = x - y trunc(x/y), and trunc is flat.
+    turns = apply("trunc", apply("div", a[0], a[1]))
+    return tangent_sum(d[0], _negative(tangent_times(d[1], turns)))
+
+
 def _power_rule(a: Sequence[Node], r: Node, d: Sequence[Tangent]) -> Tangent:
     # d(x^y) = y x^(y-1) dx + x^y ln(x) dy.  At x = 0, r/x has no value: the slope is 1 for y = 1,
-    # 0 above and infinite below; and the second term is 0 where x^y is 0.
+    # 0 above, and infinite below, where it counts as 0 (see the head of this module); and the
+    # second term is 0 where x^y is 0.
     x, y = a
     by_base: Tangent = None
     if d[0] is not None:
-        at_zero = apply(
-            "if",
-            apply("gt", y, const(1.0)),
-            const(0.0),
-            apply("if", apply("eq", y, const(1.0)), const(1.0), const(math.inf)),
-        )
+        at_zero = apply("eq", y, const(1.0))
         flat = apply("eq", y, const(0.0))
         slope = apply("if", apply("eq", x, const(0.0)), at_zero, apply("div", r, x))
         by_base = tangent_times(d[0], apply("if", flat, const(0.0), apply("mul", y, slope)))
@@ -122,6 +126,13 @@ def _select(condition: FloatArray, yes: FloatArray, no: FloatArray) -> FloatArra
     return np.where(condition != 0.0, yes, no)
 
 
+def _or_flat(top: float, bottom: Node) -> Node:
+    """The slope ``top / bottom``, or 0 where the bottom is 0 and the slope infinite."""
+    infinite = apply("eq", bottom, const(0.0))
+    slope = apply("div", const(top), apply("if", infinite, const(1.0), bottom))
+    return apply("if", infinite, const(0.0), slope)
+
+
 def _square(node: Node) -> Node:
     return apply("mul", node, node)
 
@@ -141,6 +152,8 @@ _RULES: tuple[Primitive, ...] = (
     Primitive("div", np.divide, _divide_rule),
     Primitive("neg", np.negative, lambda a, r, d: _negative(d[0])),
     Primitive("pow", np.power, _power_rule),
+    Primitive("rem", np.fmod, _remainder_rule),
+    Primitive("still", np.positive, _flat),
     Primitive(
         "min",
         np.minimum,
@@ -161,8 +174,8 @@ _RULES: tuple[Primitive, ...] = (
     Primitive("floor", np.floor, _flat),
     Primitive("trunc", np.trunc, _flat),
     Primitive("exp", np.exp, _chain(lambda x, r: r)),
-    Primitive("log", np.log, _chain(lambda x, r: apply("div", const(1.0), x))),
-    Primitive("sqrt", np.sqrt, _chain(lambda x, r: apply("div", const(0.5), r))),
+    Primitive("log", np.log, _chain(lambda x, r: _or_flat(1.0, x))),
+    Primitive("sqrt", np.sqrt, _chain(lambda x, r: _or_flat(0.5, r))),
     Primitive(
         "abs",
         np.abs,
@@ -174,12 +187,12 @@ _RULES: tuple[Primitive, ...] = (
     Primitive(
         "asin",
         np.arcsin,
-        _chain(lambda x, r: apply("div", const(1.0), apply("sqrt", _one_minus_square(x)))),
+        _chain(lambda x, r: _or_flat(1.0, apply("sqrt", _one_minus_square(x)))),
     ),
     Primitive(
         "acos",
         np.arccos,
-        _chain(lambda x, r: apply("div", const(-1.0), apply("sqrt", _one_minus_square(x)))),
+        _chain(lambda x, r: _or_flat(-1.0, apply("sqrt", _one_minus_square(x)))),
     ),
     Primitive(
         "atan",

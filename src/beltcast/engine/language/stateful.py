@@ -85,14 +85,15 @@ class Memory:
             value = outflow
         return apply("div", Load(levels[-1]), Load(times[0]))
 
-    def delay_fixed(self, value: Node, time: Node, initial: Node) -> Node:
+    def delay_fixed(self, value: Node, time: Node, initial: Node | None = None) -> Node:
         """DELAY FIXED: the input so many steps ago; the number of steps is settled at the start."""
         rows, inputs, orders, initials = (self.parts.new_rows(self.n) for _ in range(4))
         name = self.name
         ratio = apply("div", time, self.time_step())
         steps = apply("floor", apply("add", ratio, const(0.5 + 1e-6)))
         self.parts.starts.append(Block(name, (orders,), (apply("max", steps, const(1.0)),)))
-        self.parts.starts.append(Block(name, (initials,), (initial,)))
+        first = value if initial is None else initial
+        self.parts.starts.append(Block(name, (initials,), (first,)))
         self.parts.starts.append(Block(name, (rows,), (Load(initials),)))
         self.parts.held.append(rows)
         self.parts.hold.append(Block(name, (inputs,), (value,)))
@@ -175,7 +176,7 @@ WITH_MEMORY: Mapping[str, Callable[..., Node]] = {
 ARITY: Mapping[str, tuple[int, int]] = {
     "INTEG": (2, 2),
     "INITIAL": (1, 1),
-    "DELAY FIXED": (3, 3),
+    "DELAY FIXED": (2, 3),
     "SAMPLE IF TRUE": (3, 3),
     "TREND": (3, 3),
     "FORECAST": (4, 4),

@@ -16,7 +16,7 @@ from pathlib import Path
 from beltcast.engine.syntax import Call, Equation, Expr, Ref, Source, canonical
 from beltcast.errors import ModelFileError
 
-__all__ = ["check_depth", "check_file", "check_source"]
+__all__ = ["check_depth", "check_file", "check_source", "unit_too_much"]
 
 LARGEST_FILE = 32 * 2**20
 """Bytes of a model file."""
@@ -32,6 +32,12 @@ DEEPEST_BRACKETS = 30
 
 DEEPEST_EXPRESSION = 200
 """Levels of an expression as read, where a sum of n terms has n."""
+
+LONGEST_UNIT = 1_000
+"""Characters of a unit."""
+
+DEEPEST_UNIT = 30
+"""Brackets in brackets of a unit: parsers of units go down several calls for each."""
 
 LARGEST_RANGE = 100_000
 """Elements of a subscript range."""
@@ -123,6 +129,17 @@ def _too_much(expression: str) -> str | None:
     return None
 
 
+def unit_too_much(text: str) -> str | None:
+    """Say what is too large in the text of a unit."""
+    depth = _depth(text)
+    if len(text) <= LONGEST_UNIT and depth <= DEEPEST_UNIT:
+        return None
+    return (
+        f"the unit '{text[:40]}...' has {len(text)} characters and brackets {depth} deep; at most "
+        f"{LONGEST_UNIT} characters and {DEEPEST_UNIT} brackets are read, shorten it"
+    )
+
+
 def _depth(text: str) -> int:
     depth = deepest = 0
     for bracket in re.findall(r"[()]", text):
@@ -145,6 +162,11 @@ def check_source(source: Source) -> None:
     rows = terms = 0
     for equation in (*source.controls.values(), *source.equations):
         elements = math.prod(lengths.get(canonical(s), 1) for s in equation.subscripts)
+        problem = unit_too_much(equation.unit)
+        if problem:
+            raise ModelFileError(
+                f"in the equation of '{equation.name}': {problem}", source.path, equation.line
+            )
         rows += elements
         _refuse_beyond(rows, "elements", equation, source)
         check_depth(equation.expression, equation.name, source.path, equation.line)

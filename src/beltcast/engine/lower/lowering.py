@@ -17,7 +17,7 @@ from dataclasses import replace
 import numpy as np
 
 from beltcast.engine.language.array_functions import FOREIGN
-from beltcast.engine.language.functions import INPUTS, INSTEAD, LANGUAGE, REDUCTIONS
+from beltcast.engine.language.functions import INPUTS, INSTEAD, LANGUAGE, REDUCTIONS, SLACK
 from beltcast.engine.language.lookups import forward_table, inverse_table
 from beltcast.engine.language.stateful import ARITY, CHAINS, WITH_MEMORY, Memory
 from beltcast.engine.language.vectors import sort_order, vector_rank, vector_reorder, vector_select
@@ -26,6 +26,7 @@ from beltcast.engine.lower.references import References, Scope
 from beltcast.engine.lower.schedule import Parts, arrange
 from beltcast.engine.lower.symbols import STOCKS, NameTable, constant, one_each
 from beltcast.engine.nodes import (
+    Clock,
     Const,
     Foreign,
     IntArray,
@@ -35,7 +36,7 @@ from beltcast.engine.nodes import (
     apply,
     const,
 )
-from beltcast.engine.program import Block, Program
+from beltcast.engine.program import Block, Program, Slot
 from beltcast.engine.syntax import (
     COMPARISONS,
     Call,
@@ -143,6 +144,8 @@ def _whole_axis_groups(equation: Equation, elements: list[tuple[str, ...]]) -> l
 def _axes(equation: Equation, call: Call) -> tuple[int, ...]:
     """Subscripts on the left that run along the vector or matrix of a whole-axis function."""
     count = _WHOLE_AXIS[call.function]
+    if len(equation.subscripts) < count:
+        return ()  # refused by `_foreign`
     left = [canonical(s) for s in equation.subscripts]
     vector = _references(call.arguments[0])
     names = [canonical(s) for ref in vector[:1] for s in ref.subscripts[-count:]]
@@ -210,10 +213,11 @@ class _Lowering:
             case Call(function=function) if function in FOREIGN:
                 return self._foreign(expression, scope)
             case Call(function="SMOOTH" | "DELAY" | "DELAY N") as call:
-                self._check_arity(call.function, (4, 4), call.arguments)
+                self._check_arity(call.function, (3, 4), call.arguments)
                 *level, order = call.arguments
                 n = self.known.order(call.function, order, level[1], scope)
-                return CHAINS[call.function](self.memory, n, *(self.node(a, scope) for a in level))
+                nodes = [self.node(a, scope) for a in level]
+                return CHAINS[call.function](self.memory, n, *nodes, *nodes[: 3 - len(nodes)])
             case Call(function="XCONVEYOR"):
                 return self._conveyor(expression, scope)
             case Call(function=function) if function in REDUCTIONS:
@@ -235,7 +239,7 @@ class _Lowering:
         lookup, argument = call.arguments
         at = self.node(argument, scope)
         if isinstance(lookup, Table):
-            return LookupAt(lookup, at)
+            return self._at(lookup, at, call.function)
         if not isinstance(lookup, Ref):
             raise self._refuse(f"{call.function} of an expression", "name a lookup")
         tables = self.table.lookups.get(canonical(lookup.name))
@@ -251,10 +255,21 @@ class _Lowering:
         used = {tables[e] for e in elements}
         if len(used) > 1:
             raise _TablesDiffer
+        if isinstance(at, Clock) and call.function == "LOOKUP FORWARD":
+            at = apply("sub", at, self._slack())
         try:
-            return LookupAt(_LOOKUPS[call.function](used.pop()), at)
+            return self._at(_LOOKUPS[call.function](used.pop()), at, call.function)
         except ValueError as problem:
             raise self._refuse(f"{call.function} of '{lookup.name}', {problem}", "") from None
+
+    def _at(self, table: Table, at: Node, function: str) -> LookupAt:
+        """A table at an argument; the clock has reached a step of a staircase if nearly so."""
+        if table.kind == "hold" and isinstance(at, Clock) and function != "LOOKUP FORWARD":
+            at = apply("add", at, self._slack())
+        return LookupAt(table, at)
+
+    def _slack(self) -> Node:
+        return apply("mul", self.memory.time_step(), const(SLACK))
 
     def _conveyor(self, call: Call, scope: Scope) -> Node:
         """The outflow of a conveyor of XMILE: its inflow so many whole steps ago."""
@@ -334,7 +349,7 @@ class _Lowering:
             raise self._refuse(f"{function} of {count} elements", f"at most {LONGEST_VECTOR} work")
 
     def _function(self, function: str, arguments: Sequence[Expr], scope: Scope) -> Node:
-        if function in COMPARISONS and any(map(_is_missing, arguments)):
+        if function in COMPARISONS and any(map(self._is_missing, arguments)):
             return self._compared_with_missing(function, arguments, scope)
         known = LANGUAGE.get(function)
         if function in INSTEAD:
@@ -352,9 +367,20 @@ class _Lowering:
         """``x = :NA:`` asks whether a number is missing, which NaN does not answer by itself."""
         if function not in ("=", "<>"):
             raise self._refuse(f"a comparison '{function}' with :NA:", "ask by '=' or '<>'")
-        other = next((a for a in arguments if not _is_missing(a)), arguments[0])
+        other = next((a for a in arguments if not self._is_missing(a)), arguments[0])
         x = self.node(other, scope)
         return apply("ne" if function == "=" else "eq", x, x)
+
+    def _is_missing(self, expression: Expr) -> bool:
+        """Whether an expression is ``:NA:``, or a constant that is nothing else."""
+        if isinstance(expression, Ref):
+            slot = self.table.slots.get(canonical(expression.name))
+            if slot is None or slot.kind != "constant":
+                return False
+            makers = {id(e): e for e in (self.table.makers[r][0] for r in _defined(slot))}
+            values = [constant(e.expression) for e in makers.values()]
+            return all(v is not None and bool(np.isnan(v).all()) for v in values)
+        return isinstance(expression, Number) and bool(np.isnan(expression.value))
 
     def _time_value(self, call: Call, scope: Scope) -> Node:
         self._check_arity(call.function, (3, 3), call.arguments)
@@ -441,6 +467,12 @@ class _Lowering:
             canonical(s): elements[0] for s, elements in scope.items() if len(set(elements)) == 1
         }
         axes = _axes(self.equation, call)
+        if len(axes) < _WHOLE_AXIS[call.function]:
+            raise self._refuse(
+                f"{call.function} into '{self.equation.name}' with "
+                f"{len(self.equation.subscripts)} subscripts",
+                f"give it at least {_WHOLE_AXIS[call.function]}",
+            )
         lengths = [self.table.expand(self.equation, self.equation.subscripts[a]) for a in axes]
         refs = _references(call.arguments[0])
         if not refs or len(refs[0].subscripts) < len(axes):
@@ -526,8 +558,8 @@ _LOOKUPS: Mapping[str, Callable[[Table], Table]] = {
 }
 
 
-def _is_missing(expression: Expr) -> bool:
-    return isinstance(expression, Number) and bool(np.isnan(expression.value))
+def _defined(slot: Slot) -> list[int]:
+    return [row for row in slot.rows.reshape(-1).tolist() if row >= 0]
 
 
 def _marked(*expressions: Expr) -> list[str]:

@@ -14,7 +14,7 @@ from graphlib import CycleError, TopologicalSorter
 
 import numpy as np
 
-from beltcast.engine.nodes import Clock, IntArray, Load, Node, all_nodes
+from beltcast.engine.nodes import Clock, IntArray, Load, Node, all_nodes, marked
 from beltcast.engine.program import NO_PASTS, Block, Pasts, Program, Slot
 from beltcast.engine.syntax import Data, Source
 from beltcast.errors import ModelFileError
@@ -104,7 +104,9 @@ def arrange(slots: Mapping[str, Slot], parts: Parts, source: Source) -> Program:
         slots=slots,
         n_rows=parts.n_rows,
         constants=constants,
-        constant_values=np.array([parts.constants[int(row)] for row in constants]),
+        constant_values=marked(
+            np.array([parts.constants[int(row)] for row in constants], dtype=np.float64)
+        ),
         inputs=parts.inputs,
         setup=tuple(setup),
         initial=tuple(first),

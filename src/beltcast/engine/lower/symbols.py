@@ -93,13 +93,30 @@ class NameTable:
         """
         wanted = {e for s in column for e in self.expand(equation, s)}
         named = {canonical(s) for s in column if canonical(s) in self.ranges}
-        if len(named) == 1 and set(self.ranges[next(iter(named))]) == wanted:
-            return self.range_names[next(iter(named))]
-        fitting = [n for n, e in self.ranges.items() if wanted <= set(e)]
-        if not fitting:
-            raise self.error(equation, f"no subscript range holds {', '.join(sorted(wanted))}")
         taken = set(map(canonical, before))
-        return self.range_names[min(fitting, key=lambda n: (len(self.ranges[n]), n in taken))]
+        if len(named) == 1 and set(self.ranges[next(iter(named))]) == wanted:
+            found = next(iter(named))
+        else:
+            fitting = [n for n, e in self.ranges.items() if wanted <= set(e)]
+            if not fitting:
+                raise self.error(equation, f"no subscript range holds {', '.join(sorted(wanted))}")
+            found = min(fitting, key=lambda n: (len(self.ranges[n]), n in taken))
+        return self._apart(found, taken)
+
+    def _apart(self, name: str, taken: set[str]) -> str:
+        """Name of a dimension, or of a copy where the array has it already.
+
+        Labelled arrays need dimensions of different names.
+        """
+        number, own = 1, name
+        while own in taken:
+            number += 1
+            own = canonical(copy_name(name, number))
+        if own not in self.ranges:
+            self.ranges[own] = self.ranges[name]
+            self.positions[own] = self.positions[name]
+            self.range_names[own] = copy_name(self.range_names[name], number)
+        return self.range_names[own]
 
     def expand(self, equation: Equation, subscript: str) -> tuple[str, ...]:
         """Return the elements of a range, or the one element that a subscript names."""
@@ -146,6 +163,20 @@ class NameTable:
             self.source.path,
             equation.line,
         )
+
+
+def copy_name(dimension: str, number: int) -> str:
+    """Return the name of the n-th axis of an array that runs over one range.
+
+    >>> copy_name("Belt", 2)
+    'Belt (2)'
+    """
+    return f"{dimension} ({number})"
+
+
+def copied(name: str) -> str:
+    """Return the range that a name of `copy_name` repeats."""
+    return name.rpartition(" (")[0]
 
 
 def _tables(

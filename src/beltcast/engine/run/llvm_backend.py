@@ -474,6 +474,8 @@ class _Writer:
             return b.select(b.fcmp("une", a[0], b.splat(0.0)), a[1], a[2])
         if op == "neg":
             return b.fneg(a[0])
+        if op == "still":
+            return a[0]
         if op == "uniform":
             return self._uniform(a)
         if op in _OWN:
@@ -531,7 +533,7 @@ def _signed(value: int) -> int:
     return value - 2**64 if value >= 2**63 else value
 
 
-_INSTRUCTIONS = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
+_INSTRUCTIONS = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv", "rem": "frem"}
 _COMPARISONS = {"lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge", "eq": "oeq", "ne": "une"}
 _OWN = {"exp": "vexp", "log": "vlog", "pow": "vpow"}
 _INTRINSICS = {
@@ -545,7 +547,8 @@ _INTRINSICS = {
 _DECLARED = {"llvm.floor", "llvm.fabs", "llvm.fma"}  # by vector_math
 
 OPERATIONS = frozenset(
-    {*_INSTRUCTIONS, *_COMPARISONS, *_OWN, *_INTRINSICS, "min", "max", "if", "neg", "uniform"}
+    {*_INSTRUCTIONS, *_COMPARISONS, *_OWN, *_INTRINSICS}
+    | {"min", "max", "if", "neg", "still", "uniform"}
 )
 """Primitives that this back end prints; a test finds all others in `LEFT_TO_NUMPY`."""
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from beltcast.engine.nodes import FloatArray, IntArray
+from beltcast.engine.nodes import FloatArray, IntArray, marked
 from beltcast.engine.program import Program
 from beltcast.engine.syntax import Data
 from beltcast.errors import SimulationError
@@ -55,8 +55,8 @@ class Plan:
     method: Method
 
 
-def time_grid(start: float, end: float, step: float) -> FloatArray:
-    """Return the times of all steps from start to end.
+def count_steps(start: float, end: float, step: float) -> int:
+    """Return the number of steps of a run, before any memory is taken for them.
 
     Raises
     ------
@@ -74,7 +74,18 @@ def time_grid(start: float, end: float, step: float) -> FloatArray:
             f"a run from {start:g} to {end:g} in steps of {step:g} has {steps:.10g} steps; "
             f"at most {LARGEST_RUN} are allowed, take a larger step"
         )
-    times = np.full(int(steps) + 1, step)
+    return int(steps)
+
+
+def time_grid(start: float, end: float, step: float) -> FloatArray:
+    """Return the times of all steps from start to end.
+
+    Raises
+    ------
+    SimulationError
+        As `count_steps`.
+    """
+    times = np.full(count_steps(start, end, step) + 1, step)
     times[0] = start
     # One addition after the other, left to right: the same bits as a loop.
     return np.add.accumulate(times)
@@ -117,7 +128,8 @@ def make_plan(
     series by row.
     """
     series = [
-        series_at((inputs or {}).get(row, data), times) for row, data in program.inputs.items()
+        marked(series_at((inputs or {}).get(row, data), times))
+        for row, data in program.inputs.items()
     ]
     return Plan(
         parameters=np.asarray(parameters, dtype=np.int64),
@@ -131,17 +143,21 @@ def make_plan(
 
 
 def series_at(data: Data, times: FloatArray) -> FloatArray:
-    """Value of an exogenous series at each time; beyond its ends it keeps the end value."""
+    """Value of an exogenous series at each time; beyond its ends it keeps the end value.
+
+    The clock is a sum of steps, so a time within 1e-5 of a step of a point is at that point.
+    """
     if not len(data.times):
         return np.full(len(times), np.nan)
+    slack = 1e-5 * np.diff(times).min() if len(times) > 1 else 1e-6
     if data.method == "raw":
-        place = np.clip(np.searchsorted(data.times, times - 1e-6), 0, len(data.times) - 1)
-        there = np.abs(data.times[place] - times) <= 1e-6
+        place = np.clip(np.searchsorted(data.times, times - slack), 0, len(data.times) - 1)
+        there = np.abs(data.times[place] - times) <= slack
         return np.where(there, data.values[place], np.nan)
     if data.method == "interpolate":
         return np.interp(times, data.times, data.values)
-    side: Literal["left", "right"] = "left" if data.method == "look forward" else "right"
-    place = np.searchsorted(data.times, times, side=side)
-    if data.method != "look forward":
-        place = place - 1
+    if data.method == "look forward":
+        place = np.searchsorted(data.times, times - slack, side="left")
+    else:
+        place = np.searchsorted(data.times, times + slack, side="right") - 1
     return data.values[np.clip(place, 0, len(data.times) - 1)]

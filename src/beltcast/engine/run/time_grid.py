@@ -16,7 +16,7 @@ import numpy as np
 from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.engine.program import Program, restrict
 from beltcast.engine.run.numpy_backend import NumpyKernel, assign
-from beltcast.engine.run.plan import make_plan, time_grid
+from beltcast.engine.run.plan import count_steps, make_plan, time_grid
 from beltcast.engine.run.variable_step import NEAR, Course, moving_course
 from beltcast.engine.syntax import Source
 from beltcast.errors import SimulationError, UnsupportedConstruct
@@ -50,21 +50,31 @@ class Grid:
     def saved(self) -> FloatArray:
         """Return the times at which results are kept by default.
 
+        They are the first steps at or after each multiple of SAVEPER since the start, as Vensim
+        saves them; a SAVEPER below TIME STEP saves every step.
+
         Raises
         ------
         SimulationError
-            SAVEPER is not a whole number of steps.
+            SAVEPER is not a positive number.
         """
         if self.course is not None:
             return self.course.saved
         times = self.times()
         ratio = self.save_every / self.step
-        if not (np.isfinite(ratio) and ratio > 0.5 and abs(ratio - round(ratio)) < 1e-5 * ratio):
+        if not (np.isfinite(ratio) and ratio > 0):
             raise SimulationError(
-                f"SAVEPER = {self.save_every:g} is not a whole number of steps of "
-                f"{self.step:g}; set SAVEPER to a multiple of TIME STEP, or give the times to save"
+                f"SAVEPER = {self.save_every:g} is not a positive number; set it to a multiple of "
+                "TIME STEP, or give the times to save"
             )
-        return times[:: round(ratio)]
+        if ratio <= 1:
+            return times
+        if abs(ratio - round(ratio)) < 1e-5 * ratio:
+            return times[:: round(ratio)]
+        count = int((len(times) - 1) / ratio + NEAR) + 1
+        first = np.ceil(np.arange(count) * ratio - NEAR).astype(np.int64)
+        kept: FloatArray = times[first[first < len(times)]]
+        return kept
 
 
 def find_grid(
@@ -105,6 +115,7 @@ def find_grid(
     moving = [name for name, value in controls.items() if isinstance(value, int)]
     if not moving:
         start, end, step, save_every = controls.values()
+        count_steps(start, end, step)  # refused before anybody lays out its times
         return Grid(start, end, step, save_every)
     if moving == ["final time"]:
         start, row, step, save_every = controls.values()

@@ -300,15 +300,23 @@ def _stock_rule(
 def _delay_rule(
     check: _EquationCheck, arguments: tuple[Expr, ...], hint: Unit | None
 ) -> Unit | None:
-    """Input, delay time, and where given initial value and order."""
+    """Input, delay time, where given the initial value, and the order (DELAY FIXED has none)."""
     unit = check.infer(arguments[0], hint)
     check.expect(arguments[1], check.time)
-    # Where the file gives no initial value, the reader puts the input in its place.
-    if len(arguments) > 2 and arguments[2] != arguments[0]:
-        unit = check.expect(arguments[2], unit)
     if len(arguments) > 3:
-        check.expect(arguments[3], DIMENSIONLESS)
+        unit = check.expect(arguments[2], unit)
+    if len(arguments) > 2:
+        check.expect(arguments[-1], DIMENSIONLESS)
     return unit
+
+
+def _fixed_delay_rule(
+    check: _EquationCheck, arguments: tuple[Expr, ...], hint: Unit | None
+) -> Unit | None:
+    """Input, delay time, and where given the initial value."""
+    unit = check.infer(arguments[0], hint)
+    check.expect(arguments[1], check.time)
+    return check.expect(arguments[2], unit) if len(arguments) > 2 else unit
 
 
 def _trend_rule(check: _EquationCheck, arguments: tuple[Expr, ...], _: Unit | None) -> Unit | None:
@@ -368,7 +376,7 @@ def _sample_rule(
     return check.agree(arguments[1:3], hint)
 
 
-_DELAYS = ("DELAY", "DELAY1", "DELAY1I", "DELAY3", "DELAY3I", "DELAY N", "DELAY FIXED")
+_DELAYS = ("DELAY", "DELAY1", "DELAY1I", "DELAY3", "DELAY3I", "DELAY N")
 _SMOOTHS = ("SMOOTH", "SMOOTHI", "SMOOTH3", "SMOOTH3I", "SMOOTH N")
 _DIMENSIONLESS = """
     EXP, LN, LOG, SIN, COS, TAN, ARCSIN, ARCCOS, ARCTAN, SINH, COSH, TANH, GAMMA LN, PROD,
@@ -379,6 +387,7 @@ _RULES: Mapping[str, _Rule] = {
     "*": _Rule(_product_rule, 2),
     "/": _Rule(_quotient_rule, 2),
     "ZIDZ": _Rule(_quotient_rule, 2),
+    "XSAFEDIV": _Rule(_quotient_rule, 2),
     "XIDZ": _Rule(_quotient_rule, 3),
     "^": _Rule(_power_rule, 2),
     "POWER": _Rule(_power_rule, 2),
@@ -397,7 +406,7 @@ _RULES: Mapping[str, _Rule] = {
     **dict.fromkeys(("+", "-"), _Rule(_sum_rule, 2)),
     **dict.fromkeys(("MIN", "MAX", "MODULO", "QUANTUM", "ACTIVE INITIAL"), _Rule(_same_rule)),
     **dict.fromkeys(
-        ("negative", "SUM", "VMIN", "VMAX", "INITIAL", "ABS", "INTEGER", "GAME"),
+        ("negative", "SUM", "VMIN", "VMAX", "INITIAL", "ABS", "INTEGER", "XINT", "GAME"),
         _Rule(_first_rule),
     ),
     **dict.fromkeys(COMPARISONS, _Rule(_comparison_rule, 2)),
@@ -405,6 +414,7 @@ _RULES: Mapping[str, _Rule] = {
         (name.strip() for name in _DIMENSIONLESS.split(",")), _Rule(_dimensionless_rule)
     ),
     **dict.fromkeys((*_DELAYS, *_SMOOTHS), _Rule(_delay_rule, 2)),
+    "DELAY FIXED": _Rule(_fixed_delay_rule, 2),
 }
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from beltcast.engine.lower.limits import unit_too_much
 from beltcast.errors import UnitError
 
 __all__ = ["DIMENSIONLESS", "Unit", "parse_unit"]
@@ -104,6 +105,9 @@ def parse_unit(text: str) -> Unit:
     >>> str(parse_unit("visit/Year/buyer"))
     'visit/(buyer*Year)'
     """
+    problem = unit_too_much(text)
+    if problem:
+        raise UnitError(problem)
     tokens = [token.strip() for token in re.findall(r"[*/^()]|[^*/^()]+", text) if token.strip()]
     unit, rest = _product(tokens, text)
     if rest:

@@ -360,6 +360,20 @@ def _equations(
             )
 
 
+def _joined(
+    function: str, operands: list[Expr], functions: list[str]
+) -> tuple[list[Expr], list[str]]:
+    """Join, from the left, the operands between which an operator stands."""
+    kept, left = operands[:1], []
+    for own, operand in zip(functions, operands[1:], strict=True):
+        if own == function:
+            kept[-1] = Call(function, (kept[-1], operand))
+        else:
+            kept.append(operand)
+            left.append(own)
+    return kept, left
+
+
 _OPERATORS = {"and": ":AND:", "or": ":OR:", "AND": ":AND:", "OR": ":OR:"}
 
 
@@ -418,14 +432,12 @@ class _Tree:
                 return self._call("INITIAL", ast.initial)
             case pysd_ast.GameStructure():
                 return self.expression(ast.expression)
-            case pysd_ast.SmoothStructure():
-                return self._call("SMOOTH", ast.input, ast.smooth_time, ast.initial, ast.order)
+            case pysd_ast.SmoothStructure() | pysd_ast.SmoothNStructure():
+                return self._chain("SMOOTH", ast, ast.smooth_time)
             case pysd_ast.DelayStructure():
-                return self._call("DELAY", ast.input, ast.delay_time, ast.initial, ast.order)
-            case pysd_ast.SmoothNStructure():
-                return self._call("SMOOTH", ast.input, ast.smooth_time, ast.initial, ast.order)
+                return self._chain("DELAY", ast, ast.delay_time)
             case pysd_ast.DelayNStructure():
-                return self._call("DELAY N", ast.input, ast.delay_time, ast.initial, ast.order)
+                return self._chain("DELAY N", ast, ast.delay_time)
             case pysd_ast.DelayFixedStructure():
                 return self._call("DELAY FIXED", ast.input, ast.delay_time, ast.initial)
             case pysd_ast.TrendStructure():
@@ -450,6 +462,14 @@ class _Tree:
         name = type(ast).__name__.removesuffix("Structure")
         raise self._refuse(f"'{name}'", "write the equation without it")
 
+    def _chain(self, family: str, ast: Any, time: Any) -> Call:
+        """A smooth or delay; PySD gives it its input for an initial value where it has none.
+
+        Written out twice, the input of nested smooths would double with each level.
+        """
+        initial = () if ast.initial is ast.input else (ast.initial,)
+        return self._call(family, ast.input, time, *initial, ast.order)
+
     def _call(self, function: str, *arguments: Any) -> Call:
         return Call(
             function,
@@ -470,9 +490,13 @@ class _Tree:
             return Call(operators[0].upper(), (operands[0],))
         if operators[0] == "^":
             return self._powers(operands)
+        functions = [_OPERATORS.get(operator, operator).upper() for operator in operators]
+        # PySD's parser hands over a chain of :AND: and :OR: as one node, from the left.
+        if ":OR:" in functions:
+            operands, functions = _joined(":AND:", operands, functions)
         result = operands[0]
-        for operator, operand in zip(operators, operands[1:], strict=True):
-            result = Call(_OPERATORS.get(operator, operator).upper(), (result, operand))
+        for function, operand in zip(functions, operands[1:], strict=True):
+            result = Call(function, (result, operand))
         return result
 
     def _powers(self, operands: list[Expr]) -> Expr:

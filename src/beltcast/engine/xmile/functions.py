@@ -87,14 +87,14 @@ def _calls(name: str, count: int) -> Mapping[int, _Builder]:
 def _chain(family: str, order: float) -> Mapping[int, _Builder]:
     """DELAY1, SMTH3 and their like: the initial value is the input where it is not given."""
     return {
-        2: lambda x, time: Call(family, (x, time, x, Number(order))),
+        2: lambda x, time: Call(family, (x, time, Number(order))),
         3: lambda x, time, initial: Call(family, (x, time, initial, Number(order))),
     }
 
 
 def _chain_n(family: str) -> Mapping[int, _Builder]:
     return {
-        3: lambda x, time, order: Call(family, (x, time, x, order)),
+        3: lambda x, time, order: Call(family, (x, time, order)),
         4: lambda x, time, order, initial: Call(family, (x, time, initial, order)),
     }
 
@@ -168,7 +168,7 @@ def _monte_carlo(percent: Expr, seed: Expr = _ZERO) -> Expr:
 _STEP = Ref("TIME STEP")
 
 _FUNCTIONS: Mapping[str, Mapping[int, _Builder]] = {
-    "INT": _calls("INTEGER", 1),
+    "INT": _calls("XINT", 1),
     "INIT": _calls("INITIAL", 1),
     "INF": {0: lambda: Number(math.inf)},
     "PI": {0: lambda: Number(math.pi)},
@@ -176,13 +176,13 @@ _FUNCTIONS: Mapping[str, Mapping[int, _Builder]] = {
     "MAX": _joined("MAX"),
     "MEAN": {-1: _mean},
     "SAFEDIV": {
-        2: lambda x, y: Call("ZIDZ", (x, y)),
-        3: lambda x, y, otherwise: Call("XIDZ", (x, y, otherwise)),
+        2: lambda x, y: Call("XSAFEDIV", (x, y)),
+        3: lambda x, y, otherwise: Call("XSAFEDIV", (x, y, otherwise)),
     },
     # What a variable was one step ago: DELAY FIXED waits at least a step.
     "PREVIOUS": {2: lambda x, initial: Call("DELAY FIXED", (x, _STEP, initial))},
     "DELAY": {
-        2: lambda x, time: Call("DELAY FIXED", (x, time, x)),
+        2: lambda x, time: Call("DELAY FIXED", (x, time)),
         3: lambda x, time, initial: Call("DELAY FIXED", (x, time, initial)),
     },
     "DELAY1": _chain("DELAY", 1.0),
@@ -200,6 +200,7 @@ _FUNCTIONS: Mapping[str, Mapping[int, _Builder]] = {
         4: lambda x, time, ahead, initial: Call("FORECAST", (x, time, ahead, initial)),
     },
     "PULSE": {
+        1: lambda size: Call("/", (size, _STEP)),
         2: lambda size, start: Call("XPULSE", (start, size)),
         3: lambda size, start, interval: Call("XPULSE TRAIN", (start, interval, size)),
     },
@@ -227,7 +228,7 @@ _FUNCTIONS: Mapping[str, Mapping[int, _Builder]] = {
 }
 """By name, then by number of arguments; -1 stands for any other number above one."""
 
-_OURS = ("XPULSE", "XPULSE TRAIN", "XRANDOM GAMMA")
+_OURS = ("XPULSE", "XPULSE TRAIN", "XRANDOM GAMMA", "XSAFEDIV", "XINT")
 """Functions of the engine that no language has."""
 
 _INSTEAD: Mapping[str, str] = {

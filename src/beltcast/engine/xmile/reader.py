@@ -14,6 +14,7 @@ subscripts, imported data, models in other files.
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,6 +40,7 @@ from beltcast.engine.xmile.expression import parse_expression, plain_name, witho
 from beltcast.engine.xmile.graphs import graph_of, number_attribute
 from beltcast.engine.xmile.modules import Declared, DocumentParts, collect, refuse_inside
 from beltcast.engine.xmile.names import DeclaredVariable, Heading, Left, Names, resolve
+from beltcast.engine.xmile.non_negative import Reservoir, limit_flows
 from beltcast.errors import ModelFileError
 
 __all__ = ["read_xmile"]
@@ -89,6 +91,14 @@ def read_xmile(path: str | Path) -> Source:
         equation
         for declared in parts.variables
         for equation in _equations(declared, names, parts.defaults, conveyors)
+    )
+    if not equations:
+        raise ModelFileError("the model has no variables; give a model with equations", path)
+    _check_complete(equations, names, path)
+    equations = limit_flows(
+        equations,
+        [r for d in parts.variables for r in _reservoirs(d, names, parts)],
+        names.dimensions,
     )
     controls = _controls(specs, equations, names)
     return Source(
@@ -180,6 +190,34 @@ def _check_same(own: Equation, value: Expr, name: str, place: Element) -> None:
             f"<{place.tag}> and the variable '{name}' of line {own.line} say different numbers; "
             "make them the same"
         )
+
+
+def _check_complete(equations: tuple[Equation, ...], names: Names, path: Path) -> None:
+    """Refuse an array with an element that no equation defines."""
+    found: dict[str, list[Equation]] = {}
+    for equation in equations:
+        if equation.subscripts:
+            found.setdefault(canonical(equation.name), []).append(equation)
+    for name, own in found.items():
+        dims = names.variables[name].dims
+        if any(tuple(e.subscripts) == dims for e in own):
+            continue
+        axes = [names.elements(d) for d in dims]
+        defined = set()
+        for equation in own:
+            pieces = [
+                axis if canonical(s) == canonical(d) else (s,)
+                for s, d, axis in zip(equation.subscripts, dims, axes, strict=True)
+            ]
+            defined |= {tuple(map(canonical, e)) for e in itertools.product(*pieces)}
+        for element in itertools.product(*axes):
+            if tuple(map(canonical, element)) not in defined:
+                raise ModelFileError(
+                    f"'{own[0].name}[{', '.join(element)}]' has no equation; give one for each "
+                    "element of the array",
+                    path,
+                    own[0].line,
+                )
 
 
 # --- names ------------------------------------------------------------------------------------
@@ -388,6 +426,31 @@ def _right(
 def _is_non_negative(element: Element, default: bool) -> bool:
     mark = element.first("non_negative")
     return default if mark is None else "false" not in mark.text.lower()
+
+
+def _reservoirs(declared: Declared, names: Names, parts: DocumentParts) -> Iterator[Reservoir]:
+    """A stock that cannot be negative, piece by piece."""
+    stock = declared.element
+    if stock.tag != "stock" or declared.source is not None:
+        return
+    if stock.first("conveyor") is not None:
+        return
+    if not _is_non_negative(stock, parts.defaults.get("stock", False)):
+        return
+    scope = names.inside(declared.prefix)
+    flows = {
+        canonical(d.name): _is_non_negative(d.element, parts.defaults.get("flow", False))
+        for d in parts.variables
+        if d.element.tag == "flow"
+    }
+    variable = names.variables[canonical(declared.name)]
+    for piece in _pieces(declared, variable, names):
+        ways = {}
+        for tag in ("inflow", "outflow"):
+            given = (_flow(f, piece.left, scope) for f in stock.all(tag))
+            ways[tag] = tuple(f for f in given if isinstance(f, Ref) and canonical(f.name) in flows)
+        two_way = frozenset(n for f in ways["inflow"] if not flows[n := canonical(f.name)])
+        yield Reservoir(piece.left.ref, ways["inflow"], ways["outflow"], two_way)
 
 
 def _conveyed(conveyor: Conveyor, left: Left, names: Names) -> Expr:
