@@ -46,6 +46,7 @@ import numpy as np
 from beltcast import load_model
 from beltcast.engine.syntax import canonical
 from beltcast.errors import BeltcastError
+from beltcast.model.labels import find_label
 from beltcast.model.model import Inputs, Model
 
 VARIABLE = "BELTCAST_TEST_MODELS"
@@ -178,23 +179,37 @@ def run(
     backend: str,
     data: Inputs | None = None,
 ) -> np.ndarray:
-    """Return labelled outputs at the times, (times, labels)."""
-    rows = np.array([int(model.rows(label)[0]) for label in labels], dtype=np.int64)
-    parameters, values = model.constant_values(None)
+    """Return labelled outputs at the times, (times, labels), by what users call."""
     wanted = {
         name: series
         for name, series in (data or {}).items()
         if _has(model, name) and model.find(name.partition("[")[0]).kind == "input"
     }
-    out = model.batch(
-        parameters,
-        values[:, None],
-        outputs=rows,
-        saves=times,
+    places = [_place(model, label) for label in labels]
+    names = list(dict.fromkeys(name for name, _ in places))
+    known = [name for name in names if model.find(name).kind != "constant"]
+    found = model.simulate(
         inputs=wanted,
+        outputs=known,
+        save_at=times.tolist(),
         backend=backend,  # type: ignore[arg-type]
     )
-    return out[:, :, 0]
+    columns = [
+        found[name].isel(where).to_numpy()
+        if name in known
+        else np.full(len(times), model.value(label))
+        for label, (name, where) in zip(labels, places, strict=True)
+    ]
+    return np.stack(columns, axis=1) if columns else np.empty((len(times), 0))
+
+
+def _place(model: Model, label: str) -> tuple[str, dict[str, int]]:
+    """Name of a variable, and the place of an element in it."""
+    variable, elements = find_label(label, model)
+    return variable.name, {
+        dim: list(model.subscripts[dim]).index(element)
+        for dim, element in zip(variable.dims, elements, strict=True)
+    }
 
 
 def check(path: Path, root: Path, backends: Sequence[str]) -> Outcome:
@@ -281,7 +296,7 @@ def _compare(
 
 def _has(model: Model, label: str) -> bool:
     try:
-        return bool(model.rows(label)[0] >= 0)
+        return len(model.rows(label)) == 1 and bool(model.rows(label)[0] >= 0)
     except (BeltcastError, IndexError):
         return False
 

@@ -37,7 +37,6 @@ class WasmRun:
         kind = wasmtime.MemoryType(wasmtime.Limits(pages, None))
         self.memory = wasmtime.Memory(self.store, kind)
         f64 = wasmtime.ValType.f64()
-        one = wasmtime.FuncType([f64], [f64])
         given: list[Any] = []
         code = wasmtime.Module(self.store.engine, module.code)
         names = iter(host_functions(module))
@@ -45,7 +44,9 @@ class WasmRun:
             if isinstance(wanted.type, wasmtime.MemoryType):
                 given.append(self.memory)
             else:
-                given.append(wasmtime.Func(self.store, one, _quiet(next(names))))
+                count = len(wanted.type.params)
+                signature = wasmtime.FuncType([f64] * count, [f64])
+                given.append(wasmtime.Func(self.store, signature, _quiet(next(names), count)))
         self.exports = wasmtime.Instance(self.store, code, given).exports(self.store)
         self.write(self.placed.base, self.placed.image)
 
@@ -92,7 +93,7 @@ class WasmKernel:
         return WasmRun(self.module, plan, values.shape[1]).run(values)
 
 
-def _quiet(name: str) -> Any:
+def _quiet(name: str, count: int) -> Any:
     function = getattr(ctypes.CDLL(None), name)
-    function.restype, function.argtypes = ctypes.c_double, [ctypes.c_double]
+    function.restype, function.argtypes = ctypes.c_double, [ctypes.c_double] * count
     return function

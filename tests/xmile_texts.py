@@ -15,10 +15,19 @@ HEAD = (
 )
 
 
-def xmile(variables: str, *, method: str = "Euler", dimensions: str = "", more: str = "") -> str:
-    """A model from time 0 to 4; the variables begin on line 5, `more` stands after the model."""
+def xmile(
+    variables: str,
+    *,
+    method: str = "Euler",
+    dimensions: str = "",
+    more: str = "",
+    stop: str = "4",
+    dt: str = "1",
+) -> str:
+    """A model from time 0 on; the variables begin on line 5, `more` stands after the model."""
+    times = f"<start>0</start><stop>{stop}</stop><dt>{dt}</dt>"
     return (
-        f'{HEAD}<sim_specs method="{method}"><start>0</start><stop>4</stop><dt>1</dt></sim_specs>\n'
+        f'{HEAD}<sim_specs method="{method}">{times}</sim_specs>\n'
         f"{dimensions}<model><variables>\n{variables}\n</variables></model>{more}</xmile>\n"
     )
 

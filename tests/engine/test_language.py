@@ -73,7 +73,7 @@ ONE_LINERS: dict[str, tuple[str, list[float]]] = {
     "STEP": ("STEP(2, 2)", [0, 0, 2, 2, 2]),
     "RAMP": ("RAMP(3, 1, 3)", [0, 0, 3, 6, 6]),
     "PULSE": ("PULSE(1, 2)", [0, 1, 1, 0, 0]),
-    "PULSE TRAIN": ("PULSE TRAIN(0, 1, 2, 4)", [1, 0, 1, 0, 0]),
+    "PULSE TRAIN": ("PULSE TRAIN(0, 1, 2, 4)", [1, 0, 1, 0, 1]),
     "MODULO": ("MODULO(Time, 3)", [0, 1, 2, 0, 1]),
     "QUANTUM": ("QUANTUM(Time, 2)", [0, 0, 2, 2, 4]),
     "INTEGER": ("INTEGER(-Time/2)", [0, 0, -1, -1, -2]),

@@ -155,7 +155,7 @@ def test_pow_passes_through_the_subnormals_and_bears_huge_exponents(fused: bool)
     y = np.concatenate([rng.uniform(-744, -708.5, 1000), rng.uniform(-700, 700, 1000)]) / np.log(x)
     result = vectors("vpow", fused=fused)(x, y)
     assert np.abs(y).max() > 1e12
-    assert ulps(result, lambda i: mpmath.power(x[i], y[i])) < 1.5 + 0.2 * 745
+    assert ulps(result, lambda i: mpmath.power(x[i], y[i])) < 1.0  # measured: 0.99
 
 
 EDGES = np.array(

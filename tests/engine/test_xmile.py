@@ -143,7 +143,7 @@ def test_what_is_not_supported_is_refused_by_line(
 @pytest.mark.parametrize(
     ("variables", "words"),
     [
-        (aux("y", "PULSE(1)"), "PULSE takes 2 or 3 arguments and is given 1"),
+        (aux("y", "STEP(1)"), "STEP takes 2 arguments and is given 1"),
         (aux("y", "MEAN()"), "MEAN takes 1 or more arguments and is given 0"),
         (aux("y", "TIME +"), "character 7: expected a number, a name or '\\(' and found the end"),
         (aux("y", "1 1"), "character 3: expected an operator or the end and found '1'"),

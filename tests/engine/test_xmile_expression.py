@@ -147,7 +147,7 @@ def test_any_text_is_a_tree_or_one_sentence(text: str) -> None:
     [
         ("a mod b * c", "MODULO(a, b)*c"),
         ("not a and b or c", ":NOT: a :AND: b :OR: c"),
-        ("a // b", "ZIDZ(a, b)"),
+        ("a // b", "SAFEDIV(a, b)"),
         ("-a^-b", "-(a^(-b))"),
         ("if a then b else c + 1", "IF THEN ELSE(a, b, c + 1)"),
         ("f(a, g())", "F(a, G())"),

@@ -90,9 +90,9 @@ def _log_function(v: Vector) -> str:
     # 0 -> -inf, inf -> inf, below 0 and NaN -> NaN
     total = b.select(b.fcmp("oeq", "%x", b.splat(0.0)), b.splat(float("-inf")), total)
     total = b.select(b.fcmp("oeq", "%x", b.splat(float("inf"))), "%x", total)
-    # x + NaN hands on the payload of an x that is NaN (see beltcast.engine.nodes.MISSING_BITS).
-    undefined = b.fadd("%x", b.splat(float("nan")))
-    total = b.select(b.fcmp("oge", "%x", b.splat(0.0)), total, undefined)
+    total = b.select(b.fcmp("oge", "%x", b.splat(0.0)), total, b.splat(float("nan")))
+    # A NaN is handed on with its payload (see beltcast.engine.nodes.MISSING_BITS).
+    total = b.select(b.fcmp("uno", "%x", "%x"), "%x", total)
     return b.function("vlog", ("%x",), total)
 
 

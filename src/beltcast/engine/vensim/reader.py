@@ -98,6 +98,8 @@ def read_source(path: str | Path) -> Source:
         tuple(_equations(section.elements, subscripts, lines, path, macro_names)), macros, path
     )
     element_mappings = _element_mappings(named, subscripts, text, path)
+    if all(canonical(e.name) in CONTROLS for e in equations):
+        raise ModelFileError("the model has no variables; give a model with equations", path)
     controls = {canonical(e.name): e for e in equations if canonical(e.name) in CONTROLS}
     missing = [name.upper() for name in CONTROLS[:3] if name not in controls]
     if missing:

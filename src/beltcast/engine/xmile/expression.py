@@ -41,7 +41,7 @@ def parse_expression(text: str, fail: Callable[[str, int], ModelFileError]) -> E
     Expr
         Numbers, references and calls; a list such as ``1, 2; 3, 4`` is an `Array`.  Functions are
         in upper case with single blanks, whatever they are; operators as in
-        `beltcast.engine.syntax.Call`, ``MODULO`` for MOD and ``XSAFEDIV`` for ``//``.
+        `beltcast.engine.syntax.Call`, ``MODULO`` for MOD and ``SAFEDIV`` for ``//``.
 
     Raises
     ------
@@ -159,7 +159,7 @@ _BINARY: Mapping[str, tuple[int, str]] = {
     **{sign: (5, sign) for sign in "+-"},
     **{sign: (6, sign) for sign in "*/"},
     "mod": (6, "MODULO"),
-    "//": (6, "XSAFEDIV"),
+    "//": (6, "SAFEDIV"),
 }
 """Strength and function of each operator that is read from the left."""
 _RESERVED = frozenset({"and", "or", "not", "mod", "if", "then", "else"})

@@ -8,9 +8,10 @@ translated in `beltcast.engine.xmile.names`.
 Random numbers are drawn as Vensim's are (`beltcast.engine.language.random_functions`), and a seed
 is a stream; those that are not in the standard mean what isee's help says.
 
-Where OASIS XMILE 1.0 leaves a choice: ``INT`` and ``MOD`` cut towards zero, as the published
-output of SDXorg/test-models does (isee's manual and simlin round down); ``STDDEV`` divides by the
-number of elements, as simlin does.
+Where OASIS XMILE 1.0 leaves a choice: ``INT`` rounds down, as in isee's manual and simlin, but in
+a file that Vensim wrote towards zero, as the published output of SDXorg/test-models has it;
+``MOD`` is the remainder of C, with the sign of the dividend; ``STDDEV`` divides by the number of
+elements, as simlin does.
 """
 
 from __future__ import annotations

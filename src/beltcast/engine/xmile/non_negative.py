@@ -6,7 +6,9 @@ leaves one stock is what reaches the next; a stock that is only cut off at zero 
 it never had.  A flow in that may be negative is limited in the same way.
 
 Where an inflow depends on the outflow at the same instant, the outflow is limited without that
-inflow: it never takes what is not there.
+inflow: it never takes what is not there.  A flow that leaves several stocks at once, or enters
+several, has no one stock to limit it; there the stock is cut off at zero and the flow is as
+written, as in the published output of SDXorg/test-models' `non_negative_stocks`.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -97,7 +98,7 @@ def read_xmile(path: str | Path) -> Source:
     _check_complete(equations, names, path)
     equations = limit_flows(
         equations,
-        [r for d in parts.variables for r in _reservoirs(d, names, parts)],
+        _reservoirs(names, parts),
         names.dimensions,
     )
     controls = _controls(specs, equations, names)
@@ -105,13 +106,30 @@ def read_xmile(path: str | Path) -> Source:
         path=path,
         text_sha256=hashlib.sha256(content).hexdigest(),
         encoding=encoding,
-        equations=expand(
-            tuple(e for e in equations if canonical(e.name) not in CONTROLS), macros, path
+        equations=_as_the_vendor_rounds(
+            expand(tuple(e for e in equations if canonical(e.name) not in CONTROLS), macros, path),
+            root,
         ),
         subscripts=names.ranges,
         controls=controls,
         method=method,
     )
+
+
+def _as_the_vendor_rounds(equations: tuple[Equation, ...], root: Element) -> tuple[Equation, ...]:
+    """INT rounds down in XMILE, and towards zero in files that Vensim wrote (its INTEGER)."""
+    header = root.first("header")
+    vendor = None if header is None else header.first("vendor")
+    if vendor is None or "ventana" not in vendor.text.lower():
+        return equations
+    return tuple(replace(e, expression=_towards_zero(e.expression)) for e in equations)
+
+
+def _towards_zero(expression: Expr) -> Expr:
+    if not isinstance(expression, Call):
+        return expression
+    name = "INTEGER" if expression.function == "XINT" else expression.function
+    return Call(name, tuple(map(_towards_zero, expression.arguments)))
 
 
 # --- the run ----------------------------------------------------------------------------------
@@ -428,29 +446,41 @@ def _is_non_negative(element: Element, default: bool) -> bool:
     return default if mark is None else "false" not in mark.text.lower()
 
 
-def _reservoirs(declared: Declared, names: Names, parts: DocumentParts) -> Iterator[Reservoir]:
-    """A stock that cannot be negative, piece by piece."""
-    stock = declared.element
-    if stock.tag != "stock" or declared.source is not None:
-        return
-    if stock.first("conveyor") is not None:
-        return
-    if not _is_non_negative(stock, parts.defaults.get("stock", False)):
-        return
-    scope = names.inside(declared.prefix)
-    flows = {
+def _reservoirs(names: Names, parts: DocumentParts) -> Iterator[Reservoir]:
+    """Stocks that cannot be negative, piece by piece, with the flows that are theirs alone."""
+    held_flows = {
         canonical(d.name): _is_non_negative(d.element, parts.defaults.get("flow", False))
         for d in parts.variables
         if d.element.tag == "flow"
     }
-    variable = names.variables[canonical(declared.name)]
-    for piece in _pieces(declared, variable, names):
-        ways = {}
-        for tag in ("inflow", "outflow"):
-            given = (_flow(f, piece.left, scope) for f in stock.all(tag))
-            ways[tag] = tuple(f for f in given if isinstance(f, Ref) and canonical(f.name) in flows)
-        two_way = frozenset(n for f in ways["inflow"] if not flows[n := canonical(f.name)])
-        yield Reservoir(piece.left.ref, ways["inflow"], ways["outflow"], two_way)
+    found: list[tuple[bool, Left, Mapping[str, tuple[Ref, ...]]]] = []
+    uses: Counter[tuple[str, str]] = Counter()
+    for declared in parts.variables:
+        stock = declared.element
+        if stock.tag != "stock" or declared.source is not None:
+            continue
+        held = _is_non_negative(stock, parts.defaults.get("stock", False))
+        held = held and stock.first("conveyor") is None
+        scope = names.inside(declared.prefix)
+        users = set()
+        for piece in _pieces(declared, names.variables[canonical(declared.name)], names):
+            flows = {}
+            for way in ("inflow", "outflow"):
+                given = (_flow(f, piece.left, scope) for f in stock.all(way))
+                flows[way] = tuple(
+                    f for f in given if isinstance(f, Ref) and canonical(f.name) in held_flows
+                )
+                users |= {(way, canonical(f.name)) for f in flows[way]}
+            found.append((held, piece.left, flows))
+        uses.update(users)
+    for held, left, ways in found:
+        if held:
+            own = {
+                way: tuple(f for f in given if uses[way, canonical(f.name)] == 1)
+                for way, given in ways.items()
+            }
+            two_way = frozenset(n for f in own["inflow"] if not held_flows[n := canonical(f.name)])
+            yield Reservoir(left.ref, ways["inflow"], own["outflow"], two_way)
 
 
 def _conveyed(conveyor: Conveyor, left: Left, names: Names) -> Expr:
