@@ -38,7 +38,7 @@ def test_bands_hold_about_what_they_should_over_the_fitted_years(fit: Calibratio
     low, high = np.quantile(published, [0.1, 0.9], axis=0)
     kinds = np.array([row.kind for row in likelihood.observations])
     totals = np.isin(kinds, ["level", "part-year"])
-    inside = (likelihood.log_values >= low) & (likelihood.log_values <= high)
+    inside = (likelihood.published >= low) & (likelihood.published <= high)
     share = float(inside[totals].mean())
     print(f"80% bands hold {share:.3f} of {totals.sum()} totals, acceptance {draws.acceptance:.2f}")
     # Above 0.8 because the rows were fitted.  What a band is worth where it was not fitted, the

@@ -135,11 +135,11 @@ def test_synthetic_figures_have_the_spread_of_their_rows(little: Likelihood) -> 
     rng = np.random.default_rng(3)
     made = [synthetic(little, rng) for _ in range(600)]
     number = little.side == 0
-    z = np.array([(m.log_values - m.expected(t[None])[0]) / m.sds for t, m in made])
+    z = np.array([(m.published - m.expected(t[None])[0]) / m.sds for t, m in made])
     assert np.abs(z[:, number].mean(axis=0)).max() < 4 / np.sqrt(600)
     assert np.abs(z[:, number].std(axis=0) - 1).max() < 4 / np.sqrt(1200)
     # A bound keeps its threshold, and says what is above it as often as it is.
-    assert all(m.log_values[1] == little.log_values[1] for _, m in made)
+    assert all(m.published[1] == little.published[1] for _, m in made)
     chance = np.mean(stats.norm.cdf(-z[:, 1]))
     above = np.mean([m.side[1] == -1 for _, m in made])
     assert above == pytest.approx(chance, abs=4 * 0.5 / np.sqrt(600))
@@ -158,7 +158,7 @@ def test_synthetic_figures_follow_tails_estimated_spreads_and_rounding(
     one = make_likelihood(small, priors, make.table(*rows), noise)
     rng = np.random.default_rng(4)
     made = [synthetic(one, rng) for _ in range(1000)]
-    z = np.array([(m.log_values - m.expected(t[None])[0]) / m.row_sds(t[None])[0] for t, m in made])
+    z = np.array([(m.published - m.expected(t[None])[0]) / m.row_sds(t[None])[0] for t, m in made])
     assert stats.kstest(z[:, 0], stats.t(3.0).cdf).pvalue > 0.01
     # The middle of an interval: Student's error, and how far the ruler lies from it.
     sds = np.array([m.row_sds(t[None])[0, 1] for t, m in made])
@@ -213,7 +213,7 @@ def test_a_result_knows_its_density_and_no_other(
     assert same_density(done, little)
     # Another prior, another figure: another density, and no place to go on from.
     wider = dataclasses.replace(little.priors, sigma=2.0 * little.priors.sigma)
-    figures = dataclasses.replace(little, log_values=little.log_values + 0.1)
+    figures = dataclasses.replace(little, published=little.published + 0.1)
     for other in (dataclasses.replace(little, priors=wider), figures):
         assert not same_density(done, other)
         with pytest.raises(InputError, match="are of another density"):

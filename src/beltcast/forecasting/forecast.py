@@ -356,7 +356,7 @@ def _published_rows(
     """
     theta = optimum[None]
     path = _path(study, likelihood, theta, target)
-    expected = np.exp(likelihood.expected(theta, shocks=False)[0])
+    expected = likelihood.natural(likelihood.expected(theta, shocks=False)[0])
     points = [
         {
             "place": row.place,

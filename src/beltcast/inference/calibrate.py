@@ -217,9 +217,9 @@ class Calibration:
                 "end": [r.end for r in rows],
                 "definition": [r.definition for r in rows],
                 "published": [r.value for r in rows],
-                "fitted": np.exp(expected),
+                "fitted": likelihood.natural(expected),
                 "sd": sds,
-                "z": (likelihood.log_values - expected) / sds,
+                "z": (likelihood.published - expected) / sds,
             }
         )
 

@@ -306,7 +306,7 @@ def _log_density(
     # Student's t is a mixture of normals, and to each of them what is shared adds its variance.
     precision, weight = precisions(whole.noise.tails)
     sd = np.sqrt(shared + own / precision[:, None, None])
-    logs = norm.logpdf(whole.log_values[later], expected.middle[good], sd)
+    logs = norm.logpdf(whole.published[later], expected.middle[good], sd)
     density: FloatArray = logsumexp(logs, axis=(0, 1), b=weight[:, None, None] / good.sum())
     return density
 

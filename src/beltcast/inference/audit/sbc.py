@@ -318,13 +318,13 @@ def _figures(
     sds = likelihood.row_sds(theta)[0]
     number = likelihood.side == 0
     errors = draw_errors(rng, tails, m)
-    values = np.where(number, expected + sds * errors, likelihood.log_values)
-    z = (likelihood.log_values - expected) / sds
+    values = np.where(number, expected + sds * errors, likelihood.published)
+    z = (likelihood.published - expected) / sds
     above = np.log(rng.random(m)) < log_cdf(-z, tails)
     side = np.where(number, 0, np.where(above, -1, 1))
     # Wherever the ruler of rounding lies, the middle of the interval is up to half of it away.
     values += likelihood.half * rng.uniform(-1.0, 1.0, m)
-    return replace(likelihood, log_values=values, side=side)
+    return replace(likelihood, published=values, side=side)
 
 
 def _one_set(

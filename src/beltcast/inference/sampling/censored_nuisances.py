@@ -89,9 +89,12 @@ def completion(likelihood: Likelihood, near: FloatArray) -> Completion:
         return with_nuisances(likelihood, rule, z, answers, rng)
 
     cut = np.asarray((likelihood.side != 0) | (likelihood.half > 0), dtype=np.bool_)
-    if likelihood.noise.tails != NORMAL or likelihood.spreads.any() or not cut.any():
+    families = likelihood.families
+    normal = families.number.all() and bool((families.tails == NORMAL).all())
+    if not normal or likelihood.is_scaled or not cut.any():
         return by_tangents
-    with_figures = _with_figures(likelihood, cut, float(near[-1]))
+    season = float(near[-1]) if likelihood.noise.seasonal else 0.0
+    with_figures = _with_figures(likelihood, cut, season)
     return max(with_figures, by_tangents, key=lambda one: _agreement(one, likelihood, near))
 
 

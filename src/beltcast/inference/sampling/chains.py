@@ -399,7 +399,7 @@ def _plan(
 
 def _key(calibration: Calibration, plan: _Plan, seed: np.random.Generator) -> str:
     digest = hashlib.sha256(repr(plan).encode())
-    for array in (calibration.theta, calibration.covariance, calibration.likelihood.log_values):
+    for array in (calibration.theta, calibration.covariance, calibration.likelihood.published):
         digest.update(np.ascontiguousarray(array).tobytes())
     digest.update(seed.bytes(16))
     return digest.hexdigest()
@@ -461,7 +461,7 @@ def _together(calibration: Calibration) -> FloatArray:
     Each is moved by its prior's spread, the room that it has; only ratios within a figure count.
     """
     likelihood = calibration.likelihood
-    n, figures = likelihood.n_parameters, len(likelihood.log_values)
+    n, figures = likelihood.n_parameters, len(likelihood.published)
     told = likelihood.jacobian(calibration.theta)[:figures, :n] * likelihood.priors.sigma
     told = told[np.any(told != 0.0, axis=1)]
     together: FloatArray = told**2 if len(told) else np.ones((1, n))

@@ -27,7 +27,8 @@ from beltcast.display.facts import Facts, html_of, text_of
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import CalibrationError
 from beltcast.inference.calibrate import Calibration, one_blas_thread
-from beltcast.inference.likelihood import Likelihood, NuisanceRule
+from beltcast.inference.likelihood import Likelihood
+from beltcast.inference.nuisance_rule import NuisanceRule
 from beltcast.inference.sampling.arviz_groups import inference_data, observed, unknowns
 from beltcast.schema import Progress
 

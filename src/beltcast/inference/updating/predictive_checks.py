@@ -64,7 +64,7 @@ def surprises(
     Sinica 6, 733-807: the p-value of a prediction.
     """
     observations = [row for row, asked in zip(likelihood.observations, rows, strict=True) if asked]
-    logs = likelihood.log_values[rows]
+    logs = likelihood.published[rows]
     good = np.isfinite(expected.middle).all(axis=1)
     middle, nuisances, z = expected.middle[good], expected.nuisances[good], z[good]
     sd = np.sqrt(np.diag(expected.covariance))
@@ -110,7 +110,7 @@ def together(likelihood: Likelihood, rows: NDArray[np.bool_], expected: Predicti
     covariance = expected.covariance[np.ix_(numbers, numbers)] + np.atleast_2d(
         np.cov(middle, rowvar=False)
     )
-    gap = likelihood.log_values[rows][numbers] - middle.mean(axis=0)
+    gap = likelihood.published[rows][numbers] - middle.mean(axis=0)
     return float(chi2.sf(gap @ np.linalg.solve(covariance, gap), numbers.sum()))
 
 

@@ -280,7 +280,7 @@ def _kalman(
     if not numbers.any():
         return z
     middle = expected.middle[:, numbers]
-    gap = likelihood.log_values[is_new][numbers] - middle[good].mean(axis=0)
+    gap = likelihood.published[is_new][numbers] - middle[good].mean(axis=0)
     away, answer = z - z[good].mean(axis=0), middle - middle[good].mean(axis=0)
     # What the rows are, linearly, by the parameters; the rest is noise to this step.
     slope = np.linalg.lstsq(away[good], answer[good], rcond=None)[0]
