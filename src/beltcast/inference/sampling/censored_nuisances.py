@@ -36,16 +36,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 from scipy.special import log_ndtr, ndtri_exp
 
 from beltcast.engine.nodes import FloatArray
+from beltcast.inference.families import Mask
 from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.residuals import NORMAL
 from beltcast.inference.sampling.posterior import with_nuisances
-
-Mask = NDArray[np.bool_]
 
 Completion = Callable[[FloatArray, FloatArray, np.random.Generator], tuple[FloatArray, FloatArray]]
 """Of parameters z, (N, n), and the model's answers there, (N, m): all unknowns, (N, size), and the
