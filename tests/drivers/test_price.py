@@ -11,7 +11,7 @@ import xarray as xr
 from beltcast import Study, make_likelihood, price_of_output, run_ensemble, sample_prior
 from beltcast.drivers.price.page import paying, price_words, summarise_prices
 from beltcast.drivers.price.plot import price_chart
-from beltcast.drivers.price.price import judged, read_sizes, with_sizes
+from beltcast.drivers.price.price import _prices, judged, read_sizes, with_sizes
 from beltcast.errors import InputError, ScenarioError
 from beltcast.forecasting.summary import as_text
 from beltcast.inference.sampling.posterior import Draws
@@ -78,6 +78,15 @@ def test_output_that_is_lost_while_spending_rises_is_told_as_a_cost(prices: xr.D
     assert low < middle < high
     told = ("lost costs", f"{middle:.2f} ({low:.2f} to {high:.2f})")
     assert price_words(prices, "threshold-up") == told
+
+
+def test_a_change_by_rounding_has_no_price() -> None:
+    level = xr.DataArray(np.full((2, 4), 100.0), dims=("scenario", "member"))
+    gain = xr.DataArray([[0.0] * 4, [1e-9, -1e-9, 2e-9, 1e-10]], dims=("scenario", "member"))
+    cost = xr.DataArray(np.full((2, 4), 5.0), dims=("scenario", "member"))
+    price, direction = _prices(gain, level, {"spending": cost})
+    assert price.isnull().all()
+    assert (direction == 0).all()
 
 
 def test_the_first_scenario_has_no_gain_and_no_price(prices: xr.Dataset) -> None:
