@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from beltcast import Calibration, Draws, Study, forecast, make_likelihood, sample
+from beltcast import Calibration, Draws, Study, approximate_posterior, forecast, make_likelihood
 from beltcast.forecasting.forecast import _published_noise
 from beltcast.schema import QUANTILES
 
@@ -32,7 +32,7 @@ def test_bands_hold_about_what_they_should_over_the_fitted_years(fit: Calibratio
     # pytest tests/forecasting/test_forecast.py -k bands_hold -s
     likelihood = fit.likelihood
     rng = np.random.default_rng(11)
-    draws = sample(fit, 400, rng=rng, moves=30)
+    draws = approximate_posterior(fit, 400, rng=rng, moves=30)
     expected = likelihood.expected(draws.theta)
     published = expected + likelihood.sds * rng.standard_normal(expected.shape)
     low, high = np.quantile(published, [0.1, 0.9], axis=0)

@@ -19,8 +19,8 @@ from beltcast.inference.audit.sbc import (
     RANKS,
     Asked,
     same_density,
+    sbc,
     sbc_verdict,
-    simulation_based_calibration,
     synthetic,
     uniformity,
 )
@@ -54,9 +54,7 @@ def little(small: Model, make: SimpleNamespace) -> Likelihood:
 
 
 def test_the_real_inference_is_calibrated(little: Likelihood) -> None:
-    result = simulation_based_calibration(
-        little, sets=30, rng=np.random.default_rng(1), every=20, burn_in=200
-    )
+    result = sbc(little, sets=30, rng=np.random.default_rng(1), every=20, burn_in=200)
     table = uniformity(result)
     # Thirty sets: what is looked for is a blunder. Bonferroni over the unknowns.
     assert table["p_value"].min() > 0.01 / len(table)
@@ -175,7 +173,7 @@ def test_sets_go_on_where_they_stopped(little: Likelihood) -> None:
 
     def run(**given: object) -> xr.Dataset:
         settings = {"sets": 12, "rng": np.random.default_rng(4), "every": 2, "burn_in": 40}
-        return simulation_based_calibration(little, **settings | given)  # type: ignore[arg-type]
+        return sbc(little, **settings | given)  # type: ignore[arg-type]
 
     whole = run(keep=kept.append)
     assert [part.sizes["set"] for part in kept] == [10]
@@ -195,9 +193,7 @@ def test_answers_are_ranked_beside_the_unknowns(little: Likelihood) -> None:
     theta[:, 0] = np.log([9.0, 12.0])
     expected = np.log([[29.0, 9.0], [32.0, 12.0]])
     np.testing.assert_allclose(asked.of(little, theta), expected, rtol=1e-12)
-    result = simulation_based_calibration(
-        little, sets=12, rng=np.random.default_rng(4), every=5, burn_in=60, asked=asked
-    )
+    result = sbc(little, sets=12, rng=np.random.default_rng(4), every=5, burn_in=60, asked=asked)
     assert list(result["parameter"].values[-3:]) == ["log likelihood", "all 2020", "East 2020"]
     assert "unknowns, 2 answers and the log likelihood" in sbc_verdict(result)
     # Four figures with a noise of a few per cent fix an answer that the prior knows to a half.
@@ -209,7 +205,7 @@ def test_a_result_knows_its_density_and_no_other(
 ) -> None:
     settings = {"sets": 10, "every": 2, "burn_in": 20}
     rng = np.random.default_rng(4)
-    done = simulation_based_calibration(little, rng=rng, **settings)  # type: ignore[arg-type]
+    done = sbc(little, rng=rng, **settings)  # type: ignore[arg-type]
     assert same_density(done, little)
     # Another prior, another figure: another density, and no place to go on from.
     wider = dataclasses.replace(little.priors, sigma=2.0 * little.priors.sigma)
@@ -217,7 +213,7 @@ def test_a_result_knows_its_density_and_no_other(
     for other in (dataclasses.replace(little, priors=wider), figures):
         assert not same_density(done, other)
         with pytest.raises(InputError, match="are of another density"):
-            simulation_based_calibration(
+            sbc(
                 other,
                 rng=np.random.default_rng(4),
                 done=done,

@@ -219,3 +219,8 @@ def _path(key: str) -> tuple[str, ...]:
         name, level = next(iter(level.items()))
         path.append(name)
     return tuple(path)
+
+
+def slug(label: str) -> str:
+    """Turn a label into a part of a file name."""
+    return "".join(c if c.isalnum() else "-" for c in label.lower()).strip("-")

@@ -40,6 +40,7 @@ from beltcast.model.model import Model
 from beltcast.study.noise import Noise
 from beltcast.study.observations import Observations
 from beltcast.study.priors import Priors
+from beltcast.study.study import Study
 
 SPREAD_LIMIT = 4.0
 """Bound of the nuisances that are spreads, in prior spreads."""
@@ -603,3 +604,21 @@ def _scaled_by(
             by[i] = priors.labels.index(errors.scale_by)
             at[i], power[i] = model.value(errors.scale_by), errors.scale_power
     return by, at, power
+
+
+def likelihood_of(source: Study | Likelihood) -> Likelihood:
+    """Return the likelihood of a study, or a likelihood as it is.
+
+    Every function that fits or draws takes either.  A study cannot offer this as a method: its room
+    lies below this one.
+
+    Examples
+    --------
+    >>> from beltcast import likelihood_of, read_study
+    >>> study = read_study()
+    >>> likelihood_of(study).n_parameters == len(study.priors)
+    True
+    """
+    if isinstance(source, Likelihood):
+        return source
+    return make_likelihood(source.model, source.priors, source.observations, source.noise)

@@ -25,7 +25,7 @@ from beltcast.files.resume import NOT_KEPT, Pieces
 from beltcast.inference.calibrate import Calibration, calibrate
 from beltcast.inference.likelihood import Likelihood, make_likelihood
 from beltcast.inference.residuals import precisions
-from beltcast.inference.sampling.posterior import sample
+from beltcast.inference.sampling.posterior import approximate_posterior
 from beltcast.inference.updating.carry_draws import predictive
 from beltcast.model.variants import move, without_interaction
 from beltcast.schema import ROW, Progress
@@ -117,7 +117,7 @@ def against_null(
         early = whole.without(later)
         own = pieces.of(f"null {number}")
         fit = calibrate(early, rng=streams.fit, starts=starts, refine=refine, pieces=own)
-        posterior = sample(fit, draws, rng=streams.posterior, moves=moves)
+        posterior = approximate_posterior(fit, draws, rng=streams.posterior, moves=moves)
         densities.append(_log_density(whole, later, fit.theta, posterior.theta)[scored[later]])
         evidence.append(_evidence(fit))
         if progress is not None:

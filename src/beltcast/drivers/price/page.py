@@ -30,7 +30,7 @@ def summarise_prices(prices: xr.Dataset) -> RenderableType:
     Parameters
     ----------
     prices : xarray.Dataset
-        As `beltcast.price_of_output` returns it.
+        As `beltcast.price` returns it.
     """
     return Group(
         _changes(prices),

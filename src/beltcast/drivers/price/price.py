@@ -34,7 +34,7 @@ from beltcast.streams import Random, Streams
 from beltcast.study.scenarios import Scenario, draw_sizes, extend, read_scenarios
 from beltcast.study.study import Study
 
-__all__ = ["judged", "price_of_output", "read_sizes", "with_sizes"]
+__all__ = ["judged", "price", "read_sizes", "with_sizes"]
 
 JUDGED = "[judgement]"
 """Mark of a number, in the text of its variable, that no source gives."""
@@ -45,7 +45,7 @@ MATERIAL = 1e-6
 FLOW, PAID = "flow", "paid"
 
 
-def price_of_output(
+def price(
     study: Study,
     draws: Draws,
     *,
@@ -97,11 +97,10 @@ def price_of_output(
     Examples
     --------
     >>> import numpy as np
-    >>> from beltcast import make_likelihood, price_of_output, read_study, sample_prior
+    >>> from beltcast import price, read_study, sample_prior
     >>> study, rng = read_study(), np.random.default_rng(1)
-    >>> likelihood = make_likelihood(study.model, study.priors, study.observations, study.noise)
-    >>> draws = sample_prior(likelihood, 8, rng=rng)
-    >>> found = price_of_output(study, draws, years=(2026, 2035), rng=rng)
+    >>> draws = sample_prior(study, 8, rng=rng)
+    >>> found = price(study, draws, years=(2026, 2035), rng=rng)
     >>> float(found["price"].sel(paid="lever spending", scenario="brand-push").min()) > 0
     True
     """
