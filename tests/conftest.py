@@ -10,6 +10,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import dataclasses
 import signal
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -37,7 +38,12 @@ from beltcast.study.noise import Definition, Noise
 from beltcast.study.observations import Observation
 
 os.environ.setdefault("MPLBACKEND", "Agg")
-os.environ["BELTCAST_CACHE"] = ""  # what another run left must not decide a test
+# One cache of compiled models for a session, empty at its start: what another run left must not
+# decide a test, and the belt model need not be compiled again by every file and subprocess.  The
+# workers of pytest-xdist inherit it.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    _CACHE = tempfile.TemporaryDirectory(prefix="beltcast-tests-")
+    os.environ["BELTCAST_CACHE"] = _CACHE.name
 
 # A gate that fails one time in a hundred teaches nobody: the examples are derandomised.
 # A loaded machine is slow, and slowness is not what these tests are about.
