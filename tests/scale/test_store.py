@@ -372,16 +372,16 @@ def test_all_members_failing_is_an_error_and_some_are_marked(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"members": 0}, "members = 0; expected a whole number of at least 1"),
+        ({"members": 0}, "members is 0; expected a whole number of at least 1"),
         ({"outputs": []}, "the plan keeps nothing"),
-        ({"outputs": "x"}, "is not a list of names"),
-        ({"memory": "lots"}, 'expected such as "500 MB"'),
+        ({"outputs": "x"}, "outputs is 'x'; expected a list of names"),
+        ({"memory": "lots"}, 'expected a size such as "500 MB"'),
         ({"memory": "1 KB"}, "keep fewer outputs or give more memory"),
         ({"memory": "20 KB", "block": 4000}, "at most 80 members fit"),
         ({"model": "other.mdl"}, "the model file 'other.mdl' is not beside the plan"),
-        ({"colour": 1}, r"\[run\] has no key 'colour'"),
-        ({"store": 5}, "store = 5 is no name of a folder"),
-        ({"store": ""}, "store = '' is no name of a folder"),
+        ({"colour": 1}, r"unknown key 'colour' of \[run\]"),
+        ({"store": 5}, "store is 5; expected the name of a folder"),
+        ({"store": ""}, "store is ''; expected the name of a folder"),
     ],
 )
 def test_a_wrong_plan_is_refused_with_its_line(

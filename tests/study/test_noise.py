@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from beltcast.errors import InputError, TableError
-from beltcast.files.text import read_toml
+from beltcast.files.toml import read_toml
 from beltcast.study.noise import Definition, noise_from_table
 
 TABLES = """\

@@ -11,14 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from beltcast import (
-    Model,
-    approximate_posterior,
-    calibrate,
-    load_model,
-    make_likelihood,
-    read_priors,
-)
+from beltcast import Model, calibrate, load_model, make_likelihood, read_priors, sample
 from beltcast.errors import PriorError
 from beltcast.inference.audit.shrinkage import shrinkage, shrinkage_words
 from beltcast.study.priors import Priors
@@ -106,9 +99,12 @@ def test_each_pool_gives_its_parameters(tmp_path: Path, schools: Model) -> None:
     ("given", "says"),
     [
         ({"pool": "partially"}, "did you mean 'partial'"),
-        ({"more": ""}, "has no between"),
-        ({"more": "between = 0.0"}, "between is 0, expected a number above 0"),
-        ({"more": "between = 0.1\nbetween_log_sd = -1"}, "between_log_sd is -1"),
+        ({"more": ""}, "between of 'Level' is missing; add between = the median sd"),
+        (
+            {"more": "between = 0.0"},
+            "between of 'Level' is 0.0; expected the median sd of",
+        ),
+        ({"more": "between = 0.1\nbetween_log_sd = -1"}, "between_log_sd of 'Level' is -1"),
         ({"pool": "each", "more": "between = 0.2"}, "unknown key 'between'"),
         ({"centre": "median = 1.0\nlog_sd = { A = 0.3, default = 0.2 }"}, "of the common mean"),
         ({"family": "uniform", "centre": ""}, "no partial pooling"),
@@ -231,7 +227,7 @@ def test_eight_schools_are_sampled_as_quadrature_says(
     priors = priors_of(tmp_path, schools)
     one = make_likelihood(schools, priors, make.table(*figures(make, y)), noise_of(make, s))
     fit = calibrate(one, rng=np.random.default_rng(0), starts=16, refine=4)
-    draws = approximate_posterior(fit, 3000, rng=np.random.default_rng(1), moves=60)
+    draws = sample(fit, 3000, rng=np.random.default_rng(1), moves=60)
     log_tau = np.log(0.2) + 0.4 * np.linspace(-5, 5, 401)
     log_p, means = [], []
     for tau in np.exp(log_tau):

@@ -71,12 +71,12 @@ def test_a_study_is_found_in_any_folder_with_its_files(checkout: Path, study: St
     ("old", "new", "says"),
     [
         ("[study]", "[studie]", r"\[study\] is missing"),
-        ('priors = "models/belt/parameters.toml"', "", "does not say its priors"),
+        ('priors = "models/belt/parameters.toml"', "", "study.priors is missing"),
         ("models/belt/parameters.toml", "models/belt/parameter.toml", "correct the path"),
-        ("2013 = 6.1932", "2013 = -6.1932", "expected a year and yuan"),
-        ("2013 = 6.1932", "2013 = nan", "expected a year and yuan"),
-        ("2013 = 6.1932", "2013 = true", "expected a year and yuan"),
-        ("2013 = 6.1932", "thirteen = 6.1932", "expected a year and yuan"),
+        ("2013 = 6.1932", "2013 = -6.1932", "expected yuan for one dollar, a number above 0"),
+        ("2013 = 6.1932", "2013 = nan", "expected yuan for one dollar, a number above 0"),
+        ("2013 = 6.1932", "2013 = true", "expected yuan for one dollar, a number above 0"),
+        ("2013 = 6.1932", "thirteen = 6.1932", "key 'thirteen'; expected a year"),
         ("[usd_cny]", "[usd]", "usd_cny"),
     ],
 )
@@ -95,7 +95,7 @@ def test_a_fault_in_the_study_is_said_in_one_sentence_with_its_file(
 def test_a_table_of_rates_that_is_no_table_is_refused(checkout: Path, text: str) -> None:
     head, _, _ = text.partition("[usd_cny]")
     checkout.write_text("usd_cny = 7\n" + head, encoding="utf-8")
-    with pytest.raises(InputError, match=r"\[usd_cny\]"):
+    with pytest.raises(InputError, match="usd_cny is 7; expected a table"):
         read_study(checkout)
 
 

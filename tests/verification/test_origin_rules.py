@@ -124,16 +124,19 @@ def test_the_shipped_rules_speak_of_every_input(study: Study) -> None:
         ("[constants.output]\nafter = 1", "expected the name of a constant here"),
         ('[inputs."seller fee share"]\ndelays = 1', "unknown key 'delays'.*did you mean 'delay'"),
         ('[inputs."seller fee share"]\ncarry = "up"', "carry of 'seller fee share' is 'up'"),
-        ('[inputs."seller fee share"]\ndelay = "a"', "delay of 'seller fee share' has 'a'"),
+        ('[inputs."seller fee share"]\ndelay = "a"', "delay of 'seller fee share' is 'a'"),
         (
             '[inputs."seller fee share"]\npublished = { "2016.5" = 2020 }',
-            "speaks of 2016.5, for which the input has no figure",
+            "names the time 2016.5, for which the input has no value",
         ),
-        ('[inputs."seller fee share"]\npublished = { "x" = 2020 }', "has 'x'; expected a finite"),
+        (
+            '[inputs."seller fee share"]\npublished = { "x" = 2020 }',
+            "key 'x'; expected a time",
+        ),
         ('[constants."Zone Year"]\nnote = "a"', "has 0 of follows, after and announced"),
         ('[constants."Last Demand Year"]\nfollows = "demand"', "follows 'demand', which is no in"),
         ('[priors."Belt Sizes"]\nuntil = 2024', "'Belt Sizes' has no prior.*did you mean 'Belt"),
-        ('[priors."Belt Size"]\nspread = 1', "until of 'Belt Size' has None"),
+        ('[priors."Belt Size"]\nspread = 1', "until of 'Belt Size' is missing"),
         ('[priors]\n"Belt Size" = 3', "'Belt Size' is 3; expected a table"),
     ],
 )

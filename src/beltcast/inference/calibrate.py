@@ -24,11 +24,10 @@ from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.engine.run.threads import side_by_side
 from beltcast.errors import CalibrationError
 from beltcast.files.resume import NOT_KEPT, Pieces
-from beltcast.inference.likelihood import Likelihood, likelihood_of
+from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.optimise import FitMethod, Optimum, optimise
 from beltcast.schema import Progress, no_progress
 from beltcast.study.priors import Priors
-from beltcast.study.study import Study
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -218,9 +217,9 @@ class Calibration:
                 "end": [r.end for r in rows],
                 "definition": [r.definition for r in rows],
                 "published": [r.value for r in rows],
-                "fitted": likelihood.natural(expected),
+                "fitted": np.exp(expected),
                 "sd": sds,
-                "z": (likelihood.published - expected) / sds,
+                "z": (likelihood.log_values - expected) / sds,
             }
         )
 
@@ -282,7 +281,7 @@ def estimate_verdict(ratio: float) -> str:
 
 @one_blas_thread()
 def calibrate(
-    source: Study | Likelihood,
+    likelihood: Likelihood,
     *,
     rng: np.random.Generator,
     starts: int = 64,
@@ -296,7 +295,7 @@ def calibrate(
 
     Parameters
     ----------
-    source : Study or Likelihood
+    likelihood : Likelihood
     rng : numpy.random.Generator
         Scrambles the Sobol' sequence.
     starts : int
@@ -305,7 +304,7 @@ def calibrate(
         How many of the best are refined.  A population (differential evolution) is all of them at
         once, so it is refined once.
     method : str
-        'least_squares' or 'differential_evolution', see `beltcast.inference.optimise`.
+        'least_squares', 'minimize' or 'differential_evolution', see `beltcast.inference.optimise`.
     threads : int, optional
         Refinements side by side; one per processor by default.  The result does not depend on it.
     pieces : Pieces, optional
@@ -325,12 +324,14 @@ def calibrate(
     Examples
     --------
     >>> import numpy as np
-    >>> from beltcast import calibrate, read_study
-    >>> fit = calibrate(read_study(), rng=np.random.default_rng(1), starts=4, refine=1)
+    >>> from beltcast import calibrate, make_likelihood, read_study
+    >>> study = read_study()
+    >>> likelihood = make_likelihood(study.model, study.priors, study.observations, study.noise)
+    >>> fit = calibrate(likelihood, rng=np.random.default_rng(1), starts=4, refine=1)
     >>> fit.converged.tolist()
     [True]
     """
-    likelihood, tell = likelihood_of(source), progress or no_progress
+    tell = progress or no_progress
     tell("starts", 0, starts)
     points, answers = _starts(likelihood, rng, starts)
     simulated = np.isfinite(answers).all(axis=1)

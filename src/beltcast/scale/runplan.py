@@ -28,16 +28,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from beltcast.engine.cache import engine_fingerprint
 from beltcast.engine.nodes import FloatArray
 from beltcast.ensembles.ensemble import output_coordinates, output_dims, versions
-from beltcast.errors import InputError
+from beltcast.errors import InputError, quoted
 from beltcast.files.shipped import shipped
-from beltcast.files.text import Toml, read_toml
+from beltcast.files.toml import TomlTable, read_toml
 from beltcast.model.model import Model, load_model
 from beltcast.scale.resample import Sample, read_sample
 from beltcast.schema import SCENARIO
@@ -211,32 +210,14 @@ def read_plan(path: str | Path, files: Mapping[str, Path] | None = None) -> RunP
     1
     """
     toml = read_toml(path, InputError)
-    table = toml.tables.get("run")
-    if not isinstance(table, dict):
-        raise InputError("a plan has one table, [run], and this file has none; add it", toml.path)
-    for other in toml.tables.keys() - {"run"}:
-        raise InputError(
-            f"a plan has one table, [run], and this file also has '{other}'; remove it",
-            toml.path,
-            toml.line(other),
-        )
-    for key in table:
-        if key not in KEYS:
-            raise InputError(
-                f"[run] has no key '{key}'; expected {', '.join(KEYS)}",
-                toml.path,
-                toml.line("run", key),
-            )
-    found = dict(_named_files(toml, table) if files is None else files)
+    TomlTable(toml, (), toml.tables).only(("run",), "a plan")
+    table = TomlTable(toml, (), toml.tables).table("run", called="{}").only(KEYS)
+    found = dict(_named_files(table) if files is None else files)
     model = load_model(found["model"])
-    outputs = tuple(model.find(name).name for name in _names(toml, table, "outputs"))
+    outputs = tuple(model.find(name).name for name in table.texts("outputs", []))
     if not outputs:
-        raise InputError(
-            'the plan keeps nothing; name variables with outputs = ["..."]',
-            toml.path,
-            toml.line("run", "outputs"),
-        )
-    members, memory = _count(toml, table, "members", 1), _memory(toml, table)
+        raise table.fail('the plan keeps nothing; name variables with outputs = ["..."]', "outputs")
+    members, memory = table.integer("members", least=1), _memory(table)
     priors = read_priors(found["priors"], model) if "priors" in found else None
     a_member = _bytes_a_member(model, outputs, 0 if priors is None else len(priors))
     beside = found["model"].parent
@@ -245,102 +226,61 @@ def read_plan(path: str | Path, files: Mapping[str, Path] | None = None) -> RunP
     return RunPlan(
         model=model,
         priors=priors,
-        sample=_sample(toml, found.get("draws"), model, priors),
-        scenarios=_scenarios(toml, table, found.get("scenarios"), model),
+        sample=_sample(table, found.get("draws"), model, priors),
+        scenarios=_scenarios(table, found.get("scenarios"), model),
         outputs=outputs,
         members=members,
-        seed=_count(toml, table, "seed", 0, default=1),
-        block=_block(toml, table, a_member, members, memory),
-        store=toml.path.parent / _store_name(toml, table),
+        seed=table.integer("seed", 1, least=0),
+        block=_block(table, a_member, members, memory),
+        store=toml.path.parent
+        / table.text("store", f"{toml.path.stem}.zarr", expected="the name of a folder"),
         memory=memory,
         files={"plan": toml.path, **found},
     )
 
 
-def _named_files(toml: Toml, table: Mapping[str, Any]) -> dict[str, Path]:
+def _named_files(table: TomlTable) -> dict[str, Path]:
     """Where the files of a plan are; the shipped ones go with the shipped model."""
     found = {}
     for key in ROLES:
         if key in table:
-            found[key] = toml.path.parent / str(table[key])
+            given = table.text(key, expected="the path of a file")
+            found[key] = table.file.path.parent / given
             if not found[key].is_file():
-                raise InputError(
-                    f"the {key} file '{table[key]}' is not beside the plan; correct the path",
-                    toml.path,
-                    toml.line("run", key),
+                raise table.fail(
+                    f"the {key} file {quoted(given)} is not beside the plan; correct the path", key
                 )
         elif "model" not in table and key in _SHIPPED:
             found[key] = shipped(_SHIPPED[key])
     return found
 
 
-def _sample(toml: Toml, path: Path | None, model: Model, priors: Priors | None) -> Sample | None:
+def _sample(
+    table: TomlTable, path: Path | None, model: Model, priors: Priors | None
+) -> Sample | None:
     if path is None:
         return None
     if priors is None:
-        raise InputError(
+        raise table.fail(
             "draws are given without priors, which say what their columns are; add those of the "
             'fit with priors = "..."',
-            toml.path,
-            toml.line("run", "draws"),
+            "draws",
         )
     return read_sample(path, model, priors)
 
 
-def _scenarios(
-    toml: Toml, table: Mapping[str, Any], path: Path | None, model: Model
-) -> dict[str, Scenario]:
-    known = {"default": Scenario("default", "Default")} if path is None else {}
-    known = known or read_scenarios(path, model)  # type: ignore[arg-type]  # None is answered above
-    return select(known, _names(toml, table, "only")) if "only" in table else known
+def _scenarios(table: TomlTable, path: Path | None, model: Model) -> dict[str, Scenario]:
+    default = {"default": Scenario("default", "Default")}
+    known = default if path is None else read_scenarios(path, model)
+    return select(known, table.texts("only")) if "only" in table else known
 
 
-def _names(toml: Toml, table: Mapping[str, Any], key: str) -> list[str]:
-    given = table.get(key, [])
-    if not isinstance(given, list) or not all(isinstance(name, str) for name in given):
-        raise InputError(
-            f'{key} = {given!r} is not a list of names; expected {key} = ["...", "..."]',
-            toml.path,
-            toml.line("run", key),
-        )
-    return given
-
-
-def _store_name(toml: Toml, table: Mapping[str, Any]) -> str:
-    given = table.get("store", toml.path.stem + ".zarr")
-    if not isinstance(given, str) or not given:
-        raise InputError(
-            f'store = {given!r} is no name of a folder; expected such as "{toml.path.stem}.zarr"',
-            toml.path,
-            toml.line("run", "store"),
-        )
-    return given
-
-
-def _count(
-    toml: Toml, table: Mapping[str, Any], key: str, least: int, default: int | None = None
-) -> int:
-    given = table.get(key, default)
-    if isinstance(given, bool) or not isinstance(given, int) or given < least:
-        raise InputError(
-            f"{key} = {given!r}; expected a whole number of at least {least}",
-            toml.path,
-            toml.line("run", key),
-        )
-    return given
-
-
-def _memory(toml: Toml, table: Mapping[str, Any]) -> float:
-    given = table.get("memory")
-    if given is None:
+def _memory(table: TomlTable) -> float:
+    if "memory" not in table:
         return DEFAULT_MEMORY
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMG]B)\s*", str(given))
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMG]B)\s*", str(table.values["memory"]))
     if match is None:
-        raise InputError(
-            f'memory = {given!r} is not a size; expected such as "500 MB"',
-            toml.path,
-            toml.line("run", "memory"),
-        )
+        raise table.refusal("memory", 'a size such as "500 MB"')
     return float(match[1]) * _UNITS[match[2]]
 
 
@@ -361,27 +301,23 @@ def _bytes_a_member(model: Model, outputs: tuple[str, ...], drawn: int) -> float
     return 8.0 * (3 * _numbers_a_member(model, outputs) + 4 * drawn)
 
 
-def _block(
-    toml: Toml, table: Mapping[str, Any], a_member: float, members: int, memory: float
-) -> int:
+def _block(table: TomlTable, a_member: float, members: int, memory: float) -> int:
     """Members a block: as asked for, or as many as the memory allows."""
     most = int(memory / a_member)
     if most < SMALLEST_BLOCK:
-        raise InputError(
+        raise table.fail(
             f"a block of {SMALLEST_BLOCK} members takes {SMALLEST_BLOCK * a_member / 1e6:.3g} MB "
             f"and memory = {memory / 1e6:.3g} MB is less; keep fewer outputs or give more memory",
-            toml.path,
-            toml.line("run", "memory"),
+            "memory",
         )
     if "block" not in table:
         return min(members, LARGEST_BLOCK, 1 << (most.bit_length() - 1))
-    block = _count(toml, table, "block", 1)
+    block = table.integer("block", least=1)
     if block > most:
-        raise InputError(
+        raise table.fail(
             f"a block of {block} members takes {block * a_member / 1e6:.3g} MB and "
             f"memory = {memory / 1e6:.3g} MB is less; at most {most} members fit",
-            toml.path,
-            toml.line("run", "block"),
+            "block",
         )
     return block
 

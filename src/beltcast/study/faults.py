@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from beltcast.errors import BeltcastError, InputError
-from beltcast.files.text import Toml, read_toml
+from beltcast.files.toml import Toml, read_toml
 from beltcast.model.model import Model, load_model
 from beltcast.study.noise import noise_from_table
 from beltcast.study.observations import read_observations

@@ -11,14 +11,11 @@ from typing import Any
 
 from beltcast.model.model import Model
 from beltcast.schema import TIME
+from beltcast.study.distributions import FAMILIES, Family
+from beltcast.study.scenarios import SIZES
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
-_FAMILIES = {
-    "lognormal": ("median", "log_sd"),
-    "normal": ("mean", "sd"),
-    "logitnormal": ("median", "logit_sd"),
-}
 _CONTROLS = {"INITIAL TIME", "FINAL TIME", "TIME STEP", "SAVEPER"}
 
 Schema = dict[str, Any]
@@ -95,7 +92,7 @@ def scenarios_schema(model: Model) -> Schema:
             },
             "size": {
                 "description": "A number, or a distribution that is drawn for each member.",
-                "anyOf": [{"type": "number"}, *(_family(name, {}, []) for name in _FAMILIES)],
+                "anyOf": [{"type": "number"}, *(_family(name, {}, []) for name in SIZES)],
             },
         },
     }
@@ -148,10 +145,7 @@ def parameters_schema(model: Model) -> Schema:
         "$defs": {
             "prior": {
                 "anyOf": [
-                    *(
-                        _family(name, texts, ["unit", "source"], by_element=True)
-                        for name in _FAMILIES
-                    ),
+                    *(_family(name, texts, ["unit", "source"], by_element=True) for name in SIZES),
                     uniform,
                 ]
             }
@@ -159,9 +153,9 @@ def parameters_schema(model: Model) -> Schema:
     }
 
 
-def _family(name: str, more: Schema, required: list[str], *, by_element: bool = False) -> Schema:
+def _family(name: Family, more: Schema, required: list[str], *, by_element: bool = False) -> Schema:
     """Schema of a distribution: its family, centre, spread, bounds."""
-    centre, spread = _FAMILIES[name]
+    centre, spread = FAMILIES[name].centre, FAMILIES[name].spread
     number: Schema = {"type": "number"}
     positive: Schema = {"type": "number", "exclusiveMinimum": 0}
     if by_element:

@@ -56,11 +56,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Any, get_args
+from typing import get_args
 
-from beltcast.errors import InputError, TableError, did_you_mean
-from beltcast.files.text import Toml
-from beltcast.study.error_models import ErrorModel, error_model_from_table
+from beltcast.errors import TableError, did_you_mean, quoted
+from beltcast.files.toml import REQUIRED, Toml, TomlTable, read_table
 from beltcast.study.observations import Observation, ObservationKind, Observations
 
 
@@ -77,15 +76,12 @@ class Definition:
         Log sd of the drift of that offset.
     noise : float
         Log sd added to a row's grade.
-    errors : ErrorModel, optional
-        Distribution of the definition's rows, instead of one that follows from grade and vintage.
     """
 
     title: str
     offset_sd: float
     trend_sd: float
     noise: float
-    errors: ErrorModel | None = None
 
 
 @dataclass(frozen=True)
@@ -108,8 +104,6 @@ class Noise:
     ``trend_fades`` [Year] is the time constant of the drift of offsets, infinite for a straight
     line; ``trend_common`` the part of its variance that all definitions share;
     ``shock_autocorrelation`` that of year shocks (`beltcast.inference.processes`).
-
-    Without ``seasonal`` the season is no unknown.
     """
 
     grade: Mapping[str, float]
@@ -132,7 +126,6 @@ class Noise:
     trend_common: float = 0.0
     shock_autocorrelation: float = 0.0
     offset_common: float = 0.0
-    seasonal: bool = True
 
     def shock_sd(self, year: int) -> float:
         """Spread of the shock of a year."""
@@ -140,28 +133,10 @@ class Noise:
 
     def row_sd(self, row: Observation) -> float:
         """Spread of one published number, without what it shares with others."""
-        errors = self.errors_of(row)
-        if errors is not None:
-            return errors.scale * self.spread_factors.get(errors.scale_name, 1.0)
         vintage = 0.0 if self.revisions else self.vintage[row.vintage]
         own = math.hypot(self.grade[row.grade], vintage, self.definitions[row.definition].noise)
         own *= self.spread_factor(row.grade, row.kind)
         return own * math.sqrt(2.0) if row.kind == "growth" else own
-
-    def errors_of(self, row: Observation) -> ErrorModel | None:
-        """Error model of a row's definition; None where grade and vintage give its errors."""
-        return self.definitions[row.definition].errors
-
-    def scale_of(self, row: Observation) -> tuple[str, float]:
-        """Name of the unknown that is the log of a row's scale, and the sd of its prior.
-
-        The standard deviation is 0 where the scale is given.
-        """
-        errors = self.errors_of(row)
-        if errors is None:
-            return self.spread_name(row.grade, row.kind), self.spread_sd
-        given = errors.scale_name in self.spread_factors
-        return errors.scale_name, 0.0 if given else errors.scale_log_sd
 
     def spread_group(self, grade: str, kind: str) -> str:
         """What rows of a grade and kind share the factor of their spread with."""
@@ -201,54 +176,63 @@ def noise_from_table(toml: Toml) -> Noise:
     Raises
     ------
     InputError
-        With file and line: a table or number is missing, a key is unknown, or a spread is negative.
+        With file and line: a table or number is missing, a key is unknown, or a standard deviation
+        is negative.
     """
-    noise = _mapping(toml, "noise")
-    for key in noise:
-        if key not in _KEYS:
-            meant = did_you_mean(key, _KEYS) or "; remove it"
-            raise InputError(
-                f"[noise] has the unknown key '{key}'{meant}",
-                toml.path,
-                toml.line("noise", key),
-            )
-    default_shock, shocks = _shocks(toml, noise)
-    mean, sd = _season(toml)
-    spread_sd, spread_by, spread_factors = _spread(toml, noise)
-    shared = _part(toml, noise, "shared", "a part of a variance")
-    autocorrelation = _part(toml, noise, "autocorrelation", "a correlation from year to year")
+    noise = read_table(toml, "noise").only(_KEYS)
+    season = noise.table("season")
+    shocks = _shocks(noise)
+    spread_sd, spread_by, spread_factors = _spread(noise)
+    shared, autocorrelation = _part(noise, "shared"), _part(noise, "autocorrelation", _CORRELATION)
     if autocorrelation > 0 and shared == 0:
-        raise InputError(
+        raise noise.fail(
             "noise.autocorrelation is that of the errors that rows share, and noise.shared is 0; "
             "add shared = a part of the variance, such as 0.75",
-            toml.path,
-            toml.line("noise", "autocorrelation"),
+            "autocorrelation",
         )
+    definitions = read_table(toml, "definitions")
     return Noise(
-        grade=_spreads(toml, "noise", "grade", ("A", "B", "C")),
-        vintage=_spreads(toml, "noise", "vintage", ("final", "revised", "preliminary", "only")),
-        year_shock=default_shock,
-        year_shocks=shocks,
-        season_mean=mean,
-        season_sd=sd,
-        definitions={name: _definition(toml, name) for name in _mapping(toml, "definitions")},
-        reference=_reference(toml, noise),
-        quantity_sd=_number(toml, noise.get("quantity", 0.0), "noise", "quantity"),
+        grade={name: _sd(noise.table("grade"), name) for name in GRADES},
+        vintage={name: _sd(noise.table("vintage"), name) for name in VINTAGES},
+        year_shock=shocks.pop("default", 0.0),
+        year_shocks={int(year): sd for year, sd in shocks.items()},
+        season_mean=season.number(
+            "mean", 0.0, above=-1.0, below=1.0, expected="an amplitude between -1 and 1"
+        ),
+        season_sd=_sd(season, "sd", 0.0),
+        definitions={name: _definition(definitions.table(name), name) for name in definitions},
+        reference=noise.number("reference", expected="a decimal year such as 2024.0")
+        if "reference" in noise
+        else None,
+        quantity_sd=_sd(noise, "quantity", 0.0),
         shared=shared,
-        tails=_tails(toml, noise),
+        tails=noise.number(
+            "tails",
+            math.inf,
+            least=1.0,
+            finite=False,
+            expected="degrees of freedom of Student's t, 1 or more, such as 4",
+        ),
         spread_sd=spread_sd,
         spread_by=spread_by,
         spread_factors=spread_factors,
         autocorrelation=autocorrelation,
-        revisions=_revisions(toml, noise),
-        trend_fades=_fades(toml, noise),
-        offset_common=_part(toml, noise, "offset_common", "a part of a variance"),
-        trend_common=_part(toml, noise, "trend_common", "a part of a variance"),
-        shock_autocorrelation=_part(
-            toml, noise, "shock_autocorrelation", "a correlation from year to year"
+        revisions=noise.flag("revisions"),
+        trend_fades=noise.number(
+            "trend_fades",
+            math.inf,
+            above=0.0,
+            finite=False,
+            expected="years above 0, such as 3.0, the time constant of a drift",
         ),
+        offset_common=_part(noise, "offset_common"),
+        trend_common=_part(noise, "trend_common"),
+        shock_autocorrelation=_part(noise, "shock_autocorrelation", _CORRELATION),
     )
 
+
+GRADES = ("A", "B", "C")
+VINTAGES = ("final", "revised", "preliminary", "only")
 
 _KEYS = (
     "grade",
@@ -267,176 +251,62 @@ _KEYS = (
     "trend_common",
     "shock_autocorrelation",
 )
+_CORRELATION = "a correlation from year to year"
 
 
-def _shocks(toml: Toml, noise: Mapping[str, Any]) -> tuple[float, dict[int, float]]:
-    """Spread of an ordinary year's shock, and those of single years."""
-    shock = noise.get("year_shock", 0.0)
-    shocks = shock if isinstance(shock, dict) else {"default": shock}
-    numbers = {str(k): _number(toml, v, "noise", "year_shock") for k, v in shocks.items()}
-    for year in numbers:
+def _sd(table: TomlTable, key: str, default: float = REQUIRED) -> float:
+    expected = "a standard deviation of a log, 0 or more"
+    return table.number(key, default, least=0.0, expected=expected)
+
+
+def _part(table: TomlTable, key: str, what: str = "a part of a variance") -> float:
+    return table.number(key, 0.0, least=0.0, below=1.0, expected=f"{what}, 0 or more and below 1")
+
+
+def _shocks(noise: TomlTable) -> dict[str, float]:
+    """Standard deviations of year shocks: of an ordinary year, 'default', and of single years."""
+    if not isinstance(noise.values.get("year_shock"), dict):
+        return {"default": _sd(noise, "year_shock", 0.0)}
+    shocks = noise.table("year_shock")
+    for year in shocks:
         if year != "default" and not year.isdecimal():
-            raise InputError(
-                f"noise.year_shock names the year {year!r}; expected one like 2020, or 'default'",
-                toml.path,
-                toml.line("noise", "year_shock"),
+            raise shocks.fail(
+                f"noise.year_shock names the year {quoted(year)}; expected one like 2020, or "
+                "'default'",
+                year,
             )
-    default = numbers.pop("default", 0.0)
-    return default, {int(year): sd for year, sd in numbers.items()}
+    return {year: _sd(shocks, year) for year in shocks}
 
 
-def _season(toml: Toml) -> tuple[float, float]:
-    season = _mapping(toml, "noise", "season")
-    mean = season.get("mean", 0.0)
-    if not _is_number(mean) or not abs(mean) < 1:
-        raise InputError(
-            f"noise.season.mean is {mean!r}; expected an amplitude between -1 and 1",
-            toml.path,
-            toml.line("noise", "season"),
-        )
-    return float(mean), _number(toml, season.get("sd", 0.0), "noise", "season", "sd")
-
-
-def _reference(toml: Toml, noise: Mapping[str, Any]) -> float | None:
-    reference = noise.get("reference")
-    if reference is not None and not _is_number(reference):
-        raise InputError(
-            f"noise.reference is {reference!r}; expected a decimal year such as 2024.0",
-            toml.path,
-            toml.line("noise", "reference"),
-        )
-    return None if reference is None else float(reference)
-
-
-def _part(toml: Toml, noise: Mapping[str, Any], key: str, what: str) -> float:
-    part = _number(toml, noise.get(key, 0.0), "noise", key)
-    if part >= 1.0:
-        raise InputError(
-            f"noise.{key} is {part:g}; expected {what}, 0 or more and below 1",
-            toml.path,
-            toml.line("noise", key),
-        )
-    return part
-
-
-def _tails(toml: Toml, noise: Mapping[str, Any]) -> float:
-    tails = noise.get("tails", math.inf)
-    if not _is_number(tails) or not tails >= 1.0:
-        raise InputError(
-            f"noise.tails is {tails!r}; expected degrees of freedom of Student's t, 1 or more, "
-            "such as 4",
-            toml.path,
-            toml.line("noise", "tails"),
-        )
-    return float(tails)
-
-
-def _fades(toml: Toml, noise: Mapping[str, Any]) -> float:
-    fades = noise.get("trend_fades", math.inf)
-    if not _is_number(fades) or not fades > 0:
-        raise InputError(
-            f"noise.trend_fades is {fades!r}; expected years above 0, such as 3.0, after which a "
-            "drift has forgotten itself",
-            toml.path,
-            toml.line("noise", "trend_fades"),
-        )
-    return float(fades)
-
-
-def _spread(
-    toml: Toml, noise: Mapping[str, Any]
-) -> tuple[float, tuple[str, ...], dict[str, float]]:
-    """Prior spread of the logs of estimated spreads, what they are told apart by, known factors."""
+def _spread(noise: TomlTable) -> tuple[float, tuple[str, ...], dict[str, float]]:
+    """Prior standard deviation of log factors, what rows are grouped by, known factors."""
     if "spread" not in noise:
         return 0.0, ("grade",), {}
-    table = _mapping(toml, "noise", "spread")
-    by = table.get("by", ["grade"])
-    if not isinstance(by, list) or not by or not all(b in ("grade", "kind") for b in by):
-        raise InputError(
-            f"noise.spread.by is {by!r}; expected a list of 'grade', 'kind' or both",
-            toml.path,
-            toml.line("noise", "spread"),
-        )
+    table = noise.table("spread")
+    values = {"grade": GRADES, "kind": get_args(ObservationKind)}
+    by = tuple(dict.fromkeys(table.texts("by", ["grade"])))
+    if not by or not set(by) <= set(values):
+        raise table.refusal("by", "a list of 'grade', 'kind' or both")
     if ("sd" in table) == ("factors" in table):
-        raise InputError(
-            "spreads are either estimated, with noise.spread.sd, the prior spread of their logs, "
-            "or given, with noise.spread.factors, what was estimated; put one of the two there",
-            toml.path,
-            toml.line("noise", "spread"),
+        raise table.fail(
+            "factors of standard deviations are either estimated, with noise.spread.sd, the prior "
+            "standard deviation of their logs, or given, with noise.spread.factors; give one of "
+            "the two"
         )
-    told_apart = tuple(dict.fromkeys(by))
     if "sd" in table:
-        return _number(toml, table["sd"], "noise", "spread", "sd"), told_apart, {}
-    factors = _mapping(toml, "noise", "spread", "factors")
-    known = {
-        name: _number(toml, value, "noise", "spread", "factors", name)
-        for name, value in factors.items()
-    }
-    values = {"grade": ("A", "B", "C"), "kind": get_args(ObservationKind)}
-    groups = {
-        ", ".join(f"{by} {value}" for by, value in zip(told_apart, one, strict=True))
-        for one in product(*(values[by] for by in told_apart))
-    }
-    for name, factor in known.items():
-        if not factor > 0 or name not in groups:
-            expected = min(groups)
-            raise InputError(
-                f"noise.spread.factors has '{name}' = {factor:g}; expected factors above 0 of "
-                f"groups named like '{expected}'{did_you_mean(name, groups)}",
-                toml.path,
-                toml.line("noise", "spread"),
-            )
-    return 0.0, told_apart, known
+        return _sd(table, "sd"), by, {}
+    groups = [
+        ", ".join(f"{key} {value}" for key, value in zip(by, one, strict=True))
+        for one in product(*(values[key] for key in by))
+    ]
+    factors = table.table("factors").only(groups, "noise.spread.factors")
+    return 0.0, by, {name: factors.number(name, above=0.0) for name in factors}
 
 
-def _revisions(toml: Toml, noise: Mapping[str, Any]) -> bool:
-    revisions = noise.get("revisions", False)
-    if not isinstance(revisions, bool):
-        raise InputError(
-            f"noise.revisions is {revisions!r}; expected true or false",
-            toml.path,
-            toml.line("noise", "revisions"),
-        )
-    return revisions
-
-
-def _definition(toml: Toml, name: str) -> Definition:
-    table = _mapping(toml, "definitions", name)
-    offset_sd, trend_sd, noise = (
-        _number(toml, table.get(key), "definitions", name, key)
-        for key in ("offset_sd", "trend_sd", "noise")
+def _definition(table: TomlTable, name: str) -> Definition:
+    return Definition(
+        title=table.text("title", name),
+        offset_sd=_sd(table, "offset_sd"),
+        trend_sd=_sd(table, "trend_sd"),
+        noise=_sd(table, "noise"),
     )
-    errors = None
-    if "errors" in table:
-        errors = error_model_from_table(toml, "definitions", name, "errors", name=name)
-    return Definition(str(table.get("title", name)), offset_sd, trend_sd, noise, errors)
-
-
-def _spreads(toml: Toml, *path: Any) -> dict[str, float]:
-    *keys, names = path
-    table = _mapping(toml, *keys)
-    return {name: _number(toml, table.get(name), *keys, name) for name in names}
-
-
-def _mapping(toml: Toml, *keys: str) -> Mapping[str, Any]:
-    table: Any = toml.tables
-    for key in keys:
-        table = table.get(key) if isinstance(table, dict) else None
-    if not isinstance(table, dict):
-        raise InputError(f"the table [{'.'.join(keys)}] is missing; add it", toml.path)
-    return table
-
-
-def _is_number(value: Any) -> bool:
-    # bool is an int in Python, and no number in TOML.
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _number(toml: Toml, value: Any, *keys: str) -> float:
-    if not _is_number(value) or not 0 <= value < math.inf:
-        raise InputError(
-            f"{'.'.join(keys)} is {value!r}; expected a standard deviation of a log, 0 or more",
-            toml.path,
-            toml.line(*keys),
-        )
-    return float(value)

@@ -33,7 +33,7 @@ from types import MappingProxyType
 from typing import Any
 
 from beltcast.errors import InputError, UnknownName, did_you_mean, quoted
-from beltcast.files.text import Toml, find_file
+from beltcast.files.toml import Toml, find_file
 from beltcast.model.labels import find_label, join_label
 from beltcast.model.model import Model
 from beltcast.schema import LANGUAGES, NO_LABEL, Label

@@ -33,10 +33,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit, ndtr, ndtri
 
-from beltcast.errors import ScenarioError, UnknownName, did_you_mean, quoted
-from beltcast.files.text import Toml, read_toml
+from beltcast.errors import InputError, ScenarioError, UnknownName, did_you_mean, quoted
+from beltcast.files.toml import Toml, TomlTable, read_toml
 from beltcast.model.labels import ModelLike, find_label, join_label
 from beltcast.streams import Random, Streams
+from beltcast.study.distributions import FAMILIES
 
 __all__ = ["Points", "Scenario", "Size", "draw_sizes", "extend", "read_scenarios", "select"]
 
@@ -44,11 +45,8 @@ Points: TypeAlias = tuple[tuple[float, ...], tuple[float, ...]]
 """Times [Year], ascending, and values [unit of the input], of equal length."""
 
 _KEYS = ("extends", "title", "title_zh", "text", "code", "constants", "inputs")
-_CENTRE_AND_SPREAD = {
-    "lognormal": ("median", "log_sd"),
-    "normal": ("mean", "sd"),
-    "logitnormal": ("median", "logit_sd"),
-}
+SIZES = tuple(family for family in FAMILIES if family != "uniform")
+"""Distributions of an uncertain size."""
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -292,168 +290,124 @@ def _ordered(constants: Mapping[str, float]) -> Mapping[str, float]:
     return MappingProxyType(dict(sorted(constants.items(), key=lambda item: "[" in item[0])))
 
 
-def _read_one(name: str, table: Any, file: Toml, model: ModelLike) -> Scenario:
-    if not isinstance(table, dict):
+def _read_one(name: str, given: Any, file: Toml, model: ModelLike) -> Scenario:
+    if not isinstance(given, dict):
         sentence = f"{quoted(name)} stands outside a scenario; write it under a [scenario] header"
         raise ScenarioError(sentence, file.path, file.line(name))
-    for key in table:
-        if key not in _KEYS:
-            sentence = f"unknown key {quoted(key)} in scenario {quoted(name)}"
-            where = file.path, file.line(name, key)
-            raise ScenarioError(sentence + did_you_mean(key, _KEYS), *where)
-    texts = {}
-    for key in ("title", "title_zh", "text", "code"):
-        value = table.get(key, "")
-        if not isinstance(value, str) or (key == "title" and not value.strip()):
-            sentence = f"{key} of scenario {quoted(name)} is {quoted(value)}; expected a text"
-            raise ScenarioError(sentence, file.path, file.line(name, key))
-        texts[key] = value
-    reader = _ScenarioReader(name, file, model)
-    constants, uncertain = reader.constants(table.get("constants", {}))
+    called = f"{{}} of scenario {quoted(name)}"
+    table = TomlTable(file, (name,), given, ScenarioError, called)
+    table.only(_KEYS, f"scenario {quoted(name)}")
+    inside = f"'{{}}' in scenario {quoted(name)}"
+    constants, uncertain = _constants(table.table("constants", called=inside, optional=True), model)
     return Scenario(
         name=name,
-        **texts,
+        title=table.text("title"),
+        **{key: table.text(key, "", empty=True) for key in ("title_zh", "text", "code")},
         constants=constants,
         uncertain=uncertain,
-        inputs=reader.inputs(table.get("inputs", {})),
+        inputs=_inputs(table.table("inputs", called=inside, optional=True), model),
     )
 
 
-@dataclass(frozen=True)
-class _ScenarioReader:
-    """Reads the two tables of a scenario; it only holds what every refusal must name."""
-
-    name: str
-    file: Toml
-    model: ModelLike
-
-    def constants(self, table: Any) -> tuple[Mapping[str, float], Mapping[str, Size]]:
-        self._check_table(table, "constants")
-        found: dict[str, float] = {}
-        uncertain: dict[str, Size] = {}
-        for key, value in table.items():
-            # { "Support Final Multiplier" = { Shenzhen = 0.5 } } gives elements.
-            parts = {key: value}
-            if isinstance(value, dict) and "distribution" not in value:
-                self._refuse_years(value, key)
-                parts = {f"{key}[{element}]": number for element, number in value.items()}
-            for given, number in parts.items():
-                label = self._label(given, "constant", key)
-                if label in found:
-                    raise self._twice(label, "constants", key)
-                if isinstance(number, dict):
-                    uncertain[label] = self._size(number, label, "constants", key)
-                    found[label] = float(uncertain[label].quantile(0.5))
-                else:
-                    found[label] = self._number(number, label, "constants", key)
-        return _ordered(found), MappingProxyType(uncertain)
-
-    def _refuse_years(self, value: Mapping[str, Any], key: str) -> None:
-        """A table of years is a profile over time, which a constant cannot follow."""
-        for time in value:
-            if time.replace(".", "", 1).isdigit():
-                raise self._error(
-                    f"{quoted(key)} is given for the year {quoted(time)}, but a constant holds for "
-                    "a whole run; write years under inputs, for an input series of the model, or "
-                    "use the constants that say when a lever starts and how fast",
-                    "constants",
-                    key,
-                )
-
-    def _size(self, table: Mapping[str, Any], label: str, *keys: str) -> Size:
-        given = table.get("distribution")
-        if given not in _CENTRE_AND_SPREAD:
-            sentence = f"the distribution of {quoted(label)} is {quoted(given)}"
-            meant = did_you_mean(str(given), _CENTRE_AND_SPREAD)
-            raise self._error(sentence + meant, *keys)
-        centre, spread = _CENTRE_AND_SPREAD[given]
-        known = ("distribution", centre, spread, "bounds")
-        for key in table:
-            if key not in known:
-                sentence = f"unknown key {quoted(key)} in the {given} size of {quoted(label)}"
-                raise self._error(sentence + did_you_mean(key, known), *keys)
-        numbers = [self._number(table.get(key), f"{key} of {label}", *keys) for key in known[1:3]]
-        bounds = table.get("bounds", [-math.inf, math.inf])
-        if not isinstance(bounds, list) or len(bounds) != 2:
-            sentence = f"bounds of {quoted(label)} are {quoted(bounds)}"
-            raise self._error(f"{sentence}, expected [lower, upper]", *keys)
-        if "bounds" in table:
-            bounds = [self._number(b, f"bounds of {label}", *keys) for b in bounds]
-        size = Size(given, *numbers, *bounds)
-        low, high = {"normal": (-math.inf, math.inf), "lognormal": (0.0, math.inf)}.get(
-            given, (0.0, 1.0)
-        )
-        good = size.spread > 0 and bounds[0] <= size.centre <= bounds[1] and bounds[0] < bounds[1]
-        if not good or not low < size.centre < high:
-            raise self._error(
-                f"the {given} size of {quoted(label)} needs {spread} above 0 and {centre} within "
-                f"its bounds, between {low:g} and {high:g}; correct the numbers",
-                *keys,
-            )
-        return size
-
-    def inputs(self, table: Any) -> Mapping[str, Points]:
-        self._check_table(table, "inputs")
-        found: dict[str, Points] = {}
-        for key, points in table.items():
-            label = self._label(key, "input", key)
+def _constants(
+    table: TomlTable, model: ModelLike
+) -> tuple[Mapping[str, float], Mapping[str, Size]]:
+    found: dict[str, float] = {}
+    uncertain: dict[str, Size] = {}
+    for key, value in table.values.items():
+        # { "Support Final Multiplier" = { Shenzhen = 0.5 } } gives elements.
+        by_element = isinstance(value, dict) and "distribution" not in value
+        own = table.table(key, called=f"{{}} of {quoted(key)}") if by_element else table
+        if by_element:
+            _refuse_years(own, key)
+        for given in own if by_element else (key,):
+            label = _label(table, f"{key}[{given}]" if by_element else key, "constant", key, model)
             if label in found:
-                raise self._twice(label, "inputs", key)
-            if not isinstance(points, dict) or not points:
-                sentence = f"input {quoted(label)} is {quoted(points)}"
-                expected = 'expected a table of times and values such as { "2027" = 7.0 }'
-                raise self._error(f"{sentence}, {expected}", "inputs", key)
-            found[label] = self._points(points, label, key)
-        return MappingProxyType(found)
+                raise _twice(table, label, key)
+            if isinstance(own.values[given], dict):
+                uncertain[label] = _size(own.table(given, called=f"{{}} of {quoted(label)}"), label)
+                found[label] = float(uncertain[label].quantile(0.5))
+            else:
+                found[label] = own.number(given)
+    return _ordered(found), MappingProxyType(uncertain)
 
-    def _points(self, points: Mapping[str, Any], label: str, key: str) -> Points:
-        pairs = []
-        for time, value in points.items():
-            try:
-                year = float(time)
-            except ValueError:
-                year = math.nan
-            if not math.isfinite(year):
-                sentence = f"time {quoted(time)} of input {quoted(label)} is not a number"
-                raise self._error(f'{sentence}; write years such as "2027"', "inputs", key, time)
-            pairs.append((year, self._number(value, label, "inputs", key, time)))
-        pairs.sort()
-        times = tuple(time for time, _ in pairs)
-        if len(set(times)) < len(times):
-            raise self._error(
-                f"a time of input {quoted(label)} is given twice; keep one of them", "inputs", key
+
+def _refuse_years(table: TomlTable, key: str) -> None:
+    """Refuse a table of years: a profile over time, which a constant cannot follow."""
+    for time in table:
+        if time.replace(".", "", 1).isdigit():
+            raise table.fail(
+                f"{quoted(key)} is given for the year {quoted(time)}, but a constant holds for "
+                "a whole run; write years under inputs, for an input series of the model, or "
+                "use the constants that say when a lever starts and how fast"
             )
-        return times, tuple(value for _, value in pairs)
 
-    def _label(self, given: str, kind: str, key: str) -> str:
-        keys = (f"{kind}s", key)
+
+def _size(table: TomlTable, label: str) -> Size:
+    family = table.choice("distribution", SIZES)
+    scale = FAMILIES[family]  # type: ignore[index]  # SIZES are families
+    table.only(
+        ("distribution", scale.centre, scale.spread, "bounds"),
+        f"the {family} size of {quoted(label)}",
+    )
+    centre = table.number(
+        scale.centre, above=scale.low, below=scale.high, expected=f"a number {scale.domain}"
+    )
+    spread = table.number(scale.spread, above=0.0)
+    lower, upper = table.pair("bounds", (-math.inf, math.inf))
+    if not lower <= centre <= upper:
+        raise table.fail(
+            f"{scale.centre} {centre:g} of {quoted(label)} is outside its bounds [{lower:g}, "
+            f"{upper:g}]; widen or move them",
+            "bounds",
+        )
+    return Size(family, centre, spread, lower, upper)  # type: ignore[arg-type]  # one of SIZES
+
+
+def _inputs(table: TomlTable, model: ModelLike) -> Mapping[str, Points]:
+    found: dict[str, Points] = {}
+    for key, points in table.values.items():
+        label = _label(table, key, "input", key, model)
+        if label in found:
+            raise _twice(table, label, key)
+        if not isinstance(points, dict) or not points:
+            raise table.refusal(key, 'a table of times and values such as { "2027" = 7.0 }')
+        found[label] = _points(table.table(key, called=f"{quoted(label)} at {{}}"), label)
+    return MappingProxyType(found)
+
+
+def _points(points: TomlTable, label: str) -> Points:
+    pairs = []
+    for time in points:
         try:
-            variable, elements = find_label(given, self.model)
-        except UnknownName as unknown:
-            sentence = f"scenario {quoted(self.name)}: {unknown.sentence}"
-            raise self._error(sentence, *keys) from None
-        if variable.kind != kind:
-            sentence = f"{quoted(variable.name)} is of kind {quoted(variable.kind)} in the model"
-            article = "an" if kind == "input" else "a"
-            raise self._error(f"{sentence}; expected the name of {article} {kind} here", *keys)
-        return join_label(variable.name, elements)
+            year = float(time)
+        except ValueError:
+            year = math.nan
+        if not math.isfinite(year):
+            sentence = f"time {quoted(time)} of input {quoted(label)} is not a number"
+            raise points.fail(f'{sentence}; write years such as "2027"', time)
+        pairs.append((year, points.number(time)))
+    pairs.sort()
+    times = tuple(time for time, _ in pairs)
+    if len(set(times)) < len(times):
+        raise points.fail(f"a time of input {quoted(label)} is given twice; keep one of them")
+    return times, tuple(value for _, value in pairs)
 
-    def _number(self, value: Any, label: str, *keys: str) -> float:
-        # bool is an int in Python, and no number in TOML.
-        good = isinstance(value, int | float) and not isinstance(value, bool)
-        if not good or not math.isfinite(value):
-            sentence = f"{quoted(label)} is {quoted(value)} in scenario {quoted(self.name)}"
-            raise self._error(f"{sentence}, expected a finite number", *keys)
-        return float(value)
 
-    def _check_table(self, table: Any, key: str) -> None:
-        if not isinstance(table, dict):
-            sentence = f"{key} of scenario {quoted(self.name)} is {quoted(table)}"
-            raise self._error(f"{sentence}, expected a table of names and values", key)
+def _label(table: TomlTable, given: str, kind: str, key: str, model: ModelLike) -> str:
+    """Label of a constant or input, as the model spells it."""
+    try:
+        variable, elements = find_label(given, model)
+    except UnknownName as unknown:
+        scenario = quoted(table.keys[0])
+        raise table.fail(f"scenario {scenario}: {unknown.sentence}", key) from None
+    if variable.kind != kind:
+        sentence = f"{quoted(variable.name)} is of kind {quoted(variable.kind)} in the model"
+        article = "an" if kind == "input" else "a"
+        raise table.fail(f"{sentence}; expected the name of {article} {kind} here", key)
+    return join_label(variable.name, elements)
 
-    def _twice(self, label: str, *keys: str) -> ScenarioError:
-        sentence = f"{quoted(label)} is given twice in scenario {quoted(self.name)}"
-        return self._error(f"{sentence}; keep one of them", *keys)
 
-    def _error(self, sentence: str, *keys: str) -> ScenarioError:
-        return ScenarioError(sentence, self.file.path, self.file.line(self.name, *keys))
+def _twice(table: TomlTable, label: str, key: str) -> InputError:
+    sentence = f"{quoted(label)} is given twice in scenario {quoted(table.keys[0])}"
+    return table.fail(f"{sentence}; keep one of them", key)

@@ -13,16 +13,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from beltcast.display.facts import Facts, html_of, listed, text_of
-from beltcast.errors import InputError, UnknownName, did_you_mean
+from beltcast.errors import InputError, UnknownName, did_you_mean, quoted
 from beltcast.files.shipped import shipped
-from beltcast.files.text import Toml, find_file, read_text, read_toml
+from beltcast.files.text import read_text
+from beltcast.files.toml import Toml, TomlTable, find_file, read_table, read_toml
 from beltcast.model.model import Model, load_model
 from beltcast.model.quantities import is_flow
 from beltcast.schema import LABELS, TOTAL, Label, Language, labels_text
@@ -159,7 +158,7 @@ def read_study(path: str | Path | None = None) -> Study:
     'belt'
     """
     toml = read_toml(study_file(path), InputError)
-    table = _table(toml, "study")
+    table = read_table(toml, "study")
     base = _base(toml, table)
     files = study_files(toml)
     model = load_model(files["model"])
@@ -169,13 +168,13 @@ def read_study(path: str | Path | None = None) -> Study:
     rates = _rates(owners["usd_cny"])
     observations = read_observations(files["observations"], model, places, usd_cny=rates)
     noise.check(observations)
-    observations = _only(toml, table, observations)
+    observations = _only(table, observations)
     priors = read_priors(files["priors"], model)
     scenarios = read_scenarios(files["scenarios"], model)
     fitted = {name: owners[name].tables.get(name) for name in _FITTED}
     hashes = {
         "study": toml.sha256 if base is toml else _joined(toml.sha256, base.sha256),
-        "noise": _joined(json.dumps([fitted, table.get("only")], sort_keys=True)),
+        "noise": _joined(json.dumps([fitted, table.values.get("only")], sort_keys=True)),
         "model": model.source.text_sha256,
         "observations": observations.sha256,
         "priors": priors.sha256,
@@ -183,7 +182,7 @@ def read_study(path: str | Path | None = None) -> Study:
         "places": read_text(files["places"], InputError).sha256,
         "inputs": _tables_sha256(files["model"]),
     }
-    title = read_label(table.get("title", study_name(path)), toml, "study", "title")
+    title = read_label(table.values.get("title", study_name(path)), toml, "study", "title")
     return Study(
         title=title.en,
         title_zh=title.zh,
@@ -195,7 +194,7 @@ def read_study(path: str | Path | None = None) -> Study:
         scenarios=scenarios,
         noise=noise,
         hashes=hashes,
-        target=_target(toml if "target" in table else base, model),
+        target=_target(table if "target" in table else read_table(base, "study"), model),
         roles=read_roles(owners, model, tuple(scenarios)),
         titles_zh=read_titles(files["places"], "title_zh"),
         usd_cny=rates,
@@ -243,39 +242,36 @@ def study_files(toml: Toml) -> dict[str, Path]:
     InputError
         With file and line: one is not named, or is not there.
     """
-    table = _table(toml, "study")
+    table = read_table(toml, "study")
     base = _base(toml, table)
     owners = {name: toml if name in table else base for name in _FILES}
-    return {n: _file(owner, _table(owner, "study"), n) for n, owner in owners.items()}
+    return {n: _file(read_table(owner, "study"), n) for n, owner in owners.items()}
 
 
-def _base(toml: Toml, table: Mapping[str, Any]) -> Toml:
+def _base(toml: Toml, table: TomlTable) -> Toml:
     """Return the study that this one begins with; itself if it begins with none."""
     if "extends" not in table:
         return toml
-    given, line = table["extends"], toml.line("study", "extends")
-    if not isinstance(given, str):
-        raise InputError(f"extends is {given!r}; expected the file of a study", toml.path, line)
+    given = table.text("extends", expected="the file of a study")
     base = read_toml(toml.path.parent / given, InputError)
-    if "extends" in _table(base, "study"):
+    if "extends" in read_table(base, "study"):
         sentence = f"the study '{given}' begins with another one itself"
-        raise InputError(f"{sentence}; extend that one instead", toml.path, line)
+        raise table.fail(f"{sentence}; extend that one instead", "extends")
     return base
 
 
-def _only(toml: Toml, table: Mapping[str, Any], observations: Observations) -> Observations:
-    """Keep the figures of the places that the study names, if it names any."""
+def _only(table: TomlTable, observations: Observations) -> Observations:
+    """Keep the observations of the places that the study names, if it names any."""
     if "only" not in table:
         return observations
-    given, line = table["only"], toml.line("study", "only")
-    if not isinstance(given, list) or not given:
-        sentence = f"only is {given!r}; expected a list of places"
-        raise InputError(f'{sentence}, such as ["China"]', toml.path, line)
+    given = table.texts("only", expected="a list of places")
+    if not given:
+        raise table.refusal("only", 'a list of places, such as ["China"]')
     known = {row.place for row in observations}
     for place in given:
         if place not in known:
-            meant = did_you_mean(str(place), sorted(known)) or "; correct it"
-            raise InputError(f"no figure is about the place {place!r}{meant}", toml.path, line)
+            meant = did_you_mean(place, sorted(known)) or "; correct it"
+            raise table.fail(f"no observation is about the place {quoted(place)}{meant}", "only")
     return observations.select([row.place in given for row in observations])
 
 
@@ -283,28 +279,20 @@ def _joined(*hashes: str) -> str:
     return hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
-def _target(toml: Toml, model: Model) -> str:
-    name = _table(toml, "study").get("target")
-    if not isinstance(name, str):
-        raise InputError(
-            '[study] does not say what to forecast; add target = "..." with a flow of the model',
-            toml.path,
-            toml.line("study"),
-        )
+def _target(table: TomlTable, model: Model) -> str:
+    name = table.text("target", expected="what to forecast, a flow of the model")
     try:
         variable = model.find(name)
     except UnknownName as problem:
-        raise InputError(
+        raise table.fail(
             f'target: {problem.sentence}; name a flow with target = "..."',
-            toml.path,
-            toml.line("study", "target"),
+            "target",
         ) from None
     if len(variable.dims) != 1 or not is_flow(variable.unit):
-        raise InputError(
+        raise table.fail(
             f"'{variable.name}' [{variable.unit}] over ({', '.join(variable.dims)}) cannot be "
             "forecast; the target must be a flow, an amount per time, over one subscript range",
-            toml.path,
-            toml.line("study", "target"),
+            "target",
         )
     return variable.name
 
@@ -317,35 +305,15 @@ def _tables_sha256(model: Path) -> str:
     return digest.hexdigest()
 
 
-def _table(toml: Toml, name: str) -> Mapping[str, Any]:
-    table = toml.tables.get(name)
-    if not isinstance(table, dict):
-        raise InputError(f"the table [{name}] is missing; add it", toml.path)
-    return table
-
-
-def _file(toml: Toml, table: Mapping[str, Any], name: str) -> Path:
-    given = table.get(name)
-    if not isinstance(given, str):
-        raise InputError(
-            f'[study] does not say its {name}; add a line such as {name} = "path/of/the/file"',
-            toml.path,
-            toml.line("study"),
-        )
-    return find_file(toml, "study", name)
+def _file(table: TomlTable, name: str) -> Path:
+    table.text(name, expected='"path/of/the/file"')
+    return find_file(table.file, *table.keys, name)
 
 
 def _rates(toml: Toml) -> dict[int, float]:
-    rates: dict[int, float] = {}
-    if "usd_cny" not in toml.tables:
-        return rates
-    for year, rate in _table(toml, "usd_cny").items():
-        number = isinstance(rate, int | float) and not isinstance(rate, bool)
-        if not year.isdecimal() or not number or not 0 < rate < math.inf:
-            raise InputError(
-                f"[usd_cny] gives {year} = {rate!r}; expected a year and yuan for one dollar",
-                toml.path,
-                toml.line("usd_cny", year),
-            )
-        rates[int(year)] = float(rate)
-    return rates
+    table = TomlTable(toml, (), toml.tables).table("usd_cny", optional=True)
+    for year in table:
+        if not year.isdecimal():
+            raise table.fail(f"[usd_cny] has the key {quoted(year)}; expected a year", year)
+    expected = "yuan for one dollar, a number above 0"
+    return {int(year): table.number(year, above=0.0, expected=expected) for year in table}

@@ -18,7 +18,7 @@ Reading and the arithmetic of a series live here; `origin` applies them to a stu
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -30,10 +30,9 @@ from scipy.special import expit, logit
 from beltcast.engine.nodes import FloatArray
 from beltcast.engine.syntax import Data
 from beltcast.errors import InputError, UnknownName, did_you_mean, quoted
-from beltcast.files.text import Toml, read_toml
+from beltcast.files.toml import TomlTable, read_toml
 from beltcast.model.model import Model
 from beltcast.study.priors import Priors
-from beltcast.study.study import Study
 
 Carry = Literal["hold", "growth", "share"]
 Date = Literal["follows", "after", "announced"]
@@ -261,194 +260,123 @@ def read_origin_rules(path: str | Path, model: Model, priors: Priors) -> OriginR
     """
     file = read_toml(path, InputError)
     for name in file.tables:
-        if name not in ("inputs", "constants", "priors"):
-            known = did_you_mean(name, ("inputs", "constants", "priors"))
+        if name not in _TABLES:
             # A header such as [input.x] has a line of its own, and [input] has none.
             line = min(line for keys, line in file.lines.items() if keys[0] == name)
+            known = did_you_mean(name, _TABLES)
             raise InputError(f"unknown table {quoted(name)}{known}", file.path, line)
+    whole = TomlTable(file, (), file.tables)
+    inputs, constants, own = (whole.table(name, called="'{}'", optional=True) for name in _TABLES)
     return OriginRules(
         inputs={
-            _name(file, "inputs", name, model): _input_rule(file, name, model)
-            for name in file.tables.get("inputs", {})
+            _name(inputs, name, model): _input_rule(_rule(inputs, name), model) for name in inputs
         },
         constants={
-            _name(file, "constants", name, model): _date_rule(file, name, model)
-            for name in file.tables.get("constants", {})
+            _name(constants, name, model): _date_rule(_rule(constants, name), model)
+            for name in constants
         },
-        priors={name: _prior_rule(file, name, priors) for name in file.tables.get("priors", {})},
+        priors={name: _prior_rule(_rule(own, name), priors) for name in own},
         sha256=file.sha256,
     )
 
 
-def rules_of(study: Study, path: str | Path | None = None) -> OriginRules:
-    """Read what was known of the inputs of a study at earlier dates.
-
-    Parameters
-    ----------
-    study : Study
-    path : str or Path, optional
-        A TOML file; ``inputs-known.toml`` beside the model by default.  Without either nothing is
-        taken to be known.
-    """
-    if path is None and study.model.path is not None:
-        beside = study.model.path.with_name("inputs-known.toml")
-        path = beside if beside.exists() else None
-    return read_origin_rules(path, study.model, study.priors) if path else OriginRules()
+_TABLES = ("inputs", "constants", "priors")
 
 
-def _name(file: Toml, table: str, name: str, model: Model) -> str:
+def _rule(table: TomlTable, name: str) -> TomlTable:
+    return table.table(name, called=f"{{}} of {quoted(name)}")
+
+
+def _name(table: TomlTable, name: str, model: Model) -> str:
     """Name as the model spells it, if it is of the kind that the table is about."""
-    kind = table.removesuffix("s")
+    kind = table.keys[0].removesuffix("s")
     try:
         variable = model.find(name)
     except UnknownName as unknown:
-        raise InputError(unknown.sentence, file.path, file.line(table, name)) from None
+        raise table.fail(unknown.sentence, name) from None
     if variable.kind != kind:
         article = "an" if kind == "input" else "a"
-        raise InputError(
+        raise table.fail(
             f"{quoted(variable.name)} is of kind {quoted(variable.kind)} in the model; expected "
             f"the name of {article} {kind} here",
-            file.path,
-            file.line(table, name),
+            name,
         )
     return variable.name
 
 
-def _input_rule(file: Toml, name: str, model: Model) -> InputRule:
-    table = _keys(
-        file,
-        "inputs",
-        name,
-        (
-            "delay",
-            "carry",
-            "window",
-            "fade",
-            "driver",
-            "published",
-            "releases",
-            "note",
-        ),
-    )
+def _input_rule(table: TomlTable, model: Model) -> InputRule:
+    keys = ("delay", "carry", "window", "fade", "driver", "published", "releases", "note")
+    name = table.keys[-1]
+    table.only(keys, quoted(name))
     instants = set(model.program.inputs[int(model.rows(name)[0])].times.tolist())
 
-    def instant(text: object, key: str) -> float:
-        time = _number(file, text, "inputs", name, key)
+    def instant(time: float, key: str) -> float:
         if time not in instants:
-            raise InputError(
-                f"{key} of {quoted(name)} speaks of {time:g}, for which the input has no figure; "
-                "give the time of one of its rows",
-                file.path,
-                file.line("inputs", name, key),
+            raise table.fail(
+                f"{key} of {quoted(name)} names the time {time:g}, for which the input has no "
+                "value; give the time of one of its rows",
+                key,
             )
         return time
 
-    carry = table.get("carry", "hold")
-    if carry not in get_args(Carry):
-        raise InputError(
-            f"carry of {quoted(name)} is {carry!r}; expected one of {', '.join(get_args(Carry))}",
-            file.path,
-            file.line("inputs", name, "carry"),
-        )
+    published = table.table("published", optional=True)
+    dates: dict[float, float] = {}
+    for time in published:
+        try:
+            dates[instant(float(time), "published")] = published.number(time)
+        except ValueError:
+            problem = f"published of {quoted(name)} has the key {quoted(time)}; expected a time"
+            raise published.fail(problem, time) from None
     plain = InputRule()
-    published = {
-        instant(_as_number(time), "published"): _number(file, date, "inputs", name, "published")
-        for time, date in table.get("published", {}).items()
-    }
-    releases = tuple(
-        Release(
-            instant(one.get("time"), "releases"),
-            _number(file, one.get("published"), "inputs", name, "releases"),
-            _number(file, one.get("value"), "inputs", name, "releases"),
-        )
-        for one in table.get("releases", [])
-    )
     return InputRule(
-        delay=_number(file, table.get("delay", plain.delay), "inputs", name, "delay"),
-        carry=cast(Carry, carry),
-        window=_number(file, table.get("window", plain.window), "inputs", name, "window"),
-        fade=_number(file, table.get("fade", plain.fade), "inputs", name, "fade"),
-        driver=bool(table.get("driver", False)),
-        published=MappingProxyType(published),
-        releases=releases,
+        delay=table.number("delay", plain.delay),
+        carry=cast(Carry, table.choice("carry", get_args(Carry), "hold")),
+        window=table.number("window", plain.window),
+        fade=table.number("fade", plain.fade),
+        driver=table.flag("driver"),
+        published=MappingProxyType(dates),
+        releases=tuple(
+            Release(
+                instant(one.number("time"), "releases"),
+                one.number("published"),
+                one.number("value"),
+            )
+            for one in table.tables("releases")
+        ),
     )
 
 
-def _date_rule(file: Toml, name: str, model: Model) -> DateRule:
-    table = _keys(file, "constants", name, ("follows", "after", "announced", "note"))
+def _date_rule(table: TomlTable, model: Model) -> DateRule:
+    name = table.keys[-1]
+    table.only(("follows", "after", "announced", "note"), quoted(name))
     kinds = [kind for kind in get_args(Date) if kind in table]
     if len(kinds) != 1:
-        raise InputError(
+        raise table.fail(
             f"the rule of {quoted(name)} has {len(kinds)} of follows, after and announced; give "
-            "one of them",
-            file.path,
-            file.line("constants", name),
+            "one of them"
         )
     kind = cast(Date, kinds[0])
     if kind == "follows":
-        given = str(table["follows"])
+        given = table.text("follows")
         if given not in model.inputs:
-            raise InputError(
+            raise table.fail(
                 f"{quoted(name)} follows {quoted(given)}, which is no input of the model"
                 + did_you_mean(given, model.inputs),
-                file.path,
-                file.line("constants", name, "follows"),
+                "follows",
             )
         return DateRule(kind, input=given)
-    if kind == "after":
-        return DateRule(kind, years=_number(file, table["after"], "constants", name, "after"))
-    return DateRule(kind)
+    return DateRule(kind, years=table.number("after")) if kind == "after" else DateRule(kind)
 
 
-def _prior_rule(file: Toml, name: str, priors: Priors) -> PriorRule:
-    table = _keys(file, "priors", name, ("until", "centre", "spread", "note"))
+def _prior_rule(table: TomlTable, priors: Priors) -> PriorRule:
+    name = table.keys[-1]
+    table.only(("until", "centre", "spread", "note"), quoted(name))
     if name not in priors.names:
-        raise InputError(
-            f"{quoted(name)} has no prior{did_you_mean(name, priors.names)}",
-            file.path,
-            file.line("priors", name),
-        )
-    centre, spread = table.get("centre"), table.get("spread")
-    if centre is not None and centre != "common":
-        centre = _number(file, centre, "priors", name, "centre")
-    if spread is not None:
-        spread = _number(file, spread, "priors", name, "spread")
-    until = _number(file, table.get("until"), "priors", name, "until")
-    return PriorRule(until, cast("float | Literal['common'] | None", centre), spread)
-
-
-def _keys(file: Toml, table: str, name: str, known: Sequence[str]) -> Mapping[str, Any]:
-    found = file.tables[table][name]
-    if not isinstance(found, dict):
-        raise InputError(
-            f"{quoted(name)} is {found!r}; expected a table of its rule",
-            file.path,
-            file.line(table, name),
-        )
-    for key in found:
-        if key not in known:
-            raise InputError(
-                f"unknown key {quoted(key)} of {quoted(name)}{did_you_mean(key, known)}",
-                file.path,
-                file.line(table, name, key),
-            )
-    return found
-
-
-def _as_number(text: str) -> object:
-    """A TOML key is text; what is no number is left for `_number` to refuse."""
-    try:
-        return float(text)
-    except ValueError:
-        return text
-
-
-def _number(file: Toml, value: object, *keys: str) -> float:
-    good = isinstance(value, int | float) and not isinstance(value, bool)
-    if not good or not math.isfinite(cast(float, value)):
-        raise InputError(
-            f"{keys[-1]} of {quoted(keys[-2])} has {value!r}; expected a finite number",
-            file.path,
-            file.line(*keys),
-        )
-    return float(cast(float, value))
+        raise table.fail(f"{quoted(name)} has no prior{did_you_mean(name, priors.names)}")
+    centre: float | Literal["common"] | None = None
+    if "centre" in table:
+        common = table.values["centre"] == "common"
+        expected = "a finite number, or 'common'"
+        centre = "common" if common else table.number("centre", expected=expected)
+    spread = table.number("spread") if "spread" in table else None
+    return PriorRule(table.number("until"), centre, spread)

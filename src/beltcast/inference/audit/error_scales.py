@@ -35,9 +35,8 @@ from beltcast.engine.nodes import FloatArray
 from beltcast.errors import InputError
 from beltcast.inference.calibrate import Calibration, calibrate, calibrate_from
 from beltcast.inference.eigen import eigenpairs
-from beltcast.inference.likelihood import Likelihood, likelihood_of, make_likelihood
+from beltcast.inference.likelihood import Likelihood, make_likelihood
 from beltcast.schema import Progress, no_progress
-from beltcast.study.study import Study
 
 PRIOR_SD = 0.5
 """Spread of the log of a factor where nothing is said: exp(0.5) is 1.65 times as wide."""
@@ -56,7 +55,7 @@ _CURVATURE_STEP = 0.2
 
 
 @dataclass(frozen=True, eq=False)
-class ErrorScales:
+class Spreads:
     """Factors of the spreads of rows.
 
     Attributes
@@ -95,14 +94,14 @@ class ErrorScales:
         )
 
 
-def error_scales(
+def estimate_spreads(
     likelihood: Likelihood,
     *,
     rng: np.random.Generator,
     starts: int = 64,
     refine: int = 2,
     progress: Progress | None = None,
-) -> ErrorScales:
+) -> Spreads:
     r"""Estimate the spreads of rows with everything else integrated out.
 
     Parameters
@@ -118,7 +117,7 @@ def error_scales(
 
     Returns
     -------
-    ErrorScales
+    Spreads
 
     Raises
     ------
@@ -132,7 +131,7 @@ def error_scales(
     >>> import tempfile
     >>> from pathlib import Path
     >>> import numpy as np
-    >>> from beltcast import error_scales, load_model, make_likelihood, read_series
+    >>> from beltcast import estimate_spreads, load_model, make_likelihood, read_series
     >>> from beltcast.study.priors import make_priors, uniform_entry
     >>> from beltcast.files.shipped import shipped
     >>> model = load_model(shipped("models/decay/decay.mdl"))
@@ -142,7 +141,7 @@ def error_scales(
     ...     _ = path.write_text("time,Stock\n1,84\n2,66\n3,56\n4,44\n5,38\n")
     ...     series = read_series(path, model)
     >>> one = make_likelihood(model, make_priors([guess]), series.observations, series.noise)
-    >>> found = error_scales(one, rng=np.random.default_rng(1), starts=4)
+    >>> found = estimate_spreads(one, rng=np.random.default_rng(1), starts=4)
     >>> float(found.table.loc["grade A", "factor"].round(1))
     0.3
     """
@@ -177,28 +176,7 @@ def error_scales(
     sds = _sds(cost, logs, prior)
     fit = fitted(logs)
     gain = fit.log_evidence - first.log_evidence
-    return ErrorScales(_table(groups, logs, sds, prior), fit, gain)
-
-
-def with_error_scales(
-    study: Study, *, sd: float | None = None, by: tuple[str, ...] = ()
-) -> Likelihood:
-    """Return the likelihood of a study with scales to estimate, whatever its own noise says.
-
-    Parameters
-    ----------
-    study : Study
-    sd : float, optional
-        Prior standard deviation of the logs of factors; by default that of the study, or
-        `PRIOR_SD`.
-    by : tuple of str
-        'grade', 'kind' or both; by default as the study says.
-    """
-    noise = study.noise
-    groups = tuple(dict.fromkeys(by)) or noise.spread_by
-    wide = sd if sd is not None else noise.spread_sd or PRIOR_SD
-    asked = replace(noise, spread_sd=wide, spread_by=groups, spread_factors={})
-    return likelihood_of(replace(study, noise=asked))
+    return Spreads(_table(groups, logs, sds, prior), fit, gain)
 
 
 def _groups(likelihood: Likelihood) -> dict[str, int]:
