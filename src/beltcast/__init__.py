@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from beltcast.inference.sampling.chains import Chains, sample_chains
     from beltcast.inference.sampling.posterior import Draws, sample, sample_prior
     from beltcast.inference.updating.update import Update, update
+    from beltcast.model.building import Auxiliary, Flow, LookupPoints, ModelBuilder, Stock
     from beltcast.model.model import Model, load_model
     from beltcast.pictures.causes_strip import plot_causes
     from beltcast.pictures.diagram import diagram
@@ -44,17 +45,22 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Auxiliary",
     "Calibration",
     "Chains",
     "Draws",
+    "Flow",
     "Likelihood",
+    "LookupPoints",
     "Model",
+    "ModelBuilder",
     "Observations",
     "OriginRules",
     "Priors",
     "Scenario",
     "Series",
     "Spreads",
+    "Stock",
     "Streams",
     "Study",
     "Update",
@@ -96,6 +102,13 @@ __all__ = [
 
 # The same as above, for the interpreter: a test holds the two together.
 _MODULES = {
+    "model.building": (
+        "Auxiliary",
+        "Flow",
+        "LookupPoints",
+        "ModelBuilder",
+        "Stock",
+    ),
     "drivers.attribution.attribute": ("attribute",),
     "verification.backtest": ("backtest",),
     "inference.calibrate": ("Calibration", "calibrate"),

@@ -254,6 +254,12 @@ class Source:
         The equations named in `CONTROLS`, by canonical name.
     method
         How the file asks to be integrated.
+    groups
+        Group of each variable, by canonical name, where the file puts it into one.
+    group_docs
+        Comment of each group that has one, by the name of the group.
+    sketch
+        Sketches and settings of a Vensim file, views of an XMILE file, as text.
     """
 
     path: Path | None
@@ -265,6 +271,9 @@ class Source:
     controls: Mapping[str, Equation] = field(default_factory=dict)
     element_mappings: Mapping[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
     method: Literal["euler", "rk2", "rk4"] = "euler"
+    groups: Mapping[str, str] = field(default_factory=dict)
+    group_docs: Mapping[str, str] = field(default_factory=dict)
+    sketch: str = ""
 
 
 def walk_expression(expression: Expr) -> Iterator[Expr]:

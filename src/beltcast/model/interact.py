@@ -95,7 +95,7 @@ def _slider(model: Simulated, label: str) -> dict[str, Any]:
         model[label.partition("[")[0]]  # raises if there is no such variable at all
         raise UnknownName(f"'{label}' is not a constant; name one, with its element in brackets")
     default = float(table.loc[known, "value"])
-    low, high = model[known.partition("[")[0]].equations[0].limits
+    low, high = model[known.partition("[")[0]].equations[0].limits[:2]
     ends = sorted((0.0, 2.0 * default)) if default else [0.0, 1.0]
     low, high = ends[0] if low is None else low, ends[1] if high is None else high
     return {

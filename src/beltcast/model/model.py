@@ -7,7 +7,7 @@ for one run does not affect the next, and the same arguments give the same bits.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Required, TypedDict
@@ -27,6 +27,8 @@ from beltcast.engine.syntax import CONTROLS, Equation, Source, canonical
 from beltcast.errors import ModelError, ModelFileError, SimulationError
 from beltcast.model.arguments import Constants, Inputs, plain_constants
 from beltcast.model.browsing import Browsable
+from beltcast.model.changes import Change, changed_source
+from beltcast.model.saving import save_source
 from beltcast.model.trace import DEPTH, Tree, causes_and_uses, grow_tree, polarities, reached
 from beltcast.model.variables import Variable
 from beltcast.schema import TIME, make_dataset
@@ -193,7 +195,7 @@ class Model(Browsable):
         >>> from beltcast.files.shipped import shipped
         >>> load_model(shipped("models/decay/decay.mdl")).causes("outflow", depth=1)
         outflow [thing/Year]
-        ├── + Stock [thing] (stock)
+        ├── + Stock [thing] (stock) ...
         └── − Lifetime [Year] (constant)
         """
         return self._tree(name, "causes", depth)
@@ -208,7 +210,7 @@ class Model(Browsable):
         >>> load_model(shipped("models/decay/decay.mdl")).uses("Lifetime", depth=2)
         Lifetime [Year] (constant)
         └── − outflow [thing/Year]
-            └── − Stock [thing] (stock)
+            └── − Stock [thing] (stock) ...
         """
         return self._tree(name, "uses", depth)
 
@@ -238,6 +240,65 @@ class Model(Browsable):
         from beltcast.model.interact import make_controls
 
         return make_controls(self, outputs, constants)
+
+    def with_equations(self, changes: Mapping[str, Change]) -> Model:
+        """Return the model with some equations changed, added or removed.
+
+        Parameters
+        ----------
+        changes : mapping
+            By the left-hand side, ``births`` or ``size[Shenzhen]``: the new right-hand side as
+            Vensim text, a number, a tuple (right-hand side, unit, comment), or None to remove the
+            variable.  All changes are applied together.  A variable that exists keeps its unit
+            and comment where the change does not give them.
+
+        Returns
+        -------
+        Model
+            This model stays as it is.
+
+        Raises
+        ------
+        UnknownName
+            A variable to remove, or one that an equation uses, does not exist.
+        ModelFileError, UnsupportedConstruct
+            A text is no equation, or the equations do not fit together.
+
+        Examples
+        --------
+        >>> from beltcast import load_model
+        >>> from beltcast.files.shipped import shipped
+        >>> model = load_model(shipped("models/decay/decay.mdl"))
+        >>> slow = model.with_equations({"outflow": "Stock/Lifetime*Share", "Share": 0.5})
+        >>> slow["Share"].value
+        0.5
+        """
+        return compile_model(changed_source(self.source, changes))
+
+    def save(self, path: str | Path) -> tuple[Path, ...]:
+        """Write the model to a file.
+
+        Parameters
+        ----------
+        path : str or Path
+            ``.mdl`` (Vensim), or ``.xmile``, ``.stmx``, ``.itmx``, ``.xml`` (XMILE).  Reading the
+            file gives the same results bit for bit, with names, units, comments and groups;
+            sketches stay where the model came from the same dialect.
+
+        Returns
+        -------
+        tuple of Path
+            The file, and a table beside it, ``<name>_data.csv``, where a Vensim model has data
+            variables.
+
+        Raises
+        ------
+        UnsupportedConstruct
+            The dialect cannot say something; the message names the variable.
+        InputError
+            The ending is another, or the file cannot be written.
+        """
+        return save_source(self.source, path)
 
     def _tree(self, name: str, direction: Literal["causes", "uses"], depth: int) -> Tree:
         structure = causes_and_uses(self)

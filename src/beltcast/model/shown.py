@@ -157,7 +157,7 @@ class ShownVariable:
         if self.value is not None and self.dims:
             numbers = [f"{v:g}" for v in np.asarray(self.value).reshape(-1)]
             facts.append(("value", listed(numbers, 8)))
-        low, high = self.equations[0].limits
+        low, high = self.equations[0].limits[:2]
         if low is not None or high is not None:
             facts.append(("limits", f"{_end(low)} to {_end(high)}"))
         if self.doc:

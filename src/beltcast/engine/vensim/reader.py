@@ -44,6 +44,7 @@ from beltcast.engine.syntax import (
     Tables,
     canonical,
 )
+from beltcast.engine.vensim.layout import read_group_docs, read_groups, read_sketch
 from beltcast.engine.vensim.macros import Macro, expand
 from beltcast.engine.xmile.reader import read_xmile
 from beltcast.errors import ModelFileError, UnsupportedConstruct
@@ -116,6 +117,9 @@ def read_source(path: str | Path) -> Source:
         controls=controls,
         element_mappings=element_mappings,
         method=_method(text, path),
+        groups=read_groups(text),
+        group_docs=read_group_docs(text),
+        sketch=read_sketch(text),
     )
 
 

@@ -39,6 +39,7 @@ from beltcast.engine.xmile.dimensions import dimensions_of, read_dimensions
 from beltcast.engine.xmile.document import Element, parse_document
 from beltcast.engine.xmile.expression import parse_expression, plain_name, without_comments
 from beltcast.engine.xmile.graphs import graph_of, number_attribute
+from beltcast.engine.xmile.layout import group_docs_of, groups_of, views_of
 from beltcast.engine.xmile.modules import Declared, DocumentParts, collect, refuse_inside
 from beltcast.engine.xmile.names import DeclaredVariable, Heading, Left, Names, resolve
 from beltcast.engine.xmile.non_negative import Reservoir, limit_flows
@@ -113,6 +114,9 @@ def read_xmile(path: str | Path) -> Source:
         subscripts=names.ranges,
         controls=controls,
         method=method,
+        groups=groups_of(root),
+        group_docs=group_docs_of(root),
+        sketch=views_of(root, content.decode(encoding, errors="replace")),
     )
 
 
@@ -165,7 +169,8 @@ def _controls(
 ) -> Mapping[str, Equation]:
     """When the run begins and ends, and its step; saved at every step.
 
-    Files made from Vensim models carry these as variables too: they must say the same.
+    Files made from Vensim models carry these as variables too: they must say the same, and a
+    SAVEPER among them, which XMILE has no word for, is taken.
     """
     unit = specs.attributes.get("time_units", "")
     step = specs.first("dt")
@@ -186,10 +191,18 @@ def _controls(
         if name == "TIME STEP" and reciprocal:
             value = Call("/", (Number(1.0), value))
         own = written.get(canonical(name))
-        if own is not None and name != "SAVEPER":
+        if own is not None and name == "SAVEPER":
+            value = own.expression
+        elif own is not None:
             _check_same(own, value, name, element)
         controls[canonical(name)] = Equation(
-            name, (), (), value, unit=unit, line=element.place.line
+            name,
+            (),
+            (),
+            value,
+            unit=unit,
+            doc="" if own is None else own.doc,
+            line=element.place.line,
         )
     return controls
 

@@ -1,0 +1,484 @@
+"""From `Source` to an XMILE file: `beltcast.engine.xmile.reader` turned round.
+
+`xmile_text` writes a flat model: variables with their units, comments, limits and groups, stocks
+with their flows, graphical functions, arrays.  Reading it back gives the same numbers bit for bit.
+Three things change their form, because XMILE has no other for them:
+
+- A stock whose equation is no plain sum of flows gets one flow, ``<stock> net flow``.
+- An array that is defined piece by piece, with exceptions, or through mapped ranges, is written
+  element by element.
+- A graphical function inside an expression gets a variable of its own.
+
+What XMILE cannot say is refused with the name of the variable, among it data variables.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from xml.sax.saxutils import escape, quoteattr
+
+from beltcast.engine.language.functions import REDUCTIONS
+from beltcast.engine.lower.references import References
+from beltcast.engine.lower.symbols import STOCKS, NameTable, one_each
+from beltcast.engine.program import Slot
+from beltcast.engine.syntax import (
+    Array,
+    Call,
+    Data,
+    Equation,
+    Expr,
+    Number,
+    Ref,
+    Source,
+    Table,
+    Tables,
+    canonical,
+    references,
+    walk_expression,
+)
+from beltcast.engine.xmile.printer import CannotSay, identifier, plain, print_expression
+from beltcast.errors import UnsupportedConstruct
+
+__all__ = ["xmile_text"]
+
+_KINDS = {"interpolate": "continuous", "extrapolate": "extrapolate", "hold": "discrete"}
+_CALLED = {"LOOKUP EXTRAPOLATE": "extrapolate", "LOOKUP BACKWARD": "hold"}
+
+
+def xmile_text(source: Source, *, name: str = "model") -> str:
+    """Write a model as XMILE text.
+
+    Parameters
+    ----------
+    source : Source
+    name : str
+        Of the model, for the header.
+
+    Raises
+    ------
+    UnsupportedConstruct
+        XMILE cannot say something; the message names the variable.
+    ModelFileError, UnknownName
+        The equations do not fit together.
+    """
+    work = _Writer(source)
+    variables = [line for variable in work.variables() for line in variable]
+    views = [source.sketch] if source.sketch.startswith("<views") else []
+    dimensions = list(_dimensions(source))
+    return "\n".join(
+        [
+            '<?xml version="1.0" encoding="utf-8"?>',
+            '<xmile version="1.0" xmlns="http://docs.oasis-open.org/xmile/ns/XMILE/v1.0">',
+            "<header>",
+            "  <vendor>beltcast</vendor>",
+            '  <product version="1.0">beltcast</product>',
+            f"  <name>{escape(name)}</name>",
+            "</header>",
+            *work.specs(),
+            *dimensions,
+            "<model>",
+            "<variables>",
+            *variables,
+            "</variables>",
+            *work.groups(),
+            *views,
+            "</model>",
+            "</xmile>",
+            "",
+        ]
+    )
+
+
+def _dimensions(source: Source) -> Iterator[str]:
+    if not source.subscripts:
+        return
+    yield "<dimensions>"
+    for name, elements in source.subscripts.items():
+        yield f"  <dim name={quoteattr(plain(name))}>"
+        yield from (f"    <elem name={quoteattr(plain(e))}/>" for e in elements)
+        yield "  </dim>"
+    yield "</dimensions>"
+
+
+@dataclass(frozen=True)
+class _Stock:
+    """A stock with its flows as XMILE writes them."""
+
+    inflows: tuple[str, ...]
+    outflows: tuple[str, ...]
+
+
+class _Writer:
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.table = NameTable(source)
+        self.by_name: dict[str, list[Equation]] = {}
+        for equation in source.equations:
+            self.by_name.setdefault(canonical(equation.name), []).append(equation)
+        self.added: dict[str, list[Equation]] = {}
+        self.stocks = {
+            name: self._stock(name, group)
+            for name, group in self.by_name.items()
+            if self.table.slots[name].kind == "stock"
+        }
+        self.flows = {
+            canonical(flow)
+            for stock in self.stocks.values()
+            for flow in (*stock.inflows, *stock.outflows)
+        }
+
+    def refuse(self, equation: Equation, construct: str, remedy: str) -> UnsupportedConstruct:
+        return UnsupportedConstruct(
+            f"in the equation of '{equation.name}': XMILE has no {construct}; {remedy}",
+            self.source.path,
+            equation.line or None,
+        )
+
+    # --- the run
+
+    def specs(self) -> list[str]:
+        controls = self.source.controls
+        texts = {}
+        for name, tag in (("initial time", "start"), ("final time", "stop"), ("time step", "dt")):
+            texts[tag] = self._printed(controls[name], controls[name].expression)
+        unit = controls["time step"].unit or controls["initial time"].unit
+        method = {"euler": "Euler", "rk2": "RK2", "rk4": "RK4"}[self.source.method]
+        about = f" time_units={quoteattr(unit)}" if unit else ""
+        return [
+            f'<sim_specs method="{method}"{about}>',
+            *(f"  <{tag}>{escape(text)}</{tag}>" for tag, text in texts.items()),
+            "</sim_specs>",
+        ]
+
+    def groups(self) -> list[str]:
+        names: dict[str, list[str]] = {}
+        for name, group in self.source.groups.items():
+            if canonical(name) in self.by_name:
+                names.setdefault(group, []).append(self.by_name[canonical(name)][0].name)
+        lines = []
+        for group, own in names.items():
+            lines.append(f"<group name={quoteattr(group)}>")
+            about = self.source.group_docs.get(group)
+            lines += [f"  <doc>{escape(about)}</doc>"] if about else []
+            lines += [f"  <var>{escape(plain(name))}</var>" for name in own]
+            lines.append("</group>")
+        return lines
+
+    # --- variables
+
+    def variables(self) -> Iterator[list[str]]:
+        for name in ("initial time", "final time", "time step"):
+            if self.source.controls[name].doc:
+                yield self._variable("aux", [self.source.controls[name]], [], ())
+        saved = self.source.controls.get("saveper")
+        if saved is not None and saved.expression != Ref("TIME STEP"):
+            yield self._variable("aux", [saved], [], ())
+        for name, group in self.by_name.items():
+            if name in self.stocks:
+                yield self._stock_lines(group, self.stocks[name])
+            elif all(isinstance(e.expression, (Table, Tables)) for e in group):
+                yield self._lookup(group)
+            else:
+                tag = "flow" if name in self.flows else "aux"
+                yield self._variable(tag, group, [], self._dims(group[0]))
+        for group in self.added.values():
+            tables = isinstance(group[0].expression, Table)
+            dims = self.added_dims.get(canonical(group[0].name), ())
+            yield self._lookup(group) if tables else self._variable("flow", group, [], dims)
+
+    @property
+    def added_dims(self) -> dict[str, tuple[str, ...]]:
+        return {
+            canonical(f"{group[0].name} net flow"): self.table.slots[name].dims
+            for name, group in self.by_name.items()
+            if name in self.stocks
+        }
+
+    def _dims(self, equation: Equation) -> tuple[str, ...]:
+        return self.table.slots[canonical(equation.name)].dims
+
+    def _stock(self, name: str, group: list[Equation]) -> _Stock:
+        rates = []
+        for equation in group:
+            expression = equation.expression
+            if not (isinstance(expression, Call) and expression.function in STOCKS):
+                raise self.refuse(
+                    equation, "array of which only some elements are stocks", "split it in two"
+                )
+            rates.append(expression.arguments[0])
+        if len(group) == 1 and not group[0].except_:
+            flows = self._plain_sum(group[0], rates[0])
+            if flows is not None:
+                return flows
+        flow = f"{group[0].name} net flow"
+        self.added[canonical(flow)] = [
+            replace(e, name=flow, expression=rate, doc="", unit=self._per_time(e), limits=_NONE)
+            for e, rate in zip(group, rates, strict=True)
+        ]
+        return _Stock((flow,), ())
+
+    def _per_time(self, equation: Equation) -> str:
+        time = self.source.controls["time step"].unit
+        return f"{equation.unit}/{time}" if equation.unit and time else ""
+
+    def _plain_sum(self, stock: Equation, rate: Expr) -> _Stock | None:
+        """Flows of a stock whose rate is what flows in less what flows out, in that order.
+
+        XMILE adds up inflows before outflows; another order of three terms and more would not
+        give the same bits.
+        """
+        if rate == Number(0.0):
+            return _Stock((), ())
+        terms = list(_terms(rate, 1))
+        dims = self._dims(stock)
+        for _, ref in terms:
+            if not isinstance(ref, Ref) or canonical(ref.name) not in self.by_name:
+                return None
+            slot = self.table.slots[canonical(ref.name)]
+            same = [canonical(s) for s in ref.subscripts] == [canonical(d) for d in dims]
+            if slot.dims != dims or not same or slot.kind not in ("auxiliary", "constant"):
+                return None
+        if list(map(canonical, stock.subscripts)) != list(map(canonical, dims)):
+            return None
+        signs = [sign for sign, _ in terms]
+        if signs != sorted(signs, reverse=True) and len(terms) > 2:
+            return None
+        names = [(sign, ref.name) for sign, ref in terms if isinstance(ref, Ref)]
+        if len({canonical(n) for _, n in names}) < len(names):
+            return None
+        return _Stock(tuple(n for s, n in names if s > 0), tuple(n for s, n in names if s < 0))
+
+    def _stock_lines(self, group: list[Equation], stock: _Stock) -> list[str]:
+        initial = []
+        for equation in group:
+            assert isinstance(equation.expression, Call)
+            initial.append(replace(equation, expression=equation.expression.arguments[1]))
+        held = {e.expression.function for e in group if isinstance(e.expression, Call)}
+        more = [f"    <inflow>{escape(identifier(n))}</inflow>" for n in stock.inflows]
+        more += [f"    <outflow>{escape(identifier(n))}</outflow>" for n in stock.outflows]
+        more += ["    <non_negative/>"] if "NON NEGATIVE INTEG" in held else []
+        return self._variable("stock", initial, more, self._dims(group[0]))
+
+    def _lookup(self, group: list[Equation]) -> list[str]:
+        first = group[0]
+        slot = self.table.slots.get(canonical(first.name))
+        if slot is None or not slot.dims:
+            assert isinstance(first.expression, Table)
+            head = [f"  <gf name={quoteattr(plain(first.name))} {_kind(first.expression)}>"]
+            return [*head, *_about(first), *_points(first.expression), "  </gf>"]
+        lines = [f"  <aux name={quoteattr(plain(first.name))}>", *_about(first)]
+        lines += _dims_lines(slot.dims)
+        for equation in group:
+            tables = equation.expression
+            elements = self.table.elements(equation)
+            own = tables.tables if isinstance(tables, Tables) else [tables] * len(elements)
+            for element, table in zip(elements, own, strict=True):
+                assert isinstance(table, Table)
+                lines.append(f"    <element subscript={quoteattr(', '.join(element))}>")
+                lines += [f"      <gf {_kind(table)}>", *_points(table), "      </gf>"]
+                lines.append("    </element>")
+        return [*lines, "  </aux>"]
+
+    def _variable(
+        self, tag: str, group: list[Equation], more: list[str], dims: tuple[str, ...]
+    ) -> list[str]:
+        first = group[0]
+        if "\\" in first.name:
+            raise self.refuse(first, "backslash in a name", "rename the variable")
+        lines = [f"  <{tag} name={quoteattr(plain(first.name))}>", *_about(first)]
+        lines += _dims_lines(dims)
+        if len(group) == 1 and (not dims or self._whole(first, dims)):
+            lines += self._right(first, first.expression, "    ")
+        else:
+            for equation in group:
+                for element, expression in self._each(equation):
+                    lines.append(f"    <element subscript={quoteattr(', '.join(element))}>")
+                    lines += self._right(equation, expression, "      ")
+                    lines.append("    </element>")
+        return [*lines, *more, f"  </{tag}>"]
+
+    def _right(self, equation: Equation, expression: Expr, blank: str) -> list[str]:
+        match expression:
+            case Call(function="ACTIVE INITIAL", arguments=(active, initial)):
+                first = self._printed(equation, initial)
+                return [
+                    f"{blank}<eqn>{escape(self._printed(equation, active))}</eqn>",
+                    f"{blank}<init_eqn>{escape(first)}</init_eqn>",
+                ]
+            case Call(function="WITH LOOKUP", arguments=(Table() as table, at)):
+                return [
+                    f"{blank}<eqn>{escape(self._printed(equation, at))}</eqn>",
+                    f"{blank}<gf {_kind(table)}>",
+                    *_points(table),
+                    f"{blank}</gf>",
+                ]
+            case Data():
+                raise self.refuse(
+                    equation, "data variable", "write it as a lookup of Time, or save a .mdl file"
+                )
+        return [f"{blank}<eqn>{escape(self._printed(equation, expression))}</eqn>"]
+
+    def _printed(self, equation: Equation, expression: Expr) -> str:
+        try:
+            return print_expression(self._prepared(equation, expression))
+        except CannotSay as problem:
+            construct, remedy = problem.args
+            raise self.refuse(equation, construct, remedy) from None
+
+    def _prepared(self, equation: Equation, expression: Expr) -> Expr:
+        """Give graphical functions inside an expression a name, and check references."""
+        if isinstance(expression, Ref):
+            name = canonical(expression.name)
+            if name not in self.table.slots and name not in ("time", *self.added):
+                raise self.refuse(equation, f"'{expression.name}' as a number", "write the number")
+            return expression
+        if not isinstance(expression, Call):
+            return expression
+        function, arguments = expression.function, expression.arguments
+        if function == "WITH LOOKUP" and isinstance(arguments[0], Table):
+            name = self._new_lookup(f"{plain(equation.name)} lookup", arguments[0])
+            return Call("LOOKUP", (Ref(name), self._prepared(equation, arguments[1])))
+        if function in _CALLED and isinstance(arguments[0], Ref) and not arguments[0].subscripts:
+            table = self.by_name[canonical(arguments[0].name)][0].expression
+            assert isinstance(table, Table)
+            kind = _CALLED[function]
+            own = replace(table, kind=kind)  # type: ignore[arg-type]  # one of the literals
+            name = self._new_lookup(f"{plain(arguments[0].name)} {kind}", own)
+            return Call("LOOKUP", (Ref(name), self._prepared(equation, arguments[1])))
+        if function in REDUCTIONS or function == "RANK":
+            self._check_marks(equation, expression)
+        return Call(function, tuple(self._prepared(equation, a) for a in arguments))
+
+    def _new_lookup(self, name: str, table: Table) -> str:
+        while canonical(name) in self.by_name or (
+            canonical(name) in self.added and self.added[canonical(name)][0].expression != table
+        ):
+            name += " 2"
+        self.added[canonical(name)] = [Equation(name, (), (), table)]
+        return name
+
+    def _check_marks(self, equation: Equation, call: Call) -> None:
+        for ref in references(call):
+            slot = self.table.slots.get(canonical(ref.name))
+            for subscript, dim in zip(ref.subscripts, slot.dims if slot else (), strict=False):
+                if subscript.endswith("!") and canonical(subscript[:-1]) != canonical(dim):
+                    raise self.refuse(
+                        equation,
+                        f"{call.function} over '{subscript[:-1]}', a part of '{dim}'",
+                        "give the part an array of its own",
+                    )
+
+    # --- arrays
+
+    def _whole(self, equation: Equation, dims: Sequence[str]) -> bool:
+        """Whether one equation can stand for all elements as it is."""
+        left = [canonical(s) for s in equation.subscripts]
+        if equation.except_ or left != [canonical(d) for d in dims] or len(set(left)) < len(left):
+            return False
+        for node in walk_expression(equation.expression):
+            if isinstance(node, (Array, Table, Tables)) and node is equation.expression:
+                return False
+            if isinstance(node, Ref) and not self._direct(node, left):
+                return False
+        return True
+
+    def _direct(self, ref: Ref, left: Sequence[str]) -> bool:
+        slot = self.table.slots.get(canonical(ref.name))
+        for subscript, dim in zip(ref.subscripts, slot.dims if slot else (), strict=False):
+            name = canonical(subscript)
+            if name in self.table.ranges and not (name in left and name == canonical(dim)):
+                return False
+        return True
+
+    def _each(self, equation: Equation) -> Iterable[tuple[tuple[str, ...], Expr]]:
+        """Elements of an equation, and the right-hand side of each."""
+        elements = self.table.elements(equation)
+        expression = equation.expression
+        if isinstance(expression, Array):
+            numbers = one_each(expression.values, equation, elements, self.table)
+            yield from zip(elements, map(Number, numbers), strict=True)
+            return
+        for element in elements:
+            scope = {canonical(s): [e] for s, e in zip(equation.subscripts, element, strict=True)}
+            yield element, self._substituted(equation, expression, scope)
+
+    def _substituted(
+        self, equation: Equation, expression: Expr, scope: dict[str, list[str]]
+    ) -> Expr:
+        if isinstance(expression, Call):
+            given = (self._substituted(equation, a, scope) for a in expression.arguments)
+            return Call(expression.function, tuple(given))
+        if not isinstance(expression, Ref) or not expression.subscripts:
+            return expression
+        slot = self.table.slots.get(canonical(expression.name))
+        if slot is None:
+            return expression
+        return replace(expression, subscripts=self._elements(equation, expression, slot, scope))
+
+    def _elements(
+        self, equation: Equation, ref: Ref, slot: Slot, scope: dict[str, list[str]]
+    ) -> tuple[str, ...]:
+        """Subscripts of a reference with elements in the place of ranges; marks stay."""
+        stand_in = tuple(
+            self.table.expand(equation, s[:-1])[0] if s.endswith("!") else s for s in ref.subscripts
+        )
+        found = References(equation, 1, self.table).elements(
+            replace(ref, subscripts=stand_in), slot, scope
+        )[0]
+        return tuple(
+            s if s.endswith("!") else e for s, e in zip(ref.subscripts, found, strict=True)
+        )
+
+
+_NONE = (None, None)
+
+
+def _terms(rate: Expr, sign: int) -> Iterator[tuple[int, Expr]]:
+    """Terms of a sum that is read from the left, with their signs."""
+    match rate:
+        case Call(function="+", arguments=(left, right)):
+            yield from _terms(left, sign)
+            yield sign, right
+        case Call(function="-", arguments=(left, right)):
+            yield from _terms(left, sign)
+            yield -sign, right
+        case Call(function="negative", arguments=(operand,)):
+            yield -sign, operand
+        case _:
+            yield sign, rate
+
+
+def _about(equation: Equation) -> list[str]:
+    lines = []
+    if equation.doc:
+        lines.append(f"    <doc>{escape(equation.doc)}</doc>")
+    if equation.unit:
+        lines.append(f"    <units>{escape(equation.unit)}</units>")
+    ends = dict(zip(("min", "max"), equation.limits, strict=False))
+    known = {end: v for end, v in ends.items() if v is not None and math.isfinite(v)}
+    words = " ".join(f'{end}="{value!r}"' for end, value in known.items())
+    tag = "yscale" if isinstance(equation.expression, Table) else "range"
+    return [*lines, f"    <{tag} {words}/>"] if words else lines
+
+
+def _dims_lines(dims: Sequence[str]) -> list[str]:
+    if not dims:
+        return []
+    inside = "".join(f"<dim name={quoteattr(plain(d))}/>" for d in dims)
+    return [f"    <dimensions>{inside}</dimensions>"]
+
+
+def _kind(table: Table) -> str:
+    return f'type="{_KINDS[table.kind]}"'
+
+
+def _points(table: Table) -> list[str]:
+    def numbers(values: Sequence[float]) -> str:
+        return ",".join(repr(float(v)).removesuffix(".0") for v in values)
+
+    return [
+        f"      <xpts>{numbers(table.x)}</xpts>",
+        f"      <ypts>{numbers(table.y)}</ypts>",
+    ]

@@ -1,0 +1,283 @@
+"""Models written and read back: the same numbers bit for bit, and all that they say."""
+
+from __future__ import annotations
+
+import dataclasses
+import string
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from beltcast import load_model
+from beltcast.engine.syntax import Call, Expr, Number, Ref, canonical
+from beltcast.engine.vensim.equations import read_equations
+from beltcast.engine.xmile.expression import parse_expression
+from beltcast.engine.xmile.printer import print_expression
+from beltcast.errors import InputError, UnsupportedConstruct
+from beltcast.model.model import Model
+
+from ..small_models import small, text
+from ..small_models import write as write_text
+from ..xmile_texts import aux, write
+
+SHIPPED = ("belt", "decay", "influenza", "logistic", "pipeline", "sir")
+
+SMALL = {
+    "delays": (
+        "x = STEP(1, 2)*RAMP(1, 0, 3)",
+        "a = SMOOTH3I(x, 1, 2)",
+        "b = DELAY1(x, 1) + DELAY3I(x, 2, 5)",
+        "c = DELAY FIXED(x, 1, 0)",
+        "d = SMOOTH N(x, 2, 1, 4) + DELAY N(x, 2, 1, 2)",
+        "e = TREND(x + 1, 2, 0.1) + FORECAST(x + 1, 2, 1)",
+        "f = SAMPLE IF TRUE(x > 1, x, 0) + INITIAL(x + 2)",
+        "g = ACTIVE INITIAL(f*2, 3)",
+    ),
+    "arrays": (
+        "Belt: North, South, West -> (Zone: Cold, Warm, Warm2)",
+        "Zone: Cold, Warm, Warm2",
+        "Part: South, West",
+        "size[Belt] = 1, 2, 3",
+        "share[Belt, Zone] = 1, 2, 3; 4, 5, 6; 7, 8, 9;",
+        "x[Belt] :EXCEPT: [North] = size[Belt]*2",
+        "x[North] = 17",
+        "z[Zone] = x[Belt] + 1",
+        "p[Part] = x[Part]/3",
+        "s = SUM(x[Belt!]) + VMIN(x[Belt!]) + VMAX(size[Belt!]) + PROD(size[Belt!])",
+        "Stock[Belt] = INTEG(x[Belt] - Stock[Belt]*share[Belt, Warm], size[Belt])",
+    ),
+    "lookups": (
+        "curve([(0,0)-(9,9)],(0,1),(2,5),(7,0.25))",
+        "y = curve(Time) + WITH LOOKUP(Time*2, ((0,0),(3,3),(8,1)))*2",
+        "z = WITH LOOKUP(Time, ((0,0.1),(3,3)))",
+        "w = LOOKUP EXTRAPOLATE(curve, Time*3)",
+        "curves[Belt]((0,1),(4,2))",
+        "Belt: North, South",
+        "v[Belt] = curves[Belt](Time)",
+    ),
+    "logic": (
+        "a = IF THEN ELSE(Time > 1 :AND: :NOT: Time >= 3 :OR: Time = 4, -Time^2, 2^(-Time))",
+        "b = 1 - (2 - 3 - Time) - -Time/(Time + 1)/2",
+        "c = MAX(MIN(Time, 2), 0.5)^2^0.5 + MODULO(Time, 0.75) + QUANTUM(Time, 0.3)",
+        "d = EXP(-Time)*LN(Time + 1) + SQRT(Time) + INTEGER(Time*1.7) + LOG(2 + Time, 3)",
+        "e = ZIDZ(Time, Time - 1) + XIDZ(Time, Time - 2, 1e-05)",
+        "out = 1",
+        "R = INTEG(1e-3*Time - out + d, 2)",
+        "noise = RANDOM UNIFORM(0, 1, 3) + RANDOM NORMAL(-1, 1, 0, 1, 5)",
+    ),
+    "words": (
+        '"share (%)" = 3',
+        'Überschuß 带 = "share (%)"*2',
+        "the end's name = 4",
+    ),
+}
+
+
+def runs(model: Model) -> dict[str, np.ndarray]:
+    run = model.simulate(backend="numpy")
+    return {canonical(str(name)): array.values for name, array in run.data_vars.items()}
+
+
+def assert_same(before: Model, after: Model) -> None:
+    """Every variable of `before` has the same bits in `after`, with its unit and comment."""
+    one, other = runs(before), runs(after)
+    for name, values in one.items():
+        np.testing.assert_array_equal(values, other[name], err_msg=name, strict=True)
+    for name, variable in before.variables.items():
+        again = after.find(name)
+        assert (again.kind, again.dims) == (variable.kind, variable.dims), name
+        if canonical(name) not in before.source.controls:
+            assert (again.unit, again.doc) == (variable.unit, variable.doc), name
+
+
+def through(model: Model, path: Path) -> Model:
+    model.save(path)
+    return load_model(path)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_model_comes_back_from_vensim_text(name: str, root: Path, tmp_path: Path) -> None:
+    model = load_model(root / "models" / name / f"{name}.mdl")
+    again = through(model, tmp_path / "again.mdl")
+    assert_same(model, again)
+    assert dict(again.source.groups) == dict(model.source.groups)
+    assert dict(again.source.group_docs) == dict(model.source.group_docs)
+    assert again.source.sketch == model.source.sketch.replace("\r\n", "\n")
+    assert again.source.method == model.source.method
+
+
+@pytest.mark.parametrize("name", [n for n in SHIPPED if n != "belt"])
+def test_a_shipped_model_comes_back_from_xmile(name: str, root: Path, tmp_path: Path) -> None:
+    model = load_model(root / "models" / name / f"{name}.mdl")
+    assert_same(model, through(model, tmp_path / "again.xmile"))
+
+
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("ending", [".mdl", ".xmile"])
+def test_a_small_model_comes_back_from_both_dialects(
+    name: str, ending: str, tmp_path: Path
+) -> None:
+    model = small(tmp_path, *SMALL[name])
+    assert_same(model, through(model, tmp_path / f"again{ending}"))
+
+
+def test_a_model_of_xmile_becomes_one_of_vensim(tmp_path: Path) -> None:
+    """Graphical functions of all kinds, PULSE of a quantity, SAFEDIV, signed powers."""
+    gf = '<gf type="{}"><xpts>0,1,3</xpts><ypts>0,4,5</ypts></gf>'
+    variables = (
+        f'<aux name="far"><eqn>TIME*2</eqn>{gf.format("extrapolate")}</aux>'
+        f'<aux name="steps"><eqn>TIME*2</eqn>{gf.format("discrete")}</aux>'
+        f'<aux name="near">{gf.format("extrapolate")}</aux>'
+        + aux("y", "near(TIME*3) + PULSE(6, 1) + PULSE(2, 1, 0.5) + (-2)^2 - 2^-1")
+        + aux("n", "NORMAL(2, 1, 7) + EXPRND(2, 3)")
+        + '<stock name="S"><eqn>4</eqn><inflow>y</inflow><outflow>n</outflow></stock>'
+    )
+    model = load_model(write(tmp_path, variables))
+    assert_same(model, through(model, tmp_path / "again.mdl"))
+    assert_same(model, through(model, tmp_path / "again.stmx"))
+
+
+def test_points_of_data_variables_lie_in_a_table_beside_the_model(tmp_path: Path) -> None:
+    (tmp_path / "points.csv").write_text("t,a,b\n0,0.1,1\n2.5,5,2\n4,1e-3,\n", encoding="utf-8")
+    model = small(
+        tmp_path,
+        "flow := GET DIRECT DATA('points.csv', ',', 'A', 'B2')",
+        "Belt: North, South",
+        "level[Belt]:HOLD BACKWARD: := GET DIRECT DATA('points.csv', ',', 'A', 'B2')",
+        "y[Belt] = level[Belt]*flow",
+    )
+    (tmp_path / "out").mkdir()
+    again = tmp_path / "out" / "again.mdl"
+    assert model.save(again) == (again, tmp_path / "out" / "again_data.csv")
+    assert_same(model, load_model(again))
+    with pytest.raises(UnsupportedConstruct, match="'flow': XMILE has no data variable"):
+        model.save(tmp_path / "again.xmile")
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        (
+            '<stock name="S"><eqn>1</eqn><outflow>y</outflow><non_negative/></stock>'
+            + aux("y", "1"),
+            "stock that cannot go negative",
+        ),
+        ('<aux name="y"><eqn>INF</eqn></aux>', "infinite number"),
+    ],
+)
+def test_what_vensim_cannot_say_is_refused_by_name(
+    variables: str, words: str, tmp_path: Path
+) -> None:
+    model = load_model(write(tmp_path, variables))
+    with pytest.raises(UnsupportedConstruct, match=words):
+        model.save(tmp_path / "again.mdl")
+
+
+@pytest.mark.parametrize(
+    ("equations", "words"),
+    [
+        (("y = PULSE(1, 2)",), "'y': XMILE has no PULSE of a start and a width"),
+        (("Belt: A, B", "x[Belt] = Belt"), "'x': XMILE has no 'belt' as a number"),
+        (
+            ("Belt: A, B, C", "Part: A, B", "x[Belt] = 1", "y = SUM(x[Part!])"),
+            "SUM over 'Part', a part of 'Belt'",
+        ),
+    ],
+)
+def test_what_xmile_cannot_say_is_refused_by_name(
+    equations: tuple[str, ...], words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UnsupportedConstruct, match=words):
+        small(tmp_path, *equations).save(tmp_path / "again.xmile")
+    assert not (tmp_path / "again.xmile").exists()
+
+
+def test_another_ending_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"saved as \.mdl or .*'again\.txt' ends otherwise"):
+        small(tmp_path, "a = 1").save(tmp_path / "again.txt")
+
+
+def test_sketch_groups_limits_and_method_stay(tmp_path: Path) -> None:
+    stars = "*" * 56
+    source = text("a = 1", "b = 2").replace(
+        "b = 2\n\t~\t\n\t~\t",
+        f"{stars}\n\t.People\n{stars}~\n\t\tWho they are\n\t|\n\nb = 2\n\t~\tperson [0,9]\n\t~\t"
+        "Counted.",
+    )
+    sketch = "\\\\\\---/// Sketch information\n*View 1\n10,1,a,1,2\n///---\\\\\\\n"
+    sketch += ":L<%^E!@\n15:0,0,0,1,0,0\n"
+    model = load_model(write_text(tmp_path, source + sketch))
+    again = through(model, tmp_path / "again.mdl")
+    (b,) = again["b"].equations
+    assert (b.unit, b.doc, b.limits) == ("person", "Counted.", (0.0, 9.0))
+    assert again.source.groups["b"] == "People"
+    assert again.source.group_docs == {"People": "Who they are"}
+    assert again.source.sketch == sketch
+    assert again.source.method == "rk4"
+    other = through(model, tmp_path / "again.xmile")
+    assert (other.source.groups["b"], other.source.method) == ("People", "rk4")
+    assert other["b"].equations[0].limits == (0.0, 9.0)
+
+
+def test_pysd_runs_what_was_written(root: Path, tmp_path: Path) -> None:
+    pysd = pytest.importorskip("pysd")
+    model = load_model(root / "models" / "sir" / "sir.mdl")
+    expected = model.simulate(outputs="Infected")["Infected"].values
+    model.save(tmp_path / "sir.mdl")
+    model.save(tmp_path / "sir.xmile")
+    for read, name in ((pysd.read_vensim, "sir.mdl"), (pysd.read_xmile, "sir.xmile")):
+        theirs = read(str(tmp_path / name)).run(return_columns=["Infected"])["Infected"]
+        own = theirs.loc[model.grid().saved()]
+        np.testing.assert_allclose(own.to_numpy(), expected, rtol=1e-12)
+
+
+# --- expressions ------------------------------------------------------------------------------
+
+NAMES = st.text(string.ascii_lowercase, min_size=3, max_size=5).map(lambda s: f"v{s}")
+LEAVES = st.one_of(
+    st.floats(0, 1e9, allow_nan=False).map(lambda v: Number(float(v))),
+    st.floats(-1e9, -1e-9).map(lambda v: Number(float(v))),
+    NAMES.map(Ref),
+)
+BINARY = ("+", "-", "*", "/", "^", "<", "<=", ">", ">=", "=", "<>", ":AND:", ":OR:", "MIN", "MAX")
+
+
+def grown(inner: st.SearchStrategy[Expr]) -> st.SearchStrategy[Expr]:
+    pair = st.tuples(inner, inner)
+    return st.one_of(
+        st.tuples(st.sampled_from(BINARY), pair).map(lambda p: Call(p[0], p[1])),
+        st.tuples(inner).map(lambda p: Call("negative", p)),
+        st.tuples(inner).map(lambda p: Call(":NOT:", p)),
+        st.tuples(inner, inner, inner).map(lambda p: Call("IF THEN ELSE", p)),
+    )
+
+
+EXPRESSIONS = st.recursive(LEAVES, grown, max_leaves=12)
+
+
+def folded(expression: Expr) -> Expr:
+    """Signs of literals in the literal, as parsers have them: -(-2) is 2."""
+    if not isinstance(expression, Call):
+        return expression
+    arguments = tuple(map(folded, expression.arguments))
+    if expression.function == "negative" and isinstance(arguments[0], Number):
+        return Number(-arguments[0].value)
+    return dataclasses.replace(expression, arguments=arguments)
+
+
+@given(EXPRESSIONS)
+@settings(max_examples=300, deadline=None)
+def test_an_expression_comes_back_from_xmile_text(expression: Expr) -> None:
+    read = parse_expression(print_expression(expression), fail=AssertionError)
+    assert folded(read) == folded(expression)
+
+
+def test_equations_as_text_are_read_in_the_context_of_a_model(tmp_path: Path) -> None:
+    model = small(tmp_path, "Belt: A, B", "curve((0,0),(1,1))", "x[Belt] = 1")
+    texts = {"y[Belt]": "curve(x[Belt])", "k": "((0,0),(2,3))"}
+    first, second = read_equations(texts, model.source)
+    assert first.expression == Call("LOOKUP", (Ref("curve"), Ref("x", ("Belt",))))
+    assert second.expression.x == (0.0, 2.0)
