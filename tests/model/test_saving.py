@@ -131,7 +131,10 @@ def test_a_model_of_xmile_becomes_one_of_vensim(tmp_path: Path) -> None:
         f'<aux name="far"><eqn>TIME*2</eqn>{gf.format("extrapolate")}</aux>'
         f'<aux name="steps"><eqn>TIME*2</eqn>{gf.format("discrete")}</aux>'
         f'<aux name="near">{gf.format("extrapolate")}</aux>'
-        + aux("y", "near(TIME*3) + PULSE(6, 1) + PULSE(2, 1, 0.5) + (-2)^2 - 2^-1")
+        + aux(
+            "y",
+            "near(TIME*3) + PULSE(6, 1) + PULSE(2, 1, 2) + (-2)^2 - 2^-1 + SAFEDIV(2, TIME - 1, 7)",
+        )
         + aux("n", "NORMAL(2, 1, 7) + EXPRND(2, 3)")
         + '<stock name="S"><eqn>4</eqn><inflow>y</inflow><outflow>n</outflow></stock>'
     )
@@ -166,6 +169,8 @@ def test_points_of_data_variables_lie_in_a_table_beside_the_model(tmp_path: Path
             "stock that cannot go negative",
         ),
         ('<aux name="y"><eqn>INF</eqn></aux>', "infinite number"),
+        ('<aux name="y"><eqn>INT(TIME)</eqn></aux>', "INT that rounds down"),
+        ('<aux name="y"><eqn>PULSE(6, 0.3)</eqn></aux>', "PULSE of a quantity"),
     ],
 )
 def test_what_vensim_cannot_say_is_refused_by_name(

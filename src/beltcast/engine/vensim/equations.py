@@ -57,6 +57,8 @@ def read_equations(texts: Mapping[str, str], context: Source) -> tuple[Equation,
         if isinstance(e.expression, (Table, Tables)) and canonical(e.name) not in wanted
     }
     lines += [f"{name}((0,0),(1,1))\n\t~\t\n\t~\t\n\t|" for name in lookups.values()]
+    # A file of controls alone would be no model.
+    lines.append(_statement("placeholder of the reader", "0"))
     controls = [name for name in CONTROLS if name not in wanted]
     lines += [_statement(name.upper(), "1") for name in controls]
     with tempfile.TemporaryDirectory() as folder:

@@ -158,12 +158,18 @@ class _Rewriting:
         given = tuple(self.of(a) for a in arguments)
         match function, given:
             case "XPULSE", (start, size):
+                self.check_on_grid(start)
                 pulse = Call("PULSE", (start, Number(0.0)))
                 return Call("*", (Call("/", (size, Ref("TIME STEP"))), pulse))
             case "XPULSE TRAIN", (start, interval, size):
+                self.check_on_grid(start, interval)
                 ends = Number(_LARGEST)
                 pulse = Call("PULSE TRAIN", (start, Number(0.0), interval, ends))
                 return Call("*", (Call("/", (size, Ref("TIME STEP"))), pulse))
+            case "XSAFEDIV", (top, bottom, *otherwise):
+                zero = Call("=", (bottom, Number(0.0)))
+                rest = otherwise[0] if otherwise else Number(0.0)
+                return Call("IF THEN ELSE", (zero, rest, Call("/", (top, bottom))))
             case "FORECAST", (value, time, horizon, initial):
                 if initial != Number(0.0):
                     raise self.refuse("FORECAST with an initial trend", "leave it 0")
@@ -174,6 +180,21 @@ class _Rewriting:
         if function in _ENGINE_ONLY or (function.startswith("X") and function not in ("XIDZ",)):
             raise self.refuse(*_ENGINE_ONLY.get(function, (function, "write it out")))
         return Call(function, given)
+
+    def check_on_grid(self, start: Expr, interval: Expr | None = None) -> None:
+        """Refuse a pulse of a quantity that both dialects would not give in the same step."""
+        controls = self.source.controls
+        zero, step = (controls[name].expression for name in ("initial time", "time step"))
+        numbers = [e.value for e in (start, zero, step) if isinstance(e, Number)]
+        own = [interval.value] if isinstance(interval, Number) else []
+        if len(numbers) == 3 and len(own) == (interval is not None):
+            first, origin, dt = numbers
+            steps = [(first - origin) / dt, *(v / dt for v in own)]
+            if all(abs(n - round(n)) < 1e-9 for n in steps) and all(v >= dt for v in own):
+                return
+        raise self.refuse(
+            "PULSE of a quantity", "let it begin at a number on the grid of steps, or use PULSE"
+        )
 
     def plain(self, expression: Table | Tables) -> Table | Tables:
         """A lookup without its kind: that is said where it is called."""
@@ -201,6 +222,7 @@ _CALLED = {
 _ENGINE_ONLY: Mapping[str, tuple[str, str]] = {
     "NON NEGATIVE INTEG": ("stock that cannot go negative", "limit its outflows"),
     "XCONVEYOR": ("conveyor", "write the outflow as DELAY FIXED"),
+    "XINT": ("INT that rounds down", "write INTEGER, which rounds towards zero"),
     "RANK": ("RANK of XMILE", "write VECTOR SORT ORDER"),
 }
 

@@ -46,19 +46,19 @@ _RENAMED = {
     "DELAY FIXED": "DELAY",
     "RANDOM UNIFORM": "RANDOM",
     "GAMMA LN": "GAMMALN",
+    "XINT": "INT",
+    "XSAFEDIV": "SAFEDIV",
     "SUM": "SUM",
     "PROD": "PROD",
     "VMIN": "MIN",
     "VMAX": "MAX",
     "RANK": "RANK",
 }
-_KEPT = {name for name in (*LANGUAGE, *INPUTS, *WITH_MEMORY) if name[0].isalpha()} - {
-    "INTEG",
-    "PULSE",
-    "XPULSE",
-    "XPULSE TRAIN",
-    "negative",
-}
+_KEPT = {
+    name
+    for name in (*LANGUAGE, *INPUTS, *WITH_MEMORY)
+    if name[0].isalpha() and (name[0] != "X" or name == "XIDZ")
+} - {"INTEG", "PULSE", "negative"}
 
 
 def print_expression(expression: Expr) -> str:

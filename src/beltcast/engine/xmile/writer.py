@@ -21,7 +21,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from beltcast.engine.language.functions import REDUCTIONS
 from beltcast.engine.lower.references import References
-from beltcast.engine.lower.symbols import STOCKS, NameTable, one_each
+from beltcast.engine.lower.symbols import STOCKS, NameTable, copied, one_each
 from beltcast.engine.program import Slot
 from beltcast.engine.syntax import (
     Array,
@@ -269,7 +269,7 @@ class _Writer:
             head = [f"  <gf name={quoteattr(plain(first.name))} {_kind(first.expression)}>"]
             return [*head, *_about(first), *_points(first.expression), "  </gf>"]
         lines = [f"  <aux name={quoteattr(plain(first.name))}>", *_about(first)]
-        lines += _dims_lines(slot.dims)
+        lines += self._dims_lines(slot.dims)
         for equation in group:
             tables = equation.expression
             elements = self.table.elements(equation)
@@ -288,7 +288,7 @@ class _Writer:
         if "\\" in first.name:
             raise self.refuse(first, "backslash in a name", "rename the variable")
         lines = [f"  <{tag} name={quoteattr(plain(first.name))}>", *_about(first)]
-        lines += _dims_lines(dims)
+        lines += self._dims_lines(dims)
         if len(group) == 1 and (not dims or self._whole(first, dims)):
             lines += self._right(first, first.expression, "    ")
         else:
@@ -298,6 +298,13 @@ class _Writer:
                     lines += self._right(equation, expression, "      ")
                     lines.append("    </element>")
         return [*lines, *more, f"  </{tag}>"]
+
+    def _dims_lines(self, dims: Sequence[str]) -> list[str]:
+        if not dims:
+            return []
+        own = (d if d in self.source.subscripts else copied(d) for d in dims)
+        inside = "".join(f"<dim name={quoteattr(plain(d))}/>" for d in own)
+        return [f"    <dimensions>{inside}</dimensions>"]
 
     def _right(self, equation: Equation, expression: Expr, blank: str) -> list[str]:
         match expression:
@@ -461,13 +468,6 @@ def _about(equation: Equation) -> list[str]:
     words = " ".join(f'{end}="{value!r}"' for end, value in known.items())
     tag = "yscale" if isinstance(equation.expression, Table) else "range"
     return [*lines, f"    <{tag} {words}/>"] if words else lines
-
-
-def _dims_lines(dims: Sequence[str]) -> list[str]:
-    if not dims:
-        return []
-    inside = "".join(f"<dim name={quoteattr(plain(d))}/>" for d in dims)
-    return [f"    <dimensions>{inside}</dimensions>"]
 
 
 def _kind(table: Table) -> str:
