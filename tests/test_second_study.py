@@ -112,7 +112,10 @@ WITHOUT = {
         ("policy", "--prior", "--cost", "fuel"),
         r"add a table \[levers.* or name one with --lever",
     ),
-    "policy-without-cost": (("policy", "--prior"), r"spending\[Coast\] = .* table \[money\]"),
+    "policy-without-cost": (
+        ("policy", "--prior", "--lever", "Effort Factor=0.5:1.5"),
+        r"spending\[Coast\] = .* table \[money\]",
+    ),
     "price": (("price", "--prior", "--draws", "20"), r"add spending = .* table \[money\]"),
 }
 

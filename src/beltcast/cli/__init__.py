@@ -70,6 +70,7 @@ _PANELS: Mapping[str, tuple[Callable[..., None], ...]] = {
     ),
     "Models and studies": (
         models.init_command,
+        models.study_command,
         models.check_command,
         models.run_command,
         models.trace_command,

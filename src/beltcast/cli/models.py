@@ -130,6 +130,50 @@ def run_command(
     typer.echo(f"Written to {output}")
 
 
+def study_command(
+    folder: Annotated[Path, typer.Argument(help="Folder to make.")],
+    model: Annotated[Path, typer.Option(help="A model (.mdl, .xmile).")],
+    data: Annotated[Path, typer.Option(help="A table (.csv) of times and values of variables.")],
+    priors: Annotated[
+        Path, typer.Option(help="Priors (.toml), or Vensim's optimization control (.voc).")
+    ],
+    payoff: Annotated[
+        Path | None, typer.Option(help="What is compared with what (.vpd of Vensim).")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="Flow to forecast; one that is observed by default.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Title of the study; the folder's name by default.")
+    ] = None,
+) -> None:
+    """Write a study from a model, a table of times and values, and priors.
+
+    The study holds what `beltcast calibrate --model` assumes of such files, one line for each
+    assumption, so that every other command runs on it. Leaves study.toml, observations.csv, and
+    copies of the model and the priors.
+
+    For example:
+
+        beltcast study flu --model sir.mdl --data flu.csv --priors sir.voc
+
+        beltcast forecast flu
+    """
+    from beltcast.model.model import load_model
+    from beltcast.study.series_study import start_series_study
+    from beltcast.study.vensim_files import read_vpd
+
+    compared = () if payoff is None else read_vpd(payoff, load_model(model))
+    assumed = start_series_study(
+        folder, model=model, data=data, priors=priors, target=target, payoff=compared, title=name
+    )
+    for sentence in assumed:
+        typer.echo(f"assumed: {sentence}")
+    quoted = shlex.quote(str(folder))
+    typer.echo(f"Written to {folder}/")
+    typer.echo(f"Next: beltcast check {quoted}; beltcast forecast {quoted}")
+
+
 def check_command(
     path: Annotated[
         Path | None,

@@ -27,7 +27,7 @@ def quantiles(values: xr.DataArray, levels: Sequence[float] = QUANTILES) -> xr.D
     Returns
     -------
     xarray.DataArray
-        ``quantile`` last, in place of ``member``.
+        ``quantile`` last, in place of ``member``; NaN where no member is finite.
 
     Examples
     --------
@@ -40,7 +40,10 @@ def quantiles(values: xr.DataArray, levels: Sequence[float] = QUANTILES) -> xr.D
     axis = values.get_axis_num(MEMBER)
     bad = ~np.isfinite(values.values)
     if bad.any():  # nanquantile is far slower, so only where it is needed
-        result = np.nanquantile(np.where(bad, np.nan, values.values), probabilities, axis=axis)
+        none = bad.all(axis=axis, keepdims=True)
+        known = np.where(none, 0.0, np.where(bad, np.nan, values.values))
+        result = np.nanquantile(known, probabilities, axis=axis)
+        result = np.where(np.squeeze(none, axis=axis), np.nan, result)
     else:
         result = np.quantile(values.values, probabilities, axis=axis)
     dims = [d for d in values.dims if d != MEMBER]

@@ -16,9 +16,8 @@ from beltcast.model.model import Model, load_model
 from beltcast.study.noise import noise_from_table
 from beltcast.study.observations import read_observations
 from beltcast.study.places import read_places
-from beltcast.study.priors_file import read_priors
 from beltcast.study.scenarios import read_scenarios
-from beltcast.study.study import read_study, study_file, study_files
+from beltcast.study.study import any_priors, read_study, study_file, study_files
 
 __all__ = ["study_faults"]
 
@@ -57,12 +56,13 @@ def study_faults(path: str | Path | None = None) -> tuple[BeltcastError, ...]:
     model: Model | None = tried(load_model, files["model"]) if files else None
     if toml and files and model:
         tried(noise_from_table, toml)
-        places = tried(read_places, files["places"], model)
+        places = tried(read_places, files["places"], model) if "places" in files else {}
         if places is not None:
             rates = _rates_of_all_years(toml)
             tried(read_observations, files["observations"], model, places, usd_cny=rates)
-        tried(read_priors, files["priors"], model)
-        tried(read_scenarios, files["scenarios"], model)
+        tried(any_priors, files["priors"], model)
+        if "scenarios" in files:
+            tried(read_scenarios, files["scenarios"], model)
     if not found:
         tried(read_study, path)  # what holds between files: definitions, rates, the target
     return tuple(found)

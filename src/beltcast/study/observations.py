@@ -360,6 +360,8 @@ class _RowReader:
             known = did_you_mean(name, names) or "; add it to the table of places"
             raise TableError(f"unknown place {quoted(name)}{known}")
         place, belts = self.places[canonical(name)]
+        if not belts:  # the whole of any range, or of a model without one
+            return place, self.model.subscripts[variable.dims[0]] if variable.dims else ()
         if not variable.dims:
             # A quantity without dimensions speaks about everything, or about nothing known.
             if not any(set(belts) == set(all_) for all_ in self.model.subscripts.values()):

@@ -13,6 +13,7 @@ from beltcast.engine.syntax import canonical
 from beltcast.errors import TableError, did_you_mean, quoted
 from beltcast.files.text import read_text
 from beltcast.model.labels import ModelLike
+from beltcast.schema import TOTAL
 from beltcast.study.tables import check_filled, records
 
 __all__ = ["all_places", "read_places", "read_titles"]
@@ -85,8 +86,12 @@ def read_titles(path: str | Path, column: str = "title") -> Mapping[str, str]:
 def all_places(
     model: ModelLike, places: Mapping[str, tuple[str, ...]]
 ) -> dict[str, tuple[str, tuple[str, ...]]]:
-    """Give canonical name -> (place as spelt, its belts), the elements of all ranges included."""
-    everything = {
+    """Map canonical names to (place as spelt, its elements).
+
+    Elements of all ranges are places, and so is the whole, ``total``, of whatever range.
+    """
+    everything: dict[str, tuple[str, tuple[str, ...]]] = {canonical(TOTAL): (TOTAL, ())}
+    everything |= {
         canonical(element): (element, (element,))
         for elements in model.subscripts.values()
         for element in elements

@@ -80,9 +80,9 @@ def start_study(
     ('Foshan', '东莞')
     """
     folder = Path(folder)
-    _check_folder(folder)
+    check_folder(folder)
     names = _belt_names(belts)
-    words = _words(names, _title(title or folder.resolve().name), start, end)
+    words = _words(names, check_title(title or folder.resolve().name), start, end)
     texts = {name: _filled(text, words, names) for name, text in _template_texts(template).items()}
     _prove(texts, names)
     with complete_folder(folder) as work:
@@ -93,7 +93,7 @@ def start_study(
 # --- what is asked for ------------------------------------------------------------------------
 
 
-def _check_folder(folder: Path) -> None:
+def check_folder(folder: Path) -> None:
     if folder.resolve() == Path.cwd():
         raise InputError(
             f"'{folder}' is the folder you are in; give the name of a new one, such as mybelt"
@@ -119,7 +119,7 @@ def _belt_names(belts: Sequence[str]) -> tuple[str, ...]:
     return names
 
 
-def _title(title: str) -> str:
+def check_title(title: str) -> str:
     if not title.isprintable() or '"' in title or "\\" in title:
         raise InputError(
             f"{quoted(title)} cannot be a title; leave out quotes, backslashes and line ends"

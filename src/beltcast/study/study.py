@@ -32,6 +32,7 @@ from beltcast.study.priors import Priors
 from beltcast.study.priors_file import read_priors
 from beltcast.study.roles import Roles, read_label, read_roles
 from beltcast.study.scenarios import Scenario, read_scenarios
+from beltcast.study.vensim_files import read_voc
 
 STUDY_FILE = "study.toml"
 """Name of the study file in a folder."""
@@ -42,7 +43,11 @@ _FITTED = ("noise", "definitions", "usd_cny")
 _ROLES = ("forecast", "levers", "drivers", "money", "shares", "labels")
 """Tables that `read_roles` reads."""
 
-_FILES = ("model", "observations", "places", "priors", "scenarios")
+_FILES = ("model", "observations", "priors")
+"""Files that a study names."""
+
+_OPTIONAL_FILES = ("places", "scenarios")
+"""Files that it may leave out: a study of one place, and of the model as it stands."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -67,7 +72,7 @@ class Study:
         SHA-256 of each file, for provenance; ``noise`` is that of the tables of the study that a
         fit depends on.
     target : str
-        What is forecast: a flow of the model over one subscript range.
+        What is forecast: a flow of the model over one subscript range, or over none.
     roles : Roles
         Levers, drivers, companions and flows of money of the model, and what to call things.
     title_zh : str
@@ -162,15 +167,17 @@ def read_study(path: str | Path | None = None) -> Study:
     base = _base(toml, table)
     files = study_files(toml)
     model = load_model(files["model"])
-    places = read_places(files["places"], model)
+    places = read_places(files["places"], model) if "places" in files else {}
     owners = {name: toml if name in toml.tables else base for name in (*_FITTED, *_ROLES)}
     noise = noise_from_table(owners["noise"])
     rates = _rates(owners["usd_cny"])
     observations = read_observations(files["observations"], model, places, usd_cny=rates)
     noise.check(observations)
     observations = _only(table, observations)
-    priors = read_priors(files["priors"], model)
-    scenarios = read_scenarios(files["scenarios"], model)
+    priors = any_priors(files["priors"], model)
+    scenarios = {"baseline": Scenario("baseline", "Baseline")}
+    if "scenarios" in files:
+        scenarios = read_scenarios(files["scenarios"], model)
     fitted = {name: owners[name].tables.get(name) for name in _FITTED}
     hashes = {
         "study": toml.sha256 if base is toml else _joined(toml.sha256, base.sha256),
@@ -178,8 +185,7 @@ def read_study(path: str | Path | None = None) -> Study:
         "model": model.source.text_sha256,
         "observations": observations.sha256,
         "priors": priors.sha256,
-        "scenarios": read_toml(files["scenarios"], InputError).sha256,
-        "places": read_text(files["places"], InputError).sha256,
+        **{name: _file_sha256(files.get(name)) for name in _OPTIONAL_FILES},
         "inputs": _tables_sha256(files["model"]),
     }
     title = read_label(table.values.get("title", study_name(path)), toml, "study", "title")
@@ -189,14 +195,14 @@ def read_study(path: str | Path | None = None) -> Study:
         model=model,
         observations=observations,
         places=places,
-        titles=read_titles(files["places"]),
+        titles=read_titles(files["places"]) if "places" in files else {},
         priors=priors,
         scenarios=scenarios,
         noise=noise,
         hashes=hashes,
         target=_target(table if "target" in table else read_table(base, "study"), model),
         roles=read_roles(owners, model, tuple(scenarios)),
-        titles_zh=read_titles(files["places"], "title_zh"),
+        titles_zh=read_titles(files["places"], "title_zh") if "places" in files else {},
         usd_cny=rates,
     )
 
@@ -237,6 +243,8 @@ def study_name(path: str | Path | None) -> str:
 def study_files(toml: Toml) -> dict[str, Path]:
     """Find the files that a study names: its model, observations, places, priors and scenarios.
 
+    Places and scenarios may be left out.
+
     Raises
     ------
     InputError
@@ -244,8 +252,15 @@ def study_files(toml: Toml) -> dict[str, Path]:
     """
     table = read_table(toml, "study")
     base = _base(toml, table)
-    owners = {name: toml if name in table else base for name in _FILES}
-    return {n: _file(read_table(owner, "study"), n) for n, owner in owners.items()}
+    owners = {name: toml if name in table else base for name in (*_FILES, *_OPTIONAL_FILES)}
+    tables = {name: read_table(owner, "study") for name, owner in owners.items()}
+    named = [name for name in owners if name in _FILES or name in tables[name]]
+    return {name: _file(tables[name], name) for name in named}
+
+
+def any_priors(path: Path, model: Model) -> Priors:
+    """Read priors: of Vensim's optimization control for a file ``.voc``, of TOML otherwise."""
+    return (read_voc if path.suffix.lower() == ".voc" else read_priors)(path, model)
 
 
 def _base(toml: Toml, table: TomlTable) -> Toml:
@@ -275,6 +290,10 @@ def _only(table: TomlTable, observations: Observations) -> Observations:
     return observations.select([row.place in given for row in observations])
 
 
+def _file_sha256(path: Path | None) -> str:
+    return _joined() if path is None else read_text(path, InputError).sha256
+
+
 def _joined(*hashes: str) -> str:
     return hashlib.sha256("".join(hashes).encode()).hexdigest()
 
@@ -288,10 +307,11 @@ def _target(table: TomlTable, model: Model) -> str:
             f'target: {problem.sentence}; name a flow with target = "..."',
             "target",
         ) from None
-    if len(variable.dims) != 1 or not is_flow(variable.unit):
+    if len(variable.dims) > 1 or not is_flow(variable.unit):
         raise table.fail(
             f"'{variable.name}' [{variable.unit}] over ({', '.join(variable.dims)}) cannot be "
-            "forecast; the target must be a flow, an amount per time, over one subscript range",
+            "forecast; the target must be a flow, an amount per time, over one subscript range or "
+            "none",
             "target",
         )
     return variable.name

@@ -237,7 +237,10 @@ def sensitivity(
     y = series.transpose(MEMBER, ...).values
     if logs:
         if (y <= 0).any():
-            raise InputError(f"'{target}' is not always above 0, so it has no log")
+            raise InputError(
+                f"'{target}' is not always above 0, so it has no log; ask for its level instead, "
+                "with --levels or logs=False"
+            )
         y = np.log(y)
     if method == "tornado":
         measures = _tornado(y, len(moved.labels))

@@ -1,0 +1,195 @@
+"""A study written from a model, a table of times and values, and priors.
+
+`read_series` assumes what such a table leaves out, so that ``beltcast calibrate --model`` can fit
+it.  `start_series_study` writes the same assumptions down as a study: the observations with their
+periods and units, their noise, and the target.  The study then goes the whole way, from ``check``
+to ``report``, and every assumption is a line that its owner can change.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from beltcast.errors import InputError, UnknownName, quoted
+from beltcast.files.complete import complete_folder
+from beltcast.model.model import Model, load_model
+from beltcast.model.quantities import is_flow, same_unit
+from beltcast.study.observations import COLUMNS, Observation
+from beltcast.study.series import Payoff, Series, read_series
+from beltcast.study.starter import check_folder, check_title
+from beltcast.study.study import STUDY_FILE, read_study
+
+__all__ = ["start_series_study"]
+
+
+def start_series_study(
+    folder: str | Path,
+    *,
+    model: str | Path,
+    data: str | Path,
+    priors: str | Path,
+    target: str | None = None,
+    payoff: Sequence[Payoff] = (),
+    title: str | None = None,
+) -> tuple[str, ...]:
+    """Write a study of a model, a table and priors.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Must not exist yet, or be empty.
+    model, data, priors : str or Path
+        As `load_model` and `read_series` read them; priors as TOML or as a ``.voc`` of Vensim.
+    target : str, optional
+        The flow to forecast; by default the first observed flow, else a flow in the unit of an
+        observed stock.
+    payoff : sequence of Payoff, optional
+        See `read_series`.
+    title : str, optional
+        The name of the folder by default.
+
+    Returns
+    -------
+    tuple of str
+        What was assumed, a sentence each.
+
+    Raises
+    ------
+    InputError
+        The folder holds something, there is no flow to forecast, or a file is wrong.
+    """
+    folder, model, priors = Path(folder), Path(model), Path(priors)
+    check_folder(folder)
+    name = check_title(title or folder.resolve().name)
+    loaded = load_model(model)
+    series = read_series(data, loaded, payoff=payoff)
+    chosen = _target(loaded, series, target)
+    own_priors = f"priors{priors.suffix}"
+    texts = {
+        "observations.csv": _observations(series, Path(data).name),
+        STUDY_FILE: _study(name, model.name, own_priors, chosen, series),
+    }
+    copies = {model.name: model, own_priors: priors}
+    with TemporaryDirectory() as scratch:
+        _write(Path(scratch), texts, copies)
+        read_study(scratch)
+    with complete_folder(folder) as work:
+        _write(work, texts, copies)
+    return (*series.assumed, f"the target is {chosen}, a flow; --target names another one")
+
+
+def _write(folder: Path, texts: dict[str, str], copies: dict[str, Path]) -> None:
+    for name, text in texts.items():
+        encoding = "utf-8-sig" if name.endswith(".csv") else "utf-8"
+        (folder / name).write_text(text, encoding=encoding)
+    for name, path in copies.items():
+        (folder / name).write_bytes(path.read_bytes())
+
+
+def _target(model: Model, series: Series, given: str | None) -> str:
+    """Flow to forecast."""
+    if given is not None:
+        try:
+            return model.find(given).name
+        except UnknownName as problem:
+            raise InputError(f"target: {problem.sentence}") from None
+    observed = list(dict.fromkeys(row.quantity for row in series.observations))
+    flows = [v for v in model.variables.values() if v.kind == "auxiliary" and is_flow(v.unit)]
+    for name in observed:
+        if is_flow(model.find(name).unit):
+            return name
+    for name in observed:
+        own = model.find(name)
+        for flow in flows:
+            if flow.dims == own.dims and same_unit(flow.unit, f"{own.unit}/{model.time_unit}"):
+                return flow.name
+    raise InputError(
+        f"no flow of the model is observed or belongs to {', '.join(map(quoted, observed))}; name "
+        "the flow to forecast with --target"
+    )
+
+
+def _observations(series: Series, source: str) -> str:
+    slugs = _slugs(series)
+    stream = io.StringIO()
+    table = csv.writer(stream, lineterminator="\n")
+    table.writerow(COLUMNS)
+    for row in series.observations:
+        cells = {
+            "place": row.place,
+            "quantity": row.quantity,
+            # A flow is given over one step of the model, which is a part of a year.
+            "kind": _kind(row),
+            "start": f"{row.start:.10g}",
+            "end": f"{row.end:.10g}",
+            "value": f"{row.value:.15g}",
+            "unit": _unit(row),
+            "definition": slugs[row.definition],
+            "vintage": row.vintage,
+            "grade": row.grade,
+            "published": f"{row.published:.10g}",
+            "source": source,
+            "note": f"line {row.line}",
+        }
+        table.writerow([cells.get(name, "") for name in COLUMNS])
+    return stream.getvalue()
+
+
+def _kind(row: Observation) -> str:
+    length = row.end - row.start
+    return "level" if abs(length - round(length)) < 1e-6 else "part-year"
+
+
+def _unit(row: Observation) -> str:
+    """Unit of the number: of a flow, that of its total."""
+    if not is_flow(row.unit):
+        return row.unit or "Dmnl"
+    return f"{row.unit} * Year"
+
+
+def _text(value: str) -> str:
+    """A string of TOML, whose escapes are those of JSON."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _slugs(series: Series) -> dict[str, str]:
+    """Definition to a name that a table of a study may have."""
+    return {name: f"series-{k}" for k, name in enumerate(series.noise.definitions, start=1)}
+
+
+def _study(title: str, model: str, priors: str, target: str, series: Series) -> str:
+    slugs = _slugs(series)
+    spread = f"spread = {{ sd = {series.noise.spread_sd:g} }}\n" if series.noise.spread_sd else ""
+    assumed = "".join(f"# - {sentence}\n" for sentence in series.assumed)
+    definitions = "\n".join(
+        f"[definitions.{slugs[name]}]\ntitle = {_text(one.title)}\noffset_sd = 0.0\n"
+        f"trend_sd = 0.0\nnoise = {one.noise:.10g}\n"
+        for name, one in series.noise.definitions.items()
+    )
+    return f"""# Written from a model, a table of times and values, and priors. It assumes:
+{assumed}# Every standard deviation is one of a logarithm: 0.1 is about 10 %.
+
+[study]
+title = {_text(title)}
+model = {_text(model)}
+observations = "observations.csv"
+priors = {_text(priors)}
+# scenarios = "scenarios.toml" compares other values of constants with the model as it stands;
+# places = "places.csv" names sums over a subscript range.
+# What is forecast: a flow of the model.
+target = {_text(target)}
+
+[noise]
+# Added to the noise of a definition by grade and release of a row.
+grade = {{ A = 0.0, B = 0.0, C = 0.0 }}
+vintage = {{ final = 0.0, revised = 0.0, preliminary = 0.0, only = 0.0 }}
+# Shocks of single years, and the season within a year.
+year_shock = {{ default = 0.0 }}
+season = {{ mean = 0.0, sd = 0.0 }}
+{spread}
+{definitions}"""

@@ -1,0 +1,110 @@
+"""A study written from a model, a table and priors fits as they do, and goes the whole way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from typer.testing import CliRunner
+
+from beltcast import cli, load_model, make_likelihood, read_series, read_study, read_voc
+from beltcast.errors import InputError
+from beltcast.files.shipped import shipped
+from beltcast.study.faults import study_faults
+from beltcast.study.series import Payoff
+from beltcast.study.series_study import start_series_study
+
+VOC = "1 <= Contact Rate = 2 <= 3\n0.8 <= Duration = 1 <= 1.5\n"
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """An epidemic with errors of 5%, and what may be varied."""
+    folder = tmp_path_factory.mktemp("sir")
+    model = shipped("models/sir/sir.mdl")
+    path = load_model(model).simulate({"Contact Rate": 2.2}, outputs=["Infected", "infection"])
+    noise = np.exp(0.05 * np.random.default_rng(1).standard_normal(12))
+    rows = [f"{t},{path['Infected'].values[t] * noise[t]:.6g}" for t in range(1, 12)]
+    (folder / "flu.csv").write_text("time,Infected\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    flows = [f"{t},{float(path['infection'].values[t] * noise[t]):.6g}" for t in range(1, 12)]
+    (folder / "flow.csv").write_text("time,infection\n" + "\n".join(flows) + "\n", "utf-8")
+    (folder / "sir.voc").write_text(VOC, encoding="utf-8")
+    return {"model": model, "data": folder / "flu.csv", "priors": folder / "sir.voc"}
+
+
+@pytest.mark.parametrize("table", ["flu.csv", "flow.csv"])
+def test_the_study_has_the_likelihood_of_its_parts(
+    files: dict[str, Path], tmp_path: Path, table: str
+) -> None:
+    data = files["data"].with_name(table)
+    start_series_study(tmp_path / "flu", **{**files, "data": data})
+    assert study_faults(tmp_path / "flu") == ()
+    study = read_study(tmp_path / "flu")
+    model = load_model(files["model"])
+    series = read_series(data, model)
+    parts = make_likelihood(
+        model, read_voc(files["priors"], model), series.observations, series.noise
+    )
+    whole = make_likelihood(study.model, study.priors, study.observations, study.noise)
+    assert whole.labels == parts.labels
+    theta = np.random.default_rng(2).standard_normal((5, whole.size)) * 0.2
+    np.testing.assert_allclose(whole.expected(theta), parts.expected(theta), rtol=1e-12)
+    np.testing.assert_allclose(whole.published, parts.published, rtol=1e-12)
+    np.testing.assert_allclose(whole.sds, parts.sds, rtol=1e-9)
+
+
+def test_the_target_is_the_observed_flow_or_a_flow_of_the_observed_stock(
+    files: dict[str, Path], tmp_path: Path
+) -> None:
+    assumed = start_series_study(tmp_path / "stock", **files)
+    assert read_study(tmp_path / "stock").target == "infection"
+    assert any("the target is infection" in sentence for sentence in assumed)
+    flow = files["data"].with_name("flow.csv")
+    start_series_study(tmp_path / "flow", **{**files, "data": flow}, target="recovery")
+    assert read_study(tmp_path / "flow").target == "recovery"
+    with pytest.raises(InputError, match="did you mean 'infection'"):
+        start_series_study(tmp_path / "other", **files, target="infections")
+    with pytest.raises(InputError, match="must be a flow"):
+        start_series_study(tmp_path / "other", **files, target="Infected")
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_payoff_gives_the_study_its_noise(files: dict[str, Path], tmp_path: Path) -> None:
+    payoff = (Payoff("Infected", "Infected", 0.07, True),)
+    start_series_study(tmp_path / "flu", **files, payoff=payoff)
+    study = read_study(tmp_path / "flu")
+    assert study.noise.spread_sd == 0.0
+    assert study.noise.definitions["series-1"].noise == 0.07
+
+
+def test_a_study_of_one_place_goes_the_whole_way(
+    files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> str:
+        ended = CliRunner().invoke(cli.app, list(arguments))
+        assert ended.exit_code == 0, (arguments, ended.output, ended.exception)
+        return ended.output
+
+    options = [f"--{name}={path}" for name, path in files.items()]
+    assert "assumed: the target is infection" in run("study", "flu", *options)
+    assert "No fault found" in run("check", "flu")
+    fit = run("calibrate", "flu", "--starts", "4")
+    # The same optimum as without a study.
+    direct = run("calibrate", *options, "--starts", "4", "--output", "direct")
+    assert [line for line in fit.splitlines() if line.startswith("cost")] == [
+        line for line in direct.splitlines() if line.startswith("cost")
+    ]
+    run("sample", "flu", "--chains", "2", "--draws", "10")
+    run("identify", "flu", "--year", "10", "--draws", "20", "--starts", "4")
+    assert "total" in run("forecast", "flu", "--draws", "20", "--starts", "4")
+    run("sensitivity", "flu", "--year", "10", "--method", "tornado", "--levels")
+    run("report", "runs/flu", "--year", "10")
+    with xr.open_dataset("runs/flu/forecast.nc") as result:
+        assert result["place"].values.tolist() == ["total"]
+        assert result["scenario"].values.tolist() == ["baseline"]
+        assert result.attrs["target"] == "infection"
+    assert "Infected" in (tmp_path / "runs/report/total.html").read_text(encoding="utf-8")
