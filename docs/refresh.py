@@ -30,9 +30,9 @@ def main() -> None:
 
 def verify() -> None:
     """Run the backtest, keep it and renew its table; fewer draws than usual keep the file small."""
-    command = [sys.executable, "-m", "beltcast", "verify", "--draws", "300"]
+    command = [sys.executable, "-m", "beltcast", "backtest", "--draws", "300"]
     subprocess.run(command, cwd=ROOT, check=True)
-    shutil.copy(ROOT / "runs" / "belt-verified" / VERIFICATION.name, VERIFICATION)
+    shutil.copy(ROOT / "runs" / "belt-backtest" / VERIFICATION.name, VERIFICATION)
     skill()
 
 

@@ -13,10 +13,10 @@
 # %% [markdown]
 # # Did it forecast?
 #
-# `beltcast verify` went back to the middle of each year from 2020 to 2024, forgot what came later,
-# fitted everything anew and forecast each level that was published afterwards. This notebook opens
-# what it left and asks whether the model forecasts, how much it knows of its own errors, and what
-# it missed. How an origin is made stands in docs/verification.md.
+# `beltcast backtest` went back to the middle of each year from 2020 to 2024, forgot what came
+# later, fitted everything anew and forecast each level that was published afterwards. This notebook
+# reads its results and asks whether the model forecasts, how much it knows of its own errors, and
+# what it missed. docs/verification.md describes how an origin is made.
 
 # %%
 import numpy as np

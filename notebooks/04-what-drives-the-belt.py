@@ -41,7 +41,7 @@ study = beltcast.read_study()
 likelihood = beltcast.make_likelihood(study.model, study.priors, study.observations, study.noise)
 for_fit, for_draws, for_prior, for_rest = np.random.default_rng(1).spawn(4)
 fit = beltcast.calibrate(likelihood, rng=for_fit, starts=8, refine=1)
-posterior = beltcast.sample(fit, 150, rng=for_draws, moves=15)
+posterior = beltcast.approximate_posterior(fit, 150, rng=for_draws, moves=15)
 prior = beltcast.sample_prior(likelihood, 150, rng=for_prior)
 
 # %% [markdown]

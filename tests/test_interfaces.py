@@ -131,7 +131,7 @@ def test_with_json_a_command_prints_one_object_and_nothing_else(
 
 
 def test_every_command_that_answers_has_json() -> None:
-    answers = [c for panel in ("Look ahead", "Fit", "Ask") for c in cli._PANELS[panel]]
+    answers = [c for panel in ("Forecast", "Fit", "Analyse") for c in cli._PANELS[panel]]
     assert len(answers) >= 13
     for command in answers:
         assert "as_json" in inspect.signature(command).parameters, command.__name__

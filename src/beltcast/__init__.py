@@ -1,7 +1,7 @@
-"""System-dynamics forecasts that say what they rest on.
+"""System-dynamics forecasts, with the evidence behind each number.
 
-A name is imported when it is first asked for: a program that only runs a model does not wait for
-the tools that fit one.
+Each question has one function, with the name of its command.  A name is imported at its first use,
+so that a program that only runs a model does not load the tools that fit one.
 """
 
 import importlib
@@ -12,23 +12,24 @@ if TYPE_CHECKING:
     from beltcast.drivers.cause_effects import compare_causes
     from beltcast.drivers.compare import compare
     from beltcast.drivers.discovery.discover import discover
-    from beltcast.drivers.loops.loop_scores import loop_scores
-    from beltcast.drivers.price.price import price_of_output
-    from beltcast.drivers.sensitivity.sensitivity import sensitivity
+    from beltcast.drivers.loops.loop_scores import loops
+    from beltcast.drivers.price.price import price
     from beltcast.ensembles.ensemble import run_ensemble
     from beltcast.forecasting.forecast import forecast
-    from beltcast.inference.audit.error_scales import Spreads, estimate_spreads
+    from beltcast.inference.audit.error_scales import ErrorScales, error_scales
+    from beltcast.inference.audit.sbc import sbc
     from beltcast.inference.calibrate import Calibration, calibrate
-    from beltcast.inference.likelihood import Likelihood, make_likelihood
+    from beltcast.inference.likelihood import Likelihood, likelihood_of, make_likelihood
     from beltcast.inference.predicted_observations import observe
-    from beltcast.inference.sampling.chains import Chains, sample_chains
-    from beltcast.inference.sampling.posterior import Draws, sample, sample_prior
+    from beltcast.inference.sampling.chains import Chains, sample
+    from beltcast.inference.sampling.posterior import Draws, approximate_posterior, sample_prior
     from beltcast.inference.updating.update import Update, update
     from beltcast.model.building import Auxiliary, Flow, LookupPoints, ModelBuilder, Stock
     from beltcast.model.model import Model, load_model
     from beltcast.pictures.causes_strip import plot_causes
     from beltcast.pictures.diagram import diagram
     from beltcast.pictures.runs import plot_run
+    from beltcast.reports.export import export
     from beltcast.streams import Streams
     from beltcast.study.events import with_events
     from beltcast.study.observations import Observations, read_observations
@@ -41,6 +42,10 @@ if TYPE_CHECKING:
     from beltcast.study.vensim_files import read_cin, read_voc, read_vpd
     from beltcast.verification.backtest import backtest
     from beltcast.verification.origin_rules import OriginRules, read_origin_rules
+    from beltcast.workflows.identify import Identification, IdentifyOptions, identify
+    from beltcast.workflows.policy import Policies, PolicyOptions, policy
+    from beltcast.workflows.report import report
+    from beltcast.workflows.sensitivity import Sensitivity, SensitivityOptions, sensitivity
 
 __version__ = "0.1.0"
 
@@ -49,22 +54,29 @@ __all__ = [
     "Calibration",
     "Chains",
     "Draws",
+    "ErrorScales",
     "Flow",
+    "Identification",
+    "IdentifyOptions",
     "Likelihood",
     "LookupPoints",
     "Model",
     "ModelBuilder",
     "Observations",
     "OriginRules",
+    "Policies",
+    "PolicyOptions",
     "Priors",
     "Scenario",
+    "Sensitivity",
+    "SensitivityOptions",
     "Series",
-    "Spreads",
     "Stock",
     "Streams",
     "Study",
     "Update",
     "__version__",
+    "approximate_posterior",
     "attribute",
     "backtest",
     "calibrate",
@@ -72,15 +84,19 @@ __all__ = [
     "compare_causes",
     "diagram",
     "discover",
-    "estimate_spreads",
+    "error_scales",
+    "export",
     "forecast",
+    "identify",
+    "likelihood_of",
     "load_model",
-    "loop_scores",
+    "loops",
     "make_likelihood",
     "observe",
     "plot_causes",
     "plot_run",
-    "price_of_output",
+    "policy",
+    "price",
     "read_cin",
     "read_observations",
     "read_origin_rules",
@@ -91,56 +107,56 @@ __all__ = [
     "read_study",
     "read_voc",
     "read_vpd",
+    "report",
     "run_ensemble",
     "sample",
-    "sample_chains",
     "sample_prior",
+    "sbc",
     "sensitivity",
     "update",
     "with_events",
 ]
 
-# The same as above, for the interpreter: a test holds the two together.
+# The same names for the interpreter; a test compares the two.
 _MODULES = {
-    "model.building": (
-        "Auxiliary",
-        "Flow",
-        "LookupPoints",
-        "ModelBuilder",
-        "Stock",
-    ),
     "drivers.attribution.attribute": ("attribute",),
-    "verification.backtest": ("backtest",),
-    "inference.calibrate": ("Calibration", "calibrate"),
-    "inference.sampling.chains": ("Chains", "sample_chains"),
-    "drivers.compare": ("compare",),
-    "pictures.diagram": ("diagram",),
     "drivers.cause_effects": ("compare_causes",),
-    "pictures.causes_strip": ("plot_causes",),
-    "pictures.runs": ("plot_run",),
+    "drivers.compare": ("compare",),
     "drivers.discovery.discover": ("discover",),
-    "drivers.loops.loop_scores": ("loop_scores",),
+    "drivers.loops.loop_scores": ("loops",),
+    "drivers.price.price": ("price",),
     "ensembles.ensemble": ("run_ensemble",),
-    "study.events": ("with_events",),
     "forecasting.forecast": ("forecast",),
-    "inference.likelihood": ("Likelihood", "make_likelihood"),
+    "inference.audit.error_scales": ("ErrorScales", "error_scales"),
+    "inference.audit.sbc": ("sbc",),
+    "inference.calibrate": ("Calibration", "calibrate"),
+    "inference.likelihood": ("Likelihood", "likelihood_of", "make_likelihood"),
+    "inference.predicted_observations": ("observe",),
+    "inference.sampling.chains": ("Chains", "sample"),
+    "inference.sampling.posterior": ("Draws", "approximate_posterior", "sample_prior"),
+    "inference.updating.update": ("Update", "update"),
+    "model.building": ("Auxiliary", "Flow", "LookupPoints", "ModelBuilder", "Stock"),
     "model.model": ("Model", "load_model"),
-    "drivers.price.price": ("price_of_output",),
+    "pictures.causes_strip": ("plot_causes",),
+    "pictures.diagram": ("diagram",),
+    "pictures.runs": ("plot_run",),
+    "reports.export": ("export",),
+    "streams": ("Streams",),
+    "study.events": ("with_events",),
     "study.observations": ("Observations", "read_observations"),
     "study.places": ("read_places",),
-    "inference.predicted_observations": ("observe",),
-    "verification.origin_rules": ("OriginRules", "read_origin_rules"),
-    "inference.sampling.posterior": ("Draws", "sample", "sample_prior"),
     "study.priors": ("Priors",),
     "study.priors_file": ("read_priors",),
     "study.scenarios": ("Scenario", "read_scenarios"),
-    "drivers.sensitivity.sensitivity": ("sensitivity",),
     "study.series": ("Series", "read_series"),
-    "inference.audit.error_scales": ("Spreads", "estimate_spreads"),
-    "streams": ("Streams",),
     "study.study": ("Study", "read_study"),
-    "inference.updating.update": ("Update", "update"),
     "study.vensim_files": ("read_cin", "read_voc", "read_vpd"),
+    "verification.backtest": ("backtest",),
+    "verification.origin_rules": ("OriginRules", "read_origin_rules"),
+    "workflows.identify": ("Identification", "IdentifyOptions", "identify"),
+    "workflows.policy": ("Policies", "PolicyOptions", "policy"),
+    "workflows.report": ("report",),
+    "workflows.sensitivity": ("Sensitivity", "SensitivityOptions", "sensitivity"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 

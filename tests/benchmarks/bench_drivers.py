@@ -15,7 +15,7 @@ import pytest
 
 from beltcast import Study, make_likelihood, sample_prior
 from beltcast.drivers.attribution.attribute import attribute
-from beltcast.drivers.sensitivity.sensitivity import ranked, sensitivity
+from beltcast.drivers.sensitivity.sensitivity import ranked, sensitivity_indices
 
 
 def test_attribution_of_fifteen_belts_by_1000_draws(study: Study) -> None:
@@ -41,7 +41,7 @@ def test_sobol_of_twenty_parameters_by_1024_points(study: Study) -> None:
     held = {study.priors.labels[i]: float(medians[i]) for i in study.priors.settable}
     chosen = study.priors.subset(labels[:20])
     begin, cpu = time.perf_counter(), time.process_time()
-    found = sensitivity(
+    found = sensitivity_indices(
         study.model,
         chosen,
         target="national output",

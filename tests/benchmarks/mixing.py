@@ -100,7 +100,7 @@ def compare(study, fit, path: str) -> None:
     """Output of 2030 and parameters, by quick draws and by long ones."""
     likelihood, n = fit.likelihood, fit.likelihood.n_parameters
     long = load_posterior(path, study, likelihood).theta
-    quick = beltcast.sample(fit, 2000, rng=np.random.default_rng(7)).theta
+    quick = beltcast.approximate_posterior(fit, 2000, rng=np.random.default_rng(7)).theta
     asked = Asked({"China": study.model.rows("output")}, 2030)
     for name, theta in (("long", long[::2]), ("quick", quick)):
         print(name, np.exp(np.quantile(asked.of(likelihood, theta), [0.1, 0.5, 0.9])).round())

@@ -129,8 +129,8 @@ def test_discover_leaves_its_box_and_trajectory(tmp_path: Path) -> None:
 def test_a_question_that_has_no_answer_is_refused_before_any_work(
     question: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("beltcast.cli.common.fitted", None)  # a fit would be another error
-    monkeypatch.setattr("beltcast.drivers.loops.loop_scores.loop_scores", None)
+    monkeypatch.setattr("beltcast.workflows.draws.calibrate", None)  # a fit would be another error
+    monkeypatch.setattr("beltcast.drivers.loops.loop_scores.loops", None)
     with pytest.raises(InputError, match=sentence):
         run(*question.split(), "--output", str(tmp_path / "x"))
     assert not list(tmp_path.iterdir())
@@ -145,7 +145,9 @@ def test_policy_leaves_its_table(tmp_path: Path) -> None:
     assert found == {"policies.nc", "policies.png", "summary.txt"}
     with pytest.raises(InputError, match="is not Constant=low:high"):
         run("policy", "--lever", "Belt Deepening Multiplier", *common)
-    with pytest.raises(InputError, match="no lever 'Belt Deepning Multiplier'; did you mean"):
+    with pytest.raises(
+        InputError, match="'Belt Deepning Multiplier' is not a variable of belt; did you mean"
+    ):
         run("policy", "--lever", "Belt Deepning Multiplier=1:2", *common)
     with pytest.raises(InputError, match="no criterion 'best'; search by one of mean, perc"):
         run("policy", "--search", "best", *common)

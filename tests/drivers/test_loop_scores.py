@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beltcast import load_model, loop_scores
+from beltcast import load_model, loops
 from beltcast.drivers.loops.loop_scores import participation, strongest
 from beltcast.engine.loops.link_scores import RowLinks, link_scores
 from beltcast.engine.loops.search import find_circuits
@@ -79,7 +79,7 @@ def test_flows_score_as_in_table_1_of_2023(tmp_path: Path) -> None:
 def test_bass_diffusion_scores_as_in_table_3_of_2020(tmp_path: Path) -> None:
     model = small(tmp_path, *BASS, **BASS_CONTROLS)
     # The paper's times are those at which the step starts.
-    scores = loop_scores(model, times=[1.0625, 9.5625, 9.625, 9.6875, 15])
+    scores = loops(model, times=[1.0625, 9.5625, 9.625, 9.6875, 15])
     assert "Adopters" in scores["path"].sel(loop="R1").item()
     published = {
         ("loop_score", "R1"): (1.000, 11.46, 9806, 10.41, 0.000),
@@ -97,7 +97,7 @@ def test_bass_diffusion_scores_as_in_table_3_of_2020(tmp_path: Path) -> None:
 def test_bass_dominance_shifts_at_half_of_the_market(tmp_path: Path) -> None:
     model = small(tmp_path, *BASS, **BASS_CONTROLS)
     times = model.grid().times()[1:]
-    scores = loop_scores(model, times=times.tolist())
+    scores = loops(model, times=times.tolist())
     adopters = model.simulate(outputs=["Adopters"], save_at=times.tolist())["Adopters"].values
     leads = [strongest(scores, t)[0] for t in times]
     shift = leads.index("B1")
@@ -124,7 +124,7 @@ def test_yeast_dominance_shifts_when_table_4_of_2020_says(tmp_path: Path) -> Non
     the correction of 2023 changed: ours is at 65.5, and at 66.5 with the score of 2020.
     """
     model = small(tmp_path, *YEAST, FINAL_TIME="100", TIME_STEP="0.5", SAVEPER="0.5")
-    scores = loop_scores(model)
+    scores = loops(model)
     order = ("growth", "alcohol on births", "alcohol on deaths", "deaths")
 
     def kind(path: str) -> str:
@@ -185,7 +185,7 @@ def test_loops_of_steady_growth_score_their_gain_over_the_growth_rate(tmp_path: 
     )
     matrix = np.array([[gains[i, j] for j in "ABC"] for i in "ABC"]) / time
     rate = float(np.linalg.eigvals(matrix).real.max())
-    scores = loop_scores(model, times=[200])
+    scores = loops(model, times=[200])
     expected = {}
     for path in ("A", "B", "C", "A -> B", "A -> C", "B -> C", "A -> B -> C", "A -> C -> B"):
         on_it = path.split(" -> ")
@@ -222,7 +222,7 @@ def test_a_loop_alone_scores_one_whatever_its_gain(
     rate: float, sign: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     model = small(tmp_path_factory.mktemp("m"), f"S = INTEG({sign}*flow, 100)", f"flow = {rate}*S")
-    scores = loop_scores(model)
+    scores = loops(model)
     assert scores["loop"].values.tolist() == ["R1" if sign > 0 else "B1"]
     np.testing.assert_array_equal(scores["loop_score"], sign)
 
@@ -235,7 +235,7 @@ def test_it_does_not_matter_how_flows_are_put_together(tmp_path: Path) -> None:
     joined = small(
         tmp_path / "t", "S = INTEG(net, 1)", "net = births - deaths", *rest, FINAL_TIME="30"
     )
-    one, two = loop_scores(apart), loop_scores(joined)
+    one, two = loops(apart), loops(joined)
     np.testing.assert_allclose(one["loop_score"], two["loop_score"], rtol=1e-9)
 
 
@@ -252,7 +252,7 @@ def test_scores_are_the_shares_of_the_second_derivative_in_a_model_of_one_stock(
         TIME_STEP="0.0009765625",
         SAVEPER="1",
     )
-    scores = loop_scores(model)
+    scores = loops(model)
     stock = model.simulate(outputs=["S"])["S"].values[1:]
     births = scores["relative_score"].isel(loop=["births" in p for p in scores["path"].values])
     expected = 0.3 / (0.3 + stock / 100)
@@ -272,7 +272,7 @@ TWO_PARTS = (
 
 
 def test_the_sizes_of_a_partition_add_up_to_one(tmp_path: Path) -> None:
-    scores = loop_scores(small(tmp_path, *TWO_PARTS, FINAL_TIME="20"))
+    scores = loops(small(tmp_path, *TWO_PARTS, FINAL_TIME="20"))
     sums = abs(scores["relative_score"]).groupby("loop_partition").sum()
     assert sums.sizes["loop_partition"] == 2
     np.testing.assert_allclose(sums, 1.0, rtol=1e-12)
@@ -284,7 +284,7 @@ def test_the_sizes_of_a_partition_add_up_to_one(tmp_path: Path) -> None:
 
 def test_a_model_at_rest_has_no_loop_in_charge(tmp_path: Path) -> None:
     model = small(tmp_path, "S = INTEG(births - deaths, 10)", "births = 0.1*S", "deaths = 0.1*S")
-    scores = loop_scores(model)
+    scores = loops(model)
     assert not scores["relative_score"].any()
     assert strongest(scores, 2.0) == []
 
@@ -302,7 +302,7 @@ BELTS = (
 
 def test_loops_of_elements_are_told_as_one(tmp_path: Path) -> None:
     model = small(tmp_path, *BELTS)
-    whole = loop_scores(model)
+    whole = loops(model)
     counts = dict(
         zip(whole["path"].values.tolist(), whole["circuits"].values.tolist(), strict=True)
     )
@@ -312,23 +312,23 @@ def test_loops_of_elements_are_told_as_one(tmp_path: Path) -> None:
         "Firms -> entry": 2,
         "Firms -> entry -> Firms -> entry": 1,
     }
-    north = loop_scores(model, within={"belt": "north"})
+    north = loops(model, within={"belt": "north"})
     assert north["circuits"].values.tolist() == [1, 1]
 
 
 def test_a_range_or_element_that_is_not_there_is_named(tmp_path: Path) -> None:
     model = small(tmp_path, *BELTS)
     with pytest.raises(UnknownName, match="'Tier' is not a subscript range"):
-        loop_scores(model, within={"Tier": "North"})
+        loops(model, within={"Tier": "North"})
     with pytest.raises(UnknownName, match="'West' is no element of Belt"):
-        loop_scores(model, within={"Belt": "West"})
+        loops(model, within={"Belt": "West"})
     with pytest.raises(InputError, match="after the start of the run"):
-        loop_scores(model, times=[0.0])
+        loops(model, times=[0.0])
 
 
 def test_the_inside_of_a_delay_is_not_shown(tmp_path: Path) -> None:
     model = small(tmp_path, "S = INTEG(-out, 10)", "out = DELAY3(S/5, 2)")
-    scores = loop_scores(model)
+    scores = loops(model)
     assert scores["path"].values.tolist() == ["S -> out"]
     assert scores["loop"].values.tolist() == ["B1"]
 
@@ -342,7 +342,7 @@ def test_a_fixed_delay_and_a_vector_function_carry_a_loop(tmp_path: Path) -> Non
         "rank[Row] = VECTOR SORT ORDER(S[Row], 1)",
         "out[Row] = late[Row]/5 + 0*rank[Row]",
     )
-    paths = loop_scores(model)["path"].values.tolist()
+    paths = loops(model)["path"].values.tolist()
     assert "S -> late -> out" in paths
 
 
@@ -353,9 +353,9 @@ def test_members_score_as_single_runs_do(tmp_path: Path) -> None:
         "Rate = 0.001",
         FINAL_TIME="20",
     )
-    both = loop_scores(model, draws=(("Rate",), np.array([[0.001], [0.002]])))
+    both = loops(model, draws=(("Rate",), np.array([[0.001], [0.002]])))
     assert both["relative_score"].dims == ("loop", "member", "time")
-    first = loop_scores(model)
+    first = loops(model)
     np.testing.assert_array_equal(
         both["relative_score"].isel(member=0).sortby("path"),
         first["relative_score"].sortby("path"),
@@ -365,7 +365,7 @@ def test_members_score_as_single_runs_do(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_loops_of_a_belt_add_up(tmp_path: Path) -> None:
-    scores = loop_scores(
+    scores = loops(
         load_model(shipped("models/belt/belt.mdl")), within={"Belt": "Foshan"}, times=[2020, 2030]
     )
     assert not scores["complete"][0]

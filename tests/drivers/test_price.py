@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from beltcast import Study, make_likelihood, price_of_output, run_ensemble, sample_prior
+from beltcast import Study, make_likelihood, price, run_ensemble, sample_prior
 from beltcast.drivers.price.page import paying, price_words, summarise_prices
 from beltcast.drivers.price.plot import price_chart
-from beltcast.drivers.price.price import judged, read_sizes, with_sizes
+from beltcast.drivers.price.price import _prices, judged, read_sizes, with_sizes
 from beltcast.errors import InputError, ScenarioError
 from beltcast.forecasting.summary import as_text
 from beltcast.inference.sampling.posterior import Draws
@@ -40,11 +40,11 @@ def two(study: Study) -> Study:
 @pytest.fixture(scope="module")
 def prices(two: Study, draws: Draws) -> xr.Dataset:
     sizes = read_sizes(two)
-    return price_of_output(two, draws, years=YEARS, sizes=sizes, rng=np.random.default_rng(2))
+    return price(two, draws, years=YEARS, sizes=sizes, rng=np.random.default_rng(2))
 
 
 def test_a_price_is_more_spending_over_more_output(two: Study, draws: Draws) -> None:
-    found = price_of_output(two, draws, years=YEARS, rng=np.random.default_rng(2))
+    found = price(two, draws, years=YEARS, rng=np.random.default_rng(2))
     runs = run_ensemble(
         two.model,
         two.scenarios,
@@ -80,6 +80,15 @@ def test_output_that_is_lost_while_spending_rises_is_told_as_a_cost(prices: xr.D
     assert price_words(prices, "threshold-up") == told
 
 
+def test_a_change_by_rounding_has_no_price() -> None:
+    level = xr.DataArray(np.full((2, 4), 100.0), dims=("scenario", "member"))
+    gain = xr.DataArray([[0.0] * 4, [1e-9, -1e-9, 2e-9, 1e-10]], dims=("scenario", "member"))
+    cost = xr.DataArray(np.full((2, 4), 5.0), dims=("scenario", "member"))
+    price, direction = _prices(gain, level, {"spending": cost})
+    assert price.isnull().all()
+    assert (direction == 0).all()
+
+
 def test_the_first_scenario_has_no_gain_and_no_price(prices: xr.Dataset) -> None:
     first = prices.sel(scenario="baseline")
     assert float(abs(first["change"]).max()) == 0.0
@@ -89,20 +98,20 @@ def test_the_first_scenario_has_no_gain_and_no_price(prices: xr.Dataset) -> None
 def test_a_price_is_refused_where_there_is_nothing_to_compare(two: Study, draws: Draws) -> None:
     rng = np.random.default_rng(2)
     with pytest.raises(InputError, match="years 2026 to 2050"):
-        price_of_output(two, draws, years=(2026, 2050), rng=rng)
+        price(two, draws, years=(2026, 2050), rng=rng)
     one = replace(two, scenarios=select(two.scenarios, ["baseline"]))
     with pytest.raises(ScenarioError, match="second scenario"):
-        price_of_output(one, draws, years=YEARS, rng=rng)
+        price(one, draws, years=YEARS, rng=rng)
     with pytest.raises(
         InputError, match=r"add spending = .* to its table \[money\], or name a flow with --cost"
     ):
-        price_of_output(two, draws, years=YEARS, spending=[], rng=rng)
+        price(two, draws, years=YEARS, spending=[], rng=rng)
 
 
 def test_sizes_of_money_move_money_and_not_output(
     two: Study, draws: Draws, prices: xr.Dataset
 ) -> None:
-    without = price_of_output(two, draws, years=YEARS, rng=np.random.default_rng(2))
+    without = price(two, draws, years=YEARS, rng=np.random.default_rng(2))
     assert (prices["change"] == without["change"]).sel(flow="output").all()
     assert (prices["change"] != without["change"]).sel(flow="profit", scenario="brand-push").any()
 

@@ -15,7 +15,7 @@ from beltcast.drivers.sensitivity.sensitivity import (
     SensitivityMethod,
     rank_ranges,
     ranked,
-    sensitivity,
+    sensitivity_indices,
     unsettled,
 )
 from beltcast.errors import InputError, MissingExtra, UnknownName
@@ -50,7 +50,7 @@ def ishigami(tmp_path_factory: pytest.TempPathFactory) -> Model:
 def test_sobol_indices_of_the_ishigami_function_are_the_published_ones(ishigami: Model) -> None:
     pytest.importorskip("SALib")
     rng = np.random.default_rng(1)
-    found = sensitivity(ishigami, RANGES, target="y", rng=rng, base=2048).sel(time=1.0)
+    found = sensitivity_indices(ishigami, RANGES, target="y", rng=rng, base=2048).sel(time=1.0)
     a, b, pi4 = 7.0, 0.1, math.pi**4
     v1 = 0.5 * (1 + b * pi4 / 5) ** 2
     v2 = a**2 / 8
@@ -60,13 +60,15 @@ def test_sobol_indices_of_the_ishigami_function_are_the_published_ones(ishigami:
     # on a Sobol' sequence.
     np.testing.assert_allclose(found["first"], [v1 / v, v2 / v, 0.0, 0.0], atol=0.02)
     np.testing.assert_allclose(found["total"], [(v1 + v13) / v, v2 / v, v13 / v, 0.0], atol=0.02)
-    assert unsettled(sensitivity(ishigami, RANGES, target="y", rng=rng, base=2048), 1.0) < 0.05
+    assert (
+        unsettled(sensitivity_indices(ishigami, RANGES, target="y", rng=rng, base=2048), 1.0) < 0.05
+    )
 
 
 def test_pairs_of_the_ishigami_function_explain_what_is_published(ishigami: Model) -> None:
     pytest.importorskip("SALib")
     rng = np.random.default_rng(1)
-    found = sensitivity(ishigami, RANGES, target="y", rng=rng, base=4096, pairs=True)
+    found = sensitivity_indices(ishigami, RANGES, target="y", rng=rng, base=4096, pairs=True)
     a, b, pi4 = 7.0, 0.1, math.pi**4
     v13 = b**2 * math.pi**8 * (1 / 18 - 1 / 50)
     v = 0.5 * (1 + b * pi4 / 5) ** 2 + a**2 / 8 + v13
@@ -88,15 +90,15 @@ def test_pairs_of_the_ishigami_function_explain_what_is_published(ishigami: Mode
 def test_pairs_are_of_sobol_and_of_two_constants(ishigami: Model) -> None:
     rng = np.random.default_rng(1)
     with pytest.raises(InputError, match="not of morris with 4"):
-        sensitivity(ishigami, RANGES, target="y", method="morris", rng=rng, pairs=True)
+        sensitivity_indices(ishigami, RANGES, target="y", method="morris", rng=rng, pairs=True)
     with pytest.raises(InputError, match="not of sobol with 1"):
-        sensitivity(ishigami, {"x1": (0.0, 1.0)}, target="y", rng=rng, pairs=True)
+        sensitivity_indices(ishigami, {"x1": (0.0, 1.0)}, target="y", rng=rng, pairs=True)
 
 
 def test_indices_follow_the_output_over_time(ishigami: Model) -> None:
     pytest.importorskip("SALib")
     rng = np.random.default_rng(2)
-    found = sensitivity(ishigami, RANGES, target="only x1 later", rng=rng, base=256)
+    found = sensitivity_indices(ishigami, RANGES, target="only x1 later", rng=rng, base=256)
     total = found["total"]
     np.testing.assert_allclose(total.sel(time=0.0), [0, 1, 0, 0], atol=0.02)
     np.testing.assert_allclose(total.sel(time=1.0), [1, 0, 0, 0], atol=0.02)
@@ -108,7 +110,9 @@ def test_indices_follow_the_output_over_time(ishigami: Model) -> None:
 
 def test_a_constant_output_has_no_indices(ishigami: Model) -> None:
     pytest.importorskip("SALib")
-    found = sensitivity(ishigami, RANGES, target="Sum", rng=np.random.default_rng(3), base=16)
+    found = sensitivity_indices(
+        ishigami, RANGES, target="Sum", rng=np.random.default_rng(3), base=16
+    )
     assert found["total"].sel(time=0.0).isnull().all()
     assert found["total"].sel(time=1.0).notnull().all()
 
@@ -126,7 +130,9 @@ def test_indices_of_an_output_that_changes_by_rounding_alone_are_not_numbers(
     ranges = {"a": (0.5, 2.0), "b": (0.5, 2.0)}
     for logs in (True, False):
         rng = np.random.default_rng(1)
-        found = sensitivity(load_model(path), ranges, target="y", base=64, rng=rng, logs=logs)
+        found = sensitivity_indices(
+            load_model(path), ranges, target="y", base=64, rng=rng, logs=logs
+        )
         assert found["total"].isnull().all()
         page = as_text(summarise_sensitivity(found, when=1.0))
         assert "does not change with any of these constants" in page
@@ -136,7 +142,7 @@ def test_indices_of_an_output_that_changes_by_rounding_alone_are_not_numbers(
 def test_pawn_prints_what_an_input_without_effect_gets(ishigami: Model) -> None:
     pytest.importorskip("SALib")
     rng = np.random.default_rng(4)
-    found = sensitivity(ishigami, RANGES, target="y", method="pawn", rng=rng, base=512)
+    found = sensitivity_indices(ishigami, RANGES, target="y", method="pawn", rng=rng, base=512)
     at = found.sel(time=1.0)
     floor = at["median_dummy"].item()
     # An inert constant is noise as the dummy is; both are means of ten distances of 50 runs.
@@ -144,13 +150,13 @@ def test_pawn_prints_what_an_input_without_effect_gets(ishigami: Model) -> None:
     assert at["median"].sel(parameter="x2").item() > 1.5 * floor
     assert "An input without effect gets" in as_text(summarise_sensitivity(found, when=1.0))
     with pytest.raises(InputError, match="at least 100, 10 runs in each of 10 slices"):
-        sensitivity(ishigami, RANGES, target="y", method="pawn", rng=rng, base=99)
+        sensitivity_indices(ishigami, RANGES, target="y", method="pawn", rng=rng, base=99)
 
 
 def test_ranks_that_the_errors_leave_open_are_ranges(ishigami: Model) -> None:
     pytest.importorskip("SALib")
     rng = np.random.default_rng(4)
-    found = sensitivity(ishigami, RANGES, target="y", method="sobol", rng=rng, base=2048)
+    found = sensitivity_indices(ishigami, RANGES, target="y", method="sobol", rng=rng, base=2048)
     ranges = rank_ranges(found, 1.0)
     # Total indices 0.56, 0.44, 0.24 and 0: the last is last for sure.
     assert ranges["nothing"] == (4, 4)
@@ -163,14 +169,14 @@ def test_ranks_that_the_errors_leave_open_are_ranges(ishigami: Model) -> None:
 def test_what_has_no_effect_comes_last(ishigami: Model, method: SensitivityMethod) -> None:
     pytest.importorskip("SALib")
     rng = np.random.default_rng(4)
-    found = sensitivity(ishigami, RANGES, target="y", method=method, rng=rng, base=512)
+    found = sensitivity_indices(ishigami, RANGES, target="y", method=method, rng=rng, base=512)
     assert ranked(found, 1.0)[-1] == "nothing"
 
 
 def test_elementary_effects_of_a_line_are_its_slope_over_the_range(ishigami: Model) -> None:
     pytest.importorskip("SALib")
     ranges = {"x1": (0.0, 2.0), "x2": (0.0, 1.0)}
-    found = sensitivity(
+    found = sensitivity_indices(
         ishigami,
         ranges,
         target="only x1 later",
@@ -189,21 +195,21 @@ def test_a_tornado_needs_no_other_package(ishigami: Model, monkeypatch: pytest.M
         monkeypatch.setitem(sys.modules, name, None)
     rng = np.random.default_rng(6)
     ranges = {"x2": (0.0, 1.0), "x1": (0.0, 10.0)}
-    found = sensitivity(ishigami, ranges, target="only x1 later", method="tornado", rng=rng).sel(
-        time=1.0
-    )
+    found = sensitivity_indices(
+        ishigami, ranges, target="only x1 later", method="tornado", rng=rng
+    ).sel(time=1.0)
     # The 5%, 50% and 95% quantiles of a uniform number between 0 and 10; x2 does nothing here.
     np.testing.assert_allclose(found["low"], [5.0, 0.5])
     np.testing.assert_allclose(found["high"], [5.0, 9.5])
     assert found["middle"].item() == pytest.approx(5.0)
     with pytest.raises(MissingExtra, match=r"pip install 'beltcast\[sensitivity\]'"):
-        sensitivity(ishigami, RANGES, target="y", rng=rng, base=8)
+        sensitivity_indices(ishigami, RANGES, target="y", rng=rng, base=8)
 
 
 def test_the_same_seed_gives_the_same_indices(ishigami: Model) -> None:
     pytest.importorskip("SALib")
     one, other = (
-        sensitivity(ishigami, RANGES, target="y", rng=np.random.default_rng(7), base=16)
+        sensitivity_indices(ishigami, RANGES, target="y", rng=np.random.default_rng(7), base=16)
         for _ in range(2)
     )
     assert one.identical(other)
@@ -213,14 +219,16 @@ def test_belts_are_named_as_elements() -> None:
     study = read_study()
     priors = study.priors.subset(["Support Entry Gain", "Traffic Elasticity"])
     rng = np.random.default_rng(8)
-    found = sensitivity(study.model, priors, target="output[Shenzhen]", method="tornado", rng=rng)
+    found = sensitivity_indices(
+        study.model, priors, target="output[Shenzhen]", method="tornado", rng=rng
+    )
     assert found["swing"].dims == ("parameter", "year")
     # More support gain, more sellers enter: no output is lost to it.
     assert found["swing"].sel(parameter="Support Entry Gain", year=2024).item() > 0
     with pytest.raises(InputError, match=r"name one element, as in output\[Shenzhen\]"):
-        sensitivity(study.model, priors, target="output", method="tornado", rng=rng)
+        sensitivity_indices(study.model, priors, target="output", method="tornado", rng=rng)
 
 
 def test_base_points_of_sobol_are_a_power_of_two(ishigami: Model) -> None:
     with pytest.raises(InputError, match="power of two"):
-        sensitivity(ishigami, RANGES, target="y", rng=np.random.default_rng(9), base=1000)
+        sensitivity_indices(ishigami, RANGES, target="y", rng=np.random.default_rng(9), base=1000)

@@ -102,7 +102,7 @@ def test_a_killed_fit_ends_with_the_bits_of_an_undisturbed_one(
 def test_a_killed_backtest_ends_with_the_bits_of_an_undisturbed_one(
     tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    options = ["verify", "--origins", "2023.5", "--draws", "20", "--moves", "2", "--starts", "2"]
+    options = ["backtest", "--origins", "2023.5", "--draws", "20", "--moves", "2", "--starts", "2"]
     kills = request.config.getoption("--kills")
     done = killed_until_done(
         [*options, "--output", str(tmp_path / "killed")],

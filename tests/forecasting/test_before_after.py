@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 from rich.table import Table
 
-from beltcast import Calibration, Draws, Study, Update, cli, sample, update
+from beltcast import Calibration, Draws, Study, Update, approximate_posterior, cli, update
 from beltcast.cli import forecasting
 from beltcast.files.shipped import shipped
 from beltcast.forecasting.before_after import changes, nowcast_years, outlook
@@ -27,7 +27,7 @@ DRAWS = 400
 @pytest.fixture(scope="module")
 def draws(fit: Calibration) -> Draws:
     # As many moves as the command makes: after a few, shocks are still as wide as Laplace's.
-    return sample(fit, DRAWS, rng=np.random.default_rng(2), moves=30)
+    return approximate_posterior(fit, DRAWS, rng=np.random.default_rng(2), moves=30)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from beltcast import Calibration, Draws, Study, forecast, make_likelihood, sample
+from beltcast import Calibration, Draws, Study, approximate_posterior, forecast, make_likelihood
 from beltcast.forecasting.forecast import _published_noise
 from beltcast.schema import QUANTILES
 
@@ -32,13 +32,13 @@ def test_bands_hold_about_what_they_should_over_the_fitted_years(fit: Calibratio
     # pytest tests/forecasting/test_forecast.py -k bands_hold -s
     likelihood = fit.likelihood
     rng = np.random.default_rng(11)
-    draws = sample(fit, 400, rng=rng, moves=30)
+    draws = approximate_posterior(fit, 400, rng=rng, moves=30)
     expected = likelihood.expected(draws.theta)
     published = expected + likelihood.sds * rng.standard_normal(expected.shape)
     low, high = np.quantile(published, [0.1, 0.9], axis=0)
     kinds = np.array([row.kind for row in likelihood.observations])
     totals = np.isin(kinds, ["level", "part-year"])
-    inside = (likelihood.log_values >= low) & (likelihood.log_values <= high)
+    inside = (likelihood.published >= low) & (likelihood.published <= high)
     share = float(inside[totals].mean())
     print(f"80% bands hold {share:.3f} of {totals.sum()} totals, acceptance {draws.acceptance:.2f}")
     # Above 0.8 because the rows were fitted.  What a band is worth where it was not fitted, the

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from beltcast import Calibration, Model, calibrate, make_likelihood, sample_chains
+from beltcast import Calibration, Model, calibrate, make_likelihood, sample
 from beltcast.errors import CalibrationError, InputError, MissingExtra
 from beltcast.inference.sampling.chain_files import load_unfinished, save_unfinished
 from beltcast.inference.sampling.chains import Chains, Unfinished
@@ -56,7 +56,7 @@ def exact(small: Model, make: SimpleNamespace) -> SimpleNamespace:
 
 def some(fit: Calibration, seed: int = 1, **given: object) -> Chains:
     settings = {"chains": 2, "draws": 40, "every": 2, "burn_in": 100} | given
-    return sample_chains(fit, rng=np.random.default_rng(seed), **settings)  # type: ignore[arg-type]
+    return sample(fit, rng=np.random.default_rng(seed), **settings)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("method", METHODS)

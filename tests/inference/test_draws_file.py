@@ -13,11 +13,11 @@ from beltcast import (
     Calibration,
     Likelihood,
     Study,
+    approximate_posterior,
     calibrate,
     forecast,
     make_likelihood,
     read_study,
-    sample,
     sample_prior,
 )
 from beltcast.errors import InputError
@@ -40,7 +40,9 @@ from beltcast.study.starter import start_study
 
 @pytest.fixture(scope="module")
 def kept(fit: Calibration) -> KeptFit:
-    return kept_fit(fit, sample(fit, 12, rng=np.random.default_rng(5), moves=0), draws=5)
+    return kept_fit(
+        fit, approximate_posterior(fit, 12, rng=np.random.default_rng(5), moves=0), draws=5
+    )
 
 
 def test_what_is_written_comes_back_to_single_precision(
@@ -59,7 +61,7 @@ def test_what_is_written_comes_back_to_single_precision(
 def test_thinning_takes_the_first_and_the_last_and_keeps_the_estimates(
     fit: Calibration, kept: KeptFit
 ) -> None:
-    every = sample(fit, 12, rng=np.random.default_rng(5), moves=0)
+    every = approximate_posterior(fit, 12, rng=np.random.default_rng(5), moves=0)
     np.testing.assert_array_equal(kept.posterior.theta, every.theta[[0, 2, 5, 8, 11]])
     assert kept.estimates().equals(fit.table())
 
@@ -127,7 +129,7 @@ def test_results_find_their_study_from_any_folder_and_after_a_move(
     study, rng = read_study("here/mine"), np.random.default_rng(1)
     likelihood = make_likelihood(study.model, study.priors, study.observations, study.noise)
     fit = calibrate(likelihood, rng=rng, starts=2, refine=1)
-    small = kept_fit(fit, sample(fit, 3, rng=rng, moves=0))
+    small = kept_fit(fit, approximate_posterior(fit, 3, rng=rng, moves=0))
     results = Path("here/runs/mine")
     results.mkdir(parents=True)
     link = {"study_path": study_link("here/mine", results)}
@@ -150,7 +152,7 @@ def test_a_forecast_in_parts_is_the_forecast(study: Study, fit: Calibration) -> 
     small = dataclasses.replace(study, scenarios=few)
     streams = Streams(9)
     whole = forecast(small, fit, rng=streams, draws=6, moves=0)
-    posterior = sample(fit, 6, rng=streams.posterior, moves=0)
+    posterior = approximate_posterior(fit, 6, rng=streams.posterior, moves=0)
     prior = sample_prior(fit.likelihood, 3, rng=streams.prior)
     parts = forecast_draws(small, posterior, prior, fit.theta, rng=streams)
     assert whole.identical(parts)

@@ -12,11 +12,11 @@ import pytest
 from scipy.optimize import brentq
 from typer.testing import CliRunner
 
-from beltcast import Model, calibrate, estimate_spreads, make_likelihood, read_study
+from beltcast import Model, calibrate, error_scales, make_likelihood, read_study
 from beltcast.cli import app
 from beltcast.errors import InputError
 from beltcast.files.toml import read_toml
-from beltcast.inference.audit.error_scales import Spreads, _sds
+from beltcast.inference.audit.error_scales import ErrorScales, _sds
 from beltcast.inference.likelihood import Likelihood
 from beltcast.study.noise import noise_from_table
 
@@ -36,8 +36,8 @@ def eight_rows(small: Model, make: SimpleNamespace) -> Likelihood:
 
 
 @pytest.fixture(scope="module")
-def found(eight_rows: Likelihood) -> Spreads:
-    return estimate_spreads(eight_rows, rng=np.random.default_rng(1), starts=4)
+def found(eight_rows: Likelihood) -> ErrorScales:
+    return error_scales(eight_rows, rng=np.random.default_rng(1), starts=4)
 
 
 def rss() -> float:
@@ -45,7 +45,7 @@ def rss() -> float:
     return float(sum(((one - one.mean()) ** 2).sum() for one in logs))
 
 
-def test_a_linear_model_has_the_restricted_maximum_likelihood(found: Spreads) -> None:
+def test_a_linear_model_has_the_restricted_maximum_likelihood(found: ErrorScales) -> None:
     # With v the log of the factor of 0.1: (8 - 2) v + RSS / (2 0.1^2 e^2v) + v^2 / (2 2^2).
     scaled = rss() / 0.1**2
     mode = brentq(lambda v: 6.0 - scaled * np.exp(-2 * v) + v / 4.0, -3, 3)
@@ -66,7 +66,7 @@ def test_spreads_of_factors_are_those_of_their_normal() -> None:
     np.testing.assert_allclose(_sds(lambda x: -float(x @ x), np.zeros(2), prior=0.5), 0.5)
 
 
-def test_the_joint_optimum_is_narrower(eight_rows: Likelihood, found: Spreads) -> None:
+def test_the_joint_optimum_is_narrower(eight_rows: Likelihood, found: ErrorScales) -> None:
     # Of 8 rows it takes 8 for degrees of freedom, not 6.
     joint = calibrate(eight_rows, rng=np.random.default_rng(1), starts=4, refine=1)
     eta = joint.theta[list(eight_rows.labels).index("spread of grade A")]
@@ -74,7 +74,7 @@ def test_the_joint_optimum_is_narrower(eight_rows: Likelihood, found: Spreads) -
     assert ratio == pytest.approx(np.sqrt(6 / 8), rel=0.02)
 
 
-def test_the_fit_takes_them_for_given(found: Spreads) -> None:
+def test_the_fit_takes_them_for_given(found: ErrorScales) -> None:
     one = found.calibration.likelihood
     assert one.nuisances == ("season",)
     np.testing.assert_allclose(one.sds, 0.1 * found.table.loc["grade A", "factor"])
@@ -91,14 +91,14 @@ def test_what_no_row_tells_of_stays_with_its_prior(small: Model, make: SimpleNam
     rows.append(make.row(value=20.0, place="West", belts=("West",), grade="B"))
     priors = make.priors("Level[East]", "Level[West]", mu=np.log([10.0, 20.0]), sigma=50.0)
     one = make_likelihood(small, priors, make.table(*rows), make.noise(spread_sd=0.5))
-    found = estimate_spreads(one, rng=np.random.default_rng(1), starts=4)
+    found = error_scales(one, rng=np.random.default_rng(1), starts=4)
     assert found.table.loc["grade B", "factor"] == pytest.approx(1.0, abs=1e-3)
     assert found.table.loc["grade B", "contraction"] == pytest.approx(0.0, abs=0.01)
     assert "grade B: 1.00 of what is given" in found.words()
     assert "mostly the prior" in found.words()
 
 
-def test_the_line_that_is_printed_is_read_again(found: Spreads, tmp_path: Path) -> None:
+def test_the_line_that_is_printed_is_read_again(found: ErrorScales, tmp_path: Path) -> None:
     line = found.words().splitlines()[-1]
     assert read_noise(tmp_path, line).spread_factors == pytest.approx(
         {"grade A": found.table.loc["grade A", "factor"]}, rel=1e-2
@@ -127,7 +127,7 @@ def test_spreads_that_are_given_are_not_estimated(small: Model, make: SimpleName
         small, make.priors("Factor", mu=0.0, sigma=1.0), make.table(make.row()), make.noise()
     )
     with pytest.raises(InputError, match=r"spread = \{ sd = 0.5"):
-        estimate_spreads(one, rng=np.random.default_rng(1))
+        error_scales(one, rng=np.random.default_rng(1))
 
 
 def test_the_command_leaves_a_line_that_a_study_takes(tmp_path: Path) -> None:
@@ -138,10 +138,10 @@ def test_the_command_leaves_a_line_that_a_study_takes(tmp_path: Path) -> None:
 
     home, target = tmp_path / "home", tmp_path / "found"
     run("init", str(home), "--from", "blank")
-    asked = ("spreads", str(home), "--starts", "2", "--by", "grade", "--by", "kind")
+    asked = ("error-scales", str(home), "--starts", "2", "--by", "grade", "--by", "kind")
     facts = json.loads(run(*asked, "--output", str(target), "--json"))
-    assert {path.name for path in target.iterdir()} == {"spreads.csv", "summary.txt"}
-    by_group = {name: row["factor"] for name, row in facts["spreads"].items()}
+    assert {path.name for path in target.iterdir()} == {"error-scales.csv", "summary.txt"}
+    by_group = {name: row["factor"] for name, row in facts["error_scales"].items()}
     assert "grade A, kind part-year" in by_group
     line = (target / "summary.txt").read_text(encoding="utf-8").splitlines()[-1]
     study = home / "study.toml"
@@ -154,7 +154,7 @@ def test_the_command_leaves_a_line_that_a_study_takes(tmp_path: Path) -> None:
 
 def test_spreads_are_told_apart_by_what_rows_have(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--by has 'place'; expected grade, kind or both"):
-        CliRunner().invoke(app, ["spreads", "--by", "place"], catch_exceptions=False)
+        CliRunner().invoke(app, ["error-scales", "--by", "place"], catch_exceptions=False)
 
 
 def read_noise(folder: Path, line: str):

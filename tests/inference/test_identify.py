@@ -126,7 +126,7 @@ def test_a_row_without_weight_is_as_good_as_gone(fit: Calibration) -> None:
     rest = without(fit, mask)
     wild = replace(
         rest.likelihood,
-        log_values=np.where(mask, likelihood.log_values + 3.0, likelihood.log_values),
+        published=np.where(mask, likelihood.published + 3.0, likelihood.published),
     )
     assert wild.log_density(rest.theta[None])[0] == pytest.approx(
         rest.likelihood.log_density(rest.theta[None])[0], abs=1e-6

@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from beltcast import Likelihood, Model, calibrate, make_likelihood, sample, sample_prior
+from beltcast import (
+    Likelihood,
+    Model,
+    approximate_posterior,
+    calibrate,
+    make_likelihood,
+    sample_prior,
+)
 from beltcast.errors import CalibrationError
 from beltcast.inference.calibrate import Calibration
 from beltcast.study.noise import Definition
@@ -65,7 +72,7 @@ def close_to_exact(theta: np.ndarray, exact: SimpleNamespace) -> None:
 def test_laplace_is_exact_where_the_posterior_is_normal(exact: SimpleNamespace) -> None:
     np.testing.assert_allclose(exact.fit.theta, exact.mean, rtol=1e-7, atol=1e-7)
     np.testing.assert_allclose(exact.fit.covariance, exact.covariance, rtol=1e-7, atol=1e-10)
-    draws = sample(exact.fit, DRAWS, rng=np.random.default_rng(1), moves=0)
+    draws = approximate_posterior(exact.fit, DRAWS, rng=np.random.default_rng(1), moves=0)
     assert draws.kind == "laplace"
     assert np.isnan(draws.acceptance)
     close_to_exact(draws.theta, exact)
@@ -74,7 +81,7 @@ def test_laplace_is_exact_where_the_posterior_is_normal(exact: SimpleNamespace) 
 def test_moves_leave_an_exact_posterior_as_it_is_and_are_all_accepted(
     exact: SimpleNamespace,
 ) -> None:
-    draws = sample(exact.fit, DRAWS, rng=np.random.default_rng(2), moves=12)
+    draws = approximate_posterior(exact.fit, DRAWS, rng=np.random.default_rng(2), moves=12)
     assert draws.kind == "posterior"
     assert draws.acceptance == pytest.approx(1.0, abs=1e-6)
     close_to_exact(draws.theta, exact)
@@ -86,7 +93,7 @@ def test_moves_correct_a_wrong_starting_point(exact: SimpleNamespace) -> None:
     wrong = dataclasses.replace(
         exact.fit, theta=exact.mean + 0.5 * sd, covariance=2.0 * exact.covariance
     )
-    draws = sample(wrong, DRAWS, rng=np.random.default_rng(3), moves=60)
+    draws = approximate_posterior(wrong, DRAWS, rng=np.random.default_rng(3), moves=60)
     assert 0.3 < draws.acceptance < 0.99
     close_to_exact(draws.theta, exact)
 
@@ -100,7 +107,7 @@ def test_moves_correct_bounds_which_laplace_does_not_know(
     rows = make.table(make.row(value=10.0, grade="C"))
     one = make_likelihood(small, priors, rows, make.noise())
     fit = calibrate(one, rng=np.random.default_rng(0), starts=4, refine=1)
-    z = sample(fit, DRAWS, rng=np.random.default_rng(4), moves=60).theta[:, 0]
+    z = approximate_posterior(fit, DRAWS, rng=np.random.default_rng(4), moves=60).theta[:, 0]
     sd = 1 / np.sqrt(1 / 0.5**2 + 1 / 0.4**2)
     assert z.min() >= 0
     assert z.mean() == pytest.approx(np.sqrt(2 / np.pi) * sd, abs=4 * 0.6 * sd / np.sqrt(DRAWS))
@@ -113,7 +120,7 @@ def test_a_censored_row_is_sampled_as_its_density_says(small: Model, make: Simpl
     priors = make.priors("Factor", mu=0.0, sigma=0.5)
     one = make_likelihood(small, priors, rows, make.noise())
     fit = calibrate(one, rng=np.random.default_rng(0), starts=4, refine=1)
-    z = sample(fit, DRAWS, rng=np.random.default_rng(5), moves=90).theta[:, 0]
+    z = approximate_posterior(fit, DRAWS, rng=np.random.default_rng(5), moves=90).theta[:, 0]
     grid = np.linspace(-3, 3, 20001)
     density = stats.norm.pdf(grid, 0, 0.5) * stats.norm.cdf((grid - np.log(1.2)) / 0.1)
     density /= density.sum()
@@ -125,12 +132,15 @@ def test_a_censored_row_is_sampled_as_its_density_says(small: Model, make: Simpl
 
 
 def test_the_same_seed_gives_the_same_bits(exact: SimpleNamespace) -> None:
-    one, other = (sample(exact.fit, 50, rng=np.random.default_rng(6), moves=3) for _ in range(2))
+    one, other = (
+        approximate_posterior(exact.fit, 50, rng=np.random.default_rng(6), moves=3)
+        for _ in range(2)
+    )
     np.testing.assert_array_equal(one.theta, other.theta)
 
 
 def test_draws_know_their_parameters_and_nuisances(exact: SimpleNamespace) -> None:
-    draws = sample(exact.fit, 20, rng=np.random.default_rng(7), moves=0)
+    draws = approximate_posterior(exact.fit, 20, rng=np.random.default_rng(7), moves=0)
     assert len(draws) == 20
     assert draws.labels == ("Level[East]", "Level[West]", "Factor")
     np.testing.assert_allclose(draws.values, np.exp(draws.theta[:, :3]), rtol=1e-15)
@@ -145,7 +155,7 @@ def test_no_draw_that_can_be_simulated_is_an_error(small: Model, make: SimpleNam
     # Negative output, whose log is no number.
     lost = dataclasses.replace(fit, theta=np.array([-5.0, 0.0]))
     with pytest.raises(CalibrationError, match="no draw of the posterior could be simulated"):
-        sample(lost, 10, rng=np.random.default_rng(0), moves=0)
+        approximate_posterior(lost, 10, rng=np.random.default_rng(0), moves=0)
 
 
 # --- the prior --------------------------------------------------------------------------------
@@ -166,7 +176,7 @@ def test_prior_draws_have_the_priors_quantiles_and_stay_in_bounds(likelihood: Li
 
 
 def test_posterior_draws_of_the_study_stay_in_bounds(fit: Calibration) -> None:
-    draws = sample(fit, 40, rng=np.random.default_rng(9), moves=6)
+    draws = approximate_posterior(fit, 40, rng=np.random.default_rng(9), moves=6)
     lower, upper = fit.likelihood.bounds()
     assert ((draws.theta >= lower) & (draws.theta <= upper)).all()
     assert np.isfinite(fit.likelihood.log_density(draws.theta)).all()

@@ -19,8 +19,8 @@ from beltcast.inference.audit.sbc import (
     RANKS,
     Asked,
     same_density,
+    sbc,
     sbc_verdict,
-    simulation_based_calibration,
     synthetic,
     uniformity,
 )
@@ -54,9 +54,7 @@ def little(small: Model, make: SimpleNamespace) -> Likelihood:
 
 
 def test_the_real_inference_is_calibrated(little: Likelihood) -> None:
-    result = simulation_based_calibration(
-        little, sets=30, rng=np.random.default_rng(1), every=20, burn_in=200
-    )
+    result = sbc(little, sets=30, rng=np.random.default_rng(1), every=20, burn_in=200)
     table = uniformity(result)
     # Thirty sets: what is looked for is a blunder. Bonferroni over the unknowns.
     assert table["p_value"].min() > 0.01 / len(table)
@@ -135,11 +133,11 @@ def test_synthetic_figures_have_the_spread_of_their_rows(little: Likelihood) -> 
     rng = np.random.default_rng(3)
     made = [synthetic(little, rng) for _ in range(600)]
     number = little.side == 0
-    z = np.array([(m.log_values - m.expected(t[None])[0]) / m.sds for t, m in made])
+    z = np.array([(m.published - m.expected(t[None])[0]) / m.sds for t, m in made])
     assert np.abs(z[:, number].mean(axis=0)).max() < 4 / np.sqrt(600)
     assert np.abs(z[:, number].std(axis=0) - 1).max() < 4 / np.sqrt(1200)
     # A bound keeps its threshold, and says what is above it as often as it is.
-    assert all(m.log_values[1] == little.log_values[1] for _, m in made)
+    assert all(m.published[1] == little.published[1] for _, m in made)
     chance = np.mean(stats.norm.cdf(-z[:, 1]))
     above = np.mean([m.side[1] == -1 for _, m in made])
     assert above == pytest.approx(chance, abs=4 * 0.5 / np.sqrt(600))
@@ -158,7 +156,7 @@ def test_synthetic_figures_follow_tails_estimated_spreads_and_rounding(
     one = make_likelihood(small, priors, make.table(*rows), noise)
     rng = np.random.default_rng(4)
     made = [synthetic(one, rng) for _ in range(1000)]
-    z = np.array([(m.log_values - m.expected(t[None])[0]) / m.row_sds(t[None])[0] for t, m in made])
+    z = np.array([(m.published - m.expected(t[None])[0]) / m.row_sds(t[None])[0] for t, m in made])
     assert stats.kstest(z[:, 0], stats.t(3.0).cdf).pvalue > 0.01
     # The middle of an interval: Student's error, and how far the ruler lies from it.
     sds = np.array([m.row_sds(t[None])[0, 1] for t, m in made])
@@ -175,7 +173,7 @@ def test_sets_go_on_where_they_stopped(little: Likelihood) -> None:
 
     def run(**given: object) -> xr.Dataset:
         settings = {"sets": 12, "rng": np.random.default_rng(4), "every": 2, "burn_in": 40}
-        return simulation_based_calibration(little, **settings | given)  # type: ignore[arg-type]
+        return sbc(little, **settings | given)  # type: ignore[arg-type]
 
     whole = run(keep=kept.append)
     assert [part.sizes["set"] for part in kept] == [10]
@@ -195,9 +193,7 @@ def test_answers_are_ranked_beside_the_unknowns(little: Likelihood) -> None:
     theta[:, 0] = np.log([9.0, 12.0])
     expected = np.log([[29.0, 9.0], [32.0, 12.0]])
     np.testing.assert_allclose(asked.of(little, theta), expected, rtol=1e-12)
-    result = simulation_based_calibration(
-        little, sets=12, rng=np.random.default_rng(4), every=5, burn_in=60, asked=asked
-    )
+    result = sbc(little, sets=12, rng=np.random.default_rng(4), every=5, burn_in=60, asked=asked)
     assert list(result["parameter"].values[-3:]) == ["log likelihood", "all 2020", "East 2020"]
     assert "unknowns, 2 answers and the log likelihood" in sbc_verdict(result)
     # Four figures with a noise of a few per cent fix an answer that the prior knows to a half.
@@ -209,15 +205,15 @@ def test_a_result_knows_its_density_and_no_other(
 ) -> None:
     settings = {"sets": 10, "every": 2, "burn_in": 20}
     rng = np.random.default_rng(4)
-    done = simulation_based_calibration(little, rng=rng, **settings)  # type: ignore[arg-type]
+    done = sbc(little, rng=rng, **settings)  # type: ignore[arg-type]
     assert same_density(done, little)
     # Another prior, another figure: another density, and no place to go on from.
     wider = dataclasses.replace(little.priors, sigma=2.0 * little.priors.sigma)
-    figures = dataclasses.replace(little, log_values=little.log_values + 0.1)
+    figures = dataclasses.replace(little, published=little.published + 0.1)
     for other in (dataclasses.replace(little, priors=wider), figures):
         assert not same_density(done, other)
         with pytest.raises(InputError, match="are of another density"):
-            simulation_based_calibration(
+            sbc(
                 other,
                 rng=np.random.default_rng(4),
                 done=done,

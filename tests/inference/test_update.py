@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from beltcast import Calibration, Draws, Model, calibrate, make_likelihood, sample, update
+from beltcast import (
+    Calibration,
+    Draws,
+    Model,
+    approximate_posterior,
+    calibrate,
+    make_likelihood,
+    update,
+)
 from beltcast.errors import CalibrationError, InputError, TableError
 from beltcast.inference.updating.carry_draws import carried, extended, predictive
 from beltcast.inference.updating.predictive_checks import surprises, together
@@ -39,7 +47,7 @@ def exact(small: Model, make: SimpleNamespace) -> SimpleNamespace:
     noise = make.noise(definitions=definitions, year_shock=0.05, shared=0.75)
     likelihood = make_likelihood(small, priors, rows, noise)
     fit = calibrate(likelihood, rng=np.random.default_rng(0), starts=4, refine=2)
-    draws = sample(fit, DRAWS, rng=np.random.default_rng(1), moves=0)
+    draws = approximate_posterior(fit, DRAWS, rng=np.random.default_rng(1), moves=0)
     return SimpleNamespace(fit=fit, draws=draws)
 
 
@@ -279,7 +287,7 @@ def test_new_rows_do_not_move_the_date_that_drifts_count_from(
     fit = calibrate(
         make_likelihood(small, priors, rows, noise), rng=np.random.default_rng(0), starts=2
     )
-    draws = sample(fit, 200, rng=np.random.default_rng(1), moves=0)
+    draws = approximate_posterior(fit, 200, rng=np.random.default_rng(1), moves=0)
     new = make.table(make.row(start=2020.0, value=12.0))
     after = update(fit, draws, new, rng=np.random.default_rng(3), method="reweight").after
     assert after.likelihood.nuisances == fit.likelihood.nuisances

@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 
 from beltcast.errors import InputError, MissingExtra
-from beltcast.reports.export import iamc_table, long_table, save_table
+from beltcast.reports.export import export, iamc_table, long_table
 
 
 @pytest.fixture
@@ -85,14 +85,14 @@ def test_the_long_table_holds_every_number_once(results: xr.Dataset) -> None:
 
 
 def test_a_csv_reads_back_as_it_was(results: xr.Dataset, tmp_path: Path) -> None:
-    save_table(results, tmp_path / "long.csv", "csv")
+    export(results, tmp_path / "long.csv", "csv")
     back = pd.read_csv(tmp_path / "long.csv", float_precision="round_trip")
     np.testing.assert_array_equal(back["value"], long_table(results)["value"].to_numpy(float))
 
 
 def test_a_parquet_file_reads_back_as_it_was(results: xr.Dataset, tmp_path: Path) -> None:
     pytest.importorskip("pyarrow", reason="pyarrow is not installed")
-    save_table(results, tmp_path / "long.parquet", "parquet")
+    export(results, tmp_path / "long.parquet", "parquet")
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "long.parquet"), long_table(results))
 
 
@@ -103,7 +103,7 @@ def test_without_pyarrow_parquet_says_what_to_install(
     with pytest.raises(
         MissingExtra, match=r"pip install 'beltcast\[parquet\]', or take the format"
     ):
-        save_table(results, tmp_path / "long.parquet", "parquet")
+        export(results, tmp_path / "long.parquet", "parquet")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -111,7 +111,7 @@ def test_an_unknown_format_is_refused_with_those_there_are(
     results: xr.Dataset, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match="expected one of iamc, csv, parquet"):
-        save_table(results, tmp_path / "x", "xlsx")
+        export(results, tmp_path / "x", "xlsx")
 
 
 def test_results_without_places_have_no_iamc_table() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from beltcast import Calibration, Study, attribute, sample, sample_prior
+from beltcast import Calibration, Study, approximate_posterior, attribute, sample_prior
 from beltcast.errors import MissingExtra
 from beltcast.pictures.plots import fan_chart
 from beltcast.pictures.translations import REPORT
@@ -54,7 +54,7 @@ def evidence(study: Study, fit: Calibration, result: xr.Dataset) -> Evidence:
     rng = np.random.default_rng(3)
     shares = attribute(
         study,
-        sample(fit, 6, rng=rng, moves=0),
+        approximate_posterior(fit, 6, rng=rng, moves=0),
         prior=sample_prior(fit.likelihood, 6, rng=rng),
     )
     return Evidence(study, result, shares, fit.table())

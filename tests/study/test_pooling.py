@@ -11,7 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from beltcast import Model, calibrate, load_model, make_likelihood, read_priors, sample
+from beltcast import (
+    Model,
+    approximate_posterior,
+    calibrate,
+    load_model,
+    make_likelihood,
+    read_priors,
+)
 from beltcast.errors import PriorError
 from beltcast.inference.audit.shrinkage import shrinkage, shrinkage_words
 from beltcast.study.priors import Priors
@@ -227,7 +234,7 @@ def test_eight_schools_are_sampled_as_quadrature_says(
     priors = priors_of(tmp_path, schools)
     one = make_likelihood(schools, priors, make.table(*figures(make, y)), noise_of(make, s))
     fit = calibrate(one, rng=np.random.default_rng(0), starts=16, refine=4)
-    draws = sample(fit, 3000, rng=np.random.default_rng(1), moves=60)
+    draws = approximate_posterior(fit, 3000, rng=np.random.default_rng(1), moves=60)
     log_tau = np.log(0.2) + 0.4 * np.linspace(-5, 5, 401)
     log_p, means = [], []
     for tau in np.exp(log_tau):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -193,3 +195,19 @@ def test_a_subset_is_in_the_order_asked_for(priors: Priors) -> None:
 def test_priors_cannot_be_changed(priors: Priors) -> None:
     with pytest.raises(ValueError, match="read-only"):
         priors.mu[0] = 0.0
+
+
+@pytest.mark.parametrize(("low", "high"), [(9.0, 15.0), (-15.0, -9.0), (40.0, 41.0), (6.0, np.inf)])
+def test_a_prior_cut_far_in_a_tail_has_the_quantiles_of_the_truncated_normal(
+    low: float, high: float, make: SimpleNamespace
+) -> None:
+    priors = replace(
+        make.priors("a", mu=0.0, sigma=1.0, family="normal"),
+        lower=np.array([low]),
+        upper=np.array([high]),
+    )
+    p = np.array([0.05, 0.5, 0.95])
+    oracle = stats.truncnorm(low, high)
+    np.testing.assert_allclose(priors.quantiles(p).ravel(), oracle.ppf(p), rtol=1e-9)
+    middle = float(oracle.ppf(0.5))
+    assert priors.log_density([[middle]]).item() == pytest.approx(oracle.logpdf(middle), rel=1e-9)

@@ -55,7 +55,7 @@ def test_a_flow_is_compared_at_its_time(
     series = read_series(table(tmp_path, "time,output[West]\n2014.25,21\n"), small)
     one = make_likelihood(small, make.priors("Factor", mu=0, sigma=1), *_pair(series))
     theta = np.zeros((1, one.size))
-    assert (one.log_values - one.expected(theta)[0])[0] == pytest.approx(np.log(21 / 20))
+    assert (one.published - one.expected(theta)[0])[0] == pytest.approx(np.log(21 / 20))
 
 
 def _pair(series):

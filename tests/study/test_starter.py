@@ -12,12 +12,12 @@ import xarray as xr
 from typer.testing import CliRunner
 
 from beltcast import cli, read_study
-from beltcast.cli.pages import _files
 from beltcast.errors import InputError
 from beltcast.inference.predicted_observations import observe
 from beltcast.model.checks import check_model
 from beltcast.study.faults import study_faults
 from beltcast.study.starter import start_study
+from beltcast.workflows.report import file_names
 
 TEMPLATES = ("belt", "blank")
 
@@ -252,7 +252,7 @@ def test_the_next_commands_can_be_typed_where_the_path_has_blanks(tmp_path: Path
 
 
 def test_places_that_differ_by_signs_only_have_reports_of_their_own() -> None:
-    assert _files(["A B", "A-B", "C"]) == [
+    assert file_names(["A B", "A-B", "C"]) == [
         ("A B", "a-b.html"),
         ("A-B", "a-b-2.html"),
         ("C", "c.html"),

@@ -414,11 +414,11 @@ def test_the_page_says_where_the_model_errs_and_what_is_left_out(driven: Study) 
 
 
 @pytest.mark.slow
-def test_verify_leaves_a_small_file_and_a_page(tmp_path: Path) -> None:
+def test_backtest_leaves_a_small_file_and_a_page(tmp_path: Path) -> None:
     folder = tmp_path / "verified"
     done = CliRunner().invoke(
         app,
-        ["verify", "--origins", "2024.5", "--draws", "4", "--moves", "1", "--starts", "1",
+        ["backtest", "--origins", "2024.5", "--draws", "4", "--moves", "1", "--starts", "1",
          "--output", str(folder)],
         catch_exceptions=False,
     )  # fmt: skip
@@ -438,6 +438,6 @@ def test_verify_leaves_a_small_file_and_a_page(tmp_path: Path) -> None:
 def test_origins_that_are_no_dates_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--origins is '2021,x'"):
         CliRunner().invoke(
-            app, ["verify", "--origins", "2021,x", "--output", str(tmp_path / "v")],
+            app, ["backtest", "--origins", "2021,x", "--output", str(tmp_path / "v")],
             catch_exceptions=False,
         )  # fmt: skip

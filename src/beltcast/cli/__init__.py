@@ -1,6 +1,6 @@
 """The command line; `beltcast --help` lists its commands.
 
-Exit codes: 0 done; 1 the computation failed, or a check found something; 2 the input is wrong;
+Exit codes: 0 success; 1 the computation failed or a check found a fault; 2 the input is wrong;
 130 interrupted.  Progress goes to standard error, and only to a terminal.
 """
 
@@ -14,7 +14,6 @@ import typer
 
 import beltcast
 from beltcast.cli import choices, drivers, fitting, forecasting, models, pages
-from beltcast.cli import spreads as of_spreads
 from beltcast.cli.ending import ends_soon_when_interrupted
 from beltcast.errors import BeltcastError, CalibrationError, SimulationError
 
@@ -23,8 +22,8 @@ app = typer.Typer(
     add_completion=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
-    help="Forecasts of cross-border e-commerce industrial belts: what they rest on, what drives "
-    "them, what happens if, and how sure.",
+    help="Forecast with system-dynamics models fitted to published data: the evidence behind each "
+    "number, its drivers, its scenarios and its uncertainty.",
 )
 
 
@@ -39,28 +38,28 @@ def _main(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", help="Print the version and stop.", is_eager=True, callback=_print_version
+            "--version", help="Print the version and exit.", is_eager=True, callback=_print_version
         ),
     ] = False,
 ) -> None:
-    """Options before the command."""
+    """Handle the options before the command."""
 
 
 _PANELS: Mapping[str, tuple[Callable[..., None], ...]] = {
-    "Look ahead": (
+    "Forecast": (
         forecasting.forecast_command,
         forecasting.update_command,
         drivers.compare_command,
-        forecasting.verify_command,
+        forecasting.backtest_command,
     ),
     "Fit": (
         fitting.calibrate_command,
         fitting.identify_command,
         fitting.sample_command,
         fitting.sbc_command,
-        of_spreads.spreads_command,
+        fitting.error_scales_command,
     ),
-    "Ask": (
+    "Analyse": (
         drivers.attribute_command,
         drivers.sensitivity_command,
         drivers.loops_command,
@@ -76,17 +75,18 @@ _PANELS: Mapping[str, tuple[Callable[..., None], ...]] = {
         models.trace_command,
         models.schemas_command,
     ),
-    "Hand on": (pages.app_command, pages.report_command, pages.export_command),
+    "Export": (pages.app_command, pages.report_command, pages.export_command),
 }
 """The commands as --help groups them."""
 
 for _panel, _commands in _PANELS.items():
     for _command in _commands:
-        app.command(_command.__name__.removesuffix("_command"), rich_help_panel=_panel)(_command)
+        _name = _command.__name__.removesuffix("_command").replace("_", "-")
+        app.command(_name, rich_help_panel=_panel)(_command)
 
 
 def main() -> None:
-    """Run the command line; faults end in one sentence."""
+    """Run the command line; an error prints one sentence."""
     try:
         with ends_soon_when_interrupted():
             app()

@@ -1,10 +1,9 @@
-"""Commands that ask what to do, and what it costs: discover, policy and price."""
+"""Commands about decisions: discover, policy and price."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -17,50 +16,45 @@ from beltcast.cli.common import (
     Seed,
     Starts,
     StudyFile,
-    calibrated,
-    draws_of,
     finish,
     folder_of,
     keep_work,
     open_study,
     progress,
     refuse_year,
+    save,
     streams_of,
     with_own_scenarios,
     with_scenarios,
 )
-from beltcast.errors import InputError, did_you_mean
 
-if TYPE_CHECKING:
-    from beltcast.drivers.policy.policy import Criterion
-    from beltcast.files.resume import Pieces
-    from beltcast.inference.sampling.posterior import Draws
-    from beltcast.streams import Streams
-    from beltcast.study.study import Study
-
-First = Annotated[int, typer.Option(help="First year that counts.")]
-Last = Annotated[int, typer.Option(help="Last year that counts.")]
+First = Annotated[int, typer.Option(help="First year of the totals.")]
+Last = Annotated[int, typer.Option(help="Last year of the totals.")]
 Sizes = Annotated[
     Path | None,
     typer.Option(
-        help="Uncertain margins and costs (.toml, as scenarios), drawn beside the parameters; "
-        "those of the study by default."
+        help="Uncertain margins and costs (.toml, written as scenarios), drawn with the "
+        "parameters. Default: those of the study."
     ),
 ]
-PriorOnly = Annotated[bool, typer.Option("--prior", help="Draws of the priors, no fit.")]
+PriorOnly = Annotated[
+    bool, typer.Option("--prior", help="Draw from the priors alone, without a fit.")
+]
 
 
 def discover_command(
     study: StudyFile = None,
     below: Annotated[float | None, typer.Option(help="Limit, in the target's unit.")] = None,
     above: Annotated[float | None, typer.Option(help="Limit, instead of --below.")] = None,
-    place: Annotated[str | None, typer.Option(help="A place; the whole by default.")] = None,
+    place: Annotated[str | None, typer.Option(help="A place. Default: the total.")] = None,
     year: Annotated[int, typer.Option(help="Year of the output.")] = 2030,
-    scenario: Annotated[str | None, typer.Option(help="The first by default.")] = None,
-    scenarios: Annotated[
-        Path | None, typer.Option(help="Scenarios (.toml) of your own, with uncertain sizes.")
+    scenario: Annotated[
+        str | None, typer.Option(help="Scenario to run. Default: the first one.")
     ] = None,
-    density: Annotated[float, typer.Option(help="Least density of the box.")] = 0.8,
+    scenarios: Annotated[
+        Path | None, typer.Option(help="Your own scenarios (.toml), with uncertain sizes.")
+    ] = None,
+    density: Annotated[float, typer.Option(help="Minimum density of the box.")] = 0.8,
     prior: PriorOnly = False,
     draws: Annotated[int, typer.Option(help="Draws.", min=20)] = 1000,
     starts: Starts = 64,
@@ -69,11 +63,11 @@ def discover_command(
     resume: Resume = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say when an output crosses a limit: the box of inputs that holds such draws, and few others.
+    """Find the conditions under which an output crosses a limit, as a box of inputs.
 
-    PRIM and a tree on the draws of the parameters and of a scenario's uncertain sizes. Leaves
-    discovery.nc, the peeling trajectory and summary.txt. A stopped run leaves FOLDER.unfinished;
-    --resume goes on from there.
+    Runs PRIM and a classification tree on draws of the parameters and of the scenario's uncertain
+    sizes. Writes discovery.nc, the peeling trajectory and summary.txt. A stopped run leaves
+    FOLDER.unfinished; --resume continues it.
 
     For example:
 
@@ -83,13 +77,12 @@ def discover_command(
     """
     from dataclasses import replace
 
-    from beltcast.drivers.discovery.discover import discover as find
-    from beltcast.drivers.discovery.discover import limit_of
+    from beltcast.drivers.discovery.discover import discover, limit_of
     from beltcast.drivers.discovery.page import save_peeling_chart, summarise_discovery
     from beltcast.files.complete import complete_folder
-    from beltcast.forecasting.summary import as_text
     from beltcast.reports.json_output import dataset_facts
     from beltcast.study.scenarios import read_scenarios
+    from beltcast.workflows.draws import FitOptions, draw_study
 
     limit_of(below, above, density)
     chosen = open_study(study)
@@ -97,40 +90,29 @@ def discover_command(
     if scenarios is not None:
         chosen = replace(chosen, scenarios=read_scenarios(scenarios, chosen.model))
     name = scenario or next(iter(chosen.scenarios))
+    options = FitOptions(draws=draws, starts=starts, prior=prior)
     streams = streams_of(seed)
     folder = folder_of(output, study, "-discovered")
-    with complete_folder(folder) as work:
-        pieces = keep_work(
+    with complete_folder(folder) as work, progress() as tell:
+        run, target = chosen.scenarios[name], chosen.target
+        pieces = keep_work(chosen, folder, resume, run=run, target=target, fit=options, seed=seed)
+        found = discover(
             chosen,
-            folder,
-            resume,
-            run=chosen.scenarios[name],
-            target=chosen.target,
-            prior=prior,
-            draws=draws,
-            starts=starts,
-            seed=seed,
-        )
-        with progress() as tell:
-            drawn = _drawn(chosen, prior, draws, starts, streams, tell, pieces)
-        found = find(
-            chosen,
-            drawn,
+            draw_study(chosen, options, rng=streams, pieces=pieces, progress=tell),
             year=year,
             below=below,
             above=above,
             place=place,
             scenario=name,
-            target=chosen.target,
+            target=target,
             density=density,
             rng=streams,
             pieces=pieces.of("runs"),
             provenance={"seed": str(seed)},
         )
         page = summarise_discovery(found)
-        found.to_netcdf(work / "discovery.nc", engine="netcdf4")
+        save(work, page, discovery=found)
         save_peeling_chart(found, str(work / "peeling.png"))
-        (work / "summary.txt").write_text(as_text(page), encoding="utf-8")
     pieces.discard()
     finish("discover", folder, page, as_json, lambda: dataset_facts(found))
 
@@ -138,29 +120,30 @@ def discover_command(
 def policy_command(
     study: StudyFile = None,
     budget: Annotated[
-        float, typer.Option(help="Most to spend, mean over the draws, in all years together.")
+        float, typer.Option(help="Maximum spending: mean over the draws, total of all years.")
     ] = 500.0,
-    goal: Annotated[float, typer.Option(help="Gain that satisfies, in all years together.")] = 0.0,
+    goal: Annotated[float, typer.Option(help="Gain to reach, total of all years.")] = 0.0,
     lever: Annotated[
         list[str] | None,
-        typer.Option(help="'Constant=low:high'; the levers of the study by default."),
+        typer.Option(help="A lever, 'Constant=low:high'. Default: those of the study."),
     ] = None,
     future: Annotated[
-        list[str] | None, typer.Option(help="Scenarios that a policy meets; the first by default.")
+        list[str] | None,
+        typer.Option(help="Scenarios that a policy must face. Default: the first one."),
     ] = None,
     gain: Annotated[
-        str | None, typer.Option(help="Flow to raise, such as profit; the study's target if none.")
+        str | None, typer.Option(help="Flow to raise, such as profit. Default: the target.")
     ] = None,
     cost: Annotated[
-        str | None, typer.Option(help="Flow that is paid; the study's chief one by default.")
+        str | None, typer.Option(help="Flow that is paid. Default: that of the study.")
     ] = None,
     search: Annotated[
         list[str] | None,
-        typer.Option(help="Also search for the best: mean, percentile, satisficing, regret."),
+        typer.Option(help="Also search by this criterion: mean, percentile, satisficing, regret."),
     ] = None,
     pareto: Annotated[
         list[str] | None,
-        typer.Option(help="Aspects of the Pareto set, such as mean and regret; all by default."),
+        typer.Option(help="Aspects of the Pareto set, such as mean and regret. Default: all."),
     ] = None,
     first: First = 2026,
     last: Last = 2035,
@@ -175,11 +158,12 @@ def policy_command(
     resume: Resume = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compare mixes of levers under a budget, over draws and futures, and search for the best.
+    """Compare mixes of levers under a budget, over draws and futures, and search for better ones.
 
-    Says which hold up by mean, 10% percentile, share that reaches the goal, and regret, which are
-    undominated, and where the best of them misses its goal. Leaves policies.nc, policies.png and
-    summary.txt. A stopped run leaves FOLDER.unfinished; --resume goes on from there.
+    Judges each mix by its mean gain, its 10% percentile, the share of cases that reach the goal,
+    and its regret; lists the undominated mixes and the conditions under which the best one misses
+    its goal. Writes policies.nc, policies.png and summary.txt. A stopped run leaves
+    FOLDER.unfinished; --resume continues it.
 
     For example:
 
@@ -191,81 +175,41 @@ def policy_command(
     """
     from beltcast.drivers.policy.page import summarise_policies
     from beltcast.drivers.policy.plot import save_policy_chart
-    from beltcast.drivers.policy.policy import (
-        ASPECTS,
-        PolicyQuestion,
-        compare_policies,
-        design,
-        levers_of,
-    )
-    from beltcast.drivers.policy.search import found_by
-    from beltcast.drivers.price.price import read_sizes, with_sizes
+    from beltcast.drivers.policy.policy import ASPECTS
     from beltcast.files.complete import complete_folder
-    from beltcast.forecasting.summary import as_text
     from beltcast.reports.json_output import dataset_facts
-    from beltcast.study.scenarios import select
+    from beltcast.workflows.draws import FitOptions, draw_study
+    from beltcast.workflows.policy import PolicyOptions, plan_policy
+    from beltcast.workflows.policy import policy as compare_policies
 
     chosen = open_study(study)
-    paid = _paid(chosen, cost)
-    raised = chosen.model.find(gain or chosen.target).name
-    futures = select(chosen.scenarios, future or [next(iter(chosen.scenarios))])
-    levers = levers_of(chosen, lever)
-    unsure = read_sizes(chosen, sizes)
-    wanted = [_criterion(name) for name in search or ()]
+    options = PolicyOptions(
+        budget=budget,
+        goal=goal,
+        levers=tuple(lever or ()),
+        futures=tuple(future or ()),
+        gain=gain,
+        cost=cost,
+        search=tuple(search or ()),
+        pareto=tuple(pareto or ASPECTS),
+        years=(first, last),
+        policies=policies,
+        generations=generations,
+        sizes=sizes,
+    )
+    plan = plan_policy(chosen, options)
+    fitting = FitOptions(draws=draws, starts=starts, prior=prior)
     streams = streams_of(seed)
     folder = folder_of(output, study, "-policy")
-    with complete_folder(folder) as work:
-        pieces = keep_work(
-            chosen,
-            folder,
-            resume,
-            lever=levers,
-            future=list(futures),
-            gain=raised,
-            cost=paid,
-            budget=budget,
-            goal=goal,
-            years=(first, last),
-            policies=policies,
-            search=wanted,
-            generations=generations,
-            sizes=unsure,
-            prior=prior,
-            draws=draws,
-            starts=starts,
-            seed=seed,
-        )
-        with progress() as tell:
-            drawn = _drawn(chosen, prior, draws, starts, streams, tell, pieces)
-            question = PolicyQuestion(
-                chosen.model,
-                levers,
-                futures,
-                with_sizes(drawn, unsure, rng=streams),
-                gain=raised,
-                cost=paid,
-                years=(first, last),
-                budget=budget,
-                goal=goal,
-            )
-            tried = found_by(
-                question,
-                design(levers, policies, rng=streams.design),
-                wanted,
-                rng=streams.under("search"),
-                generations=generations,
-                pieces=pieces,
-                progress=tell,
-            )
-            compared = compare_policies(
-                question, tried, pareto=pareto or ASPECTS, pieces=pieces.of("compared")
-            )
-        page = summarise_policies(question, compared)
-        compared.to_netcdf(work / "policies.nc", engine="netcdf4")
-        save_policy_chart(compared, str(work / "policies.png"))
-        (work / "summary.txt").write_text(as_text(page), encoding="utf-8")
+    with complete_folder(folder) as work, progress() as tell:
+        pieces = keep_work(chosen, folder, resume, plan=plan, fit=fitting, seed=seed)
+        drawn = draw_study(chosen, fitting, rng=streams, pieces=pieces, progress=tell)
+        found = compare_policies(chosen, drawn, plan, rng=streams, pieces=pieces, progress=tell)
+        page = summarise_policies(found.question, found.compared)
+        save(work, page, policies=found.compared)
+        save_policy_chart(found.compared, str(work / "policies.png"))
     pieces.discard()
-    finish("policy", folder, page, as_json, lambda: dataset_facts(compared))
+    finish("policy", folder, page, as_json, lambda: dataset_facts(found.compared))
 
 
 def price_command(
@@ -274,7 +218,7 @@ def price_command(
     scenario: OnlyScenarios = None,
     cost: Annotated[
         list[str] | None,
-        typer.Option(help="Flows that are paid, the chief one first; the study's by default."),
+        typer.Option(help="Flows that are paid, the main one first. Default: those of the study."),
     ] = None,
     sizes: Sizes = None,
     first: First = 2026,
@@ -286,10 +230,10 @@ def price_command(
     output: Output = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what the target costs in each scenario and place, and what profit and tax are left.
+    """Compute what a unit of the target costs in each scenario and place, with profit and tax.
 
-    Each scenario is compared with the first, draw by draw, totals of the years. The page names the
-    sizes that no source gives. Leaves price.nc, price.png and summary.txt.
+    Compares each scenario with the first one, draw by draw, as totals of the years. The page names
+    the sizes that no source gives. Writes price.nc, price.png and summary.txt.
 
     For example:
 
@@ -301,73 +245,27 @@ def price_command(
     """
     from beltcast.drivers.price.page import summarise_prices
     from beltcast.drivers.price.plot import save_price_chart
-    from beltcast.drivers.price.price import price_of_output, read_sizes
+    from beltcast.drivers.price.price import price, read_sizes
     from beltcast.files.complete import complete_folder
-    from beltcast.forecasting.summary import as_text
     from beltcast.reports.json_output import dataset_facts
+    from beltcast.workflows.draws import FitOptions, draw_study
 
     chosen = with_scenarios(with_own_scenarios(open_study(study), scenarios), scenario)
     unsure = read_sizes(chosen, sizes)
+    options = FitOptions(draws=draws, starts=starts, prior=prior)
     streams = streams_of(seed)
     folder = folder_of(output, study, "-price")
-    with complete_folder(folder) as work:
-        with progress() as tell:
-            drawn = _drawn(chosen, prior, draws, starts, streams, tell)
-            found = price_of_output(
-                chosen,
-                drawn,
-                years=(first, last),
-                spending=cost,
-                sizes=unsure,
-                rng=streams,
-                progress=tell,
-            ).assign_attrs(seed=str(seed))
+    with complete_folder(folder) as work, progress() as tell:
+        found = price(
+            chosen,
+            draw_study(chosen, options, rng=streams, progress=tell),
+            years=(first, last),
+            spending=cost,
+            sizes=unsure,
+            rng=streams,
+            progress=tell,
+        ).assign_attrs(seed=str(seed))
         page = summarise_prices(found)
-        found.to_netcdf(work / "price.nc", engine="netcdf4")
+        save(work, page, price=found)
         save_price_chart(found, str(work / "price.png"))
-        (work / "summary.txt").write_text(as_text(page), encoding="utf-8")
     finish("price", folder, page, as_json, lambda: dataset_facts(found))
-
-
-def _drawn(
-    study: Study,
-    prior: bool,
-    draws: int,
-    starts: int,
-    streams: Streams,
-    tell: Callable[[str, int, int], None],
-    pieces: Pieces | None = None,
-) -> Draws:
-    """Draw from the posterior, or from the priors without a fit."""
-    own = None if pieces is None else pieces.of("fit")
-    fit = None if prior else calibrated(study, streams.fit, starts, tell, pieces=own)
-    return draws_of(study, fit, draws, streams.posterior, tell, pieces)
-
-
-def _paid(study: Study, cost: str | None) -> str:
-    """Return the flow that policies are paid with: the one given, or the study's chief one."""
-    if cost is not None:
-        if cost in study.model.variables:
-            return cost
-        meant = did_you_mean(cost, study.model.variables)
-        raise InputError(
-            f"the model has no '{cost}'{meant}; name the flow that is paid with --cost"
-        )
-    if study.roles.spending:
-        return study.roles.spending[0]
-    target = study.model.variables[study.target]
-    dims = f"[{', '.join(target.dims)}]" if target.dims else ""
-    raise InputError(
-        "the study names no flow that is paid, so a policy costs nothing; name one with --cost, or "
-        f"add it to the model, as in spending{dims} = Cost Share*(My Lever - 1)*{study.target}"
-        f'{dims} ~ {target.unit}, and spending = ["spending"] to the table [money] of the study'
-    )
-
-
-def _criterion(name: str) -> Criterion:
-    from beltcast.drivers.policy.policy import CRITERIA
-
-    known = next((c for c in CRITERIA if c == name), None)
-    if known is None:
-        raise InputError(f"no criterion '{name}'; search by one of {', '.join(CRITERIA)}")
-    return known

@@ -1,10 +1,9 @@
-"""Commands that ask what drives the answer: attribute, compare, sensitivity and loops."""
+"""Commands that analyse a study or a model: attribute, compare, sensitivity and loops."""
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Group
@@ -18,22 +17,18 @@ from beltcast.cli.common import (
     Seed,
     Starts,
     StudyFile,
-    calibrated,
-    draws_of,
     finish,
     folder_of,
     keep_work,
     open_study,
     progress,
     refuse_instant,
+    save,
     streams_of,
     with_own_scenarios,
     with_scenarios,
 )
 from beltcast.errors import InputError
-
-if TYPE_CHECKING:
-    from beltcast.study.study import Study
 
 
 def attribute_command(
@@ -44,20 +39,21 @@ def attribute_command(
     year: Annotated[int, typer.Option(help="Year of the tables and of the waterfall.")] = 2024,
     since: Annotated[int, typer.Option(help="Base year of growth.")] = 2018,
     tests: Annotated[
-        bool, typer.Option("--tests", help="Also fit the null and the placebo; takes minutes.")
+        bool,
+        typer.Option("--tests", help="Also fit the null model and the placebo; takes minutes."),
     ] = False,
     held_out: Annotated[
-        float, typer.Option(help="With --tests: figures published later are held out.")
+        float, typer.Option(help="With --tests: hold out observations published after this date.")
     ] = 2021.5,
     output: Output = None,
     resume: Resume = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say what each driver brought to each belt, and whether drivers complement each other.
+    """Attribute output to the drivers, by place, and test whether drivers reinforce each other.
 
-    Leaves attribution.nc, pictures of the nation by year and in one year, and summary.txt; with
-    --tests also null.nc (held-out score against a model without interaction) and placebo.nc (pilot
-    zones at false dates). A stopped run leaves FOLDER.unfinished; --resume goes on from there.
+    Writes attribution.nc, charts of the total by year and in one year, and summary.txt; with
+    --tests also null.nc (held-out score against a null model without interaction) and placebo.nc
+    (pilot zones at false dates). A stopped run leaves FOLDER.unfinished; --resume continues it.
 
     For example:
 
@@ -67,7 +63,7 @@ def attribute_command(
 
         beltcast attribute --tests
     """
-    from beltcast.drivers.attribution.attribute import attribute as make_attribution
+    from beltcast.drivers.attribution.attribute import attribute
     from beltcast.drivers.attribution.null_models import (
         against_null,
         null_words,
@@ -77,46 +73,40 @@ def attribute_command(
     from beltcast.drivers.attribution.page import summarise_attribution
     from beltcast.drivers.attribution.plot import save_attribution_pictures
     from beltcast.files.complete import complete_folder
-    from beltcast.forecasting.summary import as_text
     from beltcast.inference.sampling.posterior import sample_prior
     from beltcast.reports.json_output import dataset_facts
+    from beltcast.workflows.draws import FitOptions, draw_study
 
     chosen = open_study(study)
+    options = FitOptions(draws=draws, starts=starts)
     streams = streams_of(seed)
     place = folder_of(output, study, "-drivers")
-    options = {"draws": draws, "starts": starts, "seed": seed, "held_out": held_out}
-    with complete_folder(place) as folder:
-        pieces = keep_work(chosen, place, resume, **options)
-        words, tested = [], {}
-        with progress() as tell:
-            fit = calibrated(chosen, streams.fit, starts, tell, pieces=pieces.of("fit"))
-            posterior = draws_of(chosen, fit, draws, streams.posterior, tell, pieces)
-            result = make_attribution(
+    words, tested = [], {}
+    with complete_folder(place) as folder, progress() as tell:
+        pieces = keep_work(chosen, place, resume, fit=options, held_out=held_out, seed=seed)
+        result = attribute(
+            chosen,
+            draw_study(chosen, options, rng=streams, pieces=pieces, progress=tell),
+            prior=sample_prior(chosen, draws, rng=streams.prior),
+            since=since,
+            pieces=pieces,
+            progress=tell,
+            provenance={"seed": str(seed)},
+        )
+        if tests:
+            score = against_null(
                 chosen,
-                posterior,
-                prior=sample_prior(fit.likelihood, draws, rng=streams.prior),
-                since=since,
+                rng=streams.under("null model"),
+                published_by=held_out,
                 pieces=pieces,
                 progress=tell,
-                provenance={"seed": str(seed)},
             )
-            result.to_netcdf(folder / "attribution.nc", engine="netcdf4")
-            save_attribution_pictures(result, str(folder), year=year)
-            if tests:
-                score = against_null(
-                    chosen,
-                    rng=streams.under("null model"),
-                    published_by=held_out,
-                    pieces=pieces,
-                    progress=tell,
-                )
-                score.to_netcdf(folder / "null.nc", engine="netcdf4")
-                dates = placebo(chosen, rng=streams.under("placebo"), pieces=pieces, progress=tell)
-                dates.to_netcdf(folder / "placebo.nc", engine="netcdf4")
-                words = [null_words(score), placebo_words(dates)]
-                tested = {"null": score, "placebo": dates}
+            dates = placebo(chosen, rng=streams.under("placebo"), pieces=pieces, progress=tell)
+            words = [null_words(score), placebo_words(dates)]
+            tested = {"null": score, "placebo": dates}
         page = Group(summarise_attribution(result, year=year), *(f"\n{w}" for w in words))
-        (folder / "summary.txt").write_text(as_text(page), encoding="utf-8")
+        save(folder, page, attribution=result, **tested)
+        save_attribution_pictures(result, str(folder), year=year)
     pieces.discard()
     finish(
         "attribute",
@@ -137,15 +127,15 @@ def compare_command(
     draws: Annotated[int, typer.Option(help="Draws of the posterior.", min=2)] = 1000,
     starts: Starts = 64,
     loss: Annotated[
-        float, typer.Option(help="Part of the first scenario whose loss is dated.")
+        float, typer.Option(help="Share of the first scenario that counts as a loss.")
     ] = 0.1,
     seed: Seed = 1,
     output: Output = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare scenarios with the first of them, draw by draw; uncertain sizes are drawn.
+    """Compare scenarios with the first one, draw by draw, with uncertain sizes drawn.
 
-    Leaves comparison.nc (differences, chances, year of a loss, time until it is made good) and
+    Writes comparison.nc (differences, probabilities, year of a loss, time to recovery) and
     summary.txt.
 
     For example:
@@ -154,31 +144,26 @@ def compare_command(
 
         beltcast compare --scenario de-minimis-ends --loss 0.2
     """
-    from beltcast.drivers.compare import compare as make_comparison
-    from beltcast.drivers.compare import comparison_table, difference_table
+    from beltcast.drivers.compare import compare, comparison_table, difference_table
     from beltcast.files.complete import complete_folder
-    from beltcast.forecasting.summary import as_text
-    from beltcast.inference.sampling.posterior import sample
     from beltcast.reports.json_output import comparison_facts
+    from beltcast.workflows.draws import FitOptions, draw_study
 
     chosen = with_scenarios(with_own_scenarios(open_study(study), scenarios), scenario)
+    options = FitOptions(draws=draws, starts=starts)
     streams = streams_of(seed)
     target = folder_of(output, study, "-compared")
-    with complete_folder(target) as folder:
-        with progress() as tell:
-            fit = calibrated(chosen, streams.fit, starts, tell)
-            posterior = sample(fit, draws, rng=streams.posterior, progress=tell)
-            result = make_comparison(
-                chosen,
-                posterior,
-                rng=streams,
-                target=chosen.target,
-                loss=loss,
-                provenance={"seed": str(seed)},
-            )
-        result.to_netcdf(folder / "comparison.nc", engine="netcdf4")
+    with complete_folder(target) as folder, progress() as tell:
+        result = compare(
+            chosen,
+            draw_study(chosen, options, rng=streams, progress=tell),
+            rng=streams,
+            target=chosen.target,
+            loss=loss,
+            provenance={"seed": str(seed)},
+        )
         page = Group(difference_table(result), comparison_table(result))
-        (folder / "summary.txt").write_text(as_text(page), encoding="utf-8")
+        save(folder, page, comparison=result)
     finish("compare", target, page, as_json, lambda: comparison_facts(result))
 
 
@@ -187,8 +172,8 @@ def sensitivity_command(
     target: Annotated[
         str | None,
         typer.Option(
-            help="A variable without subscripts, or an element: output[Shenzhen]; by default the "
-            "sum of the study's target, or its first element."
+            help="A variable without subscripts, or an element such as output[Shenzhen]. Default: "
+            "the sum of the target, or its first element."
         ),
     ] = None,
     method: Annotated[str, typer.Option(help="sobol, morris, pawn or tornado.")] = "sobol",
@@ -199,12 +184,14 @@ def sensitivity_command(
         list[str] | None, typer.Option(help="Only these parameters, by their labels.")
     ] = None,
     top: Annotated[
-        int, typer.Option(help="Else the heaviest of a screening by Morris.", min=1)
+        int, typer.Option(help="Without --parameter: keep so many after a Morris screening.", min=1)
     ] = 20,
     year: Annotated[int, typer.Option(help="Year of the ranking and of the table.")] = 2024,
-    scenario: Annotated[str | None, typer.Option(help="The first by default.")] = None,
+    scenario: Annotated[
+        str | None, typer.Option(help="Scenario to run. Default: the first one.")
+    ] = None,
     levels: Annotated[
-        bool, typer.Option("--levels", help="Of the output itself instead of its log.")
+        bool, typer.Option("--levels", help="Analyse the output itself instead of its log.")
     ] = False,
     pairs: Annotated[
         bool,
@@ -217,11 +204,11 @@ def sensitivity_command(
     resume: Resume = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say which uncertain constants an output hangs on, over time, within their priors.
+    """Rank the uncertain constants that an output depends on, over time and within their priors.
 
-    All parameters of the study are screened by elementary effects; the heaviest then get Sobol'
-    indices (or another method). Leaves sensitivity.nc, screening.nc, a picture and summary.txt. A
-    stopped run leaves FOLDER.unfinished; --resume goes on from there.
+    Screens all parameters of the study by elementary effects, then computes Sobol' indices (or
+    another method) for the most influential ones. Writes sensitivity.nc, screening.nc, a chart and
+    summary.txt. A stopped run leaves FOLDER.unfinished; --resume continues it.
 
     For example:
 
@@ -235,101 +222,56 @@ def sensitivity_command(
     """
     from beltcast.drivers.sensitivity.page import summarise_sensitivity
     from beltcast.drivers.sensitivity.plot import save_sensitivity_picture
-    from beltcast.drivers.sensitivity.sensitivity import SENSITIVITY_METHODS, ranked
-    from beltcast.drivers.sensitivity.sensitivity import sensitivity as make_sensitivity
     from beltcast.files.complete import complete_folder
-    from beltcast.forecasting.summary import as_text
     from beltcast.reports.json_output import dataset_facts
-    from beltcast.study.scenarios import select
+    from beltcast.workflows.sensitivity import SensitivityOptions, plan_sensitivity, sensitivity
 
-    known = next((m for m in SENSITIVITY_METHODS if m == method), None)
-    if known is None:
-        raise InputError(
-            f"unknown method '{method}'; expected one of {', '.join(SENSITIVITY_METHODS)}"
-        )
-    if pairs and known != "sobol":
-        raise InputError(f"--pairs is of Sobol' indices, not of {method}; leave one of them out")
     chosen = open_study(study)
-    names = [scenario] if scenario else list(chosen.scenarios)[:1]
-    (base_case,) = select(chosen.scenarios, names).values()
-    streams = streams_of(seed)
-    medians = chosen.priors.quantiles(0.5)
-    constants = chosen.priors.settable
-    asked = target or _whole_or_first(chosen)
-    run_study = partial(
-        make_sensitivity,
-        chosen.model,
-        target=asked,
-        scenario=base_case,
-        # A few draws in the tail make most of the variance of a level, and no estimate settles.
-        logs=not levels,
-        # What is not moved stays at the median of its prior.
-        at={chosen.priors.labels[i]: float(medians[i]) for i in constants},
+    options = SensitivityOptions(
+        target=target,
+        method=method,
+        base=base,
+        parameters=tuple(parameter or ()),
+        top=top,
+        year=year,
+        scenario=scenario,
+        levels=levels,
+        pairs=pairs,
     )
-    labels = parameter or [chosen.priors.labels[i] for i in constants]
+    plan = plan_sensitivity(chosen, options)
     place = folder_of(output, study, "-sensitivity")
-    with complete_folder(place) as folder:
-        pieces = keep_work(
-            chosen,
-            place,
-            resume,
-            target=asked,
-            method=method,
-            base=base,
-            scenario=base_case.name,
-            parameters=", ".join(parameter or ()) or f"the heaviest {top} in {year}",
-            pairs=pairs,
-            seed=seed,
-        )
-        with progress() as tell:
-            if not parameter and len(labels) > top and method != "tornado":
-                screening = run_study(
-                    chosen.priors.subset(labels),
-                    method="morris",
-                    base=16,
-                    rng=streams.under("screening"),
-                    pieces=pieces.of("screening"),
-                    progress=lambda _, done, total: tell("screening", done, total),
-                )
-                screening.to_netcdf(folder / "screening.nc", engine="netcdf4")
-                labels = ranked(screening, year)[:top]
-            result = run_study(
-                chosen.priors.subset(labels),
-                method=known,
-                base=base,
-                rng=streams,
-                pairs=pairs,
-                pieces=pieces.of(method),
-                progress=lambda _, done, total: tell(method, done, total),
-            ).assign_attrs(seed=str(seed), **chosen.provenance())
-            result.to_netcdf(folder / "sensitivity.nc", engine="netcdf4")
-        save_sensitivity_picture(result, str(folder), when=year)
+    with complete_folder(place) as folder, progress() as tell:
+        pieces = keep_work(chosen, place, resume, plan=plan, seed=seed)
+        found = sensitivity(chosen, plan, rng=streams_of(seed), pieces=pieces, progress=tell)
+        result = found.result.assign_attrs(seed=str(seed))
         page = summarise_sensitivity(result, when=year)
-        (folder / "summary.txt").write_text(as_text(page), encoding="utf-8")
+        screened = {} if found.screening is None else {"screening": found.screening}
+        save(folder, page, sensitivity=result, **screened)
+        save_sensitivity_picture(result, str(folder), when=year)
     pieces.discard()
     finish("sensitivity", place, page, as_json, lambda: dataset_facts(result))
 
 
 def loops_command(
     path: Annotated[
-        Path | None, typer.Argument(help="A model (.mdl); the belt model by default.")
+        Path | None, typer.Argument(help="A model (.mdl). Default: the belt model.")
     ] = None,
     year: Annotated[
-        float | None, typer.Option(help="Instant to tell of; the last by default.")
+        float | None, typer.Option(help="Time to describe. Default: the last one.")
     ] = None,
     at: Annotated[
         list[str] | None,
-        typer.Option(help="Range=Element: only this element, as in Belt=Foshan."),
+        typer.Option(help="Range=Element: only this element, such as Belt=Foshan."),
     ] = None,
     most: Annotated[int, typer.Option(help="Loops to print.", min=1)] = 8,
-    output: Annotated[Path | None, typer.Option(help="Folder for results.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Folder for the results.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say which feedback loop is in charge when (Loops That Matter).
+    """Find which feedback loops dominate when (Loops That Matter).
 
-    Scores every loop over the run, prints the strongest at an instant, and leaves loops.nc, the
-    stacked picture, and the stock-flow diagram (SVG) with the strongest loop in colour. The belt
-    model has one set of loops a belt: Shenzhen by default, --at chooses.
+    Scores every loop over the run and prints the strongest at one time. Writes loops.nc, a stacked
+    chart, and the stock-flow diagram (SVG) with the strongest loop in colour. The belt model has
+    one set of loops for each belt: Shenzhen by default; choose another with --at.
 
     For example:
 
@@ -339,12 +281,11 @@ def loops_command(
 
         beltcast loops mine.mdl
     """
-    from beltcast.drivers.loops.loop_scores import loop_scores, strongest
+    from beltcast.drivers.loops.loop_scores import loops, strongest
     from beltcast.drivers.loops.page import summarise_loops
     from beltcast.drivers.loops.plot import save_loops_picture
     from beltcast.files.complete import complete_folder
     from beltcast.files.shipped import shipped
-    from beltcast.forecasting.summary import as_text
     from beltcast.model.model import load_model
     from beltcast.pictures.diagram import diagram
     from beltcast.reports.json_output import dataset_facts
@@ -352,8 +293,7 @@ def loops_command(
     model = load_model(path or shipped("models/belt/belt.mdl"))
     if year is not None:
         refuse_instant(model, year)
-    chosen = _elements(at if at or path else ["Belt=Shenzhen"])
-    scores = loop_scores(model, within=chosen)
+    scores = loops(model, within=_elements(at if at or path else ["Belt=Shenzhen"]))
     when = float(scores["time"][-1]) if year is None else year
     page = summarise_loops(scores, when, most)
     leading = strongest(scores.isel(loop=(scores["loop_partition"] == 0).values), when)[:1]
@@ -361,21 +301,12 @@ def loops_command(
     title = f"{model.name}: {leading[0]} leads at {when:g}" if leading else model.name
     folder = output or Path("runs") / f"{model.name}-loops"
     with complete_folder(folder) as work:
-        scores.to_netcdf(work / "loops.nc", engine="netcdf4")
+        save(work, page, loops=scores)
         if scores.sizes["loop"]:
             save_loops_picture(scores, str(work / "loops.png"))
         drawn = diagram(model, highlight=path_of, title=title)
         (work / "diagram.svg").write_text(drawn, encoding="utf-8")
-        (work / "summary.txt").write_text(as_text(page), encoding="utf-8")
     finish("loops", folder, page, as_json, lambda: dataset_facts(scores))
-
-
-def _whole_or_first(study: Study) -> str:
-    """Return the sum of the target where the study names one, else its first element."""
-    if study.roles.total:
-        return study.roles.total
-    (dimension,) = study.model.variables[study.target].dims
-    return f"{study.target}[{study.model.subscripts[dimension][0]}]"
 
 
 def _elements(chosen: list[str] | None) -> dict[str, str]:

@@ -1,10 +1,10 @@
-"""Commands that look ahead: forecast, update, verify."""
+"""Commands that forecast: forecast, update and backtest."""
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Group
@@ -17,25 +17,16 @@ from beltcast.cli.common import (
     Seed,
     Starts,
     StudyFile,
-    calibrated,
     finish,
     folder_of,
     open_study,
     progress,
+    save,
     streams_of,
     with_scenarios,
     write_calibration,
 )
-from beltcast.errors import (
-    InputError,
-)
-
-if TYPE_CHECKING:
-    from beltcast.study.study import Study
-    from beltcast.verification.origin_rules import OriginRules
-
-FORECAST_ENCODING = {"output": {"zlib": True, "complevel": 4}}
-"""The members of a forecast are nearly all of its size."""
+from beltcast.errors import InputError
 
 
 def forecast_command(
@@ -47,17 +38,17 @@ def forecast_command(
         list[str] | None, typer.Option(help="Only these scenarios; the baseline comes first.")
     ] = None,
     given: Annotated[
-        Path | None, typer.Option(help="Announced events (.toml), put under every scenario.")
+        Path | None, typer.Option(help="Announced events (.toml) to add to every scenario.")
     ] = None,
     calibration: Saved = None,
     output: Output = None,
     as_json: AsJson = False,
 ) -> None:
-    """Calibrate, run the scenarios and write a forecast.
+    """Calibrate the model, run the scenarios and write a forecast.
 
-    Leaves forecast.nc, a fan chart for each belt and the nation, calibration.csv (every estimate
-    beside its prior), fit.csv (every published figure beside the fitted one), draws.nc (what
-    `beltcast app` and `beltcast report` open) and summary.txt.
+    Writes forecast.nc, a fan chart for each place and the total, calibration.csv (each estimate
+    beside its prior), fit.csv (each observation beside its fitted value), draws.nc (which `beltcast
+    app` and `beltcast report` read) and summary.txt.
 
     For example:
 
@@ -73,45 +64,39 @@ def forecast_command(
     """
     from beltcast.drivers.compare import compare_runs, comparison_table
     from beltcast.files.complete import complete_folder
-    from beltcast.forecasting.forecast import forecast_draws
-    from beltcast.forecasting.summary import as_text, summarise
+    from beltcast.forecasting.forecast import FORECAST_ENCODING, forecast
+    from beltcast.forecasting.summary import summarise
     from beltcast.inference.sampling.draws_file import DRAWS_FILE, kept_fit, save_draws, study_link
-    from beltcast.inference.sampling.posterior import sample, sample_prior
+    from beltcast.inference.sampling.posterior import approximate_posterior
     from beltcast.pictures.plots import save_fan_charts
     from beltcast.reports.json_output import calibration_facts, forecast_facts
-    from beltcast.study.events import WITHOUT
+    from beltcast.study.events import WITHOUT, given_events
+    from beltcast.workflows.draws import FitOptions, fit_study
 
     chosen = with_scenarios(open_study(study), scenario)
     provenance = {"seed": str(seed)}
     if given is not None:
-        chosen, provenance["events_sha256"] = _given(chosen, given)
+        chosen, provenance["events_sha256"] = given_events(chosen, given)
+    options = FitOptions(draws=draws, starts=starts, calibration=calibration, study=study)
     streams = streams_of(seed)
     target = folder_of(output, study)
-    with complete_folder(target) as folder:
-        with progress() as tell:
-            fit = calibrated(chosen, streams.fit, starts, tell, calibration, study)
-            # As `beltcast.forecast` does it, in parts: the draws are kept as well.
-            posterior = sample(fit, draws, rng=streams.posterior, progress=tell)
-            prior = sample_prior(fit.likelihood, max(2, draws // 2), rng=streams.prior)
-            result = forecast_draws(
-                chosen,
-                posterior,
-                prior,
-                fit.theta,
-                rng=streams,
-                progress=tell,
-                provenance=provenance,
-            )
-            write_calibration(fit, folder, chosen.hashes)
-            origin = {"study_path": study_link(study, folder_of(output, study)), "seed": str(seed)}
-            save_draws(kept_fit(fit, posterior), chosen, folder / DRAWS_FILE, provenance=origin)
-            result.to_netcdf(folder / "forecast.nc", engine="netcdf4", encoding=FORECAST_ENCODING)
-            tell("pictures", 0, 1)
-            compare = chosen.roles.compare if given is None else WITHOUT
-            save_fan_charts(result, str(folder), titles=chosen.titles, compare=compare)
-            tell("pictures", 1, 1)
+    with complete_folder(target) as folder, progress() as tell:
+        fit = fit_study(chosen, options, rng=streams.fit, progress=tell)
+        # Drawn here and not within `forecast`, since the draws are written too.
+        posterior = approximate_posterior(fit, draws, rng=streams.posterior, progress=tell)
+        result = forecast(
+            chosen, fit, draws=posterior, rng=streams, progress=tell, provenance=provenance
+        )
+        write_calibration(fit, folder, chosen.hashes)
+        origin = {"study_path": study_link(study, target), "seed": str(seed)}
+        save_draws(kept_fit(fit, posterior), chosen, folder / DRAWS_FILE, provenance=origin)
+        result.to_netcdf(folder / "forecast.nc", engine="netcdf4", encoding=FORECAST_ENCODING)
+        tell("pictures", 0, 1)
+        compare = chosen.roles.compare if given is None else WITHOUT
+        save_fan_charts(result, str(folder), titles=chosen.titles, compare=compare)
+        tell("pictures", 1, 1)
         page = Group(summarise(result, fit), comparison_table(compare_runs(result["output"])))
-        (folder / "summary.txt").write_text(as_text(page), encoding="utf-8")
+        save(folder, page)
     finish(
         "forecast",
         target,
@@ -123,18 +108,19 @@ def forecast_command(
 
 def update_command(
     rows: Annotated[
-        Path | None, typer.Argument(help="New figures (.csv), columns as the study's own.")
+        Path | None, typer.Argument(help="New observations (.csv), with the study's columns.")
     ] = None,
     study: StudyFile = None,
     as_of: Annotated[
         float | None,
         typer.Option(
-            help="Instead of a file: the study as known at this date, a decimal year, and the "
-            "figures that it has got since."
+            help="Instead of a file: treat observations published after this date (a decimal "
+            "year) as new, and fit the study to those before."
         ),
     ] = None,
     method: Annotated[
-        str, typer.Option(help="auto, reweight, smoother or refit; auto takes what is good enough.")
+        str,
+        typer.Option(help="auto, reweight, smoother or refit; auto takes the first good enough."),
     ] = "auto",
     draws: Annotated[int, typer.Option(help="Draws of the posterior.", min=2)] = 1000,
     starts: Starts = 64,
@@ -143,12 +129,12 @@ def update_command(
     output: Output = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take in new figures: what surprises, and what changes in the forecast.
+    """Update a forecast with new observations: which ones surprise, and what changes.
 
-    The study is fitted to its own figures first; then the new ones are held against what that fit
-    expects of them, and the posterior is updated. Figures of a half-year or a quarter nowcast the
-    year that is running. Leaves update.nc, surprises.csv, changes.csv and summary.txt; to keep new
-    rows, add them to the study's figures.
+    Fits the study to its own observations, compares the new ones with their predictive
+    distributions, and updates the posterior. Observations of a half-year or a quarter give a
+    nowcast of the current year. Writes update.nc, surprises.csv, changes.csv and summary.txt. To
+    keep the new rows, add them to the study's observations.
 
     For example:
 
@@ -160,100 +146,101 @@ def update_command(
     """
     from beltcast.files.complete import complete_folder
     from beltcast.forecasting.before_after import changes, outlook
-    from beltcast.forecasting.summary import as_text
+    from beltcast.forecasting.forecast import FORECAST_ENCODING
     from beltcast.forecasting.update_text import summarise_update
-    from beltcast.inference.sampling.posterior import sample
-    from beltcast.inference.updating.update import check_method
-    from beltcast.inference.updating.update import update as make_update
+    from beltcast.inference.sampling.posterior import approximate_posterior
+    from beltcast.inference.updating.update import check_method, update
     from beltcast.reports.json_output import update_facts
     from beltcast.study.new_rows import NewRows, read_new_rows
     from beltcast.verification.origin import as_known, later_rows
+    from beltcast.verification.origin_rules import rules_of
+    from beltcast.workflows.draws import FitOptions, fit_study
 
     way = check_method(method)
     provenance = {"seed": str(seed)}
     if as_of is not None:
         if study is not None or calibration is not None:
             raise InputError(
-                f"--as-of is {as_of:g}, and new figures or a fit are given as well; it takes the "
-                "study's own later figures as new and fits those before them, so give the study "
-                "at most"
+                f"--as-of is {as_of:g}, and new observations or a fit are given as well; --as-of "
+                "takes the study's own later observations as new and fits those before them, so "
+                "give only the study"
             )
-        study = rows  # no file of figures comes before it
+        study = rows  # no file of observations comes before it
         whole = open_study(study)
         new = NewRows(later_rows(whole, as_of))
-        chosen = as_known(whole, as_of, _origin_rules(None, whole))
+        chosen = as_known(whole, as_of, rules_of(whole))
         provenance["as_of"] = f"{as_of:g}"
     elif rows is not None:
         chosen = open_study(study)
         new = read_new_rows(rows, chosen)
     else:
-        raise InputError("there are no new figures; name a file of them, or a date with --as-of")
+        raise InputError("there are no new observations; name a file, or a date with --as-of")
+    options = FitOptions(starts=starts, calibration=calibration, study=study)
     streams = streams_of(seed)
     target = folder_of(output, study, "-updated")
-    with complete_folder(target) as folder:
-        with progress() as tell:
-            fit = calibrated(chosen, streams.fit, starts, tell, calibration, study)
-            posterior = sample(fit, draws, rng=streams.posterior, progress=tell)
-            change = make_update(
-                fit, posterior, new.rows, rng=streams.under("update"), method=way, progress=tell
-            )
-            result = outlook(
-                chosen,
-                change,
-                rng=streams,
-                provenance={**provenance, "new_rows_sha256": new.rows.sha256},
-            )
+    with complete_folder(target) as folder, progress() as tell:
+        fit = fit_study(chosen, options, rng=streams.fit, progress=tell)
+        posterior = approximate_posterior(fit, draws, rng=streams.posterior, progress=tell)
+        change = update(
+            fit, posterior, new.rows, rng=streams.under("update"), method=way, progress=tell
+        )
+        result = outlook(
+            chosen,
+            change,
+            rng=streams,
+            provenance={**provenance, "new_rows_sha256": new.rows.sha256},
+        )
         result.to_netcdf(folder / "update.nc", engine="netcdf4", encoding=FORECAST_ENCODING)
         change.surprises.to_csv(folder / "surprises.csv", index=False, float_format="%.6g")
         changes(result).to_csv(folder / "changes.csv", index=False, float_format="%.6g")
         page = summarise_update(result, change, new.known_words())
-        (folder / "summary.txt").write_text(as_text(page), encoding="utf-8")
+        save(folder, page)
     finish("update", target, page, as_json, lambda: update_facts(change, result))
 
 
-def verify_command(
+def backtest_command(
     study: StudyFile = None,
     origins: Annotated[
         str, typer.Option(help="Dates to forecast from, as decimal years separated by commas.")
     ] = "2020.5,2021.5,2022.5,2023.5,2024.5",
     draws: Annotated[int, typer.Option(help="Draws of each forecaster.", min=2)] = 500,
     starts: Starts = 16,
-    moves: Annotated[int, typer.Option(help="Metropolis moves of a draw.", min=0)] = 100,
+    moves: Annotated[int, typer.Option(help="Metropolis moves per draw.", min=0)] = 100,
     ex_post: Annotated[
         bool,
         typer.Option("--ex-post", help="Give the model its inputs as known afterwards."),
     ] = False,
     rules: Annotated[
         Path | None,
-        typer.Option(help="What was known of the inputs (.toml); beside the model by default."),
+        typer.Option(help="When inputs became known (.toml). Default: the file beside the model."),
     ] = None,
-    jobs: Annotated[int, typer.Option(help="Origins side by side.", min=1)] = 1,
+    jobs: Annotated[int, typer.Option(help="Origins to run at the same time.", min=1)] = 1,
     seed: Seed = 1,
     resume: Resume = False,
     output: Output = None,
     as_json: AsJson = False,
 ) -> None:
-    """Forecast every later figure from earlier dates, as each of them knew the study.
+    """Forecast later observations from earlier dates, using only data available then.
 
-    Leaves verification.nc (draws of each forecaster beside what was published; the last, 'stack',
-    mixes the model and statistical ones by weights from earlier origins) and summary.txt;
-    finished origins stay in a folder beside them and are not run again while nothing has changed.
-    After a stopped run, --resume goes on within an origin too, with the same options and seed.
+    Writes verification.nc (draws of each forecaster beside what was published; the last one,
+    'stack', mixes the model and statistical forecasters by weights from earlier origins) and
+    summary.txt. Finished origins stay in a folder beside the results and are not run again while
+    nothing has changed. --resume with the same options and seed continues a stopped run within an
+    origin too.
 
     For example:
 
-        beltcast verify --jobs 2
+        beltcast backtest --jobs 2
 
-        beltcast verify --origins 2022.5,2023.5 --draws 200
+        beltcast backtest --origins 2022.5,2023.5 --draws 200
 
-        beltcast verify --ex-post --output runs/ex-post
+        beltcast backtest --ex-post --output runs/ex-post
     """
     from beltcast.files.complete import complete_folder
-    from beltcast.forecasting.summary import as_text
     from beltcast.reports.json_output import dataset_facts, table_facts
     from beltcast.verification.backtest import Settings
-    from beltcast.verification.record import BACKTEST_ENCODING as SMALL
-    from beltcast.verification.record import run_origins
+    from beltcast.verification.origin_rules import rules_of
+    from beltcast.verification.record import BACKTEST_ENCODING, run_origins
     from beltcast.verification.skill import case_scores, score_table
     from beltcast.verification.skill_text import summarise_skill
     from beltcast.verification.stack import stack, stackable
@@ -267,52 +254,27 @@ def verify_command(
             f"--origins is '{origins}'; expected decimal years such as 2021.5,2022.5"
         ) from None
     chosen = open_study(study)
-    known = _origin_rules(rules, chosen)
-    folder = folder_of(output, study, "-verified")
-    with complete_folder(folder) as work:
-        with progress() as tell:
-            result = run_origins(
-                chosen,
-                known,
-                dates,
-                folder.with_name(f"{folder.name}-origins"),
-                settings=Settings(
-                    draws=draws, starts=starts, moves=moves, ex_post=ex_post, seed=seed
-                ),
-                jobs=jobs,
-                resume=resume,
-                progress=tell,
-            )
+    known = rules_of(chosen, rules)
+    settings = Settings(draws=draws, starts=starts, moves=moves, ex_post=ex_post, seed=seed)
+    folder = folder_of(output, study, "-backtest")
+    with complete_folder(folder) as work, progress() as tell:
+        result = run_origins(
+            chosen,
+            known,
+            dates,
+            folder.with_name(f"{folder.name}-origins"),
+            settings=settings,
+            jobs=jobs,
+            resume=resume,
+            progress=tell,
+        )
         result = stack(result, rng=streams_of(seed).stack, forecasters=stackable(result))
-        result.to_netcdf(work / "verification.nc", engine="netcdf4", encoding=SMALL)
+        result.to_netcdf(work / "verification.nc", engine="netcdf4", encoding=BACKTEST_ENCODING)
         scores = case_scores(result)
         page = summarise_skill(scores, "sd")
-        (work / "summary.txt").write_text(as_text(page), encoding="utf-8")
+        save(work, page)
 
     def facts() -> dict[str, object]:
         return {**dataset_facts(scores), "scores": table_facts(score_table(scores))}
 
-    finish("verify", folder, page, as_json, facts)
-
-
-def _origin_rules(path: Path | None, study: Study) -> OriginRules:
-    """What was known of the inputs at earlier dates: from a file, or from that beside the model."""
-    from beltcast.verification.origin_rules import OriginRules, read_origin_rules
-
-    if path is None and study.model.path is not None:
-        beside = study.model.path.with_name("inputs-known.toml")
-        path = beside if beside.exists() else None
-    return read_origin_rules(path, study.model, study.priors) if path else OriginRules()
-
-
-def _given(study: Study, path: Path) -> tuple[Study, str]:
-    """Put announced events under all scenarios; also the hash of their file."""
-    from dataclasses import replace
-
-    from beltcast.files.text import read_text
-    from beltcast.study.events import with_events
-    from beltcast.study.scenarios import read_scenarios
-
-    events = read_scenarios(path, study.model)
-    scenarios = with_events(study.scenarios, events)
-    return replace(study, scenarios=scenarios), read_text(path, InputError).sha256
+    finish("backtest", folder, page, as_json, facts)

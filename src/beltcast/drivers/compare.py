@@ -59,11 +59,10 @@ def compare(
     Examples
     --------
     >>> import numpy as np
-    >>> from beltcast import make_likelihood, read_study, sample_prior
+    >>> from beltcast import read_study, sample_prior
     >>> from beltcast.drivers.compare import compare
     >>> study, rng = read_study(), np.random.default_rng(1)
-    >>> likelihood = make_likelihood(study.model, study.priors, study.observations, study.noise)
-    >>> result = compare(study, sample_prior(likelihood, 8, rng=rng), rng=rng)
+    >>> result = compare(study, sample_prior(study, 8, rng=rng), rng=rng)
     >>> float(result["ratio_quantile"].sel(scenario="baseline", place="China").max())
     1.0
     """

@@ -88,3 +88,8 @@ def _everyday(text: str) -> float:
     beyond = [character for character in text if not character.isascii()]
     inside = sum(1 for character in beyond if character.encode("gb2312", errors="ignore"))
     return inside / len(beyond) if beyond else 0.0
+
+
+def slug(label: str) -> str:
+    """Turn a label into a part of a file name."""
+    return "".join(c if c.isalnum() else "-" for c in label.lower()).strip("-")

@@ -26,11 +26,14 @@ from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.nuisances import SHOCK
 from beltcast.inference.processes import shock_path
 from beltcast.inference.residuals import draw_errors
-from beltcast.inference.sampling.posterior import Draws, sample, sample_prior
+from beltcast.inference.sampling.posterior import Draws, approximate_posterior, sample_prior
 from beltcast.schema import MEMBER, PLACE, ROW, SCENARIO, YEAR, Progress
 from beltcast.streams import Random, Streams
 from beltcast.study.observations import Observation
 from beltcast.study.study import Study
+
+FORECAST_ENCODING = {"output": {"zlib": True, "complevel": 4}}
+"""Compression of the members of a forecast, which are nearly all of its size."""
 
 
 def forecast(
@@ -38,7 +41,7 @@ def forecast(
     calibration: Calibration,
     *,
     rng: Random,
-    draws: int = 1000,
+    draws: int | Draws = 1000,
     moves: int = 30,
     progress: Progress | None = None,
     provenance: Mapping[str, str] | None = None,
@@ -51,8 +54,8 @@ def forecast(
     calibration : Calibration
     rng : Streams, numpy.random.Generator or int
         Its streams ``posterior``, ``prior``, ``year_shocks``, ``noise`` and ``sizes`` are used.
-    draws : int
-        Members.
+    draws : int or Draws
+        Members: how many to draw, or draws of the posterior that exist already.
     moves : int
         Metropolis moves a draw, see `beltcast.inference.sampling.posterior`.
     progress : callable, optional
@@ -74,21 +77,23 @@ def forecast(
     Examples
     --------
     >>> import numpy as np
-    >>> from beltcast import calibrate, forecast, make_likelihood, read_study
+    >>> from beltcast import calibrate, forecast, read_study
     >>> study = read_study()
-    >>> likelihood = make_likelihood(study.model, study.priors, study.observations, study.noise)
     >>> rng = np.random.default_rng(1)
-    >>> fit = calibrate(likelihood, rng=rng, starts=4, refine=1)
+    >>> fit = calibrate(study, rng=rng, starts=4, refine=1)
     >>> result = forecast(study, fit, rng=rng, draws=16, moves=4)
     >>> float(result["output_quantile"].sel(place="China", year=2030, quantile=0.5)[0]) > 0
     True
     """
     streams = Streams.of(rng)
-    posterior = sample(calibration, draws, rng=streams.posterior, moves=moves, progress=progress)
-    prior = sample_prior(calibration.likelihood, max(2, draws // 2), rng=streams.prior)
+    if isinstance(draws, int):
+        draws = approximate_posterior(
+            calibration, draws, rng=streams.posterior, moves=moves, progress=progress
+        )
+    prior = sample_prior(calibration.likelihood, max(2, len(draws) // 2), rng=streams.prior)
     return forecast_draws(
         study,
-        posterior,
+        draws,
         prior,
         calibration.theta,
         rng=streams,
@@ -356,7 +361,7 @@ def _published_rows(
     """
     theta = optimum[None]
     path = _path(study, likelihood, theta, target)
-    expected = np.exp(likelihood.expected(theta, shocks=False)[0])
+    expected = likelihood.natural(likelihood.expected(theta, shocks=False)[0])
     points = [
         {
             "place": row.place,

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from beltcast.inference.audit.identify import Profile, Spectrum
+from beltcast.inference.audit.shrinkage import shrinkage, shrinkage_words
 from beltcast.inference.calibrate import Calibration, estimate_verdict
 from beltcast.schema import PLACE, QUANTILE, SCENARIO, YEAR
 from beltcast.study.observations import Observations
@@ -303,3 +304,27 @@ def _short(value: float) -> str:
     if abs(value) < 1e-12:  # the tail of a subtraction
         return "0"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.2g}"
+
+
+def fit_summary(fit: Calibration) -> str:
+    """Lay out a calibration as text: cost, agreement of starts, and each estimate."""
+    table = fit.table()
+    words = table["verdict"].value_counts()
+    lines = [
+        f"cost {fit.cost:.2f}; {fit.agreeing} of {len(fit.refined)} refined starts agree; "
+        + ", ".join(f"{count} {word}" for word, count in words.items()),
+    ]
+    others = fit.clusters().iloc[1:]
+    if len(others):
+        rises = ", ".join(f"{c:.2f}" for c in others["cost"] - fit.cost)
+        lines.append(f"{len(others)} other optima, higher in cost by {rises}: see optima.csv")
+    if fit.at_bound:
+        lines.append("at a bound of its prior: " + ", ".join(fit.at_bound))
+    lines += ["", f"{'parameter':34s} {'prior':>28s} {'posterior':>28s}  ratio"]
+    for label, row in table.iterrows():
+        prior = f"{row.prior_median:.3g} ({row.prior_p10:.3g} to {row.prior_p90:.3g})"
+        after = f"{row['median']:.3g} ({row.p10:.3g} to {row.p90:.3g})"
+        says = f"{row.spread_ratio:.2f} {row.verdict}"
+        lines.append(f"{label!s:34s} {prior:>28s} {after:>28s}  {says}")
+    borrowed = shrinkage_words(shrinkage(fit))
+    return "\n".join([*lines, "", borrowed] if borrowed else lines)

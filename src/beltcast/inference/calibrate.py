@@ -24,10 +24,11 @@ from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.engine.run.threads import side_by_side
 from beltcast.errors import CalibrationError
 from beltcast.files.resume import NOT_KEPT, Pieces
-from beltcast.inference.likelihood import Likelihood
+from beltcast.inference.likelihood import Likelihood, likelihood_of
 from beltcast.inference.optimise import FitMethod, Optimum, optimise
 from beltcast.schema import Progress, no_progress
 from beltcast.study.priors import Priors
+from beltcast.study.study import Study
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -217,9 +218,9 @@ class Calibration:
                 "end": [r.end for r in rows],
                 "definition": [r.definition for r in rows],
                 "published": [r.value for r in rows],
-                "fitted": np.exp(expected),
+                "fitted": likelihood.natural(expected),
                 "sd": sds,
-                "z": (likelihood.log_values - expected) / sds,
+                "z": (likelihood.published - expected) / sds,
             }
         )
 
@@ -281,7 +282,7 @@ def estimate_verdict(ratio: float) -> str:
 
 @one_blas_thread()
 def calibrate(
-    likelihood: Likelihood,
+    source: Study | Likelihood,
     *,
     rng: np.random.Generator,
     starts: int = 64,
@@ -295,7 +296,7 @@ def calibrate(
 
     Parameters
     ----------
-    likelihood : Likelihood
+    source : Study or Likelihood
     rng : numpy.random.Generator
         Scrambles the Sobol' sequence.
     starts : int
@@ -304,7 +305,7 @@ def calibrate(
         How many of the best are refined.  A population (differential evolution) is all of them at
         once, so it is refined once.
     method : str
-        'least_squares', 'minimize' or 'differential_evolution', see `beltcast.inference.optimise`.
+        'least_squares' or 'differential_evolution', see `beltcast.inference.optimise`.
     threads : int, optional
         Refinements side by side; one per processor by default.  The result does not depend on it.
     pieces : Pieces, optional
@@ -324,14 +325,12 @@ def calibrate(
     Examples
     --------
     >>> import numpy as np
-    >>> from beltcast import calibrate, make_likelihood, read_study
-    >>> study = read_study()
-    >>> likelihood = make_likelihood(study.model, study.priors, study.observations, study.noise)
-    >>> fit = calibrate(likelihood, rng=np.random.default_rng(1), starts=4, refine=1)
+    >>> from beltcast import calibrate, read_study
+    >>> fit = calibrate(read_study(), rng=np.random.default_rng(1), starts=4, refine=1)
     >>> fit.converged.tolist()
     [True]
     """
-    tell = progress or no_progress
+    likelihood, tell = likelihood_of(source), progress or no_progress
     tell("starts", 0, starts)
     points, answers = _starts(likelihood, rng, starts)
     simulated = np.isfinite(answers).all(axis=1)

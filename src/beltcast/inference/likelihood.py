@@ -8,17 +8,17 @@ shared errors, spreads, the season), each a standard normal.  For row i, with th
     mu_i = m_i + offset + trend (t_i - t_ref) + shock(year) + season        [log]
     z_i  = (log y_i - mu_i) / (sd_i s_i),     log s_i = sd(spread) eta(group of i)
 
+A row whose definition has an error model (`beltcast.study.error_models`) may instead compare y and
+m themselves, ``z_i = (y_i - m_i) / (sd_i s_i)``, or be a count with mean m_i.
+
 Every term is written as a *residual* ``r`` with ``r^2 / 2`` its negative log likelihood over the
-height of its peak (`residuals`): z itself for a number, ``sqrt(-2 log Phi)`` for a bound
-(Tobin 1958).  So least squares, the scalar density and the Laplace covariance all come from this
-one definition.  Where spreads are estimated, the heights are not constant (that of a number is
-``1 / s_i``), and each group g of n rows adds, after the priors, the residual of its heights
-
-    r_g = sqrt(2 (c + sum of log s_i)),     c = n (1/2 + 4 sd(spread)),
-
-whose constant c keeps the root real down to ``eta = -4``, the bound of eta.  The density is exact,
-but Gauss and Newton's curvature for eta is too small by up to a half, so Laplace's spread of eta is
-somewhat wide; the moves of `beltcast.inference.sampling.posterior` correct it.
+height of its peak (`residuals`, `families`): z itself for a number, ``sqrt(-2 log Phi)`` for a
+bound (Tobin 1958), the signed root of the deviance for a count.  So least squares, the scalar
+density and the Laplace covariance all come from this one definition.  Where scales are estimated,
+the heights are not constant; each group of rows that share a scale adds one residual after the
+priors (`scales`).  The density is exact, but Gauss and Newton's curvature of a log scale is too
+small by up to a half, so Laplace's standard deviation of it is somewhat too large; sampling
+corrects it.
 """
 
 from __future__ import annotations
@@ -31,62 +31,28 @@ from numpy.typing import ArrayLike, NDArray
 
 from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.errors import CalibrationError
+from beltcast.inference.families import CODES, NUMBER, RowFamilies
+from beltcast.inference.nuisance_rule import NuisanceRule
 from beltcast.inference.nuisances import ERROR, SHOCK, nuisances_of
 from beltcast.inference.predicted_observations import Questions, questions
-from beltcast.inference.residuals import as_normal, log_height, log_peak, residual, slopes
+from beltcast.inference.scales import Heights, make_heights
 from beltcast.model.model import Model
 from beltcast.study.noise import Noise
 from beltcast.study.observations import Observations
 from beltcast.study.priors import Priors
+from beltcast.study.study import Study
 
 SPREAD_LIMIT = 4.0
 """Bound of the nuisances that are spreads, in prior spreads."""
+
+LOWEST = 8.0
+"""A parameter that scales a spread is taken to be no lower than so many prior sds below its mu."""
 
 UNSEEN = float(np.exp(20.0))
 """Spread of a row that a fit must not see; its information is 4e-18 of an ordinary one's."""
 
 BLAME = 1e3
 """Residual of a row whose answer is not a number: a wall that a fit turns away from."""
-
-
-@dataclass(frozen=True, eq=False)
-class NuisanceRule:
-    """Normal distribution of the nuisances given the model's answers.
-
-    Attributes
-    ----------
-    loadings : (m, u)
-        What a unit of each nuisance adds to the weighted residual of each row.
-    weight : (m,)
-    free : (m,)
-        Answers at which the rows want no nuisance.
-    precision : (u, u)
-    held : (u,)
-        Where nuisances are held that do not move a row's mean (spreads); 0 for the others.
-    """
-
-    loadings: FloatArray
-    weight: FloatArray
-    free: FloatArray
-    precision: FloatArray
-    held: FloatArray
-
-    def mean(self, answers: FloatArray) -> FloatArray:
-        """Means of the nuisances, (N, m) -> (N, u)."""
-        gaps = self.free - answers
-        # A row without an answer says nothing about nuisances; it is blamed in the residuals.
-        gaps = np.where(np.isfinite(gaps), gaps, 0.0) * self.weight
-        return np.asarray(self.held + gaps @ self._gain)
-
-    @cached_property
-    def factor(self) -> FloatArray:
-        """Lower Cholesky factor of the precision, (u, u); one serves all moves of a chain."""
-        return np.asarray(np.linalg.cholesky(self.precision), dtype=np.float64)
-
-    @cached_property
-    def _gain(self) -> FloatArray:
-        """What a weighted gap of each row moves each mean by, (m, u)."""
-        return np.asarray(np.linalg.solve(self.precision, self.loadings.T).T, dtype=np.float64)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -97,21 +63,30 @@ class Likelihood:
     ----------
     model, priors, observations, noise
     asked : Questions
-    log_values, sds : (m,)
-        The middle of the interval where a number is rounded.
+    published, sds : (m,)
+        What was published, as it is compared: a log where ``families.log``, else the number itself;
+        the middle of the interval where a number is rounded.  The sd of a count is 1.
     half : (m,)
-        Half the width of that interval (of logs), 0 for other rows.
+        Half the width of that interval, 0 for other rows.
     side : (m,) int
         0 a number, -1 a lower bound, +1 an upper bound.
     loadings, spreads : (m, u - 1)
-        What a unit of each nuisance adds to the log of each row, and to the log of its spread; the
-        season apart.
+        What a unit of each nuisance adds to each row as it is compared, and to the log of its
+        spread; the season apart.
     nuisances : (u,) str
-        Their names, the season last.
+        Their names, the season last where there is one.
     season : (m,)
         ``u0 + u1 - 1`` for a part of a year, 0 otherwise.
     rows_of, columns : (p,), (p,)
         Row of the program and parameter for each element that the parameters set.
+    families : RowFamilies
+        Distribution of each row.
+    scale_by : (m,) int
+        Parameter that the scale of a row is multiplied by, -1 for none.
+    scale_at : (m,)
+        Value of that parameter at which ``sds`` holds; 1 for none.
+    scale_power : (m,)
+        Power of that parameter, 1 or -1.
     """
 
     model: Model
@@ -119,7 +94,7 @@ class Likelihood:
     observations: Observations
     noise: Noise
     asked: Questions
-    log_values: FloatArray
+    published: FloatArray
     sds: FloatArray
     half: FloatArray
     side: IntArray
@@ -129,10 +104,14 @@ class Likelihood:
     season: FloatArray
     rows_of: IntArray
     columns: IntArray
+    families: RowFamilies
+    scale_by: IntArray
+    scale_at: FloatArray
+    scale_power: FloatArray
 
     def __repr__(self) -> str:
         return (
-            f"Likelihood of {len(self.log_values)} observations: model '{self.model.name}', "
+            f"Likelihood of {len(self.published)} observations: model '{self.model.name}', "
             f"{self.n_parameters} parameters, {len(self.nuisances)} nuisances"
         )
 
@@ -153,7 +132,8 @@ class Likelihood:
 
     def bounds(self) -> tuple[FloatArray, FloatArray]:
         """Lower and upper bounds of theta."""
-        free = np.append(np.where(self.spreads.any(axis=0), SPREAD_LIMIT, np.inf), np.inf)
+        free = np.full(len(self.nuisances), np.inf)
+        free[: self.spreads.shape[1]][self.spreads.any(axis=0)] = SPREAD_LIMIT
         return np.concatenate([self.priors.lower, -free]), np.concatenate([self.priors.upper, free])
 
     def residuals(self, theta: FloatArray, answers: FloatArray | None = None) -> FloatArray:
@@ -175,11 +155,11 @@ class Likelihood:
             answers = self.answers(many)
         z, half = self._standardised(many, answers)
         good = np.isfinite(z)
-        found = residual(np.where(good, z, 0.0), self.side, half, self.noise.tails)
+        found = self.families.residual(np.where(good, z, 0.0), self.side, half)
         of_rows = np.where(good, found, BLAME)
         parts = [of_rows, self._of_priors(many)]
-        if self.spreads.any():
-            parts.append(self._of_heights(many))
+        if self.is_scaled:
+            parts.append(self._heights.residuals(self.log_scale(many)))
         out = np.concatenate(parts, axis=1)
         return out if np.ndim(theta) == 2 else out[0]
 
@@ -194,15 +174,17 @@ class Likelihood:
     def log_likelihood(self, theta: FloatArray, answers: FloatArray | None = None) -> FloatArray:
         """Log likelihood of each row, normalised; (N, size) -> (N, m).
 
-        A number has the density of its log, a rounded one the probability of its interval, a bound
-        the probability that it holds.
+        A number has the density of what is compared (its log where ``families.log``), a rounded
+        one the probability of its interval, a bound the probability that it holds, a count its
+        probability.
         """
         theta = np.atleast_2d(theta)
         rows = self.residuals(theta, answers)[:, : len(self.sds)]
-        sds = self.row_sds(theta)
-        at_best = np.where(self.side == 0, log_peak(self.noise.tails) - np.log(sds), 0.0)
         rounded = self.half > 0
-        at_best[:, rounded] = log_height((self.half / sds)[:, rounded], self.noise.tails)[0]
+        sds, half = self._widths(theta)
+        at_best = self.families.log_best(np.broadcast_to(half, rows.shape), rounded)[0]
+        at_best = at_best - np.where(self.families.number & ~rounded, np.log(sds), 0.0)
+        at_best = np.where(self.side == 0, at_best, 0.0)
         log_rows: FloatArray = at_best - 0.5 * rows**2
         return log_rows
 
@@ -220,7 +202,7 @@ class Likelihood:
         return rule.mean(answers), rule.precision
 
     def gaps(self, theta: FloatArray, answers: FloatArray) -> FloatArray:
-        """Logs of what was published less what is expected, in spreads; (N, m)."""
+        """What was published less what is expected, in spreads; (N, m)."""
         return self._standardised(theta, answers)[0]
 
     def nuisance_rule(self, near: FloatArray | None = None) -> NuisanceRule:
@@ -239,24 +221,26 @@ class Likelihood:
         at = nothing if near is None else near[None]
         sds = self.row_sds(at)[0]
         weight, middle = (self.side == 0).astype(float), np.zeros(len(sds))
+        # The variance of a count is about the count.
+        weight /= np.sqrt(1.0 + np.where(self.families.number, 0.0, self.families.counts))
         if near is not None:
             z, half = self._standardised(at, self.answers(at))
-            weight, middle = as_normal(z[0], self.side, half[0], self.noise.tails)
+            weight, middle = self.families.as_normal(z[0], self.side, half[0])
         season = self.noise.season_sd * self.season
-        loadings = self._loadings(sds / self.sds)
-        loadings = np.concatenate([loadings, season[:, None]], axis=1)
+        loadings = self._seasonal(self._loadings(sds / self.sds), season)
         loadings = loadings * (weight / sds)[:, None]
         precision = loadings.T @ loadings + np.eye(len(self.nuisances))
         held = np.zeros(len(self.nuisances))
         if near is not None and self.spreads.any():
-            felt = np.append(self.spreads.any(axis=0), False)
+            felt = np.zeros(len(self.nuisances), dtype=bool)
+            felt[: self.spreads.shape[1]] = self.spreads.any(axis=0)
             curvature = (self.jacobian(near)[:, self.n_parameters :][:, felt] ** 2).sum(axis=0)
             held[felt] = near[self.n_parameters :][felt]
             precision[felt, felt] = curvature
         return NuisanceRule(
             loadings=loadings,
             weight=weight / sds,
-            free=self.log_values - self._shift(nothing)[0] - middle * sds,
+            free=self.published - self._shift(nothing)[0] - middle * sds,
             precision=precision,
             held=held,
         )
@@ -275,11 +259,11 @@ class Likelihood:
         factor = self._season_factor(np.array([season]))[0]
         slope = self.noise.season_sd * self.season / factor
         weight = np.where(numbers, 1.0 / self.sds, 0.0)
-        loadings = np.concatenate([self.loadings, slope[:, None]], axis=1) * weight[:, None]
+        loadings = self._seasonal(self.loadings, slope) * weight[:, None]
         return NuisanceRule(
             loadings=loadings,
             weight=weight,
-            free=self.log_values - np.log(factor) + slope * season,
+            free=self.published - np.log(factor) + slope * season,
             precision=loadings.T @ loadings + np.eye(len(self.nuisances)),
             held=np.zeros(len(self.nuisances)),
         )
@@ -315,20 +299,24 @@ class Likelihood:
         z, half = z[0], half[0]
         good = np.isfinite(z) & np.isfinite(by_theta).all(axis=1)
         safe = np.where(good, z, 0.0)
-        by_z, by_half = slopes(safe, self.side, half, self.noise.tails)
+        by_z, by_half = (
+            part[0] for part in self.families.slopes(safe[None], self.side, half[None])
+        )
         slope = np.where(good, by_z / self.row_sds(theta[None])[0], 0.0)
         by_theta[~good] = 0.0
         of_rows = -slope[:, None] * by_theta
         priors = np.diag(np.concatenate([1.0 / self.priors.sigma, np.ones(len(self.nuisances))]))
-        if not self.spreads.any():
+        if not self.is_scaled:
             return np.concatenate([of_rows, priors])
-        # A wider spread makes z and the half-width smaller in proportion.
-        shrink = np.where(good, by_z * safe + by_half * half, 0.0)
-        of_rows[:, n:-1] -= shrink[:, None] * self.spreads
-        return np.concatenate([of_rows, priors, self._height_slopes(theta)])
+        # A wider spread makes z and the half-width (of a count, phi) smaller in proportion.
+        shrink = np.where(good, self.families.number * by_z * safe + by_half * half, 0.0)
+        by_scale = self._log_scale_slopes(theta)
+        of_rows -= shrink[:, None] * by_scale
+        of_heights = self._heights.slopes(self.log_scale(theta[None])[0]) @ by_scale
+        return np.concatenate([of_rows, priors, of_heights])
 
     def answers(self, theta: FloatArray) -> FloatArray:
-        """The model's side of each row, as logs; (N, size) -> (N, m)."""
+        """The model's side of each row, as it is compared; (N, size) -> (N, m)."""
         run = self.model.batch(
             self.rows_of,
             self.values(theta[:, : self.n_parameters]),
@@ -339,7 +327,7 @@ class Likelihood:
         return self.asked.answer(run).T
 
     def expected(self, theta: FloatArray, *, shocks: bool = True) -> FloatArray:
-        """Log of what would be published, without the row's own noise; (N, size) -> (N, m).
+        """What would be published, as it is compared, without the row's own noise; -> (N, m).
 
         With ``shocks=False`` as it would be in years without a shock.
         """
@@ -349,9 +337,14 @@ class Likelihood:
             theta[:, self.n_parameters :][:, felt] = 0.0
         return self.answers(theta) + self._shift(theta)
 
+    def natural(self, compared: FloatArray) -> FloatArray:
+        """Turn what is compared into numbers as published; (..., m) -> (..., m)."""
+        log = self.families.log
+        return np.where(log, np.exp(np.where(log, compared, 0.0)), compared)
+
     def row_sds(self, theta: FloatArray) -> FloatArray:
-        """Spread of each row's own error, as estimated; (N, size) -> (N, m)."""
-        return self.sds * self._scale(theta)
+        """Spread of each row's own error, as estimated, 1 for a count; (N, size) -> (N, m)."""
+        return np.broadcast_to(self._widths(theta)[0], (len(theta), len(self.sds)))
 
     def values(self, z: FloatArray) -> FloatArray:
         """Values of the program's rows for each member; (N, n) -> (p, N)."""
@@ -366,6 +359,7 @@ class Likelihood:
         """
         out = np.asarray(mask, dtype=bool)
         spreads = np.where(out[:, None], 0.0, self.spreads)
+        families = replace(self.families, codes=np.where(out, NUMBER, self.families.codes))
         # As where a spread is set up: bounds alone say nothing of it.
         measured = (spreads[self.side == 0] != 0.0).any(axis=0)
         return replace(
@@ -373,21 +367,78 @@ class Likelihood:
             sds=np.where(out, UNSEEN, self.sds),
             half=np.where(out, 0.0, self.half),
             spreads=np.where(measured, spreads, 0.0),
+            families=families,
+            scale_by=np.where(out, -1, self.scale_by),
+            scale_at=np.where(out, 1.0, self.scale_at),
         )
 
     def _standardised(
         self, theta: FloatArray, answers: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
         """Gaps between print and expectation, and half-widths, in spreads; (N, m) each."""
-        sds = self.row_sds(theta)
-        return (self.log_values - answers - self._shift(theta)) / sds, self.half / sds
+        sds, half = self._widths(theta)
+        gaps = self.published - answers - self._shift(theta)
+        return gaps / sds, np.broadcast_to(half, gaps.shape)
+
+    def _widths(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Spread of each row and its half-width, phi or trials; (N, m) or (1, m) each."""
+        scale, families = self._scale(theta), self.families
+        if families.number.all():
+            sds = self.sds * scale
+            return sds, self.half / sds
+        sds = np.where(families.number, self.sds * scale, 1.0)
+        of_counts = families.size / np.where(families.dispersed, scale, 1.0)
+        return sds, np.where(families.number, self.half / sds, of_counts)
+
+    @cached_property
+    def is_scaled(self) -> bool:
+        """Whether the scale of any row is estimated."""
+        return bool(self.spreads.any() or (self.scale_by >= 0).any())
+
+    def log_scale(self, theta: FloatArray) -> FloatArray:
+        """Log of the factor s of the spread of each row; (N, size) -> (N, m)."""
+        log_scale: FloatArray = self._linear(theta) @ self.spreads.T
+        by = self.scale_by >= 0
+        if by.any():
+            values = self.priors.natural(theta[:, : self.n_parameters])[:, self.scale_by[by]]
+            with np.errstate(invalid="ignore", divide="ignore"):
+                log_scale[:, by] += self.scale_power[by] * np.log(values / self.scale_at[by])
+        return log_scale
 
     def _scale(self, theta: FloatArray) -> FloatArray:
         """Factor s of the spread of each row; (N, m)."""
-        if not self.spreads.any():
+        if not self.is_scaled:
             return np.ones((len(theta), 1))
-        scale: FloatArray = np.exp(theta[:, self.n_parameters : -1] @ self.spreads.T)
-        return scale
+        return np.exp(self.log_scale(theta))
+
+    def _log_scale_slopes(self, theta: FloatArray) -> FloatArray:
+        """Derivative of `log_scale`; (size,) -> (m, size)."""
+        n, k = self.n_parameters, self.spreads.shape[1]
+        out = np.zeros((len(self.sds), self.size))
+        out[:, n : n + k] = self.spreads
+        by = np.flatnonzero(self.scale_by >= 0)
+        if len(by):
+            which = self.scale_by[by]
+            of_value = np.zeros((len(by), n))
+            values = self.priors.natural(theta[:n])[which]
+            of_value[np.arange(len(by)), which] = self.scale_power[by] / values
+            out[by, :n] += self.priors.pull_back(of_value, theta[:n])
+        return out
+
+    def _linear(self, theta: FloatArray) -> FloatArray:
+        """The nuisances but for the season; (N, size) -> (N, k)."""
+        return theta[:, self.n_parameters : self.n_parameters + self.spreads.shape[1]]
+
+    def _season_of(self, theta: FloatArray) -> FloatArray:
+        """The nuisance of the season, 0 where there is none; (N, size) -> (N,)."""
+        seasonal = len(self.nuisances) > self.spreads.shape[1]
+        return theta[:, -1] if seasonal else np.zeros(len(theta))
+
+    def _seasonal(self, loadings: FloatArray, season: FloatArray) -> FloatArray:
+        """Append the column of the season where there is one; (m, k), (m,) -> (m, u)."""
+        if len(self.nuisances) == loadings.shape[1]:
+            return loadings
+        return np.concatenate([loadings, season[:, None]], axis=1)
 
     def _of_priors(self, theta: FloatArray) -> FloatArray:
         n = self.n_parameters
@@ -396,18 +447,19 @@ class Likelihood:
 
     def _shift(self, theta: FloatArray) -> FloatArray:
         """What definitions, shocks and the season add to the log of each row; (N, m)."""
-        nuisance = theta[:, self.n_parameters :]
-        season = np.log(self._season_factor(nuisance[:, -1]))
+        nuisance = self._linear(theta)
+        season = np.log(self._season_factor(self._season_of(theta)))
         if not self.spreads.any():
-            return nuisance[:, :-1] @ self.loadings.T + season
+            return nuisance @ self.loadings.T + season
         # A part of the rows' own errors is as wide as they are.
-        errors = np.where(self._are_errors, nuisance[:, :-1], 0.0) @ self.loadings.T
-        others = np.where(self._are_errors, 0.0, nuisance[:, :-1]) @ self.loadings.T
+        errors = np.where(self._are_errors, nuisance, 0.0) @ self.loadings.T
+        others = np.where(self._are_errors, 0.0, nuisance) @ self.loadings.T
         return others + self._scale(theta) * errors + season
 
     @property
     def _are_errors(self) -> np.ndarray:
-        return np.array([name.startswith(ERROR) for name in self.nuisances[:-1]], dtype=bool)
+        linear = self.nuisances[: self.spreads.shape[1]]
+        return np.array([name.startswith(ERROR) for name in linear], dtype=bool)
 
     def _loadings(self, scale: FloatArray) -> FloatArray:
         """Loadings where the spread of each row is so many times its own; (m,) -> (m, u - 1)."""
@@ -415,52 +467,44 @@ class Likelihood:
             return self.loadings
         return self.loadings * np.where(self._are_errors, scale[:, None], 1.0)
 
-    def _of_heights(self, theta: FloatArray) -> FloatArray:
-        """Residuals of the heights of rows whose spread is estimated; (N, g)."""
-        return np.sqrt(2.0 * np.maximum(self._heights(theta)[0], 0.0))
-
-    def _height_slopes(self, theta: FloatArray) -> FloatArray:
-        """Derivative of `_of_heights`; (g, size)."""
-        total, by_log_scale, groups = self._heights(theta[None])
-        out = np.zeros((groups.shape[0], self.size))
-        # Each row is in one group, so a group's heights hang on its own spread only.
-        by_eta = (groups * by_log_scale) @ self.spreads
-        out[:, self.n_parameters : -1] = by_eta / np.sqrt(2.0 * total[0])[:, None]
-        return out
-
-    def _heights(self, theta: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Constant less log heights of each group, (N, g); slope by log s of each row; members.
-
-        The height of a number is 1 / s; that of a rounded one ``2 F(h / s) - 1``, which is 1 / s
-        where the interval is narrow, and 1 where it is wide.
-        """
-        felt = self.spreads.any(axis=0)
-        groups = ((self.spreads[:, felt] != 0) & (self.side == 0)[:, None]).T.astype(np.float64)
-        log_scale = np.log(self._scale(theta))
-        lost, slope = log_scale.copy(), np.ones_like(log_scale)
-        for i in np.flatnonzero(self.half > 0):
-            half = self.half[i] / self.sds[i]
-            now, by_half = log_height(half * np.exp(-log_scale[:, i]), self.noise.tails)
-            first, _ = log_height(np.array([half]), self.noise.tails)
-            lost[:, i] = first - now
-            slope[:, i] = by_half * half * np.exp(-log_scale[:, i])
-        reach = SPREAD_LIMIT * np.abs(self.spreads[:, felt]).max(axis=0)
-        constant = groups.sum(axis=1) * (0.5 + reach)
-        return constant + lost @ groups.T, slope[0], groups
+    @cached_property
+    def _heights(self) -> Heights:
+        """Heights of the rows whose spread is estimated."""
+        reach = SPREAD_LIMIT * np.abs(self.spreads).sum(axis=1)
+        by = self.scale_by >= 0
+        ends = [
+            self.priors.natural(np.clip(end, self.priors.lower, self.priors.upper))
+            for end in (
+                self.priors.mu - LOWEST * self.priors.sigma,
+                self.priors.mu + LOWEST * self.priors.sigma,
+            )
+        ]
+        for i in np.flatnonzero(by):
+            each = np.maximum([end[self.scale_by[i]] for end in ends], np.finfo(float).tiny)
+            reach[i] += max(0.0, *(-self.scale_power[i] * np.log(each / self.scale_at[i])))
+        felt = (self.spreads != 0.0).any(axis=1) | by
+        with_none = np.append(self.spreads != 0.0, ~felt[:, None] | by[:, None], axis=1)
+        group = with_none.argmax(axis=1) * (self.n_parameters + 1) + self.scale_by + 1
+        return make_heights(
+            self.families,
+            half=self.half / self.sds,
+            group=np.where(felt & (self.side == 0), group, -1),
+            reach=reach,
+        )
 
     def _season_factor(self, u: FloatArray) -> FloatArray:
         amplitude = self.noise.season_mean + self.noise.season_sd * u
         return np.maximum(1.0 + amplitude[:, None] * self.season, 0.05)
 
     def _nuisance_slopes(self, theta: FloatArray) -> FloatArray:
-        factor = self._season_factor(theta[None, -1])[0]
+        factor = self._season_factor(self._season_of(theta[None]))[0]
         season = self.noise.season_sd * self.season / factor
         scale = self._scale(theta[None])[0]
-        out = np.concatenate([self._loadings(scale), season[:, None]], axis=1)
+        out = self._seasonal(self._loadings(scale), season)
         if self.spreads.any():
-            nuisance = np.where(self._are_errors, theta[self.n_parameters : -1], 0.0)
+            nuisance = np.where(self._are_errors, self._linear(theta[None])[0], 0.0)
             shared = scale * (self.loadings @ nuisance)
-            out[:, :-1] += shared[:, None] * self.spreads
+            out[:, : self.spreads.shape[1]] += shared[:, None] * self.spreads
         return out
 
 
@@ -493,18 +537,24 @@ def make_likelihood(
     shared = nuisances_of(model, observations, noise)
     settable = priors.settable
     rows_of, place = model.targets([priors.labels[i] for i in settable])
-    # A rounded number stands for an interval of logs: its middle and half its width.
-    ends = np.log([row.within or (row.value, row.value) for row in rows])
+    families = _families(observations, noise)
+    # A rounded number stands for an interval: its middle and half its width.
+    ends = np.array([row.within or (row.value, row.value) for row in rows])
+    ends[families.log] = np.log(ends[families.log])
+    values = np.array([row.value for row in rows])
+    values[families.log] = np.log(values[families.log])
     rounded = np.array([row.within is not None for row in rows])
     sides = np.array([{"lower": -1, "upper": 1}.get(row.kind, 0) for row in rows])
+    scale_by, scale_at, scale_power = _scaled_by(model, priors, observations, noise)
+    trials = np.where(families.codes == CODES["binomial"], families.size, 1.0)
     return Likelihood(
         model=model,
         priors=priors,
         observations=observations,
         noise=noise,
-        asked=questions(model, observations, times),
-        log_values=np.where(rounded, ends.mean(axis=1), np.log([row.value for row in rows])),
-        sds=shared.sds,
+        asked=questions(model, observations, times, log=families.log, times_as=trials),
+        published=np.where(rounded, ends.mean(axis=1), values),
+        sds=np.where(families.number, shared.sds, 1.0),
         half=np.where(rounded, 0.5 * (ends[:, 1] - ends[:, 0]), 0.0),
         side=np.where(rounded, 0, sides),
         loadings=shared.loadings,
@@ -513,4 +563,62 @@ def make_likelihood(
         season=shared.season,
         rows_of=rows_of,
         columns=settable[place],
+        families=families,
+        scale_by=scale_by,
+        scale_at=scale_at,
+        scale_power=scale_power,
     )
+
+
+def _families(observations: Observations, noise: Noise) -> RowFamilies:
+    """Distribution of each row: that of its definition, else relative errors of numbers."""
+    models = [noise.errors_of(row) for row in observations]
+    counts = np.zeros(len(models))
+    size = np.zeros(len(models))
+    for i, (row, errors) in enumerate(zip(observations, models, strict=True)):
+        if errors is None or errors.family not in CODES:
+            continue
+        counts[i] = row.value
+        if errors.family == "binomial":
+            size[i] = errors.trials
+        if errors.family == "negative_binomial":
+            size[i] = 1.0 / noise.row_sd(row)
+    return RowFamilies(
+        log=np.array([e is None or e.is_log for e in models], dtype=bool),
+        codes=np.array([NUMBER if e is None else CODES.get(e.family, NUMBER) for e in models]),
+        tails=np.array([noise.tails if e is None else e.df for e in models]),
+        counts=counts,
+        size=size,
+    )
+
+
+def _scaled_by(
+    model: Model, priors: Priors, observations: Observations, noise: Noise
+) -> tuple[IntArray, FloatArray, FloatArray]:
+    """Parameter that the scale of each row is multiplied by, its value in the model, its power."""
+    by, at = np.full(len(observations), -1), np.ones(len(observations))
+    power = np.ones(len(observations))
+    for i, row in enumerate(observations):
+        errors = noise.errors_of(row)
+        if errors is not None and errors.scale_by in priors.labels:
+            by[i] = priors.labels.index(errors.scale_by)
+            at[i], power[i] = model.value(errors.scale_by), errors.scale_power
+    return by, at, power
+
+
+def likelihood_of(source: Study | Likelihood) -> Likelihood:
+    """Return the likelihood of a study, or a likelihood as it is.
+
+    Every function that fits or draws takes either.  A study cannot offer this as a method: its room
+    lies below this one.
+
+    Examples
+    --------
+    >>> from beltcast import likelihood_of, read_study
+    >>> study = read_study()
+    >>> likelihood_of(study).n_parameters == len(study.priors)
+    True
+    """
+    if isinstance(source, Likelihood):
+        return source
+    return make_likelihood(source.model, source.priors, source.observations, source.noise)

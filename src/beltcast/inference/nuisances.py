@@ -52,7 +52,7 @@ class Nuisances:
     Attributes
     ----------
     names : (u,) str
-        The season last.
+        The season last, where the noise has one.
     loadings : (m, u - 1)
         What a unit of each nuisance adds to the log of each row; the season apart.
     spreads : (m, u - 1)
@@ -93,7 +93,7 @@ def nuisances_of(model: Model, observations: Observations, noise: Noise) -> Nuis
     names = sorted({*columns, *by_spread})
     shape = (len(names), len(rows))
     return Nuisances(
-        names=(*names, "season"),
+        names=(*names, "season") if noise.seasonal else tuple(names),
         loadings=np.array([columns.get(n, nothing) for n in names]).reshape(shape).T,
         spreads=np.array([by_spread.get(n, nothing) for n in names]).reshape(shape).T,
         sds=sds,
@@ -303,9 +303,11 @@ def _spreads(rows: tuple[Observation, ...], noise: Noise) -> dict[str, FloatArra
     """What a unit of each estimated spread adds to the log of the spread of each row."""
     columns: dict[str, FloatArray] = {}
     measured: set[str] = set()
-    for i, row in enumerate(rows if noise.spread_sd > 0 else ()):
-        name = noise.spread_name(row.grade, row.kind)
-        columns.setdefault(name, np.zeros(len(rows)))[i] = noise.spread_sd
+    for i, row in enumerate(rows):
+        name, log_sd = noise.scale_of(row)
+        if log_sd == 0.0:
+            continue
+        columns.setdefault(name, np.zeros(len(rows)))[i] = log_sd
         if row.kind not in ("lower", "upper") or row.within is not None:
             measured.add(name)
     # Bounds alone would let a spread run away: a bound is kept best by no spread, or by any.

@@ -1,4 +1,4 @@
-"""One start, one optimum: three optimisers behind one function.
+"""One start, one optimum: two optimisers behind one function.
 
 =======================  ==================================================  ======================
 method                   what it does                                        for
@@ -6,8 +6,6 @@ method                   what it does                                        for
 least_squares            trust-region reflective steps on the residuals      nearly always: it knows
                          with their exact Jacobian (Branch, Coleman and      the curvature
                          Li 1999)
-minimize                 L-BFGS-B on half the sum of squares with its exact  more unknowns than a
-                         gradient (Byrd, Lu, Nocedal and Zhu 1995)           Jacobian can bear
 differential_evolution   populations of the parameters, each one ensemble    cliffs, many optima
                          of runs (Storn and Price 1997), nuisances solved
                          for; the best is refined by least squares
@@ -21,16 +19,16 @@ towards their centre, so that an optimiser that is lost there walks back.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import numpy as np
-from scipy.optimize import differential_evolution, least_squares, minimize
+from scipy.optimize import differential_evolution, least_squares
 
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import CalibrationError, did_you_mean, quoted
 from beltcast.inference.likelihood import Likelihood
 
-FitMethod = Literal["least_squares", "minimize", "differential_evolution"]
+FitMethod = Literal["least_squares", "differential_evolution"]
 
 _REACH = 4.0
 """A population is searched for within this many prior spreads where a prior has no bounds."""
@@ -101,12 +99,23 @@ def optimise(
     """
     if method == "least_squares":
         return _least_squares(likelihood, starts[0])
-    if method == "minimize":
-        return _minimize(likelihood, starts[0])
-    if method not in get_args(FitMethod):
-        known = did_you_mean(str(method), get_args(FitMethod))
-        raise CalibrationError(f"unknown method {quoted(method)} of calibration{known}")
+    check_fit_method(method)
     return _differential_evolution(likelihood, starts, rng)
+
+
+def check_fit_method(name: str) -> FitMethod:
+    """Return a method of calibration by its name.
+
+    Raises
+    ------
+    CalibrationError
+        It is not one of `FitMethod`.
+    """
+    for method in get_args(FitMethod):
+        if method == name:
+            return cast(FitMethod, method)
+    known = did_you_mean(name, get_args(FitMethod))
+    raise CalibrationError(f"unknown method {quoted(name)} of calibration{known}")
 
 
 def _least_squares(likelihood: Likelihood, start: FloatArray) -> Optimum:
@@ -130,28 +139,6 @@ def _least_squares(likelihood: Likelihood, start: FloatArray) -> Optimum:
         max_nfev=100,
     )
     return Optimum(fit.x, float(fit.cost), np.array(costs), bool(fit.status > 0))
-
-
-def _minimize(likelihood: Likelihood, start: FloatArray) -> Optimum:
-    scale, costs = _scale(likelihood), []
-    lower, upper = likelihood.bounds()
-
-    def cost(x: FloatArray) -> tuple[float, FloatArray]:
-        r = likelihood.residuals(x * scale)
-        costs.append(0.5 * float(r @ r))
-        return costs[-1], (likelihood.jacobian(x * scale).T @ r) * scale
-
-    # Unknowns in prior spreads: without second derivatives the method lives on their scale.
-    fit = minimize(
-        cost,
-        start / scale,
-        jac=True,
-        method="L-BFGS-B",
-        bounds=np.column_stack([lower, upper]) / scale[:, None],
-        options={"maxiter": 2000, "maxfun": 4000, "ftol": 1e-11, "gtol": 1e-5, "maxcor": 30},
-    )
-    theta = np.clip(fit.x * scale, lower, upper)
-    return Optimum(theta, float(fit.fun), np.array(costs), bool(fit.success))
 
 
 def _differential_evolution(

@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 from beltcast.engine.nodes import FloatArray, IntArray
@@ -35,6 +36,8 @@ class Questions:
     top, bottom : (m, s * (o + t)) sparse
         Numerator and denominator of each row; a row of `bottom` is empty where there is none.
     has_bottom : (m,) bool
+    log : (m,) bool
+        Whether the log of an answer is asked for.
     """
 
     outputs: IntArray
@@ -43,9 +46,10 @@ class Questions:
     top: sparse.csr_array
     bottom: sparse.csr_array
     has_bottom: np.ndarray
+    log: np.ndarray
 
     def answer(self, run: FloatArray) -> FloatArray:
-        """Logs of the model's answers.
+        """The model's answers, as logs where ``log``.
 
         Parameters
         ----------
@@ -55,16 +59,18 @@ class Questions:
         Returns
         -------
         (m, N)
-            NaN or infinite where a total is not positive.
+            NaN or infinite where a log is asked for and a total is not positive.
         """
         flat = run.reshape(-1, run.shape[2])
         with np.errstate(all="ignore"):
-            logs: FloatArray = np.log(self.top @ flat)
-            logs[self.has_bottom] -= np.log((self.bottom @ flat)[self.has_bottom])
-        return logs
+            out: FloatArray = np.asarray(self.top @ flat)
+            has = self.has_bottom
+            out[has] /= (self.bottom @ flat)[has]
+            out[self.log] = np.log(out[self.log])
+        return out
 
     def derivative(self, run: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Logs of the answers of one member, and their derivatives.
+        """Answers of one member, as logs where ``log``, and their derivatives.
 
         Parameters
         ----------
@@ -78,11 +84,14 @@ class Questions:
         flat = run[:, :, 0, :].reshape(-1, run.shape[3])
         top, bottom = self.top @ flat, self.bottom @ flat
         with np.errstate(all="ignore"):
-            logs, slopes = np.log(top[:, 0]), top[:, 1:] / top[:, :1]
+            value, slopes = top[:, 0].copy(), top[:, 1:].copy()
             has = self.has_bottom
-            logs[has] -= np.log(bottom[has, 0])
-            slopes[has] -= bottom[has, 1:] / bottom[has, :1]
-        return logs, slopes
+            value[has] /= bottom[has, 0]
+            slopes[has] -= value[has, None] * bottom[has, 1:]
+            slopes[has] /= bottom[has, :1]
+            slopes[self.log] /= value[self.log, None]
+            value[self.log] = np.log(value[self.log])
+        return value, slopes
 
 
 def observe(
@@ -116,7 +125,7 @@ def observe(
     True
     """
     grid = model.grid(constants)
-    asked = questions(model, observations, grid.times())
+    asked = questions(model, observations, grid.times(), log=np.zeros(len(observations), bool))
     parameters, values = model.constant_values(constants)
     run = model.batch(
         parameters,
@@ -127,13 +136,16 @@ def observe(
         grid=grid,
         inputs=inputs,
     )
-    return np.exp(asked.answer(run)[:, 0])
+    return asked.answer(run)[:, 0]
 
 
 def questions(
     model: Model,
     observations: Observations,
     times: FloatArray,
+    *,
+    log: NDArray[np.bool_] | None = None,
+    times_as: FloatArray | None = None,
 ) -> Questions:
     """Work out what to save, and the matrices that turn it into answers.
 
@@ -143,6 +155,10 @@ def questions(
     observations : Observations
     times : (steps + 1,)  [time]
         The grid of the run.
+    log : (m,) bool, optional
+        Rows whose answers are wanted as logs; all by default.
+    times_as : (m,), optional
+        What each answer is multiplied by; 1 by default.
 
     Raises
     ------
@@ -174,6 +190,8 @@ def questions(
             for r, weight, t, total in pair[side]:
                 for k, part in _around(t, times):
                     at = place[float(times[k])] * width + column[r, total]
+                    if times_as is not None and side == 0:
+                        part *= float(times_as[i])
                     entries[i, at] = entries.get((i, at), 0.0) + weight * part
         where = np.array(list(entries), dtype=np.int64).reshape(-1, 2)
         shape = (len(observations), len(saves) * width)
@@ -186,6 +204,7 @@ def questions(
         top=matrix(0),
         bottom=matrix(1),
         has_bottom=np.array([bool(bottom) for _, bottom in terms], dtype=bool),
+        log=np.ones(len(observations), dtype=bool) if log is None else log,
     )
 
 

@@ -44,7 +44,7 @@ def diagram(
     ----------
     model : Model
     highlight : sequence of str, or a path
-        Variables of a loop, each driving the next, or the ``path`` of a loop as `loop_scores` tells
+        Variables of a loop, each driving the next, or the ``path`` of a loop as `loops` returns
         it; its way is drawn in colour.
     title : str
         Stands above the drawing.

@@ -173,12 +173,12 @@ def save_fan_charts(
         ax = fan_chart(forecast, place, compare=compare, title=(titles or {}).get(place, place))
         slug = place.lower().replace(" ", "-")
         path = f"{folder}/fan-{slug}.png"
-        save(ax, path)
+        save_chart(ax, path)
         paths.append(path)
     return paths
 
 
-def save(ax: Axes, path: str | Path) -> None:
+def save_chart(ax: Axes, path: str | Path) -> None:
     """Write the figure of some axes to a PNG file."""
     figure = ax.figure
     assert isinstance(figure, Figure)

@@ -29,7 +29,7 @@ def rank_chart(result: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     result : xarray.Dataset
-        As `beltcast.inference.audit.sbc.simulation_based_calibration` returns it.
+        As `beltcast.inference.audit.sbc.sbc` returns it.
     ax : matplotlib.axes.Axes, optional
 
     Returns

@@ -20,6 +20,23 @@ from beltcast.schema import MEMBER, PLACE, QUANTILE, SCENARIO, TIME, YEAR
 FORMATS = ("iamc", "csv", "parquet", "netcdf")
 
 
+def read_results(path: str | Path) -> xr.Dataset:
+    """Read a NetCDF file of results completely.
+
+    Raises
+    ------
+    InputError
+        The file does not exist or is not NetCDF.
+    """
+    try:
+        with xr.open_dataset(path, engine="netcdf4") as opened:
+            return opened.load()
+    except OSError as problem:
+        reason = (problem.strerror or "not a NetCDF file").lower()
+        given = problem.filename or path
+        raise InputError(f"'{given}': {reason}; give a file of results") from None
+
+
 def iamc_table(results: xr.Dataset, *, model: str | None = None) -> pd.DataFrame:
     """Lay out all yearly results by place in the IAMC format.
 
@@ -194,7 +211,7 @@ def save_run(run: xr.Dataset, path: str | Path) -> None:
             run_table(run).to_parquet(part, index=False, engine="pyarrow")
 
 
-def save_table(results: xr.Dataset, path: str | Path, form: str) -> None:
+def export(results: xr.Dataset, path: str | Path, form: str = "iamc") -> None:
     """Write results in one of `FORMATS`.
 
     Parameters

@@ -12,9 +12,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import combinations
+from pathlib import Path
 
-from beltcast.errors import ScenarioError, quoted
-from beltcast.study.scenarios import Scenario, extend
+from beltcast.errors import InputError, ScenarioError, quoted
+from beltcast.files.text import read_text
+from beltcast.study.scenarios import Scenario, extend, read_scenarios
+from beltcast.study.study import Study
 
 WITHOUT = "without-events"
 """Name of the scenario that leaves the events out."""
@@ -65,6 +68,18 @@ def with_events(
     text = f"{first.title} without {', '.join(event.title for event in events.values())}."
     without = replace(first, name=WITHOUT, title="Without the announced events", text=text, code="")
     return {**given, WITHOUT: without}
+
+
+def given_events(study: Study, path: str | Path) -> tuple[Study, str]:
+    """Put the events of a file under every scenario of a study.
+
+    Returns
+    -------
+    (Study, str)
+        The study and the SHA-256 of the file.
+    """
+    scenarios = with_events(study.scenarios, read_scenarios(path, study.model))
+    return replace(study, scenarios=scenarios), read_text(path, InputError).sha256
 
 
 def _refuse_shared(events: Mapping[str, Scenario]) -> None:

@@ -60,6 +60,7 @@ from typing import get_args
 
 from beltcast.errors import TableError, did_you_mean, quoted
 from beltcast.files.toml import REQUIRED, Toml, TomlTable, read_table
+from beltcast.study.error_models import ErrorModel, error_model_from_table
 from beltcast.study.observations import Observation, ObservationKind, Observations
 
 
@@ -76,12 +77,15 @@ class Definition:
         Log sd of the drift of that offset.
     noise : float
         Log sd added to a row's grade.
+    errors : ErrorModel, optional
+        Distribution of the definition's rows, instead of one that follows from grade and vintage.
     """
 
     title: str
     offset_sd: float
     trend_sd: float
     noise: float
+    errors: ErrorModel | None = None
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,8 @@ class Noise:
     ``trend_fades`` [Year] is the time constant of the drift of offsets, infinite for a straight
     line; ``trend_common`` the part of its variance that all definitions share;
     ``shock_autocorrelation`` that of year shocks (`beltcast.inference.processes`).
+
+    Without ``seasonal`` the season is no unknown.
     """
 
     grade: Mapping[str, float]
@@ -126,6 +132,7 @@ class Noise:
     trend_common: float = 0.0
     shock_autocorrelation: float = 0.0
     offset_common: float = 0.0
+    seasonal: bool = True
 
     def shock_sd(self, year: int) -> float:
         """Spread of the shock of a year."""
@@ -133,10 +140,28 @@ class Noise:
 
     def row_sd(self, row: Observation) -> float:
         """Spread of one published number, without what it shares with others."""
+        errors = self.errors_of(row)
+        if errors is not None:
+            return errors.scale * self.spread_factors.get(errors.scale_name, 1.0)
         vintage = 0.0 if self.revisions else self.vintage[row.vintage]
         own = math.hypot(self.grade[row.grade], vintage, self.definitions[row.definition].noise)
         own *= self.spread_factor(row.grade, row.kind)
         return own * math.sqrt(2.0) if row.kind == "growth" else own
+
+    def errors_of(self, row: Observation) -> ErrorModel | None:
+        """Error model of a row's definition; None where grade and vintage give its errors."""
+        return self.definitions[row.definition].errors
+
+    def scale_of(self, row: Observation) -> tuple[str, float]:
+        """Name of the unknown that is the log of a row's scale, and the sd of its prior.
+
+        The standard deviation is 0 where the scale is given.
+        """
+        errors = self.errors_of(row)
+        if errors is None:
+            return self.spread_name(row.grade, row.kind), self.spread_sd
+        given = errors.scale_name in self.spread_factors
+        return errors.scale_name, 0.0 if given else errors.scale_log_sd
 
     def spread_group(self, grade: str, kind: str) -> str:
         """What rows of a grade and kind share the factor of their spread with."""
@@ -304,9 +329,13 @@ def _spread(noise: TomlTable) -> tuple[float, tuple[str, ...], dict[str, float]]
 
 
 def _definition(table: TomlTable, name: str) -> Definition:
+    errors = None
+    if "errors" in table:
+        errors = error_model_from_table(table.file, *table.keys, "errors", name=name)
     return Definition(
         title=table.text("title", name),
         offset_sd=_sd(table, "offset_sd"),
         trend_sd=_sd(table, "trend_sd"),
         noise=_sd(table, "noise"),
+        errors=errors,
     )

@@ -20,11 +20,14 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtr, ndtri
+from scipy.special import log_ndtr, ndtr, ndtri, ndtri_exp
 
 from beltcast.errors import UnknownName, did_you_mean, quoted
 from beltcast.study.distributions import FAMILIES, Family, WorkingScales
 from beltcast.study.pooling import Pool, mixing
+
+FAR = 5.0
+"""Standard deviations from the centre beyond which a truncated tail is computed in logs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -271,8 +274,7 @@ class Priors:
         """
         z = np.asarray(z, dtype=np.float64)
         residual = (z - self.mu) / self.sigma
-        below, above = self._tails()
-        constant = np.log(self.sigma * np.sqrt(2 * np.pi) * (above - below)).sum()
+        constant = (np.log(self.sigma * np.sqrt(2 * np.pi)) + self._log_mass()).sum()
         inside = ((z >= self.lower) & (z <= self.upper)).all(axis=-1)
         density = -0.5 * (residual**2).sum(axis=-1) - constant
         return np.asarray(np.where(inside, density, -np.inf), dtype=np.float64)
@@ -360,9 +362,34 @@ class Priors:
     def _inverse(self, p: NDArray[np.float64]) -> NDArray[np.float64]:
         """Quantile function of the truncated Gaussians, p and result (..., n)."""
         below, above = self._tails()
-        z = self.mu + self.sigma * ndtri(below + p * (above - below))
+        standard = ndtri(below + p * (above - below))
+        far, low, high = self._far()
+        if far.any():
+            # Above, the distribution function rounds to 1: the mirror image has all its digits.
+            upper = (self.lower > self.mu)[far]
+            q = np.where(upper, 1.0 - p[..., far], p[..., far])
+            with np.errstate(divide="ignore"):
+                logs = np.logaddexp(np.log1p(-q) + log_ndtr(low), np.log(q) + log_ndtr(high))
+            standard[..., far] = ndtri_exp(logs) * np.where(upper, -1.0, 1.0)
+        z = self.mu + self.sigma * standard
         # The last bit of the inversion must not step over a bound.
         return np.asarray(np.clip(z, self.lower, self.upper), dtype=np.float64)
+
+    def _far(self) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]]:
+        """Priors cut to a far tail, (n,), and the bounds of these as lower tails in sds."""
+        low, high = (self.lower - self.mu) / self.sigma, (self.upper - self.mu) / self.sigma
+        far = (low > FAR) | (high < -FAR)
+        mirrored = low > FAR
+        tails = np.where(mirrored, -high, low)[far], np.where(mirrored, -low, high)[far]
+        return far, *tails
+
+    def _log_mass(self) -> NDArray[np.float64]:
+        """Log of the probability between the bounds before truncation, (n,)."""
+        below, above = self._tails()
+        far, low, high = self._far()
+        mass = np.log(np.where(far, 1.0, above - below))
+        mass[far] = log_ndtr(high) + np.log1p(-np.exp(log_ndtr(low) - log_ndtr(high)))
+        return mass
 
 
 class Entry(NamedTuple):

@@ -39,7 +39,7 @@ from beltcast.files.resume import NOT_KEPT, Pieces
 from beltcast.inference.calibrate import Calibration, calibrate, one_blas_thread
 from beltcast.inference.likelihood import Likelihood, make_likelihood
 from beltcast.inference.residuals import draw_errors
-from beltcast.inference.sampling.posterior import Draws, sample, sample_prior
+from beltcast.inference.sampling.posterior import Draws, approximate_posterior, sample_prior
 from beltcast.model.model import Model
 from beltcast.model.variants import without_interaction
 from beltcast.schema import CASE, DRAW, FORECASTER, Progress
@@ -258,7 +258,7 @@ def _sampled(
     fit: Calibration, settings: Settings, rng: np.random.Generator, pieces: Pieces
 ) -> Draws:
     def made() -> dict[str, object]:
-        drawn = sample(fit, settings.draws, rng=rng, moves=settings.moves)
+        drawn = approximate_posterior(fit, settings.draws, rng=rng, moves=settings.moves)
         return {name: value for name, value in vars(drawn).items() if name != "likelihood"}
 
     found = pieces.take("draws", made)

@@ -33,6 +33,7 @@ from beltcast.errors import InputError, UnknownName, did_you_mean, quoted
 from beltcast.files.toml import TomlTable, read_toml
 from beltcast.model.model import Model
 from beltcast.study.priors import Priors
+from beltcast.study.study import Study
 
 Carry = Literal["hold", "growth", "share"]
 Date = Literal["follows", "after", "announced"]
@@ -278,6 +279,22 @@ def read_origin_rules(path: str | Path, model: Model, priors: Priors) -> OriginR
         priors={name: _prior_rule(_rule(own, name), priors) for name in own},
         sha256=file.sha256,
     )
+
+
+def rules_of(study: Study, path: str | Path | None = None) -> OriginRules:
+    """Read what was known of the inputs of a study at earlier dates.
+
+    Parameters
+    ----------
+    study : Study
+    path : str or Path, optional
+        A TOML file; ``inputs-known.toml`` beside the model by default.  Without either nothing is
+        taken to be known.
+    """
+    if path is None and study.model.path is not None:
+        beside = study.model.path.with_name("inputs-known.toml")
+        path = beside if beside.exists() else None
+    return read_origin_rules(path, study.model, study.priors) if path else OriginRules()
 
 
 _TABLES = ("inputs", "constants", "priors")

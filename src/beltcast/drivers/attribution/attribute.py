@@ -126,11 +126,10 @@ def attribute(
     Examples
     --------
     >>> import numpy as np
-    >>> from beltcast import make_likelihood, read_study, sample_prior
+    >>> from beltcast import read_study, sample_prior
     >>> from beltcast.drivers.attribution.attribute import attribute
     >>> study = read_study()
-    >>> likelihood = make_likelihood(study.model, study.priors, study.observations, study.noise)
-    >>> draws = sample_prior(likelihood, 8, rng=np.random.default_rng(1))
+    >>> draws = sample_prior(study, 8, rng=np.random.default_rng(1))
     >>> shares = attribute(study, draws)
     >>> shares["shapley_log_quantile"].dims
     ('driver', 'place', 'year', 'quantile')

@@ -25,7 +25,7 @@ from beltcast.files.resume import NOT_KEPT, Pieces
 from beltcast.inference.calibrate import Calibration, calibrate
 from beltcast.inference.likelihood import Likelihood, make_likelihood
 from beltcast.inference.residuals import precisions
-from beltcast.inference.sampling.posterior import sample
+from beltcast.inference.sampling.posterior import approximate_posterior
 from beltcast.inference.updating.carry_draws import predictive
 from beltcast.model.variants import move, without_interaction
 from beltcast.schema import ROW, Progress
@@ -117,7 +117,7 @@ def against_null(
         early = whole.without(later)
         own = pieces.of(f"null {number}")
         fit = calibrate(early, rng=streams.fit, starts=starts, refine=refine, pieces=own)
-        posterior = sample(fit, draws, rng=streams.posterior, moves=moves)
+        posterior = approximate_posterior(fit, draws, rng=streams.posterior, moves=moves)
         densities.append(_log_density(whole, later, fit.theta, posterior.theta)[scored[later]])
         evidence.append(_evidence(fit))
         if progress is not None:
@@ -306,7 +306,7 @@ def _log_density(
     # Student's t is a mixture of normals, and to each of them what is shared adds its variance.
     precision, weight = precisions(whole.noise.tails)
     sd = np.sqrt(shared + own / precision[:, None, None])
-    logs = norm.logpdf(whole.log_values[later], expected.middle[good], sd)
+    logs = norm.logpdf(whole.published[later], expected.middle[good], sd)
     density: FloatArray = logsumexp(logs, axis=(0, 1), b=weight[:, None, None] / good.sum())
     return density
 

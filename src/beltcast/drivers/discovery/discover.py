@@ -98,11 +98,10 @@ def discover(
     Examples
     --------
     >>> import numpy as np
-    >>> from beltcast import discover, make_likelihood, read_study, sample_prior
+    >>> from beltcast import discover, read_study, sample_prior
     >>> study, rng = read_study(), np.random.default_rng(1)
-    >>> likelihood = make_likelihood(study.model, study.priors, study.observations, study.noise)
     >>> found = discover(
-    ...     study, sample_prior(likelihood, 200, rng=rng), year=2030, below=3000.0, rng=rng
+    ...     study, sample_prior(study, 200, rng=rng), year=2030, below=3000.0, rng=rng
     ... )
     >>> found.attrs["cases"], bool(found["chosen_coverage"] <= 1.0)
     (200, True)

@@ -33,7 +33,7 @@ from beltcast.model.model import Model
 from beltcast.schema import MEMBER, TIME
 from beltcast.study.scenarios import Scenario
 
-__all__ = ["loop_scores", "participation", "strongest"]
+__all__ = ["loops", "participation", "strongest"]
 
 LOOP = "loop"
 PARTITION = "partition"
@@ -49,7 +49,7 @@ _CHUNK = 8_000_000
 """Numbers of the states of one batch of members: 64 MB, twice."""
 
 
-def loop_scores(
+def loops(
     model: Model,
     *,
     scenario: Scenario | None = None,
@@ -97,9 +97,9 @@ def loop_scores(
 
     Examples
     --------
-    >>> from beltcast import load_model, loop_scores
+    >>> from beltcast import load_model, loops
     >>> from beltcast.files.shipped import shipped
-    >>> found = loop_scores(load_model(shipped("models/decay/decay.mdl")))
+    >>> found = loops(load_model(shipped("models/decay/decay.mdl")))
     >>> found["loop"].values.tolist(), float(found["relative_score"].max())
     (['B1'], -1.0)
     """

@@ -23,7 +23,7 @@ def summarise_loops(scores: xr.Dataset, when: float, most: int = 8) -> Renderabl
     Parameters
     ----------
     scores : xarray.Dataset
-        As `beltcast.loop_scores` returns it.
+        As `beltcast.loops` returns it.
     when : float  [time]
         The nearest scored instant is taken.
     most : int

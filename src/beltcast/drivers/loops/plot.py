@@ -38,7 +38,7 @@ def loops_over_time(
     Parameters
     ----------
     scores : xarray.Dataset
-        As `beltcast.loop_scores` returns it; over members the mean is drawn.
+        As `beltcast.loops` returns it; over members the mean is drawn.
     partition : int
         0 is the largest.
     most : int

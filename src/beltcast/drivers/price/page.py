@@ -30,7 +30,7 @@ def summarise_prices(prices: xr.Dataset) -> RenderableType:
     Parameters
     ----------
     prices : xarray.Dataset
-        As `beltcast.price_of_output` returns it.
+        As `beltcast.price` returns it.
     """
     return Group(
         _changes(prices),
@@ -59,7 +59,7 @@ def price_words(prices: xr.Dataset, scenario: str) -> tuple[str, str]:
     band, gains = at["price"].isel({PAID: 0}), float(at["direction"]) > 0
     middle = float(band.sel({QUANTILE: 0.5}))
     if not np.isfinite(middle):
-        return "stays", "-"
+        return "unchanged", "-"
     rises = (middle >= 0) == gains
     # Spending that falls by less than nothing rises; the levels of quantiles are symmetric.
     told = band if middle >= 0 else band.copy(data=-band.values[::-1])

@@ -23,7 +23,7 @@ def price_chart(prices: xr.Dataset, scenarios: Sequence[str] | None = None) -> F
     Parameters
     ----------
     prices : xarray.Dataset
-        As `beltcast.price_of_output` returns it.
+        As `beltcast.price` returns it.
     scenarios : sequence of str, optional
         Those that gain output and pay for it by default.
     """

@@ -25,6 +25,7 @@ from beltcast.engine.nodes import FloatArray
 from beltcast.engine.program import restrict
 from beltcast.ensembles.ensemble import run_ensemble
 from beltcast.ensembles.member_statistics import by_place, chance_positive, quantiles
+from beltcast.ensembles.verdicts import negligible
 from beltcast.errors import InputError, ScenarioError
 from beltcast.inference.sampling.posterior import Draws
 from beltcast.model.model import Model
@@ -33,15 +34,18 @@ from beltcast.streams import Random, Streams
 from beltcast.study.scenarios import Scenario, draw_sizes, extend, read_scenarios
 from beltcast.study.study import Study
 
-__all__ = ["judged", "price_of_output", "read_sizes", "with_sizes"]
+__all__ = ["judged", "price", "read_sizes", "with_sizes"]
 
 JUDGED = "[judgement]"
 """Mark of a number, in the text of its variable, that no source gives."""
 
+MATERIAL = 1e-6
+"""Change of the target, over its level, from which on a price for it is given."""
+
 FLOW, PAID = "flow", "paid"
 
 
-def price_of_output(
+def price(
     study: Study,
     draws: Draws,
     *,
@@ -93,11 +97,10 @@ def price_of_output(
     Examples
     --------
     >>> import numpy as np
-    >>> from beltcast import make_likelihood, price_of_output, read_study, sample_prior
+    >>> from beltcast import price, read_study, sample_prior
     >>> study, rng = read_study(), np.random.default_rng(1)
-    >>> likelihood = make_likelihood(study.model, study.priors, study.observations, study.noise)
-    >>> draws = sample_prior(likelihood, 8, rng=rng)
-    >>> found = price_of_output(study, draws, years=(2026, 2035), rng=rng)
+    >>> draws = sample_prior(study, 8, rng=rng)
+    >>> found = price(study, draws, years=(2026, 2035), rng=rng)
     >>> float(found["price"].sel(paid="lever spending", scenario="brand-push").min()) > 0
     True
     """
@@ -117,8 +120,8 @@ def price_of_output(
     )
     _check_years(runs, years)
     totals = {name: _total(runs[name], study.whole(output), years) for name in names}
-    more = {name: total - total.isel({SCENARIO: 0}, drop=True) for name, total in totals.items()}
-    prices, direction = _prices(more[output], {name: more[name] for name in paid})
+    more = {name: _more(total) for name, total in totals.items()}
+    prices, direction = _prices(more[output], totals[output], {name: more[name] for name in paid})
     paid_unit, per = (str(runs[name].attrs.get("units", "")) for name in (paid[0], output))
     change = xr.concat([more[name] for name in names], FLOW).assign_coords({FLOW: names})
     first = xr.concat([totals[n].isel({SCENARIO: 0}, drop=True) for n in names], FLOW)
@@ -270,10 +273,21 @@ def _total(own: xr.DataArray, whole: str, years: tuple[int, int]) -> xr.DataArra
     return by_place(own, whole).sel({YEAR: slice(*years)}).sum(YEAR, skipna=False)
 
 
+def _more(total: xr.DataArray) -> xr.DataArray:
+    """Totals less those of the first scenario; zero where they differ by rounding alone."""
+    first = total.isel({SCENARIO: 0}, drop=True)
+    more = total - first
+    return more.where(~negligible(more.values, abs(total).values), 0.0)
+
+
 def _prices(
-    gain: xr.DataArray, costs: dict[str, xr.DataArray]
+    gain: xr.DataArray, level: xr.DataArray, costs: dict[str, xr.DataArray]
 ) -> tuple[xr.DataArray, xr.DataArray]:
-    """Quantiles of cost over gain among the draws of the usual direction; NaN where none moves."""
+    """Quantiles of cost over gain among the draws of the usual direction; NaN where none moves.
+
+    A gain below `MATERIAL` of the level does not count: a ratio over next to nothing is no price.
+    """
+    gain = gain.where((abs(gain) > MATERIAL * abs(level)) | gain.isnull(), 0.0)
     middle = quantiles(gain, (0.5,)).isel({QUANTILE: 0}, drop=True)
     direction = middle.copy(data=np.sign(middle.values))
     counted = (gain * direction > 0).where(gain.notnull(), False)

@@ -152,7 +152,7 @@ class _Believed:
         return self.priors.natural(self.priors.from_uniform(np.clip(p, 1e-9, 1.0 - 1e-9)))
 
 
-def sensitivity(
+def sensitivity_indices(
     model: Model,
     space: Priors | Mapping[str, tuple[float, float]],
     *,

@@ -35,8 +35,9 @@ from beltcast.engine.nodes import FloatArray
 from beltcast.errors import InputError
 from beltcast.inference.calibrate import Calibration, calibrate, calibrate_from
 from beltcast.inference.eigen import eigenpairs
-from beltcast.inference.likelihood import Likelihood, make_likelihood
+from beltcast.inference.likelihood import Likelihood, likelihood_of, make_likelihood
 from beltcast.schema import Progress, no_progress
+from beltcast.study.study import Study
 
 PRIOR_SD = 0.5
 """Spread of the log of a factor where nothing is said: exp(0.5) is 1.65 times as wide."""
@@ -55,7 +56,7 @@ _CURVATURE_STEP = 0.2
 
 
 @dataclass(frozen=True, eq=False)
-class Spreads:
+class ErrorScales:
     """Factors of the spreads of rows.
 
     Attributes
@@ -94,14 +95,14 @@ class Spreads:
         )
 
 
-def estimate_spreads(
+def error_scales(
     likelihood: Likelihood,
     *,
     rng: np.random.Generator,
     starts: int = 64,
     refine: int = 2,
     progress: Progress | None = None,
-) -> Spreads:
+) -> ErrorScales:
     r"""Estimate the spreads of rows with everything else integrated out.
 
     Parameters
@@ -117,7 +118,7 @@ def estimate_spreads(
 
     Returns
     -------
-    Spreads
+    ErrorScales
 
     Raises
     ------
@@ -131,7 +132,7 @@ def estimate_spreads(
     >>> import tempfile
     >>> from pathlib import Path
     >>> import numpy as np
-    >>> from beltcast import estimate_spreads, load_model, make_likelihood, read_series
+    >>> from beltcast import error_scales, load_model, make_likelihood, read_series
     >>> from beltcast.study.priors import make_priors, uniform_entry
     >>> from beltcast.files.shipped import shipped
     >>> model = load_model(shipped("models/decay/decay.mdl"))
@@ -141,7 +142,7 @@ def estimate_spreads(
     ...     _ = path.write_text("time,Stock\n1,84\n2,66\n3,56\n4,44\n5,38\n")
     ...     series = read_series(path, model)
     >>> one = make_likelihood(model, make_priors([guess]), series.observations, series.noise)
-    >>> found = estimate_spreads(one, rng=np.random.default_rng(1), starts=4)
+    >>> found = error_scales(one, rng=np.random.default_rng(1), starts=4)
     >>> float(found.table.loc["grade A", "factor"].round(1))
     0.3
     """
@@ -176,7 +177,28 @@ def estimate_spreads(
     sds = _sds(cost, logs, prior)
     fit = fitted(logs)
     gain = fit.log_evidence - first.log_evidence
-    return Spreads(_table(groups, logs, sds, prior), fit, gain)
+    return ErrorScales(_table(groups, logs, sds, prior), fit, gain)
+
+
+def with_error_scales(
+    study: Study, *, sd: float | None = None, by: tuple[str, ...] = ()
+) -> Likelihood:
+    """Return the likelihood of a study with scales to estimate, whatever its own noise says.
+
+    Parameters
+    ----------
+    study : Study
+    sd : float, optional
+        Prior standard deviation of the logs of factors; by default that of the study, or
+        `PRIOR_SD`.
+    by : tuple of str
+        'grade', 'kind' or both; by default as the study says.
+    """
+    noise = study.noise
+    groups = tuple(dict.fromkeys(by)) or noise.spread_by
+    wide = sd if sd is not None else noise.spread_sd or PRIOR_SD
+    asked = replace(noise, spread_sd=wide, spread_by=groups, spread_factors={})
+    return likelihood_of(replace(study, noise=asked))
 
 
 def _groups(likelihood: Likelihood) -> dict[str, int]:

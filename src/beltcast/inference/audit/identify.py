@@ -101,11 +101,10 @@ def spectrum(calibration: Calibration) -> Spectrum:
     Examples
     --------
     >>> import numpy as np
-    >>> from beltcast import calibrate, make_likelihood, read_study
+    >>> from beltcast import calibrate, read_study
     >>> from beltcast.inference.audit.identify import spectrum
     >>> study = read_study()
-    >>> likelihood = make_likelihood(study.model, study.priors, study.observations, study.noise)
-    >>> fit = calibrate(likelihood, rng=np.random.default_rng(1), starts=4, refine=1)
+    >>> fit = calibrate(study, rng=np.random.default_rng(1), starts=4, refine=1)
     >>> 0 < spectrum(fit).informed < len(study.priors)
     True
     """

@@ -34,9 +34,10 @@ from beltcast.errors import CalibrationError, InputError
 from beltcast.inference.calibrate import calibrate
 from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.residuals import draw_errors, log_cdf
-from beltcast.inference.sampling.chains import sample_chains
+from beltcast.inference.sampling.chains import sample
 from beltcast.schema import PARAMETER, SET, Progress
 from beltcast.streams import Random, Streams
+from beltcast.study.study import Study
 
 FIT = "log likelihood"
 """What is ranked beside the unknowns."""
@@ -73,6 +74,13 @@ class Asked:
     rows: Mapping[str, IntArray]
     year: int
 
+    @classmethod
+    def by_place(cls, study: Study, year: int) -> Asked:
+        """Ask for the target of a study: of all places together, and of each."""
+        rows = study.model.rows(study.target)
+        whole, *places = study.shown()
+        return cls({whole: rows, **{name: rows[[i]] for i, name in enumerate(places)}}, year)
+
     @property
     def names(self) -> list[str]:
         """What each is called."""
@@ -93,7 +101,7 @@ class Asked:
         return logs
 
 
-def simulation_based_calibration(
+def sbc(
     likelihood: Likelihood,
     *,
     sets: int,
@@ -117,7 +125,7 @@ def simulation_based_calibration(
     rng : Streams, numpy.random.Generator or int
         Each set has streams of its own.
     every, burn_in : int, optional
-        As of `chains.sample_chains`; the burn-in is 20 moves for each parameter by
+        As of `beltcast.sample`; the burn-in is 20 moves for each parameter by
         default, at least 200: what is proved is that such chains are enough.
     threads : int, optional
         Sets side by side; one per processor by default. The result does not depend on it.
@@ -191,7 +199,7 @@ def same_density(result: xr.Dataset, likelihood: Likelihood) -> bool:
     Parameters
     ----------
     result : xarray.Dataset
-        As `simulation_based_calibration` returns it.
+        As `sbc` returns it.
     likelihood : Likelihood
     """
     now = fingerprint(likelihood)
@@ -237,7 +245,7 @@ def uniformity(result: xr.Dataset) -> pd.DataFrame:
     Parameters
     ----------
     result : xarray.Dataset
-        As `simulation_based_calibration` returns it.
+        As `sbc` returns it.
 
     Returns
     -------
@@ -318,13 +326,13 @@ def _figures(
     sds = likelihood.row_sds(theta)[0]
     number = likelihood.side == 0
     errors = draw_errors(rng, tails, m)
-    values = np.where(number, expected + sds * errors, likelihood.log_values)
-    z = (likelihood.log_values - expected) / sds
+    values = np.where(number, expected + sds * errors, likelihood.published)
+    z = (likelihood.published - expected) / sds
     above = np.log(rng.random(m)) < log_cdf(-z, tails)
     side = np.where(number, 0, np.where(above, -1, 1))
     # Wherever the ruler of rounding lies, the middle of the interval is up to half of it away.
     values += likelihood.half * rng.uniform(-1.0, 1.0, m)
-    return replace(likelihood, log_values=values, side=side)
+    return replace(likelihood, published=values, side=side)
 
 
 def _one_set(
@@ -337,7 +345,7 @@ def _one_set(
     truth, made = synthetic(likelihood, streams.data)
     fit = calibrate(made, rng=streams.fit, starts=16, refine=1, threads=1)
     burn_in = burn_in or max(200, 20 * likelihood.n_parameters)
-    chains = sample_chains(
+    chains = sample(
         fit,
         rng=streams.chains,
         chains=WALKERS,

@@ -76,7 +76,9 @@ def unknowns(likelihood: Likelihood, theta: FloatArray) -> xr.Dataset:
 
 def observed(likelihood: Likelihood) -> xr.Dataset:
     """Lay out the published numbers, (row)."""
-    return xr.Dataset({PUBLISHED: (ROW, np.exp(likelihood.log_values))}, rows_of(likelihood))
+    return xr.Dataset(
+        {PUBLISHED: (ROW, likelihood.natural(likelihood.published))}, rows_of(likelihood)
+    )
 
 
 def variable(label: str) -> str:

@@ -36,16 +36,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 from scipy.special import log_ndtr, ndtri_exp
 
 from beltcast.engine.nodes import FloatArray
+from beltcast.inference.families import Mask
 from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.residuals import NORMAL
 from beltcast.inference.sampling.posterior import with_nuisances
-
-Mask = NDArray[np.bool_]
 
 Completion = Callable[[FloatArray, FloatArray, np.random.Generator], tuple[FloatArray, FloatArray]]
 """Of parameters z, (N, n), and the model's answers there, (N, m): all unknowns, (N, size), and the
@@ -89,9 +87,12 @@ def completion(likelihood: Likelihood, near: FloatArray) -> Completion:
         return with_nuisances(likelihood, rule, z, answers, rng)
 
     cut = np.asarray((likelihood.side != 0) | (likelihood.half > 0), dtype=np.bool_)
-    if likelihood.noise.tails != NORMAL or likelihood.spreads.any() or not cut.any():
+    families = likelihood.families
+    normal = families.number.all() and bool((families.tails == NORMAL).all())
+    if not normal or likelihood.is_scaled or not cut.any():
         return by_tangents
-    with_figures = _with_figures(likelihood, cut, float(near[-1]))
+    season = float(near[-1]) if likelihood.noise.seasonal else 0.0
+    with_figures = _with_figures(likelihood, cut, season)
     return max(with_figures, by_tangents, key=lambda one: _agreement(one, likelihood, near))
 
 

@@ -80,7 +80,7 @@ BLOCKS = 25
 
 @dataclass(frozen=True, eq=False)
 class Unfinished:
-    """What a run has done so far; give it to `sample_chains` to go on.
+    """What a run has done so far; give it to `sample` to go on.
 
     Attributes
     ----------
@@ -240,13 +240,13 @@ class Chains:
         return html_of("Chains", self._facts())
 
     def draws(self) -> Draws:
-        """All draws as one set, as `beltcast.inference.sampling.posterior.sample` gives."""
+        """All draws as one set, as `beltcast.approximate_posterior` returns them."""
         flat = self.theta.reshape(-1, self.theta.shape[2])
         return Draws(self.likelihood, flat, "posterior", self.acceptance)
 
 
 @one_blas_thread()
-def sample_chains(
+def sample(
     calibration: Calibration,
     *,
     rng: np.random.Generator,
@@ -305,12 +305,12 @@ def sample_chains(
     Examples
     --------
     >>> import numpy as np
-    >>> from beltcast import calibrate, make_likelihood, read_study, sample_chains
+    >>> from beltcast import calibrate, make_likelihood, read_study, sample
     >>> study = read_study()
     >>> likelihood = make_likelihood(study.model, study.priors, study.observations, study.noise)
     >>> rng = np.random.default_rng(1)
     >>> fit = calibrate(likelihood, rng=rng, starts=4, refine=1)
-    >>> some = sample_chains(fit, rng=rng, chains=2, draws=8, every=2, burn_in=10)
+    >>> some = sample(fit, rng=rng, chains=2, draws=8, every=2, burn_in=10)
     >>> some.theta.shape == (2, 8, likelihood.size)
     True
     """
@@ -399,7 +399,7 @@ def _plan(
 
 def _key(calibration: Calibration, plan: _Plan, seed: np.random.Generator) -> str:
     digest = hashlib.sha256(repr(plan).encode())
-    for array in (calibration.theta, calibration.covariance, calibration.likelihood.log_values):
+    for array in (calibration.theta, calibration.covariance, calibration.likelihood.published):
         digest.update(np.ascontiguousarray(array).tobytes())
     digest.update(seed.bytes(16))
     return digest.hexdigest()
@@ -461,7 +461,7 @@ def _together(calibration: Calibration) -> FloatArray:
     Each is moved by its prior's spread, the room that it has; only ratios within a figure count.
     """
     likelihood = calibration.likelihood
-    n, figures = likelihood.n_parameters, len(likelihood.log_values)
+    n, figures = likelihood.n_parameters, len(likelihood.published)
     told = likelihood.jacobian(calibration.theta)[:figures, :n] * likelihood.priors.sigma
     told = told[np.any(told != 0.0, axis=1)]
     together: FloatArray = told**2 if len(told) else np.ones((1, n))

@@ -27,9 +27,11 @@ from beltcast.display.facts import Facts, html_of, text_of
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import CalibrationError
 from beltcast.inference.calibrate import Calibration, one_blas_thread
-from beltcast.inference.likelihood import Likelihood, NuisanceRule
+from beltcast.inference.likelihood import Likelihood, likelihood_of
+from beltcast.inference.nuisance_rule import NuisanceRule
 from beltcast.inference.sampling.arviz_groups import inference_data, observed, unknowns
 from beltcast.schema import Progress
+from beltcast.study.study import Study
 
 STEPS = (0.2, 0.4, 0.8)
 """Sizes b that moves alternate between: small ones always move a little, large ones far."""
@@ -120,7 +122,7 @@ class Draws:
 
 
 @one_blas_thread()
-def sample(
+def approximate_posterior(
     calibration: Calibration,
     draws: int,
     *,
@@ -128,7 +130,9 @@ def sample(
     moves: int = 30,
     progress: Progress | None = None,
 ) -> Draws:
-    """Draw from the posterior.
+    """Draw approximately from the posterior: Laplace's approximation, improved by moves.
+
+    For draws whose convergence is proven, use `beltcast.sample`, which takes minutes.
 
     Parameters
     ----------
@@ -152,10 +156,10 @@ def sample(
     Examples
     --------
     >>> import numpy as np
-    >>> from beltcast import calibrate, make_likelihood, read_study, sample
+    >>> from beltcast import approximate_posterior, calibrate, read_study
     >>> study, rng = read_study(), np.random.default_rng(1)
-    >>> likelihood = make_likelihood(study.model, study.priors, study.observations, study.noise)
-    >>> draws = sample(calibrate(likelihood, rng=rng, starts=4, refine=1), 8, rng=rng, moves=2)
+    >>> fit = calibrate(study, rng=rng, starts=4, refine=1)
+    >>> draws = approximate_posterior(fit, 8, rng=rng, moves=2)
     >>> draws.values.shape == (8, len(study.priors))
     True
     """
@@ -248,7 +252,7 @@ def with_nuisances(
     return theta, density + 0.5 * (xi**2).sum(axis=1)
 
 
-def sample_prior(likelihood: Likelihood, draws: int, *, rng: np.random.Generator) -> Draws:
+def sample_prior(source: Study | Likelihood, draws: int, *, rng: np.random.Generator) -> Draws:
     """Draw from the priors alone.
 
     Some priors were centred with the published levels in view (the sizes of belts, the share of
@@ -257,12 +261,11 @@ def sample_prior(likelihood: Likelihood, draws: int, *, rng: np.random.Generator
     Examples
     --------
     >>> import numpy as np
-    >>> from beltcast import make_likelihood, read_study, sample_prior
-    >>> study = read_study()
-    >>> likelihood = make_likelihood(study.model, study.priors, study.observations, study.noise)
-    >>> sample_prior(likelihood, 8, rng=np.random.default_rng(1)).kind
+    >>> from beltcast import read_study, sample_prior
+    >>> sample_prior(read_study(), 8, rng=np.random.default_rng(1)).kind
     'prior'
     """
+    likelihood = likelihood_of(source)
     z = likelihood.priors.draw(rng, draws)
     nuisances = rng.standard_normal((draws, len(likelihood.nuisances)))
     return Draws(likelihood, np.concatenate([z, nuisances], axis=1), "prior")

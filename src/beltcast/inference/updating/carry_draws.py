@@ -83,7 +83,9 @@ def predictive(
     mean, precision = asked.nuisances_given(asked.answers(z), near)
     left_open = np.asarray(np.linalg.inv(precision), dtype=np.float64)
     season = likelihood.noise.season_sd * likelihood.season
-    loadings = np.concatenate([likelihood.loadings, season[:, None]], axis=1)[rows]
+    loadings = likelihood.loadings[rows]
+    if likelihood.noise.seasonal:
+        loadings = np.concatenate([loadings, season[rows, None]], axis=1)
     cross = left_open @ loadings.T
     return Predictive(
         middle=likelihood.expected(np.concatenate([z, mean], axis=1))[:, rows],

@@ -22,15 +22,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtr
 from scipy.stats import chi2
 
 from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.updating.carry_draws import Predictive
-
-NODES = 32
-"""Quantiles of each draw's normal that stand for it in the quantiles of the mixture."""
 
 
 def surprises(
@@ -64,7 +61,7 @@ def surprises(
     Sinica 6, 733-807: the p-value of a prediction.
     """
     observations = [row for row, asked in zip(likelihood.observations, rows, strict=True) if asked]
-    logs = likelihood.log_values[rows]
+    logs = likelihood.published[rows]
     good = np.isfinite(expected.middle).all(axis=1)
     middle, nuisances, z = expected.middle[good], expected.nuisances[good], z[good]
     sd = np.sqrt(np.diag(expected.covariance))
@@ -110,7 +107,7 @@ def together(likelihood: Likelihood, rows: NDArray[np.bool_], expected: Predicti
     covariance = expected.covariance[np.ix_(numbers, numbers)] + np.atleast_2d(
         np.cov(middle, rowvar=False)
     )
-    gap = likelihood.log_values[rows][numbers] - middle.mean(axis=0)
+    gap = likelihood.published[rows][numbers] - middle.mean(axis=0)
     return float(chi2.sf(gap @ np.linalg.solve(covariance, gap), numbers.sum()))
 
 
@@ -123,10 +120,16 @@ def _p(logs: FloatArray, middle: FloatArray, sd: FloatArray, side: IntArray) -> 
 
 
 def _quantiles(middle: FloatArray, sd: FloatArray, levels: Sequence[float]) -> FloatArray:
-    """Quantiles of each mixture, (levels, k)."""
-    nodes = ndtri((np.arange(NODES) + 0.5) / NODES)
-    points = middle[:, None, :] + sd * nodes[:, None]
-    found: FloatArray = np.quantile(points.reshape(-1, len(sd)), levels, axis=0)
+    """Quantiles of each mixture of normals, (levels, k), by bisection."""
+    p = np.asarray(levels, dtype=np.float64)[:, None]
+    low = np.repeat(middle.min(axis=0)[None] - 9.0 * sd, len(p), axis=0)
+    high = np.repeat(middle.max(axis=0)[None] + 9.0 * sd, len(p), axis=0)
+    scale = np.where(sd > 0.0, sd, np.finfo(np.float64).tiny)
+    for _ in range(60):
+        half = 0.5 * (low + high)
+        share = ndtr((half[:, None, :] - middle) / scale).mean(axis=1)
+        low, high = np.where(share < p, half, low), np.where(share < p, high, half)
+    found: FloatArray = 0.5 * (low + high)
     return found
 
 

@@ -42,7 +42,7 @@ from beltcast.errors import CalibrationError, InputError, did_you_mean, quoted
 from beltcast.inference.calibrate import Calibration, calibrate_from, one_blas_thread
 from beltcast.inference.likelihood import Likelihood, make_likelihood
 from beltcast.inference.predicted_observations import questions
-from beltcast.inference.sampling.posterior import Draws, sample
+from beltcast.inference.sampling.posterior import Draws, approximate_posterior
 from beltcast.inference.sampling.psis import ENOUGH, Weights, smoothed
 from beltcast.inference.updating.carry_draws import Predictive, carried, extended, predictive
 from beltcast.inference.updating.predictive_checks import surprises, together
@@ -181,15 +181,15 @@ def update(
     Examples
     --------
     >>> import numpy as np
-    >>> from beltcast import calibrate, make_likelihood, read_study, sample, update
+    >>> from beltcast import calibrate, read_study, approximate_posterior, update
     >>> from beltcast.study.new_rows import read_new_rows
     >>> from beltcast.files.shipped import shipped
     >>> study = read_study()
-    >>> likelihood = make_likelihood(study.model, study.priors, study.observations, study.noise)
     >>> rng = np.random.default_rng(1)
-    >>> fit = calibrate(likelihood, rng=rng, starts=4, refine=1)
+    >>> fit = calibrate(study, rng=rng, starts=4, refine=1)
     >>> new = read_new_rows(shipped("calibration/data/example-new-rows.csv"), study).rows
-    >>> change = update(fit, sample(fit, 16, rng=rng, moves=2), new, rng=rng, method="reweight")
+    >>> draws = approximate_posterior(fit, 16, rng=rng, moves=2)
+    >>> change = update(fit, draws, new, rng=rng, method="reweight")
     >>> change.surprises["p"].between(0, 1).all().item()
     True
     """
@@ -280,7 +280,7 @@ def _kalman(
     if not numbers.any():
         return z
     middle = expected.middle[:, numbers]
-    gap = likelihood.log_values[is_new][numbers] - middle[good].mean(axis=0)
+    gap = likelihood.published[is_new][numbers] - middle[good].mean(axis=0)
     away, answer = z - z[good].mean(axis=0), middle - middle[good].mean(axis=0)
     # What the rows are, linearly, by the parameters; the rest is noise to this step.
     slope = np.linalg.lstsq(away[good], answer[good], rcond=None)[0]
@@ -316,7 +316,7 @@ def _refit(
 ) -> Draws:
     """Draws from a fit to all rows that starts at the old optimum."""
     fit = calibrate_from(likelihood, near)
-    return sample(fit, draws, rng=rng, moves=moves, progress=progress)
+    return approximate_posterior(fit, draws, rng=rng, moves=moves, progress=progress)
 
 
 def _why(way: Way, method: UpdateMethod, attempts: Sequence[Attempt]) -> str:

@@ -1,0 +1,133 @@
+"""Fit a study and draw from it: the two steps before every question about its future."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from beltcast.files.resume import NOT_KEPT, Pieces
+from beltcast.inference.calibrate import Calibration, calibrate
+from beltcast.inference.likelihood import likelihood_of
+from beltcast.inference.sampling.posterior import Draws, approximate_posterior, sample_prior
+from beltcast.inference.saved import CALIBRATION_FILE, load_calibration
+from beltcast.schema import Progress
+from beltcast.streams import Random, Streams
+from beltcast.study.study import Study
+
+__all__ = ["FitOptions", "draw_study", "fit_study"]
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """How to fit a study and to draw from the fit.
+
+    Attributes
+    ----------
+    draws : int
+        Draws of the posterior, or of the priors.
+    starts : int
+        Starts of the calibration.
+    prior : bool
+        Draw from the priors alone, without a fit.
+    calibration : Path, optional
+        Results of ``beltcast calibrate`` to read instead of a new fit.
+    study : Path, optional
+        Where the study was read from, for the command that an error suggests.
+    """
+
+    draws: int = 1000
+    starts: int = 64
+    prior: bool = False
+    calibration: Path | None = None
+    study: Path | None = None
+
+
+def fit_study(
+    study: Study,
+    options: FitOptions | None = None,
+    *,
+    rng: np.random.Generator,
+    pieces: Pieces = NOT_KEPT,
+    progress: Progress | None = None,
+) -> Calibration:
+    """Calibrate a study, or read the calibration that the options name.
+
+    Parameters
+    ----------
+    study : Study
+    options : FitOptions, optional
+    rng : numpy.random.Generator
+    pieces : Pieces, optional
+        Keeps finished refinements, so that a stopped run can resume.
+    progress : Progress, optional
+
+    Raises
+    ------
+    InputError
+        The saved calibration does not exist or belongs to other files.
+    CalibrationError
+        No start could be simulated.
+    """
+    options = options or FitOptions()
+    likelihood = likelihood_of(study)
+    saved = options.calibration
+    if saved is None:
+        starts = options.starts
+        return calibrate(likelihood, rng=rng, starts=starts, pieces=pieces, progress=progress)
+    folder = saved.parent if saved.name == CALIBRATION_FILE else saved
+    named = "" if options.study is None else f" {options.study}"
+    renew = f"beltcast calibrate{named} --output {folder}"
+    return load_calibration(saved, likelihood, study.hashes, renew=renew)
+
+
+def draw_study(
+    study: Study,
+    options: FitOptions | None = None,
+    *,
+    fit: Calibration | None = None,
+    rng: Random,
+    pieces: Pieces = NOT_KEPT,
+    progress: Progress | None = None,
+) -> Draws:
+    """Draw from the posterior of a study, or from its priors.
+
+    Parameters
+    ----------
+    study : Study
+    options : FitOptions, optional
+    fit : Calibration, optional
+        By default `fit_study` makes it.
+    rng : Streams, numpy.random.Generator or int
+        Its streams ``fit`` and ``posterior`` are used.
+    pieces : Pieces, optional
+        Keeps refinements and draws, so that a stopped run can resume.
+    progress : Progress, optional
+
+    Returns
+    -------
+    Draws
+
+    Examples
+    --------
+    >>> from beltcast import read_study
+    >>> from beltcast.workflows.draws import FitOptions, draw_study
+    >>> prior = FitOptions(draws=8, prior=True)
+    >>> len(draw_study(read_study(), prior, rng=1))
+    8
+    """
+    options, streams = options or FitOptions(), Streams.of(rng)
+    if options.prior:
+        return sample_prior(study, options.draws, rng=streams.posterior)
+    if fit is None:
+        fit = fit_study(study, options, rng=streams.fit, pieces=pieces.of("fit"), progress=progress)
+    known = fit
+
+    def draw() -> dict[str, object]:
+        made = approximate_posterior(known, options.draws, rng=streams.posterior, progress=progress)
+        numbers = made.acceptance, made.start_correlation
+        return {"theta": made.theta, "kind": made.kind, "numbers": numbers}
+
+    kept = pieces.take("draws", draw)
+    return Draws(known.likelihood, kept["theta"], str(kept["kind"]), *map(float, kept["numbers"]))

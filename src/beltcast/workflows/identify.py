@@ -1,0 +1,262 @@
+"""What the observations determine, and what they do not: every check of a fit, in one value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.axes import Axes
+from rich.console import Group, RenderableType
+
+from beltcast.drivers.answers import shown
+from beltcast.files.text import slug
+from beltcast.forecasting.summary import (
+    answers_identified,
+    as_text,
+    identification,
+    shared_parameters,
+)
+from beltcast.inference.audit import identify as audit
+from beltcast.inference.audit.contraction import contraction
+from beltcast.inference.audit.power_scaling import log_parts, power_scaling
+from beltcast.inference.audit.shrinkage import shrinkage, shrinkage_words
+from beltcast.inference.calibrate import Calibration
+from beltcast.inference.sampling.posterior import Draws, approximate_posterior, sample_prior
+from beltcast.pictures import plots, plots_identified
+from beltcast.schema import Progress, no_progress
+from beltcast.streams import Random, Streams
+from beltcast.study.study import Study
+
+__all__ = ["Identification", "IdentifyOptions", "identify", "save_identification"]
+
+PAIRS = 6
+"""Pictures of confounded pairs, the strongest first."""
+
+
+@dataclass(frozen=True)
+class IdentifyOptions:
+    """How far `identify` goes.
+
+    Attributes
+    ----------
+    year : int
+        Year of the answers.
+    draws : int
+        Draws of the posterior and of the prior.
+    profiles : int
+        Profile so many of the best known parameters that places share.
+    sources : int
+        Leave out each of so many sources, those with the most rows.
+    by : 'role' or 'parameter'
+        Power-scale the priors of each role together, or of each parameter.
+    """
+
+    year: int = 2030
+    draws: int = 400
+    profiles: int = 6
+    sources: int = 8
+    by: str = "role"
+
+
+@dataclass(frozen=True, eq=False)
+class Identification:
+    """What `identify` finds.
+
+    Attributes
+    ----------
+    fit : Calibration
+    posterior : Draws
+    answer : str
+        What is watched: the target of the whole in the year.
+    whole : str
+        Name of the place that is the sum of all.
+    spectrum : Spectrum
+    confounded, left_out, left_out_sources, answers, power_scaling, shrinkage : pandas.DataFrame
+    prior_pull : pandas.Series
+    profiles : list of Profile
+    """
+
+    fit: Calibration
+    posterior: Draws
+    answer: str
+    whole: str
+    spectrum: audit.Spectrum
+    confounded: pd.DataFrame
+    prior_pull: pd.Series
+    left_out: pd.DataFrame
+    left_out_sources: pd.DataFrame
+    profiles: list[audit.Profile]
+    answers: pd.DataFrame
+    power_scaling: pd.DataFrame
+    shrinkage: pd.DataFrame
+
+    @property
+    def whole_answers(self) -> pd.DataFrame:
+        """Answers about the whole."""
+        return self.answers[self.answers["place"] == self.whole]
+
+    def tables(self) -> Mapping[str, pd.DataFrame]:
+        """Every table, by name."""
+        return {
+            "confounded": self.confounded,
+            "prior_pull": self.prior_pull.to_frame("posterior sd"),
+            "left_out": self.left_out,
+            "left_out_sources": self.left_out_sources,
+            "answers": self.answers,
+            "power_scaling": self.power_scaling,
+            "shrinkage": self.shrinkage,
+        }
+
+    def page(self) -> RenderableType:
+        """Lay out the findings for a `rich` console."""
+        nation = self.whole_answers
+        moves = self.power_scaling.loc[list(nation.index)]
+        parts: list[RenderableType] = [
+            identification(
+                self.fit,
+                self.spectrum,
+                self.confounded,
+                self.prior_pull,
+                self.left_out,
+                self.profiles,
+                self.answer,
+            ),
+            answers_identified(nation, moves, self.left_out_sources, nation.index[0]),
+        ]
+        if len(self.shrinkage):
+            parts.append("\n" + shrinkage_words(self.shrinkage))
+        return Group(*parts)
+
+
+def identify(
+    study: Study,
+    fit: Calibration,
+    options: IdentifyOptions | None = None,
+    *,
+    rng: Random,
+    posterior: Draws | None = None,
+    progress: Progress | None = None,
+) -> Identification:
+    """Find what the observations of a study determine and what only the priors do.
+
+    Parameters
+    ----------
+    study : Study
+    fit : Calibration
+        Of the study.
+    options : IdentifyOptions, optional
+    rng : Streams, numpy.random.Generator or int
+    posterior : Draws, optional
+        Draws to use, such as those of `beltcast.sample`; those of `approximate_posterior` by
+        default.
+    progress : Progress, optional
+
+    Returns
+    -------
+    Identification
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from beltcast import calibrate, identify, read_study
+    >>> study = read_study()
+    >>> found = identify(study, calibrate(study, rng=rng), rng=1)  # doctest: +SKIP
+    """
+    options, tell = options or IdentifyOptions(), progress or no_progress
+    streams = Streams.of(rng)
+    year, likelihood = options.year, fit.likelihood
+    rows = study.model.rows(study.target)
+    leave_out = partial(
+        audit.leave_out,
+        fit,
+        answer=lambda other: audit.log_total(other, rows, year + 1.0),
+        progress=progress,
+    )
+    observations = likelihood.observations
+    left_out = leave_out([row.definition for row in observations])
+    by_source = leave_out([row.source for row in observations], most=options.sources)
+    table = fit.table()
+    shared = shared_parameters(table, study.shown()).sort_values("spread_ratio")
+    shared = shared.head(options.profiles)
+    profiles = audit.profiles(fit, list(shared.index), progress=progress)
+    if posterior is None:
+        posterior = approximate_posterior(
+            fit, options.draws, rng=streams.posterior, progress=progress
+        )
+    prior = sample_prior(likelihood, options.draws, rng=streams.prior)
+    tell("answers", 0, 2)
+    answers = shown(study, posterior, years=[year], rng=streams)
+    tell("answers", 1, 2)
+    narrowed = contraction(answers, shown(study, prior, years=[year], rng=streams))
+    tell("answers", 2, 2)
+    kept = answers.sel(answer=narrowed.index)
+    return Identification(
+        fit=fit,
+        posterior=posterior,
+        answer=f"{study.target} of {year}",
+        whole=study.whole(study.target),
+        spectrum=audit.spectrum(fit),
+        confounded=audit.confounded(fit),
+        prior_pull=audit.prior_pull(fit, audit.answer_gradient(fit, rows, year + 1.0)),
+        left_out=left_out,
+        left_out_sources=by_source,
+        profiles=profiles,
+        answers=narrowed,
+        power_scaling=power_scaling(
+            kept, log_parts(posterior, options.by), rng=streams.permutation
+        ),
+        shrinkage=shrinkage(fit),
+    )
+
+
+def save_identification(found: Identification, folder: Path) -> None:
+    """Write tables (CSV), pictures (PNG) and the page (summary.txt) into a folder."""
+    known, index = found.spectrum, found.fit.table().index
+    directions = {f"direction {k + 1}": known.directions[:, k] for k in range(known.informed)}
+    spectrum = pd.DataFrame(directions, index=index).assign(informed_share=known.share())
+    spectrum.to_csv(folder / "spectrum.csv", float_format="%.4g")
+    found.confounded.to_csv(folder / "confounded.csv", index=False, float_format="%.4g")
+    pull = found.prior_pull
+    pull.to_csv(folder / "prior-pull.csv", header=["posterior sd"], float_format="%.4g")
+    found.left_out.to_csv(folder / "left-out.csv", float_format="%.4g")
+    found.left_out_sources.to_csv(folder / "left-out-sources.csv", float_format="%.4g")
+    found.answers.to_csv(folder / "contraction.csv", float_format="%.4g")
+    found.power_scaling.to_csv(folder / "power-scaling.csv", float_format="%.4g")
+    if len(found.shrinkage):
+        found.shrinkage.to_csv(folder / "shrinkage.csv", index=False, float_format="%.4g")
+    _profile_table(found.profiles).to_csv(folder / "profiles.csv", index=False, float_format="%.6g")
+    for name, chart in _charts(found).items():
+        plots.save_chart(chart, folder / f"{name}.png")
+    (folder / "summary.txt").write_text(as_text(found.page()), encoding="utf-8")
+
+
+def _profile_table(profiles: list[audit.Profile]) -> pd.DataFrame:
+    columns = ("parameter", "value", "figures", "with prior")
+    rows = [
+        (one.label, *values)
+        for one in profiles
+        for values in zip(one.grid, one.likelihood_rise, one.posterior_rise, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _charts(found: Identification) -> dict[str, Axes]:
+    nation, answers = found.whole_answers, found.answers
+    outputs = answers[answers["quantity"] == "output"]
+    moves = found.power_scaling.loc[list(nation.index)]
+    charts = {
+        "waterfall": plots.starts_chart(found.fit),
+        "contraction": plots.contraction_chart(found.fit),
+        "answers": plots_identified.answers_chart(pd.concat([outputs, nation[1:]])),
+        "power-scaling": plots_identified.power_chart(moves),
+    }
+    for row in found.confounded.head(PAIRS).itertuples():
+        one, other = str(row.one), str(row.other)
+        chart = plots_identified.pair_chart(found.posterior, one, other)
+        charts[f"pair-{slug(one)}-{slug(other)}"] = chart
+    return charts | {
+        f"profile-{slug(one.label)}": plots.profile_chart(one) for one in found.profiles
+    }

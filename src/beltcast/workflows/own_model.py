@@ -1,0 +1,78 @@
+"""A model, a table and priors of one's own, fitted without a study."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from beltcast.errors import InputError
+from beltcast.files.text import read_text
+from beltcast.inference.likelihood import Likelihood, make_likelihood
+from beltcast.model.model import load_model
+from beltcast.model.variants import move
+from beltcast.study.priors_file import read_priors
+from beltcast.study.series import read_series
+from beltcast.study.vensim_files import read_cin, read_voc, read_vpd
+
+__all__ = ["OwnModel", "read_own_model"]
+
+
+@dataclass(frozen=True, eq=False)
+class OwnModel:
+    """A likelihood without a study.
+
+    Attributes
+    ----------
+    likelihood : Likelihood
+    assumed : tuple of str
+        What the files leave open and `read_series` assumes, a sentence each.
+    hashes : mapping of str to str
+        SHA-256 of each file.
+    """
+
+    likelihood: Likelihood
+    assumed: tuple[str, ...]
+    hashes: Mapping[str, str]
+
+
+def read_own_model(
+    model: Path,
+    data: Path,
+    priors: Path,
+    *,
+    payoff: Path | None = None,
+    changes: Path | None = None,
+) -> OwnModel:
+    """Read a model, a table of times and values, and priors.
+
+    Parameters
+    ----------
+    model : Path
+        A model (.mdl, .xmile).
+    data : Path
+        A table (.csv) with times in its first column and a variable in each other one.
+    priors : Path
+        Priors (.toml), or Vensim's optimization control (.voc).
+    payoff : Path, optional
+        Which variable is compared with which column (.vpd).
+    changes : Path, optional
+        Other values of constants (.cin).
+
+    Raises
+    ------
+    InputError, ModelError
+        With file and line: what is wrong in any of them.
+    """
+    loaded = load_model(model)
+    if changes is not None:
+        loaded = move(loaded, read_cin(changes, loaded))
+    compared = () if payoff is None else read_vpd(payoff, loaded)
+    series = read_series(data, loaded, payoff=compared)
+    searched = (read_voc if priors.suffix.lower() == ".voc" else read_priors)(priors, loaded)
+    files = {"model": model, "data": data, "priors": priors, "payoff": payoff, "changes": changes}
+    return OwnModel(
+        make_likelihood(loaded, searched, series.observations, series.noise),
+        tuple(series.assumed),
+        {name: read_text(path, InputError).sha256 for name, path in files.items() if path},
+    )

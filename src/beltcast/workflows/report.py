@@ -1,0 +1,110 @@
+"""Reports of every place, from draws that were kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from beltcast.drivers.attribution.attribute import attribute
+from beltcast.errors import InputError, did_you_mean, quoted
+from beltcast.files.text import slug
+from beltcast.forecasting.forecast import forecast_draws
+from beltcast.inference.sampling.draws_file import KeptFit
+from beltcast.inference.sampling.posterior import sample_prior
+from beltcast.reports.place_report import Evidence, index_page, place_report
+from beltcast.schema import Language, Progress, no_progress
+from beltcast.streams import Random, Streams
+from beltcast.study.study import Study
+
+__all__ = ["Report", "file_names", "report"]
+
+
+@dataclass(frozen=True)
+class Report:
+    """One page of HTML.
+
+    Attributes
+    ----------
+    file : str
+        Name for its file.
+    title : str
+    html : str
+    place : str
+        Empty for the index.
+    """
+
+    file: str
+    title: str
+    html: str
+    place: str = ""
+
+
+def report(
+    study: Study,
+    kept: KeptFit,
+    *,
+    rng: Random,
+    place: str = "all",
+    year: int = 2024,
+    language: Language = "en",
+    progress: Progress | None = None,
+) -> tuple[Report, ...]:
+    """Write a report of one place, or of all with an index.
+
+    Parameters
+    ----------
+    study : Study
+    kept : KeptFit
+        As `beltcast.inference.sampling.draws_file.open_fit` returns it with the study.
+    rng : Streams, numpy.random.Generator or int
+    place : str
+        A place, or 'all'.
+    year : int
+        Year of the drivers' shares.
+    language : 'en' or 'zh'
+    progress : Progress, optional
+
+    Returns
+    -------
+    tuple of Report
+        For several places the last one is their index.
+
+    Raises
+    ------
+    InputError
+        There is no such place.
+    """
+    places = study.shown()
+    if place not in ("all", *places):
+        raise InputError(f"there is no place {quoted(place)}{did_you_mean(place, places)}")
+    tell = progress or no_progress
+    streams = Streams.of(rng)
+    posterior = kept.posterior
+    prior = sample_prior(posterior.likelihood, len(posterior), rng=streams.prior)
+    made = forecast_draws(study, posterior, prior, kept.optimum, rng=streams, progress=progress)
+    shares = None
+    if study.roles.switches:
+        shares = attribute(study, posterior, prior=prior, progress=progress)
+    evidence = Evidence(study, made, shares, kept.estimates())
+    files = file_names(places if place == "all" else [place])
+    pages = []
+    for number, (name, file) in enumerate(files):
+        html = place_report(evidence, name, year=year, language=language)
+        pages.append(Report(file, study.title_of(name, language), html, name))
+        tell("reports", number + 1, len(files))
+    if len(files) > 1:
+        index = index_page(evidence, files, language=language)
+        pages.append(Report("index.html", study.title, index))
+    return tuple(pages)
+
+
+def file_names(places: Sequence[str]) -> list[tuple[str, str]]:
+    """Pair each place with a file name of its own, also where names differ only in signs."""
+    files: dict[str, str] = {}
+    for place in places:
+        name, number = slug(place), 1
+        while f"{name}.html" in files.values():
+            number += 1
+            name = f"{slug(place)}-{number}"
+        files[place] = f"{name}.html"
+    return list(files.items())
