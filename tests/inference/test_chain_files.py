@@ -60,11 +60,40 @@ def test_chains_and_draws_become_what_arviz_works_with(chains: Chains, saved: Pa
         whole, one = chains.to_inferencedata(), chains.draws().to_inferencedata()
     written = xr.load_dataset(saved, group="posterior")
     np.testing.assert_array_equal(whole.posterior["Factor"], written["Factor"])
-    assert whole.log_likelihood["published"].shape == (4, 200, 6)
+    assert whole.log_likelihood["published"].shape == (32, 25, 6)
     np.testing.assert_array_equal(
         one.posterior["Factor"].values.ravel(), written["Factor"].values.ravel()
     )
     assert one.observed_data["published"].values == pytest.approx([9, 10, 11, 12, 13, 14])
+
+
+def test_arviz_judges_the_file_as_the_chains_that_were_run(chains: Chains, tmp_path: Path) -> None:
+    """Eight walkers end to end are no chain: R-hat of slow walkers would look good."""
+    rng = np.random.default_rng(3)
+    theta = rng.standard_normal((32, 125, chains.theta.shape[2]))
+    for t in range(1, 125):  # an autoregressive process of order 1 and coefficient 0.99
+        theta[:, t] = 0.99 * theta[:, t - 1] + np.sqrt(1 - 0.99**2) * theta[:, t]
+    slow = dataclasses.replace(
+        chains,
+        theta=theta.reshape(4, 1000, -1),
+        walker=np.repeat(np.arange(8), 125),
+        stats={},
+        log_likelihood=np.zeros((4, 1000, 6)),
+    )
+    save_groups(posterior_groups(slow, rng=rng), tmp_path / "posterior.nc")
+    written = xr.load_dataset(tmp_path / "posterior.nc", group="posterior")
+    assert written.sizes["chain"] == 32
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it announces its next version when imported
+        az = pytest.importorskip("arviz", reason="the extra 'bayes' is not installed")
+        judged = float(az.rhat(written["Factor"].values))
+    # The working scale is a monotone function of the value, and ranks are all that counts.
+    assert judged == pytest.approx(float(az.rhat(theta[:, :, 1])), rel=1e-9)
+    assert judged == pytest.approx(slow.table().loc["Factor", "rhat"], rel=1e-9)
+    assert judged > 2.0
+    assert float(az.rhat(slow.theta[:, :, 1])) < 1.2  # as it would look end to end
+    assert written.attrs["worst_rhat_nested"] > 1.01
+    assert written.attrs["mixed"] == 0
 
 
 def test_chains_and_draws_print_in_a_few_lines(chains: Chains) -> None:
@@ -96,14 +125,14 @@ def test_draws_come_back_on_their_working_scales_for_their_study_only(
 
 def test_variables_carry_units_places_and_hashes(chains: Chains, saved: Path) -> None:
     with xr.open_dataset(saved, group="posterior", engine="netcdf4") as posterior:
-        assert posterior.sizes["chain"] == 4
-        assert posterior.sizes["draw"] == 200
+        # Four groups of eight Markov chains, each one that was run.
+        assert (posterior.sizes["chain"], posterior.sizes["draw"]) == (32, 25)
+        assert posterior["superchain"].values.tolist() == np.repeat(range(4), 8).tolist()
         assert posterior["Level[East]"].attrs["units"] == ""  # as the priors of this test say
         assert posterior.attrs["model_sha256"] == "f00"
         assert posterior.attrs["evaluations"] == chains.evaluations
         assert list(posterior["nuisance_name"].values) == list(chains.likelihood.nuisances)
-        np.testing.assert_array_equal(posterior["walker"], chains.walker)
-        np.testing.assert_allclose(posterior["Level[East]"], np.exp(chains.theta[:, :, 0]))
+        np.testing.assert_allclose(posterior["Level[East]"], np.exp(chains.separate[:, :, 0]))
     with xr.open_dataset(saved, group="observed_data", engine="netcdf4") as observed:
         np.testing.assert_allclose(observed["published"], [9, 10, 11, 12, 13, 14])
         assert observed["place"].values.tolist() == ["East"] * 6

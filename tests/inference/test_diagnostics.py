@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from beltcast.inference.sampling.diagnostics import (
     diagnose,
@@ -15,6 +16,7 @@ from beltcast.inference.sampling.diagnostics import (
     ess_bulk,
     ess_tail,
     mixing_verdict,
+    nested_rhat,
     rhat,
     stuck,
 )
@@ -46,6 +48,28 @@ def test_they_are_arvizs(rho: float, chains: int, draws: int, apart: float, seed
     assert rhat(x)[0] == pytest.approx(float(az.rhat(one)), rel=1e-9)
     assert ess_bulk(x)[0] == pytest.approx(float(az.ess(one, method="bulk")), rel=1e-6)
     assert ess_tail(x)[0] == pytest.approx(float(az.ess(one, method="tail")), rel=0.02)
+
+
+def test_nested_r_hat_is_that_of_its_definition() -> None:
+    # Margossian and others (2024), equations of section 2: K groups of M chains of N draws, on
+    # normal scores of split chains.
+    x = autoregressive(0.7, (6, 40, 1), seed=8)
+    x[:3] += 0.4
+    groups = np.repeat([0, 1], 3)
+    halves = np.concatenate([x[:, :20, 0], x[:, 20:, 0]])
+    of_half = np.tile(groups, 2)
+
+    def one(values: np.ndarray) -> float:
+        ranks = stats.rankdata(values).reshape(values.shape)
+        z = stats.norm.ppf((ranks - 0.375) / (values.size + 0.25))
+        means = np.array([z[of_half == k].mean() for k in (0, 1)])
+        between = np.array([z[of_half == k].mean(axis=1).var(ddof=1) for k in (0, 1)])
+        within = np.array([z[of_half == k].var(axis=1, ddof=1).mean() for k in (0, 1)])
+        return float(np.sqrt(1.0 + means.var(ddof=1) / (between + within).mean()))
+
+    expected = max(one(halves), one(np.abs(halves - np.median(halves))))
+    assert nested_rhat(x, groups)[0] == pytest.approx(expected, rel=1e-12)
+    assert expected > 1.01
 
 
 def test_memory_costs_draws_as_theory_says() -> None:

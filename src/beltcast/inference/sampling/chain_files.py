@@ -3,7 +3,8 @@
 ``posterior.nc`` has the groups of ArviZ's schema, each an xarray Dataset:
 
 ================  ================================================================================
-posterior         one variable a parameter, in its own unit, and ``nuisance``; (chain, draw)
+posterior         one variable a parameter, in its own unit, and ``nuisance``; (chain, draw), a
+                  chain a Markov chain, ``superchain`` its group
 sample_stats      ``lp``, and what the method knows of a draw; (chain, draw)
 log_likelihood    ``published``, of each figure, so that `arviz.loo` works; (chain, draw, row)
 observed_data     ``published``; (row)
@@ -35,7 +36,7 @@ from beltcast.inference.sampling.arviz_groups import (
     unknowns,
     variable,
 )
-from beltcast.inference.sampling.chains import Chains, Unfinished
+from beltcast.inference.sampling.chains import SUPERCHAIN, Chains, Unfinished
 from beltcast.inference.sampling.diagnostics import MIXED
 from beltcast.inference.sampling.draws_file import refuse_other_study
 from beltcast.inference.sampling.metropolis import Walkers
@@ -64,7 +65,7 @@ def posterior_groups(
     ----------
     chains : Chains
     rng : numpy.random.Generator
-        Draws the group ``prior``, as many as a chain has.
+        Draws the group ``prior``, as many as a group of Markov chains has.
     provenance : mapping, optional
         Attributes of each group, such as the hashes of a study.
 
@@ -73,11 +74,12 @@ def posterior_groups(
     dict of str to xarray.Dataset
     """
     likelihood = chains.likelihood
-    count, draws, _ = chains.theta.shape
+    count, draws, _ = chains.separate.shape
     coordinates = {CHAIN: np.arange(count), DRAW: np.arange(draws)}
-    walker = (DRAW, chains.walker, {"long_name": "Markov chain of the group that a draw is of."})
+    group = (CHAIN, chains.superchain, {"long_name": "Group that a Markov chain is of."})
     table = chains.table()
-    posterior = unknowns(likelihood, chains.theta).assign_coords(coordinates | {"walker": walker})
+    posterior = unknowns(likelihood, chains.separate)
+    posterior = posterior.assign_coords(coordinates | {SUPERCHAIN: group})
     posterior.attrs |= {
         "method": chains.method,
         "acceptance": chains.acceptance,
@@ -85,11 +87,13 @@ def posterior_groups(
         "moves_between_draws": chains.every,
         "worst_rhat": table["rhat"].max(),
         "least_ess": table[["ess_bulk", "ess_tail"]].min().min(),
-        "mixed": int(table["rhat"].max() <= MIXED),
+        "worst_rhat_nested": table["rhat_nested"].max(),
+        "mixed": int(table["rhat_nested"].max() <= MIXED),
     }
-    prior = sample_prior(likelihood, draws, rng=rng).theta[None]
+    prior = sample_prior(likelihood, chains.theta.shape[1], rng=rng).theta[None]
     stats = {
-        name: value > 0 if name == "diverging" else value for name, value in chains.stats.items()
+        name: chains.by_markov_chain(value > 0 if name == "diverging" else value)
+        for name, value in chains.stats.items()
     }
     groups = {
         "posterior": posterior,
@@ -97,12 +101,12 @@ def posterior_groups(
             {name: ((CHAIN, DRAW), value) for name, value in stats.items()}, coordinates
         ),
         "log_likelihood": xr.Dataset(
-            {PUBLISHED: ((CHAIN, DRAW, ROW), chains.log_likelihood)},
+            {PUBLISHED: ((CHAIN, DRAW, ROW), chains.by_markov_chain(chains.log_likelihood))},
             coordinates | rows_of(likelihood),
         ),
         "observed_data": observed(likelihood),
         "prior": unknowns(likelihood, prior).assign_coords(
-            {CHAIN: np.arange(1), DRAW: np.arange(draws)}
+            {CHAIN: np.arange(1), DRAW: np.arange(prior.shape[1])}
         ),
     }
     return {name: group.assign_attrs(provenance or {}) for name, group in groups.items()}

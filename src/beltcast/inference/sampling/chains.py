@@ -13,9 +13,10 @@ method           a chain is                                         use for
 ===============  =================================================  ==============================
 
 Both start spread wider than Laplace's normal, about the optima that differ if there are several,
-chain after chain, and are watched by `diagnostics`.  A group
-may hide a walker that is lost, so R-hat is also told walker by walker, which is stricter: a walker
-has an eighth of the draws of its chain.
+chain after chain, and are watched by `diagnostics`.  The verdict rests on the nested R-hat between
+groups.  A group may hide a walker that is lost, and walkers of a group do not start from one point
+as Margossian and others propose, so R-hat of the single walkers is reported too.  It is stricter: a
+walker has an eighth of the draws of its group.
 
 Work is done in blocks, each with a random generator of its own.  What is left after a block is a
 value (`Unfinished`), so that a stopped run goes on from its last block and ends, to the last bit,
@@ -36,7 +37,7 @@ import pandas as pd
 import xarray as xr
 
 from beltcast.display.facts import Facts, html_of, text_of
-from beltcast.engine.nodes import FloatArray
+from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.engine.run.threads import side_by_side
 from beltcast.errors import CalibrationError, InputError
 from beltcast.inference.calibrate import Calibration, one_blas_thread
@@ -54,7 +55,7 @@ from beltcast.inference.sampling.diagnostics import (
     diagnose,
     energy_information,
     mixing_verdict,
-    rhat,
+    nested_rhat,
     stuck,
 )
 from beltcast.inference.sampling.metropolis import Density, Walkers, adapted, placed, walk
@@ -70,6 +71,9 @@ START_WIDENING = 1.5
 
 REACH = 10.0
 """Optima are started from that cost at most so much more than the best."""
+
+SUPERCHAIN = "superchain"
+"""Coordinate of Markov chains: the group that each is of."""
 
 GROUP = 8
 """Walkers of a chain, or fewer where the draws are few."""
@@ -142,11 +146,34 @@ class Chains:
     every: int
 
     @property
+    def walkers(self) -> int:
+        """Markov chains of each group; 1 for nuts."""
+        return int(self.walker.max()) + 1
+
+    @property
     def separate(self) -> FloatArray:
         """The Markov chains one by one, (chains * walkers, draws / walkers, size)."""
-        walkers = int(self.walker.max()) + 1
-        chains, draws, size = self.theta.shape
-        return self.theta.reshape(chains * walkers, draws // walkers, size)
+        return self.by_markov_chain(self.theta)
+
+    @property
+    def superchain(self) -> IntArray:
+        """Group of each Markov chain, (chains * walkers,)."""
+        return np.repeat(np.arange(len(self.theta)), self.walkers)
+
+    def by_markov_chain(self, values: np.ndarray) -> np.ndarray:
+        """Lay out values by Markov chain.
+
+        Parameters
+        ----------
+        values : (chains, draws, ...)
+            The walkers of a group one after the other.
+
+        Returns
+        -------
+        (chains * walkers, draws / walkers, ...)
+        """
+        chains, draws, *rest = values.shape
+        return values.reshape(chains * self.walkers, draws // self.walkers, *rest)
 
     def table(self) -> pd.DataFrame:
         """R-hat and effective sample sizes of every parameter and nuisance.
@@ -154,32 +181,32 @@ class Chains:
         Returns
         -------
         pandas.DataFrame
-            ``rhat`` between chains, which for groups of walkers is in spirit the nested R-hat of
-            Margossian, Hoffman, Sountsov, Riou-Durand, Vehtari and Gelman (2024, Bayesian
-            Analysis): each walker is too short for one of its own; ``rhat_walkers``, all the same
-            walker by walker; ``ess_bulk`` and ``ess_tail`` of the walkers.
+            ``rhat``, ``ess_bulk`` and ``ess_tail`` of the Markov chains, and ``rhat_nested``
+            between groups of them, for which walkers may be too short for an R-hat of their own;
+            the same as ``rhat`` where a group is one chain.
         """
-        chains, draws, size = self.theta.shape
-        walkers = int(self.walker.max()) + 1
-        # Walkers side by side in time, so that the halves of a chain are an early and a late one.
-        timed = self.theta.reshape(chains, walkers, draws // walkers, size).swapaxes(1, 2)
         table = diagnose(self.separate, self.likelihood.labels)
-        table.insert(0, "rhat_walkers", table["rhat"])
-        return table.assign(rhat=rhat(timed.reshape(chains, draws, size)))
+        grouped = self.walkers > 1 and len(self.theta) > 1
+        nested = nested_rhat(self.separate, self.superchain) if grouped else table["rhat"]
+        table.insert(1, "rhat_nested", nested)
+        return table
 
     def words(self) -> str:
         """Verdict in words: the worst R-hat, the least effective draws, what did not mix."""
         chains, draws, size = self.theta.shape
-        walkers = int(self.walker.max()) + 1
-        table = self.table()
+        walkers, table = self.walkers, self.table()
         of = f", each {walkers} independent walkers" if walkers > 1 else ""
         lines = [
             f"{chains} chains of {draws:,} draws{of}; {size} unknowns, method {self.method}, "
             f"acceptance {self.acceptance:.2f}, {self.evaluations:,} evaluations.",
-            mixing_verdict(table, stuck(self.separate)),
+            mixing_verdict(
+                table.assign(rhat=table["rhat_nested"]),
+                stuck(self.separate),
+                "Nested R-hat" if walkers > 1 else "R-hat",
+            ),
         ]
         if walkers > 1:
-            strict = table["rhat_walkers"]
+            strict = table["rhat"]
             lines.append(
                 f"Walker by walker, of {draws // walkers} draws each, R-hat is at most "
                 f"{strict.max():.3f} ({strict.idxmax()}); {int((strict > MIXED).sum())} of {size} "
@@ -201,18 +228,22 @@ class Chains:
         -------
         arviz.InferenceData
             The groups ``posterior``, ``sample_stats``, ``log_likelihood`` (so that `arviz.loo`
-            works) and ``observed_data``.
+            works) and ``observed_data``. A chain is one Markov chain; the coordinate
+            ``superchain`` says of which group.
 
         Raises
         ------
         MissingExtra
             ArviZ is not installed.
         """
-        draws = unknowns(self.likelihood, self.theta)
+        draws = unknowns(self.likelihood, self.separate)
+        draws = draws.assign_coords({SUPERCHAIN: (CHAIN, self.superchain)})
         at = {CHAIN: draws[CHAIN].values, DRAW: draws[DRAW].values}
-        stats = {name: ((CHAIN, DRAW), value) for name, value in self.stats.items()}
+        stats = {
+            name: ((CHAIN, DRAW), self.by_markov_chain(value)) for name, value in self.stats.items()
+        }
         rows = rows_of(self.likelihood)
-        each = {PUBLISHED: ((CHAIN, DRAW, ROW), self.log_likelihood)}
+        each = {PUBLISHED: ((CHAIN, DRAW, ROW), self.by_markov_chain(self.log_likelihood))}
         return inference_data(
             {
                 "posterior": draws,
