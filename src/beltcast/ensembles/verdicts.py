@@ -90,7 +90,7 @@ def all_alike(values: ArrayLike, axis: int = -1) -> NDArray[np.bool_]:
     Examples
     --------
     >>> import numpy as np
-    >>> from beltcast.ensembles.verdicts import constant
+    >>> from beltcast.ensembles.verdicts import all_alike
     >>> all_alike(np.array([[0.1, 0.1 + 1e-17], [1.0, 2.0]])).tolist()
     [True, False]
     """

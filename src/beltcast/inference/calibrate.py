@@ -8,6 +8,7 @@ history of every start, because a fit that a single start reached is a fit to do
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOSTLY_PRIOR = 0.7
-"""Ratio of posterior to prior spread above which an estimate is called mostly prior."""
+"""Ratio of posterior to prior standard deviation above which an estimate is called mostly prior."""
 
 SAME_OPTIMUM = 0.5
 """Costs (negative log densities) that differ by less are taken for one optimum."""
@@ -274,7 +275,12 @@ def estimates_table(priors: Priors, center: FloatArray, covariance: FloatArray) 
 
 
 def estimate_verdict(ratio: float) -> str:
-    """Return what a ratio of posterior to prior spread means, in words."""
+    """Return what a posterior-to-prior ratio of standard deviations means, in words.
+
+    NaN, as of a prior without width, is 'undefined'.
+    """
+    if math.isnan(ratio):
+        return "undefined"
     if ratio > MOSTLY_PRIOR:
         return "mostly prior"
     return "data and prior" if ratio > 0.35 else "mostly data"

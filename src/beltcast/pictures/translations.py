@@ -82,6 +82,7 @@ SHARED: Mapping[str, tuple[str, str]] = {
     "mostly prior": ("mostly prior", "主要来自先验"),
     "data and prior": ("data and prior", "数据与先验兼有"),
     "mostly data": ("mostly data", "主要来自数据"),
+    "undefined": ("undefined", "无法确定"),
     "built in": ("built into the model", "由模型结构决定，并非数据发现"),
     "decided by the data": ("decided by the data", "由数据决定"),
     "left open": (
