@@ -199,7 +199,7 @@ def test_bash_completes_commands_and_their_options() -> None:
     source <(_BELTCAST_COMPLETE=source_bash beltcast)
     complete -p beltcast
     COMP_WORDS=(beltcast ide) COMP_CWORD=1; _beltcast_completion beltcast; echo "${COMPREPLY[*]}"
-    COMP_WORDS=(beltcast app --po) COMP_CWORD=2; _beltcast_completion beltcast
+    COMP_WORDS=(beltcast page --ou) COMP_CWORD=2; _beltcast_completion beltcast
     echo "${COMPREPLY[*]}"
     """
     scripts = sysconfig.get_path("scripts")
@@ -210,7 +210,7 @@ def test_bash_completes_commands_and_their_options() -> None:
     assert done.stdout.splitlines() == [
         "complete -o default -F _beltcast_completion beltcast",
         "identify",
-        "--port",
+        "--output",
     ]
 
 
@@ -259,7 +259,6 @@ HEAVY = SLOW | {"numpy", "scipy", "pandas", "xarray", "pint", "llvmlite"}
         ("beltcast", set()),
         ("beltcast.errors", set()),
         ("beltcast.cli", set()),
-        ("beltcast.app.page", HEAVY - SLOW),  # who opens the app waits for it
     ],
 )
 def test_an_import_waits_for_nothing_that_it_does_not_use(module: str, may: set[str]) -> None:

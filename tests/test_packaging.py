@@ -80,18 +80,15 @@ def test_the_wheel_has_the_version_of_the_package(wheel: Path) -> None:
 def test_dependencies_are_those_that_are_imported(root: Path) -> None:
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = {canonicalize_name(Requirement(line).name) for line in project["dependencies"]}
-    imported, by_the_app = set(), set()
+    imported = set()
     for path in (root / "src").rglob("*.py"):
-        found = by_the_app if path.parent.name == "app" else imported
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
-                found |= {alias.name.split(".")[0] for alias in node.names}
+                imported |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module:
-                found.add(node.module.split(".")[0])
+                imported.add(node.module.split(".")[0])
     used = {canonicalize_name(name) for name in imported - {"beltcast"} - sys.stdlib_module_names}
     assert declared - set(INDIRECT) == used
-    extra = {Requirement(line).name for line in project["optional-dependencies"]["app"]}
-    assert by_the_app - imported - {"beltcast"} - sys.stdlib_module_names == extra
 
 
 def test_every_dependency_has_a_tested_lower_bound(root: Path) -> None:

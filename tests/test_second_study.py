@@ -11,9 +11,9 @@ import xarray as xr
 from typer.testing import CliRunner
 
 from beltcast import cli, read_study
-from beltcast.app.results import answer, drivers, open_results
 from beltcast.errors import InputError
 
+from .app.test_page import data_of as page_data_of
 from .second_study import WORDS, write_fish
 
 QUICK = ("--draws", "20", "--starts", "4")
@@ -96,14 +96,19 @@ def test_a_command_speaks_of_fish_alone(fish: Path, tmp_path: Path, name: str) -
     assert words_of(tmp_path / "out") == {}
 
 
-def test_the_page_asks_the_levers_of_the_study(fish: Path, results: Path) -> None:
-    opened = open_results(results)
-    assert [lever.key for lever in opened.choices.levers] == ["effort", "mesh"]
-    found = answer(opened, opened.study.scenarios["calm"])
-    assert found.shares == {}
-    shares = drivers(opened, opened.study.scenarios["calm"])
-    assert shares is not None
-    assert shares["driver"].values.tolist() == ["Rain", "Fleet"]
+def test_the_page_asks_the_levers_of_the_study(results: Path, tmp_path: Path) -> None:
+    path = tmp_path / "fish.html"
+    run("page", results, "--output", path)
+    html = path.read_text(encoding="utf-8")
+    data = page_data_of(html)
+    assert [lever["key"] for lever in data["levers"]] == ["effort", "mesh"]
+    assert [driver["label"][0] for driver in data["drivers"]] == ["Rain", "Fleet"]
+    assert data["shares"] == []
+    assert data["title"][0] == "Two coasts and their fish"
+    written = {name: part for name, part in data.items() if name != "model"}
+    text = re.sub(r'"f[48]": "[^"]*"', "", json.dumps(written, ensure_ascii=False))  # packed arrays
+    assert not WORDS.findall(text)
+    assert not WORDS.findall(html.partition('id="data"')[0].partition("</style>")[2])
 
 
 WITHOUT = {

@@ -17,7 +17,6 @@ import xarray as xr
 
 import beltcast
 from beltcast import Calibration, Study, cli
-from beltcast.app import results
 from beltcast.errors import CalibrationError, SimulationError
 from beltcast.inference.saved import save_calibration
 
@@ -283,7 +282,7 @@ def test_a_folder_of_somebody_s_work_is_not_overwritten(run) -> None:
     assert os.listdir("out") == ["thesis.txt"]
 
 
-# --- app and report ---------------------------------------------------------------------------
+# --- page and report ---------------------------------------------------------------------------
 
 
 def refused(ended: Ended, *words: str) -> None:
@@ -294,44 +293,15 @@ def refused(ended: Ended, *words: str) -> None:
     assert not here()
 
 
-def test_a_port_that_is_taken_is_said_before_results_are_opened(run, monkeypatch) -> None:
-    monkeypatch.setattr(results, "open_results", lambda _: pytest.fail("opened"))
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        port = other.getsockname()[1]
-        refused(run("app", "--no-show", "--port", str(port)), f"port {port}", "in use", "--port")
-
-
-def test_a_port_that_there_is_not_is_refused(run) -> None:
-    ended = run("app", "--no-show", "--port", "70000")
-    assert ended.code == 2
-    assert "65535" in ended.err
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (("--address", "0.0.0.0"), ("0.0.0.0", "reached by others", "--token")),
-        (("--address", "0.0.0.0", "--token", "short"), ("at least 16",)),
-        (("--address", "no.such.host.invalid", "--token", "x" * 16), ("'no.such.host.invalid'",)),
-        (("--address", "192.0.2.1", "--token", "x" * 16), ("192.0.2.1 cannot be used", "--port")),
-    ],
-)
-def test_the_app_refuses_an_address_in_one_sentence(run, arguments, words) -> None:
-    refused(run("app", "--no-show", *arguments), *words)
-
-
-@pytest.mark.parametrize("command", ["app", "report"])
+@pytest.mark.parametrize("command", ["app", "page", "report"])
 def test_what_holds_no_results_is_refused_by_name(run, tmp_path: Path, command: str) -> None:
-    more = ("--no-show", "--port", free_port()) if command == "app" else ()
     empty = tmp_path / "empty"
     empty.mkdir()
-    refused(run(command, str(empty), *more), "draws.nc", "beltcast forecast")
+    refused(run(command, str(empty)), "draws.nc", "beltcast forecast")
     nothing = str(tmp_path / "nothing")
-    refused(run(command, nothing, *more), nothing, "neither a folder of results nor a study")
+    refused(run(command, nothing), nothing, "neither a folder of results nor a study")
     (empty / "draws.nc").write_bytes(b"no NetCDF")
-    refused(run(command, str(empty), *more), "draws.nc", "beltcast forecast")
+    refused(run(command, str(empty)), "draws.nc", "beltcast forecast")
 
 
 def free_port() -> str:

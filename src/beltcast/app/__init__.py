@@ -1,7 +1,6 @@
-"""A page in the browser that asks a fitted model questions: ``beltcast app``.
+"""The page of a fitted study: one HTML file with the model inside.
 
-``levers`` says what can be moved, ``state`` what is asked (a frozen value that a link carries),
-``results`` answers it with thinned draws of a fit, ``view`` draws the answer, ``texts`` words it in
-English or Chinese, ``files`` makes what is downloaded and reads what is uploaded, and ``server``
-puts all that on a page.  Only ``view`` and ``server`` import Bokeh and Panel, the extra ``app``.
+``page_model`` compiles the model to WebAssembly and lays out its memory, ``page_data`` collects
+numbers, draws and texts, ``page_diagram`` draws the model, and ``page`` puts them into one file
+with the script that ``web/`` holds and ``assets/`` ships.
 """

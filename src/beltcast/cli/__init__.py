@@ -75,7 +75,12 @@ _PANELS: Mapping[str, tuple[Callable[..., None], ...]] = {
         models.trace_command,
         models.schemas_command,
     ),
-    "Export": (pages.app_command, pages.report_command, pages.export_command),
+    "Export": (
+        pages.page_command,
+        pages.app_command,
+        pages.report_command,
+        pages.export_command,
+    ),
 }
 """The commands as --help groups them."""
 

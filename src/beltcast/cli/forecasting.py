@@ -48,7 +48,7 @@ def forecast_command(
 
     Writes forecast.nc, a fan chart for each place and the total, calibration.csv (each estimate
     beside its prior), fit.csv (each observation beside its fitted value), draws.nc (which `beltcast
-    app` and `beltcast report` read) and summary.txt.
+    page` and `beltcast report` read) and summary.txt.
 
     For example:
 

@@ -1,4 +1,4 @@
-"""Commands that export results: export, report and app."""
+"""Commands that export results: export, report, page and app."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from beltcast.cli.common import Seed, progress, streams_of
-from beltcast.errors import InputError, MissingExtra
+from beltcast.errors import InputError
 
 
 def export_command(
@@ -101,48 +101,70 @@ def report_command(
     typer.echo(f"Wrote {output}/")
 
 
+def page_command(
+    results: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A folder of results, or a study (.toml); default: the shipped results."
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="HTML file to write; runs/NAME.html by default.")
+    ] = None,
+) -> None:
+    """Write one HTML file with the model inside: move a lever and see the forecast move.
+
+    The file needs nothing else: no network, no server, no Python. It works when opened from a
+    folder, on a desktop computer or a phone, in English and Chinese.
+
+    For example:
+
+        beltcast page
+
+        beltcast page runs/mine --output mine.html
+    """
+    path = _write_page(results, output)
+    typer.echo(f"Wrote {path} ({path.stat().st_size / 1e6:.2f} MB)")
+
+
 def app_command(
     results: Annotated[
         Path | None,
         typer.Argument(
-            help="A folder of results, or a study (.toml). Default: the shipped results."
+            help="A folder of results, or a study (.toml); default: the shipped results."
         ),
     ] = None,
-    port: Annotated[int, typer.Option(help="Port.", min=1, max=65535)] = 5006,
-    address: Annotated[
-        str, typer.Option(help="Address to bind; non-local addresses need --token.")
-    ] = "127.0.0.1",
-    token: Annotated[
-        str | None,
-        typer.Option(help="Token that the link must carry as ?token=...", envvar="BELTCAST_TOKEN"),
+    output: Annotated[
+        Path | None, typer.Option(help="HTML file to write; runs/NAME.html by default.")
     ] = None,
-    show: Annotated[bool, typer.Option(help="Open a browser.")] = True,
 ) -> None:
-    """Explore a fitted model in the browser: belts, scenarios, levers, drivers.
-
-    Needs results: the shipped ones, or a folder that `beltcast forecast` wrote. Needs the extra
-    app.
+    """Write the page as `beltcast page` does and open it in the browser.
 
     For example:
 
         beltcast app
 
-        beltcast app runs/mine --port 8000 --no-show
+        beltcast app runs/mine
     """
-    try:
-        from beltcast.app.server import check_port, checked_token, serve
-    except ModuleNotFoundError as missing:
-        if missing.name not in ("panel", "bokeh"):
-            raise
-        raise MissingExtra(
-            "the app needs Panel, which is not installed; install it with "
-            "pip install 'beltcast[app]'"
-        ) from None
-    from beltcast.app.results import open_results
+    import webbrowser
 
-    secret = checked_token(address, token)
-    check_port(address, port)  # before the results, which take seconds to open
-    opened = open_results(results)
-    query = f"?token={secret}" if secret else ""
-    typer.echo(f"Serving http://{address}:{port}/{query} until Ctrl+C")
-    serve(opened, address=address, port=port, token=secret or None, show=show)
+    path = _write_page(results, output)
+    typer.echo(f"Wrote {path}")
+    if not webbrowser.open(path.resolve().as_uri()):
+        typer.echo("No browser was found; open the file yourself.", err=True)
+
+
+def _write_page(results: Path | None, output: Path | None) -> Path:
+    from beltcast.app.page import page_html
+    from beltcast.files.complete import complete_file
+    from beltcast.forecasting.forecast_file import open_forecast
+    from beltcast.inference.sampling.draws_file import results_folder
+    from beltcast.study.study import study_name
+
+    name = study_name(None) if results is None else results_folder(results).resolve().name
+    path = output or Path("runs") / f"{name}.html"
+    text = page_html(*open_forecast(results))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with complete_file(path) as part:
+        part.write_text(text, encoding="utf-8")
+    return path

@@ -37,6 +37,7 @@ def diagram(
     highlight: Sequence[str] | str = (),
     title: str = "",
     detail: Literal["auto", "all", "stocks"] = "auto",
+    names: Mapping[str, str] | None = None,
 ) -> str:
     """Draw a model.
 
@@ -50,6 +51,9 @@ def diagram(
         Stands above the drawing.
     detail : 'auto', 'all' or 'stocks'
         Whether auxiliaries are drawn; 'auto' draws them where they are few.
+
+    names : mapping of str to str, optional
+        What to call a variable in the drawing; its own name by default.
 
     Returns
     -------
@@ -70,13 +74,14 @@ def diagram(
     """
     found = structure(model)
     full = detail == "all" or (detail == "auto" and len(found.auxiliaries) <= MOST_NAMES)
-    names = [*(found.auxiliaries if full else ()), *found.inputs]
-    shown = {*found.stocks, *found.flows, *names}
+    drawn = [*(found.auxiliaries if full else ()), *found.inputs]
+    shown = {*found.stocks, *found.flows, *drawn}
     links = contracted(found.links, shown)
     loop = _loop(model, highlight)
-    blocks = _blocks(found, names, links)
+    blocks = _blocks(found, drawn, links)
     coloured = _way([n for n in loop if n in shown], found)
-    return as_svg(_packed(blocks, found, links), links, frozenset(coloured), title or model.name)
+    packed = _packed(blocks, found, links)
+    return as_svg(packed, links, frozenset(coloured), title or model.name, names)
 
 
 def _loop(model: Model, highlight: Sequence[str] | str) -> list[str]:

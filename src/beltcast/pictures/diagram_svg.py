@@ -86,7 +86,13 @@ class Drawing:
         return TextBox(name, x, y, 22, 22)
 
 
-def as_svg(drawing: Drawing, links: Links, loop: Links, title: str) -> str:
+def as_svg(
+    drawing: Drawing,
+    links: Links,
+    loop: Links,
+    title: str,
+    names: Mapping[str, str] | None = None,
+) -> str:
     """Write a drawing.
 
     Parameters
@@ -97,6 +103,9 @@ def as_svg(drawing: Drawing, links: Links, loop: Links, title: str) -> str:
     loop : frozenset of (source, target)
         Drawn in colour.
     title : str
+    names : mapping of str to str, optional
+        What to write for a variable; its own name by default.  The element of a variable carries
+        that name as ``data-name``.
 
     Returns
     -------
@@ -115,18 +124,21 @@ def as_svg(drawing: Drawing, links: Links, loop: Links, title: str) -> str:
         '<rect width="100%" height="100%" fill="white"/>',
         f'<text x="20" y="28" font-size="16" fill="{INK}">{escape(title)}</text>',
     ]
+    said = names or {}
     # Faint arrows first: what matters lies on top.
     plain = sorted(links - loop)
     lines += [_arrow(drawing, pair, FAINT, 0.9, "faint") for pair in plain]
-    lines += [part for ways in drawing.routes.values() for way in ways for part in _pipe(way, loop)]
+    lines += [
+        part for ways in drawing.routes.values() for way in ways for part in _pipe(way, loop, said)
+    ]
     drawn = [pair for pair in sorted(loop) if pair in links]
     lines += [_arrow(drawing, pair, LOOP, 2.4, "loop") for pair in drawn]
     on_loop = {name for pair in loop for name in pair}
     for name, box in drawing.boxes.items():
-        lines += _box(box, LOOP if name in on_loop else INK)
+        lines += _box(box, LOOP if name in on_loop else INK, said)
     for name, label in drawing.names.items():
         colour = LOOP if name in on_loop else INPUT if name in drawing.inputs else INK
-        lines += _text(label, colour)
+        lines += _text(label, colour, said)
     return "\n".join([*lines, "</svg>"]) + "\n"
 
 
@@ -138,30 +150,39 @@ def _marker(name: str, colour: str, size: float = 6) -> str:
     )
 
 
-def _box(box: TextBox, colour: str) -> list[str]:
+def _box(box: TextBox, colour: str, said: Mapping[str, str]) -> list[str]:
     x, y = box.x - box.width / 2, box.y - box.height / 2
     return [
-        f'<rect x="{x:.1f}" y="{y:.1f}" width="{box.width:.1f}" height="{box.height:.1f}" '
+        f'<rect data-box={quoteattr(box.text)} x="{x:.1f}" y="{y:.1f}" '
+        f'width="{box.width:.1f}" height="{box.height:.1f}" '
         f'fill="#F4F6F8" stroke="{colour}" stroke-width="1.6"/>',
-        *_text(box, colour, weight="bold"),
+        *_text(box, colour, said, weight="bold"),
     ]
 
 
-def _text(label: TextBox, colour: str, weight: str = "normal", halo: bool = True) -> list[str]:
+def _text(
+    label: TextBox,
+    colour: str,
+    said: Mapping[str, str],
+    weight: str = "normal",
+) -> list[str]:
     """Two lines at most, so that a long name keeps its room."""
-    # About 6.5 pixels a letter at this size.
-    lines = textwrap.wrap(label.text, max(8, int(label.width / 6.5)), max_lines=2, placeholder="…")
+    text = said.get(label.text, label.text)
+    # About 6.5 pixels a letter at this size, 12 a Chinese character.
+    letter = 12.0 if any(ord(c) > 0x2E80 for c in text) else 6.5
+    width = max(8, int(label.width / letter))
+    lines = textwrap.wrap(text, width, max_lines=2, placeholder="…")
     top = label.y - 6.5 * (len(lines) - 1) + 4
-    around = ' stroke="white" stroke-width="3" paint-order="stroke"' if halo else ""
+    around = ' stroke="white" stroke-width="3" paint-order="stroke"'
     return [
-        f'<text x="{label.x:.1f}" y="{top + 13 * i:.1f}" text-anchor="middle" '
-        f'font-weight="{weight}" fill="{colour}"{around}>{escape(line)}'
-        f"<title>{escape(label.text)}</title></text>"
+        f'<text data-name={quoteattr(label.text)} x="{label.x:.1f}" y="{top + 13 * i:.1f}" '
+        f'text-anchor="middle" font-weight="{weight}" fill="{colour}"{around}>{escape(line)}'
+        f"<title>{escape(text)}</title></text>"
         for i, line in enumerate(lines)
     ]
 
 
-def _pipe(route: Route, loop: Links) -> Iterator[str]:
+def _pipe(route: Route, loop: Links, said: Mapping[str, str]) -> Iterator[str]:
     ends = {(route.name, route.sink), (route.source, route.name)}
     stocks = {s for s in (route.source, route.sink) if s}
     on_loop = bool(ends & loop) or any((route.name, stock) in loop for stock in stocks)
@@ -184,7 +205,7 @@ def _pipe(route: Route, loop: Links) -> Iterator[str]:
         f'L{x - 8:.1f},{y + 7:.1f} z" fill="white" stroke="{colour}" stroke-width="1.5"/>'
     )
     if not route.name.startswith("change of "):
-        yield from _text(TextBox(route.name, x, y - 15, 130, 12), colour)
+        yield from _text(TextBox(route.name, x, y - 15, 130, 12), colour, said)
 
 
 def _arrow(drawing: Drawing, pair: tuple[str, str], colour: str, width: float, marker: str) -> str:

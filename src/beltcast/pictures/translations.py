@@ -13,59 +13,99 @@ from beltcast.errors import InputError, did_you_mean
 from beltcast.schema import LANGUAGES, Label, Language
 
 PAGE: Mapping[str, tuple[str, str]] = {
+    "controls": ("What to show", "显示内容"),
     "place": ("Place", "地区"),
     "scenario": ("Scenario", "情景"),
     "compare": ("Compare with", "对比情景"),
+    "compare_none": ("the first scenario", "首个情景"),
     "horizon": ("Up to the year", "预测至"),
-    "levers": ("Levers", "杠杆"),
+    "levers": ("Levers, phased in from {year}", "政策与市场杠杆（{year} 年起生效）"),
     "reset": ("Levers back to the scenario", "恢复该情景的设定"),
-    "moved": ("levers moved", "已调整"),
+    "moved": ("levers moved", "杠杆已调整"),
+    "unmoved": ("the levers at rest", "杠杆未调整时"),
     "download": ("Download", "下载"),
     "csv": ("Table (CSV)", "数据表 (CSV)"),
-    "netcdf": ("Results (NetCDF)", "全部结果 (NetCDF)"),
-    "png": ("Picture (PNG)", "图片 (PNG)"),
     "toml": ("Scenario (TOML)", "情景文件 (TOML)"),
-    "upload": ("Scenarios of your own (.toml)", "上传自己的情景 (.toml)"),
-    "uploaded": (
-        "Read from {file}: {names}. A link does not carry them.",
-        "已读入 {file}：{names}。链接中不包含上传的情景。",
+    "print": ("Print or save as PDF", "打印或另存为 PDF"),
+    "link": (
+        "The address of this page restores what it shows.",
+        "复制本页地址即可还原当前视图。",
     ),
-    "link": ("The address of this page restores what it shows.", "复制本页地址即可还原当前视图。"),
     "refused": (
-        "The link asks for what is not here; left out: {what}.",
-        "链接中有无法识别的内容，已忽略：{what}。",
+        "The link names what this page does not have; left out: {what}.",
+        "链接中有本页没有的内容，已忽略：{what}。",
     ),
-    "titled": ("{place}: {what}", "{place}：{what}"),
     "drawn": ("{name}: {median}, {band}", "{name}：{median}及 {band}"),
-    "band": ("50, 80, 90% bands", "50、80、90% 区间"),
-    "band80": ("80% band", "80% 区间"),
+    "band": ("50, 80, 90 % bands", "50、80、90% 区间"),
+    "band80": ("80 % band", "80% 区间"),
     "bound": ("published as a bound", "公布的上限或下限"),
     "source": ("source", "来源"),
-    "printed": ("as published", "公布数值"),
-    "here": ("on this scope", "换算至本口径"),
     "numbers": ("The numbers of the chart", "图中数值"),
-    "drivers": ("What the drivers added", "各驱动力贡献多少"),
-    "drivers_note": (
-        "Shapley values over the runs with and without each driver, mean over the draws.",
-        "对各驱动力开与关的全部组合计算沙普利值，取各样本均值。",
+    "log_axis": ("Logarithmic axis", "对数坐标轴"),
+    "in_year": ("{year}", "{year} 年"),
+    "band_of": ("80 % band {band}", "80% 区间 {band}"),
+    "prior_median": ("median, prior alone", "中位数（仅先验）"),
+    "compared": (
+        "Against {other}: {middle} (80 % band {low} to {high}), draw by draw; more in {more} of "
+        "the draws.",
+        "与{other}相比：{middle}（80% 区间 {low} 至 {high}），逐样本比较；{more} 的样本更高。",
     ),
+    "compared_prior": (
+        "Against {other}: {middle} (80 % band {low} to {high}); more in {more} of the draws, under "
+        "the priors alone in {prior}.",
+        "与{other}相比：{middle}（80% 区间 {low} 至 {high}）；{more} 的样本更高，"
+        "仅凭先验时为 {prior}。",
+    ),
+    "readout_hint": (
+        "Point at a year of the chart to read it.",
+        "将指针移到图中某一年即可读取数值。",
+    ),
+    "point": (
+        "{period}: {published} published ({definition}), {here} on this scope. {source}, "
+        "line {line}",
+        "{period}：公布 {published}（{definition}），换算至本口径 {here}。{source}，第 {line} 行",
+    ),
+    "all_places": ("all places", "全部地区"),
+    "drivers": ("What the drivers contribute", "各驱动力的贡献"),
+    "drivers_note": (
+        "Shapley values over the runs with and without each driver. The parts add up to the median "
+        "of the forecast; bands are 80 % of the kept draws.",
+        "对各驱动力开与关的全部组合计算沙普利值。各部分之和等于预测中位数；区间为所留样本的 80%。",
+    ),
+    "without_drivers": ("Without any driver", "无任何驱动力"),
+    "sum": ("sum", "合计"),
+    "computing": ("The model is running …", "模型运行中……"),
     "diagram": ("Stock-flow diagram of the model", "模型的存量流量图"),
+    "diagram_hint": (
+        "Choose a variable to see its equation, unit, causes and uses. Drag to move; pinch, or use "
+        "+ and −, to zoom.",
+        "点击变量可查看其方程、单位、原因与用途。拖动平移，双指或 + − 缩放。",
+    ),
+    "all_variables": ("All variables", "全部变量"),
+    "whole_diagram": ("Whole diagram", "完整图"),
+    "zoom_in": ("Zoom in", "放大"),
+    "zoom_out": ("Zoom out", "缩小"),
+    "causes": ("Causes", "原因"),
+    "uses": ("Uses", "用途"),
+    "kind_stock": ("stock", "存量"),
+    "kind_auxiliary": ("auxiliary", "辅助变量"),
+    "kind_constant": ("constant", "常数"),
+    "kind_input": ("input", "输入"),
+    "kind_lookup": ("lookup", "表函数"),
     "share": ("share", "份额"),
     "scope": (
-        "Bands hold the uncertainty of the parameters, of single years and of published figures. "
-        "Points are published figures brought to the model's scope.",
+        "Bands hold the uncertainty of the parameters, of single years and of published "
+        "observations. Points are observations converted to the model's scope.",
         "区间包含参数、单个年份冲击以及公布数据误差的不确定性；散点为换算至模型口径的公布数据。",
     ),
     "foot": (
-        "{draws} draws of the posterior, fitted to {figures} published figures.",
-        "{draws} 个后验样本，拟合 {figures} 条公布数据。",
-    ),
-    "token": (
-        "This address needs its token: open the link that the terminal printed.",
-        "此地址需要令牌：请打开终端中显示的链接。",
+        "Forecasts are those of beltcast forecast. Changes are computed in this page by the model "
+        "itself with {draws} draws of the posterior, fitted to {figures} observations.",
+        "预测数值来自 beltcast forecast；调整后的变化由本页内置模型以 {draws} 个后验样本计算，"
+        "模型拟合了 {figures} 条公布数据。",
     ),
 }
-"""Of the app."""
+"""Of the page."""
 
 SHARED: Mapping[str, tuple[str, str]] = {
     "fan": ("Forecast", "预测"),
@@ -283,6 +323,71 @@ def a_year(unit: str, language: Language, labels: Mapping[str, Label]) -> str:
     ('kilotonnes a year', 'piece a year')
     """
     return word("a year", language, unit=called(unit, language, labels))
+
+
+Step = tuple[float, float, str, int]
+"""From which size on, by what a number is multiplied, the word after it, decimals."""
+
+_MONEY_ZH: Mapping[str, tuple[Step, ...]] = {
+    # Officials count in 亿 and 万亿, never in 十亿.
+    "bnCNY": ((1000.0, 0.001, "万亿元", 2), (100.0, 10.0, "亿元", 0), (0.0, 10.0, "亿元", 1)),
+    "bnUSD": ((1000.0, 0.001, "万亿美元", 2), (100.0, 10.0, "亿美元", 0), (0.0, 10.0, "亿美元", 1)),
+}
+
+
+def money_steps(unit: str, label: Label) -> list[list[Step]]:
+    """Return how amounts are written, in English and in Chinese, the largest step first.
+
+    Parameters
+    ----------
+    unit : str
+        As in the model, of a total or of a rate.
+    label : Label
+        What the study calls it.
+
+    Examples
+    --------
+    >>> money_steps("kt", Label("kilotonnes", "千吨"))[1]
+    [(0.0, 1.0, '千吨', -1)]
+    """
+    word_en = "" if label.en in ("Dmnl", "1") else label.en
+    word_zh = "" if label.text("zh") in ("Dmnl", "1") else label.text("zh")
+    chinese = _MONEY_ZH.get(unit.partition("/")[0].strip())
+    return [[(0.0, 1.0, word_en, -1)], list(chinese or [(0.0, 1.0, word_zh, -1)])]
+
+
+def amount(value: float, unit: str, label: Label, language: Language) -> str:
+    """Write an amount with its unit, as readers of a language do.
+
+    Numbers without a fixed number of decimals keep three digits, at least the whole ones.
+
+    Examples
+    --------
+    >>> yuan = Label("bn CNY")
+    >>> amount(5732.4, "bnCNY", yuan, "zh"), amount(325.84, "bnCNY", yuan, "zh")
+    ('5.73 万亿元', '3,258 亿元')
+    >>> amount(5732.4, "bnCNY", yuan, "en")
+    '5,732 bn CNY'
+    """
+    steps = money_steps(unit, label)[language == "zh"]
+    _, factor, word, decimals = next((s for s in steps if abs(value) >= s[0]), steps[-1])
+    return f"{digits(factor * value, decimals)} {word}".strip()
+
+
+def digits(value: float, decimals: int = -1) -> str:
+    """Write a number with separators; three digits, at least the whole ones, by default.
+
+    Examples
+    --------
+    >>> digits(5732.4), digits(32.58), digits(0.12345), digits(-1.39e-17)
+    ('5,732', '32.6', '0.123', '0')
+    """
+    if decimals < 0:
+        size = abs(value)
+        if size < 1e-9:
+            return "0"
+        decimals = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3
+    return f"{value:,.{decimals}f}"
 
 
 def checked_language(given: str) -> Language:

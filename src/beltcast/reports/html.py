@@ -63,7 +63,8 @@ def table(
 
     body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
     return (
-        f"<div class='wide'><table id='{name}'><caption>{escape(title)}</caption>"
+        f"<div class='wide' tabindex='0' role='region' aria-label='{escape(title)}'>"
+        f"<table id='{name}'><caption>{escape(title)}</caption>"
         f"<thead><tr>{cells('th', heads)}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 

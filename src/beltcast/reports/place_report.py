@@ -19,6 +19,7 @@ from beltcast.drivers.attribution.plot import waterfall
 from beltcast.ensembles.member_statistics import at_year
 from beltcast.forecasting.summary import HORIZONS
 from beltcast.inference.calibrate import estimate_verdict
+from beltcast.inference.sampling.draws_file import KeptFit
 from beltcast.pictures.plots import fan_chart
 from beltcast.pictures.translations import a_year, called, word
 from beltcast.reports.html import bullets, document, link, picture, table
@@ -432,3 +433,22 @@ def _horizons(forecast: xr.Dataset) -> list[int]:
 
 def _share(value: xr.DataArray) -> str:
     return f"{100 * float(value):.0f} %"
+
+
+def place_sections(
+    study: Study, kept: KeptFit, forecast: xr.Dataset, language: Language
+) -> dict[str, str]:
+    """Write what a page says of each place besides its charts, as HTML by place."""
+    evidence = Evidence(study, forecast, None, kept.estimates())
+    found = {}
+    for place in map(str, forecast[PLACE].values):
+        asked = _Asked(place, 0, language)
+        parts = (
+            _what_it_rests_on(evidence, asked),
+            _scenarios(evidence, asked),
+            _cannot_tell(evidence, asked),
+            _sources(evidence, asked),
+            _how(evidence, asked),
+        )
+        found[place] = "".join(f"<section>{part}</section>" for part in parts if part)
+    return found

@@ -247,8 +247,9 @@ def open_fit(given: str | Path | None = None) -> tuple[Study, KeptFit]:
         study = read_study()
         return study, shipped_draws(study)
     path = Path(given)
+    draws = results_folder(path) / DRAWS_FILE
     if path.suffix.lower() == ".toml" or (path / STUDY_FILE).is_file():
-        study, draws = read_study(path), Path("runs") / study_name(path) / DRAWS_FILE
+        study = read_study(path)
         if not draws.is_file():
             raise InputError(
                 f"there are no results of this study in {draws.parent}; make them with "
@@ -258,8 +259,22 @@ def open_fit(given: str | Path | None = None) -> tuple[Study, KeptFit]:
         return study, load_draws(draws, study)
     if not path.is_dir():
         raise InputError(f"'{path}' is neither a folder of results nor a study (.toml)")
-    study = read_study(_study_of(path, str(_read(path / DRAWS_FILE).attrs.get("study_path", ""))))
-    return study, load_draws(path / DRAWS_FILE, study)
+    study = read_study(_study_of(path, str(_read(draws).attrs.get("study_path", ""))))
+    return study, load_draws(draws, study)
+
+
+def results_folder(given: str | Path) -> Path:
+    """Return the folder of the results of a study, or the given folder of results.
+
+    Examples
+    --------
+    >>> results_folder("mine.toml").as_posix(), results_folder("runs/mine").as_posix()
+    ('runs/mine', 'runs/mine')
+    """
+    path = Path(given)
+    if path.suffix.lower() == ".toml" or (path / STUDY_FILE).is_file():
+        return Path("runs") / study_name(path)
+    return path
 
 
 def study_link(study: str | Path | None, folder: str | Path) -> str:

@@ -1,0 +1,120 @@
+// The stock-flow diagram: zoom and pan, and for each variable its equation, unit, causes and uses.
+import type { Data } from "./data";
+import { h } from "./dom";
+import type { Words } from "./text";
+
+export function diagram(data: Data, words: Words): HTMLElement {
+  const { svg, detailed, variables } = data.diagram;
+  const frame = h("div", { class: "diagram", tabindex: 0, role: "group", "aria-label": words.say("diagram") });
+  const about = h("div", { class: "about", "aria-live": "polite" }, h("p", {}, words.say("diagram_hint")));
+  let view = { x: 0, y: 0, w: 1, h: 1 }, whole = view;
+  let drawing: SVGSVGElement;
+
+  const apply = () => drawing.setAttribute("viewBox", `${view.x} ${view.y} ${view.w} ${view.h}`);
+  const zoom = (factor: number, cx = view.x + view.w / 2, cy = view.y + view.h / 2) => {
+    const w = Math.min(whole.w * 1.5, Math.max(whole.w / 12, view.w * factor));
+    const f = w / view.w;
+    view = { x: cx - (cx - view.x) * f, y: cy - (cy - view.y) * f, w, h: view.h * f };
+    apply();
+  };
+  const point = (event: { clientX: number; clientY: number }) => {
+    const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(drawing.getScreenCTM()!.inverse());
+    return [at.x, at.y] as const;
+  };
+  const tell = (name: string) => {
+    const v = variables[name];
+    if (!v) return;
+    const links = (names: string[]) => {
+      const line = h("p", { class: "links" });
+      names.forEach((other, i) => {
+        if (i) line.append(words.say(", "));
+        line.append(h("button", { type: "button", class: "link", click: () => tell(other) },
+          variables[other] ? words.of(variables[other].label) : other));
+      });
+      return line;
+    };
+    const label = words.of(v.label);
+    about.replaceChildren(
+      h("h3", {}, label + (label === name ? "" : ` (${name})`)),
+      h("p", {}, `${words.say(`kind_${v.kind}`)}${v.unit ? ` · ${v.unit}` : ""}`),
+      ...(v.equation ? [h("pre", {}, v.equation)] : []),
+      ...(v.doc ? [h("p", {}, v.doc)] : []),
+      ...(v.causes.length ? [h("h4", {}, words.say("causes")), links(v.causes)] : []),
+      ...(v.uses.length ? [h("h4", {}, words.say("uses")), links(v.uses)] : []),
+    );
+    drawing.querySelectorAll(".chosen").forEach((e) => e.classList.remove("chosen"));
+    drawing.querySelectorAll(`[data-name="${CSS.escape(name)}"]`).forEach((e) => e.classList.add("chosen"));
+  };
+  const load = (text: string) => {
+    frame.innerHTML = text;
+    drawing = frame.querySelector("svg")!;
+    const [, , w, height] = drawing.getAttribute("viewBox")!.split(" ").map(Number);
+    whole = view = { x: 0, y: 0, w, h: height };
+    drawing.removeAttribute("width");
+    drawing.removeAttribute("height");
+    for (const node of drawing.querySelectorAll<SVGElement>("[data-name]")) {
+      const name = node.dataset.name!;
+      if (!variables[name]) continue;
+      node.setAttribute("tabindex", "0");
+      node.setAttribute("role", "button");
+      node.setAttribute("aria-label", words.of(variables[name].label));
+      node.addEventListener("click", () => tell(name));
+      node.addEventListener("keydown", (event) => {
+        if (event.key === "Enter" || event.key === " ") { event.preventDefault(); tell(name); }
+      });
+    }
+  };
+
+  const fingers = new Map<number, { clientX: number; clientY: number }>();
+  frame.addEventListener("pointerdown", (event) => { fingers.set(event.pointerId, event); });
+  addEventListener("pointerup", (event) => fingers.delete(event.pointerId));
+  addEventListener("pointercancel", (event) => fingers.delete(event.pointerId));
+  frame.addEventListener("pointermove", (event) => {
+    const before = fingers.get(event.pointerId);
+    if (!before) return;
+    const others = [...fingers.values()].filter((f) => f !== before);
+    if (others.length) { // two fingers: their distance zooms
+      const apart = (e: { clientX: number; clientY: number }) =>
+        Math.hypot(e.clientX - others[0].clientX, e.clientY - others[0].clientY);
+      if (apart(event) > 10) zoom(apart(before) / apart(event), ...point(others[0]));
+    } else {
+      const [x0, y0] = point(before), [x1, y1] = point(event);
+      view = { ...view, x: view.x - (x1 - x0), y: view.y - (y1 - y0) };
+      apply();
+    }
+    fingers.set(event.pointerId, event);
+  });
+  frame.addEventListener("wheel", (event) => {
+    if (!event.ctrlKey && !event.metaKey) return; // a page that scrolls must go on scrolling
+    event.preventDefault();
+    zoom(event.deltaY > 0 ? 1.2 : 1 / 1.2, ...point(event));
+  }, { passive: false });
+  frame.addEventListener("keydown", (event) => {
+    const moves: Record<string, [number, number]> = {
+      ArrowLeft: [-0.1, 0], ArrowRight: [0.1, 0], ArrowUp: [0, -0.1], ArrowDown: [0, 0.1],
+    };
+    if (event.key === "+" || event.key === "=") zoom(1 / 1.3);
+    else if (event.key === "-") zoom(1.3);
+    else if (event.key in moves) {
+      const [dx, dy] = moves[event.key];
+      view = { ...view, x: view.x + dx * view.w, y: view.y + dy * view.h };
+      apply();
+    } else return;
+    event.preventDefault();
+  });
+
+  load(words.of(svg));
+  let open = false;
+  const more = detailed[0] && h("button", { type: "button", "aria-pressed": "false", click: () => {
+    open = !open;
+    (more as HTMLElement).setAttribute("aria-pressed", String(open));
+    load(words.of(open ? detailed : svg));
+  } }, words.say("all_variables"));
+  return h("div", {},
+    h("div", { class: "buttons" },
+      h("button", { type: "button", "aria-label": words.say("zoom_in"), click: () => zoom(1 / 1.4) }, "+"),
+      h("button", { type: "button", "aria-label": words.say("zoom_out"), click: () => zoom(1.4) }, "−"),
+      h("button", { type: "button", click: () => { view = whole; apply(); } }, words.say("whole_diagram")),
+      more || null),
+    frame, about);
+}
