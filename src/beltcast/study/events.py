@@ -1,10 +1,9 @@
-"""Announced events: what is known to come, put under every scenario.
+"""Announced events, which hold in every scenario.
 
-An event is written as a scenario is (`beltcast.study.scenarios`): constants of the model, each with
-a size that may be uncertain, its date among them.  Unlike a scenario it is no alternative: a
-forecast *given* events has all of them in all of its scenarios, and one scenario more, without
-them, to show what they do.  Where a scenario itself sets a constant that an event sets, the
-scenario wins: it says what it is about.
+An event has the form of a scenario (`beltcast.study.scenarios`): constants of the model, its date
+among them, each with a size that may be uncertain.  Unlike a scenario it is no alternative: a
+forecast *given* events includes all of them in all scenarios, and adds one scenario without them to
+show their effect.  A constant that a scenario sets itself overrides that of an event.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ WITHOUT = "without-events"
 def with_events(
     scenarios: Mapping[str, Scenario], events: Mapping[str, Scenario]
 ) -> dict[str, Scenario]:
-    """Put events under every scenario.
+    """Add events to every scenario.
 
     Parameters
     ----------

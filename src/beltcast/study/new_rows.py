@@ -1,8 +1,8 @@
-"""New rows: read like all others, and held against those that are known.
+"""New observations: read like all others, and checked against the known ones.
 
 A row that repeats the scope and period of a known one (place, quantity, kind, definition, vintage)
-with the same value is no news: it is left out and said.  With another value both cannot be meant,
-and it is refused; a later release is a row of the vintage 'revised' or 'final'.
+with the same value is left out and reported.  With another value it is refused; a later release is
+a row of the vintage 'revised' or 'final'.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ SAME_VALUE = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class NewRows:
-    """The rows of a file that are news, and those that are not, beside the known row of each."""
+    """New rows of a file, and repeated ones, each with the known row that it repeats."""
 
     rows: Observations
     known: tuple[tuple[Observation, Observation], ...] = ()
 
     def known_words(self) -> str:
-        """Which rows were left out, in a line each; empty if none."""
+        """Return one line for each row that was left out; empty if none was."""
         return "\n".join(
             f"Line {row.line} repeats line {old.line} of the study's figures and is left out."
             for row, old in self.known

@@ -1,9 +1,9 @@
-"""Published numbers, each with the story of how it came about.
+"""Observations: published numbers with their scope, release and source.
 
-A row says what was published (quantity, kind, value, unit), about what (place, period), under
-which statistical scope (definition), in which release (vintage), how trustworthy (grade), when
-and where. Nothing is smoothed, filled or made annual here: `observe` works out what the model
-would have published for each row, and the likelihood follows the row.
+A row holds the number (quantity, kind, value, unit), its place and period, its statistical scope
+(definition), its release (vintage), how far it is trusted (grade), and when and where it was
+published.  Nothing is smoothed, filled or annualised: `observe` computes the number that the model
+would have published for each row, and the likelihood compares the two.
 
 Kinds:
 
@@ -13,19 +13,19 @@ kind         the number is
 level        the total over a whole number of years, or a stock at an instant
 part-year    the total over any other period
 growth       the change on the same period one year earlier, as the ratio 1 + g
-share        the part of the nation's same quantity and period, as a fraction
+share        the part of the sum over all places, same quantity and period
 lower        a lower bound on what a level or part-year would be
 upper        an upper bound
 ===========  ==================================================================
 
-Flows (a unit per time) have totals over periods. Everything else is seen at an instant,
-start = end; a quantity without dimension may also be averaged over a period.
+A flow (a unit per time) has a total over a period.  Every other quantity is observed at an
+instant, start = end; a dimensionless quantity may also be averaged over a period.
 
-A number that is known to some digits only says so in the optional column ``digits``, how many
-digits of it are known: a level of 1.7 with two digits is anything from 1.65 to 1.75, and a lower
-bound of 2 with one digit ("more than 2") anything from 2 to 3.
+The optional column ``digits`` gives the number of known digits: a level of 1.7 with two digits is
+any number from 1.65 to 1.75, and a lower bound of 2 with one digit ("more than 2") any number from
+2 to 3.
 
-Values are converted to the model's units on reading (`beltcast.model.quantities`).
+`read_observations` converts values to the model's units (`beltcast.model.quantities`).
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ Grade: TypeAlias = Literal["A", "B", "C"]
 _Choice = TypeVar("_Choice", bound=str)
 
 EXAMPLE = "EXAMPLE"
-"""A source that begins so marks a row that a template brought: an invention."""
+"""Beginning of the source of an invented row that a template brings."""
 
 COLUMNS = (
     "place",
@@ -120,8 +120,7 @@ class Observation:
     published : float  [Year]
     source, url, quote, note : str
     within : (float, float), optional  [as value]
-        The truth lies between these, because the number is rounded; None if it is as exact as
-        printed.
+        Bounds of the unrounded number; None if the number is exact as printed.
     """
 
     line: int
@@ -148,8 +147,8 @@ class Observation:
 class Observations:
     """Rows of a table, in the order of the file.
 
-    ``sha256`` is that of the file's bytes: it says where rows come from, so a selection keeps it.
-    ``encoding`` is how the file was written, ``utf-8`` or ``gb18030``.
+    ``sha256`` is the hash of the file's bytes; a selection of rows keeps it.  ``encoding`` is that
+    of the file, ``utf-8`` or ``gb18030``.
     """
 
     rows: tuple[Observation, ...]
@@ -164,7 +163,7 @@ class Observations:
         return iter(self.rows)
 
     def table(self) -> pd.DataFrame:
-        """Lay the rows out as a table, one column a field, belts joined by ``;``."""
+        """Return the rows as a table with one column per field; elements are joined by ``;``."""
         names = [field.name for field in dataclasses.fields(Observation)]
         # Not dataclasses.asdict, which would copy every row in depth.
         data = {name: [getattr(row, name) for row in self.rows] for name in names}
@@ -181,7 +180,7 @@ class Observations:
         return self.select([row.published <= date for row in self.rows])
 
     def examples(self) -> Observations:
-        """Keep the rows that a template brought: inventions, whose source begins with EXAMPLE."""
+        """Keep the invented rows of a template, whose source begins with EXAMPLE."""
         return self.select([row.source.startswith(EXAMPLE) for row in self.rows])
 
     def select(self, mask: ArrayLike) -> Observations:
@@ -194,7 +193,7 @@ class Observations:
         Raises
         ------
         ValueError
-            The mask is not one boolean a row.
+            The mask does not hold one boolean per row.
         """
         keep = np.asarray(mask)
         if keep.size == 0 and not self.rows:
@@ -221,10 +220,10 @@ def read_observations(
         A CSV file with the columns `COLUMNS`, and any of `OPTIONAL_COLUMNS`.
     model : ModelLike
     places : mapping
-        Place to its belts, as `read_places` returns them. An element of a subscript range is a
-        place without being listed.
+        Place to its elements, as `read_places` returns them. An element of a subscript range is
+        a place without being listed.
     usd_cny : mapping, optional
-        Year to yuan for a dollar, annual average; needed where dollars were published.
+        Year to yuan for one dollar, annual average; needed for numbers in dollars.
 
     Returns
     -------
@@ -289,7 +288,7 @@ def repeated(new: Observations, known: Observations) -> tuple[tuple[Observation,
 
 @dataclass(frozen=True)
 class _RowReader:
-    """Turns the cells of a row into an `Observation`; the caller adds where."""
+    """Turns the cells of a row into an `Observation`; the caller adds file and line to errors."""
 
     path: Path
     model: ModelLike
@@ -363,7 +362,7 @@ class _RowReader:
         if not belts:  # the whole of any range, or of a model without one
             return place, self.model.subscripts[variable.dims[0]] if variable.dims else ()
         if not variable.dims:
-            # A quantity without dimensions speaks about everything, or about nothing known.
+            # A quantity without subscripts is that of all places.
             if not any(set(belts) == set(all_) for all_ in self.model.subscripts.values()):
                 sentence = f"{quoted(variable.name)} is national, and {quoted(place)} is a part"
                 raise TableError(f"{sentence}; use a quantity by belt, or a place that is all")
@@ -384,7 +383,7 @@ class _RowReader:
         end: float,
         belts: tuple[str, ...],
     ) -> float:
-        """Give the number in the unit of the model, or as a ratio or fraction."""
+        """Return the number in the unit of the model, or as a ratio or fraction."""
 
         def to_model(target: str) -> float:
             return convert(value, unit, target, start=start, end=end, usd_cny=self.usd_cny)
@@ -418,7 +417,7 @@ def _one_of(value: str, what: str, choices: Sequence[_Choice]) -> _Choice:
 
 
 def _interval(value: float, digits: str, kind: ObservationKind) -> tuple[float, float] | None:
-    """Numbers that are printed as this one if so many of its digits are known."""
+    """Return the interval of numbers that round to this one at its known digits."""
     if not digits:
         return None
     if not digits.isdecimal() or not 1 <= int(digits) <= 15:
@@ -460,7 +459,7 @@ def _check_period(start: float, end: float, kind: ObservationKind, variable: Var
 
 
 def _refuse_twice(rows: Sequence[Observation], path: Path) -> None:
-    """Refuse what cannot both be meant: the same number twice, or levels whose periods cross.
+    """Refuse contradictions: a number given twice, or levels whose periods overlap in part.
 
     A part-year inside a longer one is fine, and so is a level inside another.
     """
@@ -479,12 +478,12 @@ def _refuse_twice(rows: Sequence[Observation], path: Path) -> None:
 
 
 def _scope(row: Observation) -> tuple[str, ...]:
-    """What two rows share that cannot both speak of one period."""
+    """Return the scope within which two rows must have different periods."""
     return (row.place, row.quantity, row.kind, row.definition, row.vintage)
 
 
 def _clash(one: Observation, other: Observation) -> str:
-    """How two rows of the same scope exclude each other; empty if they do not."""
+    """Return how two rows of one scope exclude each other; empty if they do not."""
     first, last = one.start - other.start, one.end - other.end
     if abs(first) <= _TIME_TOLERANCE and abs(last) <= _TIME_TOLERANCE:
         return _REPEATS

@@ -1,7 +1,8 @@
-"""Places, and which belts each of them sums over.
+"""Places, and the elements of the model that each of them sums over.
 
-A place is what a published figure speaks of: a city, a province, the nation. A table lists the
-belts of each; an element of a subscript range of the model is a place without being listed.
+An observation is about a place: a city, a province, a country.  A table lists the elements of each
+in its column ``belts``; every element of a subscript range is a place without being listed, and
+``total`` is the sum of all elements of any range.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _COLUMNS = ("place", "title", "title_zh", "belts", "note")
 
 
 def read_places(path: str | Path, model: ModelLike) -> Mapping[str, tuple[str, ...]]:
-    """Read which belts each place sums over.
+    """Read the elements that each place sums over.
 
     Parameters
     ----------
@@ -34,13 +35,13 @@ def read_places(path: str | Path, model: ModelLike) -> Mapping[str, tuple[str, .
     Returns
     -------
     mapping
-        Place to its belts, as the model spells them.
+        Place to its elements, as the model spells them.
 
     Raises
     ------
     TableError
-        With file and line: a wrong table, an unknown belt, a belt or place given twice, belts of
-        different subscript ranges.
+        With file and line: a wrong table, an unknown element, an element or place given twice,
+        elements of different subscript ranges.
 
     Examples
     --------
@@ -69,7 +70,7 @@ def read_places(path: str | Path, model: ModelLike) -> Mapping[str, tuple[str, .
 
 
 def read_titles(path: str | Path, column: str = "title") -> Mapping[str, str]:
-    """Read what to call each place: its ``title``, or its name where there is none.
+    """Read the title of each place; its name where it has none.
 
     ``column`` may be ``title_zh``, for titles in Chinese.
 
@@ -100,7 +101,7 @@ def all_places(
 
 
 def _elements_of(place: str, belts: Sequence[str], model: ModelLike) -> tuple[str, ...]:
-    """Elements as the model spells them, all of one subscript range."""
+    """Return elements as the model spells them, all of one subscript range."""
     spelling = {canonical(e): e for elements in model.subscripts.values() for e in elements}
     found: list[str] = []
     for belt in belts:

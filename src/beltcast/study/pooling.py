@@ -1,18 +1,18 @@
-"""Partial pooling: belts that differ around a common mean, by a spread that is estimated too.
+"""Partial pooling: places that differ around a common mean, by an estimated standard deviation.
 
 For a constant over a subscript range, on the working scale of its family,
 
     w_b = c_b + m + tau z_b,     z_b ~ N(0, 1),     log tau ~ N(log between, between_log_sd)
 
-with m the common mean, tau the spread between belts and c_b the distance of belt b's own centre
-from the mean of the centres (0 where all have one centre).  The unknowns are m, log tau and the
-z_b, not the w_b: this non-centred form has no funnel where the figures say little
-(Papaspiliopoulos, Roberts and Skold 2007, Statistical Science 22).  A belt with two figures borrows
-from the others: if its own figures would put it at y with spread s, it is found at
+with m the common mean, tau the standard deviation between places and c_b the distance of the centre
+of place b from the mean of the centres (0 where all have one centre).  The unknowns are m, log tau
+and the z_b, not the w_b: this non-centred form has no funnel where there are few data
+(Papaspiliopoulos, Roberts and Skold 2007, Statistical Science 22).  A place with two observations
+borrows from the others: if its own observations give y with standard deviation s, its estimate is
 
     m + (y - m) tau^2 / (tau^2 + s^2).
 
-Bounds are those of the constant: w_b is cut off at them, and cannot move further.
+Bounds are those of the constant: w_b is truncated there.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Pool:
 
 
 def spread_label(name: str) -> str:
-    """Label of the unknown that is the spread between belts; no constant of the model.
+    """Label of the standard deviation between places, which is no constant of the model.
 
     >>> spread_label("Demand Drift")
     'spread of Demand Drift'

@@ -1,14 +1,14 @@
-"""A stranger's figures: a table of times and values, read with sensible assumptions.
+"""Time series: a table of times and values, read with stated assumptions.
 
-The file is what any spreadsheet exports: times in the first column, a variable of the model in
-each other one, named in the header (``Infected``, ``output[Shenzhen]``); a table of two columns may
-leave the header out when the variable is given.  Whatever the file does not say is assumed and
-said: `Series.assumed` lists it in sentences, and every number of it can be given instead.
+The file is what any spreadsheet exports: times in the first column, one variable of the model in
+each other column, named in the header (``Infected``, ``output[Shenzhen]``).  A table of two columns
+may leave the header out when the variable is given.  `Series.assumed` lists, in sentences, what the
+file does not say.
 
-A value is taken for what the model would show at that time, in the model's unit, as Vensim compares
-data with a run.  (The total of a period, of a definition, with its source: that is
-`observations`.)  Errors are relative, normal in logs, so values must be above 0; their
-spread is estimated from the fit unless a payoff gives it.
+A value is compared with the model's value at that time, in the model's unit, as Vensim compares
+data with a run.  (`observations` reads totals of periods with their definition and source.)  Errors
+are relative and normal in logs, so values must be above 0; the standard deviation of the errors is
+estimated unless a payoff gives it.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from beltcast.study.observations import Observation, Observations
 from beltcast.study.tables import filled_rows, is_number
 
 SD = 0.1
-"""Assumed spread of a figure (log), before the fit says otherwise."""
+"""Assumed standard deviation of the log of an observation, where the fit starts."""
 
 SPREAD_SD = 1.0
-"""Prior spread of the log of that spread: it may well be three times smaller or larger."""
+"""Prior standard deviation of the log of that: a factor of three either way is plausible."""
 
 
 @dataclass(frozen=True)
 class Payoff:
-    """One element of what is to be fitted.
+    """One term of the payoff: a variable, its data and its weight.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class Payoff:
     data : str
         Column of the table.
     sd : float
-        Spread of the errors, of logs where ``log``, else in the variable's unit.
+        Standard deviation of the errors, of logs where ``log``, else in the variable's unit.
     log : bool
     """
 
@@ -57,7 +57,7 @@ class Payoff:
 
 @dataclass(frozen=True)
 class Series:
-    """Figures and their noise, ready for `make_likelihood`, and what was assumed of them."""
+    """Observations and their noise, ready for `make_likelihood`, and what was assumed."""
 
     observations: Observations
     noise: Noise
@@ -77,15 +77,14 @@ def read_series(
     Parameters
     ----------
     path : str or Path
-        A CSV file; an empty cell is no figure.
+        A CSV file; an empty cell is no observation.
     model : Model
     variable : str, optional
-        What the second column of a table of two columns is about; by default its header says so.
+        Variable of the second column of a table of two columns; named by its header by default.
     sd : float, optional
-        Spread of the errors, of logs: 0.1 is about 10%.  Estimated by default.
+        Standard deviation of the errors, of logs: 0.1 is about 10%.  Estimated by default.
     payoff : sequence of Payoff, optional
-        What is fitted to which column, with which spread, as `read_vpd` returns it; columns
-        without an element are left out.
+        Terms of the payoff, as `read_vpd` returns them; other columns are left out.
 
     Returns
     -------

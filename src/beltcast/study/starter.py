@@ -1,8 +1,8 @@
-"""A new study folder: the shipped templates, filled in with a user's belts and years.
+"""A new study folder: the shipped templates, filled in with a user's places and years.
 
 A template under ``models/templates`` is a folder of files with words after a dollar sign
 (`string.Template`).  A line with ``$place`` is written once for each belt; all other words stand
-for one text.  What comes out is read as a study before it appears under its name, so that
+for one text.  The result is read as a study before it appears under its name, so that
 ``beltcast forecast FOLDER`` runs at once.
 """
 
@@ -26,7 +26,7 @@ __all__ = ["EXAMPLE_YEARS", "Template", "start_study"]
 Template = Literal["belt", "blank"]
 
 EXAMPLE_YEARS = 6
-"""Years that the example rows of the templates speak of, from the start on."""
+"""Years from the start that the example rows of the templates cover."""
 
 _COMMON = "common"
 _BELT_NAME = re.compile(r"[^\W_](?:[\w ]*\w)?")
@@ -43,7 +43,7 @@ def start_study(
     end: int = 2035,
     template: str = "belt",
 ) -> tuple[Path, ...]:
-    """Write a study that runs as it stands, its figures and numbers marked as examples.
+    """Write a study that runs as it stands, with example observations marked as such.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def check_title(title: str) -> str:
 
 
 def _words(belts: Sequence[str], title: str, start: int, end: int) -> dict[str, str]:
-    """What the words of the templates stand for; `$place` is left to each line."""
+    """Return the values of the templates' words, except `$place`, which each line fills in."""
     if end < start + EXAMPLE_YEARS:
         raise InputError(
             f"{start} to {end} is too short; a study of the templates runs over at least "

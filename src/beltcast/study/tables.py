@@ -1,8 +1,7 @@
 """Rows of a CSV table, with their lines.
 
-Where a cell is wrong the reader of the table says why; here it is told what every table can have
-wrong: quotes left open, a header that is not the one expected, a row cut off, an empty cell, a cell
-that is no number.
+Checks what every table can have wrong: unclosed quotes, an unexpected header, an incomplete row, an
+empty cell, a cell that is not a number.  The reader of a table checks what its cells mean.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 def records(
     text: Text, columns: Sequence[str], optional: Sequence[str]
 ) -> Iterator[tuple[int, dict[str, str]]]:
-    """Give line and cells by column of each row, once the header and the row's length are right.
+    """Yield line and cells by column of each row, after checking header and length.
 
     Raises
     ------
@@ -50,7 +49,7 @@ def records(
 
 
 def filled_rows(text: Text) -> Iterator[tuple[int, list[str]]]:
-    """Give line and cells, without the blanks around them, of each row that is not empty."""
+    """Yield line and stripped cells of each row that is not empty."""
     reader = csv.reader(io.StringIO(text.text, newline=""), strict=True)
     while True:
         # line_num counts the lines read; the next record begins on the one after.
@@ -88,14 +87,14 @@ def _check_header(
 
 
 def check_filled(cells: Mapping[str, str], names: Sequence[str]) -> None:
-    """Refuse an empty cell; the caller adds where."""
+    """Refuse an empty cell; the caller adds file and line."""
     for name in names:
         if not cells[name]:
             raise TableError(f"{name} is empty; fill it in")
 
 
 def number(cell: str, what: str) -> float:
-    """Read a finite number; the caller adds where."""
+    """Read a finite number; the caller adds file and line."""
     if not is_number(cell):
         raise TableError(
             f"{what} is {quoted(cell)}, expected a number written like 1234.5; correct it,"

@@ -1,14 +1,13 @@
-"""Vensim's own files of a calibration: what to search (.voc), what to fit (.vpd), changes (.cin).
+"""Files of a Vensim calibration: optimization control (.voc), payoff (.vpd), changes (.cin).
 
-A Vensim user brings these along: `read_voc` gives priors, uniform within the bounds; `read_vpd`
-says which variable is compared with which data at which weight; `read_cin` gives constants for
-`beltcast.model.variants.move`.  The formats are those of Vensim's reference manual
-(vensim.com/documentation, pages "Optimization Control", "Payoff Definitions", "Extended Payoffs",
+`read_voc` returns priors, uniform within the bounds; `read_vpd` the variable, data and weight of
+each term of the payoff; `read_cin` constants for `beltcast.model.variants.move`.  The formats are
+those of Vensim's reference manual (vensim.com/documentation, pages "Optimization Control", "Payoff Definitions", "Extended Payoffs",
 "Constant Input Files").
 
-What steers Vensim's own optimiser (its tolerances, its starting values) is read past: the methods
-here have their own.  Whatever else is not understood is refused with file and line, because a
-calibration that silently leaves out a line is another calibration.
+Settings of Vensim's optimiser (tolerances, starting values) are ignored: the methods here have
+their own.  Any other unknown line is an error with file and line, because a calibration that
+silently leaves a line out is another calibration.
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ def read_voc(path: str | Path, model: Model) -> Priors:
     """Read an optimization control file: a uniform prior for each parameter that it searches.
 
     Lines are ``low <= Name = start <= high``; a bound may be a constant of the model, a subscript
-    range stands for all its elements.  Starting values and options are read past.
+    range stands for all its elements.  Starting values and options are ignored.
 
     Parameters
     ----------
@@ -106,7 +105,7 @@ def read_voc(path: str | Path, model: Model) -> Priors:
 
 
 def read_vpd(path: str | Path, model: Model) -> tuple[Payoff, ...]:
-    r"""Read a payoff definition: what is compared with which data, and how sure the data are.
+    r"""Read a payoff definition: which variable is compared with which data, at which weight.
 
     Understood are calibration elements ``*C`` and ``*CL`` (the weight is one over the spread, of
     values or of logs) and ``*CG`` and ``*CGL`` (the weight is the spread).
@@ -227,7 +226,7 @@ def read_cin(path: str | Path, model: Model) -> Mapping[str, float]:
 
 
 def _lines(text: Text) -> Iterator[tuple[int, str]]:
-    """Lines that say something, comments in braces taken out."""
+    """Return lines that are not empty, without comments in braces."""
     # A comment over several lines leaves its line breaks, so that numbers stay right.
     plain = _COMMENT.sub(lambda m: "\n" * m[0].count("\n"), text.text)
     for line, content in enumerate(plain.splitlines(), start=1):
@@ -302,7 +301,7 @@ def _compared(text: Text, line: int, content: str, kind: str, model: Model) -> P
 
 
 def _constants(text: Text, line: int, name: str, model: Model) -> list[str]:
-    """Labels that a name means: itself, or each element of its ranges."""
+    """Return the labels of a name: itself, or each element of its ranges."""
     base, bracket, rest = name.partition("[")
     try:
         variable = model.find(base.strip())
@@ -339,7 +338,7 @@ def _constants(text: Text, line: int, name: str, model: Model) -> list[str]:
 
 
 def _value(text: Text, line: int, cell: str, model: Model) -> float:
-    """Give a number, or the value of a constant."""
+    """Return a number, or the value of a constant."""
     if is_number(cell):
         return float(cell)
     try:
