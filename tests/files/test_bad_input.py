@@ -187,12 +187,16 @@ def test_every_truncation_of_a_table_is_refused_or_shorter(tmp_path: Path) -> No
     ("data", "line", "words"),
     [
         ("place\nx\n", 1, ["missing column 'belts'"]),
-        ("place,belts\nX,Shenzhen;Foshn\n", 2, ["unknown belt 'Foshn'", "did you mean 'Foshan'?"]),
+        (
+            "place,belts\nX,Shenzhen;Foshn\n",
+            2,
+            ["unknown element 'Foshn'", "did you mean 'Foshan'?"],
+        ),
         ("place,belts\nX,Foshan\nx,Yiwu\n", 3, ["'x' is given twice", "line 2"]),
         ("place,belts\nX,Foshan;foshan\n", 2, ["'foshan' is twice in 'X'"]),
         ("place,belts\nX,Foshan;Brand\n", 2, ["different subscript ranges"]),
         ("place,belts\nYiwu,Foshan\n", 2, ["can only mean itself"]),
-        ("place,belts\nX,;\n", 2, ["'X' has no belts"]),
+        ("place,belts\nX,;\n", 2, ["'X' has no elements"]),
         ("place,belts\nX,\n", 2, ["belts is empty"]),
     ],
 )

@@ -116,7 +116,14 @@ def test_money_converts_to_nothing_but_money(unit: str) -> None:
 def test_reading_units_leaves_nothing_behind() -> None:
     assert is_flow("widget/Year")
     with pytest.raises(UnitError):
-        convert(1.0, "widget", "widget", start=2023, end=2024, usd_cny={})
+        convert(1.0, "widget", "bnCNY", start=2023, end=2024, usd_cny={})
+
+
+def test_a_number_may_be_in_the_unit_of_the_model() -> None:
+    assert convert(3.0, "kt", "kt/Year * Year", start=2023, end=2024, usd_cny={}) == 3.0
+    assert convert(24.0, "Month", "Year", start=2023, end=2023, usd_cny={}) == pytest.approx(2.0)
+    with pytest.raises(UnitError, match="or the model's own, 'kt'"):
+        convert(3.0, "t", "kt", start=2023, end=2024, usd_cny={})
 
 
 def test_units_are_compared_without_blanks_case_and_synonyms() -> None:

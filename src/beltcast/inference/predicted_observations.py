@@ -236,8 +236,8 @@ def _amount(
     variable = model.find(row.quantity)
     if len(belts) > 1 and same_unit(variable.unit, "Dmnl"):
         raise TableError(
-            f"'{variable.name}' has no dimension, and {len(belts)} belts are to be added up; "
-            "name a single belt, or leave the row out"
+            f"'{variable.name}' has no dimension, and {len(belts)} places are to be added up; "
+            "name a single place, or leave the row out"
         )
     labels = [f"{variable.name}[{b}]" for b in belts] if variable.dims else [variable.name]
     numbers = [int(model.rows(label)[0]) for label in labels]

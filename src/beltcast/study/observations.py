@@ -355,7 +355,7 @@ class _RowReader:
 
     def _place(self, name: str, variable: VariableLike) -> tuple[str, tuple[str, ...]]:
         if canonical(name) not in self.places:
-            names = [place for place, _ in self.places.values()]
+            names = [place for place, elements in self.places.values() if elements]
             known = did_you_mean(name, names) or "; add it to the table of places"
             raise TableError(f"unknown place {quoted(name)}{known}")
         place, belts = self.places[canonical(name)]
@@ -364,8 +364,10 @@ class _RowReader:
         if not variable.dims:
             # A quantity without subscripts is that of all places.
             if not any(set(belts) == set(all_) for all_ in self.model.subscripts.values()):
-                sentence = f"{quoted(variable.name)} is national, and {quoted(place)} is a part"
-                raise TableError(f"{sentence}; use a quantity by belt, or a place that is all")
+                sentence = (
+                    f"{quoted(variable.name)} is of all places, and {quoted(place)} is a part"
+                )
+                raise TableError(f"{sentence}; use a quantity by place, or a place that is all")
             return place, ()
         (dim,) = variable.dims
         if not set(belts) <= set(self.model.subscripts[dim]):
@@ -396,8 +398,8 @@ class _RowReader:
             return 1.0 + change
         if kind == "share":
             if not belts:
-                sentence = f"{quoted(variable.name)} has no belts to have a share of"
-                raise TableError(f"{sentence}; use a quantity by belt")
+                sentence = f"{quoted(variable.name)} has no places to have a share of"
+                raise TableError(f"{sentence}; use a quantity by place")
             fraction = to_model("Dmnl")
             if not 0 < fraction <= 1:
                 raise TableError(f"share is {value:g} {unit}, expected above 0 and up to 100 %")

@@ -107,14 +107,16 @@ def _elements_of(place: str, belts: Sequence[str], model: ModelLike) -> tuple[st
     for belt in belts:
         if canonical(belt) not in spelling:
             known = did_you_mean(belt, spelling.values())
-            raise TableError(f"unknown belt {quoted(belt)} of place {quoted(place)}{known}")
+            raise TableError(f"unknown element {quoted(belt)} of place {quoted(place)}{known}")
         if spelling[canonical(belt)] in found:
-            raise TableError(f"belt {quoted(belt)} is twice in {quoted(place)}; keep one of them")
+            raise TableError(
+                f"element {quoted(belt)} is twice in {quoted(place)}; keep one of them"
+            )
         found.append(spelling[canonical(belt)])
     if not found:
-        raise TableError(f"place {quoted(place)} has no belts; list them, separated by ';'")
+        raise TableError(f"place {quoted(place)} has no elements; list them, separated by ';'")
     if not any(set(found) <= set(elements) for elements in model.subscripts.values()):
-        sentence = f"the belts of {quoted(place)} are of different subscript ranges"
+        sentence = f"the elements of {quoted(place)} are of different subscript ranges"
         raise TableError(f"{sentence}; keep to one range")
     if canonical(place) in spelling and found != [spelling[canonical(place)]]:
         sentence = f"place {quoted(place)} is an element of the model and can only mean itself"

@@ -2,8 +2,8 @@
 
 `read_voc` returns priors, uniform within the bounds; `read_vpd` the variable, data and weight of
 each term of the payoff; `read_cin` constants for `beltcast.model.variants.move`.  The formats are
-those of Vensim's reference manual (vensim.com/documentation, pages "Optimization Control", "Payoff Definitions", "Extended Payoffs",
-"Constant Input Files").
+those of Vensim's reference manual (vensim.com/documentation, pages "Optimization Control", "Payoff
+Definitions", "Extended Payoffs", "Constant Input Files").
 
 Settings of Vensim's optimiser (tolerances, starting values) are ignored: the methods here have
 their own.  Any other unknown line is an error with file and line, because a calibration that
