@@ -8,7 +8,7 @@ import pytest
 
 from beltcast.errors import InputError
 from beltcast.schema import Label
-from beltcast.study.roles import Roles
+from beltcast.study.roles import Roles, Years
 from beltcast.study.starter import start_study
 from beltcast.study.study import Study, read_study
 
@@ -128,3 +128,19 @@ def test_only_what_a_fit_depends_on_changes_the_hash_of_the_noise(mine: Path) ->
     assert renamed["study"] != before["study"]
     wider = hashes(text.replace("A = 0.02", "A = 0.03")).hashes
     assert wider["noise"] != before["noise"]
+
+
+def test_years_are_those_of_the_study_else_of_the_run_and_the_observations(mine: Path) -> None:
+    found = read_study(mine).years
+    # The template runs from 2018 to 2035 and its last example row ends with 2024.
+    assert found == Years((2024, 2030, 2035), 2030, (2018, 2023), (2024, 2035))
+    path = mine / "study.toml"
+    text = path.read_text(encoding="utf-8")
+    own = "[years]\nshown = [2026, 2028]\nanswer = 2028\n"
+    path.write_text(text + own, encoding="utf-8")
+    found = read_study(mine).years
+    assert found == Years((2026, 2028), 2028, (2018, 2023), (2024, 2035))
+    for wrong in ("answer = 2040", "past = [2020]", "ahead = [2030, 2025]", "shown = []"):
+        path.write_text(f"{text}[years]\n{wrong}\n", encoding="utf-8")
+        with pytest.raises(InputError, match="from 2018 to 2035, which the model runs through"):
+            read_study(mine)

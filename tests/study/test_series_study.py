@@ -99,10 +99,10 @@ def test_a_study_of_one_place_goes_the_whole_way(
         line for line in direct.splitlines() if line.startswith("cost")
     ]
     run("sample", "flu", "--chains", "2", "--draws", "10")
-    run("identify", "flu", "--year", "10", "--draws", "20", "--starts", "4")
+    run("identify", "flu", "--draws", "20", "--starts", "4")
     assert "total" in run("forecast", "flu", "--draws", "20", "--starts", "4")
-    run("sensitivity", "flu", "--year", "10", "--method", "tornado", "--levels")
-    run("report", "runs/flu", "--year", "10")
+    run("sensitivity", "flu", "--method", "tornado", "--levels")
+    run("report", "runs/flu")
     with xr.open_dataset("runs/flu/forecast.nc") as result:
         assert result["place"].values.tolist() == ["total"]
         assert result["scenario"].values.tolist() == ["baseline"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -28,8 +28,11 @@ from beltcast.cli.common import (
     with_scenarios,
 )
 
-First = Annotated[int, typer.Option(help="First year of the totals.")]
-Last = Annotated[int, typer.Option(help="Last year of the totals.")]
+if TYPE_CHECKING:
+    from beltcast.study.study import Study
+
+First = Annotated[int | None, typer.Option(help="First year of the totals.")]
+Last = Annotated[int | None, typer.Option(help="Last year of the totals.")]
 Sizes = Annotated[
     Path | None,
     typer.Option(
@@ -47,7 +50,7 @@ def discover_command(
     below: Annotated[float | None, typer.Option(help="Limit, in the target's unit.")] = None,
     above: Annotated[float | None, typer.Option(help="Limit, instead of --below.")] = None,
     place: Annotated[str | None, typer.Option(help="A place. Default: the total.")] = None,
-    year: Annotated[int, typer.Option(help="Year of the output.")] = 2030,
+    year: Annotated[int | None, typer.Option(help="Year of the output.")] = None,
     scenario: Annotated[
         str | None, typer.Option(help="Scenario to run. Default: the first one.")
     ] = None,
@@ -86,6 +89,7 @@ def discover_command(
 
     limit_of(below, above, density)
     chosen = open_study(study)
+    year = chosen.years.answer if year is None else year
     refuse_year(chosen.model, year)
     if scenarios is not None:
         chosen = replace(chosen, scenarios=read_scenarios(scenarios, chosen.model))
@@ -145,8 +149,8 @@ def policy_command(
         list[str] | None,
         typer.Option(help="Aspects of the Pareto set, such as mean and regret. Default: all."),
     ] = None,
-    first: First = 2026,
-    last: Last = 2035,
+    first: First = None,
+    last: Last = None,
     policies: Annotated[int, typer.Option(help="Policies to compare, a power of two.")] = 32,
     generations: Annotated[int, typer.Option(help="Generations of a search.", min=1)] = 12,
     sizes: Sizes = None,
@@ -192,7 +196,7 @@ def policy_command(
         cost=cost,
         search=tuple(search or ()),
         pareto=tuple(pareto or ASPECTS),
-        years=(first, last),
+        years=_ahead(chosen, first, last),
         policies=policies,
         generations=generations,
         sizes=sizes,
@@ -221,8 +225,8 @@ def price_command(
         typer.Option(help="Flows that are paid, the main one first. Default: those of the study."),
     ] = None,
     sizes: Sizes = None,
-    first: First = 2026,
-    last: Last = 2035,
+    first: First = None,
+    last: Last = None,
     prior: PriorOnly = False,
     draws: Annotated[int, typer.Option(help="Draws.", min=2)] = 1000,
     starts: Starts = 64,
@@ -259,7 +263,7 @@ def price_command(
         found = price(
             chosen,
             draw_study(chosen, options, rng=streams, progress=tell),
-            years=(first, last),
+            years=_ahead(chosen, first, last),
             spending=cost,
             sizes=unsure,
             rng=streams,
@@ -269,3 +273,9 @@ def price_command(
         save(work, page, price=found)
         save_price_chart(found, str(work / "price.png"))
     finish("price", folder, page, as_json, lambda: dataset_facts(found))
+
+
+def _ahead(study: Study, first: int | None, last: int | None) -> tuple[int, int]:
+    """First and last year of totals: those given, else those of the study."""
+    ahead = study.years.ahead
+    return ahead[0] if first is None else first, ahead[1] if last is None else last

@@ -36,8 +36,10 @@ def attribute_command(
     draws: Annotated[int, typer.Option(help="Draws of the posterior.", min=2)] = 1000,
     starts: Starts = 64,
     seed: Seed = 1,
-    year: Annotated[int, typer.Option(help="Year of the tables and of the waterfall.")] = 2024,
-    since: Annotated[int, typer.Option(help="Base year of growth.")] = 2018,
+    year: Annotated[
+        int | None, typer.Option(help="Year of the tables and of the waterfall.")
+    ] = None,
+    since: Annotated[int | None, typer.Option(help="Base year of growth.")] = None,
     tests: Annotated[
         bool,
         typer.Option("--tests", help="Also fit the null model and the placebo; takes minutes."),
@@ -78,6 +80,10 @@ def attribute_command(
     from beltcast.workflows.draws import FitOptions, draw_study
 
     chosen = open_study(study)
+    since, year = (
+        usual if given is None else given
+        for given, usual in zip((since, year), chosen.years.past, strict=True)
+    )
     options = FitOptions(draws=draws, starts=starts)
     streams = streams_of(seed)
     place = folder_of(output, study, "-drivers")
@@ -186,7 +192,7 @@ def sensitivity_command(
     top: Annotated[
         int, typer.Option(help="Without --parameter: keep so many after a Morris screening.", min=1)
     ] = 20,
-    year: Annotated[int, typer.Option(help="Year of the ranking and of the table.")] = 2024,
+    year: Annotated[int | None, typer.Option(help="Year of the ranking and of the table.")] = None,
     scenario: Annotated[
         str | None, typer.Option(help="Scenario to run. Default: the first one.")
     ] = None,
@@ -227,6 +233,7 @@ def sensitivity_command(
     from beltcast.workflows.sensitivity import SensitivityOptions, plan_sensitivity, sensitivity
 
     chosen = open_study(study)
+    year = chosen.years.past[1] if year is None else year
     options = SensitivityOptions(
         target=target,
         method=method,

@@ -123,7 +123,7 @@ def identify_command(
     profiles: Annotated[
         int, typer.Option(help="Profile so many of the best known shared parameters.", min=0)
     ] = 6,
-    year: Annotated[int, typer.Option(help="Year of the answers.")] = 2030,
+    year: Annotated[int | None, typer.Option(help="Year of the answers.")] = None,
     draws: Annotated[int, typer.Option(help="Draws of the posterior and the prior.", min=20)] = 400,
     posterior: Annotated[
         Path | None,
@@ -162,6 +162,7 @@ def identify_command(
     if by not in ("role", "parameter"):
         raise InputError(f"--by is '{by}'; expected role or parameter")
     chosen = open_study(study)
+    year = chosen.years.answer if year is None else year
     refuse_year(chosen.model, year)
     # Opened before the fit, so that a file that cannot be read costs no time.
     chains = load_posterior(posterior, chosen, likelihood_of(chosen)) if posterior else None
@@ -286,7 +287,9 @@ def sbc_command(
     burn_in: Annotated[
         int | None, typer.Option(help="Moves of each walker before its first draw.", min=1)
     ] = None,
-    year: Annotated[int, typer.Option(help="Year of the answers that are ranked too.")] = 2030,
+    year: Annotated[
+        int | None, typer.Option(help="Year of the answers that are ranked too.")
+    ] = None,
     seed: Seed = 1,
     resume: Resume = False,
     output: Annotated[Path, typer.Option(help="NetCDF file to write.")] = Path("sbc.nc"),
@@ -313,6 +316,7 @@ def sbc_command(
     from beltcast.reports.json_output import table_facts
 
     chosen = open_study(study)
+    year = chosen.years.answer if year is None else year
     refuse_year(chosen.model, year)
     priors = chosen.priors.subset(parameter) if parameter else chosen.priors
     likelihood = make_likelihood(chosen.model, priors, chosen.observations, chosen.noise)

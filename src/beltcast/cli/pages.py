@@ -52,7 +52,7 @@ def report_command(
         ),
     ] = None,
     place: Annotated[str, typer.Option(help="A place, or all.")] = "all",
-    year: Annotated[int, typer.Option(help="Year of the drivers' shares.")] = 2024,
+    year: Annotated[int | None, typer.Option(help="Year of the drivers' shares.")] = None,
     language: Annotated[str, typer.Option(help="en or zh.")] = "en",
     pdf: Annotated[bool, typer.Option("--pdf", help="Also print to PDF; needs chromium.")] = False,
     seed: Seed = 1,

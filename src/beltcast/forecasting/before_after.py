@@ -95,6 +95,7 @@ def outlook(
             **run.attrs,
             "target": study.target,
             "whole": study.whole(study.target),
+            "shown_years": list(study.years.shown),
             "unit": run[study.target].attrs["units"],
             "scenario": name,
             "method": change.method,

@@ -183,6 +183,7 @@ def forecast_draws(
             **runs.attrs,
             "target": target,
             "whole": study.whole(target),
+            "shown_years": list(study.years.shown),
             "unit": runs[target].attrs["units"],
             "draws": len(posterior),
             "draws_kind": posterior.kind,

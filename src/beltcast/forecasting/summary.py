@@ -22,7 +22,6 @@ from beltcast.inference.calibrate import Calibration, estimate_verdict
 from beltcast.schema import PLACE, QUANTILE, SCENARIO, YEAR
 from beltcast.study.observations import Observations
 
-HORIZONS = (2025, 2030, 2035)
 PAGE_WIDTH = 112
 
 
@@ -200,7 +199,7 @@ def _places(forecast: xr.Dataset) -> RenderableType:
         f"{forecast.attrs['target']}, {forecast.attrs['unit']} a year, scenario '{first}': "
         "median (80% band);\nratio: width of the band to that of the prior alone, in logs"
     )
-    years = _horizons(forecast)
+    years = shown_years(forecast)
     for name in ("place", "figures", *map(str, years), "ratio"):
         table.add_column(name, justify="left" if name == "place" else "right", no_wrap=True)
     fan = forecast["published_quantile"].sel({SCENARIO: first})
@@ -219,7 +218,7 @@ def _places(forecast: xr.Dataset) -> RenderableType:
 
 
 def _scenarios(forecast: xr.Dataset) -> RenderableType:
-    years = _horizons(forecast)[1:] or _horizons(forecast)
+    years = shown_years(forecast)[1:] or shown_years(forecast)
     table = Table(box=None, padding=(0, 2, 0, 0))
     title = (
         f"Scenarios: {forecast.attrs['whole']} against the first, draw by draw: median (80% band), "
@@ -283,10 +282,11 @@ def _estimates(calibration: Calibration, places: Sequence[str]) -> RenderableTyp
     return titled(title, table)
 
 
-def _horizons(forecast: xr.Dataset) -> list[int]:
-    """Years of the table: the usual ones, or the last year of a shorter run."""
+def shown_years(forecast: xr.Dataset) -> list[int]:
+    """Return the years of tables: those of the study, or the last of a shorter run."""
     years = [int(y) for y in forecast[YEAR].values]
-    return [y for y in HORIZONS if y in years] or years[-1:]
+    wanted = np.atleast_1d(forecast.attrs.get("shown_years", [])).tolist()
+    return [y for y in wanted if y in years] or years[-1:]
 
 
 def _band(values: xr.DataArray, form: str) -> str:

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from beltcast.forecasting.before_after import changes, nowcast_years
-from beltcast.forecasting.summary import HORIZONS, titled
+from beltcast.forecasting.summary import titled
 from beltcast.inference.updating.update import Update
 from beltcast.schema import PLACE
 
@@ -56,7 +56,7 @@ def summarise_update(result: xr.Dataset, change: Update, notes: str = "") -> Ren
         nowcast = table[(table["year"] == year) & table["place"].isin(shown)]
         parts.append(_before_and_after(title, nowcast))
     title = f"The forecast before and after, scenario '{result.attrs['scenario']}': {_of(result)}"
-    parts += [_before_and_after(title, _chosen(table, whole)), _moved(change)]
+    parts += [_before_and_after(title, _chosen(table, whole, result)), _moved(change)]
     return Group(*parts)
 
 
@@ -84,11 +84,15 @@ def _figures(count: int) -> str:
     return "1 new figure" if count == 1 else f"{count} new figures"
 
 
-def _chosen(table: pd.DataFrame, whole: str) -> pd.DataFrame:
-    """Rows of the page: the whole in the usual years, each other place in the middle one."""
-    years = [y for y in HORIZONS if (table["year"] == y).any()] or [table["year"].max()]
+def _chosen(table: pd.DataFrame, whole: str, result: xr.Dataset) -> pd.DataFrame:
+    """Rows of the page: the whole in the study's years, each other place in the middle one."""
+    wanted = np.atleast_1d(result.attrs.get("shown_years", [])).tolist()
+    known = table["year"].tolist()
+    years = [y for y in wanted if y in known] or [max(known)]
     nation = (table["place"] == whole) & table["year"].isin(years)
-    return table[nation | ((table["place"] != whole) & (table["year"] == years[len(years) // 2]))]
+    middle = years[len(years) // 2]
+    rows: pd.DataFrame = table[nation | ((table["place"] != whole) & (table["year"] == middle))]
+    return rows
 
 
 def _way(change: Update) -> Text:

@@ -17,7 +17,7 @@ from beltcast.drivers.attribution.attribute import DRIVER, sign_source
 from beltcast.drivers.attribution.page import complement_words
 from beltcast.drivers.attribution.plot import waterfall
 from beltcast.ensembles.member_statistics import at_year
-from beltcast.forecasting.summary import HORIZONS
+from beltcast.forecasting.summary import shown_years
 from beltcast.inference.calibrate import estimate_verdict
 from beltcast.inference.sampling.draws_file import KeptFit
 from beltcast.pictures.plots import fan_chart
@@ -50,7 +50,7 @@ class Evidence:
 
 
 def place_report(
-    evidence: Evidence, place: str, *, year: int = 2024, language: Language = "en"
+    evidence: Evidence, place: str, *, year: int | None = None, language: Language = "en"
 ) -> str:
     """Write the report of one place.
 
@@ -59,8 +59,8 @@ def place_report(
     evidence : Evidence
     place : str
         One of the forecast's.
-    year : int
-        Of the drivers' shares.
+    year : int, optional
+        Of the drivers' shares; the last of the study's years ``past`` by default.
     language : 'en' or 'zh'
         What comes from files (sources, definitions, what a scenario is) keeps their language.
 
@@ -83,7 +83,8 @@ def place_report(
     >>> "<h1>Foshan furniture</h1>" in page
     True
     """
-    asked = _Asked(place, year, language)
+    past = evidence.study.years.past[1]
+    asked = _Asked(place, past if year is None else year, language)
     title = evidence.study.title_of(place, language)
     parts = [
         f"<h1>{escape(title)}</h1>",
@@ -149,7 +150,7 @@ def _forecast(evidence: Evidence, asked: _Asked) -> str:
             f"{float(ratio.sel({YEAR: year})):.2f}",
             say(estimate_verdict(float(ratio.sel({YEAR: year})))),
         )
-        for year in _horizons(forecast)
+        for year in shown_years(forecast)
     ]
     heads = (say("year"), say("median_band"), say("priors_alone"), say("ratio_widths"), "")
     target, unit = (str(forecast.attrs[name]) for name in ("target", "unit"))
@@ -267,7 +268,7 @@ def _drivers(evidence: Evidence, asked: _Asked) -> str:
 
 def _scenarios(evidence: Evidence, asked: _Asked) -> str:
     forecast, say = evidence.forecast, asked.say
-    years = _horizons(forecast)[1:] or _horizons(forecast)
+    years = shown_years(forecast)[1:] or shown_years(forecast)
     rows = []
     for name in map(str, forecast[SCENARIO].values[1:]):
         at = forecast.sel({SCENARIO: name, PLACE: asked.place})
@@ -296,7 +297,7 @@ def _scenarios(evidence: Evidence, asked: _Asked) -> str:
 def _cannot_tell(evidence: Evidence, asked: _Asked) -> str:
     """Sentences on what is prior, structure or another statistic; each from the results."""
     forecast, say = evidence.forecast, asked.say
-    last = _horizons(forecast)[-1]
+    last = shown_years(forecast)[-1]
     own = _own_rows(evidence.study, asked.place)
     ratio = float(forecast["spread_ratio"].sel({PLACE: asked.place, YEAR: last}))
     levels = sum(row.kind in ("level", "part-year") for row in own)
@@ -424,11 +425,6 @@ def _called(evidence: Evidence, name: str, asked: _Asked) -> str:
 
 def _speaker(posterior: xr.DataArray, prior: xr.DataArray) -> str:
     return sign_source(float(posterior), float(prior))
-
-
-def _horizons(forecast: xr.Dataset) -> list[int]:
-    years = [int(y) for y in forecast[YEAR].values]
-    return [y for y in HORIZONS if y in years] or years[-1:]
 
 
 def _share(value: xr.DataArray) -> str:

@@ -16,6 +16,8 @@ table                     what it says
                           ``policy`` (false for a lever that no policy sets)
 ``[drivers."Constant"]``  a switch, 1 with its driver and 0 without, and the driver's ``label``
 ``[money]``               ``spending`` and ``left``, flows; ``sizes``, a file of uncertain sizes
+``[years]``               ``shown``, of tables; ``answer``, of single answers; ``past``, from and to
+                          which growth is attributed; ``ahead``, first and last of policies
 ``[shares.key]``          shares that add up to one: ``variable``, ``weight``, ``title``, ``rest``
 ``[labels]``              what to call variables, elements and units of the model
 ========================  =====================================================================
@@ -38,7 +40,7 @@ from beltcast.model.labels import find_label, join_label
 from beltcast.model.model import Model
 from beltcast.schema import LANGUAGES, NO_LABEL, Label
 
-__all__ = ["Lever", "Roles", "Shares", "read_label", "read_roles"]
+__all__ = ["Lever", "Roles", "Shares", "Years", "default_years", "read_label", "read_roles"]
 
 SLIDER_STEPS = 40
 """Steps of a slider over the range of its lever, unless the study gives a step."""
@@ -106,6 +108,50 @@ class Shares:
 
 
 @dataclass(frozen=True)
+class Years:
+    """Years that commands answer about unless they are told others.
+
+    Attributes
+    ----------
+    shown : tuple of int
+        Columns of tables.
+    answer : int
+        Year of a single answer about the future.
+    past : (int, int)
+        Growth from the first to the second is attributed to drivers.
+    ahead : (int, int)
+        First and last year of totals of policies and prices; both count.
+    """
+
+    shown: tuple[int, ...]
+    answer: int
+    past: tuple[int, int]
+    ahead: tuple[int, int]
+
+
+def default_years(run: Sequence[int], observed: float) -> Years:
+    """Return years for a study that names none.
+
+    Parameters
+    ----------
+    run : sequence of int
+        Whole years of the run.
+    observed : float  [Year]
+        End of the last observation.
+
+    Examples
+    --------
+    >>> default_years(range(2018, 2036), 2024.5)
+    Years(shown=(2024, 2030, 2035), answer=2030, past=(2018, 2023), ahead=(2024, 2035))
+    """
+    first, last = run[0], run[-1]
+    known = min(max(math.floor(observed) - 1, first), last)
+    start = min(known + 1, last)
+    middle = start + (last - start + 1) // 2
+    return Years(tuple(sorted({start, middle, last})), middle, (first, known), (start, last))
+
+
+@dataclass(frozen=True)
 class Roles:
     """What `read_roles` reads; empty where the study says nothing.
 
@@ -125,6 +171,8 @@ class Roles:
         Sum of the target over its places, a variable without subscripts; empty if there is none.
     compare : str
         Scenario that reports draw beside the first; empty if there is none.
+    years : mapping of str to tuple of int
+        Fields of `Years` that the study gives.
     labels : mapping of str to Label
         Variables, elements and units of the model, and what to call them.
     """
@@ -138,6 +186,7 @@ class Roles:
     sizes: Path | None = None
     shares: Mapping[str, Shares] = field(default_factory=lambda: MappingProxyType({}))
     compare: str = ""
+    years: Mapping[str, tuple[int, ...]] = field(default_factory=lambda: MappingProxyType({}))
     labels: Mapping[str, Label] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
@@ -191,6 +240,7 @@ def read_roles(owners: Mapping[str, Toml], model: Model, scenarios: Sequence[str
         sizes=reader.file(money, "money", "sizes"),
         shares=reader.shares(),
         compare=compare,
+        years=reader.years(),
         labels=reader.labels(),
     )
 
@@ -292,6 +342,26 @@ class _Reader:
             title = self.label(own.get("title", variable), "shares", key, "title")
             rest = self.label(own["rest"], "shares", key, "rest") if "rest" in own else NO_LABEL
             found[key] = Shares(variable, weight, title, rest)
+        return MappingProxyType(found)
+
+    def years(self) -> Mapping[str, tuple[int, ...]]:
+        table = self.table("years", ("shown", "answer", "past", "ahead"))
+        grid = self.model.grid()
+        first, last = math.ceil(grid.start), math.floor(grid.end) - 1
+        found = {}
+        for key, given in table.items():
+            years = given if isinstance(given, list) else [given]
+            good = all(isinstance(year, int) and first <= year <= last for year in years)
+            count = {"answer": 1, "past": 2, "ahead": 2}.get(key, len(years) or 1)
+            if not good or len(years) != count or years != sorted(years):
+                what = "a year" if count == 1 else "ascending years"
+                raise self.error(
+                    f"years.{key} is {quoted(given)}; expected {what} from {first} to {last}, "
+                    "which the model runs through",
+                    "years",
+                    key,
+                )
+            found[key] = tuple(years)
         return MappingProxyType(found)
 
     def labels(self) -> Mapping[str, Label]:

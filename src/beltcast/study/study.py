@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +31,7 @@ from beltcast.study.observations import Observations, read_observations
 from beltcast.study.places import read_places, read_titles
 from beltcast.study.priors import Priors
 from beltcast.study.priors_file import read_priors
-from beltcast.study.roles import Roles, read_label, read_roles
+from beltcast.study.roles import Roles, Years, default_years, read_label, read_roles
 from beltcast.study.scenarios import Scenario, read_scenarios
 from beltcast.study.vensim_files import read_voc
 
@@ -40,7 +41,7 @@ STUDY_FILE = "study.toml"
 _FITTED = ("noise", "definitions", "usd_cny")
 """Tables of a study that a fit depends on."""
 
-_ROLES = ("forecast", "levers", "drivers", "money", "shares", "labels")
+_ROLES = ("forecast", "years", "levers", "drivers", "money", "shares", "labels")
 """Tables that `read_roles` reads."""
 
 _FILES = ("model", "observations", "priors")
@@ -130,6 +131,20 @@ class Study:
             if set(belts) == elements:
                 return place
         return TOTAL
+
+    @property
+    def years(self) -> Years:
+        """Years that commands answer about: those of the table ``[years]``, else of the run."""
+        grid = self.model.grid()
+        run = range(math.ceil(grid.start), math.floor(grid.end))
+        observed = max((row.end for row in self.observations), default=float(run[0]))
+        given = self.roles.years
+        found = default_years(run, observed)
+        answer = given["answer"][0] if "answer" in given else found.answer
+        (past, ahead) = (given.get(name, getattr(found, name)) for name in ("past", "ahead"))
+        return Years(
+            given.get("shown", found.shown), answer, (past[0], past[1]), (ahead[0], ahead[1])
+        )
 
     def labels(self) -> dict[str, Label]:
         """Return what to call variables, elements, units, drivers and scenarios."""

@@ -42,8 +42,8 @@ class IdentifyOptions:
 
     Attributes
     ----------
-    year : int
-        Year of the answers.
+    year : int, optional
+        Year of the answers; that of the study by default.
     draws : int
         Draws of the posterior and of the prior.
     profiles : int
@@ -54,7 +54,7 @@ class IdentifyOptions:
         Power-scale the priors of each role together, or of each parameter.
     """
 
-    year: int = 2030
+    year: int | None = None
     draws: int = 400
     profiles: int = 6
     sources: int = 8
@@ -167,7 +167,8 @@ def identify(
     """
     options, tell = options or IdentifyOptions(), progress or no_progress
     streams = Streams.of(rng)
-    year, likelihood = options.year, fit.likelihood
+    year = study.years.answer if options.year is None else options.year
+    likelihood = fit.likelihood
     rows = study.model.rows(study.target)
     leave_out = partial(
         audit.leave_out,

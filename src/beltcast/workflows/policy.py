@@ -51,7 +51,7 @@ class PolicyOptions:
         Criteria to search by: 'mean', 'percentile', 'satisficing', 'regret'.
     pareto : tuple of str
         Aspects of the Pareto set.
-    years : (first, last)
+    years : (first, last), optional
         Both count.
     policies : int
         Policies to compare, a power of two.
@@ -69,7 +69,7 @@ class PolicyOptions:
     cost: str | None = None
     search: tuple[str, ...] = ()
     pareto: tuple[str, ...] = ASPECTS
-    years: tuple[int, int] = (2026, 2035)
+    years: tuple[int, int] | None = None
     policies: int = 32
     generations: int = 12
     sizes: Path | None = None
@@ -170,7 +170,7 @@ def policy(
         with_sizes(draws, plan.sizes, rng=streams),
         gain=plan.gain,
         cost=plan.cost,
-        years=options.years,
+        years=options.years or study.years.ahead,
         budget=options.budget,
         goal=options.goal,
     )

@@ -45,7 +45,7 @@ def report(
     *,
     rng: Random,
     place: str = "all",
-    year: int = 2024,
+    year: int | None = None,
     language: Language = "en",
     progress: Progress | None = None,
 ) -> tuple[Report, ...]:
@@ -59,7 +59,7 @@ def report(
     rng : Streams, numpy.random.Generator or int
     place : str
         A place, or 'all'.
-    year : int
+    year : int, optional
         Year of the drivers' shares.
     language : 'en' or 'zh'
     progress : Progress, optional

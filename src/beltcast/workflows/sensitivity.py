@@ -47,7 +47,7 @@ class SensitivityOptions:
         Labels to analyse; if there are none, the `top` of a screening.
     top : int
         Parameters that the screening by Morris keeps.
-    year : int
+    year : int, optional
         Year of the ranking.
     scenario : str, optional
         The study's first by default.
@@ -62,7 +62,7 @@ class SensitivityOptions:
     base: int = 1024
     parameters: tuple[str, ...] = ()
     top: int = 20
-    year: int = 2024
+    year: int | None = None
     scenario: str | None = None
     levels: bool = False
     pairs: bool = False
@@ -167,7 +167,8 @@ def sensitivity(
             pieces=pieces.of("screening"),
             progress=lambda _, done, total: tell("screening", done, total),
         )
-        labels = ranked(screening, options.year)[: options.top]
+        year = study.years.past[1] if options.year is None else options.year
+        labels = ranked(screening, year)[: options.top]
     result = analyse(
         priors.subset(labels),
         method=plan.method,

@@ -156,6 +156,7 @@ def attribute(
             "switches": ", ".join(names),
             "scenario": scenario or next(iter(study.scenarios)),
             "since": int(years[0] if since is None else since),
+            "year": int(np.clip(study.years.past[1], years[0], years[-1])),
             "draws": len(draws),
             "draws_kind": draws.kind,
             **study.provenance(),

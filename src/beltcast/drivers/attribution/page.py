@@ -26,8 +26,12 @@ MOVED = 1.0
 """Shift of a median, in spreads of the prior, from which on figures are said to have moved it."""
 
 
-def summarise_attribution(attribution: xr.Dataset, *, year: int = 2024) -> RenderableType:
-    """Return the summary of an attribution with a prior beside it, for a `rich` console."""
+def summarise_attribution(attribution: xr.Dataset, *, year: int | None = None) -> RenderableType:
+    """Return the summary of an attribution with a prior beside it, for a `rich` console.
+
+    The year is by default that of the attribution's attributes.
+    """
+    year = _year(attribution, year)
     return Group(
         Text(f"{attribution.attrs['title']}: what the drivers brought", style="bold"),
         _whole(attribution, year),
@@ -41,7 +45,7 @@ def complement_words(
     attribution: xr.Dataset,
     *,
     place: str | None = None,
-    year: int = 2024,
+    year: int | None = None,
     language: Language = "en",
     title: str | None = None,
 ) -> str:
@@ -52,6 +56,7 @@ def complement_words(
     what to call the place.
     """
     place = place or str(attribution.attrs["whole"])
+    year = _year(attribution, year)
     at = at_year(attribution, year).sel({PLACE: place})
     after = float(at["synergy_log_chance"])
     before = float(at["prior_synergy_log_chance"])
@@ -166,6 +171,10 @@ def _places(attribution: xr.Dataset, year: int) -> RenderableType:
             style="bold" if place == attribution.attrs["whole"] else "",
         )
     return titled(title, table)
+
+
+def _year(attribution: xr.Dataset, year: int | None) -> int:
+    return int(attribution.attrs["year"]) if year is None else year
 
 
 def _target(attribution: xr.Dataset) -> str:

@@ -85,7 +85,7 @@ def waterfall(
     attribution: xr.Dataset,
     place: str | None = None,
     *,
-    year: int = 2024,
+    year: int | None = None,
     scale: ShareScale = "level",
     title: str | None = None,
     language: Language = "en",
@@ -99,7 +99,8 @@ def waterfall(
         As `beltcast.attribute` returns it.
     place : str, optional
         The whole by default.
-    year : int
+    year : int, optional
+        That of the attribution's attributes by default.
     scale : 'log' or 'level'
         On the log scale the steps begin at zero, the output without drivers.
     title : str, optional
@@ -119,6 +120,7 @@ def waterfall(
     """
     ax = ax or _new_axes()
     place = place or str(attribution.attrs["whole"])
+    year = int(attribution.attrs["year"]) if year is None else year
     at = at_year(attribution, year).sel({PLACE: place})
     shares = at[f"shapley_{scale}"].mean(MEMBER)
     bands = at[f"shapley_{scale}_quantile"]
