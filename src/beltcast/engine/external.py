@@ -233,7 +233,7 @@ def read_subscript(
 
 
 def _sheet(place: Place) -> _Sheet:
-    path = (place.model.parent / place.file).resolve()
+    path = _beside(place)
     if place.model.parent.resolve() not in path.parents:
         raise place.error(
             f"the model refers to '{place.file}', outside its own folder; put the file beside the "
@@ -261,8 +261,39 @@ def _sheet(place: Place) -> _Sheet:
         ) from None
 
 
+def _beside(place: Place) -> Path:
+    """Path of the file that a model names, as Vensim finds it on its own systems.
+
+    Case does not matter; an alias such as ``?data``, whose file Vensim keeps among its settings,
+    is the one table of that name beside the model; an old workbook may have been saved as a new.
+    """
+    folder = place.model.parent
+    named = place.file.strip().replace("\\", "/")
+    path = (folder / named.removeprefix("?")).resolve()
+    if path.is_file() or folder.resolve() not in path.parents or not path.parent.is_dir():
+        return path
+    others = [p for p in sorted(path.parent.iterdir()) if p.suffix.lower() in (*_TEXT, *_BOOKS)]
+    same = [p for p in others if p.name.lower() == path.name.lower()]
+    if named.startswith("?"):
+        stem = path.name.lower()
+        same = same or [p for p in others if p.stem.lower() == stem]
+        if len(same) != 1:
+            raise place.error(
+                f"'{place.file}' stands for a file that Vensim's settings name, and "
+                f"{len(same) or 'none'} of the tables beside the model is called '{path.name}'; "
+                f"name the file in the equation, or save it as '{path.name}.xlsx'"
+            )
+    if not same and path.suffix.lower() in _BOOKS:
+        same = [
+            p for p in others if p.stem.lower() == path.stem.lower() and p.suffix.lower() in _BOOKS
+        ]
+    return same[0].resolve() if same else path
+
+
 def _text_table(place: Place, path: Path) -> _Sheet:
-    separator = place.tab
+    # An empty separator is the usual one; Vensim also takes the word.
+    usual = "\t" if path.suffix.lower() == ".tab" else ","
+    separator = {"": usual, "\\t": "\t", "tab": "\t", "t": "\t"}.get(place.tab.lower(), place.tab)
     if len(separator) != 1:
         raise place.error(f"'{separator}' is no separator of a text table; write ',' in its place")
     try:

@@ -409,10 +409,12 @@ class Model(Browsable):
         given = self.input_series(inputs)
         for row, data in program.inputs.items():
             if row not in given and not len(data.times):
+                label = self.label(row)
                 raise SimulationError(
-                    f"the model holds no numbers for the data variable '{self.label(row)}'; give "
-                    "them as inputs={name: (times, values)}",
+                    f"the model holds no numbers for the data variable '{label}'; run it with "
+                    f"inputs={{'{label}': (times, values)}}",
                     self.path,
+                    self.variables[label.partition("[")[0]].line,
                 )
 
     def _prepared(

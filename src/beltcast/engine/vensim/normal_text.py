@@ -1,0 +1,417 @@
+"""Vensim text as PySD's grammar can take it: the same model, written plainly.
+
+Vensim reads more than PySD's grammar does.  `normal_text` rewrites what differs before the parser
+sees it, and changes nothing else.  `REWRITES` lists every rewrite with its reason.  Each statement
+keeps the line of the file on which it begins, so that messages can still name it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from beltcast.engine.syntax import canonical
+from beltcast.errors import ModelFileError
+
+__all__ = [
+    "REWRITES",
+    "NormalText",
+    "Statement",
+    "equation_text",
+    "normal_text",
+    "without_comments",
+]
+
+REWRITES: tuple[tuple[str, str, str], ...] = (
+    (
+        "{comment}, also nested, in the equation and in its unit",
+        "blanks",
+        "Vensim's help 22030; the grammar knows no comments but the first {UTF-8}",
+    ),
+    (
+        "a backslash at the end of a line",
+        "a blank",
+        "lines are joined by it anywhere, also inside mappings of subscripts",
+    ),
+    (
+        "**** .Group **** ~ text |",
+        "nothing",
+        "a group names a view; before a macro it hides the macro from the grammar",
+    ),
+    (
+        ":MACRO: ... :END OF MACRO: anywhere",
+        "the same, before all equations",
+        "the grammar takes whatever stands before the last macro for equations",
+    ),
+    (
+        "x = A FUNCTION OF(a, b)",
+        "nothing, where x has an equation as well",
+        "Vensim ignores the arrows of the sketch once there is an equation; alone, it is refused",
+    ),
+    (
+        "x ~ unit ~ text |",
+        "x :INTERPOLATE: ~ unit ~ text |",
+        "a data variable without keyword is interpolated (Vensim's help, 'Data equations')",
+    ),
+    (
+        "Name :IS: 'text', and Name as an argument of GET ...",
+        "nothing, and 'text' in its place",
+        "a string constant names a file for many equations",
+    ),
+    (
+        "x = 1 ~ unit |",
+        "x = 1 ~ unit ~ |",
+        "the comment may be left out; the grammar drops such an equation without a word",
+    ),
+    (
+        "f(1,2,3, 10,20,30)",
+        "f((1,10),(2,20),(3,30))",
+        "the older way to write a lookup: all x, then all y",
+    ),
+    (
+        "f((1,0),(1,0),(3,5),(2,4))",
+        "f((1,0),(2,4),(3,5))",
+        "a point written twice adds nothing, and points are joined in order of x; of two points at "
+        "one x the first is its value, and the second where the line goes on",
+    ),
+    (
+        "~ unit [text]",
+        "~ unit",
+        "only numbers and ? are limits; the grammar fails on others",
+    ),
+)
+"""What is written, what the parser gets, and why."""
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement of the file, up to its '|'.
+
+    Attributes
+    ----------
+    fields : tuple of str
+        Equation, unit, comment and what follows, between the '~'.
+    line : int
+        Of the first word, from 1.
+    """
+
+    fields: tuple[str, ...]
+    line: int
+
+    @property
+    def equation(self) -> str:
+        """The first field."""
+        return self.fields[0]
+
+    @property
+    def name(self) -> str:
+        """Canonical name on the left; empty where there is none."""
+        match = _NAME.match(self.equation)
+        return canonical(match.group(1)) if match else ""
+
+    def with_equation(self, text: str) -> Statement:
+        """Return the statement with another first field."""
+        return replace(self, fields=(text, *self.fields[1:]))
+
+
+@dataclass(frozen=True)
+class NormalText:
+    """Text for the parser, and its statements.
+
+    Attributes
+    ----------
+    text : str
+        Macros first, then the equations.
+    statements : tuple of Statement
+        Those of the model, in order.
+    macros : tuple of tuple of Statement
+        Those of each macro, in order.
+    """
+
+    text: str
+    statements: tuple[Statement, ...]
+    macros: tuple[tuple[Statement, ...], ...] = field(default=())
+
+    def lines(self) -> Mapping[str, list[int]]:
+        """Return the lines on which each name is defined, in order."""
+        found: dict[str, list[int]] = {}
+        for statement in self.statements:
+            found.setdefault(statement.name, []).append(statement.line)
+        return found
+
+
+def normal_text(text: str, path: Path) -> NormalText:
+    """Rewrite a model for the parser.
+
+    Parameters
+    ----------
+    text : str
+        Of the whole file; the sketch and the settings are left out.
+    path : Path
+        For messages.
+
+    Raises
+    ------
+    ModelFileError
+        A comment that never ends, or an equation that was never written.
+    """
+    plain = without_comments(equation_text(text), path)
+    plain = re.sub(r"\\[ \t]*(?=\r?\n)", " ", plain)
+    macros, rest = _cut_macros(plain)
+    strings: dict[str, str] = {}
+    statements = [s for s in _statements(rest, 1) if not _is_string(s, strings)]
+    defined = {s.name for s in statements if not _is_unwritten(s.equation)}
+    kept = [_rewritten(s, strings) for s in _written(statements, defined, path)]
+    inside = [
+        (heading, [_rewritten(s, strings) for s in _statements(body, line)])
+        for heading, body, line in macros
+    ]
+    pieces = ["{UTF-8}"]
+    pieces += [f":MACRO: {h}\n{_joined(body)}\n:END OF MACRO:" for h, body in inside]
+    pieces.append(_joined(kept))
+    return NormalText("\n".join(pieces), tuple(kept), tuple(tuple(body) for _, body in inside))
+
+
+def equation_text(text: str) -> str:
+    """Return the text before the sketch."""
+    return re.split(r"\\{2,3}---///", text, maxsplit=1)[0]
+
+
+_NAME = re.compile(r'\s*("(?:[^"\\]|\\.)*"|[^=\[(:~<]+)')
+_MARK = re.compile(r'[{}"~|]')
+
+
+def without_comments(text: str, path: Path | None = None) -> str:
+    """Blank out the comments in equations and units, line by line.
+
+    Parameters
+    ----------
+    text : str
+    path : Path, optional
+        For the message about a comment that never ends; without it, such a comment runs to the
+        end of the text.
+
+    Examples
+    --------
+    >>> without_comments("x = 3 {of {a} kind} ~ kg ~ kept {here} |")
+    'x = 3               ~ kg ~ kept {here} |'
+    """
+    out: list[str] = []
+    at = fields = depth = opened = 0
+    quoted = False
+    for match in _MARK.finditer(text):
+        mark, place = match.group(), match.start()
+        if depth:
+            depth += {"{": 1, "}": -1}.get(mark, 0)
+            if not depth:
+                out.append(_blank(text[opened : place + 1]))
+                at = place + 1
+        elif quoted:
+            quoted = mark != '"' or text[place - 1] == "\\"
+        elif mark == '"' and fields == 0:
+            quoted = True
+        elif mark == "{" and fields < 2:
+            out.append(text[at:place])
+            depth, opened = 1, place
+        elif mark == "~":
+            fields += 1
+        elif mark == "|":
+            fields = 0
+    if depth:
+        if path is not None:
+            raise ModelFileError(
+                "a comment begins here and never ends; close it with '}'",
+                path,
+                text[:opened].count("\n") + 1,
+            )
+        return "".join(out) + _blank(text[opened:])
+    return "".join(out) + text[at:]
+
+
+def _blank(text: str) -> str:
+    return re.sub(r"[^\r\n]", " ", text)
+
+
+# --- statements -------------------------------------------------------------------------------
+
+
+def _cut_macros(text: str) -> tuple[list[tuple[str, str, int]], str]:
+    """Heading, body and line of each macro, and the text without them."""
+    found: list[tuple[str, str, int]] = []
+    pieces, at = [], 0
+    upper = text.upper()
+    while (start := upper.find(_MACRO, at)) >= 0:
+        end = upper.find(_END_OF_MACRO, start)
+        closed = text.find(")", start)
+        if end < 0 or not start < closed < end:
+            break  # left to the parser, which says where it stops
+        heading = text[start + len(_MACRO) : closed + 1]
+        line = text[: closed + 1].count("\n") + 1
+        found.append((heading, text[closed + 1 : end], line))
+        pieces += [text[at:start], _blank(text[start : end + len(_END_OF_MACRO)])]
+        at = end + len(_END_OF_MACRO)
+    return found, "".join([*pieces, text[at:]])
+
+
+_MACRO, _END_OF_MACRO = ":MACRO:", ":END OF MACRO:"
+
+
+def _statements(text: str, line: int) -> Iterator[Statement]:
+    """Cut text at each '|' and '~' outside quotes; groups and empty statements are left out."""
+    fields: list[str] = []
+    at = start = 0
+    quoted = False
+    for match in _MARK.finditer(text):
+        mark, place = match.group(), match.start()
+        if quoted:
+            quoted = mark != '"' or text[place - 1] == "\\"
+        elif mark == '"' and not fields:
+            quoted = True
+        elif mark in "~|":
+            fields.append(text[at:place])
+            at = place + 1
+            if mark == "|":
+                lead = len(fields[0]) - len(fields[0].lstrip())
+                own = line + text[: start + lead].count("\n")
+                if fields[0].strip() and not fields[0].lstrip().startswith("*"):
+                    yield Statement(tuple(fields), own)
+                fields, start = [], at
+
+
+def _joined(statements: Sequence[Statement]) -> str:
+    return "\n".join("~".join(s.fields) + "|" for s in statements)
+
+
+# --- rewrites ---------------------------------------------------------------------------------
+
+
+def _is_string(statement: Statement, strings: dict[str, str]) -> bool:
+    """Take down a string constant; whether it was one."""
+    name, mark, text = re.sub(r":is:", ":IS:", statement.equation, flags=re.I).partition(":IS:")
+    quoted = text.strip()
+    if not mark or len(quoted) < 2 or not quoted[0] == quoted[-1] == "'":
+        return False
+    strings[canonical(name)] = quoted[1:-1]
+    return True
+
+
+def _is_unwritten(equation: str) -> bool:
+    right = equation.partition("=")[2].lstrip()
+    return bool(re.match(r"A\s+FUNCTION\s+OF\s*\(", right, re.IGNORECASE))
+
+
+def _written(statements: Sequence[Statement], defined: set[str], path: Path) -> Iterator[Statement]:
+    """Leave out arrows of the sketch where there is an equation."""
+    for statement in statements:
+        if not _is_unwritten(statement.equation):
+            yield statement
+        elif statement.name not in defined:
+            raise ModelFileError(
+                f"the equation of '{' '.join(statement.name.split())}' was never written: "
+                "'A FUNCTION OF' only lists what the sketch connects to it; write the equation",
+                path,
+                statement.line,
+            )
+
+
+def _rewritten(statement: Statement, strings: Mapping[str, str]) -> Statement:
+    equation = statement.equation
+    if _is_bare(equation):
+        equation = f"{equation.rstrip()} :INTERPOLATE: "
+    if strings and re.search(r"\bGET[\s_]", equation, re.IGNORECASE):
+        equation = _with_strings(equation, strings)
+    equation = _with_points(equation)
+    unit, *rest = statement.fields[1:] or ("",)
+    return replace(statement, fields=(equation, _plain_limits(unit), *(rest or ("",))))
+
+
+def _is_bare(equation: str) -> bool:
+    """Whether a statement is a name alone, with or without subscripts."""
+    text = equation.strip()
+    if text.startswith('"'):
+        text = re.sub(r'^"(?:[^"\\]|\\.)*"', "", text).lstrip()
+        return not text or (text[0] == "[" and text.endswith("]") and ":" not in text)
+    name, bracket, rest = text.partition("[")
+    return (
+        bool(name)
+        and not set("=:(<") & set(text)
+        and (not bracket or (rest.endswith("]") and "]" not in rest[:-1]))
+    )
+
+
+def _with_strings(equation: str, strings: Mapping[str, str]) -> str:
+    """Put string constants in the place of their names, as arguments."""
+
+    def put(match: re.Match[str]) -> str:
+        value = strings.get(canonical(match.group(2)))
+        return match.group() if value is None else f"{match.group(1)}'{value}'"
+
+    return re.sub(r"([(,]\s*)([^\W\d][^(),'\[\]]*)(?=[,)])", put, equation)
+
+
+# No two repetitions that can match the same text stand side by side: time stays linear.
+_NUMBER = r"[-+]?[ \t]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
+_POINT = rf"\(\s*({_NUMBER})\s*,\s*({_NUMBER})\s*\)"
+_POINTS = re.compile(rf"{_POINT}(?:(?:\s*,)?\s*{_POINT})+")
+
+
+def _with_points(equation: str) -> str:
+    """Points of lookups as pairs in strictly ascending order of x."""
+    head, _, body = equation.partition("(")
+    if not set("=:") & set(head) and body.rstrip().endswith(")") and "(" not in body:
+        numbers = [n.strip() for n in body.rstrip()[:-1].split(",")]
+        half = len(numbers) // 2
+        if len(numbers) == 2 * half > 2 and all(map(_is_number, numbers)):
+            values = list(map(_number, numbers))
+            pairs = list(zip(values[:half], values[half:], strict=True))
+            return f"{head}({_pairs(_ascending(pairs))}" + "\n" * body.count("\n") + ")"
+
+    def ordered(match: re.Match[str]) -> str:
+        if equation[: match.start()].rstrip().endswith(("[", "-")):
+            return match.group()  # the scale of the picture
+        pairs = [(_number(x), _number(y)) for x, y in re.findall(_POINT, match.group())]
+        if all(a[0] < b[0] for a, b in itertools.pairwise(pairs)):
+            return match.group()
+        return _pairs(_ascending(pairs)) + "\n" * match.group().count("\n")
+
+    return _POINTS.sub(ordered, equation)
+
+
+def _number(text: str) -> float:
+    return float(re.sub(r"\s+", "", text))
+
+
+def _ascending(pairs: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Points in order of x; a second at one x comes just after it."""
+    found: list[tuple[float, float]] = []
+    for x, y in sorted(dict.fromkeys(pairs), key=lambda pair: pair[0]):
+        after = math.nextafter(found[-1][0], math.inf) if found else x
+        if found and x < after:
+            if found[-1][1] == y:
+                continue
+            x = after
+        found.append((x, y))
+    return found
+
+
+def _pairs(pairs: Sequence[tuple[float, float]]) -> str:
+    return ",".join(f"({x!r},{y!r})" for x, y in pairs)
+
+
+def _plain_limits(unit: str) -> str:
+    """The unit without brackets that are no limits."""
+    match = re.fullmatch(r"([^\[\]]*)\[([^\[\]]*)\](\s*)", unit)
+    if match:
+        limits = [p.strip() for p in match.group(2).split(",")]
+        if len(limits) in (2, 3) and all(p == "?" or _is_number(p) for p in limits):
+            return unit
+        return match.group(1) + match.group(3)
+    return re.sub(r"\[[^\[\]]*\]", "", unit) if unit.rstrip().endswith("]") else unit
+
+
+def _is_number(text: str) -> bool:
+    return bool(re.fullmatch(_NUMBER, text))
