@@ -63,6 +63,11 @@ REWRITES: tuple[tuple[str, str, str], ...] = (
         "a string constant names a file for many equations",
     ),
     (
+        "?name in the first argument of GET ..., and 30:?name=file in the settings",
+        "the file",
+        "an alias that the settings of the file explain",
+    ),
+    (
         "x = 1 ~ unit |",
         "x = 1 ~ unit ~ |",
         "the comment may be left out; the grammar drops such an equation without a word",
@@ -162,7 +167,7 @@ def normal_text(text: str, path: Path) -> NormalText:
     plain = without_comments(equation_text(text), path)
     plain = re.sub(r"\\[ \t]*(?=\r?\n)", " ", plain)
     macros, rest = _cut_macros(plain)
-    strings: dict[str, str] = {}
+    strings = dict(_ALIAS.findall(text))
     statements = [s for s in _statements(rest, 1) if not _is_string(s, strings)]
     defined = {s.name for s in statements if not _is_unwritten(s.equation)}
     kept = [_rewritten(s, strings) for s in _written(statements, defined, path)]
@@ -182,6 +187,7 @@ def equation_text(text: str) -> str:
 
 
 _NAME = re.compile(r'\s*("(?:[^"\\]|\\.)*"|[^=\[(:~<]+)')
+_ALIAS = re.compile(r"^30:(\?[^=\r\n]+)=([^\r\n]+?)[ \t]*\r?$", re.MULTILINE)
 _MARK = re.compile(r'[{}"~|]')
 
 
@@ -345,6 +351,9 @@ def _is_bare(equation: str) -> bool:
 
 def _with_strings(equation: str, strings: Mapping[str, str]) -> str:
     """Put string constants in the place of their names, as arguments."""
+    for name, value in strings.items():
+        if name.startswith("?"):
+            equation = equation.replace(f"'{name}'", f"'{value}'")
 
     def put(match: re.Match[str]) -> str:
         value = strings.get(canonical(match.group(2)))
