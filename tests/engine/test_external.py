@@ -9,7 +9,7 @@ import pytest
 from beltcast.engine.external import read_constants, read_sheet_series
 from beltcast.errors import ModelError
 
-TABLE = "year,flow,stock\n2015,1.5,7\n\n2013,0.5,\n2014,,6\n"
+TABLE = "year,flow,stock\n2015,1.5,7\n2013,0.5,\n2014,,6\n"
 
 
 def place(folder: Path, content: str = TABLE) -> Path:
@@ -74,11 +74,28 @@ def test_a_series_that_cannot_be_read_is_refused(
     assert (caught.value.path, caught.value.line) == (model, 3)
 
 
-@pytest.mark.parametrize("text", ["nan", "inf", "-Infinity", "1_000", "n.a.", "1,5"])
+@pytest.mark.parametrize("text", ["nan", "inf", "-Infinity", "1_000", "2014a", "1,5"])
 def test_only_finite_plain_numbers_are_numbers(tmp_path: Path, text: str) -> None:
     model = place(tmp_path, f'year,flow\n2013,1\n2014,"{text}"\n')
     with pytest.raises(ModelError, match="where a number is expected"):
         read_sheet_series(model, 3, "table.csv", ",", "A", "B2")
+
+
+@pytest.mark.parametrize("text", ["TEXT", "n.a.", ""])
+def test_a_word_among_numbers_is_passed_over(tmp_path: Path, text: str) -> None:
+    """As in the output published with SDEverywhere's `directdata_invalidcell`."""
+    model = place(tmp_path, f"year,flow\n2013,1\n2014,{text}\n2015,3\n")
+    times, values = read_sheet_series(model, 3, "table.csv", ",", "A", "B2")
+    assert times.tolist() == [2013.0, 2015.0]
+    assert values[:, 0].tolist() == [1.0, 3.0]
+
+
+@pytest.mark.parametrize("text", ["", "source: customs"])
+def test_the_first_cell_without_a_time_ends_the_series(tmp_path: Path, text: str) -> None:
+    """As in the output published with SDEverywhere's `directdata_endofdata`."""
+    model = place(tmp_path, f"year,flow\n2013,1\n2014,2\n{text},7\n2016,9x\n")
+    times, _ = read_sheet_series(model, 3, "table.csv", ",", "A", "B2")
+    assert times.tolist() == [2013.0, 2014.0]
 
 
 def test_a_time_given_twice_is_refused(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import csv
 import importlib
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,14 +112,17 @@ def read_sheet_series(
     else:
         top, left = int(start.group(2)) - 1, _column(start.group(1))
         if axis.isdigit():
-            columns = range(left, sheet.width)
-            times = _numbers(place, sheet, [(int(axis) - 1, c) for c in columns])
+            row = int(axis) - 1
+            columns = _until_the_end(place, sheet, [(row, c) for c in range(left, sheet.width)], 1)
+            times = _numbers(place, sheet, [(row, c) for c in columns])
             table = np.array(
                 [_numbers(place, sheet, [(top + i, c) for c in columns]) for i in range(size)]
             ).T.reshape(len(times), size)
         elif axis.isalpha() and len(axis) <= 3:
-            lines = range(top, len(sheet.rows))
-            times = _numbers(place, sheet, [(r, _column(axis)) for r in lines])
+            column = _column(axis)
+            cells = [(r, column) for r in range(top, len(sheet.rows))]
+            lines = _until_the_end(place, sheet, cells, 0)
+            times = _numbers(place, sheet, [(r, column) for r in lines])
             table = np.array(
                 [_numbers(place, sheet, [(r, left + i) for r in lines]) for i in range(size)]
             ).T.reshape(len(times), size)
@@ -275,13 +278,15 @@ def _beside(place: Place) -> Path:
     others = [p for p in sorted(path.parent.iterdir()) if p.suffix.lower() in (*_TEXT, *_BOOKS)]
     same = [p for p in others if p.name.lower() == path.name.lower()]
     if named.startswith("?"):
-        stem = path.name.lower()
-        same = same or [p for p in others if p.stem.lower() == stem]
+        endings = _BOOKS if place.tab.strip().isalnum() else _TEXT
+        below = (p for pattern in ("*", "*/*") for p in sorted(folder.glob(pattern)))
+        others = [p for p in below if p.suffix.lower() in endings]
+        same = same or [p for p in others if p.stem.lower() == path.name.lower()]
         if len(same) != 1:
             raise place.error(
                 f"'{place.file}' stands for a file that Vensim's settings name, and "
                 f"{len(same) or 'none'} of the tables beside the model is called '{path.name}'; "
-                f"name the file in the equation, or save it as '{path.name}.xlsx'"
+                "name the file in the equation, or give one table that name"
             )
     if not same and path.suffix.lower() in _BOOKS:
         same = [
@@ -407,15 +412,53 @@ def _named_series(
     return times, grid
 
 
-def _numbers(place: Place, sheet: _Sheet, places: list[tuple[int, int]]) -> FloatArray:
-    """Numbers of a series; NaN for an empty cell, and for text in a workbook.
+def _until_the_end(
+    place: Place, sheet: _Sheet, cells: Sequence[tuple[int, int]], axis: int
+) -> list[int]:
+    """Rows or columns of the times: from the first number to the first cell that holds none.
 
-    Vensim passes over a word in a row of numbers, and workbooks are written for that.
+    So Vensim reads them (its output with SDEverywhere's `directdata_endofdata`).
     """
-    found = [sheet.cell(r, c) for r, c in places]
-    if Path(place.file).suffix.lower() in _BOOKS:
-        found = [None if isinstance(v, str) else v for v in found]
-    return np.array([math.nan if v is None else _number(place, v) for v in found])
+    found: list[int] = []
+    for cell in cells:
+        value = sheet.cell(*cell)
+        if value is None and not found:
+            continue
+        if value is not None and not found:
+            _number(place, value)  # a heading where the first time should be
+        if value is None or math.isnan(_number_or_word(place, value)):
+            break
+        found.append(cell[axis])
+    return found
+
+
+def _numbers(place: Place, sheet: _Sheet, places: list[tuple[int, int]]) -> FloatArray:
+    """Numbers of a series; NaN for an empty cell and for a word.
+
+    Vensim passes over a word among numbers (its output with SDEverywhere's
+    `directdata_invalidcell`), and tables are written for that.  Text with a digit in it is more
+    likely a number that was mistyped, and is refused.
+    """
+    return np.array([_number_or_word(place, sheet.cell(r, c)) for r, c in places])
+
+
+def _like_a_number(text: str) -> bool:
+    """Whether text may be meant as a number: with a digit, or a name that Python reads as one."""
+    try:
+        float(text)
+    except ValueError:
+        return any(character.isdigit() for character in text)
+    return True
+
+
+def _number_or_word(place: Place, value: Cell) -> float:
+    if value is None:
+        return math.nan
+    if isinstance(value, str):
+        book = Path(place.file).suffix.lower() in _BOOKS
+        if book or not _like_a_number(value):
+            return math.nan
+    return _number(place, value)
 
 
 def _column(letters: str) -> int:

@@ -21,9 +21,9 @@ __all__ = [
     "REWRITES",
     "NormalText",
     "Statement",
+    "blank_comments",
     "equation_text",
     "normal_text",
-    "without_comments",
 ]
 
 REWRITES: tuple[tuple[str, str, str], ...] = (
@@ -164,7 +164,7 @@ def normal_text(text: str, path: Path) -> NormalText:
     ModelFileError
         A comment that never ends, or an equation that was never written.
     """
-    plain = without_comments(equation_text(text), path)
+    plain = blank_comments(equation_text(text), path)
     plain = re.sub(r"\\[ \t]*(?=\r?\n)", " ", plain)
     macros, rest = _cut_macros(plain)
     strings = dict(_ALIAS.findall(text))
@@ -191,7 +191,7 @@ _ALIAS = re.compile(r"^30:(\?[^=\r\n]+)=([^\r\n]+?)[ \t]*\r?$", re.MULTILINE)
 _MARK = re.compile(r'[{}"~|]')
 
 
-def without_comments(text: str, path: Path | None = None) -> str:
+def blank_comments(text: str, path: Path | None = None) -> str:
     """Blank out the comments in equations and units, line by line.
 
     Parameters
@@ -203,7 +203,7 @@ def without_comments(text: str, path: Path | None = None) -> str:
 
     Examples
     --------
-    >>> without_comments("x = 3 {of {a} kind} ~ kg ~ kept {here} |")
+    >>> blank_comments("x = 3 {of {a} kind} ~ kg ~ kept {here} |")
     'x = 3               ~ kg ~ kept {here} |'
     """
     out: list[str] = []

@@ -27,11 +27,11 @@ from beltcast.engine.vensim.layout import read_group_docs, read_groups, read_ske
 from beltcast.engine.vensim.macros import Macro, expand
 from beltcast.engine.vensim.normal_text import (
     NormalText,
+    blank_comments,
     equation_text,
     normal_text,
-    without_comments,
 )
-from beltcast.engine.vensim.translator import translate
+from beltcast.engine.vensim.translator import translate_vensim
 from beltcast.engine.xmile.reader import read_xmile
 from beltcast.errors import ModelFileError, UnsupportedConstruct
 
@@ -63,7 +63,7 @@ def read_source(path: str | Path) -> Source:
     text, encoding = decode(content)
     _check_whole(text, path)
     normal = normal_text(text, path)
-    model = translate(normal, path)
+    model = translate_vensim(normal, path)
     section = model.sections[0]
     named = _named_mappings(normal)
     subscripts, mappings = _subscripts(section.subscripts, named, path)
@@ -148,7 +148,7 @@ def _check_whole(text: str, path: Path) -> None:
             "comment |' was found; give a .mdl text file",
             path,
         )
-    equations = without_comments(equations, path)
+    equations = blank_comments(equations, path)
     tail = equations.rsplit("|", 1)[-1]
     if tail.strip():
         line = equations.count("\n") - tail.lstrip().count("\n") + 1

@@ -26,7 +26,7 @@ from pysd.translators.vensim.vensim_section import Section, SectionElementsVisit
 from beltcast.engine.vensim.normal_text import NormalText, Statement
 from beltcast.errors import ModelFileError
 
-__all__ = ["translate"]
+__all__ = ["translate_vensim"]
 
 _GRAMMAR = (parsimonious.exceptions.ParseError, parsimonious.exceptions.VisitationError)
 _ACCIDENTS = (
@@ -41,7 +41,7 @@ _ACCIDENTS = (
 """What PySD raises where it meets something that its authors did not foresee."""
 
 
-def translate(normal: NormalText, path: Path) -> pysd_model.AbstractModel:
+def translate_vensim(normal: NormalText, path: Path) -> pysd_model.AbstractModel:
     """Translate the text of a model.
 
     Parameters
