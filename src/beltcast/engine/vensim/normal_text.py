@@ -21,8 +21,8 @@ __all__ = [
     "REWRITES",
     "NormalText",
     "Statement",
+    "before_the_sketch",
     "blank_comments",
-    "equation_text",
     "normal_text",
 ]
 
@@ -164,7 +164,7 @@ def normal_text(text: str, path: Path) -> NormalText:
     ModelFileError
         A comment that never ends, or an equation that was never written.
     """
-    plain = blank_comments(equation_text(text), path)
+    plain = blank_comments(before_the_sketch(text), path)
     plain = re.sub(r"\\[ \t]*(?=\r?\n)", " ", plain)
     macros, rest = _cut_macros(plain)
     strings = dict(_ALIAS.findall(text))
@@ -181,7 +181,7 @@ def normal_text(text: str, path: Path) -> NormalText:
     return NormalText("\n".join(pieces), tuple(kept), tuple(tuple(body) for _, body in inside))
 
 
-def equation_text(text: str) -> str:
+def before_the_sketch(text: str) -> str:
     """Return the text before the sketch."""
     return re.split(r"\\{2,3}---///", text, maxsplit=1)[0]
 

@@ -27,8 +27,8 @@ from beltcast.engine.vensim.layout import read_group_docs, read_groups, read_ske
 from beltcast.engine.vensim.macros import Macro, expand
 from beltcast.engine.vensim.normal_text import (
     NormalText,
+    before_the_sketch,
     blank_comments,
-    equation_text,
     normal_text,
 )
 from beltcast.engine.vensim.translator import translate_vensim
@@ -141,7 +141,7 @@ def _method(text: str, path: Path) -> Literal["euler", "rk2", "rk4"]:
 
 
 def _check_whole(text: str, path: Path) -> None:
-    equations = equation_text(text)
+    equations = before_the_sketch(text)
     if "\x00" in text or "=" not in equations or "|" not in equations:
         raise ModelFileError(
             "this is not a Vensim model: no equation of the form 'name = expression ~ unit ~ "
