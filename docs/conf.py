@@ -32,7 +32,7 @@ extensions = [
 ]
 exclude_patterns = ["_build", "refresh.py", "pages.py"]
 
-# The notebooks are run by tests/test_notebooks.py, not here.
+# The notebooks come with their outputs (notebooks/refresh.py); tests/test_notebooks.py runs them.
 nb_execution_mode = "off"
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3

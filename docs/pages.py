@@ -1,4 +1,4 @@
-"""Pages that are made, not written: commands, modules, and the notebooks without their outputs.
+"""Pages that are made, not written: commands, modules, and the notebooks with their outputs.
 
 ``docs/conf.py`` calls `write_pages` at each build, so these pages cannot grow stale.  A new module
 or command appears by itself.
@@ -11,8 +11,6 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-
-import jupytext
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "beltcast"
@@ -32,9 +30,8 @@ def write_pages(folder: Path) -> None:
         f"* [`{module}`](../generated/{_page(module)}.md): {title}" for module, title in modules()
     ]
     (folder / "modules.inc").write_text("\n".join(rows) + "\n", encoding="utf-8")
-    for script in sorted((ROOT / "notebooks").glob("*.py")):
-        notebook = jupytext.read(script)
-        jupytext.write(notebook, folder / "notebooks" / f"{script.stem}.ipynb")
+    for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        shutil.copy(notebook, folder / "notebooks" / notebook.name)
 
 
 def _page(module: str) -> str:

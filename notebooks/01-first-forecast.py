@@ -13,20 +13,18 @@
 # %% [markdown]
 # # A first forecast
 #
-# From the published figures to a forecast of the belts, one step a cell. Every step takes finished
-# values and returns a finished value, so a cell can be run again with other arguments.
+# From published observations to a forecast of the belts, one step per cell. Each step takes
+# finished values and returns a finished value, so you can rerun a cell with other arguments.
 
 # %%
-import numpy as np
-
 import beltcast
 from beltcast.pictures.plots import fan_chart
 
 # %% [markdown]
-# ## What there is
+# ## The study
 #
-# A study is a model, published figures, priors, scenarios and a description of the noise. This is
-# the shipped one; give `read_study` the path of another.
+# A study is a model, published observations, priors, scenarios and a description of the
+# observation errors. This is the shipped study; give `read_study` the path of another.
 
 # %%
 study = beltcast.read_study()
@@ -36,7 +34,7 @@ table = study.observations.table()
 print(table.groupby(["place", "kind"]).size().unstack(fill_value=0))
 
 # %% [markdown]
-# The model can be run as it stands. Names and units are those of the model file.
+# Run the model with the constants of its file. Names and units are those of the file.
 
 # %%
 run = model.simulate(outputs=["output", "national output"])
@@ -46,20 +44,19 @@ print(national.sel(time=[2018.0, 2024.0, 2030.0]).values, national.attrs["units"
 # %% [markdown]
 # ## Fit
 #
-# Many starts run as one ensemble, the best are refined with exact derivatives. The table puts every
-# estimate beside its prior: a spread ratio near 1 means that the figures said nothing about it.
+# Many starts run as one ensemble; the best are refined with exact derivatives. The table compares
+# each estimate with its prior: a ratio near 1 means that the observations do not inform it.
 
 # %%
-likelihood = beltcast.make_likelihood(model, study.priors, study.observations, study.noise)
-rng = np.random.default_rng(1)
-fit = beltcast.calibrate(likelihood, rng=rng, starts=16, refine=2)
+streams = beltcast.Streams(1)
+fit = beltcast.calibrate(study, rng=streams.fit, starts=16, refine=2)
 estimates = fit.table()
 print(fit.agreeing, "of", len(fit.refined), "refined starts agree")
 print(estimates.sort_values("spread_ratio")[["prior_median", "median", "spread_ratio"]].head(10))
 print(estimates["verdict"].value_counts())
 
 # %% [markdown]
-# Which published figures does the fit miss by most? `z` counts standard deviations.
+# Which observations have the largest residuals? `z` is in standard deviations.
 
 # %%
 rows = fit.fit_table()
@@ -70,10 +67,10 @@ print(worst[["line", "place", "quantity", "kind", "start", "published", "fitted"
 # %% [markdown]
 # ## Forecast
 #
-# Draws of the posterior, the same in all scenarios. Two hundred are enough to look at.
+# Run the same draws of the posterior in all scenarios. Two hundred are enough for a first look.
 
 # %%
-forecast = beltcast.forecast(study, fit, rng=rng, draws=200)
+forecast = beltcast.forecast(study, fit, rng=streams, draws=200)
 fan = forecast["published_quantile"].sel(scenario="baseline", place="China")
 print(fan.sel(year=[2025, 2030, 2035], quantile=[0.1, 0.5, 0.9]).to_pandas().round(0))
 
@@ -83,7 +80,7 @@ fan_chart(forecast, "China", compare="de-minimis-ends").figure
 # %% [markdown]
 # ## What if
 #
-# The ratio to the baseline, draw by draw, and what the priors alone would have said.
+# The ratio to the baseline, draw by draw, beside the probability under the priors alone.
 
 # %%
 at = {"place": "China", "year": 2035}

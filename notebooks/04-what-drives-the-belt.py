@@ -13,14 +13,12 @@
 # %% [markdown]
 # # What drives the belt
 #
-# Three drivers are said to have made the belts grow: government (pilot zones and the rules learned
-# in them), the market (brands, quality, own sites) and platforms (traffic and thresholds). Each has
-# a switch in the model: off means frozen as it was in 2013. This notebook shares out the growth
-# among them, asks whether they complement each other, and tries to prove itself wrong.
+# Three drivers are said to have made the belts grow: government (pilot zones and the rules
+# developed in them), the market (brands, quality, own sites) and platforms (traffic and
+# thresholds). Each has a switch in the model: off freezes it at 2013. This notebook attributes the
+# growth to them, asks whether they complement each other, and tests its own answer.
 
 # %%
-import numpy as np
-
 import beltcast
 from beltcast.drivers.attribution.null_models import placebo, placebo_words
 from beltcast.drivers.attribution.page import complement_words, summarise_attribution
@@ -34,22 +32,21 @@ from beltcast.forecasting.summary import as_text
 # %% [markdown]
 # ## The fit
 #
-# Few starts and draws, so that the notebook takes a minute; `beltcast attribute` takes more.
+# Starts and draws are few, so that the notebook takes a minute; `beltcast attribute` uses more.
 
 # %%
 study = beltcast.read_study()
-likelihood = beltcast.make_likelihood(study.model, study.priors, study.observations, study.noise)
-for_fit, for_draws, for_prior, for_rest = np.random.default_rng(1).spawn(4)
-fit = beltcast.calibrate(likelihood, rng=for_fit, starts=8, refine=1)
-posterior = beltcast.approximate_posterior(fit, 150, rng=for_draws, moves=15)
-prior = beltcast.sample_prior(likelihood, 150, rng=for_prior)
+streams = beltcast.Streams(1)
+fit = beltcast.calibrate(study, rng=streams.fit, starts=8, refine=1)
+posterior = beltcast.approximate_posterior(fit, 150, rng=streams.posterior, moves=15)
+prior = beltcast.sample_prior(study, 150, rng=streams.prior)
 
 # %% [markdown]
 # ## Shapley values
 #
 # For every draw the model runs with each of the eight sets of drivers. A driver's Shapley value is
-# what it adds, averaged over all orders in which the drivers could have come. In logs, factors that
-# multiply have no synergy, so logs come first; money comes second.
+# what it adds, averaged over all orders of the drivers. In logs, factors that multiply have no
+# synergy, so logs come first and money second.
 
 # %%
 drivers = beltcast.attribute(study, posterior, prior=prior, since=2018)
@@ -64,53 +61,51 @@ waterfall(drivers, "Shenzhen", year=2024).figure
 # %% [markdown]
 # ## Do the drivers complement each other?
 #
-# Synergy is the joint gain less the gains of each driver alone. The model multiplies and feeds
-# back, so it nearly builds synergy in: the sentence compares the chance of a positive synergy with
-# what the priors alone give, and says who speaks, figures or structure.
+# Synergy is the joint gain minus the gains of each driver alone. The model multiplies and feeds
+# back, so its structure favours synergy. The sentence compares the probability of a positive
+# synergy with that under the priors alone, and states whether it comes from the data or from the
+# structure.
 
 # %%
 print(complement_words(drivers))
 
 # %% [markdown]
-# `drivers.nulls.against_null` goes further: a twin of the model in which the drivers cannot
-# interact is fitted to the same early figures, and both are scored on later ones. It takes a few
-# minutes, `beltcast attribute --tests` runs it.
+# `against_null` of `beltcast.drivers.attribution.null_models` goes further: it fits a null model,
+# in which the drivers cannot interact, to the same early observations, and scores both on later
+# ones. `beltcast attribute --tests` runs it in a few minutes.
 #
 # ## Placebo
 #
-# Had the pilot zones come at other dates, would the fit be worse? If not, the gain of support is
-# no finding about zones.
+# Would the fit be worse if the pilot zones had started at other dates? If not, the gain of support
+# is no finding about zones.
 
 # %%
-dates = placebo(study, rng=for_rest, shifts=(-2.0,), starts=8, refine=1)
+dates = placebo(study, rng=streams.under("placebo"), shifts=(-2.0,), starts=8, refine=1)
 print(placebo_words(dates))
 
 # %% [markdown]
 # ## Scenarios, draw by draw
 #
-# A member is the same draw in all scenarios, so differences are far surer than levels.
+# A member is the same draw in all scenarios, so differences are more certain than levels.
 
 # %%
-comparison = beltcast.compare(study, posterior, rng=for_rest)
+comparison = beltcast.compare(study, posterior, rng=streams)
 print(as_text(comparison_table(comparison)))
 
 # %% [markdown]
-# ## What the answer hangs on
+# ## What the answer depends on
 #
-# One constant at a time first, then shares of the variance for the five heaviest. SALib makes the
-# latter: `pip install 'beltcast[sensitivity]'`.
+# Change one constant at a time first, then compute shares of the variance for the five most
+# influential. The latter needs SALib: `pip install 'beltcast[sensitivity]'`.
 
 # %%
-tornado = beltcast.sensitivity(
-    study.model, study.priors, target="national output", method="tornado", rng=for_rest
-)
+options = beltcast.SensitivityOptions(method="tornado", levels=True)
+tornado = beltcast.sensitivity(study, options, rng=streams).result
 tornado_chart(tornado, when=2030).figure
 
 # %%
-heaviest = study.priors.subset(ranked(tornado, 2030)[:5])
-shares = beltcast.sensitivity(
-    study.model, heaviest, target="national output", rng=for_rest, base=256, logs=True
-)
+options = beltcast.SensitivityOptions(parameters=tuple(ranked(tornado, 2030)[:5]), base=256)
+shares = beltcast.sensitivity(study, options, rng=streams).result
 print(as_text(summarise_sensitivity(shares, when=2030)))
 
 # %%

@@ -13,9 +13,9 @@
 # %% [markdown]
 # # Bring your own model
 #
-# Any Vensim model will do; here it is the epidemic of Kermack and McKendrick, which ships with the
-# package. It is checked, run, run a thousand times, and two of its constants are fitted to a series
-# of two columns.
+# You can use any Vensim model. This notebook takes the epidemic model of Kermack and McKendrick,
+# which ships with the package: it checks the model, runs it once and a thousand times, and fits
+# two of its constants to a table of two columns.
 
 # %%
 import tempfile
@@ -34,8 +34,8 @@ model = load_model(shipped("models/sir/sir.mdl"))  # or "mine.mdl"
 # %% [markdown]
 # ## Check
 #
-# Units, the error of the step, stocks below zero, constants far off, feedback loops. Doubtful is
-# not wrong: whether a contact rate of nothing makes sense is yours to judge.
+# Units, the error of the time step, negative stocks, extreme constants, feedback loops. A doubt is
+# not a fault: judge yourself whether a contact rate of zero makes sense.
 
 # %%
 print(check_text(check_model(model)))
@@ -43,7 +43,7 @@ print(check_text(check_model(model)))
 # %% [markdown]
 # ## Run
 #
-# Constants by name, results as an xarray Dataset under the model's own names.
+# Give constants by name; the result is an xarray Dataset with the model's own names.
 
 # %%
 run = model.simulate({"Contact Rate": 3.0}, outputs=["Infected", "Recovered"])
@@ -52,8 +52,8 @@ print(run["Infected"].sel(time=[5.0, 10.0, 15.0]).values.round(1), run["Infected
 # %% [markdown]
 # ## A thousand members
 #
-# What is believed about the constants stands in a file, as for any study; `draw` gives members on
-# the working scale, `natural` turns them into values.
+# A file holds the priors, as for any study. `draw` returns members on the working scale, and
+# `natural` converts them to values.
 
 # %%
 with open("priors.toml", "w", encoding="utf-8") as file:
@@ -86,9 +86,9 @@ print("ever infected:", np.percentile(final, [10, 50, 90]).round(), final.attrs[
 # %% [markdown]
 # ## Fit to two columns
 #
-# A series that was measured in one way needs no study: each value has the same spread, here a
-# tenth. `Infected` was "measured" with the constants 2.4 and 0.9. What comes out is what a study
-# gives too: every estimate beside its prior.
+# A series that was measured in one way needs no study: each value has the same relative error,
+# here a tenth. `Infected` was simulated with the constants 2.4 and 0.9. The result is that of a
+# study: each estimate beside its prior.
 
 # %%
 times = np.arange(6.0, 14.0)
@@ -106,8 +106,8 @@ print(fit.table()[["prior_median", "p10", "median", "p90", "verdict"]].round(2))
 print(fit.fit_table()[["start", "published", "fitted", "z"]].round(2))
 
 # %% [markdown]
-# Which of the two is known better, and what only together? A pair that is strongly confounded is
-# named; the directions say which product of powers the series fixes.
+# Which of the two do the data determine better, and which combination? Strongly confounded pairs
+# are listed; the directions give the product of powers that the series determines.
 
 # %%
 print(confounded(fit))
@@ -116,5 +116,5 @@ for k in range(2):
     print(f"{known.eigenvalues[k]:10.1f}  {known.words(k)}")
 
 # %% [markdown]
-# Published figures of several sources, with scopes that differ and drift, are what a study is for:
-# `beltcast init mybelt --from blank` makes the files, and `model.mdl` in it is yours to replace.
+# Use a study for observations of several sources whose scopes differ and drift: `beltcast init
+# mybelt --from blank` writes the files; replace its `model.mdl` by your own.

@@ -91,7 +91,7 @@ def test_forecast_leaves_a_complete_folder_and_a_summary(
     run, fit: Calibration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The fit itself is what the next test is about.
-    monkeypatch.setattr("beltcast.cli.forecasting.calibrated", lambda *_: fit)
+    monkeypatch.setattr("beltcast.workflows.draws.fit_study", lambda *_, **__: fit)
     ended = run(
         "forecast", "--draws", "20", "--seed", "3", "--scenario", "brand-push", "--output", "out"
     )
@@ -262,10 +262,10 @@ def test_a_fault_in_the_middle_of_the_work_leaves_nothing_half_written(
         (KeyboardInterrupt(), 130),
     ):
 
-        def fail(*_: object, fault: BaseException = fault) -> None:
+        def fail(*_: object, fault: BaseException = fault, **__: object) -> None:
             raise fault
 
-        monkeypatch.setattr("beltcast.cli.forecasting.calibrated", fail)
+        monkeypatch.setattr("beltcast.workflows.draws.fit_study", fail)
         ended = run("forecast", "--output", "out")
         assert ended.code == code
         assert here() == []

@@ -13,7 +13,6 @@ import xarray as xr
 from rich.table import Table
 
 from beltcast import Calibration, Draws, Study, Update, approximate_posterior, cli, update
-from beltcast.cli import forecasting
 from beltcast.files.shipped import shipped
 from beltcast.forecasting.before_after import changes, nowcast_years, outlook
 from beltcast.forecasting.summary import as_text, titled
@@ -127,7 +126,7 @@ def test_the_command_leaves_a_complete_folder(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(forecasting, "calibrated", lambda *_: fit)
+    monkeypatch.setattr("beltcast.workflows.draws.fit_study", lambda *_, **__: fit)
     rows = str(shipped("calibration/data/example-new-rows.csv"))
     monkeypatch.setattr(
         sys,

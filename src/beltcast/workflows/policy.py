@@ -107,12 +107,13 @@ def plan_policy(study: Study, options: PolicyOptions | None = None) -> PolicyPla
         There is no such scenario.
     """
     options = options or PolicyOptions()
+    cost = _paid(study, options.cost)  # first: without a cost no lever has a price
     return PolicyPlan(
         options=options,
         levers=levers_of(study, options.levers),
         futures=select(study.scenarios, options.futures or [next(iter(study.scenarios))]),
         gain=study.model.find(options.gain or study.target).name,
-        cost=_paid(study, options.cost),
+        cost=cost,
         search=tuple(_criterion(name) for name in options.search),
         sizes=read_sizes(study, options.sizes),
     )
