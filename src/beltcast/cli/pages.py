@@ -74,12 +74,13 @@ def report_command(
     from beltcast.inference.sampling.draws_file import open_fit
     from beltcast.pictures.translations import checked_language
     from beltcast.reports.pdf import find_browser, print_pdf
-    from beltcast.workflows.report import report
+    from beltcast.workflows.report import check_places, report
 
     chosen_language = checked_language(language)
     if pdf:
         find_browser()  # a missing browser is reported before the work
     study, kept = open_fit(results)
+    check_places(study, place)
     with complete_folder(output) as folder, progress() as tell:
         pages = report(
             study,

@@ -16,7 +16,7 @@ from beltcast.schema import Language, Progress, no_progress
 from beltcast.streams import Random, Streams
 from beltcast.study.study import Study
 
-__all__ = ["Report", "file_names", "report"]
+__all__ = ["Report", "check_places", "file_names", "report"]
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,7 @@ def report(
     InputError
         There is no such place.
     """
-    places = study.shown()
-    if place not in ("all", *places):
-        raise InputError(f"there is no place {quoted(place)}{did_you_mean(place, places)}")
+    places = check_places(study, place)
     tell = progress or no_progress
     streams = Streams.of(rng)
     posterior = kept.posterior
@@ -86,7 +84,7 @@ def report(
     if study.roles.switches:
         shares = attribute(study, posterior, prior=prior, progress=progress)
     evidence = Evidence(study, made, shares, kept.estimates())
-    files = file_names(places if place == "all" else [place])
+    files = file_names(places)
     pages = []
     for number, (name, file) in enumerate(files):
         html = place_report(evidence, name, year=year, language=language)
@@ -96,6 +94,20 @@ def report(
         index = index_page(evidence, files, language=language)
         pages.append(Report("index.html", study.title, index))
     return tuple(pages)
+
+
+def check_places(study: Study, place: str) -> list[str]:
+    """Return the places to report on: the one given, or all.
+
+    Raises
+    ------
+    InputError
+        There is no such place.
+    """
+    places = study.shown()
+    if place not in ("all", *places):
+        raise InputError(f"there is no place {quoted(place)}{did_you_mean(place, places)}")
+    return places if place == "all" else [place]
 
 
 def file_names(places: Sequence[str]) -> list[tuple[str, str]]:
