@@ -61,7 +61,7 @@ def init_command(
         template = typer.prompt("From which template, belt or blank", default=template)
     belts = (places or "My belt").replace("，", ",").replace("、", ",").split(",")
     files = start_study(folder, title=name, belts=belts, start=start, end=end, template=template)
-    typer.echo(f"Written to {folder}/: {', '.join(path.name for path in files)}")
+    typer.echo(f"Wrote {folder}/: {', '.join(path.name for path in files)}")
     quoted = shlex.quote(str(folder))
     typer.echo(f"Next: beltcast check {quoted}; beltcast forecast {quoted}")
 
@@ -127,7 +127,7 @@ def run_command(
     save_run(result, output)
     variables, runs = len(result.data_vars) - 1, result.sizes["scenario"]
     typer.echo(f"variables: {variables}, scenarios: {runs}")
-    typer.echo(f"Written to {output}")
+    typer.echo(f"Wrote {output}")
 
 
 def study_command(
@@ -170,7 +170,7 @@ def study_command(
     for sentence in assumed:
         typer.echo(f"assumed: {sentence}")
     quoted = shlex.quote(str(folder))
-    typer.echo(f"Written to {folder}/")
+    typer.echo(f"Wrote {folder}/")
     typer.echo(f"Next: beltcast check {quoted}; beltcast forecast {quoted}")
 
 
@@ -258,7 +258,7 @@ def trace_command(
     for name, tree in trees.items():
         typer.echo(f"{name.capitalize()}:\n{tree}")
     if picture is not None:
-        typer.echo(f"Written to {picture}")
+        typer.echo(f"Wrote {picture}")
 
 
 def schemas_command(
@@ -286,7 +286,7 @@ def schemas_command(
         text = json.dumps(make(loaded), indent=1, ensure_ascii=False)
         with complete_file(path) as part:
             part.write_text(text + "\n", encoding="utf-8")
-        typer.echo(f"Written {path}")
+        typer.echo(f"Wrote {path}")
 
 
 def _is_terminal() -> bool:
@@ -343,4 +343,4 @@ def _run_plan(
         with connected(scheduler, workers) as client, progress() as show:
             store = run_plan(plan, resume=resume, client=client, progress=show, tell=tell)
     typer.echo(f"{len(plan.scenarios)} scenarios, {plan.members} members: complete")
-    typer.echo(f"Written to {store.path}")
+    typer.echo(f"Wrote {store.path}")
