@@ -235,7 +235,7 @@ def test_an_extra_that_is_there_and_does_not_load_is_not_called_missing(
         need("half_a_sampler", "bayes", to="this sampler")
     assert str(caught.value) == (
         "this sampler needs half_a_sampler, which is installed but does not load (No module named "
-        "'its_missing_part'); install it anew with pip install --force-reinstall 'beltcast[bayes]'"
+        "'its_missing_part'); reinstall it with pip install --force-reinstall 'beltcast[bayes]'"
     )
 
 

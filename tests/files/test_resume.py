@@ -76,7 +76,7 @@ def test_pieces_of_other_work_are_refused_with_what_differs(
 
 
 def test_nothing_to_resume_is_said(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no unfinished run in .*; start anew without --resume"):
+    with pytest.raises(InputError, match=r"no unfinished run in .*; start again without --resume"):
         keep_pieces(tmp_path / "work", WORK, resume=True)
     (tmp_path / "work").mkdir()
     (tmp_path / "work" / IDENTITY).write_text("[")
@@ -120,6 +120,6 @@ def test_a_disk_that_takes_no_more_is_said(tmp_path: Path, monkeypatch: pytest.M
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(RunStopped, match=r"no space left on device.*go on with --resume"):
+    with pytest.raises(RunStopped, match=r"no space left on device.*rerun with --resume"):
         pieces.take("a", lambda: {"x": 1.0})
     assert os.listdir(tmp_path / "work") == []

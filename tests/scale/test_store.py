@@ -209,7 +209,7 @@ def test_a_store_may_have_a_slash_at_its_end_and_any_name(name: str, tmp_path: P
     run_plan(plan)
     run_plan(plan, resume=True)
     assert np.isfinite(open_store(f"{tmp_path}/{name}")["x"].values).all()
-    with pytest.raises(InputError, match="exists; go on with it by --resume"):
+    with pytest.raises(InputError, match="exists; continue it with --resume"):
         run_plan(plan)
 
 
@@ -365,7 +365,7 @@ def test_all_members_failing_is_an_error_and_some_are_marked(tmp_path: Path) -> 
     (tmp_path / "plan.toml").write_text(
         (tmp_path / "plan.toml").read_text().replace("out.zarr", "none.zarr")
     )
-    with pytest.raises(SimulationError, match="all members of the scenario 'base' left"):
+    with pytest.raises(SimulationError, match="all members of the scenario 'base' produced NaN"):
         run_plan(read_plan(tmp_path / "plan.toml"))
 
 

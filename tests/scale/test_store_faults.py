@@ -237,8 +237,8 @@ def test_without_its_scheduler_a_run_ends_in_one_sentence_and_resumes(
         if run.returncode != 0:  # it may have been done by then
             assert run.returncode == 1, words
             assert words.strip().splitlines() == [
-                "beltcast: the scheduler has gone; what is complete is kept: start it again and "
-                "go on with --resume"
+                "beltcast: the scheduler has gone; what is complete is kept: restart it, then "
+                "rerun with --resume"
             ]
         now = len(resume_store(read_plan(path)).finished())
         assert now >= finished
@@ -275,8 +275,8 @@ def test_without_any_worker_a_run_ends_in_one_sentence(tmp_path: Path) -> None:
         _, words = run.communicate(timeout=60)
     assert run.returncode == 1, words
     assert words.strip().splitlines() == [
-        "beltcast: there has been no worker for 1 s; what is complete is kept: start it again and "
-        "go on with --resume"
+        "beltcast: there has been no worker for 1 s; what is complete is kept: restart it, then "
+        "rerun with --resume"
     ]
     assert len(resume_store(read_plan(path)).finished()) >= 1
 

@@ -135,7 +135,7 @@ def flush(path: Path) -> None:
 
 
 def _put_in_place(work: Path, path: Path) -> None:
-    """Give the work its final name; what had that name is gone only when that went well."""
+    """Return the work its final name; what had that name is gone only when that went well."""
     # Looked at again: somebody may have written there while the work went on.
     if path.exists() and not _replaceable(path):
         raise InputError(

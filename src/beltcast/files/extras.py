@@ -45,7 +45,7 @@ def need(module: str, extra: str, *, to: str, otherwise: str = "") -> ModuleType
         else:
             # A part of it is missing or of another version; to install what is there is no help.
             state = f"is installed but does not load ({problem})"
-            do = "install it anew with pip install --force-reinstall"
+            do = "reinstall it with pip install --force-reinstall"
         raise MissingExtra(
             f"{to} needs {package}, which {state}; {do} 'beltcast[{extra}]'{alternative}"
         ) from None

@@ -1,4 +1,4 @@
-"""Finished pieces of long work, kept so that a stopped run goes on to the same bits.
+"""Finished pieces of long work, kept so that a stopped run continues to the same bits.
 
 Long work is cut into pieces.  Each is a file of arrays in a folder of its own, there whole or not
 at all, and what is there is not computed again.  The folder belongs to what the work depends on
@@ -106,7 +106,7 @@ class Pieces:
         except OSError as problem:
             raise RunStopped(
                 f"'{path.parent}' cannot be written to ({_reason(problem)}); what is complete is "
-                "kept: mend it and go on with --resume"
+                "kept: fix this, then rerun with --resume"
             ) from None
 
 
@@ -115,7 +115,7 @@ NOT_KEPT = Pieces()
 
 
 def keep_pieces(folder: str | Path, identity: Mapping[str, str], *, resume: bool) -> Pieces:
-    """Keep pieces in a folder, beginning anew or going on with those that are there.
+    """Keep pieces in a folder, beginning again or going on with those that are there.
 
     Parameters
     ----------
@@ -193,14 +193,14 @@ def _refuse_others(folder: Path, own: Mapping[str, str]) -> None:
         found = json.loads((folder / IDENTITY).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(
-            f"there is no unfinished run in '{folder}'; start anew without --resume"
+            f"there is no unfinished run in '{folder}'; start again without --resume"
         ) from None
     except ValueError:
         found = {}
     if differs := difference(found if isinstance(found, dict) else {}, own):
         raise InputError(
             f"the unfinished run in '{folder}' is of other work ({differs}); give what it had, or "
-            "start anew without --resume"
+            "start again without --resume"
         )
 
 

@@ -1,4 +1,4 @@
-"""The files that ship with the package: the belt model, its priors and the published figures.
+"""The files that ship with the package: the belt model, its priors and the published observations.
 
 They live at the top of the repository, under ``models/`` and ``calibration/``, where people look
 for them. The wheel carries copies inside the package. `shipped` finds either.
@@ -37,7 +37,7 @@ def shipped(relative: str) -> Path:
             return path
     raise FileNotFoundError(
         f"'{relative}' is not among the files shipped with beltcast; looked for "
-        f"{' and '.join(map(str, candidates))}; install beltcast anew"
+        f"{' and '.join(map(str, candidates))}; reinstall beltcast"
     )
 
 

@@ -98,14 +98,14 @@ class Calibration:
 
     @property
     def log_evidence(self) -> float:
-        """Log probability of the figures under this model, these priors and this noise.
+        """Log probability of the observations under this model, these priors and this noise.
 
         All unknowns are integrated out by Laplace's method (Tierney and Kadane 1986),
 
             log p(y) = log p(y | theta) + log p(theta) + log det(2 pi S) / 2,
 
         with S the covariance at the optimum.  It compares noises, priors or models of the same
-        figures: a difference of 1 is a ratio of 2.7.
+        observations: a difference of 1 is a ratio of 2.7.
         """
         likelihood, n = self.likelihood, self.likelihood.n_parameters
         nuisances = self.theta[n:]
@@ -130,7 +130,8 @@ class Calibration:
         pandas.DataFrame
             One row an optimum: its ``cost``, how many refined ``starts`` reached it (the best and
             all that are within a posterior spread of it in every parameter), and the parameter in
-            which it is ``furthest`` from the best, with the ``distance`` in posterior spreads.
+            which it is ``furthest`` from the best, with the ``distance`` in posterior standard
+            deviations.
         """
         n = len(self.likelihood.priors)
         sd = np.sqrt(np.diag(self.covariance)[:n])
@@ -317,7 +318,7 @@ def calibrate(
     pieces : Pieces, optional
         Where finished refinements are kept, and taken from.
     progress : callable, optional
-        Told (what, done, of how many).
+        Called with (what, done, of how many).
 
     Returns
     -------
@@ -370,7 +371,7 @@ def calibrate(
 
 @one_blas_thread()
 def calibrate_from(likelihood: Likelihood, start: FloatArray) -> Calibration:
-    """Refine one start, such as the optimum of a fit to slightly other figures.
+    """Refine one start, such as the optimum of a fit to slightly other observations.
 
     Parameters
     ----------

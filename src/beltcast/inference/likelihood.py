@@ -43,7 +43,7 @@ from beltcast.study.priors import Priors
 from beltcast.study.study import Study
 
 SPREAD_LIMIT = 4.0
-"""Bound of the nuisances that are spreads, in prior spreads."""
+"""Bound of the nuisances that are spreads, in prior standard deviations."""
 
 LOWEST = 8.0
 """A parameter that scales a spread is taken to be no lower than so many prior sds below its mu."""
@@ -396,7 +396,7 @@ class Likelihood:
         return bool(self.spreads.any() or (self.scale_by >= 0).any())
 
     def log_scale(self, theta: FloatArray) -> FloatArray:
-        """Log of the factor s of the spread of each row; (N, size) -> (N, m)."""
+        """Log of the factor s of the standard deviation of each row; (N, size) -> (N, m)."""
         log_scale: FloatArray = self._linear(theta) @ self.spreads.T
         by = self.scale_by >= 0
         if by.any():
@@ -406,7 +406,7 @@ class Likelihood:
         return log_scale
 
     def _scale(self, theta: FloatArray) -> FloatArray:
-        """Factor s of the spread of each row; (N, m)."""
+        """Factor s of the standard deviation of each row; (N, m)."""
         if not self.is_scaled:
             return np.ones((len(theta), 1))
         return np.exp(self.log_scale(theta))
@@ -518,7 +518,7 @@ def make_likelihood(
     CalibrationError
         There is nothing to fit.
     TableError
-        A row speaks of a time that the model does not run through.
+        A row refers to a time that the model does not run through.
 
     Examples
     --------

@@ -16,8 +16,8 @@ exact for any gap, written as ``e = L u`` with L the Cholesky factor of that mat
 normal.  (So bounds and rounded numbers may stand in a series, which whitened residuals could not
 allow.)  Year shocks and the drifts of offsets are such processes too (`processes`); a
 drift that fades has several components, numbered in the names of its nuisances.  With *revisions*
-a first release is the final figure times a revision error: vintages of one year share the error
-above, and rows of one release share its revision.
+a first release is the final observation times a revision error: vintages of one year share the
+error above, and rows of one release share its revision.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ class Nuisances:
     loadings : (m, u - 1)
         What a unit of each nuisance adds to the log of each row; the season apart.
     spreads : (m, u - 1)
-        What a unit of each nuisance adds to the log of the spread of each row.
+        What a unit of each nuisance adds to the log of the standard deviation of each row.
     sds : (m,)
-        Spread of what is left for the row alone.
+        Standard deviation of what is left for the row alone.
     season : (m,)
         ``u0 + u1 - 1`` for a part of a year, 0 otherwise.
     """
@@ -71,7 +71,7 @@ class Nuisances:
 
 
 def nuisances_of(model: Model, observations: Observations, noise: Noise) -> Nuisances:
-    """Work out what the rows share.
+    """Determine what the rows share.
 
     Raises
     ------
@@ -232,7 +232,7 @@ def _trends(rows: tuple[Observation, ...], noise: Noise) -> dict[str, FloatArray
     """What offsets drift by, from the reference date on; growth has a year's worth of it.
 
     The reference is the same for all places: were it the middle of each place's own rows, an old
-    figure would widen what is believed of today's size.
+    observation would widen what is believed of today's size.
     """
     reference = noise.reference if noise.reference is not None else max(row.end for row in rows)
     drifting = [i for i, row in enumerate(rows) if noise.definitions[row.definition].trend_sd > 0]

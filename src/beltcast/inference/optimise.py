@@ -181,5 +181,5 @@ def _differential_evolution(
 
 
 def _scale(likelihood: Likelihood) -> FloatArray:
-    """What an unknown is expected to differ by: the spread of its prior."""
+    """What an unknown is expected to differ by: the standard deviation of its prior."""
     return np.concatenate([likelihood.priors.sigma, np.ones(len(likelihood.nuisances))])

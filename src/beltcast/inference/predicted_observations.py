@@ -147,7 +147,7 @@ def questions(
     log: NDArray[np.bool_] | None = None,
     times_as: FloatArray | None = None,
 ) -> Questions:
-    """Work out what to save, and the matrices that turn it into answers.
+    """Determine what to save, and the matrices that turn it into answers.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ def questions(
     Raises
     ------
     TableError
-        With file and line: a row speaks of a time that the model does not run through, or adds up
+        With file and line: a row refers to a time that the model does not run through, or adds up
         what cannot be added.
     """
     terms = []
@@ -232,7 +232,7 @@ def _amount(
     end: float,
     times: FloatArray,
 ) -> list[Term]:
-    """Terms of what a row speaks of, over one period: a total, an average or what is there."""
+    """Terms of what a row refers to, over one period: a total, an average or what is there."""
     variable = model.find(row.quantity)
     if len(belts) > 1 and same_unit(variable.unit, "Dmnl"):
         raise TableError(
@@ -243,7 +243,7 @@ def _amount(
     numbers = [int(model.rows(label)[0]) for label in labels]
     if start < times[0] - 1e-6 or end > times[-1] + 1e-6:
         raise TableError(
-            f"the row speaks of {start:g} to {end:g}, and the model runs from {times[0]:g} to "
+            f"the row refers to {start:g} to {end:g}, and the model runs from {times[0]:g} to "
             f"{times[-1]:g}; leave the row out or let the model run longer"
         )
     start, end = max(start, float(times[0])), min(end, float(times[-1]))

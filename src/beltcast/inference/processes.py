@@ -1,6 +1,6 @@
 """How what is shared by rows persists from year to year: two processes in closed form.
 
-*A year's shock passes.*  Shocks e of unit spread are of first order::
+*A year's shock passes.*  Shocks e of unit standard deviation are of first order::
 
     e_t = rho e_{t-1} + sqrt(1 - rho^2) u_t,     cov(e_s, e_t) = rho^|t - s|,
 
@@ -15,8 +15,9 @@ and Uhlenbeck), and the offset is its integral D from a reference date on, in la
     cov(D_s, D_t) = tau^2 [(|s| + |t| - |t - s|) / tau + e^{-|s|/tau} + e^{-|t|/tau}
                            - e^{-|t-s|/tau} - 1].
 
-So what is expected beyond the last figure is a damped trend, ``r tau (1 - e^{-t/tau})``, and its
-spread grows like a random walk's.  For tau to infinity the covariance is ``s t``: a straight line.
+So what is expected beyond the last observation is a damped trend, ``r tau (1 - e^{-t/tau})``, and
+its spread grows like a random walk's.  For tau to infinity the covariance is ``s t``: a straight
+line.
 
 References
 ----------
@@ -97,7 +98,7 @@ def shock_path(units: FloatArray, first: int, autocorrelation: float) -> FloatAr
     units : (N, n)
         Independent standard normal numbers.
     first : int
-        Column whose shock is its unit itself; as in `shock_factor`, later columns go on from it.
+        Column whose shock is its unit itself; as in `shock_factor`, later columns continue from it.
     autocorrelation : float
 
     Returns

@@ -1,4 +1,4 @@
-"""What one published figure adds to the density, whatever is known of it.
+"""What one published observation adds to the density, whatever is known of it.
 
 With ``z = (log y - mu) / s`` and a density p that has its peak at 0 (normal, or Student's t with
 `tails` degrees of freedom) and the distribution function F, a row is one of

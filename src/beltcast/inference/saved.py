@@ -1,8 +1,8 @@
 """A calibration on disk: written by one command, opened by the next, refused when it is stale.
 
 The file ``calibration.json`` holds the optimum, the history of every start, and a hash of every
-file that the fit was made from: the study, the model, its inputs, the figures, the places and the
-priors.  It opens only beside the same files.  What can be worked out again (the covariance: one
+file that the fit was made from: the study, the model, its inputs, the observations, the places and
+the priors.  It opens only beside the same files.  What can be worked out again (the covariance: one
 derivative run) is not stored, so the file is small enough to ship.
 """
 
@@ -86,7 +86,7 @@ def load_calibration(
     hashes : mapping of str to str
         Of what would be fitted now.
     renew : str
-        The command that makes the calibration anew, for the refusal.
+        The command that makes the calibration again, for the refusal.
 
     Returns
     -------

@@ -37,7 +37,7 @@ def run_plan(
     client : dask.distributed.Client, optional
         Compute on its workers; in this process by default, with a thread for each processor.
     progress : callable, optional
-        Told (what, done, of how many).
+        Called with (what, done, of how many).
     tell : callable, optional
         Told of each event: as `beltcast.scale.journal.journal` gives it.
 
@@ -53,7 +53,7 @@ def run_plan(
     RunStopped
         The store cannot be written to any more, or the cluster has gone.
     SimulationError
-        Every member of every block of a scenario left the finite numbers.
+        Every member of every block of a scenario produced NaN or infinity.
 
     Examples
     --------
@@ -95,7 +95,7 @@ def run_plan(
     for name, all_failed in failed.items():
         if all_failed:
             raise SimulationError(
-                f"all members of the scenario '{name}' left the finite numbers; look at its "
+                f"all members of the scenario '{name}' produced NaN or infinity; look at its "
                 "constants"
             )
     tell("finished", store=str(store.path), complete=done, blocks=total)

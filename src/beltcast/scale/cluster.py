@@ -2,7 +2,7 @@
 
 Workers and scheduler must see the store's folder under the same path.  A worker that dies takes
 its block with it, not the run; a scheduler that dies, or the last worker, ends the run in one
-sentence, and the store goes on from there with ``--resume``.
+sentence, and the store continues from there with ``--resume``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ LOOK = 2.0
 CLOSING = 1.0
 """Seconds that a cluster of our own has to close before its processes are killed."""
 
-ON = "what is complete is kept: start it again and go on with --resume"
+ON = "what is complete is kept: restart it, then rerun with --resume"
 
 
 @contextmanager

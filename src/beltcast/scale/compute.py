@@ -65,8 +65,8 @@ def compute(plan: RunPlan, store: Store, block: MemberBlock) -> Computed:
     except OSError as problem:
         reason = (problem.strerror or "no reason given").lower()
         raise RunStopped(
-            f"'{store.path}' cannot be written to ({reason}); what is complete is kept: mend "
-            "it and go on with --resume"
+            f"'{store.path}' cannot be written to ({reason}); what is complete is kept: fix "
+            "this, then rerun with --resume"
         ) from None
     return Computed(block, bool(good.any()), time.monotonic() - began)
 

@@ -70,8 +70,7 @@ def read_sample(path: str | Path, model: Model, priors: Priors) -> Sample:
     changed = [f"the {key}" for key, value in made_from.items() if _differs(data, key, value)]
     if changed:
         raise InputError(
-            f"these draws are of another study: {' and '.join(changed)} changed since; make them "
-            "anew",
+            f"these draws are of another study: {' and '.join(changed)} changed since; remake them",
             path,
         )
     labels = tuple(priors.labels[i] for i in priors.settable)

@@ -145,7 +145,7 @@ class RunPlan:
         if self.sample is not None:
             return self.sample.labels, self.sample.take(rng, self.block)[:count]
         z = self.priors.draw(rng, self.block)[:count]
-        # The spread of a pool is a parameter, but no constant of the model.
+        # The standard deviation of a pool is a parameter, but no constant of the model.
         own = self.priors.settable
         return tuple(self.priors.labels[i] for i in own), self.priors.natural(z)[:, own]
 

@@ -163,7 +163,7 @@ def create_store(plan: RunPlan) -> Store:
     if path.exists():
         _identity(zarr, path)
         raise InputError(
-            f"'{path}' exists; go on with it by --resume, or choose another store in the plan"
+            f"'{path}' exists; continue it with --resume, or choose another store in the plan"
         )
     _check_room(plan)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")

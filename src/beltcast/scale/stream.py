@@ -41,7 +41,7 @@ def summarise_store(path: str | Path, levels: Sequence[float] = QUANTILES) -> xr
     -------
     xarray.Dataset
         ``NAME_quantile`` (scenario, ..., quantile) for each output, and ``failed`` (scenario), how
-        many members left the finite numbers.
+        many members produced NaN or infinity.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def summarise_store(path: str | Path, levels: Sequence[float] = QUANTILES) -> xr
     data = open_store(path)
     names = [str(n) for n, v in data.data_vars.items() if MEMBER in v.dims and n != STATUS]
     found = {f"{name}_quantile": stored_quantiles(data, name, levels) for name in names}
-    about = {"long_name": "members that left the finite numbers", "units": "1"}
+    about = {"long_name": "members that produced NaN or infinity", "units": "1"}
     status = data[STATUS]
     failed = [
         sum(int((b == 1).sum()) for b in _blocks_of(data, status, s)())

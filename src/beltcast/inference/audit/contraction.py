@@ -3,10 +3,11 @@
     contraction = 1 - sd(posterior) / sd(prior)
 
 of the same quantity, computed from draws of both.  1 is known exactly, 0 is what was believed
-before, and below 0 the figures made it wider, which happens where they are far from what the
-prior expected.  For a normal answer with n normal figures it is ``1 - 1 / sqrt(1 + I)``, I the
-information of the figures in units of the prior's.  The spread is half the width of the central
-68% over draws, a standard deviation that outliers spare, as in ``spread_ratio`` of a forecast.
+before, and below 0 the observations made it wider, which happens where they are far from what the
+prior expected.  For a normal answer with n normal observations it is ``1 - 1 / sqrt(1 + I)``, I the
+information of the observations in units of the prior's.  The spread is half the width of the
+central 68% over draws, a standard deviation that outliers spare, as in ``spread_ratio`` of a
+forecast.
 
 Draws are finite: with N of the posterior and M of the prior the ratio has a relative error of
 about ``sqrt(0.93 (1/N + 1/M))`` for normal answers, and `contraction` gives it.

@@ -1,4 +1,4 @@
-"""How wide the errors of published figures are, as far as the figures tell.
+"""How wide the errors of published observations are, as far as the observations tell.
 
 The grade of a row is a judgement.  Its spread can be estimated, but not at the optimum of all
 unknowns together: rows have nuisances of their own, of which there may be more than rows, and these
@@ -43,7 +43,7 @@ PRIOR_SD = 0.5
 """Spread of the log of a factor where nothing is said: exp(0.5) is 1.65 times as wide."""
 
 SEARCH_REACH = 2.5
-"""Logs of factors are looked for within so many prior spreads."""
+"""Logs of factors are looked for within so many prior standard deviations."""
 
 _STEP = 0.02
 """Half the difference of logs of factors by which slopes are taken."""
@@ -57,14 +57,14 @@ _CURVATURE_STEP = 0.2
 
 @dataclass(frozen=True, eq=False)
 class ErrorScales:
-    """Factors of the spreads of rows.
+    """Factors of the standard deviations of rows.
 
     Attributes
     ----------
     table : pandas.DataFrame
         By group of rows, such as 'grade A': ``rows``; ``factor`` of the given spread, ``low`` and
         ``high`` of its 80 % interval, and ``contraction``, 1 less the posterior over the prior
-        variance of its log: near 0 the figures tell nothing of it.
+        variance of its log: near 0 the observations tell nothing of it.
     calibration : Calibration
         The fit with these factors; its likelihood's noise has them as given (`spread_factors`).
     gain : float
@@ -76,7 +76,7 @@ class ErrorScales:
     gain: float
 
     def words(self) -> str:
-        """The table in words, and the line of a study that takes it for given."""
+        """The table in words, and the line of a study that takes it as given."""
         lines = [
             f"{name}: {row.factor:.2f} of what is given, 80% from {row.low:.2f} to {row.high:.2f}; "
             + _verdict(float(row.contraction))
@@ -103,7 +103,7 @@ def error_scales(
     refine: int = 2,
     progress: Progress | None = None,
 ) -> ErrorScales:
-    r"""Estimate the spreads of rows with everything else integrated out.
+    r"""Estimate the standard deviations of rows with everything else integrated out.
 
     Parameters
     ----------
@@ -112,9 +112,9 @@ def error_scales(
         by (``spread_by``).
     rng : numpy.random.Generator
     starts, refine : int
-        Of the first fit, as of `calibrate`; all others go on from there.
+        Of the first fit, as of `calibrate`; all others continue from there.
     progress : callable, optional
-        Told (what, done, of how many).
+        Called with (what, done, of how many).
 
     Returns
     -------
@@ -202,7 +202,7 @@ def with_error_scales(
 
 
 def _groups(likelihood: Likelihood) -> dict[str, int]:
-    """Groups that have a spread of their own, and how many rows are in each."""
+    """Groups that have a standard deviation of their own, and how many rows are in each."""
     noise, rows, known = likelihood.noise, likelihood.observations.rows, likelihood.nuisances
     measured = (row for row in rows if noise.spread_name(row.grade, row.kind) in known)
     counted = Counter(noise.spread_group(row.grade, row.kind) for row in measured)
@@ -210,7 +210,7 @@ def _groups(likelihood: Likelihood) -> dict[str, int]:
 
 
 def _with_factors(likelihood: Likelihood, factors: dict[str, float]) -> Likelihood:
-    """The same figures with spreads that are given, so many times as wide."""
+    """The same observations with spreads that are given, so many times as wide."""
     noise = replace(likelihood.noise, spread_sd=0.0, spread_factors=factors)
     return make_likelihood(likelihood.model, likelihood.priors, likelihood.observations, noise)
 
@@ -255,5 +255,5 @@ def _table(groups: dict[str, int], logs: FloatArray, sds: FloatArray, prior: flo
 
 def _verdict(contraction: float) -> str:
     if contraction < 0.5:
-        return "mostly the prior: the figures hardly tell."
-    return "the figures tell."
+        return "mostly the prior: the observations say little."
+    return "the observations inform it."

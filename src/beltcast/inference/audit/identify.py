@@ -1,13 +1,14 @@
-"""What the figures can tell, and what they cannot.
+"""What the observations can tell, and what they cannot.
 
 Four views of one fit, from cheap to dear:
 
 `spectrum`
-    Eigenvalues of the Fisher information of the figures, nuisances marginalised, in units of the
-    priors (each parameter divided by its prior spread).  An eigenvalue above 1 is a direction in
-    which the figures say more than the priors: the variance is at least halved.  The rest is prior.
+    Eigenvalues of the Fisher information of the observations, nuisances marginalised, in units of
+    the priors (each parameter divided by its prior standard deviation).  An eigenvalue above 1 is a
+    direction in which the observations say more than the priors: the variance is at least halved.
+    The rest is prior.
 `confounded`
-    Pairs that are correlated in the posterior though independent a priori: the figures know a
+    Pairs that are correlated in the posterior though independent a priori: the observations know a
     combination of the two and not each.
 `prior_pull`
     How far an answer moves, in posterior standard deviations, when one prior is trusted twice as
@@ -56,9 +57,9 @@ class Spectrum:
     ----------
     labels : (n,) str
     eigenvalues : (n,)
-        Information of the figures in units of the priors', descending.
+        Information of the observations in units of the priors', descending.
     directions : (n, n)
-        Column k is direction k, a unit vector over the parameters in prior spreads.
+        Column k is direction k, a unit vector over the parameters in prior standard deviations.
     """
 
     labels: tuple[str, ...]
@@ -67,7 +68,7 @@ class Spectrum:
 
     @property
     def informed(self) -> int:
-        """How many directions the figures inform."""
+        """How many directions the observations inform."""
         return int((self.eigenvalues > INFORMED).sum())
 
     def share(self) -> pd.Series:
@@ -79,7 +80,7 @@ class Spectrum:
         """Direction k in words, its largest parts first.
 
         For parameters on log scales a direction is a product of powers: ``Imitation Rate +0.5,
-        Traffic Elasticity -0.3`` says that the figures fix the one times a power of the other.
+        Traffic Elasticity -0.3`` says that the observations fix the one times a power of the other.
         """
         vector = self.directions[:, k]
         order = np.argsort(-np.abs(vector))[:most]
@@ -88,7 +89,7 @@ class Spectrum:
 
 
 def spectrum(calibration: Calibration) -> Spectrum:
-    """Eigenvalues and directions of what the figures know.
+    """Eigenvalues and directions of what the observations know.
 
     Parameters
     ----------
@@ -123,7 +124,7 @@ def spectrum(calibration: Calibration) -> Spectrum:
 
 
 def confounded(calibration: Calibration, least: float = CONFOUNDED) -> pd.DataFrame:
-    """Pairs of parameters of which the figures know a combination and not each.
+    """Pairs of parameters of which the observations know a combination and not each.
 
     Returns
     -------
@@ -522,7 +523,7 @@ def leave_out(
     names = np.array(list(groups))
     reference = answer(calibration)
     rows = []
-    # A group that is all there is cannot be left out: no figure would remain.
+    # A group that is all there is cannot be left out: no observation would remain.
     unique = [name for name in dict.fromkeys(names.tolist()) if not (names == name).all()]
     if most is not None:
         counts = {name: int((names == name).sum()) for name in unique}

@@ -17,7 +17,7 @@ of alpha::
 with P, Q the distribution functions; the larger of the answer and of its mirror image counts.
 A normal answer that shifts by a quarter of its standard deviation per doubling has 0.05, the
 threshold of `diagnosis`.  It is a slope that is asked for, so alpha stays close to 1, as in
-priorsense 1.1 and ArviZ.  With 1.25 the weights of a factor of many terms (the figures, or the
+priorsense 1.1 and ArviZ.  With 1.25 the weights of a factor of many terms (the observations, or the
 priors of hundreds of nuisances) have tails for which no practical number of draws would do.
 
 ====================  ==========================  ==========================================

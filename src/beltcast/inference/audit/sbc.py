@@ -1,15 +1,16 @@
-"""Simulation-based calibration: whether the inference recovers what made the figures.
+"""Simulation-based calibration: whether the inference recovers what made the observations.
 
-Unknowns are drawn from the prior, figures from the unknowns, and the whole of the inference (fit,
-chains) is run on those figures.  If it is right, the rank of each true value among its posterior
-draws is uniform (Talts, Betancourt, Simpson, Vehtari and Gelman 2018, arXiv:1804.06788): ranks that
-pile up in the middle mean intervals that are too wide, at the ends too narrow, on one side a bias.
-The log likelihood is ranked too, as if it were an unknown: it notices an inference that ignores the
-figures, which the others do not (Modrák and others 2023, Bayesian Analysis 20, 461-488).  So are
-answers, what the model says of a later year: they are what the inference is for.
+Unknowns are drawn from the prior, observations from the unknowns, and the whole of the inference
+(fit, chains) is run on those observations.  If it is right, the rank of each true value among its
+posterior draws is uniform (Talts, Betancourt, Simpson, Vehtari and Gelman 2018, arXiv:1804.06788):
+ranks that pile up in the middle mean intervals that are too wide, at the ends too narrow, on one
+side a bias. The log likelihood is ranked too, as if it were an unknown: it notices an inference
+that ignores the observations, which the others do not (Modrák and others 2023, Bayesian Analysis
+20, 461-488).  So are answers, what the model says of a later year: they are what the inference is
+for.
 
-Synthetic figures have the shape of the real file: the same rows, dates, definitions and noise.  A
-row that is a bound says of a threshold whether the truth lies above or below; its synthetic twin
+Synthetic observations have the shape of the real file: the same rows, dates, definitions and noise.
+ A row that is a bound says of a threshold whether the truth lies above or below; its synthetic twin
 keeps the threshold, and which of the two it says is drawn; a rounded number stands somewhere in an
 interval as wide as the real one's.
 
@@ -87,7 +88,7 @@ class Asked:
         return [f"{name} {self.year}" for name in self.rows]
 
     def of(self, likelihood: Likelihood, theta: FloatArray) -> FloatArray:
-        """Work them out; (N, size) -> (N, answers)."""
+        """Compute them; (N, size) -> (N, answers)."""
         run = likelihood.model.batch(
             likelihood.rows_of,
             likelihood.values(theta[:, : likelihood.n_parameters]),
@@ -119,7 +120,7 @@ def sbc(
     Parameters
     ----------
     likelihood : Likelihood
-        Of the real figures; they lend their shape, not their values.
+        Of the real observations; they lend their shape, not their values.
     sets : int
         Synthetic data sets.
     rng : Streams, numpy.random.Generator or int
@@ -159,8 +160,8 @@ def sbc(
         )
     if done is not None and not same_density(done, likelihood):
         raise InputError(
-            "the sets to go on from are of another density: the model, the figures, the priors or "
-            "the noise have changed since; start anew without --resume"
+            "the finished sets are of another density: the model, the observations, the priors or "
+            "the noise have changed since; start again without --resume"
         )
     of = fingerprint(likelihood)
     finished = []
@@ -212,7 +213,7 @@ def same_density(result: xr.Dataset, likelihood: Likelihood) -> bool:
 def synthetic(
     likelihood: Likelihood, rng: np.random.Generator, attempts: int = 100
 ) -> tuple[FloatArray, Likelihood]:
-    """Unknowns from the prior, and the likelihood of figures that they make.
+    """Unknowns from the prior, and the likelihood of observations that they make.
 
     Returns
     -------
@@ -274,7 +275,7 @@ def uniformity(result: xr.Dataset) -> pd.DataFrame:
 
 
 def sbc_verdict(result: xr.Dataset) -> str:
-    """Say in words whether the inference recovers what made the figures."""
+    """Summarise in words whether the inference recovers what made the observations."""
     table = uniformity(result)
     sets, ranked = result.sizes[SET], len(table)
     answers = int(result.attrs.get("answers", 0))
@@ -311,7 +312,7 @@ def _conclusion(table: pd.DataFrame, least: float, ranked: int) -> str:
 
 
 def _beyond_all_draws(ranks: IntArray) -> FloatArray:
-    """Give the chance of so many of the lowest, or of the highest, ranks of each unknown."""
+    """Return the chance of so many of the lowest, or of the highest, ranks of each unknown."""
     sets = len(ranks)
     most = np.maximum((ranks == 0).sum(axis=0), (ranks == RANKS).sum(axis=0))
     chance: FloatArray = binom.sf(most - 1, sets, 1.0 / (RANKS + 1))
@@ -321,7 +322,7 @@ def _beyond_all_draws(ranks: IntArray) -> FloatArray:
 def _figures(
     likelihood: Likelihood, theta: FloatArray, expected: FloatArray, rng: np.random.Generator
 ) -> Likelihood:
-    """Likelihood of figures around what is expected, (m,) logs, as its noise says."""
+    """Likelihood of observations around what is expected, (m,) logs, as its noise says."""
     m, tails = len(expected), likelihood.noise.tails
     sds = likelihood.row_sds(theta)[0]
     number = likelihood.side == 0

@@ -2,8 +2,9 @@
 
 A belt of a pooled constant (`pooling`) has ``w = m + tau z``, with z standard normal a
 priori.  Given m and tau, let v be the posterior variance of z.  The prior's precision is 1, so the
-belt's own figures bring ``1/v - 1``; alone they would put z at ``z / (1 - v)``, and v is the part
-of the estimate that comes from the common mean: for a belt whose figures say y with spread s,
+belt's own observations bring ``1/v - 1``; alone they would put z at ``z / (1 - v)``, and v is the
+part of the estimate that comes from the common mean: for a belt whose observations say y with
+spread s,
 
     v = s^2 / (tau^2 + s^2),     w = (1 - v) y + v m
 

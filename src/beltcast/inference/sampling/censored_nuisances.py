@@ -1,21 +1,21 @@
-"""Nuisances drawn to parameters, with the figures that are known within bounds only.
+"""Nuisances drawn to parameters, with the observations that are known within bounds only.
 
 Given the model's answers at parameters z, the nuisances u are normal as far as numbers tell of
 them.  A bound ("more than 1,500 sellers") or a rounded number does not fit into that: it cuts the
 normal off.  Its tangent at the optimum is a poor stand-in: a draw of u often makes some bound
-improbable, and a good move of z is refused for it (``tests/benchmarks/mixing.py``).  So the figure
-itself, the log y* that would have been printed, is drawn too (Tanner and Wong 1987).  Of k such
-rows
+improbable, and a good move of z is refused for it (``tests/benchmarks/mixing.py``).  So the
+observation itself, the log y* that would have been printed, is drawn too (Tanner and Wong 1987).
+Of k such rows
 
     y* | z, numbers  is normal, N(m(z), S), cut off to a box,
     u | z, numbers, y*  is normal again,
 
-and neither covariance hangs on z.  The box is entered one row after the other (Geweke 1991,
+and neither covariance depends on z.  The box is entered one row after the other (Geweke 1991,
 Hajivassiliou and McFadden 1998, Keane 1994): with S = C C', y* = m + C e, each e_j is a standard
 normal cut off to what the rows before it leave.  The product of the probabilities P_j of these cuts
 has the probability of the box as its mean, and is that probability where rows do not hang together.
 
-Where errors have Student's tails, or spreads are estimated, the covariances do hang on u, and the
+Where errors have Student's tails, or spreads are estimated, the covariances do depend on u, and the
 tangents of `beltcast.inference.sampling.posterior.with_nuisances` remain; so they do where they
 vary less, such as for many bounds that share an offset of which no number tells.
 
@@ -107,12 +107,12 @@ def _agreement(complete: Completion, likelihood: Likelihood, near: FloatArray) -
 
 
 def _with_figures(likelihood: Likelihood, cut: Mask, season: float) -> Completion:
-    """Draw the figures of the rows that are cut off, then nuisances to all figures."""
+    """Draw the observations of the rows that are cut off, then nuisances to all observations."""
     numbers = likelihood.rule_of_numbers(~cut, season)
     all_rows = likelihood.rule_of_numbers(np.ones_like(cut), season)
     sds, priors = likelihood.sds[cut], likelihood.priors
     loadings = all_rows.loadings[cut] * sds[:, None]
-    # What the numbers leave open of the figures.
+    # What the numbers leave open of the observations.
     half = solve_triangular(numbers.factor, loadings.T, lower=True)
     root = np.asarray(np.linalg.cholesky(half.T @ half + np.diag(sds**2)), dtype=np.float64)
     lower, upper = _box(likelihood, cut)
@@ -123,7 +123,7 @@ def _with_figures(likelihood: Likelihood, cut: Mask, season: float) -> Completio
         inside = (z >= priors.lower) & (z <= priors.upper)
         possible: Mask = np.asarray(np.isfinite(answers).all(axis=1) & inside.all(axis=1))
         answers = np.where(possible[:, None], answers, 0.0)
-        # Figures are told as what their logs are above what was published.
+        # Observations are told as what their logs are above what was published.
         middle = (answers - all_rows.free)[:, cut] + numbers.mean(answers) @ loadings.T
         errors, log_box = _entered(lower - middle, upper - middle, root, rng)
         above = np.zeros_like(answers)
@@ -141,7 +141,7 @@ def _with_figures(likelihood: Likelihood, cut: Mask, season: float) -> Completio
 
 
 def _box(likelihood: Likelihood, cut: Mask) -> tuple[FloatArray, FloatArray]:
-    """Within which a figure lies, as logs above what was published; (k,) each."""
+    """Within which an observation lies, as logs above what was published; (k,) each."""
     half, side = likelihood.half[cut], likelihood.side[cut]
     return np.where(side < 0, 0.0, np.where(side > 0, -np.inf, -half)), np.where(
         side > 0, 0.0, np.where(side < 0, np.inf, half)

@@ -1,4 +1,4 @@
-"""Chains on disk: a posterior that ArviZ opens, and what an unfinished run goes on from.
+"""Chains on disk: a posterior that ArviZ opens, and what an unfinished run continues from.
 
 ``posterior.nc`` has the groups of ArviZ's schema, each an xarray Dataset:
 
@@ -6,7 +6,7 @@
 posterior         one variable a parameter, in its own unit, and ``nuisance``; (chain, draw), a
                   chain a Markov chain, ``superchain`` its group
 sample_stats      ``lp``, and what the method knows of a draw; (chain, draw)
-log_likelihood    ``published``, of each figure, so that `arviz.loo` works; (chain, draw, row)
+log_likelihood    ``published``, of each observation, so that `arviz.loo` works; (chain, draw, row)
 observed_data     ``published``; (row)
 prior             as posterior, from the priors alone
 ================  ================================================================================
@@ -160,7 +160,7 @@ def load_posterior(path: str | Path, study: Study, likelihood: Likelihood) -> Dr
     known = {*data.data_vars, *(str(name) for name in data[f"{NUISANCE}_name"].values)}
     for name in (*names, *likelihood.nuisances):
         if name not in known:
-            raise InputError(f"these chains have no '{name}'; make them anew with {SAMPLE}", path)
+            raise InputError(f"these chains have no '{name}'; remake them with {SAMPLE}", path)
     values = [data[name].values for name in names]
     nuisances = data[NUISANCE].sel({f"{NUISANCE}_name": list(likelihood.nuisances)}).values
     theta = np.concatenate([priors.working(np.stack(values, axis=-1)), nuisances], axis=-1)
@@ -219,11 +219,11 @@ def load_unfinished(path: str | Path) -> Unfinished:
         )
     except FileNotFoundError:
         raise InputError(
-            f"there is no unfinished run in '{path}'; start anew without --resume"
+            f"there is no unfinished run in '{path}'; start again without --resume"
         ) from None
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
         raise InputError(
-            f"'{path}' is not an unfinished run that beltcast wrote; start anew without --resume"
+            f"'{path}' is not an unfinished run that beltcast wrote; start again without --resume"
         ) from None
 
 

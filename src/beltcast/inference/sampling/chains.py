@@ -19,7 +19,7 @@ as Margossian and others propose, so R-hat of the single walkers is reported too
 walker has an eighth of the draws of its group.
 
 Work is done in blocks, each with a random generator of its own.  What is left after a block is a
-value (`Unfinished`), so that a stopped run goes on from its last block and ends, to the last bit,
+value (`Unfinished`), so that a stopped run continues from its last block and ends, to the last bit,
 where it would have ended.
 """
 
@@ -89,7 +89,7 @@ class Unfinished:
     Attributes
     ----------
     key : str
-        Of the fit, the settings and the seed: another run cannot go on from here.
+        Of the fit, the settings and the seed: another run cannot continue from here.
     block : int
         Blocks that are complete.
     walkers : Walkers or None
@@ -125,7 +125,7 @@ class Chains:
     stats : mapping of str to (chains, draws)
         ``lp`` (log density, unnormalised), and for nuts ``diverging``, ``energy`` and others.
     log_likelihood : (chains, draws, rows)
-        Of each published figure, given parameters and nuisances.
+        Of each published observation, given parameters and nuisances.
     method : str
     acceptance : float
         Share of accepted moves after the burn-in; of nuts the mean acceptance statistic.
@@ -317,7 +317,8 @@ def sample(
     keep : callable, optional
         Given what is done after every block, to be kept.
     progress : callable, optional
-        Told (what, done, of how many); what is 'draws: ' and the acceptance or the divergences.
+        Called with (what, done, of how many); what is 'draws: ' and the acceptance or the
+        divergences.
 
     Returns
     -------
@@ -351,7 +352,7 @@ def sample(
     if resume is not None and resume.key != key:
         raise InputError(
             "what is to be resumed was sampled from another fit, with other settings or another "
-            "seed; give those of that run, or start anew without --resume"
+            "seed; give those of that run, or start again without --resume"
         )
     state = resume or Unfinished(key, 0, None, (), (), 0)
     tell = progress or no_progress
@@ -489,7 +490,8 @@ def _start(
 def _together(calibration: Calibration) -> FloatArray:
     """Unknowns that a figure tells of together, (figures, n): how much each moves its residual.
 
-    Each is moved by its prior's spread, the room that it has; only ratios within a figure count.
+    Each is moved by its prior's standard deviation, the room that it has; only ratios within an
+    observation count.
     """
     likelihood = calibration.likelihood
     n, figures = likelihood.n_parameters, len(likelihood.published)

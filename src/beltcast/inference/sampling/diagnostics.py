@@ -139,7 +139,7 @@ def energy_information(energy: FloatArray) -> FloatArray:
 def mixing_verdict(
     table: pd.DataFrame, stuck_chains: Sequence[int] = (), name: str = "R-hat"
 ) -> str:
-    """Say in words what the diagnostics mean.
+    """Summarise in words what the diagnostics mean.
 
     Parameters
     ----------

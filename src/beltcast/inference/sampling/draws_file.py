@@ -1,9 +1,9 @@
 """Thinned draws of a fit on disk: enough to ask a fitted model questions without fitting it again.
 
-A file holds some draws of the posterior, the optimum and Laplace's spreads around it, all on
-working scales, with the hash of every file that they depend on.  It is read for one study and
-refused when that study's model, figures, priors or noise are no longer those of the fit: draws of
-one model say nothing of another.  Scenarios are not part of it; they may change freely.
+A file holds some draws of the posterior, the optimum and Laplace's standard deviations around it,
+all on working scales, with the hash of every file that they depend on.  It is read for one study
+and refused when that study's model, observations, priors or noise are no longer those of the fit:
+draws of one model say nothing of another.  Scenarios are not part of it; they may change freely.
 
 ``calibration/results/draws.nc`` belongs to the shipped study; ``beltcast forecast`` leaves such a
 file beside its other results.
@@ -39,7 +39,7 @@ KEPT = 200
 DEPENDS_ON = {
     "model": "the model",
     "inputs": "an input table beside the model",
-    "observations": "the published figures",
+    "observations": "the observations",
     "places": "the places",
     "priors": "the priors",
     "noise": "the noise in the study file",
@@ -173,7 +173,7 @@ def load_draws(path: str | Path, study: Study, likelihood: Likelihood | None = N
     )
     if tuple(data[PARAMETER].values) != likelihood.labels:
         raise InputError(
-            "these draws have other unknowns than the study; make them anew with beltcast forecast",
+            "these draws have other unknowns than the study; remake them with beltcast forecast",
             path,
         )
     posterior = Draws(
@@ -192,7 +192,7 @@ def refuse_other_study(data: xr.Dataset, study: Study, path: Path, *, renew: str
     Raises
     ------
     InputError
-        Says what has changed, and the command that makes them anew.
+        Says what has changed, and the command that makes them again.
     """
     changed = [
         words
@@ -201,7 +201,7 @@ def refuse_other_study(data: xr.Dataset, study: Study, path: Path, *, renew: str
     ]
     if changed:
         raise InputError(
-            f"these draws are of another study: {', '.join(changed)} changed since; make them anew "
+            f"these draws are of another study: {', '.join(changed)} changed since; remake them "
             f"with {renew}",
             path,
         )

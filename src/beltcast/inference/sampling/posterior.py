@@ -142,7 +142,7 @@ def approximate_posterior(
     moves : int
         Metropolis moves of each draw; 0 gives Laplace's approximation itself.
     progress : callable, optional
-        Told (what, done, of how many).
+        Called with (what, done, of how many).
 
     Returns
     -------
@@ -246,7 +246,7 @@ def with_nuisances(
     xi = rng.standard_normal(mean.shape)
     nuisances = mean + solve_triangular(rule.factor, xi.T, lower=True, trans="T").T
     theta = np.concatenate([z, nuisances], axis=1)
-    # What cannot be simulated, or gives no positive figure, has no probability at all.
+    # What cannot be simulated, or gives no positive value, has no probability at all.
     possible = np.isfinite(answers).all(axis=1)
     density = np.where(possible, likelihood.log_density(theta, answers), -np.inf)
     return theta, density + 0.5 * (xi**2).sum(axis=1)
@@ -256,7 +256,7 @@ def sample_prior(source: Study | Likelihood, draws: int, *, rng: np.random.Gener
     """Draw from the priors alone.
 
     Some priors were centred with the published levels in view (the sizes of belts, the share of
-    exports), so even the prior is not blind to the figures; it is only not fitted to them.
+    exports), so even the prior is not blind to the observations; it is only not fitted to them.
 
     Examples
     --------

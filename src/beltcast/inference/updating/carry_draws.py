@@ -37,7 +37,7 @@ class Predictive:
     Attributes
     ----------
     middle : (N, k)
-        Mean of each row given the parameters of a draw and the figures of the other rows.
+        Mean of each row given the parameters of a draw and the observations of the other rows.
     covariance : (k, k)
         About it: what is left open by offsets, drifts, shocks and the season, shared by rows as
         they share them, and the noise of each row.
@@ -47,7 +47,7 @@ class Predictive:
     cross : (u, k)
         Covariance of nuisances and rows.
     own : (k,)
-        Spread of the noise of each row, which `covariance` takes in.
+        Standard deviation of the noise of each row, which `covariance` takes in.
     """
 
     middle: FloatArray

@@ -1,7 +1,7 @@
-"""How far each new figure lies from what the present posterior expected of it.
+"""How far each new observation lies from what the present posterior expected of it.
 
-A figure is held against the distribution of what would have been *published*: under the row's own
-definition with its offset and drift, in its season, with the shock of its year and the noise of
+An observation is held against the distribution of what would have been *published*: under the row's
+own definition with its offset and drift, in its season, with the shock of its year and the noise of
 its grade and vintage.  Given the parameters that is a normal of the log
 (`beltcast.inference.updating.carry_draws`), so over N draws
 

@@ -1,25 +1,26 @@
-"""New figures: the posterior given them too, by the cheapest way that is good enough.
+"""New observations: the posterior given them too, by the cheapest way that is good enough.
 
 Three ways, tried in this order:
 
 *reweight*
-    The draws stay and are weighted by how probable they make the new figures, with the nuisances
-    taken along (`beltcast.inference.updating.carry_draws`) and the tail of the weights smoothed
-    (`beltcast.inference.sampling.psis`).  Good while the figures are no great surprise.
+    The draws stay and are weighted by how probable they make the new observations, with the
+    nuisances taken along (`beltcast.inference.updating.carry_draws`) and the tail of the weights
+    smoothed (`beltcast.inference.sampling.psis`).  Good while the observations are no great
+    surprise.
 
 *smoother*
     The draws are moved first, by the Kalman update of an ensemble, and then weighted for what that
     linear step got wrong.  With the mean m and covariance S of the new rows' logs over the draws
     of z, and C their covariance with z, ``z' = z + K (log y - m) - K~ H'(z - mean z)`` with
     ``K = C S^-1``, where H is the regression of the rows on z and K~ the reduced gain that gives
-    the moved draws the right spread without perturbed figures (Andrews 1968; Whitaker and Hamill
-    2002, Monthly Weather Review 130, 1913).  The map is affine, so its Jacobian is one constant
-    and the weight of a moved draw is ``p(z' | all) / p(z | old)``: importance sampling through a
-    map of the draws (Paananen, Piironen, Buerkner and Vehtari 2021, Statistics and Computing 31,
-    16).  Where model and noise are linear and normal all weights are alike.
+    the moved draws the right spread without perturbed observations (Andrews 1968; Whitaker and
+    Hamill 2002, Monthly Weather Review 130, 1913).  The map is affine, so its Jacobian is one
+    constant and the weight of a moved draw is ``p(z' | all) / p(z | old)``: importance sampling
+    through a map of the draws (Paananen, Piironen, Buerkner and Vehtari 2021, Statistics and
+    Computing 31, 16).  Where model and noise are linear and normal all weights are alike.
 
 *refit*
-    The optimum is sought again from the old one, and draws are made anew.
+    The optimum is sought again from the old one, and draws are remade.
 
 A way is good enough where the shape k of its weights is below the limit of
 `beltcast.inference.sampling.psis` and they are worth 100 draws.  The choice, and what was tried, is
@@ -75,7 +76,7 @@ class Attempt:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Update:
-    """The posterior before and after new figures.
+    """The posterior before and after new observations.
 
     Attributes
     ----------
@@ -149,12 +150,12 @@ def update(
     moves: int = 30,
     progress: Progress | None = None,
 ) -> Update:
-    """Update a posterior with new figures.
+    """Update a posterior with new observations.
 
     Parameters
     ----------
     calibration : Calibration
-        The fit to the figures known so far.
+        The fit to the observations known so far.
     draws : Draws
         Of its posterior.
     new : Observations
@@ -165,7 +166,7 @@ def update(
     moves : int
         Metropolis moves of a draw after a refit.
     progress : callable, optional
-        Told (what, done, of how many).
+        Called with (what, done, of how many).
 
     Returns
     -------
@@ -174,9 +175,9 @@ def update(
     Raises
     ------
     TableError
-        A new row speaks of a time that the model does not run through.
+        A new row refers to a time that the model does not run through.
     CalibrationError
-        There is no new row, or no draw gives the new rows a positive figure.
+        There is no new row, or no draw gives the new rows a positive value.
 
     Examples
     --------
@@ -203,7 +204,7 @@ def update(
     expected = predictive(likelihood, is_new, z, near)
     if not np.isfinite(expected.middle).all(axis=1).any():
         raise CalibrationError(
-            "no draw of the posterior gives the new rows a positive figure; look at the model "
+            "no draw of the posterior gives the new rows a positive value; look at the model "
             "with the command 'beltcast check'"
         )
 
