@@ -50,6 +50,20 @@ def skill() -> None:
     write(SKILL, table.strip())
 
 
+def keep_forecast() -> None:
+    """Keep the forecast without its members: page, report and export read their numbers there."""
+    import xarray as xr
+
+    from beltcast.forecasting.forecast_file import FORECAST_FILE, without_members
+
+    with xr.open_dataset(RESULTS / FORECAST_FILE) as opened:
+        kept = without_members(opened.load())
+    packed = {
+        name: {"zlib": True, "complevel": 9} for name, v in kept.items() if v.dtype.kind == "f"
+    }
+    kept.to_netcdf(ROOT / "calibration" / "results" / FORECAST_FILE, encoding=packed)
+
+
 def main_job() -> None:
     """Run the main job, then measure speed."""
     forecast()
@@ -62,6 +76,7 @@ def forecast() -> None:
     shutil.copy(RESULTS / "fan-china.png", ROOT / "docs" / "images" / "fan-china.png")
     for name in KEPT:
         shutil.copy(RESULTS / name, ROOT / "calibration" / "results" / name)
+    keep_forecast()
     summary = (RESULTS / "summary.txt").read_text(encoding="utf-8")
     shown = summary.split("\nWhat the figures narrowed most")[0]  # the first tables are enough
     trimmed = "\n".join(line.rstrip() for line in shown.strip().splitlines())

@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from playwright.sync_api import sync_playwright
 
 from beltcast import Calibration, Study, approximate_posterior, attribute, sample_prior
 from beltcast.errors import MissingExtra
 from beltcast.pictures.plots import fan_chart
-from beltcast.pictures.translations import REPORT
+from beltcast.pictures.translations import REPORT, amount, digits
 from beltcast.reports.pdf import print_pdf
 from beltcast.reports.place_report import Evidence, _digits, index_page, place_report
 
@@ -42,6 +43,10 @@ class Parsed(HTMLParser):
             self._rows.append([])
         elif tag in ("td", "th"):
             self._rows[-1].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "table":
+            self._rows = []
 
     def handle_data(self, data: str) -> None:
         self.text += data
@@ -70,14 +75,19 @@ def band(values: xr.DataArray, form: str) -> str:
     return f"{middle} ({low} to {high})"
 
 
+def amounts(values: xr.DataArray) -> str:
+    low, middle, high = (digits(float(values.sel(quantile=q))) for q in (0.1, 0.5, 0.9))
+    return f"{middle} ({low} to {high})"
+
+
 def test_the_forecast_table_is_the_datasets(henan: Parsed, result: xr.Dataset) -> None:
     rows = {row[0]: row[1:] for row in henan.tables["forecast"][1:]}
     assert set(rows) == {"2025", "2030", "2035"}
     for year, cells in rows.items():
         at = {"place": "Henan", "year": int(year)}
         fan = result["published_quantile"].sel(at).sel(scenario="baseline")
-        assert cells[0] == band(fan, "{:,.0f}")
-        assert cells[1] == band(result["prior_quantile"].sel(at), "{:,.0f}")
+        assert cells[0] == amounts(fan)
+        assert cells[1] == amounts(result["prior_quantile"].sel(at))
         assert cells[2] == f"{float(result['spread_ratio'].sel(at)):.2f}"
 
 
@@ -86,7 +96,8 @@ def test_the_scenarios_and_drivers_are_the_datasets(henan: Parsed, evidence: Evi
     rows = {row[0]: row[1:] for row in henan.tables["scenarios"][1:]}
     for name in map(str, result["scenario"].values[1:]):
         at = result.sel(scenario=name, place="Henan", year=2035)
-        cells = rows[evidence.study.scenarios[name].title]
+        known = evidence.study.scenarios[name]
+        cells = rows[known.title + known.text]
         assert cells[1] == band(100 * (at["change_quantile"] - 1), "{:+.1f}") + " %"
         assert cells[2] == f"{100 * float(at['chance_of_more']):.0f} %"
         assert cells[3] == f"{100 * float(at['prior_chance_of_more']):.0f} %"
@@ -121,9 +132,9 @@ def test_a_chinese_report_has_the_same_numbers_and_none_of_our_english(
 ) -> None:
     page = place_report(evidence, "Henan", language="zh")
     chinese = Parsed(page)
-    assert "<html lang='zh'>" in page
+    assert '<html lang="zh-CN">' in page
     assert set(chinese.tables) == set(henan.tables)
-    for name in ("forecast", "estimates", "drivers", "scenarios"):
+    for name in ("estimates", "drivers", "scenarios"):
         assert numbers(chinese.tables[name]) == numbers(henan.tables[name]), name
     heads = [cell for rows in chinese.tables.values() for cell in rows[0] if cell]
     heads += re.findall("<h2>(.*?)</h2>", page)
@@ -133,6 +144,20 @@ def test_a_chinese_report_has_the_same_numbers_and_none_of_our_english(
     # Whatever is in English there comes from a file.
     ours = {english for english, _ in REPORT.values() if len(english) > 20 and "{" not in english}
     assert not [sentence for sentence in ours if sentence in page]
+
+
+def test_amounts_of_a_chinese_report_are_written_as_officials_write_them(
+    evidence: Evidence, result: xr.Dataset
+) -> None:
+    chinese = Parsed(place_report(evidence, "China", language="zh"))
+    cells = {row[0]: row[1] for row in chinese.tables["forecast"][1:]}
+    median = result["published_quantile"].sel(place="China", year=2035, quantile=0.5)
+    unit = str(result.attrs["unit"])
+    written = amount(float(median[0]), unit, evidence.study.labels()[unit], "zh")
+    assert written.endswith("万亿元")
+    assert cells["2035"].startswith(written)
+    assert "十亿" not in chinese.text
+    assert not re.search(r"\d\.\d\d[-–]\d{4}\.\d\d", chinese.text)
 
 
 def test_a_picture_speaks_chinese_to_its_last_word(result: xr.Dataset) -> None:
@@ -181,6 +206,7 @@ def test_text_of_files_is_escaped(evidence: Evidence) -> None:
         names = {name for _, attributes in parsed.tags for name in attributes}
         assert names <= {
             "lang", "charset", "name", "content", "class", "id", "href", "rel", "alt", "src",
+            "scope", "tabindex", "role", "aria-label",
         }  # fmt: skip
 
 
@@ -206,3 +232,41 @@ def test_numbers_of_any_size_are_written_out() -> None:
     given = (1498.0, 0.00245, 12345678.0, -0.0513, 1e-15, 0.0)
     written = ("1,500", "0.00245", "12,300,000", "-0.0513", "0", "0")
     assert tuple(map(_digits, given)) == written
+
+
+CHROMIUM = shutil.which("chromium")
+NEEDS_BROWSER = pytest.mark.skipif(
+    CHROMIUM is None, reason="needs Debian's chromium: apt-get install chromium fonts-noto-cjk"
+)
+NARROW = """() => [...document.querySelectorAll("td:not(.n):not(.short), th:not(.n):not(.short)")]
+  .filter((cell) => cell.innerText.trim().length > 5)
+  .map((cell) => {
+    const style = getComputedStyle(cell);
+    const room = cell.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+    return [room / parseFloat(style.fontSize), cell.innerText];
+  })
+  // A letter is about half as wide as it is high.
+  .filter(([room]) => room < 3)"""
+
+
+@NEEDS_BROWSER
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_report_has_at_most_eight_pages_and_no_narrow_column(
+    evidence: Evidence, tmp_path: Path, language: str
+) -> None:
+    """The place with the most observations; at 1440 and 390 pixels and on A4."""
+    path = tmp_path / "a.html"
+    path.write_text(place_report(evidence, "China", language=language), encoding="utf-8")
+    print_pdf(path, path.with_suffix(".pdf"))
+    pages = re.findall(rb"/Type\s*/Page\b(?!s)", path.with_suffix(".pdf").read_bytes())
+    assert 1 <= len(pages) <= 8
+    with sync_playwright() as tools:
+        browser = tools.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        for width, medium in ((1440, "screen"), (390, "screen"), (688, "print")):
+            page = browser.new_page(viewport={"width": width, "height": 900})
+            page.emulate_media(media=medium)
+            page.goto(path.as_uri())
+            assert page.evaluate(NARROW) == []
+            if medium == "screen":
+                assert page.evaluate("document.documentElement.scrollWidth") <= width
+        browser.close()

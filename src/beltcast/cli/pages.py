@@ -71,7 +71,7 @@ def report_command(
         beltcast report --language zh
     """
     from beltcast.files.complete import complete_folder
-    from beltcast.inference.sampling.draws_file import open_fit
+    from beltcast.forecasting.forecast_file import open_forecast
     from beltcast.pictures.translations import checked_language
     from beltcast.reports.pdf import find_browser, print_pdf
     from beltcast.workflows.report import check_places, report
@@ -79,12 +79,13 @@ def report_command(
     chosen_language = checked_language(language)
     if pdf:
         find_browser()  # a missing browser is reported before the work
-    study, kept = open_fit(results)
+    study, kept, forecast = open_forecast(results)
     check_places(study, place)
     with complete_folder(output) as folder, progress() as tell:
         pages = report(
             study,
             kept,
+            forecast,
             rng=streams_of(seed),
             place=place,
             year=year,

@@ -19,7 +19,7 @@ from beltcast.display.style import house_style
 from beltcast.ensembles.member_statistics import parting
 from beltcast.inference.audit.identify import CUT, Profile
 from beltcast.inference.calibrate import MOSTLY_PRIOR, Calibration
-from beltcast.pictures.translations import a_year, called, word
+from beltcast.pictures.translations import amount, called, total_unit, word
 from beltcast.schema import PLACE, QUANTILE, SCENARIO, YEAR, Label, Language, labels_of
 
 
@@ -85,12 +85,16 @@ def fan_chart(
     ax.set_ylim(max(everything.min(), 1e-3) * 0.6, everything.max() * 1.5)
     ax.set_xlim(middle[0] - 0.5, middle[-1] + 0.5)
     ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.6g}")
     ax.yaxis.set_minor_formatter(NullFormatter())
     ax.set_title(title or place, loc="left")
     target, unit = (str(forecast.attrs[name]) for name in ("target", "unit"))
     labels = labels_of(forecast.attrs)
-    what, each_year = called(target, language, labels), a_year(unit, language, labels)
+    what, each_year = called(target, language, labels), total_unit(unit, language, labels)
+    if language == "zh":  # amounts as officials write them, each with its unit
+        label = labels.get(unit, Label(unit))
+        ax.yaxis.set_major_formatter(lambda value, _: amount(value, unit, label, language))
+    else:
+        ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.6g}")
     ax.set_ylabel(word("of", language, what=what, unit=each_year))
     ax.grid(True, axis="y", alpha=0.25)
     ax.spines[["top", "right"]].set_visible(False)

@@ -7,6 +7,7 @@ What a study calls its places, scenarios, drivers, variables and units comes fro
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from beltcast.errors import InputError, did_you_mean
@@ -374,6 +375,37 @@ def amount(value: float, unit: str, label: Label, language: Language) -> str:
     return f"{digits(factor * value, decimals)} {word}".strip()
 
 
+def period_words(start: float, end: float, language: Language) -> str:
+    """Name a period: a year, a half, or its months; a span of years otherwise.
+
+    Parameters
+    ----------
+    start, end : float  [Year]
+
+    Examples
+    --------
+    >>> period_words(2024.0, 2024.5, "zh"), period_words(2024.0, 2024.5, "en")
+    ('2024年上半年', '2024, first half')
+    >>> period_words(2024.0, 2024.75, "en"), period_words(2019.0, 2020.0, "en")
+    ('Jan-Sep 2024', '2019')
+    """
+    year = math.floor(start + 1e-6)
+    first, last = round(12 * (start - year)) + 1, round(12 * (end - year))
+    if (first, last) == (1, 12):
+        return f"{year}年" if language == "zh" else str(year)
+    if last > 12:
+        final = math.ceil(end - 1e-6) - 1
+        return f"{year}–{final}年" if language == "zh" else f"{year}–{final}"
+    if (first, last) in ((1, 6), (7, 12)):
+        half = ("first half", "上半年") if first == 1 else ("second half", "下半年")
+        return f"{year}年{half[1]}" if language == "zh" else f"{year}, {half[0]}"
+    if language == "zh":
+        return f"{year}年{first}月" if last <= first else f"{year}年{first}–{last}月"
+    months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+    one, other = months[first - 1], months[max(first, last) - 1]
+    return f"{one} {year}" if last <= first else f"{one}-{other} {year}"
+
+
 def digits(value: float, decimals: int = -1) -> str:
     """Write a number with separators; three digits, at least the whole ones, by default.
 
@@ -388,6 +420,16 @@ def digits(value: float, decimals: int = -1) -> str:
             return "0"
         decimals = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3
     return f"{value:,.{decimals}f}"
+
+
+def total_unit(unit: str, language: Language, labels: Mapping[str, Label]) -> str:
+    """Name what yearly totals are counted in, where each number may bring its own unit.
+
+    >>> total_unit("bnCNY", "zh", {}), total_unit("kt", "zh", {"kt": Label("kilotonnes", "千吨")})
+    ('每年', '千吨/年')
+    """
+    sized = language == "zh" and unit.partition("/")[0].strip() in _MONEY_ZH
+    return "每年" if sized else a_year(unit, language, labels)
 
 
 def checked_language(given: str) -> Language:

@@ -1,14 +1,15 @@
 """A report of one place as one HTML file that needs nothing else, fit for the screen and for paper.
 
 Every number is read off the results, and the sentences around them are those of
-`beltcast.pictures.translations`, in English or Chinese; `beltcast.reports.html` lays them out.
+`beltcast.pictures.translations`, in English or Chinese; the templates of `beltcast.reports.html`
+lay them out, for the report and for the page alike.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
+from typing import Any
 
 import pandas as pd
 import xarray as xr
@@ -21,9 +22,9 @@ from beltcast.forecasting.summary import shown_years
 from beltcast.inference.calibrate import estimate_verdict
 from beltcast.inference.sampling.draws_file import KeptFit
 from beltcast.pictures.plots import fan_chart
-from beltcast.pictures.translations import a_year, called, word
-from beltcast.reports.html import bullets, document, link, picture, table
-from beltcast.schema import PLACE, QUANTILE, SCENARIO, YEAR, Language
+from beltcast.pictures.translations import amount, called, digits, period_words, total_unit, word
+from beltcast.reports.html import picture, rendered, sections_html, web_address
+from beltcast.schema import PLACE, QUANTILE, SCENARIO, YEAR, Label, Language
 from beltcast.study.observations import Observation
 from beltcast.study.study import Study
 
@@ -85,10 +86,7 @@ def place_report(
     """
     past = evidence.study.years.past[1]
     asked = _Asked(place, past if year is None else year, language)
-    title = evidence.study.title_of(place, language)
     parts = [
-        f"<h1>{escape(title)}</h1>",
-        f"<p class='under'>{escape(str(evidence.forecast.attrs['title']))}</p>",
         _forecast(evidence, asked),
         _what_it_rests_on(evidence, asked),
         _drivers(evidence, asked),
@@ -97,19 +95,63 @@ def place_report(
         _sources(evidence, asked),
         _how(evidence, asked),
     ]
-    return document(title, parts, language)
+    return rendered(
+        "report.html.j2",
+        language,
+        title=evidence.study.title_of(place, language),
+        under=_study_title(evidence.study, language),
+        parts=parts,
+    )
+
+
+def place_sections(
+    study: Study, kept: KeptFit, forecast: xr.Dataset, language: Language
+) -> dict[str, str]:
+    """Write what a page says of each place besides its charts, as HTML by place."""
+    evidence = Evidence(study, forecast, None, kept.estimates())
+    found = {}
+    for place in map(str, forecast[PLACE].values):
+        asked = _Asked(place, 0, language)
+        parts = (_what_it_rests_on, _scenarios, _cannot_tell, _sources, _how)
+        found[place] = sections_html([part(evidence, asked) for part in parts])
+    return found
 
 
 def index_page(
     evidence: Evidence, files: Sequence[tuple[str, str]], *, language: Language = "en"
 ) -> str:
     """Write a page of links to reports; files are (place, file name) pairs."""
-    items = "".join(
-        f"<li><a href='{escape(name)}'>{escape(evidence.study.title_of(place, language))}</a></li>"
-        for place, name in files
+    return rendered(
+        "index.html.j2",
+        language,
+        title=_study_title(evidence.study, language),
+        links=[(evidence.study.title_of(place, language), name) for place, name in files],
     )
-    title = str(evidence.forecast.attrs["title"])
-    return document(title, [f"<h1>{escape(title)}</h1>", f"<ul>{items}</ul>"], language)
+
+
+Part = dict[str, Any]
+"""A section as the templates read it; empty where there is nothing to say."""
+
+
+def _part(title: str, **given: Any) -> Part:
+    nothing: Part = {
+        "texts": (),
+        "picture": None,
+        "tables": (),
+        "after": (),
+        "bullets": (),
+        "sources": (),
+        "code": (),
+    }
+    return {**nothing, "title": title, **given}
+
+
+def _table(
+    name: str, caption: str, heads: Sequence[tuple[str, str]], rows: Sequence[Sequence[Any]]
+) -> Part:
+    """A table; each head is (text, kind of its column): 'n' numbers, 'short' words, '' text."""
+    columns = [{"text": text, "kind": kind} for text, kind in heads]
+    return {"name": name, "caption": caption, "heads": columns, "rows": rows}
 
 
 @dataclass(frozen=True)
@@ -128,6 +170,15 @@ class _Asked:
         low, middle, high = (form.format(float(values.sel({QUANTILE: q}))) for q in (0.1, 0.5, 0.9))
         return self.say("to", low=low, middle=middle, high=high)
 
+    def amounts(self, values: xr.DataArray, unit: str, label: Label) -> str:
+        """Median and 80 % band of amounts; with their unit in Chinese, where it depends on size."""
+
+        def written(value: float) -> str:
+            return amount(value, unit, label, "zh") if self.language == "zh" else digits(value)
+
+        low, middle, high = (written(float(values.sel({QUANTILE: q}))) for q in (0.1, 0.5, 0.9))
+        return self.say("to", low=low, middle=middle, high=high)
+
     def three(self, low: float, middle: float, high: float) -> str:
         """The same of three numbers of any size."""
         return self.say("to", low=_digits(low), middle=_digits(middle), high=_digits(high))
@@ -136,28 +187,39 @@ class _Asked:
 # --- the sections ---
 
 
-def _forecast(evidence: Evidence, asked: _Asked) -> str:
+def _forecast(evidence: Evidence, asked: _Asked) -> Part:
     forecast, say = evidence.forecast, asked.say
     first = _first(forecast)
     fan = forecast["published_quantile"].sel({SCENARIO: first, PLACE: asked.place})
     prior = forecast["prior_quantile"].sel({PLACE: asked.place})
     ratio = forecast["spread_ratio"].sel({PLACE: asked.place})
+    target, unit = (str(forecast.attrs[name]) for name in ("target", "unit"))
+    labels = evidence.study.labels()
+    label = labels.get(unit, Label(unit))
     rows = [
         (
             str(year),
-            asked.band(fan.sel({YEAR: year})),
-            asked.band(prior.sel({YEAR: year})),
+            asked.amounts(fan.sel({YEAR: year}), unit, label),
+            asked.amounts(prior.sel({YEAR: year}), unit, label),
             f"{float(ratio.sel({YEAR: year})):.2f}",
             say(estimate_verdict(float(ratio.sel({YEAR: year})))),
         )
         for year in shown_years(forecast)
     ]
-    heads = (say("year"), say("median_band"), say("priors_alone"), say("ratio_widths"), "")
-    target, unit = (str(forecast.attrs[name]) for name in ("target", "unit"))
-    each_year = a_year(unit, asked.language, evidence.study.labels())
+    heads = [
+        (say("year"), "short"),
+        (say("median_band"), "n"),
+        (say("priors_alone"), "n"),
+        (say("ratio_widths"), "n"),
+        ("", ""),
+    ]
     what = say(
         "caption_forecast",
-        what=say("of", what=_called(evidence, target, asked), unit=each_year),
+        what=say(
+            "of",
+            what=_called(evidence, target, asked),
+            unit=total_unit(unit, asked.language, labels),
+        ),
         scenario=_named(evidence, first, asked),
     )
     chart = fan_chart(
@@ -167,14 +229,14 @@ def _forecast(evidence: Evidence, asked: _Asked) -> str:
         title=evidence.study.title_of(asked.place, asked.language),
         language=asked.language,
     )
-    return (
-        f"<h2>{say('fan')}</h2>"
-        + picture(chart, say("alt_fan", what=what))
-        + table("forecast", what, heads, rows, numbers=(1, 2, 3))
+    return _part(
+        say("fan"),
+        picture=picture(chart, say("alt_fan", what=what)),
+        tables=[_table("forecast", what, heads, rows)],
     )
 
 
-def _what_it_rests_on(evidence: Evidence, asked: _Asked) -> str:
+def _what_it_rests_on(evidence: Evidence, asked: _Asked) -> Part:
     say, study = asked.say, evidence.study
     own = _own_rows(study, asked.place)
     words = evidence.estimates["verdict"].value_counts()
@@ -188,8 +250,8 @@ def _what_it_rests_on(evidence: Evidence, asked: _Asked) -> str:
     )
     rows = [
         (
-            _period(row),
-            row.quantity,
+            period_words(row.start, row.end, asked.language),
+            _called(evidence, row.quantity, asked),
             say(f"kind {row.kind}"),
             _value(row),
             study.noise.definitions[row.definition].title,
@@ -199,17 +261,22 @@ def _what_it_rests_on(evidence: Evidence, asked: _Asked) -> str:
         for row in own
     ]
     heads = [
-        say(key) for key in ("period", "quantity", "kind", "figure", "definition", "grade", "row")
+        (say("period"), ""),
+        (say("quantity"), ""),
+        (say("kind"), ""),
+        (say("figure"), "n"),
+        (say("definition"), ""),
+        (say("grade"), "short"),
+        (say("row"), "n"),
     ]
     title = say("caption_figures", table=study.observations.path.name)
-    figures = table("figures", title, heads, rows, numbers=(3, 6)) if rows else ""
-    return (
-        f"<h2>{say('h_rests')}</h2><p>{escape(text)}</p>{figures}"
-        f"{_estimates(evidence.estimates, asked)}"
+    tables = [_table("figures", title, heads, rows)] if rows else []
+    return _part(
+        say("h_rests"), texts=[text], tables=[*tables, *_estimates(evidence.estimates, asked)]
     )
 
 
-def _estimates(estimates: pd.DataFrame, asked: _Asked) -> str:
+def _estimates(estimates: pd.DataFrame, asked: _Asked) -> list[Part]:
     """What is estimated for the place itself."""
     own = estimates[[str(label).endswith(f"[{asked.place}]") for label in estimates.index]]
     rows = [
@@ -222,15 +289,21 @@ def _estimates(estimates: pd.DataFrame, asked: _Asked) -> str:
         )
         for label, row in own.iterrows()
     ]
-    heads = [asked.say(key) for key in ("parameter", "prior_short", "with_figures", "ratio")]
+    heads = [
+        (asked.say("parameter"), ""),
+        (asked.say("prior_short"), "n"),
+        (asked.say("with_figures"), "n"),
+        (asked.say("ratio"), "n"),
+        ("", ""),
+    ]
     title = asked.say("caption_estimates")
-    return table("estimates", title, (*heads, ""), rows, numbers=(1, 2, 3)) if rows else ""
+    return [_table("estimates", title, heads, rows)] if rows else []
 
 
-def _drivers(evidence: Evidence, asked: _Asked) -> str:
+def _drivers(evidence: Evidence, asked: _Asked) -> Part:
     attribution, say = evidence.attribution, asked.say
     if attribution is None:
-        return ""
+        return {}
     at = at_year(attribution, asked.year).sel({PLACE: asked.place})
     rows = [
         (
@@ -244,7 +317,8 @@ def _drivers(evidence: Evidence, asked: _Asked) -> str:
         for driver in at[DRIVER].values
         for own in [at.sel({DRIVER: driver})]
     ]
-    keys = ("driver", "shapley", "priors_alone", "positive", "prior_short")
+    keys = ("shapley", "priors_alone", "positive", "prior_short")
+    heads = [(say("driver"), ""), *((say(key), "n") for key in keys), ("", "")]
     what = _called(evidence, evidence.study.target, asked)
     title = say("caption_drivers", what=what, year=asked.year)
     named = evidence.study.title_of(asked.place, asked.language)
@@ -258,15 +332,15 @@ def _drivers(evidence: Evidence, asked: _Asked) -> str:
     sentence = complement_words(
         attribution, place=asked.place, year=asked.year, language=asked.language, title=named
     )
-    return (
-        f"<h2>{say('h_drives')}</h2>"
-        + picture(chart, title)
-        + table("drivers", title, (*map(say, keys), ""), rows, numbers=(1, 2, 3, 4))
-        + f"<p>{escape(sentence)}</p>"
+    return _part(
+        say("h_drives"),
+        picture=picture(chart, title),
+        tables=[_table("drivers", title, heads, rows)],
+        after=[sentence],
     )
 
 
-def _scenarios(evidence: Evidence, asked: _Asked) -> str:
+def _scenarios(evidence: Evidence, asked: _Asked) -> Part:
     forecast, say = evidence.forecast, asked.say
     years = shown_years(forecast)[1:] or shown_years(forecast)
     rows = []
@@ -274,27 +348,31 @@ def _scenarios(evidence: Evidence, asked: _Asked) -> str:
         at = forecast.sel({SCENARIO: name, PLACE: asked.place})
         last = at.sel({YEAR: years[-1]})
         change = 100.0 * (at["change_quantile"] - 1.0)
+        known = evidence.study.scenarios.get(name)
         rows.append(
             (
-                _titled(evidence, name, asked),
+                {
+                    "text": _titled(evidence, name, asked),
+                    "note": "" if known is None else known.text,
+                },
                 *(asked.band(change.sel({YEAR: year}), "{:+.1f}") + " %" for year in years),
                 _share(last["chance_of_more"]),
                 _share(last["prior_chance_of_more"]),
-                evidence.study.scenarios[name].text,
             )
         )
     if not rows:
-        return ""
-    keys = ("more", "more_prior", "what_it_is")
+        return {}
     title = say("caption_scenarios", first=_named(evidence, _first(forecast), asked))
-    numbers = tuple(range(1, len(years) + 3))
-    heads = (say("scenario_head"), *map(str, years), *map(say, keys))
-    return f"<h2>{say('h_scenarios')}</h2>" + table(
-        "scenarios", title, heads, rows, numbers=numbers
-    )
+    heads = [
+        (say("scenario_head"), ""),
+        *((str(year), "n") for year in years),
+        (say("more"), "n"),
+        (say("more_prior"), "n"),
+    ]
+    return _part(say("h_scenarios"), tables=[_table("scenarios", title, heads, rows)])
 
 
-def _cannot_tell(evidence: Evidence, asked: _Asked) -> str:
+def _cannot_tell(evidence: Evidence, asked: _Asked) -> Part:
     """Sentences on what is prior, structure or another statistic; each from the results."""
     forecast, say = evidence.forecast, asked.say
     last = shown_years(forecast)[-1]
@@ -310,7 +388,7 @@ def _cannot_tell(evidence: Evidence, asked: _Asked) -> str:
         *_prior_drivers(evidence, asked),
         *_decided_by_structure(evidence, asked, last),
     ]
-    return f"<h2>{say('h_cannot')}</h2>" + bullets(lines)
+    return _part(say("h_cannot"), bullets=lines)
 
 
 def _prior_drivers(evidence: Evidence, asked: _Asked) -> list[str]:
@@ -342,7 +420,7 @@ def _decided_by_structure(evidence: Evidence, asked: _Asked, year: int) -> list[
     return [asked.say("structure_decides", titles=asked.say("; ").join(titles))] if titles else []
 
 
-def _sources(evidence: Evidence, asked: _Asked) -> str:
+def _sources(evidence: Evidence, asked: _Asked) -> Part:
     study, say = evidence.study, asked.say
     rows = _own_rows(study, asked.place)
     whole = str(evidence.forecast.attrs["whole"])
@@ -351,22 +429,25 @@ def _sources(evidence: Evidence, asked: _Asked) -> str:
     lines: dict[tuple[str, str], list[int]] = {}
     for row in rows:
         lines.setdefault((row.source, row.url), []).append(row.line)
-    file = escape(study.observations.path.name)
-    items = "".join(
-        f"<li>{link(source, url)} <span>({file}, "
-        + say("one_line" if len(at) == 1 else "lines", lines=", ".join(map(str, at)))
-        + ")</span></li>"
+    sources = [
+        {
+            "text": source,
+            "url": web_address(url),
+            "lines": say(
+                "one_line" if len(at) == 1 else "lines", lines=say(", ").join(map(str, at))
+            ),
+        }
         for (source, url), at in lines.items()
-    )
+    ]
     of = say(
         "figures_of" if asked.place == whole else "figures_of_both",
         place=study.title_of(asked.place, asked.language),
         whole=study.title_of(whole, asked.language),
     )
-    return f"<h2>{say('h_sources')}</h2><p>{escape(of)}</p><ol id='sources'>{items}</ol>"
+    return _part(say("h_sources"), texts=[of], sources=sources)
 
 
-def _how(evidence: Evidence, asked: _Asked) -> str:
+def _how(evidence: Evidence, asked: _Asked) -> Part:
     attributes = evidence.forecast.attrs
     text = asked.say(
         "draws_of",
@@ -374,11 +455,8 @@ def _how(evidence: Evidence, asked: _Asked) -> str:
         kind=asked.say(attributes["draws_kind"]),
         versions=attributes.get("versions", ""),
     )
-    hashes = "".join(
-        f"<li><code>{escape(name)} sha256 {escape(value)}</code></li>"
-        for name, value in evidence.study.hashes.items()
-    )
-    return f"<h2>{asked.say('h_how')}</h2><p>{escape(text)}</p><ul>{hashes}</ul>"
+    hashes = [f"{name} sha256 {value}" for name, value in evidence.study.hashes.items()]
+    return _part(asked.say("h_how"), texts=[text], code=hashes)
 
 
 # --- small parts ---
@@ -388,9 +466,8 @@ def _own_rows(study: Study, place: str) -> list[Observation]:
     return [row for row in study.observations if row.place == place]
 
 
-def _period(row: Observation) -> str:
-    whole = abs(row.end - row.start - 1.0) < 1e-3 and abs(row.start - round(row.start)) < 1e-3
-    return f"{row.start:.0f}" if whole else f"{row.start:.2f}–{row.end:.2f}"
+def _study_title(study: Study, language: Language) -> str:
+    return Label(study.title, study.title_zh).text(language)
 
 
 def _value(row: Observation) -> str:
@@ -429,22 +506,3 @@ def _speaker(posterior: xr.DataArray, prior: xr.DataArray) -> str:
 
 def _share(value: xr.DataArray) -> str:
     return f"{100 * float(value):.0f} %"
-
-
-def place_sections(
-    study: Study, kept: KeptFit, forecast: xr.Dataset, language: Language
-) -> dict[str, str]:
-    """Write what a page says of each place besides its charts, as HTML by place."""
-    evidence = Evidence(study, forecast, None, kept.estimates())
-    found = {}
-    for place in map(str, forecast[PLACE].values):
-        asked = _Asked(place, 0, language)
-        parts = (
-            _what_it_rests_on(evidence, asked),
-            _scenarios(evidence, asked),
-            _cannot_tell(evidence, asked),
-            _sources(evidence, asked),
-            _how(evidence, asked),
-        )
-        found[place] = "".join(f"<section>{part}</section>" for part in parts if part)
-    return found

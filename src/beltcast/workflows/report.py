@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import xarray as xr
+
 from beltcast.drivers.attribution.attribute import attribute
 from beltcast.errors import InputError, did_you_mean, quoted
 from beltcast.files.text import slug
-from beltcast.forecasting.forecast import forecast_draws
 from beltcast.inference.sampling.draws_file import KeptFit
 from beltcast.inference.sampling.posterior import sample_prior
 from beltcast.reports.place_report import Evidence, index_page, place_report
@@ -42,6 +43,7 @@ class Report:
 def report(
     study: Study,
     kept: KeptFit,
+    forecast: xr.Dataset,
     *,
     rng: Random,
     place: str = "all",
@@ -55,7 +57,9 @@ def report(
     ----------
     study : Study
     kept : KeptFit
-        As `beltcast.inference.sampling.draws_file.open_fit` returns it with the study.
+    forecast : xarray.Dataset
+        As `beltcast.forecasting.forecast_file.open_forecast` returns them. The numbers of the
+        report are those of the forecast; the kept draws are only shared among the drivers.
     rng : Streams, numpy.random.Generator or int
     place : str
         A place, or 'all'.
@@ -78,12 +82,11 @@ def report(
     tell = progress or no_progress
     streams = Streams.of(rng)
     posterior = kept.posterior
-    prior = sample_prior(posterior.likelihood, len(posterior), rng=streams.prior)
-    made = forecast_draws(study, posterior, prior, kept.optimum, rng=streams, progress=progress)
     shares = None
     if study.roles.switches:
+        prior = sample_prior(posterior.likelihood, len(posterior), rng=streams.prior)
         shares = attribute(study, posterior, prior=prior, progress=progress)
-    evidence = Evidence(study, made, shares, kept.estimates())
+    evidence = Evidence(study, forecast, shares, kept.estimates())
     files = file_names(places)
     pages = []
     for number, (name, file) in enumerate(files):
