@@ -75,8 +75,9 @@ def test_a_payoff_gives_the_study_its_noise(files: dict[str, Path], tmp_path: Pa
     payoff = (Payoff("Infected", "Infected", 0.07, True),)
     start_series_study(tmp_path / "flu", **files, payoff=payoff)
     study = read_study(tmp_path / "flu")
-    assert study.noise.spread_sd == 0.0
-    assert study.noise.definitions["series-1"].noise == 0.07
+    errors = study.noise.definitions["series-1"].errors
+    assert errors is not None
+    assert (errors.family, errors.scale, errors.scale_log_sd) == ("lognormal", 0.07, 0.0)
 
 
 def test_a_study_of_one_place_goes_the_whole_way(

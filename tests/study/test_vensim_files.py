@@ -95,7 +95,9 @@ def test_a_payoff_is_read_with_the_meaning_of_its_weights(tmp_path: Path, sir: M
     assert read_vpd(write(tmp_path, text), sir) == (
         Payoff("Infected", "cases", 4.0, False),  # the weight is 1 / sd
         Payoff("Infected", "cases", 0.25, True),
-        Payoff("Recovered", "Recovered", 1.0, False),  # the weight is the sd, a constant of 1
+        Payoff(
+            "Recovered", "Recovered", 1.0, False, "Duration"
+        ),  # the weight is the sd, a constant of 1
         Payoff("recovered", "r", 0.3, True),
     )
 
@@ -103,7 +105,6 @@ def test_a_payoff_is_read_with_the_meaning_of_its_weights(tmp_path: Path, sir: M
 @pytest.mark.parametrize(
     ("text", "line", "says"),
     [
-        ("*P\nInfected/1\n", 1, "'*P'"),
         ("*CR\nInfected|x/1\n", 1, "'*CR'"),
         ("Infected|x/1\n", 1, "begin the file with *C"),
         ("*C\nInfected|x\n", 2, "no weight"),

@@ -34,11 +34,20 @@ def calibrate_command(
     method: Annotated[
         str, typer.Option(help="least_squares or differential_evolution.")
     ] = "least_squares",
+    refine: Annotated[
+        int | None,
+        typer.Option(help="Starts to refine; by default until hardly an optimum is missed.", min=1),
+    ] = None,
     model: Annotated[
         Path | None, typer.Option(help="Instead of a study: a model (.mdl, .xmile),")
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="a table (.csv) of times and values of its variables,")
+        list[Path] | None,
+        typer.Option(help="tables (.csv) of times and values of its variables,"),
+    ] = None,
+    columns: Annotated[
+        Path | None,
+        typer.Option(help="With --model: readings and errors of columns (.toml)."),
     ] = None,
     priors: Annotated[
         Path | None,
@@ -81,28 +90,29 @@ def calibrate_command(
     from beltcast.workflows.own_model import read_own_model
 
     known = check_fit_method(method)
-    if model is None and (data or priors or payoff or changes):
-        raise InputError("--data, --priors, --payoff and --changes need --model; add it")
+    if model is None and (data or columns or priors or payoff or changes):
+        raise InputError("--data, --columns, --priors, --payoff and --changes need --model; add it")
     if model is not None and study is not None:
         raise InputError("both a study and --model are given; keep one of them")
     if model is None:
         chosen = open_study(study)
         likelihood, hashes = likelihood_of(chosen), chosen.hashes
     else:
-        if data is None or priors is None:
+        if not data or priors is None:
             raise InputError("--model needs observations and priors; add --data and --priors")
-        own = read_own_model(model, data, priors, payoff=payoff, changes=changes)
+        own = read_own_model(model, data, priors, columns=columns, payoff=payoff, changes=changes)
         for sentence in own.assumed:
             typer.echo(f"assumed: {sentence}", err=as_json)
         likelihood, hashes = own.likelihood, own.hashes
     place = folder_of(output, study or model, "-fit")
-    options = {"starts": str(starts), "method": method, "seed": str(seed)}
+    options = {"starts": str(starts), "method": method, "seed": str(seed), "refine": str(refine)}
     with complete_folder(place) as folder, progress() as tell:
         pieces = keep_pieces(unfinished(place), {**hashes, **options}, resume=resume)
         fit = calibrate(
             likelihood,
             rng=streams_of(seed).fit,
             starts=starts,
+            refine=refine,
             method=known,
             pieces=pieces,
             progress=tell,

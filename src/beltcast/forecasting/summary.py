@@ -311,8 +311,8 @@ def fit_summary(fit: Calibration) -> str:
     table = fit.table()
     words = table["verdict"].value_counts()
     lines = [
-        f"cost {fit.cost:.2f}; {fit.agreeing} of {len(fit.refined)} refined starts agree; "
-        + ", ".join(f"{count} {word}" for word, count in words.items()),
+        f"cost {fit.cost:.2f}; " + ", ".join(f"{count} {word}" for word, count in words.items()),
+        fit.search_words(),
     ]
     others = fit.clusters().iloc[1:]
     if len(others):

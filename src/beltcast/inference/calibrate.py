@@ -1,8 +1,7 @@
 """Fit the parameters to the published numbers.
 
-Many starts from a scrambled Sobol' sequence in the quantiles of the priors (Sobol' 1967; Owen
-1998) run as one ensemble; for each, the nuisances that fit best are found by linear least squares.
-The most probable are refined by one of the methods of `optimise`.  The result keeps the
+Many starts (`starts`) run as one ensemble.  The most probable, then others, are refined by one of
+the methods of `optimise` until hardly an optimum is left to be found.  The result keeps the
 history of every start, because a fit that a single start reached is a fit to doubt.
 """
 
@@ -27,6 +26,7 @@ from beltcast.errors import CalibrationError
 from beltcast.files.resume import NOT_KEPT, Pieces
 from beltcast.inference.likelihood import Likelihood, likelihood_of
 from beltcast.inference.optimise import FitMethod, Optimum, optimise
+from beltcast.inference.starts import FEW_ENOUGH, expected_missed, starting_points
 from beltcast.schema import Progress, no_progress
 from beltcast.study.priors import Priors
 from beltcast.study.study import Study
@@ -36,6 +36,15 @@ if TYPE_CHECKING:
 
 MOSTLY_PRIOR = 0.7
 """Ratio of posterior to prior standard deviation above which an estimate is called mostly prior."""
+
+FIRST = 6
+"""Starts that are refined before the stopping rule is asked, and between two times."""
+
+SEARCHED = 40
+"""Unknowns up to which the stopping rule decides how many starts are refined."""
+
+EXACT = 60
+"""Unknowns up to which the exact curvature is worked out where scales are estimated."""
 
 SAME_OPTIMUM = 0.5
 """Costs (negative log densities) that differ by less are taken for one optimum."""
@@ -95,6 +104,39 @@ class Calibration:
     def agreeing(self) -> int:
         """How many refined starts reached the best optimum."""
         return int((self.refined_costs <= self.cost + SAME_OPTIMUM).sum())
+
+    @property
+    def expected_missed(self) -> float:
+        """How many optima the search has missed on average: see `beltcast.inference.starts`.
+
+        Infinite where too few starts were refined to tell.
+        """
+        searches = int(self.converged.sum())
+        return expected_missed(len(self._leaders()), max(searches, len(self.optima)))
+
+    def search_words(self) -> str:
+        """Return what was searched, and what was not, as sentences."""
+        refined, starts = len(self.refined_costs), len(self.start_costs)
+        found = len(self._leaders()) if self.optima else 1
+        many = "1 optimum" if found == 1 else f"{found} different optima"
+        sentences = [
+            f"{refined} of {starts} starts were refined and ended in {many}; {self.agreeing} "
+            "reached the best."
+        ]
+        missed = self.expected_missed
+        if not np.isfinite(missed):
+            sentences.append("That is too few to tell how many other optima there are.")
+        elif missed >= FEW_ENOUGH:
+            sentences.append(
+                f"On average {missed:.1f} optima are still not found (Boender and Rinnooy Kan "
+                "1987): give more --starts and --refine."
+            )
+        else:
+            sentences.append(
+                f"On average {missed:.1f} optima are not found, within the middle 90% of each "
+                "prior; nothing was searched outside."
+            )
+        return " ".join(sentences)
 
     @property
     def log_evidence(self) -> float:
@@ -293,7 +335,7 @@ def calibrate(
     *,
     rng: np.random.Generator,
     starts: int = 64,
-    refine: int = 6,
+    refine: int | None = None,
     method: FitMethod = "least_squares",
     threads: int | None = None,
     pieces: Pieces = NOT_KEPT,
@@ -308,9 +350,11 @@ def calibrate(
         Scrambles the Sobol' sequence.
     starts : int
         Starting points, all simulated as one ensemble.
-    refine : int
-        How many of the best are refined.  A population (differential evolution) is all of them at
-        once, so it is refined once.
+    refine : int, optional
+        How many of the starts are refined, the best first.  By default the best six, then others in
+        the order of the sequence until the stopping rule of `beltcast.inference.starts` is met and
+        the best optimum was found twice; of more than 40 unknowns the best six.  A population
+        (differential evolution) is all of them at once, so it is refined once.
     method : str
         'least_squares' or 'differential_evolution', see `beltcast.inference.optimise`.
     threads : int, optional
@@ -339,7 +383,7 @@ def calibrate(
     """
     likelihood, tell = likelihood_of(source), progress or no_progress
     tell("starts", 0, starts)
-    points, answers = _starts(likelihood, rng, starts)
+    points, answers = starting_points(likelihood, rng, starts)
     simulated = np.isfinite(answers).all(axis=1)
     costs = np.where(simulated, -likelihood.log_density(points, answers), np.inf)
     tell("starts", starts, starts)
@@ -348,9 +392,11 @@ def calibrate(
             f"none of {starts} starts could be simulated; look at the priors with the command "
             "'beltcast check', their bounds may allow impossible values"
         )
-    chosen = np.argsort(costs, kind="stable")[: min(refine, int(simulated.sum()))]
     whole = method == "differential_evolution"
-    groups = [chosen] if whole else [chosen[k:] for k in range(len(chosen))]
+    order = _order(costs)
+    by_rule = refine is None and not whole and likelihood.size <= SEARCHED
+    most = len(order) if by_rule else min(refine or FIRST, len(order))
+    groups = [order] if whole else [order[k:] for k in range(most)]
     # Only populations take chances; the others leave the generator as it is.
     seeds = rng.spawn(1) if whole else [rng] * len(groups)
 
@@ -363,10 +409,23 @@ def calibrate(
         return Optimum(found["theta"], cost, found["costs"], converged)
 
     optima: list[Optimum] = []
-    for one in side_by_side(refined, range(len(groups)), threads):
-        optima.append(one)
-        tell("refinements", len(optima), len(groups))
-    return calibration_at(likelihood, costs, chosen[: len(groups)], optima, method)
+    while len(optima) < len(groups):
+        batch = range(len(optima), min(len(optima) + FIRST, len(groups)))
+        for one in side_by_side(refined, batch, threads):
+            optima.append(one)
+            tell("refinements", len(optima), len(groups))
+        found = calibration_at(likelihood, costs, order[: len(optima)], optima, method)
+        if by_rule and found.agreeing > 1 and found.expected_missed < FEW_ENOUGH:
+            break
+    tell("refinements", len(optima), len(optima))
+    return found
+
+
+def _order(costs: FloatArray) -> IntArray:
+    """Starts that can be simulated: the best ones, then the others as they come."""
+    possible = np.flatnonzero(np.isfinite(costs))
+    best = possible[np.argsort(costs[possible], kind="stable")][:FIRST]
+    return np.concatenate([best, np.setdiff1d(possible, best)])
 
 
 @one_blas_thread()
@@ -429,32 +488,31 @@ def calibration_at(
     )
 
 
-def _starts(
-    likelihood: Likelihood, rng: np.random.Generator, starts: int
-) -> tuple[FloatArray, FloatArray]:
-    """Starting points and the model's answers there, (starts, size) and (starts, m).
-
-    The first is the centre of the priors; each has the nuisances that fit it best, by linear
-    least squares.
-    """
-    priors = likelihood.priors
-    from scipy.stats import qmc  # here: it takes long, and who opens a fit needs none of it
-
-    sobol = qmc.Sobol(len(priors), rng=rng)
-    # A Sobol' sequence is balanced at powers of two; the surplus is dropped.
-    uniform = sobol.random_base2(max(1, int(np.ceil(np.log2(starts)))))[:starts]
-    # The middle 90% of each prior: with a hundred parameters, corners are impossible places.
-    z = priors.mu + priors.sigma * ndtri(0.05 + 0.9 * uniform)
-    z[0] = priors.mu
-    # The trust region needs its start strictly inside the bounds, however narrow they are.
-    margin = np.minimum(1e-3 * priors.sigma, 0.25 * (priors.upper - priors.lower))
-    z = np.clip(z, priors.lower + margin, priors.upper - margin)
-    answers = likelihood.answers(z)
-    return np.concatenate([z, likelihood.nuisances_given(answers)[0]], axis=1), answers
-
-
 def _laplace(likelihood: Likelihood, theta: FloatArray) -> FloatArray:
+    """Inverse of the curvature of the cost: Gauss and Newton's, exact where scales are estimated.
+
+    Gauss and Newton's curvature of a log scale is half of what it is, so there the gradient is
+    differenced.
+    """
     jacobian = likelihood.jacobian(theta)
-    factor = np.linalg.cholesky(jacobian.T @ jacobian)
+    curvature = jacobian.T @ jacobian
+    if likelihood.is_scaled and likelihood.size <= EXACT:
+        steps = 1e-3 * np.sqrt(np.diag(np.linalg.inv(curvature)))
+
+        def gradient(at: FloatArray) -> FloatArray:
+            slope: FloatArray = likelihood.jacobian(at).T @ likelihood.residuals(at)
+            return slope
+
+        exact = np.array(
+            [
+                (gradient(theta + step * unit) - gradient(theta - step * unit)) / (2.0 * step)
+                for step, unit in zip(steps, np.eye(len(theta)), strict=True)
+            ]
+        )
+        exact = 0.5 * (exact + exact.T)
+        # At a bound, or where a search has not converged, it may bend the wrong way.
+        if np.isfinite(exact).all() and np.linalg.eigvalsh(exact)[0] > 0:
+            curvature = exact
+    factor = np.linalg.cholesky(curvature)
     covariance: FloatArray = cho_solve((factor, True), np.eye(len(theta)))
     return covariance

@@ -69,7 +69,7 @@ class RowFamilies:
         The observation of rows that are not NUMBER, 0 for others.
     size : (m,)
         phi of a negative binomial row before its scale is estimated, the trials of a binomial one,
-        0 for others.
+        the weight of a log density; 0 for others.
     """
 
     log: Mask

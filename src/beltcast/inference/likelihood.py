@@ -30,8 +30,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from beltcast.engine.nodes import FloatArray, IntArray
-from beltcast.errors import CalibrationError
-from beltcast.inference.families import CODES, NUMBER, RowFamilies
+from beltcast.engine.syntax import CONTROLS, canonical
+from beltcast.errors import CalibrationError, TableError
+from beltcast.inference.families import BINOMIAL, CODES, LOG_DENSITY, NUMBER, RowFamilies
 from beltcast.inference.nuisance_rule import NuisanceRule
 from beltcast.inference.nuisances import ERROR, SHOCK, nuisances_of
 from beltcast.inference.predicted_observations import Questions, questions
@@ -533,11 +534,18 @@ def make_likelihood(
         raise CalibrationError("there is no observation to fit; give at least one row")
     if not len(priors):
         raise CalibrationError("there is no parameter to estimate; give at least one prior")
+    for label in priors.labels:
+        if canonical(label) in CONTROLS:
+            raise CalibrationError(
+                f"'{label}' cannot be estimated: it sets the time grid that all runs share; put a "
+                "constant of the model into the equations instead, such as the time of an event"
+            )
     times = model.grid().times()
     shared = nuisances_of(model, observations, noise)
     settable = priors.settable
     rows_of, place = model.targets([priors.labels[i] for i in settable])
     families = _families(observations, noise)
+    _check_positive(observations, families)
     # A rounded number stands for an interval: its middle and half its width.
     ends = np.array([row.within or (row.value, row.value) for row in rows])
     ends[families.log] = np.log(ends[families.log])
@@ -546,7 +554,8 @@ def make_likelihood(
     rounded = np.array([row.within is not None for row in rows])
     sides = np.array([{"lower": -1, "upper": 1}.get(row.kind, 0) for row in rows])
     scale_by, scale_at, scale_power = _scaled_by(model, priors, observations, noise)
-    trials = np.where(families.codes == CODES["binomial"], families.size, 1.0)
+    weighted = np.isin(families.codes, (BINOMIAL, LOG_DENSITY))
+    trials = np.where(weighted, families.size, 1.0)
     return Likelihood(
         model=model,
         priors=priors,
@@ -570,6 +579,17 @@ def make_likelihood(
     )
 
 
+def _check_positive(observations: Observations, families: RowFamilies) -> None:
+    for row, log in zip(observations, families.log, strict=True):
+        if log and not min(row.within or (row.value,)) > 0:
+            raise TableError(
+                f"the value is {row.value:g}, and relative errors need values above 0; state errors"
+                ' of the definition, such as errors = { family = "normal", scale = 1.0 }',
+                observations.path,
+                row.line,
+            )
+
+
 def _families(observations: Observations, noise: Noise) -> RowFamilies:
     """Distribution of each row: that of its definition, else relative errors of numbers."""
     models = [noise.errors_of(row) for row in observations]
@@ -579,7 +599,7 @@ def _families(observations: Observations, noise: Noise) -> RowFamilies:
         if errors is None or errors.family not in CODES:
             continue
         counts[i] = row.value
-        if errors.family == "binomial":
+        if errors.family in ("binomial", "log_density"):
             size[i] = errors.trials
         if errors.family == "negative_binomial":
             size[i] = 1.0 / noise.row_sd(row)

@@ -247,6 +247,14 @@ def _amount(
             f"{times[-1]:g}; leave the row out or let the model run longer"
         )
     start, end = max(start, float(times[0])), min(end, float(times[-1]))
+    if row.reading == "value":
+        return [(r, 1.0, end, False) for r in numbers]
+    if row.reading == "increase":
+        ends = ((1.0, end), (-1.0, start))
+        return [(r, sign, t, False) for r in numbers for sign, t in ends]
+    if row.reading == "total":
+        ends = ((1.0, end), (-1.0, start))
+        return [(r, sign, t, True) for r in numbers for sign, t in ends]
     if is_flow(variable.unit) or end > start:
         # What is not a flow and yet has a period is a share: its average over the period.
         weight = 1.0 if is_flow(variable.unit) else 1.0 / (end - start)

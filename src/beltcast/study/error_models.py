@@ -28,13 +28,13 @@ definition of a study (`beltcast.study.noise`), so that both are fitted by one l
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from beltcast.errors import InputError, did_you_mean
-from beltcast.files.toml import Toml
+from beltcast.files.toml import TomlTable
 
 ErrorFamily = Literal[
     "lognormal",
@@ -70,8 +70,9 @@ class ErrorModel:
     ----------
     family : str
         One of `ERROR_FAMILIES`.
-    scale : float
-        See the table of the module; 1 for families without a scale.
+    scale : float, optional
+        See the table of the module; the prior median where it is estimated.  None for families
+        without a scale, and where a table of data decides (`beltcast.study.series`).
     scale_log_sd : float
         Standard deviation of the prior of the log of the scale; 0 where the scale is given.
     df : float
@@ -92,7 +93,7 @@ class ErrorModel:
     """
 
     family: ErrorFamily
-    scale: float = 1.0
+    scale: float | None = None
     scale_log_sd: float = 0.0
     df: float = math.inf
     trials: float = 1.0
@@ -104,7 +105,7 @@ class ErrorModel:
         if self.family not in ERROR_FAMILIES:
             known = did_you_mean(str(self.family), ERROR_FAMILIES)
             raise InputError(f"unknown family of errors '{self.family}'{known}")
-        if not 0 < self.scale < math.inf:
+        if self.scale is not None and not 0 < self.scale < math.inf:
             raise InputError(
                 f"the scale of {self.family} errors is {self.scale:g}; expected a number above 0"
             )
@@ -130,17 +131,17 @@ class ErrorModel:
         return f"{SCALE_NAMES.get(self.family, 'sd of')} {self.name}"
 
 
-_KEYS = ("family", "scale", "scale_log_sd", "df", "trials", "scale_by")
+_KEYS = ("family", "scale", "scale_log_sd", "df", "trials", "scale_by", "scale_power", "name")
 
 
-def error_model_from_table(toml: Toml, *keys: str, name: str) -> ErrorModel:
-    """Read an error model from an inline table such as ``{ family = "student", df = 4 }``.
+def error_model_from_table(table: TomlTable, key: str, *, name: str) -> ErrorModel:
+    """Read an error model: a family, or a table such as ``{ family = "student", df = 4 }``.
 
     Parameters
     ----------
-    toml : Toml
-    *keys : str
-        Path of the table, from the top.
+    table : TomlTable
+    key : str
+        Of the error model in that table.
     name : str
         Of the column or definition.
 
@@ -149,26 +150,41 @@ def error_model_from_table(toml: Toml, *keys: str, name: str) -> ErrorModel:
     InputError
         With file and line: an unknown key or family, or an impossible number.
     """
-    table: Any = toml.tables
-    for key in keys:
-        table = table[key]
-    where = toml.path, toml.line(*keys)
-    given: Mapping[str, Any] = {"family": table} if isinstance(table, str) else table
-    if not isinstance(given, dict) or "family" not in given:
-        raise InputError(
-            f"{'.'.join(keys)} is {table!r}; expected a family of errors, such as "
-            '{ family = "student", df = 4 }',
-            *where,
-        )
-    for key, value in given.items():
-        if key not in _KEYS:
-            sentence = f"{'.'.join(keys)} has the unknown key '{key}'"
-            raise InputError(f"{sentence}{did_you_mean(key, _KEYS)}", *where)
-        wants_text = key in ("family", "scale_by")
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if isinstance(value, str) != wants_text or not (wants_text or is_number):
-            raise InputError(f"{'.'.join(keys)}.{key} is {value!r}; correct it", *where)
-    try:
-        return ErrorModel(name=name, **given)
-    except InputError as problem:
-        raise InputError(problem.sentence, *where) from None
+    if isinstance(table.values.get(key), str):
+        return ErrorModel(_family(table.choice(key, ERROR_FAMILIES)), name=name)
+    own = table.table(key).only(_KEYS)
+    return ErrorModel(
+        family=_family(own.choice("family", ERROR_FAMILIES)),
+        scale=own.number("scale", above=0.0) if "scale" in own else None,
+        scale_log_sd=own.number("scale_log_sd", 0.0, least=0.0),
+        df=own.number("df", math.inf, least=1.0),
+        trials=own.number("trials", 1.0, above=0.0),
+        scale_by=own.text("scale_by", ""),
+        scale_power=own.number("scale_power", 1.0, least=-1.0, most=1.0),
+        name=own.text("name", name),
+    )
+
+
+def error_model_text(errors: ErrorModel) -> str:
+    """Write an error model as a line of TOML; `error_model_from_table` reads it.
+
+    Examples
+    --------
+    >>> error_model_text(ErrorModel("normal", 2.0, name="Hare"))
+    'errors = { family = "normal", scale = 2, name = "Hare" }'
+    """
+    parts = [f'family = "{errors.family}"']
+    if errors.scale is not None:
+        parts.append(f"scale = {errors.scale:.15g}")
+    for key, default in (("scale_log_sd", 0.0), ("df", math.inf), ("trials", 1.0)):
+        if getattr(errors, key) != default:
+            parts.append(f"{key} = {getattr(errors, key):.15g}")
+    if errors.scale_by:
+        parts.append(f"scale_by = {json.dumps(errors.scale_by, ensure_ascii=False)}")
+        parts.append(f"scale_power = {errors.scale_power:g}")
+    parts.append(f"name = {json.dumps(errors.name, ensure_ascii=False)}")
+    return f"errors = {{ {', '.join(parts)} }}"
+
+
+def _family(name: str) -> ErrorFamily:
+    return next(family for family in ERROR_FAMILIES if family == name)

@@ -60,7 +60,7 @@ from typing import get_args
 
 from beltcast.errors import TableError, did_you_mean, quoted
 from beltcast.files.toml import REQUIRED, Toml, TomlTable, read_table
-from beltcast.study.error_models import ErrorModel, error_model_from_table
+from beltcast.study.error_models import SCALED_FAMILIES, ErrorModel, error_model_from_table
 from beltcast.study.observations import Observation, ObservationKind, Observations
 
 
@@ -142,7 +142,7 @@ class Noise:
         """Spread of one published number, without what it shares with others."""
         errors = self.errors_of(row)
         if errors is not None:
-            return errors.scale * self.spread_factors.get(errors.scale_name, 1.0)
+            return (errors.scale or 1.0) * self.spread_factors.get(errors.scale_name, 1.0)
         vintage = 0.0 if self.revisions else self.vintage[row.vintage]
         own = math.hypot(self.grade[row.grade], vintage, self.definitions[row.definition].noise)
         own *= self.spread_factor(row.grade, row.kind)
@@ -205,7 +205,7 @@ def noise_from_table(toml: Toml) -> Noise:
         is negative.
     """
     noise = read_table(toml, "noise").only(_KEYS)
-    season = noise.table("season")
+    season = noise.table("season", optional=True)
     shocks = _shocks(noise)
     spread_sd, spread_by, spread_factors = _spread(noise)
     shared, autocorrelation = _part(noise, "shared"), _part(noise, "autocorrelation", _CORRELATION)
@@ -225,6 +225,7 @@ def noise_from_table(toml: Toml) -> Noise:
             "mean", 0.0, above=-1.0, below=1.0, expected="an amplitude between -1 and 1"
         ),
         season_sd=_sd(season, "sd", 0.0),
+        seasonal="season" in noise,
         definitions={name: _definition(definitions.table(name), name) for name in definitions},
         reference=noise.number("reference", expected="a decimal year such as 2024.0")
         if "reference" in noise
@@ -331,7 +332,12 @@ def _spread(noise: TomlTable) -> tuple[float, tuple[str, ...], dict[str, float]]
 def _definition(table: TomlTable, name: str) -> Definition:
     errors = None
     if "errors" in table:
-        errors = error_model_from_table(table.file, *table.keys, "errors", name=name)
+        errors = error_model_from_table(table, "errors", name=name)
+        if errors.scale is None and errors.family in SCALED_FAMILIES:
+            raise table.fail(
+                f"the errors of {quoted(name)} have no scale; add one: scale = 0.1",
+                "errors",
+            )
     return Definition(
         title=table.text("title", name),
         offset_sd=_sd(table, "offset_sd"),

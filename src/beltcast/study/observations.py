@@ -25,6 +25,10 @@ The optional column ``digits`` gives the number of known digits: a level of 1.7 
 any number from 1.65 to 1.75, and a lower bound of 2 with one digit ("more than 2") any number from
 2 to 3.
 
+The optional column ``reading`` states what is read off a run instead: the ``value`` of the variable
+at the end, also of a flow; its ``total`` over the period; or its ``increase``.  Such rows may be 0
+or negative, and several may be of one time.  ``rounded`` states what values are multiples of.
+
 `read_observations` converts values to the model's units (`beltcast.model.quantities`).
 """
 
@@ -56,11 +60,13 @@ __all__ = [
     "Observation",
     "ObservationKind",
     "Observations",
+    "Reading",
     "read_observations",
     "repeated",
 ]
 
 ObservationKind: TypeAlias = Literal["level", "part-year", "growth", "share", "lower", "upper"]
+Reading: TypeAlias = Literal["", "value", "total", "increase"]
 Vintage: TypeAlias = Literal["final", "revised", "preliminary", "only"]
 Grade: TypeAlias = Literal["A", "B", "C"]
 _Choice = TypeVar("_Choice", bound=str)
@@ -87,7 +93,7 @@ COLUMNS = (
 )
 """Columns of a table of observations; their order is free."""
 
-OPTIONAL_COLUMNS = ("digits",)
+OPTIONAL_COLUMNS = ("digits", "reading", "rounded")
 """Columns that may be left out, or empty."""
 
 _MAY_BE_EMPTY = ("url", "quote", "note")
@@ -121,6 +127,10 @@ class Observation:
     source, url, quote, note : str
     within : (float, float), optional  [as value]
         Bounds of the unrounded number; None if the number is exact as printed.
+    reading : str
+        What is read off a run: the ``value`` of the variable at `end`, its ``total`` (integral)
+        from `start` to `end`, or its ``increase`` between them.  Empty: the total of a flow, and of
+        other variables the value, or over a period the mean.
     """
 
     line: int
@@ -141,6 +151,7 @@ class Observation:
     quote: str = ""
     note: str = ""
     within: tuple[float, float] | None = None
+    reading: Reading = ""
 
 
 @dataclass(frozen=True)
@@ -305,7 +316,11 @@ class _RowReader:
         start, end, published, value = (
             number(cells[name], name) for name in ("start", "end", "published", "value")
         )
-        _check_period(start, end, kind, variable)
+        reading = cells.get("reading", "")
+        if reading:
+            _check_reading(reading, start, end)
+        else:
+            _check_period(start, end, kind, variable)
         if published < start:
             sentence = f"published {published:g} is before the period begins, {start:g}"
             raise TableError(f"{sentence}; correct one of them")
@@ -315,9 +330,14 @@ class _RowReader:
         unit = cells["unit"]
 
         def in_model(number: float) -> float:
+            if reading:
+                return self._read(number, unit, reading, variable, start, end)
             return self._value(number, unit, kind, variable, start, end, belts)
 
         within = _interval(value, cells.get("digits", ""), kind)
+        if cells.get("rounded"):
+            half = 0.5 * number(cells["rounded"], "rounded")
+            within = value - half, value + half
         return Observation(
             line=line,
             place=place,
@@ -337,7 +357,24 @@ class _RowReader:
             quote=cells["quote"],
             note=cells["note"],
             within=within and (in_model(within[0]), in_model(within[1])),
+            reading=_one_of(reading, "reading", get_args(Reading)),
         )
+
+    def _read(
+        self,
+        value: float,
+        unit: str,
+        reading: str,
+        variable: VariableLike,
+        start: float,
+        end: float,
+    ) -> float:
+        """Give the number of a row with a reading in the unit of the model."""
+        own = variable.unit or "Dmnl"
+        if unit in (own, f"{own} * Year"):
+            return value
+        target = f"{own} * Year" if reading == "total" else own
+        return convert(value, unit, target, start=start, end=end, usd_cny=self.usd_cny)
 
     def _variable(self, name: str) -> VariableLike:
         try:
@@ -435,6 +472,16 @@ def _interval(value: float, digits: str, kind: ObservationKind) -> tuple[float, 
     return value - 0.5 * last, value + 0.5 * last
 
 
+def _check_reading(reading: str, start: float, end: float) -> None:
+    if reading == "value" and start != end:
+        sentence = f"a value is read at an instant, not over {start:g} to {end:g}"
+        raise TableError(f"{sentence}; give the instant as both start and end")
+    if reading != "value" and not end > start:
+        raise TableError(
+            f"a {reading} is read over a period, and {start:g} to {end:g} is none; correct them"
+        )
+
+
 def _check_period(start: float, end: float, kind: ObservationKind, variable: VariableLike) -> None:
     length = end - start
     name = quoted(variable.name)
@@ -467,6 +514,8 @@ def _refuse_twice(rows: Sequence[Observation], path: Path) -> None:
     """
     groups: dict[tuple[str, ...], list[Observation]] = {}
     for row in rows:
+        if row.reading:  # replicates, each a measurement
+            continue
         key = _scope(row)
         for other in groups.setdefault(key, []):
             clash = _clash(row, other)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from beltcast.engine.syntax import canonical
+from beltcast.engine.syntax import CONTROLS, canonical
 from beltcast.errors import PriorError, UnknownName, did_you_mean, quoted
 from beltcast.files.toml import Toml, TomlTable, read_toml
 from beltcast.model.labels import ModelLike, VariableLike, find_label, join_label
@@ -241,6 +241,9 @@ class _PriorReader:
         if variable.kind != "constant":
             sentence = f"{quoted(variable.name)} is of kind {quoted(variable.kind)} in the model"
             raise self.table.fail(f"{sentence}; a prior needs a constant")
+        if canonical(variable.name) in CONTROLS:
+            sentence = f"{quoted(variable.name)} sets the time grid of all runs and has no prior"
+            raise self.table.fail(f"{sentence}; change it in the model")
         return variable, elements
 
     def _elements(self, variable: VariableLike, elements: tuple[str, ...]) -> list[tuple[str, ...]]:

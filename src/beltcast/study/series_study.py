@@ -19,7 +19,8 @@ from beltcast.errors import InputError, UnknownName, quoted
 from beltcast.files.complete import complete_folder
 from beltcast.model.model import Model, load_model
 from beltcast.model.quantities import is_flow, same_unit
-from beltcast.study.observations import COLUMNS, Observation
+from beltcast.study.error_models import error_model_text
+from beltcast.study.observations import COLUMNS
 from beltcast.study.series import Payoff, Series, read_series
 from beltcast.study.starter import check_folder, check_title
 from beltcast.study.study import STUDY_FILE, read_study
@@ -118,38 +119,28 @@ def _observations(series: Series, source: str) -> str:
     slugs = _slugs(series)
     stream = io.StringIO()
     table = csv.writer(stream, lineterminator="\n")
-    table.writerow(COLUMNS)
+    columns = (*COLUMNS, "reading", "rounded")
+    table.writerow(columns)
     for row in series.observations:
         cells = {
             "place": row.place,
             "quantity": row.quantity,
-            # A flow is given over one step of the model, which is a part of a year.
-            "kind": _kind(row),
+            "kind": row.kind,
             "start": f"{row.start:.10g}",
             "end": f"{row.end:.10g}",
             "value": f"{row.value:.15g}",
-            "unit": _unit(row),
+            "unit": row.unit or "Dmnl",
             "definition": slugs[row.definition],
             "vintage": row.vintage,
             "grade": row.grade,
             "published": f"{row.published:.10g}",
             "source": source,
             "note": f"line {row.line}",
+            "reading": row.reading,
+            "rounded": f"{row.within[1] - row.within[0]:.10g}" if row.within else "",
         }
-        table.writerow([cells.get(name, "") for name in COLUMNS])
+        table.writerow([cells.get(name, "") for name in columns])
     return stream.getvalue()
-
-
-def _kind(row: Observation) -> str:
-    length = row.end - row.start
-    return "level" if abs(length - round(length)) < 1e-6 else "part-year"
-
-
-def _unit(row: Observation) -> str:
-    """Unit of the number: of a flow, that of its total."""
-    if not is_flow(row.unit):
-        return row.unit or "Dmnl"
-    return f"{row.unit} * Year"
 
 
 def _text(value: str) -> str:
@@ -164,15 +155,15 @@ def _slugs(series: Series) -> dict[str, str]:
 
 def _study(title: str, model: str, priors: str, target: str, series: Series) -> str:
     slugs = _slugs(series)
-    spread = f"spread = {{ sd = {series.noise.spread_sd:g} }}\n" if series.noise.spread_sd else ""
     assumed = "".join(f"# - {sentence}\n" for sentence in series.assumed)
     definitions = "\n".join(
         f"[definitions.{slugs[name]}]\ntitle = {_text(one.title)}\noffset_sd = 0.0\n"
         f"trend_sd = 0.0\nnoise = {one.noise:.10g}\n"
+        + (f"{error_model_text(one.errors)}\n" if one.errors else "")
         for name, one in series.noise.definitions.items()
     )
     return f"""# Written from a model, a table of times and values, and priors. It assumes:
-{assumed}# Every standard deviation is one of a logarithm: 0.1 is about 10 %.
+{assumed}# The standard deviation of relative errors is one of a logarithm: 0.1 is about 10 %.
 
 [study]
 title = {_text(title)}
@@ -188,8 +179,7 @@ target = {_text(target)}
 # Added to the noise of a definition by grade and release of a row.
 grade = {{ A = 0.0, B = 0.0, C = 0.0 }}
 vintage = {{ final = 0.0, revised = 0.0, preliminary = 0.0, only = 0.0 }}
-# Shocks of single years, and the season within a year.
+# Shocks of single years.
 year_shock = {{ default = 0.0 }}
-season = {{ mean = 0.0, sd = 0.0 }}
-{spread}
+
 {definitions}"""

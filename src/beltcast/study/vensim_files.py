@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from beltcast.engine.syntax import canonical
+from beltcast.engine.syntax import CONTROLS, canonical
 from beltcast.errors import InputError, UnknownName, did_you_mean, quoted
 from beltcast.files.text import Text, read_text
 from beltcast.model.labels import find_label, join_label
@@ -107,8 +107,11 @@ def read_voc(path: str | Path, model: Model) -> Priors:
 def read_vpd(path: str | Path, model: Model) -> tuple[Payoff, ...]:
     r"""Read a payoff definition: which variable is compared with which data, at which weight.
 
-    Understood are calibration elements ``*C`` and ``*CL`` (the weight is one over the spread, of
-    values or of logs) and ``*CG`` and ``*CGL`` (the weight is the spread).
+    Understood are calibration elements ``*C`` and ``*CL`` (the weight is one over the standard
+    deviation, of values or of logs), ``*CG`` and ``*CGL`` (the weight is the standard deviation),
+    and policy elements ``*P`` and ``*PF``, whose variable is itself a log likelihood: a rate that
+    is summed over the run, or the value at its end, times the weight.  A weight may be a constant
+    that is searched.
 
     Parameters
     ----------
@@ -123,8 +126,8 @@ def read_vpd(path: str | Path, model: Model) -> tuple[Payoff, ...]:
     Raises
     ------
     InputError
-        With file and line: a policy payoff, another distribution, a name that the model does not
-        have, a weight that is not above 0.
+        With file and line: another distribution, a name that the model does not have, a weight that
+        is not above 0.
 
     Examples
     --------
@@ -143,10 +146,10 @@ def read_vpd(path: str | Path, model: Model) -> tuple[Payoff, ...]:
     for line, content in _lines(text):
         if content.startswith("*"):
             kind = content.upper().replace(" ", "")
-            if kind not in ("*C", "*CL", "*CG", "*CGL", "*CLG"):
+            if kind not in ("*C", "*CL", "*CG", "*CGL", "*CLG", "*P", "*PF"):
                 raise InputError(
-                    f"payoff type {quoted(content)} is not understood; expected a calibration by "
-                    "*C, *CL, *CG or *CGL, since what is maximised here is a likelihood",
+                    f"payoff type {quoted(content)} is not understood; expected *C, *CL, *CG or "
+                    "*CGL, or *P or *PF for a variable that is a log likelihood",
                     text.path,
                     line,
                 )
@@ -292,12 +295,21 @@ def _compared(text: Text, line: int, content: str, kind: str, model: Model) -> P
     except UnknownName as unknown:
         raise InputError(unknown.sentence, text.path, line) from None
     number = _value(text, line, weight.strip(), model)
+    by = "" if is_number(weight.strip()) else join_label(*_label_of(weight.strip(), model))
     if not number > 0:
         raise InputError(
             f"the weight of {quoted(variable)} is {number:g}; expected one above 0", text.path, line
         )
+    if kind.startswith("*P"):
+        return Payoff(variable, "", number, False, policy=kind[1:])
     sd = number if "G" in kind else 1.0 / number
-    return Payoff(variable, data if bar else variable, sd, "L" in kind)
+    power = -1.0 if by and "G" not in kind else 1.0
+    return Payoff(variable, data if bar else variable, sd, "L" in kind, by, power)
+
+
+def _label_of(cell: str, model: Model) -> tuple[str, tuple[str, ...]]:
+    variable, elements = find_label(cell, model)
+    return variable.name, elements
 
 
 def _constants(text: Text, line: int, name: str, model: Model) -> list[str]:
@@ -314,6 +326,7 @@ def _constants(text: Text, line: int, name: str, model: Model) -> list[str]:
             text.path,
             line,
         )
+    _refuse_control(text, line, variable.name)
     given = [part.strip() for part in rest.rstrip().removesuffix("]").split(",")] if bracket else []
     if len(given) != len(variable.dims):
         expected = join_label(variable.name, variable.dims)
@@ -335,6 +348,16 @@ def _constants(text: Text, line: int, name: str, model: Model) -> list[str]:
             )
         each.append(chosen)
     return [join_label(variable.name, elements) for elements in itertools.product(*each)]
+
+
+def _refuse_control(text: Text, line: int, name: str) -> None:
+    if canonical(name) in CONTROLS:
+        raise InputError(
+            f"{quoted(name)} sets the time grid of all runs and is neither searched nor changed "
+            "here; change it in the model",
+            text.path,
+            line,
+        )
 
 
 def _value(text: Text, line: int, cell: str, model: Model) -> float:

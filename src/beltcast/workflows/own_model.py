@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from beltcast.files.text import read_text
 from beltcast.inference.likelihood import Likelihood, make_likelihood
 from beltcast.model.model import load_model
 from beltcast.model.variants import move
+from beltcast.study.columns import read_columns
 from beltcast.study.priors_file import read_priors
 from beltcast.study.series import read_series
 from beltcast.study.vensim_files import read_cin, read_voc, read_vpd
@@ -38,9 +39,10 @@ class OwnModel:
 
 def read_own_model(
     model: Path,
-    data: Path,
+    data: Path | Sequence[Path],
     priors: Path,
     *,
+    columns: Path | None = None,
     payoff: Path | None = None,
     changes: Path | None = None,
 ) -> OwnModel:
@@ -50,10 +52,12 @@ def read_own_model(
     ----------
     model : Path
         A model (.mdl, .xmile).
-    data : Path
-        A table (.csv) with times in its first column and a variable in each other one.
+    data : Path, or several
+        Tables (.csv) with times in the first column and a variable in each other one.
     priors : Path
         Priors (.toml), or Vensim's optimization control (.voc).
+    columns : Path, optional
+        Readings and errors of columns (.toml).
     payoff : Path, optional
         Which variable is compared with which column (.vpd).
     changes : Path, optional
@@ -68,9 +72,12 @@ def read_own_model(
     if changes is not None:
         loaded = move(loaded, read_cin(changes, loaded))
     compared = () if payoff is None else read_vpd(payoff, loaded)
-    series = read_series(data, loaded, payoff=compared)
+    tables = [data] if isinstance(data, Path) else list(data)
+    known = () if columns is None else read_columns(columns)
+    series = read_series(tables, loaded, payoff=compared, columns=known)
     searched = (read_voc if priors.suffix.lower() == ".voc" else read_priors)(priors, loaded)
-    files = {"model": model, "data": data, "priors": priors, "payoff": payoff, "changes": changes}
+    files = {"model": model, "priors": priors, "payoff": payoff, "changes": changes}
+    files |= {"columns": columns, **{f"data {k + 1}": one for k, one in enumerate(tables)}}
     return OwnModel(
         make_likelihood(loaded, searched, series.observations, series.noise),
         tuple(series.assumed),

@@ -21,7 +21,6 @@ unequal. Biometrika 58, 545-554.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import combinations, count
@@ -143,16 +142,17 @@ def error_scales(
     ...     series = read_series(path, model)
     >>> one = make_likelihood(model, make_priors([guess]), series.observations, series.noise)
     >>> found = error_scales(one, rng=np.random.default_rng(1), starts=4)
-    >>> float(found.table.loc["grade A", "factor"].round(1))
+    >>> float(found.table.loc["sd of Stock", "factor"].round(1))
     0.3
     """
-    prior = likelihood.noise.spread_sd
-    if not prior > 0:
+    known = _groups(likelihood)
+    if not known:
         raise InputError(
             "the noise takes spreads as given; say how far they may be off, such as "
             "spread = { sd = 0.5, by = ['grade'] } in [noise]"
         )
-    groups = _groups(likelihood)
+    groups = {name: rows for name, (rows, _) in known.items()}
+    prior = np.array([sd for _, sd in known.values()])
     given = _with_factors(likelihood, dict.fromkeys(groups, 1.0))
     first = calibrate(given, rng=rng, starts=starts, refine=refine, progress=progress)
 
@@ -169,7 +169,7 @@ def error_scales(
         np.zeros(len(groups)),
         jac=lambda logs: _slope(cost, logs),
         method="L-BFGS-B",
-        bounds=[(-SEARCH_REACH * prior, SEARCH_REACH * prior)] * len(groups),
+        bounds=[(-SEARCH_REACH * sd, SEARCH_REACH * sd) for sd in prior],
         options={"ftol": 1e-7, "gtol": 1e-3, "maxiter": _STEPS},
         callback=lambda intermediate_result: tell("steps", next(steps), _STEPS),
     )
@@ -201,12 +201,18 @@ def with_error_scales(
     return likelihood_of(replace(study, noise=asked))
 
 
-def _groups(likelihood: Likelihood) -> dict[str, int]:
-    """Groups that have a standard deviation of their own, and how many rows are in each."""
-    noise, rows, known = likelihood.noise, likelihood.observations.rows, likelihood.nuisances
-    measured = (row for row in rows if noise.spread_name(row.grade, row.kind) in known)
-    counted = Counter(noise.spread_group(row.grade, row.kind) for row in measured)
-    return dict(sorted(counted.items()))
+def _groups(likelihood: Likelihood) -> dict[str, tuple[int, float]]:
+    """Groups that have a scale of their own: how many rows each has, and the sd of its prior."""
+    noise, known = likelihood.noise, likelihood.nuisances
+    groups: dict[str, tuple[int, float]] = {}
+    for row in likelihood.observations:
+        name, sd = noise.scale_of(row)
+        if name not in known:
+            continue
+        # Rows with an error model are told apart by its scale, others by grade and kind.
+        group = name if noise.errors_of(row) else noise.spread_group(row.grade, row.kind)
+        groups[group] = (groups.get(group, (0, sd))[0] + 1, sd)
+    return dict(sorted(groups.items()))
 
 
 def _with_factors(likelihood: Likelihood, factors: dict[str, float]) -> Likelihood:
@@ -220,7 +226,7 @@ def _slope(cost: Callable[[FloatArray], float], at: FloatArray) -> FloatArray:
     return np.array([cost(at + step) - cost(at - step) for step in steps]) / (2.0 * _STEP)
 
 
-def _sds(cost: Callable[[FloatArray], float], at: FloatArray, prior: float) -> FloatArray:
+def _sds(cost: Callable[[FloatArray], float], at: FloatArray, prior: FloatArray) -> FloatArray:
     """Spreads of what a cost is the negative log density of, from its second differences."""
     n = len(at)
     steps = _CURVATURE_STEP * np.eye(n)
@@ -234,12 +240,14 @@ def _sds(cost: Callable[[FloatArray], float], at: FloatArray, prior: float) -> F
         curvature[i, j] = curvature[j, i] = mixed
     curvature /= _CURVATURE_STEP**2
     # Where the evidence bends the wrong way no more is known than the prior says.
-    values, vectors = eigenpairs(curvature)
-    variances = 1.0 / np.maximum(values, prior**-2)
-    return np.asarray(np.sqrt((vectors**2) @ variances), dtype=np.float64)
+    values, vectors = eigenpairs(curvature * np.outer(prior, prior))
+    variances = 1.0 / np.maximum(values, 1.0)
+    return np.asarray(prior * np.sqrt((vectors**2) @ variances), dtype=np.float64)
 
 
-def _table(groups: dict[str, int], logs: FloatArray, sds: FloatArray, prior: float) -> pd.DataFrame:
+def _table(
+    groups: dict[str, int], logs: FloatArray, sds: FloatArray, prior: FloatArray
+) -> pd.DataFrame:
     reach = norm.ppf(0.9) * sds
     return pd.DataFrame(
         {
