@@ -417,7 +417,8 @@ def calibrate(
         found = calibration_at(likelihood, costs, order[: len(optima)], optima, method)
         if by_rule and found.agreeing > 1 and found.expected_missed < FEW_ENOUGH:
             break
-    tell("refinements", len(optima), len(optima))
+    if len(optima) < len(groups):
+        tell("refinements", len(optima), len(optima))
     return found
 
 
