@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from beltcast.drivers.compare import compare
     from beltcast.drivers.discovery.discover import discover
     from beltcast.drivers.loops.loop_scores import loops
+    from beltcast.drivers.loops.named_loops import KnockOut, find_loop, knock_out, name_loops
     from beltcast.drivers.price.price import price
     from beltcast.ensembles.ensemble import run_ensemble
     from beltcast.forecasting.forecast import forecast
@@ -25,11 +26,13 @@ if TYPE_CHECKING:
     from beltcast.inference.sampling.posterior import Draws, approximate_posterior, sample_prior
     from beltcast.inference.updating.update import Update, update
     from beltcast.model.building import Auxiliary, Flow, LookupPoints, ModelBuilder, Stock
+    from beltcast.model.difference import ModelDifference, diff
     from beltcast.model.model import Model, load_model
     from beltcast.pictures.causes_strip import plot_causes
     from beltcast.pictures.diagram import diagram
     from beltcast.pictures.runs import plot_run
     from beltcast.reports.export import export
+    from beltcast.reports.model_page import document
     from beltcast.streams import Streams
     from beltcast.study.events import with_events
     from beltcast.study.observations import Observations, read_observations
@@ -58,10 +61,12 @@ __all__ = [
     "Flow",
     "Identification",
     "IdentifyOptions",
+    "KnockOut",
     "Likelihood",
     "LookupPoints",
     "Model",
     "ModelBuilder",
+    "ModelDifference",
     "Observations",
     "OriginRules",
     "Policies",
@@ -83,15 +88,20 @@ __all__ = [
     "compare",
     "compare_causes",
     "diagram",
+    "diff",
     "discover",
+    "document",
     "error_scales",
     "export",
+    "find_loop",
     "forecast",
     "identify",
+    "knock_out",
     "likelihood_of",
     "load_model",
     "loops",
     "make_likelihood",
+    "name_loops",
     "observe",
     "plot_causes",
     "plot_run",
@@ -119,6 +129,17 @@ __all__ = [
 
 # The same names for the interpreter; a test compares the two.
 _MODULES = {
+    "reports.model_page": ("document",),
+    "drivers.loops.named_loops": (
+        "KnockOut",
+        "find_loop",
+        "knock_out",
+        "name_loops",
+    ),
+    "model.difference": (
+        "ModelDifference",
+        "diff",
+    ),
     "drivers.attribution.attribute": ("attribute",),
     "drivers.cause_effects": ("compare_causes",),
     "drivers.compare": ("compare",),

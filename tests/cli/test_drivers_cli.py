@@ -212,3 +212,13 @@ def test_a_killed_sobol_study_goes_on_to_the_same_bits(
         ):
             xr.testing.assert_identical(one, two)
     assert not (tmp_path / "killed.unfinished").exists()
+
+
+def test_loops_runs_without_a_loop_that_is_named_by_its_variables(tmp_path: Path) -> None:
+    sir, out = str(shipped("models/sir/sir.mdl")), tmp_path / "out"
+    said = run("loops", sir, "--without", "Infected, recovery", "--output", str(out))
+    assert "recovery reads Infected as it is from the start" in said
+    with xr.open_dataset(out / "without.nc") as runs:
+        assert runs["run"].values.tolist() == ["whole", "without"]
+        held = runs["recovery"].sel(run="without")
+        assert float(held.max()) == float(held.min()) == float(held[0])

@@ -45,6 +45,16 @@ def test_a_study_without_tables_has_no_roles(tmp_path: Path) -> None:
     assert read_study(folder).roles == Roles()
 
 
+def test_a_study_names_loops_by_their_variables(mine: Path) -> None:
+    path = mine / "study.toml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text + '\n[loops]\n"brand loop" = ["brand strength"]\n', encoding="utf-8")
+    assert read_study(mine).roles.loops == {"brand loop": ("Brand Strength",)}
+    path.write_text(text + '\n[loops]\n"brand loop" = ["brand strenth"]\n', encoding="utf-8")
+    with pytest.raises(InputError, match="did you mean 'Brand Strength'"):
+        read_study(mine)
+
+
 FAULTS = {
     # old text -> new text, the sentence, the text of the line that is named
     "renamed-lever": (

@@ -105,7 +105,6 @@ def driven(tmp_path_factory: pytest.TempPathFactory, make: SimpleNamespace) -> S
             },
         ),
         hashes={"study": "0" * 64},
-        target="output",
     )
 
 

@@ -73,6 +73,8 @@ _PANELS: Mapping[str, tuple[Callable[..., None], ...]] = {
         models.check_command,
         models.run_command,
         models.trace_command,
+        models.diff_command,
+        models.document_command,
         models.schemas_command,
     ),
     "Export": (

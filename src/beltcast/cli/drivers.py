@@ -261,7 +261,8 @@ def sensitivity_command(
 
 def loops_command(
     path: Annotated[
-        Path | None, typer.Argument(help="A model (.mdl). Default: the belt model.")
+        Path | None,
+        typer.Argument(help="A model (.mdl, XMILE) or a study (.toml). Default: the belt model."),
     ] = None,
     year: Annotated[
         float | None, typer.Option(help="Time to describe. Default: the last one.")
@@ -271,6 +272,10 @@ def loops_command(
         typer.Option(help="Range=Element: only this element, such as Belt=Foshan."),
     ] = None,
     most: Annotated[int, typer.Option(help="Loops to print.", min=1)] = 8,
+    without: Annotated[
+        str | None,
+        typer.Option(help="Cut a loop: its name in the study, or its variables with commas."),
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="Folder for the results.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -278,7 +283,9 @@ def loops_command(
 
     Scores every loop over the run and prints the strongest at one time. Writes loops.nc, a stacked
     chart, and the stock-flow diagram (SVG) with the strongest loop in colour. The belt model has
-    one set of loops for each belt: Shenzhen by default; choose another with --at.
+    one set of loops for each belt: Shenzhen by default; choose another with --at. A study names
+    loops by their variables in its table [loops]; other loops keep their numbers. --without runs
+    the model with one loop cut, and writes both runs to without.nc.
 
     For example:
 
@@ -286,10 +293,11 @@ def loops_command(
 
         beltcast loops --at Belt=Foshan --year 2030
 
-        beltcast loops mine.mdl
+        beltcast loops mine.mdl --without "births, rabbits"
     """
     from beltcast.drivers.loops.loop_scores import loops, strongest
-    from beltcast.drivers.loops.page import summarise_loops
+    from beltcast.drivers.loops.named_loops import knock_out, name_loops
+    from beltcast.drivers.loops.page import summarise_loops, without_words
     from beltcast.drivers.loops.plot import save_loops_picture
     from beltcast.files.complete import complete_folder
     from beltcast.files.shipped import shipped
@@ -297,18 +305,25 @@ def loops_command(
     from beltcast.pictures.diagram import diagram
     from beltcast.reports.json_output import dataset_facts
 
-    model = load_model(path or shipped("models/belt/belt.mdl"))
+    study = open_study(path) if path and (path.is_dir() or path.suffix == ".toml") else None
+    model = study.model if study else load_model(path or shipped("models/belt/belt.mdl"))
+    names = study.roles.loops if study else {}
     if year is not None:
         refuse_instant(model, year)
+    cut = knock_out(model, names.get(without, without.split(","))) if without else None
     scores = loops(model, within=_elements(at if at or path else ["Belt=Shenzhen"]))
+    scores = name_loops(scores, names, model)
     when = float(scores["time"][-1]) if year is None else year
     page = summarise_loops(scores, when, most)
+    both = {} if cut is None else {"without": cut.compare(model)}
+    if cut is not None:
+        page = Group(page, without_words(cut, both["without"], when))
     leading = strongest(scores.isel(loop=(scores["loop_partition"] == 0).values), when)[:1]
     path_of = str(scores["path"].sel(loop=leading[0]).item()) if leading else ""
     title = f"{model.name}: {leading[0]} leads at {when:g}" if leading else model.name
     folder = output or Path("runs") / f"{model.name}-loops"
     with complete_folder(folder) as work:
-        save(work, page, loops=scores)
+        save(work, page, loops=scores, **both)
         if scores.sizes["loop"]:
             save_loops_picture(scores, str(work / "loops.png"))
         drawn = diagram(model, highlight=path_of, title=title)

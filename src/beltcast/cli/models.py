@@ -261,6 +261,63 @@ def trace_command(
         typer.echo(f"Wrote {picture}")
 
 
+def diff_command(
+    first: Annotated[Path, typer.Argument(help="A model (.mdl or XMILE).")],
+    second: Annotated[Path, typer.Argument(help="Another, or another version of it.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show what differs between two models, and which outputs differ by how much in a run.
+
+    Variables are paired by name. + was added, - removed, ~ changed. Ends with code 1 where
+    anything differs, as diff does.
+
+    For example:
+
+        beltcast diff old.mdl new.mdl
+    """
+    from beltcast.model.difference import diff
+    from beltcast.model.model import load_model
+
+    found = diff(load_model(first), load_model(second))
+    if as_json:
+        print_json("diff", second, **asdict(found))
+    else:
+        typer.echo(str(found))
+    if found:
+        raise typer.Exit(1)
+
+
+def document_command(
+    model: Annotated[
+        Path | None, typer.Argument(help="A model (.mdl or XMILE); the belt model by default.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="File to write; the model's name with .html by default.")
+    ] = None,
+    checks: Annotated[bool, typer.Option(help="Check the model for the page.")] = True,
+) -> None:
+    """Write the documentation of a model as one HTML file that needs no network.
+
+    Equations set as mathematics, units, comments, groups, links to what drives each variable and
+    what it drives, feedback loops, checks, and what the reporting guidelines of Rahmandad and
+    Sterman (2012) ask for, ticked or missing.
+
+    For example:
+
+        beltcast document mine.mdl --output mine.html
+    """
+    from beltcast.files.complete import complete_file
+    from beltcast.files.shipped import shipped
+    from beltcast.model.model import load_model
+    from beltcast.reports.model_page import document
+
+    loaded = load_model(model or shipped("models/belt/belt.mdl"))
+    path = output or Path(f"{loaded.name}.html")
+    with complete_file(path) as part:
+        part.write_text(document(loaded, checks=checks), encoding="utf-8")
+    typer.echo(f"Written to {path}")
+
+
 def schemas_command(
     model: Annotated[
         Path | None, typer.Argument(help="A model (.mdl); the belt model by default.")

@@ -22,7 +22,7 @@ from beltcast.model.variables import Variable, VariableKind, Variables
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["ShownVariable"]
+__all__ = ["ShownVariable", "show_equation"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -74,7 +74,7 @@ class ShownVariable:
     @property
     def equation(self) -> str:
         """Its equations as Vensim text, one a line."""
-        return "\n".join(_equation_text(equation) for equation in self.equations)
+        return "\n".join(show_equation(equation) for equation in self.equations)
 
     @property
     def value(self) -> float | FloatArray | None:
@@ -173,7 +173,8 @@ class ShownVariable:
         return html_of(self.name, self._facts())
 
 
-def _equation_text(equation: Equation) -> str:
+def show_equation(equation: Equation) -> str:
+    """Return an equation as Vensim text, the left-hand side included."""
     left = equation.name
     if equation.subscripts:
         left += f"[{', '.join(equation.subscripts)}]"

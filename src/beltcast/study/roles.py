@@ -20,6 +20,7 @@ table                     what it says
                           which growth is attributed; ``ahead``, first and last of policies
 ``[shares.key]``          shares that add up to one: ``variable``, ``weight``, ``title``, ``rest``
 ``[labels]``              what to call variables, elements and units of the model
+``[loops]``               names of feedback loops, each with its variables
 ========================  =====================================================================
 
 A text for people is a string, or a table of languages: ``{ en = "output", zh = "产出" }``.
@@ -175,6 +176,8 @@ class Roles:
         Fields of `Years` that the study gives.
     labels : mapping of str to Label
         Variables, elements and units of the model, and what to call them.
+    loops : mapping of str to tuple of str
+        Name of a feedback loop, and variables that tell it from the others.
     """
 
     levers: tuple[Lever, ...] = ()
@@ -188,6 +191,7 @@ class Roles:
     compare: str = ""
     years: Mapping[str, tuple[int, ...]] = field(default_factory=lambda: MappingProxyType({}))
     labels: Mapping[str, Label] = field(default_factory=lambda: MappingProxyType({}))
+    loops: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def switches(self) -> tuple[str, ...]:
@@ -242,6 +246,7 @@ def read_roles(owners: Mapping[str, Toml], model: Model, scenarios: Sequence[str
         compare=compare,
         years=reader.years(),
         labels=reader.labels(),
+        loops=reader.loops(),
     )
 
 
@@ -289,6 +294,10 @@ class _Reader:
         """A table of the study; empty if it is missing."""
         table = self.owners[name].tables.get(name, {})
         return self._checked(table, known, name)
+
+    def loops(self) -> dict[str, tuple[str, ...]]:
+        table = self.table("loops", None)
+        return {name: self.names(table, "loops", name) for name in table}
 
     def levers(self, drivers: Mapping[str, Label]) -> tuple[Lever, ...]:
         known = ("label", "key", "range", "unit", "one", "driver", "step", "policy")

@@ -41,7 +41,7 @@ STUDY_FILE = "study.toml"
 _FITTED = ("noise", "definitions", "usd_cny")
 """Tables of a study that a fit depends on."""
 
-_ROLES = ("forecast", "years", "levers", "drivers", "money", "shares", "labels")
+_ROLES = ("forecast", "years", "levers", "drivers", "money", "shares", "labels", "loops")
 """Tables that `read_roles` reads."""
 
 _FILES = ("model", "observations", "priors")

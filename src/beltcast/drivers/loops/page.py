@@ -8,9 +8,10 @@ from rich.table import Table
 from rich.text import Text
 
 from beltcast.drivers.loops.loop_scores import ARROW, participation, strongest
+from beltcast.drivers.loops.named_loops import KnockOut
 from beltcast.schema import MEMBER, TIME
 
-__all__ = ["loop_words", "summarise_loops"]
+__all__ = ["loop_words", "summarise_loops", "without_words"]
 
 
 LONG = 8
@@ -43,6 +44,28 @@ def summarise_loops(scores: xr.Dataset, when: float, most: int = 8) -> Renderabl
     if len(parts) == 1:
         return Group(*parts, Text("No feedback loop."))
     return Group(*parts, Text("+ reinforces, - balances; the sizes in a group add up to 100 %"))
+
+
+def without_words(cut: KnockOut, runs: xr.Dataset, when: float) -> Text:
+    """Tell what a loop does: the variables on it with and without it at an instant.
+
+    Parameters
+    ----------
+    cut : KnockOut
+    runs : xarray.Dataset
+        As `KnockOut.compare` returns them; elements are added up.
+    when : float  [time]
+        The nearest saved instant is taken.
+    """
+    at = runs.sel({TIME: when}, method="nearest")
+    lines = [str(cut), f"at {float(at[TIME]):g}, with the loop and without it:"]
+    for name in cut.loop:
+        array = at[name]
+        both = array.sum([d for d in array.dims if d != "run"])
+        unit = f" {array.attrs.get('units', '')}".rstrip()
+        one, other = (float(both.sel(run=run)) for run in ("whole", "without"))
+        lines.append(f"  {name}: {one:.6g} and {other:.6g}{unit}")
+    return Text("\n".join(lines))
 
 
 def loop_words(loop: xr.DataArray) -> str:
