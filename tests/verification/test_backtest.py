@@ -105,6 +105,7 @@ def driven(tmp_path_factory: pytest.TempPathFactory, make: SimpleNamespace) -> S
             },
         ),
         hashes={"study": "0" * 64},
+        target="output",
     )
 
 
