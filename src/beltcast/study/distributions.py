@@ -12,6 +12,7 @@ uniform      x = a + (b-a) F    0, 1                    what is only known to li
              F = Phi(z)                                 between bounds a and b
 ===========  =================  ======================  ===========================
 
+Further families, such as beta and gamma, are those of `beltcast.study.quantile_families`.
 `FAMILIES` says how each is written in a file; `WorkingScales` takes whole arrays of parameters
 from one scale to the other.
 """
@@ -29,8 +30,27 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit, ndtr, ndtri
 
 from beltcast.engine.nodes import FloatArray
+from beltcast.study.quantile_families import (
+    QUANTILE_FAMILIES,
+    density_at,
+    value_at,
+    working_at,
+)
 
-Family = Literal["lognormal", "normal", "logitnormal", "uniform"]
+Family = Literal[
+    "lognormal",
+    "normal",
+    "logitnormal",
+    "uniform",
+    "beta",
+    "gamma",
+    "inverse_gamma",
+    "exponential",
+    "half_normal",
+    "half_cauchy",
+    "student",
+    "log_uniform",
+]
 
 
 class Scale(NamedTuple):
@@ -63,11 +83,14 @@ class WorkingScales:
     families : (n,) str
     low, width : (n,)  [unit of each parameter]
         Lower end and width of a uniform prior; not used for others.
+    shapes : (n, 3)
+        Parameters of a prior of `beltcast.study.quantile_families`; not used for others.
     """
 
     families: tuple[Family, ...]
     low: FloatArray
     width: FloatArray
+    shapes: FloatArray
 
     def natural(self, w: FloatArray) -> FloatArray:
         """Turn working scales into natural values; (..., n) -> (..., n)."""
@@ -77,6 +100,8 @@ class WorkingScales:
         values[..., share] = expit(values[..., share])
         inside = ndtr(values[..., uniform])
         values[..., uniform] = self.low[uniform] + self.width[uniform] * inside
+        for i, family in self._by_quantile:
+            values[..., i] = value_at(family, w[..., i], self._shape(i))
         return values
 
     def slope(self, w: FloatArray) -> FloatArray:
@@ -88,6 +113,10 @@ class WorkingScales:
         slopes[..., share] = expit(w[..., share]) * expit(-w[..., share])
         bell = self.width[uniform] * np.exp(-0.5 * w[..., uniform] ** 2)
         slopes[..., uniform] = bell / np.sqrt(2.0 * np.pi)
+        for i, family in self._by_quantile:
+            x = value_at(family, w[..., i], self._shape(i))
+            own = np.maximum(density_at(family, x, self._shape(i)), 1e-300)
+            slopes[..., i] = np.exp(-0.5 * w[..., i] ** 2) / (np.sqrt(2.0 * np.pi) * own)
         return slopes
 
     def working(self, values: FloatArray) -> FloatArray:
@@ -97,7 +126,18 @@ class WorkingScales:
         w[..., log] = np.log(w[..., log])
         w[..., share] = logit(w[..., share])
         w[..., uniform] = ndtri((w[..., uniform] - self.low[uniform]) / self.width[uniform])
+        for i, family in self._by_quantile:
+            w[..., i] = working_at(family, values[..., i], self._shape(i))
         return w
+
+    @cached_property
+    def _by_quantile(self) -> list[tuple[int, str]]:
+        """Position and family of each parameter that is reached through its quantiles."""
+        return [(i, f) for i, f in enumerate(self.families) if f in QUANTILE_FAMILIES]
+
+    def _shape(self, i: int) -> tuple[float, float, float]:
+        a, b, c = self.shapes[i].tolist()
+        return a, b, c
 
     def outside(self, values: FloatArray) -> NDArray[np.bool_]:
         """Tell which values are outside the domain of their family; (..., n) -> (..., n)."""
@@ -106,6 +146,12 @@ class WorkingScales:
         out = np.isnan(values) | (log & (values <= 0))
         out |= share & ((values <= 0) | (values >= 1))
         out |= uniform & ((part <= 0) | (part >= 1))
+        for i, family in self._by_quantile:
+            own = QUANTILE_FAMILIES[family]
+            low, high = own.low, own.high
+            if family == "log_uniform":
+                low, high, _ = self._shape(i)
+            out[..., i] |= (values[..., i] <= low) | (values[..., i] >= high)
         return np.asarray(out, dtype=bool)
 
     @cached_property

@@ -25,6 +25,7 @@ from scipy.special import log_ndtr, ndtr, ndtri, ndtri_exp
 from beltcast.errors import UnknownName, did_you_mean, quoted
 from beltcast.study.distributions import FAMILIES, Family, WorkingScales
 from beltcast.study.pooling import Pool, mixing
+from beltcast.study.quantile_families import QUANTILE_FAMILIES
 
 FAR = 5.0
 """Standard deviations from the centre beyond which a truncated tail is computed in logs."""
@@ -54,6 +55,8 @@ class Priors:
         Parameters that are around a common mean.
     ends : (n, 2)  [unit of each parameter]
         Bounds of uniform priors; 0 and 1 for others.
+    shapes : (n, 3)
+        Parameters of priors of `beltcast.study.quantile_families`; 0 for others.
     """
 
     labels: tuple[str, ...]
@@ -70,6 +73,7 @@ class Priors:
     sha256: str = ""
     pools: tuple[Pool, ...] = ()
     ends: NDArray[np.float64] | None = None
+    shapes: NDArray[np.float64] | None = None
     _scales: WorkingScales = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -81,7 +85,8 @@ class Priors:
             object.__setattr__(self, name, array)
         n = len(self)
         low, high = (np.zeros(n), np.ones(n)) if self.ends is None else self.ends.T
-        object.__setattr__(self, "_scales", WorkingScales(self.families, low, high - low))
+        shapes = np.zeros((n, 3)) if self.shapes is None else self.shapes
+        object.__setattr__(self, "_scales", WorkingScales(self.families, low, high - low, shapes))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -203,7 +208,7 @@ class Priors:
             label, family = self.labels[index[-1]], self.families[index[-1]]
             raise ValueError(
                 f"{label} = {x[tuple(index)]} is outside the domain of a {family} prior; "
-                f"expected a value {FAMILIES[family].domain}"
+                f"expected a value {_domain(family)}"
             )
         z = self._scales.working(x)
         for pool in self.pools:
@@ -330,6 +335,7 @@ class Priors:
             upper=self.upper[list(keep)],
             pools=tuple(moved),
             ends=None if self.ends is None else self.ends[list(keep)],
+            shapes=None if self.shapes is None else self.shapes[list(keep)],
         )
 
     def _unpooled(self) -> Priors:
@@ -406,6 +412,7 @@ class Entry(NamedTuple):
     lower: float
     upper: float
     ends: tuple[float, float] = (0.0, 1.0)
+    shape: tuple[float, float, float] = (0.0, 0.0, 0.0)
     part: Literal["", "mean", "spread", "member"] = ""
     offset: float = 0.0
 
@@ -444,6 +451,7 @@ def make_priors(entries: Sequence[Entry], *, path: Path | None = None, sha256: s
         sha256=sha256,
         pools=tuple(pools),
         ends=np.array([entry.ends for entry in entries]).reshape(-1, 2),
+        shapes=np.array([entry.shape for entry in entries]).reshape(-1, 3),
     )
 
 
@@ -454,3 +462,11 @@ def uniform_entry(
     return Entry(
         label, name, role, unit, source, "uniform", 0.0, 1.0, -math.inf, math.inf, ends=ends
     )
+
+
+def _domain(family: Family) -> str:
+    """Return where the values of a family lie, in words."""
+    if family in FAMILIES:
+        return FAMILIES[family].domain
+    own = QUANTILE_FAMILIES[family]
+    return "finite" if own.low == -math.inf else f"between {own.low:g} and {own.high:g}"

@@ -28,6 +28,7 @@ from beltcast.model.quantities import same_unit
 from beltcast.study.distributions import FAMILIES, Family, Scale
 from beltcast.study.pooling import spread_label
 from beltcast.study.priors import Entry, Priors, make_priors, uniform_entry
+from beltcast.study.quantile_families import QUANTILE_FAMILIES, SAME_FAMILY, working_at
 
 _COMMON_KEYS = ("distribution", "bounds", "unit", "per", "role", "source", "pool")
 _POOLS = ("fixed", "pooled", "each", "partial")
@@ -115,16 +116,18 @@ class _PriorReader:
     def entries(self) -> list[tuple[Entry, tuple[str, ...]]]:
         table = self.table
         variable, elements = self._constant()
-        family: Family = table.choice("distribution", FAMILIES)  # type: ignore[assignment]  # a key of FAMILIES
+        family = self._family()
+        if family in QUANTILE_FAMILIES:
+            return self._by_quantile(family, variable, elements)
         scale = FAMILIES[family]
         pool = self._pool()
         partial = _POOL_KEYS if pool == "partial" else ()
         known = (*_COMMON_KEYS, scale.centre, scale.spread, *partial)
         table.only(known, f"a {family} prior")
-        table.unit("unit", variable.unit, same_unit, variable.name)
+        self._check_unit(variable)
         each = self._elements(variable, elements)
         lower, upper = self._bounds(family)
-        role, source = table.text("role", "other"), table.text("source")
+        role, source = table.text("role", "other"), table.text("source", "")
         if pool == "fixed":
             return []
         if pool == "pooled":
@@ -147,6 +150,66 @@ class _PriorReader:
             entry = self._entry(label, variable, role, source, family, centre, spread, lower, upper)
             result.append((entry, one))
         return self._around_a_mean(result) if pool == "partial" else result
+
+    def _family(self) -> Family:
+        given = self.table.values.get("distribution")
+        same = SAME_FAMILY.get(str(given), given)
+        known: list[Family] = [*FAMILIES, *QUANTILE_FAMILIES]  # type: ignore[list-item]  # families too
+        if same not in known:  # refuses it
+            self.table.choice("distribution", known)
+        return next(family for family in known if family == same)
+
+    def _check_unit(self, variable: VariableLike) -> None:
+        """Compare the unit with that of the model, where the table states one."""
+        if self.table.values.get("unit", "") != "":
+            self.table.unit("unit", variable.unit, same_unit, variable.name)
+
+    def _by_quantile(
+        self, family: Family, variable: VariableLike, elements: tuple[str, ...]
+    ) -> list[tuple[Entry, tuple[str, ...]]]:
+        """Read a prior of `beltcast.study.quantile_families`, for each element."""
+        table, own = self.table, QUANTILE_FAMILIES[family]
+        table.only((*_COMMON_KEYS, *own.keys), f"a {family} prior")
+        if table.values.get("pool", "each") not in ("each", "pooled"):
+            raise table.fail(f"a {family} prior has no such pooling; use lognormal", "pool")
+        self._check_unit(variable)
+        low, high = own.low, own.high
+        if family == "log_uniform":
+            numbers = list(table.pair("bounds", finite=True))
+            if numbers[0] <= 0:
+                raise table.refusal("bounds", "[lower, upper], two numbers above 0")
+        else:
+            numbers = [
+                table.number(key) if key in own.any_sign else table.number(key, above=0.0)
+                for key in own.keys
+            ]
+            if "bounds" in table:
+                low, high = table.pair("bounds")
+        a, b, c = (*numbers, 0.0, 0.0, 0.0)[:3]
+        shape = (a, b, c)
+
+        def end(x: float, domain: float) -> float:
+            inside = own.low < x < own.high
+            return float(working_at(family, np.array(x), shape)) if inside else domain
+
+        each = self._elements(variable, elements) if table.values.get("pool") != "pooled" else [()]
+        entries = []
+        for one in each:
+            entry = Entry(
+                label=join_label(variable.name, one),
+                name=variable.name,
+                role=table.text("role", "other"),
+                unit=variable.unit,
+                source=table.text("source", ""),
+                family=family,
+                mu=0.0,
+                sigma=1.0,
+                lower=end(low, -math.inf),
+                upper=end(high, math.inf),
+                shape=shape,
+            )
+            entries.append((entry, one))
+        return entries
 
     def _pool(self) -> str:
         pool = self.table.choice("pool", _POOLS, "") if "pool" in self.table else ""
