@@ -8,13 +8,14 @@ for one run does not affect the next, and the same arguments give the same bits.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Required, TypedDict
 
 import numpy as np
 
 from beltcast.engine.cache import open_cache
+from beltcast.engine.lower.given_series import looked_at, with_series
 from beltcast.engine.lower.lowering import lower
 from beltcast.engine.lower.symbols import copied
 from beltcast.engine.nodes import FloatArray, IntArray, is_missing
@@ -76,6 +77,7 @@ class Model(Browsable):
 
     # Compiled questions; a cache, so it never shows in a result.
     _kernels: dict[Any, Prepared] = field(default_factory=dict, repr=False)
+    _own_series: bool = field(default=False, repr=False)
 
     def grid(self, constants: Constants | None = None) -> Grid:
         """Time grid of the model; INITIAL TIME, FINAL TIME, TIME STEP, SAVEPER may be set.
@@ -147,6 +149,16 @@ class Model(Browsable):
         >>> run["Stock"].dims
         ('time',)
         """
+        reading = self._reading(inputs)
+        if reading is not None:
+            return reading.simulate(
+                constants,
+                inputs,
+                outputs=outputs,
+                save_at=save_at,
+                method=method,
+                backend=backend,
+            )
         grid = self.grid(constants)
         asked = [outputs] if isinstance(outputs, str) else outputs
         names = [self.find(n).name for n in asked] if asked is not None else self.computed
@@ -369,6 +381,20 @@ class Model(Browsable):
         (s, o + t, N), or (s, o + t, N, 1 + d) with directions
             With directions the last axis holds the value, then its derivatives.
         """
+        reading = self._reading(inputs)
+        if reading is not None:
+            return reading.batch(
+                parameters,
+                values,
+                outputs=outputs,
+                totals=totals,
+                saves=saves,
+                grid=grid,
+                inputs=inputs,
+                directions=directions,
+                method=method,
+                backend=backend,
+            )
         grid = grid or self.grid()
         totals = NO_ROWS if totals is None else totals
         wanted = np.asarray(saves, dtype=np.float64)
@@ -396,6 +422,18 @@ class Model(Browsable):
         out = prepared.run(plan, parameters, values)
         return out if np.array_equal(place, np.arange(len(steps))) else out[place]
 
+    def _reading(self, inputs: Inputs | None) -> Model | None:
+        """The model with given series as its own, where it looks at a series as a whole.
+
+        GET DATA BETWEEN TIMES and its like are tables made when a model is compiled.
+        """
+        whole = looked_at(self.source) if inputs else frozenset()
+        named = {canonical(name.partition("[")[0]) for name in inputs or ()}
+        if not whole & named or self._own_series:
+            return None
+        source = with_series(self.source, self.program, self.input_series(inputs))
+        return replace(compile_model(source), _own_series=True)
+
     def _check_settable(self, parameters: IntArray) -> None:
         for row in parameters.tolist():
             if row in self.program.fixed:
@@ -407,9 +445,13 @@ class Model(Browsable):
 
     def _check_given(self, program: Program, inputs: Inputs | None) -> None:
         given = self.input_series(inputs)
+        # An element that is not given beside others of its variable is missing, as in Vensim.
+        names = {self.label(row).partition("[")[0] for row in given}
         for row, data in program.inputs.items():
             if row not in given and not len(data.times):
                 label = self.label(row)
+                if label.partition("[")[0] in names:
+                    continue
                 raise SimulationError(
                     f"the model holds no numbers for the data variable '{label}'; run it with "
                     f"inputs={{'{label}': (times, values)}}",

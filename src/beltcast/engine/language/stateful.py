@@ -139,6 +139,38 @@ class Memory:
         call = Const(self.parts.draws + np.arange(self.n, dtype=np.float64) / 2**20)
         return apply("uniform", key, stream, call, Clock(frozen=True))
 
+    def present_value(self, stream: Node, rate: Node, initial: Node, factor: Node) -> Node:
+        """NPV(stream, rate, initial, factor): the discounted total so far, the present step in it.
+
+        Vensim's manual (function_changes): with a stream and no initial value it starts at
+        ``stream * TIME STEP``.  A step divides by ``1 + rate * TIME STEP``, as its output
+        published with SDEverywhere's `npv` does.
+        """
+        discount, total = self.parts.new_rows(self.n), self.parts.new_rows(self.n)
+        grown = apply("add", const(1.0), apply("mul", rate, self.time_step()))
+        falling = apply("neg", apply("div", apply("mul", Load(discount), rate), grown))
+        self.parts.stock(self.name, discount, const(1.0), falling)
+        self.parts.stock(self.name, total, initial, apply("mul", stream, Load(discount)))
+        now = apply("mul", apply("mul", stream, self.time_step()), Load(discount))
+        return apply("mul", apply("add", Load(total), now), factor)
+
+    def depreciate(self, stream: Node, time: Node, _fiscal: Node, initial: Node) -> Node:
+        """DEPRECIATE STRAIGHTLINE(stream, time, fiscal year, initial): each amount over its time.
+
+        In each step the amounts of the last ``time``, the present one included, over ``time``
+        (Vensim's output published with SDEverywhere's `depreciate`).
+        """
+        written_off = self.delay_fixed(stream, time, const(0.0))
+        book = self.parts.new_rows(self.n)
+        self.parts.stock(self.name, book, initial, apply("sub", stream, written_off))
+        held = apply("div", Load(book), self.time_step())
+        return apply("div", apply("add", held, apply("sub", stream, written_off)), time)
+
+    def derivative(self, value: Node) -> Node:
+        """DERIVN(value, 1): the difference to one step ago over the step; 0 at first (isee)."""
+        step = self.time_step()
+        return apply("div", apply("sub", value, self.delay_fixed(value, step)), step)
+
     def integ(self, rate: Node, initial: Node) -> Node:
         """INTEG inside an expression: a stock without a name."""
         rows = self.parts.new_rows(self.n)
@@ -168,6 +200,9 @@ WITH_MEMORY: Mapping[str, Callable[..., Node]] = {
     "TREND": Memory.trend,
     "FORECAST": Memory.forecast,
     "ACTIVE INITIAL": Memory.active_initial,
+    "NPV": Memory.present_value,
+    "DEPRECIATE STRAIGHTLINE": Memory.depreciate,
+    "XDERIVATIVE": Memory.derivative,
     "RANDOM 0 1": lambda self: self.draw(const(0.0)),
     **{name: _drawn(function) for name, function in CHANCE.items()},
 }
@@ -181,6 +216,9 @@ ARITY: Mapping[str, tuple[int, int]] = {
     "TREND": (3, 3),
     "FORECAST": (4, 4),
     "ACTIVE INITIAL": (2, 2),
+    "NPV": (4, 4),
+    "DEPRECIATE STRAIGHTLINE": (4, 4),
+    "XDERIVATIVE": (1, 1),
     "RANDOM 0 1": (0, 0),
     # The stream comes last.
     **{name: (f.arity[0] + 1, f.arity[1] + 1) for name, f in CHANCE.items()},

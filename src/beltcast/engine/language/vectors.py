@@ -75,9 +75,9 @@ def _rank(terms: Sequence[Node], which: int) -> Node:
     return fold("add")(const(0.0), *before)
 
 
-def _pick_place(values: Sequence[Node], place: Node) -> Node:
-    """The value whose number is `place`; NaN where there is none."""
-    result: Node = const(math.nan)
+def _pick_place(values: Sequence[Node], place: Node, none: Node | None = None) -> Node:
+    """The value whose number is `place`; NaN where there is none, unless `none` says what."""
+    result: Node = const(math.nan) if none is None else none
     for number, value in enumerate(values):
         result = apply("if", apply("eq", place, const(float(number))), value, result)
     return result
@@ -105,6 +105,6 @@ def sort_order(terms: Sequence[Node], place: Node, direction: Node) -> Node:
     return result
 
 
-def vector_reorder(terms: Sequence[Node], order: Node) -> Node:
+def vector_reorder(terms: Sequence[Node], order: Node, none: Node | None = None) -> Node:
     """VECTOR REORDER: the element whose number, from 0, is `order`."""
-    return _pick_place(terms, apply("trunc", order))
+    return _pick_place(terms, apply("trunc", order), none)

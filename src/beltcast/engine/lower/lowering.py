@@ -19,13 +19,15 @@ import numpy as np
 from beltcast.engine.language.array_functions import FOREIGN
 from beltcast.engine.language.functions import INPUTS, INSTEAD, LANGUAGE, REDUCTIONS, SLACK
 from beltcast.engine.language.lookups import forward_table, inverse_table
+from beltcast.engine.language.series_functions import SERIES_FUNCTIONS, series_function
 from beltcast.engine.language.stateful import ARITY, CHAINS, WITH_MEMORY, Memory
 from beltcast.engine.language.vectors import sort_order, vector_rank, vector_reorder, vector_select
 from beltcast.engine.lower.constant_folding import Known
 from beltcast.engine.lower.references import References, Scope
 from beltcast.engine.lower.schedule import Parts, arrange
-from beltcast.engine.lower.symbols import STOCKS, NameTable, constant, one_each
+from beltcast.engine.lower.symbols import STOCKS, NameTable, constant, copy_name, one_each
 from beltcast.engine.nodes import (
+    MISSING,
     Clock,
     Const,
     Foreign,
@@ -149,7 +151,7 @@ def _axes(equation: Equation, call: Call) -> tuple[int, ...]:
     left = [canonical(s) for s in equation.subscripts]
     vector = _references(call.arguments[0])
     names = [canonical(s) for ref in vector[:1] for s in ref.subscripts[-count:]]
-    if len(names) == count and all(n in left for n in names):
+    if len(set(names)) == count and all(n in left for n in names):
         return tuple(left.index(n) for n in names)
     return tuple(range(len(left) - count, len(left)))
 
@@ -204,6 +206,10 @@ class _Lowering:
                 return const(float(len(self.table.expand(self.equation, name))))
             case Call(function="GET TIME VALUE"):
                 return self._time_value(expression, scope)
+            case Call(function=function) if function in SERIES_FUNCTIONS:
+                return self._series_function(expression, scope)
+            case Call(function="VECTOR ELM MAP"):
+                return self._element_map(expression, scope)
             case Call(function="VECTOR SELECT"):
                 return self._vector_select(expression, scope)
             case Call(function="VECTOR SORT ORDER" | "VECTOR RANK" | "VECTOR REORDER"):
@@ -393,6 +399,58 @@ class _Lowering:
             )
         return apply("add", self.node(starts[reference], scope), self.node(offset, scope))
 
+    def _series_function(self, call: Call, scope: Scope) -> Node:
+        """GET DATA AT TIME and its like: functions of a data variable as a whole."""
+        count = SERIES_FUNCTIONS[call.function]
+        self._check_arity(call.function, (count, count), call.arguments)
+        variable, *rest = call.arguments
+        slot = self.table.slots.get(canonical(variable.name)) if isinstance(variable, Ref) else None
+        if slot is None or slot.kind != "input" or not isinstance(variable, Ref):
+            raise self._refuse(f"{call.function} of what is no data variable", "name one")
+        elements = self.references.elements(variable, slot, scope)
+        if len(set(elements)) > 1:
+            raise _TablesDiffer
+        equation, element = self.table.makers[int(slot.rows[self.table.place(slot, elements[0])])]
+        assert isinstance(equation.expression, Data)
+        own = self.table.elements(equation)
+        data = _series(equation.expression, equation, own, self.table)[own.index(element)]
+        arguments = [self.node(a, scope) for a in rest]
+        return series_function(call.function, data, arguments, Clock(frozen=True))
+
+    def _element_map(self, call: Call, scope: Scope) -> Node:
+        """VECTOR ELM MAP(vector[element], offset): the element so many places after the named one.
+
+        Along the last subscript that names an element; beyond the range it is missing.
+        """
+        self._check_arity(call.function, (2, 2), call.arguments)
+        vector, offset = call.arguments
+        slot = self.table.slots.get(canonical(vector.name)) if isinstance(vector, Ref) else None
+        if slot is None or not isinstance(vector, Ref) or not slot.dims:
+            raise self._refuse("VECTOR ELM MAP of what has no subscripts", "name an element")
+        named = [
+            i for i, s in enumerate(vector.subscripts) if canonical(s) not in self.table.ranges
+        ]
+        if not named:
+            raise self._refuse(
+                "VECTOR ELM MAP without an element to begin with", "name the first element"
+            )
+        axis = named[-1]
+        elements = self.table.ranges[canonical(slot.dims[axis])]
+        first = [canonical(e) for e in elements].index(canonical(vector.subscripts[axis]))
+        self._check_length(call.function, len(elements))
+        values = [
+            self.node(
+                replace(
+                    vector,
+                    subscripts=(*vector.subscripts[:axis], e, *vector.subscripts[axis + 1 :]),
+                ),
+                scope,
+            )
+            for e in elements
+        ]
+        place = apply("add", apply("trunc", self.node(offset, scope)), const(float(first)))
+        return vector_reorder(values, place, const(MISSING))
+
     def _vector_select(self, call: Call, scope: Scope) -> Node:
         """VECTOR SELECT(selection, expression, missing, action, error)."""
         self._check_arity(call.function, (5, 5), call.arguments)
@@ -478,6 +536,9 @@ class _Lowering:
         if not refs or len(refs[0].subscripts) < len(axes):
             raise self._refuse(f"{call.function} of an expression without subscripts", "name it")
         names = [canonical(s) for s in refs[0].subscripts[-len(axes) :]]
+        if len(set(names)) < len(names):  # M[d,d]: the columns need a name of their own
+            call = self._with_columns(call, names[-1])
+            names[-1] = canonical(copy_name(names[-1], 2))
         inside = [self.table.expand(self.equation, n) for n in names]
         if [len(i) for i in inside] != [len(i) for i in lengths]:
             raise self.table.error(
@@ -505,6 +566,23 @@ class _Lowering:
         ]
         flat = np.array([np.ravel_multi_index(p, shape) for p in places], dtype=np.int64)
         return Foreign(call.function, tuple(arguments), len(entries), flat)
+
+    def _with_columns(self, call: Call, name: str) -> Call:
+        """The call with the last subscript of its matrix under the name of a copy."""
+        own = canonical(copy_name(name, 2))
+        self.table.ranges.setdefault(own, self.table.ranges[name])
+        self.table.positions.setdefault(own, self.table.positions[name])
+
+        def renamed(expression: Expr) -> Expr:
+            if isinstance(expression, Ref) and [canonical(s) for s in expression.subscripts][
+                -2:
+            ] == [name, name]:
+                return replace(expression, subscripts=(*expression.subscripts[:-1], own))
+            if isinstance(expression, Call):
+                return replace(expression, arguments=tuple(map(renamed, expression.arguments)))
+            return expression
+
+        return replace(call, arguments=(renamed(call.arguments[0]), *call.arguments[1:]))
 
     def _profile(self, argument: Expr) -> list[Ref]:
         """The four numbers of a priority profile, from the one that the equation names on."""

@@ -68,10 +68,12 @@ class References:
 
         The family of an element is the largest range that holds it, the first of equals.
         """
-        for key, elements in scope.items():
-            if key.removesuffix("!") == name:
-                places = [float(self.table.family_places[e]) for e in elements]
-                return Const(np.array(places if len(set(places)) > 1 else places[:1]))
+        column = next((e for key, e in scope.items() if key.removesuffix("!") == name), None)
+        if column is None and name in self.table.ranges and scope:
+            column = self._column(name, "", scope)  # of a range that is mapped to one on the left
+        if column is not None:
+            places = [float(self.table.family_places[e]) for e in column]
+            return Const(np.array(places if len(set(places)) > 1 else places[:1]))
         element = self.table.element_names.get(name)
         return None if element is None else const(float(self.table.family_places[element]))
 

@@ -462,6 +462,8 @@ class _Writer:
 
     def _apply(self, op: str, a: list[str]) -> str:
         b = self.body
+        if op == "rem" and not b.v.fused:
+            return self._remainder(*a)
         if op in _INSTRUCTIONS:
             return b.binary(_INSTRUCTIONS[op], a[0], a[1])
         if op in _COMPARISONS:
@@ -484,6 +486,26 @@ class _Writer:
         if intrinsic not in _DECLARED:
             self.module.intrinsics.add(intrinsic)
         return b.call(intrinsic, *a)
+
+    def _remainder(self, x: str, y: str) -> str:
+        """Remainder of C where the host has no fmod, exact while x / y is below 2^53."""
+        b = self.body
+        turns = b.call("llvm.trunc", b.fdiv(x, y))
+        self.module.intrinsics.add("llvm.trunc")
+        product = b.fmul(turns, y)
+        rest = b.fsub(b.fsub(x, product), b.product_error(turns, y, product))
+        # The quotient may have been rounded to the next whole number, in either direction.
+        size = b.call("llvm.fabs", y)
+        turn = b.select(b.fcmp("olt", x, b.splat(0.0)), b.fneg(size), size)
+        wrong = b.fcmp("olt", b.fmul(rest, turn), b.splat(0.0))
+        rest = b.select(wrong, b.fadd(rest, turn), rest)
+        whole = b.fcmp("oge", b.call("llvm.fabs", rest), size)
+        rest = b.select(whole, b.fsub(rest, turn), rest)
+        endless = b.splat(float("inf"))
+        within = b.logic(
+            "and", b.fcmp("oeq", size, endless), b.fcmp("olt", b.call("llvm.fabs", x), endless)
+        )
+        return b.select(within, x, rest)
 
     def _uniform(self, keys: list[str]) -> str:
         """The mixing of `special.uniform_value`, to the bit."""

@@ -23,7 +23,7 @@ from beltcast.engine.language.functions import INPUTS, INSTEAD, LANGUAGE
 from beltcast.engine.language.stateful import WITH_MEMORY
 from beltcast.engine.syntax import Call, Expr, Number, Ref
 from beltcast.engine.xmile.document import DocumentPlace
-from beltcast.errors import did_you_mean
+from beltcast.errors import UnsupportedConstruct, did_you_mean
 
 __all__ = ["ARRAY_FUNCTIONS", "translate"]
 
@@ -78,7 +78,10 @@ def translate(function: str, arguments: tuple[Expr, ...], owner: Ref, place: Doc
             f"in the equation of '{owner.name}': {function} takes {counts} arguments and is given "
             f"{len(arguments)}"
         )
-    return build(*arguments)
+    try:
+        return build(*arguments)
+    except UnsupportedConstruct as problem:
+        raise place.refusal(f"in the equation of '{owner.name}': {problem.sentence}") from None
 
 
 def _calls(name: str, count: int) -> Mapping[int, _Builder]:
@@ -168,6 +171,28 @@ def _monte_carlo(percent: Expr, seed: Expr = _ZERO) -> Expr:
 
 _STEP = Ref("TIME STEP")
 
+
+def _derivative(x: Expr, order: Expr) -> Expr:
+    match order:
+        case Number(0.0):
+            return x
+        case Number(1.0):
+            return Call("XDERIVATIVE", (x,))
+    raise UnsupportedConstruct("DERIVN of an order other than 0 or 1; nest DERIVN(..., 1)")
+
+
+def _wave(function: str, size: Expr, period: Expr) -> Expr:
+    turns = Call("/", (Call("*", (Number(2.0 * math.pi), Ref("Time"))), period))
+    return Call("*", (size, Call(function, (turns,))))
+
+
+def _compound_growth(percent: Expr) -> Expr:
+    """The rate that grows by so many per cent a unit of time, whatever the step."""
+    factor = Call("+", (Number(1.0), Call("/", (percent, Number(100.0)))))
+    grown = Call("-", (Call("^", (factor, _STEP)), Number(1.0)))
+    return Call("/", (grown, _STEP))
+
+
 _FUNCTIONS: Mapping[str, Mapping[int, _Builder]] = {
     "INT": _calls("XINT", 1),
     "INIT": _calls("INITIAL", 1),
@@ -226,10 +251,15 @@ _FUNCTIONS: Mapping[str, Mapping[int, _Builder]] = {
     "WEIBULL": {2: _weibull, 3: _weibull},
     "MONTECARLO": {1: _monte_carlo, 2: _monte_carlo},
     "GAMMALN": _calls("GAMMA LN", 1),
+    # isee's: a derivative by differences, waves, compound growth whatever DT is.
+    "DERIVN": {2: _derivative},
+    "SINWAVE": {2: lambda size, period: _wave("SIN", size, period)},
+    "COSWAVE": {2: lambda size, period: _wave("COS", size, period)},
+    "CGROWTH": {1: _compound_growth},
 }
 """By name, then by number of arguments; -1 stands for any other number above one."""
 
-_OURS = ("XPULSE", "XPULSE TRAIN", "XRANDOM GAMMA", "XSAFEDIV", "XINT")
+_OURS = ("XPULSE", "XPULSE TRAIN", "XRANDOM GAMMA", "XSAFEDIV", "XINT", "XDERIVATIVE")
 """Functions of the engine that no language has."""
 
 _INSTEAD: Mapping[str, str] = {
