@@ -111,6 +111,14 @@ def test_a_flow_of_the_wrong_unit_is_refused_where_it_is_connected() -> None:
         m.births >> m.people
 
 
+def test_a_model_in_the_making_shows_its_equations_as_mathematics() -> None:
+    m = predators()
+    assert "rabbits" in repr(m)
+    assert m._repr_html_().count("<math>") == 12  # ten variables, two initial values
+    assert "<mfrac>" in (m.rabbits / m.foxes)._repr_html_()
+    assert "<math>" in m.build()["rabbits"]._repr_html_()
+
+
 def test_what_is_no_model_is_refused_with_what_to_do() -> None:
     m = ModelBuilder(end=4)
     m.a, m.b = Stock(1), Stock(2)

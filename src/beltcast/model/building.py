@@ -42,6 +42,7 @@ from beltcast.engine.syntax import (
 from beltcast.engine.units.check import check_units
 from beltcast.errors import ModelError, UnitError, UnknownName, did_you_mean
 from beltcast.model.changes import source_fingerprint
+from beltcast.model.mathml import equation_math, expression_math
 from beltcast.model.model import Model, compile_model
 
 if TYPE_CHECKING:
@@ -157,6 +158,9 @@ class FormulaTerm:
 
     def __repr__(self) -> str:
         return show(self.expression)
+
+    def _repr_html_(self) -> str:
+        return expression_math(self.expression)
 
 
 @dataclass(frozen=True, eq=False)
@@ -291,7 +295,7 @@ class ModelBuilder:
             raise
 
     def __getattr__(self, name: str) -> FormulaTerm:
-        if name.startswith("__"):
+        if name.startswith("_"):  # what notebooks and pickle ask for is no variable
             raise AttributeError(name)
         return self[name]
 
@@ -307,6 +311,14 @@ class ModelBuilder:
         own, definition = self._given[key]
         over = definition.subscripts if isinstance(definition, _Definition) else ()
         return FormulaTerm(Ref(own, over), self)
+
+    def __repr__(self) -> str:
+        names = ", ".join(name for name, _ in self._given.values())
+        return f"ModelBuilder of {len(self._given)} variables: {names or 'none yet'}"
+
+    def _repr_html_(self) -> str:
+        equations = self._source(self._given).equations
+        return "".join(f"<div>{equation_math(equation)}</div>" for equation in equations)
 
     def connect(self, first: FormulaTerm, second: FormulaTerm) -> None:
         """Let a flow enter a stock, or leave it: what ``>>`` does.

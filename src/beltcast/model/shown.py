@@ -17,12 +17,17 @@ from beltcast.display.facts import Facts, html_of, listed, text_of
 from beltcast.engine.nodes import FloatArray
 from beltcast.engine.syntax import Call, Equation, Table, Tables, canonical, show, walk_expression
 from beltcast.errors import ModelError
+from beltcast.model.mathml import equation_math
 from beltcast.model.variables import Variable, VariableKind, Variables
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["ShownVariable", "show_equation"]
+
+
+MOST_SHOWN = 6
+"""Equations of a variable that are shown; one that is defined element by element has many."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -170,7 +175,8 @@ class ShownVariable:
         return text_of(self.name, self._facts())
 
     def _repr_html_(self) -> str:
-        return html_of(self.name, self._facts())
+        formulas = "".join(f"<div>{equation_math(e)}</div>" for e in self.equations[:MOST_SHOWN])
+        return formulas + html_of(self.name, self._facts())
 
 
 def show_equation(equation: Equation) -> str:
@@ -189,7 +195,7 @@ def show_equation(equation: Equation) -> str:
     return f"{left} {sign} {show(expression)}"
 
 
-def _cut(lines: list[str], most: int = 6) -> list[str]:
+def _cut(lines: list[str], most: int = MOST_SHOWN) -> list[str]:
     return lines if len(lines) <= most else [*lines[:most], f"... {len(lines) - most} more"]
 
 
