@@ -62,7 +62,7 @@ print(as_text(summarise(forecast, fit)))
 # observation informs the forecast.
 
 # %%
-fan_chart(forecast, "China", compare="de-minimis-ends").figure
+fan_chart(forecast, "China", compare="tariff-shock").figure
 
 # %% [markdown]
 # **6. Your own study.** `beltcast init mybelt` makes a folder with a study that runs at once;

@@ -75,7 +75,7 @@ fan = forecast["published_quantile"].sel(scenario="baseline", place="China")
 print(fan.sel(year=[2025, 2030, 2035], quantile=[0.1, 0.5, 0.9]).to_pandas().round(0))
 
 # %%
-fan_chart(forecast, "China", compare="de-minimis-ends").figure
+fan_chart(forecast, "China", compare="tariff-shock").figure
 
 # %% [markdown]
 # ## What if

@@ -217,14 +217,14 @@ def test_the_same_seed_gives_the_same_indices(ishigami: Model) -> None:
 
 def test_belts_are_named_as_elements() -> None:
     study = read_study()
-    priors = study.priors.subset(["Support Entry Gain", "Traffic Elasticity"])
+    priors = study.priors.subset(["Support Gain", "Offer Elasticity"])
     rng = np.random.default_rng(8)
     found = sensitivity_indices(
         study.model, priors, target="output[Shenzhen]", method="tornado", rng=rng
     )
     assert found["swing"].dims == ("parameter", "year")
     # More support gain, more sellers enter: no output is lost to it.
-    assert found["swing"].sel(parameter="Support Entry Gain", year=2024).item() > 0
+    assert found["swing"].sel(parameter="Support Gain", year=2024).item() > 0
     with pytest.raises(InputError, match=r"name one element, as in output\[Shenzhen\]"):
         sensitivity_indices(study.model, priors, target="output", method="tornado", rng=rng)
 

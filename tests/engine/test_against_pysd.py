@@ -100,7 +100,11 @@ def compare(model: Model, frame: pd.DataFrame, constants: Mapping[str, float]) -
     np.testing.assert_allclose(frame.index.to_numpy(dtype=float), run["time"], rtol=1e-12)
     assert set(ours) == set(frame.columns), "every variable, no more"
     # What is 0 by construction is a difference of these.
-    terms = {"firm balance": float(run["Belt Firms"].max()), "share balance": 1.0}
+    terms = {
+        "firm balance": float(run["Belt Firms"].max()),
+        "share balance": 1.0,
+        "market balance": float(run["national output"].max()),
+    }
     worst = {}
     for label, values in ours.items():
         theirs = frame[label].to_numpy(dtype=np.float64)

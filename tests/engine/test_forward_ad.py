@@ -17,7 +17,7 @@ PARAMETERS = (
     "Imitation Rate",
     "Exit Rate[Distributor]",
     "Belt Size[Foshan]",
-    "Support Entry Gain",
+    "Support Gain",
     "Tilt Scale",
     "Goodwill Elasticity",
     "Price War Elasticity",

@@ -94,10 +94,11 @@ def test_the_shipped_study_says_how_drifts_and_shocks_persist_and_uses_no_other_
     likelihood: Likelihood,
 ) -> None:
     noise = likelihood.noise
-    assert (noise.trend_fades, noise.trend_common, noise.shock_autocorrelation) == (3.0, 0.5, 0.5)
+    assert (noise.trend_fades, noise.trend_common, noise.shock_autocorrelation) == (3.0, 0.0, 0.5)
+    assert (noise.trend_by, noise.trend_detail, noise.exceeds) == ("definition", 0.001, 0.05)
     assert (noise.tails, noise.spread_sd, noise.autocorrelation) == (np.inf, 0.0, 0.0)
     assert noise.offset_common == 0.0
-    assert not noise.revisions
+    assert noise.revisions
     assert not likelihood.half.any()
     assert not likelihood.spreads.any()
 

@@ -105,13 +105,12 @@ def test_the_shipped_rules_speak_of_every_input(study: Study) -> None:
     shipped_rules = read_origin_rules(path, study.model, study.priors)
     assert set(shipped_rules.inputs) == set(study.model.inputs)
     drivers = {name for name, rule in shipped_rules.inputs.items() if rule.driver}
-    # Demand, openness, the cost of traffic and imports are not drivers: see the model's README.
+    # Demand, the rate of exchange, the cost of traffic and imports are not drivers.
     assert drivers == {
+        "third party share of sales",
         "brand research share",
-        "own site share of exports",
-        "brand registry share",
-        "seller fee share",
-        "published pilot zones",
+        "managed platform sales",
+        "compliance requirements",
     }
 
 
@@ -119,18 +118,27 @@ def test_the_shipped_rules_speak_of_every_input(study: Study) -> None:
     ("text", "sentence"),
     [
         ("[input.x]\ndelay = 1", "unknown table 'input'; did you mean 'inputs'"),
-        ('[inputs."seller fees share"]\ndelay = 1', "'seller fees share' is not a variable"),
+        (
+            '[inputs."brand researches share"]\ndelay = 1',
+            "'brand researches share' is not a variable",
+        ),
         ('[inputs."Belt Size"]\ndelay = 1', "expected the name of an input here"),
         ("[constants.output]\nafter = 1", "expected the name of a constant here"),
-        ('[inputs."seller fee share"]\ndelays = 1', "unknown key 'delays'.*did you mean 'delay'"),
-        ('[inputs."seller fee share"]\ncarry = "up"', "carry of 'seller fee share' is 'up'"),
-        ('[inputs."seller fee share"]\ndelay = "a"', "delay of 'seller fee share' is 'a'"),
         (
-            '[inputs."seller fee share"]\npublished = { "2016.5" = 2020 }',
+            '[inputs."brand research share"]\ndelays = 1',
+            "unknown key 'delays'.*did you mean 'delay'",
+        ),
+        (
+            '[inputs."brand research share"]\ncarry = "up"',
+            "carry of 'brand research share' is 'up'",
+        ),
+        ('[inputs."brand research share"]\ndelay = "a"', "delay of 'brand research share' is 'a'"),
+        (
+            '[inputs."brand research share"]\npublished = { "2016.5" = 2020 }',
             "names the time 2016.5, for which the input has no value",
         ),
         (
-            '[inputs."seller fee share"]\npublished = { "x" = 2020 }',
+            '[inputs."brand research share"]\npublished = { "x" = 2020 }',
             "key 'x'; expected a time",
         ),
         ('[constants."Zone Year"]\nnote = "a"', "has 0 of follows, after and announced"),

@@ -148,7 +148,7 @@ def compare_command(
 
         beltcast compare --scenarios mine.toml
 
-        beltcast compare --scenario de-minimis-ends --loss 0.2
+        beltcast compare --scenario tariff-shock --loss 0.2
     """
     from beltcast.drivers.compare import compare, comparison_table, difference_table
     from beltcast.files.complete import complete_folder

@@ -54,7 +54,7 @@ def forecast_command(
 
         beltcast forecast
 
-        beltcast forecast --draws 200 --scenario de-minimis-ends --output runs/parcels
+        beltcast forecast --draws 200 --scenario tariff-shock --output runs/parcels
 
         beltcast forecast mine/study.toml --seed 7
 

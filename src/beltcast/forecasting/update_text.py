@@ -110,7 +110,7 @@ def _surprises(surprises: pd.DataFrame) -> RenderableType:
         left = name in ("figure", "would move most")
         table.add_column(name, justify="left" if left else "right", no_wrap=name != "figure")
     for _, row in surprises.iterrows():
-        sign = {"lower": ">", "upper": "<"}.get(row["kind"], "")
+        sign = {"over": ">", "lower": ">", "upper": "<"}.get(row["kind"], "")
         nuisance = _short(row["nuisance"], row["place"], row["definition"])
         table.add_row(
             f"{row['place']}, {row['quantity']}\n{row['definition']}",

@@ -551,6 +551,7 @@ def make_likelihood(
     ends[families.log] = np.log(ends[families.log])
     values = np.array([row.value for row in rows])
     values[families.log] = np.log(values[families.log])
+    values += np.array([noise.excess(row) for row in rows])
     rounded = np.array([row.within is not None for row in rows])
     sides = np.array([{"lower": -1, "upper": 1}.get(row.kind, 0) for row in rows])
     scale_by, scale_at, scale_power = _scaled_by(model, priors, observations, noise)

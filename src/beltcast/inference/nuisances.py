@@ -221,7 +221,8 @@ def _offsets(rows: tuple[Observation, ...], noise: Noise) -> dict[str, FloatArra
             if common > 0:
                 of_all = _column(columns, f"offset of all, {row.definition}", len(rows))
                 of_all[i] = common * definition.offset_sd
-            if first_quantity.setdefault(key, row.quantity) != row.quantity:
+            other = first_quantity.setdefault(key, row.quantity) != row.quantity
+            if other and noise.quantity_sd > 0:
                 # Trade and exports of one statistic: nearly the same offset, not quite.
                 within = f"{row.quantity} within {key}"
                 _column(columns, within, len(rows))[i] = noise.quantity_sd
@@ -246,8 +247,10 @@ def _trends(rows: tuple[Observation, ...], noise: Noise) -> dict[str, FloatArray
     lags = np.array(dates) - reference
     own, common = np.sqrt(1.0 - noise.trend_common), np.sqrt(noise.trend_common)
     columns: dict[str, FloatArray] = {}
-    for key in dict.fromkeys(_statistic(rows[i]) for i in drifting):
-        members = [_statistic(row) == key for row in rows]
+    by_place = noise.trend_by == "place"
+    kept_by = [_statistic(row) if by_place else row.definition for row in rows]
+    for key in dict.fromkeys(kept_by[i] for i in drifting):
+        members = [kept == key for kept in kept_by]
         there = felt * np.array(members)[:, None]
         columns |= _drift(f"trend of {key}", own * there, lags, noise)
     if common > 0:
@@ -260,7 +263,7 @@ def _drift(name: str, felt: FloatArray, lags: FloatArray, noise: Noise) -> dict[
     at = felt.any(axis=0) & (lags != 0.0)
     if not at.any():
         return {}
-    factor = drift_factor(lags[at], noise.trend_fades)
+    factor = drift_factor(lags[at], noise.trend_fades, noise.trend_detail)
     loadings = felt[:, at] @ factor
     if np.isinf(noise.trend_fades):
         return {name: loadings[:, 0]} if loadings.any() else {}

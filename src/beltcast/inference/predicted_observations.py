@@ -234,7 +234,7 @@ def _amount(
 ) -> list[Term]:
     """Terms of what a row refers to, over one period: a total, an average or what is there."""
     variable = model.find(row.quantity)
-    if len(belts) > 1 and same_unit(variable.unit, "Dmnl"):
+    if variable.dims and len(belts) > 1 and same_unit(variable.unit, "Dmnl"):
         raise TableError(
             f"'{variable.name}' has no dimension, and {len(belts)} places are to be added up; "
             "name a single place, or leave the row out"

@@ -37,7 +37,7 @@ NEGLIGIBLE = 1e-9
 """Part of the largest eigenvalue below which a component of a covariance is left out."""
 
 
-def drift_factor(lags: FloatArray, fades: float) -> FloatArray:
+def drift_factor(lags: FloatArray, fades: float, negligible: float = NEGLIGIBLE) -> FloatArray:
     """Factor F of the covariance of integrated drifts of unit rate, ``F F' = cov``.
 
     Its columns are the principal components of the process at these lags, the largest first; where
@@ -49,6 +49,8 @@ def drift_factor(lags: FloatArray, fades: float) -> FloatArray:
         From the reference date; negative before it.
     fades : float  [Year]
         Time constant, infinite for a straight line.
+    negligible : float
+        Part of the largest eigenvalue below which a component is left out.
 
     Returns
     -------
@@ -71,7 +73,7 @@ def drift_factor(lags: FloatArray, fades: float) -> FloatArray:
     bent = np.expm1(-s) + np.expm1(-t) - np.expm1(-apart)
     covariance = fades**2 * (s + t - apart + bent)
     sizes, vectors = eigenpairs(covariance)
-    kept = sizes > NEGLIGIBLE * sizes[0]
+    kept = sizes > negligible * sizes[0]
     factor: FloatArray = vectors[:, kept] * np.sqrt(sizes[kept])
     return factor
 

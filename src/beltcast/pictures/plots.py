@@ -250,7 +250,7 @@ def _points(ax: Axes, forecast: xr.Dataset, place: str, language: Language) -> N
         (("level",), False, "o", POINT, "published"),
         (("part-year",), False, "d", "white", "part"),
         (("level", "part-year"), True, "o", PRIOR, "loose"),
-        (("lower",), None, "^", "white", "lower"),
+        (("lower", "over"), None, "^", "white", "lower"),
         (("upper",), None, "v", "white", "upper"),
     ):
         chosen = mine & np.isin(kinds, names)

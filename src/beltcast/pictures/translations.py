@@ -224,6 +224,7 @@ REPORT: Mapping[str, tuple[str, str]] = {
     "kind growth": ("growth", "增速"),
     "kind share": ("share", "占比"),
     "kind part-year": ("part-year", "部分年份"),
+    "kind over": ("over", "略超"),
     "kind lower": ("lower", "下限"),
     "kind upper": ("upper", "上限"),
     "caption_estimates": (

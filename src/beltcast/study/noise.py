@@ -10,6 +10,7 @@ one scope, kept by many places                 ``offset_common = 0.5``, a part o
 a scope whose coverage widens                  a *trend* of that offset, per year, likewise
 coverage that is complete one day              ``trend_fades = 3.0``: the trend forgets itself with
                                                that time constant in years
+one trend for all places of a definition       ``trend_by = "definition"``
 scopes that are all built up together          ``trend_common = 0.5``, a part of the variance of
                                                trends that all definitions and places share
 numbers of one year that all lie high or low   a *year shock* (log), shared by all places
@@ -25,7 +26,10 @@ a few figures that are plainly wrong           ``tails = 4``: Student's t instea
 a first release                                the *vintage* of the row (log sd)
 a first release and its revision               ``revisions = true``: both have one error in common,
                                                and the release its revision error on top
-"more than 187.2"                              a bound: censored, only the tail probability counts
+"more than 187.2", of a part of the place      a bound: censored, only the tail probability counts
+"over 120,000"                                 ``exceeds = 0.04``: the log of a row of kind ``over``
+                                               is exceeded by the absolute value of a normal of
+                                               that standard deviation
 "1.7 trillion", known to two digits            ``digits = 2`` of the row: all that rounds to it
 "more than 2 trillion", said of 2.3            a bound with ``digits = 1``: from 2 to 3 trillion
 one year printed several times                 a *shared* part of the variance of rows of one place,
@@ -105,6 +109,13 @@ class Noise:
     year to the next; with ``revisions`` a release has a revision error instead of a wider error of
     its own.
 
+    ``exceeds`` is the standard deviation of how far the truth lies above what is printed as "over"
+    (kind ``over``): its log is that of the number plus ``|N(0, exceeds)|``, taken by its mean,
+    ``exceeds sqrt(2 / pi)``, and its standard deviation, ``exceeds sqrt(1 - 2 / pi)``.
+    ``trend_by`` says whether each pair of place and definition drifts by itself ('place') or all
+    places of a definition together; components of a fading drift below the part ``trend_detail``
+    of the largest component's variance are left out, since each one is an unknown.
+
     ``trend_fades`` [Year] is the time constant of the drift of offsets, infinite for a straight
     line; ``trend_common`` the part of its variance that all definitions share;
     ``shock_autocorrelation`` that of year shocks (`beltcast.inference.processes`).
@@ -133,6 +144,14 @@ class Noise:
     shock_autocorrelation: float = 0.0
     offset_common: float = 0.0
     seasonal: bool = True
+    trend_by: str = "place"
+    trend_detail: float = 1e-9
+    exceeds: float = 0.0
+
+    def excess(self, row: Observation) -> float:
+        """Mean log by which the truth lies above what is printed."""
+        plain = self.errors_of(row) is None and row.kind == "over"
+        return self.exceeds * math.sqrt(2.0 / math.pi) if plain else 0.0
 
     def shock_sd(self, year: int) -> float:
         """Spread of the shock of a year."""
@@ -146,6 +165,8 @@ class Noise:
         vintage = 0.0 if self.revisions else self.vintage[row.vintage]
         own = math.hypot(self.grade[row.grade], vintage, self.definitions[row.definition].noise)
         own *= self.spread_factor(row.grade, row.kind)
+        if row.kind == "over":
+            own = math.hypot(own, self.exceeds * math.sqrt(1.0 - 2.0 / math.pi))
         return own * math.sqrt(2.0) if row.kind == "growth" else own
 
     def errors_of(self, row: Observation) -> ErrorModel | None:
@@ -251,6 +272,9 @@ def noise_from_table(toml: Toml) -> Noise:
             finite=False,
             expected="years above 0, such as 3.0, the time constant of a drift",
         ),
+        trend_by=_trend_by(noise),
+        trend_detail=_part(noise, "trend_detail", default=1e-9),
+        exceeds=_sd(noise, "exceeds", 0.0),
         offset_common=_part(noise, "offset_common"),
         trend_common=_part(noise, "trend_common"),
         shock_autocorrelation=_part(noise, "shock_autocorrelation", _CORRELATION),
@@ -274,6 +298,9 @@ _KEYS = (
     "autocorrelation",
     "revisions",
     "trend_fades",
+    "trend_by",
+    "trend_detail",
+    "exceeds",
     "trend_common",
     "shock_autocorrelation",
 )
@@ -285,8 +312,18 @@ def _sd(table: TomlTable, key: str, default: float = REQUIRED) -> float:
     return table.number(key, default, least=0.0, expected=expected)
 
 
-def _part(table: TomlTable, key: str, what: str = "a part of a variance") -> float:
-    return table.number(key, 0.0, least=0.0, below=1.0, expected=f"{what}, 0 or more and below 1")
+def _part(
+    table: TomlTable, key: str, what: str = "a part of a variance", default: float = 0.0
+) -> float:
+    expected = f"{what}, 0 or more and below 1"
+    return table.number(key, default, least=0.0, below=1.0, expected=expected)
+
+
+def _trend_by(noise: TomlTable) -> str:
+    by = noise.text("trend_by", "place")
+    if by not in ("place", "definition"):
+        raise noise.refusal("trend_by", "'place' or 'definition'")
+    return by
 
 
 def _shocks(noise: TomlTable) -> dict[str, float]:

@@ -14,7 +14,9 @@ level        the total over a whole number of years, or a stock at an instant
 part-year    the total over any other period
 growth       the change on the same period one year earlier, as the ratio 1 + g
 share        the part of the sum over all places, same quantity and period
-lower        a lower bound on what a level or part-year would be
+over         "over 120,000": a level or part-year just above a round number, by some percent
+             (``noise.exceeds``); a number with an error on one side, not a bound without ceiling
+lower        a lower bound on what a level or part-year would be, such as a part of the place
 upper        an upper bound
 ===========  ==================================================================
 
@@ -65,7 +67,9 @@ __all__ = [
     "repeated",
 ]
 
-ObservationKind: TypeAlias = Literal["level", "part-year", "growth", "share", "lower", "upper"]
+ObservationKind: TypeAlias = Literal[
+    "level", "part-year", "growth", "share", "over", "lower", "upper"
+]
 Reading: TypeAlias = Literal["", "value", "total", "increase"]
 Vintage: TypeAlias = Literal["final", "revised", "preliminary", "only"]
 Grade: TypeAlias = Literal["A", "B", "C"]
@@ -465,7 +469,7 @@ def _interval(value: float, digits: str, kind: ObservationKind) -> tuple[float, 
             " 2; correct it, or leave it empty"
         )
     last = 10.0 ** (math.floor(math.log10(abs(value))) - int(digits) + 1) if value else 1.0
-    if kind == "lower":
+    if kind in ("lower", "over"):
         return value, value + last
     if kind == "upper":
         return value - last, value

@@ -62,7 +62,7 @@ def read_priors(path: str | Path, model: ModelLike) -> Priors:
     >>> from beltcast.files.shipped import shipped
     >>> model = load_model(shipped("models/belt/belt.mdl"))
     >>> priors = read_priors(shipped("models/belt/parameters.toml"), model)
-    >>> priors.subset(["Support Entry Gain"]).families
+    >>> priors.subset(["Support Gain"]).families
     ('normal',)
     """
     file = read_toml(path, PriorError)

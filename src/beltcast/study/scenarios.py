@@ -9,7 +9,7 @@ given as a whole sets aside the elements that an ancestor gave.
 
 A size that is not known is given as a distribution, one of those of the priors:
 
-    [my-tariff.constants."Tariff Add"]
+    [my-tariff.constants."Tariff Add[United States]"]
     distribution = "normal"
     mean = 0.3
     sd = 0.1

@@ -256,7 +256,7 @@ def read_origin_rules(path: str | Path, model: Model, priors: Priors) -> OriginR
     >>> study = read_study()
     >>> path = shipped("models/belt/inputs-known.toml")
     >>> rules = read_origin_rules(path, study.model, study.priors)
-    >>> rules.inputs["published pilot zones"].carry
+    >>> rules.inputs["compliance requirements"].carry
     'hold'
     """
     file = read_toml(path, InputError)

@@ -156,7 +156,7 @@ def placebo(
     rng: Random,
     shifts: Sequence[float] = (-2.0, 2.0),
     constant: str = "Zone Year",
-    gain: str = "Support Entry Gain",
+    gain: str = "Support Gain",
     starts: int = 32,
     refine: int = 3,
     pieces: Pieces = NOT_KEPT,
