@@ -20,7 +20,7 @@ from beltcast.ensembles.ensemble import member_constants
 from beltcast.model.model import Model
 from beltcast.schema import MEMBER, TIME, make_dataset
 from beltcast.study.scenarios import Scenario
-from beltcast.study.statements import Side, Statement
+from beltcast.study.statements import Side, RealityCheck
 
 __all__ = ["Violation", "check_statements"]
 
@@ -31,7 +31,7 @@ class Violation:
 
     Attributes
     ----------
-    statement : Statement
+    statement : RealityCheck
     condition : str
         The scenario, or the constants that were set.
     share : float
@@ -42,7 +42,7 @@ class Violation:
         The first draw that fails at that time.
     """
 
-    statement: Statement
+    statement: RealityCheck
     condition: str
     share: float
     time: float
@@ -51,7 +51,7 @@ class Violation:
 
 def check_statements(
     model: Model,
-    statements: Sequence[Statement],
+    statements: Sequence[RealityCheck],
     scenarios: Mapping[str, Scenario],
     draws: tuple[Sequence[str], FloatArray],
 ) -> tuple[Violation, ...]:
@@ -60,7 +60,7 @@ def check_statements(
     Parameters
     ----------
     model : Model
-    statements : sequence of Statement
+    statements : sequence of RealityCheck
     scenarios : mapping of str to Scenario
         Uncertain sizes are taken at their medians.
     draws : labels (n,) and values (N, n)
@@ -86,7 +86,7 @@ def check_statements(
     first = next(iter(scenarios.values()))
     found: dict[int, list[Violation]] = {}
 
-    def judge(statement: Statement, run: xr.Dataset, plain: xr.Dataset, condition: str) -> None:
+    def judge(statement: RealityCheck, run: xr.Dataset, plain: xr.Dataset, condition: str) -> None:
         violation = _violation(statement, run, plain, condition)
         if violation is not None:
             found.setdefault(id(statement), []).append(violation)
@@ -95,7 +95,7 @@ def check_statements(
         run = _run(model, scenario, draws, everywhere)
         for statement in everywhere:
             judge(statement, run, run, f"scenario {scenario.name}")
-    asked: dict[tuple[tuple[str, float], ...], list[Statement]] = {}
+    asked: dict[tuple[tuple[str, float], ...], list[RealityCheck]] = {}
     for statement in statements:
         for condition in statement.conditions():
             given = _constants(model, statement, condition)
@@ -112,7 +112,7 @@ def check_statements(
 
 
 def _constants(
-    model: Model, statement: Statement, condition: Mapping[str, float]
+    model: Model, statement: RealityCheck, condition: Mapping[str, float]
 ) -> Mapping[str, float]:
     """Values to set; those of `vary` are factors of the defaults."""
     if not statement.vary:
@@ -124,7 +124,7 @@ def _run(
     model: Model,
     scenario: Scenario,
     draws: tuple[Sequence[str], FloatArray],
-    statements: Sequence[Statement],
+    statements: Sequence[RealityCheck],
 ) -> xr.Dataset:
     """Run all members; (time, subscripts..., member) at the saved instants."""
     names = list(dict.fromkeys(name for s in statements for name in s.names))
@@ -156,7 +156,7 @@ def _run(
 
 
 def _violation(
-    statement: Statement, run: xr.Dataset, plain: xr.Dataset, condition: str
+    statement: RealityCheck, run: xr.Dataset, plain: xr.Dataset, condition: str
 ) -> Violation | None:
     value = run[statement.variable].sum(statement.sum, skipna=False)
     finite: xr.DataArray = abs(value) < np.inf  # false for what is not a number, too
@@ -186,7 +186,7 @@ def _violation(
 
 
 def _broken(
-    statement: Statement, value: xr.DataArray, run: xr.Dataset, plain: xr.Dataset
+    statement: RealityCheck, value: xr.DataArray, run: xr.Dataset, plain: xr.Dataset
 ) -> xr.DataArray:
     """Where a condition of the statement is not met."""
     broken = xr.zeros_like(value, dtype=bool)

@@ -50,18 +50,18 @@ from beltcast.errors import InputError, UnknownName, did_you_mean, quoted
 from beltcast.files.toml import TomlTable, read_table, read_toml
 from beltcast.model.model import Model
 
-__all__ = ["Comparison", "Side", "Statement", "read_statements"]
+__all__ = ["Compared", "Side", "RealityCheck", "read_statements"]
 
 Side: TypeAlias = float | str
 """A number, or the name of a variable."""
 
-Comparison: TypeAlias = Literal["less", "not less", "more", "not more"]
+Compared: TypeAlias = Literal["less", "not less", "more", "not more"]
 
 _NOTHING: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
-class Statement:
+class RealityCheck:
     """One statement.
 
     Attributes
@@ -92,7 +92,7 @@ class Statement:
     equals: Side | None = None
     tolerance: float = 1e-9
     given: Mapping[str, float] = field(default_factory=lambda: _NOTHING)
-    compared: Comparison | None = None
+    compared: Compared | None = None
     loss_at_most: Side | None = None
     vary: tuple[str, ...] = ()
     times: tuple[float, ...] = ()
@@ -131,7 +131,7 @@ _KEYS = (
 )
 
 
-def read_statements(path: str | Path, model: Model) -> tuple[Statement, ...]:
+def read_statements(path: str | Path, model: Model) -> tuple[RealityCheck, ...]:
     """Read the statements of a model.
 
     Parameters
@@ -161,10 +161,10 @@ def read_statements(path: str | Path, model: Model) -> tuple[Statement, ...]:
     )
 
 
-def _statement(table: TomlTable, name: str, model: Model) -> Statement:
+def _statement(table: TomlTable, name: str, model: Model) -> RealityCheck:
     variable = _variable(table, "variable", model)
     given = table.table("given", optional=True)
-    found = Statement(
+    found = RealityCheck(
         name=name,
         say=table.text("say", name),
         variable=variable,
@@ -226,10 +226,10 @@ def _numbers(table: TomlTable, key: str) -> tuple[float, ...]:
     return tuple(float(one) for one in given)
 
 
-def _compared(table: TomlTable) -> Comparison | None:
+def _compared(table: TomlTable) -> Compared | None:
     if "compared" not in table:
         return None
-    return cast(Comparison, table.choice("compared", get_args(Comparison)))
+    return cast(Compared, table.choice("compared", get_args(Compared)))
 
 
 def _when(table: TomlTable, model: Model) -> tuple[str, float | None, float | None] | None:
