@@ -20,7 +20,7 @@ from beltcast.ensembles.ensemble import member_constants
 from beltcast.model.model import Model
 from beltcast.schema import MEMBER, TIME, make_dataset
 from beltcast.study.scenarios import Scenario
-from beltcast.study.statements import Side, RealityCheck
+from beltcast.study.statements import RealityCheck, Side
 
 __all__ = ["Violation", "check_statements"]
 

@@ -50,7 +50,7 @@ from beltcast.errors import InputError, UnknownName, did_you_mean, quoted
 from beltcast.files.toml import TomlTable, read_table, read_toml
 from beltcast.model.model import Model
 
-__all__ = ["Compared", "Side", "RealityCheck", "read_statements"]
+__all__ = ["Compared", "RealityCheck", "Side", "read_statements"]
 
 Side: TypeAlias = float | str
 """A number, or the name of a variable."""
