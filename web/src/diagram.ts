@@ -44,12 +44,21 @@ export function diagram(data: Data, words: Words): HTMLElement {
     );
     drawing.querySelectorAll(".chosen").forEach((e) => e.classList.remove("chosen"));
     drawing.querySelectorAll(`[data-name="${CSS.escape(name)}"]`).forEach((e) => e.classList.add("chosen"));
+    for (const arrow of drawing.querySelectorAll<SVGElement>("[data-from]")) {
+      const touches = arrow.dataset.from === name || arrow.dataset.to === name;
+      arrow.classList.toggle("near", touches);
+      arrow.classList.toggle("far", !touches);
+    }
   };
   const load = (text: string) => {
     frame.innerHTML = text;
     drawing = frame.querySelector("svg")!;
     const [, , w, height] = drawing.getAttribute("viewBox")!.split(" ").map(Number);
-    whole = view = { x: 0, y: 0, w, h: height };
+    // At first as much as can be read: a name of 12 units is then at least 9 pixels high.
+    whole = { x: 0, y: 0, w, h: height };
+    const room = { w: frame.clientWidth || 900, h: frame.clientHeight || 600 };
+    const shown = Math.min(w, room.w / 0.75);
+    view = { x: 0, y: 0, w: shown, h: shown < w ? Math.min(height, (shown * room.h) / room.w) : height };
     drawing.removeAttribute("width");
     drawing.removeAttribute("height");
     for (const node of drawing.querySelectorAll<SVGElement>("[data-name]")) {
@@ -104,11 +113,14 @@ export function diagram(data: Data, words: Words): HTMLElement {
   });
 
   load(words.of(svg));
+  // Its size is known only once it stands on the page.
+  requestAnimationFrame(() => { load(words.of(svg)); apply(); });
   let open = false;
   const more = detailed[0] && h("button", { type: "button", "aria-pressed": "false", click: () => {
     open = !open;
     (more as HTMLElement).setAttribute("aria-pressed", String(open));
     load(words.of(open ? detailed : svg));
+    apply();
   } }, words.say("all_variables"));
   return h("div", {},
     h("div", { class: "buttons" },

@@ -44,7 +44,7 @@ export class Words {
     const [, factor, word] = this.step(value, unit);
     const scaled = value * factor;
     const text = scaled.toLocaleString("en-US", { maximumSignificantDigits: 4 });
-    return this.language === 1 && value ? `${text} ${word.replace(/元$/, "")}`.trim() : text;
+    return unit.steps[this.language].length > 1 && value ? `${text} ${word.replace(/元$/, "")}`.trim() : text;
   }
   percent(value: number, decimals = 0): string { return `${number(100 * value, decimals)} %`; }
   change(ratio: number): string {

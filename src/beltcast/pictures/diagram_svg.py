@@ -218,7 +218,8 @@ def _arrow(drawing: Drawing, pair: tuple[str, str], colour: str, width: float, m
     x1, y1 = _edge(one, middle)
     x2, y2 = _edge(two, middle)
     return (
-        f'<path d="M{x1:.1f},{y1:.1f} Q{middle[0]:.1f},{middle[1]:.1f} {x2:.1f},{y2:.1f}" '
+        f"<path data-from={quoteattr(pair[0])} data-to={quoteattr(pair[1])} "
+        f'd="M{x1:.1f},{y1:.1f} Q{middle[0]:.1f},{middle[1]:.1f} {x2:.1f},{y2:.1f}" '
         f'fill="none" stroke="{colour}" stroke-width="{width}" marker-end="url(#{marker})"/>'
     )
 

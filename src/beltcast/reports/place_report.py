@@ -21,6 +21,7 @@ from beltcast.ensembles.member_statistics import at_year
 from beltcast.forecasting.summary import shown_years
 from beltcast.inference.calibrate import estimate_verdict
 from beltcast.inference.sampling.draws_file import KeptFit
+from beltcast.model.quantities import PUBLISHED_UNITS
 from beltcast.pictures.plots import fan_chart
 from beltcast.pictures.translations import amount, called, digits, period_words, total_unit, word
 from beltcast.reports.html import picture, rendered, sections_html, web_address
@@ -253,7 +254,7 @@ def _what_it_rests_on(evidence: Evidence, asked: _Asked) -> Part:
             period_words(row.start, row.end, asked.language),
             _called(evidence, row.quantity, asked),
             say(f"kind {row.kind}"),
-            _value(row),
+            _value(row, asked.language),
             study.noise.definitions[row.definition].title,
             row.grade,
             str(row.line),
@@ -470,11 +471,15 @@ def _study_title(study: Study, language: Language) -> str:
     return Label(study.title, study.title_zh).text(language)
 
 
-def _value(row: Observation) -> str:
+def _value(row: Observation, language: Language) -> str:
+    """A value as published; money in Chinese as officials write it."""
     if row.kind == "growth":
         return f"{100 * (row.value - 1):+.1f} %"
     if row.kind == "share":
         return f"{100 * row.value:.1f} %"
+    if language == "zh" and row.unit in PUBLISHED_UNITS:
+        factor, unit = PUBLISHED_UNITS[row.unit]
+        return amount(factor * row.value, unit, Label(row.unit), language)
     return f"{row.value:,.4g} {row.unit}" if row.value < 1000 else f"{row.value:,.0f} {row.unit}"
 
 
