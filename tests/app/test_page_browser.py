@@ -6,6 +6,7 @@ What is shown is compared with what Python computes from the same draws.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,9 +22,11 @@ from beltcast.ensembles.ensemble import run_ensemble
 from beltcast.ensembles.member_statistics import by_place
 from beltcast.forecasting.forecast import published_factor
 from beltcast.pictures.translations import amount
-from beltcast.schema import PLACE, QUANTILE, SCENARIO, YEAR
+from beltcast.schema import PLACE, QUANTILE, SCENARIO, YEAR, Label
 from beltcast.streams import Streams
 from beltcast.study.scenarios import Scenario, read_scenarios
+
+from ..second_study import WORDS
 
 expect.set_options(timeout=60_000)  # a busy machine is slow, and slowness is not the claim here
 AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
@@ -72,7 +75,7 @@ def with_options(*options: dict[str, Any]) -> pytest.MarkDecorator:
 
 def shown(made, value: float, language: Any = "en") -> str:
     unit = str(made.forecast.attrs["unit"])
-    return amount(value, unit, made.study.labels()[unit], language)
+    return amount(value, unit, made.study.labels().get(unit, Label(unit)), language)
 
 
 def published(made, place: str, scenario: str, q: float = 0.5) -> float:
@@ -228,6 +231,14 @@ def test_on_a_phone_headline_and_chart_stay_in_sight_while_a_lever_moves(
     assert page.locator("html").evaluate("element => element.scrollWidth") <= 390
 
 
+@with_options({}, {"locale": "zh-CN"})
+def test_a_page_is_printed_on_at_most_eight_sheets(opened: Opened) -> None:
+    page = opened.open()
+    page.wait_for_selector("html[data-drivers]", state="attached")
+    printed = page.pdf(format="A4", prefer_css_page_size=True)
+    assert 1 <= len(re.findall(rb"/Type\s*/Page\b(?!s)", printed)) <= 8
+
+
 @pytest.mark.skipif(not AXE.is_file(), reason="needs axe-core: cd web && npm ci")
 @with_options({"bypass_csp": True}, {**PHONE, "bypass_csp": True})
 def test_axe_finds_nothing_serious(opened: Opened) -> None:
@@ -239,3 +250,22 @@ def test_axe_finds_nothing_serious(opened: Opened) -> None:
     bad = [v for v in found if v["impact"] in ("serious", "critical")]
     facts = [(v["id"], [n["html"][:120] for n in v["nodes"][:3]]) for v in bad]
     assert not bad, json.dumps(facts, indent=1)
+
+
+def test_the_page_of_an_epidemic_works_the_same_way(browser: Browser, epidemic) -> None:
+    own = Opened(browser, epidemic.path)
+    page = own.open()
+    first, whole = first_and_whole(epidemic)
+    base = shown(epidemic, published(epidemic, whole, first.name))
+    headline = page.locator("#headline")
+    expect(headline).to_have_text(base)
+    slider = page.locator("input[type=range][id^=lever]").first
+    slider.fill(str(slider.get_attribute("min")))
+    expect(headline).not_to_have_text(base)
+    page.locator("#reset").click()
+    expect(headline).to_have_text(base)
+    text = page.locator("body").inner_text()
+    assert "infection" in text
+    assert not WORDS.findall(text.replace("beltcast", ""))
+    own.context.close()
+    assert not own.errors

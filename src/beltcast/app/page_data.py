@@ -20,6 +20,7 @@ from beltcast.app.page_model import PageModel, model_facts, page_model
 from beltcast.engine.run.plan import series_at
 from beltcast.ensembles.ensemble import run_ensemble
 from beltcast.ensembles.member_statistics import by_place
+from beltcast.files.text import slug
 from beltcast.forecasting.forecast import published_factor
 from beltcast.inference.sampling.draws_file import KeptFit
 from beltcast.inference.sampling.posterior import Draws, sample_prior
@@ -37,6 +38,7 @@ from beltcast.schema import (
     Language,
 )
 from beltcast.streams import Streams
+from beltcast.study.roles import Lever
 from beltcast.study.scenarios import Scenario, draw_sizes
 from beltcast.study.study import Study
 
@@ -46,6 +48,9 @@ known to 0.21 standard deviations.  They serve for changes only."""
 
 COARSE = 16
 """Draws of the first, coarse answer."""
+
+MOST_LEVERS = 8
+"""Of a study that names none; more would leave the chart out of sight."""
 
 SEED = 1
 """Of the prior, the noise and uncertain sizes: the same results give the same page."""
@@ -101,13 +106,14 @@ def page_data(
     companions = [n for n in roles.companions if n in forecast and len(model.variables[n].dims) < 2]
     shares = [name for own in roles.shares.values() for name in (own.variable, own.weight)]
     values = np.concatenate([draws.values, prior.values])
+    levers = roles.levers or drawn_levers(draws, prior)
     made = page_model(
         model,
         outputs=list(dict.fromkeys([study.target, *companions, *shares])),
         labels=draws.labels,
         values=draws.values,
         scenarios=scenarios,
-        levers=roles.levers,
+        levers=levers,
         switches=roles.switches,
         members=len(values),
     )
@@ -126,7 +132,7 @@ def page_data(
         "scenarios": [
             _scenario(study, made, s, len(draws), len(prior)) for s in scenarios.values()
         ],
-        "levers": _levers(study, made),
+        "levers": _levers(study, made, levers),
         "drivers": [
             {"label": _label(label), "at": made.positions(model.targets([switch])[0])}
             for switch, label in roles.drivers.items()
@@ -292,7 +298,41 @@ def _inputs(model: Model, made: PageModel, scenario: Scenario) -> list[dict[str,
     ]
 
 
-def _levers(study: Study, made: PageModel) -> list[dict[str, Any]]:
+def drawn_levers(draws: Draws, prior: Draws) -> tuple[Lever, ...]:
+    """Make levers of the constants that were fitted, for a study that names none.
+
+    A lever reaches over 90 % of its prior and stands at the posterior median; moving it sets the
+    constant to one value in all draws.
+
+    Parameters
+    ----------
+    draws, prior : Draws
+    """
+    found: list[Lever] = []
+    for column, name in enumerate(draws.labels):
+        if "[" in name or len(found) == MOST_LEVERS:
+            continue
+        low, high = np.quantile(prior.values[:, column], (0.05, 0.95))
+        if not low < high:
+            continue
+        step = 10.0 ** np.floor(np.log10((high - low) / 40.0))
+        low, high = np.floor(low / step) * step, np.ceil(high / step) * step
+        middle = float(np.clip(np.median(draws.values[:, column]), low, high))
+        found.append(
+            Lever(
+                name=name,
+                low=float(low),
+                high=float(high),
+                idle=float(low + np.round((middle - low) / step) * step),
+                label=Label(name),
+                key=slug(name),
+                step=float(step),
+            )
+        )
+    return tuple(found)
+
+
+def _levers(study: Study, made: PageModel, levers: Sequence[Lever]) -> list[dict[str, Any]]:
     return [
         {
             "key": lever.key,
@@ -308,7 +348,7 @@ def _levers(study: Study, made: PageModel) -> list[dict[str, Any]]:
             "at": made.positions(study.model.targets([lever.name])[0]),
             "late": made.late[lever.name],
         }
-        for lever in study.roles.levers
+        for lever in levers
     ]
 
 
