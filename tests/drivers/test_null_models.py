@@ -90,6 +90,7 @@ def made_up(two: Model, **truth: float) -> Study:
     labels = ("Gain", "Joint")
     return Study(
         title="Made up",
+        target="sales",
         model=two,
         observations=Observations(full, Path("made-up.csv"), ""),
         places={},

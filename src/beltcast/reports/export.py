@@ -227,6 +227,15 @@ def export(results: xr.Dataset, path: str | Path, form: str = "iamc") -> None:
         The format is unknown.
     MissingExtra
         Parquet needs pyarrow.
+
+    Examples
+    --------
+    >>> from beltcast import export, load_model, run_ensemble
+    >>> from beltcast.files.shipped import shipped
+    >>> from beltcast.study.scenarios import Scenario
+    >>> model = load_model(shipped("models/decay/decay.mdl"))
+    >>> runs = run_ensemble(model, {"base": Scenario("base", "Base")}, outputs=["Stock"])
+    >>> export(runs, "runs.nc", form="netcdf")
     """
     if form not in FORMATS:
         raise InputError(f"unknown format '{form}'; expected one of {', '.join(FORMATS)}")

@@ -77,6 +77,14 @@ def report(
     ------
     InputError
         There is no such place.
+
+    Examples
+    --------
+    >>> from beltcast import report
+    >>> from beltcast.forecasting.forecast_file import open_forecast
+    >>> study, kept, forecast = open_forecast()
+    >>> [one.place for one in report(study, kept, forecast, place="Foshan", rng=1)]
+    ['Foshan']
     """
     places = check_places(study, place)
     tell = progress or no_progress

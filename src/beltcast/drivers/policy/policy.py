@@ -145,11 +145,11 @@ def compare_policies(
     --------
     >>> import numpy as np
     >>> from beltcast import Scenario, load_model
-    >>> from beltcast.drivers.policy.policy import Question, compare_policies
+    >>> from beltcast.drivers.policy.policy import PolicyQuestion, compare_policies
     >>> from beltcast.files.shipped import shipped
     >>> from beltcast.study.roles import Lever
     >>> model = load_model(shipped("models/belt/belt.mdl"))
-    >>> question = Question(
+    >>> question = PolicyQuestion(
     ...     model, (Lever("Belt Deepening Multiplier", 1.0, 2.0, idle=1.0),),
     ...     {"base": Scenario("base", "Base")}, ((), np.empty((1, 0))),
     ...     gain="output", cost="public spending", years=(2026, 2035), budget=100.0,

@@ -138,12 +138,12 @@ def climb(
     --------
     >>> import numpy as np
     >>> from beltcast import Scenario, load_model
-    >>> from beltcast.drivers.policy.policy import Question
+    >>> from beltcast.drivers.policy.policy import PolicyQuestion
     >>> from beltcast.drivers.policy.search import climb
     >>> from beltcast.files.shipped import shipped
     >>> from beltcast.study.roles import Lever
     >>> model = load_model(shipped("models/belt/belt.mdl"))
-    >>> question = Question(
+    >>> question = PolicyQuestion(
     ...     model, (Lever("Belt Deepening Multiplier", 1.0, 2.0, idle=1.0),),
     ...     {"base": Scenario("base", "Base")}, ((), np.empty((1, 0))),
     ...     gain="output", cost="public spending", years=(2026, 2035), budget=100.0,

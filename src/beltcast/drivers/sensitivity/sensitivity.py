@@ -215,12 +215,12 @@ def sensitivity_indices(
     >>> import numpy as np
     >>> from beltcast import load_model
     >>> from beltcast.files.shipped import shipped
-    >>> from beltcast.drivers.sensitivity.sensitivity import sensitivity
+    >>> from beltcast.drivers.sensitivity.sensitivity import sensitivity_indices
     >>> model = load_model(shipped("models/decay/decay.mdl"))
     >>> ranges = {"Lifetime": (4.0, 6.0), "Initial Stock": (90.0, 110.0)}
     >>> rng = np.random.default_rng(1)
-    >>> swing = sensitivity(model, ranges, target="Stock", method="tornado", rng=rng)["swing"]
-    >>> float(swing.sel(parameter="Initial Stock", time=0.0))
+    >>> found = sensitivity_indices(model, ranges, target="Stock", method="tornado", rng=rng)
+    >>> float(found["swing"].sel(parameter="Initial Stock", time=0.0))
     18.0
     """
     moved: Space = _Believed(space) if isinstance(space, Priors) else Ranges(space)

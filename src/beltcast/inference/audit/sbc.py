@@ -115,7 +115,7 @@ def sbc(
     keep: Callable[[xr.Dataset], None] | None = None,
     progress: Progress | None = None,
 ) -> xr.Dataset:
-    """Rank true unknowns among their posterior draws.
+    r"""Rank true unknowns among their posterior draws.
 
     Parameters
     ----------
@@ -148,6 +148,20 @@ def sbc(
     ------
     InputError
         `done` is of other unknowns, another seed or another density.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from beltcast import load_model, make_likelihood, read_series, read_voc, sbc
+    >>> from beltcast.files.shipped import shipped
+    >>> model = load_model(shipped("models/decay/decay.mdl"))
+    >>> _ = Path("stock.csv").write_text("time,Stock\n1,82\n2,67\n3,55\n")
+    >>> _ = Path("decay.voc").write_text("2<=Lifetime=5<=10\n")
+    >>> series = read_series("stock.csv", model)
+    >>> priors = read_voc("decay.voc", model)
+    >>> likelihood = make_likelihood(model, priors, series.observations, series.noise)
+    >>> sbc(likelihood, sets=2, rng=1)["rank"].sizes["set"]
+    2
     """
     streams = Streams.of(rng)
     key = streams.key.bytes(8).hex()
