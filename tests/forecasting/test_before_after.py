@@ -164,8 +164,14 @@ def test_a_date_takes_no_file_and_no_fit_beside_it_and_one_is_needed(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for arguments, sentence in (
-        (["--as-of", "2025", "--calibration", "x"], "--as-of is 2025, and new figures or a fit"),
-        (["new.csv", "study.toml", "--as-of", "2025"], "--as-of is 2025, and new figures or a fit"),
+        (
+            ["--as-of", "2025", "--calibration", "x"],
+            "--as-of is 2025, and new observations or a fit",
+        ),
+        (
+            ["new.csv", "study.toml", "--as-of", "2025"],
+            "--as-of is 2025, and new observations or a fit",
+        ),
         ([], "there are no new figures; name a file of them, or a date with --as-of"),
         (["--as-of", "2040"], "no figure was published after 2040"),
     ):

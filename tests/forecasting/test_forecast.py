@@ -169,9 +169,7 @@ def test_the_noise_that_fits_is_the_noise_that_forecasts(
         dims=("member", "place", "year"),
         coords={"place": [NATION], "year": [2024, 2025]},
     )
-    factor = _published_noise(
-        chosen, likelihood, output, output["year"].values, np.random.default_rng(0)
-    )(draws)
+    factor = _published_noise(chosen, likelihood, output, output["year"].values, Streams(0))(draws)
     z = np.log(factor.values.ravel()) / study.noise.grade["A"]
     if wider:
         assert z.std() == pytest.approx(wider, rel=4 / np.sqrt(2 * z.size))
@@ -199,9 +197,9 @@ def test_a_shock_of_a_fitted_year_lives_on_in_the_years_after_and_before(study: 
         dims=("member", "place", "year"),
         coords={"place": [NATION], "year": [2023, 2024, 2025, 2026]},
     )
-    factor = _published_noise(
-        chosen, likelihood, output, output["year"].values, np.random.default_rng(0)
-    )(Draws(likelihood, theta, "posterior"))
+    factor = _published_noise(chosen, likelihood, output, output["year"].values, Streams(0))(
+        Draws(likelihood, theta, "posterior")
+    )
     logs = np.log(factor.values[:, 0]) / 0.05
     np.testing.assert_allclose(logs.mean(axis=0), [1.0, 2.0, 1.0, 0.5], atol=4 / np.sqrt(4000))
     open_still = np.array([0.75, 0.0, 0.75, 0.9375]) + (study.noise.grade["A"] / 0.05) ** 2
