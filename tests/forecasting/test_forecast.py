@@ -11,6 +11,7 @@ import xarray as xr
 from beltcast import Calibration, Draws, Study, approximate_posterior, forecast, make_likelihood
 from beltcast.forecasting.forecast import _published_noise
 from beltcast.schema import QUANTILES
+from beltcast.streams import Streams
 
 NATION = "China"
 
