@@ -199,7 +199,7 @@ def _negative(model: Model, rows: IntArray, values: FloatArray) -> list[tuple[Fa
 
 
 def _not_finite(model: Model, rows: IntArray, values: FloatArray) -> list[tuple[Fault, ...]]:
-    """What left the numbers first, in order of time and then of computation, for each member.
+    """The first value that is not finite, in order of time and then of computation, by member.
 
     One division by zero runs through the whole model within a step or two, so only the first is
     told.

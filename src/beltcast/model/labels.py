@@ -1,9 +1,8 @@
-"""Names in the files beside a model, and what a model must answer for them to be read.
+"""Labels of variables in the files beside a model.
 
-``Name`` means a variable and ``Name[Element]`` one element of it, whatever the case and the
-underscores; `find_label` and `join_label` go from text to both and back.  The model is known here
-by what it must answer (`ModelLike`), not by its class, so that priors, scenarios and observations
-can be read without one.
+``Name`` is a variable and ``Name[Element]`` one element of it, whatever the case and the
+underscores. `find_label` reads a label and `join_label` writes one.  `ModelLike` is the part of a
+model that they need, so that priors, scenarios and observations can be read without a `Model`.
 """
 
 from __future__ import annotations

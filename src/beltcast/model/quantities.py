@@ -1,11 +1,11 @@
 """Published units and the units of the model.
 
-A published number comes in a word of its trade (``bn USD``, ``亿元``, ``户``); the model counts in
-units of its own (``bnCNY/Year``). Each word is a factor and a unit, and pint does the rest in a
-registry that starts empty and learns the model's words as it meets them: no unit is known that
-neither the model nor a publisher uses, so nothing converts by accident.
+A published number has a unit of its publisher (``bn USD``, ``亿元``, ``户``); the model uses units of
+its own (``bnCNY/Year``). Each published unit is a factor and a model unit, and pint converts between
+them. The registry starts empty and defines only the units that the model or a publisher uses, so
+nothing converts by accident.
 
-Three rules join the two sides:
+Three rules apply:
 
 - A variable per time is a *flow*. What is published about it is a total, its integral over the
   period, so the total has the variable's unit times Year.

@@ -1,7 +1,7 @@
-"""The variables of a model as values: their names, kinds and units, and the rows they live in.
+"""The variables of a model: names, kinds, units, and the rows of the program that hold them.
 
-Labels such as ``Belt Size[Shenzhen]`` are resolved here, once for all that set, save or fit
-something: to rows of the program, and to constants and series that a run sets.
+This module resolves labels such as ``Belt Size[Shenzhen]`` to rows, constants and series for every
+caller that sets, saves or fits something.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Variable:
 
 @dataclass(frozen=True, eq=False)
 class Variables:
-    """What a model says of its variables.
+    """The variables of a model, and what resolves their labels.
 
     Attributes
     ----------

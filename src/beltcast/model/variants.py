@@ -1,7 +1,7 @@
-"""The same model under another assumption: other numbers, or drivers that cannot interact.
+"""Variants of a model: other numbers, or drivers that cannot interact.
 
-All are models themselves: they run, fit, sample and forecast as any other does, exact derivatives
-included, so that a null hypothesis meets the figures on equal terms.
+A variant is a model: it runs, fits, samples and forecasts like any other, with exact derivatives,
+so that a null hypothesis is tested on the observations in the same way as the model itself.
 """
 
 from __future__ import annotations
