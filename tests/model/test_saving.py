@@ -186,6 +186,7 @@ def test_what_vensim_cannot_say_is_refused_by_name(
     [
         (("y = PULSE(1, 2)",), "'y': XMILE has no PULSE of a start and a width"),
         (("Belt: A, B", "x[Belt] = Belt"), "'x': XMILE has no 'belt' as a number"),
+        (("Belt: A, B, C", "x[A] = 1", "x[C] = 2"), "'x': XMILE has no array without some"),
         (
             ("Belt: A, B, C", "Part: A, B", "x[Belt] = 1", "y = SUM(x[Part!])"),
             "SUM over 'Part', a part of 'Belt'",

@@ -1,9 +1,9 @@
 """Published units and the units of the model.
 
-A published number has a unit of its publisher (``bn USD``, ``亿元``, ``户``); the model uses units of
-its own (``bnCNY/Year``). Each published unit is a factor and a model unit, and pint converts between
-them. The registry starts empty and defines only the units that the model or a publisher uses, so
-nothing converts by accident.
+A published number has a unit of its publisher (``bn USD``, ``亿元``, ``户``); the model uses units
+of its own (``bnCNY/Year``). Each published unit is a factor and a model unit, and pint converts
+between them. The registry starts empty and defines only the units that the model or a publisher
+uses, so nothing converts by accident.
 
 Three rules apply:
 

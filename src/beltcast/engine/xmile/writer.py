@@ -176,6 +176,10 @@ class _Writer:
         if saved is not None and saved.expression != Ref("TIME STEP"):
             yield self._variable("aux", [saved], [], ())
         for name, group in self.by_name.items():
+            if (self.table.slots[name].rows < 0).any():
+                raise self.refuse(
+                    group[0], "array without some of its elements", "give each an equation"
+                )
             if name in self.stocks:
                 yield self._stock_lines(group, self.stocks[name])
             elif all(isinstance(e.expression, (Table, Tables)) for e in group):
