@@ -144,7 +144,7 @@ def test_a_change_of_the_study_it_begins_with_is_a_change_of_the_study(checkout:
         ('["China"]', "[]", "a list of places"),
         ('"belt.toml"', "3", "the file of a study"),
         ('"belt.toml"', '"national.toml"', "begins with another one itself"),
-        ('"belt.toml"', '"none.toml"', "cannot be read"),
+        ('"belt.toml"', '"none.toml"', "is not in the folder of this file"),
     ],
 )
 def test_a_wrong_beginning_is_refused(checkout: Path, old: str, new: str, says: str) -> None:

@@ -11,65 +11,17 @@ somebody's text and has no business elsewhere on the disk.
 
 from __future__ import annotations
 
-import csv
-import importlib
 import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
 from beltcast.engine.nodes import FloatArray
-from beltcast.errors import ModelFileError, UnsupportedConstruct
+from beltcast.engine.sheets import BOOKS, CELL, Cell, Place, Sheet, column_number, read_sheet
 
-_CELL = re.compile(r"^([A-Za-z]{1,3})([1-9]\d{0,6})$")
-_TEXT = (".csv", ".txt", ".tab")
-_BOOKS = (".xlsx", ".xlsm", ".xls")
-
-Cell = str | float | None
-
-
-@dataclass(frozen=True)
-class Place:
-    """Who asks for which sheet: the model and its line, the file beside it, and its tab.
-
-    `tab` is the name of a sheet, or the separator of a text table.
-    """
-
-    model: Path
-    line: int
-    file: str
-    tab: str
-
-    def error(self, sentence: str) -> ModelFileError:
-        """Return the error of a table that does not hold what the model wants."""
-        return ModelFileError(sentence, self.model, self.line)
-
-    def unsupported(self, sentence: str) -> UnsupportedConstruct:
-        """Return the error of a table of a kind that cannot be read."""
-        return UnsupportedConstruct(sentence, self.model, self.line)
-
-
-@dataclass(frozen=True)
-class _Sheet:
-    """Cells of a table, and the ranges of it that have a name."""
-
-    rows: tuple[tuple[Cell, ...], ...]
-    names: Mapping[str, tuple[int, int, int, int]]  # canonical name: top, left, bottom, right
-
-    def cell(self, row: int, column: int) -> Cell:
-        if row < len(self.rows) and column < len(self.rows[row]):
-            value = self.rows[row][column]
-            return None if isinstance(value, str) and not value.strip() else value
-        return None
-
-    @property
-    def width(self) -> int:
-        return max((len(row) for row in self.rows), default=0)
+_ROW = re.compile(r"[1-9][0-9]{0,6}")
 
 
 def read_sheet_series(
@@ -102,16 +54,16 @@ def read_sheet_series(
     ModelFileError, UnsupportedConstruct
     """
     place = Place(model, line, file, tab)
-    sheet = _sheet(place)
+    sheet = read_sheet(place)
     axis, cell = axis.strip(), cell.strip()
-    start = _CELL.match(cell)
+    start = CELL.match(cell)
     if start is None and not sheet.names:
         raise place.error(f"'{cell}' is not a cell of '{file}'; write one such as 'B2'")
     if start is None:
         times, table = _named_series(place, sheet, axis, cell)
     else:
-        top, left = int(start.group(2)) - 1, _column(start.group(1))
-        if axis.isdigit():
+        top, left = int(start.group(2)) - 1, column_number(start.group(1))
+        if _ROW.fullmatch(axis):
             row = int(axis) - 1
             columns = _until_the_end(place, sheet, [(row, c) for c in range(left, sheet.width)], 1)
             times = _numbers(place, sheet, [(row, c) for c in columns])
@@ -119,8 +71,8 @@ def read_sheet_series(
                 [_numbers(place, sheet, [(top + i, c) for c in columns]) for i in range(size)]
             ).T.reshape(len(times), size)
         elif axis.isalpha() and len(axis) <= 3:
-            column = _column(axis)
-            cells = [(r, column) for r in range(top, len(sheet.rows))]
+            column = column_number(axis)
+            cells = [(r, column) for r in range(top, sheet.height)]
             lines = _until_the_end(place, sheet, cells, 0)
             times = _numbers(place, sheet, [(r, column) for r in lines])
             table = np.array(
@@ -172,14 +124,14 @@ def read_constants(
         raise place.unsupported(
             f"a constant with {len(shape)} subscripts cannot come from one table; split it"
         )
-    sheet = _sheet(place)
+    sheet = read_sheet(place)
     across = (1,) * (2 - len(shape)) + shape
     name = cell.strip()
     down = name.endswith("*") and int(np.prod(across)) > 1
     name = name.rstrip("*")
-    start = _CELL.match(name)
+    start = CELL.match(name)
     if start is not None:
-        top, left = int(start.group(2)) - 1, _column(start.group(1))
+        top, left = int(start.group(2)) - 1, column_number(start.group(1))
     else:
         top, left, bottom, right = _named(place, sheet, name)
         given = (bottom - top + 1, right - left + 1)
@@ -206,20 +158,20 @@ def read_subscript(
 ) -> tuple[str, ...]:
     """Read the elements of a subscript range from the cells `first` to `last`."""
     place = Place(model, 0, file, tab)
-    sheet = _sheet(place)
-    start, end = _CELL.match(first.strip()), _CELL.match(last.strip())
+    sheet = read_sheet(place)
+    start, end = CELL.match(first.strip()), CELL.match(last.strip())
     if start is None:
         top, left, bottom, right = _named(place, sheet, first.strip())
     else:
-        top, left = int(start.group(2)) - 1, _column(start.group(1))
-        bottom, right = len(sheet.rows) - 1, sheet.width - 1
+        top, left = int(start.group(2)) - 1, column_number(start.group(1))
+        bottom, right = sheet.height - 1, sheet.width - 1
         if end is not None:
-            bottom, right = int(end.group(2)) - 1, _column(end.group(1))
-        elif last.strip().isdigit():
-            bottom = int(last) - 1
+            bottom, right = int(end.group(2)) - 1, column_number(end.group(1))
+        elif last.strip().isdecimal():
+            bottom = int(last.strip()[:10]) - 1
         elif last.strip():
-            right = _column(last.strip())
-    bottom, right = min(bottom, len(sheet.rows) - 1), min(right, sheet.width - 1)
+            right = column_number(last.strip())
+    bottom, right = min(bottom, sheet.height - 1), min(right, sheet.width - 1)
     found = []
     for row in range(top, bottom + 1):
         for column in range(left, right + 1):
@@ -232,153 +184,7 @@ def read_subscript(
     return tuple(found)
 
 
-# --- the file ---------------------------------------------------------------------------------
-
-
-def _sheet(place: Place) -> _Sheet:
-    path = _beside(place)
-    if place.model.parent.resolve() not in path.parents:
-        raise place.error(
-            f"the model refers to '{place.file}', outside its own folder; put the file beside the "
-            "model"
-        )
-    ending = path.suffix.lower()
-    if ending in _TEXT:
-        return _text_table(place, path)
-    if ending not in _BOOKS:
-        raise place.unsupported(
-            f"'{place.file}' is neither a text table nor a workbook; save the sheet as CSV and "
-            "refer to that"
-        )
-    try:
-        return _old_book(place, path) if ending == ".xls" else _book(place, path)
-    except ImportError:
-        raise place.unsupported(
-            f"'{place.file}' needs openpyxl (.xlsx) or xlrd (.xls) to be read; install it, or save "
-            "the sheet as CSV"
-        ) from None
-    except OSError as problem:
-        raise place.error(
-            f"the workbook '{place.file}' cannot be read ({problem.strerror or problem}); put it "
-            "beside the model"
-        ) from None
-
-
-def _beside(place: Place) -> Path:
-    """Path of the file that a model names, as Vensim finds it on its own systems.
-
-    Case does not matter; an alias such as ``?data``, whose file Vensim keeps among its settings,
-    is the one table of that name beside the model; an old workbook may have been saved as a new.
-    """
-    folder = place.model.parent
-    named = place.file.strip().replace("\\", "/")
-    path = (folder / named.removeprefix("?")).resolve()
-    if path.is_file() or folder.resolve() not in path.parents or not path.parent.is_dir():
-        return path
-    others = [p for p in sorted(path.parent.iterdir()) if p.suffix.lower() in (*_TEXT, *_BOOKS)]
-    same = [p for p in others if p.name.lower() == path.name.lower()]
-    if named.startswith("?"):
-        endings = _BOOKS if place.tab.strip().isalnum() else _TEXT
-        below = (p for pattern in ("*", "*/*") for p in sorted(folder.glob(pattern)))
-        others = [p for p in below if p.suffix.lower() in endings]
-        same = same or [p for p in others if p.stem.lower() == path.name.lower()]
-        if len(same) != 1:
-            raise place.error(
-                f"'{place.file}' stands for a file that Vensim's settings name, and "
-                f"{len(same) or 'none'} of the tables beside the model is called '{path.name}'; "
-                "name the file in the equation, or give one table that name"
-            )
-    if not same and path.suffix.lower() in _BOOKS:
-        same = [
-            p for p in others if p.stem.lower() == path.stem.lower() and p.suffix.lower() in _BOOKS
-        ]
-    return same[0].resolve() if same else path
-
-
-def _text_table(place: Place, path: Path) -> _Sheet:
-    # An empty separator is the usual one; Vensim also takes the word.
-    usual = "\t" if path.suffix.lower() == ".tab" else ","
-    separator = {"": usual, "\\t": "\t", "tab": "\t", "t": "\t"}.get(place.tab.lower(), place.tab)
-    if len(separator) != 1:
-        raise place.error(f"'{separator}' is no separator of a text table; write ',' in its place")
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            rows = tuple(tuple(row) for row in csv.reader(stream, delimiter=separator))
-    except (OSError, UnicodeDecodeError, csv.Error) as problem:
-        raise place.error(
-            f"the table '{place.file}' cannot be read ({problem}); it must be UTF-8 text beside "
-            "the model"
-        ) from None
-    return _Sheet(rows, {})
-
-
-def _book(place: Place, path: Path) -> _Sheet:
-    import openpyxl  # comes with PySD; imported late because few models have a workbook
-
-    try:
-        book = openpyxl.load_workbook(path, data_only=True)
-    except (BadZipFile, KeyError, ValueError) as problem:
-        raise place.error(
-            f"'{place.file}' is no workbook ({problem}); save it again as .xlsx"
-        ) from None
-    wanted = place.tab.lower()
-    sheet = next((book[name] for name in book.sheetnames if name.lower() == wanted), None)
-    if sheet is None:
-        raise place.error(
-            f"'{place.file}' has no sheet '{place.tab}'; it has {', '.join(book.sheetnames)}"
-        )
-    names: dict[str, tuple[int, int, int, int]] = {}
-    for defined in (book.defined_names, sheet.defined_names):  # those of the sheet win
-        for name, entry in defined.items():
-            for title, cells in entry.destinations:
-                bounds = _bounds(cells)
-                if title.lower() == wanted and bounds is not None:
-                    names[name.lower()] = bounds
-    rows = tuple(tuple(map(_cell_value, row)) for row in sheet.iter_rows(values_only=True))
-    return _Sheet(rows, names)
-
-
-def _old_book(place: Place, path: Path) -> _Sheet:
-    xlrd = importlib.import_module("xlrd")  # optional: old workbooks are rare
-
-    try:
-        book = xlrd.open_workbook(path)
-    except xlrd.XLRDError as problem:
-        raise place.error(
-            f"'{place.file}' is no workbook ({problem}); save it again as .xlsx"
-        ) from None
-    wanted = place.tab.lower()
-    sheet = next((s for s in book.sheets() if s.name.lower() == wanted), None)
-    if sheet is None:
-        raise place.error(
-            f"'{place.file}' has no sheet '{place.tab}'; it has {', '.join(book.sheet_names())}"
-        )
-    rows = tuple(tuple(map(_cell_value, sheet.row_values(i))) for i in range(sheet.nrows))
-    return _Sheet(rows, {})
-
-
-def _cell_value(value: Any) -> Cell:
-    if value is None or isinstance(value, str):
-        return value
-    return float(value) if isinstance(value, (int, float)) else str(value)
-
-
-def _bounds(cells: str) -> tuple[int, int, int, int] | None:
-    corners = [_CELL.match(c) for c in cells.replace("$", "").split(":")]
-    if not all(corners) or len(corners) > 2:
-        return None
-    first, last = corners[0], corners[-1]
-    assert first is not None
-    assert last is not None
-    return (
-        int(first.group(2)) - 1,
-        _column(first.group(1)),
-        int(last.group(2)) - 1,
-        _column(last.group(1)),
-    )
-
-
-def _named(place: Place, sheet: _Sheet, name: str) -> tuple[int, int, int, int]:
+def _named(place: Place, sheet: Sheet, name: str) -> tuple[int, int, int, int]:
     bounds = sheet.names.get(name.lower())
     if bounds is None:
         raise place.error(
@@ -387,16 +193,22 @@ def _named(place: Place, sheet: _Sheet, name: str) -> tuple[int, int, int, int]:
     return bounds
 
 
+def _clipped(place: Place, sheet: Sheet, name: str) -> tuple[int, int, int, int]:
+    """Bounds of a named range inside the sheet; A1:A1048576 is the column as far as it goes."""
+    top, left, bottom, right = _named(place, sheet, name)
+    return top, left, min(bottom, sheet.height - 1), min(right, sheet.width - 1)
+
+
 def _named_series(
-    place: Place, sheet: _Sheet, axis: str, cell: str
+    place: Place, sheet: Sheet, axis: str, cell: str
 ) -> tuple[FloatArray, FloatArray]:
-    top, left, bottom, right = _named(place, sheet, axis)
+    top, left, bottom, right = _clipped(place, sheet, axis)
     if bottom > top and right > left:
         raise place.error(f"the range '{axis}' of '{place.file}' is a table; times are a list")
     lying = right > left
     places = [(r, c) for r in range(top, bottom + 1) for c in range(left, right + 1)]
     times = _numbers(place, sheet, places)
-    top, left, bottom, right = _named(place, sheet, cell)
+    top, left, bottom, right = _clipped(place, sheet, cell)
     grid = np.array(
         [
             _numbers(place, sheet, [(r, c) for c in range(left, right + 1)])
@@ -413,7 +225,7 @@ def _named_series(
 
 
 def _until_the_end(
-    place: Place, sheet: _Sheet, cells: Sequence[tuple[int, int]], axis: int
+    place: Place, sheet: Sheet, cells: Sequence[tuple[int, int]], axis: int
 ) -> list[int]:
     """Rows or columns of the times: from the first number to the first cell that holds none.
 
@@ -432,7 +244,7 @@ def _until_the_end(
     return found
 
 
-def _numbers(place: Place, sheet: _Sheet, places: list[tuple[int, int]]) -> FloatArray:
+def _numbers(place: Place, sheet: Sheet, places: list[tuple[int, int]]) -> FloatArray:
     """Numbers of a series; NaN for an empty cell and for a word.
 
     Vensim passes over a word among numbers (its output with SDEverywhere's
@@ -455,17 +267,10 @@ def _number_or_word(place: Place, value: Cell) -> float:
     if value is None:
         return math.nan
     if isinstance(value, str):
-        book = Path(place.file).suffix.lower() in _BOOKS
+        book = Path(place.file).suffix.lower() in BOOKS
         if book or not _like_a_number(value):
             return math.nan
     return _number(place, value)
-
-
-def _column(letters: str) -> int:
-    number = 0
-    for letter in letters.upper():
-        number = number * 26 + ord(letter) - ord("A") + 1
-    return number - 1
 
 
 def _number(place: Place, value: str | float) -> float:

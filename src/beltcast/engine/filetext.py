@@ -7,8 +7,12 @@ from pathlib import Path
 
 from beltcast.engine.syntax import XMILE
 from beltcast.errors import ModelFileError
+from beltcast.files import door
 
-__all__ = ["decode", "line_of", "read_bytes"]
+__all__ = ["LARGEST_FILE", "decode", "line_of", "read_bytes"]
+
+LARGEST_FILE = 32 * 2**20
+"""Bytes of a model file."""
 
 
 def read_bytes(path: Path) -> bytes:
@@ -25,13 +29,7 @@ def read_bytes(path: Path) -> bytes:
             f"'{path.suffix or 'nothing'}'; give a Vensim text model",
             path,
         )
-    try:
-        return path.read_bytes()
-    except OSError as problem:
-        reason = (problem.strerror or "cannot be read").lower()
-        raise ModelFileError(
-            f"the model file cannot be read ({reason}); check the path", path
-        ) from None
+    return door.read_regular(path, ModelFileError, what="the model file", largest=LARGEST_FILE)
 
 
 def decode(content: bytes) -> tuple[str, str]:

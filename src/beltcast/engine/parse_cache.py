@@ -28,6 +28,7 @@ from beltcast.engine.lower.limits import check_file, check_source
 from beltcast.engine.syntax import XMILE, Source
 from beltcast.engine.xmile.reader import read_xmile
 from beltcast.errors import ModelFileError
+from beltcast.files.door import read_regular
 
 __all__ = ["dump_source", "load_source", "read_parsed"]
 
@@ -97,7 +98,7 @@ def _key(path: Path) -> str | None:
     if engine is None or translator is None:
         return None
     try:
-        content = path.read_bytes()
+        content = read_regular(path, ModelFileError)
         text = content.decode("latin-1")  # only to find ASCII words; any byte will do
         tables = [m.group(2).encode("latin-1").decode("utf-8") for m in _NAMED.finditer(text)]
         if len(tables) != len(_REFERENCE.findall(text)):
@@ -108,8 +109,8 @@ def _key(path: Path) -> str | None:
             table = (folder / name).resolve()
             if folder not in table.parents or not table.is_file():
                 return None  # the reader says what is wrong with it
-            pieces += [name, table.read_bytes()]
-    except (OSError, ValueError, RuntimeError):
+            pieces += [name, read_regular(table, ModelFileError)]
+    except (OSError, ValueError, RuntimeError, ModelFileError):
         return None
     return key_of(pieces)
 

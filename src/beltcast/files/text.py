@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from beltcast.errors import InputError
+from beltcast.files.door import read_regular
 
 __all__ = ["Text", "read_text"]
 
@@ -52,14 +53,10 @@ def read_text(path: str | Path, error: type[InputError]) -> Text:
     Raises
     ------
     InputError
-        As ``error``: there is no such file, it is empty, cut off, or in another encoding.
+        As ``error``: as in `read_regular`, or the file is empty, cut off, or in another encoding.
     """
     path = Path(path)
-    try:
-        data = path.read_bytes()
-    except OSError as failure:
-        reason = (failure.strerror or type(failure).__name__).lower()
-        raise error(f"cannot be read ({reason}); give the path of a readable file", path) from None
+    data = read_regular(path, error)
     text, encoding = _decode(data, path, error)
     if not text.strip():
         raise error("the file is empty; restore it or give another path", path)

@@ -8,6 +8,7 @@ knows where it stands, so that whoever reads a value says only what is expected 
 from __future__ import annotations
 
 import math
+import os
 import re
 import tomllib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -26,6 +27,9 @@ _HEADER_LINE = re.compile(rf"\s*\[\s*({_KEY_PATH})\s*\]")
 _KEY_LINE = re.compile(rf"\s*({_KEY_PATH})\s*=")
 _PLACE = re.compile(r"\s*\(at line (\d+), column \d+\)$")
 _TWICE = re.compile(r"Cannot declare \((.*)\) twice$")
+
+READ = "BELTCAST_READ"
+"""Environment variable: folders that studies may name files in, beside their own."""
 
 REQUIRED: Final[Any] = object()
 """In place of a default: the key must be given."""
@@ -79,7 +83,12 @@ def read_toml(path: str | Path, error: type[InputError]) -> Toml:
 
 
 def find_file(toml: Toml, *keys: str) -> Path:
-    """Find a file that a TOML file names, beside it or in the folder above.
+    """Find a file that a TOML file names, in its folder or below.
+
+    A study is somebody's text and has no business elsewhere on the disk. The user may allow more:
+    the environment variable ``BELTCAST_READ`` lists further folders. A study in a folder
+    ``calibration`` beside ``models``, as the shipped one is, names files in either from the folder
+    above.
 
     Parameters
     ----------
@@ -90,20 +99,41 @@ def find_file(toml: Toml, *keys: str) -> Path:
     Raises
     ------
     InputError
-        With file and line: there is no such file.
+        With file and line: there is no such file, or it lies outside these folders.
     """
     given: Any = toml.tables
     for key in keys:
         given = given[key]
-    for folder in (toml.path.parent, toml.path.parent.parent):
-        if isinstance(given, str) and (folder / given).exists():
-            return folder / given
-    raise InputError(
-        f"the {keys[-1]} file {quoted(given)} is neither beside this file nor in the folder above; "
-        "correct the path",
-        toml.path,
-        toml.line(*keys),
-    )
+    folder = toml.path.parent
+    roots = [folder, *(Path(one) for one in os.environ.get(READ, "").split(os.pathsep) if one)]
+    places = list(roots)
+    if folder.resolve().name == "calibration" and (folder.parent / "models").is_dir():
+        places.insert(1, folder.parent)
+        roots.append(folder.parent / "models")
+    outside = False
+    for place in places:
+        if not isinstance(given, str) or not _exists(place / given):
+            continue
+        found = (place / given).resolve()
+        if any(found.is_relative_to(root.resolve()) for root in roots):
+            return place / given
+        outside = True
+    sentence = f"the {keys[-1]} file {quoted(given)} is not in the folder of this file; "
+    if outside:
+        sentence = (
+            f"the {keys[-1]} file {quoted(given)} lies outside the folder of this file; copy it "
+            f"there, or allow its folder with the environment variable {READ}"
+        )
+    else:
+        sentence += "correct the path"
+    raise InputError(sentence, toml.path, toml.line(*keys))
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name that is too long, or has a null character
+        return False
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from beltcast.ensembles.ensemble import run_scenario
-from beltcast.errors import BeltcastError, RunStopped
+from beltcast.errors import BeltcastError, InputError, RunStopped
+from beltcast.files.door import read_regular
 from beltcast.scale.runplan import ROLES, TABLE, MemberBlock, RunPlan, read_plan, version_of_code
 from beltcast.scale.store import Store
 
@@ -73,7 +74,9 @@ def compute(plan: RunPlan, store: Store, block: MemberBlock) -> Computed:
 
 def pack(plan: RunPlan) -> Parcel:
     """All files of a plan as bytes."""
-    return tuple((role, path.name, path.read_bytes()) for role, path in plan.files.items())
+    return tuple(
+        (role, path.name, read_regular(path, InputError)) for role, path in plan.files.items()
+    )
 
 
 def compute_parcel(

@@ -35,6 +35,7 @@ from beltcast.engine.cache import engine_fingerprint
 from beltcast.engine.nodes import FloatArray
 from beltcast.ensembles.ensemble import output_coordinates, output_dims, versions
 from beltcast.errors import InputError, quoted
+from beltcast.files.door import read_regular
 from beltcast.files.shipped import shipped
 from beltcast.files.toml import TomlTable, read_toml
 from beltcast.model.model import Model, load_model
@@ -323,12 +324,12 @@ def _block(table: TomlTable, a_member: float, members: int, memory: float) -> in
 
 
 def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return hashlib.sha256(read_regular(path, InputError)).hexdigest()
 
 
 def _tables_sha256(files: Mapping[str, Path]) -> str:
     digest = hashlib.sha256()
     for role, path in files.items():
         if role.startswith(TABLE):
-            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+            digest.update(path.name.encode() + b"\0" + read_regular(path, InputError))
     return digest.hexdigest()

@@ -1,8 +1,8 @@
 """A study: one file that names a model, the observations it is fitted to, and their noise.
 
 ``calibration/belt.toml`` is the study of the shipped belt model.  A study names its files relative
-to itself, or to the folder above it; `read_study` reads them all, so that everything after it works
-on values.
+to itself, in its own folder or below; `read_study` reads them all, so that everything after it
+works on values.
 
 A study may extend another one beside it, ``extends = "belt.toml"``: a table or file that it does
 not give is that of the other.  With ``only = ["China"]`` it is fitted to the observations of these
@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from beltcast.display.facts import Facts, html_of, listed, text_of
-from beltcast.errors import InputError, UnknownName, did_you_mean, quoted
+from beltcast.errors import InputError, TableError, UnknownName, did_you_mean, quoted
+from beltcast.files.door import read_regular
 from beltcast.files.shipped import shipped
 from beltcast.files.text import read_text
 from beltcast.files.toml import Toml, TomlTable, find_file, read_table, read_toml
@@ -283,7 +284,7 @@ def _base(toml: Toml, table: TomlTable) -> Toml:
     if "extends" not in table:
         return toml
     given = table.text("extends", expected="the file of a study")
-    base = read_toml(toml.path.parent / given, InputError)
+    base = read_toml(_file(table, "extends"), InputError)
     if "extends" in read_table(base, "study"):
         sentence = f"the study '{given}' begins with another one itself"
         raise table.fail(f"{sentence}; extend that one instead", "extends")
@@ -336,7 +337,7 @@ def _tables_sha256(model: Path) -> str:
     """One hash of the tables beside the model, which it may refer to."""
     digest = hashlib.sha256()
     for path in sorted(model.parent.glob("*.csv")):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+        digest.update(path.name.encode() + b"\0" + read_regular(path, TableError))
     return digest.hexdigest()
 
 

@@ -13,13 +13,11 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from beltcast.engine.filetext import read_bytes
 from beltcast.engine.syntax import Call, Equation, Expr, Ref, Source, canonical
 from beltcast.errors import ModelFileError
 
 __all__ = ["check_depth", "check_file", "check_source", "unit_too_much"]
-
-LARGEST_FILE = 32 * 2**20
-"""Bytes of a model file."""
 
 LONGEST_EQUATION = 100_000
 """Characters before the unit; the parser reads some 30,000 a second."""
@@ -52,24 +50,10 @@ def check_file(path: Path) -> None:
     Raises
     ------
     ModelFileError
-        With the line, what is there and what is allowed.  A file that cannot be read is left to
-        the reader.
+        With the line, what is there and what is allowed; or it cannot be read.
     """
-    try:
-        if path.exists() and not path.is_file():
-            raise ModelFileError(
-                "the model file cannot be read (it is no file); give a Vensim text model", path
-            )
-        size = path.stat().st_size
-        if size > LARGEST_FILE:
-            raise ModelFileError(
-                f"the model file has {size} bytes, and at most {LARGEST_FILE} are read; keep "
-                "tables in files of their own",
-                path,
-            )
-        text = path.read_bytes().decode("latin-1")  # only ASCII is looked for; any byte will do
-    except (OSError, ValueError):
-        return
+    # Only ASCII is looked for; any byte will do.
+    text = read_bytes(path).decode("latin-1")
     if path.suffix.lower() != ".mdl":
         _check_xml(text, path)
         return
