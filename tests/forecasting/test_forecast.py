@@ -187,7 +187,7 @@ def test_a_shock_of_a_fitted_year_lives_on_in_the_years_after_and_before(study: 
     )
     chosen = dataclasses.replace(study, noise=noise)
     only = study.observations.rows[:0] + tuple(
-        row for row in study.observations.rows if row.start >= 2024.0 and row.kind == "level"
+        row for row in study.observations.rows if 2024 <= row.start < 2025 and row.kind == "level"
     )
     rows = dataclasses.replace(study.observations, rows=only)
     likelihood = make_likelihood(study.model, study.priors, rows, noise)
