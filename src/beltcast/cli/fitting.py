@@ -68,7 +68,9 @@ def calibrate_command(
     """Fit the model to the observations and write each estimate beside its prior.
 
     Writes calibration.csv, fit.csv, optima.csv, history.csv (the cost of every evaluation),
-    calibration.json (which other commands read with --calibration) and summary.txt. A stopped run
+    calibration.json (which other commands read with --calibration) and summary.txt; of a small
+    model also estimates.csv (best fit with standard errors), columns.csv (RMSE, R2, Theil's U) and
+    fit.png (observations with predictive bands, residuals). A stopped run
     leaves FOLDER.unfinished with the starts that it has refined; --resume with the same options and
     seed continues it and gives the same result to the last bit.
 
@@ -83,9 +85,12 @@ def calibrate_command(
     from beltcast.files.complete import complete_folder
     from beltcast.files.resume import keep_pieces, unfinished
     from beltcast.forecasting.summary import fit_summary
-    from beltcast.inference.calibrate import calibrate
+    from beltcast.inference.calibrate import EXACT, calibrate
+    from beltcast.inference.fit_over_time import plot_fit_over_time
     from beltcast.inference.likelihood import likelihood_of
     from beltcast.inference.optimise import check_fit_method
+    from beltcast.inference.sampling.posterior import approximate_posterior
+    from beltcast.inference.statistics import fit_statistics
     from beltcast.reports.json_output import calibration_facts
     from beltcast.workflows.own_model import read_own_model
 
@@ -121,6 +126,15 @@ def calibrate_command(
         fit.clusters().to_csv(folder / "optima.csv", index=False, float_format="%.6g")
         fit.history().to_csv(folder / "history.csv", index=False, float_format="%.6g")
         page = fit_summary(fit)
+        if likelihood.size <= EXACT:
+            found = fit_statistics(fit)
+            found.estimates.to_csv(folder / "estimates.csv", float_format="%.6g")
+            found.columns.to_csv(folder / "columns.csv", float_format="%.6g")
+            page += "\n\n" + found.words()
+            streams = streams_of(seed)
+            drawn = approximate_posterior(fit, 400, rng=streams.posterior, progress=tell)
+            picture = plot_fit_over_time(likelihood, drawn.theta, rng=streams.noise)
+            picture.savefig(folder / "fit.png")
         save(folder, page)
     pieces.discard()
     finish("calibrate", place, page, as_json, lambda: calibration_facts(fit))
@@ -202,8 +216,12 @@ def sample_command(
     chains: Annotated[int, typer.Option(help="Chains.", min=1)] = 4,
     draws: Annotated[int, typer.Option(help="Draws per chain.", min=4)] = 1000,
     method: Annotated[
-        str, typer.Option(help="walkers (needs no gradients), or nuts (gradients; small models).")
-    ] = "walkers",
+        str | None,
+        typer.Option(
+            help="walkers (needs no gradients), or nuts (gradients), the default for at most 20 "
+            "unknowns where nutpie is installed."
+        ),
+    ] = None,
     every: Annotated[
         int | None,
         typer.Option(help="Moves between draws. Default: 3 for 2 parameters, at least 10."),
@@ -245,7 +263,7 @@ def sample_command(
     from beltcast.workflows.draws import FitOptions, fit_study
 
     known = next((m for m in SAMPLING_METHODS if m == method), None)
-    if known is None:
+    if known is None and method is not None:
         raise InputError(
             f"unknown method '{method}'; expected one of {', '.join(SAMPLING_METHODS)}"
         )

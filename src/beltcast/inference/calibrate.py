@@ -477,7 +477,7 @@ def calibration_at(
     return Calibration(
         likelihood=likelihood,
         theta=best.theta,
-        covariance=_laplace(likelihood, best.theta),
+        covariance=curvature_covariance(likelihood, best.theta),
         cost=best.cost,
         start_costs=start_costs,
         refined=refined,
@@ -489,7 +489,7 @@ def calibration_at(
     )
 
 
-def _laplace(likelihood: Likelihood, theta: FloatArray) -> FloatArray:
+def curvature_covariance(likelihood: Likelihood, theta: FloatArray) -> FloatArray:
     """Inverse of the curvature of the cost: Gauss and Newton's, exact where scales are estimated.
 
     Gauss and Newton's curvature of a log scale is half of what it is, so there the gradient is

@@ -55,8 +55,9 @@ def plot_fit(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         )
     ends = [table[["published", "fitted"]].min().min(), table[["published", "fitted"]].max().max()]
     ax.plot(ends, ends, color="0.4", lw=0.8)
-    ax.set_xscale("log")
-    ax.set_yscale("log")
+    if ends[0] > 0:
+        ax.set_xscale("log")
+        ax.set_yscale("log")
     for at in table["z"].abs().nlargest(NAMED).index:
         row = table.loc[at]
         ax.annotate(

@@ -88,6 +88,8 @@ class Likelihood:
         Value of that parameter at which ``sds`` holds; 1 for none.
     scale_power : (m,)
         Power of that parameter, 1 or -1.
+    prior_weights : (size,), optional
+        What the residual of the prior of each unknown is multiplied by; 1 by default.
     """
 
     model: Model
@@ -109,6 +111,7 @@ class Likelihood:
     scale_by: IntArray
     scale_at: FloatArray
     scale_power: FloatArray
+    prior_weights: FloatArray | None = None
 
     def __repr__(self) -> str:
         return (
@@ -306,7 +309,10 @@ class Likelihood:
         slope = np.where(good, by_z / self.row_sds(theta[None])[0], 0.0)
         by_theta[~good] = 0.0
         of_rows = -slope[:, None] * by_theta
-        priors = np.diag(np.concatenate([1.0 / self.priors.sigma, np.ones(len(self.nuisances))]))
+        by_prior = np.concatenate([1.0 / self.priors.sigma, np.ones(len(self.nuisances))])
+        if self.prior_weights is not None:
+            by_prior = by_prior * self.prior_weights
+        priors = np.diag(by_prior)
         if not self.is_scaled:
             return np.concatenate([of_rows, priors])
         # A wider spread makes z and the half-width (of a count, phi) smaller in proportion.
@@ -392,6 +398,16 @@ class Likelihood:
         return sds, np.where(families.number, self.half / sds, of_counts)
 
     @cached_property
+    def moved(self) -> IntArray:
+        """Positions in theta of the unknowns that chains move: parameters, then scales."""
+        n = self.n_parameters
+        return np.concatenate([np.arange(n), n + np.flatnonzero(self.spreads.any(axis=0))])
+
+    def sizes(self, theta: FloatArray) -> FloatArray:
+        """Give phi of negative binomial rows, trials of binomial ones; (N, size) -> (N, m)."""
+        return np.broadcast_to(self._widths(theta)[1], (len(theta), len(self.sds)))
+
+    @cached_property
     def is_scaled(self) -> bool:
         """Whether the scale of any row is estimated."""
         return bool(self.spreads.any() or (self.scale_by >= 0).any())
@@ -444,7 +460,8 @@ class Likelihood:
     def _of_priors(self, theta: FloatArray) -> FloatArray:
         n = self.n_parameters
         own = (theta[:, :n] - self.priors.mu) / self.priors.sigma
-        return np.concatenate([own, theta[:, n:]], axis=1)
+        both = np.concatenate([own, theta[:, n:]], axis=1)
+        return both if self.prior_weights is None else both * self.prior_weights
 
     def _shift(self, theta: FloatArray) -> FloatArray:
         """What definitions, shocks and the season add to the log of each row; (N, m)."""

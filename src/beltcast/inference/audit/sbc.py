@@ -36,6 +36,7 @@ from beltcast.inference.calibrate import calibrate
 from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.residuals import draw_errors, log_cdf
 from beltcast.inference.sampling.chains import sample
+from beltcast.inference.simulated import simulate_observations
 from beltcast.schema import PARAMETER, SET, Progress
 from beltcast.streams import Random, Streams
 from beltcast.study.study import Study
@@ -337,7 +338,11 @@ def _figures(
     likelihood: Likelihood, theta: FloatArray, expected: FloatArray, rng: np.random.Generator
 ) -> Likelihood:
     """Likelihood of observations around what is expected, (m,) logs, as its noise says."""
-    m, tails = len(expected), likelihood.noise.tails
+    m = len(expected)
+    families = likelihood.families
+    if not families.number.all() or len(set(families.tails.tolist())) > 1:
+        return _columns_of(likelihood, theta, rng)
+    tails = float(families.tails[0])
     sds = likelihood.row_sds(theta)[0]
     number = likelihood.side == 0
     errors = draw_errors(rng, tails, m)
@@ -348,6 +353,17 @@ def _figures(
     # Wherever the ruler of rounding lies, the middle of the interval is up to half of it away.
     values += likelihood.half * rng.uniform(-1.0, 1.0, m)
     return replace(likelihood, published=values, side=side)
+
+
+def _columns_of(likelihood: Likelihood, theta: FloatArray, rng: np.random.Generator) -> Likelihood:
+    """Likelihood of observations of several distributions; bounds stay where they are."""
+    drawn = simulate_observations(likelihood, theta, rng)[0]
+    families = likelihood.families
+    values = np.where(families.log, np.log(np.where(families.log, drawn, 1.0)), drawn)
+    number = likelihood.side == 0
+    values = np.where(number, values, likelihood.published)
+    counts = np.where(families.number, 0.0, values)
+    return replace(likelihood, published=values, families=replace(families, counts=counts))
 
 
 def _one_set(
@@ -367,6 +383,7 @@ def _one_set(
         draws=RECORDS,
         every=every,
         burn_in=burn_in,
+        method="walkers",
         threads=1,
     )
     drawn = chains.theta.reshape(-1, made.size)[-RANKS:]

@@ -30,6 +30,7 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -68,6 +69,9 @@ SAMPLING_METHODS: tuple[SamplingMethod, ...] = get_args(SamplingMethod)
 
 START_WIDENING = 1.5
 """Starts are drawn from Laplace's normal, this much wider."""
+
+FEW_UNKNOWNS = 20
+"""Unknowns up to which nuts is the default."""
 
 REACH = 10.0
 """Optima are started from that cost at most so much more than the best."""
@@ -283,7 +287,7 @@ def sample(
     rng: np.random.Generator,
     chains: int = 4,
     draws: int = 1000,
-    method: SamplingMethod = "walkers",
+    method: SamplingMethod | None = None,
     every: int | None = None,
     burn_in: int | None = None,
     threads: int | None = None,
@@ -301,8 +305,9 @@ def sample(
         One child is spawned for each block.
     chains, draws : int
         Shape of the result.
-    method : str
-        ``walkers`` or ``nuts``, see the table of the module.
+    method : str, optional
+        ``walkers`` or ``nuts``, see the table of the module; by default nuts for at most 20
+        unknowns where nutpie is installed, else walkers.
     every : int, optional
         Moves between recorded draws; by default 3 for every 2 parameters of the model, at least
         10: about the time in which walkers forget. Not for nuts.
@@ -346,6 +351,9 @@ def sample(
     >>> some.theta.shape == (2, 8, likelihood.size)
     True
     """
+    if method is None:
+        # Moves between draws are those of walkers.
+        method = "walkers" if every else default_method(calibration.likelihood)
     plan = _plan(calibration, chains, draws, method, every, burn_in)
     seeds = rng.spawn(1 + plan.blocks)
     key = _key(calibration, plan, seeds[0])
@@ -369,6 +377,15 @@ def sample(
         if keep is not None:
             keep(state)
     return _finished(calibration.likelihood, plan, state)
+
+
+def default_method(likelihood: Likelihood) -> SamplingMethod:
+    """Return 'nuts' for few unknowns where nutpie is installed, else 'walkers'.
+
+    Walkers learn from their past where to go, and miss long tails that they have not seen.
+    """
+    few = likelihood.size <= FEW_UNKNOWNS
+    return "nuts" if few and find_spec("nutpie") is not None else "walkers"
 
 
 @dataclass(frozen=True)
@@ -474,11 +491,13 @@ def _walked(
 def _start(
     calibration: Calibration, density: Density, plan: _Plan, rng: np.random.Generator
 ) -> Walkers:
-    n = calibration.likelihood.n_parameters
-    lower, upper = (bound[:n] for bound in calibration.likelihood.bounds())
-    center = calibration.theta[:n]
-    root = np.asarray(np.linalg.cholesky(calibration.covariance[:n, :n]), dtype=np.float64)
-    optima = np.array([one[:n] for one in calibration.distinct(within=REACH)])
+    moved = calibration.likelihood.moved
+    n = len(moved)
+    lower, upper = (bound[moved] for bound in calibration.likelihood.bounds())
+    center = calibration.theta[moved]
+    covariance = calibration.covariance[np.ix_(moved, moved)]
+    root = np.asarray(np.linalg.cholesky(covariance), dtype=np.float64)
+    optima = np.array([one[moved] for one in calibration.distinct(within=REACH)])
     chain = np.repeat(np.arange(plan.chains), plan.group)
     about = optima[chain % len(optima)]
     start = about + START_WIDENING * rng.standard_normal((plan.walkers, n)) @ root.T
@@ -494,25 +513,35 @@ def _together(calibration: Calibration) -> FloatArray:
     observation count.
     """
     likelihood = calibration.likelihood
-    n, figures = likelihood.n_parameters, len(likelihood.published)
-    told = likelihood.jacobian(calibration.theta)[:figures, :n] * likelihood.priors.sigma
+    moved, figures = likelihood.moved, len(likelihood.published)
+    n = len(moved)
+    told = likelihood.jacobian(calibration.theta)[:figures, moved]
+    told[:, : likelihood.n_parameters] *= likelihood.priors.sigma
     told = told[np.any(told != 0.0, axis=1)]
     together: FloatArray = told**2 if len(told) else np.ones((1, n))
     return together
 
 
 def _posterior(calibration: Calibration, threads: int) -> Density:
-    """The posterior of the parameters, with nuisances drawn to them."""
+    """The posterior of what is moved, with the other nuisances drawn to it."""
     likelihood = calibration.likelihood
+    order = _order(likelihood)
     complete = completion(likelihood, near=calibration.theta)
 
     def density(z: FloatArray, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
         # A member's bits do not depend on which others run beside it.
         parts = np.array_split(z, min(threads, len(z)))
         answers = np.concatenate(list(side_by_side(likelihood.answers, parts, threads)))
-        return complete(z, answers, rng)
+        theta, weight = complete(z, answers, rng)
+        return theta[:, order], weight
 
     return density
+
+
+def _order(likelihood: Likelihood) -> IntArray:
+    """Positions in theta with those of the moved unknowns first, as walkers have them."""
+    rest = np.setdiff1d(np.arange(likelihood.size), likelihood.moved)
+    return np.concatenate([likelihood.moved, rest])
 
 
 def _with_a_chain(
@@ -554,6 +583,8 @@ def _finished(likelihood: Likelihood, plan: _Plan, state: Unfinished) -> Chains:
         return whole.reshape(plan.chains, plan.draws, *whole.shape[2:])
 
     theta = by_chain(state.theta)
+    if plan.method == "walkers":
+        theta = theta[..., np.argsort(_order(likelihood))]
     stats = {name: by_chain([s[name] for s in state.stats]) for name in state.stats[0]}
     of_rows, lp = _densities(likelihood, theta.reshape(-1, likelihood.size))
     return Chains(

@@ -164,20 +164,22 @@ def approximate_posterior(
     True
     """
     likelihood = calibration.likelihood
-    n = likelihood.n_parameters
-    lower, upper = (bound[:n] for bound in likelihood.bounds())
-    center = calibration.theta[:n]
-    root = np.asarray(np.linalg.cholesky(calibration.covariance[:n, :n]), dtype=np.float64)
+    moved = likelihood.moved
+    n = len(moved)
+    lower, upper = (bound[moved] for bound in likelihood.bounds())
+    center = calibration.theta[moved]
+    covariance = calibration.covariance[np.ix_(moved, moved)]
+    root = np.asarray(np.linalg.cholesky(covariance), dtype=np.float64)
     z = np.clip(center + rng.standard_normal((draws, n)) @ root.T, lower, upper)
     rule = likelihood.nuisance_rule(near=calibration.theta)
     theta, weight = _completed(calibration, rule, z, root, rng)
     if not np.isfinite(weight).any():
         raise CalibrationError("no draw of the posterior could be simulated; widen the priors")
-    first, accepted = theta[:, :n].copy(), 0.0
+    first, accepted = theta[:, moved].copy(), 0.0
     for move in range(moves):
         size = STEPS[move % len(STEPS)]
         noise = rng.standard_normal((draws, n)) @ root.T
-        proposal = center + np.sqrt(1.0 - size**2) * (theta[:, :n] - center) + size * noise
+        proposal = center + np.sqrt(1.0 - size**2) * (theta[:, moved] - center) + size * noise
         proposed, its_weight = _completed(calibration, rule, proposal, root, rng)
         with np.errstate(invalid="ignore"):
             take = np.log(rng.random(draws)) < its_weight - weight
@@ -189,7 +191,7 @@ def approximate_posterior(
     kind = "posterior" if moves else "laplace"
     if not moves:
         return Draws(likelihood, theta, kind)
-    return Draws(likelihood, theta, kind, accepted / moves, _correlation(first, theta[:, :n]))
+    return Draws(likelihood, theta, kind, accepted / moves, _correlation(first, theta[:, moved]))
 
 
 def _correlation(before: FloatArray, after: FloatArray) -> float:
@@ -207,10 +209,11 @@ def _completed(
     root: FloatArray,
     rng: np.random.Generator,
 ) -> tuple[FloatArray, FloatArray]:
-    """Parameters with nuisances drawn to them, (N, size), and log w of each, (N,)."""
+    """What is moved with nuisances drawn to it, (N, size), and log w of each, (N,)."""
     answers = calibration.likelihood.answers(z)
     theta, density = with_nuisances(calibration.likelihood, rule, z, answers, rng)
-    scaled = solve_triangular(root, (z - calibration.theta[: z.shape[1]]).T, lower=True)
+    center = calibration.theta[calibration.likelihood.moved]
+    scaled = solve_triangular(root, (z - center).T, lower=True)
     return theta, density + 0.5 * (scaled**2).sum(axis=0)
 
 
@@ -231,7 +234,8 @@ def with_nuisances(
     likelihood : Likelihood
     rule : NuisanceRule
         As `Likelihood.nuisance_rule` gives it near the optimum.
-    z : (N, n)
+    z : (N, n) or (N, n + k)
+        Parameters, and scales in the order of `Likelihood.moved`, which are drawn too without them.
     answers : (N, m)
         As `Likelihood.answers` returns them for z.
     rng : numpy.random.Generator
@@ -245,7 +249,13 @@ def with_nuisances(
     mean = rule.mean(answers)
     xi = rng.standard_normal(mean.shape)
     nuisances = mean + solve_triangular(rule.factor, xi.T, lower=True, trans="T").T
-    theta = np.concatenate([z, nuisances], axis=1)
+    n = likelihood.n_parameters
+    if z.shape[1] > n:
+        # The rule has scales apart from all other nuisances.
+        scales = likelihood.moved[n:] - n
+        nuisances[:, scales] = z[:, n:]
+        xi[:, scales] = 0.0
+    theta = np.concatenate([z[:, :n], nuisances], axis=1)
     # What cannot be simulated, or gives no positive value, has no probability at all.
     possible = np.isfinite(answers).all(axis=1)
     density = np.where(possible, likelihood.log_density(theta, answers), -np.inf)

@@ -1,0 +1,85 @@
+"""Picture of a fit over time: observations of each column, the model, and predictive bands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from beltcast.display.colours import COLOURS
+from beltcast.display.lines import new_figure
+from beltcast.display.style import house_style
+from beltcast.engine.nodes import FloatArray
+from beltcast.inference.likelihood import Likelihood
+from beltcast.inference.simulated import simulate_observations
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["plot_fit_over_time"]
+
+PREDICTED = (0.8, 0.95)
+"""Shares of predicted observations in the bands."""
+
+
+@house_style
+def plot_fit_over_time(
+    likelihood: Likelihood, theta: FloatArray, *, rng: np.random.Generator
+) -> Figure:
+    """Draw observations with the 80% and 95% bands of what draws predict, and residuals below.
+
+    Parameters
+    ----------
+    likelihood : Likelihood
+    theta : (N, size)
+        Draws of all unknowns.
+    rng : numpy.random.Generator
+        Draws the errors of observations.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A column of two panels for each column of data: observations over time, and standardised
+        residuals (quantiles of the prediction turned into standard normals).
+    """
+    rows = likelihood.observations.rows
+    names = [likelihood.noise.definitions[row.definition].title for row in rows]
+    drawn = simulate_observations(likelihood, theta, rng)
+    expected = likelihood.natural(likelihood.expected(theta))
+    published = likelihood.natural(likelihood.published)
+    columns = list(dict.fromkeys(names))
+    figure = new_figure(5.0 * len(columns), 5.5)
+    axes = figure.subplots(
+        2, len(columns), sharex="col", squeeze=False, gridspec_kw={"height_ratios": [3, 1]}
+    )
+    for k, name in enumerate(columns):
+        own = np.array([one == name for one in names])
+        times = np.array([row.end for row in rows])[own]
+        order = np.argsort(times, kind="stable")
+        t, colour = times[order], COLOURS[k % len(COLOURS)]
+        top, below = axes[0, k], axes[1, k]
+        for share in reversed(PREDICTED):
+            tail = 0.5 * (1.0 - share)
+            low, high = np.quantile(drawn[:, own][:, order], [tail, 1.0 - tail], axis=0)
+            top.fill_between(t, low, high, color=colour, alpha=0.2, lw=0, label=f"{share:.0%}")
+        top.plot(t, np.median(expected[:, own][:, order], axis=0), color=colour, label="model")
+        top.plot(t, published[own][order], "o", color="0.2", markersize=3, label="observed")
+        top.set_title(name, loc="left")
+        top.legend(frameon=False, fontsize=7)
+        below.axhline(0.0, color="0.6", lw=0.8)
+        z = _residuals(drawn[:, own][:, order], published[own][order])
+        below.plot(t, z, "o", color=colour, markersize=3)
+        below.set_ylabel("residual [sd]")
+        below.locator_params(axis="x", nbins=5)
+        below.set_xlabel(likelihood.model.time_unit or "time")
+    return figure
+
+
+def _residuals(drawn: FloatArray, published: FloatArray) -> FloatArray:
+    """Normal scores of the observations among draws of them; ties count half."""
+    from scipy.special import ndtri
+
+    below = (drawn < published).mean(axis=0) + 0.5 * (drawn == published).mean(axis=0)
+    least = 0.5 / len(drawn)
+    scores: FloatArray = ndtri(np.clip(below, least, 1.0 - least))
+    return scores
