@@ -6,13 +6,16 @@ import json
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import xarray as xr
 from typer.testing import CliRunner
 
 from beltcast import cli, read_study
+from beltcast.display.numbers import digits
 from beltcast.errors import InputError
 
+from .app.test_page import array
 from .app.test_page import data_of as page_data_of
 from .second_study import WORDS, write_fish
 
@@ -109,6 +112,40 @@ def test_the_page_asks_the_levers_of_the_study(results: Path, tmp_path: Path) ->
     text = re.sub(r'"f[48]": "[^"]*"', "", json.dumps(written, ensure_ascii=False))  # packed arrays
     assert not WORDS.findall(text)
     assert not WORDS.findall(html.partition('id="data"')[0].partition("</style>")[2])
+
+
+def test_one_question_has_one_number_everywhere(results: Path, tmp_path: Path) -> None:
+    """The same digits in Python, the summary, the page, the report and the exported table."""
+    with xr.open_dataset(results / "forecast.nc") as opened:
+        forecast = opened.load()
+    year = int(forecast["year"].values[-1])
+    place, first = (str(forecast[name].values[0]) for name in ("place", "scenario"))
+    at = {"place": place, "scenario": first, "year": year, "quantile": 0.5}
+    value = float(forecast["published_quantile"].sel(at))
+    written = digits(value)
+    summary = (results / "summary.txt").read_text(encoding="utf-8")
+    assert re.search(rf"^\s*{place} .*{re.escape(written)} \(", summary, re.M)
+
+    run("page", results, "--output", tmp_path / "page.html")
+    data = page_data_of((tmp_path / "page.html").read_text(encoding="utf-8"))
+    base = array(data["base"]["published"])[0, 0, -1, data["quantiles"].index(0.5)]
+    assert base == value
+
+    run("report", results, "--place", place, "--output", tmp_path / "report")
+    (report,) = (tmp_path / "report").glob("*.html")
+    row = re.search(rf"<td[^>]*>{year}</td><td[^>]*>([^<]*)<", report.read_text(encoding="utf-8"))
+    assert row
+    assert row[1].startswith(f"{written} (")
+
+    run("export", results / "forecast.nc", "--output", tmp_path / "table.csv")
+    table = pd.read_csv(tmp_path / "table.csv")
+    line = table[
+        (table["Region"] == place)
+        & (table["Scenario"] == first)
+        & table["Variable"].str.contains("published")
+        & table["Variable"].str.endswith("p50")
+    ]
+    assert float(line[str(year)].iloc[0]) == value
 
 
 WITHOUT = {

@@ -15,9 +15,10 @@ import xarray as xr
 from playwright.sync_api import sync_playwright
 
 from beltcast import Calibration, Study, approximate_posterior, attribute, sample_prior
+from beltcast.display.numbers import digits
 from beltcast.errors import MissingExtra
 from beltcast.pictures.plots import fan_chart
-from beltcast.pictures.translations import REPORT, amount, digits
+from beltcast.pictures.translations import REPORT, amount
 from beltcast.reports.pdf import print_pdf
 from beltcast.reports.place_report import Evidence, _digits, index_page, place_report
 

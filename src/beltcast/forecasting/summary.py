@@ -16,6 +16,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from beltcast.display.numbers import digits
 from beltcast.inference.audit.identify import Profile, Spectrum
 from beltcast.inference.audit.shrinkage import shrinkage, shrinkage_words
 from beltcast.inference.calibrate import Calibration, estimate_verdict
@@ -210,7 +211,7 @@ def _places(forecast: xr.Dataset) -> RenderableType:
         table.add_row(
             place,
             str(figures),
-            *(_band(own.sel({YEAR: year}), "{:,.0f}") for year in years),
+            *(_amounts(own.sel({YEAR: year})) for year in years),
             f"{ratio:.2f}" + (" mostly prior" if estimate_verdict(ratio) == "mostly prior" else ""),
             style="bold" if place == forecast.attrs["whole"] else "",
         )
@@ -287,6 +288,13 @@ def shown_years(forecast: xr.Dataset) -> list[int]:
     years = [int(y) for y in forecast[YEAR].values]
     wanted = np.atleast_1d(forecast.attrs.get("shown_years", [])).tolist()
     return [y for y in wanted if y in years] or years[-1:]
+
+
+def _amounts(values: xr.DataArray) -> str:
+    """Median and 80 % band, written as on the page and in the report."""
+    low, middle, high = (float(values.sel({QUANTILE: q})) for q in (0.1, 0.5, 0.9))
+    joint = " to " if low < 0 else "–"
+    return f"{digits(middle)} ({digits(low)}{joint}{digits(high)})"
 
 
 def _band(values: xr.DataArray, form: str) -> str:

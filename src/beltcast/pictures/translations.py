@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from beltcast.display.numbers import digits
 from beltcast.errors import InputError, did_you_mean
 from beltcast.schema import LANGUAGES, Label, Language
 
@@ -405,22 +406,6 @@ def period_words(start: float, end: float, language: Language) -> str:
     months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
     one, other = months[first - 1], months[max(first, last) - 1]
     return f"{one} {year}" if last <= first else f"{one}-{other} {year}"
-
-
-def digits(value: float, decimals: int = -1) -> str:
-    """Write a number with separators; three digits, at least the whole ones, by default.
-
-    Examples
-    --------
-    >>> digits(5732.4), digits(32.58), digits(0.12345), digits(-1.39e-17)
-    ('5,732', '32.6', '0.123', '0')
-    """
-    if decimals < 0:
-        size = abs(value)
-        if size < 1e-9:
-            return "0"
-        decimals = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3
-    return f"{value:,.{decimals}f}"
 
 
 def total_unit(unit: str, language: Language, labels: Mapping[str, Label]) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
+from beltcast.display.numbers import digits
 from beltcast.drivers.attribution.attribute import DRIVER, sign_source
 from beltcast.drivers.attribution.page import complement_words
 from beltcast.drivers.attribution.plot import waterfall
@@ -23,7 +24,7 @@ from beltcast.inference.calibrate import estimate_verdict
 from beltcast.inference.sampling.draws_file import KeptFit
 from beltcast.model.quantities import PUBLISHED_UNITS
 from beltcast.pictures.plots import fan_chart
-from beltcast.pictures.translations import amount, called, digits, period_words, total_unit, word
+from beltcast.pictures.translations import amount, called, period_words, total_unit, word
 from beltcast.reports.html import picture, rendered, sections_html, web_address
 from beltcast.schema import PLACE, QUANTILE, SCENARIO, YEAR, Label, Language
 from beltcast.study.observations import Observation
