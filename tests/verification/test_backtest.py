@@ -28,6 +28,7 @@ from beltcast.study.scenarios import Scenario
 from beltcast.verification.backtest import FITTED, Settings, at_origin, backtest
 from beltcast.verification.baselines.history import History
 from beltcast.verification.origin_rules import InputRule, OriginRules, read_origin_rules
+from beltcast.verification.pool import POOLS
 from beltcast.verification.record import origin_identity, run_origins
 from beltcast.verification.skill import case_scores
 from beltcast.verification.skill_text import summarise_skill
@@ -430,10 +431,9 @@ def test_backtest_leaves_a_small_file_and_a_page(tmp_path: Path) -> None:
         assert kept["forecast"].dtype == np.float32
         assert kept.attrs["rules_sha256"]
         assert kept.attrs["information"] == "as known at the origin"
-        # At the first origin nothing has been learnt, and all that is mixed weighs alike.
-        assert kept["forecaster"].values[-1] == "stack"
-        assert np.ptp(kept["stack_weight"].values) == 0.0
-        assert np.isfinite(kept["forecast"].sel(forecaster="stack")).all()
+        # The pools come last; where drift has no history they are the model alone.
+        assert kept["forecaster"].values[-2:].tolist() == list(POOLS)
+        assert np.isfinite(kept["forecast"].sel(forecaster=list(POOLS))).all()
 
 
 def test_origins_that_are_no_dates_are_refused(tmp_path: Path) -> None:

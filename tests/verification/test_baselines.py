@@ -91,6 +91,22 @@ def test_log_drift_is_a_t_that_holds_the_error_of_the_drift() -> None:
         assert kstest(z[:, k], law.cdf).pvalue > 0.001
 
 
+def test_damped_drift_is_the_t_of_log_drift_with_growth_that_fades() -> None:
+    g, f = np.log(4.8) / 10, DAMPING
+    rest = LONG.changes - g * LONG.gaps
+    s = np.sqrt((rest**2 / LONG.gaps).sum() / 5)
+    z = np.log(draw("damped drift", LONG, [2023, 2026], size=20_000) / 480)
+    for k, (h, left) in enumerate(((1.0, f), (4.0, f + f**2 + f**3 + f**4))):
+        law = student(5, loc=g * left, scale=s * np.sqrt(h + left**2 / 10))
+        assert kstest(z[:, k], law.cdf).pvalue > 0.001
+
+
+def test_one_figure_damps_the_growth_of_the_panel() -> None:
+    z = np.log(draw("damped drift", SINGLE, [2022, 2023], PANEL, size=20_000) / 50)
+    expected = panel_rate(PANEL).mean * np.array([DAMPING, DAMPING + DAMPING**2])
+    np.testing.assert_allclose(np.median(z, axis=0), expected, atol=0.012)
+
+
 def test_drift_rises_by_the_mean_amount() -> None:
     line = series(list(range(2014, 2024)), [100 + 10 * k + (-1) ** k for k in range(10)])
     middle = np.median(draw("drift", line, [2024, 2027]), axis=0)

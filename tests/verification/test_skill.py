@@ -1,10 +1,9 @@
-"""Tables of a backtest: paired tests against known numbers, verdicts, and an honest mixture."""
+"""Tables of a backtest: paired tests against known numbers, and verdicts."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-import scoringrules
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -27,7 +26,6 @@ from beltcast.verification.skill import (
     theil_table,
     worst_misses,
 )
-from beltcast.verification.stack import _apart, _seen, crps_weights, log_weights, stack
 
 ORIGINS = (2020.5, 2021.5, 2022.5, 2023.5)
 PLACES = ("China", "Shenzhen", "Henan", "Ningbo", "Yiwu")
@@ -291,121 +289,6 @@ def test_what_is_missing_is_named(three: xr.Dataset) -> None:
         score_table(scores, by="led")
 
 
-def test_the_distance_of_two_ensembles_is_the_mean_over_pairs() -> None:
-    rng = np.random.default_rng(2)
-    one, other = rng.normal(size=(3, 7)), rng.normal(1, 2, size=(3, 5))
-    pairs = np.abs(one[:, :, None] - other[:, None, :]).mean()
-    assert _apart(one, other) == pytest.approx(pairs)
-
-
-def test_the_weights_have_the_least_crps_of_all_mixtures() -> None:
-    rng = np.random.default_rng(3)
-    y = rng.normal(size=60)
-    means = np.array([0.0, 1.0, -2.0])
-    draws = means[None, :, None] + 0.7 * rng.standard_normal((60, 3, 100))
-    best = crps_weights(draws, y, trust=0.0)
-
-    def crps(w: np.ndarray) -> float:
-        pooled, weight = draws.reshape(60, -1), np.repeat(w / 100, 100)
-        return float(
-            scoringrules.crps_ensemble(
-                y, pooled, ens_w=np.tile(weight, (60, 1)), estimator="nrg", backend="numpy"
-            ).mean()
-        )
-
-    grid = [np.array([a, b, 10 - a - b]) / 10 for a in range(11) for b in range(11 - a)]
-    assert crps(best) <= min(crps(w) for w in grid) + 1e-9
-
-
-def test_the_weights_of_the_log_score_are_those_of_a_mixture_that_made_the_data() -> None:
-    # A share of 0.3 of N(0, 1) and 0.7 of N(4, 1): the EM estimate of a share that is nearly seen
-    # has the standard error sqrt(0.21 / 4000) = 0.007.
-    rng = np.random.default_rng(6)
-    y = rng.normal(np.where(rng.random(4000) < 0.3, 0.0, 4.0))
-    densities = np.stack([norm.logpdf(y, 0), norm.logpdf(y, 4)], axis=1)
-    assert log_weights(densities, trust=0.0)[0] == pytest.approx(0.3, abs=0.03)
-
-
-@pytest.mark.parametrize("score", ["crps", "log"])
-def test_a_stack_learns_from_earlier_origins_only(three: xr.Dataset, score: str) -> None:
-    def made(data: xr.Dataset) -> xr.Dataset:
-        return stack(data, rng=np.random.default_rng(1), score=score)
-
-    whole = made(three)
-    later = three["origin"].values >= 2022.5
-    scrambled = three.copy(deep=True)
-    # All that was not yet printed in mid-2022: years from 2022 on, and later origins altogether.
-    hidden = later | (three["year"].values >= 2022)
-    scrambled["observed"] = three["observed"] * np.where(hidden, 7.0, 1.0)
-    changed = made(scrambled)
-    until = three["origin"].values <= 2022.5
-    np.testing.assert_array_equal(
-        whole["forecast"].sel(forecaster="stack").values[until],
-        changed["forecast"].sel(forecaster="stack").values[until],
-    )
-    weights = whole["stack_weight"]
-    np.testing.assert_allclose(weights[0], 1 / 3)
-    np.testing.assert_allclose(weights.sum("stacked"), 1.0)
-    assert whole["stack_cases"].values.tolist() == [0, 5, 15, 25]
-    assert float(weights.sel(stacked="good")[-1]) > 0.4
-    assert not np.allclose(weights[-1], changed["stack_weight"][-1])
-
-
-def test_no_origin_learns_from_itself_even_of_a_year_that_is_over(three: xr.Dataset) -> None:
-    # A revision of the last complete year has lead 0.
-    revised = three.assign_coords(
-        year=three["year"] - 1, printed=three["printed"] - 1.0, origin=three["origin"]
-    )
-    seen = _seen(revised, 2021.5)
-    assert set(three["origin"].values[seen]) == {2020.5}
-    assert set(revised["year"].values[seen]) == {2019, 2020}
-
-
-def test_no_origin_learns_from_a_figure_that_was_printed_later(three: xr.Dataset) -> None:
-    late = three.assign_coords(printed=three["printed"] + (three["place"] == "China"))
-    seen = _seen(late, 2022.5)
-    assert seen.any()
-    assert (late["printed"].values[seen] <= 2022.5).all()
-    assert not (seen & (late["place"] == "China") & (late["year"] == 2021)).any()
-
-
-def test_a_draw_of_the_stack_is_a_draw_of_one_forecaster(three: xr.Dataset) -> None:
-    made = stack(three, rng=np.random.default_rng(1), forecasters=["good", "biased"])
-    assert list(made["forecaster"].values) == ["good", "biased", "wide", "stack"]
-    mine = made["forecast"].sel(forecaster="stack").values
-    theirs = three["forecast"].sel(forecaster=["good", "biased"]).values
-    same = mine[:, None, :] == theirs
-    assert same.any(axis=1).all()
-    first = three["origin"].values == 2020.5
-    # The same source in all cases of an origin, each as often as it weighs.
-    source = same[first].argmax(axis=1)
-    assert (source == source[0]).all()
-    assert source[0].mean() == pytest.approx(0.5, abs=1 / 300)
-
-
-def test_where_one_is_silent_the_others_share(three: xr.Dataset) -> None:
-    silent = three.copy(deep=True)
-    silent["forecast"][3, 0] = np.nan
-    silent["forecast"][4] = np.nan
-    made = stack(silent, rng=np.random.default_rng(1))["forecast"].sel(forecaster="stack").values
-    assert np.isfinite(made[3]).all()
-    assert not np.isin(made[3], three["forecast"].values[3, 0]).any()
-    assert np.isnan(made[4]).all()
-
-
-def test_a_draw_without_a_log_silences_its_forecaster_in_that_case(three: xr.Dataset) -> None:
-    below = three.copy(deep=True)
-    below["forecast"][3, 0, 7] = 0.0
-    below["forecast"][4, 1, 8] = -2.0
-    made = stack(below, rng=np.random.default_rng(1))
-    assert np.isfinite(made["stack_weight"]).all()
-    mixed = made["forecast"].sel(forecaster="stack").values
-    assert (mixed > 0.0).all()
-    assert not np.isin(mixed[3], three["forecast"].values[3, 0]).any()
-    table = energy_table(made)
-    assert np.isfinite(table["energy"]).all()
-
-
 def test_errors_are_split_into_a_side_and_a_spread() -> None:
     made = backtest({"high": (0.3, 0.1)})
     scores = case_scores(made)
@@ -422,10 +305,3 @@ def test_errors_are_split_into_a_side_and_a_spread() -> None:
     assert whole["cases"] == table["cases"].sum()
     # Draws of sd 0.1: an 80 % band is 2 1.2816 0.1 wide, 300 draws give each end 0.01.
     assert whole["band"] == pytest.approx(0.2563, abs=0.02)
-
-
-def test_a_stack_needs_known_forecasters_and_a_free_name(three: xr.Dataset) -> None:
-    with pytest.raises(InputError, match="no forecaster is called 'goods'"):
-        stack(three, rng=np.random.default_rng(1), forecasters=["goods"])
-    with pytest.raises(InputError, match="has a forecaster 'good' already"):
-        stack(three, rng=np.random.default_rng(1), name="good")

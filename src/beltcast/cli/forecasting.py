@@ -222,8 +222,8 @@ def backtest_command(
 ) -> None:
     """Forecast later observations from earlier dates, using only data available then.
 
-    Writes verification.nc (draws of each forecaster beside what was published; the last one,
-    'stack', mixes the model and statistical forecasters by weights from earlier origins) and
+    Writes verification.nc (draws of each forecaster beside what was published; 'sd + drift' and
+    'sd + damped trend' average the model's quantiles with those of a baseline) and
     summary.txt. Finished origins stay in a folder beside the results and are not run again while
     nothing has changed. --resume with the same options and seed continues a stopped run within an
     origin too.
@@ -243,7 +243,6 @@ def backtest_command(
     from beltcast.verification.record import BACKTEST_ENCODING, run_origins
     from beltcast.verification.skill import case_scores, score_table
     from beltcast.verification.skill_text import summarise_skill
-    from beltcast.verification.stack import stack, stackable
 
     try:
         dates = [float(date) for date in origins.split(",")]
@@ -268,7 +267,6 @@ def backtest_command(
             resume=resume,
             progress=tell,
         )
-        result = stack(result, rng=streams_of(seed).stack, forecasters=stackable(result))
         result.to_netcdf(work / "verification.nc", engine="netcdf4", encoding=BACKTEST_ENCODING)
         scores = case_scores(result)
         page = summarise_skill(scores, "sd")

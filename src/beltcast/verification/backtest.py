@@ -16,7 +16,8 @@ sd prior            draws of the prior, offsets included: what the figures did n
 
 Beside them stand the baselines of `baselines`, which see the series' own history and the
 panel of all series, as published by the origin; where a series has no history they are silent
-(NaN).
+(NaN).  The pools of `pool` average the quantiles of ``sd`` and one baseline with equal weights;
+where the baseline is silent they are ``sd`` alone.
 
 The rows to forecast enter the fit with a placeholder for their value and no weight, so that their
 nuisances (an offset never seen, the shock of a year to come, an error shared by two rows of one
@@ -49,6 +50,7 @@ from beltcast.verification.baselines.baselines import BASELINES
 from beltcast.verification.baselines.history import Baseline, History
 from beltcast.verification.origin import LEADS, Case, as_known, histories, model_as_known, targets
 from beltcast.verification.origin_rules import OriginRules
+from beltcast.verification.pool import pools
 
 ORIGINS = (2020.5, 2021.5, 2022.5, 2023.5, 2024.5)
 """The middle of each year: by then customs and most cities have printed the year before, and the
@@ -102,34 +104,35 @@ def backtest(
 
     Parameters
     ----------
-    study : Study
-    rules : OriginRules
-    origins : sequence of float  [Year]
-    settings : Settings, optional
-    baselines : mapping
-        Name to forecaster.
-    progress : callable, optional
-        Told (what, done, of how many).
+        study : Study
+        rules : OriginRules
+        origins : sequence of float  [Year]
+        settings : Settings, optional
+        baselines : mapping
+            Name to forecaster.
+        progress : callable, optional
+            Told (what, done, of how many).
 
     Returns
     -------
-    xarray.Dataset
-        As `at_origin`, all cases one after the other.
+        xarray.Dataset
+            As `at_origin`, all cases one after the other.
 
     Raises
     ------
-    InputError
-        No origin was given, or one of them has nothing to forecast or nothing to stand on.
+        InputError
+            No origin was given, or one of them has nothing to forecast or nothing to stand on.
 
     Examples
     --------
-    >>> from beltcast import read_study
-    >>> from beltcast.verification.backtest import Settings, backtest
-    >>> from beltcast.verification.origin_rules import OriginRules
-    >>> quick = Settings(draws=4, moves=0, starts=1, refine=1)
-    >>> result = backtest(read_study(), OriginRules(), origins=[2024.5], settings=quick)
-    >>> result["forecast"].dims
-    ('case', 'forecaster', 'draw')
+        >>> from beltcast import read_study
+        >>> from beltcast.verification.backtest import Settings, backtest
+        >>> from beltcast.verification.origin_rules import OriginRules
+    from beltcast.verification.pool import pools
+        >>> quick = Settings(draws=4, moves=0, starts=1, refine=1)
+        >>> result = backtest(read_study(), OriginRules(), origins=[2024.5], settings=quick)
+        >>> result["forecast"].dims
+        ('case', 'forecaster', 'draw')
     """
     parts = []
     for number, date in enumerate(origins):
@@ -209,6 +212,7 @@ def at_origin(
     frozen = None if chosen.ex_post else model_as_known(study.model, date, rules, frozen=True)
     forecasts, fits = _of_the_model(known, frozen, cases, chosen, streams, pieces)
     forecasts |= _of_baselines(known, cases, baselines, chosen.draws, streams.under("baselines"))
+    forecasts |= pools(forecasts)
     result = _dataset(study, rules, known, date, cases, forecasts, fits, chosen)
     return result.assign_attrs(left_out=", ".join(sorted(baselines.keys() - forecasts.keys())))
 

@@ -194,16 +194,24 @@ def _where(by: str, value: TableCell) -> str:
 
 
 def _coverage(scores: xr.Dataset) -> Table:
-    table = coverage_table(scores)
+    """Tabulate coverage with first observations of a series apart: they test another claim."""
+    by = "first" if "first" in scores.coords else None
+    table = coverage_table(scores, by=by)
     levels = sorted(table["level"].unique())
-    drawn = _table("Share of figures inside central intervals (95% of Clopper and Pearson)")
-    _columns(drawn, "forecaster", "cases", *(_percent(level) for level in levels))
-    for name, own in table.groupby("forecaster", sort=False):
-        cells = [
-            f"{_percent(row['share'])} ({_percent(row['low'])}–{_percent(row['high'])})"
-            for row in own.sort_values("level").to_dict("records")
-        ]
-        drawn.add_row(str(name), str(int(own["cases"].iloc[0])), *cells)
+    drawn = _table("Share of observations inside central intervals (95% of Clopper and Pearson)")
+    _columns(drawn, "forecaster", "where", "cases", *(_percent(level) for level in levels))
+    for name in table["forecaster"].unique():
+        own = table[table["forecaster"] == name]
+        for value, part in own.groupby(by) if by else [(None, own)]:
+            cases = int(part["cases"].iloc[0])
+            if not cases:
+                continue
+            cells = [
+                f"{_percent(row['share'])} ({_percent(row['low'])}–{_percent(row['high'])})"
+                for row in part.sort_values("level").to_dict("records")
+            ]
+            where = _where("first", value) if by else "all"
+            drawn.add_row(str(name), where, str(cases), *cells)
     return drawn
 
 

@@ -10,6 +10,7 @@ name          what it believes                                            in
 persistence   next year is like this one                                  `walks`
 drift         rises by the mean amount of its past                        `walks`
 log drift     grows by the mean rate of its past                          `walks`
+damped drift  the mean rate of its past fades                             `walks`
 damped trend  recent growth fades                                         `walks`
 panel growth  grows as the others do at present                           `walks`
 ETS, ARIMA,   a form chosen by information criterion (extra `verify`)     `automatic`
@@ -33,6 +34,7 @@ from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.verification.baselines.growth_curves import bass, logistic
 from beltcast.verification.baselines.history import Baseline, History
 from beltcast.verification.baselines.random_walks import (
+    damped_drift,
     damped_trend,
     drift,
     log_drift,
@@ -46,6 +48,7 @@ PARTS: Mapping[str, Baseline] = MappingProxyType(
         "persistence": persistence,
         "drift": drift,
         "log drift": log_drift,
+        "damped drift": damped_drift,
         "damped trend": damped_trend,
         "panel growth": panel_growth,
         "ETS": ets,
