@@ -13,7 +13,7 @@ import pytest
 from beltcast import load_model
 from beltcast.errors import ModelFileError, UnsupportedConstruct
 
-from ..xmile_texts import aux, dim, dimensions, element, first, of, write, y
+from ..xmile_texts import aux, dim, dimensions, element, first, of, write, xmile, y
 
 ABC = dimensions(dim("d", "A B C"), dim("e", "P Q"), dim("f", "X Y Z"))
 # x is 6, 2, 8 along d; m is 1, 2 / 3, 4 / 5, 6 over d and e; s is the square 1, 2, 3 / 4, ... 9.
@@ -160,8 +160,7 @@ def test_a_square_is_read_place_by_place(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("variable", "words"),
     [
-        (aux("y", "x[n]") + aux("n", "1"), "a subscript that is computed"),
-        (aux("y", "x[1 + 1]"), "a subscript that is computed"),
+        (aux("y", "s[1 + 1, 2 - 1]"), "two computed subscripts at once"),
         (aux("y", "SUM(x[A:B] * x[B:C])"), "different dimensions or slices"),
         (aux("y", "SUM(s[*,*] * x[*])"), "different dimensions or slices"),
         (aux("y", "MIN(x[*], 2, 3, 4) + STDEV(x[*])"), "'\\*' or a slice outside SUM|STDEV"),
@@ -295,3 +294,56 @@ def test_a_macro_with_a_wrong_number_of_arguments_is_said(tmp_path: Path) -> Non
     for equation in ("LOGARITHM(1, 2, 3)", "LOGARITHM()"):
         with pytest.raises(ModelFileError, match="'LOGARITHM' takes 2 arguments"):
             load_model(write(tmp_path, aux("y", equation), more=LOGARITHM))
+
+
+@pytest.mark.parametrize(
+    ("equation", "expected"),
+    [
+        ("x[n]", [1, 2, 3, np.nan, np.nan]),
+        ("x[1 + n]", [2, 3, np.nan, np.nan, np.nan]),
+        ("2*x[INT(n)]", [2, 4, 6, np.nan, np.nan]),
+        ("s[n, 2]", [2, 5, 8, np.nan, np.nan]),
+        ("s[B, n]", [4, 5, 6, np.nan, np.nan]),
+    ],
+)
+def test_a_computed_subscript_is_the_place_from_one(
+    equation: str, expected: list[float], tmp_path: Path
+) -> None:
+    dims = dimensions(dim("d", "A B C"))
+    arrays = (
+        f'<aux name="x">{of("d")}{element("A", "1")}{element("B", "2")}{element("C", "3")}</aux>'
+        f'<aux name="s">{of("d d")}'
+        + "".join(
+            element(f"{a},{b}", str(3 * i + j + 1))
+            for i, a in enumerate("ABC")
+            for j, b in enumerate("ABC")
+        )
+        + "</aux>"
+    )
+    body = arrays + aux("n", "1 + TIME") + aux("y", equation)
+    for backend in ("numpy", "llvm"):
+        found = load_model(write(tmp_path, body, dimensions=dims)).simulate(backend=backend)["y"]
+        np.testing.assert_allclose(found, expected)
+
+
+@pytest.mark.parametrize("listed", ["a", "b", "ab"])
+def test_a_connection_may_be_listed_under_either_module(tmp_path: Path, listed: str) -> None:
+    """Stella lists it under both; ``connect2`` is its own and says the same."""
+    connect = '<connect to="b.inp" from="a.outp"/><connect2 to="b.inp" from="a.outp"/>'
+    body = "".join(
+        f'<module name="{m}">{connect if m in listed else ""}</module>' for m in ("a", "b")
+    )
+    more = (
+        '<model name="a"><variables><aux name="outp" access="output"><eqn>7</eqn></aux></variables>'
+        '</model><model name="b"><variables><aux name="inp" access="input"><eqn>0</eqn></aux>'
+        '<stock name="S"><eqn>0</eqn><inflow>f</inflow></stock><flow name="f"><eqn>inp</eqn></flow>'
+        "</variables></model>"
+    )
+    run = load_model(write(tmp_path, body, more=more)).simulate()
+    assert run["b.S"].values.tolist() == [0, 7, 14, 21, 28]
+
+
+def test_the_step_may_be_a_variable(tmp_path: Path) -> None:
+    path = tmp_path / "step.xmile"
+    path.write_text(xmile(aux("step size", "0.5") + aux("y", "TIME"), dt="step_size"))
+    assert load_model(path).simulate()["y"].values.tolist() == np.arange(0, 4.5, 0.5).tolist()

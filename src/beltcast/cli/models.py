@@ -182,6 +182,10 @@ def check_command(
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    against: Annotated[
+        str | None,
+        typer.Option(help="Compare with a run in another program, by variable and time: pysd."),
+    ] = None,
 ) -> None:
     """Check a model, or a study with all its files, and say what is wrong with file and line.
 
@@ -196,10 +200,17 @@ def check_command(
         beltcast check mine.mdl
 
         beltcast check mine.mdl --json
+
+        beltcast check mine.mdl --against pysd
     """
     from beltcast.engine.syntax import XMILE
     from beltcast.model.model import load_model
 
+    if against is not None:
+        if path is None or path.suffix.lower() not in (".mdl", *XMILE):
+            raise typer.BadParameter("--against compares a model; name a .mdl or XMILE file")
+        _compare_with(load_model(path), against)
+        return
     if path is not None and path.suffix.lower() in (".mdl", *XMILE):
         found = _check_model(load_model(path), as_json)
     else:
@@ -216,6 +227,18 @@ def check_command(
         raise typer.Exit(1)
     if not as_json:
         typer.echo("No fault found")
+
+
+def _compare_with(model: Model, program: str) -> None:
+    """Say where another program differs; the exit code is 1 where it does."""
+    from beltcast.model.second_opinion import second_opinion
+
+    if program != "pysd":
+        raise typer.BadParameter(f"'{program}' is not known; choose pysd")
+    opinion = second_opinion(model)
+    typer.echo(opinion.sentence())
+    if opinion.variable is not None:
+        raise typer.Exit(1)
 
 
 def trace_command(

@@ -422,6 +422,28 @@ class Model(Browsable):
         out = prepared.run(plan, parameters, values)
         return out if np.array_equal(place, np.arange(len(steps))) else out[place]
 
+    def to_pysd(self) -> Any:
+        """Open the file of the model in PySD.
+
+        Returns
+        -------
+        pysd.py_backend.model.Model
+            It runs Python code that PySD writes for the model, in a folder of its own.
+
+        Raises
+        ------
+        ModelFileError
+            The model was not read from a file.
+        UnsupportedConstruct
+            PySD cannot translate it.
+        """
+        # Imported late: PySD takes half a second, and no run needs it.
+        from beltcast.engine.vensim.pysd_model import open_in_pysd
+
+        if self.path is None:
+            raise ModelFileError("the model was not read from a file; save it first")
+        return open_in_pysd(self.path)
+
     def _reading(self, inputs: Inputs | None) -> Model | None:
         """The model with given series as its own, where it looks at a series as a whole.
 

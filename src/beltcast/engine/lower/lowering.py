@@ -208,7 +208,7 @@ class _Lowering:
                 return self._time_value(expression, scope)
             case Call(function=function) if function in SERIES_FUNCTIONS:
                 return self._series_function(expression, scope)
-            case Call(function="VECTOR ELM MAP"):
+            case Call(function="VECTOR ELM MAP" | "XELEMENT"):
                 return self._element_map(expression, scope)
             case Call(function="VECTOR SELECT"):
                 return self._vector_select(expression, scope)
@@ -422,8 +422,8 @@ class _Lowering:
 
         Along the last subscript that names an element; beyond the range it is missing.
         """
-        self._check_arity(call.function, (2, 2), call.arguments)
-        vector, offset = call.arguments
+        self._check_arity(call.function, (2, 3), call.arguments)
+        vector, offset, *given = call.arguments
         slot = self.table.slots.get(canonical(vector.name)) if isinstance(vector, Ref) else None
         if slot is None or not isinstance(vector, Ref) or not slot.dims:
             raise self._refuse("VECTOR ELM MAP of what has no subscripts", "name an element")
@@ -434,7 +434,8 @@ class _Lowering:
             raise self._refuse(
                 "VECTOR ELM MAP without an element to begin with", "name the first element"
             )
-        axis = named[-1]
+        # XMILE names the subscript by its place, Vensim by an element.
+        axis = int(given[0].value) if given and isinstance(given[0], Number) else named[-1]
         elements = self.table.ranges[canonical(slot.dims[axis])]
         first = [canonical(e) for e in elements].index(canonical(vector.subscripts[axis]))
         self._check_length(call.function, len(elements))

@@ -26,7 +26,7 @@ from pysd.translators.vensim.vensim_section import Section, SectionElementsVisit
 from beltcast.engine.vensim.normal_text import NormalText, Statement
 from beltcast.errors import ModelFileError
 
-__all__ = ["translate_vensim"]
+__all__ = ["literals_only", "translate_vensim"]
 
 _GRAMMAR = (parsimonious.exceptions.ParseError, parsimonious.exceptions.VisitationError)
 _ACCIDENTS = (
@@ -60,7 +60,7 @@ def translate_vensim(normal: NormalText, path: Path) -> pysd_model.AbstractModel
     ModelFileError
         A statement that cannot be read, by its line.
     """
-    with warnings.catch_warnings(), _literals_only():
+    with warnings.catch_warnings(), literals_only():
         # PySD warns of what it leaves out: sketches and reality checks, which no run needs, and
         # mappings by element, which the reader takes from the text itself.
         warnings.simplefilter("ignore")
@@ -97,7 +97,7 @@ _PATCHED = threading.Lock()
 
 
 @contextmanager
-def _literals_only() -> Iterator[None]:
+def literals_only() -> Iterator[None]:
     """Let PySD's parser read literals, and nothing else, where it calls eval.
 
     PySD 3.14.3 hands pieces of the text to eval(), and its grammar lets anything stand for the

@@ -22,6 +22,12 @@ from beltcast.errors import ModelFileError
 
 __all__ = ["parse_expression", "plain_name", "without_comments"]
 
+ELEMENT = "XELEMENT"
+"""Function of a reference with a computed subscript: the reference, then what is computed."""
+
+COMPUTED = "?"
+"""Stands in the reference where the subscript is computed."""
+
 DEEPEST = 60
 """Brackets in brackets: Python allows a thousand calls, and each takes about eight."""
 
@@ -286,7 +292,10 @@ class _Parser:
             subscripts = self.listed("]", self.subscript)
             if not subscripts:
                 raise self.fail("a pair of '[]' is empty; name an element", token.at)
-            return Ref(token.text, subscripts)
+            computed = [s for s in subscripts if not isinstance(s, str)]
+            named = tuple(s if isinstance(s, str) else COMPUTED for s in subscripts)
+            ref = Ref(token.text, named)
+            return Call(ELEMENT, (ref, *computed)) if computed else ref
         return Ref(token.text)
 
     def listed(self, end: str, item: Callable[[], _Item]) -> tuple[_Item, ...]:
@@ -298,17 +307,18 @@ class _Parser:
         self.take()
         return tuple(items)
 
-    def subscript(self) -> str:
-        """An element, a dimension, '*' or 'first:last'."""
-        text = self.subscript_word()
-        if self.word == ":":
-            self.take()
-            text += ":" + self.subscript_word()
-        if self.word not in (",", "]"):
-            raise self.fail(
-                "a subscript that is computed is not supported; name an element", self.peek().at
-            )
-        return text
+    def subscript(self) -> str | Expr:
+        """An element, a dimension, '*' or 'first:last'; else an expression that is a number."""
+        place = self.place
+        if self.word == "*" or self.peek().kind in ("name", "quoted", "number"):
+            text = self.subscript_word()
+            if self.word == ":":
+                self.take()
+                text += ":" + self.subscript_word()
+            if self.word in (",", "]"):
+                return text
+            self.place = place
+        return self.expression(0)
 
     def subscript_word(self) -> str:
         token = self.take()

@@ -103,6 +103,26 @@ def _defaults(root: Element, main: Element) -> dict[str, bool]:
     return found
 
 
+def _connections(model: Element) -> dict[str, dict[str, str]]:
+    """For each module of a model, by canonical name: its inputs and what each is connected to.
+
+    ``to`` is 'area' or 'hares.area': inside the module, or as seen from around it.  Stella lists a
+    connection under both of its modules, so that one may name an input of another module.
+    """
+    modules = {
+        canonical(plain_name(e.required("name"))): e
+        for holder in (model, *model.all("variables"))
+        for e in holder.all("module")
+    }
+    found: dict[str, dict[str, str]] = {name: {} for name in modules}
+    for own, element in modules.items():
+        for connection in element.all("connect"):
+            target = canonical(full_name(connection.required("to"), ""))
+            owner = next((name for name in modules if target.startswith(f"{name}.")), own)
+            found[owner][target.removeprefix(f"{owner}.")] = connection.required("from")
+    return found
+
+
 @dataclass
 class _Modules:
     """Models by canonical name, and the variables found so far."""
@@ -125,6 +145,7 @@ class _Modules:
                     "a module with a time of its own is not supported; give it the time of the "
                     "model"
                 )
+        connections = _connections(model)
         for holder in (model, *model.all("variables")):
             for element in holder.all("aux", "flow", "stock", "gf", "module"):
                 self.count += 1
@@ -135,12 +156,19 @@ class _Modules:
                     )
                 name = plain_name(element.required("name"))
                 if element.tag == "module":
-                    self.module(element, name, prefix, inside)
+                    self.module(element, name, prefix, inside, connections[canonical(name)])
                 else:
                     source = connected.get(canonical(name))
                     self.found.append(Declared(prefix + name, element, prefix, source, above))
 
-    def module(self, element: Element, name: str, prefix: str, inside: tuple[str, ...]) -> None:
+    def module(
+        self,
+        element: Element,
+        name: str,
+        prefix: str,
+        inside: tuple[str, ...],
+        connected: Mapping[str, str],
+    ) -> None:
         if element.attributes.get("resource"):
             raise element.place.refusal(
                 f"the module '{name}' lives in another file, which is not supported; put it into "
@@ -158,11 +186,6 @@ class _Modules:
             raise element.place.error(
                 f"modules are nested more than {DEEPEST_MODULES} deep here; use fewer"
             )
-        connected = {}
-        for connection in element.all("connect"):
-            # 'area' or 'hares.area': inside the module, or as seen from around it.
-            target = canonical(full_name(connection.required("to"), ""))
-            connected[target.removeprefix(f"{key}.")] = connection.required("from")
         own = {
             canonical(plain_name(e.attributes.get("name", "")))
             for holder in (model, *model.all("variables"))

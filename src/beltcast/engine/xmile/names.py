@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from beltcast.engine.syntax import Array, Call, Expr, Number, Ref, Table, canonical
 from beltcast.engine.vensim.macros import MARK
 from beltcast.engine.xmile.document import DocumentPlace
-from beltcast.engine.xmile.expression import plain_name
+from beltcast.engine.xmile.expression import COMPUTED, ELEMENT, plain_name
 from beltcast.engine.xmile.functions import ARRAY_FUNCTIONS, translate
 from beltcast.errors import ModelFileError, did_you_mean
 
@@ -193,6 +193,10 @@ class _Meaning:
     # --- functions
 
     def call(self, function: str, arguments: tuple[Expr, ...]) -> Expr:
+        if function == ELEMENT and arguments and isinstance(arguments[0], Ref):
+            ref, computed = arguments[0], arguments[1:]
+            places = [i for i, s in enumerate(ref.subscripts) if s == COMPUTED]
+            return self.computed(ref, dict(zip(places, computed, strict=True)))
         if not function[:1].isalpha() or function == "negative":
             return Call(function, tuple(map(self.of, arguments)))
         macro = self.names.macros.get(function.lower())
@@ -299,10 +303,45 @@ class _Meaning:
                 f"'{variable.name}' has {len(variable.dims)} subscripts and is used with "
                 f"{len(written)}"
             )
+        indices = {
+            place: Ref(text)
+            for place, (text, dim) in enumerate(zip(written, variable.dims, strict=True))
+            if self.is_computed(text, dim)
+        }
+        if indices:
+            return self.computed(replace(ref, subscripts=tuple(written)), indices)
         subscripts: list[str] = []
         for place, (text, dim) in enumerate(zip(written, variable.dims, strict=True)):
             subscripts.append(self.subscript(text, dim, variable, place, subscripts))
         return Ref(variable.name, tuple(subscripts))
+
+    def is_computed(self, text: str, dim: str) -> bool:
+        """Whether a subscript is the name of a variable, whose value is the place from 1."""
+        name = canonical(text)
+        known = {canonical(e) for e in self.names.elements(dim)}
+        if name.removeprefix(f"{canonical(self.names.written(dim))}.") in known:
+            return False
+        if name in self.names.dimensions or name in self.names.copies or text == "*":
+            return False
+        return not _SLICE.fullmatch(text) and self.find(text) is not None
+
+    def computed(self, ref: Ref, indices: Mapping[int, Expr]) -> Expr:
+        """An element whose place, from 1, is computed."""
+        variable = self.find(ref.name)
+        if variable is None or len(ref.subscripts) != len(variable.dims):
+            raise self.error(f"'{plain_name(ref.name)}' has not as many subscripts; check them")
+        if len(indices) > 1:
+            raise self.left.place.refusal(
+                f"in the equation of '{self.left.variable.name}': two computed subscripts at once, "
+                f"in '{variable.name}', are not supported; put one of them into a variable of its "
+                "own"
+            )
+        ((place, index),) = indices.items()
+        subscripts = list(ref.subscripts)
+        subscripts[place] = self.names.elements(variable.dims[place])[0]
+        first = self.reference(replace(ref, subscripts=tuple(subscripts)))
+        offset = Call("-", (self.of(index), Number(1.0)))
+        return Call(ELEMENT, (first, offset, Number(float(place))))
 
     def word(self, ref: Ref) -> Expr:
         """A name that is no variable: of the run, of the language, or unknown."""
@@ -413,11 +452,6 @@ class _Meaning:
             return own[name]
         if re.fullmatch(r"\d{1,9}", name) and 1 <= int(name) <= len(elements):
             return elements[int(name) - 1]
-        if self.find(text) is not None:
-            raise self.left.place.refusal(
-                f"in the equation of '{self.left.variable.name}': a subscript that is computed, "
-                f"'{variable.name}[{text}]', is not supported; name an element"
-            )
         raise self.error(
             f"'{text}' is no element of '{dim}', the dimension of '{variable.name}'"
             + did_you_mean(text, elements)

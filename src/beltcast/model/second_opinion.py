@@ -1,0 +1,129 @@
+"""Another program's run of the same model, and the first number on which the two differ."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+
+from beltcast.engine.syntax import canonical
+from beltcast.errors import SimulationError, UnsupportedConstruct
+from beltcast.model.model import Model
+
+__all__ = ["Opinion", "second_opinion"]
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """What another program says of a model.
+
+    Attributes
+    ----------
+    program : str
+    compared : int
+        Series that both have.
+    variable : str or None
+        The first that differs, with its element; None where all agree.
+    time : float or None  [model time]
+    ours, theirs : float or None  [unit of the variable]
+    """
+
+    program: str
+    compared: int
+    variable: str | None = None
+    time: float | None = None
+    ours: float | None = None
+    theirs: float | None = None
+
+    def sentence(self) -> str:
+        """Return the finding as one line."""
+        if self.variable is None:
+            return f"{self.program} agrees on {self.compared} series"
+        return (
+            f"{self.program} differs: '{self.variable}' at {self.time:g} is {self.ours:.9g} here "
+            f"and {self.theirs:.9g} there"
+        )
+
+
+def second_opinion(model: Model, *, rtol: float = 1e-6, atol: float = 1e-9) -> Opinion:
+    """Run a model in PySD and find the first number that differs.
+
+    Parameters
+    ----------
+    model : Model
+        Read from a file.
+    rtol, atol : float
+        Differences up to ``rtol`` times the largest value of a series, plus ``atol``, are rounding.
+
+    Raises
+    ------
+    UnsupportedConstruct
+        PySD cannot open or run the model.
+    SimulationError
+        The model has no file, or the two have no series in common.
+    """
+    if model.path is None:
+        raise SimulationError("the model was not read from a file; save it first")
+    program = "PySD"
+    times, theirs = _run_pysd(model)
+    run = model.simulate()
+    ours: dict[str, tuple[str, np.ndarray]] = {}
+    for name, values in run.data_vars.items():
+        rest = [d for d in values.dims if d != "time"]
+        for element in np.ndindex(*(values.sizes[d] for d in rest)):
+            at = dict(zip(rest, element, strict=True))
+            labels = [str(run[d].values[i]) for d, i in at.items()]
+            label = f"{name}[{','.join(labels)}]" if labels else str(name)
+            ours[_key(label)] = (label, values.isel(at).to_numpy())
+    common = [key for key in ours if key in theirs]
+    if not common:
+        raise SimulationError(f"{program} has no series of this model; compare another way")
+    grid = run["time"].to_numpy()
+    place = np.clip(np.searchsorted(times, grid - 1e-6), 0, len(times) - 1)
+    near = np.abs(times[place] - grid) < 1e-4 * max(1.0, float(np.ptp(grid)))
+    first: tuple[int, str] | None = None
+    for key in common:
+        mine, other = ours[key][1], theirs[key][place]
+        scale = float(np.nanmax(np.abs(mine), initial=0.0))
+        with np.errstate(invalid="ignore"):
+            apart = ~(np.abs(mine - other) <= rtol * scale + atol) & near
+        apart &= ~(np.isnan(mine) & np.isnan(other))
+        if apart.any() and (first is None or int(np.argmax(apart)) < first[0]):
+            first = int(np.argmax(apart)), key
+    if first is None:
+        return Opinion(program, len(common))
+    k, key = first
+    return Opinion(
+        program,
+        len(common),
+        ours[key][0],
+        float(grid[k]),
+        float(ours[key][1][k]),
+        float(theirs[key][place[k]]),
+    )
+
+
+def _key(label: str) -> str:
+    name, bracket, inside = label.partition("[")
+    if not bracket:
+        return canonical(name)
+    elements = ",".join(map(canonical, inside.rstrip("]").split(",")))
+    return f"{canonical(name)}[{elements}]"
+
+
+def _run_pysd(model: Model) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    other = model.to_pysd()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            frame = other.run(flatten_output=True)
+        except Exception as problem:  # whatever PySD meets: it is said, not hidden
+            words = " ".join(str(problem).split())[:200] or type(problem).__name__
+            raise UnsupportedConstruct(f"PySD cannot run the model: {words}", model.path) from None
+    columns = {
+        _key(str(c)): frame[c].to_numpy(dtype=np.float64)
+        for c in frame.columns
+        if frame[c].dtype.kind in "fiub"
+    }
+    return frame.index.to_numpy(dtype=np.float64), columns
