@@ -6,9 +6,12 @@ Exit codes: 0 success; 1 the computation failed or a check found a fault; 2 the 
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Callable, Mapping
-from typing import Annotated
+from contextlib import suppress
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -95,12 +98,40 @@ for _panel, _commands in _PANELS.items():
 def main() -> None:
     """Run the command line; an error prints one sentence."""
     try:
-        with ends_soon_when_interrupted():
-            app()
+        try:
+            with ends_soon_when_interrupted():
+                app()
+        finally:
+            sys.stdout.flush()  # what does not fit on the disk shows here, and not after the end
     except (SimulationError, CalibrationError) as problem:
         _fail(problem, 1)
     except BeltcastError as problem:
         _fail(problem, 2)
+    except OSError as problem:
+        if not _output_is_full(problem):
+            raise
+        _leave_quietly(problem)
+
+
+def _output_is_full(problem: OSError) -> bool:
+    """Whether an error is that of standard output: it names no file."""
+    return problem.filename is None and problem.errno in (
+        errno.EPIPE,
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EFBIG,
+        errno.EIO,
+    )
+
+
+def _leave_quietly(problem: OSError) -> NoReturn:
+    """End with code 1, and let Python not try once more to write what does not fit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if problem.errno != errno.EPIPE:  # who closes a pipe has read enough
+        with suppress(OSError):
+            reason = (problem.strerror or "no reason given").lower()
+            typer.echo(f"beltcast: standard output cannot be written ({reason})", err=True)
+    sys.exit(1)
 
 
 def _fail(problem: BeltcastError, code: int) -> None:

@@ -1,8 +1,16 @@
-"""Results on disk: a folder or a file appears under its name only when it is complete."""
+"""Results on disk: a folder or a file appears under its name only when it is complete.
+
+Work is done under a hidden name beside the final one, and takes its final name at the end.  A
+process that is killed leaves its hidden folder behind; the next run to the same name removes it.
+A lock of the system on the hidden folder tells a dead run from one that still works, whose name
+is refused to a second run.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import shutil
 import tempfile
 import threading
@@ -12,13 +20,17 @@ from pathlib import Path
 
 from beltcast.errors import InputError
 
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
+"""What the system says when a disk is full or fails, whatever was being written."""
+
 
 @contextmanager
 def complete_folder(path: str | Path) -> Iterator[Path]:
     """Give a folder to fill; put it in place when all went well, leave no trace otherwise.
 
     A folder of that name is replaced only then, and only if it is a folder of results (it holds
-    a ``summary.txt``) or empty: a typing error must not delete somebody's work.
+    a ``summary.txt``) or empty: a typing error must not delete somebody's work.  A symbolic link
+    is kept, and what it points to is replaced.
 
     Parameters
     ----------
@@ -32,27 +44,37 @@ def complete_folder(path: str | Path) -> Iterator[Path]:
     Raises
     ------
     InputError
-        There is something else under that name, or the place cannot be written to.
+        There is something else under that name, another run is working on it, or the place cannot
+        be written to.
     """
-    path = Path(path)
+    given, path = Path(path), _behind_links(path)
     if path.exists() and not _replaceable(path):
         raise InputError(
-            f"'{path}' exists and is not a folder of results; choose another name with --output"
+            f"'{given}' exists and is not a folder of results; choose another name with --output"
         )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+        with _one_at_a_time(path.parent):
+            _clear_dead(path)
+            work = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+            lock = _lock(work)
     except OSError as problem:
-        reason = (problem.strerror or "no reason given").lower()
         raise InputError(
-            f"'{path.parent}' cannot be written to ({reason}); choose another place with --output"
+            f"'{path.parent}' cannot be written to ({_reason(problem)}); choose another place with "
+            "--output"
         ) from None
     try:
         work.chmod(0o755)  # mkdtemp makes it private; results are for reading
         yield work
         _put_in_place(work, path)
+    except (OSError, RuntimeError) as problem:
+        if _of_the_disk(problem, work):
+            raise _cannot_be_written(given, problem) from None
+        raise
     finally:
         shutil.rmtree(work, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
 
 
 @contextmanager
@@ -62,7 +84,8 @@ def complete_file(path: str | Path) -> Iterator[Path]:
     Parameters
     ----------
     path : str or Path
-        A file of that name is replaced; its folder is made where there is none.
+        A regular file of that name is replaced, also one behind a symbolic link; its folder is
+        made where there is none.
 
     Yields
     ------
@@ -72,7 +95,8 @@ def complete_file(path: str | Path) -> Iterator[Path]:
     Raises
     ------
     InputError
-        The place cannot be written to.
+        Something else has that name, such as a folder or a device, or the place cannot be written
+        to.
 
     Examples
     --------
@@ -85,18 +109,23 @@ def complete_file(path: str | Path) -> Iterator[Path]:
     ...     [p.name for p in (Path(folder) / "new").iterdir()]
     ['table.csv']
     """
-    path = Path(path)
+    given, path = Path(path), _behind_links(path)
     try:
         if path.is_dir():
-            raise InputError(f"'{path}' is a folder; give the name of a file with --output")
+            raise InputError(f"'{given}' is a folder; give the name of a file with --output")
+        if path.exists() and not path.is_file():
+            raise InputError(
+                f"'{given}' is a device or a pipe, which a result would replace; give the name of "
+                "a file with --output"
+            )
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_dead_parts(path.parent, path.name)
         with appearing(path) as part:
             yield part
-    except OSError as problem:
-        reason = (problem.strerror or "no reason given").lower()
-        raise InputError(
-            f"'{path}' cannot be written ({reason}); choose another name with --output"
-        ) from None
+    except (OSError, RuntimeError) as problem:
+        if isinstance(problem, RuntimeError) and not _of_the_disk(problem, path):
+            raise
+        raise _cannot_be_written(given, problem) from None
 
 
 @contextmanager
@@ -134,8 +163,135 @@ def flush(path: Path) -> None:
         os.fsync(file.fileno())
 
 
+def remove_dead_parts(folder: Path, name: str | None = None) -> None:
+    """Remove the parts of files, or of folders, that killed processes left in a folder.
+
+    Parameters
+    ----------
+    folder : Path
+    name : str, optional
+        Only those of the file of this name.
+    """
+    with suppress(OSError):
+        for part in folder.iterdir():
+            found = re.fullmatch(r"\.(\d+)-\d+-(.+)", part.name)
+            if found and name in (None, found[2]) and not _alive(int(found[1])):
+                if part.is_dir() and not part.is_symlink():
+                    shutil.rmtree(part, ignore_errors=True)
+                else:
+                    part.unlink(missing_ok=True)
+
+
+def _clear_dead(path: Path) -> None:
+    """Remove what killed runs left of this name; refuse it where a run still works on it."""
+    for work in sorted(_work_folders(path)):
+        lock = _lock(work)
+        if lock is None:
+            raise _busy(path)
+        old = work.with_name(work.name + "-old")
+        if old.is_dir() and not path.exists():  # killed between two renames
+            old.rename(path)
+        shutil.rmtree(work, ignore_errors=True)
+        os.close(lock)
+    for old in _work_folders(path, "-old"):
+        if not path.exists():
+            old.rename(path)
+        else:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _work_folders(path: Path, ending: str = "") -> list[Path]:
+    """Hidden folders that `complete_folder` made for a name."""
+    pattern = re.compile(rf"\.{re.escape(path.name)}-[a-z0-9_]{{8}}{ending}")
+    if not path.parent.is_dir():
+        return []
+    return [p for p in path.parent.iterdir() if pattern.fullmatch(p.name) and p.is_dir()]
+
+
+@contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Let no two processes make or clear work folders in a folder at the same moment."""
+    lock = _lock(folder, wait=True)
+    try:
+        yield
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def _lock(folder: Path, *, wait: bool = False) -> int | None:
+    """Lock a folder until the descriptor is closed or the process ends; None if it is locked.
+
+    Where the system or the disk has no locks, it is as if nobody had locked it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY) if os.name != "nt" else os.open(os.devnull, 0)
+    try:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    except (ImportError, OSError):
+        pass
+    return descriptor
+
+
+def _busy(path: Path) -> InputError:
+    return InputError(
+        f"another run is at work on '{path}'; wait until it has ended, stop it, or choose another "
+        "name with --output"
+    )
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _behind_links(path: str | Path) -> Path:
+    """Return what a symbolic link points to; any other path as it was given."""
+    path = Path(path)
+    try:
+        return path.resolve() if path.is_symlink() else path
+    except (OSError, RuntimeError, ValueError) as problem:
+        raise InputError(f"'{path}' cannot be written ({problem}); choose another name") from None
+
+
+def _of_the_disk(problem: Exception, work: Path) -> bool:
+    """Whether an error is that of writing results, and not one of the work itself."""
+    if isinstance(problem, OSError):
+        named = str(problem.filename or "")
+        return problem.errno in _DISK or named.startswith(str(work))
+    return str(problem).startswith("NetCDF:")
+
+
+def _cannot_be_written(path: Path, problem: Exception) -> InputError:
+    reason = _reason(problem) if isinstance(problem, OSError) else str(problem)
+    if free := _full(path):
+        reason = f"{reason}; {free}"
+    return InputError(f"'{path}' cannot be written ({reason}); choose another name with --output")
+
+
+def _full(path: Path) -> str:
+    """Say so where the disk is full: the NetCDF library does not."""
+    with suppress(OSError):
+        if shutil.disk_usage(path.parent).free < 2**20:
+            return "the disk is full"
+    return ""
+
+
+def _reason(problem: OSError) -> str:
+    return (problem.strerror or str(problem) or "no reason given").lower()
+
+
 def _put_in_place(work: Path, path: Path) -> None:
-    """Return the work its final name; what had that name is gone only when that went well."""
+    """Give the work its final name; what had that name is gone only when that went well."""
     # Looked at again: somebody may have written there while the work went on.
     if path.exists() and not _replaceable(path):
         raise InputError(
@@ -148,9 +304,9 @@ def _put_in_place(work: Path, path: Path) -> None:
             path.rename(old)
         work.rename(path)
     except OSError as problem:
-        reason = (problem.strerror or "no reason given").lower()
         raise InputError(
-            f"'{path}' cannot be put in place ({reason}); choose another name with --output"
+            f"'{path}' cannot be put in place ({_reason(problem)}); choose another name with "
+            "--output"
         ) from None
     finally:
         if old.exists() and not path.exists():

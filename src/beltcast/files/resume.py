@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beltcast.errors import InputError, RunStopped
-from beltcast.files.complete import appearing
+from beltcast.files.complete import appearing, remove_dead_parts
 
 Arrays = dict[str, NDArray[Any]]
 """What a piece holds, by name: numbers or text; a single number is an array of no dimension."""
@@ -148,6 +148,7 @@ def keep_pieces(folder: str | Path, identity: Mapping[str, str], *, resume: bool
     try:
         if resume:
             _refuse_others(folder, own)
+            remove_dead_parts(folder)
         else:
             _forget(folder)
     except OSError as problem:

@@ -92,11 +92,15 @@ def connect(address: str | None, workers: int | None = None) -> Any:
     """
     distributed = _distributed()
     if address is None:
+        need("cryptography", "scale", to="a cluster of this machine's own processes")
         cluster = distributed.LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
             host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",  # any free port; None takes 8787, and warns if taken
+            # A port is open to every user of the machine, and a scheduler runs what it is sent:
+            # only who holds a certificate of this process is heard.
+            security=distributed.Security.temporary(),
+            dashboard_address=None,  # a web page that anybody here could read
         )
         return distributed.Client(cluster)
     try:

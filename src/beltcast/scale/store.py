@@ -32,7 +32,7 @@ from beltcast.ensembles.ensemble import (
     versions,
 )
 from beltcast.errors import InputError
-from beltcast.files.complete import appearing, flush
+from beltcast.files.complete import appearing, flush, remove_dead_parts
 from beltcast.files.extras import need
 from beltcast.files.resume import difference
 from beltcast.scale.runplan import MemberBlock, RunPlan
@@ -166,7 +166,8 @@ def create_store(plan: RunPlan) -> Store:
             f"'{path}' exists; continue it with --resume, or choose another store in the plan"
         )
     _check_room(plan)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    remove_dead_parts(path.parent, path.name)
+    part = path.with_name(f".{os.getpid()}-0-{path.name}")
     try:
         group = zarr.create_group(part, attributes={**versions(), "identity": plan.identity()})
         for name in plan.outputs:
@@ -213,6 +214,7 @@ def resume_store(plan: RunPlan) -> Store:
         )
     with suppress(OSError):  # an empty folder is not always copied; a full disk is told later
         (plan.store / COMPLETE).mkdir(exist_ok=True)
+    remove_dead_parts(plan.store / COMPLETE)
     return Store(plan.store, (*plan.outputs, "status"))
 
 
