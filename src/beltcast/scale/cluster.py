@@ -100,7 +100,8 @@ def connect(address: str | None, workers: int | None = None) -> Any:
             # A port is open to every user of the machine, and a scheduler runs what it is sent:
             # only who holds a certificate of this process is heard.
             security=distributed.Security.temporary(),
-            dashboard_address=None,  # a web page that anybody here could read
+            dashboard_address="127.0.0.1:0",  # any free port; None takes 8787, and warns if taken
+            scheduler_kwargs={"dashboard": False},  # pages that anybody here could read
         )
         return distributed.Client(cluster)
     try:
