@@ -12,16 +12,16 @@ import sys
 from types import FrameType
 
 
-def main() -> None:
+def launch() -> None:
     """Load the command line and run it."""
     if os.name == "posix" and sys.getfilesystemencoding() == "ascii" and not sys.flags.utf8_mode:
         # Python could open 'data/中国.csv' here, but the libraries below it could not.
         os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
     before = signal.signal(signal.SIGINT, _leave)
-    from beltcast.cli import main as run
+    from beltcast.cli import main
 
     signal.signal(signal.SIGINT, before)
-    run()
+    main()
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
@@ -30,4 +30,4 @@ def _leave(number: int, frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    launch()

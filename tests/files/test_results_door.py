@@ -180,7 +180,7 @@ def test_an_interruption_while_modules_are_loaded_ends_with_130() -> None:
         "    def find_spec(self, name, *rest):\n"
         "        if name == 'typer': os.kill(os.getpid(), signal.SIGINT)\n"
         "sys.meta_path.insert(0, Finder())\n"
-        "m.main()\n"
+        "m.launch()\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (130, "beltcast: interrupted\n")
