@@ -22,6 +22,7 @@ from beltcast.errors import (
 )
 
 if TYPE_CHECKING:
+    from beltcast.ensembles.reality_checks import Violation
     from beltcast.model.model import Model
     from beltcast.study.study import Study
 
@@ -186,12 +187,16 @@ def check_command(
         str | None,
         typer.Option(help="Compare with a run in another program, by variable and time: pysd."),
     ] = None,
+    draws: Annotated[
+        int, typer.Option(min=0, help="Draws of the priors for a study's reality checks.")
+    ] = 200,
 ) -> None:
     """Check a model, or a study with all its files, and say what is wrong with file and line.
 
-    Units that do not fit are faults. Reported beside them: what halving TIME STEP changes, stocks
-    that go negative, constants that break the model at 0, a tenth or ten times their value, and
-    the feedback loops with their polarity (R reinforcing, B balancing).
+    Units that do not fit are faults, and so is a reality check of the study that fails: what must
+    hold for any draw of the priors and in every scenario. Reported beside them: what halving TIME
+    STEP changes, stocks that go negative, constants that break the model at 0, a tenth or ten times
+    their value, and the feedback loops with their polarity (R reinforcing, B balancing).
 
     For example:
 
@@ -222,7 +227,11 @@ def check_command(
                 f"{len(chosen.scenarios)} scenarios: read"
             )
             _say_examples(chosen)
-        found = _check_model(chosen.model, as_json)
+        violations = _violations(chosen, draws)
+        found = _check_model(chosen.model, as_json, violations)
+        if chosen.reality_checks and draws and not as_json:
+            typer.echo(_violations_text(chosen, draws, violations))
+        found += len(violations)
     if found:
         raise typer.Exit(1)
     if not as_json:
@@ -398,15 +407,63 @@ def _say_examples(study: Study) -> None:
         typer.echo(words)
 
 
-def _check_model(model: Model, as_json: bool) -> int:
+def _violations(study: Study, draws: int) -> tuple[Violation, ...]:
+    """Reality checks of a study that fail, over draws of its priors."""
+    if not study.reality_checks or not draws:
+        return ()
+    import numpy as np
+
+    from beltcast.ensembles.reality_checks import check_statements
+
+    rng = np.random.default_rng(1)
+    values = study.priors.natural(study.priors.draw(rng, draws))
+    rows = study.priors.settable
+    labels = [study.priors.labels[i] for i in rows]
+    return check_statements(
+        study.model, study.reality_checks, study.scenarios, (labels, values[:, rows])
+    )
+
+
+def _violations_text(study: Study, draws: int, violations: tuple[Violation, ...]) -> str:
+    """Say which reality checks fail, how often, when first and in which draw."""
+    counted = (
+        f"Reality checks: {len(study.reality_checks)} statements, {draws} draws of the priors, "
+        f"{len(study.scenarios)} scenarios"
+    )
+    if not violations:
+        return f"{counted}: all hold"
+    lines = [
+        f"  {v.statement.name} ({v.statement.say}): fails in {v.share:.1%} of the draws with "
+        f"{v.condition}, first at {v.time:g} in draw {v.draw}"
+        for v in violations
+    ]
+    return "\n".join([f"{counted}:", *lines])
+
+
+def _check_model(model: Model, as_json: bool, violations: tuple[Violation, ...] = ()) -> int:
     """Print what is wrong with a model; return how many faults."""
     from beltcast.model import checks
 
     checked = checks.check_model(model)
     if as_json:
-        typer.echo(json.dumps(checks.as_json(checked), ensure_ascii=False, indent=1))
+        facts = checks.as_json(checked)
+        if violations:
+            facts["reality_checks"] = [
+                {
+                    "name": v.statement.name,
+                    "say": v.statement.say,
+                    "condition": v.condition,
+                    "share": v.share,
+                    "time": v.time,
+                    "draw": v.draw,
+                }
+                for v in violations
+            ]
+        typer.echo(json.dumps(facts, ensure_ascii=False, indent=1))
     else:
         typer.echo(checks.check_text(checked, model.path))
+        if not checked.units:
+            typer.echo("units consistent")
     return len(checked.units)
 
 

@@ -34,6 +34,7 @@ from beltcast.study.priors import Priors
 from beltcast.study.priors_file import read_priors
 from beltcast.study.roles import Roles, Years, default_years, read_label, read_roles
 from beltcast.study.scenarios import Scenario, read_scenarios
+from beltcast.study.statements import RealityCheck, read_statements
 from beltcast.study.vensim_files import read_voc
 
 STUDY_FILE = "study.toml"
@@ -81,6 +82,8 @@ class Study:
         The title in Chinese; empty if there is none.
     usd_cny : mapping of int to float
         Year to yuan for one dollar, used to convert observations.
+    reality_checks : tuple of RealityCheck
+        What must hold of the model for any draw of the priors.
     """
 
     title: str
@@ -97,6 +100,7 @@ class Study:
     title_zh: str = ""
     titles_zh: Mapping[str, str] = field(default_factory=dict)
     usd_cny: Mapping[int, float] = field(default_factory=dict)
+    reality_checks: tuple[RealityCheck, ...] = ()
 
     def _facts(self) -> Facts:
         return [
@@ -220,6 +224,7 @@ def read_study(path: str | Path | None = None) -> Study:
         roles=read_roles(owners, model, tuple(scenarios)),
         titles_zh=read_titles(files["places"], "title_zh") if "places" in files else {},
         usd_cny=rates,
+        reality_checks=_reality_checks(table, model),
     )
 
 
@@ -308,6 +313,12 @@ def _only(table: TomlTable, observations: Observations) -> Observations:
 
 def _file_sha256(path: Path | None) -> str:
     return _joined() if path is None else read_text(path, InputError).sha256
+
+
+def _reality_checks(table: TomlTable, model: Model) -> tuple[RealityCheck, ...]:
+    if "checks" not in table:
+        return ()
+    return read_statements(find_file(table.file, *table.keys, "checks"), model)
 
 
 def _joined(*hashes: str) -> str:
