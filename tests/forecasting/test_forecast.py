@@ -130,14 +130,15 @@ def test_bands_before_the_figures_are_narrower_than_the_prior(result: xr.Dataset
 def test_customs_figures_of_whole_years_are_drawn_where_they_were_published(
     result: xr.Dataset,
 ) -> None:
-    # Under the model's own scope there is nothing to translate.
+    # Under the model's own scope there is little to translate: a first release is brought to the
+    # final figure, and the error that releases of one year share is grade A's, 2 %.
     rows = (result["row_definition"] == "Customs, full scope") & (result["row_kind"] == "level")
     exports = rows & (result["row_place"] == NATION)
     drawn, printed = result["row_translated"][exports], result["row_published"][exports]
     ratio = (drawn / printed).values
     # Exports are the target itself; trade is brought down by the share of imports.
-    assert np.isclose(ratio, 1.0, rtol=1e-9).sum() >= 7
-    assert ((ratio > 0.5) & (ratio < 1 + 1e-9)).all()
+    assert np.isclose(ratio, 1.0, rtol=0.02).sum() >= 8
+    assert ((ratio > 0.5) & (ratio < 1.05)).all()
 
 
 def test_a_forecast_says_what_it_is_and_what_it_rests_on(result: xr.Dataset, study: Study) -> None:
