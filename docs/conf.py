@@ -13,7 +13,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 sys.path.insert(0, str(HERE.parent / "src"))
 
-from pages import write_pages  # noqa: E402  # beside this file
+from pages import live_page, write_pages  # noqa: E402  # beside this file
 
 import beltcast  # noqa: E402  # its place in a checkout comes first
 
@@ -30,7 +30,7 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
 ]
-exclude_patterns = ["_build", "refresh.py", "pages.py"]
+exclude_patterns = ["_build", "generated-page", "refresh.py", "pages.py"]
 
 # The notebooks come with their outputs (notebooks/refresh.py); tests/test_notebooks.py runs them.
 nb_execution_mode = "off"
@@ -52,7 +52,9 @@ html_theme_options = {
 }
 html_sidebars = {name: [] for name in ("index", "tutorial", "model", "changelog")}
 html_static_path = ["static"]
+html_extra_path = ["generated-page"]
 html_css_files = ["wide.css"]
 html_show_sourcelink = False
 
 write_pages(HERE / "generated")
+live_page(HERE / "generated-page")

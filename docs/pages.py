@@ -34,6 +34,15 @@ def write_pages(folder: Path) -> None:
         shutil.copy(notebook, folder / "notebooks" / notebook.name)
 
 
+def live_page(folder: Path) -> None:
+    """Write the page of the shipped forecast, which the documentation links to as an example."""
+    from beltcast.app.page import page_html
+    from beltcast.forecasting.forecast_file import open_forecast
+
+    folder.mkdir(exist_ok=True)
+    (folder / "page.html").write_text(page_html(*open_forecast()), encoding="utf-8")
+
+
 def _page(module: str) -> str:
     """Where a module's page stands: the engine is a part of its own."""
     return f"{'engine' if module.startswith('engine.') else 'modules'}/{module}"
