@@ -97,7 +97,11 @@ def labels_of(attrs: Mapping[Any, Any]) -> dict[str, Label]:
     >>> labels_of({"labels": '{"kt": ["kilotonnes", "千吨"]}'})["kt"].text("zh")
     '千吨'
     """
-    return {name: Label(*pair) for name, pair in json.loads(attrs.get(LABELS) or "{}").items()}
+    try:
+        found = json.loads(attrs.get(LABELS) or "{}")
+        return {str(name): Label(str(en), str(zh)) for name, (en, zh) in found.items()}
+    except (ValueError, TypeError, AttributeError):  # a title is no reason to refuse a result
+        return {}
 
 
 class Progress(Protocol):

@@ -12,6 +12,7 @@ from pathlib import Path
 import xarray as xr
 
 from beltcast.errors import InputError
+from beltcast.files.netcdf import read_netcdf
 from beltcast.files.shipped import shipped
 from beltcast.forecasting.forecast import forecast_draws
 from beltcast.inference.sampling.draws_file import DEPENDS_ON, KeptFit, open_fit, results_folder
@@ -57,8 +58,7 @@ def open_forecast(given: str | Path | None = None) -> tuple[Study, KeptFit, xr.D
     if not path.is_file():
         # Results of earlier versions kept the draws alone.
         return study, kept, forecast_kept(study, kept)
-    with xr.open_dataset(path, engine="netcdf4") as opened:
-        forecast = opened.load()
+    forecast = read_netcdf(path, give="run beltcast forecast again")
     changed = [
         words
         for name, words in DEPENDS_ON.items()

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from beltcast.errors import InputError, quoted
 from beltcast.files.text import read_text
 from beltcast.inference.calibrate import Calibration, calibration_at, one_blas_thread
 from beltcast.inference.likelihood import Likelihood
-from beltcast.inference.optimise import Optimum
+from beltcast.inference.optimise import FitMethod, Optimum
 
 CALIBRATION_FILE = "calibration.json"
 """What the file is called in a folder of results."""
@@ -120,12 +121,8 @@ def load_calibration(
 def _content(path: Path, renew: str) -> dict[str, Any]:
     try:
         content = json.loads(read_text(path, InputError).text)
-        complete = content["format"] == FORMAT and all(
-            len(one["theta"]) == len(content["labels"]) for one in content["optima"]
-        )
-        if not complete or not content["optima"]:
-            raise KeyError("format")
-    except (json.JSONDecodeError, KeyError, TypeError) as problem:
+        _check(content)
+    except (ValueError, KeyError, TypeError, RecursionError) as problem:
         raise InputError(
             f"this is no complete calibration of this version ({quoted(str(problem))}); renew it "
             f"with '{renew}'",
@@ -133,6 +130,42 @@ def _content(path: Path, renew: str) -> dict[str, Any]:
         ) from None
     found: dict[str, Any] = content
     return found
+
+
+def _check(content: dict[str, Any]) -> None:
+    """Raise ValueError, KeyError or TypeError unless `save_calibration` wrote it so.
+
+    JSON of Python also reads NaN and Infinity.
+    """
+    size = len(content["labels"])
+    numbers = [_numbers(one["theta"]) for one in content["optima"]]
+    costs = [_numbers([one["cost"]]) for one in content["optima"]]
+    for one in content["optima"]:
+        _numbers(one["costs"])
+        if not isinstance(one["converged"], bool):
+            raise TypeError("converged")
+    _numbers([cost for cost in content["start_costs"] if cost is not None])
+    starts = len(content["start_costs"])
+    good = (
+        content["format"] == FORMAT
+        and all(isinstance(label, str) for label in content["labels"])
+        and isinstance(content["sha256"], dict)
+        and content["method"] in get_args(FitMethod)
+        and len(costs) > 0
+        and all(type(k) is int and 0 <= k < starts for k in content["refined"])
+        and all(len(theta) == size for theta in numbers)
+    )
+    if not good:
+        raise ValueError("format")
+
+
+def _numbers(values: Any) -> list[float]:
+    if not isinstance(values, list):
+        raise TypeError("list")
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+            raise ValueError(repr(value)[:40])
+    return values
 
 
 def _that_matter(hashes: Mapping[str, str]) -> dict[str, str]:

@@ -15,6 +15,7 @@ import xarray as xr
 from beltcast.errors import InputError
 from beltcast.files.complete import complete_file
 from beltcast.files.extras import need
+from beltcast.files.netcdf import read_netcdf
 from beltcast.schema import MEMBER, PLACE, QUANTILE, SCENARIO, TIME, YEAR
 
 FORMATS = ("iamc", "csv", "parquet", "netcdf")
@@ -28,13 +29,7 @@ def read_results(path: str | Path) -> xr.Dataset:
     InputError
         The file does not exist or is not NetCDF.
     """
-    try:
-        with xr.open_dataset(path, engine="netcdf4") as opened:
-            return opened.load()
-    except OSError as problem:
-        reason = (problem.strerror or "not a NetCDF file").lower()
-        given = problem.filename or path
-        raise InputError(f"'{given}': {reason}; give a file of results") from None
+    return read_netcdf(path)
 
 
 def iamc_table(results: xr.Dataset, *, model: str | None = None) -> pd.DataFrame:

@@ -17,6 +17,7 @@ import xarray as xr
 
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import InputError
+from beltcast.files.netcdf import read_netcdf
 from beltcast.model.model import Model
 from beltcast.schema import CHAIN, DRAW, MEMBER, PARAMETER
 from beltcast.study.priors import Priors
@@ -88,22 +89,13 @@ def read_sample(path: str | Path, model: Model, priors: Priors) -> Sample:
 
 def _opened(path: Path) -> xr.Dataset:
     """What stands at the top, of draws.nc; else the group 'posterior' where there is one."""
-    try:
-        with xr.open_dataset(path, engine="netcdf4") as opened:
-            top = opened.load()
-    except OSError as problem:
-        reason = (problem.strerror or "not a NetCDF file").lower()
-        raise InputError(
-            f"draws cannot be read ({reason}); give posterior.nc of beltcast sample or draws.nc "
-            "of beltcast forecast",
-            path,
-        ) from None
+    give = "give posterior.nc of beltcast sample or draws.nc of beltcast forecast"
+    top = read_netcdf(path, what="draws", give=give)
     if "theta" in top:
         return top
     try:
-        with xr.open_dataset(path, group="posterior", engine="netcdf4") as opened:
-            return opened.load()
-    except OSError:  # no such group: the top is judged as it is
+        return read_netcdf(path, what="draws", give=give, group="posterior")
+    except InputError:  # no such group: the top is judged as it is
         return top
 
 
@@ -114,7 +106,9 @@ def _differs(data: xr.Dataset, key: str, value: str) -> bool:
 def _working(data: xr.Dataset, priors: Priors) -> FloatArray | None:
     """Values from draws.nc, (draw, label); parameters come first there, then nuisances."""
     theta = data["theta"]
-    if theta.dims != (MEMBER, PARAMETER):
+    if theta.dims != (MEMBER, PARAMETER) or theta.dtype.kind not in "fiu":
+        return None
+    if PARAMETER not in data.coords:
         return None
     if tuple(map(str, data[PARAMETER].values[: len(priors)])) != priors.labels:
         return None
@@ -124,6 +118,7 @@ def _working(data: xr.Dataset, priors: Priors) -> FloatArray | None:
 
 def _plain(data: xr.Dataset, columns: Mapping[str, str]) -> FloatArray | None:
     """Values from posterior.nc, (chain x draw, label)."""
-    if any(c not in data or data[c].dims != (CHAIN, DRAW) for c in columns.values()):
+    numbers = {c: data[c].dtype.kind in "fiu" for c in columns.values() if c in data}
+    if any(not numbers.get(c) or data[c].dims != (CHAIN, DRAW) for c in columns.values()):
         return None
     return np.stack([data[c].values.astype(np.float64).ravel() for c in columns.values()], axis=1)

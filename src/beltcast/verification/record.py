@@ -20,6 +20,7 @@ import xarray as xr
 from beltcast.engine.run.threads import side_by_side
 from beltcast.errors import InputError
 from beltcast.files.complete import appearing
+from beltcast.files.netcdf import read_netcdf
 from beltcast.files.resume import Pieces, difference, keep_pieces, unfinished
 from beltcast.inference.calibrate import one_blas_thread
 from beltcast.schema import Progress
@@ -159,10 +160,10 @@ def _read(path: Path) -> tuple[xr.Dataset | None, dict[str, str]]:
     if not path.exists():
         return None, {}
     try:
-        with xr.open_dataset(path, engine="netcdf4") as opened:
-            kept = opened.load()
-        return kept, json.loads(kept.attrs.pop(ORIGIN_IDENTITY, "{}"))
-    except OSError:
+        kept = read_netcdf(path)
+        identity = json.loads(kept.attrs.pop(ORIGIN_IDENTITY, "{}"))
+        return kept, identity if isinstance(identity, dict) else {}
+    except (InputError, ValueError, TypeError):
         return None, {}  # cut off or no NetCDF at all: it is run again and replaced
 
 

@@ -22,6 +22,7 @@ import xarray as xr
 
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import InputError
+from beltcast.files.netcdf import check_variables, read_netcdf
 from beltcast.files.shipped import shipped
 from beltcast.inference.calibrate import Calibration, estimates_table
 from beltcast.inference.likelihood import Likelihood, make_likelihood
@@ -160,7 +161,8 @@ def load_draws(path: str | Path, study: Study, likelihood: Likelihood | None = N
     --------
     >>> from beltcast import read_study
     >>> from beltcast.inference.sampling.draws_file import load_draws
-    >>> from beltcast.files.shipped import shipped
+    >>> from beltcast.files.netcdf import check_variables, read_netcdf
+    from beltcast.files.shipped import shipped
     >>> kept = load_draws(shipped("calibration/results/draws.nc"), read_study())
     >>> len(kept.posterior)
     200
@@ -311,17 +313,21 @@ def _study_of(folder: Path, link: str) -> Path | None:
 
 
 def _read(path: Path) -> xr.Dataset:
-    try:
-        with xr.open_dataset(path, engine="netcdf4") as opened:
-            data = opened.load()
-    except OSError as problem:
-        reason = (problem.strerror or "not a NetCDF file").lower()
-        raise InputError(
-            f"draws cannot be read ({reason}); beltcast forecast leaves {DRAWS_FILE} in its folder",
-            path,
-        ) from None
+    give = f"beltcast forecast leaves {DRAWS_FILE} in its folder"
+    data = read_netcdf(path, what="draws", give=give)
     if not {"theta", "optimum", "spread"} <= set(data.data_vars):
         raise InputError(
             f"there are no draws in this file; beltcast forecast leaves a file {DRAWS_FILE}", path
         )
+    dims = {"theta": (MEMBER, PARAMETER), "optimum": (PARAMETER,), "spread": (PARAMETER,)}
+    check_variables(data, dims, path, give)
+    if PARAMETER not in data.coords or not len(data["theta"]):
+        raise InputError(
+            f"there is no draw in this file, or no label of its unknowns; {give}", path
+        )
+    try:
+        str(data.attrs["kind"]), float(data.attrs["acceptance"])
+        float(data.attrs["start_correlation"])
+    except (KeyError, TypeError, ValueError):
+        raise InputError(f"the draws do not say how they were made; {give}", path) from None
     return data
