@@ -19,7 +19,8 @@
 
 A message is one sentence on one line: what was given, what was expected, what to do. Where it
 happened stands in front of it, ``path:line: sentence``, whenever that is known, so that editors
-and terminals can jump there. Callers catch the most specific class that they can answer.
+and terminals can jump there; of a workbook, its sheet and cell. Callers catch the most specific
+class that they can answer.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 __all__ = [
+    "BOOKS",
     "BeltcastError",
     "CalibrationError",
     "InputError",
@@ -47,6 +49,9 @@ __all__ = [
     "quoted",
 ]
 
+BOOKS = (".xlsx", ".xlsm")
+"""Endings of workbooks; ``mine.xlsx/places`` is the path of a sheet in one."""
+
 
 class BeltcastError(Exception):
     """Anything that beltcast refuses, with its place in a file when it has one.
@@ -58,20 +63,33 @@ class BeltcastError(Exception):
     path : str or Path, optional
         The file at fault.
     line : int, optional
-        Its line, counted from 1.
+        Its line, counted from 1; of a sheet, its row.
+    column : str, optional
+        Of a sheet: the letters of its column.
     """
 
     def __init__(
-        self, sentence: str, path: str | Path | None = None, line: int | None = None
+        self,
+        sentence: str,
+        path: str | Path | None = None,
+        line: int | None = None,
+        column: str | None = None,
     ) -> None:
         super().__init__(sentence)
         self.sentence = sentence
         self.path = None if path is None else Path(path)
         self.line = line
+        self.column = column
 
     def __str__(self) -> str:
         if self.path is None:
             return self.sentence
+        if self.path.parent.suffix.lower() in BOOKS:
+            place = f"{self.path.parent}, sheet {quoted(self.path.name)}"
+            if self.line is not None:
+                at = f"cell {self.column}{self.line}" if self.column else f"row {self.line}"
+                place = f"{place}, {at}"
+            return f"{place}: {self.sentence}"
         place = str(self.path) if self.line is None else f"{self.path}:{self.line}"
         return f"{place}: {self.sentence}"
 

@@ -28,7 +28,7 @@ from beltcast.cli.common import (
     with_own_scenarios,
     with_scenarios,
 )
-from beltcast.errors import InputError
+from beltcast.errors import BOOKS, InputError
 
 
 def attribute_command(
@@ -305,7 +305,9 @@ def loops_command(
     from beltcast.pictures.diagram import diagram
     from beltcast.reports.json_output import dataset_facts
 
-    study = open_study(path) if path and (path.is_dir() or path.suffix == ".toml") else None
+    study = (
+        open_study(path) if path and (path.is_dir() or path.suffix in (".toml", *BOOKS)) else None
+    )
     model = study.model if study else load_model(path or shipped("models/belt/belt.mdl"))
     names = study.roles.loops if study else {}
     if year is not None:

@@ -40,6 +40,9 @@ def init_command(
     template: Annotated[
         str, typer.Option("--from", help="belt (three drivers) or blank (one stock, one flow).")
     ] = "belt",
+    xlsx: Annotated[
+        bool, typer.Option("--xlsx", help="Put the tables into one workbook with drop-downs.")
+    ] = False,
 ) -> None:
     """Make a folder with a study of your own belt: it runs as it stands, with example figures.
 
@@ -49,6 +52,8 @@ def init_command(
     For example:
 
         beltcast init mybelt --places "Foshan furniture, 东莞"
+
+        beltcast init mybelt --xlsx
 
         beltcast forecast mybelt
     """
@@ -61,7 +66,9 @@ def init_command(
         end = typer.prompt("Last year of a run", default=end)
         template = typer.prompt("From which template, belt or blank", default=template)
     belts = (places or "My belt").replace("，", ",").replace("、", ",").split(",")
-    files = start_study(folder, title=name, belts=belts, start=start, end=end, template=template)
+    files = start_study(
+        folder, title=name, belts=belts, start=start, end=end, template=template, workbook=xlsx
+    )
     typer.echo(f"Wrote {folder}/: {', '.join(path.name for path in files)}")
     quoted = shlex.quote(str(folder))
     typer.echo(f"Next: beltcast check {quoted}; beltcast forecast {quoted}")
@@ -226,6 +233,8 @@ def check_command(
                 f"{len(chosen.observations)} published figures, {len(chosen.priors)} priors, "
                 f"{len(chosen.scenarios)} scenarios: read"
             )
+            for sentence in chosen.observations.assumed:
+                typer.echo(sentence)
             _say_examples(chosen)
         violations = _violations(chosen, draws)
         found = _check_model(chosen.model, as_json, violations)

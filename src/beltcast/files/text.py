@@ -3,7 +3,8 @@
 Every reader of a CSV or TOML file begins here, so that a missing file, a wrong encoding and a
 file cut off in the middle of a character are refused in the same words everywhere.
 
-Encoding: UTF-8, with or without a byte order mark. Chinese offices and spreadsheets still save
+Encoding: UTF-8, with or without a byte order mark; UTF-16 with one, which spreadsheets call Unicode
+text. Chinese offices and spreadsheets still save
 GB18030 (GBK); such a file is read as it was meant, and says so in its ``encoding``. Bytes of any
 other encoding would also decode as GB18030, into rare characters, so the guess is believed only
 where nearly all of them are in the everyday set, GB 2312.
@@ -11,14 +12,16 @@ where nearly all of them are in the everyday set, GB 2312.
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from beltcast.errors import InputError
+from beltcast.errors import BOOKS, InputError
 from beltcast.files.door import read_regular
+from beltcast.files.workbook import sheet_text
 
-__all__ = ["Text", "read_text"]
+__all__ = ["Text", "file_sha256", "read_text"]
 
 # An everyday Chinese text is all in GB 2312; a Latin-1 text read as GB18030 hardly ever is.
 _EVERYDAY_SHARE = 0.9
@@ -28,7 +31,8 @@ _EVERYDAY_SHARE = 0.9
 class Text:
     """The characters of a file, with where they came from.
 
-    ``encoding`` is ``utf-8`` or ``gb18030``; ``sha256`` is that of the bytes.
+    ``encoding`` is ``utf-8``, ``utf-16`` or ``gb18030``; ``sha256`` is that of the bytes, and of a
+    sheet that of its text.
     """
 
     path: Path
@@ -38,11 +42,12 @@ class Text:
 
 
 def read_text(path: str | Path, error: type[InputError]) -> Text:
-    """Read a whole text file.
+    """Read a whole text file, or a sheet of a workbook as CSV.
 
     Parameters
     ----------
     path : str or Path
+        ``mine.xlsx/places`` is the sheet ``places`` of ``mine.xlsx``.
     error : type
         The error of the reader that asks.
 
@@ -56,6 +61,9 @@ def read_text(path: str | Path, error: type[InputError]) -> Text:
         As ``error``: as in `read_regular`, or the file is empty, cut off, or in another encoding.
     """
     path = Path(path)
+    if path.parent.suffix.lower() in (*BOOKS, ".xls"):
+        sheet = sheet_text(path, error)
+        return Text(path, sheet, "utf-8", hashlib.sha256(sheet.encode()).hexdigest())
     data = read_regular(path, error)
     text, encoding = _decode(data, path, error)
     if not text.strip():
@@ -63,7 +71,24 @@ def read_text(path: str | Path, error: type[InputError]) -> Text:
     return Text(path, text, encoding, hashlib.sha256(data).hexdigest())
 
 
+def file_sha256(path: str | Path, error: type[InputError]) -> str:
+    """Hash of a file's bytes, of any kind of file.
+
+    Raises
+    ------
+    InputError
+        As ``error``: as in `read_regular`.
+    """
+    return hashlib.sha256(read_regular(path, error)).hexdigest()
+
+
 def _decode(data: bytes, path: Path, error: type[InputError]) -> tuple[str, str]:
+    if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        try:
+            return data.decode("utf-16"), "utf-16"
+        except UnicodeDecodeError:
+            sentence = "the text begins as UTF-16 and is cut off; restore the complete file"
+            raise error(sentence, path) from None
     try:
         return data.decode("utf-8-sig"), "utf-8"
     except UnicodeDecodeError as failure:

@@ -12,7 +12,7 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,6 +43,12 @@ class Toml:
     sha256: str
     tables: Mapping[str, Any]
     lines: Mapping[tuple[str, ...], int]
+    columns: Mapping[tuple[str, ...], str] = field(default_factory=dict)
+    """Of tables that come from a sheet: letters of the column of a key."""
+
+    def column(self, *keys: str) -> str | None:
+        """Column of a key path of a sheet; None if it is not known."""
+        return self.columns.get(keys)
 
     def line(self, *keys: str) -> int | None:
         """Line of a key path, or of the nearest table around it; None if there is neither."""
@@ -167,7 +173,10 @@ class TomlTable:
 
     def fail(self, sentence: str, *keys: str) -> InputError:
         """Return an error with the file and the line of a key."""
-        return self.raises(sentence, self.file.path, self.file.line(*self.keys, *keys))
+        where = (*self.keys, *keys)
+        return self.raises(
+            sentence, self.file.path, self.file.line(*where), self.file.column(*where)
+        )
 
     def refusal(self, key: str, expected: str) -> InputError:
         """Return the error of a value that is not what is expected, or is missing."""

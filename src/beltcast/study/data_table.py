@@ -20,6 +20,8 @@ from typing import NamedTuple
 
 from beltcast.errors import TableError, quoted
 from beltcast.files.text import Text, read_text
+from beltcast.files.workbook import sheet_path
+from beltcast.study import tables
 from beltcast.study.tables import is_number
 
 NO_VALUE = ("", "na", "n/a", "nan", "null", "none", ".", "-")
@@ -161,8 +163,8 @@ def read_data_table(
     >>> [(cell.time, cell.value) for cell in table.column("X")]
     [(0.0, 10.0), (2.0, 6.1)]
     """
-    text = read_text(path, TableError)
-    separator = _separator(text.text)
+    text = read_text(sheet_path(path, "data"), TableError)
+    separator = tables.separator(text.text)
     rows = _rows(text, separator)
     decimal_comma = separator != ","
     header, rows = _header(text, rows, variable, decimal_comma)
@@ -180,11 +182,6 @@ def read_data_table(
 
 
 Rows = list[tuple[int, tuple[str, ...]]]
-
-
-def _separator(text: str) -> str:
-    first = next(line for line in text.splitlines() if line.strip())
-    return max(",;\t", key=lambda one: (first.count(one), one == ","))
 
 
 def _rows(text: Text, separator: str) -> Rows:

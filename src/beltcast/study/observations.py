@@ -23,6 +23,9 @@ upper        an upper bound
 A flow (a unit per time) has a total over a period.  Every other quantity is observed at an
 instant, start = end; a dimensionless quantity may also be averaged over a period.
 
+Start, end and publication are years with decimals or dates.  The optional column ``period`` gives
+start and end in one, ``2024H1`` or ``2024年1-6月`` (`beltcast.study.periods`).
+
 The optional column ``digits`` gives the number of known digits: a level of 1.7 with two digits is
 any number from 1.65 to 1.75, and a lower bound of 2 with one digit ("more than 2") any number from
 2 to 3.
@@ -50,11 +53,21 @@ from numpy.typing import ArrayLike
 
 from beltcast.engine.syntax import canonical
 from beltcast.errors import TableError, UnitError, UnknownName, did_you_mean, quoted
-from beltcast.files.text import read_text
+from beltcast.files.text import Text, read_text
+from beltcast.files.workbook import sheet_path
 from beltcast.model.labels import ModelLike, VariableLike
 from beltcast.model.quantities import convert, is_flow, same_unit
+from beltcast.study.periods import instant, period
 from beltcast.study.places import all_places
-from beltcast.study.tables import check_filled, number, records
+from beltcast.study.tables import (
+    about,
+    assumed,
+    check_filled,
+    filled_rows,
+    located,
+    number,
+    records,
+)
 
 __all__ = [
     "COLUMNS",
@@ -97,10 +110,11 @@ COLUMNS = (
 )
 """Columns of a table of observations; their order is free."""
 
-OPTIONAL_COLUMNS = ("digits", "reading", "rounded")
-"""Columns that may be left out, or empty."""
+OPTIONAL_COLUMNS = ("period", "digits", "reading", "rounded")
+"""Columns that may be left out, or empty; ``period`` stands for ``start`` and ``end``."""
 
 _MAY_BE_EMPTY = ("url", "quote", "note")
+_TIMES = ("start", "end")
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 # Months are written as k/12 with four decimals.
 _TIME_TOLERANCE = 1e-3
@@ -163,13 +177,14 @@ class Observations:
     """Rows of a table, in the order of the file.
 
     ``sha256`` is the hash of the file's bytes; a selection of rows keeps it.  ``encoding`` is that
-    of the file, ``utf-8`` or ``gb18030``.
+    of the file, ``utf-8``, ``utf-16`` or ``gb18030``; `assumed` holds sentences on how it was read.
     """
 
     rows: tuple[Observation, ...]
     path: Path
     sha256: str
     encoding: str = "utf-8"
+    assumed: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -232,7 +247,8 @@ def read_observations(
     Parameters
     ----------
     path : str or Path
-        A CSV file with the columns `COLUMNS`, and any of `OPTIONAL_COLUMNS`.
+        A CSV file, or a workbook with a sheet ``observations``, with the columns `COLUMNS` and any
+        of `OPTIONAL_COLUMNS`.
     model : ModelLike
     places : mapping
         Place to its elements, as `read_places` returns them. An element of a subscript range is
@@ -264,18 +280,22 @@ def read_observations(
     >>> {row.grade for row in rows} == {"A", "B", "C"}
     True
     """
-    text = read_text(path, TableError)
+    text = read_text(sheet_path(path, "observations"), TableError)
     reader = _RowReader(text.path, model, all_places(model, places), usd_cny or {})
     rows = []
-    for line, cells in records(text, COLUMNS, OPTIONAL_COLUMNS):
+    for line, cells in records(text, _needed(text), (*COLUMNS, *OPTIONAL_COLUMNS)):
         try:
             rows.append(reader.row(line, cells))
-        except UnitError as unit:
-            raise UnitError(unit.sentence, text.path, line) from None
-        except TableError as cell:
-            raise TableError(cell.sentence, text.path, line) from None
+        except (TableError, UnitError) as problem:
+            raise located(problem, text, line) from None
     _refuse_twice(rows, text.path)
-    return Observations(tuple(rows), text.path, text.sha256, text.encoding)
+    return Observations(tuple(rows), text.path, text.sha256, text.encoding, assumed(text))
+
+
+def _needed(text: Text) -> tuple[str, ...]:
+    """Columns that must be there: a period stands for start and end."""
+    header = next((cells for _, cells in filled_rows(text)), [])
+    return tuple(name for name in COLUMNS if "period" not in header or name not in _TIMES)
 
 
 def repeated(new: Observations, known: Observations) -> tuple[tuple[Observation, Observation], ...]:
@@ -311,36 +331,56 @@ class _RowReader:
     usd_cny: Mapping[int, float]
 
     def row(self, line: int, cells: Mapping[str, str]) -> Observation:
-        check_filled(cells, [name for name in COLUMNS if name not in _MAY_BE_EMPTY])
-        variable = self._variable(cells["quantity"])
-        place, belts = self._place(cells["place"], variable)
+        cells = _percent_apart(cells)
+        by_period = bool(cells.get("period"))
+        skipped = (*_MAY_BE_EMPTY, *(_TIMES if by_period else ()))
+        check_filled(
+            {**dict.fromkeys(_TIMES, ""), **cells}, [one for one in COLUMNS if one not in skipped]
+        )
+        with about("quantity"):
+            variable = self._variable(cells["quantity"])
+        with about("place"):
+            place, belts = self._place(cells["place"], variable)
         kind: ObservationKind = _one_of(cells["kind"], "kind", get_args(ObservationKind))
         vintage: Vintage = _one_of(cells["vintage"], "vintage", get_args(Vintage))
         grade: Grade = _one_of(cells["grade"], "grade", get_args(Grade))
-        start, end, published, value = (
-            number(cells[name], name) for name in ("start", "end", "published", "value")
-        )
-        reading = cells.get("reading", "")
-        if reading:
-            _check_reading(reading, start, end)
+        if by_period:
+            with about("period"):
+                start, end = _one_period(cells)
+        elif cells["start"] == cells["end"]:  # an instant, also where it is written as a date
+            start = end = _time(cells["end"], "end")
         else:
-            _check_period(start, end, kind, variable)
+            start, end = (_time(cells[name], name) for name in _TIMES)
+        published = _time(cells["published"], "published")
+        with about("value"):
+            value = number(cells["value"], "value")
+        reading = cells.get("reading", "")
+        with about("period" if by_period else "end"):
+            if reading:
+                _check_reading(reading, start, end)
+            else:
+                _check_period(start, end, kind, variable)
         if published < start:
             sentence = f"published {published:g} is before the period begins, {start:g}"
-            raise TableError(f"{sentence}; correct one of them")
+            with about("published"):
+                raise TableError(f"{sentence}; correct one of them")
         if not _SLUG.fullmatch(cells["definition"]):
             sentence = f"definition {quoted(cells['definition'])} is not a slug"
-            raise TableError(f"{sentence}; write it in lower case, like 'city-full'")
+            with about("definition"):
+                raise TableError(f"{sentence}; write it in lower case, like 'city-full'")
         unit = cells["unit"]
 
         def in_model(number: float) -> float:
-            if reading:
-                return self._read(number, unit, reading, variable, start, end)
-            return self._value(number, unit, kind, variable, start, end, belts)
+            with about("value"):
+                if reading:
+                    return self._read(number, unit, reading, variable, start, end)
+                return self._value(number, unit, kind, variable, start, end, belts)
 
-        within = _interval(value, cells.get("digits", ""), kind)
+        with about("digits"):
+            within = _interval(value, cells.get("digits", ""), kind)
         if cells.get("rounded"):
-            half = 0.5 * number(cells["rounded"], "rounded")
+            with about("rounded"):
+                half = 0.5 * number(cells["rounded"], "rounded")
             within = value - half, value + half
         return Observation(
             line=line,
@@ -456,7 +496,35 @@ def _one_of(value: str, what: str, choices: Sequence[_Choice]) -> _Choice:
     for choice in choices:
         if choice == value:
             return choice
-    raise TableError(f"unknown {what} {quoted(value)}{did_you_mean(value, choices)}")
+    with about(what):
+        raise TableError(f"unknown {what} {quoted(value)}{did_you_mean(value, choices)}")
+
+
+def _percent_apart(cells: Mapping[str, str]) -> Mapping[str, str]:
+    """Read '15%' as 15 with the unit '%', as a spreadsheet shows 0.15."""
+    value = cells["value"]
+    if not value.endswith("%") or cells["unit"] not in ("", "%"):
+        return cells
+    return {**cells, "value": value[:-1].strip(), "unit": "%"}
+
+
+def _time(cell: str, name: str) -> float:
+    """Read a year with decimals, or a date."""
+    with about(name):
+        found = instant(cell)
+        if found is None:
+            return number(cell, name)
+        # A period that starts on a day includes it.
+        return period(f"{cell} to {cell}")[0] if name == "start" else found
+
+
+def _one_period(cells: Mapping[str, str]) -> tuple[float, float]:
+    for name in _TIMES:
+        if cells.get(name):
+            raise TableError(
+                f"the row has both a period and a {name}; keep the period, or both start and end"
+            )
+    return period(cells["period"])
 
 
 def _interval(value: float, digits: str, kind: ObservationKind) -> tuple[float, float] | None:

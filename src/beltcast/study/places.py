@@ -13,9 +13,10 @@ from pathlib import Path
 from beltcast.engine.syntax import canonical
 from beltcast.errors import TableError, did_you_mean, quoted
 from beltcast.files.text import read_text
+from beltcast.files.workbook import sheet_path
 from beltcast.model.labels import ModelLike
 from beltcast.schema import TOTAL
-from beltcast.study.tables import check_filled, records
+from beltcast.study.tables import about, check_filled, located, records
 
 __all__ = ["all_places", "read_places", "read_titles"]
 
@@ -28,8 +29,8 @@ def read_places(path: str | Path, model: ModelLike) -> Mapping[str, tuple[str, .
     Parameters
     ----------
     path : str or Path
-        A CSV file with columns ``place`` and ``belts`` (separated by ``;``), and optionally
-        ``title``, ``title_zh`` and ``note``.
+        A CSV file, or a workbook with a sheet ``places``, with columns ``place`` and ``belts``
+        (separated by ``;``), and optionally ``title``, ``title_zh`` and ``note``.
     model : ModelLike
 
     Returns
@@ -51,7 +52,7 @@ def read_places(path: str | Path, model: ModelLike) -> Mapping[str, tuple[str, .
     >>> read_places(shipped("calibration/data/places.csv"), model)["Zhejiang"]
     ('Hangzhou', 'Ningbo', 'Yiwu')
     """
-    text = read_text(path, TableError)
+    text = read_text(sheet_path(path, "places"), TableError)
     places: dict[str, tuple[str, ...]] = {}
     first: dict[str, int] = {}
     for line, cells in records(text, ("place", "belts"), _COLUMNS):
@@ -60,11 +61,14 @@ def read_places(path: str | Path, model: ModelLike) -> Mapping[str, tuple[str, .
             check_filled(cells, ("place", "belts"))
             if canonical(place) in first:
                 where = f"first in line {first[canonical(place)]}"
-                raise TableError(f"place {quoted(place)} is given twice, {where}; keep one of them")
+                sentence = f"place {quoted(place)} is given twice, {where}; keep one of them"
+                with about("place"):
+                    raise TableError(sentence)
             belts = [belt.strip() for belt in cells["belts"].split(";") if belt.strip()]
-            places[place] = _elements_of(place, belts, model)
+            with about("belts"):
+                places[place] = _elements_of(place, belts, model)
         except TableError as cell:
-            raise TableError(cell.sentence, text.path, line) from None
+            raise located(cell, text, line) from None
         first[canonical(place)] = line
     return places
 
@@ -79,7 +83,7 @@ def read_titles(path: str | Path, column: str = "title") -> Mapping[str, str]:
     TableError
         As for `read_places`.
     """
-    text = read_text(path, TableError)
+    text = read_text(sheet_path(path, "places"), TableError)
     rows = records(text, ("place", "belts"), _COLUMNS)
     return {cells["place"]: cells.get(column) or cells["place"] for _, cells in rows}
 

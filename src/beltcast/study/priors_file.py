@@ -22,13 +22,14 @@ import numpy as np
 
 from beltcast.engine.syntax import CONTROLS, canonical
 from beltcast.errors import PriorError, UnknownName, did_you_mean, quoted
-from beltcast.files.toml import Toml, TomlTable, read_toml
+from beltcast.files.toml import Toml, TomlTable
 from beltcast.model.labels import ModelLike, VariableLike, find_label, join_label
 from beltcast.model.quantities import same_unit
 from beltcast.study.distributions import FAMILIES, Family, Scale
 from beltcast.study.pooling import spread_label
 from beltcast.study.priors import Entry, Priors, make_priors, uniform_entry
 from beltcast.study.quantile_families import QUANTILE_FAMILIES, SAME_FAMILY, working_at
+from beltcast.study.table_sheets import read_tables
 
 _COMMON_KEYS = ("distribution", "bounds", "unit", "per", "role", "source", "pool")
 _POOLS = ("fixed", "pooled", "each", "partial")
@@ -65,7 +66,7 @@ def read_priors(path: str | Path, model: ModelLike) -> Priors:
     >>> priors.subset(["Support Gain"]).families
     ('normal',)
     """
-    file = read_toml(path, PriorError)
+    file = read_tables(path, "priors", PriorError)
     entries: list[Entry] = []
     seen: dict[tuple[str, tuple[str, ...]], int | None] = {}
     for header, table in file.tables.items():

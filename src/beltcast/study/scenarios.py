@@ -34,10 +34,11 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit, ndtr, ndtri
 
 from beltcast.errors import InputError, ScenarioError, UnknownName, did_you_mean, quoted
-from beltcast.files.toml import Toml, TomlTable, read_toml
+from beltcast.files.toml import Toml, TomlTable
 from beltcast.model.labels import ModelLike, find_label, join_label
 from beltcast.streams import Random, Streams
 from beltcast.study.distributions import FAMILIES
+from beltcast.study.table_sheets import read_tables
 
 __all__ = ["Points", "Scenario", "Size", "draw_sizes", "extend", "read_scenarios", "select"]
 
@@ -131,7 +132,8 @@ def read_scenarios(path: str | Path, model: ModelLike) -> dict[str, Scenario]:
     Parameters
     ----------
     path : str or Path
-        A TOML file, one table a scenario, see ``models/belt/scenarios.toml``.
+        A TOML file, one table a scenario, see ``models/belt/scenarios.toml``; or a workbook with a
+        sheet ``scenarios`` (`beltcast.study.table_sheets`).
     model : ModelLike
 
     Returns
@@ -154,7 +156,7 @@ def read_scenarios(path: str | Path, model: ModelLike) -> dict[str, Scenario]:
     >>> dict(known["brand-push"].constants)
     {'Brand Propensity Final Multiplier': 1.5}
     """
-    file = read_toml(path, ScenarioError)
+    file = read_tables(path, "scenarios", ScenarioError)
     own = {name: _read_one(name, table, file, model) for name, table in file.tables.items()}
     parents = {name: _parent(name, file) for name in own}
     resolved: dict[str, Scenario] = {}

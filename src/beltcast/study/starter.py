@@ -19,6 +19,7 @@ from beltcast.engine.syntax import canonical
 from beltcast.errors import BeltcastError, InputError, did_you_mean, quoted
 from beltcast.files.complete import complete_folder
 from beltcast.files.shipped import shipped
+from beltcast.study.starter_workbook import TABLES, workbook_of
 from beltcast.study.study import read_study
 
 __all__ = ["EXAMPLE_YEARS", "Template", "start_study"]
@@ -42,6 +43,7 @@ def start_study(
     start: int = 2018,
     end: int = 2035,
     template: str = "belt",
+    workbook: bool = False,
 ) -> tuple[Path, ...]:
     """Write a study that runs as it stands, with example observations marked as such.
 
@@ -57,6 +59,8 @@ def start_study(
         First and last whole year of a run; at least `EXAMPLE_YEARS` apart.
     template : str
         ``belt``: three drivers, sellers, brands and output; ``blank``: one stock and one flow.
+    workbook : bool
+        Put observations, places, priors and scenarios into one workbook, named as the folder.
 
     Returns
     -------
@@ -84,10 +88,27 @@ def start_study(
     names = _belt_names(belts)
     words = _words(names, check_title(title or folder.resolve().name), start, end)
     texts = {name: _filled(text, words, names) for name, text in _template_texts(template).items()}
-    _prove(texts, names)
+    book = f"{folder.resolve().name}.xlsx"
+    content = workbook_of(texts, names) if workbook else b""
+    if workbook:
+        texts = _without_tables(texts, book)
+    _prove(texts, names, {book: content} if workbook else {})
     with complete_folder(folder) as work:
         _write(texts, work)
-    return tuple(folder / name for name in texts)
+        if workbook:
+            (work / book).write_bytes(content)
+    return tuple(folder / name for name in sorted([*texts, *([book] if workbook else [])]))
+
+
+def _without_tables(texts: Mapping[str, str], book: str) -> dict[str, str]:
+    """Leave out the files that are sheets of the workbook, and name the workbook in their place."""
+    kept = {name: text for name, text in texts.items() if name not in TABLES.values()}
+    for sheet, file in TABLES.items():
+        kept["study.toml"] = kept["study.toml"].replace(
+            f'{sheet} = "{file}"', f'{sheet} = "{book}"', 1
+        )
+        kept["README.md"] = kept["README.md"].replace(f"`{file}`", f"`{book}`, sheet `{sheet}`")
+    return kept
 
 
 # --- what is asked for ------------------------------------------------------------------------
@@ -174,10 +195,12 @@ def _filled(text: str, words: Mapping[str, str], belts: Sequence[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _prove(texts: Mapping[str, str], belts: Sequence[str]) -> None:
+def _prove(texts: Mapping[str, str], belts: Sequence[str], books: Mapping[str, bytes]) -> None:
     """Read the study from a scratch folder: a name may still clash with one of the model's."""
     with TemporaryDirectory() as scratch:
         _write(texts, Path(scratch))
+        for name, content in books.items():
+            (Path(scratch) / name).write_bytes(content)
         try:
             read_study(scratch)
         except BeltcastError as problem:

@@ -19,11 +19,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from beltcast.display.facts import Facts, html_of, listed, text_of
-from beltcast.errors import InputError, TableError, UnknownName, did_you_mean, quoted
+from beltcast.engine.syntax import XMILE
+from beltcast.errors import BOOKS, InputError, TableError, UnknownName, did_you_mean, quoted
 from beltcast.files.door import read_regular
 from beltcast.files.shipped import shipped
 from beltcast.files.text import read_text
 from beltcast.files.toml import Toml, TomlTable, find_file, read_table, read_toml
+from beltcast.files.workbook import sheet_path
 from beltcast.model.model import Model, load_model
 from beltcast.model.quantities import is_flow
 from beltcast.schema import LABELS, TOTAL, Label, Language, labels_text
@@ -39,6 +41,9 @@ from beltcast.study.vensim_files import read_voc
 
 STUDY_FILE = "study.toml"
 """Name of the study file in a folder."""
+
+MODELS = (".mdl", *XMILE)
+"""Endings of models, which a study is not."""
 
 _FITTED = ("noise", "definitions", "usd_cny")
 """Tables of a study that a fit depends on."""
@@ -169,7 +174,8 @@ def read_study(path: str | Path | None = None) -> Study:
     Parameters
     ----------
     path : str or Path, optional
-        A TOML file, or a folder that holds ``study.toml``; the shipped belt study by default.
+        A TOML file, a folder that holds ``study.toml``, or the workbook beside a ``study.toml``
+        that names it; the shipped belt study by default.
 
     Raises
     ------
@@ -205,7 +211,7 @@ def read_study(path: str | Path | None = None) -> Study:
         "model": model.source.text_sha256,
         "observations": observations.sha256,
         "priors": priors.sha256,
-        **{name: _file_sha256(files.get(name)) for name in _OPTIONAL_FILES},
+        **{name: _file_sha256(files.get(name), name) for name in _OPTIONAL_FILES},
         "inputs": _tables_sha256(files["model"]),
     }
     title = read_label(table.values.get("title", study_name(path)), toml, "study", "title")
@@ -234,11 +240,21 @@ def study_file(path: str | Path | None) -> Path:
     Raises
     ------
     InputError
-        The folder holds no ``study.toml``.
+        The folder holds no ``study.toml``; a model is given in place of a study; or a workbook that
+        the ``study.toml`` beside it does not name.
     """
     if path is None:
         return shipped("calibration/belt.toml")
     path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix in BOOKS and path.is_file():
+        return _study_of_book(path)
+    if suffix in MODELS and not path.is_dir():
+        raise InputError(
+            "this is a model, and the command expects a study (a .toml file or its folder); make "
+            "one with beltcast init, or give the model to beltcast check, run, loops or calibrate",
+            path,
+        )
     if not path.is_dir():
         return path
     if not (path / STUDY_FILE).is_file():
@@ -246,6 +262,20 @@ def study_file(path: str | Path | None) -> Path:
             f"the folder holds no {STUDY_FILE}; give a study, or make one with beltcast init", path
         )
     return path / STUDY_FILE
+
+
+def _study_of_book(path: Path) -> Path:
+    """Study beside a workbook that holds its tables."""
+    study = path.parent / STUDY_FILE
+    if study.is_file():
+        table = read_toml(study, InputError).tables.get("study", {})
+        if path.name in [table.get(name) for name in (*_FILES, *_OPTIONAL_FILES)]:
+            return study
+    raise InputError(
+        f"no {STUDY_FILE} beside the workbook names it; a study also needs a model: make both with "
+        f'beltcast init --xlsx, or write observations = "{path.name}" under [study]',
+        path,
+    )
 
 
 def study_name(path: str | Path | None) -> str:
@@ -311,8 +341,10 @@ def _only(table: TomlTable, observations: Observations) -> Observations:
     return observations.select([row.place in given for row in observations])
 
 
-def _file_sha256(path: Path | None) -> str:
-    return _joined() if path is None else read_text(path, InputError).sha256
+def _file_sha256(path: Path | None, name: str) -> str:
+    if path is None:
+        return _joined()
+    return read_text(sheet_path(path, name), InputError).sha256
 
 
 def _reality_checks(table: TomlTable, model: Model) -> tuple[RealityCheck, ...]:

@@ -1,7 +1,8 @@
-"""Rows of a CSV table, with their lines.
+"""Rows of a table, with their lines: of a CSV file, or of a sheet of a workbook.
 
-Checks what every table can have wrong: unclosed quotes, an unexpected header, an incomplete row, an
-empty cell, a cell that is not a number.  The reader of a table checks what its cells mean.
+Commas, semicolons or tabs separate the cells of a file; the header decides.  Checks what every
+table can have wrong: unclosed quotes, an unexpected header, an incomplete row, an empty cell, a
+cell that is not a number.  The reader of a table checks what its cells mean.
 """
 
 from __future__ import annotations
@@ -11,12 +12,24 @@ import io
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from beltcast.errors import TableError, did_you_mean, quoted
+from beltcast.errors import BOOKS, InputError, TableError, UnitError, did_you_mean, quoted
 from beltcast.files.text import Text
+from beltcast.files.workbook import column_letters
 
-__all__ = ["check_filled", "filled_rows", "is_number", "number", "records"]
+__all__ = [
+    "about",
+    "assumed",
+    "check_filled",
+    "filled_rows",
+    "is_number",
+    "located",
+    "number",
+    "records",
+    "separator",
+]
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
@@ -50,7 +63,9 @@ def records(
 
 def filled_rows(text: Text) -> Iterator[tuple[int, list[str]]]:
     """Yield line and stripped cells of each row that is not empty."""
-    reader = csv.reader(io.StringIO(text.text, newline=""), strict=True)
+    reader = csv.reader(
+        io.StringIO(text.text, newline=""), strict=True, delimiter=separator(text.text)
+    )
     while True:
         # line_num counts the lines read; the next record begins on the one after.
         line = reader.line_num + 1
@@ -64,6 +79,48 @@ def filled_rows(text: Text) -> Iterator[tuple[int, list[str]]]:
             return
         if any(cell.strip() for cell in cells):
             yield line, [cell.strip() for cell in cells]
+
+
+def separator(text: str) -> str:
+    """Separator of the cells: the one that the first line has most of, a comma in doubt.
+
+    >>> separator("place;value"), separator("place,value")
+    (';', ',')
+    """
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    return max(",;\t", key=lambda one: (first.count(one), one == ","))
+
+
+def assumed(text: Text) -> tuple[str, ...]:
+    """Sentences on how a file was read, where it is not UTF-8 with commas."""
+    found = []
+    if text.encoding != "utf-8":
+        found.append(f"{text.path.name} was read as {text.encoding.upper()}")
+    named = {"\t": "tabs", ";": "semicolons"}.get(separator(text.text))
+    if named:
+        found.append(f"{named} separate the cells of {text.path.name}")
+    return tuple(found)
+
+
+@contextmanager
+def about(column: str) -> Iterator[None]:
+    """Say which column an error is about, where it does not say so itself."""
+    try:
+        yield
+    except (TableError, UnitError) as problem:
+        problem.column = problem.column or column
+        raise
+
+
+def located(problem: InputError, text: Text, line: int) -> InputError:
+    """Return an error about a row with its file and line; of a sheet, with the cell."""
+    letters = None
+    if problem.column and text.path.parent.suffix.lower() in BOOKS:
+        header = next(cells for _, cells in filled_rows(text))
+        column = "unit" if isinstance(problem, UnitError) else problem.column
+        if column in header:
+            letters = column_letters(header.index(column))
+    return type(problem)(problem.sentence, text.path, line, letters)
 
 
 def _check_header(
@@ -90,7 +147,8 @@ def check_filled(cells: Mapping[str, str], names: Sequence[str]) -> None:
     """Refuse an empty cell; the caller adds file and line."""
     for name in names:
         if not cells[name]:
-            raise TableError(f"{name} is empty; fill it in")
+            with about(name):
+                raise TableError(f"{name} is empty; fill it in")
 
 
 def number(cell: str, what: str) -> float:

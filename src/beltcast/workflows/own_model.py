@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from beltcast.errors import InputError
-from beltcast.files.text import read_text
+from beltcast.files.text import file_sha256
 from beltcast.inference.likelihood import Likelihood, make_likelihood
 from beltcast.model.model import load_model
 from beltcast.model.variants import move
@@ -81,5 +81,5 @@ def read_own_model(
     return OwnModel(
         make_likelihood(loaded, searched, series.observations, series.noise),
         tuple(series.assumed),
-        {name: read_text(path, InputError).sha256 for name, path in files.items() if path},
+        {name: file_sha256(path, InputError) for name, path in files.items() if path},
     )

@@ -21,7 +21,7 @@ import pandas as pd
 import xarray as xr
 
 from beltcast.engine.nodes import FloatArray
-from beltcast.errors import InputError
+from beltcast.errors import BOOKS, InputError
 from beltcast.files.netcdf import check_variables, read_netcdf
 from beltcast.files.shipped import shipped
 from beltcast.inference.calibrate import Calibration, estimates_table
@@ -250,7 +250,7 @@ def open_fit(given: str | Path | None = None) -> tuple[Study, KeptFit]:
         return study, shipped_draws(study)
     path = Path(given)
     draws = results_folder(path) / DRAWS_FILE
-    if path.suffix.lower() == ".toml" or (path / STUDY_FILE).is_file():
+    if path.suffix.lower() in (".toml", *BOOKS) or (path / STUDY_FILE).is_file():
         study = read_study(path)
         if not draws.is_file():
             raise InputError(
@@ -274,7 +274,7 @@ def results_folder(given: str | Path) -> Path:
     ('runs/mine', 'runs/mine')
     """
     path = Path(given)
-    if path.suffix.lower() == ".toml" or (path / STUDY_FILE).is_file():
+    if path.suffix.lower() in (".toml", *BOOKS) or (path / STUDY_FILE).is_file():
         return Path("runs") / study_name(path)
     return path
 

@@ -1,0 +1,180 @@
+"""A workbook stands for the files of a study; what is wrong in it is named by sheet and cell."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import openpyxl
+import pytest
+
+from beltcast import read_study
+from beltcast.errors import InputError, TableError
+from beltcast.files.text import read_text
+from beltcast.files.workbook import sheet_path
+from beltcast.study.faults import study_faults
+from beltcast.study.new_rows import read_new_rows
+from beltcast.study.periods import period
+from beltcast.study.starter import start_study
+from beltcast.study.study import study_file
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A new study in a workbook."""
+    start_study(tmp_path / "mine", belts=["Foshan", "东莞"], workbook=True)
+    return tmp_path / "mine"
+
+
+def change(path: Path, sheet: str, cell: str, value: object) -> None:
+    book = openpyxl.load_workbook(path)
+    book[sheet][cell] = value
+    book.save(path)
+
+
+def test_a_workbook_and_a_folder_of_files_are_the_same_study(folder: Path, tmp_path: Path) -> None:
+    start_study(tmp_path / "files", belts=["Foshan", "东莞"])
+    book, files = read_study(folder / "mine.xlsx"), read_study(tmp_path / "files")
+    for ours, theirs in zip(book.observations, files.observations, strict=True):
+        assert (ours.place, ours.quantity, ours.kind) == (
+            theirs.place,
+            theirs.quantity,
+            theirs.kind,
+        )
+        assert (ours.start, ours.end, ours.value) == pytest.approx(
+            (theirs.start, theirs.end, theirs.value), abs=1e-9
+        )
+    assert book.priors.labels == files.priors.labels
+    assert list(book.priors.mu) == pytest.approx(list(files.priors.mu), abs=1e-12)
+    assert list(book.priors.lower) == pytest.approx(list(files.priors.lower), abs=1e-12)
+    assert book.scenarios == files.scenarios
+    assert book.places == files.places
+
+
+@pytest.mark.parametrize(
+    ("sheet", "cell", "value", "said"),
+    [
+        ("observations", "A2", "Fosham", "sheet 'observations', cell A2: unknown place 'Fosham'"),
+        ("observations", "E3", "many", "sheet 'observations', cell E3: value is 'many'"),
+        ("observations", "F3", "furlongs", "sheet 'observations', cell F3: unknown unit"),
+        ("observations", "D4", "2024H3", "sheet 'observations', cell D4: the period is '2024H3'"),
+        ("observations", "I4", None, "sheet 'observations', cell I4: grade is empty"),
+        ("places", "D2", "Paris", "sheet 'places', cell D2: unknown element 'Paris'"),
+        ("priors", "B2", "gauss", "sheet 'priors', cell B2: distribution"),
+        ("priors", "A2", "Nothing", "sheet 'priors', cell A2"),
+        ("scenarios", "H3", "twice", "sheet 'scenarios', cell H3"),
+    ],
+)
+def test_an_error_names_sheet_and_cell(
+    folder: Path, sheet: str, cell: str, value: object, said: str
+) -> None:
+    change(folder / "mine.xlsx", sheet, cell, value)
+    assert [f"mine.xlsx, {said}" in str(fault) for fault in study_faults(folder)] == [True]
+
+
+def test_cells_shown_in_percent_and_dates_are_read_as_they_are_seen(folder: Path) -> None:
+    from datetime import datetime
+
+    book = openpyxl.load_workbook(folder / "mine.xlsx")
+    sheet = book["observations"]
+    row = next(r for r in sheet.iter_rows(min_row=2) if r[2].value == "growth")
+    row[4].value, row[4].number_format, row[9].value = 0.15, "0%", datetime(2026, 1, 31)
+    book.save(folder / "mine.xlsx")
+    read = next(r for r in read_study(folder).observations if r.line == row[0].row)
+    assert read.value == pytest.approx(1.15)
+    assert read.published == pytest.approx(2026 + 1 / 12)
+
+
+def test_new_rows_come_from_a_workbook_with_one_sheet(folder: Path, tmp_path: Path) -> None:
+    known = openpyxl.load_workbook(folder / "mine.xlsx")["observations"]
+    book = openpyxl.Workbook()
+    for k in (1, 2):
+        book.active.append([cell.value for cell in known[k]])
+    book.active["D2"], book.active["J2"], book.active["F2"] = "2023年1-9月", 2023.8, "万亿元"
+    book.active["C2"], book.active["E2"] = "part-year", 0.025
+    book.save(tmp_path / "new.xlsx")
+    (row,) = read_new_rows(tmp_path / "new.xlsx", read_study(folder)).rows
+    assert (row.start, row.end, row.value) == pytest.approx((2023.0, 2023.75, 25.0))
+
+
+@pytest.mark.parametrize(
+    ("text", "start", "end"),
+    [
+        ("2024", 2024, 2025),
+        ("2024年", 2024, 2025),
+        ("2020-2022", 2020, 2023),
+        ("2024H2", 2024.5, 2025),
+        ("2024年上半年", 2024, 2024.5),
+        ("2024Q1-Q3", 2024, 2024.75),
+        ("2024年前三季度", 2024, 2024.75),
+        ("2024年1-6月", 2024, 2024.5),
+        ("2024-03", 2024 + 2 / 12, 2024.25),
+        ("2024-01-01 to 2024-06-30", 2024, 2024.5),
+        ("2024-12-31", 2025, 2025),
+        ("2024年6月30日", 2024.5, 2024.5),
+    ],
+)
+def test_periods_are_read_as_people_write_them(text: str, start: float, end: float) -> None:
+    assert period(text) == pytest.approx((start, end))
+
+
+@pytest.mark.parametrize("text", ["2024H3", "24", "2024年13月", "soon", "2024Q3-Q1", "2024-02-30"])
+def test_what_is_no_period_is_refused(text: str) -> None:
+    with pytest.raises(TableError):
+        period(text)
+
+
+@pytest.mark.parametrize(
+    ("encode", "said"),
+    [
+        (lambda t: t.encode("utf-16"), "was read as UTF-16"),
+        (lambda t: t.replace(",", ";").encode(), "semicolons separate"),
+        (lambda t: t.replace(",", "\t").encode(), "tabs separate"),
+    ],
+)
+def test_other_encodings_and_separators_are_read_and_said(
+    tmp_path: Path, encode: Callable[[str], bytes], said: str
+) -> None:
+    start_study(tmp_path / "mine", belts=["Foshan"])
+    path = tmp_path / "mine" / "observations.csv"
+    before = read_study(tmp_path / "mine").observations
+    path.write_bytes(encode(path.read_text(encoding="utf-8-sig")))
+    read = read_study(tmp_path / "mine").observations
+    assert [row.value for row in read] == [row.value for row in before]
+    assert any(said in sentence for sentence in read.assumed)
+
+
+def test_a_bomb_an_entity_and_a_ruin_are_refused(folder: Path) -> None:
+    path = folder / "mine.xlsx"
+    whole = path.read_bytes()
+
+    def rewritten(extra: bytes, name: str = "xl/extra.xml") -> bytes:
+        out = io.BytesIO()
+        with (
+            zipfile.ZipFile(io.BytesIO(whole)) as old,
+            zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new,
+        ):
+            for entry in old.infolist():
+                new.writestr(entry, old.read(entry))
+            new.writestr(name, extra)
+        return out.getvalue()
+
+    for content, said in (
+        (rewritten(b"0" * 129 * 2**20), "unpacks to"),
+        (rewritten(b"<!DOCTYPE x>"), "declares entities"),
+        (whole[: len(whole) // 2], "this is no workbook"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=said):
+            read_text(sheet_path(path, "observations"), InputError)
+
+
+def test_a_missing_sheet_and_a_model_in_place_of_a_study_are_told_what_to_do(folder: Path) -> None:
+    book = openpyxl.load_workbook(folder / "mine.xlsx")
+    book["places"].title = "elsewhere"
+    book.save(folder / "mine.xlsx")
+    assert "there is no sheet 'places'" in str(study_faults(folder)[0])
+    with pytest.raises(InputError, match="this is a model, and the command expects a study"):
+        study_file(folder / "model.mdl")
