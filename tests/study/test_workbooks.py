@@ -18,7 +18,6 @@ from beltcast.study.faults import study_faults
 from beltcast.study.new_rows import read_new_rows
 from beltcast.study.periods import period
 from beltcast.study.starter import start_study
-from beltcast.study.study import study_file
 
 
 @pytest.fixture
@@ -177,4 +176,4 @@ def test_a_missing_sheet_and_a_model_in_place_of_a_study_are_told_what_to_do(fol
     book.save(folder / "mine.xlsx")
     assert "there is no sheet 'places'" in str(study_faults(folder)[0])
     with pytest.raises(InputError, match="this is a model, and the command expects a study"):
-        study_file(folder / "model.mdl")
+        read_study(folder / "model.mdl")

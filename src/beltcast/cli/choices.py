@@ -55,7 +55,7 @@ def discover_command(
         str | None, typer.Option(help="Scenario to run. Default: the first one.")
     ] = None,
     scenarios: Annotated[
-        Path | None, typer.Option(help="Your own scenarios (.toml), with uncertain sizes.")
+        Path | None, typer.Option(help="Your own scenarios (.toml or .xlsx), with uncertain sizes.")
     ] = None,
     density: Annotated[float, typer.Option(help="Minimum density of the box.")] = 0.8,
     prior: PriorOnly = False,

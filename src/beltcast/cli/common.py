@@ -36,10 +36,13 @@ if TYPE_CHECKING:
 # Options that several commands share, each defined once.
 StudyFile = Annotated[
     Path | None,
-    typer.Argument(help="A study: a TOML file or its folder. Default: the shipped belt study."),
+    typer.Argument(
+        help="A study: a TOML file, its folder or its workbook. Default: the shipped belt study."
+    ),
 ]
 OwnScenarios = Annotated[
-    Path | None, typer.Option(help="Your own scenarios (.toml). Default: those of the study.")
+    Path | None,
+    typer.Option(help="Your own scenarios (.toml or .xlsx). Default: those of the study."),
 ]
 OnlyScenarios = Annotated[
     list[str] | None, typer.Option(help="Only these scenarios, and the first one as the reference.")

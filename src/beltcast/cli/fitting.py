@@ -43,7 +43,7 @@ def calibrate_command(
     ] = None,
     data: Annotated[
         list[Path] | None,
-        typer.Option(help="tables (.csv) of times and values of its variables,"),
+        typer.Option(help="tables (.csv or .xlsx) of times and values of its variables,"),
     ] = None,
     columns: Annotated[
         Path | None,
@@ -51,7 +51,7 @@ def calibrate_command(
     ] = None,
     priors: Annotated[
         Path | None,
-        typer.Option(help="and priors (.toml), or Vensim's optimization control (.voc)."),
+        typer.Option(help="and priors (.toml or .xlsx), or Vensim's optimization control (.voc)."),
     ] = None,
     payoff: Annotated[
         Path | None,

@@ -108,7 +108,8 @@ def forecast_command(
 
 def update_command(
     rows: Annotated[
-        Path | None, typer.Argument(help="New observations (.csv), with the study's columns.")
+        Path | None,
+        typer.Argument(help="New observations (.csv or .xlsx), with the study's columns."),
     ] = None,
     study: StudyFile = None,
     as_of: Annotated[

@@ -79,7 +79,8 @@ def run_command(
         Path | None, typer.Argument(help="A model (.mdl); the belt model by default.")
     ] = None,
     scenarios: Annotated[
-        Path | None, typer.Option(help="Scenarios (.toml); those of the belt model by default.")
+        Path | None,
+        typer.Option(help="Scenarios (.toml or .xlsx); those of the belt model by default."),
     ] = None,
     scenario: Annotated[list[str] | None, typer.Option(help="Only these scenarios.")] = None,
     variable: Annotated[
@@ -141,9 +142,11 @@ def run_command(
 def study_command(
     folder: Annotated[Path, typer.Argument(help="Folder to make.")],
     model: Annotated[Path, typer.Option(help="A model (.mdl, .xmile).")],
-    data: Annotated[Path, typer.Option(help="A table (.csv) of times and values of variables.")],
+    data: Annotated[
+        Path, typer.Option(help="A table (.csv or .xlsx) of times and values of variables.")
+    ],
     priors: Annotated[
-        Path, typer.Option(help="Priors (.toml), or Vensim's optimization control (.voc).")
+        Path, typer.Option(help="Priors (.toml or .xlsx), or Vensim's optimization control (.voc).")
     ],
     payoff: Annotated[
         Path | None, typer.Option(help="What is compared with what (.vpd of Vensim).")

@@ -14,7 +14,7 @@ from itertools import combinations
 from pathlib import Path
 
 from beltcast.errors import InputError, ScenarioError, quoted
-from beltcast.files.text import read_text
+from beltcast.files.text import file_sha256
 from beltcast.study.scenarios import Scenario, extend, read_scenarios
 from beltcast.study.study import Study
 
@@ -78,7 +78,7 @@ def given_events(study: Study, path: str | Path) -> tuple[Study, str]:
         The study and the SHA-256 of the file.
     """
     scenarios = with_events(study.scenarios, read_scenarios(path, study.model))
-    return replace(study, scenarios=scenarios), read_text(path, InputError).sha256
+    return replace(study, scenarios=scenarios), file_sha256(path, InputError)
 
 
 def _refuse_shared(events: Mapping[str, Scenario]) -> None:

@@ -10,14 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from beltcast.errors import BeltcastError, InputError
-from beltcast.files.toml import Toml, read_toml
+from beltcast.errors import BeltcastError
+from beltcast.files.toml import Toml
 from beltcast.model.model import Model, load_model
 from beltcast.study.noise import noise_from_table
 from beltcast.study.observations import read_observations
 from beltcast.study.places import read_places
 from beltcast.study.scenarios import read_scenarios
-from beltcast.study.study import any_priors, read_study, study_file, study_files
+from beltcast.study.study import any_priors, read_study, read_study_file, study_files
 
 __all__ = ["study_faults"]
 
@@ -51,7 +51,7 @@ def study_faults(path: str | Path | None = None) -> tuple[BeltcastError, ...]:
             found.append(problem)
             return None
 
-    toml: Toml | None = tried(lambda: read_toml(study_file(path), InputError))
+    toml: Toml | None = tried(read_study_file, path)
     files: dict[str, Path] | None = tried(study_files, toml) if toml else None
     model: Model | None = tried(load_model, files["model"]) if files else None
     if toml and files and model:

@@ -188,7 +188,7 @@ def read_study(path: str | Path | None = None) -> Study:
     >>> read_study().model.name
     'belt'
     """
-    toml = read_toml(study_file(path), InputError)
+    toml = read_study_file(path)
     table = read_table(toml, "study")
     base = _base(toml, table)
     files = study_files(toml)
@@ -234,27 +234,37 @@ def read_study(path: str | Path | None = None) -> Study:
     )
 
 
+def read_study_file(path: str | Path | None) -> Toml:
+    """Read the file of a study, without the files that it names.
+
+    Raises
+    ------
+    InputError
+        As `study_file` and `read_toml`, or the file is a model.
+    """
+    file = study_file(path)
+    if file.suffix.lower() in MODELS:
+        raise InputError(
+            "this is a model, and the command expects a study (a .toml file or its folder); make "
+            "one with beltcast init, or give the model to beltcast check, run, loops or calibrate",
+            file,
+        )
+    return read_toml(file, InputError)
+
+
 def study_file(path: str | Path | None) -> Path:
     """Find the file of a study: the shipped one, the one given, or the one in a folder.
 
     Raises
     ------
     InputError
-        The folder holds no ``study.toml``; a model is given in place of a study; or a workbook that
-        the ``study.toml`` beside it does not name.
+        The folder holds no ``study.toml``, or the one beside a workbook does not name it.
     """
     if path is None:
         return shipped("calibration/belt.toml")
     path = Path(path)
-    suffix = path.suffix.lower()
-    if suffix in BOOKS and path.is_file():
+    if path.suffix.lower() in BOOKS and path.is_file():
         return _study_of_book(path)
-    if suffix in MODELS and not path.is_dir():
-        raise InputError(
-            "this is a model, and the command expects a study (a .toml file or its folder); make "
-            "one with beltcast init, or give the model to beltcast check, run, loops or calibrate",
-            path,
-        )
     if not path.is_dir():
         return path
     if not (path / STUDY_FILE).is_file():
