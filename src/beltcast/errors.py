@@ -49,7 +49,7 @@ __all__ = [
     "quoted",
 ]
 
-BOOKS = (".xlsx", ".xlsm")
+BOOKS = (".xlsx", ".xlsm", ".xls")
 """Endings of workbooks; ``mine.xlsx/places`` is the path of a sheet in one."""
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from beltcast.engine.nodes import FloatArray
-from beltcast.engine.sheets import BOOKS, CELL, Cell, Place, Sheet, column_number, read_sheet
+from beltcast.engine.sheets import CELL, Cell, Place, Sheet, column_number, read_sheet
 
 _ROW = re.compile(r"[1-9][0-9]{0,6}")
 

@@ -18,19 +18,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import ZipFile
 
-from beltcast.errors import BeltcastError, ModelFileError, UnsupportedConstruct
+from beltcast.errors import BOOKS, BeltcastError, ModelFileError, UnsupportedConstruct
 from beltcast.files.door import read_regular
+from beltcast.files.workbook import open_book
 
-__all__ = ["BOOKS", "CELL", "Cell", "Place", "Sheet", "column_number", "read_sheet"]
+__all__ = ["CELL", "Cell", "Place", "Sheet", "column_number", "read_sheet"]
 
 CELL = re.compile(r"^([A-Za-z]{1,3})([1-9]\d{0,6})$", re.ASCII)
 _TEXT = (".csv", ".txt", ".tab")
-BOOKS = (".xlsx", ".xlsm", ".xls")
-
-LARGEST_BOOK = 128 * 2**20
-"""Bytes of a workbook when unpacked: a sheet of a million rows and two columns has 60 MB."""
 
 MOST_ROWS = 2**20
 """Rows of a sheet, as spreadsheets have them."""
@@ -164,12 +160,9 @@ def _text_table(place: Place, path: Path) -> Sheet:
 
 
 def _book(place: Place, path: Path) -> Sheet:
-    import openpyxl  # comes with PySD; imported late because few models have a workbook
-
     content = _whole(place, path)
     with _as_sentence(place):
-        _refuse_large_archive(place, content)
-        book = openpyxl.load_workbook(io.BytesIO(content), data_only=True, read_only=True)
+        book = open_book(content, lambda sentence: place.error(f"'{place.file}': {sentence}"))
         wanted = place.tab.lower()
         name = next((name for name in book.sheetnames if name.lower() == wanted), None)
         if name is None or not hasattr(book[name], "iter_rows"):  # a chart has no cells
@@ -227,29 +220,6 @@ def _as_sentence(place: Place) -> Iterator[None]:
         raise place.error(
             f"'{place.file}' is no workbook ({words}); save it again as .xlsx"
         ) from None
-
-
-def _refuse_large_archive(place: Place, content: bytes) -> None:
-    """Refuse an archive that unpacks to more than is read, and declarations of entities.
-
-    No member yields more bytes than its entry says: `zipfile` stops there.
-    """
-    with ZipFile(io.BytesIO(content)) as archive:
-        unpacked = sum(entry.file_size for entry in archive.infolist())
-        if unpacked > LARGEST_BOOK:
-            raise place.error(
-                f"the workbook '{place.file}' unpacks to {unpacked} bytes, and at most "
-                f"{LARGEST_BOOK} are read; keep the sheet alone, or save it as CSV"
-            )
-        for entry in archive.infolist():
-            # Without the zeros of UTF-16.
-            if entry.filename.endswith((".xml", ".rels")) and re.search(
-                rb"<!(?:DOCTYPE|ENTITY)", archive.read(entry).replace(b"\0", b""), re.IGNORECASE
-            ):
-                raise place.error(
-                    f"the workbook '{place.file}' declares entities in {entry.filename}, which "
-                    "can stand for anything; save the workbook again in a spreadsheet"
-                )
 
 
 def _filled(place: Place, rows: Iterable[Sequence[Any]], names: Mapping[str, Bounds]) -> Sheet:

@@ -61,7 +61,7 @@ def read_text(path: str | Path, error: type[InputError]) -> Text:
         As ``error``: as in `read_regular`, or the file is empty, cut off, or in another encoding.
     """
     path = Path(path)
-    if path.parent.suffix.lower() in (*BOOKS, ".xls"):
+    if path.parent.suffix.lower() in BOOKS:
         sheet = sheet_text(path, error)
         return Text(path, sheet, "utf-8", hashlib.sha256(sheet.encode()).hexdigest())
     data = read_regular(path, error)

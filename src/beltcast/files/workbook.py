@@ -49,7 +49,7 @@ def sheet_path(path: str | Path, sheet: str) -> Path:
     ('mine.xlsx/places', 'places.csv')
     """
     path = Path(path)
-    return path / sheet if path.suffix.lower() in (*BOOKS, ".xls") else path
+    return path / sheet if path.suffix.lower() in BOOKS else path
 
 
 def sheet_text(path: Path, error: type[BeltcastError]) -> str:

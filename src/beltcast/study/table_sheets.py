@@ -103,7 +103,7 @@ def read_tables(path: str | Path, sheet: str, error: type[InputError]) -> Toml:
         does not say what it is about.
     """
     path = sheet_path(path, sheet)
-    if path.parent.suffix.lower() not in (*BOOKS, ".xls"):
+    if path.parent.suffix.lower() not in BOOKS:
         return read_toml(path, error)
     found = _Tables(read_text(path, error), error)
     add = _ADD[sheet]
