@@ -20,6 +20,7 @@ import numpy as np
 
 from beltcast.engine.nodes import FloatArray
 from beltcast.engine.sheets import CELL, Cell, Place, Sheet, column_number, read_sheet
+from beltcast.errors import BOOKS
 
 _ROW = re.compile(r"[1-9][0-9]{0,6}")
 
