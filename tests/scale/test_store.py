@@ -25,7 +25,14 @@ from beltcast.errors import InputError, RunStopped, SimulationError
 from beltcast.scale.blocks import run_plan
 from beltcast.scale.compute import compute_parcel, pack
 from beltcast.scale.runplan import read_plan
-from beltcast.scale.store import COMPLETE, create_store, open_store, resume_store
+from beltcast.scale.store import (
+    COMPLETE,
+    Store,
+    check_store,
+    create_store,
+    open_store,
+    resume_store,
+)
 from beltcast.scale.stream import _quantiles, stored_change, stored_mean, stored_quantiles
 from beltcast.study.scenarios import Scenario
 
@@ -437,3 +444,26 @@ def test_answers_from_a_store_are_those_of_the_members(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no 'y'; expected one of 'flow', 'x'"):
         stored_mean(data, "y")
     shutil.rmtree(tmp_path / "out.zarr")
+
+
+def flip(store: Store) -> None:
+    chunk = next((store.path / "x" / "c" / "1").glob("2/*"))
+    content = bytearray(chunk.read_bytes())
+    content[len(content) // 2] ^= 1
+    chunk.write_bytes(content)
+
+
+def test_check_names_a_block_with_a_flipped_bit_and_resume_computes_it_again(
+    tmp_path: Path,
+) -> None:
+    plan = read_plan(plan_in(tmp_path))
+    store = run_plan(plan)
+    before = open_store(store.path)["x"].values
+    assert check_store(store.path) == (8, 8, {})
+    flip(store)
+    whole, blocks, damaged = check_store(store.path)
+    assert (whole, blocks, list(damaged)) == (7, 8, ["1-2"])
+    with pytest.warns(UserWarning, match=r"the block 1-2 of .* is damaged and is computed again"):
+        run_plan(plan, resume=True)
+    assert check_store(store.path) == (8, 8, {})
+    np.testing.assert_array_equal(open_store(store.path)["x"].values, before)

@@ -189,7 +189,8 @@ def check_command(
     path: Annotated[
         Path | None,
         typer.Argument(
-            help="A model (.mdl or XMILE), a study (.toml) or its folder; ours by default."
+            help="A model (.mdl or XMILE), a study (.toml) or its folder, or a store (.zarr) of "
+            "beltcast run; ours by default."
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
@@ -217,6 +218,8 @@ def check_command(
         beltcast check mine.mdl --json
 
         beltcast check mine.mdl --against pysd
+
+        beltcast check plan.zarr
     """
     from beltcast.engine.syntax import XMILE
     from beltcast.model.model import load_model
@@ -225,6 +228,9 @@ def check_command(
         if path is None or path.suffix.lower() not in (".mdl", *XMILE):
             raise typer.BadParameter("--against compares a model; name a .mdl or XMILE file")
         _compare_with(load_model(path), against)
+        return
+    if path is not None and (path / "zarr.json").is_file():
+        _check_store(path, as_json)
         return
     if path is not None and path.suffix.lower() in (".mdl", *XMILE):
         found = _check_model(load_model(path), as_json)
@@ -248,6 +254,23 @@ def check_command(
         raise typer.Exit(1)
     if not as_json:
         typer.echo("No fault found")
+
+
+def _check_store(path: Path, as_json: bool) -> None:
+    """Compare the checksum of every chunk; the exit code is 1 where one differs."""
+    from beltcast.scale.store import check_store
+
+    whole, blocks, damaged = check_store(path)
+    if as_json:
+        print_json("check", path, whole=whole, blocks=blocks, damaged=damaged)
+    else:
+        for block, what in damaged.items():
+            typer.echo(f"block {block}: {what}")
+        typer.echo(f"{whole} of {blocks} blocks are complete and whole, {len(damaged)} damaged")
+        if damaged:
+            typer.echo("Next: beltcast run PLAN.toml --resume computes the damaged blocks again")
+    if damaged:
+        raise typer.Exit(1)
 
 
 def _compare_with(model: Model, program: str) -> None:

@@ -7,6 +7,7 @@ time of day.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -48,8 +49,7 @@ def run_plan(
     Raises
     ------
     InputError
-        The store belongs to another plan or to a run that goes on, is damaged, or there is no room
-        for it.
+        The store belongs to another plan or to a run that goes on, or there is no room for it.
     RunStopped
         The store cannot be written to any more, or the cluster has gone.
     SimulationError
@@ -69,6 +69,13 @@ def run_plan(
     """
     store = resume_store(plan) if resume else create_store(plan)
     with store.alone():
+        for file, what in store.damaged().items() if resume else ():
+            tell("damaged", block=file.stem, wrong=what)
+            warnings.warn(
+                f"the block {file.stem} of '{store.path}' is damaged and is computed again: {what}",
+                stacklevel=2,
+            )
+            file.unlink()
         finished = store.finished()
         left = [b for b in plan.blocks() if (b.scenario, b.number) not in finished]
         done, total = len(plan.blocks()) - len(left), len(plan.blocks())

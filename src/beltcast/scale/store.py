@@ -33,6 +33,7 @@ from beltcast.ensembles.ensemble import (
 )
 from beltcast.errors import InputError
 from beltcast.files.complete import appearing, flush, remove_dead_parts
+from beltcast.files.door import read_regular
 from beltcast.files.extras import need
 from beltcast.files.resume import difference
 from beltcast.scale.runplan import MemberBlock, RunPlan
@@ -84,6 +85,35 @@ class Store:
             scenario, number = file.stem.split("-")
             done.add((int(scenario), int(number)))
         return done
+
+    def damaged(self) -> dict[Path, str]:
+        """Files of the blocks that say that they are complete and are not whole, and what is wrong.
+
+        Every chunk is read, and its checksum compared.
+        """
+        zarr = _zarr()
+        group = zarr.open_group(self.path, mode="r", use_consolidated=False)
+        return {
+            file: wrong
+            for file in sorted((self.path / COMPLETE).glob("[0-9]*.json"))
+            if (wrong := self._wrong(group, file))
+        }
+
+    def _wrong(self, group: Any, file: Path) -> str:
+        """What is wrong with a block; nothing if it is whole."""
+        lengths = _lengths(file)
+        for name, length in lengths.items():
+            chunk = self.path / name
+            if not chunk.is_file() or chunk.stat().st_size != length:
+                return f"{name} should have {length} bytes"
+            try:
+                array = group[name.split("/")[0]]
+                scenario, number = map(int, file.stem.split("-"))
+                size = array.chunks[1]
+                array[scenario, number * size : (number + 1) * size]
+            except Exception as problem:  # of Zarr or one of its codecs, none of them documented
+                return f"{name} is not as it was written ({' '.join(str(problem).split())[:80]})"
+        return "" if lengths else f"{COMPLETE}/{file.name} does not list its chunks"
 
     def _damaged(self, what: str, file: Path) -> InputError:
         return InputError(
@@ -255,10 +285,42 @@ def open_store(path: str | Path, *, partial: bool = False) -> xr.Dataset:
     return data.assign_coords({c: (data[c].dims, data[c].values.tolist()) for c in texts})
 
 
+def check_store(path: str | Path) -> tuple[int, int, dict[str, str]]:
+    """Read every chunk of a store and compare its checksum.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    whole : int
+        Blocks that are complete and whole.
+    blocks : int
+        Of how many.
+    damaged : dict
+        What is wrong, by the name of each damaged block, as ``scenario-number``.
+
+    Raises
+    ------
+    InputError
+        There is no store.
+    """
+    zarr, path = _zarr(), Path(path)
+    _identity(zarr, path)
+    try:
+        blocks = int(np.prod(zarr.open_group(path, mode="r")["status"].cdata_shape))
+    except (OSError, KeyError, ValueError, AttributeError, TypeError):
+        raise InputError(f"'{path}' has no list of its members; make it anew") from None
+    store = Store(path, ())
+    wrong = {file.stem: what for file, what in store.damaged().items()}
+    return len(list((path / COMPLETE).glob("[0-9]*.json"))) - len(wrong), blocks, wrong
+
+
 def _identity(zarr: Any, path: Path) -> Mapping[str, str]:
     try:
         identity = zarr.open_group(path, mode="r").attrs.get("identity")
-    except (OSError, KeyError, ValueError):
+    except Exception:  # Zarr documents none of what a damaged zarr.json makes it raise
         raise InputError(
             f"'{path}' is no store that can be opened; give another path"
             if path.exists()
@@ -275,10 +337,12 @@ def _identity(zarr: Any, path: Path) -> Mapping[str, str]:
 def _lengths(file: Path) -> dict[str, int]:
     """Length of each chunk by its name, as a file of ``complete/`` has it; none if it is broken."""
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:
+        found = json.loads(read_regular(file, InputError))
+    except (ValueError, RecursionError, InputError):
         return {}
-    return found if isinstance(found, dict) else {}
+    if not isinstance(found, dict) or not all(type(size) is int for size in found.values()):
+        return {}
+    return {} if any(".." in name or name.startswith("/") for name in found) else found
 
 
 def _array(
