@@ -146,7 +146,7 @@ def _exists(path: Path) -> bool:
 class TomlTable:
     """A table of a TOML file that knows where it stands.
 
-    Attributes
+    Parameters
     ----------
     file : Toml
     keys : tuple of str

@@ -36,7 +36,7 @@ _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
 class DataCell(NamedTuple):
     """A value of a column.
 
-    Attributes
+    Parameters
     ----------
     line : int
     time : float

@@ -3,18 +3,18 @@
 Such a prior has the working scale ``x = F^-1(Phi(z))``, with F its distribution function, so that z
 is a standard normal and the density of x is exact.  Keys and densities are those of Stan:
 
-=================  ==================  =============================================
-distribution       keys                density, up to a constant
-=================  ==================  =============================================
-``beta``           ``alpha, beta``     ``x^(alpha - 1) (1 - x)^(beta - 1)``
-``gamma``          ``alpha, beta``     ``x^(alpha - 1) exp(-beta x)``
-``inverse_gamma``  ``alpha, beta``     ``x^(-alpha - 1) exp(-beta / x)``
-``exponential``    ``rate``            ``exp(-rate x)``
-``half_normal``    ``sd``              ``exp(-x^2 / (2 sd^2))``, x above 0
-``half_cauchy``    ``scale``           ``1 / (1 + (x / scale)^2)``, x above 0
-``student``        ``df, mean, scale`` ``(1 + ((x - mean) / scale)^2 / df)^(-(df + 1) / 2)``
-``log_uniform``    ``low, high``       ``1 / x`` between low and high (``bounds``)
-=================  ==================  =============================================
+=================  ===================  =====================================================
+distribution       keys                 density, up to a constant
+=================  ===================  =====================================================
+``beta``           ``alpha, beta``      ``x^(alpha - 1) (1 - x)^(beta - 1)``
+``gamma``          ``alpha, beta``      ``x^(alpha - 1) exp(-beta x)``
+``inverse_gamma``  ``alpha, beta``      ``x^(-alpha - 1) exp(-beta / x)``
+``exponential``    ``rate``             ``exp(-rate x)``
+``half_normal``    ``sd``               ``exp(-x^2 / (2 sd^2))``, x above 0
+``half_cauchy``    ``scale``            ``1 / (1 + (x / scale)^2)``, x above 0
+``student``        ``df, mean, scale``  ``(1 + ((x - mean) / scale)^2 / df)^(-(df + 1) / 2)``
+``log_uniform``    ``low, high``        ``1 / x`` between low and high (``bounds``)
+=================  ===================  =====================================================
 """
 
 from __future__ import annotations

@@ -10,9 +10,9 @@ that ignores the observations, which the others do not (Modrák and others 2023,
 for.
 
 Synthetic observations have the shape of the real file: the same rows, dates, definitions and noise.
- A row that is a bound says of a threshold whether the truth lies above or below; its synthetic twin
-keeps the threshold, and which of the two it says is drawn; a rounded number stands somewhere in an
-interval as wide as the real one's.
+A row that is a bound states whether the truth lies above or below a threshold; its synthetic
+counterpart keeps the threshold and draws the side; a rounded number lies somewhere in an interval
+as wide as the real one's.
 
 A result tells which density it is of by that density itself: its residuals at fixed points
 (`fingerprint`).  A model that has more read-outs, or is written in another way, has the same

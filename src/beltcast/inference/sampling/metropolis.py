@@ -11,8 +11,7 @@ of all of them as one ensemble.  Three kinds of moves alternate:
   shape of whatever was found, ridges and bends included.  Once in a while g is 1, so that a walker
   may jump from one mode to another.
 * **difference in a few unknowns** that belong together, such as those that one published
-observation
-  tells of (`Walkers.together`); the others stay (the crossover of Vrugt and others 2009, with
+  observation depends on (`Walkers.together`); the others stay (the crossover of Vrugt and others 2009, with
   groups that are known).  Two belts of which only the sum is published may have changed places:
   a difference in all unknowns hardly ever lands there, one in those two often does.
 

@@ -3,15 +3,15 @@
 With ``z`` the log of the level, ``T`` the years from the first figure to the last and ``m`` the
 changes between figures, ``h`` years ahead:
 
-============  =======================================================  ====
-forecaster    z(h) - z(0) is distributed as                            df
-============  =======================================================  ====
-persistence   t s sqrt(h)                                              m
+============  ========================================================  =====
+forecaster    z(h) - z(0) is distributed as                             df
+============  ========================================================  =====
+persistence   t s sqrt(h)                                               m
 log drift     g h + t s sqrt(h + h^2 / T),  g = (z_n - z_1) / T         m - 1
-damped drift  g S(h) + t s sqrt(h + S(h)^2 / T),  S(h) = f + ... + f^h   m - 1
-damped trend  the same with a recent g, and V in place of 1 / T          m - 1
-panel growth  N(G, G_sd) h + t s sqrt(h)                               m - 1
-============  =======================================================  ====
+damped drift  g S(h) + t s sqrt(h + S(h)^2 / T),  S(h) = f + ... + f^h  m - 1
+damped trend  the same with a recent g, and V in place of 1 / T         m - 1
+panel growth  N(G, G_sd) h + t s sqrt(h)                                m - 1
+============  ========================================================  =====
 
 ``s^2`` is the mean square of the changes per year (about zero for persistence, else about ``g``),
 so gaps count by their length.  The first two are exact for a walk with normal steps: Hyndman and
