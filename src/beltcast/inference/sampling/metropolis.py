@@ -11,9 +11,9 @@ of all of them as one ensemble.  Three kinds of moves alternate:
   shape of whatever was found, ridges and bends included.  Once in a while g is 1, so that a walker
   may jump from one mode to another.
 * **difference in a few unknowns** that belong together, such as those that one published
-  observation depends on (`Walkers.together`); the others stay (the crossover of Vrugt and others 2009, with
-  groups that are known).  Two belts of which only the sum is published may have changed places:
-  a difference in all unknowns hardly ever lands there, one in those two often does.
+  observation depends on (`Walkers.together`); the others stay (the crossover of Vrugt and others
+  2009, with groups that are known).  Two belts of which only the sum is published may have changed
+  places: a difference in all unknowns hardly ever lands there, one in those two often does.
 
 While `adapted` is called after each stretch (the burn-in), c and S follow the walkers, b and g
 their acceptance, and the archive grows.  After that everything is frozen, and a walker is a Markov
