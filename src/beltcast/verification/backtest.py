@@ -128,7 +128,6 @@ def backtest(
         >>> from beltcast import read_study
         >>> from beltcast.verification.backtest import Settings, backtest
         >>> from beltcast.verification.origin_rules import OriginRules
-    from beltcast.verification.pool import pools
         >>> quick = Settings(draws=4, moves=0, starts=1, refine=1)
         >>> result = backtest(read_study(), OriginRules(), origins=[2024.5], settings=quick)
         >>> result["forecast"].dims

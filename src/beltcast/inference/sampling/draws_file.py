@@ -161,8 +161,7 @@ def load_draws(path: str | Path, study: Study, likelihood: Likelihood | None = N
     --------
     >>> from beltcast import read_study
     >>> from beltcast.inference.sampling.draws_file import load_draws
-    >>> from beltcast.files.netcdf import check_variables, read_netcdf
-    from beltcast.files.shipped import shipped
+    >>> from beltcast.files.shipped import shipped
     >>> kept = load_draws(shipped("calibration/results/draws.nc"), read_study())
     >>> len(kept.posterior)
     200
