@@ -89,6 +89,7 @@ def calibrate_command(
     from beltcast.inference.fit_over_time import plot_fit_over_time
     from beltcast.inference.likelihood import likelihood_of
     from beltcast.inference.optimise import check_fit_method
+    from beltcast.inference.pool_scales import pool_scales
     from beltcast.inference.sampling.posterior import approximate_posterior
     from beltcast.inference.statistics import fit_statistics
     from beltcast.reports.json_output import calibration_facts
@@ -131,6 +132,11 @@ def calibrate_command(
             found.estimates.to_csv(folder / "estimates.csv", float_format="%.6g")
             found.columns.to_csv(folder / "columns.csv", float_format="%.6g")
             page += "\n\n" + found.words()
+            between = pool_scales(fit)
+            if len(between):
+                between.to_csv(folder / "between.csv", float_format="%.6g")
+                page += "\n\nstandard deviations between elements, all else integrated out:\n"
+                page += between.to_string(float_format="%.4g")
             streams = streams_of(seed)
             drawn = approximate_posterior(fit, 400, rng=streams.posterior, progress=tell)
             picture = plot_fit_over_time(likelihood, drawn.theta, rng=streams.noise)

@@ -151,6 +151,9 @@ def study_command(
     payoff: Annotated[
         Path | None, typer.Option(help="What is compared with what (.vpd of Vensim).")
     ] = None,
+    columns: Annotated[
+        Path | None, typer.Option(help="Readings and errors of columns (.toml).")
+    ] = None,
     target: Annotated[
         str | None, typer.Option(help="Flow to forecast; one that is observed by default.")
     ] = None,
@@ -171,12 +174,20 @@ def study_command(
         beltcast forecast flu
     """
     from beltcast.model.model import load_model
+    from beltcast.study.columns import read_columns
     from beltcast.study.series_study import start_series_study
     from beltcast.study.vensim_files import read_vpd
 
     compared = () if payoff is None else read_vpd(payoff, load_model(model))
     assumed = start_series_study(
-        folder, model=model, data=data, priors=priors, target=target, payoff=compared, title=name
+        folder,
+        model=model,
+        data=data,
+        priors=priors,
+        target=target,
+        payoff=compared,
+        columns=() if columns is None else read_columns(columns),
+        title=name,
     )
     for sentence in assumed:
         typer.echo(f"assumed: {sentence}")

@@ -299,6 +299,11 @@ def estimates_table(priors: Priors, center: FloatArray, covariance: FloatArray) 
     """Lay out every estimate beside its prior; center (n,), covariance (n, n), working scales."""
     low, high, ratio = priors.interval(center, covariance, ndtri(0.9))
     quantiles = priors.quantiles(np.array([0.1, 0.5, 0.9]))
+    median = priors.natural(center)
+    # At a joint mode the sd between elements is no estimate: `beltcast.inference.pool_scales`.
+    spreads = [pool.spread for pool in priors.pools]
+    for values in (low, median, high, ratio):
+        values[spreads] = np.nan
     return pd.DataFrame(
         {
             "role": priors.roles,
@@ -307,7 +312,7 @@ def estimates_table(priors: Priors, center: FloatArray, covariance: FloatArray) 
             "prior_median": quantiles[1],
             "prior_p90": quantiles[2],
             "p10": low,
-            "median": priors.natural(center),
+            "median": median,
             "p90": high,
             "spread_ratio": ratio,
             "verdict": [estimate_verdict(r) for r in ratio],
@@ -324,6 +329,8 @@ def estimate_verdict(ratio: float) -> str:
     """
     if math.isnan(ratio):
         return "undefined"
+    if np.isnan(ratio):
+        return "integrate out or sample"
     if ratio > MOSTLY_PRIOR:
         return "mostly prior"
     return "data and prior" if ratio > 0.35 else "mostly data"

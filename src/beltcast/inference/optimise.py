@@ -64,6 +64,7 @@ def optimise(
     method: FitMethod = "least_squares",
     *,
     rng: np.random.Generator,
+    tolerance: float = 1e-7,
 ) -> Optimum:
     """Find the lowest cost from some starts.
 
@@ -76,6 +77,9 @@ def optimise(
     method : str
     rng : numpy.random.Generator
         Moves populations; the others leave nothing to chance.
+
+    tolerance : float
+        Least squares stops where a step changes the cost, or the unknowns, by a smaller part.
 
     Returns
     -------
@@ -98,7 +102,7 @@ def optimise(
     True
     """
     if method == "least_squares":
-        return _least_squares(likelihood, starts[0])
+        return _least_squares(likelihood, starts[0], tolerance)
     check_fit_method(method)
     return _differential_evolution(likelihood, starts, rng)
 
@@ -118,7 +122,7 @@ def check_fit_method(name: str) -> FitMethod:
     raise CalibrationError(f"unknown method {quoted(name)} of calibration{known}")
 
 
-def _least_squares(likelihood: Likelihood, start: FloatArray) -> Optimum:
+def _least_squares(likelihood: Likelihood, start: FloatArray, tolerance: float = 1e-7) -> Optimum:
     costs: list[float] = []
 
     def residuals(theta: FloatArray) -> FloatArray:
@@ -133,10 +137,10 @@ def _least_squares(likelihood: Likelihood, start: FloatArray) -> Optimum:
         bounds=likelihood.bounds(),
         method="trf",
         x_scale=_scale(likelihood),
-        ftol=1e-7,
-        xtol=1e-7,
-        gtol=1e-7,
-        max_nfev=100,
+        ftol=tolerance,
+        xtol=tolerance,
+        gtol=tolerance,
+        max_nfev=100 if tolerance >= 1e-7 else 400,
     )
     return Optimum(fit.x, float(fit.cost), np.array(costs), bool(fit.status > 0))
 

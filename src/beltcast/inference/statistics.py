@@ -132,7 +132,7 @@ def fit_statistics(calibration: Calibration) -> FitStatistics:
     likelihood = _without_flat_priors(calibration.likelihood)
     # The search from the posterior's mode leaves nothing to chance.
     start = calibration.theta[None]
-    theta = optimise(likelihood, start, rng=np.random.default_rng(0)).theta
+    theta = optimise(likelihood, start, rng=np.random.default_rng(0), tolerance=1e-12).theta
     try:
         covariance = curvature_covariance(likelihood, theta)
     except np.linalg.LinAlgError:  # what the data do not tell has no standard error
@@ -175,9 +175,11 @@ def _estimates(likelihood: Likelihood, theta: FloatArray, covariance: FloatArray
     with np.errstate(invalid="ignore"):
         errors = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", by_z, covariance[:n, :n], by_z), 0.0))
     values = priors.natural(theta[:n])
+    pooled = {priors.labels[pool.spread] for pool in priors.pools}
     rows = {
         label: (value, error, *(value + q * error for q in _REACH))
         for label, value, error in zip(priors.labels, values, errors, strict=True)
+        if label not in pooled
     }
     for name, loading, base in scales_of(likelihood):
         k = n + likelihood.nuisances.index(name)

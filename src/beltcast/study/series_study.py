@@ -19,6 +19,7 @@ from beltcast.errors import InputError, UnknownName, quoted
 from beltcast.files.complete import complete_folder
 from beltcast.model.model import Model, load_model
 from beltcast.model.quantities import is_flow, same_unit
+from beltcast.study.columns import Column
 from beltcast.study.error_models import error_model_text
 from beltcast.study.observations import COLUMNS
 from beltcast.study.series import Payoff, Series, read_series
@@ -36,6 +37,7 @@ def start_series_study(
     priors: str | Path,
     target: str | None = None,
     payoff: Sequence[Payoff] = (),
+    columns: Sequence[Column] = (),
     title: str | None = None,
 ) -> tuple[str, ...]:
     """Write a study of a model, a table and priors.
@@ -50,6 +52,8 @@ def start_series_study(
         The flow to forecast; by default the first observed flow, else a flow in the unit of an
         observed stock.
     payoff : sequence of Payoff, optional
+        See `read_series`.
+    columns : sequence of Column, optional
         See `read_series`.
     title : str, optional
         The name of the folder by default.
@@ -68,7 +72,7 @@ def start_series_study(
     check_folder(folder)
     name = check_title(title or folder.resolve().name)
     loaded = load_model(model)
-    series = read_series(data, loaded, payoff=payoff)
+    series = read_series(data, loaded, payoff=payoff, columns=columns)
     chosen = _target(loaded, series, target)
     own_priors = f"priors{priors.suffix}"
     texts = {

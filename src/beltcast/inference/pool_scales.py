@@ -1,0 +1,102 @@
+"""Standard deviations between elements of partially pooled constants, with the rest integrated out.
+
+At the joint mode of a non-centred model the standard deviation tau between elements is no estimate:
+the elements' own unknowns shrink at no cost, and tau comes out several times too large or small.
+Here all other unknowns are integrated out by Laplace's method,
+
+    log p(y | tau) = log p(y, x | tau) + log det(2 pi S) / 2,    at the mode x given tau,
+
+with S the inverse of the curvature there (Tierney and Kadane 1986); tau maximises this times its
+prior.  For models that are nonlinear in x this is the approximation of Lindstrom and Bates (1990),
+which nlme uses.
+
+References
+----------
+Lindstrom, M. J. and Bates, D. M. (1990): Nonlinear mixed effects models for repeated measures data.
+Biometrics 46, 673-687.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import minimize
+from scipy.special import ndtri
+
+from beltcast.engine.nodes import FloatArray, IntArray
+from beltcast.inference.calibrate import Calibration, calibrate_from, one_blas_thread
+from beltcast.inference.likelihood import Likelihood
+
+_PINNED = 1e-3
+"""Standard deviation of the prior that holds a log tau where it is wanted."""
+
+_STEP = 0.1
+"""Step of the differences that the search and the curvature take of log tau."""
+
+
+@one_blas_thread()
+def pool_scales(calibration: Calibration) -> pd.DataFrame:
+    """Estimate the standard deviation between elements of each partially pooled constant.
+
+    Parameters
+    ----------
+    calibration : Calibration
+
+    Returns
+    -------
+    pandas.DataFrame
+        By label of the standard deviation: ``estimate``, and ``p10`` and ``p90``, the ends of its
+        80% interval, on the working scale of the constant.  Empty without partial pooling.
+    """
+    priors = calibration.likelihood.priors
+    spreads = np.array([pool.spread for pool in priors.pools], dtype=np.int64)
+    names = ["estimate", "p10", "p90"]
+    if not len(spreads):
+        return pd.DataFrame(columns=names)
+    kept = {"theta": calibration.theta}
+
+    def cost(logs: FloatArray) -> float:
+        start = kept["theta"].copy()
+        for pool, log in zip(priors.pools, logs, strict=True):
+            # The elements stay where they are.
+            start[pool.members] *= np.exp(start[pool.spread] - log)
+            start[pool.spread] = log
+        fit = calibrate_from(_pinned(calibration.likelihood, spreads, logs), start)
+        kept["theta"] = fit.theta
+        rest = np.setdiff1d(np.arange(len(fit.theta)), spreads)
+        volume = 0.5 * np.linalg.slogdet(fit.covariance[np.ix_(rest, rest)])[1]
+        prior = 0.5 * float(np.sum(((logs - priors.mu[spreads]) / priors.sigma[spreads]) ** 2))
+        return fit.cost - float(volume) + prior
+
+    def slope(logs: FloatArray) -> FloatArray:
+        steps = _STEP * np.eye(len(logs))
+        return np.array([cost(logs + s) - cost(logs - s) for s in steps]) / (2.0 * _STEP)
+
+    reach = 3.0 * priors.sigma[spreads]
+    best = minimize(
+        cost,
+        priors.mu[spreads],
+        jac=slope,
+        method="L-BFGS-B",
+        bounds=np.column_stack([priors.mu[spreads] - reach, priors.mu[spreads] + reach]),
+        options={"ftol": 1e-6, "gtol": 1e-2, "maxiter": 30},
+    )
+    logs = np.asarray(best.x)
+    steps = _STEP * np.eye(len(logs))
+    curvature = np.array([(slope(logs + s) - slope(logs - s)) / (2.0 * _STEP) for s in steps])
+    values, vectors = np.linalg.eigh(0.5 * (curvature + curvature.T))
+    # Where the curvature bends the wrong way no more is known than the prior says.
+    values = np.maximum(values, priors.sigma[spreads].max() ** -2.0)
+    sd = np.sqrt((vectors**2) @ (1.0 / values))
+    half = float(ndtri(0.9)) * sd
+    table = np.exp(np.column_stack([logs, logs - half, logs + half]))
+    return pd.DataFrame(table, index=[priors.labels[i] for i in spreads], columns=names)
+
+
+def _pinned(likelihood: Likelihood, spreads: IntArray, logs: FloatArray) -> Likelihood:
+    """Hold the logs of the standard deviations between elements where they are given."""
+    mu, sigma = likelihood.priors.mu.copy(), likelihood.priors.sigma.copy()
+    mu[spreads], sigma[spreads] = logs, _PINNED
+    return replace(likelihood, priors=replace(likelihood.priors, mu=mu, sigma=sigma))

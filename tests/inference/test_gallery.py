@@ -1,0 +1,102 @@
+"""The gallery of docs/gallery: published answers come back, within a tenth of a standard error."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from beltcast import approximate_posterior, calibrate
+from beltcast.inference.calibrate import Calibration
+from beltcast.inference.statistics import FitStatistics, fit_statistics
+from beltcast.workflows.own_model import read_own_model
+
+GALLERY = Path(__file__).parents[2] / "docs" / "gallery"
+
+
+@cache
+def fitted(name: str, starts: int = 16) -> Calibration:
+    folder = GALLERY / name
+    voc = folder / "search.voc"
+    own = read_own_model(
+        folder / "model.mdl",
+        folder / "data.csv",
+        voc if voc.exists() else folder / "priors.toml",
+        columns=folder / "columns.toml",
+    )
+    return calibrate(own.likelihood, rng=np.random.default_rng(1), starts=starts)
+
+
+@cache
+def statistics(name: str, starts: int = 16) -> FitStatistics:
+    return fit_statistics(fitted(name, starts))
+
+
+@pytest.mark.parametrize(
+    ("name", "published"),
+    [
+        # Lilien, Rangaswamy and Van den Bulte (2000), nonlinear least squares of VCR sales.
+        ("bass", {"m": 67_981.0, "p": 0.00659, "q": 0.638}),
+        # NIST Statistical Reference Datasets, Misra1a, certified values.
+        ("misra", {"b1": 238.94212918, "b2": 5.5015643181e-4}),
+        # Fox and Weisberg, An R companion to applied regression: nls of the US population.
+        ("us-population", {"K": 440.83, "r": 0.02161}),
+    ],
+)
+def test_least_squares_of_others_come_back(name: str, published: dict[str, float]) -> None:
+    estimates = statistics(name).estimates
+    for label, value in published.items():
+        row = estimates.loc[label]
+        assert abs(row["estimate"] - value) < 0.1 * row["standard_error"], label
+
+
+def test_the_certified_standard_deviations_of_misra1a_come_back() -> None:
+    # NIST: 2.7070075241 and 7.2668688436e-6 with the residual variance over n - 2; the maximum
+    # likelihood variance is over n, and the exact curvature differs by a few per cent.
+    estimates = statistics("misra").estimates
+    ratio = np.sqrt(14 / 12)
+    assert estimates.loc["b1", "standard_error"] * ratio == pytest.approx(2.7070075241, rel=0.05)
+    assert estimates.loc["b2", "standard_error"] * ratio == pytest.approx(7.2668688e-6, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("name", "published"),
+    [
+        # Carpenter (2018), posterior means of the Stan case study.
+        (
+            "hare-lynx",
+            {"alpha": (0.55, 0.064), "beta": (0.028, 0.0044), "gamma": (0.80, 0.091),
+             "delta": (0.024, 0.0036), "Hare0": (34.0, 2.9), "Lynx0": (5.9, 0.53)},
+        ),
+        # Grinsztajn and others (2021): beta 1.74, gamma 0.54.
+        ("influenza", {"beta": (1.74, 0.05), "gamma": (0.54, 0.05)}),
+    ],
+)  # fmt: skip
+def test_posterior_means_of_others_come_back(
+    name: str, published: dict[str, tuple[float, float]]
+) -> None:
+    draws = approximate_posterior(fitted(name), 2000, rng=np.random.default_rng(2))
+    means = dict(zip(draws.labels, draws.values.mean(axis=0), strict=True))
+    for label, (mean, sd) in published.items():
+        # A tenth of a standard deviation, half a unit of the last printed digit, and the Monte
+        # Carlo error of 2,000 draws (three times sd / 45).
+        digits = 0.5 * 10.0 ** (np.floor(np.log10(mean)) - 1)
+        assert abs(means[label] - mean) < 0.1 * sd + digits + 3 * sd / 45, label
+
+
+def test_the_basic_reproduction_numbers_of_both_epidemics_come_back() -> None:
+    draws = approximate_posterior(fitted("influenza"), 2000, rng=np.random.default_rng(3))
+    beta, gamma = draws.values.T
+    assert np.mean(beta / gamma) == pytest.approx(3.22, abs=0.05)
+    # Andrade and Duggan (2021): 2.58, with zeros left out of the data it was 2.20.
+    estimates = statistics("cumberland").estimates
+    assert estimates.loc["beta", "estimate"] / 0.5 == pytest.approx(2.58, abs=0.01)
+
+
+def test_the_likelihood_of_boehm_comes_back_by_the_stopping_rule() -> None:
+    # The PEtab benchmark collection states 138.22 for the negative log likelihood at the optimum,
+    # which has ihom = 97,749; here ihom ends at the bound of explicit steps, 40.
+    found = statistics("boehm", 64)
+    assert -found.log_likelihood == pytest.approx(138.22, abs=0.1)

@@ -1,0 +1,60 @@
+"""Standard deviations between elements against the exact marginal likelihood."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+from scipy.stats import multivariate_normal
+
+from beltcast import calibrate
+from beltcast.inference.pool_scales import pool_scales
+from beltcast.workflows.own_model import read_own_model
+
+MODEL = """{UTF-8}
+Unit: a, b, c, d, e, f ~ ~ |
+level[Unit] = 10 ~ g ~ |
+seen[Unit] = INTEG(0, level[Unit]) ~ g ~ |
+INITIAL TIME = 0 ~ Day ~ |
+FINAL TIME = 2 ~ Day ~ |
+TIME STEP = 1 ~ Day ~ |
+SAVEPER = 1 ~ Day ~ |
+"""
+VALUES = np.array([[8.1, 7.4], [9.7, 10.6], [12.3, 11.2], [10.4, 10.9], [6.9, 7.8], [13.0, 12.1]])
+
+
+def test_the_scale_of_a_linear_model_is_that_of_its_exact_marginal_likelihood(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "m.mdl").write_text(MODEL, encoding="utf-8")
+    header = "Day," + ",".join(f"seen[{u}]" for u in "abcdef")
+    lines = [f"{t + 1}," + ",".join(map(str, VALUES[:, t])) for t in range(2)]
+    (tmp_path / "d.csv").write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
+    (tmp_path / "p.toml").write_text(
+        '[level]\ndistribution = "normal"\nmean = 10\nsd = 5\npool = "partial"\n'
+        'per = "Unit"\nbetween = 1.0\nbetween_log_sd = 1.0\n',
+        encoding="utf-8",
+    )
+    columns = "\n".join(
+        f'["seen[{u}]"]\nerrors = {{ family = "normal", scale = 0.5 }}\n' for u in "abcdef"
+    )
+    (tmp_path / "c.toml").write_text(columns, encoding="utf-8")
+    own = read_own_model(
+        tmp_path / "m.mdl", tmp_path / "d.csv", tmp_path / "p.toml", columns=tmp_path / "c.toml"
+    )
+    fit = calibrate(own.likelihood, rng=np.random.default_rng(1), starts=8, refine=2)
+    found = pool_scales(fit)
+
+    def cost(log_tau: np.ndarray) -> float:
+        # y = mean + tau z_unit + error: one multivariate normal.
+        same = np.kron(np.eye(6), np.ones((2, 2)))
+        covariance = 25.0 + np.exp(2 * log_tau[0]) * same + 0.25 * np.eye(12)
+        density = multivariate_normal(np.full(12, 10.0), covariance).logpdf(VALUES.ravel())
+        return float(-density + 0.5 * log_tau[0] ** 2)
+
+    exact = np.exp(minimize(cost, [0.0], tol=1e-10).x[0])
+    # The search stops at a slope of 1e-2 of the log, whose curvature is about 8.
+    assert found.loc["spread of level", "estimate"] == pytest.approx(exact, rel=0.01)
+    assert np.isnan(fit.table().loc["spread of level", "median"])
