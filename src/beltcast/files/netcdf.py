@@ -74,7 +74,7 @@ def read_netcdf(
     except InputError:
         raise
     except OSError as problem:
-        raise refusal((problem.strerror or "damaged").lower()) from None
+        raise refusal(str(problem.strerror or "damaged").lower()) from None
     except Exception as problem:  # HDF5, netCDF4 and xarray document none of their classes
         words = " ".join(str(problem).split())[:100]
         raise refusal(f"damaged: {words or type(problem).__name__}") from None
