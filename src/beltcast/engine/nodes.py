@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -152,14 +153,18 @@ def _pick(node: Node, element: int, known: dict[int, Node]) -> Node:
 
 
 def _picked(node: Node, element: int, known: dict[int, Node]) -> Node:
-    if isinstance(node, Const):
-        return Const(node.values[[element]]) if len(node.values) > 1 else node
-    if isinstance(node, Load):
-        return Load(node.rows[[element]]) if len(node.rows) > 1 else node
-    if isinstance(node, Apply):
-        return Apply(node.op, tuple(_pick(a, element, known) for a in node.arguments))
-    if isinstance(node, LookupAt):
-        return LookupAt(node.table, _pick(node.argument, element, known))
-    if isinstance(node, Foreign):
-        return Foreign(node.function, node.arguments, node.size, node.place[[element]])
-    return node
+    match node:
+        case Const(values=values):
+            return Const(values[[element]]) if len(values) > 1 else node
+        case Load(rows=rows):
+            return Load(rows[[element]]) if len(rows) > 1 else node
+        case Clock():
+            return node
+        case Apply(op=op, arguments=arguments):
+            return Apply(op, tuple(_pick(a, element, known) for a in arguments))
+        case LookupAt(table=table, argument=argument):
+            return LookupAt(table, _pick(argument, element, known))
+        case Foreign(function=function, arguments=arguments, size=size, place=place):
+            return Foreign(function, arguments, size, place[[element]])
+        case _:
+            assert_never(node)

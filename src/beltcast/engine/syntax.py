@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -316,6 +316,8 @@ def show(expression: Expr) -> str:
             return f"data of {times.size} points"
         case Call(function, arguments):
             return _show_call(function, arguments)
+        case _:
+            assert_never(expression)
 
 
 # How strongly an operator holds its operands together; functions and names hold best.

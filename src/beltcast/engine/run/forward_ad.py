@@ -11,12 +11,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import assert_never
 
 import numpy as np
 
 from beltcast.engine.language.lookups import lookup_derivative
 from beltcast.engine.language.primitives import PRIMITIVES, Tangent
-from beltcast.engine.nodes import Apply, Const, Foreign, IntArray, Load, LookupAt, Node, const
+from beltcast.engine.nodes import (
+    Apply,
+    Clock,
+    Const,
+    Foreign,
+    IntArray,
+    Load,
+    LookupAt,
+    Node,
+    const,
+)
 from beltcast.engine.program import Block, Pasts, Program
 from beltcast.errors import UnsupportedConstruct
 
@@ -140,7 +151,11 @@ def _tangent_of(node: Node, tangent_rows: IntArray, known: dict[int, Tangent]) -
                     f"{function} has no derivative here, and a chosen constant moves its "
                     "arguments; leave that constant out of the fit"
                 )
-    return None
+            return None
+        case Const() | Clock():
+            return None
+        case _:
+            assert_never(node)
 
 
 def _load(rows: IntArray) -> Tangent:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Callable, Mapping, Sequence
+from typing import assert_never
 
 import llvmlite
 import llvmlite.binding as llvm
@@ -428,6 +429,8 @@ class _Writer:
                 return self._lookup(node)
             case Foreign():
                 raise AssertionError("a block with a foreign function is left to NumPy")
+            case _:
+                assert_never(node)
 
     def _constant(self, values: FloatArray) -> str:
         if self.element is not None and len(values) > 1:

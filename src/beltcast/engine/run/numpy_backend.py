@@ -7,6 +7,8 @@ the expressions are walked and each primitive is the NumPy function named in
 
 from __future__ import annotations
 
+from typing import assert_never
+
 import numpy as np
 
 from beltcast.engine.language.array_functions import FOREIGN
@@ -145,6 +147,8 @@ def _value_of(
             members = max(g.shape[1] for g in given)
             first = np.broadcast_to(given[0], (size, members))
             return FOREIGN[function].value(first, *given[1:])[place]
+        case _:
+            assert_never(node)
 
 
 def evaluate(node: Node, rows: FloatArray, time: float) -> FloatArray:
