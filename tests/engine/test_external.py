@@ -90,12 +90,19 @@ def test_a_word_among_numbers_is_passed_over(tmp_path: Path, text: str) -> None:
     assert values[:, 0].tolist() == [1.0, 3.0]
 
 
-@pytest.mark.parametrize("text", ["", "source: customs"])
-def test_the_first_cell_without_a_time_ends_the_series(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize("rest", ["source: customs,7\n2016,9x\n", ",7\n2012,9x\n"])
+def test_a_word_or_another_table_ends_the_series(tmp_path: Path, rest: str) -> None:
     """As in the output published with SDEverywhere's `directdata_endofdata`."""
-    model = place(tmp_path, f"year,flow\n2013,1\n2014,2\n{text},7\n2016,9x\n")
+    model = place(tmp_path, f"year,flow\n2013,1\n2014,2\n{rest}")
     times, _ = read_sheet_series(model, 3, "table.csv", ",", "A", "B2")
     assert times.tolist() == [2013.0, 2014.0]
+
+
+def test_a_gap_among_the_times_is_passed_over(tmp_path: Path) -> None:
+    """As in the output published with test-models' `get_with_missing_values_xlsx`."""
+    model = place(tmp_path, "year,flow\n2013,1\n,2\n2015,3\n")
+    times, _ = read_sheet_series(model, 3, "table.csv", ",", "A", "B2")
+    assert times.tolist() == [2013.0, 2015.0]
 
 
 def test_a_time_given_twice_is_refused(tmp_path: Path) -> None:

@@ -228,24 +228,29 @@ def _named_series(
 def _until_the_end(
     place: Place, sheet: Sheet, cells: Sequence[tuple[int, int]], axis: int
 ) -> list[int]:
-    """Rows or columns of the times: from the first number to the first cell that holds none.
+    """Rows or columns of the times, from the first number on.
 
-    So Vensim reads them (its output with SDEverywhere's `directdata_endofdata`).
+    A word ends them, and so does a time after a gap that is not later than the one before it:
+    there another table begins.  A gap alone does not.  (Vensim's outputs published with
+    SDEverywhere's `directdata_endofdata` and test-models' `get_with_missing_values_xlsx`.)
     """
     found: list[int] = []
+    last = -math.inf
+    gap = False
     for cell in cells:
         value = sheet.cell(*cell)
-        if value is None and not found:
+        if value is None:
+            gap = True
             continue
-        if value is not None and not found:
-            _number(place, value)  # a heading where the first time should be
-        if value is None or math.isnan(_number_or_word(place, value)):
+        time = _number_or_word(place, value) if found else _number(place, value)
+        if math.isnan(time) or (gap and found and time <= last):
             break
         found.append(cell[axis])
+        last, gap = time, False
     return found
 
 
-def _numbers(place: Place, sheet: Sheet, places: list[tuple[int, int]]) -> FloatArray:
+def _numbers(place: Place, sheet: _Sheet, places: list[tuple[int, int]]) -> FloatArray:
     """Numbers of a series; NaN for an empty cell and for a word.
 
     Vensim passes over a word among numbers (its output with SDEverywhere's

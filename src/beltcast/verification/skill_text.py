@@ -210,7 +210,7 @@ def _coverage(scores: xr.Dataset) -> Table:
                 f"{_percent(row['share'])} ({_percent(row['low'])}–{_percent(row['high'])})"
                 for row in part.sort_values("level").to_dict("records")
             ]
-            where = _where("first", value) if by else "all"
+            where = "all" if value is None else _where("first", value)
             drawn.add_row(str(name), where, str(cases), *cells)
     return drawn
 
