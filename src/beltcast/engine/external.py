@@ -230,8 +230,8 @@ def _until_the_end(
 ) -> list[int]:
     """Rows or columns of the times, from the first number on.
 
-    A word ends them, and so does a time after a gap that is not later than the one before it:
-    there another table begins.  A gap alone does not.  (Vensim's outputs published with
+    An empty cell or a word among them is passed over; a time after such a gap that is not later
+    than the one before it ends them, for there another table begins.  (Vensim's outputs with
     SDEverywhere's `directdata_endofdata` and test-models' `get_with_missing_values_xlsx`.)
     """
     found: list[int] = []
@@ -242,15 +242,20 @@ def _until_the_end(
         if value is None:
             gap = True
             continue
+        if found and gap and isinstance(value, str) and not _is_number(value):
+            continue  # the heading of another table
         time = _number_or_word(place, value) if found else _number(place, value)
-        if math.isnan(time) or (gap and found and time <= last):
+        if math.isnan(time):
+            gap = True
+            continue
+        if gap and found and time <= last:
             break
         found.append(cell[axis])
         last, gap = time, False
     return found
 
 
-def _numbers(place: Place, sheet: _Sheet, places: list[tuple[int, int]]) -> FloatArray:
+def _numbers(place: Place, sheet: Sheet, places: list[tuple[int, int]]) -> FloatArray:
     """Numbers of a series; NaN for an empty cell and for a word.
 
     Vensim passes over a word among numbers (its output with SDEverywhere's
@@ -260,13 +265,17 @@ def _numbers(place: Place, sheet: _Sheet, places: list[tuple[int, int]]) -> Floa
     return np.array([_number_or_word(place, sheet.cell(r, c)) for r, c in places])
 
 
-def _like_a_number(text: str) -> bool:
-    """Whether text may be meant as a number: with a digit, or a name that Python reads as one."""
+def _is_number(text: str) -> bool:
     try:
         float(text)
     except ValueError:
-        return any(character.isdigit() for character in text)
+        return False
     return True
+
+
+def _like_a_number(text: str) -> bool:
+    """Whether text may be meant as a number: with a digit, or a name that Python reads as one."""
+    return _is_number(text) or any(character.isdigit() for character in text)
 
 
 def _number_or_word(place: Place, value: Cell) -> float:
