@@ -1,11 +1,11 @@
-"""Renew what README.md and calibration/results take from a run of the main job.
+"""Renew what pages and calibration/results take from a run of the main job.
 
 Run it on a quiet machine after a change of the model, the figures or the engine::
 
     python docs/refresh.py
     python docs/refresh.py forecast   # without the table of speed, which needs a quiet machine
     python docs/refresh.py verify     # the backtest, ten minutes or more
-    python docs/refresh.py skill      # README's table from the backtest that is kept
+    python docs/refresh.py skill      # the table from the backtest that is kept
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def verify() -> None:
 
 
 def skill() -> None:
-    """Put the table of skill into README.md."""
+    """Put the table of skill into docs/verification.md."""
     # Here and not above: the other jobs need no package in this process.
     import xarray as xr
 
@@ -47,7 +47,7 @@ def skill() -> None:
     with xr.open_dataset(VERIFICATION) as backtest:
         scores = case_scores(backtest.load())
     table = skill_markdown(scores, "sd")
-    write(SKILL, table.strip())
+    write(SKILL, table.strip(), "docs/verification.md")
 
 
 def keep_forecast() -> None:
@@ -80,23 +80,24 @@ def forecast() -> None:
     summary = (RESULTS / "summary.txt").read_text(encoding="utf-8")
     shown = summary.split("\nWhat the figures narrowed most")[0]  # the first tables are enough
     trimmed = "\n".join(line.rstrip() for line in shown.strip().splitlines())
-    write("summary: beltcast forecast", f"```\n{trimmed}\n```")
+    write("summary: beltcast forecast", f"```\n{trimmed}\n```", "README.md")
 
 
 def speed() -> None:
-    """Put the table of speed into README.md."""
+    """Put the table of speed into docs/conformance.md."""
     command = "python tests/benchmarks/speed.py"
     measured = subprocess.run(
         [sys.executable, command.split()[1]], cwd=ROOT, check=True, capture_output=True, text=True
     ).stdout
-    write(f"speed: {command}", f"Measured by `{command}`:\n\n{measured.strip()}")
+    shown = f"Measured by `{command}`:\n\n{measured.strip()}"
+    write(f"speed: {command}", shown, "docs/conformance.md")
 
 
-def write(marker: str, content: str) -> None:
-    """Put content into README.md, between a marker and the next end."""
-    readme = ROOT / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    readme.write_text(between(text, marker, content), encoding="utf-8")
+def write(marker: str, content: str, page: str) -> None:
+    """Put content into a page, between a marker and the next end."""
+    path = ROOT / page
+    text = path.read_text(encoding="utf-8")
+    path.write_text(between(text, marker, content), encoding="utf-8")
 
 
 def between(text: str, marker: str, content: str) -> str:
@@ -104,7 +105,7 @@ def between(text: str, marker: str, content: str) -> str:
     pattern = re.compile(rf"(<!-- {re.escape(marker)} -->\n).*?(<!-- end -->)", re.DOTALL)
     found = pattern.search(text)
     if found is None:
-        raise SystemExit(f"README.md has no marker '{marker}'")
+        raise SystemExit(f"the page has no marker '{marker}'")
     return text[: found.end(1)] + content + "\n" + text[found.start(2) :]
 
 
