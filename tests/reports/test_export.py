@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import codecs
 import sys
 import warnings
 from pathlib import Path
 
 import numpy as np
+import openpyxl
 import pandas as pd
 import pytest
 import xarray as xr
 
 from beltcast.errors import InputError, MissingExtra
-from beltcast.reports.export import export, iamc_table, long_table
+from beltcast.reports.export import export, format_of, iamc_table, long_table
 
 
 @pytest.fixture
@@ -77,7 +79,7 @@ def test_pyam_opens_the_iamc_table(results: xr.Dataset) -> None:
 
 
 def test_the_long_table_holds_every_number_once(results: xr.Dataset) -> None:
-    table = long_table(results)
+    table = long_table(results, members=True)
     assert len(table) == sum(v.size for v in results.data_vars.values())
     chosen = table.query("variable == 'output' and member == 3 and year == 2025")
     own = results["output"].sel(member=3, year=2025)
@@ -110,10 +112,54 @@ def test_without_pyarrow_parquet_says_what_to_install(
 def test_an_unknown_format_is_refused_with_those_there_are(
     results: xr.Dataset, tmp_path: Path
 ) -> None:
-    with pytest.raises(InputError, match="expected one of iamc, csv, parquet"):
-        export(results, tmp_path / "x", "xlsx")
+    with pytest.raises(InputError, match="expected one of iamc, csv, tables, xlsx, parquet"):
+        export(results, tmp_path / "x", "docx")
 
 
 def test_results_without_places_have_no_iamc_table() -> None:
     with pytest.raises(InputError, match="none of the results has places and years"):
         iamc_table(xr.Dataset({"x": ("time", [1.0])}))
+
+
+def test_a_workbook_has_a_tidy_sheet_a_question_with_its_numbers(
+    results: xr.Dataset, tmp_path: Path
+) -> None:
+    more = {"parameters": pd.DataFrame({"name": ["=1+1"], "estimate": [2.0]})}
+    export(results, tmp_path / "a.xlsx", "xlsx", more=more)
+    book = openpyxl.load_workbook(tmp_path / "a.xlsx")
+    assert book.sheetnames[0] == "places"
+    assert {"scenarios", "parameters", "source"} <= set(book.sheetnames)
+    assert not any("member" in name for name in book.sheetnames)
+    assert all(sheet.freeze_panes == "A2" for sheet in book)
+    assert len(book["places"]._charts) == 1
+    assert book["parameters"]["A2"].data_type == "s"  # a text, not a formula
+    table = pd.read_excel(tmp_path / "a.xlsx", "scenarios")
+    chosen = table.query(
+        "quantity == 'output' and scenario == 'other' and place == 'Yiwu' and year == 2026"
+    )
+    own = results["output_quantile"].sel(scenario="other", place="Yiwu", year=2026)
+    shown = [c for c in table.columns if c.startswith("p") and c != "place"]
+    assert chosen[shown].values.ravel().tolist() == [
+        own.sel(quantile=int(c[1:]) / 100).item() for c in shown
+    ]
+    assert set(chosen["unit"]) == {results["output_quantile"].attrs["units"]}
+
+
+def test_tables_for_spreadsheets_begin_with_a_mark_and_leave_members_out(
+    results: xr.Dataset, tmp_path: Path
+) -> None:
+    export(results, tmp_path / "out", "tables")
+    export(results, tmp_path / "long.csv", "csv")
+    for path in (tmp_path / "out" / "places.csv", tmp_path / "long.csv"):
+        assert path.read_bytes().startswith(codecs.BOM_UTF8)
+        assert "member" not in pd.read_csv(path).columns
+    export(results, tmp_path / "all.csv", "csv", members=True)
+    assert "member" in pd.read_csv(tmp_path / "all.csv").columns
+
+
+def test_the_ending_decides_the_format_and_a_mismatch_is_refused() -> None:
+    endings = {"a.xlsx": "xlsx", "a.csv": "csv", "a.iamc.csv": "iamc", "a.nc": "netcdf"}
+    assert {name: format_of(name, None) for name in endings} == endings
+    for path, form in (("a.xlsx", "csv"), ("a.csv", "xlsx"), ("a.pdf", None)):
+        with pytest.raises(InputError, match=r"differ|names no format"):
+            format_of(path, form)

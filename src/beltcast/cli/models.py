@@ -87,7 +87,7 @@ def run_command(
         list[str] | None, typer.Option(help="Variables to keep; all computed ones by default.")
     ] = None,
     output: Annotated[
-        Path, typer.Option(help="File to write: NetCDF (.nc), .csv or .parquet.")
+        Path, typer.Option(help="File to write: NetCDF (.nc), .csv, .xlsx or .parquet.")
     ] = Path("run.nc"),
     resume: Annotated[bool, typer.Option(help="Go on with a plan's unfinished store.")] = False,
     scheduler: Annotated[

@@ -3,45 +3,78 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from beltcast.cli.common import Seed, progress, streams_of
 from beltcast.errors import InputError
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 def export_command(
     results: Annotated[
         Path, typer.Argument(help="A NetCDF file that beltcast wrote, or the store of a plan.")
     ],
-    form: Annotated[str, typer.Option("--format", help="iamc, csv, parquet or netcdf.")] = "iamc",
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            help="iamc, csv, tables, xlsx, parquet or netcdf. Default: the ending of --output, "
+            "else iamc.",
+        ),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option(help="File to write. Default: beside the results.")
     ] = None,
+    members: Annotated[
+        bool, typer.Option("--members", help="Also what is kept member by member.")
+    ] = False,
 ) -> None:
-    """Export results as a table: the IAMC format (which pyam opens), or one long table.
+    """Export results: the IAMC format (which pyam opens), one long table, or a workbook.
+
+    xlsx is a workbook with a sheet for each question (places, scenarios, drivers, observations)
+    and a chart; tables is a folder with a CSV file for each. Beside calibration.csv and fit.csv the
+    workbook has sheets of parameters and fit.
 
     For example:
 
         beltcast export runs/belt/forecast.nc
 
+        beltcast export runs/belt/forecast.nc --output belt.xlsx
+
         beltcast export runs/belt-drivers/attribution.nc --format csv
 
         beltcast export ensemble.zarr --format csv
     """
-    from beltcast.files.complete import complete_file
-    from beltcast.reports.export import export, read_results
+    from beltcast.files.complete import complete_file, complete_folder
+    from beltcast.reports.export import export, format_of, read_results
     from beltcast.scale.stream import summarise_store
 
-    ending = {"iamc": ".iamc.csv", "netcdf": ".export.nc"}.get(form, f".{form}")
-    path = output or results.with_suffix(ending)
+    form = format_of(output, form)
+    ending = {"iamc": ".iamc.csv", "netcdf": ".export.nc", "tables": ".tables"}
+    path = output or results.with_suffix(ending.get(form, f".{form}"))
     if path.resolve() == results.resolve():
         raise InputError(f"'{path}' is the file to export; choose another name with --output")
     known = summarise_store(results) if results.is_dir() else read_results(results)
-    with complete_file(path) as part:
-        export(known, part, form)
+    if form == "tables":
+        with complete_folder(path) as work:
+            export(known, work, form, members=members, more=_estimates(results))
+    else:
+        with complete_file(path) as part:
+            export(known, part, form, members=members, more=_estimates(results))
     typer.echo(f"Wrote {path}")
+
+
+def _estimates(results: Path) -> dict[str, pd.DataFrame]:
+    """Tables of estimates beside results: those of the same run."""
+    import pandas as pd
+
+    names = {"parameters": "calibration.csv", "fit": "fit.csv"}
+    found = {sheet: results.with_name(name) for sheet, name in names.items()}
+    return {sheet: pd.read_csv(path) for sheet, path in found.items() if path.is_file()}
 
 
 def report_command(

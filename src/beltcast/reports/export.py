@@ -6,6 +6,7 @@ the scenario explorers read: Model, Scenario, Region, Variable, Unit and a colum
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,57 @@ from beltcast.errors import InputError
 from beltcast.files.complete import complete_file
 from beltcast.files.extras import need
 from beltcast.files.netcdf import read_netcdf
+from beltcast.reports.tidy import tidy_tables, without_members
+from beltcast.reports.workbook import source_table, write_workbook
 from beltcast.schema import MEMBER, PLACE, QUANTILE, SCENARIO, TIME, YEAR
 
-FORMATS = ("iamc", "csv", "parquet", "netcdf")
+FORMATS = ("iamc", "csv", "tables", "xlsx", "parquet", "netcdf")
+
+_ENDINGS = {
+    "iamc": ".csv",
+    "csv": ".csv",
+    "tables": "",
+    "xlsx": ".xlsx",
+    "parquet": ".parquet",
+    "netcdf": ".nc",
+}
+
+
+def format_of(path: str | Path | None, form: str | None) -> str:
+    """Format of an export: what is asked for, or what the ending of the file says.
+
+    Raises
+    ------
+    InputError
+        The format is unknown, the ending names no format, or the two differ.
+
+    Examples
+    --------
+    >>> format_of("a.xlsx", None), format_of("a.iamc.csv", None), format_of("a.csv", None)
+    ('xlsx', 'iamc', 'csv')
+    """
+    if form is not None and form not in FORMATS:
+        raise InputError(f"unknown format '{form}'; expected one of {', '.join(FORMATS)}")
+    if path is None:
+        return form or "iamc"
+    ending = Path(path).suffix.lower()
+    if form is None:
+        if str(path).lower().endswith(".iamc.csv"):
+            return "iamc"
+        found = next((f for f in reversed(FORMATS) if _ENDINGS[f] == ending and ending), None)
+        if found is None:
+            known = ", ".join(sorted({e for e in _ENDINGS.values() if e}))
+            raise InputError(
+                f"the ending of '{path}' names no format; end the file in {known}, or give --format"
+            )
+        return found
+    if _ENDINGS[form] != ending:
+        expected = _ENDINGS[form] or "no ending, as the name of a folder"
+        raise InputError(
+            f"the format '{form}' and the file '{path}' differ; expected {expected}, or leave out "
+            "one of them"
+        )
+    return form
 
 
 def read_results(path: str | Path) -> xr.Dataset:
@@ -92,12 +141,14 @@ def iamc_table(results: xr.Dataset, *, model: str | None = None) -> pd.DataFrame
     return pd.DataFrame(rows)
 
 
-def long_table(results: xr.Dataset) -> pd.DataFrame:
+def long_table(results: xr.Dataset, *, members: bool = False) -> pd.DataFrame:
     """Lay out all results as one long table: variable, its labels, value, unit.
 
     Parameters
     ----------
     results : xarray.Dataset
+    members : bool
+        Also what is kept member by member; its quantiles are there without.
 
     Returns
     -------
@@ -105,6 +156,7 @@ def long_table(results: xr.Dataset) -> pd.DataFrame:
         A label that a variable does not have is empty.
     """
     tables = []
+    results = results if members else without_members(results)
     for key, values in results.data_vars.items():
         if values.ndim == 0 or not np.issubdtype(values.dtype, np.number):
             continue
@@ -120,7 +172,7 @@ def long_table(results: xr.Dataset) -> pd.DataFrame:
     return joined[[*columns, "value", "unit"]].convert_dtypes()
 
 
-RUN_SUFFIXES = (".nc", ".csv", ".parquet")
+RUN_SUFFIXES = (".nc", ".csv", ".xlsx", ".parquet")
 """Endings of files that `save_run` writes."""
 
 
@@ -182,8 +234,8 @@ def save_run(run: xr.Dataset, path: str | Path) -> None:
     ----------
     run : xarray.Dataset
     path : str or Path
-        ``.nc`` (NetCDF), ``.csv`` or ``.parquet`` (the table of `run_table`).  The file appears
-        when it is complete.
+        ``.nc`` (NetCDF), ``.csv``, ``.xlsx`` or ``.parquet`` (the table of `run_table`).  The
+        file appears when it is complete.
 
     Raises
     ------
@@ -202,11 +254,21 @@ def save_run(run: xr.Dataset, path: str | Path) -> None:
             run.to_netcdf(part, engine="netcdf4")
         elif suffix == ".csv":
             run_table(run).to_csv(part, index=False)
+        elif suffix == ".xlsx":
+            tables = {"run": run_table(run), "source": source_table(run, path.name)}
+            write_workbook(tables, part)
         else:
             run_table(run).to_parquet(part, index=False, engine="pyarrow")
 
 
-def export(results: xr.Dataset, path: str | Path, form: str = "iamc") -> None:
+def export(
+    results: xr.Dataset,
+    path: str | Path,
+    form: str = "iamc",
+    *,
+    members: bool = False,
+    more: Mapping[str, pd.DataFrame] | None = None,
+) -> None:
     """Write results in one of `FORMATS`.
 
     Parameters
@@ -214,7 +276,13 @@ def export(results: xr.Dataset, path: str | Path, form: str = "iamc") -> None:
     results : xarray.Dataset
     path : str or Path
     form : str
-        'iamc' (CSV), 'csv' (long), 'parquet' (long) or 'netcdf' (as it is).
+        'iamc' (CSV), 'csv' (long), 'tables' (a folder with a CSV file for each table of
+        `tidy_tables`), 'xlsx' (a workbook with a sheet for each), 'parquet' (long) or 'netcdf' (as
+        it is).  CSV files begin with a byte order mark, so that spreadsheets read them as UTF-8.
+    members : bool
+        Also what is kept member by member, of the long and the tidy tables.
+    more : mapping of str to pandas.DataFrame, optional
+        Further tables of a workbook or a folder of tables, such as the estimates.
 
     Raises
     ------
@@ -240,9 +308,21 @@ def export(results: xr.Dataset, path: str | Path, form: str = "iamc") -> None:
         plain.attrs = {k: v for k, v in results.attrs.items() if isinstance(v, (str, int, float))}
         plain.to_netcdf(path, engine="netcdf4")
         return
-    table = iamc_table(results) if form == "iamc" else long_table(results)
+    if form in ("tables", "xlsx"):
+        tables = {**tidy_tables(results, members=members), **(more or {})}
+        source = source_table(results, Path(str(results.encoding.get("source", ""))).name)
+        if form == "xlsx":
+            write_workbook({**tables, "source": source}, path)
+            return
+        Path(path).mkdir(parents=True, exist_ok=True)
+        for name, tidy in {**tables, "source": source}.items():
+            tidy.to_csv(
+                Path(path) / f"{name.replace(' ', '-')}.csv", index=False, encoding="utf-8-sig"
+            )
+        return
+    table = iamc_table(results) if form == "iamc" else long_table(results, members=members)
     if form != "parquet":
-        table.to_csv(path, index=False)
+        table.to_csv(path, index=False, encoding="utf-8" if form == "iamc" else "utf-8-sig")
         return
     need("pyarrow", "parquet", to="Parquet", otherwise="take the format 'csv'")
     table.to_parquet(path, index=False, engine="pyarrow")
