@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-import beltcast
 from beltcast.errors import InputError
 
 __all__ = ["source_table", "write_workbook"]
@@ -23,8 +22,8 @@ _CHARTED = 5
 
 
 def source_table(results: xr.Dataset, file: str) -> pd.DataFrame:
-    """Say where results come from: the file, the version, and the attributes of the results."""
-    facts = {"file": file, "written by": f"beltcast {beltcast.__version__}"}
+    """Say where results come from: the file, and attributes such as versions, seed and hashes."""
+    facts = {"file": file}
     facts |= {
         str(name): str(value)
         for name, value in results.attrs.items()
