@@ -17,7 +17,7 @@ from beltcast.errors import InputError
 from beltcast.files.complete import complete_file
 from beltcast.files.extras import need
 from beltcast.files.netcdf import read_netcdf
-from beltcast.reports.tidy import tidy_tables, without_members
+from beltcast.reports.tidy import tables_without_members, tidy_tables
 from beltcast.reports.workbook import source_table, write_workbook
 from beltcast.schema import MEMBER, PLACE, QUANTILE, SCENARIO, TIME, YEAR
 
@@ -156,7 +156,7 @@ def long_table(results: xr.Dataset, *, members: bool = False) -> pd.DataFrame:
         A label that a variable does not have is empty.
     """
     tables = []
-    results = results if members else without_members(results)
+    results = results if members else tables_without_members(results)
     for key, values in results.data_vars.items():
         if values.ndim == 0 or not np.issubdtype(values.dtype, np.number):
             continue

@@ -15,12 +15,12 @@ import xarray as xr
 from beltcast.errors import InputError
 from beltcast.schema import MEMBER, PLACE, QUANTILE, SCENARIO, YEAR
 
-__all__ = ["shown_quantiles", "tidy_tables", "without_members"]
+__all__ = ["shown_quantiles", "tables_without_members", "tidy_tables"]
 
 _SHOWN = (0.1, 0.5, 0.9)
 
 
-def without_members(results: xr.Dataset) -> xr.Dataset:
+def tables_without_members(results: xr.Dataset) -> xr.Dataset:
     """Leave out what is kept member by member, if anything else is there."""
     kept = [str(name) for name, values in results.data_vars.items() if MEMBER not in values.dims]
     tables = [name for name in kept if results[name].ndim]
@@ -57,7 +57,7 @@ def tidy_tables(results: xr.Dataset, *, members: bool = False) -> dict[str, pd.D
     >>> list(tidy_tables(xr.Dataset({"output_quantile": values}))["places"].columns)
     ['quantity', 'unit', 'place', 'year', 'p10', 'p50', 'p90']
     """
-    chosen = results if members else without_members(results)
+    chosen = results if members else tables_without_members(results)
     parts: dict[str, list[pd.DataFrame]] = {}
     row: dict[str, xr.DataArray] = {}
     for key, values in chosen.data_vars.items():

@@ -15,7 +15,7 @@ from beltcast.errors import InputError
 
 __all__ = ["source_table", "write_workbook"]
 
-MOST_SHEET_ROWS = 2**20 - 1
+SHEET_ROWS = 2**20 - 1
 """Rows of a sheet below its header."""
 
 _CHARTED = 5
@@ -59,9 +59,9 @@ def write_workbook(tables: Mapping[str, pd.DataFrame], path: str | Path) -> None
     from openpyxl.utils import get_column_letter
 
     for name, table in tables.items():
-        if len(table) > MOST_SHEET_ROWS:
+        if len(table) > SHEET_ROWS:
             raise InputError(
-                f"the table '{name}' has {len(table)} rows, and a sheet holds {MOST_SHEET_ROWS}; take "
+                f"the table '{name}' has {len(table)} rows, and a sheet holds {SHEET_ROWS}; take "
                 "the format 'csv' or 'parquet', or leave out members"
             )
     book = openpyxl.Workbook(write_only=True)
