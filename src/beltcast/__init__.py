@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from beltcast.inference.predicted_observations import observe
     from beltcast.inference.sampling.chains import Chains, sample
     from beltcast.inference.sampling.posterior import Draws, approximate_posterior, sample_prior
+    from beltcast.inference.statistics import FitStatistics, fit_statistics
     from beltcast.inference.updating.update import Update, update
     from beltcast.model.building import Auxiliary, Flow, LookupPoints, ModelBuilder, Stock
     from beltcast.model.difference import ModelDifference, diff
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from beltcast.reports.export import export
     from beltcast.reports.model_page import document
     from beltcast.streams import Streams
+    from beltcast.study.columns import Column, read_columns
+    from beltcast.study.error_models import ErrorModel
     from beltcast.study.events import with_events
     from beltcast.study.observations import Observations, read_observations
     from beltcast.study.places import read_places
@@ -56,8 +59,11 @@ __all__ = [
     "Auxiliary",
     "Calibration",
     "Chains",
+    "Column",
     "Draws",
+    "ErrorModel",
     "ErrorScales",
+    "FitStatistics",
     "Flow",
     "Identification",
     "IdentifyOptions",
@@ -94,6 +100,7 @@ __all__ = [
     "error_scales",
     "export",
     "find_loop",
+    "fit_statistics",
     "forecast",
     "identify",
     "knock_out",
@@ -108,6 +115,7 @@ __all__ = [
     "policy",
     "price",
     "read_cin",
+    "read_columns",
     "read_observations",
     "read_origin_rules",
     "read_places",
@@ -155,6 +163,7 @@ _MODULES = {
     "inference.predicted_observations": ("observe",),
     "inference.sampling.chains": ("Chains", "sample"),
     "inference.sampling.posterior": ("Draws", "approximate_posterior", "sample_prior"),
+    "inference.statistics": ("FitStatistics", "fit_statistics"),
     "inference.updating.update": ("Update", "update"),
     "model.building": ("Auxiliary", "Flow", "LookupPoints", "ModelBuilder", "Stock"),
     "model.model": ("Model", "load_model"),
@@ -169,6 +178,8 @@ _MODULES = {
     "study.priors": ("Priors",),
     "study.priors_file": ("read_priors",),
     "study.scenarios": ("Scenario", "read_scenarios"),
+    "study.columns": ("Column", "read_columns"),
+    "study.error_models": ("ErrorModel",),
     "study.series": ("Series", "read_series"),
     "study.study": ("Study", "read_study"),
     "study.vensim_files": ("read_cin", "read_voc", "read_vpd"),

@@ -48,7 +48,7 @@ def expected_missed(found: int, searches: int) -> float:
 
     Examples
     --------
-    >>> expected_missed(1, 8), expected_missed(3, 6)
+    >>> round(expected_missed(1, 8), 2), expected_missed(3, 5)
     (0.4, inf)
     """
     left = searches - found - 2
