@@ -203,10 +203,16 @@ def test_uncertain_sizes_without_chance_are_refused(root: Path) -> None:
     [
         ('{ "2026" = 0.1, "2028" = 0.3 }', "a constant holds for a whole run; write years under"),
         ('{ distribution = "gamma", mean = 1 }', "expected one of 'lognormal', 'normal'"),
-        ('{ distribution = "normal", mean = 1 }', "'sd of Export Share' is None"),
-        ('{ distribution = "normal", mean = 1, sd = 0 }', "needs sd above 0"),
-        ('{ distribution = "normal", mean = 1, sd = 1, bounds = [2, 3] }', "within its bounds"),
-        ('{ distribution = "lognormal", median = -1, log_sd = 1 }', "between 0 and inf"),
+        ('{ distribution = "normal", mean = 1 }', "sd of 'Export Share' is missing"),
+        (
+            '{ distribution = "normal", mean = 1, sd = 0 }',
+            "sd of 'Export Share' is 0; expected a number above 0",
+        ),
+        ('{ distribution = "normal", mean = 1, sd = 1, bounds = [2, 3] }', "outside its bounds"),
+        (
+            '{ distribution = "lognormal", median = -1, log_sd = 1 }',
+            "is -1; expected a number above 0",
+        ),
         ('{ distribution = "normal", mean = 1, sd = 1, top = 3 }', "unknown key 'top'"),
     ],
 )
