@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from beltcast.study.study import Study, read_study
     from beltcast.study.vensim_files import read_cin, read_voc, read_vpd
     from beltcast.verification.backtest import backtest
+    from beltcast.verification.frozen import Scored, freeze, read_frozen, save_frozen, score
+    from beltcast.verification.origin import as_known
     from beltcast.verification.origin_rules import OriginRules, read_origin_rules
     from beltcast.workflows.identify import Identification, IdentifyOptions, identify
     from beltcast.workflows.policy import Policies, PolicyOptions, policy
@@ -79,6 +81,7 @@ __all__ = [
     "PolicyOptions",
     "Priors",
     "Scenario",
+    "Scored",
     "Sensitivity",
     "SensitivityOptions",
     "Series",
@@ -88,6 +91,7 @@ __all__ = [
     "Update",
     "__version__",
     "approximate_posterior",
+    "as_known",
     "attribute",
     "backtest",
     "calibrate",
@@ -102,6 +106,7 @@ __all__ = [
     "find_loop",
     "fit_statistics",
     "forecast",
+    "freeze",
     "identify",
     "knock_out",
     "likelihood_of",
@@ -116,6 +121,7 @@ __all__ = [
     "price",
     "read_cin",
     "read_columns",
+    "read_frozen",
     "read_observations",
     "read_origin_rules",
     "read_places",
@@ -129,7 +135,9 @@ __all__ = [
     "run_ensemble",
     "sample",
     "sample_prior",
+    "save_frozen",
     "sbc",
+    "score",
     "sensitivity",
     "update",
     "with_events",
@@ -184,6 +192,8 @@ _MODULES = {
     "study.study": ("Study", "read_study"),
     "study.vensim_files": ("read_cin", "read_voc", "read_vpd"),
     "verification.backtest": ("backtest",),
+    "verification.frozen": ("Scored", "freeze", "read_frozen", "save_frozen", "score"),
+    "verification.origin": ("as_known",),
     "verification.origin_rules": ("OriginRules", "read_origin_rules"),
     "workflows.identify": ("Identification", "IdentifyOptions", "identify"),
     "workflows.policy": ("Policies", "PolicyOptions", "policy"),

@@ -11,14 +11,16 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
 
 import beltcast
-from beltcast import Calibration, Study, cli
+from beltcast import Calibration, Streams, Study, as_known, calibrate, cli, forecast, read_study
 from beltcast.errors import CalibrationError, SimulationError
 from beltcast.inference.saved import save_calibration
+from beltcast.study.starter import start_study
 
 COMMANDS = ("init", "forecast", "calibrate", "run", "check")
 
@@ -318,3 +320,24 @@ def test_a_report_of_a_place_or_in_a_language_that_there_is_not(run) -> None:
 def test_a_pdf_without_a_browser_is_refused_before_the_work(run, monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     refused(run("report", "--pdf"), "chromium", "apt-get install chromium")
+
+
+def test_a_forecast_as_of_a_date_is_that_of_the_study_as_known_then(run) -> None:
+    start_study("mine", belts=["Foshan"], template="blank")
+    few = ("--starts", "2", "--draws", "8", "--seed", "3")
+    ended = run("forecast", "mine", "--as-of", "2023.5", *few, "--output", "then")
+    assert ended.code == 0, ended.err
+    # Three of five rows were published by mid-2023.
+    assert "As known on 2023.5: 3 observations published by then." in ended.out
+    assert "draws.nc" not in os.listdir("then")
+    known, streams = as_known(read_study("mine"), 2023.5), Streams(3)
+    fit = calibrate(known, rng=streams.fit, starts=2)
+    again = forecast(known, fit, rng=streams, draws=8)
+    with xr.open_dataset("then/forecast.nc", engine="netcdf4") as written:
+        assert written.attrs["as_of"] == "2023.5"
+        np.testing.assert_array_equal(written["output"].values, again["output"].values)
+
+
+def test_a_date_and_a_saved_calibration_are_refused_together(run) -> None:
+    ended = run("forecast", "--as-of", "2023", "--calibration", "runs/belt-fit")
+    refused(ended, "--as-of is 2023", "leave it out")

@@ -35,6 +35,23 @@ def test_only_rows_published_by_the_origin_are_known(study: Study, rules: Origin
     assert kept == {row.line for row in study.observations if row.published <= 2022.5}
 
 
+def test_a_study_finds_its_own_rules(study: Study, rules: OriginRules) -> None:
+    own, given = as_known(study, 2021.5), as_known(study, 2021.5, rules)
+    np.testing.assert_array_equal(own.priors.mu, given.priors.mu)
+    name = "overseas online retail"
+    then, same, now = (
+        np.asarray(one.model.simulate(outputs=[name], save_at=[2025.5])[name])
+        for one in (own, given, study)
+    )
+    np.testing.assert_array_equal(then, same)
+    assert (then != now).any()
+
+
+def test_a_date_before_every_publication_is_refused(study: Study) -> None:
+    with pytest.raises(InputError, match="no observation was published by 2001"):
+        as_known(study, 2001.0)
+
+
 def test_the_past_of_the_model_is_left_and_its_future_is_not(
     study: Study, rules: OriginRules
 ) -> None:

@@ -16,7 +16,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import beltcast
-from beltcast.cli import choices, drivers, fitting, forecasting, models, pages
+from beltcast.cli import choices, drivers, fitting, forecasting, frozen, models, pages
 from beltcast.cli.ending import ends_soon_when_interrupted
 from beltcast.errors import BeltcastError, CalibrationError, SimulationError
 
@@ -54,6 +54,8 @@ _PANELS: Mapping[str, tuple[Callable[..., None], ...]] = {
         forecasting.update_command,
         drivers.compare_command,
         forecasting.backtest_command,
+        frozen.freeze_command,
+        frozen.score_command,
     ),
     "Fit": (
         fitting.calibrate_command,

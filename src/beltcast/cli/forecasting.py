@@ -40,6 +40,10 @@ def forecast_command(
     given: Annotated[
         Path | None, typer.Option(help="Announced events (.toml) to add to every scenario.")
     ] = None,
+    as_of: Annotated[
+        float | None,
+        typer.Option(help="Use only what was published by this date (a decimal year)."),
+    ] = None,
     calibration: Saved = None,
     output: Output = None,
     as_json: AsJson = False,
@@ -48,7 +52,8 @@ def forecast_command(
 
     Writes forecast.nc, a fan chart for each place and the total, calibration.csv (each estimate
     beside its prior), fit.csv (each observation beside its fitted value), draws.nc (which `beltcast
-    page` and `beltcast report` read) and summary.txt.
+    page` and `beltcast report` read) and summary.txt. With --as-of there is no draws.nc, since its
+    readers open today's study.
 
     For example:
 
@@ -57,6 +62,8 @@ def forecast_command(
         beltcast forecast --draws 200 --scenario tariff-shock --output runs/parcels
 
         beltcast forecast mine/study.toml --seed 7
+
+        beltcast forecast --as-of 2025
 
         beltcast forecast --given models/belt/events.toml
 
@@ -71,10 +78,18 @@ def forecast_command(
     from beltcast.pictures.plots import save_fan_charts
     from beltcast.reports.json_output import calibration_facts, forecast_facts
     from beltcast.study.events import WITHOUT, given_events
+    from beltcast.verification.origin import as_known
     from beltcast.workflows.draws import FitOptions, fit_study
 
     chosen = with_scenarios(open_study(study), scenario)
     provenance = {"seed": str(seed)}
+    if as_of is not None:
+        if calibration is not None:
+            raise InputError(
+                f"--as-of is {as_of:g} and --calibration is given as well; a saved calibration has "
+                "the observations of today, so leave it out"
+            )
+        chosen, provenance["as_of"] = as_known(chosen, as_of), f"{as_of:g}"
     if given is not None:
         chosen, provenance["events_sha256"] = given_events(chosen, given)
     options = FitOptions(draws=draws, starts=starts, calibration=calibration, study=study)
@@ -89,13 +104,17 @@ def forecast_command(
         )
         write_calibration(fit, folder, chosen.hashes)
         origin = {"study_path": study_link(study, target), "seed": str(seed)}
-        save_draws(kept_fit(fit, posterior), chosen, folder / DRAWS_FILE, provenance=origin)
+        if as_of is None:
+            save_draws(kept_fit(fit, posterior), chosen, folder / DRAWS_FILE, provenance=origin)
         result.to_netcdf(folder / "forecast.nc", engine="netcdf4", encoding=FORECAST_ENCODING)
         tell("pictures", 0, 1)
         compare = chosen.roles.compare if given is None else WITHOUT
         save_fan_charts(result, str(folder), titles=chosen.titles, compare=compare)
         tell("pictures", 1, 1)
         page = Group(summarise(result, fit), comparison_table(compare_runs(result["output"])))
+        if as_of is not None:
+            rows = len(chosen.observations)
+            page = Group(f"As known on {as_of:g}: {rows} observations published by then.", page)
         save(folder, page)
     finish(
         "forecast",
@@ -154,7 +173,6 @@ def update_command(
     from beltcast.reports.json_output import update_facts
     from beltcast.study.new_rows import NewRows, read_new_rows
     from beltcast.verification.origin import as_known, later_rows
-    from beltcast.verification.origin_rules import rules_of
     from beltcast.workflows.draws import FitOptions, fit_study
 
     way = check_method(method)
@@ -169,7 +187,7 @@ def update_command(
         study = rows  # no file of observations comes before it
         whole = open_study(study)
         new = NewRows(later_rows(whole, as_of))
-        chosen = as_known(whole, as_of, rules_of(whole))
+        chosen = as_known(whole, as_of)
         provenance["as_of"] = f"{as_of:g}"
     elif rows is not None:
         chosen = open_study(study)

@@ -166,6 +166,7 @@ def at_origin(
     settings: Settings | None = None,
     baselines: Mapping[str, Baseline] = BASELINES,
     pieces: Pieces = NOT_KEPT,
+    cases: Sequence[Case] | None = None,
 ) -> xr.Dataset:
     """Forecast from one origin; the random numbers depend on the seed and the date alone.
 
@@ -179,6 +180,8 @@ def at_origin(
     baselines : mapping
     pieces : Pieces, optional
         Where finished fits and their draws are kept, and taken from.
+    cases : sequence of Case, optional
+        What to forecast; by default `targets`.
 
     Returns
     -------
@@ -199,13 +202,14 @@ def at_origin(
         Nothing was published by the date, or there is nothing to forecast.
     """
     chosen = settings or Settings()
-    cases = targets(study, date, leads=chosen.leads)
-    known = as_known(study, date, rules, ex_post=chosen.ex_post)
-    if not cases or not len(known.observations):
+    cases = targets(study, date, leads=chosen.leads) if cases is None else cases
+    published = len(study.observations.published_by(date))
+    if not cases or not published:
         raise InputError(
-            f"the origin {date:g} has {len(known.observations)} figures to stand on and "
-            f"{len(cases)} to forecast; choose one between the first and the last publication"
+            f"the origin {date:g} has {published} figures to stand on and {len(cases)} to "
+            "forecast; choose one between the first and the last publication"
         )
+    known = as_known(study, date, rules, ex_post=chosen.ex_post)
     streams = Streams(chosen.seed).under(f"origin {date:.4f}")
     # What inputs did afterwards is known ex post: there is no origin from which to hold them.
     frozen = None if chosen.ex_post else model_as_known(study.model, date, rules, frozen=True)
@@ -331,17 +335,19 @@ def _of_baseline(
     forecast = np.full((draws, len(cases)), np.nan)
     with_history = [i for i, case in enumerate(cases) if case.history is not None]
 
-    def series(i: int) -> tuple[str, str, str]:
+    def series(i: int) -> tuple[str, str, str, float]:
         row = cases[i].row
-        return row.place, row.quantity, row.definition
+        return row.place, row.quantity, row.definition, round(row.end - row.start, 3)
 
     for _, group in itertools.groupby(sorted(with_history, key=series), key=series):
         pause()
-        members = sorted(group, key=lambda i: cases[i].year)
+        members = list(group)
         history = cases[members[0]].history
         assert history is not None
-        years = np.array([cases[i].year for i in members], dtype=np.int64)
-        forecast[:, members] = baseline(history, years, panel=panel, size=draws, rng=rng)
+        # Two releases of one year have one forecast.
+        years, column = np.unique([cases[i].year for i in members], return_inverse=True)
+        drawn = baseline(history, years, panel=panel, size=draws, rng=rng)
+        forecast[:, members] = drawn[:, column]
     return forecast
 
 

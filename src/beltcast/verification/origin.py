@@ -44,6 +44,7 @@ from beltcast.verification.origin_rules import (
     PriorRule,
     carried_on,
     known_series,
+    rules_of,
 )
 
 LEADS = (1, 2, 3, 4)
@@ -83,7 +84,9 @@ class Case:
     printed: float
 
 
-def as_known(study: Study, date: float, rules: OriginRules, *, ex_post: bool = False) -> Study:
+def as_known(
+    study: Study, date: float, rules: OriginRules | None = None, *, ex_post: bool = False
+) -> Study:
     """Cut a study to what was known at a date.
 
     Parameters
@@ -91,27 +94,40 @@ def as_known(study: Study, date: float, rules: OriginRules, *, ex_post: bool = F
     study : Study
     date : float  [Year]
         The origin.
-    rules : OriginRules
+    rules : OriginRules, optional
+        When inputs became known; by default the file beside the model (`rules_of`).
     ex_post : bool
         Leave the model its inputs and dates as known afterwards.
 
     Returns
     -------
     Study
+        A forecast of it is the forecast of that date.
+
+    Raises
+    ------
+    InputError
+        Nothing was published by the date.
 
     Examples
     --------
-    >>> from beltcast import read_study
-    >>> from beltcast.verification.origin import as_known
-    >>> from beltcast.verification.origin_rules import OriginRules
-    >>> known = as_known(read_study(), 2022.5, OriginRules())
+    >>> from beltcast import as_known, read_study
+    >>> known = as_known(read_study(), 2022.5)
     >>> max(row.published for row in known.observations)
     2022.5
     """
+    known = study.observations.published_by(date)
+    if not len(known):
+        first = min(row.published for row in study.observations)
+        raise InputError(
+            f"no observation was published by {date:g}; give a date from {first:g} on, when the "
+            "first one was"
+        )
+    rules = rules_of(study) if rules is None else rules
     return replace(
         study,
         model=study.model if ex_post else model_as_known(study.model, date, rules),
-        observations=study.observations.published_by(date),
+        observations=known,
         priors=_priors_as_known(study.priors, date, rules),
         noise=_noise_as_known(study.noise, date),
     )
@@ -294,7 +310,7 @@ def targets(study: Study, date: float, *, leads: Iterable[int] = LEADS) -> tuple
     )
 
 
-def histories(known: Observations, noise: Noise) -> dict[SeriesKey, History]:
+def histories(known: Observations, noise: Noise, *, part: float = 1.0) -> dict[SeriesKey, History]:
     """Every series of yearly levels among some rows.
 
     Of a year printed several times the last release counts; a year without a level has one if the
@@ -305,6 +321,8 @@ def histories(known: Observations, noise: Noise) -> dict[SeriesKey, History]:
     ----------
     known : Observations
     noise : Noise
+    part : float  [Year]
+        Length of the period from the start of each year; 0.5 gives series of first half-years.
 
     Returns
     -------
@@ -313,7 +331,7 @@ def histories(known: Observations, noise: Noise) -> dict[SeriesKey, History]:
     levels: dict[SeriesKey, dict[int, Observation]] = {}
     growth: dict[SeriesKey, dict[int, Observation]] = {}
     for row in known:
-        if _whole_year(row) or (row.kind == "growth" and _spans_a_year(row)):
+        if _level_of(row, part) or (row.kind == "growth" and _spans(row, part)):
             kept = (growth if row.kind == "growth" else levels).setdefault(_series(row), {})
             year = round(row.start)
             if year not in kept or _age(kept[year]) < _age(row):
@@ -355,9 +373,13 @@ def _age(row: Observation) -> tuple[float, int]:
 
 
 def _whole_year(row: Observation) -> bool:
-    return row.kind == "level" and _spans_a_year(row)
+    return _level_of(row, 1.0)
 
 
-def _spans_a_year(row: Observation) -> bool:
+def _level_of(row: Observation, part: float) -> bool:
+    return row.kind in ("level", "part-year") and _spans(row, part)
+
+
+def _spans(row: Observation, part: float) -> bool:
     whole = abs(row.start - round(row.start)) < 1e-3
-    return whole and abs(row.end - row.start - 1.0) < 1e-3
+    return whole and abs(row.end - row.start - part) < 1e-3

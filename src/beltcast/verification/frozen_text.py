@@ -1,0 +1,128 @@
+"""What a frozen forecast holds and how it scored, as tables for a console."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from beltcast.schema import CASE, DRAW, FORECASTER
+from beltcast.verification.frozen import CONTENT, Scored
+
+_SCOPE = ("place", "quantity", "definition", "period", "release")
+
+
+def summarise_frozen(frozen: xr.Dataset) -> RenderableType:
+    """Return the cases of a frozen forecast with the quantiles of the model, for a console."""
+    attrs = frozen.attrs
+    table = _table("Forecasts of 'sd': median and 80% band, in the model's units")
+    for name in (*_SCOPE, "median", "80% band"):
+        _column(table, name)
+    draws = frozen["forecast"].sel({FORECASTER: "sd"})
+    low, middle, high = draws.quantile([0.1, 0.5, 0.9], DRAW).values
+    for number in range(frozen.sizes[CASE]):
+        numbers = f"{middle[number]:,.4g}", f"{low[number]:,.4g} to {high[number]:,.4g}"
+        table.add_row(*_scope(frozen, number), *numbers)
+    return Group(
+        f"Frozen on {attrs['frozen_on']} by beltcast {attrs['beltcast']}; data until "
+        f"{float(attrs['data_until']):g}; content {attrs[CONTENT][:12]}",
+        f"{frozen.sizes[CASE]} observations to come, {frozen.sizes[FORECASTER]} forecasters",
+        table,
+    )
+
+
+def forecaster_table(scored: Scored, *, reference: str = "sd") -> pd.DataFrame:
+    """Score every forecaster on the rows that it answers, beside the reference on the same rows.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``forecaster``, ``cases``, mean ``log_crps``, ``reference`` (that of the reference on the
+        same cases), ``rms_z`` and ``covered_80`` (share); the best first.
+    """
+    scores = scored.scores
+    other = scores["log_crps"].sel({FORECASTER: reference}).values
+    rows = []
+    for name in map(str, scores[FORECASTER].values):
+        own = scores.sel({FORECASTER: name})
+        loss = own["log_crps"].values
+        known = np.isfinite(loss) & np.isfinite(other)
+        if not known.any():
+            continue
+        inside = own["covered"].sel(level=0.8).values[known]
+        rows.append(
+            {
+                "forecaster": name,
+                "cases": int(known.sum()),
+                "log_crps": float(loss[known].mean()),
+                "reference": float(other[known].mean()),
+                "rms_z": float(np.sqrt((own["z"].values[known] ** 2).mean())),
+                "covered_80": float(inside.mean()),
+            }
+        )
+    return pd.DataFrame(rows).sort_values("log_crps", kind="stable", ignore_index=True)
+
+
+def summarise_score(scored: Scored) -> RenderableType:
+    """Return the scores of a frozen forecast for a console: row by row, then by forecaster."""
+    scores = scored.scores
+    own = scores.sel({FORECASTER: "sd"})
+    rows = _table(
+        "What came, beside the forecast of 'sd' (CRPS of logs); * published before the freezing"
+    )
+    for name in (*_SCOPE, "observed", "median", "80% band", "z", "in 80%", "CRPS"):
+        _column(rows, name)
+    for number in range(scores.sizes[CASE]):
+        one = own.isel({CASE: number})
+        early = "*" if int(one["early"]) else ""
+        rows.add_row(
+            *_scope(scores, number),
+            f"{float(one['observed']):,.4g}{early}",
+            f"{float(one['median']):,.4g}",
+            f"{float(one['p10']):,.4g} to {float(one['p90']):,.4g}",
+            f"{float(one['z']):+.2f}",
+            "yes" if float(one["covered"].sel(level=0.8)) else "no",
+            f"{float(one['log_crps']):.3f}",
+        )
+    means = _table("Forecasters on the rows that each answers; smaller is better")
+    headings = ("forecaster", "rows", "CRPS of logs", "sd on the same", "rms z", "in 80%")
+    for name in headings:
+        means.add_column(name, justify="left" if name == "forecaster" else "right", no_wrap=True)
+    for row in forecaster_table(scored).to_dict("records"):
+        means.add_row(
+            str(row["forecaster"]),
+            str(row["cases"]),
+            f"{row['log_crps']:.3f}",
+            f"{row['reference']:.3f}",
+            f"{row['rms_z']:.2f}",
+            f"{100 * row['covered_80']:.0f}%",
+        )
+    left = [
+        *(f"Line {row.line} is not in the frozen forecast." for row in scored.unmatched),
+        *(f"Line {row.line} was published before the data ended." for row in scored.known),
+    ]
+    return Group(rows, means, *left)
+
+
+def _scope(data: xr.Dataset, number: int) -> list[str]:
+    one = data.isel({CASE: number})
+    months = round(12 * float(one["end"] - one["start"]))
+    year = f"{float(one['start']):.0f}"
+    period = year if months == 12 else f"{year}, {months} months"
+    return [*(str(one[name].values) for name in _SCOPE[:3]), period, str(one["vintage"].values)]
+
+
+def _column(table: Table, name: str) -> None:
+    """Add a column: names may break, all else may not."""
+    table.add_column(
+        name,
+        justify="left" if name in _SCOPE else "right",
+        no_wrap=name not in _SCOPE[:3],
+        overflow="fold",
+    )
+
+
+def _table(title: str) -> Table:
+    return Table(title=f"\n{title}", title_justify="left", title_style="", box=None)
