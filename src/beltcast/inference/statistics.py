@@ -185,7 +185,9 @@ def _estimates(likelihood: Likelihood, theta: FloatArray, covariance: FloatArray
         k = n + likelihood.nuisances.index(name)
         log_sd = loading * sd[k]
         value = base * np.exp(loading * theta[k])
-        rows[name] = (value, value * log_sd, *(value * np.exp(q * log_sd) for q in _REACH))
+        # A perfect fit leaves a scale at its bound, and its standard error without end.
+        with np.errstate(over="ignore", invalid="ignore"):
+            rows[name] = (value, value * log_sd, *(value * np.exp(q * log_sd) for q in _REACH))
     names = ["estimate", "standard_error", "p10", "p90", "p2_5", "p97_5"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=names)
 
