@@ -234,6 +234,7 @@ def check_command(
     """
     from beltcast.engine.syntax import XMILE
     from beltcast.model.model import load_model
+    from beltcast.study.doubts import doubts
 
     if against is not None:
         if path is None or path.suffix.lower() not in (".mdl", *XMILE):
@@ -244,10 +245,11 @@ def check_command(
         _check_store(path, as_json)
         return
     if path is not None and path.suffix.lower() in (".mdl", *XMILE):
-        found = _check_model(load_model(path), as_json)
+        found, looked = _check_model(load_model(path), as_json)
     else:
         _refuse_faults(path, as_json)
         chosen = open_study(path)
+        unlikely = doubts(chosen.observations)
         if not as_json:
             typer.echo(
                 f"{len(chosen.observations)} published figures, {len(chosen.priors)} priors, "
@@ -255,16 +257,20 @@ def check_command(
             )
             for sentence in chosen.observations.assumed:
                 typer.echo(sentence)
+            for sentence in unlikely:
+                typer.echo(f"doubt: {chosen.observations.path}: {sentence}")
             _say_examples(chosen)
         violations = _violations(chosen, draws)
-        found = _check_model(chosen.model, as_json, violations)
+        found, looked = _check_model(chosen.model, as_json, violations)
         if chosen.reality_checks and draws and not as_json:
             typer.echo(_violations_text(chosen, draws, violations))
         found += len(violations)
+        looked += len(unlikely)
     if found:
         raise typer.Exit(1)
     if not as_json:
-        typer.echo("No fault found")
+        more = f", but {looked} doubts to look at" if looked != 1 else ", but 1 doubt to look at"
+        typer.echo(f"No fault found{more if looked else ''}")
 
 
 def _check_store(path: Path, as_json: bool) -> None:
@@ -486,8 +492,10 @@ def _violations_text(study: Study, draws: int, violations: tuple[Violation, ...]
     return "\n".join([f"{counted}:", *lines])
 
 
-def _check_model(model: Model, as_json: bool, violations: tuple[Violation, ...] = ()) -> int:
-    """Print what is wrong with a model; return how many faults."""
+def _check_model(
+    model: Model, as_json: bool, violations: tuple[Violation, ...] = ()
+) -> tuple[int, int]:
+    """Print what is wrong with a model; return how many faults and doubts."""
     from beltcast.model import checks
 
     checked = checks.check_model(model)
@@ -510,7 +518,7 @@ def _check_model(model: Model, as_json: bool, violations: tuple[Violation, ...] 
         typer.echo(checks.check_text(checked, model.path))
         if not checked.units:
             typer.echo("units consistent")
-    return len(checked.units)
+    return len(checked.units), len(checked.negative) + len(checked.extremes)
 
 
 def _run_plan(

@@ -1,4 +1,4 @@
-"""All that is wrong with a study at once, one fault a file.
+"""All that is wrong with a study at once: each row of observations, the first of other files.
 
 `read_study` stops at the first fault, as a program must.  Somebody who has just filled in six files
 wants to hear of all of them: here every file is read as far as those that it rests on allow.
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from beltcast.errors import BeltcastError
+from beltcast.errors import BeltcastError, InputError
 from beltcast.files.toml import Toml
 from beltcast.model.model import Model, load_model
 from beltcast.study.noise import noise_from_table
@@ -23,7 +23,7 @@ __all__ = ["study_faults"]
 
 
 def study_faults(path: str | Path | None = None) -> tuple[BeltcastError, ...]:
-    """Read a study and all its files; return what is wrong, the first fault of each file.
+    """Read a study and all its files; return what is wrong.
 
     Parameters
     ----------
@@ -59,7 +59,10 @@ def study_faults(path: str | Path | None = None) -> tuple[BeltcastError, ...]:
         places = tried(read_places, files["places"], model) if "places" in files else {}
         if places is not None:
             rates = _rates_of_all_years(toml)
-            tried(read_observations, files["observations"], model, places, usd_cny=rates)
+            wrong: list[InputError] = []
+            table = files["observations"]
+            tried(read_observations, table, model, places, usd_cny=rates, faults=wrong)
+            found += wrong
         tried(any_priors, files["priors"], model)
         if "scenarios" in files:
             tried(read_scenarios, files["scenarios"], model)

@@ -52,7 +52,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from beltcast.engine.syntax import canonical
-from beltcast.errors import TableError, UnitError, UnknownName, did_you_mean, quoted
+from beltcast.errors import InputError, TableError, UnitError, UnknownName, did_you_mean, quoted
 from beltcast.files.text import Text, read_text
 from beltcast.files.workbook import sheet_path
 from beltcast.model.labels import ModelLike, VariableLike
@@ -241,6 +241,7 @@ def read_observations(
     places: Mapping[str, tuple[str, ...]],
     *,
     usd_cny: Mapping[int, float] | None = None,
+    faults: list[InputError] | None = None,
 ) -> Observations:
     """Read published numbers and convert them to the model's units.
 
@@ -255,6 +256,8 @@ def read_observations(
         a place without being listed.
     usd_cny : mapping, optional
         Year to yuan for one dollar, annual average; needed for numbers in dollars.
+    faults : list, optional
+        Takes the error of each wrong row, which is then left out, instead of raising the first.
 
     Returns
     -------
@@ -287,7 +290,10 @@ def read_observations(
         try:
             rows.append(reader.row(line, cells))
         except (TableError, UnitError) as problem:
-            raise located(problem, text, line) from None
+            fault = located(problem, text, line)
+            if faults is None:
+                raise fault from None
+            faults.append(fault)
     _refuse_twice(rows, text.path)
     return Observations(tuple(rows), text.path, text.sha256, text.encoding, assumed(text))
 

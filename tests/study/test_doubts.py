@@ -1,0 +1,59 @@
+"""`check` names every wrong row, and doubts numbers that look like slips of the pen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from beltcast import read_study
+from beltcast.study.doubts import doubts
+from beltcast.study.faults import study_faults
+from beltcast.study.starter import start_study
+
+HEAD = (
+    "place,quantity,kind,start,end,value,unit,definition,vintage,grade,published,source,url,"
+    "quote,note\n"
+)
+
+
+def row(start: float, end: float, value: float, unit: str = "bn CNY", kind: str = "level") -> str:
+    return f"Foshan,output,{kind},{start},{end},{value},{unit},city,only,B,2025,S,,,\n"
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """Observations of a new study, to be written."""
+    start_study(tmp_path / "mine", belts=["Foshan"])
+    return tmp_path / "mine" / "observations.csv"
+
+
+# The nearest four of them have the geometric mean 10 * 1.15**2.5 = 14.2.
+GOOD = [row(y, y + 1, 10 * 1.15 ** (y - 2018)) for y in range(2018, 2023)]
+
+
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [
+        ("", ()),
+        (row(2023, 2024, 20, "亿元"), ("line 7: 0.14 times its neighbours; is the unit 亿元?",)),
+        (row(2023, 2024, 160), ("line 7: 11 times its neighbours; is the unit bn CNY?",)),
+        (row(2022, 2023, 0.15, "%", "growth"), ("line 7: growth of 0.15 %",)),
+        (row(2022, 2023, 15, "%", "growth"), ()),
+        (row(2023, 2023.55, 11, kind="part-year"), ("line 7: the period ends at 2023.55",)),
+        (row(2023, 2023.5, 11, kind="part-year"), ()),
+    ],
+)
+def test_slips_of_unit_percent_and_period_are_doubted(
+    table: Path, extra: str, said: tuple[str, ...]
+) -> None:
+    table.write_text(HEAD + "".join(GOOD) + extra, encoding="utf-8")
+    found = doubts(read_study(table.parent).observations)
+    assert len(found) == len(said)
+    assert all(one.startswith(start) for one, start in zip(found, said, strict=True))
+
+
+def test_check_names_every_wrong_row(table: Path) -> None:
+    wrong = [GOOD[0].replace("level", "levle"), GOOD[1].replace("bn CNY", "bn EUR"), GOOD[2]]
+    table.write_text(HEAD + "".join(wrong) + row(2021, 2022, -1), encoding="utf-8")
+    assert [fault.line for fault in study_faults(table.parent)] == [2, 3, 5]
