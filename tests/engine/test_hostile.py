@@ -129,7 +129,7 @@ def test_a_file_of_a_hundred_megabytes_is_refused_unread(tmp_path: Path) -> None
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes are of POSIX")
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.mdl")
-    assert "it is no file" in refusal(tmp_path / "pipe.mdl")
+    assert "it is a pipe" in refusal(tmp_path / "pipe.mdl")
 
 
 def test_what_is_just_within_the_limits_runs_everywhere(tmp_path: Path) -> None:

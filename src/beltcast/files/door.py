@@ -13,10 +13,13 @@ from pathlib import Path
 
 from beltcast.errors import BeltcastError
 
-__all__ = ["LARGEST_TEXT", "read_regular", "regular_size"]
+__all__ = ["ADVICE", "LARGEST_TEXT", "read_regular", "regular_size"]
 
 LARGEST_TEXT = 64 * 2**20
 """Bytes of a text file: a table of a million rows, or a study of any size."""
+
+ADVICE = "give the path of a readable file"
+"""What an error of this module says to do."""
 
 _KINDS = (
     (stat.S_ISDIR, "is a directory"),
@@ -68,12 +71,16 @@ readable file
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _BINARY)
         with os.fdopen(handle, "rb") as file:
             _refuse(os.fstat(handle), path, error, what, largest)
-            content = file.read(largest + 1)
+            # In parts: a read of so many bytes takes that much memory, however short the file.
+            parts, total = [], 0
+            while total <= largest and (part := file.read(2**20)):
+                parts.append(part)
+                total += len(part)
     except OSError as problem:
         raise _unreadable(path, error, what, _reason(problem)) from None
-    if len(content) > largest:  # a file of /proc says that it is empty, and goes on for ever
+    if total > largest:  # a file of /proc says that it is empty, and goes on for ever
         raise _too_large(path, error, what, f"more than {largest}", largest)
-    return content
+    return b"".join(parts)
 
 
 def regular_size(
@@ -127,9 +134,7 @@ def _too_large(
 
 
 def _unreadable(path: Path, error: type[BeltcastError], what: str, reason: str) -> BeltcastError:
-    return error(
-        f"{what} cannot be read ({reason}); give the path of a readable file".lstrip(), path
-    )
+    return error(f"{what} cannot be read ({reason}); {ADVICE}".lstrip(), path)
 
 
 def _reason(problem: OSError) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from beltcast.errors import InputError
-from beltcast.files.door import regular_size
+from beltcast.files.door import ADVICE, regular_size
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -58,6 +58,10 @@ def read_netcdf(
 
     try:
         regular_size(path, error, what=what, largest=LARGEST_NETCDF)
+    except InputError as problem:
+        sentence = problem.sentence.replace(ADVICE, give)
+        raise error(sentence, path) from None
+    try:
         with path.open("rb") as file:
             start = file.read(8)
     except OSError as problem:
