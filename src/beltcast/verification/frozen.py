@@ -172,6 +172,16 @@ def save_frozen(frozen: xr.Dataset, path: str | Path) -> None:
     ------
     InputError
         The file exists already or cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import xarray as xr
+    >>> from pathlib import Path
+    >>> from beltcast import save_frozen
+    >>> frozen = xr.Dataset({"forecast": (("case", "draw"), [[1.0, 2.0]])})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_frozen(frozen, Path(folder) / "2027.nc")
     """
     path = Path(path)
     if path.exists():
@@ -194,6 +204,20 @@ def read_frozen(path: str | Path) -> xr.Dataset:
     ------
     InputError
         The file is missing, is no frozen forecast, or was changed since it was frozen.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import xarray as xr
+    >>> from pathlib import Path
+    >>> from beltcast import read_frozen, save_frozen
+    >>> from beltcast.verification.frozen import CONTENT, content_hash
+    >>> frozen = xr.Dataset({"forecast": (("case", "draw"), [[1.0, 2.0]])})
+    >>> frozen.attrs[CONTENT] = content_hash(frozen)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_frozen(frozen, Path(folder) / "2027.nc")
+    ...     read_frozen(Path(folder) / "2027.nc").equals(frozen)
+    True
     """
     frozen = read_netcdf(
         path, what="the frozen forecast", give="give a file that 'beltcast freeze' wrote"
@@ -250,6 +274,23 @@ def score(frozen: xr.Dataset, rows: Observations) -> Scored:
     ------
     InputError
         No row belongs to a case.
+
+    Examples
+    --------
+    An observation that the study has already, with another period:
+
+    >>> from dataclasses import replace
+    >>> from beltcast import freeze, read_study, score
+    >>> from beltcast.verification.backtest import Settings
+    >>> study = read_study()
+    >>> frozen = freeze(study, year=2027, settings=Settings(draws=4, moves=0, starts=1, refine=1))
+    >>> last = [row for row in study.observations if row.definition == "gacc"][-1]
+    >>> row = replace(
+    ...     last, kind="level", start=2027.0, end=2028.0, vintage="final", published=2028.5
+    ... )
+    >>> scored = score(frozen, replace(study.observations, rows=(row,)))
+    >>> scored.scores.sizes["case"]
+    1
     """
     places: dict[tuple[object, ...], int] = {
         key: number for number, key in enumerate(_case_keys(frozen))
