@@ -109,6 +109,11 @@ def const(value: float) -> Const:
     return Const(marked(np.array([value], dtype=np.float64)))
 
 
+def undefined() -> Const:
+    """Return a NaN that is an error of the model, not ``:NA:``: a run that meets it is refused."""
+    return Const(np.array([np.nan]))
+
+
 def load(row: int) -> Load:
     """Return one row as a node."""
     return Load(np.array([row], dtype=np.int64))

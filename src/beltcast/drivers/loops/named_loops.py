@@ -136,6 +136,15 @@ def name_loops(scores: xr.Dataset, names: Mapping[str, Sequence[str]], model: Mo
     ------
     UnknownName, InputError
         As `find_loop`; or two names mean one loop.
+
+    Examples
+    --------
+    >>> from beltcast import load_model, loops, name_loops
+    >>> from beltcast.files.shipped import shipped
+    >>> model = load_model(shipped("models/sir/sir.mdl"))
+    >>> named = name_loops(loops(model), {"contagion": ["Infected", "infection"]}, model)
+    >>> named["loop"].values.tolist()
+    ['B1', 'contagion', 'B2']
     """
     loops = _Loops(model)
     paths = [_turned(str(path).split(ARROW)) for path in scores["path"].values]

@@ -18,7 +18,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from beltcast.engine.language.functions import LanguageFunction
-from beltcast.engine.nodes import Node, apply, const
+from beltcast.engine.nodes import Node, apply, const, undefined
 
 LAST = 1.0 - 2.0**-53
 """Largest share below 1."""
@@ -107,7 +107,7 @@ def triangular_draw(u: Node, least: Node, most: Node, start: Node, peak: Node, s
 
     inside = _cut_off(u, least, most, const(0.0), const(1.0), share, quantile)
     ordered = apply("mul", apply("le", start, peak), apply("le", peak, stop))
-    return apply("if", ordered, inside, const(math.nan))
+    return apply("if", ordered, inside, undefined())
 
 
 def poisson_draw(u: Node, least: Node, most: Node, mean: Node, shift: Node, stretch: Node) -> Node:
@@ -184,7 +184,7 @@ def _place(end: Node, shift: Node, stretch: Node) -> Node:
 def _level(u: Node, low: Node, high: Node) -> Node:
     """A share above that of one end, up to and with that of the other; below 1."""
     inside = apply("sub", high, apply("mul", u, apply("sub", high, low)))
-    known = apply("if", apply("eq", low, high), const(math.nan), inside)
+    known = apply("if", apply("eq", low, high), undefined(), inside)
     return apply("min", known, const(LAST))
 
 

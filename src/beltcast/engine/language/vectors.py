@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 
 from beltcast.engine.language.functions import LANGUAGE, fold
-from beltcast.engine.nodes import Const, Node, apply, const
+from beltcast.engine.nodes import Const, Node, apply, const, undefined
 
 
 def vector_select(
@@ -55,14 +55,14 @@ def vector_select(
     if isinstance(action, Const) and len(action.values) == 1 and action.values[0] in range(11):
         value = results(int(action.values[0]))
     else:
-        value = const(math.nan)
+        value = undefined()
         for number in range(11):
             value = apply("if", apply("eq", action, const(float(number))), results(number), value)
     none, many = apply("eq", count, const(0.0)), apply("gt", count, const(1.0))
     value = apply("if", none, missing, value)
     for condition, numbers in ((none, (1.0, 3.0)), (many, (2.0, 3.0))):
         asked = LANGUAGE[":OR:"].build(*(apply("eq", error, const(n)) for n in numbers))
-        value = apply("if", apply("mul", condition, asked), const(math.nan), value)
+        value = apply("if", apply("mul", condition, asked), undefined(), value)
     return value
 
 
@@ -77,7 +77,7 @@ def _rank(terms: Sequence[Node], which: int) -> Node:
 
 def _pick_place(values: Sequence[Node], place: Node, none: Node | None = None) -> Node:
     """The value whose number is `place`; NaN where there is none, unless `none` says what."""
-    result: Node = const(math.nan) if none is None else none
+    result: Node = undefined() if none is None else none
     for number, value in enumerate(values):
         result = apply("if", apply("eq", place, const(float(number))), value, result)
     return result
@@ -99,7 +99,7 @@ def vector_rank(terms: Sequence[Node], place: Node, direction: Node) -> Node:
 def sort_order(terms: Sequence[Node], place: Node, direction: Node) -> Node:
     """VECTOR SORT ORDER: the number, from 0, of the element that comes at `place`."""
     wanted = _turned(direction, place, len(terms))
-    result: Node = const(math.nan)
+    result: Node = undefined()
     for i in range(len(terms)):
         result = apply("if", apply("eq", _rank(terms, i), wanted), const(float(i)), result)
     return result
