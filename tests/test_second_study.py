@@ -137,8 +137,8 @@ def test_one_question_has_one_number_everywhere(results: Path, tmp_path: Path) -
     assert row
     assert row[1].startswith(f"{written} (")
 
-    run("export", results / "forecast.nc", "--output", tmp_path / "table.csv")
-    table = pd.read_csv(tmp_path / "table.csv")
+    run("export", results / "forecast.nc", "--output", tmp_path / "table.iamc.csv")
+    table = pd.read_csv(tmp_path / "table.iamc.csv")
     line = table[
         (table["Region"] == place)
         & (table["Scenario"] == first)

@@ -124,7 +124,7 @@ def test_calibrate_writes_every_estimate_beside_its_prior(run) -> None:
     head = Path("out/calibration.csv").read_text(encoding="utf-8").splitlines()[0]
     assert "prior_median" in head
     assert "spread_ratio" in head
-    assert "refined starts agree" in ended.out
+    assert "starts were refined and ended in" in ended.out
 
 
 def test_a_forecast_begins_with_a_saved_calibration_unless_it_is_stale(

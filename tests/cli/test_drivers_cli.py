@@ -192,7 +192,7 @@ def test_a_killed_sobol_study_goes_on_to_the_same_bits(
         "e.BLOCK, batch, calls = 16, m.Model.batch, []\n"
         "def dying(self, *a, **k):\n"
         "    calls.append(1)\n"
-        "    if len(calls) == 97: os._exit(9)\n"
+        "    if len(calls) == 55: os._exit(9)\n"
         "    return batch(self, *a, **k)\n"
         "m.Model.batch = dying\n"
         f"sys.argv = ['beltcast', *{asked!r}, {killed!r}]\n"
@@ -200,8 +200,8 @@ def test_a_killed_sobol_study_goes_on_to_the_same_bits(
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
     assert not Path(killed).exists()
-    # 16 trajectories over 93 constants are 94 blocks of screening; two of four blocks of Sobol'.
-    assert len(list((tmp_path / "killed.unfinished").glob("*.npz"))) == 96
+    # 16 trajectories over 51 constants are 52 blocks of screening; two of four blocks of Sobol'.
+    assert len(list((tmp_path / "killed.unfinished").glob("*.npz"))) == 54
     with pytest.raises(InputError, match="seed was 1 and is 2"):
         run(*asked, killed, "--resume", "--seed", "2")
     run(*asked, killed, "--resume")

@@ -43,7 +43,7 @@ def test_a_stopped_sample_is_resumed_and_says_whether_it_mixed(
     assert [path.name for path in tmp_path.iterdir()] == ["posterior.unfinished.npz"]
     page = run("sample", *QUICK, "--resume", "--output", str(folder))
     assert "2 chains of 80 draws, each 8 independent walkers" in page
-    assert "Not mixed (R-hat above 1.01)" in page  # forty moves are too few, and it says so
+    assert "are above 1.01" in page  # forty moves are too few, and it says so
     assert [path.name for path in tmp_path.iterdir()] == ["posterior"]
     found = {path.name for path in folder.iterdir()}
     assert found == {"posterior.nc", "diagnostics.csv", "summary.txt"}
@@ -65,7 +65,7 @@ def test_nothing_to_resume_and_unknown_methods_leave_nothing_behind(tmp_path: Pa
 
 def test_sbc_writes_its_sets_with_their_hashes(tmp_path: Path) -> None:
     path = tmp_path / "sbc.nc"
-    few = ("--sets", "10", "--burn-in", "20", "--parameter", "Traffic Elasticity")
+    few = ("--sets", "10", "--burn-in", "20", "--parameter", "Offer Elasticity")
     page = run("sbc", *few, "--output", str(path))
     assert "10 synthetic data sets" in page
     assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")

@@ -64,7 +64,11 @@ def test_both_back_ends_agree_on_every_variable_of_the_belt_model(
         for backend in ("numpy", "llvm")
     ]
     # What is 0 by construction is a difference of these.
-    terms = {"firm balance": float(runs[0]["Belt Firms"].max()), "share balance": 1.0}
+    terms = {
+        "firm balance": float(runs[0]["Belt Firms"].max()),
+        "share balance": 1.0,
+        "market balance": float(runs[0]["national output"].max()),
+    }
     for name in belt.computed:
         scale = terms.get(name, 0.0)
         np.testing.assert_allclose(

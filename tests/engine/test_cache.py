@@ -221,7 +221,7 @@ def test_kept_machine_code_gives_the_same_bits_and_is_not_compiled_again(
 ) -> None:
     first = load_model(copied).simulate()
     forbid(monkeypatch, llvm_backend, "machine_code")
-    forbid(monkeypatch, reader, "_translate")
+    forbid(monkeypatch, reader, "translate_vensim")
     second = load_model(copied).simulate()
     assert first.identical(second)
     monkeypatch.undo()
@@ -312,7 +312,7 @@ def test_a_moved_model_is_the_same_model_with_its_new_path(
 ) -> None:
     load_model(copied)
     moved = shutil.move(copied.parent, tmp_path / "elsewhere")
-    forbid(monkeypatch, reader, "_translate")
+    forbid(monkeypatch, reader, "translate_vensim")
     path = Path(moved) / "belt.mdl"
     assert load_model(path).path == path
 

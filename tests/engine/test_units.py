@@ -245,7 +245,8 @@ def test_no_unit_of_the_belt_model_could_be_another(belt: Source) -> None:
         )
         if not check_units(replace(belt, equations=foreign)):
             unseen.add(name)
-    assert unseen == set()
+    # The one series that is used over its own INITIAL alone: there any unit cancels.
+    assert unseen == {"brand research share"}
 
 
 # --- the algebra ------------------------------------------------------------------------------

@@ -173,7 +173,7 @@ def test_a_date_takes_no_file_and_no_fit_beside_it_and_one_is_needed(
             ["new.csv", "study.toml", "--as-of", "2025"],
             "--as-of is 2025, and new observations",
         ),
-        ([], "there are no new figures; name a file of them, or a date with --as-of"),
+        ([], "there are no new observations; name a file, or a date with --as-of"),
         (["--as-of", "2040"], "no figure was published after 2040"),
     ):
         monkeypatch.setattr(sys, "argv", ["beltcast", "update", *arguments])

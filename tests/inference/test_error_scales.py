@@ -110,9 +110,9 @@ def test_the_line_that_is_printed_is_read_again(found: ErrorScales, tmp_path: Pa
     [
         ("{ by = ['grade'] }", "one of the two"),
         ("{ sd = 0.5, factors = { 'grade A' = 1.0 } }", "one of the two"),
-        ("{ factors = { 'grade A' = 0.0 } }", "'grade A' = 0"),
-        ("{ factors = { 'kind level' = 1.0 } }", "named like 'grade A'"),
-        ("{ factors = { 'grade D' = 1.0 } }", "named like 'grade A'"),
+        ("{ factors = { 'grade A' = 0.0 } }", "grade A is 0.0; expected a number above 0"),
+        ("{ factors = { 'kind level' = 1.0 } }", "expected one of 'grade A'"),
+        ("{ factors = { 'grade D' = 1.0 } }", "unknown key 'grade D'"),
         ("{ by = ['kind'], factors = { 'kind levels' = 1.0 } }", "did you mean 'kind level'"),
         ("{ factors = { 'grade A' = 'wide' } }", "grade A"),
     ],

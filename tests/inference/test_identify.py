@@ -89,15 +89,15 @@ def test_a_prior_at_its_center_pulls_nowhere(fit: Calibration) -> None:
 
 
 def test_a_profile_of_what_the_data_ignore_is_its_prior(fit: Calibration) -> None:
-    # The error of the demand forecast acts from mid-2024 and the data end with 2024, so its
-    # likelihood is all but flat and its posterior profile the parabola of its prior.
-    one = profile(fit, "Demand Trend Error", points=3, reach=2.0)
-    assert one.likelihood_rise.max() < 0.05
+    # The observations say next to nothing about how upgrading follows brand investment (ratio of
+    # standard deviations 0.9994), so the posterior profile is the parabola of the prior.
+    one = profile(fit, "Brand Push Elasticity", points=3, reach=2.0)
+    assert one.likelihood_rise.max() < 0.1
     assert one.interval() == (-np.inf, np.inf)
     priors = fit.likelihood.priors
-    i = priors.labels.index("Demand Trend Error")
+    i = priors.labels.index("Brand Push Elasticity")
     parabola = 0.5 * ((one.grid - priors.mu[i]) / priors.sigma[i]) ** 2  # a normal prior
-    np.testing.assert_allclose(one.posterior_rise, parabola, atol=0.06)
+    np.testing.assert_allclose(one.posterior_rise, parabola, atol=0.12)
 
 
 @pytest.mark.parametrize(("prior_sd", "sd"), [(0.3, 0.3), (1.0, 0.1), (2.0, 0.02)])

@@ -166,9 +166,9 @@ def test_saved_times_lie_on_the_grid(decay: Model) -> None:
         decay.simulate(save_at=[])
 
 
-@pytest.mark.parametrize("save_every", [0.1, 0.03, 0.0, -1.0, math.nan])
-def test_saveper_is_a_whole_number_of_steps(save_every: float) -> None:
-    with pytest.raises(SimulationError, match="not a whole number of steps"):
+@pytest.mark.parametrize("save_every", [0.0, -1.0, math.nan])
+def test_saveper_is_a_positive_number(save_every: float) -> None:
+    with pytest.raises(SimulationError, match="is not a positive number"):
         Grid(0.0, 1.0, 0.0625, save_every).saved()
     assert len(Grid(0.0, 1.0, 0.1, 0.3).saved()) == 4
 

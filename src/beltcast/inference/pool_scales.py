@@ -27,6 +27,7 @@ from scipy.special import ndtri
 
 from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.inference.calibrate import Calibration, calibrate_from, one_blas_thread
+from beltcast.inference.eigen import eigenpairs
 from beltcast.inference.likelihood import Likelihood
 
 _PINNED = 1e-3
@@ -86,7 +87,7 @@ def pool_scales(calibration: Calibration) -> pd.DataFrame:
     logs = np.asarray(best.x)
     steps = _STEP * np.eye(len(logs))
     curvature = np.array([(slope(logs + s) - slope(logs - s)) / (2.0 * _STEP) for s in steps])
-    values, vectors = np.linalg.eigh(0.5 * (curvature + curvature.T))
+    values, vectors = eigenpairs(0.5 * (curvature + curvature.T))
     # Where the curvature bends the wrong way no more is known than the prior says.
     values = np.maximum(values, priors.sigma[spreads].max() ** -2.0)
     sd = np.sqrt((vectors**2) @ (1.0 / values))

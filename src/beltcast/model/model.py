@@ -449,8 +449,8 @@ class Model(Browsable):
 
         GET DATA BETWEEN TIMES and its like are tables made when a model is compiled.
         """
-        whole = looked_at(self.source) if inputs else frozenset()
-        named = {canonical(name.partition("[")[0]) for name in inputs or ()}
+        whole = looked_at(self.source) if inputs is not None else frozenset()
+        named = {canonical(name.partition("[")[0]) for name in (() if inputs is None else inputs)}
         if not whole & named or self._own_series:
             return None
         source = with_series(self.source, self.program, self.input_series(inputs))

@@ -101,7 +101,7 @@ def price(
     >>> study, rng = read_study(), np.random.default_rng(1)
     >>> draws = sample_prior(study, 8, rng=rng)
     >>> found = price(study, draws, years=(2026, 2035), rng=rng)
-    >>> float(found["price"].sel(paid="lever spending", scenario="brand-push").min()) > 0
+    >>> float(found["price"].sel(paid="lever spending", scenario="tilt-up").min()) > 0
     True
     """
     if len(study.scenarios) < 2:
