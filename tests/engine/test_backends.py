@@ -67,6 +67,7 @@ def test_both_back_ends_agree_on_every_variable_of_the_belt_model(
     terms = {
         "firm balance": float(runs[0]["Belt Firms"].max()),
         "share balance": 1.0,
+        "seller change": float(runs[0]["Sellers"].max()),
         "market balance": float(runs[0]["national output"].max()),
     }
     for name in belt.computed:

@@ -93,8 +93,8 @@ def pair_chart(draws: Draws, one: str, other: str, *, ax: Axes | None = None) ->
     >>> from beltcast.inference.sampling.draws_file import open_fit
     >>> from beltcast.pictures.plots_identified import pair_chart
     >>> _, kept = open_fit()
-    >>> pair_chart(kept.posterior, "Traffic Elasticity", "AVE per Day").get_xlabel()
-    'Traffic Elasticity [Dmnl]'
+    >>> pair_chart(kept.posterior, "Offer Elasticity", "AVE per Day").get_xlabel()
+    'Offer Elasticity [Dmnl]'
     """
     ax = ax or _new_axes()
     priors = draws.likelihood.priors
