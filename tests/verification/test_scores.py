@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mpmath
 import numpy as np
 import pytest
 import scoringrules
@@ -217,3 +218,12 @@ def test_a_case_with_a_nan_scores_nan_and_summaries_leave_it_out() -> None:
 def test_one_draw_is_refused() -> None:
     with pytest.raises(InputError, match="1 draws are given to a score; expected at least 2"):
         scores.crps_ensemble(np.array([1.0]), 1.0)
+
+
+@pytest.mark.parametrize(("sd", "y"), [(0.5, 1.3), (10.0, 1.0), (10.0, 1e6)])
+def test_the_crps_of_a_wide_lognormal_keeps_its_digits(sd: float, y: float) -> None:
+    with mpmath.workdps(60):
+        s, z = mpmath.mpf(sd), mpmath.log(mpmath.mpf(y)) / mpmath.mpf(sd)
+        tails = mpmath.ncdf(z - s) + mpmath.ncdf(s / mpmath.sqrt(2)) - 1
+        exact = y * (2 * mpmath.ncdf(z) - 1) - 2 * mpmath.exp(s**2 / 2) * tails
+    assert scores.crps_lognormal(0.0, sd, y) == pytest.approx(float(exact), rel=1e-10)
