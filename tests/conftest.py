@@ -9,8 +9,10 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import dataclasses
+import shutil
 import signal
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +21,7 @@ import hypothesis
 import numpy as np
 import pytest
 import xarray as xr
+from playwright.sync_api import Browser, sync_playwright
 
 from beltcast import (
     Calibration,
@@ -38,6 +41,8 @@ from beltcast.study.noise import Definition, Noise
 from beltcast.study.observations import Observation
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+CHROMIUM = next((p for n in ("chromium", "chromium-browser") if (p := shutil.which(n))), None)
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
 # One cache of compiled models for a session, empty at its start: what another run left must not
 # decide a test, and the belt model need not be compiled again by every file and subprocess.  The
 # workers of pytest-xdist inherit it.
@@ -53,6 +58,17 @@ hypothesis.settings.load_profile("gate")
 # What a shell starts in the background ignores Ctrl-C, and hands that on to all that it starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One for all tests of a process: Playwright's loop keeps running, and refuses a second."""
+    if CHROMIUM is None:
+        pytest.skip("needs Debian's chromium: apt-get install chromium fonts-noto-cjk")
+    with sync_playwright() as tools:
+        started = tools.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield started
+        started.close()
 
 
 @pytest.fixture(scope="session")

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
-from playwright.sync_api import Browser, sync_playwright
 
 from beltcast import approximate_posterior, calibrate, likelihood_of, load_model, read_study
 from beltcast.app.page import page_html
@@ -21,9 +18,6 @@ from beltcast.inference.sampling.posterior import sample_prior
 from beltcast.streams import Streams
 from beltcast.study.series_study import start_series_study
 from beltcast.study.study import Study
-
-CHROMIUM = next((p for n in ("chromium", "chromium-browser") if (p := shutil.which(n))), None)
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,13 +71,3 @@ def epidemic(tmp_path_factory: pytest.TempPathFactory) -> Made:
     html = page_html(study, kept, forecast)
     path.write_text(html, encoding="utf-8")
     return Made(study, kept, forecast, path, html)
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("needs Debian's chromium: apt-get install chromium fonts-noto-cjk")
-    with sync_playwright() as tools:
-        started = tools.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield started
-        started.close()

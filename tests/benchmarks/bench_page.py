@@ -19,7 +19,7 @@ from playwright.sync_api import sync_playwright
 from beltcast.app.page import page_html
 from beltcast.forecasting.forecast_file import open_forecast
 
-from ..app.conftest import CHROMIUM, QUIET
+from ..conftest import CHROMIUM, QUIET
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium")

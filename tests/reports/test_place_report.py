@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser
 
 from beltcast import Calibration, Study, approximate_posterior, attribute, sample_prior
 from beltcast.display.numbers import digits
@@ -235,10 +235,6 @@ def test_numbers_of_any_size_are_written_out() -> None:
     assert tuple(map(_digits, given)) == written
 
 
-CHROMIUM = shutil.which("chromium")
-NEEDS_BROWSER = pytest.mark.skipif(
-    CHROMIUM is None, reason="needs Debian's chromium: apt-get install chromium fonts-noto-cjk"
-)
 NARROW = """() => [...document.querySelectorAll("td:not(.n):not(.short), th:not(.n):not(.short)")]
   .filter((cell) => cell.innerText.trim().length > 5)
   .map((cell) => {
@@ -250,10 +246,9 @@ NARROW = """() => [...document.querySelectorAll("td:not(.n):not(.short), th:not(
   .filter(([room]) => room < 3)"""
 
 
-@NEEDS_BROWSER
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_a_report_has_at_most_eight_pages_and_no_narrow_column(
-    evidence: Evidence, tmp_path: Path, language: str
+    evidence: Evidence, tmp_path: Path, language: str, browser: Browser
 ) -> None:
     """The place with the most observations; at 1440 and 390 pixels and on A4."""
     path = tmp_path / "a.html"
@@ -261,13 +256,11 @@ def test_a_report_has_at_most_eight_pages_and_no_narrow_column(
     print_pdf(path, path.with_suffix(".pdf"))
     pages = re.findall(rb"/Type\s*/Page\b(?!s)", path.with_suffix(".pdf").read_bytes())
     assert 1 <= len(pages) <= 8
-    with sync_playwright() as tools:
-        browser = tools.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        for width, medium in ((1440, "screen"), (390, "screen"), (688, "print")):
-            page = browser.new_page(viewport={"width": width, "height": 900})
-            page.emulate_media(media=medium)
-            page.goto(path.as_uri())
-            assert page.evaluate(NARROW) == []
-            if medium == "screen":
-                assert page.evaluate("document.documentElement.scrollWidth") <= width
-        browser.close()
+    for width, medium in ((1440, "screen"), (390, "screen"), (688, "print")):
+        page = browser.new_page(viewport={"width": width, "height": 900})
+        page.emulate_media(media=medium)
+        page.goto(path.as_uri())
+        assert page.evaluate(NARROW) == []
+        if medium == "screen":
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.close()
