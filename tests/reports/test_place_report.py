@@ -16,9 +16,9 @@ from playwright.sync_api import Browser
 
 from beltcast import Calibration, Study, approximate_posterior, attribute, sample_prior
 from beltcast.display.numbers import digits
+from beltcast.display.translations import REPORT, amount
 from beltcast.errors import MissingExtra
 from beltcast.pictures.plots import fan_chart
-from beltcast.pictures.translations import REPORT, amount
 from beltcast.reports.pdf import print_pdf
 from beltcast.reports.place_report import Evidence, _digits, index_page, place_report
 

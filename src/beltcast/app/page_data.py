@@ -17,6 +17,7 @@ import xarray as xr
 
 from beltcast.app.page_diagram import diagram_facts
 from beltcast.app.page_model import PageModel, model_facts, page_model
+from beltcast.display.translations import PAGE, SHARED, money_steps
 from beltcast.engine.run.plan import series_at
 from beltcast.ensembles.ensemble import run_ensemble
 from beltcast.ensembles.member_statistics import by_place
@@ -25,7 +26,6 @@ from beltcast.forecasting.forecast import published_factor
 from beltcast.inference.sampling.draws_file import KeptFit
 from beltcast.inference.sampling.posterior import Draws, sample_prior
 from beltcast.model.model import Model
-from beltcast.pictures.translations import PAGE, SHARED, money_steps
 from beltcast.schema import (
     LANGUAGES,
     MEMBER,

@@ -103,9 +103,9 @@ def report_command(
 
         beltcast report --language zh
     """
+    from beltcast.display.translations import checked_language
     from beltcast.files.complete import complete_folder
     from beltcast.forecasting.forecast_file import open_forecast
-    from beltcast.pictures.translations import checked_language
     from beltcast.reports.pdf import find_browser, print_pdf
     from beltcast.workflows.report import check_places, report
 

@@ -16,10 +16,10 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from beltcast.display.colours import OTHER, POINT, POSTERIOR, PRIOR
 from beltcast.display.style import house_style
+from beltcast.display.translations import amount, called, total_unit, word
 from beltcast.ensembles.member_statistics import parting
 from beltcast.inference.audit.identify import CUT, Profile
 from beltcast.inference.calibrate import MOSTLY_PRIOR, Calibration
-from beltcast.pictures.translations import amount, called, total_unit, word
 from beltcast.schema import PLACE, QUANTILE, SCENARIO, YEAR, Label, Language, labels_of
 
 

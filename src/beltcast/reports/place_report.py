@@ -1,7 +1,7 @@
 """A report of one place as one HTML file that needs nothing else, fit for the screen and for paper.
 
 Every number is read off the results, and the sentences around them are those of
-`beltcast.pictures.translations`, in English or Chinese; the templates of `beltcast.reports.html`
+`beltcast.display.translations`, in English or Chinese; the templates of `beltcast.reports.html`
 lay them out, for the report and for the page alike.
 """
 
@@ -15,6 +15,7 @@ import pandas as pd
 import xarray as xr
 
 from beltcast.display.numbers import digits
+from beltcast.display.translations import amount, called, period_words, total_unit, word
 from beltcast.drivers.attribution.attribute import DRIVER, sign_source
 from beltcast.drivers.attribution.page import complement_words
 from beltcast.drivers.attribution.plot import waterfall
@@ -24,7 +25,6 @@ from beltcast.inference.calibrate import estimate_verdict
 from beltcast.inference.sampling.draws_file import KeptFit
 from beltcast.model.quantities import PUBLISHED_UNITS
 from beltcast.pictures.plots import fan_chart
-from beltcast.pictures.translations import amount, called, period_words, total_unit, word
 from beltcast.reports.html import picture, rendered, sections_html, web_address
 from beltcast.schema import PLACE, QUANTILE, SCENARIO, YEAR, Label, Language
 from beltcast.study.observations import Observation

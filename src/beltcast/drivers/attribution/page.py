@@ -14,12 +14,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from beltcast.display.translations import called, word
 from beltcast.drivers.attribution.attribute import COALITION, DRIVER, sign_source
 from beltcast.ensembles.member_statistics import at_year
 from beltcast.ensembles.verdicts import FEWEST_DRAWS, negligible, share_error, with_error
 from beltcast.forecasting.summary import titled
 from beltcast.inference.calibrate import estimate_verdict
-from beltcast.pictures.translations import called, word
 from beltcast.schema import MEMBER, PLACE, QUANTILE, Language, labels_of
 
 MOVED = 1.0

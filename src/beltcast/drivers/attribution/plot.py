@@ -16,9 +16,9 @@ from matplotlib.figure import Figure
 
 from beltcast.display.colours import COLOURS
 from beltcast.display.style import house_style
+from beltcast.display.translations import a_year, called, word
 from beltcast.drivers.attribution.attribute import DRIVER
 from beltcast.ensembles.member_statistics import at_year
-from beltcast.pictures.translations import a_year, called, word
 from beltcast.schema import MEMBER, PLACE, QUANTILE, YEAR, Language, labels_of
 
 ShareScale = Literal["log", "level"]

@@ -8,8 +8,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from beltcast.display.translations import called
 from beltcast.drivers.price.price import FLOW, PAID
-from beltcast.pictures.translations import called
 from beltcast.schema import PLACE, QUANTILE, SCENARIO, labels_of
 
 __all__ = ["paying", "price_unit", "price_words", "summarise_prices"]

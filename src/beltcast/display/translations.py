@@ -1,4 +1,4 @@
-"""Words in English and Chinese: one catalogue for the app, the reports and their pictures.
+"""Texts in English and Chinese: one catalogue for the command line, page, reports and charts.
 
 Each text that belongs to the package is here once, under a key; the caller supplies the numbers.
 What a study calls its places, scenarios, drivers, variables and units comes from its own files
