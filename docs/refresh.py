@@ -1,6 +1,6 @@
 """Renew what pages and calibration/results take from a run of the main job.
 
-Run it on a quiet machine after a change of the model, the figures or the engine::
+Run it on a quiet machine after a change of the model, the observations or the engine::
 
     python docs/refresh.py
     python docs/refresh.py forecast   # without the table of speed, which needs a quiet machine
@@ -78,7 +78,7 @@ def forecast() -> None:
         shutil.copy(RESULTS / name, ROOT / "calibration" / "results" / name)
     keep_forecast()
     summary = (RESULTS / "summary.txt").read_text(encoding="utf-8")
-    shown = summary.split("\nWhat the figures narrowed most")[0]  # the first tables are enough
+    shown = summary.split("\nParameters that all places share")[0]  # the first tables are enough
     trimmed = "\n".join(line.rstrip() for line in shown.strip().splitlines())
     write("summary: beltcast forecast", f"```\n{trimmed}\n```", "README.md")
 

@@ -170,7 +170,7 @@ def test_a_search_adds_the_best_that_the_budget_allows(tmp_path: Path) -> None:
 def test_price_names_judgement_and_leaves_its_picture(tmp_path: Path) -> None:
     folder = tmp_path / "price"
     common = ("--prior", "--draws", "8", "--scenario", "brand-push", "--output", str(folder))
-    assert "Judgement, not data" in run("price", *common)
+    assert "rest on judgement, not on data" in run("price", *common)
     assert {path.name for path in folder.iterdir()} == {"price.nc", "price.png", "summary.txt"}
     facts = json.loads(run("price", *common, "--cost", "seller spending", "--json"))
     assert list(facts["price"]) == ["seller spending"]

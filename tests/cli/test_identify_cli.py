@@ -32,7 +32,7 @@ def test_every_answer_is_told_with_its_contraction_and_the_priors_that_move_it(
     start_study(tmp_path / "mine", belts=["Foshan", "东莞"])
     folder = tmp_path / "identified"
     page = run("identify", str(tmp_path / "mine"), *QUICK, "--output", str(folder))
-    assert "What is shown, narrowed by the figures" in page
+    assert "Contraction of the answers by the observations" in page
     assert "Which prior moves which answer" in page
     study = read_study(tmp_path / "mine")
     narrowed = pd.read_csv(folder / "contraction.csv", index_col="answer")

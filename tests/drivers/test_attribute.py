@@ -237,7 +237,7 @@ NORMAL = np.random.default_rng(1).standard_normal(400)
     [
         (0.1 * NORMAL + 0.5, 0.1 * NORMAL + 0.5, "the priors alone decide that the drivers comp"),
         (0.1 * NORMAL - 0.5, 0.1 * NORMAL - 0.5, "the priors alone decide that the drivers subs"),
-        (0.1 * NORMAL - 0.5, 0.1 * NORMAL + 0.5, "built so that the drivers complement each oth"),
+        (0.1 * NORMAL - 0.5, 0.1 * NORMAL + 0.5, "the model assumes that the drivers complement"),
         (0.1 * NORMAL - 0.5, NORMAL, "the data decide that the drivers substitute for each"),
         (NORMAL, NORMAL, "neither the data nor the priors"),
         (0.0 * NORMAL, 0.0 * NORMAL, "no joint effect"),

@@ -209,7 +209,7 @@ def test_false_dates_cost_evidence_where_the_dates_matter(two: Model) -> None:
     )  # fmt: skip
     assert table["gain"][0].item() == pytest.approx(0.15, abs=0.03)
     assert (table["log_evidence"][0] - table["log_evidence"][1:] > 2).all()
-    assert "the figures prefer the true dates" in placebo_words(table)
+    assert "the observations favour the true dates" in placebo_words(table)
 
 
 def test_false_dates_are_as_good_where_there_is_no_gain(two: Model) -> None:
@@ -217,7 +217,7 @@ def test_false_dates_are_as_good_where_there_is_no_gain(two: Model) -> None:
         made_up(two, Gain=0.0), rng=np.random.default_rng(3), constant="Start", gain="Gain",
         shifts=(-1.5, 1.5), starts=4, refine=1,
     )  # fmt: skip
-    assert "do not prefer the true dates" in placebo_words(table)
+    assert "do not favour the true dates" in placebo_words(table)
     assert math.isclose(table["gain"][0].item(), 0.0, abs_tol=0.03)
 
 

@@ -148,8 +148,8 @@ def test_every_judged_constant_of_money_is_drawn_or_named_as_held(study: Study) 
 
 def test_the_page_names_what_is_judged_and_the_facts_are_json(prices: xr.Dataset) -> None:
     page = " ".join(as_text(summarise_prices(prices)).split())
-    assert "Judgement, not data" in page
-    assert "leave it out: VAT Refund Rate" in page
+    assert "rest on judgement, not on data" in page
+    assert "exclude it: VAT Refund Rate" in page
     assert "by place" in page
     facts = dataset_facts(prices)
     assert facts["price"]["lever spending"]["brand-push"]["China"]["p50"] > 0

@@ -95,12 +95,12 @@ def test_the_page_says_method_surprise_and_change(result: xr.Dataset, change: Up
     page = as_text(summarise_update(result, change, "Line 9 repeats line 3."))
     flat = " ".join(page.split())
     for words in (
-        ": 1 new figure Line 9",
+        ": 1 new observation Line 9",
         "Line 9 repeats line 3. Method reweight",
         "good up to",
         "Jan-Jun 2026",
-        "The year 2026, of which a part is published",
-        "The farthest: China, gacc, Jan-Jun 2026",
+        "The year 2026, published in part",
+        "The most surprising: China, gacc, Jan-Jun 2026",
     ):
         assert words in flat
     assert max(map(len, page.splitlines())) <= 112
@@ -116,7 +116,7 @@ def test_a_far_figure_is_called_a_surprise_and_leads_to_another_way(
     assert not change.attempts[0].good
     assert change.attempts[0].k > 0.7
     assert change.surprises["p"][0] < 1e-6
-    assert surprise_words(change).startswith("1 of 1 figure lies where")
+    assert surprise_words(change).startswith("1 of 1 new observation has p below 0.05")
 
 
 @pytest.mark.slow
@@ -174,7 +174,7 @@ def test_a_date_takes_no_file_and_no_fit_beside_it_and_one_is_needed(
             "--as-of is 2025, and new observations",
         ),
         ([], "there are no new observations; name a file, or a date with --as-of"),
-        (["--as-of", "2040"], "no figure was published after 2040"),
+        (["--as-of", "2040"], "no observation was published after 2040"),
     ):
         monkeypatch.setattr(sys, "argv", ["beltcast", "update", *arguments])
         assert _exit_of(cli.main) == 2

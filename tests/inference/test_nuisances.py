@@ -390,5 +390,5 @@ def test_an_outlier_pulls_less_under_tails(small: Model, make: SimpleNamespace) 
 
 
 def test_a_row_without_any_spread_is_refused(small: Model, make: SimpleNamespace) -> None:
-    with pytest.raises(CalibrationError, match="row of line 2 has no spread"):
+    with pytest.raises(CalibrationError, match="row of line 2 has no standard deviation"):
         likely(small, make, make.row(), grade={"A": 0.0, "B": 0.1, "C": 0.1})

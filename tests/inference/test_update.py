@@ -167,7 +167,7 @@ def test_a_bad_method_is_used_when_asked_for_with_a_warning(
     change = update(exact.fit, exact.draws, far, rng=np.random.default_rng(3), method="reweight")
     assert change.method == "reweight"
     assert change.attempts[0].k > 0.7
-    assert "not to be trusted" in change.why
+    assert "unreliable" in change.why
 
 
 def test_bounds_are_weighed_as_their_density_says(

@@ -112,7 +112,9 @@ def test_every_figure_of_the_place_stands_with_its_line(henan: Parsed, study: St
     own = [row for row in study.observations if row.place == "Henan"]
     table = henan.tables["figures"][1:]
     assert [int(row[-1]) for row in table] == [row.line for row in own]
-    assert f"{len(own)} of the {len(study.observations)} published figures" in henan.text
+    assert (
+        f"{len(own)} of the study's {len(study.observations)} published observations" in henan.text
+    )
     links = {attributes.get("href") for tag, attributes in henan.tags if tag == "a"}
     assert {row.url for row in own if row.url.startswith("http")} <= links
 
@@ -120,7 +122,7 @@ def test_every_figure_of_the_place_stands_with_its_line(henan: Parsed, study: St
 def test_a_place_without_figures_says_so(evidence: Evidence) -> None:
     page = Parsed(place_report(evidence, "Foshan"))
     assert "figures" not in page.tables
-    assert "No published figure speaks of this place itself" in page.text
+    assert "No observation is about this place itself" in page.text
 
 
 def numbers(rows: list[list[str]]) -> list[list[str]]:

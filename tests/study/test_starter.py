@@ -210,11 +210,11 @@ def test_from_init_to_forecast(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.chdir(tmp_path)
     beltcast("init", "mine", "--places", "Foshan，东莞", "--name", "Two belts")
     said = beltcast("check", "mine")
-    assert "11 of 11 figures are examples" in said
+    assert "11 of 11 observations are examples" in said
     assert "No fault found" in said
     said = beltcast("forecast", "mine", "--draws", "20", "--starts", "4")
     assert "Two belts" in said
-    assert "11 of 11 figures are examples" in said
+    assert "11 of 11 observations are examples" in said
     with xr.open_dataset("runs/mine/forecast.nc") as result:
         assert result["place"].values.tolist() == ["All belts", "Foshan", "东莞"]
         assert result["scenario"].values[0] == "baseline"

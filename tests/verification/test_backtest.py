@@ -298,7 +298,7 @@ def test_frozen_drivers_forecast_less_where_the_driver_drives(driven: Study) -> 
 
 
 def test_an_origin_without_past_or_future_is_refused(driven: Study) -> None:
-    with pytest.raises(InputError, match="2010 has 0 figures to stand on"):
+    with pytest.raises(InputError, match="2010 has 0 observations to fit"):
         at_origin(driven, RULES, 2010.0, settings=QUICK)
     with pytest.raises(InputError, match="and 0 to forecast"):
         at_origin(driven, RULES, 2030.0, settings=QUICK)

@@ -141,7 +141,7 @@ def test_what_was_published_later_is_news_and_nothing_else_is(study: Study) -> N
     known = study.observations.published_by(2025.0)
     assert len(news) + len(known) == len(study.observations)
     assert min(row.published for row in news) > 2025.0
-    with pytest.raises(InputError, match="no figure was published after 2030; give a date before"):
+    with pytest.raises(InputError, match="no observation was published after 2030; give a "):
         later_rows(study, 2030.0)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from beltcast.files.resume import Pieces
     from beltcast.inference.calibrate import Calibration
     from beltcast.model.model import Model
+    from beltcast.schema import Language
     from beltcast.streams import Streams
     from beltcast.study.study import Study
 
@@ -55,6 +57,9 @@ Saved = Annotated[
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Resume a run that was stopped.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+InLanguage = Annotated[
+    str | None, typer.Option("--language", help="en or zh. Default: that of the locale.")
+]
 Output = Annotated[
     Path | None, typer.Option(help="Folder for the results. Default: a folder in runs/.")
 ]
@@ -72,6 +77,13 @@ def streams_of(seed: int) -> Streams:
     from beltcast.streams import Streams  # here, so that --help need not wait for NumPy
 
     return Streams(seed)
+
+
+def language_of(given: str | None) -> Language:
+    """Return the language that is given, else that of the locale."""
+    from beltcast.display.translations import checked_language, locale_language
+
+    return locale_language(os.environ) if given is None else checked_language(given)
 
 
 def with_scenarios(study: Study, names: list[str] | None) -> Study:
@@ -145,8 +157,11 @@ def finish(
     page: RenderableType,
     as_json: bool,
     facts: Callable[[], Mapping[str, object]],
+    language: Language = "en",
 ) -> None:
     """Print the result of a command and its folder, or one JSON object."""
+    from beltcast.display.translations import word
+
     if as_json:
         print_json(command, folder, **facts())
         return
@@ -154,7 +169,7 @@ def finish(
         typer.echo(page)
     else:
         console().print(page)
-    typer.echo(f"Wrote {folder}{'' if folder.is_file() else '/'}")
+    typer.echo(word("wrote", language, path=f"{folder}{'' if folder.is_file() else '/'}"))
 
 
 def save(folder: Path, page: RenderableType, **results: xr.Dataset) -> None:

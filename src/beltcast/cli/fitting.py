@@ -10,6 +10,7 @@ import typer
 
 from beltcast.cli.common import (
     AsJson,
+    InLanguage,
     Output,
     Resume,
     Saved,
@@ -18,6 +19,7 @@ from beltcast.cli.common import (
     StudyFile,
     finish,
     folder_of,
+    language_of,
     open_study,
     progress,
     refuse_year,
@@ -62,6 +64,7 @@ def calibrate_command(
     ] = None,
     seed: Seed = 1,
     resume: Resume = False,
+    language: InLanguage = None,
     output: Output = None,
     as_json: AsJson = False,
 ) -> None:
@@ -95,21 +98,21 @@ def calibrate_command(
     from beltcast.reports.json_output import calibration_facts
     from beltcast.workflows.own_model import read_own_model
 
-    known = check_fit_method(method)
+    known, spoken = check_fit_method(method), language_of(language)
     if model is None and (data or columns or priors or payoff or changes):
         raise InputError("--data, --columns, --priors, --payoff and --changes need --model; add it")
     if model is not None and study is not None:
         raise InputError("both a study and --model are given; keep one of them")
     if model is None:
         chosen = open_study(study)
-        likelihood, hashes = likelihood_of(chosen), chosen.hashes
+        likelihood, hashes, labels = likelihood_of(chosen), chosen.hashes, chosen.labels()
     else:
         if not data or priors is None:
             raise InputError("--model needs observations and priors; add --data and --priors")
         own = read_own_model(model, data, priors, columns=columns, payoff=payoff, changes=changes)
         for sentence in own.assumed:
             typer.echo(f"assumed: {sentence}", err=as_json)
-        likelihood, hashes = own.likelihood, own.hashes
+        likelihood, hashes, labels = own.likelihood, own.hashes, {}
     place = folder_of(output, study or model, "-fit")
     options = {"starts": str(starts), "method": method, "seed": str(seed), "refine": str(refine)}
     with complete_folder(place) as folder, progress() as tell:
@@ -126,7 +129,7 @@ def calibrate_command(
         write_calibration(fit, folder, hashes)
         fit.clusters().to_csv(folder / "optima.csv", index=False, float_format="%.6g")
         fit.history().to_csv(folder / "history.csv", index=False, float_format="%.6g")
-        page = fit_summary(fit)
+        page = fit_summary(fit, spoken, labels)
         if likelihood.size <= EXACT:
             found = fit_statistics(fit)
             found.estimates.to_csv(folder / "estimates.csv", float_format="%.6g")
@@ -143,7 +146,7 @@ def calibrate_command(
             picture.savefig(folder / "fit.png")
         save(folder, page)
     pieces.discard()
-    finish("calibrate", place, page, as_json, lambda: calibration_facts(fit))
+    finish("calibrate", place, page, as_json, lambda: calibration_facts(fit), spoken)
 
 
 def identify_command(

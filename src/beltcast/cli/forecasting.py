@@ -11,6 +11,7 @@ from rich.console import Group
 
 from beltcast.cli.common import (
     AsJson,
+    InLanguage,
     Output,
     Resume,
     Saved,
@@ -19,6 +20,7 @@ from beltcast.cli.common import (
     StudyFile,
     finish,
     folder_of,
+    language_of,
     open_study,
     progress,
     save,
@@ -45,6 +47,7 @@ def forecast_command(
         typer.Option(help="Use only what was published by this date (a decimal year)."),
     ] = None,
     calibration: Saved = None,
+    language: InLanguage = None,
     output: Output = None,
     as_json: AsJson = False,
 ) -> None:
@@ -68,7 +71,10 @@ def forecast_command(
         beltcast forecast --given models/belt/events.toml
 
         beltcast forecast --calibration runs/belt-fit
+
+        beltcast forecast --language zh
     """
+    from beltcast.display.translations import word
     from beltcast.drivers.compare import compare_runs, comparison_table
     from beltcast.files.complete import complete_folder
     from beltcast.forecasting.forecast import FORECAST_ENCODING, forecast
@@ -81,6 +87,7 @@ def forecast_command(
     from beltcast.verification.origin import as_known
     from beltcast.workflows.draws import FitOptions, fit_study
 
+    spoken = language_of(language)
     chosen = with_scenarios(open_study(study), scenario)
     provenance = {"seed": str(seed)}
     if as_of is not None:
@@ -109,12 +116,17 @@ def forecast_command(
         result.to_netcdf(folder / "forecast.nc", engine="netcdf4", encoding=FORECAST_ENCODING)
         tell("pictures", 0, 1)
         compare = chosen.roles.compare if given is None else WITHOUT
-        save_fan_charts(result, str(folder), titles=chosen.titles, compare=compare)
+        titles = {place: chosen.title_of(place, spoken) for place in chosen.shown()}
+        save_fan_charts(result, str(folder), titles=titles, compare=compare, language=spoken)
         tell("pictures", 1, 1)
-        page = Group(summarise(result, fit), comparison_table(compare_runs(result["output"])))
+        losses = compare_runs(result["output"])
+        page = Group(
+            summarise(result, fit, spoken),
+            comparison_table(losses, language=spoken, labels=chosen.labels()),
+        )
         if as_of is not None:
             rows = len(chosen.observations)
-            page = Group(f"As known on {as_of:g}: {rows} observations published by then.", page)
+            page = Group(word("as known", spoken, date=as_of, rows=rows), page)
         save(folder, page)
     finish(
         "forecast",
@@ -122,6 +134,7 @@ def forecast_command(
         page,
         as_json,
         lambda: {**forecast_facts(result), "fit": calibration_facts(fit)},
+        spoken,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +14,8 @@ import typer
 
 from beltcast.cli.common import (
     AsJson,
+    InLanguage,
+    language_of,
     open_study,
     print_json,
     progress,
@@ -24,6 +27,7 @@ from beltcast.errors import (
 if TYPE_CHECKING:
     from beltcast.ensembles.reality_checks import Violation
     from beltcast.model.model import Model
+    from beltcast.schema import Label, Language
     from beltcast.study.study import Study
 
 
@@ -212,6 +216,7 @@ def check_command(
     draws: Annotated[
         int, typer.Option(min=0, help="Draws of the priors for a study's reality checks.")
     ] = 200,
+    language: InLanguage = None,
 ) -> None:
     """Check a model, or a study with all its files, and say what is wrong with file and line.
 
@@ -231,11 +236,16 @@ def check_command(
         beltcast check mine.mdl --against pysd
 
         beltcast check plan.zarr
+
+        beltcast check --language zh
     """
+    from beltcast.display.translations import word
     from beltcast.engine.syntax import XMILE
+    from beltcast.forecasting.summary import example_words
     from beltcast.model.model import load_model
     from beltcast.study.doubts import doubts
 
+    spoken = language_of(language)
     if against is not None:
         if path is None or path.suffix.lower() not in (".mdl", *XMILE):
             raise typer.BadParameter("--against compares a model; name a .mdl or XMILE file")
@@ -245,32 +255,36 @@ def check_command(
         _check_store(path, as_json)
         return
     if path is not None and path.suffix.lower() in (".mdl", *XMILE):
-        found, looked = _check_model(load_model(path), as_json)
+        found, looked = _check_model(load_model(path), as_json, spoken)
     else:
         _refuse_faults(path, as_json)
         chosen = open_study(path)
-        unlikely = doubts(chosen.observations)
+        unlikely = doubts(chosen.observations, spoken)
         if not as_json:
-            typer.echo(
-                f"{len(chosen.observations)} published figures, {len(chosen.priors)} priors, "
-                f"{len(chosen.scenarios)} scenarios: read"
-            )
+            read = {
+                "rows": len(chosen.observations),
+                "priors": len(chosen.priors),
+                "scenarios": len(chosen.scenarios),
+            }
+            typer.echo(word("read", spoken, **read))
             for sentence in chosen.observations.assumed:
                 typer.echo(sentence)
             for sentence in unlikely:
-                typer.echo(f"doubt: {chosen.observations.path}: {sentence}")
-            _say_examples(chosen)
+                typer.echo(word("doubt", spoken, path=chosen.observations.path, sentence=sentence))
+            if examples := example_words(chosen.observations, spoken):
+                typer.echo(examples)
         violations = _violations(chosen, draws)
-        found, looked = _check_model(chosen.model, as_json, violations)
+        labels = chosen.labels()
+        found, looked = _check_model(chosen.model, as_json, spoken, violations, labels)
         if chosen.reality_checks and draws and not as_json:
-            typer.echo(_violations_text(chosen, draws, violations))
+            typer.echo(_violations_text(chosen, draws, violations, spoken))
         found += len(violations)
         looked += len(unlikely)
     if found:
         raise typer.Exit(1)
     if not as_json:
-        more = f", but {looked} doubts to look at" if looked != 1 else ", but 1 doubt to look at"
-        typer.echo(f"No fault found{more if looked else ''}")
+        key = {0: "no fault", 1: "no fault, doubt"}.get(looked, "no fault, doubts")
+        typer.echo(word(key, spoken, count=looked))
 
 
 def _check_store(path: Path, as_json: bool) -> None:
@@ -451,14 +465,6 @@ def _refuse_faults(path: Path | None, as_json: bool) -> None:
         raise typer.Exit(2)
 
 
-def _say_examples(study: Study) -> None:
-    from beltcast.forecasting.summary import example_words
-
-    words = example_words(study.observations)
-    if words:
-        typer.echo(words)
-
-
 def _violations(study: Study, draws: int) -> tuple[Violation, ...]:
     """Reality checks of a study that fail, over draws of its priors."""
     if not study.reality_checks or not draws:
@@ -476,26 +482,46 @@ def _violations(study: Study, draws: int) -> tuple[Violation, ...]:
     )
 
 
-def _violations_text(study: Study, draws: int, violations: tuple[Violation, ...]) -> str:
+def _violations_text(
+    study: Study, draws: int, violations: tuple[Violation, ...], language: Language
+) -> str:
     """Say which reality checks fail, how often, when first and in which draw."""
-    counted = (
-        f"Reality checks: {len(study.reality_checks)} statements, {draws} draws of the priors, "
-        f"{len(study.scenarios)} scenarios"
+    from beltcast.display.translations import word
+
+    counted = word(
+        "reality checks",
+        language,
+        statements=len(study.reality_checks),
+        draws=draws,
+        scenarios=len(study.scenarios),
     )
     if not violations:
-        return f"{counted}: all hold"
+        return word("all hold", language, counted=counted)
     lines = [
-        f"  {v.statement.name} ({v.statement.say}): fails in {v.share:.1%} of the draws with "
-        f"{v.condition}, first at {v.time:g} in draw {v.draw}"
+        word(
+            "violated",
+            language,
+            name=v.statement.name,
+            say=v.statement.say,
+            share=v.share,
+            condition=v.condition,
+            time=v.time,
+            draw=v.draw,
+        )
         for v in violations
     ]
     return "\n".join([f"{counted}:", *lines])
 
 
 def _check_model(
-    model: Model, as_json: bool, violations: tuple[Violation, ...] = ()
+    model: Model,
+    as_json: bool,
+    language: Language,
+    violations: tuple[Violation, ...] = (),
+    labels: Mapping[str, Label] | None = None,
 ) -> tuple[int, int]:
     """Print what is wrong with a model; return how many faults and doubts."""
+    from beltcast.display.translations import word
     from beltcast.model import checks
 
     checked = checks.check_model(model)
@@ -515,9 +541,9 @@ def _check_model(
             ]
         typer.echo(json.dumps(facts, ensure_ascii=False, indent=1))
     else:
-        typer.echo(checks.check_text(checked, model.path))
+        typer.echo(checks.check_text(checked, model.path, language=language, labels=labels))
         if not checked.units:
-            typer.echo("units consistent")
+            typer.echo(word("units consistent", language))
     return len(checked.units), len(checked.negative) + len(checked.extremes)
 
 

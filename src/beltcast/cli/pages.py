@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from beltcast.cli.common import Seed, progress, streams_of
+from beltcast.cli.common import InLanguage, Seed, language_of, progress, streams_of
 from beltcast.errors import InputError
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def report_command(
     ] = None,
     place: Annotated[str, typer.Option(help="A place, or all.")] = "all",
     year: Annotated[int | None, typer.Option(help="Year of the drivers' shares.")] = None,
-    language: Annotated[str, typer.Option(help="en or zh.")] = "en",
+    language: InLanguage = None,
     pdf: Annotated[bool, typer.Option("--pdf", help="Also print to PDF; needs chromium.")] = False,
     seed: Seed = 1,
     output: Annotated[Path, typer.Option(help="Folder for the reports.")] = Path("runs/report"),
@@ -103,13 +103,12 @@ def report_command(
 
         beltcast report --language zh
     """
-    from beltcast.display.translations import checked_language
     from beltcast.files.complete import complete_folder
     from beltcast.forecasting.forecast_file import open_forecast
     from beltcast.reports.pdf import find_browser, print_pdf
     from beltcast.workflows.report import check_places, report
 
-    chosen_language = checked_language(language)
+    chosen_language = language_of(language)
     if pdf:
         find_browser()  # a missing browser is reported before the work
     study, kept, forecast = open_forecast(results)

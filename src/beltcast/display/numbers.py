@@ -1,8 +1,10 @@
-"""How numbers of any size are written: one form for summary, page and report."""
+"""Forms of numbers and columns of text that summary, page and report share."""
 
 from __future__ import annotations
 
-__all__ = ["digits"]
+from rich.cells import cell_len
+
+__all__ = ["digits", "filled"]
 
 
 def digits(value: float, decimals: int = -1) -> str:
@@ -25,3 +27,17 @@ def digits(value: float, decimals: int = -1) -> str:
             return "0"
         decimals = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3
     return f"{value:,.{decimals}f}"
+
+
+def filled(text: str, width: int) -> str:
+    """Fill a text with spaces to a width in columns: on the left if the width is below 0.
+
+    A Chinese character takes two columns.
+
+    Examples
+    --------
+    >>> filled("产出", 6) + "|", filled("1.5", -6)
+    ('产出  |', '   1.5')
+    """
+    space = " " * (abs(width) - cell_len(text))
+    return text + space if width > 0 else space + text

@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 
 from beltcast.display.numbers import digits
+from beltcast.display.summary_texts import SUMMARY
 from beltcast.errors import InputError, did_you_mean
 from beltcast.schema import LANGUAGES, Label, Language
 
@@ -24,7 +25,7 @@ PAGE: Mapping[str, tuple[str, str]] = {
     "levers": ("Levers, phased in from {year}", "政策与市场杠杆（{year} 年起生效）"),
     "reset": ("Levers back to the scenario", "恢复该情景的设定"),
     "moved": ("levers moved", "杠杆已调整"),
-    "unmoved": ("the levers at rest", "杠杆未调整时"),
+    "unmoved": ("levers unmoved", "杠杆未调整时"),
     "download": ("Download", "下载"),
     "csv": ("Table (CSV)", "数据表 (CSV)"),
     "toml": ("Scenario (TOML)", "情景文件 (TOML)"),
@@ -34,7 +35,7 @@ PAGE: Mapping[str, tuple[str, str]] = {
         "复制本页地址即可还原当前视图。",
     ),
     "refused": (
-        "The link names what this page does not have; left out: {what}.",
+        "The link names items that this page does not have; ignored: {what}.",
         "链接中有本页没有的内容，已忽略：{what}。",
     ),
     "drawn": ("{name}: {median}, {band}", "{name}：{median}及 {band}"),
@@ -42,7 +43,7 @@ PAGE: Mapping[str, tuple[str, str]] = {
     "band80": ("80 % band", "80% 区间"),
     "bound": ("published as a bound", "公布的上限或下限"),
     "source": ("source", "来源"),
-    "numbers": ("The numbers of the chart", "图中数值"),
+    "numbers": ("Numbers of the chart", "图中数值"),
     "log_axis": ("Logarithmic axis", "对数坐标轴"),
     "in_year": ("{year}", "{year} 年"),
     "band_of": ("80 % band {band}", "80% 区间 {band}"),
@@ -68,10 +69,10 @@ PAGE: Mapping[str, tuple[str, str]] = {
         "{period}：公布 {published}（{definition}），换算至本口径 {here}。{source}，第 {line} 行",
     ),
     "all_places": ("all places", "全部地区"),
-    "drivers": ("What the drivers contribute", "各驱动力的贡献"),
+    "drivers": ("Contributions of the drivers", "各驱动力的贡献"),
     "drivers_note": (
-        "Shapley values over the runs with and without each driver. The parts add up to the median "
-        "of the forecast; bands are 80 % of the kept draws.",
+        "Shapley values over the runs with and without each driver. The parts add up to the "
+        "median of the forecast; bands hold 80 % of the kept draws.",
         "对各驱动力开与关的全部组合计算沙普利值。各部分之和等于预测中位数；区间为所留样本的 80%。",
     ),
     "without_drivers": ("Without any driver", "无任何驱动力"),
@@ -96,18 +97,18 @@ PAGE: Mapping[str, tuple[str, str]] = {
     "kind_lookup": ("lookup", "表函数"),
     "share": ("share", "份额"),
     "scope": (
-        "Bands hold the uncertainty of the parameters, of single years and of published "
-        "observations. Points are observations converted to the model's scope.",
+        "Bands include the uncertainty of the parameters, shocks of single years and observation "
+        "errors. Points are observations converted to the model's scope.",
         "区间包含参数、单个年份冲击以及公布数据误差的不确定性；散点为换算至模型口径的公布数据。",
     ),
     "foot": (
-        "Forecasts are those of beltcast forecast. Changes are computed in this page by the model "
-        "itself with {draws} draws of the posterior, fitted to {figures} observations.",
+        "Forecasts come from beltcast forecast. This page computes changes with the model and "
+        "{draws} draws of the posterior, fitted to {figures} observations.",
         "预测数值来自 beltcast forecast；调整后的变化由本页内置模型以 {draws} 个后验样本计算，"
         "模型拟合了 {figures} 条公布数据。",
     ),
 }
-"""Of the page."""
+"""Texts of the page."""
 
 SHARED: Mapping[str, tuple[str, str]] = {
     "fan": ("Forecast", "预测"),
@@ -138,16 +139,16 @@ SHARED: Mapping[str, tuple[str, str]] = {
     "complements": ("complement each other", "互为补充"),
     "substitutes": ("substitute for each other", "相互替代"),
     "synergy built in": (
-        "The priors alone decide that the drivers {relation}: it is built into the model and is "
-        "not a finding of the data.",
+        "The priors alone decide that the drivers {relation}: this is built into the model, not a "
+        "finding from the data.",
         "仅凭先验即可判定各驱动力{relation}：这由模型结构决定，并非数据发现。",
     ),
     "synergy left open": (
-        "The model is built so that the drivers {relation}, and the data do not confirm it.",
+        "The model assumes that the drivers {relation}, and the data do not confirm it.",
         "模型结构设定各驱动力{relation}，但数据未能证实。",
     ),
     "synergy reversed": (
-        "The model is built so that the drivers {relation}, and the data say the opposite.",
+        "The model assumes that the drivers {relation}, and the data show the opposite.",
         "模型结构设定各驱动力{relation}，而数据显示相反。",
     ),
     "synergy decided by the data": (
@@ -171,7 +172,7 @@ SHARED: Mapping[str, tuple[str, str]] = {
         "其大小{verdict}（后验与先验标准差之比 {ratio:.2f}）。",
     ),
 }
-"""Of more than one of them: verdicts stand under the words that the functions return."""
+"""Texts that several share; a verdict has as its key the word that the function returns."""
 
 PICTURE: Mapping[str, tuple[str, str]] = {
     "full_bands": ("{name}: median, 50, 80, 90%", "{name}：中位数及 50、80、90% 区间"),
@@ -180,9 +181,9 @@ PICTURE: Mapping[str, tuple[str, str]] = {
     "upper": ("published as an upper bound", "公布的上限"),
     "a year": ("{unit} a year", "{unit}/年"),
     "fan_note": (
-        "On the model's scope, with the shocks of single years and the noise of a figure on that "
-        "scope. Points are published figures\nbrought to it: by the fitted offset and drift of "
-        "their statistic, from trade to exports, from parts to whole years.",
+        "On the model's scope, with shocks of single years and the noise of an observation on that "
+        "scope. Points are observations\nconverted to it: by the fitted offset and drift of their "
+        "statistic, from trade to exports, from parts to whole years.",
         "按模型口径，区间含单个年份的冲击与该口径公布数据的误差。散点为换算至该口径的公布数据：\n"
         "依拟合得出的统计口径偏差与漂移，由进出口换算为出口，由部分年份换算为全年。",
     ),
@@ -194,15 +195,15 @@ PICTURE: Mapping[str, tuple[str, str]] = {
     ),
     "log of": ("log of {what}", "{what}的对数"),
 }
-"""Of pictures in files."""
+"""Texts of charts in files."""
 
 REPORT: Mapping[str, tuple[str, str]] = {
-    "h_rests": ("What it rests on", "预测的依据"),
-    "h_drives": ("What drives it", "驱动力"),
+    "h_rests": ("Evidence", "预测的依据"),
+    "h_drives": ("Drivers", "驱动力"),
     "h_scenarios": ("Scenarios", "情景"),
-    "h_cannot": ("What the data cannot tell", "数据无法说明什么"),
+    "h_cannot": ("What the data cannot determine", "数据无法说明什么"),
     "h_sources": ("Sources", "来源"),
-    "h_how": ("How it was made", "如何得出"),
+    "h_how": ("Method", "如何得出"),
     "median_band": ("median (80% band)", "中位数（80% 区间）"),
     "priors_alone": ("the priors alone", "仅凭先验"),
     "ratio_widths": ("ratio of widths", "区间宽度之比"),
@@ -210,15 +211,15 @@ REPORT: Mapping[str, tuple[str, str]] = {
     "of": ("{what}, {unit}", "{what}，{unit}"),
     "alt_fan": ("Fan chart: {what}", "扇形图：{what}"),
     "rests": (
-        "{own} of the {all} published figures of the study speak of this place itself. Of {count} "
+        "{own} of the study's {all} published observations are about this place itself. Of {count} "
         "parameters {counts}.",
         "本研究的 {all} 条公布数据中，直接针对该地的有 {own} 条。{count} 个参数中：{counts}。",
     ),
-    "caption_figures": ("Published figures, by line of {table}", "公布数据（按 {table} 的行号）"),
+    "caption_figures": ("Observations, by line of {table}", "公布数据（按 {table} 的行号）"),
     "period": ("period", "时段"),
     "quantity": ("quantity", "变量"),
     "kind": ("kind", "类型"),
-    "figure": ("figure", "数值"),
+    "figure": ("value", "数值"),
     "grade": ("grade", "等级"),
     "row": ("line", "行号"),
     "kind level": ("level", "数值"),
@@ -234,7 +235,7 @@ REPORT: Mapping[str, tuple[str, str]] = {
     ),
     "parameter": ("parameter", "参数"),
     "prior_short": ("prior", "先验"),
-    "with_figures": ("with the figures", "结合数据"),
+    "with_figures": ("posterior", "结合数据"),
     "ratio": ("ratio", "比值"),
     "caption_drivers": (
         "What each driver added to the log of {what} in {year}: median (80% band)",
@@ -253,38 +254,39 @@ REPORT: Mapping[str, tuple[str, str]] = {
         "Change against '{first}', draw by draw: median (80% band)",
         "与“{first}”相比的变化（逐样本比较）：中位数（80% 区间）",
     ),
+    "place_head": ("place", "地区"),
     "scenario_head": ("scenario", "情景"),
     "more": ("chance of more", "更高的概率"),
     "more_prior": ("prior chance", "先验概率"),
     "what_it_is": ("what it is", "说明"),
     "no_figure": (
-        "No published figure speaks of this place itself: its size comes from sums that it is "
-        "part of, and from the prior.",
+        "No observation is about this place itself: its size comes from sums that include it, and "
+        "from the prior.",
         "没有直接针对该地的公布数据：其规模来自包含它的合计数以及先验。",
     ),
     "band_is": (
-        "The band of {year} is {verdict}: its width is {ratio:.2f} of that of the priors alone, "
-        "in logs.",
+        "The band of {year} is {verdict}: its log width is {ratio:.2f} of that under the priors "
+        "alone.",
         "{year} 年的区间{verdict}：其对数宽度是仅凭先验时的 {ratio:.2f}。",
     ),
     "loose_points": (
-        "{loose} of the points on the chart are of statistics whose size against the model's "
-        "scope is itself fitted; {levels} figures of the place are levels.",
+        "{loose} of the points on the chart are of statistics whose size relative to the model's "
+        "scope is itself fitted; {levels} observations of the place are levels.",
         "图中有 {loose} 个点属于其他统计口径，其相对模型口径的规模由拟合得出；"
         "该地有 {levels} 条数据为数值而非增速。",
     ),
     "share_prior": (
-        "The share of {driver} is {verdict} (ratio of spreads {ratio:.2f}).",
-        "{driver}的贡献{verdict}（离散度之比 {ratio:.2f}）。",
+        "The share of {driver} is {verdict} (posterior-to-prior sd ratio {ratio:.2f}).",
+        "{driver}的贡献{verdict}（后验与先验标准差之比 {ratio:.2f}）。",
     ),
     "structure_decides": (
-        "Whether these scenarios bring more or less follows from the structure of the model, not "
-        "from the figures: {titles}.",
+        "The structure of the model, not the observations, determines the sign of these scenarios: "
+        "{titles}.",
         "以下情景带来增加还是减少，取决于模型结构而非数据：{titles}。",
     ),
-    "figures_of": ("Of the figures of {place}:", "{place}的数据来源："),
+    "figures_of": ("Of the observations of {place}:", "{place}的数据来源："),
     "figures_of_both": (
-        "Of the figures of {place} and of {whole}:",
+        "Of the observations of {place} and of {whole}:",
         "{place}与{whole}的数据来源：",
     ),
     "one_line": ("line {lines}", "第 {lines} 行"),
@@ -293,9 +295,9 @@ REPORT: Mapping[str, tuple[str, str]] = {
     "posterior": ("posterior", "后验"),
     "to": ("{middle} ({low} to {high})", "{middle}（{low} 至 {high}）"),
 }
-"""Of reports."""
+"""Texts of reports."""
 
-WORDS: Mapping[str, tuple[str, str]] = {**SHARED, **PAGE, **PICTURE, **REPORT}
+WORDS: Mapping[str, tuple[str, str]] = {**SHARED, **PAGE, **PICTURE, **REPORT, **SUMMARY}
 """Key to its text in English and in Chinese."""
 
 
@@ -317,6 +319,20 @@ def called(name: str, language: Language, labels: Mapping[str, Label]) -> str:
     ('千吨', 'catch')
     """
     return labels[name].text(language) if name in labels else name
+
+
+def element_called(label: str, language: Language, labels: Mapping[str, Label]) -> str:
+    """Return what a study calls ``Name`` or ``Name[Element, ...]``: the names of both.
+
+    >>> own = {"Catch Rate": Label("Catch Rate", "捕捞率"), "Cod": Label("Cod", "鳕鱼")}
+    >>> element_called("Catch Rate[Cod]", "zh", own), element_called("Catch Rate", "en", own)
+    ('捕捞率[鳕鱼]', 'Catch Rate')
+    """
+    name, bracket, elements = label.removesuffix("]").partition("[")
+    if not bracket:
+        return called(label, language, labels)
+    own = ", ".join(called(part.strip(), language, labels) for part in elements.split(","))
+    return f"{called(name, language, labels)}[{own}]"
 
 
 def a_year(unit: str, language: Language, labels: Mapping[str, Label]) -> str:
@@ -416,6 +432,41 @@ def total_unit(unit: str, language: Language, labels: Mapping[str, Label]) -> st
     """
     sized = language == "zh" and unit.partition("/")[0].strip() in _MONEY_ZH
     return "每年" if sized else a_year(unit, language, labels)
+
+
+def table_unit(unit: str, language: Language, labels: Mapping[str, Label]) -> tuple[float, str]:
+    """Return a factor and the unit after it, in which a table writes yearly totals of a flow.
+
+    Officials count money in 亿元, so that amounts in bn CNY are multiplied by 10.
+
+    >>> table_unit("bnCNY", "zh", {}), table_unit("bnCNY", "en", {})
+    ((10.0, '亿元/年'), (1.0, 'bnCNY a year'))
+    """
+    money = _MONEY_ZH.get(unit.partition("/")[0].strip()) if language == "zh" else None
+    if money is None:
+        return 1.0, a_year(unit, language, labels)
+    _, factor, name, _ = money[-1]
+    return factor, word("a year", language, unit=name)
+
+
+def locale_language(environment: Mapping[str, str]) -> Language:
+    """Return the language of the locale: Chinese for one of ``zh``, else English.
+
+    Parameters
+    ----------
+    environment : mapping of str to str
+        Such as `os.environ`; the first of ``LC_ALL``, ``LC_MESSAGES`` and ``LANG`` that is set
+        decides, as POSIX has it.
+
+    Examples
+    --------
+    >>> locale_language({"LANG": "zh_CN.UTF-8"}), locale_language({"LANG": "de_DE.UTF-8"})
+    ('zh', 'en')
+    >>> locale_language({"LC_ALL": "C", "LANG": "zh_CN.UTF-8"})
+    'en'
+    """
+    given = (environment.get(name, "") for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
+    return "zh" if next(filter(None, given), "").lower().startswith("zh") else "en"
 
 
 def checked_language(given: str) -> Language:

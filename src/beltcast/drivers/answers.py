@@ -41,7 +41,7 @@ def shown(study: Study, draws: Draws, *, years: Sequence[int], rng: Random) -> x
         Along ``answer`` also ``quantity`` ('output', 'change' or 'driver'), ``of`` (the scenario
         or the driver), ``place`` and ``year``.  A change is the log of the ratio to the first
         scenario, a driver's part its Shapley value of the log of output.  NaN for a member that
-        left the finite numbers.
+        produced NaN or infinity.
 
     Raises
     ------

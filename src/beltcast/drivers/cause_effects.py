@@ -69,7 +69,7 @@ def compare_causes(
     ------
     UnknownName
     SimulationError
-        A run left the finite numbers.
+        A run produced NaN or infinity.
 
     Examples
     --------
@@ -131,7 +131,7 @@ def _states(
         inputs=scenario.inputs if isinstance(scenario, Scenario) else None,
     )
     if not np.isfinite(run[:, _visible(model)]).all():
-        raise SimulationError("a run left the finite numbers, so its causes cannot be compared")
+        raise SimulationError("a run produced NaN or infinity, so its causes cannot be compared")
     return np.ascontiguousarray(np.moveaxis(run, 0, -1).reshape(run.shape[1], -1))
 
 

@@ -15,11 +15,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from beltcast.display.translations import called, word
 from beltcast.ensembles.ensemble import run_ensemble
 from beltcast.ensembles.member_statistics import by_place, chance, quantiles
 from beltcast.errors import InputError
 from beltcast.inference.sampling.posterior import Draws
-from beltcast.schema import MEMBER, PLACE, QUANTILE, SCENARIO, YEAR
+from beltcast.schema import MEMBER, PLACE, QUANTILE, SCENARIO, YEAR, Label, Language
 from beltcast.streams import Random
 from beltcast.study.study import Study
 
@@ -137,18 +138,39 @@ def compare_runs(output: xr.DataArray, *, loss: float = LOSS) -> xr.Dataset:
     return _described(result, str(output.attrs.get("units", "")))
 
 
-def comparison_table(comparison: xr.Dataset, place: str | None = None) -> RenderableType:
-    """Lay out, for a `rich` console, when scenarios lose what they lose and whether it returns."""
+def comparison_table(
+    comparison: xr.Dataset,
+    place: str | None = None,
+    language: Language = "en",
+    labels: Mapping[str, Label] | None = None,
+) -> RenderableType:
+    """Lay out, for a `rich` console, which scenarios reach a loss, when, and whether they recover.
+
+    Parameters
+    ----------
+    comparison : xarray.Dataset
+        As `compare_runs` returns it.
+    place : str, optional
+        The total by default.
+    language : {'en', 'zh'}
+    labels : mapping of str to Label, optional
+        What the study calls scenarios and places, as `Study.labels` returns it.
+    """
     place = place or str(comparison.attrs["whole"])
     last = int(comparison[YEAR].values[-1])
-    title = (
-        f"\nLosses of {100 * comparison.attrs['loss']:.0f}% against "
-        f"'{comparison.attrs['baseline']}', {place}: share of the draws, median year (80% band) in "
-        f"which\nit is reached, and share of those that recover by {last}"
+    zh = (labels or {}) if language == "zh" else {}  # an English table has the names themselves
+    title = "\n" + word(
+        "losses",
+        language,
+        loss=100 * comparison.attrs["loss"],
+        first=called(str(comparison.attrs["baseline"]), language, zh),
+        place=called(place, language, zh),
+        last=last,
     )
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in ("scenario", "chance", "year", "recover"):
-        table.add_column(name, justify="left" if name == "scenario" else "right", no_wrap=True)
+    for name in ("scenario_head", "chance", "year", "recover"):
+        left = name == "scenario_head"
+        table.add_column(word(name, language), justify="left" if left else "right", no_wrap=True)
     at = comparison.sel({PLACE: place})
     for name in map(str, comparison[SCENARIO].values[1:]):
         own = at.sel({SCENARIO: name})
@@ -159,7 +181,7 @@ def comparison_table(comparison: xr.Dataset, place: str | None = None) -> Render
             low, middle, high = (round(float(v)) for v in ends.values)
             when = f"{middle} ({low}–{high})"
             back = f"{100 * float(own['chance_of_recovery']):.0f} %"
-        table.add_row(name, f"{100 * reached:.0f} %", when, back)
+        table.add_row(called(name, language, zh), f"{100 * reached:.0f} %", when, back)
     return Group(Text(title, style="bold"), table)
 
 
@@ -211,8 +233,8 @@ def _described(result: xr.Dataset, unit: str) -> xr.Dataset:
         "ratio_quantile": ("1", "Quantiles of the ratio to the first scenario"),
         "chance_of_more": ("1", "Share of draws above the first scenario"),
         "loss_year": ("Year", "First year of the loss"),
-        "recovery_time": ("Year", "Years from the loss until it is made good"),
-        "chance_of_loss": ("1", "Share of draws that lose so much"),
+        "recovery_time": ("Year", "Years from the loss until recovery"),
+        "chance_of_loss": ("1", "Share of draws that reach the loss"),
         "chance_of_recovery": ("1", "Share of those draws that recover"),
     }
     for name, (units, text) in texts.items():

@@ -2,7 +2,7 @@
 
 A member is one draw of the parameters, and is the same draw in all scenarios: what differs between
 two scenarios within a member is the scenario.  Flows are totalled over calendar years; everything
-else is known at instants.  Members whose run leaves the finite numbers are marked in ``status``
+else is known at instants.  Members whose run produces NaN or infinity are marked in ``status``
 and go on as NaN; only when all fail is that an error.
 """
 
@@ -71,7 +71,7 @@ def run_ensemble(
     xarray.Dataset
         (scenario, member, subscripts..., year) for flows, the total of each calendar year, and
         (scenario, member, subscripts..., time) for the rest; ``status`` (scenario, member) is 0
-        for a good run and 1 for one that left the finite numbers.
+        for a good run and 1 for one that produced NaN or infinity.
 
     Raises
     ------
@@ -107,8 +107,8 @@ def run_ensemble(
         )
         if not good.any():
             raise SimulationError(
-                f"all {good.size} members of the scenario '{scenario.name}' left the finite "
-                "numbers; look at its constants"
+                f"all {good.size} members of the scenario '{scenario.name}' produced NaN or "
+                "infinity; check its constants"
             )
         status.append(np.where(good, 0, 1))
         for name, piece in found.items():
@@ -153,7 +153,7 @@ def run_scenario(
     pieces : dict of str to (member, subscripts..., year or time)
         NaN in members that failed.
     good : (member,)
-        Which members stayed with the finite numbers.
+        Which members produced finite numbers only.
 
     Raises
     ------
@@ -218,7 +218,7 @@ def _told_nobody(done: int, members: int) -> None:
 BLOCK = 1024
 """Members that are kept together: what a run that is stopped may lose of a scenario."""
 
-STATUS_ATTRS = {"long_name": "0 good run, 1 left the finite numbers", "units": "1"}
+STATUS_ATTRS = {"long_name": "0: good run, 1: produced NaN or infinity", "units": "1"}
 
 
 def output_dims(model: Model, name: str) -> tuple[str, ...]:

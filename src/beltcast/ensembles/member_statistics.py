@@ -1,6 +1,6 @@
 """What many members say together: quantiles, spreads, chances; and belts added up to the nation.
 
-These are the last steps of every answer.  A member that left the finite numbers is left out.
+These are the last steps of every answer.  Members that produced NaN or infinity are excluded.
 """
 
 from __future__ import annotations

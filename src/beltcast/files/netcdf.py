@@ -101,4 +101,4 @@ def check_variables(
             sentence = f"'{name}' {over}; expected one over ({', '.join(expected)})"
             raise InputError(f"{sentence}: {give}", path)
         if found.dtype.kind not in "fiu" or not np.isfinite(found.values).all():
-            raise InputError(f"'{name}' holds other than finite numbers; {give}", path)
+            raise InputError(f"'{name}' holds NaN or infinity; {give}", path)

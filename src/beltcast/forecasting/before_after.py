@@ -158,11 +158,17 @@ def _described(result: xr.Dataset) -> xr.Dataset:
     texts = {
         "output": (unit, "Total of the year, without shocks."),
         "output_quantile": (unit, "Quantiles over draws of the parameters, without shocks."),
-        "published_quantile": (unit, "Quantiles of a published figure: with shocks and noise."),
+        "published_quantile": (unit, "Quantiles of a published value: with shocks and noise."),
         "parameter_value": ("", "Draws of the parameters, each in its own unit."),
-        "parameter_shift": ("1", "Shift of the mean, in spreads before, on the working scale."),
-        "parameter_ratio": ("1", "Spread after over spread before, on the working scale."),
-        "row_p": ("1", "Probability of a figure as surprising; of a bound, that it holds."),
+        "parameter_shift": (
+            "1",
+            "Shift of the mean in standard deviations before the update, on the working scale.",
+        ),
+        "parameter_ratio": (
+            "1",
+            "Standard deviation after over that before, on the working scale.",
+        ),
+        "row_p": ("1", "Probability of a value as surprising; for a bound, that it holds."),
         "row_z": ("1", "Distance from the expected log, in its standard deviations."),
     }
     for name, (units, text) in texts.items():

@@ -428,17 +428,20 @@ def _described(result: xr.Dataset, target: Mapping[str, str]) -> xr.Dataset:
     texts = {
         "output": (unit, f"{target.get('long_name', '')} Total of the year, without shocks."),
         "output_quantile": (unit, "Quantiles over draws of the parameters, without shocks."),
-        "published_quantile": (unit, "Quantiles of a published figure: with shocks and noise."),
+        "published_quantile": (unit, "Quantiles of a published value: with shocks and noise."),
         "change_quantile": ("1", "Quantiles of the ratio to the first scenario, draw by draw."),
         "chance_of_more": ("1", "Share of draws in which the scenario lies above the first."),
         "prior_chance_of_more": ("1", "The same under the priors alone."),
-        "failed": ("1", "Members that left the finite numbers and are left out."),
-        "figures": ("1", "Published figures that speak of the place."),
+        "failed": ("1", "Members that produced NaN or infinity and are excluded."),
+        "figures": ("1", "Observations of the place itself."),
         "row_loose": ("1", "1 where the definition's level was fitted almost freely."),
         "prior_quantile": (unit, "As published_quantile, from the priors alone."),
-        "spread_ratio": ("1", "Spread of the posterior over that of the prior, of the log."),
-        "row_translated": (unit, "Published figure brought to the model's scope and whole year."),
-        "row_published": (unit, "Published figure as printed, in the model's unit."),
+        "spread_ratio": ("1", "Posterior over prior standard deviation of the log."),
+        "row_translated": (
+            unit,
+            "Published value converted to the model's scope and a whole year.",
+        ),
+        "row_published": (unit, "Published value as printed, in the model's unit."),
     }
     for name, (units, text) in texts.items():
         result[name].attrs.update(units=units, long_name=text)

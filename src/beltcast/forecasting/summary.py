@@ -1,13 +1,13 @@
-"""What a forecast says, in a page of text.
+"""Summaries of a forecast, a calibration and an identification, as pages of text.
 
-The numbers that matter, each with its band, the prior beside the posterior and the words
-"mostly prior" where the figures were silent.  Everything here is read off the results.
+Each number stands with its band and beside its prior; "mostly prior" marks those that the
+observations hardly narrowed.  Nothing is computed here: everything is read from the results.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -16,24 +16,32 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from beltcast.display.numbers import digits
+from beltcast.display.numbers import digits, filled
+from beltcast.display.translations import called, element_called, table_unit, word
 from beltcast.inference.audit.identify import Profile, Spectrum
 from beltcast.inference.audit.shrinkage import shrinkage, shrinkage_words
 from beltcast.inference.calibrate import Calibration, estimate_verdict
-from beltcast.schema import PLACE, QUANTILE, SCENARIO, YEAR
+from beltcast.schema import PLACE, QUANTILE, SCENARIO, YEAR, Label, Language, labels_of
 from beltcast.study.observations import Observations
 
 PAGE_WIDTH = 112
 
+BAND = (0.1, 0.5, 0.9)
+"""Probabilities of a median with its 80 % band."""
 
-def summarise(forecast: xr.Dataset, calibration: Calibration) -> RenderableType:
+
+def summarise(
+    forecast: xr.Dataset, calibration: Calibration, language: Language = "en"
+) -> RenderableType:
     """Return the summary of a forecast, for a `rich` console."""
+    labels = _names(forecast, language)
+    title = str(forecast.attrs["title"])
     return Group(
-        Text(str(forecast.attrs["title"]), style="bold"),
-        _what_it_rests_on(forecast, calibration),
-        _places(forecast),
-        _scenarios(forecast),
-        _estimates(calibration, [str(place) for place in forecast[PLACE].values]),
+        Text(called(title, language, labels), style="bold"),
+        _basis(forecast, calibration, language),
+        _places(forecast, language),
+        _scenarios(forecast, language),
+        _estimates(calibration, [str(place) for place in forecast[PLACE].values], language, labels),
     )
 
 
@@ -46,37 +54,41 @@ def identification(
     found: Sequence[Profile],
     answer: str,
 ) -> RenderableType:
-    """Return what the figures can tell and what not, for a `rich` console."""
+    """Return what the observations determine and what they do not, for a `rich` console."""
     share = known.share()
     n = len(share)
     unknown = int((share < 0.05).sum())
     lines = [
-        f"The figures inform {known.informed} of {n} directions; the other {n - known.informed} "
-        f"are prior. {unknown} parameters lie by less than 5 % in any informed direction.",
+        f"The observations inform {known.informed} of {n} directions; the other "
+        f"{n - known.informed} are prior. {unknown} parameters have less than 5 % of their "
+        "variance in informed directions.",
         "",
-        "What they fix, best known first (parts in prior spreads; for logs: a product of powers):",
+        "Informed directions, the best known first (components in prior standard deviations; for "
+        "logs:",
+        "a product of powers):",
         *(
             f"  {k + 1}. ({known.eigenvalues[k]:,.3g}) {known.words(k)}"
             for k in range(min(known.informed, 6))
         ),
         "",
-        "Known only together:" if len(pairs) else "No two parameters are strongly confounded.",
+        "Determined only jointly:" if len(pairs) else "No two parameters are strongly confounded.",
         *(
             f"  {row.one} and {row.other}: correlation {row.correlation:+.2f}"
             for row in pairs.head(8).itertuples()
         ),
         "",
-        f"How {answer} moves if one prior is trusted twice as much (posterior sd):",
+        f"Shift of {answer} if one prior counts twice (posterior sd):",
         *(f"  {label}: {value:+.2f}" for label, value in pull.head(6).items()),
         "",
-        f"How {answer} moves without the rows of one definition (per cent):",
+        f"Change of {answer} without the rows of one definition (per cent):",
         *(
             f"  {name} ({int(row['rows'])} rows): {100 * row['answer 0']:+.1f}"
             for name, row in left_out.iterrows()
         ),
         *([] if len(left_out) else ["  all rows are of one definition"]),
         "",
-        "Profiles of the best known shared parameters, 95 % interval without their own prior:",
+        "Profile likelihoods of the best known shared parameters, 95 % interval without their own "
+        "prior:",
         *(_interval(one) for one in found),
     ]
     return Text("\n".join(lines))
@@ -85,7 +97,7 @@ def identification(
 def answers_identified(
     narrowed: pd.DataFrame, moved: pd.DataFrame, by_source: pd.DataFrame, answer: str
 ) -> RenderableType:
-    """Return what became of the answers that are shown, for a `rich` console.
+    """Return how the observations narrow the answers shown, for a `rich` console.
 
     Parameters
     ----------
@@ -104,26 +116,26 @@ def answers_identified(
     poor = told["diagnosis"] == "weights too poor"
     lines = [
         "",
-        "What is shown, narrowed by the figures (1: known exactly, 0: as believed before;",
+        "Contraction of the answers by the observations (1: known exactly, 0: as under the prior;",
         f"± {narrowed['contraction_error'].max():.2f} at most, from the number of draws):",
         *(f"  {name}: {value:.2f}" for name, value in narrowed["contraction"].items()),
         "",
-        "Which prior moves which answer (sensitivity; shift in posterior sd per doubling):",
+        "Priors that move an answer (sensitivity; shift in posterior sd per doubled weight):",
         *(
             f"  {row.answer}, by '{row.part}': {row.sensitivity:.2f}, {row.shift:+.2f}, "
             f"{row.diagnosis}"
             for row in told[~poor].head(12).itertuples()
         ),
-        *(["  none of those told above"] if not (~poor).any() else []),
+        *(["  none"] if not (~poor).any() else []),
         *(
-            f"  by '{name}': the weights are too poor to tell (Pareto k {k:.2f}); more draws"
+            f"  by '{name}': the weights are too poor (Pareto k {k:.2f}); use more draws"
             for name, k in told[poor].groupby("part")["pareto_k"].first().items()
         ),
     ]
     if len(worst):
         lines += [
             "",
-            f"How {answer} moves without the rows of one source (per cent), the largest first:",
+            f"Change of {answer} without the rows of one source (per cent), the largest first:",
             *(
                 f"  {name} ({int(row['rows'])} rows): {100 * row['answer 0']:+.1f}"
                 for name, row in worst.head(6).iterrows()
@@ -143,15 +155,10 @@ def _interval(profile: Profile) -> str:
     return f"  {profile.label}: {left} to {right} [{profile.unit}]{doubt}"
 
 
-def example_words(observations: Observations) -> str:
-    """Say how many figures are a template's inventions; nothing if none is."""
+def example_words(observations: Observations, language: Language = "en") -> str:
+    """Say how many observations are examples of a template; nothing if none is."""
     count = len(observations.examples())
-    if not count:
-        return ""
-    return (
-        f"{count} of {len(observations)} figures are examples of a template (their source begins "
-        "with EXAMPLE): what follows from them is about nothing real. Replace them."
-    )
+    return word("examples", language, count=count, all=len(observations)) if count else ""
 
 
 def titled(title: str, table: Table) -> RenderableType:
@@ -166,75 +173,102 @@ def as_text(renderable: RenderableType, width: int = PAGE_WIDTH) -> str:
     return stream.getvalue()
 
 
-def _what_it_rests_on(forecast: xr.Dataset, calibration: Calibration) -> Text:
+def _basis(forecast: xr.Dataset, calibration: Calibration, language: Language) -> Text:
+    """Say what the forecast is based on, with warnings."""
     likelihood = calibration.likelihood
-    ratios = calibration.table()["spread_ratio"].to_numpy()
-    words = [estimate_verdict(r) for r in ratios]
-    n = len(ratios)
-    reached = f"{calibration.agreeing} of {len(calibration.refined)}"
+    words = [estimate_verdict(r) for r in calibration.table()["spread_ratio"].to_numpy()]
+
+    def say(key: str, **parts: object) -> str:
+        return word(key, language, **parts)
+
     lines = [
-        f"Rests on {len(likelihood.observations)} published figures and {n} priors. "
-        f"{len(calibration.start_costs)} starts; {reached} refined ones reached one optimum.",
-        f"{words.count('mostly prior')} of {n} parameters are mostly prior, "
-        f"{words.count('data and prior')} data and prior, "
-        f"{words.count('mostly data')} mostly data. "
-        f"{forecast.attrs['draws']} draws, acceptance {forecast.attrs['acceptance']:.2f}, "
-        f"correlation with their Laplace starts {forecast.attrs['start_correlation']:.2f}.",
+        say(
+            "based on",
+            rows=len(likelihood.observations),
+            priors=len(words),
+            starts=len(calibration.start_costs),
+            agreeing=calibration.agreeing,
+            refined=len(calibration.refined),
+        ),
+        say(
+            "verdicts",
+            prior=words.count("mostly prior"),
+            both=words.count("data and prior"),
+            data=words.count("mostly data"),
+            all=len(words),
+            draws=forecast.attrs["draws"],
+            acceptance=forecast.attrs["acceptance"],
+            correlation=forecast.attrs["start_correlation"],
+        ),
     ]
     if calibration.agreeing == 1 and len(calibration.refined) > 1:
-        lines.append("Warning: a single start reached the best optimum; use more with --starts.")
-    failed = int(forecast["failed"].sum())
-    if failed:
-        lines.append(f"Warning: {failed} runs left the finite numbers and are left out.")
-    if invented := example_words(likelihood.observations):
-        lines.append(f"Warning: {invented}")
+        lines.append(say("warn single start"))
+    if failed := int(forecast["failed"].sum()):
+        lines.append(say("warn failed", failed=failed))
+    if invented := example_words(likelihood.observations, language):
+        lines.append(say("warning", what=invented))
     if calibration.at_bound:
-        lines.append(f"Warning: at the bound of their prior: {', '.join(calibration.at_bound)}.")
+        labels = _names(forecast, language)
+        names = (element_called(name, language, labels) for name in calibration.at_bound)
+        lines.append(say("warn bound", names=say(", ").join(names)))
     return Text("\n".join(lines))
 
 
-def _places(forecast: xr.Dataset) -> RenderableType:
-    first = str(forecast[SCENARIO].values[0])
+def _names(forecast: xr.Dataset, language: Language) -> Mapping[str, Label]:
+    """What the study calls things; an English page has the names that commands take."""
+    return labels_of(forecast.attrs) if language == "zh" else {}
+
+
+def _table(first: str, names: Sequence[str], language: Language) -> Table:
+    """A table without rules whose first column is text, the others numbers."""
     table = Table(box=None, padding=(0, 2, 0, 0))
-    title = (
-        f"{forecast.attrs['target']}, {forecast.attrs['unit']} a year, scenario '{first}': "
-        "median (80% band);\nratio: width of the band to that of the prior alone, in logs"
-    )
+    table.add_column(word(first, language), justify="left", no_wrap=True)
+    for name in names:
+        table.add_column(word(name, language), justify="right", no_wrap=True)
+    return table
+
+
+def _places(forecast: xr.Dataset, language: Language) -> RenderableType:
+    labels = _names(forecast, language)
     years = shown_years(forecast)
-    for name in ("place", "figures", *map(str, years), "ratio"):
-        table.add_column(name, justify="left" if name == "place" else "right", no_wrap=True)
-    fan = forecast["published_quantile"].sel({SCENARIO: first})
+    table = _table("place_head", ("obs.", *map(str, years), "ratio"), language)
+    first = str(forecast[SCENARIO].values[0])
+    unit = str(forecast.attrs["unit"])
+    factor, each_year = table_unit(unit, language, labels_of(forecast.attrs))
+    fan = factor * forecast["published_quantile"].sel({SCENARIO: first})
     for place in map(str, forecast[PLACE].values):
         own = fan.sel({PLACE: place})
-        figures = int(forecast["figures"].sel({PLACE: place}))
         ratio = float(forecast["spread_ratio"].sel({PLACE: place, YEAR: years[-1]}))
+        verdict = "mostly prior" if estimate_verdict(ratio) == "mostly prior" else ""
         table.add_row(
-            place,
-            str(figures),
-            *(_amounts(own.sel({YEAR: year})) for year in years),
-            f"{ratio:.2f}" + (" mostly prior" if estimate_verdict(ratio) == "mostly prior" else ""),
+            called(place, language, labels),
+            str(int(forecast["figures"].sel({PLACE: place}))),
+            *(_amounts(own.sel({YEAR: year}), language) for year in years),
+            f"{ratio:.2f} {word(verdict, language)}".strip(),
             style="bold" if place == forecast.attrs["whole"] else "",
         )
+    title = word(
+        "places",
+        language,
+        what=called(str(forecast.attrs["target"]), language, labels),
+        unit=each_year,
+        scenario=called(first, language, labels),
+    )
     return titled(title, table)
 
 
-def _scenarios(forecast: xr.Dataset) -> RenderableType:
+def _scenarios(forecast: xr.Dataset, language: Language) -> RenderableType:
+    labels = _names(forecast, language)
     years = shown_years(forecast)[1:] or shown_years(forecast)
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    title = (
-        f"Scenarios: {forecast.attrs['whole']} against the first, draw by draw: median (80% band), "
-        f"and the\nchance of more in {years[-1]} beside the chance that the priors alone give"
-    )
-    for name in ("scenario", *map(str, years), "chance of more", "prior chance"):
-        table.add_column(name, justify="left" if name == "scenario" else "right", no_wrap=True)
-    whole = forecast.attrs["whole"]
+    table = _table("scenario_head", (*map(str, years), "more", "more_prior"), language)
+    whole = str(forecast.attrs["whole"])
     change = forecast["change_quantile"].sel({PLACE: whole})
     at = {PLACE: whole, YEAR: years[-1]}
     for name in map(str, forecast[SCENARIO].values[1:]):
         table.add_row(
-            name,
+            called(name, language, labels),
             *(
-                _band(100.0 * (change.sel({SCENARIO: name, YEAR: y}) - 1.0), "{:+.1f}") + " %"
+                _band(100.0 * (change.sel({SCENARIO: name, YEAR: y}) - 1.0), language) + " %"
                 for y in years
             ),
             *(
@@ -242,6 +276,7 @@ def _scenarios(forecast: xr.Dataset) -> RenderableType:
                 for chance in ("chance_of_more", "prior_chance_of_more")
             ),
         )
+    title = word("scenarios", language, whole=called(whole, language, labels), year=years[-1])
     return titled(title, table)
 
 
@@ -259,28 +294,25 @@ def shared_parameters(table: pd.DataFrame, places: Sequence[str]) -> pd.DataFram
     return table[~elements.isin(list(places))]
 
 
-def _estimates(calibration: Calibration, places: Sequence[str]) -> RenderableType:
+def _estimates(
+    calibration: Calibration,
+    places: Sequence[str],
+    language: Language,
+    labels: Mapping[str, Label],
+) -> RenderableType:
     table_of_all = shared_parameters(calibration.table(), places)
     chosen = table_of_all.sort_values("spread_ratio").head(12)
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    title = (
-        "What the figures narrowed most, of parameters that places share: prior median and "
-        "optimum,\neach with its 80% band (the latter by Laplace's approximation); all are in "
-        "calibration.csv"
-    )
-    for name in ("parameter", "prior", "posterior", "ratio", ""):
-        table.add_column(
-            name, justify="left" if name in ("parameter", "") else "right", no_wrap=True
-        )
+    table = _table("parameter", ("prior_short", "posterior", "ratio"), language)
+    table.add_column("", no_wrap=True)
     for label, row in chosen.iterrows():
         table.add_row(
-            str(label),
-            _three(row["prior_p10"], row["prior_median"], row["prior_p90"]),
-            _three(row["p10"], row["median"], row["p90"]),
+            element_called(str(label), language, labels),
+            _joined(row["prior_p10"], row["prior_median"], row["prior_p90"], _short, language),
+            _joined(row["p10"], row["median"], row["p90"], _short, language),
             f"{row['spread_ratio']:.2f}",
-            str(row["verdict"]),
+            word(str(row["verdict"]), language),
         )
-    return titled(title, table)
+    return titled(word("narrowed most", language), table)
 
 
 def shown_years(forecast: xr.Dataset) -> list[int]:
@@ -290,22 +322,22 @@ def shown_years(forecast: xr.Dataset) -> list[int]:
     return [y for y in wanted if y in years] or years[-1:]
 
 
-def _amounts(values: xr.DataArray) -> str:
+def _amounts(values: xr.DataArray, language: Language) -> str:
     """Median and 80 % band, written as on the page and in the report."""
-    low, middle, high = (float(values.sel({QUANTILE: q})) for q in (0.1, 0.5, 0.9))
-    joint = " to " if low < 0 else "–"
-    return f"{digits(middle)} ({digits(low)}{joint}{digits(high)})"
+    low, middle, high = (float(values.sel({QUANTILE: q})) for q in BAND)
+    return _joined(low, middle, high, digits, language)
 
 
-def _band(values: xr.DataArray, form: str) -> str:
-    low, middle, high = (float(values.sel({QUANTILE: q})) for q in (0.1, 0.5, 0.9))
-    joint = " to " if low < 0 else "–"
-    return f"{form.format(middle)} ({form.format(low)}{joint}{form.format(high)})"
+def _band(values: xr.DataArray, language: Language) -> str:
+    low, middle, high = (float(values.sel({QUANTILE: q})) for q in BAND)
+    return _joined(low, middle, high, "{:+.1f}".format, language)
 
 
-def _three(low: float, middle: float, high: float) -> str:
-    joint = " to " if low < 0 else "–"
-    return f"{_short(middle)} ({_short(low)}{joint}{_short(high)})"
+def _joined(
+    low: float, middle: float, high: float, form: Callable[[float], str], language: Language
+) -> str:
+    joint = "–" if low >= 0 else " 至 " if language == "zh" else " to "
+    return f"{form(middle)} ({form(low)}{joint}{form(high)})"
 
 
 def _short(value: float) -> str:
@@ -314,25 +346,48 @@ def _short(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.2g}"
 
 
-def fit_summary(fit: Calibration) -> str:
-    """Lay out a calibration as text: cost, agreement of starts, and each estimate."""
+def fit_summary(
+    fit: Calibration, language: Language = "en", labels: Mapping[str, Label] | None = None
+) -> str:
+    """Lay out a calibration as text: cost, agreement of starts, and each estimate.
+
+    Parameters
+    ----------
+    fit : Calibration
+    language : {'en', 'zh'}
+    labels : mapping of str to Label, optional
+        What the study calls its parameters, as `Study.labels` returns it.
+    """
+    known = labels or {}
     table = fit.table()
-    words = table["verdict"].value_counts()
+    counts = (
+        f"{count} {word(str(verdict), language)}"
+        for verdict, count in table["verdict"].value_counts().items()
+    )
+    comma = word(", ", language)
     lines = [
-        f"cost {fit.cost:.2f}; " + ", ".join(f"{count} {word}" for word, count in words.items()),
-        fit.search_words(),
+        word("; ", language).join((word("cost", language, cost=fit.cost), comma.join(counts))),
+        fit.search_words(language),
     ]
     others = fit.clusters().iloc[1:]
     if len(others):
-        rises = ", ".join(f"{c:.2f}" for c in others["cost"] - fit.cost)
-        lines.append(f"{len(others)} other optima, higher in cost by {rises}: see optima.csv")
+        rises = comma.join(f"{c:.2f}" for c in others["cost"] - fit.cost)
+        lines.append(word("other optima", language, count=len(others), rises=rises))
     if fit.at_bound:
-        lines.append("at a bound of its prior: " + ", ".join(fit.at_bound))
-    lines += ["", f"{'parameter':34s} {'prior':>28s} {'posterior':>28s}  ratio"]
+        names = comma.join(element_called(name, language, known) for name in fit.at_bound)
+        lines.append(word("at bound", language, names=names))
+    heads = [word(key, language) for key in ("parameter", "prior_short", "posterior", "ratio")]
+    lines += [
+        "",
+        f"{filled(heads[0], 34)} {filled(heads[1], -28)} {filled(heads[2], -28)}  {heads[3]}",
+    ]
     for label, row in table.iterrows():
         prior = f"{row.prior_median:.3g} ({row.prior_p10:.3g} to {row.prior_p90:.3g})"
         after = f"{row['median']:.3g} ({row.p10:.3g} to {row.p90:.3g})"
-        says = f"{row.spread_ratio:.2f} {row.verdict}"
-        lines.append(f"{label!s:34s} {prior:>28s} {after:>28s}  {says}")
-    borrowed = shrinkage_words(shrinkage(fit))
+        if language == "zh":
+            prior, after = prior.replace(" to ", " 至 "), after.replace(" to ", " 至 ")
+        name = filled(element_called(str(label), language, known), 34)
+        says = f"{row.spread_ratio:.2f} {word(str(row.verdict), language)}"
+        lines.append(f"{name} {filled(prior, -28)} {filled(after, -28)}  {says}")
+    borrowed = shrinkage_words(shrinkage(fit), language, known)
     return "\n".join([*lines, "", borrowed] if borrowed else lines)

@@ -1,7 +1,7 @@
-"""What an update says, in a page of text.
+"""The summary of an update, as a page of text.
 
-First which way was used and why; then each new figure beside what was expected of it, the year
-that is running before and after, the forecast before and after, and the parameters that moved.
+It gives the method and why it was chosen; each new observation beside its predictive distribution;
+the current year and the forecast before and after; and the parameters that moved.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from beltcast.schema import PLACE
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 SURPRISE = 0.05
-"""Probability below which a figure is called a surprise."""
+"""Probability below which an observation is called a surprise."""
 
 LEAST_SHIFT = 0.1
-"""Shift, in spreads, below which a parameter is not said to have moved."""
+"""Shift, in standard deviations, below which a parameter counts as unmoved."""
 
 
 def summarise_update(result: xr.Dataset, change: Update, notes: str = "") -> RenderableType:
@@ -36,11 +36,11 @@ def summarise_update(result: xr.Dataset, change: Update, notes: str = "") -> Ren
         As `beltcast.forecasting.before_after.outlook` returns it.
     change : Update
     notes : str
-        Lines to put first, such as which rows were no news.
+        Lines to print first, such as which rows the study already had.
     """
     table = changes(result)
     parts: list[RenderableType] = [
-        Text(f"{result.attrs['title']}: {_figures(len(change.surprises))}", style="bold"),
+        Text(f"{result.attrs['title']}: {_count(len(change.surprises))}", style="bold"),
         *([Text(notes)] if notes else []),
         _way(change),
         _surprises(change.surprises),
@@ -50,8 +50,8 @@ def summarise_update(result: xr.Dataset, change: Update, notes: str = "") -> Ren
     for year, places in sorted(nowcast_years(change).items()):
         shown = [p for p in dict.fromkeys([whole, *places]) if p in result[PLACE].values]
         title = (
-            f"The year {year}, of which a part is published: {_of(result)}, as a figure of the\n"
-            "model's own scope would be published: median (80% band)"
+            f"The year {year}, published in part: {_of(result)}, as an observation on the model's\n"
+            "own scope: median (80% band)"
         )
         nowcast = table[(table["year"] == year) & table["place"].isin(shown)]
         parts.append(_before_and_after(title, nowcast))
@@ -61,31 +61,31 @@ def summarise_update(result: xr.Dataset, change: Update, notes: str = "") -> Ren
 
 
 def surprise_words(change: Update) -> str:
-    """Say in a sentence or two how surprising the new figures are."""
+    """Say in a sentence or two how surprising the new observations are."""
     table = change.surprises
     count = int((table["p"] < SURPRISE).sum())
     first = table.iloc[0]
     period = _period(first["start"], first["end"])
-    few = "figure lies" if len(table) == 1 else "figures lie"
+    few = "observation has" if len(table) == 1 else "observations have"
     one = (
-        f"{count} of {len(table)} {few} where less than 1 in 20 would be expected; by chance it "
-        f"would be {SURPRISE * len(table):.1f}. The farthest: {first['place']}, "
+        f"{count} of {len(table)} new {few} p below {SURPRISE:g}; by chance it would be "
+        f"{SURPRISE * len(table):.1f}. The most surprising: {first['place']}, "
         f"{first['definition']}, {period}, p {_p(first['p'])}; alone it would move "
         f"{first['nuisance']} by {first['nuisance_shift']:+.2f} and "
-        f"{first['parameter']} by {first['parameter_shift']:+.2f} spreads."
+        f"{first['parameter']} by {first['parameter_shift']:+.2f} standard deviations."
     )
     # One number's is its own p, but for the tails.
     if np.isnan(change.together) or len(table) == 1:
         return one
-    return f"{one} Taken together, with what they share, the figures have p {_p(change.together)}."
+    return f"{one} Jointly, with their shared errors, they have p {_p(change.together)}."
 
 
-def _figures(count: int) -> str:
-    return "1 new figure" if count == 1 else f"{count} new figures"
+def _count(count: int) -> str:
+    return "1 new observation" if count == 1 else f"{count} new observations"
 
 
 def _chosen(table: pd.DataFrame, whole: str, result: xr.Dataset) -> pd.DataFrame:
-    """Rows of the page: the whole in the study's years, each other place in the middle one."""
+    """Rows to print: the total in the study's years, each other place in the middle one."""
     wanted = np.atleast_1d(result.attrs.get("shown_years", [])).tolist()
     known = table["year"].tolist()
     years = [y for y in wanted if y in known] or [max(known)]
@@ -97,18 +97,19 @@ def _chosen(table: pd.DataFrame, whole: str, result: xr.Dataset) -> pd.DataFrame
 
 def _way(change: Update) -> Text:
     meaning = {
-        "reweight": "the draws were weighted by the new figures",
-        "smoother": "the draws were moved by a Kalman update, then weighted",
-        "refit": "the model was fitted again, from the old optimum",
+        "reweight": "the draws were reweighted by the new observations",
+        "smoother": "the draws were moved by a Kalman update, then reweighted",
+        "refit": "the model was refitted, starting from the old optimum",
     }[change.method]
     return Text(f"Method {change.method}: {meaning}.\n({change.why}.)")
 
 
 def _surprises(surprises: pd.DataFrame) -> RenderableType:
     table = _table()
-    for name in ("figure", "period", "published", "expected (80%)", "z", "p", "would move most"):
-        left = name in ("figure", "would move most")
-        table.add_column(name, justify="left" if left else "right", no_wrap=name != "figure")
+    series, moves = "series", "moves most (sd)"
+    for name in (series, "period", "published", "expected (80%)", "z", "p", moves):
+        left = name in (series, moves)
+        table.add_column(name, justify="left" if left else "right", no_wrap=name != series)
     for _, row in surprises.iterrows():
         sign = {"over": ">", "lower": ">", "upper": "<"}.get(row["kind"], "")
         nuisance = _short(row["nuisance"], row["place"], row["definition"])
@@ -123,14 +124,14 @@ def _surprises(surprises: pd.DataFrame) -> RenderableType:
             f"{row['parameter']} {row['parameter_shift']:+.2f}",
         )
     title = (
-        "New figures against what was expected of them under their own definitions (the most "
-        "surprising first,\nin the model's units), and what each alone would move most, in spreads"
+        "New observations beside their predictive distributions, the most surprising first, in the "
+        "model's\nunits; and what each alone would move most, in standard deviations"
     )
     return titled(title, table)
 
 
 def _short(nuisance: str, place: str, definition: str) -> str:
-    """A nuisance of the row's own place and definition needs no more than its kind."""
+    """Shorten a nuisance of the row's own place and definition to its kind."""
     return nuisance.replace(f" of {place}, {definition}", "")
 
 
@@ -149,7 +150,7 @@ def _before_and_after(title: str, rows: pd.DataFrame) -> RenderableType:
             f"{100 * (row['change'] - 1):+.1f} %",
             f"{row['width']:.2f}",
         )
-    return titled(f"{title}; width: of the band, after over before", table)
+    return titled(f"{title}; width: of the band, ratio of after to before", table)
 
 
 def _moved(change: Update) -> RenderableType:
@@ -158,11 +159,11 @@ def _moved(change: Update) -> RenderableType:
     if chosen.empty:
         largest = moved.iloc[0]
         return Text(
-            f"\nNo parameter moved by a tenth of its spread; most did {moved.index[0]}, "
-            f"{largest['shift']:+.2f} spreads."
+            f"\nNo parameter moved by {LEAST_SHIFT:g} standard deviations; the largest shift is "
+            f"that of {moved.index[0]}, {largest['shift']:+.2f}."
         )
     table = _table()
-    for name in ("parameter", "before", "after", "shift", "ratio of spreads"):
+    for name in ("parameter", "before", "after", "shift", "sd ratio"):
         table.add_column(name, justify="left" if name == "parameter" else "right", no_wrap=True)
     for label, row in chosen.iterrows():
         table.add_row(
@@ -172,7 +173,11 @@ def _moved(change: Update) -> RenderableType:
             f"{row['shift']:+.2f}",
             f"{row['ratio']:.2f}",
         )
-    return titled("Parameters that moved most: medians; shift of the mean in spreads before", table)
+    title = (
+        "Parameters that moved most: medians; shift of the mean, in standard deviations before; "
+        "sd ratio,\nafter to before"
+    )
+    return titled(title, table)
 
 
 def _table() -> Table:

@@ -20,6 +20,7 @@ from scipy.special import ndtri
 from threadpoolctl import threadpool_limits
 
 from beltcast.display.facts import Facts, html_of, listed, text_of
+from beltcast.display.translations import word
 from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.engine.run.threads import side_by_side
 from beltcast.errors import CalibrationError
@@ -27,7 +28,7 @@ from beltcast.files.resume import NOT_KEPT, Pieces
 from beltcast.inference.likelihood import Likelihood, likelihood_of
 from beltcast.inference.optimise import FitMethod, Optimum, optimise
 from beltcast.inference.starts import FEW_ENOUGH, expected_missed, starting_points
-from beltcast.schema import Progress, no_progress
+from beltcast.schema import Language, Progress, no_progress
 from beltcast.study.priors import Priors
 from beltcast.study.study import Study
 
@@ -114,29 +115,28 @@ class Calibration:
         searches = int(self.converged.sum())
         return expected_missed(len(self._leaders()), max(searches, len(self.optima)))
 
-    def search_words(self) -> str:
+    def search_words(self, language: Language = "en") -> str:
         """Return what was searched, and what was not, as sentences."""
         refined, starts = len(self.refined_costs), len(self.start_costs)
-        found = len(self._leaders()) if self.optima else 1
-        many = "1 optimum" if found == 1 else f"{found} different optima"
-        sentences = [
-            f"{refined} of {starts} starts were refined and ended in {many}; {self.agreeing} "
-            "reached the best."
-        ]
+        count = len(self._leaders()) if self.optima else 1
+        found = word("one optimum" if count == 1 else "optima", language, count=count)
         missed = self.expected_missed
         if not np.isfinite(missed):
-            sentences.append("That is too few to tell how many other optima there are.")
-        elif missed >= FEW_ENOUGH:
-            sentences.append(
-                f"On average {missed:.1f} optima are still not found (Boender and Rinnooy Kan "
-                "1987): give more --starts and --refine."
-            )
+            rest = "optima unknown"
         else:
-            sentences.append(
-                f"On average {missed:.1f} optima are not found, within the middle 90% of each "
-                "prior; nothing was searched outside."
-            )
-        return " ".join(sentences)
+            rest = "optima missed" if missed >= FEW_ENOUGH else "optima found"
+        sentences = [
+            word(
+                "searched",
+                language,
+                refined=refined,
+                starts=starts,
+                found=found,
+                agreeing=self.agreeing,
+            ),
+            word(rest, language, missed=missed),
+        ]
+        return (" " if language == "en" else "").join(sentences)
 
     @property
     def log_evidence(self) -> float:

@@ -76,15 +76,15 @@ def nuisances_of(model: Model, observations: Observations, noise: Noise) -> Nuis
     Raises
     ------
     CalibrationError
-        A row has no spread at all.
+        The standard deviation of a row is zero.
     """
     rows = observations.rows
     sds, columns = _errors(rows, noise)
     for row, sd in zip(rows, sds, strict=True):
         if not sd > 0:
             raise CalibrationError(
-                f"the row of line {row.line} has no spread; give its grade, vintage or definition "
-                "one above 0"
+                f"the row of line {row.line} has no standard deviation; give its grade, vintage "
+                "or definition one above 0"
             )
     _add_common(columns, model, rows, noise)
     by_spread = _spreads(rows, noise)

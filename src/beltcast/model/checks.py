@@ -1,30 +1,32 @@
-"""What is wrong with a model, or doubtful, as values; and as text.
+"""Checks of a model: faults and doubts, as values and as text.
 
-`check_model` asks five questions of a model: do the units fit, does a smaller step change the
-result, do stocks go negative, what happens when a constant is far off, and which loops are there.
-Only units that do not fit are faults; everything else is for the modeller to judge.
+`check_model` answers five questions: are the units consistent, does a smaller time step change the
+result, do stocks go negative, what happens at extreme values of a constant, and which feedback
+loops are there.  Only inconsistent units are faults; the modeller judges everything else.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from beltcast.display.translations import element_called, word
 from beltcast.engine.loops.graph import Component, causal_links, feedback_loops
 from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.engine.syntax import CONTROLS, canonical
 from beltcast.engine.units.check import UnitProblem, check_units
 from beltcast.model.model import Model
+from beltcast.schema import Label, Language
 
 __all__ = ["Checked", "Extreme", "Fault", "StepError", "as_json", "check_model", "check_text"]
 
 FACTORS = (0.0, 0.1, 10.0)
-"""Each constant times these: nothing at all, and an order of magnitude either way."""
+"""Factors on each constant: zero, and an order of magnitude either way."""
 
 NEGATIVE = 1e-9
 """A stock is negative when it lies below zero by more than this share of its largest size."""
@@ -35,7 +37,7 @@ _CHUNK = 20_000_000
 
 @dataclass(frozen=True)
 class StepError:
-    """How much of a stock is due to the step.
+    """How much a stock depends on the time step.
 
     Attributes
     ----------
@@ -51,7 +53,7 @@ class StepError:
 
 @dataclass(frozen=True)
 class Fault:
-    """A variable, or an element of it, and when it first went wrong at a saved time.
+    """A variable, or an element of it, and the first saved time at which it is faulty.
 
     ``kind`` is 'not finite' or 'negative stock'.
     """
@@ -64,7 +66,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Extreme:
-    """A constant far off, and what goes wrong then that does not with its default.
+    """A constant at an extreme value, and the faults that do not occur at its default.
 
     ``factor`` multiplies every element of the constant.
     """
@@ -76,7 +78,7 @@ class Extreme:
 
 @dataclass(frozen=True)
 class Checked:
-    """The answers.
+    """What `check_model` found.
 
     Attributes
     ----------
@@ -311,75 +313,112 @@ def _plain(value: Any) -> Any:
 _ENCODINGS = {"utf-8-sig": "UTF-8", "utf-8": "UTF-8", "gb18030": "GB18030", "latin-1": "Latin-1"}
 
 
-def check_text(checked: Checked, path: object = None, most: int = 20) -> str:
+def check_text(
+    checked: Checked,
+    path: object = None,
+    most: int = 20,
+    language: Language = "en",
+    labels: Mapping[str, Label] | None = None,
+) -> str:
     """Return the answers as lines of text, faults first.
 
     Parameters
     ----------
     checked : Checked
     path : optional
-        Put before the line of each fault, as compilers do.
+        Printed before the line of each fault, as compilers do.
     most : int
-        Lines of one kind to show.
+        Lines of one kind to print.
+    language : {'en', 'zh'}
+        Faults themselves are in English.
+    labels : mapping of str to Label, optional
+        What to call variables.
     """
+    say = _Words(language, labels or {}, most)
     place = checked.model if path is None else path
     lines = [f"{place}:{p.line}: {p.sentence}" for p in checked.units]
+    encoding = _ENCODINGS.get(checked.encoding, checked.encoding)
     lines.append(
-        f"{checked.variables} variables, {checked.stocks} stocks, read as "
-        f"{_ENCODINGS.get(checked.encoding, checked.encoding)}: runs with its own constants"
+        say("counts", variables=checked.variables, stocks=checked.stocks, encoding=encoding)
     )
-    lines += _step_text(checked)
-    lines += _cut(
-        [f"stock '{f.variable}' is {f.value:.4g} at time {f.time:g}" for f in checked.negative],
-        most,
-    ) or ["no stock goes negative"]
-    lines.append(
-        f"{checked.extremes_tried} runs with a constant at 0, a tenth or ten times its value: "
-        f"{len(checked.extremes)} with something to look at"
-    )
-    lines += _cut([f"  {_extreme_text(e)}" for e in checked.extremes], most)
+    lines += _step_text(checked, say)
+    negative = [
+        say("negative stock", stock=say.name(f.variable), value=f.value, time=f.time)
+        for f in checked.negative
+    ]
+    lines += say.cut(negative) or [say("no negative stock")]
+    lines.append(say("extremes", tried=checked.extremes_tried, found=len(checked.extremes)))
+    lines += say.cut([_extreme_text(e, say) for e in checked.extremes])
     for component in checked.components:
-        lines += _component_text(component, most)
+        lines += _component_text(component, say)
     if not checked.components:
-        lines.append("no feedback loop")
+        lines.append(say("no loop"))
     return "\n".join(lines)
 
 
-def _step_text(checked: Checked) -> list[str]:
+@dataclass(frozen=True)
+class _Words:
+    """Texts in one language."""
+
+    language: Language
+    labels: Mapping[str, Label]
+    most: int
+
+    def __call__(self, key: str, **parts: object) -> str:
+        return word(key, self.language, **parts)
+
+    def name(self, label: str) -> str:
+        """What to call a variable or one of its elements."""
+        return element_called(label, self.language, self.labels)
+
+    def cut(self, lines: list[str]) -> list[str]:
+        """The first lines, and how many more there are."""
+        if len(lines) <= self.most:
+            return lines
+        return [*lines[: self.most], self("and more", count=len(lines) - self.most)]
+
+
+def _step_text(checked: Checked, say: _Words) -> list[str]:
     if not checked.step_errors:
-        return ["the step is computed by the model, so it was not halved"]
-    worst = checked.step_errors[0]
+        return [say("step computed")]
+    worst, *others = checked.step_errors
     lines = [
-        f"halving TIME STEP ({checked.step:g}) changes a stock by at most "
-        f"{100 * worst.error:.2g}% ('{worst.stock}')"
+        say(
+            "step halved",
+            step=checked.step,
+            percent=100 * worst.error,
+            stock=say.name(worst.stock),
+        )
     ]
-    coarse = [e for e in checked.step_errors[1:] if e.error > 0.01]
-    return lines + [f"  '{e.stock}' by {100 * e.error:.2g}%" for e in coarse]
+    coarse = [e for e in others if e.error > 0.01]
+    return lines + [
+        say("step stock", stock=say.name(e.stock), percent=100 * e.error) for e in coarse
+    ]
 
 
-def _extreme_text(extreme: Extreme) -> str:
-    faults = "; ".join(
-        f"'{f.variable}' is {f.value:.4g} at time {f.time:g}" for f in extreme.faults[:3]
-    )
-    more = f"; {len(extreme.faults) - 3} more" if len(extreme.faults) > 3 else ""
+def _extreme_text(extreme: Extreme, say: _Words) -> str:
+    faults = [
+        say("extreme fault", variable=say.name(f.variable), value=f.value, time=f.time)
+        for f in extreme.faults[:3]
+    ]
+    if len(extreme.faults) > 3:
+        faults.append(say("more faults", count=len(extreme.faults) - 3))
     change = "= 0" if extreme.factor == 0 else f"x {extreme.factor:g}"
-    return f"'{extreme.constant}' {change}: {faults}{more}"
+    return say(
+        "extreme",
+        constant=say.name(extreme.constant),
+        change=change,
+        faults=say("; ").join(faults),
+    )
 
 
-def _component_text(component: Component, most: int) -> list[str]:
-    count = f"{len(component.loops)} loops"
-    if not component.complete:
-        count = f"too many loops to list; the {len(component.loops)} independent shortest ones"
-    elif len(component.loops) == 1:
-        count = "1 loop"
-    of = "1 variable" if len(component.variables) == 1 else f"{len(component.variables)} variables"
-    lines = [f"feedback among {of}: {count}"]
+def _component_text(component: Component, say: _Words) -> list[str]:
+    size = len(component.variables)
+    among = say("one variable") if size == 1 else say("variables", count=size)
+    key = "one loop" if len(component.loops) == 1 else "loops"
+    key = key if component.complete else "too many loops"
     loops = [
-        f"  {loop.polarity:4s} {' -> '.join((*loop.variables, loop.variables[0]))}"
+        f"  {loop.polarity:4s} " + " -> ".join(map(say.name, (*loop.variables, loop.variables[0])))
         for loop in component.loops
     ]
-    return lines + _cut(loops, most)
-
-
-def _cut(lines: list[str], most: int) -> list[str]:
-    return lines if len(lines) <= most else [*lines[:most], f"  and {len(lines) - most} more"]
+    return [say(key, variables=among, count=len(component.loops)), *say.cut(loops)]

@@ -138,8 +138,8 @@ def contraction_chart(calibration: Calibration, *, most: int = 30, ax: Axes | No
     ax.axvline(1.0, color=PRIOR, lw=1)
     ax.axvline(MOSTLY_PRIOR, color=PRIOR, lw=1, ls=":")
     ax.set_yticks(np.arange(len(ratio)), ratio.index, fontsize="x-small")
-    ax.set_xlabel("posterior spread / prior spread (right of the dotted line: mostly prior)")
-    ax.set_title("What the figures narrowed", loc="left")
+    ax.set_xlabel("posterior-to-prior sd ratio (right of the dotted line: mostly prior)")
+    ax.set_title("How much the observations narrow each parameter", loc="left")
     return ax
 
 
@@ -170,11 +170,13 @@ def save_fan_charts(
     *,
     titles: Mapping[str, str] | None = None,
     compare: str | None = None,
+    language: Language = "en",
 ) -> list[str]:
-    """Write one fan chart a place into a folder; return the paths."""
+    """Write a fan chart for each place into a folder; return the paths."""
     paths = []
     for place in map(str, forecast[PLACE].values):
-        ax = fan_chart(forecast, place, compare=compare, title=(titles or {}).get(place, place))
+        title = (titles or {}).get(place, place)
+        ax = fan_chart(forecast, place, compare=compare, title=title, language=language)
         slug = place.lower().replace(" ", "-")
         path = f"{folder}/fan-{slug}.png"
         save_chart(ax, path)

@@ -55,8 +55,8 @@ def answers_chart(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.plot(shown["posterior_sd"], rows, "o", color=POSTERIOR, ms=5, label="posterior")
     ax.set_xscale("log")
     ax.set_yticks(rows, [str(name) for name in shown.index], fontsize="x-small")
-    ax.set_xlabel("spread of the log of the answer")
-    ax.set_title("What the figures narrowed, of what is shown", loc="left")
+    ax.set_xlabel("standard deviation of the log of the answer")
+    ax.set_title("Answers: how much the observations narrow them", loc="left")
     ax.grid(True, axis="x", alpha=0.25)
     ax.legend(frameon=False, fontsize="small", loc="lower right")
     return ax

@@ -34,7 +34,7 @@ class Computed:
     ----------
     block : Block
     any_good : bool
-        Whether any of its members stayed with the finite numbers.
+        Whether any of its members produced finite numbers only.
     seconds : float  [s]
         Spent on it, by a clock that never jumps.
     """

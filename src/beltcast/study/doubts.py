@@ -1,6 +1,6 @@
-"""Observations that are likely to be slips of the pen: a wrong unit, percent, or end of a period.
+"""Observations that are probably typing errors: a wrong unit, percentage or end of a period.
 
-A doubt is no fault: it is said, and the number is used.
+A doubt is not a fault: it is reported, and the observation is used.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ import itertools
 import math
 from collections.abc import Iterable
 
+from beltcast.display.translations import word
+from beltcast.schema import Language
 from beltcast.study.observations import Observation, Observations
 
 __all__ = ["doubts"]
@@ -20,8 +22,8 @@ _NEAREST = 4
 _MONTH = 0.02  # of a month: half a day, as decimals of a year are rounded
 
 
-def doubts(observations: Observations) -> tuple[str, ...]:
-    """Return a sentence for each number that looks like a slip.
+def doubts(observations: Observations, language: Language = "en") -> tuple[str, ...]:
+    """Return a sentence for each number that looks like a typing error.
 
     A level is compared with the geometric mean of the up to four nearest numbers of its series
     (place, quantity, definition), per year; a growth with the growth of the levels around it.
@@ -29,6 +31,7 @@ def doubts(observations: Observations) -> tuple[str, ...]:
     Parameters
     ----------
     observations : Observations
+    language : {'en', 'zh'}
 
     Returns
     -------
@@ -48,9 +51,16 @@ def doubts(observations: Observations) -> tuple[str, ...]:
     found = []
     for row in observations:
         known = series.get((row.place, row.quantity, row.definition), [])
-        for sentence in (_magnitude(row, known), _growth(row, known), _period(row)):
-            if sentence:
-                found.append(f"line {row.line}: {sentence}")
+        sentences = (
+            _magnitude(row, known, language),
+            _growth(row, known, language),
+            _period(row, language),
+        )
+        found += [
+            word("doubt line", language, line=row.line, sentence=sentence)
+            for sentence in sentences
+            if sentence
+        ]
     return tuple(found)
 
 
@@ -59,7 +69,7 @@ def _rate(row: Observation) -> float:
     return row.value / length if length > 0 else row.value
 
 
-def _magnitude(row: Observation, known: Iterable[Observation]) -> str:
+def _magnitude(row: Observation, known: Iterable[Observation], language: Language) -> str:
     if row not in known:
         return ""
     others = [o for o in known if o is not row and (o.end > o.start) == (row.end > row.start)]
@@ -67,16 +77,15 @@ def _magnitude(row: Observation, known: Iterable[Observation]) -> str:
     if len(others) < 2:
         return ""
     usual = math.exp(sum(math.log(_rate(o)) for o in others) / len(others))
-    # A neighbour that is itself a slip must not accuse the others: half of them must agree.
+    # A neighbour that is wrong itself must not cast doubt on the others: half of them must agree.
     times = _rate(row) / usual
     apart = sum(max(_rate(row) / _rate(o), _rate(o) / _rate(row)) > FACTOR for o in others)
     if max(times, 1 / times) <= FACTOR or 2 * apart <= len(others):
         return ""
-    what = f"{times:.2g} times its neighbours"
-    return f"{what}; is the unit {row.unit}?"
+    return word("doubt size", language, times=times, unit=row.unit)
 
 
-def _growth(row: Observation, known: Iterable[Observation]) -> str:
+def _growth(row: Observation, known: Iterable[Observation], language: Language) -> str:
     if row.kind != "growth" or row.unit != "%" or not 0 < abs(row.value - 1) < 0.01:
         return ""
     levels = sorted((o for o in known if o.kind == "level"), key=lambda o: o.end)
@@ -85,23 +94,18 @@ def _growth(row: Observation, known: Iterable[Observation]) -> str:
         if before.end <= row.end <= after.end + 1 and years > 0:
             change = (_rate(after) / _rate(before)) ** (1 / years) - 1
             if abs(change) > 0.05:
-                said = f"{100 * (row.value - 1):.3g} %"
-                return (
-                    f"growth of {said}, and the levels around it change by {100 * change:.2g} % a "
-                    f"year; is it {10000 * (row.value - 1):.3g} %?"
-                )
+                percent = 100 * (row.value - 1)
+                around, meant = 100 * change, 100 * percent
+                return word("doubt growth", language, percent=percent, around=around, meant=meant)
     return ""
 
 
-def _period(row: Observation) -> str:
+def _period(row: Observation, language: Language) -> str:
     if row.kind != "part-year":
         return ""
-    for name, time in (("starts", row.start), ("ends", row.end)):
+    for key, time in (("doubt start", row.start), ("doubt end", row.end)):
         months = 12 * time
         if abs(months - round(months)) > _MONTH:
             near = round(months) / 12
-            return (
-                f"the period {name} at {time:.10g}, within a month; is it {near:.5g}, the end of a "
-                "month?"
-            )
+            return word(key, language, time=time, near=near)
     return ""

@@ -118,12 +118,12 @@ def parameters_schema(model: Model) -> Schema:
         "between": {
             "type": "number",
             "exclusiveMinimum": 0,
-            "description": "With pool = 'partial': median spread of elements, working scale.",
+            "description": "With pool = 'partial': median sd between elements, working scale.",
         },
         "between_log_sd": {
             "type": "number",
             "exclusiveMinimum": 0,
-            "description": "With pool = 'partial': log sd of that spread; 0.5 by default.",
+            "description": "With pool = 'partial': log sd of that sd; 0.5 by default.",
         },
     }
     uniform = {

@@ -28,7 +28,7 @@ class NewRows:
     def known_words(self) -> str:
         """Return one line for each row that was left out; empty if none was."""
         return "\n".join(
-            f"Line {row.line} repeats line {old.line} of the study's figures and is left out."
+            f"Line {row.line} repeats line {old.line} of the study's observations and is left out."
             for row, old in self.known
         )
 

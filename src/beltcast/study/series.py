@@ -134,7 +134,9 @@ def read_series(
     if not paths:
         raise TableError("no table of data was given; give at least one")
     if sd is not None and not 0 < sd < math.inf:
-        raise TableError(f"sd is {sd:g}, expected a spread of logs above 0, such as 0.1")
+        raise TableError(
+            f"sd is {sd:g}, expected a standard deviation of logs above 0, such as 0.1"
+        )
     start = model.grid().start
     tables = [
         read_data_table(one, variable=variable, time_unit=model.time_unit, initial_time=start)

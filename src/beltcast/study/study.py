@@ -157,10 +157,15 @@ class Study:
         )
 
     def labels(self) -> dict[str, Label]:
-        """Return what to call variables, elements, units, drivers and scenarios."""
+        """Return what to call variables, elements, units, places, drivers and scenarios.
+
+        A place keeps its short name in English; its titles are in `titles`.
+        """
         drivers = {label.en: label for label in self.roles.drivers.values()}
         scenarios = {one.name: Label(one.title, one.title_zh) for one in self.scenarios.values()}
-        return {**self.roles.labels, **drivers, **scenarios}
+        places = {place: Label(place, title) for place, title in self.titles_zh.items() if title}
+        title = {self.title: Label(self.title, self.title_zh)} if self.title_zh else {}
+        return {**places, **self.roles.labels, **drivers, **scenarios, **title}
 
     def provenance(self) -> dict[str, str]:
         """Return the attributes of every result: title, labels and the hash of each file."""

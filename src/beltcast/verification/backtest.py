@@ -206,7 +206,7 @@ def at_origin(
     published = len(study.observations.published_by(date))
     if not cases or not published:
         raise InputError(
-            f"the origin {date:g} has {published} figures to stand on and {len(cases)} to "
+            f"the origin {date:g} has {published} observations to fit and {len(cases)} to "
             "forecast; choose one between the first and the last publication"
         )
     known = as_known(study, date, rules, ex_post=chosen.ex_post)
@@ -298,7 +298,7 @@ def _printed(asked: Likelihood, theta: FloatArray, errors: FloatArray) -> FloatA
     good = np.isfinite(logs).all(axis=1)
     if not good.any():
         raise CalibrationError(
-            f"none of {len(theta)} draws gives a positive figure; look at the priors with the "
+            f"none of {len(theta)} draws gives a positive value; look at the priors with the "
             "command 'beltcast check'"
         )
     kept = np.arange(len(theta))

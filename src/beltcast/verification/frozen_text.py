@@ -70,7 +70,7 @@ def summarise_score(scored: Scored) -> RenderableType:
     scores = scored.scores
     own = scores.sel({FORECASTER: "sd"})
     rows = _table(
-        "What came, beside the forecast of 'sd' (CRPS of logs); * published before the freezing"
+        "Published values beside the forecast of 'sd' (CRPS of logs); * published before the freeze"
     )
     for name in (*_SCOPE, "observed", "median", "80% band", "z", "in 80%", "CRPS"):
         _column(rows, name)

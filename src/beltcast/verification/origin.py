@@ -257,8 +257,8 @@ def later_rows(study: Study, date: float) -> Observations:
     if not rows:
         last = max(row.published for row in study.observations)
         raise InputError(
-            f"no figure was published after {date:g}; give a date before {last:g}, when the last "
-            "one was"
+            f"no observation was published after {date:g}; give a date before {last:g}, when the "
+            "last one was"
         )
     return replace(study.observations, rows=rows)
 

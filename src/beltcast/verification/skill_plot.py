@@ -154,7 +154,7 @@ def pit_chart(
         (np.arange(bins) + 0.5) / bins, counts, 0.92 / bins, color=FORECASTER_COLOURS[0], zorder=2
     )
     ax.set_xlim(0, 1)
-    ax.set_xlabel("share of the forecast below the figure")
+    ax.set_xlabel("share of the forecast below the observation")
     ax.set_ylabel("cases")
     ax.set_title(f"'{forecaster}': {n} figures in their forecasts", loc="left")
     return _finished(ax)

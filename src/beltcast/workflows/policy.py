@@ -202,7 +202,7 @@ def _paid(study: Study, cost: str | None) -> str:
     target = study.model.variables[study.target]
     dims = f"[{', '.join(target.dims)}]" if target.dims else ""
     raise InputError(
-        "the study names no flow that is paid, so a policy costs nothing; name one with --cost, or "
+        "the study names no spending flow, so a policy costs nothing; name one with --cost, or "
         f"add it to the model, as in spending{dims} = Cost Share*(My Lever - 1)*{study.target}"
         f'{dims} ~ {target.unit}, and spending = ["spending"] to the table [money] of the study'
     )

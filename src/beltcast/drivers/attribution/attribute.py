@@ -422,7 +422,7 @@ def _described(result: xr.Dataset, unit: str) -> xr.Dataset:
         pure = bool(rest) and rest[0] in ("chance", "spread")
         ending = {
             "chance": ", share of draws above zero",
-            "spread": ", spread of the posterior over that of the prior",
+            "spread": ", posterior-to-prior standard deviation ratio",
             "quantile": ", quantiles over draws",
         }.get(rest[0] if rest else "", "")
         source = ", priors alone" if str(name).startswith("prior_") else ""

@@ -106,7 +106,7 @@ def against_null(
     if not scored.any() or later.all():
         raise InputError(
             f"{int(scored.sum())} levels were published after {published_by:g} and "
-            f"{int((~later).sum())} figures by then; choose a date between the first and the last"
+            f"{int((~later).sum())} by then; choose a date between the first and the last"
         )
     streams = Streams.of(rng)
     densities, evidence = [], []
@@ -250,14 +250,14 @@ def null_words(score: xr.Dataset) -> str:
         words = "the model without interaction forecasts as well: synergy is not supported"
     return (
         f"Held out: {score.sizes[ROW]} levels published after {a['published_by']:g}, the model "
-        f"fitted to {a['fitted_rows']} figures before; log score {a['difference']:+.2f} against "
-        f"the null without interaction (80% interval {a['difference_p10']:+.2f} "
+        f"fitted to the {a['fitted_rows']} observations before; log score {a['difference']:+.2f} "
+        f"relative to the null model without interaction (80% interval {a['difference_p10']:+.2f} "
         f"to {a['difference_p90']:+.2f}): {words}."
     )
 
 
 def placebo_words(table: xr.Dataset) -> str:
-    """Say whether a gain hangs on its dates.
+    """Say whether a gain depends on its dates.
 
     It does where every wrong date costs more than `TELLING` (2) of log evidence, a Bayes factor of
     about 7; that is what is called positive evidence (Kass and Raftery 1995).
@@ -276,12 +276,12 @@ def placebo_words(table: xr.Dataset) -> str:
         )
     ]
     if (loss > TELLING).all():
-        words = "the figures prefer the true dates"
+        words = "the observations favour the true dates"
     else:
         best = float(table["shift"][1:][int(np.argmin(loss))])
         words = (
-            f"the figures do not prefer the true dates to dates moved by {best:+g} years, so the "
-            "gain is no finding about the dates"
+            f"the observations do not favour the true dates over dates moved by {best:+g} years, "
+            "so the gain is no finding about the dates"
         )
     return (
         f"Placebo dates ({a['constant']} moved): {a['parameter']} "

@@ -205,7 +205,7 @@ def limit_of(below: float | None, above: float | None, density: float) -> float:
     """
     given = [limit for limit in (below, above) if limit is not None]
     if len(given) != 1:
-        raise InputError("give one limit, below or above, to say which cases are of interest")
+        raise InputError("give one limit, below or above, to define the cases of interest")
     if not math.isfinite(given[0]):
         raise InputError(f"the limit is {given[0]}; expected a number in the target's unit")
     if not 0.0 < density <= 1.0:

@@ -93,7 +93,7 @@ def loops(
     InputError
         A time is the start of the run, before which there is no step.
     SimulationError
-        A member left the finite numbers.
+        A member produced NaN or infinity.
 
     Examples
     --------
@@ -226,7 +226,7 @@ def _states(
         bad = ~np.isfinite(run[:, visible]).all(axis=(0, 1))
         if bad.any():
             raise SimulationError(
-                f"member {start + int(np.argmax(bad))} left the finite numbers, so its loops "
+                f"member {start + int(np.argmax(bad))} produced NaN or infinity, so its loops "
                 "have no scores; leave it out"
             )
         # (instant, side, row, member) -> (side, row, member, instant)

@@ -69,8 +69,8 @@ def loops_over_time(
         ax.stackplot(times, parts, colors=colours, labels=named, lw=0)
     ax.axhline(0, color="0.2", lw=0.8)
     inside = f", {scores.attrs['within']}" if scores.attrs.get("within") else ""
-    ax.set_title(f"{scores.attrs['model']}{inside}: which loop is in charge", loc="left")
-    ax.set_ylabel("share (%): above 0 reinforces, below balances")
+    ax.set_title(f"{scores.attrs['model']}{inside}: loop dominance over time", loc="left")
+    ax.set_ylabel("share (%): above 0 reinforcing, below 0 balancing")
     ax.set_xlim(times[0], times[-1])
     ax.set_ylim(-100, 100)
     handles, names = ax.get_legend_handles_labels()

@@ -139,7 +139,7 @@ def compare_policies(
     InputError
         A policy does not fit the levers, no policy meets the budget, or an aspect is unknown.
     SimulationError
-        A run left the finite numbers.
+        A run produced NaN or infinity.
 
     Examples
     --------
@@ -359,7 +359,7 @@ def gains_and_costs(
     )
     if int(runs["status"].sum()):
         raise SimulationError(
-            f"{int(runs['status'].sum())} runs of policies left the finite numbers; narrow the "
+            f"{int(runs['status'].sum())} runs of policies produced NaN or infinity; narrow the "
             "levers"
         )
     totals = []

@@ -132,7 +132,7 @@ def climb(
     Raises
     ------
     SimulationError
-        A run left the finite numbers.
+        A run produced NaN or infinity.
 
     Examples
     --------
@@ -287,7 +287,7 @@ def mean_totals(question: PolicyQuestion, policy: FloatArray) -> FloatArray:
             directions=np.concatenate(moved),
         )
         if not np.isfinite(out[..., 0]).all():
-            raise SimulationError("a run of a policy left the finite numbers; narrow the levers")
+            raise SimulationError("a run of a policy produced NaN or infinity; narrow the levers")
         # Where there is no derivative, such as at a root of 0, nothing is to be learnt from it.
         out = np.where(np.isfinite(out), out, 0.0)
         over_years = (out[1] - out[0]).mean(axis=1)  # (flows, 1 + directions)

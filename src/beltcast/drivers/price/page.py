@@ -141,14 +141,14 @@ def _judgement(prices: xr.Dataset) -> str:
     varied = ", ".join(name for name in judged if name in drawn)
     held = ", ".join(name for name in judged if name not in drawn)
     words = [
-        "Judgement, not data, stands behind the money."
+        "The amounts of money rest on judgement, not on data."
         if judged
-        else "The model file marks no constant behind the money as judgement."
+        else "The model file marks no constant of the money flows as judgement."
     ]
     if varied:
-        words.append(f"Drawn beside the parameters, so that the bands hold it: {varied}.")
+        words.append(f"Drawn with the parameters, so the bands include it: {varied}.")
     if held:
-        words.append(f"Held, so that the bands leave it out: {held}.")
+        words.append(f"Held constant, so the bands exclude it: {held}.")
     return " ".join([*words, "Nothing is discounted."])
 
 

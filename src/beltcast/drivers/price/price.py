@@ -252,7 +252,7 @@ def _flows(
     others = study.roles.left if left is None else left
     if not paid:
         raise InputError(
-            f"the study names no flow that is paid, so {study.target} has no price; add "
+            f"the study names no spending flow, so {study.target} has no price; add "
             'spending = ["..."] to its table [money], or name a flow with --cost'
         )
     find = study.model.find

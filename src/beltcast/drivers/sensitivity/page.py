@@ -67,7 +67,7 @@ def summarise_sensitivity(result: xr.Dataset, *, when: float, rows: int = 20) ->
         alone = float(at["first"].sum())
         notes.append(f"The constants explain {100 * alone:.0f}% of the variance one by one.")
     if method in ("sobol", "morris"):
-        notes.append("rank: the ranks that the 95% errors of the estimates leave possible.")
+        notes.append("rank: the ranks that are possible within the 95% errors of the estimates.")
     if method == "tornado":
         notes.append("rank: with all other constants at their medians; elsewhere it may differ.")
     if method == "pawn":

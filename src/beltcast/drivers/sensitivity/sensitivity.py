@@ -70,14 +70,14 @@ _MEASURES: Mapping[SensitivityMethod, Mapping[str, tuple[str, str]]] = {
     # name here: (name in SALib, what it is)
     "sobol": {
         "first": ("S1", "share of the variance that the constant explains alone"),
-        "total": ("ST", "share of the variance that goes with the constant"),
+        "total": ("ST", "share of the variance that involves the constant"),
         "first_error": ("S1_conf", "half width of the 95% interval of first"),
         "total_error": ("ST_conf", "half width of the 95% interval of total"),
     },
     "morris": {
-        "mu": ("mu", "mean elementary effect, for the way from the 5% to the 95% quantile"),
+        "mu": ("mu", "mean elementary effect, scaled to the step from the 5% to the 95% quantile"),
         "mu_star": ("mu_star", "mean size of the elementary effects"),
-        "sigma": ("sigma", "spread of the elementary effects"),
+        "sigma": ("sigma", "standard deviation of the elementary effects"),
         "mu_star_error": ("mu_star_conf", "half width of the 95% interval of mu_star"),
     },
     "pawn": {
@@ -208,7 +208,7 @@ def sensitivity_indices(
     InputError
         The number of base points or the target does not fit, or pairs are asked of another method.
     SimulationError
-        A run left the finite numbers; such a design cannot be estimated from.
+        A run produced NaN or infinity; no index can be estimated from such a design.
 
     Examples
     --------
@@ -403,7 +403,7 @@ def _run(
     failed = int(run["status"].sum())
     if failed:
         raise SimulationError(
-            f"{failed} of {len(p)} runs left the finite numbers; narrow the ranges or bounds"
+            f"{failed} of {len(p)} runs produced NaN or infinity; narrow the ranges or bounds"
         )
     places = dict(zip(variable.dims, elements, strict=True))
     return run[variable.name].isel({SCENARIO: 0}, drop=True).sel(places)

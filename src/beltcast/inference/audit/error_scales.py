@@ -88,7 +88,7 @@ class ErrorScales:
                 *lines,
                 f"The log evidence gains {self.gain:.1f}; less than 1 is not worth more than a "
                 "bare mention (Kass and Raftery 1995).",
-                "To take these for given, in [noise]:",
+                "To fix these values, put into [noise]:",
                 f"spread = {{ factors = {{ {factors} }}, by = [{by}] }}",
             ]
         )
@@ -148,7 +148,7 @@ def error_scales(
     known = _groups(likelihood)
     if not known:
         raise InputError(
-            "the noise takes spreads as given; say how far they may be off, such as "
+            "the noise takes standard deviations as given; say how far they may be off, such as "
             "spread = { sd = 0.5, by = ['grade'] } in [noise]"
         )
     groups = {name: rows for name, (rows, _) in known.items()}
@@ -263,5 +263,5 @@ def _table(
 
 def _verdict(contraction: float) -> str:
     if contraction < 0.5:
-        return "mostly the prior: the observations say little."
+        return "mostly prior: the observations carry little information."
     return "the observations inform it."

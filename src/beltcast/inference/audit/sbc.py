@@ -414,5 +414,5 @@ def _joined(finished: Sequence[xr.Dataset], key: str, answers: int, of: FloatArr
     whole["fingerprint"].attrs["long_name"] = "Residuals of the density at fixed points."
     whole["rank"].attrs["long_name"] = f"Draws of {RANKS} below the truth."
     whole["mean"].attrs["long_name"] = "Posterior mean, working scale."
-    whole["sd"].attrs["long_name"] = "Posterior spread, working scale."
+    whole["sd"].attrs["long_name"] = "Posterior standard deviation, working scale."
     return whole

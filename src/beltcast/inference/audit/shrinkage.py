@@ -3,21 +3,26 @@
 A belt of a pooled constant (`pooling`) has ``w = m + tau z``, with z standard normal a
 priori.  Given m and tau, let v be the posterior variance of z.  The prior's precision is 1, so the
 belt's own observations bring ``1/v - 1``; alone they would put z at ``z / (1 - v)``, and v is the
-part of the estimate that comes from the common mean: for a belt whose observations say y with
-spread s,
+part of the estimate that comes from the common mean: for a belt whose observations give y with
+standard deviation s,
 
     v = s^2 / (tau^2 + s^2),     w = (1 - v) y + v m
 
-(Lindley and Smith 1972, Journal of the Royal Statistical Society B 34).  Where the model bends this
-is true at the optimum only.
+(Lindley and Smith 1972, Journal of the Royal Statistical Society B 34).  In a nonlinear model this
+holds at the optimum only.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
+from beltcast.display.numbers import filled
+from beltcast.display.translations import element_called, word
 from beltcast.inference.calibrate import Calibration
+from beltcast.schema import Label, Language
 
 ALONE = 0.95
 """Part from the common mean above which a place has no estimate of its own."""
@@ -73,15 +78,20 @@ def shrinkage(calibration: Calibration) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def shrinkage_words(table: pd.DataFrame) -> str:
+def shrinkage_words(
+    table: pd.DataFrame, language: Language = "en", labels: Mapping[str, Label] | None = None
+) -> str:
     """Lines of text for a table of `shrinkage`; empty for an empty one."""
     if table.empty:
         return ""
-    lines = ["Places around a common mean: estimates from their own observations, and pooled"]
-    lines.append(f"{'parameter':34s} {'figures':>7s} {'own':>10s} {'pooled':>10s} {'borrowed':>9s}")
+    heads = [word(key, language) for key in ("parameter", "obs.", "own", "pooled", "borrowed")]
+    widths = (34, -7, -10, -10, -9)
+    rows = [heads]
     numbers = table[["figures", "own", "pooled", "borrowed"]].to_numpy(dtype=np.float64)
-    labels = (table["constant"] + "[" + table["place"] + "]").tolist()
-    for label, (figures, own, pooled, borrowed) in zip(labels, numbers, strict=True):
+    names = (table["constant"] + "[" + table["place"] + "]").tolist()
+    for name, (count, own, pooled, borrowed) in zip(names, numbers, strict=True):
         alone = "-" if np.isnan(own) else f"{own:.3g}"
-        lines.append(f"{label:34s} {figures:7.0f} {alone:>10s} {pooled:10.3g} {borrowed:9.0%}")
-    return "\n".join(lines)
+        label = element_called(name, language, labels or {})
+        rows.append([label, f"{count:.0f}", alone, f"{pooled:.3g}", f"{borrowed:.0%}"])
+    lines = (" ".join(map(filled, row, widths)) for row in rows)
+    return "\n".join([word("pooled places", language), *lines])

@@ -218,7 +218,7 @@ class Chains:
             )
         if "diverging" in self.stats:
             count = int(self.stats["diverging"].sum())
-            bad = "; the tails are not to be trusted" if count else ""
+            bad = "; do not trust the tails" if count else ""
             lines.append(
                 f"Divergences: {count}{bad}. Energy moves freely above 0.3 (E-BFMI): least "
                 f"{energy_information(self.stats['energy']).min():.2f}."

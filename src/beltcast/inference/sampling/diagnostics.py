@@ -163,7 +163,7 @@ def mixing_verdict(
     if stuck_chains:
         lines.append(
             f"Chains that do not move: {', '.join(map(str, stuck_chains))}; "
-            "their draws say nothing, start again with another seed or a longer burn-in."
+            "their draws are unusable; start again with another seed or a longer burn-in."
         )
     loose = table[table["rhat"] > MIXED].sort_values("rhat", ascending=False)
     few = table[table[["ess_bulk", "ess_tail"]].min(axis=1) < ENOUGH_DRAWS]

@@ -326,6 +326,6 @@ def _why(way: Way, method: UpdateMethod, attempts: Sequence[Attempt]) -> str:
     if method == "refit":
         return "refit, as asked"
     if method == way:
-        doubt = "" if attempts[-1].good else "; used as asked, and not to be trusted"
+        doubt = "" if attempts[-1].good else "; used as requested, but unreliable"
         return f"{tried}{doubt}"
     return f"{tried}; so refit" if way == "refit" else tried

@@ -82,7 +82,7 @@ class History:
         if (np.diff(self.years) <= 0).any():
             raise InputError("the years of a history do not ascend; sort them and keep one of each")
         if not (np.isfinite(self.values).all() and (self.values > 0).all()):
-            raise InputError("a history holds a level that is not above 0; leave such figures out")
+            raise InputError("a history holds a level that is not above 0; leave such values out")
 
     @property
     def logs(self) -> FloatArray:
