@@ -123,6 +123,7 @@ SHARED: Mapping[str, tuple[str, str]] = {
     "part": ("published, part of a year", "公布值（部分年份）"),
     "loose": ("another statistic, its size fitted", "其他口径（规模由拟合得出）"),
     "mostly prior": ("mostly prior", "主要来自先验"),
+    "mostly prior, short": ("mostly prior", "先验为主"),
     "data and prior": ("data and prior", "数据与先验兼有"),
     "mostly data": ("mostly data", "主要来自数据"),
     "undefined": ("undefined", "无法确定"),

@@ -26,8 +26,7 @@ from beltcast.study.observations import Observations
 
 PAGE_WIDTH = 112
 
-BAND = (0.1, 0.5, 0.9)
-"""Probabilities of a median with its 80 % band."""
+_LEVELS = (0.1, 0.5, 0.9)  # a median with its 80 % band
 
 
 def summarise(
@@ -239,9 +238,9 @@ def _places(forecast: xr.Dataset, language: Language) -> RenderableType:
     for place in map(str, forecast[PLACE].values):
         own = fan.sel({PLACE: place})
         ratio = float(forecast["spread_ratio"].sel({PLACE: place, YEAR: years[-1]}))
-        verdict = "mostly prior" if estimate_verdict(ratio) == "mostly prior" else ""
+        verdict = "mostly prior, short" if estimate_verdict(ratio) == "mostly prior" else ""
         table.add_row(
-            called(place, language, labels),
+            called(place, language, labels).partition("（")[0],
             str(int(forecast["figures"].sel({PLACE: place}))),
             *(_amounts(own.sel({YEAR: year}), language) for year in years),
             f"{ratio:.2f} {word(verdict, language)}".strip(),
@@ -324,12 +323,12 @@ def shown_years(forecast: xr.Dataset) -> list[int]:
 
 def _amounts(values: xr.DataArray, language: Language) -> str:
     """Median and 80 % band, written as on the page and in the report."""
-    low, middle, high = (float(values.sel({QUANTILE: q})) for q in BAND)
+    low, middle, high = (float(values.sel({QUANTILE: q})) for q in _LEVELS)
     return _joined(low, middle, high, digits, language)
 
 
 def _band(values: xr.DataArray, language: Language) -> str:
-    low, middle, high = (float(values.sel({QUANTILE: q})) for q in BAND)
+    low, middle, high = (float(values.sel({QUANTILE: q})) for q in _LEVELS)
     return _joined(low, middle, high, "{:+.1f}".format, language)
 
 
@@ -344,6 +343,10 @@ def _short(value: float) -> str:
     if abs(value) < 1e-12:  # the tail of a subtraction
         return "0"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.2g}"
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:.3g}" if abs(value) >= 1e-12 else "0"  # the tail of a subtraction
 
 
 def fit_summary(
@@ -382,10 +385,20 @@ def fit_summary(
         f"{filled(heads[0], 34)} {filled(heads[1], -28)} {filled(heads[2], -28)}  {heads[3]}",
     ]
     for label, row in table.iterrows():
-        prior = f"{row.prior_median:.3g} ({row.prior_p10:.3g} to {row.prior_p90:.3g})"
-        after = f"{row['median']:.3g} ({row.p10:.3g} to {row.p90:.3g})"
-        if language == "zh":
-            prior, after = prior.replace(" to ", " 至 "), after.replace(" to ", " 至 ")
+        prior = word(
+            "to",
+            language,
+            low=_three_digits(row.prior_p10),
+            middle=_three_digits(row.prior_median),
+            high=_three_digits(row.prior_p90),
+        )
+        after = word(
+            "to",
+            language,
+            low=_three_digits(row.p10),
+            middle=_three_digits(row["median"]),
+            high=_three_digits(row.p90),
+        )
         name = filled(element_called(str(label), language, known), 34)
         says = f"{row.spread_ratio:.2f} {word(str(row.verdict), language)}"
         lines.append(f"{name} {filled(prior, -28)} {filled(after, -28)}  {says}")
