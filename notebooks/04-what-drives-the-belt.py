@@ -96,7 +96,7 @@ print(as_text(comparison_table(comparison)))
 # ## What the answer depends on
 #
 # Change one constant at a time first, then compute shares of the variance for the five most
-# influential. The latter needs SALib: `pip install 'beltcast[sensitivity]'`.
+# influential.
 
 # %%
 options = beltcast.SensitivityOptions(method="tornado", levels=True)

@@ -22,7 +22,8 @@ from typer.testing import CliRunner
 from beltcast import Calibration, Study, cli
 from beltcast.drivers.compare import compare_runs
 from beltcast.errors import MissingExtra
-from beltcast.files.extras import need
+from beltcast.files import extras
+from beltcast.files.extras import install_line, need
 from beltcast.files.shipped import shipped
 from beltcast.reports.json_output import (
     calibration_facts,
@@ -222,8 +223,37 @@ def test_a_missing_extra_is_answered_by_the_line_that_installs_it() -> None:
         need("no_such_module.part", "bayes", to="this sampler", otherwise="take another")
     assert str(caught.value) == (
         "this sampler needs no_such_module, which is not installed; install it with "
-        "pip install 'beltcast[bayes]', or take another"
+        f"{install_line('bayes')}, or take another"
     )
+
+
+@pytest.mark.parametrize(
+    ("record", "line"),
+    [
+        ({"url": "file:///a/mine", "dir_info": {"editable": True}}, "-e '{checkout}[bayes]'"),
+        ({"url": "file:///a%20b/mine", "dir_info": {}}, "'/a b/mine[bayes]'"),
+        (
+            {"url": "file:///a/beltcast-1-py3-none-any.whl", "archive_info": {}},
+            "'beltcast[bayes] @ file:///a/beltcast-1-py3-none-any.whl'",
+        ),
+        (None, "'beltcast[bayes]'"),
+    ],
+)
+def test_the_install_line_names_what_this_copy_was_installed_from(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, record: dict | None, line: str
+) -> None:
+    """The record is that of PEP 610, which pip writes for all but installs from an index."""
+
+    class Installed:
+        def read_text(self, name: str) -> str | None:
+            return json.dumps(record) if record and name == "direct_url.json" else None
+
+    monkeypatch.setattr(extras, "distribution", lambda name: Installed())
+    checkout = Path(extras.__file__).parents[3]
+    if "checkout" not in line:  # as in site-packages, where no project file stands above
+        (tmp_path / "a" / "b").mkdir(parents=True)
+        monkeypatch.setattr(extras, "__file__", str(tmp_path / "a" / "b" / "c" / "extras.py"))
+    assert install_line("bayes") == "pip install " + line.format(checkout=checkout)
 
 
 def test_an_extra_that_is_there_and_does_not_load_is_not_called_missing(
@@ -235,16 +265,16 @@ def test_an_extra_that_is_there_and_does_not_load_is_not_called_missing(
         need("half_a_sampler", "bayes", to="this sampler")
     assert str(caught.value) == (
         "this sampler needs half_a_sampler, which is installed but does not load (No module named "
-        "'its_missing_part'); reinstall it with pip install --force-reinstall 'beltcast[bayes]'"
+        f"'its_missing_part'); reinstall it with {install_line('bayes', '--force-reinstall ')}"
     )
 
 
 def test_the_extra_all_holds_every_extra_of_a_user(root: Path) -> None:
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras = project["optional-dependencies"]
-    (line,) = extras["all"]
+    groups = project["optional-dependencies"]
+    (line,) = groups["all"]
     named = set(line.removeprefix("beltcast[").removesuffix("]").split(","))
-    assert named == set(extras) - {"all", "docs", "test"}
+    assert named == set(groups) - {"all", "docs", "test"}
 
 
 # --- imports ----------------------------------------------------------------------------------

@@ -11,7 +11,6 @@ from __future__ import annotations
 import time
 
 import numpy as np
-import pytest
 
 from beltcast import Study, make_likelihood, sample_prior
 from beltcast.drivers.attribution.attribute import attribute
@@ -35,7 +34,6 @@ def test_attribution_of_fifteen_belts_by_1000_draws(study: Study) -> None:
 
 
 def test_sobol_of_twenty_parameters_by_1024_points(study: Study) -> None:
-    pytest.importorskip("SALib")
     medians = study.priors.quantiles(0.5)
     labels = [study.priors.labels[i] for i in study.priors.settable]
     held = {study.priors.labels[i]: float(medians[i]) for i in study.priors.settable}

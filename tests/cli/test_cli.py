@@ -120,7 +120,7 @@ def test_calibrate_writes_every_estimate_beside_its_prior(run) -> None:
     ended = run("calibrate", "--starts", "4", "--output", "out")
     assert ended.code == 0, ended.err
     written = {"calibration.csv", "calibration.json", "fit.csv", "history.csv", "optima.csv"}
-    assert set(os.listdir("out")) == {*written, "summary.txt"}
+    assert set(os.listdir("out")) == {*written, "fit.png", "summary.txt"}
     head = Path("out/calibration.csv").read_text(encoding="utf-8").splitlines()[0]
     assert "prior_median" in head
     assert "spread_ratio" in head

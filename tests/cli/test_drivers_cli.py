@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from beltcast.cli import app
 from beltcast.ensembles import ensemble
-from beltcast.errors import InputError, MissingExtra
+from beltcast.errors import InputError
 from beltcast.files.shipped import shipped
 
 
@@ -58,25 +58,12 @@ def test_a_scenario_of_ones_own_with_an_unsure_size_is_compared(tmp_path: Path) 
 
 
 def test_sensitivity_screens_before_it_takes_shares(tmp_path: Path) -> None:
-    pytest.importorskip("SALib")
     folder = tmp_path / "weights"
     page = run("sensitivity", "--top", "2", "--base", "8", "--output", str(folder))
     # 8 base points of 2 parameters: 8 x (2 + 2).
     assert "sobol, 32 runs" in page
     assert (folder / "screening.nc").exists()
     assert (folder / "sensitivity.png").exists()
-
-
-def test_without_salib_sensitivity_says_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "SALib", None)
-    for name in [n for n in sys.modules if n.startswith("SALib.")]:
-        monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(MissingExtra, match="pip install 'beltcast"):
-        run("sensitivity", "--output", str(tmp_path / "weights"))
-    assert not list(tmp_path.iterdir())
-    run("sensitivity", "--method", "tornado", "--output", str(tmp_path / "bars"))
 
 
 def test_wrong_choices_leave_nothing_behind(tmp_path: Path) -> None:
@@ -181,7 +168,6 @@ def test_price_names_judgement_and_leaves_its_picture(tmp_path: Path) -> None:
 def test_a_killed_sobol_study_goes_on_to_the_same_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("SALib")
     monkeypatch.setattr(ensemble, "BLOCK", 16)
     asked = ("sensitivity", "--top", "2", "--base", "16", "--output")
     run(*asked, str(tmp_path / "whole"))

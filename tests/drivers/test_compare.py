@@ -84,6 +84,23 @@ def test_a_loss_of_nothing_or_all_is_refused(loss: float) -> None:
         compare_runs(runs([100.0]), loss=loss)
 
 
+def test_a_share_of_zero_has_no_year_and_a_year_has_no_share_of_zero() -> None:
+    """One of 500 draws loses half in its second year; in the other scenario none does."""
+    levels = np.full((3, 500, 1, 2), 100.0)
+    levels[1, 0, 0, 1] = 50.0
+    output = xr.DataArray(
+        levels,
+        {"scenario": ["base", "rare", "never"], "place": ["all"], "year": [2024, 2025]},
+        ("scenario", "member", "place", "year"),
+    )
+    result = compare_runs(output, loss=0.5)
+    result.attrs["whole"] = "all"
+    lines = as_text(comparison_table(result)).splitlines()
+    cells = {line.split()[0]: line.split()[1:] for line in lines if line.startswith(("ra", "ne"))}
+    assert cells["rare"][:3] == ["<1", "%", "2025"]
+    assert cells["never"] == ["0", "%", "none"]
+
+
 @pytest.fixture(scope="module")
 def study() -> Study:
     return read_study()

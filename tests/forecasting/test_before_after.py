@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from rich.table import Table
@@ -103,6 +104,18 @@ def test_the_page_says_method_surprise_and_change(result: xr.Dataset, change: Up
         "The most surprising: China, gacc, Jan-Jun 2026",
     ):
         assert words in flat
+    assert max(map(len, page.splitlines())) <= 112
+
+
+def test_a_long_list_of_new_figures_keeps_its_first_column(
+    result: xr.Dataset, change: Update
+) -> None:
+    (row,) = change.surprises.to_dict("records")
+    row["nuisance"] = "season of a statistic whose name is longer than its column"
+    long = pd.concat([change.surprises, pd.DataFrame([row] * 20)], ignore_index=True)
+    page = as_text(summarise_update(result, dataclasses.replace(change, surprises=long)))
+    name = f"{row['place']}, {row['quantity']}"
+    assert sum(line.startswith(name + " ") for line in page.splitlines()) == 21
     assert max(map(len, page.splitlines())) <= 112
 
 

@@ -71,9 +71,10 @@ def calibrate_command(
     """Fit the model to the observations and write each estimate beside its prior.
 
     Writes calibration.csv, fit.csv, optima.csv, history.csv (the cost of every evaluation),
-    calibration.json (which other commands read with --calibration) and summary.txt; of a small
-    model also estimates.csv (best fit with standard errors), columns.csv (RMSE, R2, Theil's U) and
-    fit.png (observations with predictive bands, residuals). A stopped run
+    calibration.json (which other commands read with --calibration), fit.png (published against
+    fitted numbers) and summary.txt; of a small model also estimates.csv (best fit with standard
+    errors) and columns.csv (RMSE, R2, Theil's U), and fit.png shows observations over time with
+    predictive bands and residuals. A stopped run
     leaves FOLDER.unfinished with the starts that it has refined; --resume with the same options and
     seed continues it and gives the same result to the last bit.
 
@@ -95,6 +96,7 @@ def calibrate_command(
     from beltcast.inference.pool_scales import pool_scales
     from beltcast.inference.sampling.posterior import approximate_posterior
     from beltcast.inference.statistics import fit_statistics
+    from beltcast.pictures.plots import save_chart
     from beltcast.reports.json_output import calibration_facts
     from beltcast.workflows.own_model import read_own_model
 
@@ -144,6 +146,8 @@ def calibrate_command(
             drawn = approximate_posterior(fit, 400, rng=streams.posterior, progress=tell)
             picture = plot_fit_over_time(likelihood, drawn.theta, rng=streams.noise)
             picture.savefig(folder / "fit.png")
+        else:
+            save_chart(fit.plot(), folder / "fit.png")
         save(folder, page)
     pieces.discard()
     finish("calibrate", place, page, as_json, lambda: calibration_facts(fit), spoken)

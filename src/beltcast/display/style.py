@@ -1,8 +1,8 @@
-"""The one place where pictures get their style: fonts with Chinese letters, if there are any.
+"""The one place where pictures get their style: fonts with Chinese letters, and what axes say.
 
 Matplotlib's own font has no Chinese letters and warns for each.  `house_style` lets a plot function
 fall back on the first Chinese font of the machine; without one, the letters show as boxes, as
-they do in any other program there.
+they do in any other program there.  A logarithmic axis with a label says that it is one.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import ParamSpec, TypeVar
 
 import matplotlib as mpl
 from matplotlib import font_manager
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -33,11 +35,14 @@ CHINESE = (
 )
 """Families with simplified Chinese, best first."""
 
+LOG_SCALE = (" (log scale)", "（对数坐标）")
+"""What a logarithmic axis says of itself, in English and in Chinese."""
+
 _FILES = ("notosanscjk-regular", "notosanscjksc-regular", "notosanssc-regular", "wqy-zenhei")
 
 
 def house_style(draw: Callable[P, R]) -> Callable[P, R]:
-    """Let a plot function write Chinese.
+    """Let a plot function write Chinese, and name its logarithmic axes.
 
     Examples
     --------
@@ -53,9 +58,21 @@ def house_style(draw: Callable[P, R]) -> Callable[P, R]:
     @wraps(draw)
     def styled(*args: P.args, **kwargs: P.kwargs) -> R:
         with mpl.rc_context({"font.family": [*mpl.rcParams["font.family"], *chinese_fonts()]}):
-            return draw(*args, **kwargs)
+            drawn = draw(*args, **kwargs)
+        _name_logarithms(drawn, LOG_SCALE[kwargs.get("language") == "zh"])
+        return drawn
 
     return styled
+
+
+def _name_logarithms(drawn: object, words: str) -> None:
+    """Add a few words to the label of each logarithmic axis of axes or of a figure."""
+    many = drawn.axes if isinstance(drawn, Figure) else [drawn]
+    for ax in many:
+        for axis in (ax.xaxis, ax.yaxis) if isinstance(ax, Axes) else ():
+            said = axis.get_label_text()
+            if axis.get_scale() == "log" and said and words not in said:
+                axis.set_label_text(said + words)
 
 
 @cache

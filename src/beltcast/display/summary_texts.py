@@ -67,6 +67,7 @@ SUMMARY: Mapping[str, tuple[str, str]] = {
         "出现年份的中位数（80% 区间），以及其中到 {last} 年恢复的比例",
     ),
     "chance": ("chance", "概率"),
+    "never": ("none", "无"),
     "recover": ("recover", "恢复"),
     "as known": (
         "As known on {date:g}: {rows} observations published by then.",
@@ -171,14 +172,8 @@ SUMMARY: Mapping[str, tuple[str, str]] = {
     "one variable": ("1 variable", "1 个变量"),
     "variables": ("{count} variables", "{count} 个变量"),
     "no fault": ("No fault found", "未发现错误"),
-    "no fault, doubts": (
-        "No fault found, but {count} doubts to look at",
-        "未发现错误，但有 {count} 处存疑，请核查",
-    ),
-    "no fault, doubt": (
-        "No fault found, but 1 doubt to look at",
-        "未发现错误，但有 1 处存疑，请核查",
-    ),
+    "doubts": ("{count} doubts to look at, no certain fault", "{count} 处存疑，未发现确定的错误"),
+    "doubt": ("1 doubt to look at, no certain fault", "1 处存疑，未发现确定的错误"),
     "units consistent": ("units consistent", "单位一致"),
     "reality checks": (
         "Reality checks: {statements} statements, {draws} draws of the priors, {scenarios} "

@@ -175,13 +175,15 @@ def comparison_table(
     for name in map(str, comparison[SCENARIO].values[1:]):
         own = at.sel({SCENARIO: name})
         reached = float(own["chance_of_loss"])
-        when, back = "", ""
+        when, back = word("never", language), ""
         if reached > 0:
             ends = quantiles(own["loss_year"], (0.1, 0.5, 0.9))
             low, middle, high = (round(float(v)) for v in ends.values)
             when = f"{middle} ({low}–{high})"
             back = f"{100 * float(own['chance_of_recovery']):.0f} %"
-        table.add_row(called(name, language, zh), f"{100 * reached:.0f} %", when, back)
+        # A share that would round to zero stands beside a year, so it must not read as zero.
+        share = "<1 %" if 0 < reached < 0.005 else f"{100 * reached:.0f} %"
+        table.add_row(called(name, language, zh), share, when, back)
     return Group(Text(title, style="bold"), table)
 
 

@@ -109,7 +109,10 @@ def _surprises(surprises: pd.DataFrame) -> RenderableType:
     series, moves = "series", "moves most (sd)"
     for name in (series, "period", "published", "expected (80%)", "z", "p", moves):
         left = name in (series, moves)
-        table.add_column(name, justify="left" if left else "right", no_wrap=name != series)
+        # Names may be long: they wrap, each in at least the width of a word or two.
+        table.add_column(
+            name, justify="left" if left else "right", no_wrap=not left, min_width=20 * left
+        )
     for _, row in surprises.iterrows():
         sign = {"over": ">", "lower": ">", "upper": "<"}.get(row["kind"], "")
         nuisance = _short(row["nuisance"], row["place"], row["definition"])

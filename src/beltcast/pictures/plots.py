@@ -48,7 +48,7 @@ def fan_chart(
     title : str, optional
         The place by default.
     language : 'en' or 'zh'
-        Of the words; in Chinese scenarios go by their titles.
+        Of the words and of the titles of scenarios.
     ax : matplotlib.axes.Axes, optional
 
     Returns
@@ -71,16 +71,17 @@ def fan_chart(
     name = _label(forecast, scenario, language)
     legend = word("full_bands", language, name=name)
     _bands(ax, fan.sel({SCENARIO: scenario}), middle, POSTERIOR, legend, full=True)
+    drawn = [fan.sel({SCENARIO: scenario}).values.ravel()]
     if compare in names and compare != scenario:
         path = forecast["output_quantile"].sel({PLACE: place, QUANTILE: 0.5})
         apart = parting(path.sel({SCENARIO: scenario}), path.sel({SCENARIO: compare}))
         other = fan.sel({SCENARIO: compare}).isel({YEAR: slice(apart, None)})
         legend = word("one_band", language, name=_label(forecast, str(compare), language))
+        drawn.append(other.sel({QUANTILE: [0.1, 0.9]}).values.ravel())
         _bands(ax, other, middle[apart:], OTHER, legend, full=False)
     _points(ax, forecast, place, language)
-    shown = fan.sel({SCENARIO: scenario}).values.ravel()
     marked = forecast["row_translated"].values[forecast["row_place"].values == place]
-    everything = np.concatenate([shown, marked.astype(np.float64)])
+    everything = np.concatenate([*drawn, marked.astype(np.float64)])
     ax.set_yscale("log")
     ax.set_ylim(max(everything.min(), 1e-3) * 0.6, everything.max() * 1.5)
     ax.set_xlim(middle[0] - 0.5, middle[-1] + 0.5)
@@ -199,9 +200,7 @@ def _new_axes() -> Axes:
 
 
 def _label(forecast: xr.Dataset, scenario: str, language: Language) -> str:
-    """Name of a scenario in a legend; in Chinese its title."""
-    if language == "en":
-        return scenario
+    """Title of a scenario, for a legend."""
     title = str(forecast["title"].sel({SCENARIO: scenario}).item())
     return called(scenario, language, {scenario: Label(title), **labels_of(forecast.attrs)})
 

@@ -15,6 +15,7 @@ from beltcast.drivers.sensitivity.sensitivity import (
     ranked,
     unsettled,
 )
+from beltcast.ensembles.verdicts import negligible
 from beltcast.schema import PARAMETER
 
 
@@ -54,11 +55,12 @@ def summarise_sensitivity(result: xr.Dataset, *, when: float, rows: int = 20) ->
         flat = "The output does not change with any of these constants (but for rounding)."
         return Group(title, Text(flat))
     ranges = rank_ranges(result, when)
+    largest = float(abs(at[chief]).max())
     for label in ranked(result, when)[:rows]:
         own = at.sel({PARAMETER: label})
         first, last = ranges[label]
         rank = f"{first}" if first == last else f"{first}–{last}"
-        table.add_row(label, rank, *(f"{float(own[name]):.3g}" for name in measures))
+        table.add_row(label, rank, *(_three(float(own[name]), largest) for name in measures))
     notes = [f"{name}: {result[name].attrs['long_name']}" for name in measures]
     if method != "tornado":
         change = unsettled(result, when)
@@ -80,6 +82,11 @@ def summarise_sensitivity(result: xr.Dataset, *, when: float, rows: int = 20) ->
     if "second" in result:
         notes += ["", *pair_words(at)]
     return Group(title, table, Text("\n" + "\n".join(notes)))
+
+
+def _three(value: float, scale: float) -> str:
+    """Write three digits; what is zero to rounding, such as -1.39e-17, is 0."""
+    return "0" if negligible(value, scale) else f"{value:.3g}"
 
 
 def pair_words(at: xr.Dataset, most: int = 8) -> list[str]:

@@ -17,10 +17,10 @@ as measure     distributions (Pianosi and
                Wagener 2018)
 =============  ============================  ===================================================
 
-All are ensembles of ours; designs and estimates of the last three are SALib's, an optional
-dependency.  Each estimate stands beside the one from half of the runs: where the two differ, more
-runs are needed.  Constants are moved within their priors, in quantiles, or within given ranges;
-all others stay at their medians.
+All are ensembles of ours; designs and estimates of the last three are SALib's.  Each estimate
+stands beside the one from half of the runs: where the two differ, more runs are needed.  Constants
+are moved within their priors, in quantiles, or within given ranges; all others stay at their
+medians.
 
 References
 ----------
@@ -38,6 +38,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -47,7 +48,6 @@ from beltcast.engine.nodes import FloatArray
 from beltcast.ensembles.ensemble import run_ensemble
 from beltcast.ensembles.verdicts import negligible
 from beltcast.errors import InputError, SimulationError, UnknownName
-from beltcast.files.extras import need
 from beltcast.files.resume import NOT_KEPT, Pieces
 from beltcast.model.model import Model
 from beltcast.schema import MEMBER, PARAMETER, SCENARIO, TIME, YEAR, Progress
@@ -203,8 +203,6 @@ def sensitivity_indices(
 
     Raises
     ------
-    MissingExtra
-        SALib is needed and not installed.
     InputError
         The number of base points or the target does not fit, or pairs are asked of another method.
     SimulationError
@@ -328,13 +326,6 @@ def unsettled(result: xr.Dataset, when: float) -> float:
     return float(abs(at[chief] - at[f"{chief}_half"]).max())
 
 
-def _salib(part: str) -> Any:
-    """Import a part of SALib, or say how to get it."""
-    return need(
-        f"SALib.{part}", "sensitivity", to="this method", otherwise="take the method 'tornado'"
-    )
-
-
 def _design(
     space: Space, method: SensitivityMethod, base: int, rng: np.random.Generator, pairs: bool
 ) -> tuple[FloatArray, dict[str, Any]]:
@@ -357,13 +348,16 @@ def _design(
             + (f", {RUNS_PER_SLICE} runs in each of {SLICES} slices" if method == "pawn" else "")
         )
     if method == "sobol":
-        sample = _salib("sample.sobol").sample
-        return sample(problem, base, calc_second_order=pairs, seed=rng), problem
+        from SALib.sample import sobol
+
+        return sobol.sample(problem, base, calc_second_order=pairs, seed=rng), problem
     if method == "morris":
-        return _salib("sample.morris").sample(
-            problem, base, num_levels=GRID_LEVELS, seed=rng
-        ), problem
-    return _salib("sample.latin").sample(problem, base, seed=rng), problem
+        from SALib.sample import morris
+
+        return morris.sample(problem, base, num_levels=GRID_LEVELS, seed=rng), problem
+    from SALib.sample import latin
+
+    return latin.sample(problem, base, seed=rng), problem
 
 
 def _run(
@@ -455,7 +449,7 @@ def _analyse(
     seed: int,
     pairs: bool,
 ) -> Mapping[str, Any]:
-    analyse = _salib(f"analyze.{method}").analyze
+    analyse = import_module(f"SALib.analyze.{method}").analyze
     with warnings.catch_warnings():
         # SALib divides zero by zero where a constant has no effect, and says so each time.
         warnings.simplefilter("ignore")
