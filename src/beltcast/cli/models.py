@@ -283,7 +283,7 @@ def check_command(
     if found:
         raise typer.Exit(1)
     if not as_json:
-        key = {0: "no fault", 1: "doubt"}.get(looked, "doubts")
+        key = {0: "no fault", 1: "one doubt"}.get(looked, "many doubts")
         typer.echo(word(key, spoken, count=looked))
 
 

@@ -172,8 +172,11 @@ SUMMARY: Mapping[str, tuple[str, str]] = {
     "one variable": ("1 variable", "1 个变量"),
     "variables": ("{count} variables", "{count} 个变量"),
     "no fault": ("No fault found", "未发现错误"),
-    "doubts": ("{count} doubts to look at, no certain fault", "{count} 处存疑，未发现确定的错误"),
-    "doubt": ("1 doubt to look at, no certain fault", "1 处存疑，未发现确定的错误"),
+    "many doubts": (
+        "{count} doubts to look at, no certain fault",
+        "{count} 处存疑，未发现确定的错误",
+    ),
+    "one doubt": ("1 doubt to look at, no certain fault", "1 处存疑，未发现确定的错误"),
     "units consistent": ("units consistent", "单位一致"),
     "reality checks": (
         "Reality checks: {statements} statements, {draws} draws of the priors, {scenarios} "
