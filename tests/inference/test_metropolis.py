@@ -156,3 +156,22 @@ def test_sizes_follow_acceptance_in_the_burn_in_only() -> None:
     refused = Stretch(**{**vars(stretch), "accepted": np.zeros(2)})
     assert (adapted(refused, settle=False).sizes < start.sizes).all()
     assert len(adapted(stretch, settle=False).past) == len(start.past) + 8
+
+
+def test_a_factor_asked_last_gives_the_product_of_both() -> None:
+    """N(0, 1) times a normal factor about 1 with sd 1 is N(1/2, 1/2)."""
+    asked = []
+
+    def last(z: np.ndarray) -> np.ndarray:
+        asked.append(len(z))
+        return -0.5 * (z[:, 0] - 1.0) ** 2
+
+    normal = of_positions(lambda z: -0.5 * (z**2).sum(axis=1))
+    rng = np.random.default_rng(5)
+    start = placed(normal, rng.normal(size=(64, 1)), np.zeros(1), np.eye(1), rng)
+    stretch = walk(normal, start, records=400, every=10, rng=rng, last=last)
+    found = stretch.theta[50:].reshape(-1)
+    assert found.mean() == pytest.approx(0.5, abs=0.03)
+    assert found.var() == pytest.approx(0.5, rel=0.05)
+    # What the rest refuses is not asked of the factor.
+    assert sum(asked[1:]) < 0.9 * 64 * 4000

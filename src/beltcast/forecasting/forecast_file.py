@@ -62,7 +62,7 @@ def open_forecast(given: str | Path | None = None) -> tuple[Study, KeptFit, xr.D
     changed = [
         words
         for name, words in DEPENDS_ON.items()
-        if forecast.attrs.get(f"{name}_sha256") != study.hashes[name]
+        if forecast.attrs.get(f"{name}_sha256") != study.hashes.get(name)
     ]
     if changed:
         raise InputError(

@@ -152,6 +152,8 @@ class Calibration:
         likelihood, n = self.likelihood, self.likelihood.n_parameters
         nuisances = self.theta[n:]
         of_rows = likelihood.log_likelihood(self.theta[None]).sum()
+        if likelihood.contrasts is not None:
+            of_rows += likelihood.contrasts.log_density(self.theta[None, :n]).sum()
         of_parameters = likelihood.priors.log_density(self.theta[:n])
         of_nuisances = -0.5 * np.sum(nuisances**2 + np.log(2.0 * np.pi))
         volume = 0.5 * np.linalg.slogdet(2.0 * np.pi * self.covariance)[1]

@@ -16,8 +16,9 @@ height of its peak (`residuals`, `families`): z itself for a number, ``sqrt(-2 l
 bound (Tobin 1958), the signed root of the deviance for a count.  So least squares, the scalar
 density and the Laplace covariance all come from this one definition.  Where scales are estimated,
 the heights are not constant; each group of rows that share a scale adds one residual after the
-priors (`scales`).  The density is exact, but Gauss and Newton's curvature of a log scale is too
-small by up to a half, so Laplace's standard deviation of it is somewhat too large; sampling
+priors (`scales`).  Contrasts, differences between two runs, come last (`contrast_rows`); they ask
+for the parameters alone.  The density is exact, but Gauss and Newton's curvature of a log scale is
+too small by up to a half, so Laplace's standard deviation of it is somewhat too large; sampling
 corrects it.
 """
 
@@ -32,6 +33,7 @@ from numpy.typing import ArrayLike, NDArray
 from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.engine.syntax import CONTROLS, canonical
 from beltcast.errors import CalibrationError, TableError
+from beltcast.inference.contrast_rows import ContrastRows, make_contrast_rows
 from beltcast.inference.families import BINOMIAL, CODES, LOG_DENSITY, NUMBER, RowFamilies
 from beltcast.inference.nuisance_rule import NuisanceRule
 from beltcast.inference.nuisances import ERROR, SHOCK, nuisances_of
@@ -90,6 +92,8 @@ class Likelihood:
         Power of that parameter, 1 or -1.
     prior_weights : (size,), optional
         What the residual of the prior of each unknown is multiplied by; 1 by default.
+    contrasts : ContrastRows, optional
+        Published differences between two runs of the model.
     """
 
     model: Model
@@ -112,6 +116,7 @@ class Likelihood:
     scale_at: FloatArray
     scale_power: FloatArray
     prior_weights: FloatArray | None = None
+    contrasts: ContrastRows | None = None
 
     def __repr__(self) -> str:
         return (
@@ -141,7 +146,7 @@ class Likelihood:
         return np.concatenate([self.priors.lower, -free]), np.concatenate([self.priors.upper, free])
 
     def residuals(self, theta: FloatArray, answers: FloatArray | None = None) -> FloatArray:
-        """Residuals of rows, priors and heights; half their sum of squares is the cost.
+        """Residuals of rows, priors, heights and contrasts; half their sum of squares is the cost.
 
         Parameters
         ----------
@@ -151,8 +156,8 @@ class Likelihood:
 
         Returns
         -------
-        (m + size + g,) or (N, m + size + g)
-            With g groups of rows whose spread is estimated.
+        (m + size + g + r,) or (N, m + size + g + r)
+            With g groups of rows whose spread is estimated, and r contrasts.
         """
         many = np.atleast_2d(theta)
         if answers is None:
@@ -164,6 +169,8 @@ class Likelihood:
         parts = [of_rows, self._of_priors(many)]
         if self.is_scaled:
             parts.append(self._heights.residuals(self.log_scale(many)))
+        if self.contrasts is not None:
+            parts.append(self.contrasts.residuals(many[:, : self.n_parameters]))
         out = np.concatenate(parts, axis=1)
         return out if np.ndim(theta) == 2 else out[0]
 
@@ -281,7 +288,7 @@ class Likelihood:
 
         Returns
         -------
-        (m + size + g, size)
+        (m + size + g + r, size)
         """
         n = self.n_parameters
         values = self.values(theta[None, :n])
@@ -312,15 +319,19 @@ class Likelihood:
         by_prior = np.concatenate([1.0 / self.priors.sigma, np.ones(len(self.nuisances))])
         if self.prior_weights is not None:
             by_prior = by_prior * self.prior_weights
+        of_contrasts = np.zeros((0, self.size))
+        if self.contrasts is not None:
+            of_contrasts = np.zeros((len(self.contrasts), self.size))
+            of_contrasts[:, :n] = self.contrasts.jacobian(theta[:n])
         priors = np.diag(by_prior)
         if not self.is_scaled:
-            return np.concatenate([of_rows, priors])
+            return np.concatenate([of_rows, priors, of_contrasts])
         # A wider spread makes z and the half-width (of a count, phi) smaller in proportion.
         shrink = np.where(good, self.families.number * by_z * safe + by_half * half, 0.0)
         by_scale = self._log_scale_slopes(theta)
         of_rows -= shrink[:, None] * by_scale
         of_heights = self._heights.slopes(self.log_scale(theta[None])[0]) @ by_scale
-        return np.concatenate([of_rows, priors, of_heights])
+        return np.concatenate([of_rows, priors, of_heights, of_contrasts])
 
     def answers(self, theta: FloatArray) -> FloatArray:
         """The model's side of each row, as it is compared; (N, size) -> (N, m)."""
@@ -378,6 +389,10 @@ class Likelihood:
             scale_by=np.where(out, -1, self.scale_by),
             scale_at=np.where(out, 1.0, self.scale_at),
         )
+
+    def without_contrasts(self) -> Likelihood:
+        """Leave out the contrasts: the data alone."""
+        return replace(self, contrasts=None)
 
     def _standardised(
         self, theta: FloatArray, answers: FloatArray
@@ -557,7 +572,7 @@ def make_likelihood(
                 f"'{label}' cannot be estimated: it sets the time grid that all runs share; put a "
                 "constant of the model into the equations instead, such as the time of an event"
             )
-    times = model.grid().times()
+    times, evidence = model.grid().times(), observations.contrasts
     shared = nuisances_of(model, observations, noise)
     settable = priors.settable
     rows_of, place = model.targets([priors.labels[i] for i in settable])
@@ -594,6 +609,7 @@ def make_likelihood(
         scale_by=scale_by,
         scale_at=scale_at,
         scale_power=scale_power,
+        contrasts=make_contrast_rows(model, priors, evidence) if evidence else None,
     )
 
 

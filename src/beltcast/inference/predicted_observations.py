@@ -239,8 +239,7 @@ def _amount(
             f"'{variable.name}' has no dimension, and {len(belts)} places are to be added up; "
             "name a single place, or leave the row out"
         )
-    labels = [f"{variable.name}[{b}]" for b in belts] if variable.dims else [variable.name]
-    numbers = [int(model.rows(label)[0]) for label in labels]
+    numbers = _rows(model, variable.name, variable.dims, belts)
     if start < times[0] - 1e-6 or end > times[-1] + 1e-6:
         raise TableError(
             f"the row refers to {start:g} to {end:g}, and the model runs from {times[0]:g} to "
@@ -262,6 +261,15 @@ def _amount(
             term for r in numbers for term in ((r, weight, end, True), (r, -weight, start, True))
         ]
     return [(r, 1.0, end, False) for r in numbers]
+
+
+def _rows(model: Model, name: str, dims: tuple[str, ...], elements: tuple[str, ...]) -> list[int]:
+    """Rows of some elements of the first dimension of a variable, and all of any other."""
+    if not dims:
+        return [int(model.rows(name)[0])]
+    own = model.subscripts[dims[0]]
+    by_element = model.rows(name).reshape(len(own), -1)
+    return [int(row) for element in elements for row in by_element[own.index(element)]]
 
 
 def _around(t: float, times: FloatArray) -> list[tuple[int, float]]:

@@ -102,7 +102,8 @@ def load_calibration(
     path = path / CALIBRATION_FILE if path.is_dir() else path
     content = _content(path, renew)
     now = _that_matter(hashes)
-    changed = [name for name, digest in now.items() if content["sha256"].get(name) != digest]
+    before = content["sha256"]
+    changed = [name for name in {**now, **before} if now.get(name) != before.get(name)]
     if changed or tuple(content["labels"]) != likelihood.labels:
         what = ", ".join(changed) or "the unknowns"
         raise InputError(

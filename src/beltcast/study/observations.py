@@ -57,6 +57,7 @@ from beltcast.files.text import Text, read_text
 from beltcast.files.workbook import sheet_path
 from beltcast.model.labels import ModelLike, VariableLike
 from beltcast.model.quantities import convert, is_flow, same_unit
+from beltcast.study.contrasts import Contrasts
 from beltcast.study.periods import instant, period
 from beltcast.study.places import all_places
 from beltcast.study.tables import (
@@ -178,6 +179,7 @@ class Observations:
 
     ``sha256`` is the hash of the file's bytes; a selection of rows keeps it.  ``encoding`` is that
     of the file, ``utf-8``, ``utf-16`` or ``gb18030``; `assumed` holds sentences on how it was read.
+    ``contrasts`` are the published differences between two runs that a study names beside them.
     """
 
     rows: tuple[Observation, ...]
@@ -185,6 +187,7 @@ class Observations:
     sha256: str
     encoding: str = "utf-8"
     assumed: tuple[str, ...] = ()
+    contrasts: Contrasts | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -201,13 +204,15 @@ class Observations:
         return pd.DataFrame(data, columns=names)
 
     def published_by(self, date: float) -> Observations:
-        """Keep the rows that were published at a date or before.
+        """Keep the rows, and the contrasts, that were published at a date or before.
 
         Parameters
         ----------
         date : float  [Year]
         """
-        return self.select([row.published <= date for row in self.rows])
+        known = self.select([row.published <= date for row in self.rows])
+        contrasts = self.contrasts and self.contrasts.published_by(date)
+        return dataclasses.replace(known, contrasts=contrasts)
 
     def examples(self) -> Observations:
         """Keep the invented rows of a template, whose source begins with EXAMPLE."""

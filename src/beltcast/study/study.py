@@ -15,7 +15,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from beltcast.display.facts import Facts, html_of, listed, text_of
@@ -29,6 +29,7 @@ from beltcast.files.workbook import sheet_path
 from beltcast.model.model import Model, load_model
 from beltcast.model.quantities import is_flow
 from beltcast.schema import LABELS, TOTAL, Label, Language, labels_text
+from beltcast.study.contrasts import Contrasts, read_contrasts
 from beltcast.study.noise import Noise, noise_from_table
 from beltcast.study.observations import Observations, read_observations
 from beltcast.study.places import read_places, read_titles
@@ -54,8 +55,9 @@ _ROLES = ("forecast", "years", "levers", "drivers", "money", "shares", "labels",
 _FILES = ("model", "observations", "priors")
 """Files that a study names."""
 
-_OPTIONAL_FILES = ("places", "scenarios")
-"""Files that it may leave out: a study of one place, and of the model as it stands."""
+_OPTIONAL_FILES = ("places", "scenarios", "contrasts")
+"""Files that it may leave out: a study of one place, of the model as it stands, without evidence on
+differences between two runs."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -199,12 +201,16 @@ def read_study(path: str | Path | None = None) -> Study:
     files = study_files(toml)
     model = load_model(files["model"])
     places = read_places(files["places"], model) if "places" in files else {}
-    owners = {name: toml if name in toml.tables else base for name in (*_FITTED, *_ROLES)}
+    owners = {
+        name: toml if name in toml.tables else base for name in (*_FITTED, *_ROLES, "contrasts")
+    }
     noise = noise_from_table(owners["noise"])
     rates = _rates(owners["usd_cny"])
     observations = read_observations(files["observations"], model, places, usd_cny=rates)
     noise.check(observations)
     observations = _only(table, observations)
+    contrasts = _contrasts(files.get("contrasts"), owners["contrasts"], model, places)
+    observations = replace(observations, contrasts=contrasts)
     priors = any_priors(files["priors"], model)
     scenarios = {"baseline": Scenario("baseline", "Baseline")}
     if "scenarios" in files:
@@ -216,9 +222,12 @@ def read_study(path: str | Path | None = None) -> Study:
         "model": model.source.text_sha256,
         "observations": observations.sha256,
         "priors": priors.sha256,
-        **{name: _file_sha256(files.get(name), name) for name in _OPTIONAL_FILES},
+        **{name: _file_sha256(files.get(name), name) for name in ("places", "scenarios")},
         "inputs": _tables_sha256(files["model"]),
     }
+    if contrasts is not None:
+        settings = owners["contrasts"].tables.get("contrasts")
+        hashes["contrasts"] = _joined(contrasts.sha256, json.dumps(settings, sort_keys=True))
     title = read_label(table.values.get("title", study_name(path)), toml, "study", "title")
     return Study(
         title=title.en,
@@ -354,6 +363,13 @@ def _only(table: TomlTable, observations: Observations) -> Observations:
             meant = did_you_mean(place, sorted(known)) or "; correct it"
             raise table.fail(f"no observation is about the place {quoted(place)}{meant}", "only")
     return observations.select([row.place in given for row in observations])
+
+
+def _contrasts(
+    path: Path | None, toml: Toml, model: Model, places: Mapping[str, tuple[str, ...]]
+) -> Contrasts | None:
+    settings = TomlTable(toml, (), toml.tables).table("contrasts", optional=True)
+    return None if path is None else read_contrasts(path, model, places, settings)
 
 
 def _file_sha256(path: Path | None, name: str) -> str:

@@ -121,7 +121,7 @@ def sbc(
     Parameters
     ----------
     likelihood : Likelihood
-        Of the real observations; they lend their shape, not their values.
+        Of the real observations; they lend their shape, not their values. Contrasts are left out.
     sets : int
         Synthetic data sets.
     rng : Streams, numpy.random.Generator or int
@@ -164,7 +164,7 @@ def sbc(
     >>> sbc(likelihood, sets=2, rng=1)["rank"].sizes["set"]
     2
     """
-    streams = Streams.of(rng)
+    likelihood, streams = likelihood.without_contrasts(), Streams.of(rng)
     key = streams.key.bytes(8).hex()
     answers = len(asked.rows) if asked else 0
     names = [*likelihood.labels, FIT, *(asked.names if asked else [])]
@@ -198,6 +198,8 @@ def sbc(
 def fingerprint(likelihood: Likelihood) -> FloatArray:
     """Tell a density by its residuals at fixed points: the centre and draws of the priors.
 
+    Contrasts are left out, as in `sbc`.
+
     Returns
     -------
     (point, residual)
@@ -206,7 +208,8 @@ def fingerprint(likelihood: Likelihood) -> FloatArray:
     z = likelihood.priors.draw(rng, _POINTS)
     z[0] = likelihood.priors.mu
     nuisances = rng.standard_normal((_POINTS, len(likelihood.nuisances)))
-    return likelihood.residuals(np.concatenate([z, nuisances], axis=1))
+    theta = np.concatenate([z, nuisances], axis=1)
+    return likelihood.without_contrasts().residuals(theta)
 
 
 def same_density(result: xr.Dataset, likelihood: Likelihood) -> bool:

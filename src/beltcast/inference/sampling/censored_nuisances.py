@@ -47,7 +47,8 @@ from beltcast.inference.sampling.posterior import with_nuisances
 
 Completion = Callable[[FloatArray, FloatArray, np.random.Generator], tuple[FloatArray, FloatArray]]
 """Of parameters z, (N, n), and the model's answers there, (N, m): all unknowns, (N, size), and the
-log of a density, (N,), whose mean over many draws is that of z, up to a constant."""
+log of a density, (N,), whose mean over many draws is that of z, up to a constant.  Contrasts, which
+the nuisances have no part in, are left to the caller."""
 
 _TRIED = 200
 """Pairs of draws at the optimum by which a way of drawing is chosen."""
@@ -79,6 +80,7 @@ def completion(likelihood: Likelihood, near: FloatArray) -> Completion:
     >>> theta.shape == (4, likelihood.size), weight.shape
     (True, (4,))
     """
+    likelihood = likelihood.without_contrasts()
     rule = likelihood.nuisance_rule(near)
 
     def by_tangents(

@@ -59,7 +59,7 @@ from beltcast.inference.sampling.diagnostics import (
     nested_rhat,
     stuck,
 )
-from beltcast.inference.sampling.metropolis import Density, Walkers, adapted, placed, walk
+from beltcast.inference.sampling.metropolis import Density, Factor, Walkers, adapted, placed, walk
 from beltcast.inference.sampling.nuts import nuts_chain
 from beltcast.inference.sampling.posterior import Draws
 from beltcast.schema import CHAIN, DRAW, ROW, Progress, no_progress
@@ -366,9 +366,10 @@ def sample(
     tell = progress or no_progress
     threads = threads or os.cpu_count() or 1
     density = _posterior(calibration, threads)
+    last = _contrasts(calibration.likelihood, threads)
     for block in range(state.block, plan.blocks):
         done = (
-            _walked(calibration, density, plan, state, seeds[1 + block])
+            _walked(calibration, (density, last), plan, state, seeds[1 + block])
             if method == "walkers"
             else _with_a_chain(calibration, plan, state, seeds[1 + block])
         )
@@ -456,18 +457,19 @@ def _key(calibration: Calibration, plan: _Plan, seed: np.random.Generator) -> st
 
 def _walked(
     calibration: Calibration,
-    density: Density,
+    posterior: tuple[Density, Factor | None],
     plan: _Plan,
     state: Unfinished,
     rng: np.random.Generator,
 ) -> Unfinished:
     """A block of walkers: the first ones adapt, the others are drawn from."""
+    density, last = posterior
     walkers = state.walkers or _start(calibration, density, plan, rng)
     if state.block < plan.burn_blocks:
         moves = max(1, plan.burn_in // plan.burn_blocks)
         every = min(10, moves)  # every tenth position is enough to learn from
         records = moves // every
-        stretch = walk(density, walkers, records=records, every=every, rng=rng)
+        stretch = walk(density, walkers, records=records, every=every, rng=rng, last=last)
         # The first blocks are on the way; the last ones settle sizes for the final reference.
         settle = 4 <= state.block < plan.burn_blocks - 5
         done = state.evaluations + records * every * plan.walkers
@@ -477,7 +479,7 @@ def _walked(
             "no draw of the posterior could be simulated in the whole burn-in; widen the priors"
         )
     records = plan.records_of(state.block)
-    stretch = walk(density, walkers, records=records, every=plan.every, rng=rng)
+    stretch = walk(density, walkers, records=records, every=plan.every, rng=rng, last=last)
     share = np.full(stretch.weight.shape, stretch.acceptance)
     return replace(
         state,
@@ -523,8 +525,8 @@ def _together(calibration: Calibration) -> FloatArray:
 
 
 def _posterior(calibration: Calibration, threads: int) -> Density:
-    """The posterior of what is moved, with the other nuisances drawn to it."""
-    likelihood = calibration.likelihood
+    """The posterior of what is moved, without contrasts, with the other nuisances drawn to it."""
+    likelihood = calibration.likelihood.without_contrasts()
     order = _order(likelihood)
     complete = completion(likelihood, near=calibration.theta)
 
@@ -536,6 +538,19 @@ def _posterior(calibration: Calibration, threads: int) -> Density:
         return theta[:, order], weight
 
     return density
+
+
+def _contrasts(likelihood: Likelihood, threads: int) -> Factor | None:
+    """The rest of the posterior: the contrasts, which ask for parameters alone."""
+    contrasts, n = likelihood.contrasts, likelihood.n_parameters
+    if contrasts is None:
+        return None
+
+    def factor(z: FloatArray) -> FloatArray:
+        parts = np.array_split(z[:, :n], min(threads, len(z)))
+        return np.concatenate(list(side_by_side(contrasts.log_density, parts, threads)))
+
+    return factor
 
 
 def _order(likelihood: Likelihood) -> IntArray:

@@ -44,8 +44,10 @@ DEPENDS_ON = {
     "places": "the places",
     "priors": "the priors",
     "noise": "the noise in the study file",
+    "contrasts": "the contrasts",
 }
-"""The hashes of a study that draws depend on, in words."""
+"""The hashes of a study that draws depend on, in words; a study without contrasts has none of
+these."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +124,11 @@ def save_draws(
             "kind": kept.posterior.kind,
             "acceptance": kept.posterior.acceptance,
             "start_correlation": kept.posterior.start_correlation,
-            **{f"{name}_sha256": study.hashes[name] for name in DEPENDS_ON},
+            **{
+                f"{name}_sha256": digest
+                for name, digest in study.hashes.items()
+                if name in DEPENDS_ON
+            },
             **(provenance or {}),
         },
     )
@@ -198,7 +204,7 @@ def refuse_other_study(data: xr.Dataset, study: Study, path: Path, *, renew: str
     changed = [
         words
         for name, words in DEPENDS_ON.items()
-        if data.attrs.get(f"{name}_sha256") != study.hashes[name]
+        if data.attrs.get(f"{name}_sha256") != study.hashes.get(name)
     ]
     if changed:
         raise InputError(

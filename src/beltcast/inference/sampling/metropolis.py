@@ -22,8 +22,15 @@ chain in the strict sense, independent of all others given the burn-in.
 The density may bring unknowns of its own, drawn from a conditional distribution that it knows
 (`Density`): the chain is then one of all unknowns, and its moves are those of z.
 
+A factor of the density that is dear to compute may be asked last (`Factor`): what the rest refuses
+is refused without it, and what the rest accepts is accepted with probability ``min(1, f(z') /
+f(z))``.  The rest is left unchanged by the first step, so their product is by both (delayed
+acceptance, Christen and Fox 2005).
+
 References
 ----------
+Christen, J. A. and Fox, C. (2005): Markov chain Monte Carlo using an approximation. Journal of
+Computational and Graphical Statistics 14, 795-810.
 Cotter, S. L., Roberts, G. O., Stuart, A. M. and White, D. (2013): MCMC methods for functions:
 modifying old algorithms to make them faster. Statistical Science 28, 424-446.
 ter Braak, C. J. F. (2006): A Markov chain Monte Carlo version of the genetic algorithm
@@ -49,6 +56,9 @@ from beltcast.engine.nodes import FloatArray
 Density = Callable[[FloatArray, np.random.Generator], tuple[FloatArray, FloatArray]]
 """Of positions z, (N, n): all unknowns, (N, size), the first n of them z, and ``log p - log g``,
 (N,), where p is their unnormalised density and g that of whatever was drawn to go with z."""
+
+Factor = Callable[[FloatArray], FloatArray]
+"""Log of a factor of the density that depends on the position alone, (N, n) -> (N,)."""
 
 KINDS = ("normal", "difference", "few")
 """Crank-Nicolson moves, differences of past positions, and those in a few unknowns."""
@@ -175,6 +185,7 @@ def walk(
     records: int,
     every: int,
     rng: np.random.Generator,
+    last: Factor | None = None,
 ) -> Stretch:
     """Move ``records * every`` times and record each `every`-th position.
 
@@ -184,6 +195,8 @@ def walk(
     walkers : Walkers
     records, every : int
     rng : numpy.random.Generator
+    last : Factor, optional
+        The rest of the density, asked only for moves that the density accepts.
 
     Examples
     --------
@@ -197,6 +210,7 @@ def walk(
     (3, 4, 2)
     """
     theta, weight = walkers.theta, walkers.weight
+    rest = np.zeros(len(theta)) if last is None else last(theta[:, : walkers.n])
     taken, made = np.zeros(len(KINDS)), np.zeros(len(KINDS))
     kept, weights, every_taken = [], [], 0.0
     proposals = (_from_normal, _from_difference, _from_few)
@@ -207,6 +221,12 @@ def walk(
         proposed, its_weight = density(proposal, rng)
         with np.errstate(invalid="ignore"):
             take = np.log(rng.random(len(z))) < its_weight - weight + correction
+        if last is not None:
+            its_rest, chance = rest.copy(), np.log(rng.random(len(z)))
+            if take.any():
+                its_rest[take] = last(proposal[take])
+            take &= chance < its_rest - rest
+            rest = np.where(take, its_rest, rest)
         theta = np.where(take[:, None], proposed, theta)
         weight = np.where(take, its_weight, weight)
         every_taken += take.mean()
