@@ -1,6 +1,6 @@
 """Estimate how fast a growth deviation fades in series that are not in the belt study.
 
-``python docs/damping.py`` prints the table of ``evidence-drivers.md`` in about two minutes.
+``python docs/damping.py`` prints the tables of ``evidence-drivers.md`` in about two minutes.
 
 The log of a series has a damped local linear trend (Gardner and McKenzie 1985; Harvey 1989,
 section 2.3)::
@@ -27,9 +27,16 @@ from scipy.stats import chi2
 Array = NDArray[np.float64]
 TABLE = Path(__file__).resolve().parent.parent / "calibration" / "data" / "damping-series.csv"
 PHI = np.concatenate([np.arange(0, 0.9, 0.05), np.arange(0.9, 1.0, 0.02), [0.99]])
+TAKEN = 0.8
+"""The damping of the belt study, at which standard deviations are printed."""
 DIFFUSE = 1e4
 POOLED = ("US e-commerce retail sales", "UK internet retail sales", "Japan B2C e-commerce")
 EXPORTS = "China goods exports"
+SEARCH = {
+    "method": "Nelder-Mead",
+    "options": {"xatol": 1e-3, "fatol": 1e-5, "maxiter": 400},
+    "bounds": [(np.log(1e-4), 0)] * 2,
+}
 PANDEMIC = 2019
 """Where asked for, the level of the next year has a shock of standard deviation 0.2."""
 
@@ -88,18 +95,27 @@ def profile(y: Array, mean: bool, jump: int | None = None) -> Array:
 
     def at(phi: float) -> float:
         fits = (
-            minimize(
-                lambda x: loss(y, phi, np.exp(x), mean, jump),
-                np.log(start),
-                method="Nelder-Mead",
-                options={"xatol": 1e-3, "fatol": 1e-5, "maxiter": 400},
-                bounds=[(np.log(1e-4), 0)] * 2,
-            )
+            minimize(lambda x: loss(y, phi, np.exp(x), mean, jump), np.log(start), **SEARCH)
             for start in product((0.01, 0.05), (0.01, 0.06))
         )
         return min(float(fit.fun) for fit in fits)
 
     return np.array([at(phi) for phi in PHI])
+
+
+def spreads(y: Array, phi: float) -> Array:
+    """Estimate standard deviations of the level's step and of the deviation of growth at any time.
+
+    Returns
+    -------
+    (2,)
+    """
+    fits = (
+        minimize(lambda x: loss(y, phi, np.exp(x), True, None), np.log(start), **SEARCH)
+        for start in product((0.01, 0.05), (0.01, 0.06))
+    )
+    best = np.exp(min(fits, key=lambda fit: float(fit.fun)).x)
+    return np.array([best[0], best[1] / np.sqrt(1 - phi**2)])
 
 
 def line(losses: Array) -> str:
@@ -114,7 +130,7 @@ def line(losses: Array) -> str:
 
 
 def main() -> None:
-    """Print a row of the table for each series and for the pooled ones."""
+    """Print a row of both tables for each series, and one of the first for the pooled ones."""
     found = series()
     columns: dict[str, list[Array]] = {}
     for mean in (False, True):
@@ -127,6 +143,9 @@ def main() -> None:
         columns[total] = [np.sum([columns[name][k] for name in names], axis=0) for k in range(2)]
     for name, pair in columns.items():
         print(f"| {name} | {' | '.join(map(line, pair))} |")
+    for name, y in found.items():
+        level, growth = spreads(y, TAKEN)
+        print(f"| {name} | {level:.3f} | {growth:.3f} |")
 
 
 if __name__ == "__main__":

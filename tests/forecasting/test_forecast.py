@@ -9,9 +9,10 @@ import pytest
 import xarray as xr
 
 from beltcast import Calibration, Draws, Study, approximate_posterior, forecast, make_likelihood
-from beltcast.forecasting.forecast import _published_noise
+from beltcast.forecasting.forecast import discrepancy_factor, published_factor
 from beltcast.schema import QUANTILES
 from beltcast.streams import Streams
+from beltcast.study.noise import Discrepancy
 
 NATION = "China"
 
@@ -160,7 +161,9 @@ def test_the_noise_that_fits_is_the_noise_that_forecasts(
 ) -> None:
     # Without shocks the log of the factor is the error of a figure: its grade's spread, as the
     # draws have it, and its tails. A spread of +1 prior sd is e^0.5 of what the study says.
-    changed = dataclasses.replace(study.noise, year_shock=0.0, year_shocks={}, **noise)
+    changed = dataclasses.replace(
+        study.noise, year_shock=0.0, year_shocks={}, discrepancy=None, **noise
+    )
     chosen = dataclasses.replace(study, noise=changed)
     likelihood = make_likelihood(study.model, study.priors, study.observations, changed)
     theta = np.zeros((4000, likelihood.size))
@@ -171,7 +174,7 @@ def test_the_noise_that_fits_is_the_noise_that_forecasts(
         dims=("member", "place", "year"),
         coords={"place": [NATION], "year": [2024, 2025]},
     )
-    factor = _published_noise(chosen, likelihood, output, output["year"].values, Streams(0))(draws)
+    factor = published_factor(chosen, draws, output, rng=Streams(0))
     z = np.log(factor.values.ravel()) / study.noise.grade["A"]
     if wider:
         assert z.std() == pytest.approx(wider, rel=4 / np.sqrt(2 * z.size))
@@ -180,29 +183,33 @@ def test_the_noise_that_fits_is_the_noise_that_forecasts(
         assert np.quantile(np.abs(z), 0.98) == pytest.approx(4.54, rel=0.1)
 
 
-def test_a_shock_of_a_fitted_year_lives_on_in_the_years_after_and_before(study: Study) -> None:
-    # With the shock of 2024 known to be +2 and rho 0.5, 2025 is expected at +1 and 2026 at +0.5;
-    # the spread of a year is the stationary one, 1 - rho^2k of it still open after k years.
-    noise = dataclasses.replace(
-        study.noise, year_shock=0.05, year_shocks={}, shock_autocorrelation=0.5
-    )
+def test_a_forecast_goes_on_from_the_discrepancy_of_the_last_fitted_year(study: Study) -> None:
+    # A random walk alone: known to be +0.2 in 2024, it is expected there in 2025 and 2026, with
+    # variances that grow by its step's square a year; another place goes on with the nation.
+    process = Discrepancy(0.05, 0.08, 0.0, 0.0, 0.8)
+    noise = dataclasses.replace(study.noise, year_shock=0.0, year_shocks={}, discrepancy=process)
     chosen = dataclasses.replace(study, noise=noise)
-    only = study.observations.rows[:0] + tuple(
-        row for row in study.observations.rows if 2024 <= row.start < 2025 and row.kind == "level"
+    only = tuple(
+        row
+        for row in study.observations.rows
+        if row.place == NATION and (row.start, row.end) == (2024, 2025) and row.kind == "level"
     )
     rows = dataclasses.replace(study.observations, rows=only)
     likelihood = make_likelihood(study.model, study.priors, rows, noise)
     theta = np.zeros((4000, likelihood.size))
-    theta[:, [n == "shock of 2024" for n in likelihood.labels]] = 2.0
+    # From the start of the model to the middle of 2024 there are 11.5 steps.
+    known = [n == "discrepancy of all, 2024.500" for n in likelihood.labels]
+    theta[:, known] = 0.2 / (0.05 * np.sqrt(11.5))
     output = xr.DataArray(
-        np.ones((4000, 1, 4)),
+        np.ones((4000, 2, 3)),
         dims=("member", "place", "year"),
-        coords={"place": [NATION], "year": [2023, 2024, 2025, 2026]},
+        coords={"place": [NATION, "Foshan"], "year": [2024, 2025, 2026]},
     )
-    factor = _published_noise(chosen, likelihood, output, output["year"].values, Streams(0))(
-        Draws(likelihood, theta, "posterior")
-    )
-    logs = np.log(factor.values[:, 0]) / 0.05
-    np.testing.assert_allclose(logs.mean(axis=0), [1.0, 2.0, 1.0, 0.5], atol=4 / np.sqrt(4000))
-    open_still = np.array([0.75, 0.0, 0.75, 0.9375]) + (study.noise.grade["A"] / 0.05) ** 2
-    np.testing.assert_allclose(logs.var(axis=0), open_still, rtol=4 * np.sqrt(2 / 4000))
+    draws = Draws(likelihood, theta, "posterior")
+    logs = np.log(discrepancy_factor(chosen, draws, output, rng=Streams(0)).values)
+    np.testing.assert_allclose(logs.mean(axis=0), 0.2, atol=4 * 0.3 / np.sqrt(4000))
+    nation = np.array([0.0, 0.05**2, 2 * 0.05**2])
+    own = 0.08**2 * np.array([11.5, 12.5, 13.5])
+    wide = 4 * np.sqrt(2 / 4000)
+    np.testing.assert_allclose(logs.var(axis=0)[0], nation, rtol=wide, atol=1e-12)
+    np.testing.assert_allclose(logs.var(axis=0)[1], nation + own, rtol=wide)

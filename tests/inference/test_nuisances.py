@@ -11,7 +11,7 @@ from scipy import stats
 from beltcast import Likelihood, Model, approximate_posterior, calibrate, make_likelihood
 from beltcast.errors import CalibrationError
 from beltcast.inference.likelihood import SPREAD_LIMIT
-from beltcast.study.noise import Definition
+from beltcast.study.noise import Definition, Discrepancy
 
 WIDE = {
     "full": Definition("Full scope", 0.0, 0.0, 0.0),
@@ -27,7 +27,7 @@ ALL = {
     "trend_fades": 3.0,
     "trend_common": 0.5,
     "offset_common": 0.5,
-    "shock_autocorrelation": 0.5,
+    "discrepancy": Discrepancy(0.05, 0.08, 0.04, 0.06, 0.7),
     "vintage": {"final": 0.0, "revised": 0.01, "preliminary": 0.04, "only": 0.0},
     "year_shock": 0.05,
     "definitions": WIDE,
@@ -70,7 +70,7 @@ def covariance(one: Likelihood, begins: str) -> np.ndarray:
         {"tails": 1e12},
         {"spread_sd": 1e-12},
         {"autocorrelation": 1e-14, "shared": 1e-14},
-        {"trend_common": 0.0, "trend_fades": np.inf, "shock_autocorrelation": 0.0},
+        {"trend_common": 0.0, "trend_fades": np.inf, "discrepancy": None},
     ],
 )
 def test_each_option_at_its_limit_is_the_plain_noise(
@@ -90,11 +90,12 @@ def test_each_option_at_its_limit_is_the_plain_noise(
     )
 
 
-def test_the_shipped_study_says_how_drifts_and_shocks_persist_and_uses_no_other_option(
+def test_the_shipped_study_says_how_drifts_and_its_model_s_errors_persist(
     likelihood: Likelihood,
 ) -> None:
     noise = likelihood.noise
-    assert (noise.trend_fades, noise.trend_common, noise.shock_autocorrelation) == (3.0, 0.0, 0.5)
+    assert (noise.trend_fades, noise.trend_common) == (3.0, 0.0)
+    assert noise.discrepancy == Discrepancy(0.05, 0.08, 0.05, 0.05, 0.8)
     assert (noise.trend_by, noise.trend_detail, noise.exceeds) == ("definition", 0.001, 0.05)
     assert (noise.tails, noise.spread_sd, noise.autocorrelation) == (np.inf, 0.0, 0.0)
     assert noise.offset_common == 0.0
@@ -103,7 +104,7 @@ def test_the_shipped_study_says_how_drifts_and_shocks_persist_and_uses_no_other_
     assert not likelihood.spreads.any()
 
 
-# --- drifts and shocks that persist ---------------------------------------------------------------
+# --- drifts that persist -------------------------------------------------------------------------
 
 KERNEL_3 = {  # tau 3: tau^2 (2 t / tau + 2 exp(-t / tau) - 2) at t = 1 and 2
     1.0: 9.0 * (2.0 / 3.0 + 2.0 * np.exp(-1.0 / 3.0) - 2.0),
@@ -175,25 +176,13 @@ def test_definitions_share_just_the_common_part_of_their_drifts(
     assert shared[0, 0] == pytest.approx(0.01 * KERNEL_3[2.0], rel=1e-9)
 
 
-def test_shocks_of_two_years_are_correlated_by_the_power_of_the_years_between(
-    small: Model, make: SimpleNamespace
-) -> None:
-    rows = [make.row(start=2014.0), make.row(start=2017.0)]
-    one = likely(small, make, *rows, year_shock=0.05, shock_autocorrelation=0.5)
-    # The years between have no row and are there all the same.
-    assert [n for n in one.nuisances if n.startswith("shock")] == [
-        f"shock of {year}" for year in (2014, 2015, 2016, 2017)
-    ]
-    shocks = covariance(one, "shock of") - np.diag(one.sds**2)
-    np.testing.assert_allclose(shocks, 0.0025 * np.array([[1, 0.125], [0.125, 1]]), rtol=1e-9)
-
-
 # --- derivatives ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize(
-    "left_out", ["nothing", "tails", "spread_sd", "autocorrelation", "revisions", "trend_fades"]
+    "left_out",
+    ["nothing", "tails", "spread_sd", "autocorrelation", "revisions", "trend_fades", "discrepancy"],
 )
 def test_the_jacobian_is_exact_with_every_option(
     small: Model, make: SimpleNamespace, seed: int, left_out: str

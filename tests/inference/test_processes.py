@@ -1,13 +1,11 @@
-"""How shocks and drifts persist: closed forms, limits, and chains against matrices."""
+"""How drifts persist: closed forms and limits."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from beltcast.inference.processes import drift_factor, shock_factor, shock_path
+from beltcast.inference.processes import drift_factor
 
 LAGS = np.array([-6.5, -3.0, -0.25, 0.5, 2.0, 2.01, 7.0])
 
@@ -43,34 +41,3 @@ def test_a_drift_is_expected_to_end_as_a_damped_trend() -> None:
     expected = joint[1:, 0] / joint[0, 0] * -small
     later = np.array([1.0, 5.0, 40.0])
     np.testing.assert_allclose(expected, tau * (1.0 - np.exp(-later / tau)), rtol=5e-3)
-
-
-def test_shocks_of_years_in_a_row_have_unit_spread_and_fade_by_powers() -> None:
-    factor = shock_factor(4, 0.5)
-    want = [[1, 0.5, 0.25, 0.125], [0.5, 1, 0.5, 0.25], [0.25, 0.5, 1, 0.5], [0.125, 0.25, 0.5, 1]]
-    np.testing.assert_allclose(factor @ factor.T, want, rtol=1e-12)
-
-
-@given(
-    rho=st.floats(0.0, 0.99),
-    first=st.integers(0, 5),
-    seed=st.integers(0, 2**32 - 1),
-)
-def test_a_path_of_shocks_goes_on_as_the_factor_says(rho: float, first: int, seed: int) -> None:
-    units = np.random.default_rng(seed).standard_normal((3, 6))
-    path = shock_path(units, first, rho)
-    later = units[:, first:] @ shock_factor(6 - first, rho).T
-    np.testing.assert_allclose(path[:, first:], later, rtol=1e-9, atol=1e-9)
-
-
-def test_a_path_has_the_same_law_wherever_it_begins() -> None:
-    # The path is linear in its units, so its covariance is that of the images of unit vectors.
-    for first in range(4):
-        images = shock_path(np.eye(4), first, 0.7)
-        want = 0.7 ** np.abs(np.subtract.outer(range(4), range(4)))
-        np.testing.assert_allclose(images.T @ images, want, rtol=1e-12)
-
-
-def test_independent_shocks_are_their_units() -> None:
-    units = np.random.default_rng(1).standard_normal((3, 5))
-    np.testing.assert_array_equal(shock_path(units, 2, 0.0), units)

@@ -10,7 +10,7 @@ import pytest
 
 from beltcast.errors import InputError, TableError
 from beltcast.files.toml import read_toml
-from beltcast.study.noise import Definition, noise_from_table
+from beltcast.study.noise import Definition, Discrepancy, noise_from_table
 
 TABLES = """\
 [noise]
@@ -25,6 +25,11 @@ offset_sd = 0.0
 trend_sd = 0.0
 noise = 0.12
 """
+
+DISCREPANCY = (
+    "discrepancy = { level = { common = 0.05, own = 0.1 }, growth = { common = 0.04 }, "
+    "damping = 0.8 }"
+)
 
 
 @pytest.fixture
@@ -82,7 +87,10 @@ def test_a_year_without_a_spread_of_its_own_has_the_default(read) -> None:
         ("season =", "trend_fades = true\nseason =", 5, "years above 0"),
         ("season =", "trend_common = 1.0\nseason =", 5, "below 1"),
         ("season =", "offset_common = 1.0\nseason =", 5, "below 1"),
-        ("season =", "shock_autocorrelation = 1\nseason =", 5, "below 1"),
+        ("season =", "discrepancy = 1\nseason =", 5, "table"),
+        ("season =", f"{DISCREPANCY.replace('0.8', '1.1')}\nseason =", 5, "after a year"),
+        ("season =", f"{DISCREPANCY.replace('own = 0.1', 'own = 0')}\nseason =", 5, "above 0"),
+        ("season =", f"{DISCREPANCY.replace('own = 0.1', 'others = 1')}\nseason =", 5, "others"),
         ("season =", "spread = { by = ['grade'] }\nseason =", 5, "noise.spread.sd"),
         ("season =", "spread = { sd = 0.5, by = ['place'] }\nseason =", 5, "'grade', 'kind'"),
     ],
@@ -104,10 +112,10 @@ def test_options_of_the_noise_are_read(read) -> None:
     assert (noise.tails, noise.spread_sd, noise.revisions) == (4.0, 0.5, True)
     assert (noise.shared, noise.autocorrelation) == (0.7, 0.5)
     assert noise.spread_name("B", "level") == "spread of grade B, kind level"
-    more = "trend_fades = 3\ntrend_common = 0.4\nshock_autocorrelation = 0.6\n"
+    more = "trend_fades = 3\ntrend_common = 0.4 \n" + DISCREPANCY + "\n"
     noise = read(TABLES.replace("season =", more + "season ="))
     assert (noise.trend_fades, noise.trend_common) == (3.0, 0.4)
-    assert noise.shock_autocorrelation == 0.6
+    assert noise.discrepancy == Discrepancy(0.05, 0.1, 0.04, 0.0, 0.8)
     assert noise.offset_common == 0.0
     noise = read(TABLES.replace("season =", "offset_common = 0.3\nseason ="))
     assert noise.offset_common == 0.3

@@ -1,9 +1,10 @@
 """The forecast: draws of the future, with everything that makes it uncertain.
 
-Three kinds of uncertainty are carried: the parameters (posterior draws, which are prior draws
-wherever the figures are silent), the shocks of single years, and the noise of a published figure.
-The last two are drawn from the same spreads that the fit used.  A member keeps its parameters,
-shocks and noise in all scenarios, so that scenarios differ by nothing but the scenario.
+Four kinds of uncertainty are carried: the parameters (posterior draws, which are prior draws
+wherever the figures are silent), what the model gets wrong for years (`discrepancy_factor`), the
+shocks of single years, and the noise of a published figure.  The last three are drawn from the same
+spreads that the fit used.  A member keeps its parameters, discrepancy, shocks and noise in all
+scenarios, so that scenarios differ by nothing but the scenario.
 
 Beside the posterior stands the prior, run through the same model: where the two bands are alike,
 the figures have said nothing, and ``spread_ratio`` says so.
@@ -11,7 +12,7 @@ the figures have said nothing, and ``spread_ratio`` says so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,9 @@ from beltcast.engine.nodes import FloatArray
 from beltcast.ensembles.ensemble import run_ensemble
 from beltcast.ensembles.member_statistics import by_place, chance, quantiles, robust_sd
 from beltcast.inference.calibrate import Calibration
+from beltcast.inference.discrepancy import paths
 from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.nuisances import SHOCK
-from beltcast.inference.processes import shock_path
 from beltcast.inference.residuals import draw_errors
 from beltcast.inference.sampling.posterior import Draws, approximate_posterior, sample_prior
 from beltcast.schema import MEMBER, PLACE, ROW, SCENARIO, YEAR, Progress
@@ -53,7 +54,8 @@ def forecast(
     study : Study
     calibration : Calibration
     rng : Streams, numpy.random.Generator or int
-        Its streams ``posterior``, ``prior``, ``year_shocks``, ``noise`` and ``sizes`` are used.
+        Its streams ``posterior``, ``prior``, ``discrepancy``, ``year_shocks``, ``noise`` and
+        ``sizes`` are used.
     draws : int or Draws
         Members: how many to draw, or draws of the posterior that exist already.
     moves : int
@@ -123,7 +125,8 @@ def forecast_draws(
         Most probable unknowns on working scales; published figures are brought to the model's
         scope by them.
     rng : Streams, numpy.random.Generator or int
-        Its streams ``year_shocks``, ``noise`` and ``sizes`` (of scenarios) are used.
+        Its streams ``discrepancy``, ``year_shocks``, ``noise`` and ``sizes`` (of scenarios) are
+        used.
     progress : callable, optional
         Told (what, done, of how many).
     provenance : mapping, optional
@@ -157,10 +160,9 @@ def forecast_draws(
     output = by_place(runs[target], study.whole(target))
     prior_output = by_place(before[target], study.whole(target))
 
-    years = output[YEAR].values
-    noise_of = _published_noise(study, likelihood, output, years, streams)
-    published = output * noise_of(posterior)
-    prior_published = prior_output.isel({SCENARIO: 0}) * noise_of(prior)
+    published = output * published_factor(study, posterior, output, rng=streams)
+    prior_published = prior_output.isel({SCENARIO: 0})
+    prior_published = prior_published * published_factor(study, prior, prior_output, rng=streams)
     change = output / output.isel({SCENARIO: 0})
 
     result = xr.Dataset(
@@ -202,6 +204,12 @@ def published_factor(
 ) -> xr.DataArray:
     """Draw the factor between the model's totals and what would be published of them.
 
+    On the model's own scope: the whole is published at grade A, a belt at grade B.  Offsets and
+    drifts of other definitions are not in it.  Shocks of years that the fit knows are its draws;
+    those of other years are drawn anew, the same for all places.  Errors have the tails and the
+    estimated spreads of the fit, and are drawn anew for each year, also where the fit has them
+    correlated from year to year.
+
     Parameters
     ----------
     study : Study
@@ -209,15 +217,69 @@ def published_factor(
     output : (..., member, place, year)
         Totals of the model, for their places and years.
     rng : Streams, numpy.random.Generator or int
-        Its streams ``year_shocks`` and ``noise`` are used.
+        Its streams ``discrepancy``, ``year_shocks`` and ``noise`` are used.
 
     Returns
     -------
     (member, place, year)  [1]
-        Shocks of years times the noise of a figure on the model's scope.
+        Discrepancy of the model times shocks of years times the noise of a figure on its scope.
     """
-    years = output[YEAR].values
-    return _published_noise(study, draws.likelihood, output, years, Streams.of(rng))(draws)
+    streams = Streams.of(rng)
+    places, years = output[PLACE].values, output[YEAR].values
+    noise, n = study.noise, len(draws)
+
+    shocks = streams.year_shocks.standard_normal((n, len(years)))
+    for i, year in enumerate(years):
+        known = draws.nuisance(f"{SHOCK}{year}")
+        if known is not None:
+            shocks[:, i] = known
+    shocks *= [noise.shock_sd(int(year)) for year in years]
+
+    grades = ["A" if p == study.whole(study.target) else "B" for p in places]
+    sds = np.array([noise.grade[grade] * noise.spread_factor(grade, "level") for grade in grades])
+    errors = draw_errors(streams.noise, noise.tails, (n, len(places), len(years)))
+    errors *= (sds * _estimated_spreads(study, draws, grades))[:, :, None]
+
+    log = shocks[:, None, :] + errors
+    passing = xr.DataArray(
+        np.exp(log), dims=(MEMBER, PLACE, YEAR), coords={PLACE: places, YEAR: years}
+    )
+    return discrepancy_factor(study, draws, output, rng=streams) * passing
+
+
+def discrepancy_factor(
+    study: Study, draws: Draws, output: xr.DataArray, *, rng: Random
+) -> xr.DataArray:
+    """Draw the factor between the model's totals and what happens.
+
+    Parameters
+    ----------
+    study : Study
+    draws : Draws
+    output : (..., member, place, year)
+        Totals of the model, for their places and years.
+    rng : Streams, numpy.random.Generator or int
+        Its streams ``discrepancy`` are used.
+
+    Returns
+    -------
+    (member, place, year)  [1]
+        Known where figures speak of a place and year, and continued from there.
+    """
+    likelihood = draws.likelihood
+    places, years = output[PLACE].values, output[YEAR].values
+    log = paths(
+        likelihood.model,
+        likelihood.observations.rows,
+        likelihood.noise,
+        dict(zip(likelihood.nuisances, draws.theta[:, likelihood.n_parameters :].T, strict=True)),
+        places=[str(place) for place in places],
+        whole=study.whole(study.target),
+        dates=years + 0.5,
+        rng=Streams.of(rng).under("discrepancy"),
+    )
+    coords = {PLACE: places, YEAR: years}
+    return xr.DataArray(np.exp(log), dims=(MEMBER, PLACE, YEAR), coords=coords)
 
 
 def _run(
@@ -258,49 +320,6 @@ def _thinned(runs: xr.Dataset, target: str) -> xr.Dataset:
         for name, values in runs.data_vars.items()
     }
     return xr.Dataset(kept, runs.coords, runs.attrs)
-
-
-def _published_noise(
-    study: Study,
-    likelihood: Likelihood,
-    output: xr.DataArray,
-    years: np.ndarray,
-    streams: Streams,
-) -> Callable[[Draws], xr.DataArray]:
-    """Factor between the model's total and a published one, (member, place, year).
-
-    On the model's own scope: the whole is published at grade A, a belt at grade B.  Offsets and
-    drifts of other definitions are not in it.  Shocks of years that the fit knows are
-    its draws; those of other years are drawn anew, the same for all places.  Errors have the
-    tails and the estimated spreads of the fit, and are drawn anew for each year, also where the
-    fit has them correlated from year to year.
-    """
-    members = output.sizes[MEMBER]  # the prior may have fewer; it takes the first of these
-    places = output[PLACE].values
-    fresh = streams.year_shocks.standard_normal((members, len(years)))
-    grades = ["A" if p == study.whole(study.target) else "B" for p in places]
-    noise = study.noise
-    sds = np.array([noise.grade[grade] * noise.spread_factor(grade, "level") for grade in grades])
-    shape = members, len(places), len(years)
-    own = draw_errors(streams.noise, study.noise.tails, shape) * sds[:, None]
-
-    def factor(draws: Draws) -> xr.DataArray:
-        n = len(draws)
-        units, first = fresh[:n].copy(), len(years)
-        for i, year in enumerate(years):
-            known = draws.nuisance(f"{SHOCK}{year}")
-            if known is not None:
-                units[:, i], first = known, min(first, i)
-        unit = shock_path(units, first % len(years), study.noise.shock_autocorrelation)
-        shocks = unit * np.array([study.noise.shock_sd(int(year)) for year in years])
-        errors = own[:n] * _estimated_spreads(study, draws, grades)[:, :, None]
-        return xr.DataArray(
-            np.exp(shocks[:, None, :] + errors),
-            dims=(MEMBER, PLACE, YEAR),
-            coords={PLACE: places, YEAR: years},
-        )
-
-    return factor
 
 
 def _estimated_spreads(study: Study, draws: Draws, grades: Sequence[str]) -> FloatArray:

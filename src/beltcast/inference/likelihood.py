@@ -34,6 +34,7 @@ from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.engine.syntax import CONTROLS, canonical
 from beltcast.errors import CalibrationError, TableError
 from beltcast.inference.contrast_rows import ContrastRows, make_contrast_rows
+from beltcast.inference.discrepancy import DISCREPANCY
 from beltcast.inference.families import BINOMIAL, CODES, LOG_DENSITY, NUMBER, RowFamilies
 from beltcast.inference.nuisance_rule import NuisanceRule
 from beltcast.inference.nuisances import ERROR, SHOCK, nuisances_of
@@ -347,11 +348,11 @@ class Likelihood:
     def expected(self, theta: FloatArray, *, shocks: bool = True) -> FloatArray:
         """What would be published, as it is compared, without the row's own noise; -> (N, m).
 
-        With ``shocks=False`` as it would be in years without a shock.
+        With ``shocks=False`` as it would be without shocks of years and discrepancy.
         """
         if not shocks:
             theta = theta.copy()
-            felt = [name.startswith(SHOCK) for name in self.nuisances]
+            felt = [name.startswith((SHOCK, DISCREPANCY)) for name in self.nuisances]
             theta[:, self.n_parameters :][:, felt] = 0.0
         return self.answers(theta) + self._shift(theta)
 

@@ -29,7 +29,8 @@ import numpy as np
 
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import CalibrationError
-from beltcast.inference.processes import drift_factor, shock_factor
+from beltcast.inference.discrepancy import compared_dates, discrepancy_columns
+from beltcast.inference.processes import drift_factor
 from beltcast.model.model import Model
 from beltcast.model.quantities import is_flow
 from beltcast.study.noise import Noise
@@ -202,10 +203,11 @@ def _revisions(
 def _add_common(
     columns: dict[str, FloatArray], model: Model, rows: tuple[Observation, ...], noise: Noise
 ) -> None:
-    """Add loadings of offsets, trends and year shocks to the columns."""
+    """Add loadings of offsets, trends, year shocks and the discrepancy to the columns."""
     columns |= _offsets(rows, noise)
     columns |= _trends(rows, noise)
     columns |= _shocks(model, rows, noise)
+    columns |= discrepancy_columns(model, rows, noise)
 
 
 def _offsets(rows: tuple[Observation, ...], noise: Noise) -> dict[str, FloatArray]:
@@ -237,12 +239,12 @@ def _trends(rows: tuple[Observation, ...], noise: Noise) -> dict[str, FloatArray
     """
     reference = noise.reference if noise.reference is not None else max(row.end for row in rows)
     drifting = [i for i, row in enumerate(rows) if noise.definitions[row.definition].trend_sd > 0]
-    dates = sorted({d for i in drifting for d in _compared(rows[i])})
+    dates = sorted({d for i in drifting for d in compared_dates(rows[i])})
     # What each row feels of the drift up to each date.
     felt = np.zeros((len(rows), len(dates)))
     for i in drifting:
         sd = noise.definitions[rows[i].definition].trend_sd
-        for date, sign in _compared(rows[i]).items():
+        for date, sign in compared_dates(rows[i]).items():
             felt[i, dates.index(date)] += sign * sd
     lags = np.array(dates) - reference
     own, common = np.sqrt(1.0 - noise.trend_common), np.sqrt(noise.trend_common)
@@ -271,7 +273,7 @@ def _drift(name: str, felt: FloatArray, lags: FloatArray, noise: Noise) -> dict[
 
 
 def _shocks(model: Model, rows: tuple[Observation, ...], noise: Noise) -> dict[str, FloatArray]:
-    """Shocks of years; where they are correlated, what is new of each year after the first."""
+    """Shocks of years, which pass with them."""
     columns: dict[str, FloatArray] = {}
     for i, row in enumerate(rows):
         if not is_flow(model.find(row.quantity).unit) or row.kind == "share":
@@ -279,13 +281,7 @@ def _shocks(model: Model, rows: tuple[Observation, ...], noise: Noise) -> dict[s
         for year, sign in _shocked(row):
             if noise.shock_sd(year) > 0:
                 _column(columns, f"{SHOCK}{year}", len(rows))[i] += sign * noise.shock_sd(year)
-    if noise.shock_autocorrelation == 0.0 or not columns:
-        return columns
-    known = [int(name.removeprefix(SHOCK)) for name in columns]
-    names = [f"{SHOCK}{year}" for year in range(min(known), max(known) + 1)]
-    by_year = np.array([columns.get(name, np.zeros(len(rows))) for name in names])
-    by_unit = shock_factor(len(names), noise.shock_autocorrelation).T @ by_year
-    return dict(zip(names, by_unit, strict=True))
+    return columns
 
 
 def _column(columns: dict[str, FloatArray], name: str, size: int) -> FloatArray:
@@ -295,11 +291,6 @@ def _column(columns: dict[str, FloatArray], name: str, size: int) -> FloatArray:
 def _statistic(row: Observation) -> str:
     """Place and definition: what has one offset."""
     return f"{row.place}, {row.definition}"
-
-
-def _compared(row: Observation) -> dict[float, float]:
-    """Dates at which a row feels an offset, with sign: growth compares two of them."""
-    return {_middle(row): 1.0, _middle(row) - 1.0: -1.0} if _grows(row) else {_middle(row): 1.0}
 
 
 def _spreads(rows: tuple[Observation, ...], noise: Noise) -> dict[str, FloatArray]:

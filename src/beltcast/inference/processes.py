@@ -1,11 +1,4 @@
-"""How what is shared by rows persists from year to year: two processes in closed form.
-
-*A year's shock passes.*  Shocks e of unit standard deviation are of first order::
-
-    e_t = rho e_{t-1} + sqrt(1 - rho^2) u_t,     cov(e_s, e_t) = rho^|t - s|,
-
-so half of a boom is left after a year where rho is 0.5, a quarter after two; with rho 0 each year
-is another.
+"""How what is shared by rows persists from year to year: processes in closed form.
 
 *A definition's drift comes to its end.*  Coverage is built up and then is complete, or the rules
 change: the drift r, a rate, is stationary and forgets itself with the time constant tau (Ornstein
@@ -18,6 +11,9 @@ and Uhlenbeck), and the offset is its integral D from a reference date on, in la
 So what is expected beyond the last observation is a damped trend, ``r tau (1 - e^{-t/tau})``, and
 its spread grows like a random walk's.  For tau to infinity the covariance is ``s t``: a straight
 line.
+
+*The model's own growth is wrong for years.*  Its discrepancy (`discrepancy`) is such an integral
+plus a random walk W, with ``cov(W_s, W_t) = (|s| + |t| - |t - s|) / 2``.
 
 References
 ----------
@@ -67,56 +63,60 @@ def drift_factor(lags: FloatArray, fades: float, negligible: float = NEGLIGIBLE)
     """
     if np.isinf(fades):
         return lags[:, None].copy()
-    s, t = np.abs(lags)[:, None] / fades, np.abs(lags)[None, :] / fades
-    apart = np.abs(lags[:, None] - lags[None, :]) / fades
-    # expm1 keeps the digits of small lags, where the terms cancel to second order.
-    bent = np.expm1(-s) + np.expm1(-t) - np.expm1(-apart)
-    covariance = fades**2 * (s + t - apart + bent)
+    covariance = drift_covariance(lags, lags, fades)
     sizes, vectors = eigenpairs(covariance)
     kept = sizes > negligible * sizes[0]
     factor: FloatArray = vectors[:, kept] * np.sqrt(sizes[kept])
     return factor
 
 
-def shock_factor(n: int, autocorrelation: float) -> FloatArray:
-    """Lower triangular factor of the correlation of shocks of n years in a row; (n, n).
-
-    Examples
-    --------
-    >>> shock_factor(2, 0.6).round(3).tolist()
-    [[1.0, 0.0], [0.6, 0.8]]
-    """
-    gaps = np.abs(np.arange(n)[:, None] - np.arange(n)[None, :])
-    return np.linalg.cholesky(np.asarray(autocorrelation, dtype=np.float64) ** gaps)
-
-
-def shock_path(units: FloatArray, first: int, autocorrelation: float) -> FloatArray:
-    """Shocks of unit spread from independent numbers, year by year from one year on, both ways.
-
-    The process looks the same backwards, so that years before the first one need no other rule.
-
-    Parameters
-    ----------
-    units : (N, n)
-        Independent standard normal numbers.
-    first : int
-        Column whose shock is its unit itself; as in `shock_factor`, later columns continue from it.
-    autocorrelation : float
-
-    Returns
-    -------
-    (N, n)
+def drift_covariance(s: FloatArray, t: FloatArray, fades: float) -> FloatArray:
+    """Covariance of integrated drifts of unit rate at two sets of lags; (n,), (k,) -> (n, k).
 
     Examples
     --------
     >>> import numpy as np
-    >>> shock_path(np.array([[0.0, 1.0, 1.0]]), 1, 0.6).round(3).tolist()
-    [[0.6, 1.0, 1.4]]
+    >>> drift_covariance(np.array([-2.0]), np.array([1.0, 3.0]), np.inf).tolist()
+    [[-2.0, -6.0]]
     """
-    path = units.copy()
-    fresh = np.sqrt(1.0 - autocorrelation**2)
-    for i in range(first + 1, units.shape[1]):
-        path[:, i] = autocorrelation * path[:, i - 1] + fresh * units[:, i]
-    for i in range(first - 1, -1, -1):
-        path[:, i] = autocorrelation * path[:, i + 1] + fresh * units[:, i]
-    return path
+    if np.isinf(fades):
+        return np.multiply.outer(s, t)
+    first, second = np.abs(s)[:, None] / fades, np.abs(t)[None, :] / fades
+    apart = np.abs(s[:, None] - t[None, :]) / fades
+    # expm1 keeps the digits of small lags, where the terms cancel to second order.
+    bent = np.expm1(-first) + np.expm1(-second) - np.expm1(-apart)
+    covariance: FloatArray = fades**2 * (first + second - apart + bent)
+    return covariance
+
+
+def discrepancy_covariance(
+    s: FloatArray, t: FloatArray, *, level: float, growth: float, damping: float
+) -> FloatArray:
+    """Covariance of a local linear trend with damped growth at two sets of lags.
+
+    Parameters
+    ----------
+    s, t : (n,), (k,)  [Year]
+        From the date at which it is 0.
+    level : float  [log / sqrt(Year)]
+        Standard deviation of the random walk over a year.
+    growth : float  [log / Year]
+        Standard deviation of the deviation of growth at any time.
+    damping : float
+        What is left of that after a year.
+
+    Returns
+    -------
+    (n, k)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> now = np.array([4.0])
+    >>> float(discrepancy_covariance(now, now, level=0.05, growth=0.0, damping=0.8)[0, 0]) ** 0.5
+    0.1
+    """
+    fades = -1.0 / np.log(damping) if damping < 1.0 else np.inf
+    walk = 0.5 * (np.abs(s)[:, None] + np.abs(t)[None, :] - np.abs(s[:, None] - t[None, :]))
+    covariance: FloatArray = level**2 * walk + growth**2 * drift_covariance(s, t, fades)
+    return covariance

@@ -14,7 +14,8 @@ one trend for all places of a definition       ``trend_by = "definition"``
 scopes that are all built up together          ``trend_common = 0.5``, a part of the variance of
                                                trends that all definitions and places share
 numbers of one year that all lie high or low   a *year shock* (log), shared by all places
-a boom that outlasts its year                  ``shock_autocorrelation = 0.5`` from year to year
+a model whose level and growth are wrong for   a *discrepancy*: a random walk of the log level and
+years                                          a growth deviation that is damped
 a quarter, a half, ten months                  the *season*: within a year the flow is
                                                ``1 + a (2u - 1)``, u the fraction of the year
 rounding, haste, hearsay                       the *grade* of the row (log sd)
@@ -93,6 +94,28 @@ class Definition:
 
 
 @dataclass(frozen=True)
+class Discrepancy:
+    """How a model is wrong in ways that last (`beltcast.inference.discrepancy`).
+
+    Attributes
+    ----------
+    level_common, level_own : float  [log / sqrt(Year)]
+        Standard deviations of the yearly steps of the log level: of what all places share, and of
+        what a place has of its own.
+    growth_common, growth_own : float  [log / Year]
+        Standard deviations of the deviations of growth at any time.
+    damping : float
+        What is left of a deviation of growth after a year.
+    """
+
+    level_common: float
+    level_own: float
+    growth_common: float
+    growth_own: float
+    damping: float
+
+
+@dataclass(frozen=True)
 class Noise:
     """Spreads of everything between the model and print, as standard deviations of logs.
 
@@ -117,8 +140,8 @@ class Noise:
     of the largest component's variance are left out, since each one is an unknown.
 
     ``trend_fades`` [Year] is the time constant of the drift of offsets, infinite for a straight
-    line; ``trend_common`` the part of its variance that all definitions share;
-    ``shock_autocorrelation`` that of year shocks (`beltcast.inference.processes`).
+    line; ``trend_common`` the part of its variance that all definitions share.  ``discrepancy`` is
+    that of the model itself (`beltcast.inference.discrepancy`), None without one.
 
     Without ``seasonal`` the season is no unknown.
     """
@@ -141,7 +164,7 @@ class Noise:
     revisions: bool = False
     trend_fades: float = math.inf
     trend_common: float = 0.0
-    shock_autocorrelation: float = 0.0
+    discrepancy: Discrepancy | None = None
     offset_common: float = 0.0
     seasonal: bool = True
     trend_by: str = "place"
@@ -277,7 +300,7 @@ def noise_from_table(toml: Toml) -> Noise:
         exceeds=_sd(noise, "exceeds", 0.0),
         offset_common=_part(noise, "offset_common"),
         trend_common=_part(noise, "trend_common"),
-        shock_autocorrelation=_part(noise, "shock_autocorrelation", _CORRELATION),
+        discrepancy=_discrepancy(noise),
     )
 
 
@@ -302,7 +325,7 @@ _KEYS = (
     "trend_detail",
     "exceeds",
     "trend_common",
-    "shock_autocorrelation",
+    "discrepancy",
 )
 _CORRELATION = "a correlation from year to year"
 
@@ -310,6 +333,10 @@ _CORRELATION = "a correlation from year to year"
 def _sd(table: TomlTable, key: str, default: float = REQUIRED) -> float:
     expected = "a standard deviation of a log, 0 or more"
     return table.number(key, default, least=0.0, expected=expected)
+
+
+def _above(table: TomlTable, key: str) -> float:
+    return table.number(key, above=0.0, expected="a standard deviation of a log, above 0")
 
 
 def _part(
@@ -339,6 +366,27 @@ def _shocks(noise: TomlTable) -> dict[str, float]:
                 year,
             )
     return {year: _sd(shocks, year) for year in shocks}
+
+
+def _discrepancy(noise: TomlTable) -> Discrepancy | None:
+    if "discrepancy" not in noise:
+        return None
+    table = noise.table("discrepancy").only(("level", "growth", "damping"), "noise.discrepancy")
+    level = table.table("level").only(("common", "own"), "noise.discrepancy.level")
+    growth = table.table("growth").only(("common", "own"), "noise.discrepancy.growth")
+
+    return Discrepancy(
+        level_common=_above(level, "common"),
+        level_own=_above(level, "own"),
+        growth_common=_sd(growth, "common", 0.0),
+        growth_own=_sd(growth, "own", 0.0),
+        damping=table.number(
+            "damping",
+            above=0.0,
+            most=1.0,
+            expected="what is left of a deviation of growth after a year, above 0, at most 1",
+        ),
+    )
 
 
 def _spread(noise: TomlTable) -> tuple[float, tuple[str, ...], dict[str, float]]:
