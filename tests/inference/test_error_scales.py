@@ -153,7 +153,7 @@ def test_the_command_leaves_a_line_that_a_study_takes(tmp_path: Path) -> None:
 
 
 def test_spreads_are_told_apart_by_what_rows_have(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="--by has 'place'; expected grade, kind or both"):
+    with pytest.raises(InputError, match="--by has 'place'; expected grade, kind or scope"):
         CliRunner().invoke(app, ["error-scales", "--by", "place"], catch_exceptions=False)
 
 

@@ -92,7 +92,12 @@ def test_a_year_without_a_spread_of_its_own_has_the_default(read) -> None:
         ("season =", f"{DISCREPANCY.replace('own = 0.1', 'own = 0')}\nseason =", 5, "above 0"),
         ("season =", f"{DISCREPANCY.replace('own = 0.1', 'others = 1')}\nseason =", 5, "others"),
         ("season =", "spread = { by = ['grade'] }\nseason =", 5, "noise.spread.sd"),
-        ("season =", "spread = { sd = 0.5, by = ['place'] }\nseason =", 5, "'grade', 'kind'"),
+        (
+            "season =",
+            "spread = { sd = 0.5, by = ['place'] }\nseason =",
+            5,
+            "'grade', 'kind' and 'scope'",
+        ),
     ],
 )
 def test_a_wrong_spread_is_refused_with_its_line(
@@ -136,3 +141,17 @@ def test_a_definition_without_a_table_is_refused_with_the_row_s_line(
         noise.check(make.table(make.row(definition="city-ful")))
     assert str(caught.value).startswith("table.csv:2: ")
     assert "did you mean 'city-full'" in caught.value.sentence
+
+
+def test_spreads_of_the_model_s_own_scope_are_told_apart_from_others(
+    read, make: SimpleNamespace
+) -> None:
+    other = '\n[definitions.wide]\ntitle = "Wide"\noffset_sd = 0.5\ntrend_sd = 0.0\nnoise = 0.0\n'
+    factors = (
+        'spread = { factors = { "scope reference" = 0.5, "scope other" = 2.0 }, by = ["scope"] }'
+    )
+    noise = read(TABLES.replace("season =", f"{factors}\nseason =") + other)
+    assert noise.row_sd(make.row()) == pytest.approx(0.5 * math.hypot(0.03, 0.12))
+    assert noise.row_sd(make.row(definition="wide")) == pytest.approx(2.0 * 0.03)
+    # A figure of the forecast is on the model's own scope.
+    assert noise.spread_factor("A", "level") == 0.5

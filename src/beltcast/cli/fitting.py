@@ -403,7 +403,7 @@ def error_scales_command(
     ] = None,
     by: Annotated[
         list[str] | None,
-        typer.Option(help="Group rows by grade, kind or both. Default: as the study does."),
+        typer.Option(help="Group rows by grade, kind or scope. Default: as the study does."),
     ] = None,
     starts: Starts = 64,
     seed: Seed = 1,
@@ -426,8 +426,8 @@ def error_scales_command(
     from beltcast.reports.json_output import table_facts
 
     chosen = open_study(study)
-    if unknown := set(by or ()) - {"grade", "kind"}:
-        raise InputError(f"--by has '{min(unknown)}'; expected grade, kind or both")
+    if unknown := set(by or ()) - {"grade", "kind", "scope"}:
+        raise InputError(f"--by has '{min(unknown)}'; expected grade, kind or scope")
     asked = with_error_scales(chosen, sd=sd, by=tuple(by or ()))
     target = folder_of(output, study, "-error-scales")
     with complete_folder(target) as folder, progress() as tell:

@@ -127,10 +127,11 @@ class Noise:
 
     ``tails`` are the degrees of freedom of Student's t, infinite for the normal; ``spread_sd`` is
     the prior spread of the log of estimated spreads, 0 where they are taken as given, one for each
-    value of ``spread_by``; ``spread_factors`` are what `beltcast.inference.audit.error_scales` has
-    found of them before, taken for given; ``autocorrelation`` is that of the shared errors from one
-    year to the next; with ``revisions`` a release has a revision error instead of a wider error of
-    its own.
+    value of ``spread_by`` (grade, kind, and scope: ``reference`` for definitions without an offset,
+    ``other`` for those with one); ``spread_factors`` are what
+    `beltcast.inference.audit.error_scales` has found of them before, taken for given;
+    ``autocorrelation`` is that of the shared errors from one year to the next; with ``revisions`` a
+    release has a revision error instead of a wider error of its own.
 
     ``exceeds`` is the standard deviation of how far the truth lies above what is printed as "over"
     (kind ``over``): its log is that of the number plus ``|N(0, exceeds)|``, taken by its mean,
@@ -187,7 +188,7 @@ class Noise:
             return (errors.scale or 1.0) * self.spread_factors.get(errors.scale_name, 1.0)
         vintage = 0.0 if self.revisions else self.vintage[row.vintage]
         own = math.hypot(self.grade[row.grade], vintage, self.definitions[row.definition].noise)
-        own *= self.spread_factor(row.grade, row.kind)
+        own *= self.spread_factor(row.grade, row.kind, row.definition)
         if row.kind == "over":
             own = math.hypot(own, self.exceeds * math.sqrt(1.0 - 2.0 / math.pi))
         return own * math.sqrt(2.0) if row.kind == "growth" else own
@@ -203,22 +204,27 @@ class Noise:
         """
         errors = self.errors_of(row)
         if errors is None:
-            return self.spread_name(row.grade, row.kind), self.spread_sd
+            return self.spread_name(row.grade, row.kind, row.definition), self.spread_sd
         given = errors.scale_name in self.spread_factors
         return errors.scale_name, 0.0 if given else errors.scale_log_sd
 
-    def spread_group(self, grade: str, kind: str) -> str:
-        """What rows of a grade and kind share the factor of their spread with."""
-        parts = {"grade": f"grade {grade}", "kind": f"kind {kind}"}
+    def spread_group(self, grade: str, kind: str, definition: str = "") -> str:
+        """What rows of a grade, kind and definition share the factor of their spread with.
+
+        Without a definition they are on the model's own scope.
+        """
+        own = not definition or self.definitions[definition].offset_sd == 0
+        scope = f"scope {'reference' if own else 'other'}"
+        parts = {"grade": f"grade {grade}", "kind": f"kind {kind}", "scope": scope}
         return ", ".join(parts[by] for by in self.spread_by)
 
-    def spread_factor(self, grade: str, kind: str) -> float:
-        """How many times as wide as said the errors of rows of a grade and kind are given."""
-        return self.spread_factors.get(self.spread_group(grade, kind), 1.0)
+    def spread_factor(self, grade: str, kind: str, definition: str = "") -> float:
+        """How many times as wide as said the errors of such rows are given."""
+        return self.spread_factors.get(self.spread_group(grade, kind, definition), 1.0)
 
-    def spread_name(self, grade: str, kind: str) -> str:
-        """Name of the nuisance that is the log of the spread of rows of a grade and kind."""
-        return f"spread of {self.spread_group(grade, kind)}"
+    def spread_name(self, grade: str, kind: str, definition: str = "") -> str:
+        """Name of the nuisance that is the log of the spread of such rows."""
+        return f"spread of {self.spread_group(grade, kind, definition)}"
 
     def check(self, observations: Observations) -> None:
         """Refuse rows whose definition has no table.
@@ -394,10 +400,10 @@ def _spread(noise: TomlTable) -> tuple[float, tuple[str, ...], dict[str, float]]
     if "spread" not in noise:
         return 0.0, ("grade",), {}
     table = noise.table("spread")
-    values = {"grade": GRADES, "kind": get_args(ObservationKind)}
+    values = {"grade": GRADES, "kind": get_args(ObservationKind), "scope": ("reference", "other")}
     by = tuple(dict.fromkeys(table.texts("by", ["grade"])))
     if not by or not set(by) <= set(values):
-        raise table.refusal("by", "a list of 'grade', 'kind' or both")
+        raise table.refusal("by", "a list of some of 'grade', 'kind' and 'scope'")
     if ("sd" in table) == ("factors" in table):
         raise table.fail(
             "factors of standard deviations are either estimated, with noise.spread.sd, the prior "

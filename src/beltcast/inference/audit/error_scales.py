@@ -192,7 +192,7 @@ def with_error_scales(
         Prior standard deviation of the logs of factors; by default that of the study, or
         `PRIOR_SD`.
     by : tuple of str
-        'grade', 'kind' or both; by default as the study says.
+        'grade', 'kind' and 'scope'; by default as the study says.
     """
     noise = study.noise
     groups = tuple(dict.fromkeys(by)) or noise.spread_by
@@ -210,7 +210,11 @@ def _groups(likelihood: Likelihood) -> dict[str, tuple[int, float]]:
         if name not in known:
             continue
         # Rows with an error model are told apart by its scale, others by grade and kind.
-        group = name if noise.errors_of(row) else noise.spread_group(row.grade, row.kind)
+        group = (
+            name
+            if noise.errors_of(row)
+            else noise.spread_group(row.grade, row.kind, row.definition)
+        )
         groups[group] = (groups.get(group, (0, sd))[0] + 1, sd)
     return dict(sorted(groups.items()))
 
