@@ -15,6 +15,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal, TypeAlias, assert_never
@@ -26,6 +27,7 @@ __all__ = [
     "COMPARISONS",
     "CONTROLS",
     "Array",
+    "Calendar",
     "Call",
     "Data",
     "Equation",
@@ -229,6 +231,31 @@ class Equation:
 
 
 @dataclass(frozen=True)
+class Calendar:
+    """The date of time 0, and what a unit of time is.
+
+    Attributes
+    ----------
+    year, month, day : int
+    unit : str
+        year, quarter, month, week, day, hour, minute or second.
+    """
+
+    year: int
+    month: int
+    day: int
+    unit: str
+
+    def days(self) -> int:
+        """Return the days since the first of January of the year 0, in the Gregorian calendar.
+
+        >>> Calendar(2000, 1, 1, "day").days()
+        730485
+        """
+        return date(self.year, self.month, self.day).toordinal() + 365
+
+
+@dataclass(frozen=True)
 class Source:
     """A model file as read.
 
@@ -258,6 +285,8 @@ class Source:
         Group of each variable, by canonical name, where the file puts it into one.
     group_docs
         Comment of each group that has one, by the name of the group.
+    calendar
+        Dates of the time, where the file has them.
     sketch
         Sketches and settings of a Vensim file, views of an XMILE file, as text.
     """
@@ -274,6 +303,7 @@ class Source:
     groups: Mapping[str, str] = field(default_factory=dict)
     group_docs: Mapping[str, str] = field(default_factory=dict)
     sketch: str = ""
+    calendar: Calendar | None = None
 
 
 def walk_expression(expression: Expr) -> Iterator[Expr]:

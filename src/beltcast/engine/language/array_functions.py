@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from beltcast.engine.nodes import FloatArray
+from beltcast.engine.language.random_functions import normal_share
+from beltcast.engine.nodes import FloatArray, Node, apply, const, undefined
 
 
 @dataclass(frozen=True)
@@ -209,10 +210,106 @@ def _by_priority(
     return given
 
 
+def market_price(count: FloatArray, *curves: FloatArray) -> FloatArray:
+    """FIND MARKET PRICE: the price at which what is demanded is what is supplied.
+
+    Each curve is a quantity times the share of a distribution above a price for demand, below it
+    for supply.  Where supply exceeds demand at every price it is the lowest price of any curve,
+    where demand exceeds supply the highest: half a width from the middle of the rectangular and
+    triangular curves, 5 widths of the normal and 10 of the exponential (Vensim's published output
+    of SDEverywhere's `allocate_price`).
+
+    Parameters
+    ----------
+    count : (n, members)
+        How many of the curves are demanded; the rest is supplied.
+    curves : (n or 1, members) each
+        Quantity, shape, priority and width of each curve.
+    """
+    demanded = int(count[0, 0])
+    arrays = np.stack(np.broadcast_arrays(*curves, np.zeros_like(count))[:-1])
+    grouped = arrays.reshape(-1, 4, *arrays.shape[1:])
+    result = np.empty(arrays.shape[1:])
+    for place in np.ndindex(*result.shape):
+        result[place] = _clearing_price(grouped[(slice(None), slice(None), *place)], demanded)
+    return result
+
+
+_REACH = np.array([0.0, 0.5, 0.5, 5.0, 10.0])
+"""Widths from the middle of a curve to where it ends, by its shape."""
+
+
+def _clearing_price(curves: FloatArray, demanded: int) -> float:
+    """The price for curves of (quantity, shape, priority, width)."""
+    if not np.isin(curves[:, 1], (0, 1, 2, 3, 4)).all() or not (curves[:, 0] >= 0).all():
+        return math.nan
+    reach = _REACH[curves[:, 1].astype(int)] * curves[:, 3]
+    low, high = float((curves[:, 2] - reach).min()), float((curves[:, 2] + reach).max())
+
+    def excess(price: float) -> float:
+        shares = [
+            1.0 if shape == 0 else _above(price, shape, priority, width)
+            for _, shape, priority, width in curves
+        ]
+        bought = float(sum(q * s for q, s in zip(curves[:demanded, 0], shares, strict=False)))
+        sold = sum(
+            q * (1.0 if shape == 0 else 1.0 - share)
+            for (q, shape, _, _), share in zip(curves[demanded:], shares[demanded:], strict=True)
+        )
+        return bought - float(sold)
+
+    if excess(low) <= 0.0:
+        return low
+    for _ in range(200):  # bisection, to the last bit
+        middle = 0.5 * (low + high)
+        if middle in (low, high):
+            break
+        if excess(middle) > 0.0:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def quantity_at_price(
+    quantity: Node, shape: Node, priority: Node, width: Node, price: Node, *, supply: bool
+) -> Node:
+    """DEMAND AT PRICE or SUPPLY AT PRICE: a quantity by its curve, written in primitives.
+
+    The curves are those of `allocate_available`; NaN for shapes 5 and 6.
+    """
+    safe = apply("if", apply("gt", width, const(0.0)), width, const(1.0))
+    x = apply("div", apply("sub", price, priority), safe)
+    if supply:  # the share below a price is the share above its mirror image
+        x = apply("neg", x)
+    half = apply("sub", const(0.5), apply("abs", x))
+    tail = apply("mul", apply("max", half, const(0.0)), apply("max", half, const(0.0)))
+    tail = apply("mul", const(2.0), tail)
+    below = apply("lt", x, const(0.0))
+
+    def both_sides(upper: Node) -> Node:
+        return apply("if", below, apply("sub", const(1.0), upper), upper)
+
+    shares: tuple[Node, ...] = (
+        const(1.0),
+        apply("min", apply("max", apply("sub", const(0.5), x), const(0.0)), const(1.0)),
+        both_sides(tail),
+        normal_share(apply("neg", x)),
+        both_sides(apply("mul", const(0.5), apply("exp", apply("neg", apply("abs", x))))),
+    )
+    share: Node = undefined()
+    for number, own in enumerate(shares):
+        share = apply("if", apply("eq", shape, const(float(number))), own, share)
+    step = apply("gt" if supply else "lt", price, priority)
+    narrow = apply("mul", apply("le", width, const(0.0)), apply("gt", shape, const(0.0)))
+    return apply("mul", quantity, apply("if", narrow, step, share))
+
+
 FOREIGN: Mapping[str, ForeignFunction] = {
     "INVERT MATRIX": ForeignFunction(("vector", "none"), invert_matrix),
     "ALLOCATE AVAILABLE": ForeignFunction(("vector", "profile", "one"), allocate_available),
     "ALLOCATE BY PRIORITY": ForeignFunction(
         ("vector", "vector", "none", "one", "one"), allocate_by_priority
     ),
+    "FIND MARKET PRICE": ForeignFunction(("market",) * 4, market_price),
 }

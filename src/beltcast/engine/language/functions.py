@@ -99,6 +99,19 @@ def _logarithm(x: Node, base: Node) -> Node:
     return apply("add", quotient, apply("still", correction))
 
 
+def s_shape(x: Node, profile: Node) -> Node:
+    """SSHAPE(x, profile): from (0, 0) through (0.5, 0.5) to (1, 1); 1 is straight, 2 quadratic.
+
+    As the macro of that name in Climate Interactive's C-LEARN has it.
+    """
+    inside = apply("min", apply("max", x, const(0.0)), const(1.0))
+    scale = apply("div", const(0.5), _power(const(0.5), profile))
+    rest = _power(apply("sub", const(1.0), inside), profile)
+    upper = apply("sub", const(1.0), apply("mul", rest, scale))
+    lower = apply("mul", _power(inside, profile), scale)
+    return apply("if", apply("gt", inside, const(0.5)), upper, lower)
+
+
 def fold(op: str) -> Callable[..., Node]:
     """Join any number of nodes, as a tree of pairs: a chain would be as deep as it is long."""
 
@@ -170,6 +183,7 @@ LANGUAGE: Mapping[str, LanguageFunction] = {
         LanguageFunction("COSH", (1, 1), _same("cosh")),
         LanguageFunction("TANH", (1, 1), _same("tanh")),
         LanguageFunction("GAMMA LN", (1, 1), _same("lgamma")),
+        LanguageFunction("SSHAPE", (2, 2), s_shape),
         LanguageFunction("XIDZ", (3, 3), _xidz),
         LanguageFunction("ZIDZ", (2, 2), lambda x, y: _xidz(x, y, const(0.0))),
     )
@@ -218,6 +232,26 @@ def ramp_function(slope: Node, start: Node, end: Node | None) -> Node:
     running = apply("gt", clock, start)
     until = clock if end is None else apply("min", clock, end)
     return apply("mul", running, apply("mul", slope, apply("sub", until, start)))
+
+
+def ramp_from_to(step: Node, first: Node, last: Node, start: Node, end: Node, linear: Node) -> Node:
+    """RAMP FROM TO(first, last, start, end, linear): from one value to another.
+
+    Along a straight line where `linear` is not zero or a value is not positive, else by constant
+    growth.  As the macro of that name in Climate Interactive's C-LEARN has it.
+    """
+    clock = Clock(frozen=True)
+    lasting = apply("max", apply("sub", end, start), step)
+    slope = apply("div", apply("sub", last, first), lasting)
+    line = apply("add", first, ramp_function(slope, start, end))
+    positive = apply("mul", apply("gt", first, const(0.0)), apply("gt", last, const(0.0)))
+    ratio = apply("if", positive, apply("div", last, first), const(1.0))
+    rate = apply("div", apply("log", ratio), lasting)
+    inside = apply("min", apply("max", apply("sub", clock, start), const(0.0)), lasting)
+    curve = apply("mul", first, apply("exp", apply("mul", rate, inside)))
+    curve = apply("if", apply("gt", clock, end), last, curve)
+    straight = apply("if", positive, linear, const(1.0))
+    return apply("if", straight, line, curve)
 
 
 def pulse_function(start: Node, width: Node, step: Node) -> Node:
@@ -279,6 +313,7 @@ INPUTS: Mapping[str, LanguageFunction] = {
         LanguageFunction(
             "RAMP", (2, 3), lambda step, slope, start, end=None: ramp_function(slope, start, end)
         ),
+        LanguageFunction("RAMP FROM TO", (5, 5), ramp_from_to),
         LanguageFunction(
             "PULSE", (2, 2), lambda step, start, width: pulse_function(start, width, step)
         ),
@@ -295,15 +330,24 @@ INPUTS: Mapping[str, LanguageFunction] = {
 
 
 INSTEAD: Mapping[str, str] = {
+    "ARCTAN2": "Vensim's manual has no such function; write ARCTAN(y/x), and its quadrant with IF "
+    "THEN ELSE",
+    "DELAY BATCH": "write the batches with SAMPLE IF TRUE",
     "DELAY PROFILE": "Vensim does not say how it spreads the profile over steps; add up several "
     "DELAY N or DELAY FIXED with weights",
-    "DELAY MATERIAL": "write DELAY FIXED if the delay time is constant, else DELAY N",
-    "DELAY INFORMATION": "write DELAY FIXED if the delay time is constant, else SMOOTH N",
-    "DELAY CONVEYOR": "write DELAY FIXED, and the leak as a flow of its own",
-    "DELAY BATCH": "write the batches with SAMPLE IF TRUE",
-    "REINITIAL": "write INITIAL, which is the value at INITIAL TIME, where every run starts",
+    "INTERNAL RATE OF RETURN": "the manual does not say how a fiscal period that has begun counts; "
+    "write NPV at a trial rate, or compute it from the saved stream",
+    "LOOKUP SLOPE": "the manual leaves open the slope at a point; write the difference of two "
+    "calls of the lookup",
+    "NORMALIZE": "Vensim's manual has no such function; divide by SUM(x[range!])",
+    "PROBABILITY OF": "Vensim's manual has no such function; multiply the probabilities of "
+    "independent events",
     "RANDOM LOOKUP": "call a lookup that gives the number for its share, with RANDOM UNIFORM(0, 1)",
-    "RANDOM PINK NOISE": "write the noise as a SMOOTH of RANDOM NORMAL",
+    "REINITIAL": "write INITIAL, which is the value at INITIAL TIME, where every run starts",
+    "SHIFT IF TRUE": "the manual does not say whether the values saved at that time are those "
+    "before or after the shift; write it as flows: IF THEN ELSE(condition, stock/TIME STEP, 0) "
+    "from each element to the next",
+    "VMEDIAN": "Vensim's manual has no such function; pick the middle of VECTOR SORT ORDER",
 }
-"""Functions of Vensim that are refused by name, because its manual leaves open what they compute
-or nothing here computes it, and the nearest thing that works."""
+"""Functions that are refused by name, because no manual says exactly what they compute or nothing
+here computes it, and the nearest thing that works."""

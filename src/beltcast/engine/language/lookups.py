@@ -7,11 +7,12 @@ said by its kind.  The derivative of a table is a table again, one that holds be
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from beltcast.engine.language.primitives import Tangent, tangent_times
-from beltcast.engine.nodes import FloatArray, LookupAt
+from beltcast.engine.nodes import FloatArray, LookupAt, Node, apply, const
 from beltcast.engine.syntax import Table
 
 
@@ -81,6 +82,50 @@ def inverse_table(table: Table) -> Table:
     if np.all(steps < 0):
         return Table(table.y[::-1], table.x[::-1], table.kind)
     raise ValueError("which neither rises nor falls throughout")
+
+
+def area_from_start(table: Table, x: Node) -> Node:
+    """Area under a table from its first point to x, negative on the left of that point.
+
+    What lies beyond the ends is what `lookup_value` gives there.  Each of the four staircases
+    gives what holds from its point on: the point, its height, the slope there, the area up to it.
+    """
+    knots, heights, slopes = segments(table)
+    widths = np.diff(knots)
+    pieces = widths * heights[:-1] + 0.5 * slopes[: len(widths)] * widths**2
+    areas = np.concatenate([[0.0], np.cumsum(pieces)])
+    beyond = table.kind == "extrapolate" and len(knots) > 1
+    rising = [*slopes[: len(widths)], slopes[-1] if beyond else 0.0]
+    before = slopes[0] if beyond else 0.0
+    starts = (-math.inf, *map(float, knots))
+
+    def held(values: Sequence[float], first: float) -> Node:
+        return LookupAt(Table(starts, (float(first), *map(float, values)), "hold"), x)
+
+    since = apply("sub", x, held(knots.tolist(), knots[0]))
+    height, slope = held(heights.tolist(), heights[0]), held(rising, before)
+    mean = apply("add", height, apply("mul", const(0.5), apply("mul", slope, since)))
+    return apply("add", held(areas.tolist(), 0.0), apply("mul", mean, since))
+
+
+def area_between(table: Table, start: Node, end: Node) -> Node:
+    """LOOKUP AREA(lookup, start, end): the area under a table, the end values held beyond it."""
+    return apply("sub", area_from_start(table, end), area_from_start(table, start))
+
+
+def area_inside(table: Table, last: Node | None = None, first: Node | None = None) -> Node:
+    """LOOKUPAREA of isee: the area between two arguments in either order.
+
+    Beyond its ends a table has no area, unless it extrapolates.  Without `first` the area begins
+    at the first point, without either it is that of the whole table.
+    """
+    ends = [const(table.x[0]) if first is None else first, const(table.x[-1])]
+    if last is not None:
+        ends[1] = last
+    if table.kind != "extrapolate":
+        low, high = const(table.x[0]), const(table.x[-1])
+        ends = [apply("min", apply("max", end, low), high) for end in ends]
+    return area_between(table, apply("min", *ends), apply("max", *ends))
 
 
 def lookup_derivative(node: LookupAt, tangent: Tangent) -> Tangent:

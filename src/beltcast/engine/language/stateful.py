@@ -13,8 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from beltcast.engine.language.functions import LANGUAGE, LanguageFunction
-from beltcast.engine.language.random_functions import CHANCE
+from beltcast.engine.language.functions import LANGUAGE, LanguageFunction, step_function
+from beltcast.engine.language.random_functions import (
+    CHANCE,
+    normal_draw,
+    normal_quantile,
+    normal_share,
+)
 from beltcast.engine.lower.schedule import Parts
 from beltcast.engine.lower.symbols import NameTable
 from beltcast.engine.nodes import Clock, Const, Load, Node, apply, const
@@ -107,6 +112,36 @@ class Memory:
         self.parts.auxiliaries.append(Block(self.name, (present,), (chosen,)))
         self.parts.keep(self.name, state, initial, Load(present))
         return Load(present)
+
+    def sample_until(self, last: Node, value: Node, initial: Node) -> Node:
+        """SAMPLE UNTIL(last time, input, initial): the input one step ago, until the last time.
+
+        As the macro of that name in Climate Interactive's C-LEARN has it.
+        """
+        rows = self.parts.new_rows(self.n)
+        step = self.time_step()
+        running = apply("sub", const(1.0), step_function(const(1.0), last, step))
+        gap = apply("div", apply("sub", value, Load(rows)), step)
+        self.parts.stock(self.name, rows, initial, apply("mul", running, gap))
+        return Load(rows)
+
+    def pink_noise(self, mean: Node, spread: Node, correlation: Node, stream: Node) -> Node:
+        """RANDOM PINK NOISE(mean, standard deviation, correlation time, stream).
+
+        White noise through a first-order smooth, scaled so that mean and spread are those asked
+        for whatever the step (E. Anderson and T. Fiddaman, "Pink Noise", 2010, which Vensim's
+        manual repeats).  Each draw is a RANDOM NORMAL cut off at six deviations.
+        """
+        ends = (const(-6.0), const(6.0), const(0.0), const(1.0))
+        first, white = (normal_draw(self.draw(stream), *ends) for _ in range(2))
+        ratio = apply("div", self.time_step(), correlation)
+        scale = apply("sqrt", apply("div", apply("sub", const(2.0), ratio), ratio))
+        scaled = apply("add", mean, apply("mul", apply("mul", white, spread), scale))
+        rows = self.parts.new_rows(self.n)
+        start = apply("add", mean, apply("mul", spread, first))
+        gap = apply("sub", scaled, Load(rows))
+        self.parts.stock(self.name, rows, start, apply("div", gap, correlation))
+        return Load(rows)
 
     def trend(self, value: Node, time: Node, initial: Node) -> Node:
         """TREND: growth rate of the input against its own average."""
@@ -203,6 +238,10 @@ WITH_MEMORY: Mapping[str, Callable[..., Node]] = {
     "NPV": Memory.present_value,
     "DEPRECIATE STRAIGHTLINE": Memory.depreciate,
     "XDERIVATIVE": Memory.derivative,
+    "SAMPLE UNTIL": Memory.sample_until,
+    "RANDOM PINK NOISE": Memory.pink_noise,
+    "NORMAL CDF": lambda _, x: normal_share(x),
+    "XNORMAL QUANTILE": lambda _, p: normal_quantile(p),
     "RANDOM 0 1": lambda self: self.draw(const(0.0)),
     **{name: _drawn(function) for name, function in CHANCE.items()},
 }
@@ -219,6 +258,10 @@ ARITY: Mapping[str, tuple[int, int]] = {
     "NPV": (4, 4),
     "DEPRECIATE STRAIGHTLINE": (4, 4),
     "XDERIVATIVE": (1, 1),
+    "SAMPLE UNTIL": (3, 3),
+    "RANDOM PINK NOISE": (4, 4),
+    "NORMAL CDF": (1, 1),
+    "XNORMAL QUANTILE": (1, 1),
     "RANDOM 0 1": (0, 0),
     # The stream comes last.
     **{name: (f.arity[0] + 1, f.arity[1] + 1) for name, f in CHANCE.items()},

@@ -1,11 +1,13 @@
 """Functions that choose or sort the elements of a vector, written out in comparisons.
 
 Vensim's VECTOR SELECT, VECTOR SORT ORDER, VECTOR RANK and VECTOR REORDER: every element is compared
-with every other, so that they are primitives like the rest, with derivatives, and no loop.
+with every other, so that they are primitives like the rest, with derivatives, and no loop.  VECTOR
+LOOKUP takes a vector for the heights of a graphical function, which may then change with time.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -108,3 +110,65 @@ def sort_order(terms: Sequence[Node], place: Node, direction: Node) -> Node:
 def vector_reorder(terms: Sequence[Node], order: Node, none: Node | None = None) -> Node:
     """VECTOR REORDER: the element whose number, from 0, is `order`."""
     return _pick_place(terms, apply("trunc", order), none)
+
+
+LOOKUP_MODES = (0, 1, 2, 3, 4, 5, 7, 8)
+"""Modes of VECTOR LOOKUP; 6 and 9 are slopes, which the manual does not define at a point."""
+
+
+def vector_lookup(values: Sequence[Node], x: Node, least: Node, most: Node, mode: int) -> Node:
+    """VECTOR LOOKUP(vector, x, least, most, mode): heights at equal distances (Vensim's manual).
+
+    Modes: 0 straight lines with the end values beyond, 1 the area from `least`, 2 the point at or
+    before, 3 straight lines that go on beyond the ends, 4 the point at or after, 5 the argument
+    that has the value `x`; 7 and 8 are 1 and 5 along lines that go on.  A vector that neither rises
+    nor falls throughout has no inverse: NaN, which stops the run.
+    """
+    last = len(values) - 1
+    width = apply("div", apply("sub", most, least), const(float(last)))
+    if mode in (5, 8):
+        place = _place_of(values, x, onwards=mode == 8)
+        return apply("add", least, apply("mul", width, place))
+    exact = apply("div", apply("sub", x, least), width)
+    inside = _within(exact, 0.0, float(last))
+    if mode in (2, 4):
+        down = apply("floor", apply("neg", inside) if mode == 4 else inside)
+        return _pick_place(values, apply("neg", down) if mode == 4 else down)
+    at = inside if mode in (0, 1) else exact
+    number = _within(apply("floor", at), 0.0, float(last - 1))
+    rises = [apply("sub", b, a) for a, b in itertools.pairwise(values)]
+    start, rise = _pick_place(values[:-1], number), _pick_place(rises, number)
+    since = apply("sub", at, number)
+    if mode in (0, 3):
+        line = apply("add", start, apply("mul", since, rise))
+        return apply("if", apply("eq", at, const(float(last))), values[-1], line)
+    pieces = [apply("mul", const(0.5), apply("add", a, b)) for a, b in itertools.pairwise(values)]
+    areas = [fold("add")(const(0.0), *pieces[:i]) for i in range(last)]
+    mean = apply("add", start, apply("mul", const(0.5), apply("mul", since, rise)))
+    area = apply("add", _pick_place(areas, number), apply("mul", since, mean))
+    beyond = apply("sub", exact, at)
+    end = apply("if", apply("lt", beyond, const(0.0)), values[0], values[-1])
+    return apply("mul", width, apply("add", area, apply("mul", beyond, end)))
+
+
+def _within(x: Node, low: float, high: float) -> Node:
+    return apply("min", apply("max", x, const(low)), const(high))
+
+
+def _place_of(values: Sequence[Node], height: Node, *, onwards: bool) -> Node:
+    """Place, from 0, at which a vector that rises or falls throughout has a height."""
+    rises = [apply("sub", b, a) for a, b in itertools.pairwise(values)]
+    rising = fold("mul")(*(apply("gt", rise, const(0.0)) for rise in rises))
+    falling = fold("mul")(*(apply("lt", rise, const(0.0)) for rise in rises))
+    if not onwards:
+        ends = values[0], values[-1]
+        height = apply("min", apply("max", height, apply("min", *ends)), apply("max", *ends))
+    place: Node = undefined()
+    for i in reversed(range(len(rises))):
+        safe = apply("if", apply("eq", rises[i], const(0.0)), const(1.0), rises[i])
+        own = apply("add", const(float(i)), apply("div", apply("sub", height, values[i]), safe))
+        before = apply(
+            "if", rising, apply("le", height, values[i + 1]), apply("ge", height, values[i + 1])
+        )
+        place = own if i == len(rises) - 1 else apply("if", before, own, place)
+    return apply("if", apply("max", rising, falling), place, undefined())

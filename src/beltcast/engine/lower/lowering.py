@@ -16,12 +16,26 @@ from dataclasses import replace
 
 import numpy as np
 
-from beltcast.engine.language.array_functions import FOREIGN
+from beltcast.engine.language.array_functions import FOREIGN, quantity_at_price
+from beltcast.engine.language.belts import Belt
+from beltcast.engine.language.calendar import calendar_value
 from beltcast.engine.language.functions import INPUTS, INSTEAD, LANGUAGE, REDUCTIONS, SLACK
-from beltcast.engine.language.lookups import forward_table, inverse_table
+from beltcast.engine.language.lookups import (
+    area_between,
+    area_inside,
+    forward_table,
+    inverse_table,
+)
 from beltcast.engine.language.series_functions import SERIES_FUNCTIONS, series_function
 from beltcast.engine.language.stateful import ARITY, CHAINS, WITH_MEMORY, Memory
-from beltcast.engine.language.vectors import sort_order, vector_rank, vector_reorder, vector_select
+from beltcast.engine.language.vectors import (
+    LOOKUP_MODES,
+    sort_order,
+    vector_lookup,
+    vector_rank,
+    vector_reorder,
+    vector_select,
+)
 from beltcast.engine.lower.constant_folding import Known
 from beltcast.engine.lower.references import References, Scope
 from beltcast.engine.lower.schedule import Parts, arrange
@@ -126,7 +140,7 @@ def _series(
     ]
 
 
-_WHOLE_AXIS = {**dict.fromkeys(FOREIGN, 1), "INVERT MATRIX": 2}
+_WHOLE_AXIS = {"INVERT MATRIX": 2, "ALLOCATE AVAILABLE": 1, "ALLOCATE BY PRIORITY": 1}
 """Functions of whole vectors or matrices, and over how many subscripts."""
 
 
@@ -206,17 +220,27 @@ class _Lowering:
                 return const(float(len(self.table.expand(self.equation, name))))
             case Call(function="GET TIME VALUE"):
                 return self._time_value(expression, scope)
+            case Call(function="LOOKUP AREA" | "XLOOKUP AREA"):
+                return self._lookup_area(expression, scope)
             case Call(function=function) if function in SERIES_FUNCTIONS:
                 return self._series_function(expression, scope)
             case Call(function="VECTOR ELM MAP" | "XELEMENT"):
                 return self._element_map(expression, scope)
+            case Call(function="VECTOR LOOKUP"):
+                return self._vector_lookup(expression, scope)
             case Call(function="VECTOR SELECT"):
                 return self._vector_select(expression, scope)
+            case Call(function="FIND MARKET PRICE"):
+                return self._market_price(expression, scope)
+            case Call(function="DEMAND AT PRICE" | "SUPPLY AT PRICE" as function):
+                return self._at_price(expression, scope)
+            case Call(function=function) if function in _DISCRETE_DELAYS:
+                return self._discrete_delay(expression, scope)
             case Call(function="VECTOR SORT ORDER" | "VECTOR RANK" | "VECTOR REORDER"):
                 return self._vector_order(expression, scope)
             case Call(function="RANK"):
                 return self._rank(expression, scope)
-            case Call(function=function) if function in FOREIGN:
+            case Call(function=function) if function in _WHOLE_AXIS:
                 return self._foreign(expression, scope)
             case Call(function="SMOOTH" | "DELAY" | "DELAY N") as call:
                 self._check_arity(call.function, (3, 4), call.arguments)
@@ -226,6 +250,8 @@ class _Lowering:
                 return CHAINS[call.function](self.memory, n, *nodes, *nodes[: 3 - len(nodes)])
             case Call(function="XCONVEYOR"):
                 return self._conveyor(expression, scope)
+            case Call(function="XBELT"):
+                return self._belt(expression, scope)
             case Call(function=function) if function in REDUCTIONS:
                 return self._reduction(expression, scope)
             case Call(function=function) if function in INPUTS:
@@ -246,8 +272,21 @@ class _Lowering:
         at = self.node(argument, scope)
         if isinstance(lookup, Table):
             return self._at(lookup, at, call.function)
+        table = self._table(lookup, call.function, scope)
+        if isinstance(at, Clock) and call.function == "LOOKUP FORWARD":
+            at = apply("sub", at, self._slack())
+        try:
+            return self._at(_LOOKUPS[call.function](table), at, call.function)
+        except ValueError as problem:
+            assert isinstance(lookup, Ref)
+            raise self._refuse(f"{call.function} of '{lookup.name}', {problem}", "") from None
+
+    def _table(self, lookup: Expr, function: str, scope: Scope) -> Table:
+        """The points of a lookup that is called by its name."""
+        if isinstance(lookup, Table):
+            return lookup
         if not isinstance(lookup, Ref):
-            raise self._refuse(f"{call.function} of an expression", "name a lookup")
+            raise self._refuse(f"{function} of an expression", "name a lookup")
         tables = self.table.lookups.get(canonical(lookup.name))
         if tables is None:
             raise self.table.error(self.equation, f"'{lookup.name}' is called but is no lookup")
@@ -261,12 +300,16 @@ class _Lowering:
         used = {tables[e] for e in elements}
         if len(used) > 1:
             raise _TablesDiffer
-        if isinstance(at, Clock) and call.function == "LOOKUP FORWARD":
-            at = apply("sub", at, self._slack())
-        try:
-            return self._at(_LOOKUPS[call.function](used.pop()), at, call.function)
-        except ValueError as problem:
-            raise self._refuse(f"{call.function} of '{lookup.name}', {problem}", "") from None
+        return used.pop()
+
+    def _lookup_area(self, call: Call, scope: Scope) -> Node:
+        """LOOKUP AREA of Vensim, and LOOKUPAREA of isee, whose ends may be left out."""
+        vensim = call.function == "LOOKUP AREA"
+        self._check_arity(call.function, (3, 3) if vensim else (1, 3), call.arguments)
+        lookup, *ends = call.arguments
+        table = self._table(lookup, call.function, scope)
+        nodes = [self.node(end, scope) for end in ends]
+        return area_between(table, *nodes) if vensim else area_inside(table, *nodes)
 
     def _at(self, table: Table, at: Node, function: str) -> LookupAt:
         """A table at an argument; the clock has reached a step of a staircase if nearly so."""
@@ -277,17 +320,80 @@ class _Lowering:
     def _slack(self) -> Node:
         return apply("mul", self.memory.time_step(), const(SLACK))
 
+    def _discrete_delay(self, call: Call, scope: Scope) -> Node:
+        """DELAY INFORMATION, MATERIAL and CONVEYOR of a delay time that does not move.
+
+        "The same as DELAY FIXED except that delay time can be a variable" (Vensim's manual).
+        """
+        count, instead = _DISCRETE_DELAYS[call.function]
+        self._check_arity(call.function, (count, count), call.arguments)
+        if self.known.value(call.arguments[1], scope, "") is None:
+            name = call.function.removeprefix("X")
+            raise self._refuse(f"{name} with a delay time that moves", instead)
+        if call.function != "DELAY CONVEYOR":
+            return self.memory.delay_fixed(*(self.node(a, scope) for a in call.arguments[:3]))
+        inflow, transit, leak, profile, total, at_first = call.arguments
+        table = self._table(profile, call.function, scope)
+        if len(set(table.y)) > 1 or table.y[0] <= 0.0 or at_first != transit:
+            raise self._refuse(
+                "DELAY CONVEYOR whose initial profile is not flat, or whose initial delay time is "
+                "not its delay time",
+                "give it a flat lookup, and start it early where the profile matters",
+            )
+        because = f"the slats of '{self.equation.name}'"
+        belt = Belt(self.memory, self._slats(transit, scope, because))
+        nodes = [self.node(a, scope) for a in (inflow, leak, total)]
+        return belt.vensim(*nodes)
+
+    def _belt(self, call: Call, scope: Scope) -> Node:
+        """A flow off a conveyor of XMILE that leaks or stops: 0 off its end, 1 and on leaks.
+
+        All flows of a conveyor share its belt.
+        """
+        port, name, inflow, transit, initial, arrest, exponential, *leaks = call.arguments
+        assert isinstance(port, Number)
+        assert isinstance(name, Ref)
+        elements = tuple(zip(*scope.values(), strict=True)) if scope else ()
+        key = (canonical(name.name), elements)
+        if key not in self.parts.belts:
+            fractions, starts, ends = leaks[::3], leaks[1::3], leaks[2::3]
+            belt = Belt(self.memory, self._slats(transit, scope, f"the slats of '{name.name}'"))
+            zones = [
+                (a.value, b.value)
+                for a, b in zip(starts, ends, strict=True)
+                if isinstance(a, Number) and isinstance(b, Number)
+            ]
+            self.parts.belts[key] = belt.xmile(
+                self.node(inflow, scope),
+                self.node(initial, scope),
+                self.node(arrest, scope),
+                [(self.node(f, scope), *zone) for f, zone in zip(fractions, zones, strict=True)],
+                exponential=exponential == Number(1.0),
+            )
+        return self.parts.belts[key][int(port.value)]
+
     def _conveyor(self, call: Call, scope: Scope) -> Node:
         """The outflow of a conveyor of XMILE: its inflow so many whole steps ago."""
         inflow, transit, initial = call.arguments
+        self._slats(transit, scope)
+        arguments = (self.node(a, scope) for a in (inflow, transit, initial))
+        return self.memory.delay_fixed(*arguments)
+
+    def _slats(self, transit: Expr, scope: Scope, because: str = "") -> int:
+        """How many steps what flows onto a conveyor is on it.
+
+        `because` says what the TIME STEP shapes; no run can set it then.
+        """
         known = self.known.value(
             transit, scope, f"the length of a conveyor by '{self.equation.name}'"
         )
-        step = self.known.value(Ref("TIME STEP"), {}, "")
+        step = self.known.value(Ref("TIME STEP"), {}, because)
         if known is None or step is None:
             raise self._refuse(
                 "a conveyor whose transit time is no expression of constants", "use a DELAYN"
             )
+        if len(set(known.tolist())) > 1:
+            raise _TablesDiffer
         steps = float(known.flat[0]) / float(step.flat[0])
         if not (np.isfinite(steps) and steps > 0.5 and abs(steps - round(steps)) < 1e-6 * steps):
             raise self.table.error(
@@ -295,8 +401,11 @@ class _Lowering:
                 f"a transit time of {known.flat[0]:g} is not a whole number of steps of "
                 f"{step.flat[0]:g}; change one of them",
             )
-        arguments = (self.node(a, scope) for a in (inflow, transit, initial))
-        return self.memory.delay_fixed(*arguments)
+        if steps > LONGEST_BELT:
+            raise self._refuse(
+                f"a conveyor of {steps:.0f} steps", f"at most {LONGEST_BELT} work; take larger ones"
+            )
+        return round(steps)
 
     def _reduction(self, call: Call, scope: Scope) -> Node:
         """SUM and its like, over the ranges marked with '!' anywhere below."""
@@ -361,7 +470,7 @@ class _Lowering:
         if function in INSTEAD:
             raise self._refuse(f"the function {function}", INSTEAD[function])
         if known is None:
-            families = (LANGUAGE, REDUCTIONS, WITH_MEMORY, INPUTS, CHAINS, FOREIGN, _LOOKUPS)
+            families = (LANGUAGE, REDUCTIONS, WITH_MEMORY, INPUTS, CHAINS, FOREIGN, _LOOKUPS, _OWN)
             hint = did_you_mean(function, [name for family in families for name in family])
             raise self._refuse(f"the function {function}", "write it out", hint)
         self._check_arity(function, known.arity, arguments)
@@ -392,12 +501,24 @@ class _Lowering:
         self._check_arity(call.function, (3, 3), call.arguments)
         reference, offset, measure = call.arguments
         starts: Mapping[Expr, Expr] = {Number(0.0): Ref("Time"), Number(1.0): Ref("INITIAL TIME")}
-        if reference not in starts or measure != Number(0.0):
+        if reference not in starts or not isinstance(measure, Number):
             raise self._refuse(
-                "GET TIME VALUE other than (0 or 1, offset, 0), which needs a calendar or a clock",
-                "write the calendar as data",
+                "GET TIME VALUE of the computer's clock, or of a measure that is no number",
+                "write 0 or 1 first and the number of the measure last",
             )
-        return apply("add", self.node(starts[reference], scope), self.node(offset, scope))
+        time = apply("add", self.node(starts[reference], scope), self.node(offset, scope))
+        if measure.value == 0.0:
+            return time
+        try:
+            # A clock that is a sum of steps may lie a few bits before the hour.
+            return calendar_value(
+                self.table.source.calendar, int(measure.value), apply("add", time, self._slack())
+            )
+        except ValueError as problem:
+            raise self._refuse(
+                f"GET TIME VALUE with the measure {measure.value:g}",
+                f"{problem}; write the calendar as data",
+            ) from None
 
     def _series_function(self, call: Call, scope: Scope) -> Node:
         """GET DATA AT TIME and its like: functions of a data variable as a whole."""
@@ -451,6 +572,68 @@ class _Lowering:
         ]
         place = apply("add", apply("trunc", self.node(offset, scope)), const(float(first)))
         return vector_reorder(values, place, const(MISSING))
+
+    def _vector_lookup(self, call: Call, scope: Scope) -> Node:
+        """VECTOR LOOKUP(vector[first element], x, least x, most x, mode)."""
+        self._check_arity(call.function, (5, 5), call.arguments)
+        vector, x, least, most, mode = call.arguments
+        if not isinstance(mode, Number) or mode.value not in LOOKUP_MODES:
+            raise self._refuse(
+                "VECTOR LOOKUP with a mode other than 0, 1, 2, 3, 4, 5, 7 or 8",
+                "write the number; a slope is the difference of two calls",
+            )
+        values = self._from_first("VECTOR LOOKUP", vector, scope)
+        if len(values) < 2:
+            raise self._refuse("VECTOR LOOKUP of one element", "give it two or more")
+        nodes = [self.node(a, scope) for a in (x, least, most)]
+        return vector_lookup(values, *nodes, int(mode.value))
+
+    def _from_first(self, function: str, vector: Expr, scope: Scope) -> list[Node]:
+        """All elements of a vector along its last subscript, which names the first of them."""
+        slot = self.table.slots.get(canonical(vector.name)) if isinstance(vector, Ref) else None
+        if slot is None or not isinstance(vector, Ref) or not slot.dims:
+            raise self._refuse(f"{function} of what has no subscripts", "name an element")
+        elements = self.table.ranges[canonical(slot.dims[-1])]
+        self._check_length(function, len(elements))
+        return [
+            self.node(replace(vector, subscripts=(*vector.subscripts[:-1], e)), scope)
+            for e in elements
+        ]
+
+    def _market_price(self, call: Call, scope: Scope) -> Node:
+        """FIND MARKET PRICE(demand[first], its profile, supply[first], its profile)."""
+        self._check_arity(call.function, (4, 4), call.arguments)
+        if call is not self.equation.expression:
+            raise self._refuse(
+                f"{call.function} inside an expression", "give its result a name of its own"
+            )
+        curves: list[list[Node]] = []
+        counts = []
+        for quantity, profile in (call.arguments[:2], call.arguments[2:]):
+            quantities = self._from_first(call.function, quantity, scope)
+            counts.append(len(quantities))
+            assert isinstance(quantity, Ref)
+            slot = self.table.slots[canonical(quantity.name)]
+            for element, node in zip(
+                self.table.ranges[canonical(slot.dims[-1])], quantities, strict=True
+            ):
+                own = self._profile(profile, element)[:3]
+                curves.append([node, *(self.node(ref, scope) for ref in own)])
+        count = Const(np.full(self.n, float(counts[0])))
+        arguments = (count, *(node for curve in curves for node in curve))
+        return Foreign(call.function, arguments, self.n, np.arange(self.n))
+
+    def _at_price(self, call: Call, scope: Scope) -> Node:
+        """DEMAND AT PRICE and SUPPLY AT PRICE(quantity, its profile, price)."""
+        self._check_arity(call.function, (3, 3), call.arguments)
+        quantity, profile, price = call.arguments
+        curve = [self.node(ref, scope) for ref in self._profile(profile)[:3]]
+        return quantity_at_price(
+            self.node(quantity, scope),
+            *curve,
+            self.node(price, scope),
+            supply=call.function == "SUPPLY AT PRICE",
+        )
 
     def _vector_select(self, call: Call, scope: Scope) -> Node:
         """VECTOR SELECT(selection, expression, missing, action, error)."""
@@ -585,8 +768,11 @@ class _Lowering:
 
         return replace(call, arguments=(renamed(call.arguments[0]), *call.arguments[1:]))
 
-    def _profile(self, argument: Expr) -> list[Ref]:
-        """The four numbers of a priority profile, from the one that the equation names on."""
+    def _profile(self, argument: Expr, of: str = "") -> list[Ref]:
+        """The four numbers of a priority profile, from the one that the equation names on.
+
+        `of` stands in for the subscript before: whose profile it is.
+        """
         if not isinstance(argument, Ref) or not argument.subscripts:
             raise self._refuse("a priority profile that is not a variable", "name one")
         slot = self.table.slots.get(canonical(argument.name))
@@ -599,10 +785,8 @@ class _Lowering:
             raise self._refuse(
                 "a priority profile of fewer than 4 numbers", "give type, priority, width, extra"
             )
-        return [
-            replace(argument, subscripts=(*argument.subscripts[:-1], e))
-            for e in elements[start : start + 4]
-        ]
+        before = (*argument.subscripts[:-2], of) if of else argument.subscripts[:-1]
+        return [replace(argument, subscripts=(*before, e)) for e in elements[start : start + 4]]
 
     def _check_arity(
         self, function: str, arity: tuple[int, int], arguments: Sequence[Expr]
@@ -627,6 +811,9 @@ WRITTEN_OUT = 64
 LONGEST_VECTOR = 64
 """Elements of a vector that is sorted: the comparisons of each with each are written out."""
 
+LONGEST_BELT = 100_000
+"""Steps that a conveyor may be long."""
+
 _LOOKUPS: Mapping[str, Callable[[Table], Table]] = {
     "LOOKUP": lambda table: table,
     "WITH LOOKUP": lambda table: table,
@@ -635,6 +822,29 @@ _LOOKUPS: Mapping[str, Callable[[Table], Table]] = {
     "LOOKUP FORWARD": forward_table,
     "LOOKUP INVERT": inverse_table,
 }
+
+
+_DISCRETE_DELAYS = {
+    "DELAY INFORMATION": (3, "write SMOOTH N"),
+    "DELAY MATERIAL": (4, "write DELAY N"),
+    "DELAY CONVEYOR": (6, "write DELAY N"),
+    "XHISTORY": (3, "keep the value with a stock"),
+}
+"""Delays of a whole input: their arguments, and what to write where the delay time moves."""
+
+_OWN = (
+    "DELAY CONVEYOR",
+    "DELAY INFORMATION",
+    "DELAY MATERIAL",
+    "DEMAND AT PRICE",
+    "FIND MARKET PRICE",
+    "LOOKUP AREA",
+    "SUPPLY AT PRICE",
+    "VECTOR ELM MAP",
+    "VECTOR LOOKUP",
+    "VECTOR SELECT",
+)
+"""Functions that this module lowers by itself, for suggestions."""
 
 
 def _defined(slot: Slot) -> list[int]:

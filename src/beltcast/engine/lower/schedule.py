@@ -37,6 +37,7 @@ class Parts:
     pasts: Pasts = NO_PASTS
     fixed: dict[int, str] = field(default_factory=dict)
     draws: int = 0
+    belts: dict[object, tuple[Node, ...]] = field(default_factory=dict)
 
     def new_rows(self, n: int) -> IntArray:
         """Number rows that no name of the model has."""

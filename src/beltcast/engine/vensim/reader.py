@@ -14,6 +14,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Literal
 
@@ -21,7 +22,7 @@ from pysd.translators.structures import abstract_model as pysd_model
 
 from beltcast.engine.external import read_subscript
 from beltcast.engine.filetext import decode, line_of, read_bytes
-from beltcast.engine.syntax import CONTROLS, XMILE, Source, canonical
+from beltcast.engine.syntax import CONTROLS, XMILE, Calendar, Source, canonical
 from beltcast.engine.vensim.expressions import equations_of
 from beltcast.engine.vensim.layout import read_group_docs, read_groups, read_sketch
 from beltcast.engine.vensim.macros import Macro, expand
@@ -100,6 +101,7 @@ def read_source(path: str | Path) -> Source:
         groups=read_groups(text),
         group_docs=read_group_docs(text),
         sketch=read_sketch(text),
+        calendar=_calendar(_settings(text)),
     )
 
 
@@ -117,20 +119,42 @@ _METHODS: Mapping[str, Literal["euler", "rk2", "rk4"]] = {
 """Vensim's numbers of its methods: 1 and 3 stand for steps that adapt, 2 for differences."""
 
 
+def _settings(text: str) -> str:
+    """Settings stand at the end of the file, after the sketches."""
+    parts = re.split(r"^:L.?<%\^E!@\s*$", text, maxsplit=1, flags=re.MULTILINE)
+    return parts[1] if parts[1:] else ""
+
+
+_UNITS_OF_TIME = ("year", "quarter", "month", "week", "day", "hour", "minute", "second")
+
+
+def _calendar(settings: str) -> Calendar | None:
+    """The date of time 0 (settings 37 to 39) and the unit of time (40); None without them."""
+    found = [re.search(rf"^{n}:(\d{{1,4}})\s*$", settings, re.MULTILINE) for n in range(37, 41)]
+    numbers = [int(m.group(1)) for m in found if m is not None]
+    if len(numbers) < 4 or numbers[3] >= len(_UNITS_OF_TIME):
+        return None
+    year, month, day, unit = numbers
+    try:
+        date(year, month, day)
+    except ValueError:
+        return None
+    return Calendar(year, month, day, _UNITS_OF_TIME[unit])
+
+
 def _method(text: str, path: Path) -> Literal["euler", "rk2", "rk4"]:
     """Method of integration, the fourth number of setting 15; Euler where it is not set.
 
-    Settings stand at the end of the file, after the sketches.  (As the public converter xmutil
-    reads them.)
+    (As the public converter xmutil reads them.)
     """
-    settings = re.split(r"^:L.?<%\^E!@\s*$", text, maxsplit=1, flags=re.MULTILINE)
-    found = re.search(r"^15:([^\r\n]*)", settings[1], re.MULTILINE) if settings[1:] else None
+    settings = _settings(text)
+    found = re.search(r"^15:([^\r\n]*)", settings, re.MULTILINE)
     if found is None:
         return "euler"
     fields = [field.strip() for field in found.group(1).split(",")]
     number = fields[3] if len(fields) > 3 else "0"
     if number not in _METHODS:
-        line = text[: text.index(settings[1]) + found.start()].count("\n") + 1
+        line = text[: text.index(settings) + found.start()].count("\n") + 1
         raise UnsupportedConstruct(
             f"the integration method {number[:40]} of the settings is not supported; choose Euler, "
             "RK2 or RK4",

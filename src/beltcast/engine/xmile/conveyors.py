@@ -1,39 +1,88 @@
 """Conveyors of XMILE: a stock whose outflow is what flowed in, one transit time ago.
 
-What is on a conveyor when the run begins is spread evenly over it.  So the outflow is
-``DELAY FIXED(inflow, transit time, initial stock / transit time)``, and the stock adds up what
-flows in less what flows out; with a steady inflow it holds inflow times transit time, as isee's
-help has it.  Read is the plain conveyor: one outflow, inflows that cannot be negative, Euler's
-method, no arrays, and a transit time of constants that is a whole number of steps.  Leaks,
-capacity, limits, arrest and batches are refused by name: when they act within a step is not said.
+What is on a conveyor when the run begins is spread as a steady inflow would have it.  A plain
+conveyor is ``DELAY FIXED(inflow, transit time, initial stock / transit time)``, and the stock adds
+up what flows in less what flows out; one that leaks or stops has a belt of its own
+(`beltcast.engine.language.belts`).  A capacity, an inflow limit and an arrest limit the flows onto
+it, so that what it does not take stays where it was: the capacity by isee's ``MIN((Capacity -
+Conveyor)/DT + total outflow, inflow)``, several inflows in the order of the file.
+
+Read are conveyors with inflows that cannot be negative, Euler's method, and a transit time of
+constants that is a whole number of steps.  Refused by name: batches (``discrete``, queues), leaks
+of whole numbers, linear leaks in different zones (the standard and isee differ there), and limits
+on what another conveyor delivers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from beltcast.engine.syntax import canonical
 from beltcast.engine.xmile.document import Element
-from beltcast.engine.xmile.expression import plain_name
+from beltcast.engine.xmile.expression import plain_name, without_comments
+from beltcast.engine.xmile.graphs import number_attribute
 from beltcast.engine.xmile.modules import Declared, DocumentParts
 
-__all__ = ["Conveyor", "find_conveyors"]
+__all__ = ["Conveyor", "LeakFlow", "find_conveyors"]
+
+
+@dataclass(frozen=True)
+class LeakFlow:
+    """A flow that leaks off a conveyor.
+
+    Attributes
+    ----------
+    name : str
+        Canonical, with the prefix of its module.
+    fraction : Element or None
+        Holds the text of its fraction; a leak without one takes nothing.
+    start, end : float
+        Of its zone, as shares of the length from the inflow.
+    """
+
+    name: str
+    fraction: Element | None
+    start: float
+    end: float
 
 
 @dataclass(frozen=True)
 class Conveyor:
-    """A conveyor that feeds an outflow.
+    """A conveyor.
 
     Attributes
     ----------
     stock : Declared
+    mark : Element
+        Its ``<conveyor>``.
     transit : Element
         Its ``<len>``.
+    outflow : str
+        Canonical name of the flow off its end.
+    leaks : tuple of LeakFlow
     """
 
     stock: Declared
+    mark: Element
     transit: Element
+    outflow: str
+    leaks: tuple[LeakFlow, ...]
+
+    def given(self, tag: str) -> Element | None:
+        """Return an option that has an expression."""
+        child = self.mark.first(tag)
+        return child if child is not None and without_comments(child.text).strip() else None
+
+    @property
+    def exponential(self) -> bool:
+        """Whether its leaks decay."""
+        return self.mark.attributes.get("exponential_leak", "false").lower() == "true"
+
+    @property
+    def plain(self) -> bool:
+        """Whether it neither leaks nor stops."""
+        return not self.leaks and self.given("arrest") is None
 
 
 def find_conveyors(parts: DocumentParts, method: str) -> Mapping[str, Conveyor]:
@@ -48,59 +97,117 @@ def find_conveyors(parts: DocumentParts, method: str) -> Mapping[str, Conveyor]:
     Returns
     -------
     mapping
-        By canonical name of the outflow.
+        By canonical name of each flow that a conveyor drives: its outflow and its leaks.
 
     Raises
     ------
     UnsupportedConstruct
-        A conveyor that is more than the plain one.
+        A conveyor of a kind that is not known here.
     """
     declared = {canonical(d.name): d for d in parts.variables}
-    found = {}
-    for stock in parts.variables:
-        mark = stock.element.first("conveyor") if stock.element.tag == "stock" else None
-        if mark is not None:
-            _check_plain(stock, mark, method)
-            for flow in stock.element.all("inflow"):
-                _check_inflow(stock, flow, declared, parts.defaults)
-            outflows = list(stock.element.all("outflow"))
-            transit = mark.first("len")
-            if transit is None or len(outflows) != 1:
-                raise mark.place.refusal(
-                    f"<conveyor> of '{stock.name}' without exactly one <len> and one outflow is "
-                    "not supported; a leak is written as a flow out of a stock"
-                )
-            name = canonical(stock.prefix + plain_name(outflows[0].text))
-            found[name] = Conveyor(stock, transit)
-    return found
+    found = [
+        _conveyor(stock, mark, declared, method)
+        for stock in parts.variables
+        if stock.element.tag == "stock" and (mark := stock.element.first("conveyor")) is not None
+    ]
+    driven = {
+        name: conveyor
+        for conveyor in found
+        for name in (conveyor.outflow, *(leak.name for leak in conveyor.leaks))
+    }
+    for conveyor in found:
+        _check_inflows(conveyor, declared, driven, parts.defaults)
+    return driven
 
 
-def _check_plain(stock: Declared, mark: Element, method: str) -> None:
-    more = [f"<{child.tag}>" for child in mark.children if child.tag != "len"]
-    more += [f"{name}=" for name, value in mark.attributes.items() if value.lower() != "false"]
-    if stock.element.first("dimensions") is not None:
-        more.append("<dimensions>")
+_LIMITS = ("capacity", "in_limit", "arrest")
+_KNOWN = (*_LIMITS, "len", "sample")
+
+
+def _conveyor(
+    stock: Declared, mark: Element, declared: Mapping[str, Declared], method: str
+) -> Conveyor:
+    more = [f"<{child.tag}>" for child in mark.children if child.tag not in _KNOWN]
+    if mark.attributes.get("discrete", "false").lower() != "false":
+        more.append("discrete=")
     if method != "euler":
         more.append(f"the method {method}")
     if more:
         raise mark.place.refusal(
-            f"<conveyor> of '{stock.name}' with {more[0]} is not supported; use a plain conveyor "
-            "with Euler's method, or stocks and delays"
+            f"<conveyor> of '{stock.name}' with {more[0]} is not supported; use a continuous "
+            "conveyor with Euler's method, or stocks and delays"
         )
+    flows = [
+        (name, declared[name].element if name in declared else flow)
+        for flow in stock.element.all("outflow")
+        for name in [canonical(stock.prefix + plain_name(flow.text))]
+    ]
+    outflows = [name for name, flow in flows if flow.first("leak") is None]
+    transit = mark.first("len")
+    if transit is None or len(outflows) != 1:
+        raise mark.place.refusal(
+            f"<conveyor> of '{stock.name}' without exactly one <len> and one outflow that is no "
+            "leak is not supported; mark the others with <leak/>"
+        )
+    leaks = tuple(_leak(name, flow) for name, flow in flows if flow.first("leak") is not None)
+    conveyor = Conveyor(stock, mark, transit, outflows[0], leaks)
+    if not conveyor.exponential and len({(leak.start, leak.end) for leak in leaks}) > 1:
+        raise mark.place.refusal(
+            f"<conveyor> of '{stock.name}' with linear leaks in different zones is not supported: "
+            "the standard takes a fraction of what flowed in, isee of what has not leaked before; "
+            'give them one zone, or exponential_leak="true"'
+        )
+    return conveyor
 
 
-def _check_inflow(
-    stock: Declared,
-    flow: Element,
+def _leak(name: str, flow: Element) -> LeakFlow:
+    whole = flow.first("leak_integers")
+    if whole is not None and "false" not in whole.text.lower():
+        raise whole.place.refusal(
+            "<leak_integers> is not supported; leave it out, or write the leak as a flow"
+        )
+    mark = flow.first("leak")
+    assert mark is not None
+    holders = (h for h in (mark, flow.first("eqn")) if h is not None)
+    fraction = next((h for h in holders if without_comments(h.text).strip()), None)
+
+    def share(attribute: str, otherwise: float) -> float:
+        if attribute not in flow.attributes:
+            return otherwise
+        return number_attribute(flow, attribute)
+
+    return LeakFlow(name, fraction, share("leak_start", 0.0), share("leak_end", 1.0))
+
+
+def _check_inflows(
+    conveyor: Conveyor,
     declared: Mapping[str, Declared],
+    driven: Mapping[str, Conveyor],
     defaults: Mapping[str, bool],
 ) -> None:
     """What flows onto a conveyor cannot be negative: nothing says what would leave it then."""
-    own = declared.get(canonical(stock.prefix + plain_name(flow.text)))
-    mark = own.element.first("non_negative") if own is not None else None
-    held = defaults.get("flow", False) if mark is None else "false" not in mark.text.lower()
-    if not held:
-        raise flow.place.refusal(
-            f"<conveyor> of '{stock.name}' with an inflow that may be negative is not supported; "
-            f"give '{plain_name(flow.text)}' a <non_negative/>"
-        )
+    stock = conveyor.stock
+    for flow, name in _inflows(conveyor):
+        own = declared.get(name)
+        if name in driven:
+            limits = [tag for tag in _LIMITS if conveyor.given(tag) is not None]
+            if limits:
+                raise flow.place.refusal(
+                    f"<{limits[0]}> of '{stock.name}', onto which another conveyor delivers, is "
+                    "not supported: nothing says where what it does not take would stay; put a "
+                    "stock between them"
+                )
+            continue
+        mark = own.element.first("non_negative") if own is not None else None
+        held = defaults.get("flow", False) if mark is None else "false" not in mark.text.lower()
+        if not held:
+            raise flow.place.refusal(
+                f"<conveyor> of '{stock.name}' with an inflow that may be negative is not "
+                f"supported; give '{plain_name(flow.text)}' a <non_negative/>"
+            )
+
+
+def _inflows(conveyor: Conveyor) -> Iterator[tuple[Element, str]]:
+    stock = conveyor.stock
+    for flow in stock.element.all("inflow"):
+        yield flow, canonical(stock.prefix + plain_name(flow.text))

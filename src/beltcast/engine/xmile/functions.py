@@ -122,7 +122,7 @@ def _mean(*arguments: Expr) -> Expr:
     return Call("/", (total, Number(float(len(arguments)))))
 
 
-_ZERO = Number(0.0)
+_ZERO, _ONE = Number(0.0), Number(1.0)
 
 
 def _normal(mean: Expr, spread: Expr, seed: Expr = _ZERO, *ends: Expr) -> Expr:
@@ -179,6 +179,33 @@ def _derivative(x: Expr, order: Expr) -> Expr:
         case Number(1.0):
             return Call("XDERIVATIVE", (x,))
     raise UnsupportedConstruct("DERIVN of an order other than 0 or 1; nest DERIVN(..., 1)")
+
+
+def _normal_share(low: Expr, high: Expr, mean: Expr = _ZERO, spread: Expr = _ONE) -> Expr:
+    """NORMALCDF: the share of a normal distribution between two numbers."""
+
+    def below(x: Expr) -> Expr:
+        return Call("NORMAL CDF", (Call("/", (Call("-", (x, mean)), spread)),))
+
+    return Call("-", (below(high), below(low)))
+
+
+def _normal_quantile(share: Expr, mean: Expr = _ZERO, spread: Expr = _ONE) -> Expr:
+    """INVNORM: the number that so much of a normal distribution lies below."""
+    return Call("+", (mean, Call("*", (spread, Call("XNORMAL QUANTILE", (share,))))))
+
+
+def _history(x: Expr, time: Expr) -> Expr:
+    """HISTORY(x, TIME - lag), or of a time that does not move; 0 before the run, and before it."""
+    match time:
+        case Call("-", (Ref("Time"), lag)):
+            late = Call("XHISTORY", (x, lag, _ZERO))
+            return Call("IF THEN ELSE", (Call(">", (lag, _ZERO)), late, x))
+        case Ref("Time"):
+            return x
+    raise UnsupportedConstruct(
+        "HISTORY of a time other than TIME less a lag is not supported; keep the value with a stock"
+    )
 
 
 def _wave(function: str, size: Expr, period: Expr) -> Expr:
@@ -251,6 +278,9 @@ _FUNCTIONS: Mapping[str, Mapping[int, _Builder]] = {
     "WEIBULL": {2: _weibull, 3: _weibull},
     "MONTECARLO": {1: _monte_carlo, 2: _monte_carlo},
     "GAMMALN": _calls("GAMMA LN", 1),
+    "NORMALCDF": {2: _normal_share, 4: _normal_share},
+    "INVNORM": {1: _normal_quantile, 3: _normal_quantile},
+    "HISTORY": {2: _history},
     # isee's: a derivative by differences, waves, compound growth whatever DT is.
     "DERIVN": {2: _derivative},
     "SINWAVE": {2: lambda size, period: _wave("SIN", size, period)},
@@ -259,10 +289,22 @@ _FUNCTIONS: Mapping[str, Mapping[int, _Builder]] = {
 }
 """By name, then by number of arguments; -1 stands for any other number above one."""
 
-_OURS = ("XPULSE", "XPULSE TRAIN", "XRANDOM GAMMA", "XSAFEDIV", "XINT", "XDERIVATIVE")
+_OURS = (
+    "XPULSE",
+    "XPULSE TRAIN",
+    "XRANDOM GAMMA",
+    "XSAFEDIV",
+    "XINT",
+    "XDERIVATIVE",
+    "XNORMAL QUANTILE",
+)
 """Functions of the engine that no language has."""
 
 _INSTEAD: Mapping[str, str] = {
+    "COUNTER": "isee's help leaves open whether its end counts; write start + (TIME - STARTTIME) "
+    "MOD (end - start)",
+    "LOOKUPMEAN": "isee's help does not say over what it takes the mean; divide LOOKUPAREA by the "
+    "width for the mean height",
     "LOGNORMAL": "it is not said whether its mean is that of the number or of its logarithm; write "
     "EXP(NORMAL(mean, deviation)) with those of the logarithm",
     "GEOMETRIC": "it is not said whether the success counts; write INT(LN(1 - RANDOM(0, 1))/LN(1 - "

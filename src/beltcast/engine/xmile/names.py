@@ -205,11 +205,14 @@ class _Meaning:
         called = self.find(function)
         if called is not None and called.tables:
             return self.graph(called, Ref(function), arguments)
-        if function == "LOOKUP" and arguments and isinstance(arguments[0], Ref):
+        if function in _OF_GRAPHS and arguments and isinstance(arguments[0], Ref):
             called = self.find(arguments[0].name)
             if called is None or not called.tables:
                 raise self.error(f"'{plain_name(arguments[0].name)}' is no graphical function")
-            return self.graph(called, arguments[0], arguments[1:])
+            if function == "LOOKUP":
+                return self.graph(called, arguments[0], arguments[1:])
+            points = self.points(called, arguments[0])
+            return Call(_OF_GRAPHS[function], (points, *map(self.of, arguments[1:])))
         if function in ARRAY_FUNCTIONS and len(arguments) == 1:
             return self.array_function(function, arguments[0])
         if function == "RANK" and len(arguments) == 2:
@@ -233,15 +236,20 @@ class _Meaning:
         if len(arguments) != 1:
             raise self.error(f"the graphical function '{called.name}' takes one argument")
         at = self.of(arguments[0])
+        points = self.points(called, ref)
+        return Call("WITH LOOKUP" if isinstance(points, Table) else "LOOKUP", (points, at))
+
+    def points(self, called: DeclaredVariable, ref: Ref) -> Expr:
+        """A graphical function by its name, or its points where its variable has an equation."""
         if called.lookup:
-            return Call("LOOKUP", (self.reference(ref), at))
+            return self.reference(ref)
         if len(set(called.tables)) > 1:
             raise self.left.place.refusal(
                 f"a call of '{called.name}', which has an equation and a graphical function for "
                 "each element, is not supported; put the functions into a variable without "
                 "equation"
             )
-        return Call("WITH LOOKUP", (called.tables[0], at))
+        return called.tables[0]
 
     def array_function(self, function: str, argument: Expr) -> Expr:
         if isinstance(argument, Ref) and function == "SIZE":
@@ -456,6 +464,10 @@ class _Meaning:
             f"'{text}' is no element of '{dim}', the dimension of '{variable.name}'"
             + did_you_mean(text, elements)
         )
+
+
+_OF_GRAPHS = {"LOOKUP": "LOOKUP", "LOOKUPAREA": "XLOOKUP AREA", "LOOKUPINV": "LOOKUP INVERT"}
+"""Functions whose first argument is a graphical function, and what the engine calls them."""
 
 
 def _filled(expression: Expr, values: Mapping[str, Expr]) -> Expr:

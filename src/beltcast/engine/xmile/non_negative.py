@@ -1,4 +1,6 @@
-"""Stocks of XMILE that cannot fall below zero: their outflows are limited to what is there.
+"""Stocks of XMILE that limit their flows: those that cannot be negative, and full conveyors.
+
+The outflows of a stock that cannot fall below zero are limited to what is there.
 
 As isee's help has it ("Flow prioritization"): an outflow is at most ``stock/DT + total inflow``,
 and of several outflows the first takes its share first.  The flow itself is limited, so that what
@@ -9,6 +11,8 @@ Where an inflow depends on the outflow at the same instant, the outflow is limit
 inflow: it never takes what is not there.  A flow that leaves several stocks at once, or enters
 several, has no one stock to limit it; there the stock is cut off at zero and the flow is as
 written, as in the published output of SDXorg/test-models' `non_negative_stocks`.
+
+The inflows of a conveyor are limited by its capacity, its inflow limit and its arrest.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ from dataclasses import dataclass, replace
 
 from beltcast.engine.syntax import Call, Equation, Expr, Number, Ref, canonical, references
 
-__all__ = ["Reservoir", "limit_flows"]
+__all__ = ["LimitedStock", "Reservoir", "limit_flows"]
 
 _STEP = Ref("TIME STEP")
 
@@ -42,12 +46,35 @@ class Reservoir:
     two_way: frozenset[str]
 
 
+@dataclass(frozen=True)
+class LimitedStock:
+    """A conveyor that does not take all that would flow onto it.
+
+    Attributes
+    ----------
+    stock : Ref
+    inflows, outflows : tuple of Ref
+        In the order of the file.
+    capacity, in_limit, arrest : Expr or None
+        The most that it holds, the most that it takes in a unit of time, and where not zero that
+        it stands still.
+    """
+
+    stock: Ref
+    inflows: tuple[Ref, ...]
+    outflows: tuple[Ref, ...]
+    capacity: Expr | None
+    in_limit: Expr | None
+    arrest: Expr | None
+
+
 def limit_flows(
     equations: Sequence[Equation],
     reservoirs: Iterable[Reservoir],
     dimensions: Mapping[str, tuple[str, ...]],
+    conveyors: Iterable[LimitedStock] = (),
 ) -> tuple[Equation, ...]:
-    """Limit the flows of stocks that cannot be negative.
+    """Limit the flows of stocks that cannot be negative, and of conveyors that are full.
 
     Parameters
     ----------
@@ -55,6 +82,7 @@ def limit_flows(
     reservoirs : iterable of Reservoir
     dimensions : mapping
         Elements of each dimension, by canonical name.
+    conveyors : iterable of LimitedStock
 
     Returns
     -------
@@ -64,6 +92,8 @@ def limit_flows(
     work = _Limits(list(equations), dimensions)
     for reservoir in reservoirs:
         work.limit(reservoir)
+    for conveyor in conveyors:
+        work.close(conveyor)
     return tuple(work.equations)
 
 
@@ -81,6 +111,9 @@ class _Limits:
             name, expression = canonical(equation.name), equation.expression
             stock = isinstance(expression, Call) and expression.function.endswith("INTEG")
             now: Expr = Number(0.0) if stock else expression
+            if isinstance(expression, Call) and expression.function in ("XCONVEYOR", "XBELT"):
+                # What comes off flowed on before: only the leaks and the arrest count now.
+                now = Call("", expression.arguments[5:])
             start = expression.arguments[1] if stock and isinstance(expression, Call) else now
             self.needs.setdefault(name, set()).update(_names(now))
             self.at_start.setdefault(name, set()).update(_names(start))
@@ -112,6 +145,31 @@ class _Limits:
             needed = {stock, *(canonical(f.name) for f in (*usable, *taken))}
             self._wrap(flow, "MIN", Call("MAX", (limit, Number(0.0))), needed)
             taken.append(flow)
+
+    def close(self, conveyor: LimitedStock) -> None:
+        """Limit what flows onto a conveyor."""
+        stock = canonical(conveyor.stock.name)
+        leaving = {canonical(f.name) for f in conveyor.outflows}
+        before: list[Ref] = []
+        for flow in conveyor.inflows:
+            taken = {canonical(f.name) for f in before}
+            limits: list[tuple[Expr, set[str]]] = []
+            if conveyor.capacity is not None:
+                room = Call("/", (Call("-", (conveyor.capacity, conveyor.stock)), _STEP))
+                for out in conveyor.outflows:
+                    room = Call("+", (room, out))
+                needed = {stock, *leaving, *taken, *_names(conveyor.capacity)}
+                limits.append((room, needed))
+            if conveyor.in_limit is not None:
+                limits.append((conveyor.in_limit, {*taken, *_names(conveyor.in_limit)}))
+            for limit, needed in limits:
+                for other in before:
+                    limit = Call("-", (limit, other))
+                self._wrap(flow, "MIN", Call("MAX", (limit, Number(0.0))), needed)
+            if conveyor.arrest is not None:
+                running = Call("=", (conveyor.arrest, Number(0.0)))
+                self._wrap(flow, "*", running, _names(conveyor.arrest))
+            before.append(flow)
 
     def _may_read(self, flow: Ref, stock: str) -> bool:
         """Whether the flow may depend on the stock: not if the stock starts from the flow."""

@@ -42,7 +42,7 @@ from beltcast.engine.xmile.graphs import graph_of, number_attribute
 from beltcast.engine.xmile.layout import group_docs_of, groups_of, views_of
 from beltcast.engine.xmile.modules import Declared, DocumentParts, collect, refuse_inside
 from beltcast.engine.xmile.names import DeclaredVariable, Heading, Left, Names, resolve
-from beltcast.engine.xmile.non_negative import Reservoir, limit_flows
+from beltcast.engine.xmile.non_negative import LimitedStock, Reservoir, limit_flows
 from beltcast.errors import ModelFileError
 
 __all__ = ["read_xmile"]
@@ -101,6 +101,7 @@ def read_xmile(path: str | Path) -> Source:
         equations,
         _reservoirs(names, parts),
         names.dimensions,
+        _limited_conveyors(names, conveyors),
     )
     controls = _controls(specs, equations, names)
     return Source(
@@ -425,14 +426,11 @@ def _right(
     element, left = declared.element, piece.left
     if declared.source is not None:
         return resolve(Ref(declared.source), left, names.inside(declared.above))
-    refuse_inside(
-        element,
-        ("queue", "oven", "leak", "overflow", "multiplier"),
-        f"of '{declared.name}'",
-    )
+    refuse_inside(element, ("queue", "oven", "overflow", "multiplier"), f"of '{declared.name}'")
     conveyor = conveyors.get(canonical(declared.name))
     if conveyor is not None:  # whatever equation the file gives its outflow
-        return _conveyed(conveyor, left, scope)
+        return _conveyed(conveyor, canonical(declared.name), left, scope)
+    refuse_inside(element, ("leak",), f"of '{declared.name}'")
     if all(declared is not c.stock for c in conveyors.values()):
         refuse_inside(element, ("conveyor",), f"of '{declared.name}'")
     if piece.equation is None:
@@ -496,18 +494,72 @@ def _reservoirs(names: Names, parts: DocumentParts) -> Iterator[Reservoir]:
             yield Reservoir(left.ref, ways["inflow"], own["outflow"], two_way)
 
 
-def _conveyed(conveyor: Conveyor, left: Left, names: Names) -> Expr:
-    """What flows onto a conveyor, its transit time, and what flows out at first."""
-    stock, transit = conveyor.stock.element, conveyor.transit
+def _conveyed(conveyor: Conveyor, flow_name: str, left: Left, names: Names) -> Expr:
+    """A flow that a conveyor drives."""
+    stock = conveyor.stock.element
     inflow: Expr = Number(0.0)
     for flow in stock.all("inflow"):
         inflow = Call("+", (inflow, _flow(flow, left, names)))
-    lasting = _parsed(transit.text, left, names, transit)
+    lasting = _parsed(conveyor.transit.text, left, names, conveyor.transit)
     held = stock.first("eqn")
     if held is None:
         raise stock.place.error(f"'{conveyor.stock.name}' has no equation; write one")
     initial = _parsed(held.text, left, names, held)
-    return Call("XCONVEYOR", (inflow, lasting, Call("/", (initial, lasting))))
+    if conveyor.plain:
+        return Call("XCONVEYOR", (inflow, lasting, Call("/", (initial, lasting))))
+    arrest = conveyor.given("arrest")
+    ports = (conveyor.outflow, *(leak.name for leak in conveyor.leaks))
+    leaks = (
+        expression
+        for leak in conveyor.leaks
+        for expression in (
+            Number(0.0)
+            if leak.fraction is None
+            else _parsed(leak.fraction.text, left, names, leak.fraction),
+            Number(leak.start),
+            Number(leak.end),
+        )
+    )
+    return Call(
+        "XBELT",
+        (
+            Number(float(ports.index(flow_name))),
+            Ref(conveyor.stock.name),
+            inflow,
+            lasting,
+            initial,
+            Number(0.0) if arrest is None else _parsed(arrest.text, left, names, arrest),
+            Number(float(conveyor.exponential)),
+            *leaks,
+        ),
+    )
+
+
+def _limited_conveyors(names: Names, conveyors: Mapping[str, Conveyor]) -> Iterator[LimitedStock]:
+    """Conveyors that do not take all that would flow onto them."""
+    for conveyor in {id(c): c for c in conveyors.values()}.values():
+        declared = conveyor.stock
+        scope = names.inside(declared.prefix)
+        variable = names.variables[canonical(declared.name)]
+        left = Left(variable, variable.dims, declared.element.place)
+
+        def option(
+            tag: str, conveyor: Conveyor = conveyor, left: Left = left, scope: Names = scope
+        ) -> Expr | None:
+            given = conveyor.given(tag)
+            return None if given is None else _parsed(given.text, left, scope, given)
+
+        flows = {
+            way: tuple(
+                flow
+                for element in declared.element.all(way)
+                if isinstance(flow := _flow(element, left, scope), Ref)
+            )
+            for way in ("inflow", "outflow")
+        }
+        limits = option("capacity"), option("in_limit"), option("arrest")
+        if any(limit is not None for limit in limits):
+            yield LimitedStock(left.ref, flows["inflow"], flows["outflow"], *limits)
 
 
 def _net_flow(stock: Element, left: Left, names: Names) -> Expr:

@@ -1,0 +1,228 @@
+"""Belts: what moves one place a step from the end where it flows on to the end where it comes off.
+
+A conveyor of XMILE that leaks or stops, and Vensim's DELAY CONVEYOR, are a row of slats.  Each slat
+holds what flowed on in one step; all of them are rows of one block, so that a long belt compiles
+as fast as a short one.  A plain conveyor needs none of this: it is a DELAY FIXED.
+
+The rules are those of isee's help ("Conveyor Computation", "Steady-State Initialization of
+Conveyors") and of OASIS XMILE 1.0, 3.7.2.  In each step a leak takes its part of every slat in its
+zone, then the first slat comes off, the others move up and what flows on fills the last.
+
+* A **linear** leak takes a fraction of what flowed on, evenly over the slats of its zone, whatever
+  else leaks; where they ask for more than is there the first takes its part first.
+* An **exponential** leak takes a fraction, per unit of time, of what is on the slat; of several the
+  fractions add up.
+* What is there at first is spread as a steady inflow would have it, less what would have leaked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from beltcast.engine.language.functions import REDUCTIONS
+from beltcast.engine.language.stateful import Memory
+from beltcast.engine.nodes import Const, IntArray, Load, Node, apply, const
+from beltcast.engine.program import Block
+
+__all__ = ["Belt"]
+
+Leak = tuple[Node, float, float]
+"""Its fraction, and where its zone starts and ends, as shares of the belt from the inflow."""
+
+
+@dataclass(frozen=True, eq=False)
+class Belt:
+    """A belt of some slats, for the n elements of an equation at once.
+
+    Rows lie slat by slat, the slat that comes off next first.
+    """
+
+    memory: Memory
+    slats: int
+
+    def vensim(self, inflow: Node, leak: Node, total: Node) -> Node:
+        """DELAY CONVEYOR of Vensim with a flat initial profile: what comes off.
+
+        What flows on leaks in the same step, what comes off no longer ("ahead level" in Vensim's
+        manual).
+        """
+        step = self.memory.time_step()
+        kept = apply("sub", const(1.0), apply("mul", leak, step))
+        first = self._spread(apply("div", total, const(float(self.slats))))
+        content = self._rows()
+        self._move(content, first, Load(content), apply("mul", inflow, step), None, kept)
+        return apply("div", Load(content[: self.memory.n]), step)
+
+    def xmile(
+        self,
+        inflow: Node,
+        initial: Node,
+        arrest: Node,
+        leaks: Sequence[Leak],
+        *,
+        exponential: bool,
+    ) -> tuple[Node, ...]:
+        """A conveyor of XMILE: what comes off, and what each leak takes."""
+        step = self.memory.time_step()
+        running = self._spread(apply("eq", arrest, const(0.0)))
+        shape = self._profile(leaks, exponential=exponential)
+        scale = self._started(apply("div", initial, Load(self._total(shape, started=True))))
+        content, entered = self._rows(), self._rows()
+        wanted = (self._exponential if exponential else self._linear)(content, entered, leaks)
+        left: Node = Load(content)
+        taken = []
+        for want in wanted:
+            own = self._each(apply("mul", running, apply("min", want, left)))
+            taken.append(own)
+            left = apply("sub", left, Load(own))
+        rest = self._each(left)
+        onto = apply("mul", inflow, step)
+        first = apply("mul", Load(np.tile(scale, self.slats)), Load(shape))
+        self._move(content, first, Load(rest), onto, running, None)
+        if not exponential:
+            at_first = Load(np.tile(scale, self.slats))
+            self._move(entered, at_first, Load(entered), onto, running, None)
+        n = self.memory.n
+        off = apply("mul", self._one(running), Load(rest[:n]))
+        flows = [off, *(Load(self._total(own, started=False)) for own in taken)]
+        return tuple(apply("div", flow, step) for flow in flows)
+
+    # --- leaks
+
+    def _linear(self, content: IntArray, entered: IntArray, leaks: Sequence[Leak]) -> list[Node]:
+        found: list[Node] = []
+        for fraction, *zone in leaks:
+            inside = self._inside(*zone)
+            share = inside / max(inside.sum(), 1.0)
+            own = apply("mul", self._spread(fraction), self._by_slat(share))
+            found.append(apply("mul", own, Load(entered)))
+        return found
+
+    def _exponential(
+        self, content: IntArray, entered: IntArray, leaks: Sequence[Leak]
+    ) -> list[Node]:
+        step = self.memory.time_step()
+        shares = [
+            self._each(
+                apply(
+                    "mul",
+                    self._by_slat(self._inside(*zone)),
+                    apply("mul", self._spread(fraction), step),
+                )
+            )
+            for fraction, *zone in leaks
+        ]
+        total: Node = const(0.0)
+        for share in shares:
+            total = apply("add", total, Load(share))
+        # Never more than all of it.
+        most = apply("max", total, const(1.0))
+        return [apply("div", apply("mul", Load(content), Load(share)), most) for share in shares]
+
+    def _profile(self, leaks: Sequence[Leak], *, exponential: bool) -> IntArray:
+        """What a steady inflow of 1 a slat leaves on each slat, found once at the start."""
+        step = self.memory.time_step()
+        if not exponential:
+            lost: Node = self._by_slat(np.zeros(self.slats))
+            for fraction, *zone in leaks:
+                inside = self._inside(*zone)
+                before = (inside.sum() - np.cumsum(inside)) / max(inside.sum(), 1.0)
+                own = apply("mul", self._spread(fraction), self._by_slat(before))
+                lost = apply("add", lost, own)
+            return self._started(apply("max", apply("sub", const(1.0), lost), const(0.0)))
+        kept: Node = self._by_slat(np.ones(self.slats))
+        zones = [self._inside(*zone) for _, *zone in leaks]
+        for pattern in {tuple(column) for column in np.array(zones).T} if zones else ():
+            same = np.all(np.equal(np.array(zones).T, pattern), axis=1).astype(np.float64)
+            before = same.sum() - np.cumsum(same)
+            rate: Node = const(0.0)
+            for (fraction, *_), member in zip(leaks, pattern, strict=True):
+                if member:
+                    rate = apply("add", rate, self._spread(fraction))
+            base = apply("max", apply("sub", const(1.0), apply("mul", rate, step)), const(0.0))
+            kept = apply("mul", kept, apply("pow", base, self._by_slat(before)))
+        return self._started(kept)
+
+    def _inside(self, start: float, end: float) -> np.ndarray:
+        """1 for each slat whose middle lies in a zone, 0 for the others."""
+        place = 1.0 - (np.arange(self.slats) + 0.5) / self.slats
+        return ((place >= start) & (place <= end)).astype(np.float64)
+
+    # --- rows
+
+    def _rows(self) -> IntArray:
+        return self.memory.parts.new_rows(self.slats * self.memory.n)
+
+    def _by_slat(self, values: np.ndarray) -> Const:
+        """One number for each slat, the same for all elements."""
+        return Const(np.repeat(np.asarray(values, dtype=np.float64), self.memory.n))
+
+    def _one(self, spread: Node) -> Node:
+        """The value for the elements, of one that is spread over the slats."""
+        assert isinstance(spread, Load)
+        return Load(spread.rows[: self.memory.n])
+
+    def _spread(self, node: Node) -> Load:
+        """The value of each element, for all slats."""
+        rows = self.memory.parts.new_rows(self.memory.n)
+        self.memory.parts.auxiliaries.append(Block(self.memory.name, (rows,), (node,)))
+        return Load(np.tile(rows, self.slats))
+
+    def _each(self, node: Node) -> IntArray:
+        """Rows for a value of each slat."""
+        rows = self._rows()
+        self.memory.parts.auxiliaries.append(Block(self.memory.name, (rows,), (node,)))
+        return rows
+
+    def _started(self, node: Node) -> IntArray:
+        """Rows for a value that is found once, at the start."""
+        whole = isinstance(node, Const) or _size(node) > self.memory.n
+        rows = self._rows() if whole else self.memory.parts.new_rows(self.memory.n)
+        self.memory.parts.starts.append(Block(self.memory.name, (rows,), (node,)))
+        return rows
+
+    def _total(self, rows: IntArray, *, started: bool) -> IntArray:
+        """Add up the slats, halves joined to halves: each a loop, not a text."""
+        parts, n = self.memory.parts, self.memory.n
+        place = parts.starts if started else parts.auxiliaries
+        columns = rows.reshape(-1, n)
+        while len(columns) > 1:
+            half = (len(columns) + 1) // 2
+            pairs = len(columns) - half
+            joined = parts.new_rows(pairs * n)
+            sides = Load(columns[:pairs].reshape(-1)), Load(columns[half:].reshape(-1))
+            place.append(Block(self.memory.name, (joined,), (REDUCTIONS["SUM"](*sides),)))
+            columns = np.concatenate([joined.reshape(-1, n), columns[pairs:half]])
+        return columns[0]
+
+    def _move(
+        self,
+        rows: IntArray,
+        initial: Node,
+        rest: Load,
+        onto: Node,
+        running: Node | None,
+        factor: Node | None,
+    ) -> None:
+        """Move all slats up by one at the end of a step, and fill the last."""
+        parts, n = self.memory.parts, self.memory.n
+        last = parts.new_rows(n)
+        parts.auxiliaries.append(Block(self.memory.name, (last,), (onto,)))
+        following: Node = Load(np.concatenate([rest.rows[n:], last]))
+        if factor is not None:
+            following = apply("mul", following, self._spread(factor))
+        if running is not None:
+            following = apply("if", running, following, Load(rows))
+        parts.keep(self.memory.name, rows, initial, following)
+
+
+def _size(node: Node) -> int:
+    """How many elements a node has, 1 where one serves all."""
+    if isinstance(node, Const):
+        return len(node.values)
+    if isinstance(node, Load):
+        return len(node.rows)
+    return max((_size(a) for a in getattr(node, "arguments", ())), default=1)

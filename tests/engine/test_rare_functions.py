@@ -1,0 +1,304 @@
+"""Functions of Vensim and isee that few models use, against the rule of their manual by hand.
+
+FIND MARKET PRICE, DEMAND AT PRICE and SUPPLY AT PRICE are compared with Vensim's output published
+with SDEverywhere's `allocate_price` by `python -m tests.sdeverywhere`.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from beltcast import load_model
+from beltcast.errors import UnsupportedConstruct
+from beltcast.model.model import Backend
+
+from ..small_models import small, text, write
+from ..xmile_texts import aux, y
+from ..xmile_texts import write as write_xmile
+from .test_wasm_backend import assert_same
+
+BACKENDS: tuple[Backend, ...] = ("numpy", "llvm")
+STEPS = {"TIME_STEP": "1", "FINAL_TIME": "4"}
+VECTOR = ("R: r1, r2, r3", "v[R] = 1, 3, 2")
+CURVE = "look((0,1),(1,1),(2,2))"
+
+
+def series(folder: Path, equation: str, backend: Backend, *more: str, **controls: str) -> list:
+    model = small(folder, *more, f"x = {equation}", **STEPS | controls)
+    return model.simulate(backend=backend)["x"].values.tolist()
+
+
+# The vector lies at 0, 10 and 20: 1, 3, 2.  Time is 0 to 4.
+LOOKUPS = [
+    ("VECTOR LOOKUP(v[r1], 5*Time, 0, 20, 0)", [1, 2, 3, 2.5, 2]),
+    ("VECTOR LOOKUP(v[r1], 10*Time - 5, 0, 20, 0)", [1, 2, 2.5, 2, 2]),
+    ("VECTOR LOOKUP(v[r1], 10*Time - 5, 0, 20, 3)", [0, 2, 2.5, 1.5, 0.5]),
+    # From 0 on: 10 * 2 under the first line, 10 * 2.5 under the second, then 2 a unit.
+    ("VECTOR LOOKUP(v[r1], 10*Time, 0, 20, 1)", [0, 20, 45, 65, 85]),
+    ("VECTOR LOOKUP(v[r1], 10*Time - 10, 0, 20, 1)", [-10, 0, 20, 45, 65]),
+    # The second line falls by 0.1 a unit: 2*10 - 0.05*100 more.
+    ("VECTOR LOOKUP(v[r1], 10*Time, 0, 20, 7)", [0, 20, 45, 60, 65]),
+    # The first line rises by 0.2 a unit: on the left of 0 it is 1 - 0.2*10 at -10, area 0.
+    ("VECTOR LOOKUP(v[r1], 10*Time - 10, 0, 20, 7)", [0, 0, 20, 45, 60]),
+    ("VECTOR LOOKUP(v[r1], 6*Time, 0, 20, 2)", [1, 1, 3, 3, 2]),
+    ("VECTOR LOOKUP(v[r1], 6*Time, 0, 20, 4)", [1, 3, 2, 2, 2]),
+    # An inverse needs a vector that rises: 1, 3, 4 by the sum below.
+    ("VECTOR LOOKUP(w[r1], Time, 0, 20, 5)", [0, 0, 5, 10, 20]),
+    ("VECTOR LOOKUP(w[r1], Time + 1, 0, 20, 8)", [0, 5, 10, 20, 30]),
+    ("VECTOR LOOKUP(fall[r1], Time, 0, 20, 5)", [20, 20, 15, 10, 0]),
+    # The examples of Vensim's manual.
+    ("LOOKUP AREA(look, 0, 1)", [1] * 5),
+    ("LOOKUP AREA(look, 2, 4)", [4] * 5),
+    ("LOOKUP AREA(look, 0.5, 2.5)", [3] * 5),
+    ("LOOKUP AREA(look, 0, Time)", [0, 1, 2.5, 4.5, 6.5]),
+    ("LOOKUP AREA(look, Time - 2, 0)", [2, 1, 0, -1, -2.5]),
+]
+VECTORS = (*VECTOR, "w[R] = v[R] + add[R]", "add[R] = 0, 0, 2", CURVE, "fall[R] = 4, 3, 1")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(("equation", "expected"), LOOKUPS)
+def test_areas_and_vectors_as_lookups(
+    tmp_path: Path, equation: str, expected: list[float], backend: Backend
+) -> None:
+    found = series(tmp_path, equation, backend, *VECTORS)
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def test_a_vector_that_turns_has_no_inverse(tmp_path: Path) -> None:
+    with pytest.raises(Exception, match="'x'"):
+        series(tmp_path, "VECTOR LOOKUP(v[r1], 2, 0, 20, 5)", "numpy", *VECTOR)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    ("equation", "expected"),
+    [
+        # Each value of the input, one step late, until time 2; then it stays.
+        ("SAMPLE UNTIL(2, Time, -1)", [-1, 0, 1, 1, 1]),
+        ("SSHAPE(Time/4, 1)", [0, 0.25, 0.5, 0.75, 1]),
+        ("SSHAPE(Time/4, 2)", [0, 0.125, 0.5, 0.875, 1]),
+        ("SSHAPE(Time - 2, 3)", [0, 0, 0, 1, 1]),
+        ("RAMP FROM TO(2, 8, 1, 3, 1)", [2, 2, 5, 8, 8]),
+        ("RAMP FROM TO(2, 8, 1, 3, 0)", [2, 2, 4, 8, 8]),
+        ("RAMP FROM TO(-2, 8, 1, 3, 0)", [-2, -2, 3, 8, 8]),
+        ("NORMAL CDF(Time - 2)", stats.norm.cdf([-2, -1, 0, 1, 2])),
+        ("DELAY MATERIAL(Time, 2, 7, -5)", [7, 7, 0, 1, 2]),
+        ("DELAY INFORMATION(Time, 2, 7)", [7, 7, 0, 1, 2]),
+        # 12 on it at first, 4 a step; a tenth of what is on it leaks each step: what flows on at
+        # time 0 has leaked three times when it comes off.
+        ("DELAY CONVEYOR(10, 3, 0, flat, 12, 3)", [4, 4, 4, 10, 10]),
+        ("DELAY CONVEYOR(10, 3, 0.1, flat, 12, 3)", [4, 3.6, 3.24, 7.29, 7.29]),
+    ],
+)
+def test_functions_of_time_and_memory(
+    tmp_path: Path, equation: str, expected: list[float], backend: Backend
+) -> None:
+    found = series(tmp_path, equation, backend, "flat((0,1),(1,1))")
+    np.testing.assert_allclose(found, expected, rtol=1e-14, atol=1e-15)
+
+
+def test_what_leaks_off_a_delay_conveyor_is_what_the_manual_says(tmp_path: Path) -> None:
+    """Its four equations of the leakage, around a conveyor: nothing is made or lost."""
+    run = small(
+        tmp_path,
+        "flat((0,1),(1,1))",
+        "inflow = 5 + STEP(3, 1)",
+        "out = DELAY CONVEYOR(inflow, 2, leak rate, flat, 8, 2)",
+        "leak rate = 0.2",
+        "ahead level = convey total + TIME STEP*(inflow - out)",
+        "total leakage = ahead level*leak rate",
+        "convey total = INTEG(inflow - out - total leakage, 8)",
+        "gone = INTEG(out + total leakage, 0)",
+        FINAL_TIME="9",
+        TIME_STEP="0.25",
+    ).simulate()
+    # All that is on it came within the last 8 steps and has leaked as often as it moved.
+    kept = 1 - 0.2 * 0.25
+    on_it = sum(8 * 0.25 * kept ** (k + 1) for k in range(8))
+    assert float(run["convey total"][-1]) == pytest.approx(on_it, rel=1e-12)
+    assert float(run["out"][-1]) == pytest.approx(8 * kept**8, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "name", ["lookup", "area", "vector", "inverse", "memory", "conveyor", "price", "calendar"]
+)
+def test_every_backend_gives_the_same(tmp_path: Path, name: str) -> None:
+    pprofile = ("P: ptype, ppriority, pwidth, pextra", "pp[P] = 2, 1, 2, 0")
+    models = {
+        "lookup": ["y = SSHAPE(Time/4, 1.5) + RAMP FROM TO(1, 4, 1, 3, 0) + NORMAL CDF(Time - 2)"],
+        "area": [CURVE, "y = LOOKUP AREA(look, Time/7, Time)"],
+        "vector": [*VECTORS, "y = VECTOR LOOKUP(v[r1], 5*Time, 1, 19, 7)"],
+        "inverse": [*VECTORS, "y = VECTOR LOOKUP(w[r1], Time, 1, 19, 8)"],
+        "memory": ["y = SAMPLE UNTIL(2, Time, k)", "k = 3"],
+        "conveyor": ["flat((0,1),(1,1))", "y = DELAY CONVEYOR(Time, 2, k, flat, 9, 2)", "k = 0.1"],
+        "price": [*pprofile, "y = DEMAND AT PRICE(k, pp[ptype], Time/2)", "k = 3"],
+        "calendar": ["y = GET TIME VALUE(0, 40*Time, 4) + GET TIME VALUE(0, 0, 1)"],
+    }
+    path = write(tmp_path, dated(*models[name], unit=4))
+    assert_same(load_model(path), "euler")
+
+
+def test_pink_noise_has_the_mean_the_spread_and_the_memory_asked_for(tmp_path: Path) -> None:
+    """A first-order process: two values a time apart correlate by (1 - step/time)^steps."""
+    model = small(
+        tmp_path,
+        "x = RANDOM PINK NOISE(5, 2, 4, 1)",
+        "NOISE SEED = 1",
+        FINAL_TIME="20000",
+        TIME_STEP="0.5",
+    )
+    x = model.simulate()["x"].values
+    short = [model.simulate({"FINAL TIME": 9}, backend=b)["x"].values for b in BACKENDS]
+    np.testing.assert_allclose(*short, rtol=1e-13)
+    # 20,000 / (2 * 4) independent values: 3 standard errors.
+    assert x.mean() == pytest.approx(5, abs=3 * 2 / math.sqrt(2500))
+    assert x.std() == pytest.approx(2, rel=0.06)
+    lag = np.corrcoef(x[:-8], x[8:])[0, 1]
+    assert lag == pytest.approx((1 - 0.5 / 4) ** 8, abs=0.05)
+    assert x[0] != 5
+
+
+# --- the calendar -----------------------------------------------------------------------------
+
+
+def dated(*equations: str, unit: int, first: str = "37:1999\n38:12\n39:31\n", **controls) -> str:
+    """A model whose time has dates."""
+    sketch = "\\\\\\---/// Sketch information\nV300\n*View\n$0\n///---\\\\\\\n"
+    return f"{text(*equations, **STEPS | controls)}{sketch}:L\x7f<%^E!@\n{first}40:{unit}\n"
+
+
+def test_days_are_those_of_the_calendar(tmp_path: Path) -> None:
+    """Every eleventh day of 500 years, against Python's calendar."""
+    names = {1: "year", 2: "quarter", 3: "month", 4: "day", 5: "weekday", 6: "days"}
+    equations = (f"{name} = GET TIME VALUE(0, -1000, {m})" for m, name in names.items())
+    path = write(tmp_path, dated(*equations, unit=4, TIME_STEP="11", FINAL_TIME="182600"))
+    run = load_model(path).simulate()
+    dates = [date(1999, 12, 31) + timedelta(int(t) - 1000) for t in run["time"].values]
+    expected = {
+        "year": [d.year for d in dates],
+        "quarter": [(d.month + 2) // 3 for d in dates],
+        "month": [d.month for d in dates],
+        "day": [d.day for d in dates],
+        "weekday": [(d.weekday() + 1) % 7 for d in dates],
+        "days": [d.toordinal() + 365 for d in dates],
+    }
+    for name, values in expected.items():
+        np.testing.assert_array_equal(run[name].values, values, err_msg=name)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_year_of_months_has_360_days(tmp_path: Path, backend: Backend) -> None:
+    content = dated(
+        "year = GET TIME VALUE(0, 0, 1)",
+        "quarter = GET TIME VALUE(0, 0, 2)",
+        "month = GET TIME VALUE(1, Time, 3)",
+        "day = GET TIME VALUE(0, 0, 4)",
+        unit=2,
+        first="37:1999\n38:11\n39:16\n",
+        TIME_STEP="0.5",
+    )
+    run = load_model(write(tmp_path, content)).simulate(backend=backend)
+    assert run["month"].values.tolist() == [11, 12, 12, 1, 1, 2, 2, 3, 3]
+    assert run["day"].values.tolist() == [16, 1, 16, 1, 16, 1, 16, 1, 16]
+    assert run["year"].values.tolist() == [1999] * 3 + [2000] * 6
+    assert run["quarter"].values.tolist() == [4] * 3 + [1] * 6
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (dated("x = GET TIME VALUE(0, 0, 5)", unit=2), "not defined for a model in months"),
+        (dated("x = GET TIME VALUE(0, 0, 7)", unit=4), "hours and the clock"),
+        (dated("x = GET TIME VALUE(0, 0, 1)", unit=6), "for a model in minutes"),
+        (dated("x = GET TIME VALUE(2, 0, 1)", unit=4), "the computer's clock"),
+        (text("x = GET TIME VALUE(0, 0, 1)"), "no settings that date its time"),
+    ],
+)
+def test_what_the_manual_leaves_open_of_the_calendar_is_refused(
+    tmp_path: Path, content: str, words: str
+) -> None:
+    with pytest.raises(UnsupportedConstruct, match=words):
+        load_model(write(tmp_path, content)).simulate()
+
+
+# --- refused ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("equation", "words"),
+    [
+        ("VECTOR LOOKUP(v[r1], Time, 0, 1, 6)", "a slope is the difference of two calls"),
+        ("LOOKUP SLOPE(look, Time, 1)", "leaves open the slope at a point"),
+        ("ARCTAN2(Time, 1)", r"write ARCTAN\(y/x\)"),
+        ("SHIFT IF TRUE(v[r1], Time > 1, 3, 1, 0)", "write it as flows"),
+        ("INTERNAL RATE OF RETURN(Time, 1, 0, 0)", "write NPV at a trial rate"),
+        ("PROBABILITY OF(0.1, 0.2)", "multiply the probabilities"),
+        ("DELAY MATERIAL(Time, 1 + Time, 0, 0)", "a delay time that moves"),
+        ("DELAY CONVEYOR(Time, 2, 0, look, 9, 2)", "initial profile is not flat"),
+    ],
+)
+def test_what_no_manual_defines_is_refused_with_what_works(
+    tmp_path: Path, equation: str, words: str
+) -> None:
+    with pytest.raises(UnsupportedConstruct, match=words):
+        series(tmp_path, equation, "numpy", *VECTOR, CURVE)
+
+
+# --- isee -------------------------------------------------------------------------------------
+
+GRAPH = '<gf name="g"{kind}><xpts>0,1,2</xpts><ypts>1,1,2</ypts></gf>' + aux("t", "TIME")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    ("kind", "equation", "expected"),
+    [
+        ("", "LOOKUPAREA(g)", [2.5] * 5),
+        ("", "LOOKUPAREA(g, TIME)", [0, 1, 2.5, 2.5, 2.5]),
+        ("", "LOOKUPAREA(g, 1, TIME)", [1, 0, 1.5, 1.5, 1.5]),
+        (' type="extrapolate"', "LOOKUPAREA(g, TIME)", [0, 1, 2.5, 5, 8.5]),
+        (' type="discrete"', "LOOKUPAREA(g, TIME/2)", [0, 0.5, 1, 1.5, 2]),
+        ("", "NORMALCDF(-1, 1)", [stats.norm.cdf(1) - stats.norm.cdf(-1)] * 5),
+        (
+            "",
+            "NORMALCDF(0, TIME, 2, 3)",
+            stats.norm.cdf(range(5), 2, 3) - stats.norm.cdf(0, 2, 3),
+        ),
+        ("", "INVNORM(0.975, 10, 2)", [10 + 2 * stats.norm.ppf(0.975)] * 5),
+        ("", "HISTORY(t, TIME - 2)", [0, 0, 0, 1, 2]),
+        ("", "HISTORY(t + 5, TIME - 2)", [0, 0, 5, 6, 7]),
+        ("", "HISTORY(t, TIME)", [0, 1, 2, 3, 4]),
+    ],
+)
+def test_functions_of_isee(
+    tmp_path: Path, kind: str, equation: str, expected: list[float], backend: Backend
+) -> None:
+    model = load_model(write_xmile(tmp_path, GRAPH.format(kind=kind) + aux("y", equation)))
+    np.testing.assert_allclose(y(model, backend), expected, rtol=1e-14, atol=1e-15)
+
+
+def test_a_graphical_function_is_inverted(tmp_path: Path) -> None:
+    graph = '<gf name="g"><xpts>0,1,2</xpts><ypts>1,3,4</ypts></gf>'
+    model = load_model(write_xmile(tmp_path, graph + aux("y", "LOOKUPINV(g, TIME + 1)")))
+    assert y(model, "numpy").tolist() == [0, 0.5, 1, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("equation", "words"),
+    [
+        ("COUNTER(1, 5)", "MOD"),
+        ("LOOKUPMEAN(g)", "divide LOOKUPAREA"),
+        ("HISTORY(t, 3)", "keep the value with a stock"),
+        ("HISTORY(t, TIME - t)", "HISTORY with a delay time that moves"),
+    ],
+)
+def test_what_isee_leaves_open_is_refused(tmp_path: Path, equation: str, words: str) -> None:
+    with pytest.raises(UnsupportedConstruct, match=words):
+        load_model(write_xmile(tmp_path, GRAPH.format(kind="") + aux("y", equation))).simulate()
