@@ -71,7 +71,7 @@ class Belt:
         shape = self._profile(leaks, exponential=exponential)
         scale = self._started(apply("div", initial, Load(self._total(shape, started=True))))
         content, entered = self._rows(), self._rows()
-        wanted = (self._exponential if exponential else self._linear)(content, entered, leaks)
+        wanted = self._exponential(content, leaks) if exponential else self._linear(entered, leaks)
         left: Node = Load(content)
         taken = []
         for want in wanted:
@@ -92,7 +92,7 @@ class Belt:
 
     # --- leaks
 
-    def _linear(self, content: IntArray, entered: IntArray, leaks: Sequence[Leak]) -> list[Node]:
+    def _linear(self, entered: IntArray, leaks: Sequence[Leak]) -> list[Node]:
         found: list[Node] = []
         for fraction, *zone in leaks:
             inside = self._inside(*zone)
@@ -101,9 +101,7 @@ class Belt:
             found.append(apply("mul", own, Load(entered)))
         return found
 
-    def _exponential(
-        self, content: IntArray, entered: IntArray, leaks: Sequence[Leak]
-    ) -> list[Node]:
+    def _exponential(self, content: IntArray, leaks: Sequence[Leak]) -> list[Node]:
         step = self.memory.time_step()
         shares = [
             self._each(
@@ -188,7 +186,7 @@ class Belt:
         """Add up the slats, halves joined to halves: each a loop, not a text."""
         parts, n = self.memory.parts, self.memory.n
         place = parts.starts if started else parts.auxiliaries
-        columns = rows.reshape(-1, n)
+        columns: IntArray = rows.reshape(-1, n)
         while len(columns) > 1:
             half = (len(columns) + 1) // 2
             pairs = len(columns) - half
@@ -196,7 +194,8 @@ class Belt:
             sides = Load(columns[:pairs].reshape(-1)), Load(columns[half:].reshape(-1))
             place.append(Block(self.memory.name, (joined,), (REDUCTIONS["SUM"](*sides),)))
             columns = np.concatenate([joined.reshape(-1, n), columns[pairs:half]])
-        return columns[0]
+        total: IntArray = columns[0]
+        return total
 
     def _move(
         self,

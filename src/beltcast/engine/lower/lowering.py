@@ -585,8 +585,8 @@ class _Lowering:
         values = self._from_first("VECTOR LOOKUP", vector, scope)
         if len(values) < 2:
             raise self._refuse("VECTOR LOOKUP of one element", "give it two or more")
-        nodes = [self.node(a, scope) for a in (x, least, most)]
-        return vector_lookup(values, *nodes, int(mode.value))
+        at, low, high = (self.node(a, scope) for a in (x, least, most))
+        return vector_lookup(values, at, low, high, int(mode.value))
 
     def _from_first(self, function: str, vector: Expr, scope: Scope) -> list[Node]:
         """All elements of a vector along its last subscript, which names the first of them."""
@@ -627,10 +627,12 @@ class _Lowering:
         """DEMAND AT PRICE and SUPPLY AT PRICE(quantity, its profile, price)."""
         self._check_arity(call.function, (3, 3), call.arguments)
         quantity, profile, price = call.arguments
-        curve = [self.node(ref, scope) for ref in self._profile(profile)[:3]]
+        shape, priority, width = (self.node(ref, scope) for ref in self._profile(profile)[:3])
         return quantity_at_price(
             self.node(quantity, scope),
-            *curve,
+            shape,
+            priority,
+            width,
             self.node(price, scope),
             supply=call.function == "SUPPLY AT PRICE",
         )
