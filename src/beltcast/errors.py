@@ -46,6 +46,7 @@ __all__ = [
     "UnknownName",
     "UnsupportedConstruct",
     "did_you_mean",
+    "gathered",
     "quoted",
 ]
 
@@ -144,6 +145,43 @@ class CalibrationError(BeltcastError):
 
 class MissingExtra(BeltcastError):
     """An optional dependency is needed and not installed, or does not load."""
+
+
+class _Gathered:
+    # Not by contextlib.contextmanager, whose type does not say that it may swallow an error.
+
+    def __init__(self, faults: list[BeltcastError] | None) -> None:
+        self.faults = faults
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, fault: BaseException | None, trace: object) -> bool:
+        if self.faults is None or not isinstance(fault, BeltcastError):
+            return False
+        self.faults.append(fault)
+        return True
+
+
+def gathered(faults: list[BeltcastError] | None) -> _Gathered:
+    """Take the error of one entry of a file into a list, so that the next entry is read too.
+
+    Parameters
+    ----------
+    faults : list, optional
+        Without one the error is raised, as for a reader that stops at the first.
+
+    Examples
+    --------
+    >>> found = []
+    >>> for cell in ("1", "x"):
+    ...     with gathered(found):
+    ...         if cell == "x":
+    ...             raise TableError("x is no number")
+    >>> [str(fault) for fault in found]
+    ['x is no number']
+    """
+    return _Gathered(faults)
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:

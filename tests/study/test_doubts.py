@@ -57,3 +57,38 @@ def test_check_names_every_wrong_row(table: Path) -> None:
     wrong = [GOOD[0].replace("level", "levle"), GOOD[1].replace("bn CNY", "bn EUR"), GOOD[2]]
     table.write_text(HEAD + "".join(wrong) + row(2021, 2022, -1), encoding="utf-8")
     assert [fault.line for fault in study_faults(table.parent)] == [2, 3, 5]
+
+
+WRONG = {
+    "parameters.toml": {'["Exit Rate"]': '["Exit Rat"]', '["Imitation Rate"]': '["Imit Rate"]'},
+    "scenarios.toml": {"Support Final": "Suport Final", "Threshold Final": "Treshold Final"},
+    "study.toml": {
+        "offset_sd = 0.0": "ofset_sd = 0.0",
+        '["active sellers"': '["activ seller"',
+        "[study]": '[study]\nchecks = "checks.toml"',
+    },
+}
+
+
+def test_check_names_every_wrong_entry_of_every_file(table: Path) -> None:
+    """Two faults in each file of a study and three in the observations: no more, no fewer."""
+    folder = table.parent
+    short = row(2018, 2019, 10) + "too,few\n" + row(2019, 2020, 11)
+    table.write_text(
+        HEAD + short + row(2019, 2020, 12) + row(2020, 2021, 13, "bn EUR"), encoding="utf-8"
+    )
+    with (folder / "places.csv").open("a", encoding="utf-8") as places:
+        places.write("Delta,,,Fosham,\nDelta,,,,\n")
+    for file, pairs in WRONG.items():
+        text = (folder / file).read_text(encoding="utf-8")
+        for good, bad in pairs.items():
+            assert good in text, (file, good)
+            text = text.replace(good, bad, 1)
+        (folder / file).write_text(text, encoding="utf-8")
+    checks = '[a]\nvariable = "nothing"\n[b]\nvariable = "output"\nat_last = 0\n'
+    (folder / "checks.toml").write_text(checks, encoding="utf-8")
+    found = [(fault.path.name, fault.line) for fault in study_faults(folder) if fault.path]
+    assert sorted(name for name, _ in found) == sorted(
+        ["observations.csv"] + 2 * ["observations.csv", "places.csv", *WRONG, "checks.toml"]
+    )
+    assert {line for name, line in found if name == "observations.csv"} == {3, 5, 6}

@@ -1,7 +1,8 @@
-"""All that is wrong with a study at once: each row of observations, the first of other files.
+"""All that is wrong with a study at once: each row, prior, scenario, statement, lever, definition.
 
 `read_study` stops at the first fault, as a program must.  Somebody who has just filled in six files
-wants to hear of all of them: here every file is read as far as those that it rests on allow.
+wants to hear of all of them: here every file is read as far as those that it rests on allow, and
+what is at fault is left out, so that one fault is not told twice.
 """
 
 from __future__ import annotations
@@ -10,14 +11,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from beltcast.errors import BeltcastError, InputError
-from beltcast.files.toml import Toml
+from beltcast.errors import BeltcastError
+from beltcast.files.toml import Toml, read_table
 from beltcast.model.model import Model, load_model
-from beltcast.study.noise import noise_from_table
+from beltcast.study.noise import Noise, noise_from_table
 from beltcast.study.observations import read_observations
 from beltcast.study.places import read_places
-from beltcast.study.scenarios import read_scenarios
-from beltcast.study.study import any_priors, read_study, read_study_file, study_files
+from beltcast.study.roles import read_roles
+from beltcast.study.scenarios import Scenario, read_scenarios
+from beltcast.study.study import (
+    any_priors,
+    read_study,
+    read_study_file,
+    reality_checks_of,
+    study_files,
+    study_owners,
+)
 
 __all__ = ["study_faults"]
 
@@ -55,17 +64,27 @@ def study_faults(path: str | Path | None = None) -> tuple[BeltcastError, ...]:
     files: dict[str, Path] | None = tried(study_files, toml) if toml else None
     model: Model | None = tried(load_model, files["model"]) if files else None
     if toml and files and model:
-        tried(noise_from_table, toml)
-        places = tried(read_places, files["places"], model) if "places" in files else {}
+        owners: dict[str, Toml] = tried(study_owners, toml)
+        noise: Noise | None = tried(noise_from_table, owners["noise"], faults=found)
+        defined = not found  # else a definition at fault would be called missing
+        places = {}
+        if "places" in files:
+            places = tried(read_places, files["places"], model, faults=found)
+        listed = defined == (not found)  # else a place at fault would be called unknown
         if places is not None:
-            rates = _rates_of_all_years(toml)
-            wrong: list[InputError] = []
+            rates = _rates_of_all_years(owners["usd_cny"])
             table = files["observations"]
-            tried(read_observations, table, model, places, usd_cny=rates, faults=wrong)
-            found += wrong
-        tried(any_priors, files["priors"], model)
+            wrong: list[BeltcastError] = []
+            rows = tried(read_observations, table, model, places, usd_cny=rates, faults=wrong)
+            found += [one for one in wrong if listed or "unknown place" not in one.sentence]
+            if noise and rows and defined:
+                noise.check(rows, faults=found)
+        tried(any_priors, files["priors"], model, faults=found)
+        scenarios: dict[str, Scenario] = {}
         if "scenarios" in files:
-            tried(read_scenarios, files["scenarios"], model)
+            scenarios = tried(read_scenarios, files["scenarios"], model, faults=found) or {}
+        tried(read_roles, owners, model, tuple(scenarios), faults=found)
+        tried(reality_checks_of, read_table(toml, "study"), model, faults=found)
     if not found:
         tried(read_study, path)  # what holds between files: definitions, rates, the target
     return tuple(found)

@@ -63,7 +63,13 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import get_args
 
-from beltcast.errors import TableError, did_you_mean, quoted
+from beltcast.errors import (
+    BeltcastError,
+    TableError,
+    did_you_mean,
+    gathered,
+    quoted,
+)
 from beltcast.files.toml import REQUIRED, Toml, TomlTable, read_table
 from beltcast.study.error_models import SCALED_FAMILIES, ErrorModel, error_model_from_table
 from beltcast.study.observations import Observation, ObservationKind, Observations
@@ -226,8 +232,10 @@ class Noise:
         """Name of the nuisance that is the log of the spread of such rows."""
         return f"spread of {self.spread_group(grade, kind, definition)}"
 
-    def check(self, observations: Observations) -> None:
-        """Refuse rows whose definition has no table.
+    def check(
+        self, observations: Observations, *, faults: list[BeltcastError] | None = None
+    ) -> None:
+        """Refuse rows whose definition has no table; with ``faults`` each error goes there.
 
         Raises
         ------
@@ -236,17 +244,20 @@ class Noise:
         for row in observations:
             if row.definition not in self.definitions:
                 known = did_you_mean(row.definition, self.definitions)
-                raise TableError(
-                    f"the definition '{row.definition}' has no table [definitions."
-                    f"{row.definition}] in the study{known}; add one with "
-                    "its offset_sd, trend_sd and noise",
-                    observations.path,
-                    row.line,
-                )
+                with gathered(faults):
+                    raise TableError(
+                        f"the definition '{row.definition}' has no table [definitions."
+                        f"{row.definition}] in the study{known}; add one with "
+                        "its offset_sd, trend_sd and noise",
+                        observations.path,
+                        row.line,
+                    )
 
 
-def noise_from_table(toml: Toml) -> Noise:
+def noise_from_table(toml: Toml, *, faults: list[BeltcastError] | None = None) -> Noise:
     """Read the tables [noise] and [definitions.*] of a study.
+
+    With ``faults`` the error of each wrong definition goes there and the definition is left out.
 
     Raises
     ------
@@ -254,6 +265,11 @@ def noise_from_table(toml: Toml) -> Noise:
         With file and line: a table or number is missing, a key is unknown, or a standard deviation
         is negative.
     """
+    definitions = read_table(toml, "definitions")
+    defined = {}
+    for name in definitions:
+        with gathered(faults):
+            defined[name] = _definition(definitions.table(name), name)
     noise = read_table(toml, "noise").only(_KEYS)
     season = noise.table("season", optional=True)
     shocks = _shocks(noise)
@@ -265,7 +281,6 @@ def noise_from_table(toml: Toml) -> Noise:
             "add shared = a part of the variance, such as 0.75",
             "autocorrelation",
         )
-    definitions = read_table(toml, "definitions")
     return Noise(
         grade={name: _sd(noise.table("grade"), name) for name in GRADES},
         vintage={name: _sd(noise.table("vintage"), name) for name in VINTAGES},
@@ -276,7 +291,7 @@ def noise_from_table(toml: Toml) -> Noise:
         ),
         season_sd=_sd(season, "sd", 0.0),
         seasonal="season" in noise,
-        definitions={name: _definition(definitions.table(name), name) for name in definitions},
+        definitions=defined,
         reference=noise.number("reference", expected="a decimal year such as 2024.0")
         if "reference" in noise
         else None,

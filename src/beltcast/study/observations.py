@@ -52,7 +52,15 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from beltcast.engine.syntax import canonical
-from beltcast.errors import InputError, TableError, UnitError, UnknownName, did_you_mean, quoted
+from beltcast.errors import (
+    BeltcastError,
+    TableError,
+    UnitError,
+    UnknownName,
+    did_you_mean,
+    gathered,
+    quoted,
+)
 from beltcast.files.text import Text, read_text
 from beltcast.files.workbook import sheet_path
 from beltcast.model.labels import ModelLike, VariableLike
@@ -246,7 +254,7 @@ def read_observations(
     places: Mapping[str, tuple[str, ...]],
     *,
     usd_cny: Mapping[int, float] | None = None,
-    faults: list[InputError] | None = None,
+    faults: list[BeltcastError] | None = None,
 ) -> Observations:
     """Read published numbers and convert them to the model's units.
 
@@ -291,15 +299,13 @@ def read_observations(
     text = read_text(sheet_path(path, "observations"), TableError)
     reader = _RowReader(text.path, model, all_places(model, places), usd_cny or {})
     rows = []
-    for line, cells in records(text, _needed(text), (*COLUMNS, *OPTIONAL_COLUMNS)):
-        try:
-            rows.append(reader.row(line, cells))
-        except (TableError, UnitError) as problem:
-            fault = located(problem, text, line)
-            if faults is None:
-                raise fault from None
-            faults.append(fault)
-    _refuse_twice(rows, text.path)
+    for line, cells in records(text, _needed(text), (*COLUMNS, *OPTIONAL_COLUMNS), faults):
+        with gathered(faults):
+            try:
+                rows.append(reader.row(line, cells))
+            except (TableError, UnitError) as problem:
+                raise located(problem, text, line) from None
+    _refuse_twice(rows, text.path, faults)
     return Observations(tuple(rows), text.path, text.sha256, text.encoding, assumed(text))
 
 
@@ -590,7 +596,9 @@ def _check_period(start: float, end: float, kind: ObservationKind, variable: Var
         raise TableError(f"{sentence}; give a period of at most one year")
 
 
-def _refuse_twice(rows: Sequence[Observation], path: Path) -> None:
+def _refuse_twice(
+    rows: Sequence[Observation], path: Path, faults: list[BeltcastError] | None
+) -> None:
     """Refuse contradictions: a number given twice, or levels whose periods overlap in part.
 
     A part-year inside a longer one is fine, and so is a level inside another.
@@ -607,7 +615,9 @@ def _refuse_twice(rows: Sequence[Observation], path: Path) -> None:
                 scope = f"definition {quoted(row.definition)}, vintage {quoted(row.vintage)}"
                 sentence = f"{what} ({scope}) {clash} line {other.line}"
                 hint = "keep one of them, or give them different definitions or vintages"
-                raise TableError(f"{sentence}; {hint}", path, row.line)
+                with gathered(faults):
+                    raise TableError(f"{sentence}; {hint}", path, row.line)
+                break
         groups[key].append(row)
 
 

@@ -11,7 +11,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from beltcast.engine.syntax import canonical
-from beltcast.errors import TableError, did_you_mean, quoted
+from beltcast.errors import (
+    BeltcastError,
+    TableError,
+    did_you_mean,
+    gathered,
+    quoted,
+)
 from beltcast.files.text import read_text
 from beltcast.files.workbook import sheet_path
 from beltcast.model.labels import ModelLike
@@ -23,7 +29,9 @@ __all__ = ["all_places", "read_places", "read_titles"]
 _COLUMNS = ("place", "title", "title_zh", "belts", "note")
 
 
-def read_places(path: str | Path, model: ModelLike) -> Mapping[str, tuple[str, ...]]:
+def read_places(
+    path: str | Path, model: ModelLike, *, faults: list[BeltcastError] | None = None
+) -> Mapping[str, tuple[str, ...]]:
     """Read the elements that each place sums over.
 
     Parameters
@@ -32,6 +40,8 @@ def read_places(path: str | Path, model: ModelLike) -> Mapping[str, tuple[str, .
         A CSV file, or a workbook with a sheet ``places``, with columns ``place`` and ``belts``
         (separated by ``;``), and optionally ``title``, ``title_zh`` and ``note``.
     model : ModelLike
+    faults : list, optional
+        Takes the error of each wrong row, which is then left out, instead of raising the first.
 
     Returns
     -------
@@ -55,21 +65,22 @@ def read_places(path: str | Path, model: ModelLike) -> Mapping[str, tuple[str, .
     text = read_text(sheet_path(path, "places"), TableError)
     places: dict[str, tuple[str, ...]] = {}
     first: dict[str, int] = {}
-    for line, cells in records(text, ("place", "belts"), _COLUMNS):
+    for line, cells in records(text, ("place", "belts"), _COLUMNS, faults):
         place = cells["place"]
-        try:
-            check_filled(cells, ("place", "belts"))
-            if canonical(place) in first:
-                where = f"first in line {first[canonical(place)]}"
-                sentence = f"place {quoted(place)} is given twice, {where}; keep one of them"
-                with about("place"):
-                    raise TableError(sentence)
-            belts = [belt.strip() for belt in cells["belts"].split(";") if belt.strip()]
-            with about("belts"):
-                places[place] = _elements_of(place, belts, model)
-        except TableError as cell:
-            raise located(cell, text, line) from None
-        first[canonical(place)] = line
+        with gathered(faults):
+            try:
+                check_filled(cells, ("place", "belts"))
+                if canonical(place) in first:
+                    where = f"first in line {first[canonical(place)]}"
+                    sentence = f"place {quoted(place)} is given twice, {where}; keep one of them"
+                    with about("place"):
+                        raise TableError(sentence)
+                belts = [belt.strip() for belt in cells["belts"].split(";") if belt.strip()]
+                with about("belts"):
+                    places[place] = _elements_of(place, belts, model)
+            except TableError as cell:
+                raise located(cell, text, line) from None
+            first[canonical(place)] = line
     return places
 
 

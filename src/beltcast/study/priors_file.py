@@ -21,7 +21,14 @@ from pathlib import Path
 import numpy as np
 
 from beltcast.engine.syntax import CONTROLS, canonical
-from beltcast.errors import PriorError, UnknownName, did_you_mean, quoted
+from beltcast.errors import (
+    BeltcastError,
+    PriorError,
+    UnknownName,
+    did_you_mean,
+    gathered,
+    quoted,
+)
 from beltcast.files.toml import Toml, TomlTable
 from beltcast.model.labels import ModelLike, VariableLike, find_label, join_label
 from beltcast.model.quantities import same_unit
@@ -36,7 +43,9 @@ _POOLS = ("fixed", "pooled", "each", "partial")
 _POOL_KEYS = ("between", "between_log_sd")
 
 
-def read_priors(path: str | Path, model: ModelLike) -> Priors:
+def read_priors(
+    path: str | Path, model: ModelLike, *, faults: list[BeltcastError] | None = None
+) -> Priors:
     """Read the priors of a model's parameters.
 
     Parameters
@@ -44,6 +53,8 @@ def read_priors(path: str | Path, model: ModelLike) -> Priors:
     path : str or Path
         A TOML file, one table a constant or element, see ``models/belt/parameters.toml``.
     model : ModelLike
+    faults : list, optional
+        Takes the error of each wrong table, which is then left out, instead of raising the first.
 
     Returns
     -------
@@ -70,19 +81,20 @@ def read_priors(path: str | Path, model: ModelLike) -> Priors:
     entries: list[Entry] = []
     seen: dict[tuple[str, tuple[str, ...]], int | None] = {}
     for header, table in file.tables.items():
-        if not isinstance(table, dict):
-            raise PriorError(
-                f"{quoted(header)} stands outside a prior; write it under a header such as "
-                '["Exit Rate"]',
-                file.path,
-                file.line(header),
-            )
-        called = f"{{}} of {quoted(header)}"
-        found = _PriorReader(TomlTable(file, (header,), table, PriorError, called), model).entries()
-        for entry, elements in found:
-            _refuse_twice(entry, elements, seen, file, header)
-        seen.update({(entry.name, elements): file.line(header) for entry, elements in found})
-        entries.extend(entry for entry, _ in found)
+        with gathered(faults):
+            if not isinstance(table, dict):
+                raise PriorError(
+                    f"{quoted(header)} stands outside a prior; write it under a header such as "
+                    '["Exit Rate"]',
+                    file.path,
+                    file.line(header),
+                )
+            own = TomlTable(file, (header,), table, PriorError, f"{{}} of {quoted(header)}")
+            found = _PriorReader(own, model).entries()
+            for entry, elements in found:
+                _refuse_twice(entry, elements, seen, file, header)
+            seen.update({(entry.name, elements): file.line(header) for entry, elements in found})
+            entries.extend(entry for entry, _ in found)
     return make_priors(entries, path=file.path, sha256=file.sha256)
 
 

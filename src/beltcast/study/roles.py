@@ -29,13 +29,20 @@ A text for people is a string, or a table of languages: ``{ en = "output", zh = 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from beltcast.errors import InputError, UnknownName, did_you_mean, quoted
+from beltcast.errors import (
+    BeltcastError,
+    InputError,
+    UnknownName,
+    did_you_mean,
+    gathered,
+    quoted,
+)
 from beltcast.files.toml import Toml, find_file
 from beltcast.model.labels import find_label, join_label
 from beltcast.model.model import Model
@@ -203,7 +210,13 @@ class Roles:
         return self.drivers[switch].en if switch in self.drivers else switch
 
 
-def read_roles(owners: Mapping[str, Toml], model: Model, scenarios: Sequence[str] = ()) -> Roles:
+def read_roles(
+    owners: Mapping[str, Toml],
+    model: Model,
+    scenarios: Sequence[str] = (),
+    *,
+    faults: list[BeltcastError] | None = None,
+) -> Roles:
     """Read the roles of a study and check every name against the model.
 
     Parameters
@@ -213,6 +226,8 @@ def read_roles(owners: Mapping[str, Toml], model: Model, scenarios: Sequence[str
     model : Model
     scenarios : sequence of str
         Names of the study's scenarios.
+    faults : list, optional
+        Takes the first error of each table, and of each lever, instead of raising the first.
 
     Returns
     -------
@@ -224,30 +239,26 @@ def read_roles(owners: Mapping[str, Toml], model: Model, scenarios: Sequence[str
         With file and line: a constant, flow or scenario does not exist, a range is not
         ``[low, high]`` around the model's own value, a unit is not the model's, a key is unknown.
     """
-    reader = _Reader(owners, model)
-    drivers = reader.drivers()
-    money = reader.table("money", ("spending", "left", "sizes"))
-    forecast = reader.table("forecast", ("companions", "total", "compare"))
-    compare = reader.text(forecast.get("compare", ""), "forecast", "compare")
-    if compare and compare not in scenarios:
-        problem = f"compare: there is no scenario {quoted(compare)}"
-        raise reader.error(problem + did_you_mean(compare, scenarios), "forecast", "compare")
-    return Roles(
-        levers=reader.levers(drivers),
-        drivers=drivers,
-        companions=reader.names(forecast, "forecast", "companions"),
-        total=reader.variable(forecast["total"], "forecast", "total")
-        if "total" in forecast
-        else "",
-        spending=reader.names(money, "money", "spending"),
-        left=reader.names(money, "money", "left"),
-        sizes=reader.file(money, "money", "sizes"),
-        shares=reader.shares(),
-        compare=compare,
-        years=reader.years(),
-        labels=reader.labels(),
-        loops=reader.loops(),
-    )
+    reader = _Reader(owners, model, faults)
+    found: dict[str, Any] = {}
+    parts: dict[str, Callable[[], Any]] = {
+        "drivers": reader.drivers,
+        "levers": lambda: reader.levers(found.get("drivers")),
+        "companions": lambda: reader.names(reader.forecast(), "forecast", "companions"),
+        "total": reader.total,
+        "compare": lambda: reader.compare(scenarios),
+        "spending": lambda: reader.names(reader.money(), "money", "spending"),
+        "left": lambda: reader.names(reader.money(), "money", "left"),
+        "sizes": lambda: reader.file(reader.money(), "money", "sizes"),
+        "shares": reader.shares,
+        "years": reader.years,
+        "labels": reader.labels,
+        "loops": reader.loops,
+    }
+    for name, read in parts.items():
+        with gathered(faults):
+            found[name] = read()
+    return Roles(**found)
 
 
 def read_label(value: Any, toml: Toml, *keys: str, name: str | None = None) -> Label:
@@ -289,6 +300,24 @@ class _Reader:
 
     owners: Mapping[str, Toml]
     model: Model
+    faults: list[BeltcastError] | None = None
+
+    def forecast(self) -> Mapping[str, Any]:
+        return self.table("forecast", ("companions", "total", "compare"))
+
+    def money(self) -> Mapping[str, Any]:
+        return self.table("money", ("spending", "left", "sizes"))
+
+    def total(self) -> str:
+        table = self.forecast()
+        return self.variable(table["total"], "forecast", "total") if "total" in table else ""
+
+    def compare(self, scenarios: Sequence[str]) -> str:
+        compare = self.text(self.forecast().get("compare", ""), "forecast", "compare")
+        if compare and compare not in scenarios:
+            problem = f"compare: there is no scenario {quoted(compare)}"
+            raise self.error(problem + did_you_mean(compare, scenarios), "forecast", "compare")
+        return compare
 
     def table(self, name: str, known: Sequence[str] | None) -> Mapping[str, Any]:
         """A table of the study; empty if it is missing."""
@@ -299,37 +328,42 @@ class _Reader:
         table = self.table("loops", None)
         return {name: self.names(table, "loops", name) for name in table}
 
-    def levers(self, drivers: Mapping[str, Label]) -> tuple[Lever, ...]:
-        known = ("label", "key", "range", "unit", "one", "driver", "step", "policy")
+    def levers(self, drivers: Mapping[str, Label] | None) -> tuple[Lever, ...]:
+        """Levers of the study; without drivers, which are at fault, theirs are not checked."""
         levers: list[Lever] = []
         for given, table in self.table("levers", None).items():
-            keys = ("levers", given)
-            own = self._checked(table, known, *keys)
-            name = self.constant(given, *keys)
-            low, high = self._range(own, name, *keys)
-            key = self.text(own.get("key", name), *keys, "key")
-            driver = self.text(own.get("driver", ""), *keys, "driver")
-            if driver and driver not in drivers:
-                problem = f"there is no driver {quoted(driver)}{did_you_mean(driver, drivers)}"
-                raise self.error(f"{problem}; name a table of [drivers]", *keys, "driver")
-            if key in {other.key for other in levers}:
-                raise self.error(f"two levers have the key {quoted(key)}", *keys, "key")
-            levers.append(
-                Lever(
-                    name,
-                    low,
-                    high,
-                    self.model.value(name),
-                    label=self.label(own.get("label", name), *keys, "label"),
-                    key=key,
-                    unit=self._unit(own, name, *keys),
-                    one=self.label(own["one"], *keys, "one") if "one" in own else NO_LABEL,
-                    driver=driver,
-                    step=self.number(own.get("step", (high - low) / SLIDER_STEPS), *keys, "step"),
-                    policy=bool(own.get("policy", True)),
-                )
-            )
+            with gathered(self.faults):
+                levers.append(self.lever(given, table, drivers, {one.key for one in levers}))
         return tuple(levers)
+
+    def lever(
+        self, given: str, table: Any, drivers: Mapping[str, Label] | None, taken: Collection[str]
+    ) -> Lever:
+        known = ("label", "key", "range", "unit", "one", "driver", "step", "policy")
+        keys = ("levers", given)
+        own = self._checked(table, known, *keys)
+        name = self.constant(given, *keys)
+        low, high = self._range(own, name, *keys)
+        key = self.text(own.get("key", name), *keys, "key")
+        driver = self.text(own.get("driver", ""), *keys, "driver")
+        if driver and drivers is not None and driver not in drivers:
+            problem = f"there is no driver {quoted(driver)}{did_you_mean(driver, drivers)}"
+            raise self.error(f"{problem}; name a table of [drivers]", *keys, "driver")
+        if key in taken:
+            raise self.error(f"two levers have the key {quoted(key)}", *keys, "key")
+        return Lever(
+            name,
+            low,
+            high,
+            self.model.value(name),
+            label=self.label(own.get("label", name), *keys, "label"),
+            key=key,
+            unit=self._unit(own, name, *keys),
+            one=self.label(own["one"], *keys, "one") if "one" in own else NO_LABEL,
+            driver=driver,
+            step=self.number(own.get("step", (high - low) / SLIDER_STEPS), *keys, "step"),
+            policy=bool(own.get("policy", True)),
+        )
 
     def drivers(self) -> Mapping[str, Label]:
         found: dict[str, Label] = {}

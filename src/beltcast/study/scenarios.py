@@ -33,7 +33,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit, ndtr, ndtri
 
-from beltcast.errors import InputError, ScenarioError, UnknownName, did_you_mean, quoted
+from beltcast.errors import (
+    BeltcastError,
+    InputError,
+    ScenarioError,
+    UnknownName,
+    did_you_mean,
+    gathered,
+    quoted,
+)
 from beltcast.files.toml import Toml, TomlTable
 from beltcast.model.labels import ModelLike, find_label, join_label
 from beltcast.streams import Random, Streams
@@ -126,7 +134,9 @@ class Scenario:
     title_zh: str = ""
 
 
-def read_scenarios(path: str | Path, model: ModelLike) -> dict[str, Scenario]:
+def read_scenarios(
+    path: str | Path, model: ModelLike, *, faults: list[BeltcastError] | None = None
+) -> dict[str, Scenario]:
     """Read a file of scenarios.
 
     Parameters
@@ -135,6 +145,9 @@ def read_scenarios(path: str | Path, model: ModelLike) -> dict[str, Scenario]:
         A TOML file, one table a scenario, see ``models/belt/scenarios.toml``; or a workbook with a
         sheet ``scenarios`` (`beltcast.study.table_sheets`).
     model : ModelLike
+    faults : list, optional
+        Takes the error of each wrong scenario, which is then left out, instead of raising the
+        first; so are scenarios that extend it.
 
     Returns
     -------
@@ -157,14 +170,22 @@ def read_scenarios(path: str | Path, model: ModelLike) -> dict[str, Scenario]:
     {'Brand Propensity Final Multiplier': 1.5}
     """
     file = read_tables(path, "scenarios", ScenarioError)
-    own = {name: _read_one(name, table, file, model) for name, table in file.tables.items()}
-    parents = {name: _parent(name, file) for name in own}
+    own: dict[str, Scenario] = {}
+    parents: dict[str, str | None] = {}
+    for name, table in file.tables.items():
+        with gathered(faults):
+            own[name] = _read_one(name, table, file, model)
+            parents[name] = _parent(name, file)
     resolved: dict[str, Scenario] = {}
-    for name in own:
-        scenario = own[name]
-        for ancestor in _line_of_descent(name, parents, file)[1:]:
-            scenario = extend(own[ancestor], scenario)
-        resolved[name] = scenario
+    for name in parents:
+        with gathered(faults):
+            descent = _line_of_descent(name, parents, file)
+            if not parents.keys() >= set(descent):  # an ancestor is at fault, and named already
+                continue
+            scenario = own[name]
+            for ancestor in descent[1:]:
+                scenario = extend(own[ancestor], scenario)
+            resolved[name] = scenario
     return resolved
 
 
@@ -232,7 +253,7 @@ def _parent(name: str, file: Toml) -> str | None:
 def _line_of_descent(name: str, parents: Mapping[str, str | None], file: Toml) -> list[str]:
     """Name a scenario, its parent, its parent's parent and so on."""
     descent = [name]
-    while (parent := parents[descent[-1]]) is not None:
+    while (parent := parents.get(descent[-1])) is not None:
         if parent in descent:
             circle = " -> ".join([*descent[descent.index(parent) :], parent])
             sentence = f"scenarios extend each other in a circle, {circle}; remove one extends"

@@ -46,7 +46,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, TypeAlias, cast, get_args
 
-from beltcast.errors import InputError, UnknownName, did_you_mean, quoted
+from beltcast.errors import (
+    BeltcastError,
+    InputError,
+    UnknownName,
+    did_you_mean,
+    gathered,
+    quoted,
+)
 from beltcast.files.toml import TomlTable, read_table, read_toml
 from beltcast.model.model import Model
 
@@ -131,7 +138,9 @@ _KEYS = (
 )
 
 
-def read_statements(path: str | Path, model: Model) -> tuple[RealityCheck, ...]:
+def read_statements(
+    path: str | Path, model: Model, *, faults: list[BeltcastError] | None = None
+) -> tuple[RealityCheck, ...]:
     """Read the statements of a model.
 
     Parameters
@@ -140,6 +149,9 @@ def read_statements(path: str | Path, model: Model) -> tuple[RealityCheck, ...]:
         A TOML file; see the module.
     model : Model
         Whose variables and constants the statements name.
+    faults : list, optional
+        Takes the error of each wrong statement, which is then left out, instead of raising the
+        first.
 
     Raises
     ------
@@ -156,9 +168,11 @@ def read_statements(path: str | Path, model: Model) -> tuple[RealityCheck, ...]:
     'national output'
     """
     file = read_toml(path, InputError)
-    return tuple(
-        _statement(read_table(file, name).only(_KEYS), name, model) for name in file.tables
-    )
+    found = []
+    for name in file.tables:
+        with gathered(faults):
+            found.append(_statement(read_table(file, name).only(_KEYS), name, model))
+    return tuple(found)
 
 
 def _statement(table: TomlTable, name: str, model: Model) -> RealityCheck:

@@ -20,7 +20,15 @@ from pathlib import Path
 
 from beltcast.display.facts import Facts, html_of, listed, text_of
 from beltcast.engine.syntax import XMILE
-from beltcast.errors import BOOKS, InputError, TableError, UnknownName, did_you_mean, quoted
+from beltcast.errors import (
+    BOOKS,
+    BeltcastError,
+    InputError,
+    TableError,
+    UnknownName,
+    did_you_mean,
+    quoted,
+)
 from beltcast.files.door import read_regular
 from beltcast.files.shipped import shipped
 from beltcast.files.text import read_text
@@ -201,9 +209,7 @@ def read_study(path: str | Path | None = None) -> Study:
     files = study_files(toml)
     model = load_model(files["model"])
     places = read_places(files["places"], model) if "places" in files else {}
-    owners = {
-        name: toml if name in toml.tables else base for name in (*_FITTED, *_ROLES, "contrasts")
-    }
+    owners = study_owners(toml)
     noise = noise_from_table(owners["noise"])
     rates = _rates(owners["usd_cny"])
     observations = read_observations(files["observations"], model, places, usd_cny=rates)
@@ -244,7 +250,7 @@ def read_study(path: str | Path | None = None) -> Study:
         roles=read_roles(owners, model, tuple(scenarios)),
         titles_zh=read_titles(files["places"], "title_zh") if "places" in files else {},
         usd_cny=rates,
-        reality_checks=_reality_checks(table, model),
+        reality_checks=reality_checks_of(table, model),
     )
 
 
@@ -333,9 +339,18 @@ def study_files(toml: Toml) -> dict[str, Path]:
     return {name: _file(tables[name], name) for name in named}
 
 
-def any_priors(path: Path, model: Model) -> Priors:
+def study_owners(toml: Toml) -> dict[str, Toml]:
+    """Map each table of a study to the file that gives it: the study, or the one it extends."""
+    base = _base(toml, read_table(toml, "study"))
+    names = (*_FITTED, *_ROLES, "contrasts")
+    return {name: toml if name in toml.tables else base for name in names}
+
+
+def any_priors(path: Path, model: Model, *, faults: list[BeltcastError] | None = None) -> Priors:
     """Read priors: of Vensim's optimization control for a file ``.voc``, of TOML otherwise."""
-    return (read_voc if path.suffix.lower() == ".voc" else read_priors)(path, model)
+    if path.suffix.lower() == ".voc":
+        return read_voc(path, model)
+    return read_priors(path, model, faults=faults)
 
 
 def _base(toml: Toml, table: TomlTable) -> Toml:
@@ -378,10 +393,13 @@ def _file_sha256(path: Path | None, name: str) -> str:
     return read_text(sheet_path(path, name), InputError).sha256
 
 
-def _reality_checks(table: TomlTable, model: Model) -> tuple[RealityCheck, ...]:
+def reality_checks_of(
+    table: TomlTable, model: Model, *, faults: list[BeltcastError] | None = None
+) -> tuple[RealityCheck, ...]:
+    """Read the statements of the file ``checks`` that a study names, if it names one."""
     if "checks" not in table:
         return ()
-    return read_statements(find_file(table.file, *table.keys, "checks"), model)
+    return read_statements(find_file(table.file, *table.keys, "checks"), model, faults=faults)
 
 
 def _joined(*hashes: str) -> str:

@@ -15,7 +15,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from beltcast.errors import BOOKS, InputError, TableError, UnitError, did_you_mean, quoted
+from beltcast.errors import (
+    BOOKS,
+    BeltcastError,
+    InputError,
+    TableError,
+    UnitError,
+    did_you_mean,
+    gathered,
+    quoted,
+)
 from beltcast.files.text import Text
 from beltcast.files.workbook import column_letters
 
@@ -35,9 +44,14 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 def records(
-    text: Text, columns: Sequence[str], optional: Sequence[str]
+    text: Text,
+    columns: Sequence[str],
+    optional: Sequence[str],
+    faults: list[BeltcastError] | None = None,
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield line and cells by column of each row, after checking header and length.
+
+    With ``faults`` a row of another length goes there and is left out.
 
     Raises
     ------
@@ -51,11 +65,13 @@ def records(
             _check_header(cells, columns, optional, text.path, line)
             header = cells
             continue
+        empty = False
         if len(cells) != len(header):
             sentence = f"the row has {len(cells)} fields, expected {len(header)}"
             hint = "complete it (a file may be cut off here) or quote its commas"
-            raise TableError(f"{sentence}; {hint}", text.path, line)
-        empty = False
+            with gathered(faults):
+                raise TableError(f"{sentence}; {hint}", text.path, line)
+            continue
         yield line, dict(zip(header, cells, strict=True))
     if empty:
         raise TableError("the table has no rows; add one or give another file", text.path)
