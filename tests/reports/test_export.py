@@ -102,9 +102,7 @@ def test_without_pyarrow_parquet_says_what_to_install(
     results: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(
-        MissingExtra, match=r"pip install 'beltcast\[parquet\]', or take the format"
-    ):
+    with pytest.raises(MissingExtra, match=r"pip install .*\[parquet\]', or take the format"):
         export(results, tmp_path / "long.parquet", "parquet")
     assert list(tmp_path.iterdir()) == []
 
@@ -144,6 +142,29 @@ def test_a_workbook_has_a_tidy_sheet_a_question_with_its_numbers(
         [own.sel(quantile=int(c[1:]) / 100).item() for c in shown], rel=1e-15
     )
     assert set(chosen["unit"]) == {results["output_quantile"].attrs["units"]}
+
+
+def test_the_sheet_of_drivers_has_each_driver_with_its_quantiles(tmp_path: Path) -> None:
+    """Every cell of an attribution stands in one row, under its own names and unit."""
+    values = np.random.default_rng(1).normal(size=(2, 2, 3, 3))
+    shapley = xr.DataArray(
+        values,
+        {
+            "driver": ["government", "market"],
+            "place": ["China", "Yiwu"],
+            "year": [2025, 2026, 2030],
+            "quantile": [0.1, 0.5, 0.9],
+        },
+        ("driver", "place", "year", "quantile"),
+        attrs={"units": "bnCNY"},
+    )
+    export(xr.Dataset({"shapley_level_quantile": shapley}), tmp_path / "a.xlsx", "xlsx")
+    table = pd.read_excel(tmp_path / "a.xlsx", "drivers")
+    assert len(table) == 12
+    for row in table.itertuples():
+        own = shapley.sel(driver=row.driver, place=row.place, year=row.year)
+        assert [row.p10, row.p50, row.p90] == pytest.approx(own.values.tolist(), rel=1e-15)
+        assert (row.quantity, row.unit) == ("shapley_level", "bnCNY")
 
 
 def test_tables_for_spreadsheets_begin_with_a_mark_and_leave_members_out(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from beltcast import read_study
+from beltcast import make_likelihood, read_study
+from beltcast.inference.audit.prior_predictive import prior_doubts, prior_predictive, prior_words
 from beltcast.study.doubts import doubts
 from beltcast.study.faults import study_faults
 from beltcast.study.starter import start_study
@@ -51,6 +53,67 @@ def test_slips_of_unit_percent_and_period_are_doubted(
     found = doubts(read_study(table.parent).observations)
     assert len(found) == len(said)
     assert all(one.startswith(start) for one, start in zip(found, said, strict=True))
+
+
+def of(place: str, *cells: object) -> str:
+    return row(*cells).replace("Foshan,", f"{place},", 1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        # Two levels cannot say which of them is wrong; the growth between them says that one is.
+        (
+            [row(2022, 2023, 14), row(2023, 2024, 160), row(2023, 2024, 15, "%", "growth")],
+            ("line 3: 9.9 times what the growth in line 4 makes of line 2",),
+        ),
+        ([row(2022, 2023, 14), row(2023, 2024, 16), row(2023, 2024, 15, "%", "growth")], ()),
+        # A belt is no more than the sum over all belts in the same statistic.
+        (
+            [of("All belts", 2022, 2023, 14), row(2022, 2023, 16)],
+            ("line 3: 1.1 times All belts (line 2), of which it is a part",),
+        ),
+        ([of("All belts", 2022, 2023, 16), row(2022, 2023, 14)], ()),
+        # Rates alone: 15 % written as a share.
+        (
+            [row(2020 + k, 2021 + k, v, "%", "growth") for k, v in enumerate((12, 0.15, 18))],
+            ("line 3: growth of 0.15 %, and the other rates of its series are about",),
+        ),
+    ],
+)
+def test_growth_rows_and_larger_places_are_neighbours_too(
+    table: Path, rows: list[str], said: tuple[str, ...]
+) -> None:
+    start_study(table.parent.parent / "two", belts=["Foshan", "Dongguan"])
+    table = table.parent.parent / "two" / "observations.csv"
+    table.write_text(HEAD + "".join(rows), encoding="utf-8")
+    found = doubts(read_study(table.parent).observations)
+    assert len(found) == len(said), found
+    assert all(one.startswith(start) for one, start in zip(found, said, strict=True))
+
+
+def test_a_single_number_is_doubted_beside_what_the_priors_expect(table: Path) -> None:
+    """One row: no neighbour can tell; the same study takes a tenth of it without a doubt."""
+    for value, line in ((160.0, ["line 2"]), (16.0, [])):
+        table.write_text(HEAD + row(2018, 2019, value), encoding="utf-8")
+        study = read_study(table.parent)
+        assert doubts(study.observations) == ()
+        expected = prior_predictive(study, 400, rng=np.random.default_rng(1))
+        assert [said[:6] for said in prior_doubts(expected)] == line
+
+
+def test_the_prior_predictive_of_a_lognormal_level_is_its_own(make, small) -> None:
+    """Log output = log Level + log Factor + error: quantiles of a normal, by its formula."""
+    priors = make.priors("Factor", mu=0.0, sigma=0.4)
+    table = make.table(make.row(value=10.0), make.row(value=10.0 * np.exp(0.5), start=2015.0))
+    likelihood = make_likelihood(small, priors, table, make.noise())
+    found = prior_predictive(likelihood, 20_000, rng=np.random.default_rng(2))
+    sd = np.hypot(0.4, 0.1)  # prior and the error of grade A
+    np.testing.assert_allclose(np.log(found["median"] / 10.0), 0.0, atol=0.015)
+    np.testing.assert_allclose(np.log(found["p90"] / 10.0), 1.2816 * sd, atol=0.02)
+    # Phi(0) and Phi(0.5 / 0.4123); four standard errors of a share of 20,000 draws.
+    np.testing.assert_allclose(found["below"], [0.5, 0.8874], atol=0.015)
+    assert "of 2 published numbers 1 lie in the middle half and 2 in the" in prior_words(found, 9)
 
 
 def test_check_names_every_wrong_row(table: Path) -> None:

@@ -214,16 +214,21 @@ def check_command(
         typer.Option(help="Compare with a run in another program, by variable and time: pysd."),
     ] = None,
     draws: Annotated[
-        int, typer.Option(min=0, help="Draws of the priors for a study's reality checks.")
+        int,
+        typer.Option(
+            min=0, help="Draws of the priors for a study's reality checks and predictive check."
+        ),
     ] = 200,
     language: InLanguage = None,
 ) -> None:
     """Check a model, or a study with all its files, and say what is wrong with file and line.
 
     Units that do not fit are faults, and so is a reality check of the study that fails: what must
-    hold for any draw of the priors and in every scenario. Reported beside them: what halving TIME
-    STEP changes, stocks that go negative, constants that break the model at 0, a tenth or ten times
-    their value, and the feedback loops with their polarity (R reinforcing, B balancing).
+    hold for any draw of the priors and in every scenario. Doubted are numbers that look like typing
+    errors beside their neighbours or beside what the priors expect. Reported beside them: how many
+    observations lie in the bands of the priors, what halving TIME STEP changes, stocks that go
+    negative, constants that break the model at 0, a tenth or ten times their value, and the
+    feedback loops with their polarity (R reinforcing, B balancing).
 
     For example:
 
@@ -239,9 +244,16 @@ def check_command(
 
         beltcast check --language zh
     """
+    import numpy as np
+
     from beltcast.display.translations import word
     from beltcast.engine.syntax import XMILE
     from beltcast.forecasting.summary import example_words
+    from beltcast.inference.audit.prior_predictive import (
+        prior_doubts,
+        prior_predictive,
+        prior_words,
+    )
     from beltcast.model.model import load_model
     from beltcast.study.doubts import doubts
 
@@ -260,6 +272,9 @@ def check_command(
         _refuse_faults(path, as_json)
         chosen = open_study(path)
         unlikely = doubts(chosen.observations, spoken)
+        expected = prior_predictive(chosen, draws, rng=np.random.default_rng(1)) if draws else None
+        if expected is not None:
+            unlikely += prior_doubts(expected, spoken)
         if not as_json:
             read = {
                 "rows": len(chosen.observations),
@@ -271,6 +286,8 @@ def check_command(
                 typer.echo(sentence)
             for sentence in unlikely:
                 typer.echo(word("doubt", spoken, path=chosen.observations.path, sentence=sentence))
+            if expected is not None:
+                typer.echo(prior_words(expected, draws, spoken))
             if examples := example_words(chosen.observations, spoken):
                 typer.echo(examples)
         violations = _violations(chosen, draws)

@@ -119,6 +119,31 @@ SUMMARY: Mapping[str, tuple[str, str]] = {
         "{times:.2g} times its neighbours; is the unit {unit}?",
         "为相邻数据的 {times:.2g} 倍；单位确为 {unit} 吗？",
     ),
+    "doubt prior": (
+        "{times:.2g} times what the priors expect (80% {low} to {high}, in the model's unit); is "
+        "the unit {unit}?",
+        "为先验预期的 {times:.2g} 倍（80% 区间 {low} 至 {high}，按模型单位）；单位确为 {unit} 吗？",
+    ),
+    "doubt part": (
+        "{times:.2g} times {whole} (line {line}), of which it is a part; is the unit {unit}?",
+        "为所属的{whole}（第 {line} 行）的 {times:.2g} 倍；单位确为 {unit} 吗？",
+    ),
+    "doubt step": (
+        "{times:.2g} times what the growth in line {line} makes of line {before}; is the unit "
+        "{unit}?",
+        "为第 {before} 行按第 {line} 行增速推算值的 {times:.2g} 倍；单位确为 {unit} 吗？",
+    ),
+    "doubt growths": (
+        "growth of {percent:.3g} %, and the other rates of its series are about {around:.2g} % a "
+        "year; is it {meant:.3g} %?",
+        "增速为 {percent:.3g}%，而同一序列的其他增速约为 {around:.2g}%；是否应为 {meant:.3g}%？",
+    ),
+    "prior predictive": (
+        "Prior predictive check, {draws} draws: of {rows} published numbers {half} lie in the "
+        "middle half and {band} in the 80% band",
+        "先验预测检验（{draws} 个样本）：{rows} 条公布数据中，{half} 条位于中间一半，"
+        "{band} 条位于 80% 区间",
+    ),
     "doubt growth": (
         "growth of {percent:.3g} %, and the levels around it change by {around:.2g} % a year; is "
         "it {meant:.3g} %?",

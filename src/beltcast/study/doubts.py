@@ -19,6 +19,8 @@ FACTOR = 5.0
 """How many times its neighbours a number may be, or they it, before it is doubted."""
 
 _NEAREST = 4
+_SCOPES = 2.0  # how many times the whole in another statistic a part may be
+_SAME = 0.02  # years: the same instant
 _MONTH = 0.02  # of a month: half a day, as decimals of a year are rounded
 
 
@@ -26,7 +28,10 @@ def doubts(observations: Observations, language: Language = "en") -> tuple[str, 
     """Return a sentence for each number that looks like a typing error.
 
     A level is compared with the geometric mean of the up to four nearest numbers of its series
-    (place, quantity, definition), per year; a growth with the growth of the levels around it.
+    (place, quantity, definition), per year; with the level a year before and the growth published
+    since; and with places that it is a part of, over the same period.  A growth is compared with
+    the levels around it, or with the other rates of its series.  What the priors expect is asked by
+    `beltcast.inference.audit.prior_predictive`, with the model at hand.
 
     Parameters
     ----------
@@ -48,12 +53,20 @@ def doubts(observations: Observations, language: Language = "en") -> tuple[str, 
     for row in observations:
         if row.kind in ("level", "part-year", "over") and row.value > 0 and not row.reading:
             series.setdefault((row.place, row.quantity, row.definition), []).append(row)
+    rates: dict[tuple[str, str, str], list[Observation]] = {}
+    for row in observations:
+        if row.kind == "growth":
+            rates.setdefault((row.place, row.quantity, row.definition), []).append(row)
+    levels = [row for own in series.values() for row in own if row.kind == "level"]
     found = []
     for row in observations:
-        known = series.get((row.place, row.quantity, row.definition), [])
+        key = (row.place, row.quantity, row.definition)
+        known, growths = series.get(key, []), rates.get(key, [])
         sentences = (
-            _magnitude(row, known, language),
-            _growth(row, known, language),
+            _magnitude(row, known, language)
+            or _step(row, known, growths, language)
+            or _part(row, levels, language),
+            _growth(row, known, growths, language),
             _period(row, language),
         )
         found += [
@@ -85,7 +98,59 @@ def _magnitude(row: Observation, known: Iterable[Observation], language: Languag
     return word("doubt size", language, times=times, unit=row.unit)
 
 
-def _growth(row: Observation, known: Iterable[Observation], language: Language) -> str:
+def _step(
+    row: Observation,
+    known: Iterable[Observation],
+    growths: Iterable[Observation],
+    language: Language,
+) -> str:
+    """Compare a level with the one a year before it times the growth published for that year."""
+    if row.kind != "level":
+        return ""
+    for before in known:
+        for growth in growths:
+            same = abs(growth.end - row.end) < _SAME and abs(growth.start - row.start) < _SAME
+            if before.kind == "level" and abs(row.end - before.end - 1.0) < _SAME and same:
+                times = _rate(row) / (_rate(before) * growth.value)
+                if max(times, 1 / times) > FACTOR:
+                    more = {"times": times, "line": growth.line, "before": before.line}
+                    return word("doubt step", language, **more, unit=row.unit)
+    return ""
+
+
+def _part(row: Observation, levels: Iterable[Observation], language: Language) -> str:
+    """Compare a level with places that it is a part of: in its own statistic, or the largest."""
+    if row.kind != "level" or row.unit == "%":  # shares do not add up
+        return ""
+    wholes = [
+        other
+        for other in levels
+        if other.quantity == row.quantity
+        and set(other.belts) > set(row.belts)
+        and row.belts
+        and abs(other.start - row.start) < _SAME
+        and abs(other.end - row.end) < _SAME
+    ]
+    if not wholes:
+        return ""
+    own = [other for other in wholes if other.definition == row.definition]
+    if not own and len({other.definition for other in wholes}) < 2:
+        return ""  # one other statistic may be far narrower
+    whole = min(own, key=_rate) if own else max(wholes, key=_rate)
+    times = _rate(row) / _rate(whole)
+    # Statistics differ in scope, so that a part may exceed the whole of another one a little.
+    if times <= (1.02 if own else _SCOPES):
+        return ""
+    more = {"times": times, "whole": whole.place, "line": whole.line}
+    return word("doubt part", language, **more, unit=row.unit)
+
+
+def _growth(
+    row: Observation,
+    known: Iterable[Observation],
+    growths: Iterable[Observation],
+    language: Language,
+) -> str:
     if row.kind != "growth" or row.unit != "%" or not 0 < abs(row.value - 1) < 0.01:
         return ""
     levels = sorted((o for o in known if o.kind == "level"), key=lambda o: o.end)
@@ -97,6 +162,11 @@ def _growth(row: Observation, known: Iterable[Observation], language: Language) 
                 percent = 100 * (row.value - 1)
                 around, meant = 100 * change, 100 * percent
                 return word("doubt growth", language, percent=percent, around=around, meant=meant)
+    percent = 100 * (row.value - 1)
+    others = sorted(100 * abs(other.value - 1) for other in growths if other is not row)
+    around = others[len(others) // 2] if len(others) > 1 else 0.0
+    if around > 20 * abs(percent):
+        return word("doubt growths", language, percent=percent, around=around, meant=100 * percent)
     return ""
 
 
