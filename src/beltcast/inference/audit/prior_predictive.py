@@ -28,7 +28,7 @@ from beltcast.study.study import Study
 
 __all__ = ["prior_doubts", "prior_predictive", "prior_words"]
 
-FACTOR = 3.0
+APART = 3.0
 """How many times the prior median a number may be, or it the number, before it is doubted."""
 
 OUTSIDE = 0.005
@@ -103,8 +103,8 @@ def prior_doubts(table: pd.DataFrame, language: Language = "en") -> tuple[str, .
         if not row["median"] > 0 or not row["published"] > 0:
             continue
         times, kind = row["published"] / row["median"], row["kind"]
-        high = row["below"] > 1.0 - OUTSIDE and times > FACTOR and kind != "upper"
-        low = row["below"] < OUTSIDE and times < 1.0 / FACTOR and kind not in ("lower", "over")
+        high = row["below"] > 1.0 - OUTSIDE and times > APART and kind != "upper"
+        low = row["below"] < OUTSIDE and times < 1.0 / APART and kind not in ("lower", "over")
         if high or low:
             sentence = word(
                 "doubt prior",
