@@ -52,7 +52,7 @@ streams = beltcast.Streams(1)
 fit = beltcast.calibrate(study, rng=streams.fit, starts=16, refine=2)
 estimates = fit.table()
 print(fit.agreeing, "of", len(fit.refined), "refined starts agree")
-print(estimates.sort_values("spread_ratio")[["prior_median", "median", "spread_ratio"]].head(10))
+print(estimates.sort_values("sd_ratio")[["prior_median", "median", "sd_ratio"]].head(10))
 print(estimates["verdict"].value_counts())
 
 # %% [markdown]

@@ -20,7 +20,7 @@
 # %%
 import beltcast
 from beltcast.inference.audit import identify
-from beltcast.pictures.plots import contraction_chart, profile_chart, starts_chart
+from beltcast.pictures.plots import profile_chart, sd_ratio_chart, starts_chart
 
 study = beltcast.read_study()
 fit = beltcast.calibrate(study, rng=beltcast.Streams(1).fit, starts=16, refine=4)
@@ -43,12 +43,12 @@ starts_chart(fit).figure
 # findings.
 
 # %%
-contraction_chart(fit).figure
+sd_ratio_chart(fit).figure
 
 # %%
 table = fit.table()
 print(table["verdict"].value_counts().to_string())
-print(table.sort_values("spread_ratio")[["role", "prior_median", "median", "spread_ratio"]].head(8))
+print(table.sort_values("sd_ratio")[["role", "prior_median", "median", "sd_ratio"]].head(8))
 
 # %% [markdown]
 # An estimate at a bound of its prior means that the data and the prior disagree: check the prior,
@@ -100,7 +100,7 @@ print(pull.head(6).round(2).to_string())
 # observations; a line that never crosses is a parameter that they do not inform.
 
 # %%
-shared = table[table["role"] != "belt"].sort_values("spread_ratio")
+shared = table[table["role"] != "belt"].sort_values("sd_ratio")
 (profile,) = identify.profiles(fit, [shared.index[0]])
 print(profile.label, "from {:.3g} to {:.3g}".format(*profile.interval()), profile.unit)
 profile_chart(profile).figure

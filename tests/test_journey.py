@@ -37,7 +37,7 @@ def test_the_python_of_the_readme_runs(
         # Empty lines in front, so that a traceback shows the line of the README.
         exec(compile("\n" * (line - 1) + code, str(readme), "exec"), names)
     plt.close("all")
-    assert "spread_ratio" in capsys.readouterr().out
+    assert "sd_ratio" in capsys.readouterr().out
     assert list(tmp_path.glob("*.png"))
     assert names["result"]["output"].sizes["place"] == 16
 

@@ -123,7 +123,7 @@ def test_calibrate_writes_every_estimate_beside_its_prior(run) -> None:
     assert set(os.listdir("out")) == {*written, "fit.png", "summary.txt"}
     head = Path("out/calibration.csv").read_text(encoding="utf-8").splitlines()[0]
     assert "prior_median" in head
-    assert "spread_ratio" in head
+    assert "sd_ratio" in head
     assert "starts were refined and ended in" in ended.out
 
 

@@ -38,7 +38,7 @@ def test_every_answer_is_told_with_its_contraction_and_the_priors_that_move_it(
     narrowed = pd.read_csv(folder / "contraction.csv", index_col="answer")
     assert {"output, All belts 2030", "output, Foshan 2030"} <= set(narrowed.index)
     ratio = narrowed["posterior_sd"] / narrowed["prior_sd"]
-    np.testing.assert_allclose(narrowed["contraction"], 1.0 - ratio, atol=2e-3)
+    np.testing.assert_allclose(narrowed["contraction"], 1.0 - ratio**2, atol=4e-3)
     moved = pd.read_csv(folder / "power-scaling.csv", index_col=["answer", "part"])
     parts = moved.index.get_level_values("part").unique()
     assert set(parts) == {LIKELIHOOD, NUISANCES, *study.priors.roles}
@@ -48,7 +48,7 @@ def test_every_answer_is_told_with_its_contraction_and_the_priors_that_move_it(
     assert by_source.empty
     assert list(by_source.columns) == ["group", "rows", "answer 0"]
     pictures = {path.stem for path in folder.glob("*.png")}
-    assert {"waterfall", "contraction", "answers", "power-scaling"} <= pictures
+    assert {"waterfall", "sd-ratios", "answers", "power-scaling"} <= pictures
     pairs = pd.read_csv(folder / "confounded.csv")
     assert sum(name.startswith("pair-") for name in pictures) == min(6, len(pairs))
     assert sum(name.startswith("profile-") for name in pictures) == 1

@@ -187,7 +187,7 @@ def test_the_order_of_switches_does_not_matter(
 
 
 def test_the_prior_beside_itself_is_no_news(shares: xr.Dataset) -> None:
-    ratio = shares["shapley_log_spread_ratio"].sel(year=2024)
+    ratio = shares["shapley_log_sd_ratio"].sel(year=2024)
     np.testing.assert_allclose(ratio, 1.0, rtol=1e-12)
     np.testing.assert_array_equal(shares["synergy_log_chance"], shares["prior_synergy_log_chance"])
 
@@ -225,8 +225,8 @@ def with_synergy(shares: xr.Dataset, values: np.ndarray, prior: np.ndarray) -> x
         quantile = np.quantile(draws, own["quantile"].values)
         own[f"{mark}synergy_log_quantile"].values[...] = quantile
         own[f"{mark}synergy_log_chance"].values[...] = positive_share(synergy.values, 1.0)
-    own["synergy_log_spread_ratio"].values[...] = ratio_of(values.std(), prior.std(), 1.0)
-    return own
+    own["synergy_log_sd_ratio"].values[...] = ratio_of(values.std(), prior.std(), 1.0)
+    return own.assign_attrs(prior_draws=len(prior))
 
 
 NORMAL = np.random.default_rng(1).standard_normal(400)
@@ -273,11 +273,14 @@ def test_drivers_that_do_nothing_have_no_synergy_and_no_share(
 
 
 def test_a_share_that_moved_is_not_called_mostly_prior(shares: xr.Dataset) -> None:
+    few = as_text(summarise_attribution(shares))
+    assert "*" not in next(line for line in few.splitlines() if line.startswith("Ningbo"))
+    shares = shares.isel(member=np.zeros(100, dtype=int)).assign_attrs(prior_draws=100)
     page = as_text(summarise_attribution(shares))
     (line,) = [line for line in page.splitlines() if line.startswith("Ningbo")]
     assert line.count("*") == 3  # the prior beside itself
     moved = shares.copy()
-    spread = float(shares["shapley_log_spread_ratio"].max())
+    spread = float(shares["shapley_log_sd_ratio"].max())
     assert spread == pytest.approx(1.0)
     moved["shapley_log_quantile"] = shares["shapley_log_quantile"] + 5.0
     page = as_text(summarise_attribution(moved))

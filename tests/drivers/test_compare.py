@@ -72,10 +72,16 @@ def test_the_table_of_differences_says_by_how_much_and_how_often() -> None:
     # Ten years to 2035: every draw lies 10% below in 2030, and one of four above at the end.
     down = [100.0] * 4 + [90.0] * 6
     up = [100.0] * 4 + [90.0] * 5 + [120.0]
-    text = as_text(difference_table(compare_runs(runs(down, down, down, up)), "China"))
+    result = compare_runs(runs(*[down] * 75, *[up] * 25))
+    text = as_text(difference_table(result, "China"))
     (row,) = (line for line in text.splitlines() if line.startswith("other"))
     assert "-10.0 (-10.0 to -10.0) %" in row
-    assert row.rstrip().endswith("25 %")
+    # Agresti and Coull: the root of (27 / 104) (77 / 104) / 104 is 0.043.
+    assert row.rstrip().endswith("25 ± 4 %")
+    few = as_text(difference_table(compare_runs(runs(down, up)), "China"))
+    assert "too few draws" in few
+    same = as_text(difference_table(compare_runs(runs(*[[100.0] * 10] * 100)), "China"))
+    assert "no change" in same
 
 
 @pytest.mark.parametrize("loss", [0.0, 1.0, -0.1])

@@ -110,7 +110,7 @@ def test_other_scenarios_do_not_change_a_scenario(result: xr.Dataset, fewer: xr.
     for name in ("output", "output_quantile", "published_quantile", "change_quantile"):
         want = result[name].sel(scenario=fewer["scenario"])
         np.testing.assert_array_equal(fewer[name].values, want.values)
-    for name in ("prior_quantile", "spread_ratio"):
+    for name in ("prior_quantile", "sd_ratio"):
         np.testing.assert_array_equal(fewer[name].values, result[name].values)
 
 
@@ -122,10 +122,10 @@ def test_the_same_seed_gives_the_same_bits(study: Study, fit: Calibration, fewer
 
 
 def test_bands_before_the_figures_are_narrower_than_the_prior(result: xr.Dataset) -> None:
-    ratio = result["spread_ratio"].sel(place=NATION)
+    ratio = result["sd_ratio"].sel(place=NATION)
     # The nation's exports of 2018 to 2024 are published by customs at grade A.
     assert (ratio.sel(year=slice(2018, 2024)) < 0.5).all()
-    assert (result["spread_ratio"] > 0).all()
+    assert (result["sd_ratio"] > 0).all()
 
 
 def test_customs_figures_of_whole_years_are_drawn_where_they_were_published(

@@ -126,7 +126,7 @@ def test_the_table_sets_every_estimate_beside_its_prior(fit: Calibration, study:
     assert (table["median"] < table["p90"]).all()
     assert table["verdict"].isin(["mostly prior", "data and prior", "mostly data"]).all()
     # Gauss-Newton's precision is the prior's plus J'J, so no spread exceeds its prior's.
-    assert table["spread_ratio"].between(0, 1 + 1e-9).all()
+    assert table["sd_ratio"].between(0, 1 + 1e-9).all()
 
 
 def test_the_table_of_the_fit_holds_every_published_figure(fit: Calibration, study: Study) -> None:

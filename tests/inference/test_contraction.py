@@ -25,7 +25,7 @@ def draws(*columns: np.ndarray) -> xr.DataArray:
 
 def test_contraction_of_a_normal_mean_is_that_of_conjugate_updating() -> None:
     # Prior sd 0.5, four figures of sd 0.5 each: the precisions 4 and 4 * 4 add up to 20.
-    exact = 1.0 - np.sqrt(4.0 / 20.0)
+    exact = 1.0 - 4.0 / 20.0
     table = contraction(draws(3.0 + Z / np.sqrt(20.0)), draws(0.5 * Z))
     assert table.loc["a0", "contraction"] == pytest.approx(exact, abs=1e-9)
     assert table.loc["a0", "posterior_sd"] == pytest.approx(1 / np.sqrt(20), rel=0.01)
@@ -33,7 +33,7 @@ def test_contraction_of_a_normal_mean_is_that_of_conjugate_updating() -> None:
 
 def test_what_the_figures_ignore_is_not_narrowed_and_what_they_widen_is_below_zero() -> None:
     table = contraction(draws(Z + 1.0, 2.0 * Z), draws(Z, Z))
-    np.testing.assert_allclose(table["contraction"], [0.0, -1.0], atol=1e-9)
+    np.testing.assert_allclose(table["contraction"], [0.0, -3.0], atol=1e-9)
 
 
 def test_an_answer_without_spread_is_not_told() -> None:

@@ -17,6 +17,7 @@ from playwright.sync_api import Browser
 from beltcast import Calibration, Study, approximate_posterior, attribute, sample_prior
 from beltcast.display.numbers import digits
 from beltcast.display.translations import REPORT, amount
+from beltcast.ensembles.verdicts import chance_words
 from beltcast.errors import MissingExtra
 from beltcast.pictures.plots import fan_chart
 from beltcast.reports.pdf import print_pdf
@@ -89,7 +90,7 @@ def test_the_forecast_table_is_the_datasets(henan: Parsed, result: xr.Dataset) -
         fan = result["published_quantile"].sel(at).sel(scenario="baseline")
         assert cells[0] == amounts(fan)
         assert cells[1] == amounts(result["prior_quantile"].sel(at))
-        assert cells[2] == f"{float(result['spread_ratio'].sel(at)):.2f}"
+        assert cells[2] == f"{float(result['sd_ratio'].sel(at)):.2f}"
 
 
 def test_the_scenarios_and_drivers_are_the_datasets(henan: Parsed, evidence: Evidence) -> None:
@@ -100,8 +101,10 @@ def test_the_scenarios_and_drivers_are_the_datasets(henan: Parsed, evidence: Evi
         known = evidence.study.scenarios[name]
         cells = rows[known.title + known.text]
         assert cells[1] == band(100 * (at["change_quantile"] - 1), "{:+.1f}") + " %"
-        assert cells[2] == f"{100 * float(at['chance_of_more']):.0f} %"
-        assert cells[3] == f"{100 * float(at['prior_chance_of_more']):.0f} %"
+        for cell, chance in zip(
+            cells[2:4], ("chance_of_more", "prior_chance_of_more"), strict=True
+        ):
+            assert cell == chance_words(at[chance].item(), at[f"{chance}_draws"].item())
     assert shares is not None
     at = shares.sel(place="Henan", year=2024)
     for driver, shapley, *_ in henan.tables["drivers"][1:]:

@@ -43,6 +43,7 @@ export interface Data {
   title: Pair; name: string; target: Pair; targetName: string; unit: Unit; whole: string; years: number[]; now: number;
   quantiles: number[]; places: Place[]; scenarios: Scenario[]; levers: Lever[]; drivers: Driver[];
   compare: string; draws: number; coarse: number; observations: number;
+  file_draws: [number, number]; // of the posterior and of the prior in the forecast
   base: Record<"published" | "prior" | "change" | "more" | "prior_more" | "ratio", Packed>;
   factor: Packed; companions: Companion[]; shares: Shares[]; model: ModelFacts;
   texts: Record<string, Pair>;

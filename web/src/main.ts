@@ -356,8 +356,9 @@ class Page {
     const against = this.moved && other === this.state.scenario && !this.state.compare
       ? words.say("unmoved") : words.of(this.data.scenarios[this.number(other)].label);
     const parts = { other: against, middle: words.change(c.middle), low: words.change(c.low), high: words.change(c.high),
-      more: words.percent(c.more), prior: words.percent(c.priorMore) };
-    return words.say(Number.isFinite(c.priorMore) ? "compared_prior" : "compared", parts);
+      more: words.chance(c.more, c.draws), prior: words.chance(c.priorMore, c.priorDraws) };
+    if (!Number.isFinite(c.more)) return words.say("compared_none", parts);
+    return words.say(c.priorDraws ? "compared_prior" : "compared", parts);
   }
 
   private dots(horizon: number) {

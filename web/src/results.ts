@@ -14,7 +14,11 @@ class Grid {
   }
 }
 
-export interface Comparison { low: number; middle: number; high: number; more: number; priorMore: number }
+export interface Comparison {
+  low: number; middle: number; high: number;
+  more: number; priorMore: number; // shares of so many draws:
+  draws: number; priorDraws: number;
+}
 export interface Contributions {
   years: number[];
   layers: number[][]; // without any driver, then each driver; they add up to the headline
@@ -78,7 +82,11 @@ export class Results {
   /** A scenario at rest against the first one, from the file. */
   comparedAtRest(place: number, scenario: number, year: number): Comparison {
     const [low, middle, high] = [0, 1, 2].map((q) => this.change.at(place, scenario, year, q));
-    return { low, middle, high, more: this.more.at(place, scenario, year), priorMore: this.priorMore.at(place, scenario, year) };
+    const [draws, priorDraws] = this.data.file_draws;
+    return {
+      low, middle, high, draws, priorDraws,
+      more: this.more.at(place, scenario, year), priorMore: this.priorMore.at(place, scenario, year),
+    };
   }
   /** Any two answers, draw by draw. */
   compared(place: number, year: number, one: Answer, other: Answer, phase: number): Comparison {
@@ -89,7 +97,8 @@ export class Results {
     const own = ratios(this.members(phase));
     const [low, middle, high] = quantiles(own, [0.1, 0.5, 0.9]);
     const believed = phase === 2 ? ratios(this.priorMembers()) : [];
-    return { low, middle, high, more: chance(own, 1), priorMore: chance(believed, 1) };
+    const draws = own.length, priorDraws = believed.length;
+    return { low, middle, high, draws, priorDraws, more: chance(own, 1), priorMore: chance(believed, 1) };
   }
 
   /** 10, 50, 90 % of a companion; (time, 3), or null where the place has none. */

@@ -24,12 +24,22 @@ export function mean(values: ArrayLike<number>): number {
   return n ? sum / n : NaN;
 }
 
-/** Share of members above a bound. */
+/** Share of members above a bound; a tie counts one half, and is NaN where all tie. */
 export function chance(values: ArrayLike<number>, bound: number): number {
-  let above = 0, n = 0;
-  for (let i = 0; i < values.length; i++)
-    if (Number.isFinite(values[i])) { n++; if (values[i] > bound) above++; }
-  return n ? above / n : NaN;
+  let above = 0, tied = 0, n = 0;
+  for (let i = 0; i < values.length; i++) {
+    if (!Number.isFinite(values[i])) continue;
+    n++;
+    if (Math.abs(values[i] - bound) <= 5.7e-14 * Math.abs(bound)) tied++;
+    else if (values[i] > bound) above++;
+  }
+  return n > tied ? (above + 0.5 * tied) / n : NaN;
+}
+
+/** Monte Carlo standard error of a share of draws, with two successes and two failures added. */
+export function chanceError(share: number, draws: number): number {
+  const p = (share * draws + 2) / (draws + 4);
+  return Math.sqrt((p * (1 - p)) / (draws + 4));
 }
 
 /** Weights that turn the worth of all 2^k sets into Shapley values, (k, 2^k); bit i of a set is driver i. */

@@ -1,5 +1,6 @@
 // Words and numbers in the language of the reader.
 import type { Data, Pair, Unit } from "./data";
+import { chanceError } from "./stats";
 
 export type Language = 0 | 1; // English, Chinese
 
@@ -47,6 +48,13 @@ export class Words {
     return unit.steps[this.language].length > 1 && value ? `${text} ${word.replace(/元$/, "")}`.trim() : text;
   }
   percent(value: number, decimals = 0): string { return `${number(100 * value, decimals)} %`; }
+  /** A chance with its Monte Carlo standard error, which has one significant digit. */
+  chance(share: number, draws: number): string {
+    if (!Number.isFinite(share)) return this.say("no change");
+    const error = 100 * chanceError(share, draws);
+    const decimals = Math.max(0, -Math.floor(Math.log10(error)));
+    return `${number(100 * share, decimals)} ± ${number(error, decimals)} %`;
+  }
   change(ratio: number): string {
     const v = 100 * (ratio - 1);
     return `${v < -0.05 ? "−" : v > 0.05 ? "+" : "±"}${number(Math.abs(v), 1)} %`;

@@ -3,13 +3,17 @@ import { test } from "node:test";
 import type { Data, Lever, Scenario, Unit } from "../src/data";
 import { csv, scenarioToml } from "../src/files";
 import { preferred, read, write } from "../src/state";
-import { chance, quantiles, shapleyWeights } from "../src/stats";
+import { chance, chanceError, quantiles, shapleyWeights } from "../src/stats";
 import { number, Words } from "../src/text";
 
 test("quantiles are those of NumPy's default, and leave out what is not finite", () => {
   // numpy.quantile([1, 2, 3, 4], [0, 0.1, 0.5, 1]) = 1, 1.3, 2.5, 4
   assert.deepEqual(quantiles([4, 2, NaN, 1, 3], [0, 0.1, 0.5, 1]), [1, 1.3, 2.5, 4]);
   assert.equal(chance([1, 2, 3, NaN], 1.5), 2 / 3);
+  assert.equal(chance([1, 1, 2, 3], 1), 0.75);
+  assert.ok(Number.isNaN(chance([1, 1], 1)));
+  // Agresti and Coull: (48 + 2) / (96 + 4) = 0.5, and the root of 0.5 * 0.5 / 100 is 0.05.
+  assert.equal(chanceError(0.5, 96), 0.05);
 });
 
 test("Shapley weights of two drivers are those of the definition", () => {

@@ -139,6 +139,10 @@ def page_data(
         ],
         "compare": roles.compare if roles.compare in scenarios else "",
         "draws": len(draws),
+        "file_draws": [
+            int(forecast[name].max())
+            for name in ("chance_of_more_draws", "prior_chance_of_more_draws")
+        ],
         "coarse": COARSE,
         "observations": len(study.observations),
         "base": _base(forecast, names),
@@ -365,7 +369,7 @@ def _base(forecast: xr.Dataset, names: Sequence[str]) -> dict[str, Any]:
         "change": packed(changes.transpose(*order).values, "f4"),
         "more": packed(chances.transpose(PLACE, SCENARIO, YEAR).values, "f4"),
         "prior_more": packed(believed.transpose(PLACE, SCENARIO, YEAR).values, "f4"),
-        "ratio": packed(forecast["spread_ratio"].transpose(PLACE, YEAR).values, "f4"),
+        "ratio": packed(forecast["sd_ratio"].transpose(PLACE, YEAR).values, "f4"),
     }
 
 

@@ -49,9 +49,10 @@ SUMMARY: Mapping[str, tuple[str, str]] = {
     "obs.": ("obs.", "条数"),
     "scenarios": (
         "Scenarios: {whole} relative to the first scenario, draw by draw: median (80% band), and "
-        "chance\nof more in {year}, next to the chance under the priors alone",
+        "chance\nof more in {year}, next to the chance under the priors alone (± Monte Carlo "
+        "standard error)",
         "情景：{whole}与首个情景相比（逐样本比较）：中位数（80% 区间），\n"
-        "以及 {year} 年更高的概率和仅凭先验时的概率",
+        "以及 {year} 年更高的概率和仅凭先验时的概率（± 蒙特卡洛标准误）",
     ),
     "narrowed most": (
         "Parameters that all places share, the most narrowed first: prior median and optimum, each "
@@ -62,9 +63,10 @@ SUMMARY: Mapping[str, tuple[str, str]] = {
     ),
     "losses": (
         "Losses of {loss:.0f}% relative to '{first}', {place}: share of the draws that reach it, "
-        "median year\n(80% band), and share of those draws that recover by {last}",
+        "median year\n(80% band), and share of those draws that recover by {last} (± Monte Carlo "
+        "standard error)",
         "与“{first}”相比损失 {loss:.0f}%（{place}）：出现损失的样本比例、\n"
-        "出现年份的中位数（80% 区间），以及其中到 {last} 年恢复的比例",
+        "出现年份的中位数（80% 区间），以及其中到 {last} 年恢复的比例（± 蒙特卡洛标准误）",
     ),
     "chance": ("chance", "概率"),
     "never": ("none", "无"),

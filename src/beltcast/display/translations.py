@@ -53,6 +53,10 @@ PAGE: Mapping[str, tuple[str, str]] = {
         "the draws.",
         "与{other}相比：{middle}（80% 区间 {low} 至 {high}），逐样本比较；{more} 的样本更高。",
     ),
+    "compared_none": (
+        "Against {other}: no change in any draw.",
+        "与{other}相比：所有样本均无变化。",
+    ),
     "compared_prior": (
         "Against {other}: {middle} (80 % band {low} to {high}); more in {more} of the draws, under "
         "the priors alone in {prior}.",
@@ -137,6 +141,8 @@ SHARED: Mapping[str, tuple[str, str]] = {
     "undecided": ("undecided", "数据与模型结构均不能判定"),
     "no effect": ("no effect", "无影响"),
     "too few draws": ("too few draws", "样本过少"),
+    "no change": ("no change", "无变化"),
+    "unknown": ("unknown", "未知"),
     "complements": ("complement each other", "互为补充"),
     "substitutes": ("substitute for each other", "相互替代"),
     "synergy built in": (

@@ -5,12 +5,13 @@ These are the last steps of every answer.  Members that produced NaN or infinity
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from beltcast.ensembles.verdicts import positive_share
+from beltcast.ensembles.verdicts import chance_words, negligible, positive_share
 from beltcast.errors import UnknownName
 from beltcast.schema import MEMBER, PLACE, QUANTILE, QUANTILES, SCENARIO, TIME, YEAR
 
@@ -80,6 +81,50 @@ def chance_positive(values: xr.DataArray) -> xr.DataArray:
         coords,
         [d for d in values.dims if d != MEMBER],
     )
+
+
+def more_than(output: xr.DataArray, first: xr.DataArray) -> xr.DataArray:
+    """Difference of two runs, member by member; zero where they differ by rounding alone."""
+    more = output - first
+    return more.where(~negligible(more.values, abs(output).values), 0.0)
+
+
+def chances(**events: tuple[xr.DataArray, xr.DataArray]) -> dict[str, xr.DataArray]:
+    """Chances under their names, and ``<name>_draws``, how many draws each is a share of.
+
+    Parameters
+    ----------
+    **events
+        Share over members, as of `chance`, and which members are known (..., member, ...).
+    """
+    found = {}
+    for name, (share, known) in events.items():
+        found[name] = share.assign_attrs({"units": "1"})
+        found[f"{name}_draws"] = known.sum(MEMBER, dtype=np.int32).assign_attrs({"units": "1"})
+    return found
+
+
+def chance_text(results: xr.Dataset, name: str, at: Mapping[str, Any]) -> str:
+    """Print one of the `chances` with its Monte Carlo standard error, or 'too few draws'.
+
+    Parameters
+    ----------
+    results : xarray.Dataset
+        With ``<name>`` and ``<name>_draws``.
+    name : str
+    at : mapping
+        Dimension to label: one value.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> from beltcast.ensembles.member_statistics import chance_text
+    >>> results = xr.Dataset({"more": ("year", [0.9]), "more_draws": ("year", [400])})
+    >>> chance_text(results.assign_coords(year=[2030]), "more", {"year": 2030})
+    '90 ± 2 %'
+    """
+    share, draws = (float(results[key].sel(at)) for key in (name, f"{name}_draws"))
+    return chance_words(share, draws)
 
 
 def parting(one: xr.DataArray, other: xr.DataArray) -> int:

@@ -6,7 +6,7 @@ handful of draws.  Every function that turns numbers into words asks here first:
 * `negligible`: differences that rounding explains are zero.
 * `all_alike`: draws that differ only by rounding have no distribution to speak about.
 * `positive_share`: a share in which zeros count one half, so that a tie is a tie.
-* `share_error`: the Monte Carlo standard error of a share of draws.
+* `share_error`: the Monte Carlo standard error of a share of draws; `chance_words` prints both.
 * `sign_of`: a sign only where there are enough draws and the share is decisive.
 * `ratio_of`: a ratio only where its denominator is not zero.
 """
@@ -25,6 +25,7 @@ __all__ = [
     "FEWEST_DRAWS",
     "DecidedSign",
     "all_alike",
+    "chance_words",
     "negligible",
     "positive_share",
     "ratio_of",
@@ -169,6 +170,41 @@ def with_error(share: float, draws: float) -> str:
     if not np.isfinite(share):
         return "unknown"
     return f"{share:.2f} ± {float(share_error(share, draws)):.2f}"
+
+
+def chance_words(share: float, draws: float) -> str:
+    """Print a chance as a percentage with its Monte Carlo standard error, or say why there is none.
+
+    Parameters
+    ----------
+    share : float  [1]
+        Share of draws, see `positive_share`; NaN where nothing changes in any draw.
+    draws : float
+        Effective number of draws that the share is one of.
+
+    Returns
+    -------
+    str
+        'too few draws' below `FEWEST_DRAWS`, 'no change' for NaN, 'unknown' without draws.  The
+        standard error has one significant digit, and the percentage as many decimals.
+
+    Examples
+    --------
+    >>> from beltcast.ensembles.verdicts import chance_words
+    >>> chance_words(0.574, 1000), chance_words(1.0, 1000), chance_words(1.0, 99)
+    ('57 ± 2 %', '100.0 ± 0.1 %', 'too few draws')
+    >>> chance_words(float("nan"), 1000), chance_words(float("nan"), 0)
+    ('no change', 'unknown')
+    """
+    if not draws > 0:
+        return "unknown"
+    if draws < FEWEST_DRAWS:
+        return "too few draws"
+    if not np.isfinite(share):
+        return "no change"
+    error = 100.0 * float(share_error(share, draws))
+    decimals = max(0, -int(np.floor(np.log10(error))))
+    return f"{100.0 * share:.{decimals}f} ± {error:.{decimals}f} %"
 
 
 def sign_of(share: float, draws: float, *, size: float = np.inf, scale: float = 0.0) -> DecidedSign:

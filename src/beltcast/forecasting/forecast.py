@@ -7,7 +7,7 @@ spreads that the fit used.  A member keeps its parameters, discrepancy, shocks a
 scenarios, so that scenarios differ by nothing but the scenario.
 
 Beside the posterior stands the prior, run through the same model: where the two bands are alike,
-the figures have said nothing, and ``spread_ratio`` says so.
+the figures have said nothing, and ``sd_ratio`` says so.
 """
 
 from __future__ import annotations
@@ -21,7 +21,14 @@ import xarray as xr
 
 from beltcast.engine.nodes import FloatArray
 from beltcast.ensembles.ensemble import run_ensemble
-from beltcast.ensembles.member_statistics import by_place, chance, quantiles, robust_sd
+from beltcast.ensembles.member_statistics import (
+    by_place,
+    chance_positive,
+    chances,
+    more_than,
+    quantiles,
+    robust_sd,
+)
 from beltcast.inference.calibrate import Calibration
 from beltcast.inference.discrepancy import paths
 from beltcast.inference.likelihood import Likelihood
@@ -71,8 +78,9 @@ def forecast(
         ``output`` (scenario, member, place, year), totals of the model without shocks;
         ``output_quantile`` and ``published_quantile`` (scenario, place, year, quantile), without
         and with shocks and noise; ``change_quantile``, the ratio to the first scenario draw by
-        draw, and ``chance_of_more``, the share of draws in which it is above one; the same chance
-        under the priors alone; ``prior_quantile`` and ``spread_ratio`` (place, year), for the
+        draw, and ``chance_of_more``, the share of draws in which it is above one (a tie counts one
+        half; NaN where all draws tie) of ``chance_of_more_draws`` draws; the same chance under the
+        priors alone; ``prior_quantile`` and ``sd_ratio`` (place, year), for the
         first scenario; ``figures``, how many published figures speak of each place; and those
         figures brought to the model's scope, along ``row``.
 
@@ -171,11 +179,12 @@ def forecast_draws(
             "output_quantile": quantiles(output),
             "published_quantile": quantiles(published),
             "change_quantile": quantiles(change),
-            "chance_of_more": _chance_of_more(output),
-            "prior_chance_of_more": _chance_of_more(prior_output),
+            **chances(
+                chance_of_more=_chance_of_more(output),
+                prior_chance_of_more=_chance_of_more(prior_output),
+            ),
             "prior_quantile": quantiles(prior_published),
-            "spread_ratio": _log_spread(published.isel({SCENARIO: 0}))
-            / _log_spread(prior_published),
+            "sd_ratio": _log_spread(published.isel({SCENARIO: 0})) / _log_spread(prior_published),
             **{name: runs[name] for name in study.roles.companions if name != target},
             "failed": runs["status"].sum(MEMBER) + before["status"].sum(MEMBER),
             "figures": _figures(likelihood, output[PLACE].values),
@@ -332,10 +341,10 @@ def _estimated_spreads(study: Study, draws: Draws, grades: Sequence[str]) -> Flo
     return factors
 
 
-def _chance_of_more(output: xr.DataArray) -> xr.DataArray:
-    """Share of the draws in which a scenario lies above the first."""
-    first = output.isel({SCENARIO: 0})
-    return chance(output > first, output.notnull() & first.notnull())
+def _chance_of_more(output: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
+    """Share of the draws in which a scenario lies above the first, and which draws are known."""
+    more = more_than(output, output.isel({SCENARIO: 0}, drop=True))
+    return chance_positive(more), more.notnull()
 
 
 def _log_spread(values: xr.DataArray) -> xr.DataArray:
@@ -451,11 +460,13 @@ def _described(result: xr.Dataset, target: Mapping[str, str]) -> xr.Dataset:
         "change_quantile": ("1", "Quantiles of the ratio to the first scenario, draw by draw."),
         "chance_of_more": ("1", "Share of draws in which the scenario lies above the first."),
         "prior_chance_of_more": ("1", "The same under the priors alone."),
+        "chance_of_more_draws": ("1", "Draws that chance_of_more is a share of."),
+        "prior_chance_of_more_draws": ("1", "Draws that prior_chance_of_more is a share of."),
         "failed": ("1", "Members that produced NaN or infinity and are excluded."),
         "figures": ("1", "Observations of the place itself."),
         "row_loose": ("1", "1 where the definition's level was fitted almost freely."),
         "prior_quantile": (unit, "As published_quantile, from the priors alone."),
-        "spread_ratio": ("1", "Posterior over prior standard deviation of the log."),
+        "sd_ratio": ("1", "Posterior over prior standard deviation of the log."),
         "row_translated": (
             unit,
             "Published value converted to the model's scope and a whole year.",

@@ -12,12 +12,12 @@ from pathlib import Path
 import xarray as xr
 
 from beltcast.errors import InputError
-from beltcast.files.netcdf import read_netcdf
+from beltcast.files.netcdf import check_variables, read_netcdf
 from beltcast.files.shipped import shipped
 from beltcast.forecasting.forecast import forecast_draws
 from beltcast.inference.sampling.draws_file import DEPENDS_ON, KeptFit, open_fit, results_folder
 from beltcast.inference.sampling.posterior import sample_prior
-from beltcast.schema import MEMBER
+from beltcast.schema import MEMBER, PLACE, SCENARIO, YEAR
 from beltcast.streams import Streams
 from beltcast.study.study import Study
 
@@ -59,6 +59,8 @@ def open_forecast(given: str | Path | None = None) -> tuple[Study, KeptFit, xr.D
         # Results of earlier versions kept the draws alone.
         return study, kept, forecast_kept(study, kept)
     forecast = read_netcdf(path, give="run beltcast forecast again")
+    counts = {"chance_of_more_draws": (SCENARIO, PLACE, YEAR)}  # older files have none
+    check_variables(forecast, counts, path, "run beltcast forecast again")
     changed = [
         words
         for name, words in DEPENDS_ON.items()

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from beltcast.display.numbers import digits, filled
 from beltcast.display.translations import called, element_called, table_unit, word
+from beltcast.ensembles.member_statistics import chance_text
 from beltcast.inference.audit.identify import Profile, Spectrum
 from beltcast.inference.audit.shrinkage import shrinkage, shrinkage_words
 from beltcast.inference.calibrate import Calibration, estimate_verdict
@@ -175,7 +176,7 @@ def as_text(renderable: RenderableType, width: int = PAGE_WIDTH) -> str:
 def _basis(forecast: xr.Dataset, calibration: Calibration, language: Language) -> Text:
     """Say what the forecast is based on, with warnings."""
     likelihood = calibration.likelihood
-    words = [estimate_verdict(r) for r in calibration.table()["spread_ratio"].to_numpy()]
+    words = [estimate_verdict(r) for r in calibration.table()["sd_ratio"].to_numpy()]
 
     def say(key: str, **parts: object) -> str:
         return word(key, language, **parts)
@@ -237,8 +238,9 @@ def _places(forecast: xr.Dataset, language: Language) -> RenderableType:
     fan = factor * forecast["published_quantile"].sel({SCENARIO: first})
     for place in map(str, forecast[PLACE].values):
         own = fan.sel({PLACE: place})
-        ratio = float(forecast["spread_ratio"].sel({PLACE: place, YEAR: years[-1]}))
-        verdict = "mostly prior, short" if estimate_verdict(ratio) == "mostly prior" else ""
+        ratio = float(forecast["sd_ratio"].sel({PLACE: place, YEAR: years[-1]}))
+        words = estimate_verdict(ratio, draws_behind(forecast))
+        verdict = {"mostly prior": "mostly prior, short", "too few draws": words}.get(words, "")
         table.add_row(
             called(place, language, labels).partition("（")[0],
             str(int(forecast["figures"].sel({PLACE: place}))),
@@ -271,12 +273,18 @@ def _scenarios(forecast: xr.Dataset, language: Language) -> RenderableType:
                 for y in years
             ),
             *(
-                f"{100 * float(forecast[chance].sel(at).sel({SCENARIO: name})):.0f} %"
+                word(chance_text(forecast, chance, {**at, SCENARIO: name}), language)
                 for chance in ("chance_of_more", "prior_chance_of_more")
             ),
         )
     title = word("scenarios", language, whole=called(whole, language, labels), year=years[-1])
     return titled(title, table)
+
+
+def draws_behind(forecast: xr.Dataset) -> int:
+    """Count the draws that comparisons of posterior and prior rest on: the smaller of the two."""
+    counts = ("chance_of_more_draws", "prior_chance_of_more_draws")
+    return min(int(forecast[name].max()) for name in counts)
 
 
 def shared_parameters(table: pd.DataFrame, places: Sequence[str]) -> pd.DataFrame:
@@ -300,7 +308,7 @@ def _estimates(
     labels: Mapping[str, Label],
 ) -> RenderableType:
     table_of_all = shared_parameters(calibration.table(), places)
-    chosen = table_of_all.sort_values("spread_ratio").head(12)
+    chosen = table_of_all.sort_values("sd_ratio").head(12)
     table = _table("parameter", ("prior_short", "posterior", "ratio"), language)
     table.add_column("", no_wrap=True)
     for label, row in chosen.iterrows():
@@ -308,7 +316,7 @@ def _estimates(
             element_called(str(label), language, labels),
             _joined(row["prior_p10"], row["prior_median"], row["prior_p90"], _short, language),
             _joined(row["p10"], row["median"], row["p90"], _short, language),
-            f"{row['spread_ratio']:.2f}",
+            f"{row['sd_ratio']:.2f}",
             word(str(row["verdict"]), language),
         )
     return titled(word("narrowed most", language), table)
@@ -400,7 +408,7 @@ def fit_summary(
             high=_three_digits(row.p90),
         )
         name = filled(element_called(str(label), language, known), 34)
-        says = f"{row.spread_ratio:.2f} {word(str(row.verdict), language)}"
+        says = f"{row.sd_ratio:.2f} {word(str(row.verdict), language)}"
         lines.append(f"{name} {filled(prior, -28)} {filled(after, -28)}  {says}")
     borrowed = shrinkage_words(shrinkage(fit), language, known)
     return "\n".join([*lines, "", borrowed] if borrowed else lines)

@@ -23,6 +23,7 @@ from beltcast.display.facts import Facts, html_of, listed, text_of
 from beltcast.display.translations import word
 from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.engine.run.threads import side_by_side
+from beltcast.ensembles.verdicts import FEWEST_DRAWS
 from beltcast.errors import CalibrationError
 from beltcast.files.resume import NOT_KEPT, Pieces
 from beltcast.inference.likelihood import Likelihood, likelihood_of
@@ -316,23 +317,38 @@ def estimates_table(priors: Priors, center: FloatArray, covariance: FloatArray) 
             "p10": low,
             "median": median,
             "p90": high,
-            "spread_ratio": ratio,
-            "verdict": [estimate_verdict(r) for r in ratio],
+            "sd_ratio": ratio,
+            "verdict": [
+                "integrate out or sample" if i in spreads else estimate_verdict(r)
+                for i, r in enumerate(ratio)
+            ],
             "source": priors.sources,
         },
         index=pd.Index(priors.labels, name="parameter"),
     )
 
 
-def estimate_verdict(ratio: float) -> str:
+def estimate_verdict(ratio: float, draws: float = math.inf) -> str:
     """Return what a posterior-to-prior ratio of standard deviations means, in words.
 
-    NaN, as of a prior without width, is 'undefined'.
+    Parameters
+    ----------
+    ratio : float  [1]
+        NaN, as of a prior without width, is 'undefined'.
+    draws : float
+        Effective draws that the standard deviations were estimated from; below `FEWEST_DRAWS` of
+        `beltcast.ensembles.verdicts` the answer is 'too few draws'.
+
+    Examples
+    --------
+    >>> from beltcast.inference.calibrate import estimate_verdict
+    >>> estimate_verdict(0.9), estimate_verdict(0.9, draws=2), estimate_verdict(float("nan"))
+    ('mostly prior', 'too few draws', 'undefined')
     """
+    if draws < FEWEST_DRAWS:
+        return "too few draws"
     if math.isnan(ratio):
         return "undefined"
-    if np.isnan(ratio):
-        return "integrate out or sample"
     if ratio > MOSTLY_PRIOR:
         return "mostly prior"
     return "data and prior" if ratio > 0.35 else "mostly data"

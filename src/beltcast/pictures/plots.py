@@ -131,10 +131,10 @@ def starts_chart(calibration: Calibration, *, ax: Axes | None = None) -> Axes:
 
 
 @house_style
-def contraction_chart(calibration: Calibration, *, most: int = 30, ax: Axes | None = None) -> Axes:
-    """Draw the spread of each posterior against its prior's, the best known first."""
+def sd_ratio_chart(calibration: Calibration, *, most: int = 30, ax: Axes | None = None) -> Axes:
+    """Draw the posterior-to-prior sd ratio of each parameter, the smallest first."""
     ax = ax or _new_axes()
-    ratio = calibration.table()["spread_ratio"].sort_values().head(most)[::-1]
+    ratio = calibration.table()["sd_ratio"].sort_values().head(most)[::-1]
     ax.barh(np.arange(len(ratio)), ratio, color=POSTERIOR, height=0.7)
     ax.axvline(1.0, color=PRIOR, lw=1)
     ax.axvline(MOSTLY_PRIOR, color=PRIOR, lw=1, ls=":")

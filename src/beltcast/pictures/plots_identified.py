@@ -1,7 +1,7 @@
 """Pictures of what is identified: answers from prior to posterior, and confounded pairs.
 
 Every function draws on the axes it is given, or on new ones, and returns them.  The pictures of a
-fit alone (waterfall, profiles, contraction of parameters) are in `beltcast.pictures.plots`.
+fit alone (waterfall, profiles, sd ratios of parameters) are in `beltcast.pictures.plots`.
 """
 
 from __future__ import annotations

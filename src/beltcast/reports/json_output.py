@@ -83,7 +83,7 @@ def forecast_facts(forecast: xr.Dataset) -> dict[str, Any]:
     -------
     dict
         ``target``, ``unit``, ``draws``, ``years``; ``places``: name to ``figures`` and, by year,
-        ``spread_ratio``; ``scenarios``: name to place to ``p10``, ``p50``, ``p90`` of a published
+        ``sd_ratio``; ``scenarios``: name to place to ``p10``, ``p50``, ``p90`` of a published
         figure by year; ``chance_of_more`` and ``prior_chance_of_more`` by scenario, place, year.
     """
     places = [str(place) for place in forecast[PLACE].values]
@@ -96,7 +96,7 @@ def forecast_facts(forecast: xr.Dataset) -> dict[str, Any]:
         "places": {
             place: {
                 "figures": int(forecast["figures"].sel({PLACE: place})),
-                "spread_ratio": forecast["spread_ratio"].sel({PLACE: place}).values,
+                "sd_ratio": forecast["sd_ratio"].sel({PLACE: place}).values,
             }
             for place in places
         },

@@ -17,10 +17,11 @@ import xarray as xr
 from beltcast.display.numbers import digits
 from beltcast.display.translations import amount, called, period_words, total_unit, word
 from beltcast.drivers.attribution.attribute import DRIVER, sign_source
-from beltcast.drivers.attribution.page import complement_words
+from beltcast.drivers.attribution.page import attribution_draws, complement_words
 from beltcast.drivers.attribution.plot import waterfall
-from beltcast.ensembles.member_statistics import at_year
-from beltcast.forecasting.summary import shown_years
+from beltcast.ensembles.member_statistics import at_year, chance_text
+from beltcast.ensembles.verdicts import chance_words
+from beltcast.forecasting.summary import draws_behind, shown_years
 from beltcast.inference.calibrate import estimate_verdict
 from beltcast.inference.sampling.draws_file import KeptFit
 from beltcast.model.quantities import PUBLISHED_UNITS
@@ -194,7 +195,7 @@ def _forecast(evidence: Evidence, asked: _Asked) -> Part:
     first = _first(forecast)
     fan = forecast["published_quantile"].sel({SCENARIO: first, PLACE: asked.place})
     prior = forecast["prior_quantile"].sel({PLACE: asked.place})
-    ratio = forecast["spread_ratio"].sel({PLACE: asked.place})
+    ratio = forecast["sd_ratio"].sel({PLACE: asked.place})
     target, unit = (str(forecast.attrs[name]) for name in ("target", "unit"))
     labels = evidence.study.labels()
     label = labels.get(unit, Label(unit))
@@ -204,7 +205,7 @@ def _forecast(evidence: Evidence, asked: _Asked) -> Part:
             asked.amounts(fan.sel({YEAR: year}), unit, label),
             asked.amounts(prior.sel({YEAR: year}), unit, label),
             f"{float(ratio.sel({YEAR: year})):.2f}",
-            say(estimate_verdict(float(ratio.sel({YEAR: year})))),
+            say(estimate_verdict(float(ratio.sel({YEAR: year})), draws_behind(forecast))),
         )
         for year in shown_years(forecast)
     ]
@@ -286,7 +287,7 @@ def _estimates(estimates: pd.DataFrame, asked: _Asked) -> list[Part]:
             str(label),
             asked.three(row["prior_p10"], row["prior_median"], row["prior_p90"]),
             asked.three(row["p10"], row["median"], row["p90"]),
-            f"{row['spread_ratio']:.2f}",
+            f"{row['sd_ratio']:.2f}",
             asked.say(str(row["verdict"])),
         )
         for label, row in own.iterrows()
@@ -307,14 +308,15 @@ def _drivers(evidence: Evidence, asked: _Asked) -> Part:
     if attribution is None:
         return {}
     at = at_year(attribution, asked.year).sel({PLACE: asked.place})
+    draws, believed = attribution_draws(at)
     rows = [
         (
             _called(evidence, str(driver), asked),
             asked.band(own["shapley_log_quantile"], "{:+.2f}"),
             asked.band(own["prior_shapley_log_quantile"], "{:+.2f}"),
-            _share(own["shapley_log_chance"]),
-            _share(own["prior_shapley_log_chance"]),
-            say(_speaker(own["shapley_log_chance"], own["prior_shapley_log_chance"])),
+            say(chance_words(float(own["shapley_log_chance"]), draws)),
+            say(chance_words(float(own["prior_shapley_log_chance"]), believed)),
+            say(_speaker(own, "shapley_log_chance", min(draws, believed))),
         )
         for driver in at[DRIVER].values
         for own in [at.sel({DRIVER: driver})]
@@ -358,8 +360,8 @@ def _scenarios(evidence: Evidence, asked: _Asked) -> Part:
                     "note": "" if known is None else known.text,
                 },
                 *(asked.band(change.sel({YEAR: year}), "{:+.1f}") + " %" for year in years),
-                _share(last["chance_of_more"]),
-                _share(last["prior_chance_of_more"]),
+                say(chance_text(last, "chance_of_more", {})),
+                say(chance_text(last, "prior_chance_of_more", {})),
             )
         )
     if not rows:
@@ -379,13 +381,14 @@ def _cannot_tell(evidence: Evidence, asked: _Asked) -> Part:
     forecast, say = evidence.forecast, asked.say
     last = shown_years(forecast)[-1]
     own = _own_rows(evidence.study, asked.place)
-    ratio = float(forecast["spread_ratio"].sel({PLACE: asked.place, YEAR: last}))
+    ratio = float(forecast["sd_ratio"].sel({PLACE: asked.place, YEAR: last}))
+    words = estimate_verdict(ratio, draws_behind(forecast))
     levels = sum(row.kind in ("level", "part-year") for row in own)
     mine = forecast["row_place"].values == asked.place
     loose = int(forecast["row_loose"].values[mine].sum())
     lines = [
         *([] if own else [say("no_figure")]),
-        say("band_is", year=last, verdict=say(estimate_verdict(ratio)), ratio=ratio),
+        say("band_is", year=last, verdict=say(words), ratio=ratio),
         *([say("loose_points", loose=loose, levels=levels)] if loose else []),
         *_prior_drivers(evidence, asked),
         *_decided_by_structure(evidence, asked, last),
@@ -397,7 +400,8 @@ def _prior_drivers(evidence: Evidence, asked: _Asked) -> list[str]:
     attribution = evidence.attribution
     if attribution is None:
         return []
-    ratios = attribution["shapley_log_spread_ratio"].sel({PLACE: asked.place, YEAR: asked.year})
+    at = at_year(attribution, asked.year).sel({PLACE: asked.place})
+    ratios, draws = at["shapley_log_sd_ratio"], min(attribution_draws(at))
     pairs = zip(map(str, ratios[DRIVER].values), map(float, ratios.values), strict=True)
     return [
         asked.say(
@@ -407,7 +411,7 @@ def _prior_drivers(evidence: Evidence, asked: _Asked) -> list[str]:
             ratio=ratio,
         )
         for driver, ratio in pairs
-        if estimate_verdict(ratio) == "mostly prior"
+        if estimate_verdict(ratio, draws) == "mostly prior"
     ]
 
 
@@ -417,7 +421,7 @@ def _decided_by_structure(evidence: Evidence, asked: _Asked, year: int) -> list[
     titles = [
         _titled(evidence, str(own[SCENARIO].values), asked)
         for own in (at.sel({SCENARIO: name}) for name in at[SCENARIO].values[1:])
-        if _speaker(own["chance_of_more"], own["prior_chance_of_more"]) == "built in"
+        if _speaker(own, "chance_of_more", draws_behind(evidence.forecast)) == "built in"
     ]
     return [asked.say("structure_decides", titles=asked.say("; ").join(titles))] if titles else []
 
@@ -506,9 +510,5 @@ def _called(evidence: Evidence, name: str, asked: _Asked) -> str:
     return called(name, asked.language, evidence.study.labels())
 
 
-def _speaker(posterior: xr.DataArray, prior: xr.DataArray) -> str:
-    return sign_source(float(posterior), float(prior))
-
-
-def _share(value: xr.DataArray) -> str:
-    return f"{100 * float(value):.0f} %"
+def _speaker(at: xr.Dataset, chance: str, draws: int) -> str:
+    return sign_source(float(at[chance]), float(at[f"prior_{chance}"]), draws)

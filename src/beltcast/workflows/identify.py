@@ -180,7 +180,7 @@ def identify(
     left_out = leave_out([row.definition for row in observations])
     by_source = leave_out([row.source for row in observations], most=options.sources)
     table = fit.table()
-    shared = shared_parameters(table, study.shown()).sort_values("spread_ratio")
+    shared = shared_parameters(table, study.shown()).sort_values("sd_ratio")
     shared = shared.head(options.profiles)
     profiles = audit.profiles(fit, list(shared.index), progress=progress)
     if posterior is None:
@@ -250,7 +250,7 @@ def _charts(found: Identification) -> dict[str, Axes]:
     moves = found.power_scaling.loc[list(nation.index)]
     charts = {
         "waterfall": plots.starts_chart(found.fit),
-        "contraction": plots.contraction_chart(found.fit),
+        "sd-ratios": plots.sd_ratio_chart(found.fit),
         "answers": plots_identified.answers_chart(pd.concat([outputs, nation[1:]])),
         "power-scaling": plots_identified.power_chart(moves),
     }

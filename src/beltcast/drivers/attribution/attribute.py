@@ -113,7 +113,7 @@ def attribute(
         year); quantiles of these, of ``growth_<scale>`` (Shapley values of the growth since a
         year), of ``dividend_<scale>`` (coalition, place, year) and of the joint
         ``gain_<scale>``.  ``<name>_chance`` is the share of draws above zero,
-        ``<name>_spread_ratio`` the spread of the posterior over that of the prior, and
+        ``<name>_sd_ratio`` the posterior-to-prior ratio of standard deviations, and
         ``prior_...`` the same of the priors.
 
     Raises
@@ -141,11 +141,13 @@ def attribute(
     drivers = [study.roles.driver(name) for name in names]
     results = _shares(worth, drivers, since)
     variables: dict[str, Any] = {**_members(results), **_summaries(results, "")}
+    counts = {"draws": len(draws)}
     if prior is not None:
+        counts["prior_draws"] = len(prior)
         believed = _shares(_worth(*arguments, prior, pieces.of("prior"), None)[0], drivers, since)
         variables.update(_summaries(believed, "prior_"))
         for name, values in results.items():
-            variables[f"{name}_spread_ratio"] = _ratio(robust_sd(values), robust_sd(believed[name]))
+            variables[f"{name}_sd_ratio"] = _ratio(robust_sd(values), robust_sd(believed[name]))
     years = worth[YEAR].values
     result = xr.Dataset(
         variables,
@@ -157,7 +159,7 @@ def attribute(
             "scenario": scenario or next(iter(study.scenarios)),
             "since": int(years[0] if since is None else since),
             "year": int(np.clip(study.years.past[1], years[0], years[-1])),
-            "draws": len(draws),
+            **counts,
             "draws_kind": draws.kind,
             **study.provenance(),
             **(provenance or {}),
@@ -419,10 +421,10 @@ def _described(result: xr.Dataset, unit: str) -> xr.Dataset:
     for name in result.data_vars:
         kind, scale, *rest = str(name).removeprefix("prior_").split("_")
         of = "of the log of the year's total" if scale == "log" else "of the year's total"
-        pure = bool(rest) and rest[0] in ("chance", "spread")
+        pure = bool(rest) and rest[0] in ("chance", "sd")
         ending = {
             "chance": ", share of draws above zero",
-            "spread": ", posterior-to-prior standard deviation ratio",
+            "sd": ", posterior-to-prior standard deviation ratio",
             "quantile": ", quantiles over draws",
         }.get(rest[0] if rest else "", "")
         source = ", priors alone" if str(name).startswith("prior_") else ""

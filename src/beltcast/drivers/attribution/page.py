@@ -60,10 +60,11 @@ def complement_words(
     at = at_year(attribution, year).sel({PLACE: place})
     after = float(at["synergy_log_chance"])
     before = float(at["prior_synergy_log_chance"])
-    ratio = float(at["synergy_log_spread_ratio"])
+    ratio = float(at["synergy_log_sd_ratio"])
     middle = float(at["synergy_log_quantile"].sel({QUANTILE: 0.5}))
-    known = int(at["synergy_log"].notnull().sum())
-    source = sign_source(after, before, known, size=float(abs(at["synergy_log_quantile"]).max()))
+    known, of_prior = attribution_draws(at)
+    fewer = min(known, of_prior)
+    source = sign_source(after, before, fewer, size=float(abs(at["synergy_log_quantile"]).max()))
     sign = before if source in ("built in", "left open", "reversed") else after
     sentences = [
         word(
@@ -73,13 +74,13 @@ def complement_words(
             year=year,
             middle=middle,
             after=with_error(after, known),
-            before=with_error(before, known),
+            before=with_error(before, of_prior),
         ),
         word(
             f"synergy {source}",
             language,
             relation=word("complements" if sign >= 0.5 else "substitutes", language),
-            draws=known,
+            draws=fewer,
             fewest=FEWEST_DRAWS,
         ),
     ]
@@ -87,6 +88,18 @@ def complement_words(
         size = word(estimate_verdict(ratio), language)
         sentences.append(word("synergy size", language, verdict=size, ratio=ratio))
     return ("" if language == "zh" else " ").join(sentences)
+
+
+def attribution_draws(at: xr.Dataset) -> tuple[int, int]:
+    """Count the draws of the posterior and of the prior that chances of an attribution rest on.
+
+    Parameters
+    ----------
+    at : xarray.Dataset
+        An attribution at one place and year.
+    """
+    known = int(at["synergy_log"].notnull().sum())
+    return known, int(at.attrs.get("prior_draws", known))
 
 
 def _whole(attribution: xr.Dataset, year: int) -> RenderableType:
@@ -114,7 +127,7 @@ def _whole(attribution: xr.Dataset, year: int) -> RenderableType:
             *(
                 _number(float(at[name].sel(key)), ".2f")
                 for name in (
-                    f"{kind}_log_spread_ratio",
+                    f"{kind}_log_sd_ratio",
                     f"{kind}_log_chance",
                     f"prior_{kind}_log_chance",
                 )
@@ -197,7 +210,8 @@ def _shift(at: xr.Dataset, kind: str) -> float:
 
 def _is_prior(at: xr.Dataset, kind: str) -> bool:
     """Whether the figures neither narrowed nor moved what the priors say."""
-    wide = estimate_verdict(float(at[f"{kind}_log_spread_ratio"])) == "mostly prior"
+    ratio = float(at[f"{kind}_log_sd_ratio"])
+    wide = estimate_verdict(ratio, min(attribution_draws(at))) == "mostly prior"
     return wide and abs(_shift(at, kind)) < MOVED
 
 

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from beltcast.display.translations import called
 from beltcast.drivers.price.price import FLOW, PAID
+from beltcast.ensembles.member_statistics import chance_text
 from beltcast.schema import PLACE, QUANTILE, SCENARIO, labels_of
 
 __all__ = ["paying", "price_unit", "price_words", "summarise_prices"]
@@ -113,8 +114,8 @@ def _whole(prices: xr.Dataset) -> RenderableType:
     for name in _others(prices):
         row = [name, *price_words(prices, name)]
         for flow in left:
-            chance = prices["chance_of_more"].sel({FLOW: flow, SCENARIO: name, PLACE: whole})
-            row.append(f"{100 * float(chance):.0f} %")
+            at = {FLOW: flow, SCENARIO: name, PLACE: whole}
+            row.append(chance_text(prices, "chance_of_more", at))
         table.add_row(*row)
     return Group(Text(title, style="bold"), table)
 

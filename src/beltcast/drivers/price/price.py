@@ -24,8 +24,13 @@ import xarray as xr
 from beltcast.engine.nodes import FloatArray
 from beltcast.engine.program import restrict
 from beltcast.ensembles.ensemble import run_ensemble
-from beltcast.ensembles.member_statistics import by_place, chance_positive, quantiles
-from beltcast.ensembles.verdicts import negligible
+from beltcast.ensembles.member_statistics import (
+    by_place,
+    chance_positive,
+    chances,
+    more_than,
+    quantiles,
+)
 from beltcast.errors import InputError, ScenarioError
 from beltcast.inference.sampling.posterior import Draws
 from beltcast.model.model import Model
@@ -82,8 +87,9 @@ def price(
     xarray.Dataset
         ``level`` (flow, place, quantile), totals of the years in the first scenario, in the unit
         of the coordinate ``unit`` (flow); ``change`` (flow, scenario, place, quantile) against
-        them, and its ``chance_of_more`` (flow, scenario, place).  ``direction`` (scenario, place)
-        is 1 where most draws gain output and -1 where most lose; ``price`` (paid, scenario, place,
+        them, and its ``chance_of_more`` (flow, scenario, place), the share of
+        ``chance_of_more_draws`` draws.  ``direction`` (scenario, place) is 1 where most draws gain
+        output and -1 where most lose; ``price`` (paid, scenario, place,
         quantile), what is paid for each unit of the target gained (lost), among the draws of that
         direction.
 
@@ -120,7 +126,10 @@ def price(
     )
     _check_years(runs, years)
     totals = {name: _total(runs[name], study.whole(output), years) for name in names}
-    more = {name: _more(total) for name, total in totals.items()}
+    more = {
+        name: more_than(total, total.isel({SCENARIO: 0}, drop=True))
+        for name, total in totals.items()
+    }
     prices, direction = _prices(more[output], totals[output], {name: more[name] for name in paid})
     paid_unit, per = (str(runs[name].attrs.get("units", "")) for name in (paid[0], output))
     change = xr.concat([more[name] for name in names], FLOW).assign_coords({FLOW: names})
@@ -131,7 +140,7 @@ def price(
         {
             "level": quantiles(first).assign_attrs(unit),
             "change": quantiles(change).assign_attrs(unit),
-            "chance_of_more": chance_positive(change).assign_attrs({"units": "1"}),
+            **chances(chance_of_more=(chance_positive(change), change.notnull())),
             "direction": direction,
             "price": prices.assign_attrs({"units": f"{paid_unit}/{per}"}),
         },
@@ -271,13 +280,6 @@ def _check_years(runs: xr.Dataset, years: tuple[int, int]) -> None:
 def _total(own: xr.DataArray, whole: str, years: tuple[int, int]) -> xr.DataArray:
     """Total of the years, (scenario, member, place)."""
     return by_place(own, whole).sel({YEAR: slice(*years)}).sum(YEAR, skipna=False)
-
-
-def _more(total: xr.DataArray) -> xr.DataArray:
-    """Totals less those of the first scenario; zero where they differ by rounding alone."""
-    first = total.isel({SCENARIO: 0}, drop=True)
-    more = total - first
-    return more.where(~negligible(more.values, abs(total).values), 0.0)
 
 
 def _prices(

@@ -1,16 +1,16 @@
-"""How far the figures narrowed each answer: the spread of the posterior against the prior's.
+"""How far the observations narrowed each answer: posterior against prior variance.
 
-    contraction = 1 - sd(posterior) / sd(prior)
+    contraction = 1 - var(posterior) / var(prior)
 
-of the same quantity, computed from draws of both.  1 is known exactly, 0 is what was believed
-before, and below 0 the observations made it wider, which happens where they are far from what the
-prior expected.  For a normal answer with n normal observations it is ``1 - 1 / sqrt(1 + I)``, I the
-information of the observations in units of the prior's.  The spread is half the width of the
-central 68% over draws, a standard deviation that outliers spare, as in ``spread_ratio`` of a
-forecast.
+of the same quantity, computed from draws of both (Schad, Betancourt and Vasishth 2021,
+Psychological Methods 26, 103-126).  1 is known exactly, 0 is what was believed before, and below 0
+the observations made it wider, which happens where they are far from what the prior expected.  For
+a normal answer with n normal observations it is ``I / (1 + I)``, I the information of the
+observations in units of the prior's.  The standard deviation is half the width of the central 68 %
+over draws, which outliers hardly change, as in ``sd_ratio`` of a forecast.
 
-Draws are finite: with N of the posterior and M of the prior the ratio has a relative error of
-about ``sqrt(0.93 (1/N + 1/M))`` for normal answers, and `contraction` gives it.
+Draws are finite: with N of the posterior and M of the prior the ratio of standard deviations has a
+relative error of about ``sqrt(0.93 (1/N + 1/M))`` for normal answers, that of variances twice it.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def contraction(posterior: xr.DataArray, prior: xr.DataArray) -> pd.DataFrame:
     >>> z = np.linspace(-2.0, 2.0, 101)[:, None]
     >>> prior = xr.DataArray(z, {"answer": ["a"]}, ("member", "answer"))
     >>> float(contraction(0.25 * prior, prior).loc["a", "contraction"])
-    0.75
+    0.9375
     """
     names = [str(name) for name in prior[ANSWER].values]
     if names != [str(name) for name in posterior[ANSWER].values]:
@@ -82,5 +82,5 @@ def contraction(posterior: xr.DataArray, prior: xr.DataArray) -> pd.DataFrame:
     table = table[table["prior_sd"] > SAME]
     ratio = table["posterior_sd"] / table["prior_sd"]
     counts = 1.0 / prior.sizes["member"] + 1.0 / posterior.sizes["member"]
-    error = ratio * np.sqrt(QUANTILE_ERROR * counts)
-    return table.assign(contraction=1.0 - ratio, contraction_error=error)
+    error = 2.0 * ratio**2 * np.sqrt(QUANTILE_ERROR * counts)
+    return table.assign(contraction=1.0 - ratio**2, contraction_error=error)
