@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.engine.program import accumulate, restrict
-from beltcast.engine.run.plan import make_plan, steps_at
+from beltcast.engine.run.plan import ADAPTIVE, make_plan, steps_at
 from beltcast.engine.run.wasm_backend import Layout, WasmModule, compile_wasm, layout
 from beltcast.engine.syntax import CONTROLS, canonical
-from beltcast.errors import UnsupportedConstruct
+from beltcast.errors import InputError, UnsupportedConstruct
 from beltcast.model.model import Model
 from beltcast.model.quantities import is_flow
 from beltcast.study.roles import Lever
@@ -132,6 +132,12 @@ def page_model(
     """
     grid = model.grid()
     _refuse_moving_grids(model, scenarios)
+    if model.source.method in ADAPTIVE:
+        raise InputError(
+            f"a page cannot integrate by the method '{model.source.method}'; choose euler, rk2 or "
+            "rk4",
+            model.path,
+        )
     drawn, column = model.targets(labels)
     rows = np.unique(
         np.concatenate(

@@ -28,6 +28,7 @@ from beltcast.schema import Progress, no_progress
 if TYPE_CHECKING:
     import xarray as xr
 
+    from beltcast.engine.run.plan import Method
     from beltcast.files.resume import Pieces
     from beltcast.inference.calibrate import Calibration
     from beltcast.model.model import Model
@@ -49,6 +50,12 @@ OwnScenarios = Annotated[
 OnlyScenarios = Annotated[
     list[str] | None, typer.Option(help="Only these scenarios, and the first one as the reference.")
 ]
+Integration = Annotated[
+    str | None,
+    typer.Option(
+        help="euler, rk2, rk4, adaptive or stiff (implicit). Default: as the model file says."
+    ),
+]
 Seed = Annotated[int, typer.Option(help="Seed of the random numbers.")]
 Starts = Annotated[int, typer.Option(help="Starting points of the calibration.", min=1)]
 Saved = Annotated[
@@ -63,6 +70,15 @@ InLanguage = Annotated[
 Output = Annotated[
     Path | None, typer.Option(help="Folder for the results. Default: a folder in runs/.")
 ]
+
+
+def integration_of(name: str | None) -> Method | None:
+    """Return the method of integration that an option names."""
+    if name is None:
+        return None
+    from beltcast.engine.run.plan import integration_method
+
+    return integration_method(name)
 
 
 def open_study(path: Path | None) -> Study:

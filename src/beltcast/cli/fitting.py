@@ -11,6 +11,7 @@ import typer
 from beltcast.cli.common import (
     AsJson,
     InLanguage,
+    Integration,
     Output,
     Resume,
     Saved,
@@ -19,6 +20,7 @@ from beltcast.cli.common import (
     StudyFile,
     finish,
     folder_of,
+    integration_of,
     language_of,
     open_study,
     progress,
@@ -62,6 +64,7 @@ def calibrate_command(
     changes: Annotated[
         Path | None, typer.Option(help="With --model: other values of constants (.cin).")
     ] = None,
+    integration: Integration = None,
     seed: Seed = 1,
     resume: Resume = False,
     language: InLanguage = None,
@@ -85,6 +88,8 @@ def calibrate_command(
         beltcast calibrate mine/study.toml --method differential_evolution
 
         beltcast calibrate --model sir.mdl --data flu.csv --priors sir.voc
+
+        beltcast calibrate --model kinetics.mdl --data lab.csv --priors k.toml --integration stiff
     """
     from beltcast.files.complete import complete_folder
     from beltcast.files.resume import keep_pieces, unfinished
@@ -101,8 +106,11 @@ def calibrate_command(
     from beltcast.workflows.own_model import read_own_model
 
     known, spoken = check_fit_method(method), language_of(language)
-    if model is None and (data or columns or priors or payoff or changes):
-        raise InputError("--data, --columns, --priors, --payoff and --changes need --model; add it")
+    if model is None and (data or columns or priors or payoff or changes or integration):
+        raise InputError(
+            "--data, --columns, --priors, --payoff, --changes and --integration need --model; add "
+            'it (a study says integration = "stiff")'
+        )
     if model is not None and study is not None:
         raise InputError("both a study and --model are given; keep one of them")
     if model is None:
@@ -111,12 +119,21 @@ def calibrate_command(
     else:
         if not data or priors is None:
             raise InputError("--model needs observations and priors; add --data and --priors")
-        own = read_own_model(model, data, priors, columns=columns, payoff=payoff, changes=changes)
+        own = read_own_model(
+            model,
+            data,
+            priors,
+            columns=columns,
+            payoff=payoff,
+            changes=changes,
+            integration=integration_of(integration),
+        )
         for sentence in own.assumed:
             typer.echo(f"assumed: {sentence}", err=as_json)
         likelihood, hashes, labels = own.likelihood, own.hashes, {}
     place = folder_of(output, study or model, "-fit")
     options = {"starts": str(starts), "method": method, "seed": str(seed), "refine": str(refine)}
+    options["integration"] = str(integration)
     with complete_folder(place) as folder, progress() as tell:
         pieces = keep_pieces(unfinished(place), {**hashes, **options}, resume=resume)
         fit = calibrate(

@@ -15,6 +15,8 @@ import typer
 from beltcast.cli.common import (
     AsJson,
     InLanguage,
+    Integration,
+    integration_of,
     language_of,
     open_study,
     print_json,
@@ -93,6 +95,7 @@ def run_command(
     output: Annotated[
         Path, typer.Option(help="File to write: NetCDF (.nc), .csv, .xlsx or .parquet.")
     ] = Path("run.nc"),
+    integration: Integration = None,
     resume: Annotated[bool, typer.Option(help="Go on with a plan's unfinished store.")] = False,
     scheduler: Annotated[
         str | None, typer.Option(help="Of dask, such as tcp://10.0.0.1:8786; for a plan.")
@@ -115,9 +118,13 @@ def run_command(
 
         beltcast run mine.mdl --output mine.csv
 
+        beltcast run kinetics.mdl --integration stiff
+
         beltcast run plan.toml --resume
     """
     if model is not None and model.suffix.lower() == ".toml":
+        if integration is not None:
+            raise InputError("--integration goes with a model, and this is a plan; leave it out")
         _run_plan(model, resume, scheduler, workers, json_log)
         return
     if resume or scheduler or workers or json_log:
@@ -129,7 +136,8 @@ def run_command(
     from beltcast.study.scenarios import Scenario, read_scenarios, select
 
     check_run_path(output)
-    loaded = load_model(model or shipped("models/belt/belt.mdl"))
+    method = integration_of(integration)
+    loaded = load_model(model or shipped("models/belt/belt.mdl"), method=method)
     path = scenarios or (None if model else shipped("models/belt/scenarios.toml"))
     known = read_scenarios(path, loaded) if path else {"default": Scenario("default", "Default")}
     result = run_ensemble(
@@ -164,6 +172,7 @@ def study_command(
     name: Annotated[
         str | None, typer.Option(help="Title of the study; the folder's name by default.")
     ] = None,
+    integration: Integration = None,
 ) -> None:
     """Write a study from a model, a table of times and values, and priors.
 
@@ -192,6 +201,7 @@ def study_command(
         payoff=compared,
         columns=() if columns is None else read_columns(columns),
         title=name,
+        integration=integration_of(integration),
     )
     for sentence in assumed:
         typer.echo(f"assumed: {sentence}")

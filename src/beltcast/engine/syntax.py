@@ -299,7 +299,7 @@ class Source:
     mappings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     controls: Mapping[str, Equation] = field(default_factory=dict)
     element_mappings: Mapping[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
-    method: Literal["euler", "rk2", "rk4"] = "euler"
+    method: Literal["euler", "rk2", "rk4", "adaptive", "stiff"] = "euler"
     groups: Mapping[str, str] = field(default_factory=dict)
     group_docs: Mapping[str, str] = field(default_factory=dict)
     sketch: str = ""

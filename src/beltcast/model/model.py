@@ -21,7 +21,15 @@ from beltcast.engine.lower.symbols import copied
 from beltcast.engine.nodes import FloatArray, IntArray, is_missing
 from beltcast.engine.parse_cache import read_parsed
 from beltcast.engine.program import NO_ROWS, Program
-from beltcast.engine.run.plan import Method, Plan, make_plan, steps_at
+from beltcast.engine.run.adaptive import Adaptive
+from beltcast.engine.run.plan import (
+    ADAPTIVE,
+    Method,
+    Plan,
+    integration_method,
+    make_plan,
+    steps_at,
+)
 from beltcast.engine.run.prepare import Backend, Prepared, available, prepare
 from beltcast.engine.run.time_grid import Grid, find_grid
 from beltcast.engine.syntax import CONTROLS, Equation, Source, canonical
@@ -76,7 +84,7 @@ class Model(Browsable):
     """
 
     # Compiled questions; a cache, so it never shows in a result.
-    _kernels: dict[Any, Prepared] = field(default_factory=dict, repr=False)
+    _kernels: dict[Any, Prepared | Adaptive] = field(default_factory=dict, repr=False)
     _own_series: bool = field(default=False, repr=False)
 
     def grid(self, constants: Constants | None = None) -> Grid:
@@ -120,8 +128,10 @@ class Model(Browsable):
             Variables to return; all by default.
         save_at : sequence of float, optional
             Times to save, on the grid of steps; every SAVEPER by default.
-        method : 'euler', 'rk2' or 'rk4', optional
-            As the file says by default.
+        method : 'euler', 'rk2', 'rk4', 'adaptive' or 'stiff', optional
+            As the file says by default. The last two take steps of their own, to a relative error
+            of 1e-7 a step, and stop at every time to save; `stiff` is implicit. They integrate
+            differential equations: a model with DELAY FIXED or SAMPLE IF TRUE is refused.
         backend : 'auto', 'llvm' or 'numpy'
             'auto' compiles where llvmlite is installed.
 
@@ -404,7 +414,8 @@ class Model(Browsable):
         self._check_settable(parameters)
         numbers = len(steps) * (len(outputs) + len(totals)) * values.shape[1]
         _check_size(numbers if moved is None else numbers * (1 + len(moved)))
-        prepared = self._prepared(outputs, totals, moved, backend)
+        way = integration_method(method or self.source.method)
+        prepared = self._prepared(outputs, totals, moved, backend, way)
         self._check_given(prepared.program, inputs)
 
         def plan(parameters: IntArray, rows: IntArray) -> Plan:
@@ -416,7 +427,7 @@ class Model(Browsable):
                 step=grid.steps(times),
                 saves=steps,
                 inputs=self.input_series(inputs),
-                method=method or self.source.method,
+                method=way,
             )
 
         out = prepared.run(plan, parameters, values)
@@ -482,14 +493,20 @@ class Model(Browsable):
                 )
 
     def _prepared(
-        self, outputs: IntArray, totals: IntArray, moved: IntArray | None, backend: Backend
-    ) -> Prepared:
+        self,
+        outputs: IntArray,
+        totals: IntArray,
+        moved: IntArray | None,
+        backend: Backend,
+        method: Method,
+    ) -> Prepared | Adaptive:
         """Compile the part of the model that a question needs; remembered."""
         kind = available(backend)
         asked = (outputs, totals, NO_ROWS if moved is None else moved)
-        key = (kind, moved is None, *(rows.tobytes() for rows in asked))
+        way = method if method in ADAPTIVE else "fixed"
+        key = (kind, way, moved is None, *(rows.tobytes() for rows in asked))
         if key not in self._kernels:
-            self._kernels[key] = prepare(self.program, kind, outputs, totals, moved)
+            self._kernels[key] = prepare(self.program, kind, outputs, totals, moved, method)
         return self._kernels[key]
 
     def _check_finite(self, result: FloatArray, rows: IntArray, times: FloatArray) -> None:
@@ -501,7 +518,7 @@ class Model(Browsable):
         raise SimulationError(
             f"'{self.label(row)}' is {result[when][np.argmax(bad[when])]} at time "
             f"{times[when]:g}; check its equation for a division by zero, a logarithm or a power "
-            "of a negative number, or take a smaller TIME STEP",
+            "of a negative number, or take a smaller TIME STEP or method='stiff'",
             self.path,
             self.variables[self.label(row).partition("[")[0]].line,
         )
@@ -526,7 +543,7 @@ class Model(Browsable):
         return make_dataset(variables, coordinates, attrs)
 
 
-def load_model(path: str | Path) -> Model:
+def load_model(path: str | Path, *, method: Method | None = None) -> Model:
     """Read a model file.
 
     Parameters
@@ -534,6 +551,8 @@ def load_model(path: str | Path) -> Model:
     path : str or Path
         A Vensim ``.mdl`` file in UTF-8, GB18030 or Latin-1, or an XMILE file.  Tables that
         it refers to lie in its folder.
+    method : str, optional
+        How it is integrated, as for `Model.simulate`; by default as the file says.
 
     Returns
     -------
@@ -553,7 +572,10 @@ def load_model(path: str | Path) -> Model:
     >>> load_model(shipped("models/belt/belt.mdl")).subscripts["Tier"]
     ('Brand', 'Factory', 'Distributor')
     """
-    return compile_model(read_parsed(path, open_cache()))
+    source = read_parsed(path, open_cache())
+    return compile_model(
+        source if method is None else replace(source, method=integration_method(method))
+    )
 
 
 def compile_model(source: Source) -> Model:

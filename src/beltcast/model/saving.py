@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from beltcast.engine.run.plan import ADAPTIVE
 from beltcast.engine.syntax import XMILE, Source
 from beltcast.engine.vensim.writer import mdl_text
 from beltcast.engine.xmile.writer import xmile_text
-from beltcast.errors import InputError
+from beltcast.errors import InputError, UnsupportedConstruct
 from beltcast.files.complete import complete_file
 
 __all__ = ["save_source"]
@@ -17,6 +18,11 @@ def save_source(source: Source, path: str | Path) -> tuple[Path, ...]:
     """Write a model; see `beltcast.Model.save`."""
     path = Path(path)
     suffix = path.suffix.lower()
+    if source.method in ADAPTIVE:
+        raise UnsupportedConstruct(
+            f"a model file cannot name the method '{source.method}'; save the model as it was "
+            "read, and choose the method where it is run"
+        )
     if suffix in XMILE:
         with complete_file(path) as part:
             part.write_text(xmile_text(source, name=path.stem), encoding="utf-8")

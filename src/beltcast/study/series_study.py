@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from beltcast.engine.run.plan import Method
 from beltcast.errors import InputError, UnknownName, quoted
 from beltcast.files.complete import complete_folder
 from beltcast.model.model import Model, load_model
@@ -39,6 +40,7 @@ def start_series_study(
     payoff: Sequence[Payoff] = (),
     columns: Sequence[Column] = (),
     title: str | None = None,
+    integration: Method | None = None,
 ) -> tuple[str, ...]:
     """Write a study of a model, a table and priors.
 
@@ -57,6 +59,8 @@ def start_series_study(
         See `read_series`.
     title : str, optional
         The name of the folder by default.
+    integration : str, optional
+        Method, as for `load_model`.
 
     Returns
     -------
@@ -71,13 +75,13 @@ def start_series_study(
     folder, model, priors = Path(folder), Path(model), Path(priors)
     check_folder(folder)
     name = check_title(title or folder.resolve().name)
-    loaded = load_model(model)
+    loaded = load_model(model, method=integration)
     series = read_series(data, loaded, payoff=payoff, columns=columns)
     chosen = _target(loaded, series, target)
     own_priors = f"priors{priors.suffix}"
     texts = {
         "observations.csv": _observations(series, Path(data).name),
-        STUDY_FILE: _study(name, model.name, own_priors, chosen, series),
+        STUDY_FILE: _study(name, model.name, own_priors, chosen, series, integration),
     }
     copies = {model.name: model, own_priors: priors}
     with TemporaryDirectory() as scratch:
@@ -157,7 +161,15 @@ def _slugs(series: Series) -> dict[str, str]:
     return {name: f"series-{k}" for k, name in enumerate(series.noise.definitions, start=1)}
 
 
-def _study(title: str, model: str, priors: str, target: str, series: Series) -> str:
+def _study(
+    title: str,
+    model: str,
+    priors: str,
+    target: str,
+    series: Series,
+    integration: Method | None,
+) -> str:
+    by = f'\nintegration = "{integration}"' if integration else ""
     slugs = _slugs(series)
     assumed = "".join(f"# - {sentence}\n" for sentence in series.assumed)
     definitions = "\n".join(
@@ -171,7 +183,7 @@ def _study(title: str, model: str, priors: str, target: str, series: Series) -> 
 
 [study]
 title = {_text(title)}
-model = {_text(model)}
+model = {_text(model)}{by}
 observations = "observations.csv"
 priors = {_text(priors)}
 # scenarios = "scenarios.toml" compares other values of constants with the model as it stands;

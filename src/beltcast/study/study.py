@@ -6,7 +6,8 @@ works on values.
 
 A study may extend another one beside it, ``extends = "belt.toml"``: a table or file that it does
 not give is that of the other.  With ``only = ["China"]`` it is fitted to the observations of these
-places alone.
+places alone.  With ``integration = "stiff"`` the model is integrated by another method than its
+file says.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from beltcast.display.facts import Facts, html_of, listed, text_of
+from beltcast.engine.run.plan import Method, integration_method
 from beltcast.engine.syntax import XMILE
 from beltcast.errors import (
     BOOKS,
@@ -207,7 +209,7 @@ def read_study(path: str | Path | None = None) -> Study:
     table = read_table(toml, "study")
     base = _base(toml, table)
     files = study_files(toml)
-    model = load_model(files["model"])
+    model = load_model(files["model"], method=_integration(table))
     places = read_places(files["places"], model) if "places" in files else {}
     owners = study_owners(toml)
     noise = noise_from_table(owners["noise"])
@@ -225,7 +227,9 @@ def read_study(path: str | Path | None = None) -> Study:
     hashes = {
         "study": toml.sha256 if base is toml else _joined(toml.sha256, base.sha256),
         "noise": _joined(json.dumps([fitted, table.values.get("only")], sort_keys=True)),
-        "model": model.source.text_sha256,
+        "model": _joined(model.source.text_sha256, model.source.method)
+        if "integration" in table
+        else model.source.text_sha256,
         "observations": observations.sha256,
         "priors": priors.sha256,
         **{name: _file_sha256(files.get(name), name) for name in ("places", "scenarios")},
@@ -363,6 +367,16 @@ def _base(toml: Toml, table: TomlTable) -> Toml:
         sentence = f"the study '{given}' begins with another one itself"
         raise table.fail(f"{sentence}; extend that one instead", "extends")
     return base
+
+
+def _integration(table: TomlTable) -> Method | None:
+    """Return the method of integration that the study names, if it names one."""
+    if "integration" not in table:
+        return None
+    try:
+        return integration_method(table.text("integration", expected="a method of integration"))
+    except InputError as problem:
+        raise table.fail(problem.sentence, "integration") from None
 
 
 def _only(table: TomlTable, observations: Observations) -> Observations:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from beltcast.engine.run.plan import Method
 from beltcast.errors import InputError
 from beltcast.files.text import file_sha256
 from beltcast.inference.likelihood import Likelihood, make_likelihood
@@ -45,6 +46,7 @@ def read_own_model(
     columns: Path | None = None,
     payoff: Path | None = None,
     changes: Path | None = None,
+    integration: Method | None = None,
 ) -> OwnModel:
     """Read a model, a table of times and values, and priors.
 
@@ -62,13 +64,15 @@ def read_own_model(
         Which variable is compared with which column (.vpd).
     changes : Path, optional
         Other values of constants (.cin).
+    integration : str, optional
+        Method, as for `load_model`; by default as the model file says.
 
     Raises
     ------
     InputError, ModelError
         With file and line: what is wrong in any of them.
     """
-    loaded = load_model(model)
+    loaded = load_model(model, method=integration)
     if changes is not None:
         loaded = move(loaded, read_cin(changes, loaded))
     compared = () if payoff is None else read_vpd(payoff, loaded)

@@ -112,7 +112,7 @@ class LlvmKernel:
         padded[:, members:] = values[:, -1:]
         out = np.empty((len(plan.saves), len(plan.outputs), blocks * width))
         run = self._bound(plan, padded, out)
-        threads = threads or os.cpu_count() or 1
+        threads = (threads or os.cpu_count() or 1) if blocks > 1 else 1
         # Eight for each thread even out what other work on the machine takes from one of them.
         a_block = self.program.n_rows * width * len(plan.times)
         share = max(1, min(blocks // (8 * threads), SLICE // a_block))
@@ -120,6 +120,21 @@ class LlvmKernel:
         for _ in side_by_side(lambda ends: run(*ends), slices, threads):
             pass
         return out[:, :, :members]
+
+    def bind(self, plan: Plan, members: int) -> Callable[[FloatArray], FloatArray]:
+        """Return what runs a plan again and again, on this thread, with all but values prepared."""
+        blocks = -(-members // self.width)
+        padded = np.empty((len(plan.parameters), blocks * self.width))
+        out = np.empty((len(plan.saves), len(plan.outputs), blocks * self.width))
+        run = self._bound(plan, padded, out)
+
+        def again(values: FloatArray) -> FloatArray:
+            padded[:, :members] = values
+            padded[:, members:] = values[:, -1:]
+            run(0, blocks)
+            return out[:, :, :members].copy()
+
+        return again
 
     def _bound(self, plan: Plan, values: FloatArray, out: FloatArray) -> Callable[[int, int], None]:
         """Return the machine function with everything but the blocks given."""
@@ -167,6 +182,8 @@ class LlvmKernel:
             )
         extra = 0 if plan.method == "euler" else 2 * len(program.stocks)
         rows = program.n_rows + extra
+        addresses = [a.ctypes.data for a in arrays]
+        callback = ctypes.cast(self._callback, ctypes.c_void_p).value
 
         def run(first: int, last: int) -> None:
             numbers = header.copy()
@@ -175,11 +192,7 @@ class LlvmKernel:
             history = np.empty(len(program.pasts) * len(plan.times) * self.width)
             function(
                 numbers.ctypes.data,
-                (ctypes.c_void_p * (len(arrays) + 2))(
-                    *(a.ctypes.data for a in arrays),
-                    history.ctypes.data,
-                    ctypes.cast(self._callback, ctypes.c_void_p).value,
-                ),
+                (ctypes.c_void_p * (len(arrays) + 2))(*addresses, history.ctypes.data, callback),
                 address,
             )
             del scratch, history

@@ -7,6 +7,7 @@ the expressions are walked and each primitive is the NumPy function named in
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import assert_never
 
 import numpy as np
@@ -42,6 +43,11 @@ class NumpyKernel:
         """
         with np.errstate(all="ignore"):  # NaN and inf are data here; `Model` reports them
             return self._run(plan, values)
+
+    def bind(self, plan: Plan, members: int) -> Callable[[FloatArray], FloatArray]:
+        """Return what runs a plan again and again."""
+        del members  # as many as the values have
+        return lambda values: self(plan, values)
 
     def _run(self, plan: Plan, values: FloatArray) -> FloatArray:
         program = self.program

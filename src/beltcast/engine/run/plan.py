@@ -15,11 +15,31 @@ import numpy as np
 from beltcast.engine.nodes import FloatArray, IntArray, marked
 from beltcast.engine.program import Program
 from beltcast.engine.syntax import Data
-from beltcast.errors import SimulationError
+from beltcast.errors import InputError, SimulationError
 
-Method = Literal["euler", "rk2", "rk4"]
+Method = Literal["euler", "rk2", "rk4", "adaptive", "stiff"]
 
 METHODS: tuple[Method, ...] = ("euler", "rk2", "rk4")
+"""Methods of fixed steps, one TIME STEP each."""
+
+ADAPTIVE: tuple[Method, ...] = ("adaptive", "stiff")
+"""Methods whose steps adapt to a tolerance (`beltcast.engine.run.adaptive`)."""
+
+
+def integration_method(name: str) -> Method:
+    """Return a method of integration by its name.
+
+    Raises
+    ------
+    InputError
+        There is none of that name.
+    """
+    for method in (*METHODS, *ADAPTIVE):
+        if method == name:
+            return method
+    known = ", ".join((*METHODS, *ADAPTIVE))
+    raise InputError(f"unknown method of integration '{name}'; expected one of {known}")
+
 
 LARGEST_RUN = 10_000_000
 """Steps beyond which a run is refused: a typing error, or a hostile file."""
@@ -42,8 +62,8 @@ class Plan:
         Numbers of the steps at whose start the outputs are saved, ascending.
     inputs : (steps + 1, k)
         Value of each exogenous series at each step, in the order of ``Program.inputs``.
-    method : 'euler', 'rk2' or 'rk4'
-        Inputs are frozen within a Runge-Kutta step, as Vensim does.
+    method : str
+        Inputs are frozen within a TIME STEP under every method, as Vensim does.
     """
 
     parameters: IntArray

@@ -16,9 +16,10 @@ import numpy as np
 from beltcast.engine.cache import open_cache
 from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.engine.program import NO_ROWS, Program, accumulate, restrict
+from beltcast.engine.run.adaptive import Adaptive, make_adaptive
 from beltcast.engine.run.forward_ad import differentiate
 from beltcast.engine.run.numpy_backend import NumpyKernel
-from beltcast.engine.run.plan import Plan
+from beltcast.engine.run.plan import ADAPTIVE, Method, Plan
 
 Backend = Literal["auto", "llvm", "numpy"]
 
@@ -28,6 +29,10 @@ class Kernel(Protocol):
 
     def __call__(self, plan: Plan, values: FloatArray) -> FloatArray:
         """Run all members; `values` is (p, N), the result (s, o, N)."""
+        ...
+
+    def bind(self, plan: Plan, members: int) -> Callable[[FloatArray], FloatArray]:
+        """Return what runs one plan again and again, for so many members."""
         ...
 
 
@@ -96,7 +101,8 @@ def prepare(
     outputs: IntArray,
     totals: IntArray = NO_ROWS,
     moved: IntArray | None = None,
-) -> Prepared:
+    method: Method = "euler",
+) -> Prepared | Adaptive:
     """Make a question ready to run.
 
     Parameters
@@ -109,14 +115,29 @@ def prepare(
         Rows whose running totals since the start are saved after the outputs.
     moved : (d,), optional
         Rows of the constants to differentiate by.
+    method : str
+        Of `beltcast.engine.run.plan`; all with fixed steps are prepared alike.
+
+    Raises
+    ------
+    UnsupportedConstruct
+        The method has steps that adapt, and the model changes once a step.
     """
     summing, summed = accumulate(program, totals)
     rows = np.concatenate([outputs, summed])
     needed = restrict(summing, rows.tolist())
-    tangents = NO_ROWS
-    if moved is not None:
-        needed, tangents = differentiate(needed, moved.tolist())
-    return Prepared(_kernel(kind, needed), needed, rows, moved, tangents)
+
+    def fixed(program: Program, rows: IntArray) -> Prepared:
+        if moved is None:
+            return Prepared(_kernel(kind, program), program, rows, moved, NO_ROWS)
+        both, tangents = differentiate(program, moved.tolist())
+        return Prepared(_kernel(kind, both), both, rows, moved, tangents)
+
+    if method in ADAPTIVE:
+        return make_adaptive(
+            needed, method, rows, moved, start=fixed, kernel=lambda program: _kernel(kind, program)
+        )
+    return fixed(needed, rows)
 
 
 def available(backend: Backend) -> Literal["llvm", "numpy"]:

@@ -1,0 +1,206 @@
+"""Steps that adapt: closed forms, published solutions of stiff problems, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.linalg import expm
+
+from beltcast import load_model
+from beltcast.engine.run.adaptive import state_equations
+from beltcast.errors import InputError, UnsupportedConstruct
+from beltcast.model.model import Model
+
+CONTROLS = """
+INITIAL TIME = 0 ~~|
+FINAL TIME = {end} ~~|
+TIME STEP = {step} ~~|
+SAVEPER = TIME STEP ~~|
+"""
+
+
+def model(tmp_path: Path, equations: str, *, end: float = 10, step: float = 1) -> Model:
+    path = tmp_path / "model.mdl"
+    path.write_text("{UTF-8}\n" + equations + CONTROLS.format(end=end, step=step))
+    return load_model(path)
+
+
+DECAY = "k = 0.5 ~~|\nS = INTEG(-k*S, 100) ~~|"
+
+
+@pytest.mark.parametrize("backend", ["llvm", "numpy"])
+@pytest.mark.parametrize("method", ["adaptive", "stiff"])
+def test_decay_and_its_derivative_are_exponentials(tmp_path: Path, method, backend) -> None:
+    decay = model(tmp_path, DECAY)
+    times = np.arange(11.0)
+    run = decay.batch(
+        decay.rows("k"),
+        np.array([[0.5, 2.0]]),
+        outputs=decay.rows("S"),
+        saves=times,
+        directions=np.array([0]),
+        method=method,
+        backend=backend,
+    )
+    for column, k in enumerate((0.5, 2.0)):
+        exact = 100 * np.exp(-k * times)
+        # The tolerance is 1e-7 of the largest value, a step.
+        np.testing.assert_allclose(run[:, 0, column, 0], exact, atol=100 * 1e-6)
+        np.testing.assert_allclose(run[:, 0, column, 1], -times * exact, atol=100 * 1e-5)
+
+
+def test_a_stiff_linear_system_is_its_matrix_exponential(tmp_path: Path) -> None:
+    matrix = np.array([[-1e6, 1e6 - 1], [1.0, -2.0]])
+    stiff = model(
+        tmp_path,
+        "X = INTEG(-1e6*X + 999999*Y, 1) ~~|\nY = INTEG(X - 2*Y, 1) ~~|",
+        end=4,
+        step=4,
+    )
+    run = stiff.simulate(method="stiff")
+    exact = expm(4 * matrix) @ np.ones(2)
+    assert run["X"].values[-1] == pytest.approx(exact[0], abs=1e-6)
+    assert run["Y"].values[-1] == pytest.approx(exact[1], abs=1e-6)
+
+
+ROBERTSON = """
+a = 0.04 ~~|
+X = INTEG(-a*X + 1e4*Y*Z, 1) ~~|
+Y = INTEG(a*X - 1e4*Y*Z - 3e7*Y*Y, 0) ~~|
+Z = INTEG(3e7*Y*Y, 0) ~~|
+"""
+
+
+def test_robertsons_problem_ends_as_the_test_set_says(tmp_path: Path) -> None:
+    # Mazzia and Magherini (2008), Test Set for Initial Value Problem Solvers, problem ROBER at
+    # t = 1e11.
+    run = model(tmp_path, ROBERTSON, end=1e11, step=1e11).simulate(method="stiff")
+    assert run["X"].values[-1] == pytest.approx(0.2083340149701255e-7, rel=1e-4)
+    assert run["Y"].values[-1] == pytest.approx(0.8333360770334713e-13, rel=1e-4)
+    assert run["Z"].values[-1] == pytest.approx(0.9999999791665050, abs=1e-6)
+
+
+def test_derivatives_of_a_stiff_run_are_its_differences(tmp_path: Path) -> None:
+    robertson = model(tmp_path, ROBERTSON, end=1000, step=1000)
+    ask = {
+        "outputs": np.concatenate([robertson.rows(name) for name in "XYZ"]),
+        "saves": np.array([1000.0]),
+        "method": "stiff",
+    }
+    row = robertson.rows("a")
+    run = robertson.batch(row, np.array([[0.04]]), directions=np.array([0]), **ask)[0, :, 0]
+    moved = robertson.batch(row, np.array([[0.04 - 4e-4, 0.04 + 4e-4]]), **ask)[0]
+    differences = (moved[:, 1] - moved[:, 0]) / 8e-4
+    np.testing.assert_allclose(run[:, 1], differences, rtol=2e-3)
+
+
+@pytest.mark.parametrize("method", ["adaptive", "stiff"])
+def test_members_do_not_depend_on_their_neighbours(tmp_path: Path, method) -> None:
+    logistic = model(
+        tmp_path, "a = 1 ~~|\nS = INTEG(a*S*(1 - S), 0.01) ~~|\nT = INTEG(S^1.5, 0) ~~|"
+    )
+    values = np.linspace(0.1, 40, 20)[None]
+    ask = {"outputs": logistic.rows("T"), "saves": [0.0, 7.0], "method": method}
+    together = logistic.batch(logistic.rows("a"), values, **ask)
+    for column in (0, 7, 19):
+        alone = logistic.batch(logistic.rows("a"), values[:, [column]], **ask)
+        assert np.array_equal(alone[:, :, 0], together[:, :, column])
+
+
+@pytest.mark.parametrize("method", ["adaptive", "stiff"])
+def test_what_comes_at_a_time_of_the_grid_comes_exactly_then(tmp_path: Path, method) -> None:
+    # STEP of 3 from time 4, PULSE of one TIME STEP, and a ramp of Time itself.
+    timed = model(
+        tmp_path,
+        "S = INTEG(STEP(3, 4), 0) ~~|\nP = INTEG(PULSE(2, 1), 0) ~~|\nR = INTEG(Time, 0) ~~|",
+    )
+    run = timed.simulate(method=method)
+    times = np.arange(11.0)
+    np.testing.assert_allclose(run["S"], 3 * np.maximum(times - 4, 0), atol=1e-9)
+    np.testing.assert_allclose(run["P"], np.clip(times - 2, 0, 1), atol=1e-9)
+    np.testing.assert_allclose(run["R"], times**2 / 2, atol=1e-6)
+
+
+def test_totals_and_initial_values_are_those_of_the_run(tmp_path: Path) -> None:
+    decay = model(tmp_path, DECAY + "\nfirst = INITIAL(2*S) ~~|\nflow = k*S + first ~~|")
+    run = decay.batch(
+        decay.rows("k"),
+        np.array([[0.5]]),
+        outputs=decay.rows("first"),
+        totals=decay.rows("flow"),
+        saves=[10.0],
+        method="stiff",
+    )
+    assert run[0, 0, 0] == 200.0
+    assert run[0, 1, 0] == pytest.approx(100 * (1 - np.exp(-5.0)) + 2000, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("equation", "named"),
+    [
+        ("D = DELAY FIXED(S, 2, 0) ~~|", "D"),
+        ("D = SAMPLE IF TRUE(S > 50, S, 0) ~~|", "D"),
+    ],
+)
+def test_what_changes_once_a_step_is_refused_by_name(tmp_path: Path, equation, named) -> None:
+    delayed = model(tmp_path, DECAY + "\n" + equation + "\nT = INTEG(D, 0) ~~|")
+    with pytest.raises(UnsupportedConstruct, match=f"'stiff' integrates .*'{named}'"):
+        delayed.simulate(method="stiff")
+    # What does not need it runs.
+    delayed.simulate(outputs="S", method="stiff")
+
+
+def test_a_run_that_no_step_saves_is_lost_alone(tmp_path: Path) -> None:
+    # S' = S^2 from 1 is infinite at time 1/a.
+    burst = model(tmp_path, "a = 0.01 ~~|\nS = INTEG(a*S*S, 1) ~~|")
+    run = burst.batch(
+        burst.rows("a"),
+        np.array([[0.05, 0.5]]),
+        outputs=burst.rows("S"),
+        saves=[1.0, 10.0],
+        method="adaptive",
+    )
+    np.testing.assert_allclose(run[:, 0, 0], [1 / 0.95, 2.0], rtol=1e-6)
+    assert run[0, 0, 1] == pytest.approx(2.0, rel=1e-6)
+    assert np.isnan(run[1, 0, 1])
+
+
+def test_the_equations_of_a_program_have_no_stocks_and_read_no_clock(tmp_path: Path) -> None:
+    timed = model(tmp_path, "S = INTEG(Time + STEP(1, 2), 0) ~~|")
+    equations, memory, given = state_equations(timed.program)
+    assert not len(equations.stocks)
+    assert not len(memory)
+    assert len(given) == 3  # the stock, the time, the last time of the grid
+
+
+def test_a_model_read_with_a_method_uses_it_and_is_not_saved_with_it(tmp_path: Path) -> None:
+    robertson = model(tmp_path, ROBERTSON, end=1000, step=1000)
+    stiff = load_model(tmp_path / "model.mdl", method="stiff")
+    assert np.array_equal(stiff.simulate()["X"], robertson.simulate(method="stiff")["X"])
+    with pytest.raises(UnsupportedConstruct, match="cannot name the method 'stiff'"):
+        stiff.save(tmp_path / "copy.mdl")
+    with pytest.raises(InputError, match="unknown method of integration 'bdf'; expected one of"):
+        load_model(tmp_path / "model.mdl", method="bdf")
+
+
+def test_the_published_point_of_boehm_runs(tmp_path: Path) -> None:
+    # Boehm and others (2014) as kept in the PEtab benchmark collection: the import rate of 97,749
+    # a minute would need explicit steps of 2e-5 minutes.  Both dimer sums are checked against the
+    # solution with the limit of that rate, which differs by its inverse.
+    gallery = Path(__file__).parents[2] / "docs" / "gallery" / "boehm" / "model.mdl"
+    point = {
+        "ed": 0.026982514033029,
+        "khet": 1.00067973851508e-05,
+        "khom": 0.00617022782112447,
+        "ihet": 0.0163679184468,
+        "kp": 15766.5070195731,
+        "TIME STEP": 2.5,
+        "SAVEPER": 60,
+    }
+    boehm = load_model(gallery, method="stiff")
+    at = boehm.simulate({**point, "ihom": 97749.3794024716}, outputs=["pSTATA", "pSTATB"])
+    beyond = boehm.simulate({**point, "ihom": 1e7}, outputs=["pSTATA", "pSTATB"])
+    np.testing.assert_allclose(at["pSTATA"][1:], beyond["pSTATA"][1:], rtol=1e-4)
+    np.testing.assert_allclose(at["pSTATB"][1:], beyond["pSTATB"][1:], rtol=1e-4)
