@@ -103,8 +103,8 @@ def test_a_share_of_zero_has_no_year_and_a_year_has_no_share_of_zero() -> None:
     result.attrs["whole"] = "all"
     lines = as_text(comparison_table(result)).splitlines()
     cells = {line.split()[0]: line.split()[1:] for line in lines if line.startswith(("ra", "ne"))}
-    assert cells["rare"][:3] == ["<1", "%", "2025"]
-    assert cells["never"] == ["0", "%", "none"]
+    assert cells["rare"][:5] == ["0.2", "±", "0.3", "%", "2025"]
+    assert cells["never"] == ["0.0", "±", "0.3", "%", "none"]
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,15 @@ from rich.text import Text
 
 from beltcast.display.translations import called, word
 from beltcast.ensembles.ensemble import run_ensemble
-from beltcast.ensembles.member_statistics import by_place, chance, quantiles
+from beltcast.ensembles.member_statistics import (
+    by_place,
+    chance,
+    chance_positive,
+    chance_text,
+    chances,
+    more_than,
+    quantiles,
+)
 from beltcast.errors import InputError
 from beltcast.inference.sampling.posterior import Draws
 from beltcast.schema import MEMBER, PLACE, QUANTILE, SCENARIO, YEAR, Label, Language
@@ -95,7 +103,8 @@ def compare_runs(output: xr.DataArray, *, loss: float = LOSS) -> xr.Dataset:
         ``difference_quantile`` and ``ratio_quantile`` (scenario, place, year, quantile);
         ``chance_of_more`` (scenario, place, year); ``loss_year`` and ``recovery_time`` (scenario,
         member, place), NaN where it does not happen; ``chance_of_loss`` and
-        ``chance_of_recovery`` (scenario, place), the latter among the draws that lost.
+        ``chance_of_recovery`` (scenario, place), the latter among the draws that lost; and of each
+        chance ``..._draws``, how many draws it is a share of.
 
     Raises
     ------
@@ -112,22 +121,23 @@ def compare_runs(output: xr.DataArray, *, loss: float = LOSS) -> xr.Dataset:
         raise InputError(f"loss is {loss:g}; expected a part of the baseline between 0 and 1")
     output = output.transpose(SCENARIO, MEMBER, PLACE, YEAR)
     base = output.isel({SCENARIO: 0}, drop=True)
-    difference, ratio = output - base, output / base
-    known = ratio.notnull()
+    difference, ratio = more_than(output, base), output / base
     lost_at, back_after = _dates(ratio.values, output[YEAR].values.astype(float), loss)
     lost = (SCENARIO, MEMBER, PLACE)
     loss_year = output.isel({YEAR: 0}, drop=True).copy(data=lost_at)
     recovery = loss_year.copy(data=back_after)
-    any_known = known.any(YEAR)
+    any_known, had_lost = ratio.notnull().any(YEAR), loss_year.notnull()
     result = xr.Dataset(
         {
             "difference_quantile": quantiles(difference),
             "ratio_quantile": quantiles(ratio),
-            "chance_of_more": chance(difference.copy(data=difference.values > 0), known),
             "loss_year": loss_year.transpose(*lost),
             "recovery_time": recovery.transpose(*lost),
-            "chance_of_loss": chance(loss_year.notnull(), any_known),
-            "chance_of_recovery": chance(recovery.notnull(), loss_year.notnull()),
+            **chances(
+                chance_of_more=(chance_positive(difference), difference.notnull()),
+                chance_of_loss=(chance(had_lost, any_known), any_known),
+                chance_of_recovery=(chance(recovery.notnull(), had_lost), had_lost),
+            ),
         },
         attrs={
             "loss": loss,
@@ -174,15 +184,13 @@ def comparison_table(
     at = comparison.sel({PLACE: place})
     for name in map(str, comparison[SCENARIO].values[1:]):
         own = at.sel({SCENARIO: name})
-        reached = float(own["chance_of_loss"])
         when, back = word("never", language), ""
-        if reached > 0:
+        if float(own["chance_of_loss"]) > 0:
             ends = quantiles(own["loss_year"], (0.1, 0.5, 0.9))
             low, middle, high = (round(float(v)) for v in ends.values)
             when = f"{middle} ({low}–{high})"
-            back = f"{100 * float(own['chance_of_recovery']):.0f} %"
-        # A share that would round to zero stands beside a year, so it must not read as zero.
-        share = "<1 %" if 0 < reached < 0.005 else f"{100 * reached:.0f} %"
+            back = word(chance_text(own, "chance_of_recovery", {}), language)
+        share = word(chance_text(own, "chance_of_loss", {}), language)
         table.add_row(called(name, language, zh), share, when, back)
     return Group(Text(title, style="bold"), table)
 
@@ -196,7 +204,7 @@ def difference_table(comparison: xr.Dataset, place: str | None = None) -> Render
     years = fifth or [last]
     title = (
         f"\nChange against '{comparison.attrs['baseline']}', {place}, draw by draw: median (80% "
-        f"band),\nand the share of draws with more in {last}"
+        f"band),\nand the share of draws with more in {last} (± Monte Carlo standard error)"
     )
     table = Table(box=None, padding=(0, 2, 0, 0))
     for name in ("scenario", *map(str, years), "more"):
@@ -204,8 +212,8 @@ def difference_table(comparison: xr.Dataset, place: str | None = None) -> Render
     for name in map(str, comparison[SCENARIO].values[1:]):
         own = at.sel({SCENARIO: name})
         percent = 100.0 * (own["ratio_quantile"] - 1.0)
-        more = 100.0 * float(own["chance_of_more"].sel({YEAR: last}))
-        table.add_row(name, *(_band(percent.sel({YEAR: y})) for y in years), f"{more:.0f} %")
+        more = chance_text(own, "chance_of_more", {YEAR: last})
+        table.add_row(name, *(_band(percent.sel({YEAR: y})) for y in years), more)
     return Group(Text(title, style="bold"), table)
 
 
@@ -233,7 +241,7 @@ def _described(result: xr.Dataset, unit: str) -> xr.Dataset:
     texts: dict[str, Any] = {
         "difference_quantile": (unit, "Quantiles of the difference to the first scenario"),
         "ratio_quantile": ("1", "Quantiles of the ratio to the first scenario"),
-        "chance_of_more": ("1", "Share of draws above the first scenario"),
+        "chance_of_more": ("1", "Share of draws above the first scenario; a tie counts one half"),
         "loss_year": ("Year", "First year of the loss"),
         "recovery_time": ("Year", "Years from the loss until recovery"),
         "chance_of_loss": ("1", "Share of draws that reach the loss"),
