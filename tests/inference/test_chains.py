@@ -296,6 +296,21 @@ def test_without_nutpie_nuts_says_what_to_install(
         some(exact.fit, method="nuts")
 
 
+@pytest.mark.parametrize("away", [1e2, 1e6, 1e12])
+def test_far_from_the_optimum_nuts_sees_a_finite_gradient_or_no_probability(
+    fit: Calibration, away: float
+) -> None:
+    from beltcast.inference.sampling.nuts import _log_density, _Whitened
+
+    for seed in range(3):
+        x = away * np.random.default_rng(seed).standard_normal(fit.likelihood.size)
+        with np.errstate(all="ignore"):
+            density, gradient = _log_density(fit, _Whitened.at(fit), x)
+        assert not np.isnan(density)
+        assert np.isfinite(gradient).all()
+        assert np.isfinite(density) or not gradient.any()
+
+
 def test_the_gradient_that_nuts_sees_is_the_slope_of_its_density(fit: Calibration) -> None:
     from beltcast.inference.sampling.nuts import _log_density, _Whitened
 

@@ -114,15 +114,16 @@ def test_slopes_are_derivatives(z: float, side: int, half: float, tails: float) 
 @pytest.mark.parametrize("tails", TAILS)
 @pytest.mark.parametrize("half", [0.0, 1e-9, 0.5, 3.0, 50.0])
 def test_nothing_overflows_far_out(half: float, tails: float) -> None:
-    z = np.array([-1e8, -1e3, -40.0, 0.0, 1e-9, 40.0, 1e3, 1e8])
-    for side in (np.zeros(8, dtype=int), np.full(8, -1), np.full(8, 1)):
+    z = np.array([-1e100, -1e12, -1e8, -1e3, -40.0, 0.0, 1e-9, 40.0, 1e3, 1e8, 1e12, 1e100])
+    n = len(z)
+    for side in (np.zeros(n, dtype=int), np.full(n, -1), np.full(n, 1)):
         width = np.where(side == 0, half, 0.0)
         values = residual(z, side, width, tails)
         assert np.isfinite(values).all()
         assert all(np.isfinite(s).all() for s in slopes(z, side, width, tails))
         assert all(np.isfinite(s).all() for s in as_normal(z, side, width, tails))
     # A residual of a number or an interval has the sign of z and never falls.
-    assert (np.diff(residual(z, np.zeros(8, dtype=int), half, tails)) >= 0).all()
+    assert (np.diff(residual(z, np.zeros(n, dtype=int), half, tails)) >= 0).all()
 
 
 def test_weights_of_student_are_those_of_reweighted_least_squares() -> None:

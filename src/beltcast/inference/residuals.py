@@ -40,6 +40,10 @@ _WIDE = 2.0
 _MIXED, _FAR = 64, 100.0
 """Normals that stand for Student's t, and spreads up to which they do."""
 
+_LOST = 1e5
+"""Spreads from which on the residual of a normal bound or interval goes on as a straight line: logs
+of densities that far out, of size z^2 / 2, have no digits left for their differences."""
+
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(40)
 _LOG_WEIGHTS = np.log(_WEIGHTS)
 
@@ -214,11 +218,21 @@ def _slope_of_number(z: FloatArray, tails: float) -> FloatArray:
 
 def _of_bound(x: FloatArray, tails: float) -> FloatArray:
     """Root of ``-2 log F(x)``."""
-    root: FloatArray = np.sqrt(-2.0 * log_cdf(x, tails))
+    near, beyond = _near(x, tails)
+    root: FloatArray = np.sqrt(-2.0 * log_cdf(near, tails)) + np.where(x < 0.0, beyond, 0.0)
     return root
 
 
+def _near(x: FloatArray, tails: float) -> tuple[FloatArray, FloatArray]:
+    """Z within `_LOST` spreads, and how far beyond them it lies; 0 for Student's t."""
+    if tails != NORMAL:
+        return x, np.zeros_like(x)
+    near: FloatArray = np.clip(x, -_LOST, _LOST)
+    return near, np.abs(x - near)
+
+
 def _slope_of_bound(x: FloatArray, tails: float) -> FloatArray:
+    x = _near(x, tails)[0]
     log_tail = log_cdf(x, tails)
     # dr/dx = -(p / F) / r, which goes to 0 far inside the bound.
     mills = np.exp(_log_density(x, tails) - log_tail)
@@ -230,7 +244,7 @@ def _of_interval(
     z: FloatArray, half: FloatArray, tails: float
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Residual of rounded numbers, and its derivatives by z and by the half-width; (k,) each."""
-    x = np.abs(z)  # everything is even in z, or odd
+    x, beyond = _near(np.abs(z), tails)  # everything is even in z, or odd
     log_best, best_slope = log_height(half, tails)
     log_p = _log_probability(x, half, tails)
     fall = np.maximum(log_best - log_p, 0.0)
@@ -244,14 +258,16 @@ def _of_interval(
     safe = np.maximum(r, 1e-150)
     by_z = np.where(middle, at_middle, (near_end - far_end) / safe)
     by_half = np.where(x < 1e-6, 0.0, (best_slope - near_end - far_end) / safe)
-    return np.sign(z) * r, by_z, np.sign(z) * by_half
+    return np.sign(z) * (r + beyond), by_z, np.sign(z) * by_half
 
 
 def _log_probability(x: FloatArray, half: FloatArray, tails: float) -> FloatArray:
     """Log of ``F(x + half) - F(x - half)`` for x of 0 or more; (k,)."""
     # The difference loses its digits where the interval is narrow, the quadrature where the density
     # falls by many powers of e within it.
-    narrow = (half <= _WIDE) & (x * half <= 10.0)
+    # In the tails of Student's t, it hardly falls.
+    flat = (x > 100.0 * half) & (tails != NORMAL)
+    narrow = ((half <= _WIDE) & (x * half <= 10.0)) | flat
     out = np.empty_like(x)
     along = _log_density(x[narrow, None] + half[narrow, None] * _NODES, tails)
     out[narrow] = np.log(half[narrow]) + logsumexp(along + _LOG_WEIGHTS, axis=1)

@@ -193,10 +193,17 @@ class _Whitened:
 def _log_density(
     calibration: Calibration, to_theta: _Whitened, x: FloatArray
 ) -> tuple[float, FloatArray]:
-    """Log density of x and its exact gradient."""
+    """Log density of x and its exact gradient; no probability where either is not finite.
+
+    The sampler refuses such a point and turns back.
+    """
     theta, log_slope, bend = to_theta(x)
     residuals = calibration.likelihood.residuals(theta)
-    by_theta = -(calibration.likelihood.jacobian(theta).T @ residuals)
-    by_y = by_theta * np.exp(log_slope) + bend
-    gradient: FloatArray = to_theta.root.T @ by_y
-    return float(-0.5 * residuals @ residuals + log_slope.sum()), gradient
+    with np.errstate(over="ignore", invalid="ignore"):
+        by_theta = -(calibration.likelihood.jacobian(theta).T @ residuals)
+        by_y = by_theta * np.exp(log_slope) + bend
+        gradient: FloatArray = to_theta.root.T @ by_y
+        density = float(-0.5 * residuals @ residuals + log_slope.sum())
+    if not (np.isfinite(density) and np.isfinite(gradient).all()):
+        return -np.inf, np.zeros_like(x)
+    return density, gradient
