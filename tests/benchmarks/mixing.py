@@ -20,11 +20,10 @@ import beltcast
 from beltcast.inference.audit.sbc import Asked
 from beltcast.inference.calibrate import one_blas_thread
 from beltcast.inference.sampling import metropolis as walkers
-from beltcast.inference.sampling.censored_nuisances import completion
+from beltcast.inference.sampling.censored_nuisances import completion, with_nuisances
 from beltcast.inference.sampling.chain_files import load_posterior
-from beltcast.inference.sampling.chains import _together
 from beltcast.inference.sampling.diagnostics import ess_bulk, ess_tail
-from beltcast.inference.sampling.posterior import with_nuisances
+from beltcast.inference.sampling.walker_density import _together
 
 WITHOUT_FEW = (0, 0, 0, 1)  # every fourth move a difference, as it was
 

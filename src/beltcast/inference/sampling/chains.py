@@ -39,7 +39,6 @@ import xarray as xr
 
 from beltcast.display.facts import Facts, html_of, text_of
 from beltcast.engine.nodes import FloatArray, IntArray
-from beltcast.engine.run.threads import side_by_side
 from beltcast.errors import CalibrationError, InputError
 from beltcast.inference.calibrate import Calibration, one_blas_thread
 from beltcast.inference.likelihood import Likelihood
@@ -50,7 +49,6 @@ from beltcast.inference.sampling.arviz_groups import (
     rows_of,
     unknowns,
 )
-from beltcast.inference.sampling.censored_nuisances import completion
 from beltcast.inference.sampling.diagnostics import (
     MIXED,
     diagnose,
@@ -59,22 +57,23 @@ from beltcast.inference.sampling.diagnostics import (
     nested_rhat,
     stuck,
 )
-from beltcast.inference.sampling.metropolis import Density, Factor, Walkers, adapted, placed, walk
+from beltcast.inference.sampling.metropolis import Density, Factor, Walkers, adapted, walk
 from beltcast.inference.sampling.nuts import nuts_chain
-from beltcast.inference.sampling.posterior import Draws
+from beltcast.inference.sampling.posterior import NOTHING_SIMULATED, Draws
+from beltcast.inference.sampling.walker_density import (
+    REACH,
+    START_WIDENING,
+    start_walkers,
+    walker_density,
+    walker_order,
+)
 from beltcast.schema import CHAIN, DRAW, ROW, Progress, no_progress
 
 SamplingMethod = Literal["walkers", "nuts"]
 SAMPLING_METHODS: tuple[SamplingMethod, ...] = get_args(SamplingMethod)
 
-START_WIDENING = 1.5
-"""Starts are drawn from Laplace's normal, this much wider."""
-
 FEW_UNKNOWNS = 20
 """Unknowns up to which nuts is the default."""
-
-REACH = 10.0
-"""Optima are started from that cost at most so much more than the best."""
 
 SUPERCHAIN = "superchain"
 """Coordinate of Markov chains: the group that each is of."""
@@ -365,11 +364,10 @@ def sample(
     state = resume or Unfinished(key, 0, None, (), (), 0)
     tell = progress or no_progress
     threads = threads or os.cpu_count() or 1
-    density = _posterior(calibration, threads)
-    last = _contrasts(calibration.likelihood, threads)
+    posterior = walker_density(calibration, threads)
     for block in range(state.block, plan.blocks):
         done = (
-            _walked(calibration, (density, last), plan, state, seeds[1 + block])
+            _walked(calibration, posterior, plan, state, seeds[1 + block])
             if method == "walkers"
             else _with_a_chain(calibration, plan, state, seeds[1 + block])
         )
@@ -464,7 +462,8 @@ def _walked(
 ) -> Unfinished:
     """A block of walkers: the first ones adapt, the others are drawn from."""
     density, last = posterior
-    walkers = state.walkers or _start(calibration, density, plan, rng)
+    chain = np.repeat(np.arange(plan.chains), plan.group)
+    walkers = state.walkers or start_walkers(calibration, density, chain, rng)
     if state.block < plan.burn_blocks:
         moves = max(1, plan.burn_in // plan.burn_blocks)
         every = min(10, moves)  # every tenth position is enough to learn from
@@ -475,9 +474,7 @@ def _walked(
         done = state.evaluations + records * every * plan.walkers
         return replace(state, walkers=adapted(stretch, settle=settle), evaluations=done)
     if not np.isfinite(walkers.weight).any():
-        raise CalibrationError(
-            "no draw of the posterior could be simulated in the whole burn-in; widen the priors"
-        )
+        raise CalibrationError(NOTHING_SIMULATED)
     records = plan.records_of(state.block)
     stretch = walk(density, walkers, records=records, every=plan.every, rng=rng, last=last)
     share = np.full(stretch.weight.shape, stretch.acceptance)
@@ -488,75 +485,6 @@ def _walked(
         stats=(*state.stats, {"acceptance_rate": share}),
         evaluations=state.evaluations + records * plan.every * plan.walkers,
     )
-
-
-def _start(
-    calibration: Calibration, density: Density, plan: _Plan, rng: np.random.Generator
-) -> Walkers:
-    moved = calibration.likelihood.moved
-    n = len(moved)
-    lower, upper = (bound[moved] for bound in calibration.likelihood.bounds())
-    center = calibration.theta[moved]
-    covariance = calibration.covariance[np.ix_(moved, moved)]
-    root = np.asarray(np.linalg.cholesky(covariance), dtype=np.float64)
-    optima = np.array([one[moved] for one in calibration.distinct(within=REACH)])
-    chain = np.repeat(np.arange(plan.chains), plan.group)
-    about = optima[chain % len(optima)]
-    start = about + START_WIDENING * rng.standard_normal((plan.walkers, n)) @ root.T
-    # On a bound itself nothing is lost, and rounding may put it outside.
-    inside = np.clip(start, lower, upper)
-    return placed(density, inside, center, root, rng, _together(calibration))
-
-
-def _together(calibration: Calibration) -> FloatArray:
-    """Unknowns that a figure tells of together, (figures, n): how much each moves its residual.
-
-    Each is moved by its prior's standard deviation, the room that it has; only ratios within an
-    observation count.
-    """
-    likelihood = calibration.likelihood
-    moved, figures = likelihood.moved, len(likelihood.published)
-    n = len(moved)
-    told = likelihood.jacobian(calibration.theta)[:figures, moved]
-    told[:, : likelihood.n_parameters] *= likelihood.priors.sigma
-    told = told[np.any(told != 0.0, axis=1)]
-    together: FloatArray = told**2 if len(told) else np.ones((1, n))
-    return together
-
-
-def _posterior(calibration: Calibration, threads: int) -> Density:
-    """The posterior of what is moved, without contrasts, with the other nuisances drawn to it."""
-    likelihood = calibration.likelihood.without_contrasts()
-    order = _order(likelihood)
-    complete = completion(likelihood, near=calibration.theta)
-
-    def density(z: FloatArray, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
-        # A member's bits do not depend on which others run beside it.
-        parts = np.array_split(z, min(threads, len(z)))
-        answers = np.concatenate(list(side_by_side(likelihood.answers, parts, threads)))
-        theta, weight = complete(z, answers, rng)
-        return theta[:, order], weight
-
-    return density
-
-
-def _contrasts(likelihood: Likelihood, threads: int) -> Factor | None:
-    """The rest of the posterior: the contrasts, which ask for parameters alone."""
-    contrasts, n = likelihood.contrasts, likelihood.n_parameters
-    if contrasts is None:
-        return None
-
-    def factor(z: FloatArray) -> FloatArray:
-        parts = np.array_split(z[:, :n], min(threads, len(z)))
-        return np.concatenate(list(side_by_side(contrasts.log_density, parts, threads)))
-
-    return factor
-
-
-def _order(likelihood: Likelihood) -> IntArray:
-    """Positions in theta with those of the moved unknowns first, as walkers have them."""
-    rest = np.setdiff1d(np.arange(likelihood.size), likelihood.moved)
-    return np.concatenate([likelihood.moved, rest])
 
 
 def _with_a_chain(
@@ -599,7 +527,7 @@ def _finished(likelihood: Likelihood, plan: _Plan, state: Unfinished) -> Chains:
 
     theta = by_chain(state.theta)
     if plan.method == "walkers":
-        theta = theta[..., np.argsort(_order(likelihood))]
+        theta = theta[..., np.argsort(walker_order(likelihood))]
     stats = {name: by_chain([s[name] for s in state.stats]) for name in state.stats[0]}
     of_rows, lp = _densities(likelihood, theta.reshape(-1, likelihood.size))
     return Chains(

@@ -1,40 +1,47 @@
 """Draws from the posterior, and from the prior beside it.
 
-Laplace's approximation (a normal distribution at the optimum with the curvature there) gives the
-first draws of the model's parameters z.  Where the model bends, that normal is wrong in the tails;
-so each draw then makes a number of Metropolis moves that leave the true posterior unchanged.  A
-move proposes parameters by preconditioned Crank-Nicolson with Laplace's normal N(c, S) as its
-reference (Cotter, Roberts, Stuart and White 2013, Statistical Science 28, 424-446),
-
-    z' = c + sqrt(1 - b^2) (z - c) + b xi,      xi ~ N(0, S),
-
-and nuisances u' from their conditional distribution g(u | z') given the model's answers at z',
-which is normal and known exactly but for bounds (taken by their tangents).  It is accepted with
-probability ``min(1, w' / w)``, where ``w = p(z, u | y) / (N(z; c, S) g(u | z))``.  Were Laplace
-exact and no row a bound, w would be constant, every move accepted and nothing changed.  All chains
-move side by side, one ensemble of runs a move.
+Laplace's approximation (a normal distribution at the optimum with the curvature there) is wrong in
+the tails where the model bends.  So draws are positions of walkers (`metropolis`): they start about
+the optima, wider than Laplace's normal, adapt during a burn-in and then move as Markov chains that
+leave the true posterior unchanged.  `beltcast.sample` moves the same walkers for longer, and proves
+that they have mixed.
 """
 
 from __future__ import annotations
 
+import math
+import os
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.linalg import solve_triangular
 
 from beltcast.display.facts import Facts, html_of, text_of
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import CalibrationError
 from beltcast.inference.calibrate import Calibration, one_blas_thread
 from beltcast.inference.likelihood import Likelihood, likelihood_of
-from beltcast.inference.nuisance_rule import NuisanceRule
 from beltcast.inference.sampling.arviz_groups import inference_data, observed, unknowns
-from beltcast.schema import Progress
+from beltcast.inference.sampling.censored_nuisances import with_nuisances
+from beltcast.inference.sampling.metropolis import adapted, walk
+from beltcast.inference.sampling.walker_density import (
+    start_walkers,
+    walker_density,
+    walker_order,
+)
+from beltcast.schema import Progress, no_progress
 from beltcast.study.study import Study
 
-STEPS = (0.2, 0.4, 0.8)
-"""Sizes b that moves alternate between: small ones always move a little, large ones far."""
+WALKERS = 32
+"""Markov chains, moved side by side; each gives an equal part of the draws."""
+
+MOVES = 40
+"""Moves between two draws of a walker; see "Quick draws" in docs/sampling.md."""
+
+BURN_IN = 10
+"""Stretches of `MOVES` moves before the first draw, in which the proposals adapt."""
+
+NOTHING_SIMULATED = "no draw of the posterior could be simulated; widen the priors"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -52,8 +59,11 @@ class Draws:
     acceptance : float
         Share of accepted moves; NaN without moves.
     start_correlation : float
-        Mean over parameters of the correlation of the draws with Laplace's draws that they
-        started from: 1 has not moved, 0 has forgotten.
+        Mean over parameters of the correlation of the walkers' last positions with their starts:
+        1 has not moved, 0 has forgotten.
+    walkers : int
+        Markov chains that the draws are of, one after the other at each time; 0 where draws are
+        independent.
     """
 
     likelihood: Likelihood
@@ -61,6 +71,7 @@ class Draws:
     kind: str
     acceptance: float = float("nan")
     start_correlation: float = float("nan")
+    walkers: int = 0
 
     def __len__(self) -> int:
         return len(self.theta)
@@ -127,12 +138,14 @@ def approximate_posterior(
     draws: int,
     *,
     rng: np.random.Generator,
-    moves: int = 30,
+    moves: int = MOVES,
+    threads: int | None = None,
     progress: Progress | None = None,
 ) -> Draws:
-    """Draw approximately from the posterior: Laplace's approximation, improved by moves.
+    """Draw from the posterior by walkers with a short burn-in.
 
-    For draws whose convergence is proven, use `beltcast.sample`, which takes minutes.
+    The walkers, their starts and their moves are those of `beltcast.sample`, which takes longer and
+    proves that they have mixed.
 
     Parameters
     ----------
@@ -140,13 +153,18 @@ def approximate_posterior(
     draws : int
     rng : numpy.random.Generator
     moves : int
-        Metropolis moves of each draw; 0 gives Laplace's approximation itself.
+        Metropolis moves between two draws of a walker; the burn-in has `BURN_IN` times as many.
+        0 gives Laplace's approximation itself.
+    threads : int, optional
+        Walkers are simulated side by side on so many; one per processor by default.  The result
+        does not depend on it.
     progress : callable, optional
         Called with (what, done, of how many).
 
     Returns
     -------
     Draws
+        The walkers one after the other at each time; any run of draws is of many walkers.
 
     Raises
     ------
@@ -164,34 +182,47 @@ def approximate_posterior(
     True
     """
     likelihood = calibration.likelihood
-    moved = likelihood.moved
-    n = len(moved)
-    lower, upper = (bound[moved] for bound in likelihood.bounds())
-    center = calibration.theta[moved]
-    covariance = calibration.covariance[np.ix_(moved, moved)]
-    root = np.asarray(np.linalg.cholesky(covariance), dtype=np.float64)
-    z = np.clip(center + rng.standard_normal((draws, n)) @ root.T, lower, upper)
-    rule = likelihood.nuisance_rule(near=calibration.theta)
-    theta, weight = _completed(calibration, rule, z, root, rng)
-    if not np.isfinite(weight).any():
-        raise CalibrationError("no draw of the posterior could be simulated; widen the priors")
-    first, accepted = theta[:, moved].copy(), 0.0
-    for move in range(moves):
-        size = STEPS[move % len(STEPS)]
-        noise = rng.standard_normal((draws, n)) @ root.T
-        proposal = center + np.sqrt(1.0 - size**2) * (theta[:, moved] - center) + size * noise
-        proposed, its_weight = _completed(calibration, rule, proposal, root, rng)
-        with np.errstate(invalid="ignore"):
-            take = np.log(rng.random(draws)) < its_weight - weight
-        theta = np.where(take[:, None], proposed, theta)
-        weight = np.where(take, its_weight, weight)
-        accepted += take.mean()
-        if progress is not None:
-            progress("moves", move + 1, moves)
-    kind = "posterior" if moves else "laplace"
     if not moves:
-        return Draws(likelihood, theta, kind)
-    return Draws(likelihood, theta, kind, accepted / moves, _correlation(first, theta[:, moved]))
+        return Draws(likelihood, _laplace(calibration, draws, rng), "laplace")
+    tell = progress or no_progress
+    threads = threads or os.cpu_count() or 1
+    density, last = walker_density(calibration, threads)
+    count = min(draws, WALKERS)
+    chain = np.zeros(count, dtype=np.int64) if count < WALKERS else np.arange(count)
+    walkers = start_walkers(calibration, density, chain, rng)
+    first = walkers.theta[:, : walkers.n].copy()
+    records = math.ceil(draws / count)
+    for block in range(BURN_IN):
+        every = min(moves, 5)
+        stretch = walk(density, walkers, records=moves // every, every=every, rng=rng, last=last)
+        walkers = adapted(stretch, settle=2 <= block < BURN_IN - 2)
+        tell("moves", block + 1, BURN_IN + records)
+    if not np.isfinite(walkers.weight).any():
+        raise CalibrationError(NOTHING_SIMULATED)
+    parts, accepted = [], 0.0
+    for record in range(records):
+        stretch = walk(density, walkers, records=1, every=moves, rng=rng, last=last)
+        walkers, accepted = stretch.walkers, accepted + stretch.acceptance / records
+        parts.append(stretch.theta[0])
+        tell("moves", BURN_IN + record + 1, BURN_IN + records)
+    theta = np.concatenate(parts)[-draws:][:, np.argsort(walker_order(likelihood))]
+    correlation = _correlation(first, walkers.theta[:, : walkers.n])
+    return Draws(likelihood, theta, "posterior", accepted, correlation, count)
+
+
+def _laplace(calibration: Calibration, draws: int, rng: np.random.Generator) -> FloatArray:
+    """Draw from Laplace's normal, cut off at the bounds, and nuisances to these; (N, size)."""
+    likelihood = calibration.likelihood
+    moved = likelihood.moved
+    lower, upper = (bound[moved] for bound in likelihood.bounds())
+    root = np.linalg.cholesky(calibration.covariance[np.ix_(moved, moved)])
+    noise = rng.standard_normal((draws, len(moved))) @ root.T
+    z = np.clip(calibration.theta[moved] + noise, lower, upper)
+    rule = likelihood.nuisance_rule(near=calibration.theta)
+    theta, density = with_nuisances(likelihood, rule, z, likelihood.answers(z), rng)
+    if not np.isfinite(density).any():
+        raise CalibrationError(NOTHING_SIMULATED)
+    return theta
 
 
 def _correlation(before: FloatArray, after: FloatArray) -> float:
@@ -200,66 +231,6 @@ def _correlation(before: FloatArray, after: FloatArray) -> float:
     with np.errstate(invalid="ignore", divide="ignore"):
         each = (x * y).sum(axis=0) / np.sqrt((x**2).sum(axis=0) * (y**2).sum(axis=0))
     return float(np.nanmean(each))
-
-
-def _completed(
-    calibration: Calibration,
-    rule: NuisanceRule,
-    z: FloatArray,
-    root: FloatArray,
-    rng: np.random.Generator,
-) -> tuple[FloatArray, FloatArray]:
-    """What is moved with nuisances drawn to it, (N, size), and log w of each, (N,)."""
-    answers = calibration.likelihood.answers(z)
-    theta, density = with_nuisances(calibration.likelihood, rule, z, answers, rng)
-    center = calibration.theta[calibration.likelihood.moved]
-    scaled = solve_triangular(root, (z - center).T, lower=True)
-    return theta, density + 0.5 * (scaled**2).sum(axis=0)
-
-
-def with_nuisances(
-    likelihood: Likelihood,
-    rule: NuisanceRule,
-    z: FloatArray,
-    answers: FloatArray,
-    rng: np.random.Generator,
-) -> tuple[FloatArray, FloatArray]:
-    """Draw nuisances to parameters, from g, their distribution given the model's answers.
-
-    g is normal and exact but for the season, taken as linear, and for bounds, taken by their
-    tangents at the optimum; the second result makes up for the difference.
-
-    Parameters
-    ----------
-    likelihood : Likelihood
-    rule : NuisanceRule
-        As `Likelihood.nuisance_rule` gives it near the optimum.
-    z : (N, n) or (N, n + k)
-        Parameters, and scales in the order of `Likelihood.moved`, which are drawn too without them.
-    answers : (N, m)
-        As `Likelihood.answers` returns them for z.
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    theta : (N, size)
-    log_density : (N,)
-        ``log p(z, u | y) - log g(u | z)``, up to a constant: were g exact, that of z alone.
-    """
-    mean = rule.mean(answers)
-    xi = rng.standard_normal(mean.shape)
-    nuisances = mean + solve_triangular(rule.factor, xi.T, lower=True, trans="T").T
-    n = likelihood.n_parameters
-    if z.shape[1] > n:
-        # The rule has scales apart from all other nuisances.
-        scales = likelihood.moved[n:] - n
-        nuisances[:, scales] = z[:, n:]
-        xi[:, scales] = 0.0
-    theta = np.concatenate([z[:, :n], nuisances], axis=1)
-    # What cannot be simulated, or gives no positive value, has no probability at all.
-    possible = np.isfinite(answers).all(axis=1)
-    density = np.where(possible, likelihood.log_density(theta, answers), -np.inf)
-    return theta, density + 0.5 * (xi**2).sum(axis=1)
 
 
 def sample_prior(source: Study | Likelihood, draws: int, *, rng: np.random.Generator) -> Draws:
