@@ -19,7 +19,7 @@ from beltcast.forecasting.before_after import changes, nowcast_years, outlook
 from beltcast.forecasting.summary import as_text, titled
 from beltcast.forecasting.update_text import _period, summarise_update, surprise_words
 from beltcast.study.new_rows import read_new_rows
-from beltcast.study.observations import Observations
+from beltcast.study.observations import COLUMNS, Observations
 
 DRAWS = 400
 
@@ -31,10 +31,18 @@ def draws(fit: Calibration) -> Draws:
 
 
 @pytest.fixture(scope="module")
-def half(study: Study) -> Observations:
-    """The nation's exports of one half-year, of the shipped example."""
-    rows = read_new_rows(shipped("calibration/data/example-new-rows.csv"), study).rows
-    return rows.select([row.quantity == "output" for row in rows])
+def half_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A half-year of the nation's exports that is not out yet, as expected."""
+    path = tmp_path_factory.mktemp("half") / "half-year.csv"
+    cells = ("China", "output", "part-year", "2026.0", "2026.5", "1120", "bn CNY", "gacc")
+    more = ("preliminary", "A", "2026.54", "a test", "", "", "")
+    path.write_text("\n".join([",".join(COLUMNS), ",".join(cells + more)]) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def half(study: Study, half_file: Path) -> Observations:
+    return read_new_rows(half_file, study).rows
 
 
 @pytest.fixture(scope="module")
@@ -135,13 +143,14 @@ def test_a_far_figure_is_called_a_surprise_and_leads_to_another_way(
 @pytest.mark.slow
 def test_the_command_leaves_a_complete_folder(
     fit: Calibration,
+    half_file: Path,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("beltcast.workflows.draws.fit_study", lambda *_, **__: fit)
-    rows = str(shipped("calibration/data/example-new-rows.csv"))
+    rows = str(half_file)
     monkeypatch.setattr(
         sys,
         "argv",
@@ -173,18 +182,29 @@ def test_the_study_as_of_a_date_is_updated_by_what_came_since(
         assert set(written["row_place"].values) == {"China"}
 
 
-def test_a_date_takes_no_file_and_no_fit_beside_it_and_one_is_needed(
+@pytest.mark.slow
+def test_the_shipped_half_year_updates_the_study_as_of_mid_2025(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = str(shipped("calibration/data/half-year-2025.csv"))
+    few = ["--starts", "1", "--draws", "20", "--method", "reweight", "--output", "out"]
+    monkeypatch.setattr(sys, "argv", ["beltcast", "update", rows, "--as-of", "2025.5", *few])
+    assert _exit_of(cli.main) == 0
+    capsys.readouterr()
+    with xr.open_dataset("out/update.nc") as written:
+        assert written.attrs["as_of"] == "2025.5"
+        assert set(written["row_end"].values) == {2025.5}
+
+
+def test_a_date_takes_no_fit_beside_it_and_something_new_is_needed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for arguments, sentence in (
         (
             ["--as-of", "2025", "--calibration", "x"],
-            "--as-of is 2025, and new observations",
-        ),
-        (
-            ["new.csv", "study.toml", "--as-of", "2025"],
-            "--as-of is 2025, and new observations",
+            "--as-of is 2025 and --calibration is given as well",
         ),
         ([], "there are no new observations; name a file, or a date with --as-of"),
         (["--as-of", "2040"], "no observation was published after 2040"),

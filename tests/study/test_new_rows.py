@@ -12,8 +12,9 @@ from beltcast.errors import InputError, TableError
 from beltcast.files.shipped import shipped
 from beltcast.study.new_rows import read_new_rows
 from beltcast.study.observations import COLUMNS
+from beltcast.verification.origin import as_known
 
-EXAMPLE = "calibration/data/example-new-rows.csv"
+EXAMPLE = "calibration/data/half-year-2025.csv"
 
 HALF = {
     "place": "China",
@@ -49,12 +50,12 @@ def known(study: Study) -> dict[str, str]:
         return next(r for r in csv.DictReader(file) if r["end"] == "2025.0000")
 
 
-def test_the_shipped_example_says_of_every_row_that_it_is_invented(study: Study) -> None:
-    new = read_new_rows(shipped(EXAMPLE), study)
+def test_the_shipped_example_is_news_in_mid_2025_and_known_today(study: Study) -> None:
+    new = read_new_rows(shipped(EXAMPLE), as_known(study, 2025.5))
     assert not new.known
-    assert len(new.rows) == 4
-    assert all("INVENTED" in row.source and "invented" in row.note for row in new.rows)
-    assert all(row.end > max(r.end for r in study.observations) for row in new.rows)
+    assert {(row.start, row.end, row.published) for row in new.rows} == {(2025.0, 2025.5, 2025.537)}
+    with pytest.raises(TableError, match="every row is known to the study already"):
+        read_new_rows(shipped(EXAMPLE), study)
 
 
 def test_a_known_row_is_left_out_and_said(study: Study, tmp_path: Path) -> None:

@@ -147,8 +147,8 @@ def update_command(
     as_of: Annotated[
         float | None,
         typer.Option(
-            help="Instead of a file: treat observations published after this date (a decimal "
-            "year) as new, and fit the study to those before."
+            help="Fit the study to what was published by this date (a decimal year). Without a "
+            "file of new observations, its own later ones are the new ones."
         ),
     ] = None,
     method: Annotated[
@@ -171,9 +171,9 @@ def update_command(
 
     For example:
 
-        beltcast update --as-of 2025
+        beltcast update calibration/data/half-year-2025.csv --as-of 2025.5
 
-        beltcast update calibration/data/example-new-rows.csv
+        beltcast update --as-of 2025
 
         beltcast update new.csv mine/study.toml --method refit --output runs/half-year
     """
@@ -191,16 +191,16 @@ def update_command(
     way = check_method(method)
     provenance = {"seed": str(seed)}
     if as_of is not None:
-        if study is not None or calibration is not None:
+        if calibration is not None:
             raise InputError(
-                f"--as-of is {as_of:g}, and new observations or a fit are given as well; --as-of "
-                "takes the study's own later observations as new and fits those before them, so "
-                "give only the study"
+                f"--as-of is {as_of:g} and --calibration is given as well; a saved calibration has "
+                "the observations of today, so leave it out"
             )
-        study = rows  # no file of observations comes before it
+        if study is None and (rows is None or rows.suffix.lower() != ".csv"):
+            rows, study = None, rows  # no file of observations comes before the study
         whole = open_study(study)
-        new = NewRows(later_rows(whole, as_of))
         chosen = as_known(whole, as_of)
+        new = read_new_rows(rows, chosen) if rows else NewRows(later_rows(whole, as_of))
         provenance["as_of"] = f"{as_of:g}"
     elif rows is not None:
         chosen = open_study(study)

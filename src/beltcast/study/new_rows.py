@@ -55,11 +55,13 @@ def read_new_rows(path: str | Path, study: Study) -> NewRows:
     Examples
     --------
     >>> from beltcast import read_study
-    >>> from beltcast.study.new_rows import read_new_rows
     >>> from beltcast.files.shipped import shipped
-    >>> new = read_new_rows(shipped("calibration/data/example-new-rows.csv"), read_study())
-    >>> len(new.rows) > 0
-    True
+    >>> from beltcast.study.new_rows import read_new_rows
+    >>> from beltcast.verification.origin import as_known
+    >>> study = as_known(read_study(), 2025.5)
+    >>> new = read_new_rows(shipped("calibration/data/half-year-2025.csv"), study)
+    >>> [row.quantity for row in new.rows]
+    ['national trade', 'national trade', 'output', 'output']
     """
     read = read_observations(path, study.model, study.places, usd_cny=study.usd_cny)
     study.noise.check(read)

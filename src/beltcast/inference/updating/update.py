@@ -185,10 +185,11 @@ def update(
     >>> from beltcast import calibrate, read_study, approximate_posterior, update
     >>> from beltcast.study.new_rows import read_new_rows
     >>> from beltcast.files.shipped import shipped
-    >>> study = read_study()
+    >>> from beltcast.verification.origin import as_known
+    >>> study = as_known(read_study(), 2025.5)
     >>> rng = np.random.default_rng(1)
     >>> fit = calibrate(study, rng=rng, starts=4, refine=1)
-    >>> new = read_new_rows(shipped("calibration/data/example-new-rows.csv"), study).rows
+    >>> new = read_new_rows(shipped("calibration/data/half-year-2025.csv"), study).rows
     >>> draws = approximate_posterior(fit, 16, rng=rng, moves=2)
     >>> change = update(fit, draws, new, rng=rng, method="reweight")
     >>> change.surprises["p"].between(0, 1).all().item()
