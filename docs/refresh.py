@@ -6,6 +6,7 @@ Run it on a quiet machine after a change of the model, the observations or the e
     python docs/refresh.py forecast   # without the table of speed, which needs a quiet machine
     python docs/refresh.py verify     # the backtest, ten minutes or more
     python docs/refresh.py skill      # the table from the backtest that is kept
+    python docs/refresh.py drivers    # the drivers under priors, data and contrasts
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ SKILL = "skill: python docs/refresh.py skill"
 
 def main() -> None:
     """Do what is asked for, the main job by default."""
-    {"": main_job, "forecast": forecast, "verify": verify, "skill": skill}["".join(sys.argv[1:])]()
+    {"": main_job, "forecast": forecast, "verify": verify, "skill": skill, "drivers": drivers}[
+        "".join(sys.argv[1:])
+    ]()
 
 
 def verify() -> None:
@@ -48,6 +51,29 @@ def skill() -> None:
         scores = case_scores(backtest.load())
     table = skill_markdown(scores, "sd")
     write(SKILL, table.strip(), "docs/verification.md")
+
+
+def drivers() -> None:
+    """Run `beltcast attribute` and put the drivers by source of knowledge into docs/drivers.md."""
+    subprocess.run([sys.executable, "-m", "beltcast", "attribute"], cwd=ROOT, check=True)
+    # Here and not above, as in `skill`.
+    import xarray as xr
+
+    from beltcast.drivers.attribution.evidence import driver_evidence
+
+    with xr.open_dataset(ROOT / "runs" / "belt-drivers" / "attribution.nc") as opened:
+        attribution = opened.load()
+    table = driver_evidence(attribution)
+    lines = [
+        f"| {attribution.attrs['whole']}, {attribution.attrs['year']}, log of output (median ± sd) "
+        "| priors alone | with the data | with data and contrasts |",
+        "|---|---|---|---|",
+    ]
+    for driver, row in table.iterrows():
+        sources = ("prior", "data", "evidence")
+        cells = (f"{row[f'{s}_median']:.2f} ± {row[f'{s}_sd']:.2f}" for s in sources)
+        lines.append(f"| {driver} | {' | '.join(cells)} |")
+    write("evidence: python docs/refresh.py drivers", "\n".join(lines), "docs/drivers.md")
 
 
 def keep_forecast() -> None:

@@ -53,7 +53,8 @@ def attribute_command(
 ) -> None:
     """Attribute output to the drivers, by place, and test whether drivers reinforce each other.
 
-    Writes attribution.nc, charts of the total by year and in one year, and summary.txt; with
+    Writes attribution.nc, charts of the total by year and in one year, and summary.txt; where the
+    study has contrasts, each driver stands under the priors, with the data and with both. With
     --tests also null.nc (held-out score against a null model without interaction) and placebo.nc
     (pilot zones at false dates). A stopped run leaves FOLDER.unfinished; --resume continues it.
 
@@ -77,7 +78,12 @@ def attribute_command(
     from beltcast.files.complete import complete_folder
     from beltcast.inference.sampling.posterior import sample_prior
     from beltcast.reports.json_output import dataset_facts
-    from beltcast.workflows.draws import FitOptions, draw_study
+    from beltcast.workflows.draws import (
+        FitOptions,
+        draw_study,
+        draw_without_contrasts,
+        fit_study,
+    )
 
     chosen = open_study(study)
     since, year = (
@@ -90,10 +96,12 @@ def attribute_command(
     words, tested = [], {}
     with complete_folder(place) as folder, progress() as tell:
         pieces = keep_work(chosen, place, resume, fit=options, held_out=held_out, seed=seed)
+        fit = fit_study(chosen, options, rng=streams.fit, pieces=pieces.of("fit"), progress=tell)
         result = attribute(
             chosen,
-            draw_study(chosen, options, rng=streams, pieces=pieces, progress=tell),
+            draw_study(chosen, options, fit=fit, rng=streams, pieces=pieces, progress=tell),
             prior=sample_prior(chosen, draws, rng=streams.prior),
+            data=draw_without_contrasts(fit, draws, rng=streams, pieces=pieces, progress=tell),
             since=since,
             pieces=pieces,
             progress=tell,

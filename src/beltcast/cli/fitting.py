@@ -196,7 +196,8 @@ def identify_command(
     Writes spectrum.csv, confounded.csv, prior-pull.csv, left-out.csv (by definition),
     left-out-sources.csv, profiles.csv, contraction.csv (each reported answer), power-scaling.csv
     (which prior changes which answer), charts and summary.txt; for places with a common mean also
-    shrinkage.csv.
+    shrinkage.csv, for a study with contrasts drivers.csv (each driver under the priors, with the
+    data and with the contrasts).
 
     For example:
 

@@ -65,7 +65,7 @@ class _Group(NamedTuple):
     root: FloatArray
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ContrastRows:
     """Contrasts, ready to be compared with the model.
 
@@ -104,6 +104,11 @@ class ContrastRows:
 
     def __len__(self) -> int:
         return len(self.means)
+
+    def __repr__(self) -> str:
+        return (
+            f"{len(self)} contrasts of model '{self.model.name}', {len(self.changes)} second runs"
+        )
 
     @property
     def published(self) -> FloatArray:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from beltcast.files.resume import NOT_KEPT, Pieces
-from beltcast.inference.calibrate import Calibration, calibrate
+from beltcast.inference.calibrate import Calibration, calibrate, calibrate_from
 from beltcast.inference.likelihood import likelihood_of
 from beltcast.inference.sampling.posterior import Draws, approximate_posterior, sample_prior
 from beltcast.inference.saved import CALIBRATION_FILE, load_calibration
@@ -16,7 +16,7 @@ from beltcast.schema import Progress
 from beltcast.streams import Random, Streams
 from beltcast.study.study import Study
 
-__all__ = ["FitOptions", "draw_study", "fit_study"]
+__all__ = ["FitOptions", "draw_study", "draw_without_contrasts", "fit_study"]
 
 
 @dataclass(frozen=True)
@@ -122,12 +122,64 @@ def draw_study(
         return sample_prior(study, options.draws, rng=streams.posterior)
     if fit is None:
         fit = fit_study(study, options, rng=streams.fit, pieces=pieces.of("fit"), progress=progress)
-    known = fit
+    return _kept(pieces, "draws", fit, options.draws, streams.posterior, progress)
+
+
+def draw_without_contrasts(
+    fit: Calibration,
+    draws: int,
+    *,
+    rng: Random,
+    pieces: Pieces = NOT_KEPT,
+    progress: Progress | None = None,
+) -> Draws | None:
+    """Draw from the posterior without contrasts: what the data alone say.
+
+    Parameters
+    ----------
+    fit : Calibration
+        With contrasts; the refit starts from its optimum.
+    draws : int
+    rng : Streams, numpy.random.Generator or int
+        Its stream ``data`` is used.
+    pieces : Pieces, optional
+    progress : Progress, optional
+
+    Returns
+    -------
+    Draws or None
+        None where the fit has no contrasts.
+
+    Examples
+    --------
+    >>> from beltcast import calibrate, read_study
+    >>> from beltcast.workflows.draws import draw_without_contrasts
+    >>> fit = calibrate(read_study(), rng=rng)  # doctest: +SKIP
+    >>> data = draw_without_contrasts(fit, 400, rng=1)  # doctest: +SKIP
+    """
+    if fit.likelihood.contrasts is None:
+        return None
+    alone = calibrate_from(fit.likelihood.without_contrasts(), fit.theta)
+    stream = Streams.of(rng).stream("data")
+    return _kept(pieces, "data draws", alone, draws, stream, progress)
+
+
+def _kept(
+    pieces: Pieces,
+    name: str,
+    fit: Calibration,
+    count: int,
+    rng: np.random.Generator,
+    progress: Progress | None,
+) -> Draws:
+    """Draws of a fit, made once."""
 
     def draw() -> dict[str, object]:
-        made = approximate_posterior(known, options.draws, rng=streams.posterior, progress=progress)
-        numbers = made.acceptance, made.start_correlation
+        made = approximate_posterior(fit, count, rng=rng, progress=progress)
+        numbers = made.acceptance, made.start_correlation, made.walkers
         return {"theta": made.theta, "kind": made.kind, "numbers": numbers}
 
-    kept = pieces.take("draws", draw)
-    return Draws(known.likelihood, kept["theta"], str(kept["kind"]), *map(float, kept["numbers"]))
+    kept = pieces.take(name, draw)
+    acceptance, correlation, walkers = map(float, kept["numbers"])
+    theta, kind = kept["theta"], str(kept["kind"])
+    return Draws(fit.likelihood, theta, kind, acceptance, correlation, int(walkers))

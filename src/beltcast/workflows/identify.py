@@ -12,6 +12,8 @@ from matplotlib.axes import Axes
 from rich.console import Group, RenderableType
 
 from beltcast.drivers.answers import shown
+from beltcast.drivers.attribution.attribute import attribute
+from beltcast.drivers.attribution.evidence import driver_evidence, evidence_page
 from beltcast.files.text import slug
 from beltcast.forecasting.summary import (
     answers_identified,
@@ -29,6 +31,7 @@ from beltcast.pictures import plots, plots_identified
 from beltcast.schema import Progress, no_progress
 from beltcast.streams import Random, Streams
 from beltcast.study.study import Study
+from beltcast.workflows.draws import draw_without_contrasts
 
 __all__ = ["Identification", "IdentifyOptions", "identify", "save_identification"]
 
@@ -75,6 +78,9 @@ class Identification:
         Name of the place that is the sum of all.
     spectrum : Spectrum
     confounded, left_out, left_out_sources, answers, power_scaling, shrinkage : pandas.DataFrame
+    drivers : pandas.DataFrame
+        What each driver brought under the priors, with the data and with the contrasts
+        (`beltcast.drivers.attribution.evidence`); empty for a study without contrasts or drivers.
     prior_pull : pandas.Series
     profiles : list of Profile
     """
@@ -92,6 +98,7 @@ class Identification:
     answers: pd.DataFrame
     power_scaling: pd.DataFrame
     shrinkage: pd.DataFrame
+    drivers: pd.DataFrame
 
     @property
     def whole_answers(self) -> pd.DataFrame:
@@ -108,6 +115,7 @@ class Identification:
             "answers": self.answers,
             "power_scaling": self.power_scaling,
             "shrinkage": self.shrinkage,
+            "drivers": self.drivers,
         }
 
     def page(self) -> RenderableType:
@@ -128,6 +136,8 @@ class Identification:
         ]
         if len(self.shrinkage):
             parts.append("\n" + shrinkage_words(self.shrinkage))
+        if len(self.drivers):
+            parts.append(evidence_page(self.drivers, self.whole, self.drivers.attrs["year"]))
         return Group(*parts)
 
 
@@ -194,6 +204,7 @@ def identify(
     narrowed = contraction(answers, shown(study, prior, years=[year], rng=streams))
     tell("answers", 2, 2)
     kept = answers.sel(answer=narrowed.index)
+    drivers = _drivers(study, fit, posterior, prior, streams, progress)
     return Identification(
         fit=fit,
         posterior=posterior,
@@ -210,7 +221,25 @@ def identify(
             kept, log_parts(posterior, options.by), rng=streams.permutation
         ),
         shrinkage=shrinkage(fit),
+        drivers=drivers,
     )
+
+
+def _drivers(
+    study: Study,
+    fit: Calibration,
+    posterior: Draws,
+    prior: Draws,
+    streams: Streams,
+    progress: Progress | None,
+) -> pd.DataFrame:
+    """What each driver brought by the end of the past: prior, data, and data with evidence."""
+    data = draw_without_contrasts(fit, len(prior), rng=streams, progress=progress)
+    if data is None or not study.roles.switches:
+        return pd.DataFrame()
+    table = driver_evidence(attribute(study, posterior, prior=prior, data=data))
+    table.attrs["year"] = study.years.past[1]
+    return table
 
 
 def save_identification(found: Identification, folder: Path) -> None:
@@ -226,6 +255,8 @@ def save_identification(found: Identification, folder: Path) -> None:
     found.left_out_sources.to_csv(folder / "left-out-sources.csv", float_format="%.4g")
     found.answers.to_csv(folder / "contraction.csv", float_format="%.4g")
     found.power_scaling.to_csv(folder / "power-scaling.csv", float_format="%.4g")
+    if len(found.drivers):
+        found.drivers.to_csv(folder / "drivers.csv", float_format="%.4g")
     if len(found.shrinkage):
         found.shrinkage.to_csv(folder / "shrinkage.csv", index=False, float_format="%.4g")
     _profile_table(found.profiles).to_csv(folder / "profiles.csv", index=False, float_format="%.6g")

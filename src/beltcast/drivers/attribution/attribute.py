@@ -73,6 +73,7 @@ def attribute(
     switches: Sequence[str] | None = None,
     target: str | None = None,
     prior: Draws | None = None,
+    data: Draws | None = None,
     scenario: str | None = None,
     since: int | None = None,
     pieces: Pieces = NOT_KEPT,
@@ -94,6 +95,8 @@ def attribute(
         by default.
     prior : Draws, optional
         Of the priors alone, run in the same way and put beside the posterior.
+    data : Draws, optional
+        Of the posterior without contrasts, put beside it too.
     scenario : str, optional
         The study's first by default.
     since : int, optional
@@ -114,7 +117,8 @@ def attribute(
         year), of ``dividend_<scale>`` (coalition, place, year) and of the joint
         ``gain_<scale>``.  ``<name>_chance`` is the share of draws above zero,
         ``<name>_sd_ratio`` the posterior-to-prior ratio of standard deviations, and
-        ``prior_...`` the same of the priors.
+        ``prior_...`` and ``data_...`` the same of the priors and of the posterior without
+        contrasts.
 
     Raises
     ------
@@ -148,6 +152,9 @@ def attribute(
         variables.update(_summaries(believed, "prior_"))
         for name, values in results.items():
             variables[f"{name}_sd_ratio"] = _ratio(robust_sd(values), robust_sd(believed[name]))
+    if data is not None:
+        without = _worth(*arguments, data, pieces.of("data"), None)[0]
+        variables.update(_summaries(_shares(without, drivers, since), "data_"))
     years = worth[YEAR].values
     result = xr.Dataset(
         variables,
@@ -419,7 +426,7 @@ _TEXTS = {
 def _described(result: xr.Dataset, unit: str) -> xr.Dataset:
     """Say what each variable is."""
     for name in result.data_vars:
-        kind, scale, *rest = str(name).removeprefix("prior_").split("_")
+        kind, scale, *rest = str(name).removeprefix("prior_").removeprefix("data_").split("_")
         of = "of the log of the year's total" if scale == "log" else "of the year's total"
         pure = bool(rest) and rest[0] in ("chance", "sd")
         ending = {
@@ -428,6 +435,7 @@ def _described(result: xr.Dataset, unit: str) -> xr.Dataset:
             "quantile": ", quantiles over draws",
         }.get(rest[0] if rest else "", "")
         source = ", priors alone" if str(name).startswith("prior_") else ""
+        source = ", without contrasts" if str(name).startswith("data_") else source
         result[name].attrs = {
             "units": "1" if scale == "log" or pure else unit,
             "long_name": f"{_TEXTS[kind]}, {of}{ending}{source}",

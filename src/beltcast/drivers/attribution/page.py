@@ -16,6 +16,7 @@ from rich.text import Text
 
 from beltcast.display.translations import called, word
 from beltcast.drivers.attribution.attribute import COALITION, DRIVER, sign_source
+from beltcast.drivers.attribution.evidence import driver_evidence, evidence_page
 from beltcast.ensembles.member_statistics import at_year
 from beltcast.ensembles.verdicts import FEWEST_DRAWS, negligible, share_error, with_error
 from beltcast.forecasting.summary import titled
@@ -35,6 +36,7 @@ def summarise_attribution(attribution: xr.Dataset, *, year: int | None = None) -
     return Group(
         Text(f"{attribution.attrs['title']}: what the drivers brought", style="bold"),
         _whole(attribution, year),
+        *_evidence(attribution, year),
         _growth(attribution, year),
         _places(attribution, year),
         Text("\n" + complement_words(attribution, year=year)),
@@ -135,6 +137,14 @@ def _whole(attribution: xr.Dataset, year: int) -> RenderableType:
             style="bold" if kind == "gain" else "",
         )
     return titled(title, table)
+
+
+def _evidence(attribution: xr.Dataset, year: int) -> list[RenderableType]:
+    """Prior, data and evidence, where the study has contrasts."""
+    if "data_shapley_log_quantile" not in attribution:
+        return []
+    table = driver_evidence(attribution, year=year)
+    return [evidence_page(table, str(attribution.attrs["whole"]), year)]
 
 
 def _growth(attribution: xr.Dataset, year: int) -> RenderableType:
