@@ -32,7 +32,7 @@ from beltcast.inference.sampling.walker_density import (
 from beltcast.schema import Progress, no_progress
 from beltcast.study.study import Study
 
-WALKERS = 32
+QUICK_WALKERS = 32
 """Markov chains, moved side by side; each gives an equal part of the draws."""
 
 MOVES = 40
@@ -187,8 +187,8 @@ def approximate_posterior(
     tell = progress or no_progress
     threads = threads or os.cpu_count() or 1
     density, last = walker_density(calibration, threads)
-    count = min(draws, WALKERS)
-    chain = np.zeros(count, dtype=np.int64) if count < WALKERS else np.arange(count)
+    count = min(draws, QUICK_WALKERS)
+    chain = np.zeros(count, dtype=np.int64) if count < QUICK_WALKERS else np.arange(count)
     walkers = start_walkers(calibration, density, chain, rng)
     first = walkers.theta[:, : walkers.n].copy()
     records = math.ceil(draws / count)
