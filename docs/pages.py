@@ -7,10 +7,11 @@ or command appears by itself.
 from __future__ import annotations
 
 import ast
-import os
+import inspect
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, get_args
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "beltcast"
@@ -69,16 +70,91 @@ def public_names() -> str:
 
 
 def commands() -> str:
-    """Return the help of every command as a page, as a terminal of 88 columns shows it."""
-    os.environ.update(COLUMNS="88", TERM="dumb", NO_COLOR="1")
+    """Return a page of all commands from the application itself, with an address per option."""
     from typer.main import get_command
-    from typer.testing import CliRunner
 
-    from beltcast.cli import app
+    from beltcast.cli import _PANELS, app
 
-    lines = ["# Commands", "", "Each as `beltcast COMMAND --help` prints it.", ""]
-    for name in sorted(get_command(app).commands):  # type: ignore[attr-defined]  # a group has them
-        told = CliRunner().invoke(app, [name, "--help"], prog_name="beltcast").stdout
-        text = "\n".join(line.rstrip() for line in told.strip().splitlines())
-        lines += [f"## beltcast {name}", "", "```text", text, "```", ""]
+    group = get_command(app)
+    known = group.commands  # type: ignore[attr-defined]  # a group has them
+    lines = [
+        "# Commands",
+        "",
+        "`beltcast COMMAND --help` prints the same. Exit codes: 0 success; 1 the computation",
+        "failed or a check found a fault; 2 the input is wrong; 130 interrupted.",
+        "",
+    ]
+    for panel, functions in _PANELS.items():
+        lines += [f"## {panel}", ""]
+        for function in functions:
+            name = function.__name__.removesuffix("_command").replace("_", "-")
+            lines += _command(name, known[name])
     return "\n".join(lines)
+
+
+def _command(name: str, command: Any) -> list[str]:
+    """Section of a command: its help, then its arguments and options."""
+    program = f"beltcast {name}"
+    arguments = [one for one in command.params if one.param_type_name == "argument"]
+    shown = [one.name.upper() if one.required else f"[{one.name.upper()}]" for one in arguments]
+    directives = [f".. program:: {program}", ""]
+    for parameter in command.params:
+        names = ", ".join([*parameter.opts, *parameter.secondary_opts])
+        if parameter in arguments:
+            names = parameter.name.upper()
+        directives += [f".. option:: {names}{_value(parameter)}", ""]
+        text = f"{parameter.help or ''}{_default(parameter)}".strip()
+        directives += [f"   {_rst(text)}", ""] if text else []
+    return [
+        f"### {program}",
+        "",
+        *_help(command.help or ""),
+        "```text",
+        " ".join([program, *shown, "[OPTIONS]"]),
+        "```",
+        "",
+        "```{eval-rst}",
+        *directives,
+        "```",
+        "",
+    ]
+
+
+def _help(text: str) -> list[str]:
+    """Help as Markdown: the examples, which are indented, become one block of code."""
+    lines: list[str] = []
+    examples: list[str] = []
+    for paragraph in inspect.cleandoc(text).replace("\b\n", "").split("\n\n"):
+        if paragraph.startswith("    "):
+            examples += [line.strip() for line in paragraph.splitlines()]
+        else:
+            lines += [*paragraph.splitlines(), ""]
+    return [*lines, "```", *examples, "```", ""] if examples else lines
+
+
+_KINDS = {"str": "text", "float": "number", "int": "integer", "Path": "path"}
+
+
+def _value(parameter: Any) -> str:
+    """What stands after the name of an option: the type of its value."""
+    if parameter.param_type_name == "argument" or parameter.is_flag:
+        return ""
+    annotation = parameter.type_descriptor.annotation
+    (inner,) = get_args(annotation) or (annotation,)  # of list[Path], the Path
+    return f" <{_KINDS.get(inner.__name__, inner.__name__)}>"
+
+
+def _default(parameter: Any) -> str:
+    """Default of an option, and whether it may be repeated, where the help does not say so."""
+    value = parameter.default
+    several = " May be repeated." if parameter.multiple else ""
+    flag = getattr(parameter, "is_flag", False)
+    if callable(value) or value in (None, False, "", ()) or flag or "efault" in parameter.help:
+        return several
+    shown = " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return f" Default: {shown}.{several}"
+
+
+def _rst(text: str) -> str:
+    """Text that reStructuredText takes as it is."""
+    return text.replace("\\", "\\\\").replace("*", "\\*").replace("`", "\\`").replace("|", "\\|")

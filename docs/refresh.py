@@ -1,4 +1,4 @@
-"""Renew what pages and calibration/results take from a run of the main job.
+"""Renew what documents and calibration/results take from commands.
 
 Run it on a quiet machine after a change of the model, the observations or the engine::
 
@@ -7,14 +7,18 @@ Run it on a quiet machine after a change of the model, the observations or the e
     python docs/refresh.py verify     # the backtest, ten minutes or more
     python docs/refresh.py skill      # the table from the backtest that is kept
     python docs/refresh.py drivers    # the drivers under priors, data and contrasts
+    python docs/refresh.py outputs    # what the commands of tutorials and guides print
 """
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,9 +30,15 @@ SKILL = "skill: python docs/refresh.py skill"
 
 def main() -> None:
     """Do what is asked for, the main job by default."""
-    {"": main_job, "forecast": forecast, "verify": verify, "skill": skill, "drivers": drivers}[
-        "".join(sys.argv[1:])
-    ]()
+    jobs = {
+        "": main_job,
+        "forecast": forecast,
+        "verify": verify,
+        "skill": skill,
+        "drivers": drivers,
+        "outputs": outputs,
+    }
+    jobs["".join(sys.argv[1:])]()
 
 
 def verify() -> None:
@@ -74,6 +84,64 @@ def drivers() -> None:
         cells = (f"{row[f'{s}_median']:.2f} ± {row[f'{s}_sd']:.2f}" for s in sources)
         lines.append(f"| {driver} | {' | '.join(cells)} |")
     write("evidence: python docs/refresh.py drivers", "\n".join(lines), "docs/drivers.md")
+
+
+OUTPUT = re.compile(r"<!-- output (\S+): (beltcast .*?) -->\n(.*?)<!-- end -->", re.DOTALL)
+"""A command whose output stands in a page, and the lines of it that are shown."""
+
+FILES = re.compile(r"<!-- files: (\S+) -->")
+"""A folder whose files the commands of a page find where they run."""
+
+
+def outputs() -> None:
+    """Run the commands that pages show the output of, page by page in one empty folder each."""
+    for page in sorted((ROOT / "docs").rglob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        if OUTPUT.search(text):
+            with tempfile.TemporaryDirectory() as folder:
+                page.write_text(with_outputs(text, Path(folder)), encoding="utf-8")
+
+
+def with_outputs(text: str, folder: Path) -> str:
+    """Run the commands of a page and put their output into it."""
+    for given in ["docs/howto", *FILES.findall(text)]:
+        for path in (ROOT / given).iterdir():
+            if path.suffix != ".md":
+                shutil.copy(path, folder)
+    environment = {**os.environ, "LC_ALL": "C.UTF-8", "COLUMNS": "112"}
+
+    def shown(found: re.Match[str]) -> str:
+        lines, command, _ = found.groups()
+        words = [sys.executable, "-m", *shlex.split(command)]
+        done = subprocess.run(
+            words, cwd=folder, env=environment, capture_output=True, text=True, check=True
+        )
+        content = chosen_lines(done.stdout, lines)
+        return f"<!-- output {lines}: {command} -->\n```text\n{content}\n```\n<!-- end -->"
+
+    return OUTPUT.sub(shown, text)
+
+
+def chosen_lines(text: str, chosen: str) -> str:
+    r"""Return the lines of a text that are named, with dots where others are left out.
+
+    >>> chosen_lines("a\nb\nc\nd", "1-2,-1")
+    'a\nb\n...\nd'
+    """
+    lines = [line.rstrip() for line in text.rstrip("\n").split("\n")]
+    if chosen == "all":
+        return "\n".join(lines)
+    kept: list[int] = []
+    for part in chosen.split(","):
+        first, last = re.fullmatch(r"(-?\d+)(?:-(\d+))?", part).groups()  # type: ignore[union-attr]  # ours
+        start = int(first) - 1 if int(first) > 0 else len(lines) + int(first)
+        kept += range(start, int(last) if last else start + 1)
+    shown: list[str] = []
+    for at, line in enumerate(kept):
+        if at and kept[at - 1] + 1 != line:
+            shown.append("...")
+        shown.append(lines[line])
+    return "\n".join(shown)
 
 
 def keep_forecast() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,28 +16,63 @@ from beltcast.files.shipped import shipped
 from beltcast.study.scenarios import read_scenarios
 
 ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+MADE = {DOCS / "generated", DOCS / "_build"}
 PAGES = [
     ROOT / "README.md",
+    ROOT / "README.zh-CN.md",
     shipped("models/templates/common/README.md"),
-    *sorted((ROOT / "docs").glob("*.md")),
-    *sorted((ROOT / "docs" / "howto").glob("*.md")),
+    *sorted(path for path in DOCS.rglob("*.md") if not MADE & set(path.parents)),
 ]
+
+
+def plain_lines(text: str) -> list[str]:
+    """Lines of the blocks of code without a language, which hold what a user types."""
+    lines: list[str] = []
+    fence: str | None = None
+    for line in text.splitlines():
+        if line.startswith("```"):
+            fence = line[3:] if fence is None else None
+        elif fence == "":
+            lines.append(line)
+    return lines
 
 
 def command_lines() -> list[tuple[str, str]]:
     """Page and line of every command of ours in a block of code."""
     found = []
     for page in PAGES:
-        for block in re.findall(r"^```\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S):
-            for line in block.splitlines():
-                for part in re.split(r"&&|\||;", line.partition("#")[0]):
-                    if part.strip().startswith("beltcast "):
-                        found.append((page.name, part.strip()))
+        for line in plain_lines(page.read_text(encoding="utf-8")):
+            for part in re.split(r"&&|\||;", line.partition("#")[0]):
+                if part.strip().startswith("beltcast "):
+                    found.append((page.name, part.strip()))
     return found
 
 
+def inline_commands() -> list[tuple[str, str]]:
+    """Page and text of every command of ours within a sentence."""
+    return [
+        (page.name, " ".join(text.split()))
+        for page in PAGES
+        for text in re.findall(r"(?<!`)`(beltcast [^`]+)`(?!`)", page.read_text(encoding="utf-8"))
+    ]
+
+
 def test_commands_are_found() -> None:
-    assert len(command_lines()) > 20
+    assert len(command_lines()) > 60
+    assert len(inline_commands()) > 40
+
+
+@pytest.mark.parametrize(("page", "text"), sorted(set(inline_commands())))
+def test_a_command_within_a_sentence_exists_with_its_options(page: str, text: str) -> None:
+    name, *words = text.removeprefix("beltcast ").partition(";")[0].split()
+    if name.startswith("--") or name in ("COMMAND", "命令"):
+        return
+    known = {name for p in get_command(cli.app).commands[name].params for name in p.opts}
+    known |= {name for p in get_command(cli.app).commands[name].params for name in p.secondary_opts}
+    for word in words:
+        if word.startswith("--"):
+            assert word.partition("=")[0] in {*known, "--help"}, page
 
 
 @pytest.mark.parametrize(("page", "line"), command_lines())
@@ -61,3 +98,79 @@ def test_a_relative_link_leads_somewhere(page: Path) -> None:
 def test_the_scenario_of_the_tutorial_fits_the_belt_model() -> None:
     (scenario,) = read_scenarios(ROOT / "docs/howto/mine.toml", read_study().model).values()
     assert scenario.uncertain
+
+
+OUTPUTS = re.compile(
+    r"<!-- output (\S+): (beltcast .*?) -->\n```text\n(.*?)\n```\n<!-- end -->", re.S
+)
+
+
+def test_every_shown_output_belongs_to_a_command_of_its_page() -> None:
+    shown = 0
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for _, command, output in OUTPUTS.findall(text):
+            assert command in plain_lines(text), (page, command)
+            assert output.strip(), (page, command)
+            shown += 1
+    assert shown > 10
+
+
+# Smaller than documented, so that a page takes minutes: few draws, starts, sets and runs.
+SMALLER = {
+    "--draws": "20",
+    "--starts": "2",
+    "--refine": "1",
+    "--moves": "2",
+    "--burn-in": "4",
+    "--every": "2",
+    "--sets": "10",
+    "--base": "4",
+    "--generations": "2",
+    "--policies": "8",
+    "--profiles": "1",
+    "--sources": "1",
+    "--chains": "2",
+}
+
+RUN = ["README.md", "first-forecast.md", "own-model.md", "reading-a-calibration.md", "tutorial.md"]
+"""Pages whose commands a test runs; the others name files of their reader or other machines."""
+
+
+def smaller(name: str, arguments: list[str]) -> list[str]:
+    """Arguments of a command with fewer draws, starts and so on, where it has such options."""
+    options = {opt for p in get_command(cli.app).commands[name].params for opt in p.opts}
+    kept = list(arguments)
+    for option, value in SMALLER.items():
+        if option in options:
+            while option in kept:
+                at = kept.index(option)
+                del kept[at : at + 2]
+            kept += [option, value]
+    return kept
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", RUN)
+def test_the_commands_of_a_page_run_in_their_order(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LC_ALL", "C")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (path,) = (one for one in PAGES if one.name == page)
+    text = path.read_text(encoding="utf-8")
+    folders = [DOCS / "howto", *map(ROOT.joinpath, re.findall(r"<!-- files: (\S+) -->", text))]
+    for folder in folders:
+        for file in folder.iterdir():
+            if file.suffix in (".toml", ".mdl", ".csv", ".voc"):
+                shutil.copy(file, tmp_path)
+    for known, line in command_lines():
+        if known != page or "--version" in line:
+            continue
+        _, name, *arguments = shlex.split(line)
+        monkeypatch.setattr(sys, "argv", ["beltcast", name, *smaller(name, arguments)])
+        monkeypatch.setattr("webbrowser.open", lambda _: True)
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        assert not ended.value.code, (line, capsys.readouterr().err)

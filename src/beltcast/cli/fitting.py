@@ -40,14 +40,14 @@ def calibrate_command(
     ] = "least_squares",
     refine: Annotated[
         int | None,
-        typer.Option(help="Starts to refine; by default until hardly an optimum is missed.", min=1),
+        typer.Option(help="Starts to refine. Default: until hardly any optimum is missed.", min=1),
     ] = None,
     model: Annotated[
-        Path | None, typer.Option(help="Instead of a study: a model (.mdl, .xmile),")
+        Path | None, typer.Option(help="A model (.mdl, .xmile) instead of a study.")
     ] = None,
     data: Annotated[
         list[Path] | None,
-        typer.Option(help="tables (.csv or .xlsx) of times and values of its variables,"),
+        typer.Option(help="With --model: a table (.csv or .xlsx) of times and values."),
     ] = None,
     columns: Annotated[
         Path | None,
@@ -55,7 +55,9 @@ def calibrate_command(
     ] = None,
     priors: Annotated[
         Path | None,
-        typer.Option(help="and priors (.toml or .xlsx), or Vensim's optimization control (.voc)."),
+        typer.Option(
+            help="With --model: priors (.toml or .xlsx), or a Vensim control file (.voc)."
+        ),
     ] = None,
     payoff: Annotated[
         Path | None,
