@@ -2,9 +2,10 @@
 
     python -m tests.random_models 5000
 
-runs so many, compares the compiled back end with NumPy by Euler, RK2 and RK4, and tangents with
-differences; `tests/engine/test_random_models.py` runs a few.  Flows are bounded and divisors kept
-from zero, so that a number that differs is a fault of a back end and not of the model.
+runs so many (a second number is the first seed), compares the compiled back end with NumPy by
+Euler, RK2 and RK4, and tangents with differences; `tests/engine/test_random_models.py` runs a few.
+Flows are bounded and divisors kept from zero, so that a number that differs is a fault of a back
+end and not of the model.
 """
 
 from __future__ import annotations
@@ -82,12 +83,22 @@ class Writer:
                 f"SAMPLE IF TRUE(Time > {t}, {a}, {b})",
                 f"XIDZ({a}, {b}, 2)",
                 f"TREND({a}, {t}, 0.1)",
+                f"SSHAPE({a}, {n})",
+                f"RAMP FROM TO({a}, {b}, 1, {t}, {n - 1})",
+                f"SAMPLE UNTIL({t}, {a}, {b})",
+                f"LOOKUP AREA(tab, 0, MIN(5, {a}))",
+                f"NORMAL CDF({a})",
+                f"VECTOR LOOKUP(vec[A], MIN(9, {a}), {b}, ({b}) + {n}, {self.pick('0', '1', '2')})",
+                f"DELAY MATERIAL({a}, {t}, {b}, 0)",
+                f"DELAY CONVEYOR({a}, {t.removesuffix('.5')}, 0.1, flat, {b}, "
+                f"{t.removesuffix('.5')})",
             ]
         return self.rng.choice(forms)
 
     def model(self) -> tuple[list[str], dict[str, str]]:
         """Equations and controls."""
         equations = ["R: A, B, C", "tab((-3,-1),(0,0.5),(1,2),(6,2.5))"]
+        equations += ["vec[R] = 1, 3, 2", "flat((0,1),(1,1))"]
         equations += [f"con {i} = {self.rng.uniform(0.5, 2):.4g}" for i in range(3)]
         stocks = [f"stk {i}" for i in range(2)]
         self.known += stocks
@@ -153,12 +164,13 @@ def tangents_apart(model: Model) -> float:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run so many models; print what differs."""
+    """Run so many models, from a first seed on; print what differs."""
     count = int(arguments[0]) if arguments else 100
+    start = int(arguments[1]) if arguments[1:] else 0
     bad = 0
     worst, worst_tangent = 0.0, 0.0
     with tempfile.TemporaryDirectory() as folder:
-        for seed in range(count):
+        for seed in range(start, start + count):
             model = random_model(seed, Path(folder))
             apart = back_ends_apart(model, METHODS[seed % 3])
             worst = max(worst, apart)

@@ -338,6 +338,32 @@ CHANCE = model_text(
         "t": "GET TIME VALUE(1, 2, 0)",
     }
 )
+RARE = model_text(
+    {
+        "R:": "a, b, c",
+        "v[R]": "1, 3, 2",
+        "flat(": "[(0,0)-(1,1)],(0,1),(1,1))",
+        "x": "VECTOR LOOKUP(v[a], Time, 0, 5, 0) + LOOKUP AREA(flat, 0, Time)",
+        "s": "SSHAPE(Time/10, 2) + RAMP FROM TO(1, 2, 3, 4, 0) + SAMPLE UNTIL(5, Time, 1)",
+        "d": "DELAY CONVEYOR(x, 2, 0.1, flat, 9, 2) + DELAY MATERIAL(x, 2, 1, 0)",
+        "noise": "RANDOM PINK NOISE(0, 1, 4, 1) + NORMAL CDF(s)",
+        "P:": "ptype, ppriority, pwidth, pextra",
+        "pp[R,P]": "1, 2, 1, 0; 2, 1, 2, 0; 3, 3, 1, 0;",
+        "price": "FIND MARKET PRICE(v[a], pp[a,ptype], v[a], pp[a,ptype])",
+        "sold[R]": "SUPPLY AT PRICE(v[R], pp[R,ptype], price)",
+    }
+)
+CONVEYOR = xmile_texts.xmile(
+    '<stock name="belt"><eqn>8</eqn><inflow>in</inflow><outflow>out</outflow>'
+    '<outflow>lost</outflow><conveyor exponential_leak="true"><len>2</len><capacity>9</capacity>'
+    "<in_limit>5</in_limit><arrest>TIME = 2</arrest></conveyor></stock>"
+    '<flow name="in"><eqn>4 + late</eqn><non_negative/></flow>'
+    '<flow name="out"><eqn>0</eqn></flow>'
+    '<flow name="lost" leak_start="0" leak_end="0.5"><eqn>0.1</eqn><leak/></flow>'
+    '<gf name="g"><xpts>0,1,2</xpts><ypts>1,3,4</ypts></gf>'
+    + xmile_texts.aux("late", "HISTORY(belt, TIME - 1)/9 + NORMALCDF(0, TIME, 1, 2)")
+    + xmile_texts.aux("area", "LOOKUPAREA(g, TIME) + LOOKUPINV(g, 2) + INVNORM(0.3)")
+)
 XMILE = xmile_texts.xmile(
     xmile_texts.aux("size", "2 + belt", "belt")
     + '<stock name="firms"><dimensions><dim name="belt"/></dimensions><eqn>size</eqn>'
@@ -359,13 +385,16 @@ XMILE = xmile_texts.xmile(
     '<aux name="y" access="output"><eqn>x*2</eqn></aux></variables></model>'
     '<macro name="DOUBLE"><parm>a</parm><eqn>2*a</eqn></macro>',
 )
-BASES = [LANGUAGE, model_text(SIR), model_text({"S": "INTEG(-S/5, 100)"}), CHANCE, XMILE]
+DECAY = model_text({"S": "INTEG(-S/5, 100)"})
+BASES = [LANGUAGE, model_text(SIR), DECAY, CHANCE, RARE, XMILE, CONVEYOR]
+NAMES = ["language", "epidemic", "decay", "chance", "rare", "xmile", "conveyor"]
 
 WORDS = [
     *"()[]{},;:=|~!^*/+-<>\"'\\\n\t ",
     *("\\\\\\---///", ":EXCEPT:", ":NA:", ":MACRO:", ":END OF MACRO:", ":AND:", ":NOT:", "<->"),
     *("INTEG(", "INITIAL(", "SUM(", "DELAY3(", "SMOOTH(", "DELAY FIXED(", "WITH LOOKUP("),
     *("VECTOR SELECT(", "ALLOCATE AVAILABLE(", "RANDOM UNIFORM(", "GET DIRECT DATA(", "GAME("),
+    *("VECTOR LOOKUP(", "LOOKUP AREA(", "FIND MARKET PRICE(", "DELAY CONVEYOR(", "v[a]", "flat"),
     *("SAMPLE IF TRUE(", "ACTIVE INITIAL(", "TABBED ARRAY(", "TREND(", "FORECAST(", "A FUNCTION"),
     *("Time", "TIME STEP", "Belt", "Belt!", "North", "Sub", "all", "effect", "Firms[Belt]"),
     *("0", "-1", "1e-300", "1e308", "1e999", "0.5", "007", "1000000000", "(A1-A99999999)"),
@@ -373,6 +402,9 @@ WORDS = [
     *(
         "<non_negative/>",
         "<conveyor/>",
+        "<leak/>",
+        "<arrest>1</arrest>",
+        "<capacity>",
         "<gf>",
         "SELF",
         "belt[*]",
@@ -471,10 +503,10 @@ def test_fuzz(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     run()
 
 
-@pytest.mark.parametrize("base", BASES, ids=["language", "epidemic", "decay", "chance", "xmile"])
+@pytest.mark.parametrize("base", BASES, ids=NAMES)
 def test_the_bases_of_the_fuzzer_run(base: str, tmp_path: Path) -> None:
     """Else it would mutate refusals into refusals."""
-    path = tmp_path / ("base.xmile" if base is XMILE else "base.mdl")
+    path = tmp_path / ("base.xmile" if "<xmile" in base else "base.mdl")
     path.write_text(base, encoding="utf-8")
     load_model(path).simulate(backend="numpy")
 
