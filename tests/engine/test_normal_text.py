@@ -175,3 +175,9 @@ def test_every_rewrite_says_why() -> None:
 def test_a_lookup_jumps_where_two_points_share_an_input(tmp_path: Path) -> None:
     found = run(tmp_path, "f((0,0),(2,2),(2,6),(4,6)) ~~|\nx = f(Time) ~~|").simulate()["x"]
     np.testing.assert_allclose(found, [0, 1, 2, 6, 6])
+
+
+def test_a_quoted_name_with_a_subscript_may_end_its_equation_with_one(tmp_path: Path) -> None:
+    """It was taken for a data variable without an equation, as in C-LEARN."""
+    body = 'D: a, b ~~|\nk[D] = 2 ~~|\n"x - y"[D] = 3*k[D] ~~|'
+    assert run(tmp_path, body).simulate()['"x - y"'].values[-1].tolist() == [6, 6]

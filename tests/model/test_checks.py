@@ -14,6 +14,7 @@ from beltcast.model.checks import as_json, check_model, check_text
 from beltcast.model.model import load_model
 
 from ..model_texts import SIR, write_model
+from ..small_models import small
 
 UNITS = {"INITIAL TIME": "0 ~ Year", "FINAL TIME": "10 ~ Year", "TIME STEP": "0.125 ~ Year",
          "SAVEPER": "1 ~ Year"}  # fmt: skip
@@ -140,3 +141,29 @@ def test_the_encoding_that_was_guessed_is_said(encoding: str, said: str, tmp_pat
         text = text.replace("万元", "Euro").replace("年", "Year")
     path.write_bytes(text.encode(encoding))
     assert f"read as {said}" in check_text(check_model(load_model(path)))
+
+
+def test_a_check_says_how_far_it_is_and_ends_in_time(tmp_path: Path) -> None:
+    """With no time at all the first runs are made, and the others counted."""
+    constants = {f"k{i}": "1 ~ Dmnl" for i in range(40)}
+    total = {"total": "+".join(constants) + " ~ Dmnl"}
+    model = load_model(write_model(tmp_path, {**constants, **total}, UNITS))
+    told: list[tuple[str, int, int]] = []
+    checked = check_model(model, progress=lambda *said: told.append(said), seconds=0.0)
+    assert (checked.extremes_tried, checked.extremes_all) == (120, 120)
+    assert told[-1] == ("extreme constants", 120, 120)
+
+
+def test_what_was_left_out_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("beltcast.model.checks._CHUNK", 1)
+    constants = {f"k{i}": "1 ~ Dmnl" for i in range(40)}
+    total = {"total": "+".join(constants) + " ~ Dmnl"}
+    model = load_model(write_model(tmp_path, {**constants, **total}, UNITS))
+    checked = check_model(model, seconds=0.0)
+    assert (checked.extremes_tried, checked.extremes_all) == (16, 120)
+    assert "104 more were not made; allow them more time with --seconds" in check_text(checked)
+
+
+def test_an_element_without_an_equation_is_named_by_check(tmp_path: Path) -> None:
+    model = small(tmp_path, "R: a, b", "x[a] = Time")
+    assert "'x[b]' has no equation; nothing reads it" in check_text(check_model(model))

@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 from beltcast import load_model
-from beltcast.errors import InputError, ModelError, SimulationError, UnknownName
+from beltcast.errors import InputError, ModelError, ModelFileError, SimulationError, UnknownName
 from beltcast.model.model import LARGEST_RESULT, Grid, Model
 
 from ..small_models import small
@@ -278,3 +278,17 @@ def test_saves_of_a_batch_come_in_the_order_asked_for(decay: Model) -> None:
     forth = decay.batch(rows, values, outputs=decay.rows("Stock"), saves=[0.0, 4.0, 9.0])
     back = decay.batch(rows, values, outputs=decay.rows("Stock"), saves=[9.0, 0.0, 9.0, 4.0])
     assert back.ravel().tolist() == forth.ravel()[[2, 0, 2, 1]].tolist()
+
+
+def test_an_element_without_an_equation_is_named(tmp_path: Path) -> None:
+    """Vensim runs a model with one (SDEverywhere's `arrays`), as long as nothing reads it."""
+    model = small(tmp_path, "R: a, b, c", "x[a] = 1", "x[b] = Time", "k[a] = 3", "k[c] = 4")
+    assert model.without_equation("x") == ("x[c]",)
+    assert model.simulate()["x"].attrs["without_equation"] == "x[c]"
+    with pytest.raises(UnknownName, match=r"'k\[b\]' has no equation in small"):
+        model.simulate({"k[b]": 3})
+    for equation in ("y = x[c]", "y = SUM(x[R!])", "y = VMAX(x[R!])", "y[R] = x[R]"):
+        with pytest.raises(
+            ModelFileError, match=r"in the equation of 'y': 'x\[c\]' is not defined"
+        ):
+            small(tmp_path, "R: a, b, c", "x[a] = 1", "x[b] = Time", equation)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from beltcast import load_model
+from beltcast.errors import MissingExtra
 from beltcast.model.second_opinion import second_opinion
 
 from ..small_models import small, write
@@ -54,3 +56,22 @@ def test_what_pysd_cannot_open_is_said(tmp_path: Path) -> None:
     model = small(tmp_path, "D: a, b", "v[D] = 1, 2", "x = VECTOR ELM MAP(v[a], 1) + Time")
     with pytest.raises(UnsupportedConstruct, match="PySD cannot"):
         second_opinion(model)
+
+
+def test_simlin_is_a_second_opinion(tmp_path: Path) -> None:
+    """It is asked by `beltcast check --against pysimlin`, where it is installed."""
+    pytest.importorskip("simlin", reason="needs pysimlin: pip install pysimlin")
+    model = small(tmp_path, "D: a, b", "k[D] = 1, 2", "x[D] = INTEG(-k[D]*x[D]/4, 10)")
+    opinion = second_opinion(model, "pysimlin")
+    assert (opinion.program, opinion.variable) == ("pysimlin", None)
+    # Vensim's width of 0 is one step; Simlin has no pulse then.
+    other = small(tmp_path, "p = PULSE(2, 0)", TIME_STEP="1")
+    assert second_opinion(other, "pysimlin").variable == "p"
+
+
+def test_without_simlin_its_install_line_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "simlin", None)
+    with pytest.raises(MissingExtra, match=r"--against pysimlin needs simlin.*\[simlin\]"):
+        second_opinion(small(tmp_path, "x = Time"), "pysimlin")

@@ -221,7 +221,9 @@ def check_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
     against: Annotated[
         str | None,
-        typer.Option(help="Compare with a run in another program, by variable and time: pysd."),
+        typer.Option(
+            help="Compare with a run in another program, by variable and time: pysd or pysimlin."
+        ),
     ] = None,
     draws: Annotated[
         int,
@@ -229,6 +231,9 @@ def check_command(
             min=0, help="Draws of the priors for a study's reality checks and predictive check."
         ),
     ] = 200,
+    seconds: Annotated[
+        float, typer.Option(min=0, help="How long runs with constants far off may take.")
+    ] = 60.0,
     language: InLanguage = None,
 ) -> None:
     """Check a model, or a study with all its files, and say what is wrong with file and line.
@@ -277,7 +282,7 @@ def check_command(
         _check_store(path, as_json)
         return
     if path is not None and path.suffix.lower() in (".mdl", *XMILE):
-        found, looked = _check_model(load_model(path), as_json, spoken)
+        found, looked = _check_model(load_model(path), as_json, spoken, seconds)
     else:
         _refuse_faults(path, as_json)
         chosen = open_study(path)
@@ -302,7 +307,7 @@ def check_command(
                 typer.echo(examples)
         violations = _violations(chosen, draws)
         labels = chosen.labels()
-        found, looked = _check_model(chosen.model, as_json, spoken, violations, labels)
+        found, looked = _check_model(chosen.model, as_json, spoken, seconds, violations, labels)
         if chosen.reality_checks and draws and not as_json:
             typer.echo(_violations_text(chosen, draws, violations, spoken))
         found += len(violations)
@@ -333,11 +338,12 @@ def _check_store(path: Path, as_json: bool) -> None:
 
 def _compare_with(model: Model, program: str) -> None:
     """Say where another program differs; the exit code is 1 where it does."""
-    from beltcast.model.second_opinion import second_opinion
+    from beltcast.model.second_opinion import PROGRAMS, second_opinion
 
-    if program != "pysd":
-        raise typer.BadParameter(f"'{program}' is not known; choose pysd")
-    opinion = second_opinion(model)
+    if program not in PROGRAMS:
+        known = " or ".join(PROGRAMS)
+        raise typer.BadParameter(f"'{program}' is not known; choose {known}")
+    opinion = second_opinion(model, program)
     typer.echo(opinion.sentence())
     if opinion.variable is not None:
         raise typer.Exit(1)
@@ -544,6 +550,7 @@ def _check_model(
     model: Model,
     as_json: bool,
     language: Language,
+    seconds: float,
     violations: tuple[Violation, ...] = (),
     labels: Mapping[str, Label] | None = None,
 ) -> tuple[int, int]:
@@ -551,7 +558,8 @@ def _check_model(
     from beltcast.display.translations import word
     from beltcast.model import checks
 
-    checked = checks.check_model(model)
+    with progress() as show:
+        checked = checks.check_model(model, progress=show, seconds=seconds)
     if as_json:
         facts = checks.as_json(checked)
         if violations:

@@ -182,6 +182,14 @@ SUMMARY: Mapping[str, tuple[str, str]] = {
         "to look at",
         "将常数设为 0、十分之一或十倍，共运行 {tried} 次：{found} 次需要核查",
     ),
+    "extremes left": (
+        "  {left} more were not made; allow them more time with --seconds",
+        "  另有 {left} 次未运行；可用 --seconds 延长时间",
+    ),
+    "without equation": (
+        "'{element}' has no equation; nothing reads it, and its result is missing",
+        "“{element}”没有方程；没有变量读取它，其结果缺失",
+    ),
     "extreme fault": (
         "'{variable}' is {value:.4g} at time {time:g}",
         "“{variable}”在 {time:g} 时为 {value:.4g}",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +22,7 @@ from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.engine.syntax import CONTROLS, canonical
 from beltcast.engine.units.check import UnitProblem, check_units
 from beltcast.model.model import Model
-from beltcast.schema import Label, Language
+from beltcast.schema import Label, Language, Progress, no_progress
 
 __all__ = ["Checked", "Extreme", "Fault", "StepError", "as_json", "check_model", "check_text"]
 
@@ -84,8 +85,10 @@ class Checked:
     ----------
     model : str
         Name of the model.
-    variables, stocks, extremes_tried : int
+    variables, stocks : int
         How many there are.
+    without_equation : tuple of str
+        Elements of arrays that no equation defines, whose results are missing.
     units : tuple of UnitProblem
         The faults.
     step : float  [time]
@@ -93,6 +96,8 @@ class Checked:
         Largest first; empty where the step is computed by the model.
     negative : tuple of Fault
         Stocks that go negative with the model's own constants.
+    extremes_tried, extremes_all : int
+        How many runs with an extreme constant were made, and how many there are.
     extremes : tuple of Extreme
         Only those in which something goes wrong.
     components : tuple of Component
@@ -108,12 +113,28 @@ class Checked:
     step_errors: tuple[StepError, ...]
     negative: tuple[Fault, ...]
     extremes_tried: int
+    extremes_all: int
     extremes: tuple[Extreme, ...]
     components: tuple[Component, ...]
+    without_equation: tuple[str, ...] = ()
 
 
-def check_model(model: Model) -> Checked:
+SECONDS = 60.0
+"""How long runs with extreme constants may take."""
+
+
+def check_model(
+    model: Model, *, progress: Progress = no_progress, seconds: float = SECONDS
+) -> Checked:
     """Check a model.
+
+    Parameters
+    ----------
+    model : Model
+    progress : callable
+        Told how many runs with an extreme constant are done, and how many there are.
+    seconds : float
+        Runs with extreme constants end after so long; the first is always made.
 
     Returns
     -------
@@ -124,11 +145,13 @@ def check_model(model: Model) -> Checked:
     SimulationError
         The model does not run with its own constants.
     """
+    progress("a run", 0, 1)
     model.simulate()  # raises, with name and time, where it leaves the numbers
+    progress("a run", 1, 1)
     stocks = _of_kind(model, "stock")
     (negative,) = _negative(model, _rows(model, stocks)[0], _run(model, {}, stocks))
     already = {fault.variable.partition("[")[0] for fault in negative}
-    tried, extremes = _extremes(model, stocks, already)
+    tried, of_all, extremes = _extremes(model, stocks, already, progress, seconds)
     return Checked(
         model=model.name,
         variables=len(model.variables),
@@ -139,8 +162,10 @@ def check_model(model: Model) -> Checked:
         step_errors=_step_errors(model, stocks),
         negative=negative,
         extremes_tried=tried,
+        extremes_all=of_all,
         extremes=extremes,
         components=_components(model),
+        without_equation=tuple(e for name in model.variables for e in model.without_equation(name)),
     )
 
 
@@ -170,7 +195,8 @@ def _run(model: Model, constants: dict[str, float], names: Sequence[str]) -> Flo
 
 
 def _step_errors(model: Model, stocks: Sequence[str]) -> tuple[StepError, ...]:
-    if model.variables[model.source.controls["time step"].name].kind != "constant":
+    step = model.source.controls["time step"].name
+    if model.variables[step].kind != "constant" or int(model.rows(step)[0]) in model.program.fixed:
         return ()
     coarse = _run(model, {}, stocks)
     fine = _run(model, {"TIME STEP": model.grid().step / 2}, stocks)
@@ -243,13 +269,17 @@ def _in_order_of_computation(model: Model) -> IntArray:
 
 
 def _extremes(
-    model: Model, stocks: Sequence[str], already: set[str]
-) -> tuple[int, tuple[Extreme, ...]]:
-    """Run every constant at every factor; return how many runs, and those with a fault."""
+    model: Model, stocks: Sequence[str], already: set[str], progress: Progress, seconds: float
+) -> tuple[int, int, tuple[Extreme, ...]]:
+    """Run every constant at every factor, as far as time allows.
+
+    Returns how many runs were made, how many there are, and those with a fault.
+    """
+    began = time.monotonic()
     names = [n for n in _of_kind(model, "constant") if canonical(n) not in CONTROLS]
     rows, owners = _rows(model, names)
     if not len(rows):
-        return 0, ()
+        return 0, 0, ()
     defaults = np.array([model.program.default(int(row)) for row in rows])
     trials = [
         (name, factor)
@@ -263,13 +293,17 @@ def _extremes(
         values[owner == name, column] *= factor
     watched = _in_order_of_computation(model)
     if not len(watched):
-        return 0, ()
+        return 0, 0, ()
     times = model.grid().saved()
     stock_rows = _rows(model, stocks)[0]
     is_stock = np.isin(watched, stock_rows)
     chunk = max(16, _CHUNK // max(1, len(times) * len(watched)))
     found = []
+    done = 0
     for first in range(0, len(trials), chunk):
+        if first and time.monotonic() - began > seconds:
+            break
+        progress("extreme constants", first, len(trials))
         result = model.batch(rows, values[:, first : first + chunk], outputs=watched, saves=times)
         wild = _not_finite(model, watched, result)
         negative = _negative(model, watched[is_stock], result[:, is_stock])
@@ -279,7 +313,9 @@ def _extremes(
             new = tuple(f for f in below if f.variable.partition("[")[0] not in already)
             if broken or new:
                 found.append(Extreme(name, factor, (*broken, *new)))
-    return len(trials), tuple(found)
+        done = min(first + chunk, len(trials))
+    progress("extreme constants", done, len(trials))
+    return done, len(trials), tuple(found)
 
 
 # --- loops ------------------------------------------------------------------------------------
@@ -341,6 +377,7 @@ def check_text(
     lines.append(
         say("counts", variables=checked.variables, stocks=checked.stocks, encoding=encoding)
     )
+    lines += say.cut([say("without equation", element=e) for e in checked.without_equation])
     lines += _step_text(checked, say)
     negative = [
         say("negative stock", stock=say.name(f.variable), value=f.value, time=f.time)
@@ -348,6 +385,9 @@ def check_text(
     ]
     lines += say.cut(negative) or [say("no negative stock")]
     lines.append(say("extremes", tried=checked.extremes_tried, found=len(checked.extremes)))
+    if checked.extremes_tried < checked.extremes_all:
+        left = checked.extremes_all - checked.extremes_tried
+        lines.append(say("extremes left", left=left))
     lines += say.cut([_extreme_text(e, say) for e in checked.extremes])
     for component in checked.components:
         lines += _component_text(component, say)

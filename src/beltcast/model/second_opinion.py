@@ -9,9 +9,10 @@ import numpy as np
 
 from beltcast.engine.syntax import canonical
 from beltcast.errors import SimulationError, UnsupportedConstruct
+from beltcast.files.extras import need
 from beltcast.model.model import Model
 
-__all__ = ["Opinion", "second_opinion"]
+__all__ = ["PROGRAMS", "Opinion", "second_opinion"]
 
 
 @dataclass(frozen=True)
@@ -46,39 +47,44 @@ class Opinion:
         )
 
 
-def second_opinion(model: Model, *, rtol: float = 1e-6, atol: float = 1e-9) -> Opinion:
-    """Run a model in PySD and find the first number that differs.
+def second_opinion(
+    model: Model, program: str = "pysd", *, rtol: float = 1e-6, atol: float = 1e-9
+) -> Opinion:
+    """Run a model in another program and find the first number that differs.
 
     Parameters
     ----------
     model : Model
         Read from a file.
+    program : {'pysd', 'pysimlin'}
     rtol, atol : float
         Differences up to ``rtol`` times the largest value of a series, plus ``atol``, are rounding.
 
     Raises
     ------
     UnsupportedConstruct
-        PySD cannot open or run the model.
+        The other program cannot open or run the model.
+    MissingExtra
+        pysimlin is not installed.
     SimulationError
         The model has no file, or the two have no series in common.
     """
     if model.path is None:
         raise SimulationError("the model was not read from a file; save it first")
-    program = "PySD"
-    times, theirs = _run_pysd(model)
+    name, compute = PROGRAMS[program]
+    times, theirs = compute(model)
     run = model.simulate()
     ours: dict[str, tuple[str, np.ndarray]] = {}
-    for name, values in run.data_vars.items():
+    for variable, values in run.data_vars.items():
         rest = [d for d in values.dims if d != "time"]
         for element in np.ndindex(*(values.sizes[d] for d in rest)):
             at = dict(zip(rest, element, strict=True))
             labels = [str(run[d].values[i]) for d, i in at.items()]
-            label = f"{name}[{','.join(labels)}]" if labels else str(name)
+            label = f"{variable}[{','.join(labels)}]" if labels else str(variable)
             ours[_key(label)] = (label, values.isel(at).to_numpy())
     common = [key for key in ours if key in theirs]
     if not common:
-        raise SimulationError(f"{program} has no series of this model; compare another way")
+        raise SimulationError(f"{name} has no series of this model; compare another way")
     grid = run["time"].to_numpy()
     place = np.clip(np.searchsorted(times, grid - 1e-6), 0, len(times) - 1)
     near = np.abs(times[place] - grid) < 1e-4 * max(1.0, float(np.ptp(grid)))
@@ -92,10 +98,10 @@ def second_opinion(model: Model, *, rtol: float = 1e-6, atol: float = 1e-9) -> O
         if apart.any() and (first is None or int(np.argmax(apart)) < first[0]):
             first = int(np.argmax(apart)), key
     if first is None:
-        return Opinion(program, len(common))
+        return Opinion(name, len(common))
     k, key = first
     return Opinion(
-        program,
+        name,
         len(common),
         ours[key][0],
         float(grid[k]),
@@ -127,3 +133,18 @@ def _run_pysd(model: Model) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         if frame[c].dtype.kind in "fiub"
     }
     return frame.index.to_numpy(dtype=np.float64), columns
+
+
+def _run_simlin(model: Model) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    simlin = need("simlin", "simlin", to="--against pysimlin", otherwise="compare with pysd")
+    try:
+        frame = simlin.load(model.path).run().results
+    except Exception as problem:  # whatever Simlin meets: it is said, not hidden
+        words = " ".join(str(problem).split())[:200] or type(problem).__name__
+        raise UnsupportedConstruct(f"pysimlin cannot run the model: {words}", model.path) from None
+    columns = {_key(str(c)): frame[c].to_numpy(dtype=np.float64) for c in frame.columns}
+    return frame.index.to_numpy(dtype=np.float64), columns
+
+
+PROGRAMS = {"pysd": ("PySD", _run_pysd), "pysimlin": ("pysimlin", _run_simlin)}
+"""By the word of the command line: what it is called, and how it runs a model."""

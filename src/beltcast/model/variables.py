@@ -18,6 +18,7 @@ from beltcast.engine.program import Program
 from beltcast.engine.syntax import CONTROLS, Data, Source, canonical
 from beltcast.errors import ModelError, UnknownName, did_you_mean
 from beltcast.model.arguments import Constants, Inputs, plain_constants, plain_inputs
+from beltcast.model.labels import join_label
 
 VariableKind = Literal["stock", "auxiliary", "constant", "input", "lookup"]
 
@@ -125,7 +126,13 @@ class Variables:
         place = tuple(
             self._position(label, e, d) for e, d in zip(elements, variable.dims, strict=True)
         )
-        return np.atleast_1d(rows[place])
+        found = np.atleast_1d(rows[place])
+        if found.size == 1 and found[0] < 0:
+            raise UnknownName(
+                f"'{label}' has no equation in {self.name}, which gives one to other elements of "
+                f"'{variable.name}'; give it one, or name one of those"
+            )
+        return found
 
     def _position(self, label: str, element: str, dim: str) -> int:
         names = self.subscripts[dim]
@@ -201,7 +208,27 @@ class Variables:
     def attributes(self, name: str) -> dict[str, str]:
         """Unit, meaning and kind of a variable, for a dataset."""
         variable = self.variables[name]
-        return {"units": variable.unit, "long_name": variable.doc or name, "kind": variable.kind}
+        words = {"units": variable.unit, "long_name": variable.doc or name, "kind": variable.kind}
+        missing = self.without_equation(name)
+        return words | ({"without_equation": "; ".join(missing)} if missing else {})
+
+    def without_equation(self, name: str) -> tuple[str, ...]:
+        """Elements of an array that no equation defines, whose results are missing.
+
+        Vensim allows them where no equation reads them; one that reads them is refused by name.
+
+        >>> from beltcast import load_model
+        >>> from beltcast.files.shipped import shipped
+        >>> load_model(shipped("models/belt/belt.mdl")).without_equation("output")
+        ()
+        """
+        slot = self.program.slots[canonical(name)]
+        return tuple(
+            join_label(
+                slot.name, [self.subscripts[d][i] for d, i in zip(slot.dims, at, strict=True)]
+            )
+            for at in np.argwhere(slot.rows < 0).tolist()
+        )
 
     def constant_values(self, constants: Constants | None) -> tuple[IntArray, FloatArray]:
         """Rows and values of the constants that a run sets.

@@ -39,7 +39,14 @@ from beltcast.engine.language.vectors import (
 from beltcast.engine.lower.constant_folding import Known
 from beltcast.engine.lower.references import References, Scope
 from beltcast.engine.lower.schedule import Parts, arrange
-from beltcast.engine.lower.symbols import STOCKS, NameTable, constant, copy_name, one_each
+from beltcast.engine.lower.symbols import (
+    STOCKS,
+    NameTable,
+    constant,
+    copy_name,
+    one_each,
+    one_series_each,
+)
 from beltcast.engine.nodes import (
     MISSING,
     Clock,
@@ -102,7 +109,7 @@ def _lower_equation(equation: Equation, table: NameTable, parts: Parts) -> None:
     if isinstance(expression, (Table, Tables)):
         return
     if isinstance(expression, Data):
-        series = _series(expression, equation, elements, table)
+        series = one_series_each(expression, equation, elements, table)
         parts.inputs.update(zip(rows.tolist(), series, strict=True))
         return
     value = constant(expression)
@@ -121,23 +128,6 @@ def _lower_equation(equation: Equation, table: NameTable, parts: Parts) -> None:
     except _TablesDiffer:
         for i, element in enumerate(elements):
             _lower_elements(equation, [element], rows[[i]], table, parts)
-
-
-def _series(
-    data: Data, equation: Equation, elements: list[tuple[str, ...]], table: NameTable
-) -> list[Data]:
-    """One series for each element."""
-    if data.values.ndim == 1:
-        return [data] * len(elements)
-    if data.values.shape[1] != len(elements):
-        raise table.error(
-            equation, f"{data.values.shape[1]} series are given for {len(elements)} elements"
-        )
-    known = ~np.isnan(data.values)
-    return [
-        Data(data.times[known[:, i]], data.values[known[:, i], i], data.method)
-        for i in range(len(elements))
-    ]
 
 
 _WHOLE_AXIS = {"INVERT MATRIX": 2, "ALLOCATE AVAILABLE": 1, "ALLOCATE BY PRIORITY": 1}
@@ -534,7 +524,7 @@ class _Lowering:
         equation, element = self.table.makers[int(slot.rows[self.table.place(slot, elements[0])])]
         assert isinstance(equation.expression, Data)
         own = self.table.elements(equation)
-        data = _series(equation.expression, equation, own, self.table)[own.index(element)]
+        data = one_series_each(equation.expression, equation, own, self.table)[own.index(element)]
         arguments = [self.node(a, scope) for a in rest]
         return series_function(call.function, data, arguments, Clock(frozen=True))
 

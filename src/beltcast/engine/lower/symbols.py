@@ -237,3 +237,20 @@ def one_each(
         float(full[tuple(a.index(e) for a, e in zip(axes, element, strict=True))])
         for element in elements
     ]
+
+
+def one_series_each(
+    data: Data, equation: Equation, elements: list[tuple[str, ...]], table: NameTable
+) -> list[Data]:
+    """One series for each element, from one series or several."""
+    if data.values.ndim == 1:
+        return [data] * len(elements)
+    if data.values.shape[1] != len(elements):
+        raise table.error(
+            equation, f"{data.values.shape[1]} series are given for {len(elements)} elements"
+        )
+    known = ~np.isnan(data.values)
+    return [
+        Data(data.times[known[:, i]], data.values[known[:, i], i], data.method)
+        for i in range(len(elements))
+    ]

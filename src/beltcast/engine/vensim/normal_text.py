@@ -340,7 +340,7 @@ def _is_bare(equation: str) -> bool:
     text = equation.strip()
     if text.startswith('"'):
         text = re.sub(r'^"(?:[^"\\]|\\.)*"', "", text).lstrip()
-        return not text or (text[0] == "[" and text.endswith("]") and ":" not in text)
+        return not text or re.fullmatch(r"\[[^\]:]*\]", text) is not None
     name, bracket, rest = text.partition("[")
     return (
         bool(name)

@@ -9,7 +9,8 @@ Three things change their form, because XMILE has no other for them:
   element by element.
 - A graphical function inside an expression gets a variable of its own.
 
-What XMILE cannot say is refused with the name of the variable, among it data variables.
+A data variable becomes a graphical function of TIME.  What XMILE cannot say is refused with the
+name of the variable.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from xml.sax.saxutils import escape, quoteattr
 
+import numpy as np
+
 from beltcast.engine.language.functions import REDUCTIONS
 from beltcast.engine.lower.references import References
-from beltcast.engine.lower.symbols import STOCKS, NameTable, copied, one_each
+from beltcast.engine.lower.symbols import STOCKS, NameTable, copied, one_each, one_series_each
 from beltcast.engine.program import Slot
 from beltcast.engine.syntax import (
     Array,
@@ -326,10 +329,36 @@ class _Writer:
                     f"{blank}</gf>",
                 ]
             case Data():
-                raise self.refuse(
-                    equation, "data variable", "write it as a lookup of Time, or save a .mdl file"
-                )
+                table = self._points_of_time(equation, expression)
+                return [
+                    f"{blank}<eqn>TIME</eqn>",
+                    f"{blank}<gf {_kind(table)}>",
+                    *_points(table),
+                    f"{blank}</gf>",
+                ]
         return [f"{blank}<eqn>{escape(self._printed(equation, expression))}</eqn>"]
+
+    def _points_of_time(self, equation: Equation, data: Data) -> Table:
+        """A data variable as a graphical function of TIME."""
+        kinds = {"interpolate": "interpolate", "hold backward": "hold"}
+        known = ~np.isnan(data.values)
+        times, values = data.times[known].tolist(), data.values[known].tolist()
+        problem = ""
+        if self.source.method != "euler":
+            problem = "under Runge-Kutta, which Vensim gives the data of the start of a step"
+        elif data.method not in kinds:
+            problem = f"of the kind '{data.method}'"
+        elif not times:
+            problem = "without numbers"
+        if problem:
+            raise self.refuse(
+                equation,
+                f"data variable {problem}",
+                "write it as a lookup of Time, or save a .mdl file",
+            )
+        if len(times) == 1:
+            times, values = [*times, times[0] + 1.0], values * 2
+        return Table(tuple(times), tuple(values), kinds[data.method])  # type: ignore[arg-type]
 
     def _printed(self, equation: Equation, expression: Expr) -> str:
         try:
@@ -391,6 +420,8 @@ class _Writer:
         for node in walk_expression(equation.expression):
             if isinstance(node, (Array, Table, Tables)) and node is equation.expression:
                 return False
+            if isinstance(node, Data) and node.values.ndim > 1:
+                return False
             if isinstance(node, Ref) and not self._direct(node, left):
                 return False
         return True
@@ -410,6 +441,11 @@ class _Writer:
         if isinstance(expression, Array):
             numbers = one_each(expression.values, equation, elements, self.table)
             yield from zip(elements, map(Number, numbers), strict=True)
+            return
+        if isinstance(expression, Data):
+            yield from zip(
+                elements, one_series_each(expression, equation, elements, self.table), strict=True
+            )
             return
         for element in elements:
             scope = {canonical(s): [e] for s, e in zip(equation.subscripts, element, strict=True)}
