@@ -119,12 +119,12 @@ class Checked:
     without_equation: tuple[str, ...] = ()
 
 
-SECONDS = 60.0
+EXTREMES_SECONDS = 60.0
 """How long runs with extreme constants may take."""
 
 
 def check_model(
-    model: Model, *, progress: Progress = no_progress, seconds: float = SECONDS
+    model: Model, *, progress: Progress = no_progress, seconds: float = EXTREMES_SECONDS
 ) -> Checked:
     """Check a model.
 
