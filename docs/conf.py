@@ -36,6 +36,7 @@ exclude_patterns = ["_build", "generated-page", "refresh.py", "pages.py"]
 nb_execution_mode = "off"
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
+smartquotes = False  # an option is --draws, not –draws
 highlight_language = "none"  # most blocks are commands and what they print
 
 autodoc_typehints = "none"  # types stand in the docstrings, with shapes and units
@@ -49,8 +50,9 @@ html_theme_options = {
     "header_links_before_dropdown": 8,
     "navigation_with_keys": False,
     "show_prev_next": False,
+    "show_toc_level": 2,
 }
-html_sidebars = {name: [] for name in ("index", "tutorial", "model", "changelog")}
+html_sidebars = {name: [] for name in ("index", "changelog")}
 html_static_path = ["static"]
 html_extra_path = ["generated-page"]
 html_css_files = ["wide.css"]
