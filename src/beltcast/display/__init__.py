@@ -1,1 +1,1 @@
-"""How values show themselves: short text and HTML for notebooks, fonts, colours, line charts."""
+"""Display of values and texts: short text and HTML, numbers, two languages, fonts, line charts."""

@@ -1,4 +1,4 @@
-"""The colours of all pictures and charts: the colour-blind safe set of Okabe and Ito (2008)."""
+"""Colours of all charts: the colour-blind safe palette of Okabe and Ito (2008)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ __all__ = ["COLOURS", "OTHER", "POINT", "POSTERIOR", "PRIOR"]
 POSTERIOR = "#0072B2"
 PRIOR = "#999999"
 OTHER = "#D55E00"
-"""Of a second scenario, or of a limit."""
+"""Colour of a second scenario, or of a limit."""
 POINT = "#000000"
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
-"""Of parts that stand side by side, in this order."""
+"""Colours of categories, in this order."""

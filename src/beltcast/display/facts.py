@@ -1,7 +1,7 @@
-"""The short text and the small HTML table by which a value shows itself in a notebook.
+"""Short text and a small HTML table that represent a value in a terminal or notebook.
 
-A value names itself and states a few facts, each a label and a text.  `text_of` prints them as one
-block for a terminal, `html_of` as a table for a notebook.  Nothing here knows what the value is.
+A value gives its name and a few facts, each a label and a text.  `text_of` formats them as a block
+for a terminal, `html_of` as a table for a notebook.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from html import escape
 __all__ = ["Facts", "html_of", "html_table", "listed", "text_of"]
 
 Facts = Sequence[tuple[str, str]]
-"""Label and text of each fact, in the order to show them."""
+"""Label and text of each fact, in the order of display."""
 
 
 def text_of(title: str, facts: Facts) -> str:
-    """Return a title and its facts as text, one fact a line.
+    """Return a title and its facts as text, one fact per line.
 
     Examples
     --------
@@ -60,7 +60,7 @@ def html_table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, caption: 
 
 
 def listed(names: Sequence[str], most: int = 6) -> str:
-    """Return the first few of some names, and how many more there are.
+    """Return the first few names, and how many more there are.
 
     Examples
     --------

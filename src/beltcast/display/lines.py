@@ -1,7 +1,7 @@
 """Line charts over one axis: lines, bands between quantiles, and points.
 
-The pictures that a value of a lower room draws of itself are made here; pictures with a design of
-their own are in `beltcast.pictures`.
+Values of the lower rooms draw themselves with these; charts with a design of their own are in
+`beltcast.pictures`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ BAND = (0.1, 0.9)
 
 
 def new_figure(width: float = 7.0, height: float = 4.0) -> Figure:
-    """Return an empty figure that belongs to no window."""
+    """Return an empty figure that is not attached to any window."""
     return Figure(figsize=(width, height), layout="constrained")
 
 
@@ -47,7 +47,7 @@ def plot_band(
     label: str = "",
     colour: str = COLOURS[0],
 ) -> Axes:
-    """Draw one line, or the median of many and the band of their middle 80%.
+    """Draw one line, or the median of many with the band of their middle 80%.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
-"""The one place where pictures get their style: fonts with Chinese letters, and what axes say.
+"""Style shared by all charts: fonts with Chinese characters, and labels of logarithmic axes.
 
-Matplotlib's own font has no Chinese letters and warns for each.  `house_style` lets a plot function
-fall back on the first Chinese font of the machine; without one, the letters show as boxes, as
-they do in any other program there.  A logarithmic axis with a label says that it is one.
+Matplotlib's own font has no Chinese characters and warns about each.  `house_style` makes a plot
+function fall back on the first Chinese font of the machine; without one, the characters appear as
+boxes.  A logarithmic axis with a label is marked as logarithmic.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ R = TypeVar("R")
 
 CHINESE = (
     "Noto Sans CJK SC",
-    "Noto Sans CJK JP",  # Debian's one file of all CJK letters goes by the name of its first face
+    "Noto Sans CJK JP",  # Debian's single file of all CJK characters has the name of its first face
     "Noto Sans SC",
     "Source Han Sans SC",
     "Source Han Sans CN",
@@ -36,13 +36,13 @@ CHINESE = (
 """Families with simplified Chinese, best first."""
 
 LOG_SCALE = (" (log scale)", "（对数坐标）")
-"""What a logarithmic axis says of itself, in English and in Chinese."""
+"""Suffix of the label of a logarithmic axis, in English and in Chinese."""
 
 _FILES = ("notosanscjk-regular", "notosanscjksc-regular", "notosanssc-regular", "wqy-zenhei")
 
 
 def house_style(draw: Callable[P, R]) -> Callable[P, R]:
-    """Let a plot function write Chinese, and name its logarithmic axes.
+    """Let a plot function write Chinese, and mark its logarithmic axes.
 
     Examples
     --------
@@ -77,10 +77,10 @@ def _name_logarithms(drawn: object, words: str) -> None:
 
 @cache
 def chinese_fonts() -> tuple[str, ...]:
-    """Name the first font with Chinese letters that Matplotlib can use, if there is one."""
+    """Return the name of the first font with Chinese characters that Matplotlib can use, if any."""
     known = set(font_manager.fontManager.get_font_names())
     for path in [] if known.intersection(CHINESE) else font_manager.findSystemFonts():
-        # Matplotlib's list is made once and does not know fonts that were installed later.
+        # Matplotlib builds its list once and does not see fonts that were installed later.
         if Path(path).stem.lower() in _FILES:
             font_manager.fontManager.addfont(path)
     known = set(font_manager.fontManager.get_font_names())

@@ -1,9 +1,9 @@
-"""What a user may pass as constants and inputs of a run, turned into plain numbers.
+"""Constants and inputs of a run, as a user passes them, converted to plain numbers.
 
-`plain_constants` and `plain_inputs` are the door: behind it, constants are ``{label: number}`` and
-inputs are ``{name: (times, values)}``.  At the door a number, a mapping of elements, an array, a
-pandas Series or DataFrame and an xarray DataArray or Dataset are all welcome.  They are recognised
-by what they offer, so that neither pandas nor xarray is imported here.
+`plain_constants` and `plain_inputs` accept a number, a mapping of elements, an array, a pandas
+Series or DataFrame, or an xarray DataArray or Dataset.  They return ``{label: number}`` and
+``{name: (times, values)}``, which all other code uses.  Types are recognised by their attributes,
+so that neither pandas nor xarray is imported here.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Inputs: TypeAlias = Mapping[str, Any]
 
 
 class _Sized(Protocol):
-    """What the door must know of a variable."""
+    """What the conversion needs of a variable."""
 
     @property
     def name(self) -> str:
@@ -39,7 +39,7 @@ class _Sized(Protocol):
 
 
 class _Names(Protocol):
-    """What the door must know of a model."""
+    """What the conversion needs of a model."""
 
     @property
     def subscripts(self) -> Mapping[str, tuple[str, ...]]:
@@ -62,12 +62,12 @@ def plain_constants(constants: Constants | None, names: _Names) -> dict[str, flo
     Returns
     -------
     dict of str to float
-        ``{"Belt Size[Shenzhen]": 2.0}``; a name alone stands for all elements.
+        ``{"Belt Size[Shenzhen]": 2.0}``; a bare name stands for all elements.
 
     Raises
     ------
     InputError
-        A value is NaN or no number, or an array does not have the shape of its constant.
+        A value is NaN or not a number, or an array does not have the shape of its constant.
     UnknownName
         An array is given for a constant that the model does not have.
     """
@@ -95,7 +95,7 @@ def plain_inputs(inputs: Inputs | None) -> dict[str, tuple[FloatArray, FloatArra
     Raises
     ------
     InputError
-        The points are no finite numbers, or times and values do not pair.
+        A point is not finite, or times and values do not pair.
     """
     if inputs is None:
         return {}

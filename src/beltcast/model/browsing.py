@@ -1,4 +1,4 @@
-"""What a model shows of itself in a notebook: its short text, its constants, one variable.
+"""Display of a model in a notebook: its short text, its constants, single variables.
 
 `Browsable` adds this to `beltcast.model.variables.Variables`, and `beltcast.model.model.Model` adds
 the runs.
@@ -24,7 +24,7 @@ __all__ = ["Browsable"]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Browsable(Variables):
-    """A model that can be looked at."""
+    """A model whose variables can be looked up."""
 
     def __getitem__(self, name: str) -> ShownVariable:
         """Return one variable with its unit, equation and numbers.
@@ -56,7 +56,7 @@ class Browsable(Variables):
         Returns
         -------
         pandas.DataFrame
-            One row an element: ``value``, ``unit``, ``doc``; the index is the label, such as
+            One row per element: ``value``, ``unit``, ``doc``; the index is the label, such as
             ``Belt Size[Shenzhen]``.  The column ``value``, changed or not, may be passed to
             `Model.simulate`.  Controls such as TIME STEP are left out.
 

@@ -1,4 +1,4 @@
-"""A model written in Python: stocks, flows, auxiliaries, lookups and ranges.
+"""Build a model in Python from stocks, flows, auxiliaries, lookups and ranges.
 
 ::
 
@@ -9,11 +9,11 @@
     m.births >> m.rabbits
     model = m.build()
 
-A variable gets its name from the attribute that it is assigned to (``m["share (%)"]`` for other
-names).  The attribute gives back a `FormulaTerm`, which arithmetic and comparisons turn into
+A variable gets its name from the attribute to which it is assigned (``m["share (%)"]`` for other
+names).  The attribute then returns a `FormulaTerm`, which arithmetic and comparisons combine into
 larger terms.  A right-hand side may also be Vensim text, which can use every function.  Units are
-checked as soon as all that an equation uses is known.  `ModelBuilder.build` compiles the model as
-it compiles one that was read from a file.
+checked as soon as everything that an equation uses is known.  `ModelBuilder.build` compiles the
+model as if it had been read from a file.
 """
 
 from __future__ import annotations
@@ -66,13 +66,13 @@ Over: TypeAlias = "str | Sequence[str]"
 
 @dataclass(frozen=True, eq=False)
 class FormulaTerm:
-    """A piece of an equation.
+    """A part of an equation.
 
     Attributes
     ----------
     expression : Expr
     builder : ModelBuilder, optional
-        Of a variable, where it was defined; for ``>>``.
+        The builder of the variable, needed for ``>>``.
     """
 
     expression: Expr
@@ -165,7 +165,7 @@ class FormulaTerm:
 
 @dataclass(frozen=True, eq=False)
 class _Definition:
-    """What a variable is assigned: right-hand side, unit, comment, group, ranges."""
+    """What is assigned to a variable: right-hand side, unit, comment, group, ranges."""
 
     right: RightSide
     unit: str = ""
@@ -205,7 +205,7 @@ class LookupPoints:
 
 
 class ModelBuilder:
-    """A model in the making.
+    """A model under construction.
 
     Parameters
     ----------
@@ -218,7 +218,7 @@ class ModelBuilder:
     ranges : mapping of str to sequence of str, optional
         Subscript ranges and their elements.
     check_units : bool
-        Refuse an equation whose units do not fit.  Variables without a unit fit anything.
+        Refuse an equation with inconsistent units.  A variable without a unit fits any other.
 
     Examples
     --------
@@ -295,7 +295,7 @@ class ModelBuilder:
             raise
 
     def __getattr__(self, name: str) -> FormulaTerm:
-        if name.startswith("_"):  # what notebooks and pickle ask for is no variable
+        if name.startswith("_"):  # notebooks and pickle ask for these; they are not variables
             raise AttributeError(name)
         return self[name]
 
@@ -321,7 +321,7 @@ class ModelBuilder:
         return "".join(f"<div>{equation_math(equation)}</div>" for equation in equations)
 
     def connect(self, first: FormulaTerm, second: FormulaTerm) -> None:
-        """Let a flow enter a stock, or leave it: what ``>>`` does.
+        """Let a flow enter a stock or leave it, as ``>>`` does.
 
         Raises
         ------
@@ -346,7 +346,7 @@ class ModelBuilder:
         Raises
         ------
         ModelFileError, UnknownName, UnsupportedConstruct
-            As `beltcast.load_model`: the equations do not fit together.
+            As `beltcast.load_model`: the equations are inconsistent.
         """
         return compile_model(self.source())
 
@@ -422,7 +422,7 @@ class ModelBuilder:
         return Array(numbers) if numbers.ndim else Number(float(numbers))
 
     def _initial(self, name: str, stock: Stock, value: Expr) -> tuple[Expr, tuple[Equation, ...]]:
-        """Give a number that a stock begins with a name of its own: runs can set a constant."""
+        """Name the number that a stock starts with: runs can set a constant."""
         own = f"initial {name}"
         if not isinstance(value, (Number, Array)) or canonical(own) in self._given:
             return value, ()
@@ -443,7 +443,7 @@ class ModelBuilder:
         return Number(0.0) if rate is None else rate
 
     def _check_new(self, key: str) -> None:
-        """Refuse units that do not fit, in equations all of whose variables are known."""
+        """Refuse inconsistent units in equations whose variables are all known."""
         if not self._check or not self._controls["time step"].unit:
             return
         known = {
@@ -470,7 +470,7 @@ def call(function: str, *arguments: Operand) -> FormulaTerm:
     ----------
     function : str
         Any that the engine knows by this name, such as ``EXP``, ``MIN`` or ``IF THEN ELSE``, and
-        SMOOTH, SMOOTH3, DELAY1, DELAY3 and their like with an initial value, SMOOTHI, ....
+        SMOOTH, SMOOTH3, DELAY1, DELAY3 and others with an initial value, SMOOTHI, ....
     *arguments : FormulaTerm or float
 
     Examples
@@ -504,7 +504,7 @@ def total(term: FormulaTerm, over: str) -> FormulaTerm:
     Parameters
     ----------
     term : FormulaTerm
-        Its references that run over the range are summed together.
+        Its references over the range are summed together.
     over : str
         Name of the range.
 

@@ -48,7 +48,7 @@ def changed_source(source: Source, changes: Mapping[str, Change]) -> Source:
     ------
     UnknownName
         A variable to remove does not exist.
-    ModelFileError, UnsupportedConstruct
+    A text is not an equation, or uses something that the engine does not support.
         A text is no equation, or uses what the engine does not know.
     """
     known: dict[str, list[Equation]] = {}
@@ -80,7 +80,7 @@ def changed_source(source: Source, changes: Mapping[str, Change]) -> Source:
 
 
 def source_fingerprint(source: Source) -> str:
-    """SHA-256 of what a model says, for a model that is not the bytes of a file."""
+    """SHA-256 of the content of a model that was not read from a file."""
     return hashlib.sha256(dump_source(replace(source, path=None, text_sha256=""))).hexdigest()
 
 
@@ -133,7 +133,7 @@ def _placed(own: Sequence[Equation], new: Equation, source: Source) -> list[Equa
     for old in own:
         both = list(zip(map(elements, old.subscripts), map(elements, new.subscripts), strict=True))
         if all(a <= b for a, b in both):
-            continue  # nothing of it is left
+            continue  # none of its elements is left
         if all(a & b for a, b in both):
             old = replace(old, except_=(*old.except_, new.subscripts))
         kept.append(old)

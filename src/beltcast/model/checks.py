@@ -99,7 +99,7 @@ class Checked:
     extremes_tried, extremes_all : int
         How many runs with an extreme constant were made, and how many there are.
     extremes : tuple of Extreme
-        Only those in which something goes wrong.
+        Only those with a fault.
     components : tuple of Component
         Feedback loops.
     """
@@ -146,7 +146,7 @@ def check_model(
         The model does not run with its own constants.
     """
     progress("a run", 0, 1)
-    model.simulate()  # raises, with name and time, where it leaves the numbers
+    model.simulate()  # raises, with name and time, on NaN or infinity
     progress("a run", 1, 1)
     stocks = _of_kind(model, "stock")
     (negative,) = _negative(model, _rows(model, stocks)[0], _run(model, {}, stocks))
@@ -229,7 +229,7 @@ def _negative(model: Model, rows: IntArray, values: FloatArray) -> list[tuple[Fa
 def _not_finite(model: Model, rows: IntArray, values: FloatArray) -> list[tuple[Fault, ...]]:
     """The first value that is not finite, in order of time and then of computation, by member.
 
-    One division by zero runs through the whole model within a step or two, so only the first is
+    One division by zero spreads through the whole model within a step or two, so only the first
     told.
     """
     wild = ~np.isfinite(values)
@@ -249,7 +249,7 @@ def _not_finite(model: Model, rows: IntArray, values: FloatArray) -> list[tuple[
 
 
 def _in_order_of_computation(model: Model) -> IntArray:
-    """Rows of auxiliaries as a step computes them, then of stocks, which it moves last."""
+    """Rows of auxiliaries in the order of computation, then of stocks, which are updated last."""
     program = model.program
     own = {
         row: slot.kind for slot in program.slots.values() for row in slot.rows.reshape(-1).tolist()
@@ -327,11 +327,11 @@ def _components(model: Model) -> tuple[Component, ...]:
     return feedback_loops(causal_links(model.program, states, instants))
 
 
-# --- words ------------------------------------------------------------------------------------
+# --- text -------------------------------------------------------------------------------------
 
 
 def as_json(checked: Checked) -> dict[str, Any]:
-    """Return the answers as plain values; a number that is not finite is None."""
+    """Return the findings as plain values; a number that is not finite is None."""
     return _plain(dataclasses.asdict(checked))  # type: ignore[no-any-return]  # a dict gives a dict
 
 
@@ -356,7 +356,7 @@ def check_text(
     language: Language = "en",
     labels: Mapping[str, Label] | None = None,
 ) -> str:
-    """Return the answers as lines of text, faults first.
+    """Return the findings as lines of text, faults first.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What differs between two models: what they say, and what comes of it in a run.
+"""Differences between two models: their text, and the results of a run.
 
 Variables are paired by name, whatever the case and underscores, and equations are compared as
 trees, so that blanks, line breaks and superfluous brackets are no difference.
@@ -25,7 +25,7 @@ __all__ = ["ModelDifference", "OutputDifference", "VariableDifference", "diff"]
 
 @dataclass(frozen=True)
 class VariableDifference:
-    """A variable that one model has and the other has not, or not so.
+    """A variable that only one model has, or that differs between the two.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class OutputDifference:
     label : str
         The element that differs most.
     time : float  [time]
-        When it does.
+        When that happens.
     before, after : float
     relative : float
         Largest difference as a share of the largest size of the variable in the first run;
@@ -78,11 +78,11 @@ class ModelDifference:
     ranges : mapping of str to (str, str)
         Subscript ranges that differ, with their elements.
     outputs : tuple of OutputDifference
-        Variables of both that differ in a run with each model's own constants, the most first.
+        Variables of both that differ in a run with each model's own constants, the largest first.
     same_outputs : int
-        How many variables do not differ by a bit.
+        Number of variables that are bit for bit the same.
     note : str
-        Why no outputs are compared, or which times are; empty otherwise.
+        Why no outputs are compared, or which times are compared; empty otherwise.
     """
 
     first: str
@@ -203,7 +203,7 @@ def _parts(before: ShownVariable | None, after: ShownVariable | None) -> dict[st
 def _numbers(
     before: ShownVariable | None, after: ShownVariable | None
 ) -> dict[str, tuple[str, str]] | None:
-    """Values that differ of a constant of the same shape in both; None for anything else."""
+    """Values of a constant that differ, if both have the same shape; None otherwise."""
     if before is None or after is None or before.kind != "constant" or after.kind != "constant":
         return None
     one, other = (np.asarray(entry.value, dtype=np.float64) for entry in (before, after))
@@ -267,7 +267,7 @@ def _ranges(first: Source, second: Source) -> dict[str, tuple[str, str]]:
 
 
 def _outputs(first: Model, second: Model) -> tuple[tuple[OutputDifference, ...], int, str]:
-    """Variables of both that differ, how many do not, and what is to be said of it."""
+    """Variables of both that differ, how many do not, and a note."""
     pairs = []
     for name in first.computed:
         if name not in second or second.find(name).kind == "lookup":

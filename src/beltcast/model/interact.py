@@ -1,7 +1,7 @@
-"""Sliders for the constants of a model in a notebook, and a chart that follows them.
+"""Sliders for the constants of a model in a notebook, with a chart that follows them.
 
-Each slider runs from nothing to twice the constant's default, or within the limits that the model
-file gives.  The widgets are those of ipywidgets, an optional dependency.
+Each slider runs from zero to twice the constant's default, or within the limits in the model
+file.  The widgets come from ipywidgets, an optional dependency.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from beltcast.schema import TIME
 __all__ = ["make_controls"]
 
 MOST_SLIDERS = 6
-"""Constants that get a slider where none are named."""
+"""Number of constants that get a slider by default."""
 
 
 class Simulated(Protocol):
-    """What the controls ask of a model."""
+    """What the controls need of a model."""
 
     def __getitem__(self, name: str, /) -> Any:
         """One variable."""
@@ -92,7 +92,7 @@ def _slider(model: Simulated, label: str) -> dict[str, Any]:
     folded = {name.casefold().replace("_", " "): name for name in table.index}
     known = folded.get(label.casefold().replace("_", " "))
     if known is None:
-        model[label.partition("[")[0]]  # raises if there is no such variable at all
+        model[label.partition("[")[0]]  # raises if there is no such variable
         raise UnknownName(f"'{label}' is not a constant; name one, with its element in brackets")
     default = float(table.loc[known, "value"])
     low, high = model[known.partition("[")[0]].equations[0].limits[:2]
@@ -111,7 +111,7 @@ def _slider(model: Simulated, label: str) -> dict[str, Any]:
 
 @house_style
 def _svg(before: Any, now: Any, names: Sequence[str], time_unit: str) -> str:
-    """Draw the default run in grey and the present one in colour, as SVG text."""
+    """Draw the default run in grey and the current one in colour, as SVG text."""
     import io
 
     figure = new_figure(6.0, 0.6 + 1.8 * len(names))

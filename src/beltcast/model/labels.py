@@ -16,12 +16,12 @@ from beltcast.errors import UnknownName, did_you_mean, quoted
 
 
 def find_label(label: str, model: ModelLike) -> tuple[VariableLike, tuple[str, ...]]:
-    """Find what ``Name`` or ``Name[Element]`` means in a model.
+    """Find the variable and element that ``Name`` or ``Name[Element]`` refers to.
 
     Parameters
     ----------
     label : str
-        Case and underscores do not matter.
+        Case and underscores are ignored.
     model : ModelLike
 
     Returns
@@ -84,7 +84,7 @@ class VariableLike(Protocol):
 
 
 class ModelLike(Protocol):
-    """What the files beside a model need to ask of it."""
+    """The part of a model that files beside it refer to."""
 
     @property
     def variables(self) -> Mapping[str, VariableLike]:
@@ -96,10 +96,10 @@ class ModelLike(Protocol):
 
     @property
     def path(self) -> Path | None:
-        """Where the model was read from."""
+        """File that the model was read from."""
 
     def find(self, name: str, /) -> VariableLike:
         """Find a variable, whatever the case and underscores, or raise `UnknownName`."""
 
     def value(self, label: str, /) -> float:
-        """Give the default of a scalar constant, or of one element of a constant."""
+        """Return the default of a scalar constant, or of one element of a constant."""

@@ -1,8 +1,8 @@
-"""Equations set as mathematics, in MathML, which browsers show without any library.
+"""Equations as MathML, which browsers show without a library.
 
 A fraction is set as a fraction, a power as a power, a stock as its rate of change with its initial
-value below, a choice as cases.  Names stay whole words.  `equation_math` takes a function that
-turns a name into a link, so that a page can lead from an equation to what it uses.
+value below, a choice as cases.  Names remain whole words.  `equation_math` takes a function that
+turns a name into a link, so that a page can lead from an equation to the variables that it uses.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from beltcast.engine.syntax import (
 __all__ = ["equation_math", "expression_math"]
 
 Address = Callable[[str], str]
-"""Address of what a name stands for; empty for none."""
+"""Address that a name links to; empty for none."""
 
 _STRENGTH = (
     {":OR:": 1, ":AND:": 2, ":NOT:": 3}
@@ -111,12 +111,12 @@ def _set(expression: Expr, strength: int, address: Address) -> str:
 
 
 def _call(function: str, arguments: tuple[Expr, ...], address: Address) -> tuple[int, str]:
-    """How strongly the setting of a call holds together, and its parts."""
+    """Binding strength of the notation of a call, and its parts."""
     match function, arguments:
         case "/", (top, bottom):
             return _ATOM, f"<mfrac>{_set(top, 0, address)}{_set(bottom, 0, address)}</mfrac>"
         case (("^" | "POWER"), (base, exponent)):
-            # A base that is itself a power or a fraction needs its brackets.
+            # A base that is itself a power or a fraction keeps its brackets.
             plain = not (isinstance(base, Call) and base.function in ("/", "^", "POWER"))
             low = (
                 _set(base, 8, address)
@@ -172,7 +172,7 @@ def _reference(ref: Ref, address: Address) -> str:
     where = address(ref.name)
     if canonical(name) == "time":
         text = "<mi>t</mi>"
-    elif where:  # HTML may stand inside the text of a formula, and only there
+    elif where:  # HTML may stand only inside the text of a formula
         text = f'<mtext><a href="{escape(where)}">{escape(name)}</a></mtext>'
     else:
         text = f"<mtext>{escape(name)}</mtext>"

@@ -59,11 +59,11 @@ __all__ = [
 ]
 
 LARGEST_RESULT = 4e9
-"""Bytes beyond which a result is refused rather than left to exhaust the memory."""
+"""Size in bytes above which a result is refused, since it would exhaust the memory."""
 
 
 class BatchOptions(TypedDict, total=False):
-    """What `Model.batch` is asked, apart from the members: its keyword arguments."""
+    """Arguments of `Model.batch` other than the members: its keyword arguments."""
 
     outputs: Required[IntArray]
     saves: Required[Sequence[float] | FloatArray]
@@ -80,10 +80,10 @@ class Model(Browsable):
     """A stock-flow model that can be run.
 
     `load_model` makes it.  `beltcast.model.variables.Variables` and
-    `beltcast.model.browsing.Browsable` hold its attributes and what it shows of its variables.
+    `beltcast.model.browsing.Browsable` hold its attributes and the display of its variables.
     """
 
-    # Compiled questions; a cache, so it never shows in a result.
+    # Compiled parts; a cache that never affects results.
     _kernels: dict[Any, Prepared | Adaptive] = field(default_factory=dict, repr=False)
     _own_series: bool = field(default=False, repr=False)
 
@@ -129,11 +129,11 @@ class Model(Browsable):
         save_at : sequence of float, optional
             Times to save, on the grid of steps; every SAVEPER by default.
         method : 'euler', 'rk2', 'rk4', 'adaptive' or 'stiff', optional
-            As the file says by default. The last two take steps of their own, to a relative error
-            of 1e-7 a step, and stop at every time to save; `stiff` is implicit. They integrate
+            By default as the file states. The last two choose their own steps, to a relative error
+            of 1e-7 per step, and stop at every time to save; `stiff` is implicit. They integrate
             differential equations: a model with DELAY FIXED or SAMPLE IF TRUE is refused.
         backend : 'auto', 'llvm' or 'numpy'
-            'auto' compiles where llvmlite is installed.
+            'auto' compiles if llvmlite is installed.
 
         Returns
         -------
@@ -147,8 +147,8 @@ class Model(Browsable):
         InputError
             A constant or a point of an input is NaN, or an array has the wrong shape.
         SimulationError
-            A variable became NaN or infinite; the message says which and when.  What the model
-            itself marks as missing (``:NA:``) is returned as NaN.
+            A variable became NaN or infinite; the message names the variable and time.  Values that
+            the model itself marks as missing (``:NA:``) are returned as NaN.
 
         Examples
         --------
@@ -204,8 +204,8 @@ class Model(Browsable):
         Returns
         -------
         Tree
-            It prints as a tree, with the unit of each variable and the polarity of each link in
-            a run with the model's own constants (at the start, in the middle and at the end).
+            It prints as a tree, with the unit of each variable and the polarity of each link in a
+            run with the model's own constants (evaluated at the start, the middle and the end).
 
         Raises
         ------
@@ -244,7 +244,7 @@ class Model(Browsable):
         Parameters
         ----------
         outputs : str or sequence of str, optional
-            Variables without subscripts to draw; by default the first four stocks of that kind.
+            Variables without subscripts to draw; by default the first four stocks.
         constants : sequence of str, optional
             Labels such as ``Belt Size[Shenzhen]``; by default the first six that are not 0.
 
@@ -257,7 +257,7 @@ class Model(Browsable):
         MissingExtra
             ipywidgets is not installed.
         UnknownName, ModelError
-            A label is no constant, or there is nothing to draw.
+            A label is not a constant, or there is nothing to draw.
         """
         from beltcast.model.interact import make_controls
 
@@ -271,20 +271,20 @@ class Model(Browsable):
         changes : mapping
             By the left-hand side, ``births`` or ``size[Shenzhen]``: the new right-hand side as
             Vensim text, a number, a tuple (right-hand side, unit, comment), or None to remove the
-            variable.  All changes are applied together.  A variable that exists keeps its unit
-            and comment where the change does not give them.
+            variable.  All changes are applied together.  An existing variable keeps its unit
+            and comment unless the change gives them.
 
         Returns
         -------
         Model
-            This model stays as it is.
+            This model is not changed.
 
         Raises
         ------
         UnknownName
             A variable to remove, or one that an equation uses, does not exist.
         ModelFileError, UnsupportedConstruct
-            A text is no equation, or the equations do not fit together.
+            A text is not an equation, or the equations are inconsistent.
 
         Examples
         --------
@@ -305,18 +305,18 @@ class Model(Browsable):
         path : str or Path
             ``.mdl`` (Vensim), or ``.xmile``, ``.stmx``, ``.itmx``, ``.xml`` (XMILE).  Reading the
             file gives the same results bit for bit, with names, units, comments and groups;
-            sketches stay where the model came from the same dialect.
+            sketches are kept if the model came from the same dialect.
 
         Returns
         -------
         tuple of Path
-            The file, and a table beside it, ``<name>_data.csv``, where a Vensim model has data
+            The file, and a table beside it, ``<name>_data.csv``, if a Vensim model has data
             variables.
 
         Raises
         ------
         UnsupportedConstruct
-            The dialect cannot say something; the message names the variable.
+            The dialect cannot express something; the message names the variable.
         InputError
             The ending is another, or the file cannot be written.
         """
@@ -327,7 +327,7 @@ class Model(Browsable):
         targets = reached(self, name, direction, depth, structure)
         try:
             states, times = self.states()
-        except SimulationError:  # structure needs no run; a model without data has no signs
+        except SimulationError:  # the structure needs no run; a model without data has no signs
             signs = {}
         else:
             signs = polarities(self, states, times, targets)
@@ -377,7 +377,7 @@ class Model(Browsable):
         totals : (t,), optional
             Rows whose running totals since the start are saved after the outputs.
         saves : (s,)
-            Times to save; a run goes no further than the last of them.
+            Times to save; a run ends at the last of them.
         grid : Grid, optional
             The model's own by default.
         inputs : mapping, optional
@@ -439,7 +439,7 @@ class Model(Browsable):
         Returns
         -------
         pysd.py_backend.model.Model
-            It runs Python code that PySD writes for the model, in a folder of its own.
+            It runs Python code that PySD writes for the model, in a temporary folder.
 
         Raises
         ------
@@ -456,9 +456,9 @@ class Model(Browsable):
         return open_in_pysd(self.path)
 
     def _reading(self, inputs: Inputs | None) -> Model | None:
-        """The model with given series as its own, where it looks at a series as a whole.
+        """The model with given series in place of its own, where it uses a series as a whole.
 
-        GET DATA BETWEEN TIMES and its like are tables made when a model is compiled.
+        GET DATA BETWEEN TIMES and similar functions are tables made when a model is compiled.
         """
         whole = looked_at(self.source) if inputs is not None else frozenset()
         named = {canonical(name.partition("[")[0]) for name in (() if inputs is None else inputs)}
@@ -500,7 +500,7 @@ class Model(Browsable):
         backend: Backend,
         method: Method,
     ) -> Prepared | Adaptive:
-        """Compile the part of the model that a question needs; remembered."""
+        """Compile the part of the model that a request needs, and keep it."""
         kind = available(backend)
         asked = (outputs, totals, NO_ROWS if moved is None else moved)
         way = method if method in ADAPTIVE else "fixed"
@@ -550,9 +550,9 @@ def load_model(path: str | Path, *, method: Method | None = None) -> Model:
     ----------
     path : str or Path
         A Vensim ``.mdl`` file in UTF-8, GB18030 or Latin-1, or an XMILE file.  Tables that
-        it refers to lie in its folder.
+        it refers to are in its folder.
     method : str, optional
-        How it is integrated, as for `Model.simulate`; by default as the file says.
+        Integration method, as for `Model.simulate`; by default as the file states.
 
     Returns
     -------
@@ -561,9 +561,9 @@ def load_model(path: str | Path, *, method: Method | None = None) -> Model:
     Raises
     ------
     ModelFileError
-        The file is missing, cut short, not a model, or its equations do not fit together.
+        The file is missing, truncated, not a model, or its equations are inconsistent.
     UnsupportedConstruct
-        It uses something that the engine does not know; nothing is ever approximated.
+        It uses something that the engine does not support; nothing is ever approximated.
 
     Examples
     --------
@@ -579,7 +579,7 @@ def load_model(path: str | Path, *, method: Method | None = None) -> Model:
 
 
 def compile_model(source: Source) -> Model:
-    """Make a model of its equations, whether they were read or written in Python.
+    """Make a model from its equations, whether read from a file or written in Python.
 
     Raises
     ------

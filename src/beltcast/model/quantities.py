@@ -74,7 +74,7 @@ def convert(
     model_unit : str
         Unit of the variable, or of its integral over the period.
     start, end : float  [Year]
-        The period, for the rate of exchange.
+        The period, for the exchange rate.
     usd_cny : mapping
         Year -> yuan for a dollar, annual average.
 
@@ -85,7 +85,7 @@ def convert(
     Raises
     ------
     UnitError
-        The word is unknown, does not convert, or the rate of the year is missing.
+        The unit is unknown, does not convert, or the rate of a year is missing.
 
     Examples
     --------
@@ -98,7 +98,7 @@ def convert(
     if word is None and (own_size := _size_in(unit, target)) is not None:
         return value * own_size
     if word is None:
-        # The whole list and no near miss: 'bn USD' is near to 'bn EUR', and not what was meant.
+        # The whole list and no near match: 'bn USD' is close to 'bn EUR', and was not meant.
         known = ", ".join(quoted(word) for word in PUBLISHED_UNITS)
         sentence = f"unknown unit {quoted(unit)}; expected one of {known}"
         raise UnitError(f"{sentence}, or the model's own, {quoted(model_unit)}")
@@ -114,7 +114,7 @@ def convert(
 
 
 def _size_in(unit: str, target: _Measure) -> float | None:
-    """Size of a unit in another one of the same dimensions; None if it has others."""
+    """Size of a unit in another one of the same dimensions; None if the dimensions differ."""
     try:
         given = _measure(unit)
     except UnitError:
@@ -167,7 +167,7 @@ def is_flow(unit: str) -> bool:
 
 
 def same_unit(one: str, other: str) -> bool:
-    """Whether two unit texts are the same once spaces, case and synonyms are set aside.
+    """Whether two unit texts are the same, ignoring spaces, case and synonyms.
 
     >>> same_unit("1/Year", "1 / year"), same_unit("Dmnl", "1"), same_unit("1/Year", "1/Day")
     (True, True, False)
@@ -191,8 +191,8 @@ class _Measure:
 
 @lru_cache(maxsize=1024)
 def _measure(unit: str) -> _Measure:
-    # Kept by the text, on which alone it depends: pint takes milliseconds, and a study asks a
-    # thousand times about a handful of units.
+    # Cached by the text, on which alone it depends: pint takes milliseconds, and a study asks
+    # about a handful of units a thousand times.
     registry = _registry()
     parsed = _parse(registry, unit)
     size = float(registry.Quantity(1.0, parsed).to_base_units().magnitude)
@@ -200,7 +200,7 @@ def _measure(unit: str) -> _Measure:
 
 
 def _registry() -> pint.UnitRegistry[float]:
-    # One of our own for each unit: learning its words must not change anybody's state.
+    # A registry of its own for each unit: defining its words must not change shared state.
     registry: pint.UnitRegistry[float] = pint.UnitRegistry(None)
     for definition in (
         "Year = [time] = _ = year = years",
@@ -227,5 +227,5 @@ def _parse(registry: pint.UnitRegistry[float], unit: str) -> pint.Unit:
     try:
         return registry.parse_units(text)
     except (pint.PintError, ValueError, TypeError, AssertionError):
-        # AssertionError is how pint's own parser meets a word that is called like a function.
+        # pint's own parser raises AssertionError for a word with the name of a function.
         raise UnitError(f"{quoted(unit)} is not a unit; write it like 'bnCNY/Year'") from None

@@ -1,4 +1,4 @@
-"""A model written to a file of either dialect, by the ending of its name."""
+"""Write a model to a file of either dialect, chosen by the ending of its name."""
 
 from __future__ import annotations
 

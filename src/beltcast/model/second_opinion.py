@@ -1,4 +1,4 @@
-"""Another program's run of the same model, and the first number on which the two differ."""
+"""Comparison with another program's run of the same model: the first number that differs."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ __all__ = ["PROGRAMS", "Opinion", "second_opinion"]
 
 @dataclass(frozen=True)
 class Opinion:
-    """What another program says of a model.
+    """Result of a comparison with another program.
 
     Attributes
     ----------
     program : str
     compared : int
-        Series that both have.
+        Series that both programs have.
     variable : str or None
-        The first that differs, with its element; None where all agree.
+        The first that differs, with its element; None if all agree.
     time : float or None  [model time]
     ours, theirs : float or None  [unit of the variable]
     """
@@ -124,7 +124,7 @@ def _run_pysd(model: Model) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         warnings.simplefilter("ignore")
         try:
             frame = other.run(flatten_output=True)
-        except Exception as problem:  # whatever PySD meets: it is said, not hidden
+        except Exception as problem:  # whatever PySD raises is reported, not hidden
             words = " ".join(str(problem).split())[:200] or type(problem).__name__
             raise UnsupportedConstruct(f"PySD cannot run the model: {words}", model.path) from None
     columns = {

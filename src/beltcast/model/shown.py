@@ -1,7 +1,7 @@
-"""One variable of a model, as a notebook shows it: what ``model["x"]`` returns.
+"""Display of one variable of a model: what ``model["x"]`` returns in a notebook.
 
-It holds the model's own answer to four questions: what is this, in which unit, how is it computed,
-and what are its numbers.  A graphical function also has a picture.
+It gives the kind, unit, equation and numbers of the variable.  A graphical function also has a
+chart.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["ShownVariable", "show_equation"]
 
 
 MOST_SHOWN = 6
-"""Equations of a variable that are shown; one that is defined element by element has many."""
+"""Largest number of equations shown of a variable; one defined by element may have many."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -65,12 +65,12 @@ class ShownVariable:
 
     @property
     def dims(self) -> tuple[str, ...]:
-        """Subscript ranges."""
+        """Its subscript ranges."""
         return self.variable.dims
 
     @property
     def equations(self) -> tuple[Equation, ...]:
-        """Its equations as read; several where it is defined piece by piece."""
+        """Its equations as read; several if it is defined piece by piece."""
         source = self.model.source
         everything = (*source.controls.values(), *source.equations)
         name = canonical(self.name)
@@ -78,7 +78,7 @@ class ShownVariable:
 
     @property
     def equation(self) -> str:
-        """Its equations as Vensim text, one a line."""
+        """Its equations as Vensim text, one per line."""
         return "\n".join(show_equation(equation) for equation in self.equations)
 
     @property
@@ -98,7 +98,7 @@ class ShownVariable:
 
     @property
     def tables(self) -> tuple[tuple[str, Table], ...]:
-        """Graphical functions in its equations, each under a label."""
+        """Graphical functions in its equations, by label."""
         return tuple(self._tables())
 
     def _tables(self) -> Iterator[tuple[str, Table]]:
@@ -117,7 +117,7 @@ class ShownVariable:
         Raises
         ------
         ModelError
-            It has neither.
+            It has neither of them.
         """
         from beltcast.display.lines import finish_axes, new_axes, plot_points
         from beltcast.display.style import house_style

@@ -1,13 +1,13 @@
-"""What drives a variable, and what it drives: trees of causes and uses.
+"""Trees of causes and uses: the variables that drive a variable, and those that it drives.
 
-The structure is read from the equations: a variable's causes are what its right-hand side names.
-The polarity of a link is the sign of the partial derivative in a run, from
+The structure comes from the equations: the causes of a variable are the names on its right-hand
+side.  The polarity of a link is the sign of the partial derivative in a run, from
 `beltcast.engine.loops.graph`: ``+`` and ``-``, ``?`` where the sign changes within the run or is
-not known, ``0`` where the link had no effect at the instants looked at.  A link that acts on the
-initial value of a stock alone is marked.
+unknown, ``0`` where the link had no effect at the instants examined.  A link that acts only on
+the initial value of a stock is marked.
 
-A tree stops at its depth, and wherever a variable already stands on the path from the root: that
-path is a feedback loop, and the branch says so.
+A tree ends at its depth, and wherever a variable already stands on the path from the root: that
+path is a feedback loop, and the branch is marked as one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from beltcast.model.variables import Variables
 __all__ = ["DEPTH", "Tree", "causes_and_uses", "grow_tree", "polarities"]
 
 DEPTH = 2
-"""Levels below the root that a tree has by default, as in Vensim's tree diagrams."""
+"""Default number of levels below the root, as in Vensim's tree diagrams."""
 
 Direction = Literal["causes", "uses"]
 
@@ -37,17 +37,17 @@ class Tree:
     Attributes
     ----------
     variable : str
-        As the model file spells it; ``Time`` for the clock.
+        As the model file spells it; ``Time`` for time itself.
     kind : str
         stock, auxiliary, constant, input, lookup or time.
     unit : str
     polarity : str
         Of the link between this variable and the one above it: ``+``, ``-``, ``?``, ``0``; empty at
-        the root, for a lookup, and where the model did not run.
+        the root, for a lookup, and if the model did not run.
     initial : bool
-        The link acts on the initial value alone.
+        The link acts on the initial value only.
     loop : bool
-        The variable stands on the path above it already: this path closes a feedback loop.
+        The variable already stands on the path above: this path closes a feedback loop.
     more : bool
         There are further levels below, beyond the depth.
     branches : tuple of Tree
@@ -104,13 +104,13 @@ class Tree:
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Who names whom in the equations of a model, by canonical name.
+    """References among the equations of a model, by canonical name.
 
     Attributes
     ----------
     causes, uses : mapping of str to mapping of str to bool
-        Neighbours of each variable in the order of the equations, and whether the link acts on the
-        initial value alone.
+        Neighbours of each variable in the order of the equations, and whether the link acts only
+        on the initial value.
     """
 
     causes: Mapping[str, Mapping[str, bool]]
@@ -118,7 +118,7 @@ class Neighbours:
 
 
 def causes_and_uses(model: Variables) -> Neighbours:
-    """Read from the equations who drives whom.
+    """Read the causes and uses of all variables from the equations.
 
     Examples
     --------
@@ -144,7 +144,7 @@ def causes_and_uses(model: Variables) -> Neighbours:
 
 
 def _references(expression: Expr, *, initial: bool) -> Iterator[tuple[Ref, bool]]:
-    """Yield each reference, and whether it acts on an initial value alone."""
+    """Yield each reference, and whether it acts only on an initial value."""
     if isinstance(expression, Ref):
         yield expression, initial
     if not isinstance(expression, Call):
@@ -167,7 +167,7 @@ _INITIAL: Mapping[str, tuple[int, ...]] = {
     "TREND": (2,),
     "FORECAST": (3,),
 }
-"""Arguments that act on an initial value alone, by function."""
+"""Arguments that act only on an initial value, by function."""
 
 
 def polarities(
@@ -259,7 +259,7 @@ def _grown(
 ) -> Tree:
     slot = model.program.slots.get(name)
     below = (structure.causes if direction == "causes" else structure.uses).get(name, {})
-    # The control equations use the time step and each other; nobody asks for that.
+    # The control equations use the time step and each other; their links are of no interest.
     below = {n: i for n, i in below.items() if n not in CONTROLS or direction == "causes"}
     loop = name in path[:-1]
     branches = []

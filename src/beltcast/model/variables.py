@@ -36,7 +36,7 @@ class Variable:
     dims : tuple of str
         Subscript ranges.
     unit, doc : str
-        As the model file says.
+        As in the model file.
     line : int
         Line of the file.
     """
@@ -51,7 +51,7 @@ class Variable:
 
 @dataclass(frozen=True, eq=False)
 class Variables:
-    """The variables of a model, and what resolves their labels.
+    """The variables of a model, and the lookup of their labels.
 
     Attributes
     ----------
@@ -150,7 +150,7 @@ class Variables:
         Raises
         ------
         UnknownName
-            There is no such constant, or it has several elements.
+            The constant does not exist, or has several elements.
         """
         rows = self._constant_rows(label)
         if len(rows) != 1:
@@ -170,8 +170,8 @@ class Variables:
     def targets(self, labels: Sequence[str]) -> tuple[IntArray, IntArray]:
         """Rows that labelled parameters set, and the position of each row's label.
 
-        A name alone stands for all elements of its constant; an element that has a label of its
-        own is left to that one.
+        A bare name stands for all elements of its constant; an element with a label of its own
+        is left to that one.
 
         Returns
         -------
@@ -197,7 +197,7 @@ class Variables:
         return np.array(rows, dtype=np.int64), np.array([owner[r] for r in rows], dtype=np.int64)
 
     def label(self, row: int) -> str:
-        """Name of the variable, and element, that lives in a row."""
+        """Name of the variable, and element, of a row."""
         for slot in self.program.slots.values():
             where = np.argwhere(slot.rows == row)
             if len(where):
@@ -233,7 +233,7 @@ class Variables:
     def constant_values(self, constants: Constants | None) -> tuple[IntArray, FloatArray]:
         """Rows and values of the constants that a run sets.
 
-        As in `targets`, the label of an element goes before that of its constant.  A control that
+        As in `targets`, the label of an element overrides that of its constant.  A control that
         the file does not give as a number, such as SAVEPER = TIME STEP, is left to `grid`.
 
         Returns
@@ -254,7 +254,7 @@ class Variables:
         return rows, np.array([v for _, v in chosen], dtype=np.float64)[place]
 
     def _follows(self, control: str) -> bool:
-        """Whether a control is computed from another, or left out of the file."""
+        """Whether a control is computed from another, or missing from the file."""
         slot = self.program.slots.get(canonical(control))
         return slot is None or slot.kind != "constant"
 
@@ -295,7 +295,7 @@ class Variables:
 
     @property
     def computed(self) -> list[str]:
-        """Names of everything that has a value in a run."""
+        """Names of all variables that have a value in a run."""
         controls = {self.source.controls[c].name for c in CONTROLS if c in self.source.controls}
         return [
             v.name for v in self.variables.values() if v.kind != "lookup" and v.name not in controls

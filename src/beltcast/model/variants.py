@@ -1,7 +1,7 @@
-"""Variants of a model: other numbers, or drivers that cannot interact.
+"""Variants of a model: other values, or drivers that cannot interact.
 
 A variant is a model: it runs, fits, samples and forecasts like any other, with exact derivatives,
-so that a null hypothesis is tested on the observations in the same way as the model itself.
+so that a null hypothesis is tested against the observations in the same way as the model itself.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Moved(Model):
     def batch(
         self, parameters: IntArray, values: FloatArray, **question: Unpack[BatchOptions]
     ) -> FloatArray:
-        """Run many members; what they set themselves wins, as `Model.batch`."""
+        """Run many members; constants that the members set override, as in `Model.batch`."""
         assert self.moved_rows is not None
         assert self.moved_values is not None
         free = ~np.isin(self.moved_rows, parameters)
@@ -73,9 +73,9 @@ def move(model: Model, constants: Constants) -> Moved:
 
 
 def with_numbers(model: Model, constants: Constants, inputs: Inputs) -> Model:
-    """Return the model with other numbers in its file: defaults of constants, input series.
+    """Return the model with other values in its file: defaults of constants, input series.
 
-    Unlike `move` this makes a plain model, so that further variants can be made of it.
+    Unlike `move`, this makes a plain model, of which further variants can be made.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def with_numbers(model: Model, constants: Constants, inputs: Inputs) -> Model:
     constants : mapping
         As for `Model.simulate`.
     inputs : mapping
-        Name to whole series, (times, values); nothing is kept of the old one.
+        Name to whole series, (times, values); the old series is dropped.
 
     Raises
     ------
@@ -140,7 +140,7 @@ class NoInteraction(Model):
         """Run many members, as `Model.batch`; one run without drivers and one for each of them."""
         saves = np.asarray(question["saves"], dtype=np.float64)
         when, place = np.unique(saves, return_inverse=True)
-        question["saves"] = when  # of this call's own keywords
+        question["saves"] = when  # among this call's own keywords
         instants = len(question["outputs"])
         rows = np.array([int(self.rows(name)[0]) for name in self.switches], dtype=np.int64)
         # A switch that a caller sets is turned off only if the caller turned it off.
@@ -157,7 +157,7 @@ class NoInteraction(Model):
                 np.concatenate([own, added]),
                 **question,
             )
-            # Running totals become what accrued since the last saved instant.
+            # Running totals become the amounts accrued since the last saved instant.
             run[1:, instants:] = np.diff(run[:, instants:], axis=0)
             runs.append(run)
         joint = _joined(np.stack(runs), with_derivatives=question.get("directions") is not None)
@@ -187,7 +187,7 @@ def without_interaction(model: Model, switches: Sequence[str]) -> NoInteraction:
     """
     names = tuple(model.find(name).name for name in switches)
     for name in names:
-        model.value(name)  # a scalar constant, or a clear refusal
+        model.value(name)  # a scalar constant, or an error that names it
     return NoInteraction(
         model.source, model.program, model.variables, model.subscripts, switches=names
     )

@@ -1,11 +1,11 @@
-"""A stock-flow diagram of any model, as SVG.
+"""Draw a stock-flow diagram of any model as SVG.
 
 Stocks are boxes, flows are pipes with a valve, a cloud is the outside of the model, auxiliaries and
-inputs are names, an arrow means that its end is computed from its start.  The layout is the same
-for the same model: stocks that pipes join stand in one row, a variable stands under the row whose
-flows it reaches soonest, and rows are packed into columns, neighbours by their links.  A model of
-more than `MOST_NAMES` auxiliaries is drawn with stocks, flows and inputs alone, and an arrow then
-stands for every path over what is left out.
+inputs are names; an arrow points to the variable that is computed from its source.  The layout is
+deterministic: stocks joined by pipes stand in one row, a variable stands under the row whose flows
+it reaches first, and rows are packed into columns next to the rows they are linked with.  A model
+with more than `MOST_NAMES` auxiliaries is drawn with stocks, flows and inputs only; an arrow then
+stands for every path through the variables that are not drawn.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from beltcast.pictures.structure import Pipe, Structure, contracted, structure
 __all__ = ["diagram"]
 
 MOST_NAMES = 40
-"""Auxiliaries up to which all are drawn."""
+"""Number of auxiliaries up to which all are drawn."""
 
 STOCK_WIDTH, GAP, LANE, ROW = 140.0, 170.0, 36.0, 46.0
-"""Width of a box, way between two boxes, way between parallel pipes, height of a row of names."""
+"""Width of a box, distance between boxes, distance between parallel pipes, height of a name row."""
 
 NAME_WIDTH = 140.0
 
@@ -46,11 +46,11 @@ def diagram(
     model : Model
     highlight : sequence of str, or a path
         Variables of a loop, each driving the next, or the ``path`` of a loop as `loops` returns
-        it; its way is drawn in colour.
+        it; its links are drawn in colour.
     title : str
-        Stands above the drawing.
+        Printed above the drawing.
     detail : 'auto', 'all' or 'stocks'
-        Whether auxiliaries are drawn; 'auto' draws them where they are few.
+        Whether auxiliaries are drawn; 'auto' draws them if there are few.
 
     names : mapping of str to str, optional
         What to call a variable in the drawing; its own name by default.
@@ -97,7 +97,7 @@ def _loop(model: Model, highlight: Sequence[str] | str) -> list[str]:
 
 
 def _way(loop: Sequence[str], found: Structure) -> set[tuple[str, str]]:
-    """Links of a loop between shown variables; into a stock it goes through its nameless flow."""
+    """Links of a loop between shown variables; into a stock through its unnamed flow."""
     way = set()
     flows = set(found.flows)
     for source, target in zip(loop, (*loop[1:], *loop[:1]), strict=True):
@@ -120,7 +120,7 @@ class _Block:
 
     @property
     def lanes(self) -> int:
-        """Most pipes beside each other."""
+        """Largest number of pipes between two neighbours."""
         sides: dict[tuple[str | None, str | None], int] = {}
         for pipe in self.pipes:
             ends = (pipe.source, pipe.sink)
@@ -160,7 +160,7 @@ def _blocks(
 
 
 def _joined(found: Structure) -> list[tuple[tuple[str, ...], tuple[Pipe, ...]]]:
-    """Stocks that pipes join, upstream first, and their pipes."""
+    """Stocks joined by pipes, upstream first, and their pipes."""
     group = {stock: {stock} for stock in found.stocks}
     for pipe in found.pipes:
         if pipe.source and pipe.sink:
@@ -178,7 +178,7 @@ def _joined(found: Structure) -> list[tuple[tuple[str, ...], tuple[Pipe, ...]]]:
 
 
 def _nearest(name: str, links: Iterable[tuple[str, str]], home: Mapping[str, int]) -> int | None:
-    """Block that a variable reaches soonest, or from which it is reached."""
+    """Block that a variable reaches first, or from which it is reached."""
     pairs = sorted(links)
     for forward in (True, False):
         after: dict[str, list[str]] = {}
@@ -197,13 +197,13 @@ def _nearest(name: str, links: Iterable[tuple[str, str]], home: Mapping[str, int
     return None
 
 
-# --- places -----------------------------------------------------------------------------------
+# --- positions --------------------------------------------------------------------------------
 
 
 def _packed(
     blocks: Sequence[_Block], found: Structure, links: frozenset[tuple[str, str]]
 ) -> Drawing:
-    """Put the blocks into columns, each next one into the shortest."""
+    """Put the blocks into columns, each into the shortest so far."""
     order = _neighbours(blocks, links)
     columns = 1 if len(blocks) <= 2 else 2 if len(blocks) <= 6 else 3
     bottoms = [50.0] * columns
@@ -221,7 +221,7 @@ def _packed(
 
 
 def _neighbours(blocks: Sequence[_Block], links: frozenset[tuple[str, str]]) -> list[_Block]:
-    """Largest first, then always the one with the most links to those that stand."""
+    """Order of blocks: the largest first, then the one with the most links to those placed."""
     rest = sorted(blocks, key=lambda b: (-len(b.stocks), -len(b.names)))
     order: list[_Block] = []
     standing: set[str] = set()
@@ -265,7 +265,7 @@ def _with_block(drawing: Drawing, block: _Block, left: float, top: float) -> Dra
 def _routes(
     block: _Block, at: Mapping[str, float], y: float, tall: float
 ) -> dict[str, list[Route]]:
-    """Way of each pipe; those between the same two ends lie beside each other."""
+    """Path of each pipe; pipes between the same two ends lie side by side."""
     sides: dict[tuple[str, str], list[Pipe]] = {}
     for pipe in block.pipes:
         ends = sorted({pipe.source or "", pipe.sink or ""})

@@ -1,6 +1,6 @@
-"""The drawing of a stock-flow diagram: places in, SVG text out.
+"""Draw a stock-flow diagram as SVG from the positions of its parts.
 
-Every text is escaped; nothing refers to anything outside of the file.
+All text is escaped; nothing refers to anything outside the file.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ INK, FAINT, PIPE, LOOP, INPUT = "#222222", "#9AA5B1", "#5B7FA6", "#D55E00", "#00
 
 @dataclass(frozen=True)
 class TextBox:
-    """A name and the room around it; ``x`` and ``y`` are the middle  [px]."""
+    """A name and the space around it; ``x`` and ``y`` are the centre  [px]."""
 
     text: str
     x: float
@@ -32,7 +32,7 @@ class TextBox:
 
 @dataclass(frozen=True)
 class Route:
-    """The way of a pipe, from corner to corner  [px]; its valve is in the middle."""
+    """The path of a pipe, from corner to corner  [px]; its valve is in the middle."""
 
     name: str
     points: tuple[Point, ...]
@@ -41,7 +41,7 @@ class Route:
 
     @property
     def valve(self) -> Point:
-        """Middle of the way."""
+        """Middle of the path."""
         i = len(self.points) // 2
         (x1, y1), (x2, y2) = self.points[i - 1], self.points[i]
         return (x1 + x2) / 2, (y1 + y2) / 2
@@ -49,7 +49,7 @@ class Route:
 
 @dataclass(frozen=True)
 class Drawing:
-    """What stands where."""
+    """Positions of all parts of a drawing."""
 
     boxes: Mapping[str, TextBox] = field(default_factory=dict)
     routes: Mapping[str, Sequence[Route]] = field(default_factory=dict)
@@ -64,7 +64,7 @@ class Drawing:
         routes: Mapping[str, Sequence[Route]],
         names: Mapping[str, TextBox],
     ) -> Drawing:
-        """Return this drawing and more."""
+        """Return this drawing with further parts."""
         return replace(
             self,
             boxes={**self.boxes, **boxes},
@@ -77,7 +77,7 @@ class Drawing:
         return replace(self, width=width, height=height)
 
     def place(self, name: str) -> TextBox:
-        """Where arrows to and from a variable end."""
+        """End points of arrows to and from a variable."""
         if name in self.boxes:
             return self.boxes[name]
         if name in self.names:
@@ -118,14 +118,14 @@ def as_svg(
         f'font-size="12" role="img" aria-label={quoteattr(title)}>',
         "<defs>",
         *(_marker(name, colour) for name, colour in (("faint", FAINT), ("loop", LOOP))),
-        # A marker grows with its line.
+        # A marker scales with its line.
         *(_marker(name, colour, 3) for name, colour in (("pipe", PIPE), ("pipe-loop", LOOP))),
         "</defs>",
         '<rect width="100%" height="100%" fill="white"/>',
         f'<text x="20" y="28" font-size="16" fill="{INK}">{escape(title)}</text>',
     ]
     said = names or {}
-    # Faint arrows first: what matters lies on top.
+    # Faint arrows first, so that the important parts lie on top.
     plain = sorted(links - loop)
     lines += [_arrow(drawing, pair, FAINT, 0.9, "faint") for pair in plain]
     lines += [
@@ -166,9 +166,9 @@ def _text(
     said: Mapping[str, str],
     weight: str = "normal",
 ) -> list[str]:
-    """Two lines at most, so that a long name keeps its room."""
+    """Break a long name into at most two lines."""
     text = said.get(label.text, label.text)
-    # About 6.5 pixels a letter at this size, 12 a Chinese character.
+    # About 6.5 pixels per letter at this size, 12 per Chinese character.
     letter = 12.0 if any(ord(c) > 0x2E80 for c in text) else 6.5
     width = max(8, int(label.width / letter))
     lines = textwrap.wrap(text, width, max_lines=2, placeholder="…")
@@ -209,10 +209,10 @@ def _pipe(route: Route, loop: Links, said: Mapping[str, str]) -> Iterator[str]:
 
 
 def _arrow(drawing: Drawing, pair: tuple[str, str], colour: str, width: float, marker: str) -> str:
-    """A curve from the edge of one to the edge of the other, bent to its right."""
+    """A curve from the edge of one label to the edge of the other, bent to its right."""
     one, two = drawing.place(pair[0]), drawing.place(pair[1])
     dx, dy = two.x - one.x, two.y - one.y
-    # Far apart, a curve in proportion would leave the picture.
+    # Over a long distance, a bend in proportion would leave the picture.
     bend = min(0.14, 45.0 / max(1.0, math.hypot(dx, dy)))
     middle = ((one.x + two.x) / 2 - bend * dy, (one.y + two.y) / 2 + bend * dx)
     x1, y1 = _edge(one, middle)
@@ -225,7 +225,7 @@ def _arrow(drawing: Drawing, pair: tuple[str, str], colour: str, width: float, m
 
 
 def _edge(label: TextBox, towards: Point) -> Point:
-    """Where the line from the middle of a label leaves the room around it."""
+    """Point where the line from the centre of a label leaves the space around it."""
     dx, dy = towards[0] - label.x, towards[1] - label.y
     if not dx and not dy:
         return label.x, label.y

@@ -1,4 +1,4 @@
-"""Pictures of a forecast.
+"""Charts of a forecast and of a fit.
 
 Every function draws on the axes it is given, or on new ones, and returns them.
 """
@@ -48,7 +48,7 @@ def fan_chart(
     title : str, optional
         The place by default.
     language : 'en' or 'zh'
-        Of the words and of the titles of scenarios.
+        Language of texts and of scenario titles.
     ax : matplotlib.axes.Axes, optional
 
     Returns
@@ -113,9 +113,9 @@ def fan_chart(
 
 @house_style
 def starts_chart(calibration: Calibration, *, ax: Axes | None = None) -> Axes:
-    """Draw what every start cost and what the refined ones reached, in order of cost.
+    """Draw the cost of every start and the cost that refined ones reached, in order of cost.
 
-    A flat floor of refined starts is one optimum found again and again; a staircase is many.
+    If refined starts reach one level, they found one optimum; a staircase means many optima.
     """
     ax = ax or _new_axes()
     costs = np.sort(calibration.start_costs[np.isfinite(calibration.start_costs)])
@@ -146,7 +146,7 @@ def sd_ratio_chart(calibration: Calibration, *, most: int = 30, ax: Axes | None 
 
 @house_style
 def profile_chart(profile: Profile, *, ax: Axes | None = None) -> Axes:
-    """Draw a profile: rise of the cost along one parameter, without and with its prior."""
+    """Draw a profile: rise of the cost along one parameter, with and without its prior."""
     ax = ax or _new_axes()
     ax.plot(
         profile.grid,
@@ -244,7 +244,7 @@ def _points(ax: Axes, forecast: xr.Dataset, place: str, language: Language) -> N
     mine = forecast["row_place"].values == place
     kinds = forecast["row_kind"].values
     loose = forecast["row_loose"].values.astype(bool)
-    # A part of a year is shown at the level of the whole, so it stands at the whole's middle.
+    # A part of a year is scaled to the whole year, so it is drawn at the middle of the year.
     when = np.floor(forecast["row_start"].values.astype(np.float64) + 1e-6) + 0.5
     value = forecast["row_translated"].values
     for names, free, marker, face, key in (

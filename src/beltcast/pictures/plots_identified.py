@@ -1,6 +1,6 @@
-"""Pictures of what is identified: answers from prior to posterior, and confounded pairs.
+"""Charts of identifiability: answers from prior to posterior, and confounded pairs.
 
-Every function draws on the axes it is given, or on new ones, and returns them.  The pictures of a
+Every function draws on the axes it is given, or on new ones, and returns them.  The charts of a
 fit alone (waterfall, profiles, sd ratios of parameters) are in `beltcast.pictures.plots`.
 """
 
@@ -20,12 +20,12 @@ from beltcast.inference.audit.power_scaling import LIKELIHOOD, SENSITIVE
 from beltcast.inference.sampling.posterior import Draws
 
 CONTOURS = (0.5, 0.8, 0.95)
-"""Shares of the prior that its contours hold."""
+"""Shares of the prior within its contours."""
 
 
 @house_style
 def answers_chart(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Draw each answer's spread before and after the figures, the most narrowed on top.
+    """Draw the sd of each answer before and after the observations, the most narrowed on top.
 
     Parameters
     ----------
@@ -36,8 +36,8 @@ def answers_chart(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     Returns
     -------
     matplotlib.axes.Axes
-        A line from the prior's spread (grey) to the posterior's (blue); a short line means that
-        the answer was known no better afterwards.
+        A line from the prior's standard deviation (grey) to the posterior's (blue); a short line
+        means that the observations hardly narrow the answer.
 
     Examples
     --------
@@ -66,8 +66,8 @@ def answers_chart(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 def pair_chart(draws: Draws, one: str, other: str, *, ax: Axes | None = None) -> Axes:
     """Draw two parameters: draws of the posterior over contours of the prior.
 
-    A cloud that is long and thin across the contours is a combination that the figures know while
-    neither of the two is known.
+    A cloud that is long and thin across the contours shows a combination that the observations
+    determine while neither of the two parameters is known.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def pair_chart(draws: Draws, one: str, other: str, *, ax: Axes | None = None) ->
     -------
     matplotlib.axes.Axes
         In the parameters' own units. The contours hold 50, 80 and 95% of the prior, cut at its
-        bounds; for an element around a common mean they are those at the priors' centre.
+        bounds; for an element around a common mean they are drawn at the centre of the priors.
 
     Raises
     ------
@@ -132,7 +132,7 @@ def power_chart(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     Returns
     -------
     matplotlib.axes.Axes
-        One row an answer; the likelihood is the hollow dot, the dotted line the threshold.
+        One row per answer; the hollow dot is the likelihood, the dotted line the threshold.
     """
     ax = ax or _new_axes()
     wide = table["sensitivity"].unstack("part")

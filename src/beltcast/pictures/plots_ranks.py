@@ -1,9 +1,9 @@
-"""A picture of simulation-based calibration: all rank histograms in one frame.
+"""Chart of simulation-based calibration: all rank histograms in one frame.
 
-Hundreds of histograms are too many to look at, so each unknown is a line: the share of its ranks
-up to r less the r / (L + 1) that uniform ranks have (Säilynoja, Bürkner and Vehtari 2022,
-Statistics and Computing 32, 32).  A line that rises and then falls means a truth that lies below
-its draws too often; an S, intervals that are too narrow or too wide.
+Hundreds of histograms are too many to inspect, so each unknown is a line: the share of its ranks
+up to r minus the share r / (L + 1) expected of uniform ranks (Säilynoja, Bürkner and Vehtari 2022,
+Statistics and Computing 32, 32).  A line that rises and then falls means that truths lie below
+their draws too often; an S shape means that intervals are too narrow or too wide.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.schema import PARAMETER, SET
 
 _TRIALS = 2000
-"""Samples of uniform ranks that the band is made from: its 95 % is known to half a point."""
+"""Samples of uniform ranks used for the band, which fix its 95 % to half a percentage point."""
 
 
 @house_style
@@ -35,8 +35,8 @@ def rank_chart(result: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     Returns
     -------
     matplotlib.axes.Axes
-        A line an unknown (grey) and an answer (blue), the one that is furthest out in red; one
-        line in twenty leaves the band somewhere if the inference is right.
+        One line per unknown (grey) and per answer (blue), the most extreme one in red; one line in
+        twenty leaves the band somewhere even if the inference is right.
 
     Examples
     --------
@@ -73,14 +73,14 @@ def rank_chart(result: xr.Dataset, *, ax: Axes | None = None) -> Axes:
 
 
 def band_reach(sets: int, possible: int, *, rng: np.random.Generator) -> float:
-    """Half the width of a band that 95 % of lines of uniform ranks do not leave, in spreads.
+    """Half the width of the band that 95 % of lines of uniform ranks stay within, in their sd.
 
     Parameters
     ----------
     sets : int
-        Ranks of a line.
+        Ranks per line.
     possible : int
-        Ranks that there are.
+        Number of possible ranks.
     rng : numpy.random.Generator
     """
     share = np.arange(1, possible) / possible
@@ -90,7 +90,7 @@ def band_reach(sets: int, possible: int, *, rng: np.random.Generator) -> float:
 
 
 def _gaps(ranks: IntArray, possible: int) -> FloatArray:
-    """Shares of ranks below 1, 2, ... less the uniform ones; (sets, k) -> (possible - 1, k)."""
+    """Shares of ranks below 1, 2, ... minus the uniform shares; (sets, k) -> (possible - 1, k)."""
     share = np.arange(1, possible) / possible
     counts = np.apply_along_axis(np.bincount, 0, ranks, minlength=possible)
     gaps: FloatArray = np.cumsum(counts, axis=0)[:-1] / len(ranks) - share[:, None]

@@ -1,4 +1,4 @@
-"""Pictures of runs: variables over time, one panel each, for one run, several, or an ensemble."""
+"""Charts of runs: variables over time, one panel each, for one run, several, or an ensemble."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from beltcast.schema import MEMBER, SCENARIO, TIME
 __all__ = ["plot_run"]
 
 MOST_LINES = 8
-"""Elements of a variable that are drawn; colours of more could not be told apart."""
+"""Most elements drawn of a variable; the colours of more could not be told apart."""
 MOST_PANELS = 12
-"""Variables drawn where none are named."""
+"""Variables drawn by default."""
 
 
 @house_style
@@ -34,11 +34,11 @@ def plot_run(
     Parameters
     ----------
     run : xarray.Dataset or mapping of str to xarray.Dataset
-        What `Model.simulate` or `run_ensemble` returns, or several of them under names.  Over
-        members the median and the middle 80% are drawn; scenarios and runs are lines of one
+        What `Model.simulate` or `run_ensemble` returns, or several of them under names.  For an
+        ensemble the median and the middle 80% are drawn; scenarios and runs are lines of one
         panel, and so are the elements of a subscript range.
     variables : str or sequence of str, optional
-        A panel each; by default the first twelve of the run.
+        One panel each; by default the first twelve variables of the run.
     **elements : str or sequence of str
         Elements of a dimension to draw: ``Belt="Shenzhen"``, ``scenario=["baseline"]``.
 
@@ -116,7 +116,7 @@ def _selected(array: xr.DataArray, elements: Mapping[str, Any]) -> xr.DataArray:
 
 
 def _lines(array: xr.DataArray, title: str) -> list[tuple[str, xr.DataArray]]:
-    """One line for each scenario and element, with a label that says which."""
+    """One line for each scenario and element, with its label."""
     across = [d for d in array.dims if d not in (TIME, MEMBER)]
     if not across:
         return [(title, _ordered(array))]

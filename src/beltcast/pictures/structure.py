@@ -1,8 +1,8 @@
-"""A model as a modeller draws it: stocks, the pipes between them, and who informs whom.
+"""Structure of a model as a modeller draws it: stocks, pipes and links.
 
 The pipes are read from the equations: a plain variable that is added to or taken from the net flow
-of a stock is a flow, and one that leaves a stock and enters another joins them.  A net flow that is
-written as a formula is a pipe without a name.  Elements of a range are one node.
+of a stock is a flow, and a flow that leaves one stock and enters another joins them.  A net flow
+that is written as a formula is a pipe without a name.  All elements of a range are one node.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ __all__ = ["Pipe", "Structure", "contracted", "structure"]
 
 @dataclass(frozen=True, order=True)
 class Pipe:
-    """A flow: from a stock, or from outside (None), to a stock, or to outside.
+    """A flow from a stock, or from outside (None), to a stock or to the outside.
 
-    ``name`` is that of its variable; 'change of S' where the equation of S has none.
+    ``name`` is the name of its variable, or 'change of S' if the equation of S has none.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Pipe:
 
 @dataclass(frozen=True)
 class Structure:
-    """What there is to draw.
+    """The parts of a diagram.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class Structure:
         In the order of the model file; auxiliaries are those that change during a run.
     pipes : tuple of Pipe
     links : frozenset of (source, target)
-        Who is computed from whom; stocks are reached by pipes alone.
+        Target computed from source; stocks are reached by pipes only.
     """
 
     stocks: tuple[str, ...]
@@ -101,7 +101,7 @@ def structure(model: Model) -> Structure:
 
 
 def contracted(links: frozenset[tuple[str, str]], shown: set[str]) -> frozenset[tuple[str, str]]:
-    """Links among shown variables, where what is between them is left out.
+    """Return links among shown variables, replacing paths through hidden ones.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ def _net_flows(
     for block in program.rates:
         for target, expression in zip(block.targets, block.expressions, strict=True):
             if stock_of[int(target[0])] not in named:
-                # A stock inside a delay: what moves it informs the delay's variable.
+                # A stock inside a delay: its inflows inform the variable of the delay.
                 links |= {(owner[row], owner[int(target[0])]) for row in rows_read(expression)}
                 continue
             stock = owner[stock_of[int(target[0])]]
@@ -158,7 +158,7 @@ def _net_flows(
 
 
 def _terms(node: Node, sign: int) -> Iterator[tuple[int, Node]]:
-    """Yield what a sum is made of, with the sign of each."""
+    """Yield the terms of a sum, with the sign of each."""
     match node:
         case Apply(op="add", arguments=(a, b)):
             yield from _terms(a, sign)
@@ -175,7 +175,7 @@ def _terms(node: Node, sign: int) -> Iterator[tuple[int, Node]]:
 def _pipes(
     flow: str, sources: Mapping[str, set[str]], sinks: Mapping[str, set[str]]
 ) -> Iterator[Pipe]:
-    """Yield the pipes of a flow: its sources and sinks in pairs, the outside where one lacks."""
+    """Yield the pipes of a flow: pairs of source and sink, or the outside if there is none."""
     out, into = sorted(sources.get(flow, ())), sorted(sinks.get(flow, ()))
     for i in range(max(len(out), len(into))):
         yield Pipe(flow, out[i] if i < len(out) else None, into[i] if i < len(into) else None)
