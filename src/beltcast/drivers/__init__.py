@@ -1,1 +1,1 @@
-"""What drives the answer and what to do: attribution, scenarios, sensitivity, loops, policy."""
+"""Drivers and decisions: attribution, scenarios, sensitivity, loops, discovery, policy, price."""

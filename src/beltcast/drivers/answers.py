@@ -1,7 +1,7 @@
-"""The answers that a user is shown, draw by draw: what is asked about each is asked of one array.
+"""The reported answers, draw by draw, as one array on which all questions are asked.
 
-Outputs by place and year, their change under each other scenario, and what each driver brought,
-all as logs, so that large and small places can stand side by side.
+Outputs by place and year, their change under each other scenario, and the contribution of each
+driver, all as logs, so that large and small places are comparable.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def shown(study: Study, draws: Draws, *, years: Sequence[int], rng: Random) -> x
     Raises
     ------
     InputError
-        The model does not run through a year, or the target is no flow per year.
+        The model does not cover a year, or the target is not a flow per year.
 
     Examples
     --------
@@ -97,7 +97,7 @@ def _logs(
 def _named(
     values: xr.DataArray, quantity: str, of: str, *, head: str | None = None
 ) -> xr.DataArray:
-    """Put (member, place, year) into one row of answers with their names."""
+    """Stack (member, place, year) into one axis of answers with their names."""
     values = values.transpose(MEMBER, PLACE, YEAR)
     pairs = [(str(p), int(y)) for p in values[PLACE].values for y in values[YEAR].values]
     head = head or f"{quantity} {of}"

@@ -1,15 +1,15 @@
-"""Which cause moved a variable most between two scenarios, at each instant and in each member.
+"""The cause that moved a variable most between two scenarios, at each instant and in each member.
 
 Both scenarios run with the same members.  At an instant, a variable is ``y = f(causes)`` in both
-runs.  The effect of one cause is what ``f`` changes by when that cause alone takes its value from
-the second run::
+runs.  The effect of one cause is the change of ``f`` when only that cause takes its value from the
+second run::
 
     effect(x) = f(x of the second run, all else of the first) - f(of the first run)
 
-Effects need not add up to the whole difference: what remains comes from causes that move together,
-and is reported as ``together``.  Of a stock, the net flow is split in the same way, since a stock
-itself is the sum of all flows before.  Values that a delay or smooth in the equation holds belong
-to the variable itself.
+Effects need not add up to the whole difference: the rest comes from causes that change together,
+and is reported as ``together``.  For a stock, the net flow is decomposed in the same way, since the
+stock itself is the sum of all flows before.  Internal states of a delay or smooth in the equation
+belong to the variable itself.
 """
 
 from __future__ import annotations

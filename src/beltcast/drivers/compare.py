@@ -1,7 +1,7 @@
-"""Scenarios against the first of them, draw by draw.
+"""Compare scenarios with the first of them, draw by draw.
 
-A member is the same draw in all scenarios, so a difference within a member is the scenario's own;
-what is uncertain about it is far less than about either of the two.
+A member is the same draw in all scenarios, so a difference within a member is caused by the
+scenario alone, and is far less uncertain than either of the two.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def compare_runs(output: xr.DataArray, *, loss: float = LOSS) -> xr.Dataset:
     Raises
     ------
     InputError
-        The part lost is not between 0 and 1.
+        The loss is not between 0 and 1.
 
     Examples
     --------
@@ -223,9 +223,9 @@ def _band(percent: xr.DataArray) -> str:
 
 
 def _dates(ratio: np.ndarray, years: np.ndarray, loss: float) -> tuple[np.ndarray, np.ndarray]:
-    """Year of the loss, and years until it is made good; (..., year) -> (...) twice."""
+    """Year of the loss, and years until recovery; (..., year) -> (...) twice."""
     with np.errstate(invalid="ignore"):
-        # A rounding of the last digit is no recovery, nor a loss.
+        # A rounding error is neither a loss nor a recovery.
         short = ratio <= 1.0 - loss + 1e-12
     first = short.argmax(axis=-1)
     lost = short.any(axis=-1)

@@ -1,22 +1,22 @@
-"""What each driver brought: Shapley values over the runs with every set of drivers switched on.
+"""Contributions of drivers: Shapley values over the runs with every set of drivers switched on.
 
 A model has k drivers, each with a switch (1 on, 0 frozen as at the start).  Let ``v(S)`` be an
 output when the drivers of the set S are on.  For each draw of the parameters all 2^k runs are made,
-and what they say is shared out in three ways::
+and their outputs are decomposed in three ways::
 
     Shapley    phi_i = sum over S without i of |S|! (k - |S| - 1)! / k! (v(S + i) - v(S))
     dividend   d(S) = sum over T within S of (-1)^(|S| - |T|) v(T)              (Harsanyi)
     synergy    v(all) - v(none) - sum_i (v(i) - v(none)) = sum of d(S) over |S| >= 2
 
-Shapley values are the only shares that add up to the joint gain, treat like drivers alike, give a
-driver without effect nothing and are linear in v (Shapley 1953); ``phi_i`` is also the sum of
+Shapley values are the only shares that add up to the joint gain, treat equal drivers equally, give
+a driver without effect nothing and are linear in v (Shapley 1953); ``phi_i`` is also the sum of
 ``d(S) / |S|`` over the sets that hold i (Harsanyi 1963).  All three are linear in v, so that the
-attribution of growth since a year is the attribution of that year taken away from the later one.
+attribution of growth since a year is the attribution of the later year minus that of the earlier.
 
-They are computed for ``v = log output`` first, where drivers that multiply have no synergy, and
-for output itself, where they have.  In a model that multiplies, synergy in levels is built in; in
-logs it may still be, through the model's structure.  Hence the prior stands beside the posterior,
-and `sign_source` says which of the two decides the sign.
+They are computed for ``v = log output``, where drivers that multiply have no synergy, and for
+output itself, where they have.  In a multiplicative model, synergy in levels is built in; in logs
+the model's structure may still imply it.  Hence the prior stands beside the posterior, and
+`sign_source` tells which of the two determines the sign.
 
 References
 ----------
@@ -48,7 +48,7 @@ from beltcast.study.scenarios import select
 from beltcast.study.study import Study
 
 MOST_DRIVERS = 10
-"""With more, 2^k runs a draw are no longer a thing to ask for by accident."""
+"""Largest number of switches: with more, 2^k runs per draw are hardly intended."""
 
 DRIVER = "driver"
 COALITION = "coalition"
@@ -63,7 +63,7 @@ SignSource = Literal[
     "no effect",
     "too few draws",
 ]
-"""What decides a sign, see `sign_source`."""
+"""What determines a sign, see `sign_source`."""
 
 
 def attribute(
@@ -80,7 +80,7 @@ def attribute(
     progress: Progress | None = None,
     provenance: Mapping[str, str] | None = None,
 ) -> xr.Dataset:
-    """Share an output and its growth among the drivers, by place and year.
+    """Attribute an output and its growth to the drivers, by place and year.
 
     Parameters
     ----------
@@ -94,17 +94,17 @@ def attribute(
         A flow of the model, over one subscript range of places or over none; the study's target
         by default.
     prior : Draws, optional
-        Of the priors alone, run in the same way and put beside the posterior.
+        Of the priors alone, run in the same way and reported beside the posterior.
     data : Draws, optional
-        Of the posterior without contrasts, put beside it too.
+        Of the posterior without contrasts, reported beside it too.
     scenario : str, optional
         The study's first by default.
     since : int, optional
         Base year of growth; the first by default.
     pieces : Pieces, optional
-        Where finished runs are kept, to go on with.
+        Store of finished runs, to resume from.
     progress : callable, optional
-        Told (what, done, of how many).
+        Called with (what, done, total).
     provenance : mapping, optional
         Attributes to add.
 
@@ -198,7 +198,7 @@ def shapley_weights(drivers: int) -> FloatArray:
     for s in range(2**drivers):
         size = s.bit_count()
         for i in range(drivers):
-            if s & 1 << i:  # what i adds on joining the others of s
+            if s & 1 << i:  # what i adds by joining the others of s
                 weight = math.factorial(size - 1) * math.factorial(drivers - size)
                 weights[i, s] += weight / math.factorial(drivers)
                 weights[i, s ^ 1 << i] -= weight / math.factorial(drivers)
@@ -235,7 +235,7 @@ def dividend_weights(drivers: int) -> FloatArray:
 def sign_source(
     posterior: float, prior: float, draws: float = math.inf, *, size: float = math.inf
 ) -> SignSource:
-    """Say whether the data or the structure of the model decide a sign.
+    """Return whether the data or the structure of the model determine a sign.
 
     ================  =========================  ===================
     priors alone      with the data              returns
@@ -348,7 +348,7 @@ def _coalitions(names: Sequence[str]) -> list[str]:
 def _shares(
     worth: xr.DataArray, drivers: Sequence[str], since: int | None
 ) -> dict[str, xr.DataArray]:
-    """Everything that is shared out, member by member."""
+    """All quantities that are attributed, member by member."""
     k = len(drivers)
     years = worth[YEAR].values
     base = int(years[0]) if since is None else since
@@ -375,13 +375,13 @@ def _shares(
 
 
 def _cleared(values: xr.DataArray, size: xr.DataArray) -> xr.DataArray:
-    """Differences, with zero for those that rounding explains."""
+    """Differences, with rounding errors set to zero."""
     aligned = size.broadcast_like(values).transpose(*values.dims)
     return values.copy(data=np.where(negligible(values.values, aligned.values), 0.0, values.values))
 
 
 def _ratio(after: xr.DataArray, before: xr.DataArray) -> xr.DataArray:
-    """Ratio of two widths, NaN where the second is zero."""
+    """Ratio of two standard deviations, NaN where the second is zero."""
     return after.copy(data=ratio_of(after.values, before.transpose(*after.dims).values))
 
 
@@ -398,7 +398,7 @@ def _combined(weights: FloatArray, v: xr.DataArray, dim: str, names: Sequence[st
 
 
 def _members(results: Mapping[str, xr.DataArray]) -> dict[str, xr.DataArray]:
-    """What is kept draw by draw; the rest is kept as bands."""
+    """Variables kept draw by draw; the others are kept as bands."""
     names = ("shapley", "synergy", "without")
     kept = [f"{name}_{scale}" for name in names for scale in SCALES]
     return {name: results[name].astype(np.float32) for name in kept}
@@ -424,7 +424,7 @@ _TEXTS = {
 
 
 def _described(result: xr.Dataset, unit: str) -> xr.Dataset:
-    """Say what each variable is."""
+    """Describe each variable."""
     for name in result.data_vars:
         kind, scale, *rest = str(name).removeprefix("prior_").removeprefix("data_").split("_")
         of = "of the log of the year's total" if scale == "log" else "of the year's total"

@@ -1,4 +1,4 @@
-"""What the priors, the data and the published contrasts say of each driver, side by side.
+"""Contribution of each driver under the priors, the data and the published contrasts, side by side.
 
 The three columns are the Shapley values of an attribution (`attribute`) under the priors alone,
 under the posterior without contrasts and under the posterior with them.
@@ -18,14 +18,14 @@ from beltcast.forecasting.summary import titled
 from beltcast.schema import PLACE, QUANTILE
 
 SOURCES = {"prior": "prior_", "data": "data_", "evidence": ""}
-"""Column of the table, and how the variables of an attribution begin that it is taken from."""
+"""Column of the table, and the prefix of the variables of an attribution that fill it."""
 
 _BAND = 2.563
-"""Standard deviations between the 10 % and the 90 % quantile of a normal distribution."""
+"""Width of the 80 % band of a normal distribution, in standard deviations."""
 
 
 def driver_evidence(attribution: xr.Dataset, *, year: int | None = None) -> pd.DataFrame:
-    """Return what each driver brought to the whole in a year, by source of knowledge.
+    """Return the contribution of each driver to the whole in a year, by source of knowledge.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def driver_evidence(attribution: xr.Dataset, *, year: int | None = None) -> pd.D
     Raises
     ------
     InputError
-        The attribution holds no prior, or no posterior without contrasts.
+        The attribution has no prior, or no posterior without contrasts.
 
     Examples
     --------
@@ -71,7 +71,7 @@ def driver_evidence(attribution: xr.Dataset, *, year: int | None = None) -> pd.D
 
 
 def evidence_page(table: pd.DataFrame, whole: str, year: int) -> RenderableType:
-    """Lay the table of `driver_evidence` out for a `rich` console."""
+    """Lay out the table of `driver_evidence` for a `rich` console."""
     page = Table(box=None, padding=(0, 2, 0, 0))
     for name in ("", "prior", "data", "data and evidence"):
         page.add_column(name, justify="right" if name else "left", no_wrap=True)

@@ -1,12 +1,12 @@
-"""Two ways in which an attribution could be wrong, put to the figures.
+"""Two tests of an attribution against the observations.
 
-`against_null` asks whether the drivers need to interact: the model and its twin without interaction
-(`beltcast.model.variants.without_interaction`) are fitted to what was published by a date, with the
-same priors, and each is scored by the density that it gives to levels published later.
+`against_null` tests whether the drivers need to interact: the model and its version without
+interaction (`beltcast.model.variants.without_interaction`) are fitted to what was published by a
+date, with the same priors, and each is scored by its density of levels published later.
 
-`placebo` asks whether the effect of pilot zones hangs on when the zones came: their years are
-moved, the model is fitted anew, and the gain of support should fade and the fit worsen.  Where they
-do not, the figures do not tell a zone's effect from a trend.
+`placebo` tests whether the effect of pilot zones depends on the years in which they opened: these
+years are moved, the model is fitted again, and the gain of support should shrink and the fit
+worsen. If they do not, the observations cannot distinguish the effect of zones from a trend.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from beltcast.streams import Random, Streams
 from beltcast.study.study import Study
 
 TELLING = 2.0
-"""Difference of log evidence that is called telling."""
+"""Difference of log evidence that counts as evidence."""
 
 
 def against_null(
@@ -50,21 +50,21 @@ def against_null(
     pieces: Pieces = NOT_KEPT,
     progress: Progress | None = None,
 ) -> xr.Dataset:
-    """Score the model and its twin without interaction on levels published after a date.
+    """Score the model and its version without interaction on levels published after a date.
 
     The density of a row is that of the posterior predictive: for each draw of the model's
     parameters a normal in logs (`beltcast.inference.updating.carry_draws`; with Student's tails a
-    mixture of them), whose mean and spread take in what the early figures say about offsets, trends
-    and shocks, then the mean over draws.  Drawing an offset whose spread is 1.5 against a row's of
-    0.1 would leave the answer to a few lucky draws.  Each row is scored by itself: rows of one year
-    or definition share what they surprise by, and some speak of years before the date, so that the
-    interval, a bootstrap over rows, is if anything too narrow.
+    mixture of them), whose mean and variance include what the early observations say about offsets,
+    trends and shocks, then the mean over draws.  Sampling an offset whose standard deviation is 1.5
+    against 0.1 of a row would leave the result to a few lucky draws.  Each row is scored
+    separately: rows of one year or definition share their surprises, and some are about years
+    before the date, so that the interval, a bootstrap over rows, is if anything too narrow.
 
     Parameters
     ----------
     study : Study
     rng : Streams, numpy.random.Generator or int
-        Both models get the same children, so that they differ by nothing but the interaction.
+        Both models get the same child streams, so that they differ only in the interaction.
     published_by : float  [Year]
         Rows published at this date or before are fitted; levels published later are scored.
     switches : sequence of str, optional
@@ -72,19 +72,19 @@ def against_null(
     draws, moves, starts, refine : int
         As for `sample` and `calibrate`.
     resamples : int
-        Of the bootstrap.
+        Number of bootstrap samples.
     pieces : Pieces, optional
-        Where finished refinements of the fits are kept, to go on with.
+        Store of finished refinements of the fits, to resume from.
     progress : callable, optional
-        Told (what, done, of how many).
+        Called with (what, done, total).
 
     Returns
     -------
     xarray.Dataset
-        ``log_density`` (version, row) of the log of the figure, with ``place``, ``end`` and
-        ``line`` of each row; ``log_evidence`` (version) of the fitted figures, by Laplace's
+        ``log_density`` (version, row) of the log of the observation, with ``place``, ``end`` and
+        ``line`` of each row; ``log_evidence`` (version) of the fitted observations, by Laplace's
         approximation and up to a constant that both share; attributes ``difference``, the full
-        model's sum less the null's, and its 80% interval ``difference_p10`` to
+        model's sum minus the null model's, and its 80% interval ``difference_p10`` to
         ``difference_p90``.
 
     Raises
@@ -162,7 +162,7 @@ def placebo(
     pieces: Pieces = NOT_KEPT,
     progress: Progress | None = None,
 ) -> xr.Dataset:
-    """Fit the model with dates moved and see what becomes of a gain.
+    """Fit the model with dates moved and follow the estimate of a gain.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ def placebo(
     rng : Streams, numpy.random.Generator or int
         Every fit gets the same starts.
     shifts : sequence of float  [Year]
-        How far all dates are moved; the true dates are always fitted first.
+        Shifts of all dates; the true dates are always fitted first.
     constant : str
         The dates.
     gain : str
@@ -178,7 +178,7 @@ def placebo(
     starts, refine : int
         As for `calibrate`.
     pieces : Pieces, optional
-        Where finished refinements of the fits are kept, to go on with.
+        Store of finished refinements of the fits, to resume from.
     progress : callable, optional
 
     Returns
@@ -191,7 +191,7 @@ def placebo(
     Raises
     ------
     UnknownName, CalibrationError
-        There is no such constant or no such parameter.
+        The constant or the parameter does not exist.
 
     Examples
     --------
@@ -259,8 +259,8 @@ def null_words(score: xr.Dataset) -> str:
 def placebo_words(table: xr.Dataset) -> str:
     """Say whether a gain depends on its dates.
 
-    It does where every wrong date costs more than `TELLING` (2) of log evidence, a Bayes factor of
-    about 7; that is what is called positive evidence (Kass and Raftery 1995).
+    It does if every wrong date costs more than `TELLING` (2) of log evidence, a Bayes factor of
+    about 7, which is called positive evidence (Kass and Raftery 1995).
     """
     a = table.attrs
     evidence = table["log_evidence"].values
@@ -296,14 +296,14 @@ def _log_density(
 ) -> FloatArray:
     """Posterior predictive density of the log of each later row; (N, size) -> (k,).
 
-    Where spreads are estimated, a row's own is that of each draw, and what is common to rows has
-    the spread of the optimum.
+    If standard deviations are estimated, each draw has its own for a row, and errors that rows
+    share have that of the optimum.
     """
     expected = predictive(whole, later, theta[:, : whole.n_parameters], near)
     good = np.isfinite(expected.middle).all(axis=1)
     shared = np.diag(expected.covariance) - expected.own**2
     own = whole.row_sds(theta[good])[:, later] ** 2
-    # Student's t is a mixture of normals, and to each of them what is shared adds its variance.
+    # Student's t is a mixture of normals, and shared errors add their variance to each of them.
     precision, weight = precisions(whole.noise.tails)
     sd = np.sqrt(shared + own / precision[:, None, None])
     logs = norm.logpdf(whole.published[later], expected.middle[good], sd)
@@ -322,6 +322,6 @@ def _bootstrap(
 
 
 def _evidence(fit: Calibration) -> float:
-    """Laplace's approximation to the log evidence, but for a constant."""
+    """Laplace's approximation to the log evidence, up to a constant."""
     _, log_det = np.linalg.slogdet(fit.covariance)
     return float(-fit.cost + 0.5 * log_det)

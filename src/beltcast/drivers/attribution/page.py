@@ -1,7 +1,7 @@
-"""What an attribution says, in a page of text.
+"""Summary of an attribution, as a page of text.
 
-Each share stands beside what the priors alone would say, and one sentence says whether the data
-or the structure of the model decide that the drivers complement each other.
+Each contribution stands beside that under the priors alone, and one sentence tells whether the data
+or the structure of the model determine that the drivers complement each other.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from beltcast.inference.calibrate import estimate_verdict
 from beltcast.schema import MEMBER, PLACE, QUANTILE, Language, labels_of
 
 MOVED = 1.0
-"""Shift of a median, in spreads of the prior, from which on figures are said to have moved it."""
+"""Shift of a median, in prior standard deviations, from which the observations have moved it."""
 
 
 def summarise_attribution(attribution: xr.Dataset, *, year: int | None = None) -> RenderableType:
@@ -51,7 +51,7 @@ def complement_words(
     language: Language = "en",
     title: str | None = None,
 ) -> str:
-    """Say whether the drivers complement each other, and what decides that.
+    """Say whether the drivers complement each other, and what determines that.
 
     The sign is judged by `beltcast.drivers.attribution.attribute.sign_source`, the size by the
     posterior-to-prior ratio of standard deviations (`beltcast.inference.calibrate`).  ``title`` is
@@ -93,7 +93,7 @@ def complement_words(
 
 
 def attribution_draws(at: xr.Dataset) -> tuple[int, int]:
-    """Count the draws of the posterior and of the prior that chances of an attribution rest on.
+    """Count the draws of the posterior and of the prior behind the chances of an attribution.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def _whole(attribution: xr.Dataset, year: int) -> RenderableType:
 
 
 def _evidence(attribution: xr.Dataset, year: int) -> list[RenderableType]:
-    """Prior, data and evidence, where the study has contrasts."""
+    """Prior, data and evidence, if the study has contrasts."""
     if "data_shapley_log_quantile" not in attribution:
         return []
     table = driver_evidence(attribution, year=year)
@@ -210,16 +210,16 @@ def _unit(attribution: xr.Dataset) -> str:
 
 
 def _shift(at: xr.Dataset, kind: str) -> float:
-    """How far the figures move a median, in spreads of the prior (its 80% band over 2.56)."""
+    """Shift of a median by the observations, in prior standard deviations (80% band over 2.56)."""
     after, before = at[f"{kind}_log_quantile"], at[f"prior_{kind}_log_quantile"]
     low, middle, high = (float(before.sel({QUANTILE: q})) for q in (0.1, 0.5, 0.9))
-    if bool(negligible(high - low, 1.0)):  # a prior without width is no unit
+    if bool(negligible(high - low, 1.0)):  # a prior without width is not a scale
         return math.nan
     return (float(after.sel({QUANTILE: 0.5})) - middle) / ((high - low) / 2.563)
 
 
 def _is_prior(at: xr.Dataset, kind: str) -> bool:
-    """Whether the figures neither narrowed nor moved what the priors say."""
+    """Whether the observations neither narrowed nor moved the prior."""
     ratio = float(at[f"{kind}_log_sd_ratio"])
     wide = estimate_verdict(ratio, min(attribution_draws(at))) == "mostly prior"
     return wide and abs(_shift(at, kind)) < MOVED

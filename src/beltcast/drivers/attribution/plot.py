@@ -1,8 +1,7 @@
-"""Pictures of an attribution: what each driver brought, over the years and in one year.
+"""Charts of an attribution: contributions of the drivers over the years and in one year.
 
 Every function draws on the axes it is given, or on new ones, and returns them.  Bars and areas are
-means over the draws, because means add up as the draws do and medians do not; whiskers and bands
-are 80%.
+means over the draws, because means add up and medians do not; whiskers and bands are 80%.
 """
 
 from __future__ import annotations
@@ -155,7 +154,7 @@ def waterfall(
 def save_attribution_pictures(
     attribution: xr.Dataset, folder: str, *, year: int, place: str | None = None
 ) -> list[str]:
-    """Write both pictures of a place into a folder; return the paths."""
+    """Write both charts of a place into a folder; return the paths."""
     paths = []
     for name, ax in (
         ("drivers-by-year", contribution_areas(attribution, place)),

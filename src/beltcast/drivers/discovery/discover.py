@@ -1,11 +1,11 @@
-"""When does it go wrong: the corner of the uncertain inputs in which an output crosses a limit.
+"""Scenario discovery: the region of the uncertain inputs in which an output crosses a limit.
 
 Scenario discovery (Bryant and Lempert 2010): every draw of the parameters, with the drawn sizes of
-the scenario, is a case; a case is of interest where the output of a place and year lies below, or
-above, a limit; and `prim` looks for the box of inputs that holds these cases and few
-others, among the inputs that by themselves tell these cases apart.  A box describes the ensemble.
-It says which inputs go with the outcome among the draws, not what causes it, and a draw that the
-figures make unlikely is as rare in it as they say.
+the scenario, is a case; a case is of interest if the output of a place and year lies below, or
+above, a limit; and `prim` searches for the box of inputs that holds these cases and few others,
+among the inputs that separate these cases on their own.  A box describes the ensemble: it shows
+which inputs go with the outcome among the draws, not what causes it, and draws that the
+observations make unlikely are as rare in it as in the posterior.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def discover(
     draws : Draws
     year : int
     below, above : float, optional  [unit of the target]
-        One of them: the cases of interest.
+        One of them defines the cases of interest.
     place : str, optional
         A place, or the whole by default.
     scenario : str, optional
@@ -75,14 +75,14 @@ def discover(
     rng : Streams, numpy.random.Generator or int
         Its stream ``sizes`` is used.
     pieces : Pieces, optional
-        Where finished runs are kept, to go on with.
+        Store of finished runs, to resume from.
     provenance : mapping, optional
         Attributes to add.
 
     Returns
     -------
     xarray.Dataset
-        ``inputs`` (member, parameter), those that `prim.telling` keeps, or all where it keeps none
+        ``inputs`` (member, parameter), those that `prim.telling` keeps, or all if it keeps none
         (the attribute ``inputs_telling`` counts them); ``outcome`` and ``interest`` (member); the
         peeling trajectory as of `prim.prim`; the chosen box as ``chosen_...``, with the share of
         half-samples in which each input is limited as ``chosen_stability`` (parameter); the leaves
@@ -93,7 +93,7 @@ def discover(
     InputError
         Not exactly one limit is given, or no case, or every case, crosses it.
     UnknownName
-        There is no such scenario, place or year.
+        The scenario, place or year does not exist.
 
     Examples
     --------
@@ -131,7 +131,7 @@ def discover(
     )
     everything = inputs.isel({MEMBER: good})
     told = telling(everything, crossed)
-    # Where no input tells the cases apart by itself, the box may still need several together.
+    # If no input separates the cases on its own, the box may still need several together.
     table = everything.sel({PARAMETER: told}) if told else everything
     boxes = prim(table, crossed)
     chosen = chosen_box(table, crossed, boxes, density=density).isel({BOX: 0}, drop=True)
@@ -167,7 +167,7 @@ def discover(
 
 
 def box_words(box: xr.Dataset, prefix: str = "") -> list[str]:
-    """Tell the limits of a box, the surest first.
+    """Return the limits of a box in words, the most certain first.
 
     Parameters
     ----------
@@ -196,12 +196,12 @@ def box_words(box: xr.Dataset, prefix: str = "") -> list[str]:
 
 
 def limit_of(below: float | None, above: float | None, density: float) -> float:
-    """Give the one limit of a question, or say what is wrong with the question.
+    """Return the one limit of a question, or raise what is wrong with the question.
 
     Raises
     ------
     InputError
-        No limit or two, a limit that is no finite number, a density that no box can have.
+        No limit or two, a limit that is not finite, a density that no box can have.
     """
     given = [limit for limit in (below, above) if limit is not None]
     if len(given) != 1:
@@ -224,12 +224,12 @@ def _picked(output: xr.DataArray, place: str, year: int) -> xr.DataArray:
 
 
 def _inputs(study: Study, draws: Draws, scenario: str, streams: Streams) -> xr.DataArray:
-    """All that differs between the members; what does not differ tells nothing apart."""
+    """All inputs that differ between the members; constant ones separate nothing."""
     columns = dict(zip(draws.labels, draws.values.T, strict=True))
     own = study.scenarios[scenario]
     columns |= draw_sizes(own, len(draws), rng=streams)
     for label in set(own.constants) - set(own.uncertain):
-        columns.pop(label, None)  # the scenario's value wins over the drawn one
+        columns.pop(label, None)  # the scenario's value overrides the drawn one
     moving = {label: values for label, values in columns.items() if np.ptp(values) > 0}
     return xr.DataArray(
         np.array(list(moving.values())).T.reshape(len(draws), len(moving)),

@@ -1,4 +1,4 @@
-"""What scenario discovery found, in words and as a picture of the peeling trajectory."""
+"""Results of scenario discovery, as text and as a chart of the peeling trajectory."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def summarise_discovery(found: xr.Dataset) -> RenderableType:
 
 
 def _telling(a: Mapping[str, Any]) -> str:
-    """Say how many inputs tell the draws of interest from the others, and whether draws suffice."""
+    """Say how many inputs separate the draws of interest, and whether the draws suffice."""
     few = min(a["of_interest"], a["cases"] - a["of_interest"])
     if few < FEWEST_CASES:
         return (
@@ -126,7 +126,7 @@ def peeling_chart(found: xr.Dataset, ax: Axes | None = None) -> Axes:
 
 
 def save_peeling_chart(found: xr.Dataset, path: str) -> None:
-    """Write the picture."""
+    """Write the chart."""
     figure = peeling_chart(found).figure
     assert isinstance(figure, Figure)
     figure.savefig(path, dpi=110)

@@ -1,20 +1,20 @@
 """Boxes of cases of interest: the patient rule induction method (PRIM) and a small tree (CART).
 
-Both take a table of inputs and say of each row whether it is of interest, and know nothing of
-models.  PRIM starts with all rows and peels off, again and again, the thin slice whose loss makes
-the rest denser in cases of interest (Friedman and Fisher 1999); what is left after each peel is a
-box, and the sequence of boxes, the *peeling trajectory*, trades coverage against density:
+Both take a table of inputs and a flag of interest for each row, and are independent of models.
+PRIM starts with all rows and repeatedly peels off the thin slice whose loss makes the rest denser
+in cases of interest (Friedman and Fisher 1999); the rows left after each peel are a box, and the
+sequence of boxes, the *peeling trajectory*, trades coverage against density:
 
 * coverage: share of all cases of interest that lie in the box,
 * density: share of the rows in the box that are of interest,
 * mass: share of all rows that lie in the box.
 
-Peeling goes on to the least mass, also over steps that leave the density as it is or lower it: with
-noisy labels a plateau is no end (the lenient objective of the EMA Workbench does the same).
+Peeling continues to the least mass, also over steps that leave the density unchanged or lower it:
+with noisy labels a plateau is not the end (as the lenient objective of the EMA Workbench).
 
 A restriction has the *quasi p-value* P(K >= k), K ~ Binomial(n, q): n rows and k cases lie in the
 box, and q is the density of the box without that restriction (Bryant and Lempert 2010, appendix
-A).  It takes the peels as given, hence *quasi*: it flags what is surely idle, it proves nothing.
+A).  It takes the peels as given, hence *quasi*: it flags idle restrictions and proves nothing.
 
 References
 ----------
@@ -55,7 +55,7 @@ Kolmogorov and Smirnov at a level of 0.005 misses most inputs that matter."""
 
 @dataclass(frozen=True, eq=False)
 class _Box:
-    """Limits of each input; infinite where there is none.  Both ends belong to the box."""
+    """Limits of each input; infinite if there is none.  Both ends belong to the box."""
 
     low: FloatArray
     high: FloatArray
@@ -128,10 +128,10 @@ def prim(
 def chosen_box(
     inputs: xr.DataArray, interest: BoolArray, boxes: xr.Dataset, *, density: float = 0.8
 ) -> xr.Dataset:
-    """Choose a box of the trajectory, widen it where that costs nothing, drop idle limits.
+    """Choose a box of the trajectory, widen it if that costs nothing, and drop idle limits.
 
-    A limit is idle where its quasi p-value is above `SIGNIFICANT`; it stays if the box would be
-    less dense without it than was asked for.
+    A limit is idle if its quasi p-value is above `SIGNIFICANT`; it stays if the box without it
+    would be less dense than requested.
 
     Parameters
     ----------
@@ -140,8 +140,8 @@ def chosen_box(
     boxes : xarray.Dataset
         As `prim` returns it.
     density : float  [1]
-        The box with the largest coverage of those that are as dense is taken; where none is, the
-        one with the largest product of coverage and density.
+        Among the boxes of at least this density, the one with the largest coverage is taken; if
+        there is none, the one with the largest product of coverage and density.
 
     Returns
     -------
@@ -227,21 +227,21 @@ def telling(inputs: xr.DataArray, interest: BoolArray, *, level: float = SIGNIFI
 
     With many inputs and few cases PRIM finds a dense box in pure noise.  So first each input's two
     samples are compared (Kolmogorov and Smirnov; Hornberger and Spear 1981, J. Environ. Manage.
-    12, 7-18), at a level shared among all inputs (Bonferroni).  What acts only together with
-    another input, and not by itself, is missed.
+    12, 7-18), at a level shared among all inputs (Bonferroni).  An input that acts only together
+    with another one is missed.
 
     Parameters
     ----------
     inputs, interest
         As for `prim`.
     level : float  [1]
-        Chance of keeping any input where none matters.
+        Probability of keeping any input if none matters.
 
     Returns
     -------
     list of str
-        The most telling first; empty where no input passes, and where fewer than `FEWEST_CASES`
-        cases are of interest or fewer are not, which is too few to tell.
+        The most telling first; empty if no input passes, or if fewer than `FEWEST_CASES` cases are
+        of interest or fewer are not, which is too few to tell.
     """
     x, names = _table(inputs)
     _check(interest, 0.05, level)
@@ -314,9 +314,9 @@ def _check(interest: BoolArray, peel: float, least: float) -> None:
 def _best_peel(box: _Box, x: FloatArray, interest: BoolArray, peel: float) -> _Box | None:
     """Box after the peel that gains the most density, or loses the least, for each row it removes.
 
-    For each row: where an input has few levels a whole one goes at once, and sizes differ
-    (Friedman and Fisher 1999, section 14.1).  None where the box holds only cases of interest, or
-    no input can be peeled.
+    Gains are per row: an input with few levels loses a whole level at once, so that sizes differ
+    (Friedman and Fisher 1999, section 14.1).  None if the box holds only cases of interest, or no
+    input can be peeled.
     """
     inside = box.holds(x)
     rows, hits = x[inside], interest[inside]
@@ -336,7 +336,7 @@ def _best_peel(box: _Box, x: FloatArray, interest: BoolArray, peel: float) -> _B
 def _slices(box: _Box, column: int, values: FloatArray, peel: float) -> Iterator[_Box]:
     """Yield the box without its lowest, and without its highest, values of one input.
 
-    The new limit lies midway between the last value that goes and the first that stays.
+    The new limit lies midway between the last value removed and the first that stays.
     """
     ordered = np.sort(values)
     k = int(peel * (len(ordered) - 1)) + 1
@@ -349,7 +349,7 @@ def _slices(box: _Box, column: int, values: FloatArray, peel: float) -> Iterator
 
 
 def _without_idle(box: _Box, x: FloatArray, interest: BoolArray, density: float) -> _Box | None:
-    """Box without its most idle limits, None where every limit is needed."""
+    """Box without its most idle limit; None if every limit is needed."""
     p = _p_values(box, x, interest)
     dense = interest[box.holds(x)].mean() >= density
     for column in np.argsort(-np.where(np.isnan(p), -1.0, p), kind="stable"):
@@ -391,7 +391,7 @@ def _wider(box: _Box, x: FloatArray) -> Iterator[_Box]:
 
 
 def _between(ordered: FloatArray, i: int) -> float:
-    """Middle between values i and i + 1; infinite beyond the ends."""
+    """Midpoint between values i and i + 1; infinite beyond the ends."""
     if i < 0:
         return -np.inf
     if i + 1 >= len(ordered):
@@ -400,7 +400,7 @@ def _between(ordered: FloatArray, i: int) -> float:
 
 
 def _p_values(box: _Box, x: FloatArray, interest: BoolArray) -> FloatArray:
-    """Quasi p-value of the restriction of each input, NaN where there is none."""
+    """Quasi p-value of the restriction of each input, NaN if there is none."""
     inside = box.holds(x)
     rows, hits = int(inside.sum()), int(interest[inside].sum())
     p = np.full(x.shape[1], np.nan)

@@ -1,16 +1,16 @@
-"""Which feedback loop is in charge when, over time and over members: Loops That Matter.
+"""Loop dominance over time and over members, by the method Loops That Matter.
 
 A loop's score is the product of the scores of its links, of `beltcast.engine.loops.link_scores`;
-its *relative* score is that over the sum of the sizes of the scores of all loops in its partition,
+its *relative* score is that divided by the sum of the sizes of all loop scores in its partition,
 the variables that all drive each other (Schoenberg, Davidsen and Eberlein 2020, equations 3 and 4).
-So at each instant the sizes of the relative scores of a partition add up to 1, and a positive score
-is a loop that reinforces, a negative one a loop that balances.  Loops at half of the total or more,
-alone or together, are dominant.  Where nothing moves, all scores are 0: a model at rest has no loop
-in charge.
+So at each instant the sizes of the relative scores of a partition add up to 1; a positive score is
+a reinforcing loop, a negative one a balancing loop.  Loops with half of the total or more, alone or
+together, are dominant.  Where nothing changes, all scores are 0: in a model at rest no loop
+dominates.
 
-Loops are found between elements.  Those that run through the same variables, and reinforce or
-balance throughout the run alike, are shown as one, and their scores added.  The inside of a delay
-or a smooth belongs to its variable; a loop that stays inside is not shown and not counted.
+Loops are found between elements.  Those that run through the same variables and have the same
+polarity throughout the run are shown as one, and their scores added.  The inside of a delay or a
+smooth belongs to its variable; a loop that stays inside is neither shown nor counted.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ PARTITION = "partition"
 VARIABLE = "variable"
 
 ARROW = " -> "
-"""Between the variables of a path."""
+"""Separator of the variables of a path."""
 
 MOST_PARTITION_LOOPS = 1000
-"""Loops of a partition up to which all are listed; the number of Eberlein and Schoenberg (2020)."""
+"""Loops of a partition up to which all are listed, as in Eberlein and Schoenberg (2020)."""
 
 _CHUNK = 8_000_000
-"""Numbers of the states of one batch of members: 64 MB, twice."""
+"""Numbers in the states of one batch of members: 64 MB, twice."""
 
 
 def loops(
@@ -64,24 +64,24 @@ def loops(
     ----------
     model : Model
     scenario : Scenario, optional
-        Its constants and inputs hold; an uncertain size counts with its median.
+        Its constants and inputs apply; an uncertain size takes its median.
     draws : (labels, values), optional
         Labels (n,) of parameters and their values (N, n); the model's own constants by default.
     times : sequence of float, optional  [time]
         Instants; a score is of the step that ends there.  Every SAVEPER but the first by default.
     within : mapping, optional
-        ``{"Belt": "Shenzhen"}``: only this element of that range, and what has no such range.
+        ``{"Belt": "Shenzhen"}``: only this element of that range, and variables without the range.
     limit : int
-        Loops of a partition up to which all are listed.  Beyond it those that strong paths close
+        Loops of a partition up to which all are listed.  Beyond it, loops closed by strong paths
         are found, at each instant of the first member (see `beltcast.engine.loops.search`), and
         ``complete`` is 0 there.
 
     Returns
     -------
     xarray.Dataset
-        ``relative_score`` and ``loop_score`` (loop, member, time)  [1], without member where
-        there are no draws.  Loops are named R1, R2, ... where they reinforce throughout, B1, ...
-        where they balance, U1, ... where they do both, in the order of their mean size; their
+        ``relative_score`` and ``loop_score`` (loop, member, time)  [1], without member if there are
+        no draws.  Loops are named R1, R2, ... if they reinforce throughout, B1, ... if they
+        balance, U1, ... if they do both, in the order of their mean size; their
         coordinates are ``path`` (the variables in turn), ``stocks`` (those of them that are
         stocks), ``loop_partition`` and ``circuits`` (how many loops between elements it stands
         for).  ``complete`` and ``variables`` are over (partition).
@@ -89,7 +89,7 @@ def loops(
     Raises
     ------
     UnknownName
-        There is no such range or element.
+        The range or element does not exist.
     InputError
         A time is the start of the run, before which there is no step.
     SimulationError
@@ -145,7 +145,7 @@ def strongest(scores: xr.Dataset, when: float) -> list[str]:
 def participation(scores: xr.Dataset, of: Literal["path", "stocks"] = "path") -> xr.DataArray:
     """Share of a partition's loop scores that passes through each variable.
 
-    Where hundreds of loops share the work none is large; what they have in common says more.
+    Where hundreds of loops share the total none is large; the variables they share are informative.
 
     Parameters
     ----------
@@ -250,7 +250,7 @@ def _visible(model: Model) -> dict[int, tuple[str, tuple[str, ...]]]:
 
 
 def _rows_within(model: Model, within: Mapping[str, str]) -> list[int]:
-    """All rows but those of other elements of the ranges in question."""
+    """All rows except those of other elements of the ranges in question."""
     dropped: set[int] = set()
     for name, element in within.items():
         ranges = {canonical(r): r for r in model.subscripts}
@@ -278,7 +278,7 @@ def _rows_within(model: Model, within: Mapping[str, str]) -> list[int]:
 def _shown(
     model: Model, circuits: list[list[Circuit]], complete: list[bool]
 ) -> tuple[list[list[Circuit]], list[bool]]:
-    """Leave out loops that stay inside a delay."""
+    """Drop loops that stay inside a delay."""
     visible = _visible(model)
     groups = [[c for c in group if any(row in visible for row in c)] for group in circuits]
     pairs = [(g, all_) for g, all_ in zip(groups, complete, strict=True) if g]
@@ -288,7 +288,7 @@ def _shown(
 def _products(links: RowLinks, circuits: Sequence[Circuit]) -> tuple[FloatArray, FloatArray]:
     """Sign and log size of the score of each circuit, (circuits, columns) each.
 
-    In logs, since a product of scores near an inflection can leave the floating point numbers.
+    In logs, since a product of scores near an inflection can overflow.
     """
     columns = links.scores.shape[1]
     sign, log = np.empty((len(circuits), columns)), np.empty((len(circuits), columns))
@@ -303,7 +303,7 @@ def _products(links: RowLinks, circuits: Sequence[Circuit]) -> tuple[FloatArray,
 
 
 def _relative(sign: FloatArray, log: FloatArray) -> FloatArray:
-    """Scores of one partition over the sum of their sizes; 0 where nothing moves."""
+    """Scores of one partition over the sum of their sizes; 0 where nothing changes."""
     with np.errstate(invalid="ignore"):
         size = np.exp(log - log.max(axis=0))
     size = np.where(np.isnan(size), 0.0, size)
@@ -336,7 +336,7 @@ def _labelled(
         kinds: dict[tuple[tuple[str, ...], str], list[int]] = {}
         for i, circuit in enumerate(group):
             kind = _polarity(sign[own][i])
-            # A loop that changes its sign is not mixed with its likes: nothing may cancel.
+            # A loop that changes its sign is not merged with others: nothing may cancel.
             path = _path(circuit, visible, owner, elements=kind == "U")
             kinds.setdefault((path, kind), []).append(i)
         for (path, kind), members in kinds.items():
@@ -395,7 +395,7 @@ def _path(
     owner: Mapping[int, str],
     elements: bool = False,
 ) -> tuple[str, ...]:
-    """Variables of a circuit in turn, the first in the alphabet first; hidden rows fall away."""
+    """Variables of a circuit in turn from the alphabetically first; hidden rows are dropped."""
     names: list[str] = []
     start = next(i for i, row in enumerate(circuit) if row in visible)
     for row in (*circuit[start:], *circuit[:start]):
@@ -409,7 +409,7 @@ def _path(
 
 
 def _stocks(model: Model, path: Sequence[str]) -> str:
-    """Stocks of a path in turn; those inside a delay have no name and are not told."""
+    """Stocks of a path in turn; those inside a delay have no name and are dropped."""
     kept = [step for step in path if model.variables[step.partition("[")[0]].kind == "stock"]
     return ARROW.join(kept)
 
@@ -428,7 +428,7 @@ def _next_name(
 def _order(
     relatives: Sequence[FloatArray], rows: Sequence[tuple[tuple[str, ...], str, int, int]]
 ) -> list[int]:
-    """Partition by partition, heaviest first, ties by length and alphabet."""
+    """Sort by partition, the heaviest first; break ties by length and alphabet."""
     size = [float(np.abs(r).mean()) for r in relatives]
     return sorted(
         range(len(rows)), key=lambda i: (rows[i][2], -size[i], len(rows[i][0]), rows[i][0])

@@ -1,11 +1,11 @@
-"""Loops by their variables: names for them, their share over time, and the run without one.
+"""Loops by their variables: names, their share over time, and the run without a loop.
 
-A loop is known by its variables, in the order in which they drive each other, from wherever one
-begins.  A few of them are enough where only one loop runs through all of these.
+A loop is identified by its variables, in the order in which they drive each other, from any start.
+A few of them are enough if only one loop runs through all of these.
 
-A loop is knocked out at one of its links: from a chosen time on, the target reads the value that
-the source had at that time.  That cuts every loop through that link, so `knock_out` takes the link
-that the fewest other loops share, and says which loops it cut as well.
+A loop is cut at one of its links: from a chosen time on, the target reads the value that the source
+had at that time.  That cuts every loop through that link, so `knock_out` takes the link that the
+fewest other loops share, and reports the loops that it cut as well.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class KnockOut:
     link : (str, str)
         Source and target between which it is cut.
     since : float or None  [time]
-        When; None from the start of the run on.
+        Time of the cut; None from the start of the run on.
     also_cut : tuple of tuple of str
         Other loops through that link, of those that were listed.
     complete : bool
@@ -63,7 +63,7 @@ class KnockOut:
         Parameters
         ----------
         whole : Model
-            That the loop was cut out of.
+            The model that the loop was cut out of.
 
         Returns
         -------
@@ -100,7 +100,7 @@ def find_loop(model: Model, variables: Sequence[str]) -> tuple[str, ...]:
     Returns
     -------
     tuple of str
-        All of them in turn, the first in the alphabet first.
+        All of them in turn, the alphabetically first one first.
 
     Raises
     ------
@@ -130,12 +130,12 @@ def name_loops(scores: xr.Dataset, names: Mapping[str, Sequence[str]], model: Mo
     names : mapping of str to sequence of str
         Name to variables, as for `find_loop`.
     model : Model
-        Of the scores.
+        The model of the scores.
 
     Raises
     ------
     UnknownName, InputError
-        As `find_loop`; or two names mean one loop.
+        As `find_loop`; or two names refer to one loop.
 
     Examples
     --------
@@ -242,7 +242,7 @@ def _found(loops: _Loops, variables: Sequence[str]) -> tuple[str, ...]:
     names = [loops.model.find(name).name for name in variables]
     if not names:
         raise InputError("a loop is named by its variables, and none is given; name at least one")
-    # All variables in turn are a loop even where it is not among those listed.
+    # All variables in turn are a loop even if it is not among those listed.
     if len(set(names)) == len(names) and all(pair in loops.links for pair in _pairs(names)):
         return _turned(names)
     fitting = [loop.variables for loop in loops.listed if set(names) <= set(loop.variables)]
@@ -270,7 +270,7 @@ def _pairs(path: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _cut(model: Model, link: tuple[str, str], since: float | None) -> Model:
-    """Return the model in which the target reads what the source was."""
+    """Return the model in which the target reads the held value of the source."""
     source, target = link
     dims = _written_dims(model, source)
     held = f"{source.strip(chr(34))} held for {target.strip(chr(34))}"

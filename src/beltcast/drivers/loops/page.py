@@ -1,4 +1,4 @@
-"""Loop scores in words: which loops are in charge at an instant, and what they run through."""
+"""Loop scores as text: the dominant loops at an instant, and the variables they run through."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["loop_words", "summarise_loops", "without_words"]
 
 
 LONG = 8
-"""Variables beyond which a loop is told by its stocks alone."""
+"""Number of variables above which a loop is described by its stocks only."""
 
 
 def summarise_loops(scores: xr.Dataset, when: float, most: int = 8) -> RenderableType:
@@ -28,7 +28,7 @@ def summarise_loops(scores: xr.Dataset, when: float, most: int = 8) -> Renderabl
     when : float  [time]
         The nearest scored instant is taken.
     most : int
-        Loops of a partition to show; what the others hold together is said.
+        Loops of a partition to show; the share of the others is summed.
     """
     at = scores.sel({TIME: when}, method="nearest")
     own = at["relative_score"].mean(MEMBER) if MEMBER in at.dims else at["relative_score"]
@@ -47,7 +47,7 @@ def summarise_loops(scores: xr.Dataset, when: float, most: int = 8) -> Renderabl
 
 
 def without_words(cut: KnockOut, runs: xr.Dataset, when: float) -> Text:
-    """Tell what a loop does: the variables on it with and without it at an instant.
+    """Describe the effect of a loop: the variables on it with and without it at an instant.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def without_words(cut: KnockOut, runs: xr.Dataset, when: float) -> Text:
 
 
 def loop_words(loop: xr.DataArray) -> str:
-    """Tell what a loop runs through: all its variables, or the stocks of a long one."""
+    """Describe a loop by all its variables, or by the stocks of a long one."""
     path, stocks = str(loop["path"].item()), str(loop["stocks"].item())
     variables = len(path.split(ARROW))
     if variables <= LONG or not stocks:

@@ -1,7 +1,7 @@
-"""Picture of loop scores: the loops of a partition stacked over time.
+"""Chart of loop scores: the loops of a partition stacked over time.
 
-What reinforces is stacked above zero and what balances below; together they are 100% high.
-Colours are from the colour-blind safe set of Okabe and Ito (2008).
+Reinforcing loops are stacked above zero and balancing ones below; together they are 100% high.
+Colours are from the colour-blind safe palette of Okabe and Ito (2008).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def loops_over_time(
     partition : int
         0 is the largest.
     most : int
-        Loops with a colour of their own; the others are one grey area.
+        Loops with a colour of their own; the others form one grey area.
     ax : matplotlib.axes.Axes, optional
     """
     ax = ax or _new_axes()
@@ -83,7 +83,7 @@ def loops_over_time(
 
 
 def save_loops_picture(scores: xr.Dataset, path: str) -> str:
-    """Write the picture of the largest partition; return its path."""
+    """Write the chart of the largest partition; return its path."""
     figure = loops_over_time(scores).figure
     assert isinstance(figure, Figure)
     figure.savefig(path, dpi=110)

@@ -1,4 +1,4 @@
-"""Policies side by side, in words."""
+"""Comparison of policies, as text."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BEST = {
 def summarise_policies(
     question: PolicyQuestion, compared: xr.Dataset, most: int = 12
 ) -> RenderableType:
-    """Lay out the undominated policies for a `rich` console, and the signposts of the steadiest.
+    """Lay out the undominated policies for a `rich` console, and signposts of the least regret.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def _short(label: str) -> str:
 
 
 def _best(compared: xr.Dataset, name: str, able: np.ndarray) -> int:
-    """Place of the best affordable policy; of several the one with the highest mean."""
+    """Position of the best affordable policy; of several, the one with the highest mean."""
     values = np.where(able, compared[name].values, np.nan) * (-1.0 if name == "regret" else 1.0)
     equal = values >= np.nanmax(values) - 1e-12
     return int(np.argmax(np.where(equal, compared["mean"].values, -np.inf)))

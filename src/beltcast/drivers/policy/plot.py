@@ -1,4 +1,4 @@
-"""Picture of policies in two aspects: what each brings against what it costs or risks."""
+"""Chart of policies in two aspects: gain against cost or risk."""
 
 from __future__ import annotations
 

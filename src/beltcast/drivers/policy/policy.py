@@ -1,8 +1,8 @@
-"""Which mix of levers holds up: search under a budget, over draws and futures.
+"""Compare mixes of levers under a budget, over draws and futures.
 
 A *policy* sets levers, which are constants of the model.  A *case* is a draw of the parameters in a
-future, a scenario that the policy meets.  In every case a policy brings a gain and costs something,
-both totals of flows over years, both against doing nothing in the same case.  Four criteria:
+future, a scenario that the policy faces.  In every case a policy has a gain and a cost, both totals
+of flows over years relative to doing nothing in the same case.  Four criteria:
 
 * ``mean``: mean gain over the cases;
 * ``percentile``: the gain that 90% of the cases exceed;
@@ -11,9 +11,9 @@ both totals of flows over years, both against doing nothing in the same case.  F
 * ``regret``: largest distance, over the cases, to the best policy of the same case (Savage 1951),
   among the policies that are compared and meet the budget; small is good.
 
-`compare_policies` judges given policies; `beltcast.drivers.policy.search` looks for better ones.
-The budget binds the mean cost.  A policy is only as good as the costs behind it, and those of the
-belt model's public levers are judgement.
+`compare_policies` judges given policies; `beltcast.drivers.policy.search` searches for better ones.
+The budget limits the mean cost.  A policy is only as reliable as the costs behind it, and those of
+the belt model's public levers are judgement.
 
 References
 ----------
@@ -64,10 +64,10 @@ POLICY, LEVER = "policy", "lever"
 Criterion = Literal["mean", "percentile", "satisficing", "regret"]
 
 CRITERIA: tuple[Criterion, ...] = ("mean", "percentile", "satisficing", "regret")
-"""All of them."""
+"""All criteria."""
 
 ASPECTS = (*CRITERIA, "mean_cost")
-"""What a policy can be undominated in."""
+"""Aspects in which a policy can be undominated."""
 
 SMALL_IS_GOOD = ("regret", "mean_cost")
 
@@ -77,7 +77,7 @@ EXCEEDED = 0.1
 
 @dataclass(frozen=True, eq=False)
 class PolicyQuestion:
-    """What policies are judged on.
+    """What policies are judged by.
 
     Attributes
     ----------
@@ -89,9 +89,9 @@ class PolicyQuestion:
     gain, cost : str
         Flows, summed over their subscripts.
     years : (first, last)
-        Both are counted.
+        Both count.
     budget : float  [unit of the cost, total over the years]
-        Most that a policy may cost more than doing nothing, on the mean over the cases.
+        Largest additional cost over doing nothing, as a mean over the cases.
     goal : float  [unit of the gain, total over the years]
         For satisficing.
     """
@@ -124,14 +124,14 @@ def compare_policies(
     pareto : sequence of str
         Aspects for the Pareto set: criteria and 'mean_cost', two or more.
     pieces : Pieces, optional
-        Where finished runs are kept, to go on with.
+        Store of finished runs, to resume from.
 
     Returns
     -------
     xarray.Dataset
         ``setting`` (policy, lever); ``gain`` and ``cost`` (policy, scenario, member); the criteria
         ``mean``, ``percentile``, ``satisficing`` and ``regret`` (policy), the regret NaN where a
-        policy is beyond the budget; ``mean_cost`` and ``affordable`` (policy); ``pareto`` is 1 for
+        policy exceeds the budget; ``mean_cost`` and ``affordable`` (policy); ``pareto`` is 1 for
         an affordable policy that no other affordable one beats in all aspects at once.
 
     Raises
@@ -211,7 +211,7 @@ def compare_policies(
 
 
 def design(levers: Sequence[Lever], count: int, *, rng: np.random.Generator) -> FloatArray:
-    """Spread policies over the levers: doing nothing, each lever at its ends, Sobol' points.
+    """Distribute policies over the levers: doing nothing, each lever at its ends, Sobol' points.
 
     Parameters
     ----------
@@ -245,13 +245,13 @@ def design(levers: Sequence[Lever], count: int, *, rng: np.random.Generator) -> 
 def levers_of(study: Study, texts: Sequence[str] | None = None) -> tuple[Lever, ...]:
     """Read levers, ``Constant=low:high``; by default those that the study lets policies set.
 
-    A lever that is given idles at the model's own value, or at its low end where that value is
-    outside its range.
+    A lever given here is idle at the model's own value, or at its low end if that value is outside
+    its range.
 
     Raises
     ------
     InputError
-        A text does not have that form, names no constant of the model, or there is no lever.
+        A text does not have that form or names no constant of the model, or there is no lever.
     """
     if not texts:
         levers = tuple(lever for lever in study.roles.levers if lever.policy)
@@ -333,13 +333,13 @@ def signposts(
 def gains_and_costs(
     question: PolicyQuestion, policies: FloatArray, pieces: Pieces = NOT_KEPT
 ) -> tuple[FloatArray, FloatArray]:
-    """Gain and cost of each policy against doing nothing, (policy, future, member) each."""
+    """Gain and cost of each policy relative to doing nothing, (policy, future, member) each."""
     _check_years(question)
     labels, values = question.draws
     idle = [lever.idle for lever in question.levers]
     settings = np.vstack([idle, policies])
     names = [lever.name for lever in question.levers]
-    # A policy is part of the member: all policies of a future are one ensemble.
+    # A policy is part of the member: all policies of a future form one ensemble.
     members = np.concatenate(
         [np.repeat(settings, len(values), axis=0), np.tile(values, (len(settings), 1))], axis=1
     )
@@ -383,7 +383,7 @@ def levers_alone(levers: Sequence[Lever]) -> FloatArray:
 
 
 def _check_years(question: PolicyQuestion) -> None:
-    """Refuse years that the model is not made for: its inputs end where the run does."""
+    """Refuse years that the model does not cover: its inputs end with the run."""
     first, last = question.years
     grid = question.model.grid()
     begin, end = math.ceil(grid.start), math.floor(grid.end) - 1
@@ -424,7 +424,7 @@ def criterion_of(gain: FloatArray, name: Criterion, goal: float, best: FloatArra
 
 
 def _undominated(better: FloatArray) -> NDArray[np.bool_]:
-    """Columns that no other is at least as good in all rows, and better in one, (P,)."""
+    """Columns that no other column matches in all rows and exceeds in one, (P,)."""
     at_least = (better[:, :, None] >= better[:, None, :]).all(axis=0)
     above = (better[:, :, None] > better[:, None, :]).any(axis=0)
     kept: NDArray[np.bool_] = ~np.any(at_least & above, axis=0)

@@ -1,10 +1,10 @@
 """Search the levers for the best policy under a budget.
 
-Two ways, for what each can do.  `climb` follows exact derivatives of the mean gain and the mean
-cost, which the engine carries along with the runs, by sequential quadratic programming: a few
-dozen ensembles, and sharp, but only uphill from where it starts.  `search_policy` asks nothing of
-the criterion, so that percentile, goal and regret can be searched for as well: differential
-evolution (Storn and Price 1997), a whole generation one ensemble of runs.
+Two methods.  `climb` follows exact derivatives of the mean gain and the mean cost, which the engine
+computes along with the runs, by sequential quadratic programming: a few dozen ensembles, and
+precise, but only uphill from its start.  `search_policy` needs nothing of the criterion, so that
+percentile, goal and regret can be searched for as well: differential evolution (Storn and Price
+1997), with one ensemble of runs per generation.
 
 References
 ----------
@@ -50,7 +50,7 @@ def found_by(
 ) -> FloatArray:
     """Add to policies the best that a search finds by each criterion.
 
-    The best mean is climbed to from the best of those that were tried; regret is measured from the
+    The best mean is reached by `climb` from the best of those tried; regret is measured from the
     best of them in each case.
 
     Parameters
@@ -60,11 +60,11 @@ def found_by(
     criteria : sequence of str
     rng : Streams, numpy.random.Generator or int
     generations : int
-        As of `search_policy`.
+        As for `search_policy`.
     pieces : Pieces, optional
-        Where finished runs are kept, to go on with.
+        Store of finished runs, to resume from.
     progress : callable, optional
-        Told (what, done, of how many).
+        Called with (what, done, total).
 
     Returns
     -------
@@ -122,7 +122,7 @@ def climb(
     steps : int
         At most; each is one ensemble with its derivatives.
     pieces : Pieces, optional
-        Where finished steps are kept, to go on with.
+        Store of finished steps, to resume from.
 
     Returns
     -------
@@ -154,12 +154,12 @@ def climb(
     low, width = _ends(question)
     idle = np.array([lever.idle for lever in question.levers])
     nothing = mean_totals(question, idle)[:, 0]
-    # Everything is scaled to about 1, so that one tolerance suits any unit.
+    # Everything is scaled to about 1, so that one tolerance fits any unit.
     units = np.array([_size_of_gains(question), max(abs(question.budget), 1e-12)])
     seen: dict[bytes, FloatArray] = {}
 
     def at(x: FloatArray) -> FloatArray:
-        """Gain and cost, each with its derivatives, (2, 1 + L), of a point of the unit cube."""
+        """Gain and cost, each with its derivatives, (2, 1 + L), at a point of the unit cube."""
         key = x.tobytes()
         if key not in seen:
             step = pieces.take(
@@ -171,7 +171,7 @@ def climb(
             seen[key] = totals / units[:, None]
         return seen[key]
 
-    # A hair of the budget is kept back: the search meets it to its own rounding only.
+    # A small part of the budget is held back: the search meets it only to its own rounding.
     budget = question.budget / units[1] - 1e-7
     found: Any = minimize(
         lambda x: -at(x)[0, 0],
@@ -213,14 +213,14 @@ def search_policy(
         Runs are at most (generations + 1) x population x levers x cases.
     reference : (future, member), optional
         Best gain known of each case, for regret; that of doing nothing and of each lever at its
-        ends by default.  Where a policy does better its regret is none.
+        ends by default.  A policy that does better has no regret.
     pieces : Pieces, optional
-        Where finished generations are kept, to go on with.
+        Store of finished generations, to resume from.
 
     Returns
     -------
     (L,)
-        Value of each lever.  The best mean is climbed to by derivatives at the end.
+        Value of each lever.  The best mean is improved by derivatives at the end.
 
     Raises
     ------
@@ -239,7 +239,7 @@ def search_policy(
         over = np.maximum(0.0, cost.mean(axis=(1, 2)) - question.budget) / scale
         score = criterion_of(gain, criterion, question.goal, best_known) / size
         good = -np.maximum(score, 0.0) if criterion == "regret" else score
-        # Any policy within the budget goes before any beyond it; in units of the gains, as the
+        # Any policy within the budget ranks before any beyond it; in units of the gains, as the
         # search ends where losses are alike, and near 1 they would be so in any large unit.
         worth: FloatArray = np.where(over > 0, 2.0 + over, -good / (1.0 + np.abs(good)))
         return worth
@@ -274,7 +274,7 @@ def mean_totals(question: PolicyQuestion, policy: FloatArray) -> FloatArray:
     total = np.zeros((2, 1 + len(policy)))
     for future in question.futures.values():
         rows, combined = member_constants(model, (names, members), future)
-        # A lever may be a constant of several elements: it moves them all.
+        # A lever may be a constant of several elements: it moves all of them.
         moved = [np.flatnonzero(np.isin(rows, targets[owner == i])) for i in range(len(policy))]
         out = model.batch(
             rows,
@@ -288,7 +288,7 @@ def mean_totals(question: PolicyQuestion, policy: FloatArray) -> FloatArray:
         )
         if not np.isfinite(out[..., 0]).all():
             raise SimulationError("a run of a policy produced NaN or infinity; narrow the levers")
-        # Where there is no derivative, such as at a root of 0, nothing is to be learnt from it.
+        # Where there is no derivative, such as at a root of 0, it carries no information.
         out = np.where(np.isfinite(out), out, 0.0)
         over_years = (out[1] - out[0]).mean(axis=1)  # (flows, 1 + directions)
         parts = np.split(over_years, [len(flows[0])])

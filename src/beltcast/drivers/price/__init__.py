@@ -1,1 +1,1 @@
-"""What a unit of output costs under a policy."""
+"""Cost of a unit of output under a policy."""

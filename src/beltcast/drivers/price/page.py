@@ -1,4 +1,4 @@
-"""What scenarios cost and bring, in words: what is paid, what is left, and what is only judged."""
+"""Costs and gains of scenarios, as text: amounts paid, amounts left, and judgement."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from beltcast.schema import PLACE, QUANTILE, SCENARIO, labels_of
 __all__ = ["paying", "price_unit", "price_words", "summarise_prices"]
 
 BANDS = 3
-"""Of these flows that many with their bands; a page has no room for more."""
+"""Number of these flows with their bands; a page has no room for more."""
 
 MOST = 4
-"""Scenarios beside each other in the table of places."""
+"""Scenarios side by side in the table of places."""
 
 NOTHING = 0.005
-"""Median paid for a unit of the target below which a scenario counts as not paying."""
+"""Median spending per unit of the target below which a scenario counts as not paying."""
 
 
 def summarise_prices(prices: xr.Dataset) -> RenderableType:
-    """Lay out, for a `rich` console, what scenarios cost and bring, and the price of output.
+    """Lay out, for a `rich` console, costs and gains of scenarios, and the price of output.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def summarise_prices(prices: xr.Dataset) -> RenderableType:
 
 
 def price_words(prices: xr.Dataset, scenario: str) -> tuple[str, str]:
-    """Say what becomes of spending for each unit of the target, in the whole, and how much.
+    """Say what spending buys per unit of the target, for the whole, and how much.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def price_words(prices: xr.Dataset, scenario: str) -> tuple[str, str]:
     what : str
         Such as 'gained costs' or 'lost saves'.
     band : str
-        Median (80% band); '-' where the target does not move.
+        Median (80% band); '-' if the target does not change.
     """
     at = prices.sel({SCENARIO: scenario, PLACE: prices.attrs["whole"]})
     band, gains = at["price"].isel({PAID: 0}), float(at["direction"]) > 0
@@ -68,7 +68,7 @@ def price_words(prices: xr.Dataset, scenario: str) -> tuple[str, str]:
 
 
 def paying(prices: xr.Dataset) -> list[str]:
-    """Scenarios that raise the target in the whole and pay for it, in the order of the study."""
+    """Scenarios that raise the target of the whole and pay for it, in the order of the study."""
     at = prices.sel({PLACE: prices.attrs["whole"], QUANTILE: 0.5}).isel({PAID: 0})
     good = (at["direction"] > 0) & (at["price"] > NOTHING)
     return [name for name in _others(prices) if bool(good.sel({SCENARIO: name}))]
@@ -100,7 +100,7 @@ def _changes(prices: xr.Dataset) -> RenderableType:
 
 
 def _amounts(values: xr.DataArray, flows: list[str]) -> list[str]:
-    """Bands of as many flows as a page has room for; medians of the rest."""
+    """Bands of as many flows as fit on a page; medians of the rest."""
     bands = [_band(values.sel({FLOW: flow}), ",.0f") for flow in flows]
     return [*bands[:BANDS], *(band.partition(" ")[0] for band in bands[BANDS:])]
 
@@ -158,7 +158,7 @@ def _target(prices: xr.Dataset) -> str:
 
 
 def _left(prices: xr.Dataset) -> list[str]:
-    """Flows that say what is left, the chief one first."""
+    """Flows that are left, the main one first."""
     return [name for name in str(prices.attrs["left"]).split(", ") if name]
 
 

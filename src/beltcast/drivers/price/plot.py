@@ -1,4 +1,4 @@
-"""Picture of what output costs: one panel a lever, one band a place."""
+"""Chart of the price of output: one panel per lever, one band per place."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["price_chart", "save_price_chart"]
 
 @house_style
 def price_chart(prices: xr.Dataset, scenarios: Sequence[str] | None = None) -> Figure:
-    """Draw the price of output by place, median and 80% band, a panel for each scenario.
+    """Draw the price of output by place, median and 80% band, one panel per scenario.
 
     Parameters
     ----------

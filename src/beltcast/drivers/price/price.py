@@ -1,15 +1,15 @@
-"""What a lever costs and brings: spending, profit and tax, and the price of output, with bands.
+"""Costs and gains of levers: spending, profit, tax and the price of output, with bands.
 
 Spending, profit and tax are flows of the model like any other; the study names them in its table
 ``[money]``.
 Each scenario is compared with the first one of the study, totals over years, draw by draw.  The
-*price* of the target is spending more over target more, for each unit gained; of a scenario that
-lowers the target it is the spending saved for each unit lost.  Nothing is discounted, and sales are
-not profit: hence profit and tax stand beside it.
+*price* of the target is additional spending over additional target, per unit gained; for a scenario
+that lowers the target it is the spending saved per unit lost.  Nothing is discounted, and sales are
+not profit: hence profit and tax are reported too.
 
-Margins, tax rates and public costs are published nowhere as a whole.  Their sizes are a file of
-distributions (``sizes`` of the table ``[money]``, written as a scenario is); `with_sizes` draws
-them beside the parameters, so that every band holds what is not known about them.
+Margins, tax rates and public costs are nowhere published as a whole.  Their sizes are a file of
+distributions (``sizes`` of the table ``[money]``, written like a scenario); `with_sizes` draws
+them with the parameters, so that every band includes their uncertainty.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ from beltcast.study.study import Study
 __all__ = ["judged", "price", "read_sizes", "with_sizes"]
 
 JUDGED = "[judgement]"
-"""Mark of a number, in the text of its variable, that no source gives."""
+"""Mark, in the text of a variable, of a number without a source."""
 
 MATERIAL = 1e-6
-"""Change of the target, over its level, from which on a price for it is given."""
+"""Change of the target, relative to its level, from which on a price is given."""
 
 FLOW, PAID = "flow", "paid"
 
@@ -62,25 +62,25 @@ def price(
     rng: Random,
     progress: Progress | None = None,
 ) -> xr.Dataset:
-    """Compare what scenarios cost and bring with the first of the study.
+    """Compare costs and gains of scenarios with the first of the study.
 
     Parameters
     ----------
     study : Study
     draws : Draws
     years : (first, last)
-        Both are counted.
+        Both count.
     target : str, optional
         A flow, over places or over none; the study's own by default.
     spending, left : sequence of str, optional
         Flows over the same places: what is paid, and what else to compare, such as profit; those
         of the study's table ``[money]`` by default.
     sizes : Scenario, optional
-        Sizes to draw beside the parameters, as `read_sizes` gives them.
+        Sizes to draw with the parameters, as `read_sizes` returns them.
     rng : Streams, numpy.random.Generator or int
         Draws these, and uncertain sizes of scenarios.
     progress : callable, optional
-        Told (what, done, of how many), as by `run_ensemble`.
+        Called with (what, done, total), as by `run_ensemble`.
 
     Returns
     -------
@@ -96,9 +96,9 @@ def price(
     Raises
     ------
     ScenarioError
-        There is nothing to compare the first scenario with.
+        There is no scenario to compare with the first.
     InputError
-        The years are not run, or the model has no flow that is paid.
+        The years are not covered, or the model has no spending flow.
 
     Examples
     --------
@@ -169,7 +169,7 @@ def read_sizes(study: Study, path: str | Path | None = None) -> Scenario | None:
     ----------
     study : Study
     path : str or Path, optional
-        A file of scenarios, which are all taken together; ``sizes`` of the study's table
+        A file of scenarios, which are all applied together; ``sizes`` of the study's table
         ``[money]`` by default.
 
     Raises
@@ -196,13 +196,13 @@ def read_sizes(study: Study, path: str | Path | None = None) -> Scenario | None:
 def with_sizes(
     draws: Draws, sizes: Scenario | None, *, rng: Random
 ) -> tuple[tuple[str, ...], FloatArray]:
-    """Put drawn sizes beside the drawn parameters, the same for a member in all scenarios.
+    """Add drawn sizes to the drawn parameters, the same for a member in all scenarios.
 
     Parameters
     ----------
     draws : Draws
     sizes : Scenario or None
-        Its constants, the uncertain ones drawn; none leaves the draws as they are.
+        Its constants, the uncertain ones drawn; None leaves the draws as they are.
     rng : Streams, numpy.random.Generator or int
 
     Returns
@@ -221,7 +221,7 @@ def with_sizes(
 
 
 def judged(model: Model, flows: Sequence[str], *, target: str) -> list[str]:
-    """Name the constants that no source gives, and that flows hang on but the target does not.
+    """Name the constants without a source on which flows depend but the target does not.
 
     Parameters
     ----------
@@ -247,7 +247,7 @@ def judged(model: Model, flows: Sequence[str], *, target: str) -> list[str]:
 
 
 def _behind(model: Model, names: Sequence[str]) -> set[int]:
-    """Rows of the program that variables hang on."""
+    """Rows of the program that variables depend on."""
     rows = {row for name in names for row in model.rows(name).tolist()}
     stages = restrict(model.program, rows).stages
     return set().union(*(block.reads() for stage in stages for block in stage))
@@ -256,7 +256,7 @@ def _behind(model: Model, names: Sequence[str]) -> set[int]:
 def _flows(
     study: Study, spending: Sequence[str] | None, left: Sequence[str] | None
 ) -> tuple[list[str], list[str]]:
-    """Names of the flows that are paid and of the others, as the model writes them."""
+    """Names of the spending flows and of the others, as the model writes them."""
     paid = study.roles.spending if spending is None else spending
     others = study.roles.left if left is None else left
     if not paid:
@@ -285,9 +285,9 @@ def _total(own: xr.DataArray, whole: str, years: tuple[int, int]) -> xr.DataArra
 def _prices(
     gain: xr.DataArray, level: xr.DataArray, costs: dict[str, xr.DataArray]
 ) -> tuple[xr.DataArray, xr.DataArray]:
-    """Quantiles of cost over gain among the draws of the usual direction; NaN where none moves.
+    """Quantiles of cost over gain among the draws of the usual direction; NaN if none changes.
 
-    A gain below `MATERIAL` of the level does not count: a ratio over next to nothing is no price.
+    A gain below `MATERIAL` of the level does not count: a ratio over nearly zero is not a price.
     """
     gain = gain.where((abs(gain) > MATERIAL * abs(level)) | gain.isnull(), 0.0)
     middle = quantiles(gain, (0.5,)).isel({QUANTILE: 0}, drop=True)

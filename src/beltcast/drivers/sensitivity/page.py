@@ -1,4 +1,4 @@
-"""The results of a sensitivity study as a table of text."""
+"""Results of a sensitivity study, as a table of text."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from beltcast.schema import PARAMETER
 
 
 def summarise_sensitivity(result: xr.Dataset, *, when: float, rows: int = 20) -> RenderableType:
-    """Return the heaviest constants at one time, for a `rich` console.
+    """Return the most influential constants at one time, for a `rich` console.
 
     Parameters
     ----------
@@ -85,12 +85,12 @@ def summarise_sensitivity(result: xr.Dataset, *, when: float, rows: int = 20) ->
 
 
 def _three(value: float, scale: float) -> str:
-    """Write three digits; what is zero to rounding, such as -1.39e-17, is 0."""
+    """Write three digits; a value that is zero up to rounding, such as -1.39e-17, is 0."""
     return "0" if negligible(value, scale) else f"{value:.3g}"
 
 
 def pair_words(at: xr.Dataset, most: int = 8) -> list[str]:
-    """List the pairs that explain most together, of those that stand out of their error.
+    """List the pairs with the largest joint effect, among those larger than their error.
 
     Parameters
     ----------

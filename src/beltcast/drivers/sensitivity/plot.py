@@ -1,7 +1,7 @@
-"""Pictures of a sensitivity study: weights over time, or the bars of a tornado.
+"""Charts of a sensitivity study: indices over time, or the bars of a tornado.
 
 Both draw on the axes they are given, or on new ones, and return them.  Colours are from the
-colour-blind safe set of Okabe and Ito (2008); line styles tell apart what colours may not.
+colour-blind safe palette of Okabe and Ito (2008); line styles distinguish what colours may not.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ STYLES = ("-", "--", ":", "-.")
 def weights_over_time(
     result: xr.Dataset, *, when: float, most: int = 8, ax: Axes | None = None
 ) -> Axes:
-    """Draw the chief measure of the heaviest constants over time.
+    """Draw the main index of the most influential constants over time.
 
     Parameters
     ----------
     result : xarray.Dataset
         As `beltcast.sensitivity` returns it, any method.
     when : float  [Year]
-        The heaviest at this time are drawn.
+        The most influential at this time are drawn.
     most : int
         How many of them.
     ax : matplotlib.axes.Axes, optional
@@ -95,7 +95,7 @@ def tornado_chart(
 
 
 def save_sensitivity_picture(result: xr.Dataset, folder: str, *, when: float) -> str:
-    """Write the picture that suits the method into a folder; return its path."""
+    """Write the chart that suits the method into a folder; return its path."""
     draw = tornado_chart if result.attrs["method"] == "tornado" else weights_over_time
     path = f"{folder}/sensitivity.png"
     figure = draw(result, when=when).figure

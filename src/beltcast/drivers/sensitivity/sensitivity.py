@@ -1,9 +1,9 @@
-"""Which uncertain constants an output hangs on, over time.
+"""Sensitivity of an output to uncertain constants, over time.
 
-What you want, and what serves it:
+Choose a method by purpose:
 
 =============  ============================  ===================================================
-you want       method                        runs
+purpose        method                        runs
 =============  ============================  ===================================================
 a first look   ``tornado``: one at a time    2 D + 1
 to screen      ``morris``: elementary        base (D + 1)
@@ -17,9 +17,9 @@ as measure     distributions (Pianosi and
                Wagener 2018)
 =============  ============================  ===================================================
 
-All are ensembles of ours; designs and estimates of the last three are SALib's.  Each estimate
-stands beside the one from half of the runs: where the two differ, more runs are needed.  Constants
-are moved within their priors, in quantiles, or within given ranges; all others stay at their
+All are ensembles of this package; designs and estimates of the last three are SALib's.  Each
+estimate stands beside that from half of the runs: where the two differ, more runs are needed.
+Constants vary within their priors, in quantiles, or within given ranges; all others stay at their
 medians.
 
 References
@@ -58,10 +58,10 @@ from beltcast.study.scenarios import Scenario
 SensitivityMethod = Literal["tornado", "morris", "sobol", "pawn"]
 
 SENSITIVITY_METHODS: tuple[SensitivityMethod, ...] = ("sobol", "morris", "pawn", "tornado")
-"""All of them."""
+"""All methods."""
 
 TAIL = 0.05
-"""Morris and the tornado stay between the 5% and the 95% quantile: their grids hold the ends."""
+"""Morris and the tornado stay between the 5% and the 95% quantile, since their grids have ends."""
 
 GRID_LEVELS = 4
 """Levels of the grid of Morris, SALib's and the usual choice."""
@@ -90,12 +90,12 @@ _OF_PAIRS: Mapping[str, tuple[str, str]] = {
     "second_error": ("S2_conf", "half width of the 95% interval of second"),
 }
 DUMMY = "(dummy)"
-"""An input that the model does not have: what PAWN gives it is the noise of the estimate
+"""A dummy input: its PAWN index is the noise of the estimate
 (Khorashadi Zadeh et al. 2017, Environmental Modelling & Software 91, 210-222)."""
 
 SLICES = 10
 RUNS_PER_SLICE = 10
-"""Least number of runs: PAWN compares each slice of an input with all runs."""
+"""Smallest number of runs: PAWN compares each slice of an input with all runs."""
 
 OTHER_PARAMETER = "other"
 """Dimension of the second constant of a pair."""
@@ -148,7 +148,8 @@ class _Believed:
         return self.priors.labels
 
     def at(self, p: FloatArray) -> FloatArray:
-        # A point of a scrambled sequence may lie within rounding of 0 or 1, where a normal ends.
+        # A point of a scrambled sequence may lie within rounding of 0 or 1, where a normal is
+        # infinite.
         return self.priors.natural(self.priors.from_uniform(np.clip(p, 1e-9, 1.0 - 1e-9)))
 
 
@@ -167,31 +168,31 @@ def sensitivity_indices(
     pieces: Pieces = NOT_KEPT,
     progress: Progress | None = None,
 ) -> xr.Dataset:
-    """Say which constants an output hangs on, at each time.
+    """Return how much an output depends on each constant, at each time.
 
     Parameters
     ----------
     model : Model
     space : Priors, or mapping of str to (low, high)
-        What is moved, see ``Priors.subset``.
+        What varies, see ``Priors.subset``.
     target : str
         A variable without subscripts, or one element: ``output[Shenzhen]``.  A flow is taken as
-        the total of each year, all else at instants.
+        the total of each year, everything else at instants.
     method : 'tornado', 'morris', 'sobol' or 'pawn'
     rng : Streams, numpy.random.Generator or int
     base : int
         Base points of Sobol' (a power of two), trajectories of Morris, runs of PAWN.
     scenario : Scenario, optional
     at : mapping, optional
-        Values of constants that are held, such as medians of other priors.
+        Values of constants that are held fixed, such as medians of other priors.
     logs : bool
         Take the log of the output, so that shares are of relative variation.
     pairs : bool
         With Sobol', also the second-order index of each pair; nearly doubles the runs.
     pieces : Pieces, optional
-        Where finished runs are kept, to go on with.
+        Store of finished runs, to resume from.
     progress : callable, optional
-        Told (what, done, of how many), as by `run_ensemble`.
+        Called with (what, done, total), as by `run_ensemble`.
 
     Returns
     -------
@@ -204,7 +205,8 @@ def sensitivity_indices(
     Raises
     ------
     InputError
-        The number of base points or the target does not fit, or pairs are asked of another method.
+        The number of base points or the target does not fit, or pairs are requested of another
+        method.
     SimulationError
         A run produced NaN or infinity; no index can be estimated from such a design.
 
@@ -257,7 +259,7 @@ def sensitivity_indices(
 
 
 def ranked(result: xr.Dataset, when: float) -> list[str]:
-    """Constants in the order of their weight at a time, the heaviest first.
+    """Constants in the order of their main index at a time, the largest first.
 
     Parameters
     ----------
@@ -273,9 +275,9 @@ def ranked(result: xr.Dataset, when: float) -> list[str]:
 def rank_ranges(result: xr.Dataset, when: float) -> dict[str, tuple[int, int]]:
     """Ranks that each constant may have, given the errors of the estimates.
 
-    A constant is above another for sure where their measures differ by more than 1.96 standard
-    errors of the difference; the other pairs may stand in either order.  The tornado and PAWN have
-    no such errors: every range is then a single rank.
+    One constant ranks above another for certain if their indices differ by more than 1.96 standard
+    errors of the difference; other pairs may stand in either order.  The tornado and PAWN have no
+    such errors: every range is then a single rank.
 
     Parameters
     ----------
@@ -304,7 +306,7 @@ def rank_ranges(result: xr.Dataset, when: float) -> dict[str, tuple[int, int]]:
 
 
 def at_time(result: xr.Dataset, when: float) -> xr.Dataset:
-    """Pick a year of a flow or an instant of a stock, or say which there are.
+    """Pick a year of a flow or an instant of a stock; the error lists those that exist.
 
     Raises
     ------
@@ -320,7 +322,7 @@ def at_time(result: xr.Dataset, when: float) -> xr.Dataset:
 
 
 def unsettled(result: xr.Dataset, when: float) -> float:
-    """Largest change of the chief measure when only half of the runs are used."""
+    """Largest change of the main index when only half of the runs are used."""
     chief = CHIEF[result.attrs["method"]]
     at = at_time(result, when)
     return float(abs(at[chief] - at[f"{chief}_half"]).max())
@@ -418,7 +420,7 @@ def _estimates(
     pairs: bool,
     logs: bool,
 ) -> dict[str, FloatArray]:
-    """Measures from the first `base` points; NaN where the output is constant but for rounding.
+    """Measures from the first `base` points; NaN if the output is constant up to rounding.
 
     Each is (D, times), those of pairs (D, D, times).
     """
@@ -436,7 +438,7 @@ def _estimates(
         for name, (theirs, _) in _MEASURES[method].items():
             found[name][:, t] = np.asarray(answer[theirs], dtype=np.float64)
         for name, (theirs, _) in _OF_PAIRS.items() if pairs else ():
-            above = np.asarray(answer[theirs], dtype=np.float64)  # NaN but above the diagonal
+            above = np.asarray(answer[theirs], dtype=np.float64)  # NaN except above the diagonal
             found[name][:, :, t] = np.where(np.isnan(above), above.T, above)
     return found
 
@@ -451,7 +453,7 @@ def _analyse(
 ) -> Mapping[str, Any]:
     analyse = import_module(f"SALib.analyze.{method}").analyze
     with warnings.catch_warnings():
-        # SALib divides zero by zero where a constant has no effect, and says so each time.
+        # SALib divides zero by zero for a constant without effect, and warns each time.
         warnings.simplefilter("ignore")
         if method == "sobol":
             answer = analyse(problem, y, calc_second_order=pairs, seed=seed)
