@@ -56,6 +56,33 @@ Integration = Annotated[
         help="euler, rk2, rk4, adaptive or stiff (implicit). Default: as the model file says."
     ),
 ]
+ModelFile = Annotated[
+    Path | None, typer.Option("--model", help="Instead of a study: a model (.mdl, .xmile),")
+]
+DataFiles = Annotated[
+    list[Path] | None,
+    typer.Option("--data", help="tables (.csv or .xlsx) of times and values of its variables,"),
+]
+PriorsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--priors",
+        help="and priors (.toml or .xlsx), or Vensim's optimization control (.voc).",
+    ),
+]
+ColumnsFile = Annotated[
+    Path | None,
+    typer.Option("--columns", help="With --model: readings and errors of columns (.toml)."),
+]
+PayoffFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--payoff", help="With --model: which variable is compared with which data (.vpd)."
+    ),
+]
+ChangesFile = Annotated[
+    Path | None, typer.Option("--changes", help="With --model: other values of constants (.cin).")
+]
 Seed = Annotated[int, typer.Option(help="Seed of the random numbers.")]
 Starts = Annotated[int, typer.Option(help="Starting points of the calibration.", min=1)]
 Saved = Annotated[
@@ -86,6 +113,46 @@ def open_study(path: Path | None) -> Study:
     from beltcast.study.study import read_study
 
     return read_study(path)
+
+
+def open_either(
+    study: Path | None,
+    as_json: bool,
+    *,
+    model: Path | None,
+    data: list[Path] | None,
+    priors: Path | None,
+    columns: Path | None,
+    payoff: Path | None,
+    changes: Path | None,
+    integration: str | None,
+) -> Study:
+    """Read a study, or make one in memory of a model, tables and priors; say what it assumes."""
+    if model is None:
+        if data or columns or priors or payoff or changes or integration:
+            raise InputError(
+                "--data, --columns, --priors, --payoff, --changes and --integration need --model; "
+                'add it (a study says integration = "stiff")'
+            )
+        return open_study(study)
+    if study is not None:
+        raise InputError("both a study and --model are given; keep one of them")
+    if not data or priors is None:
+        raise InputError("--model needs observations and priors; add --data and --priors")
+    from beltcast.workflows.own_model import read_own_model
+
+    own = read_own_model(
+        model,
+        data,
+        priors,
+        columns=columns,
+        payoff=payoff,
+        changes=changes,
+        integration=integration_of(integration),
+    )
+    for sentence in own.assumed:
+        typer.echo(f"assumed: {sentence}", err=as_json)
+    return own.study
 
 
 def streams_of(seed: int) -> Streams:

@@ -10,9 +10,15 @@ import typer
 
 from beltcast.cli.common import (
     AsJson,
+    ChangesFile,
+    ColumnsFile,
+    DataFiles,
     InLanguage,
     Integration,
+    ModelFile,
     Output,
+    PayoffFile,
+    PriorsFile,
     Resume,
     Saved,
     Seed,
@@ -20,8 +26,8 @@ from beltcast.cli.common import (
     StudyFile,
     finish,
     folder_of,
-    integration_of,
     language_of,
+    open_either,
     open_study,
     progress,
     refuse_year,
@@ -42,30 +48,12 @@ def calibrate_command(
         int | None,
         typer.Option(help="Starts to refine. Default: until hardly any optimum is missed.", min=1),
     ] = None,
-    model: Annotated[
-        Path | None, typer.Option(help="A model (.mdl, .xmile) instead of a study.")
-    ] = None,
-    data: Annotated[
-        list[Path] | None,
-        typer.Option(help="With --model: a table (.csv or .xlsx) of times and values."),
-    ] = None,
-    columns: Annotated[
-        Path | None,
-        typer.Option(help="With --model: readings and errors of columns (.toml)."),
-    ] = None,
-    priors: Annotated[
-        Path | None,
-        typer.Option(
-            help="With --model: priors (.toml or .xlsx), or a Vensim control file (.voc)."
-        ),
-    ] = None,
-    payoff: Annotated[
-        Path | None,
-        typer.Option(help="With --model: which variable is compared with which data (.vpd)."),
-    ] = None,
-    changes: Annotated[
-        Path | None, typer.Option(help="With --model: other values of constants (.cin).")
-    ] = None,
+    model: ModelFile = None,
+    data: DataFiles = None,
+    columns: ColumnsFile = None,
+    priors: PriorsFile = None,
+    payoff: PayoffFile = None,
+    changes: ChangesFile = None,
     integration: Integration = None,
     seed: Seed = 1,
     resume: Resume = False,
@@ -105,34 +93,20 @@ def calibrate_command(
     from beltcast.inference.statistics import fit_statistics
     from beltcast.pictures.plots import save_chart
     from beltcast.reports.json_output import calibration_facts
-    from beltcast.workflows.own_model import read_own_model
 
     known, spoken = check_fit_method(method), language_of(language)
-    if model is None and (data or columns or priors or payoff or changes or integration):
-        raise InputError(
-            "--data, --columns, --priors, --payoff, --changes and --integration need --model; add "
-            'it (a study says integration = "stiff")'
-        )
-    if model is not None and study is not None:
-        raise InputError("both a study and --model are given; keep one of them")
-    if model is None:
-        chosen = open_study(study)
-        likelihood, hashes, labels = likelihood_of(chosen), chosen.hashes, chosen.labels()
-    else:
-        if not data or priors is None:
-            raise InputError("--model needs observations and priors; add --data and --priors")
-        own = read_own_model(
-            model,
-            data,
-            priors,
-            columns=columns,
-            payoff=payoff,
-            changes=changes,
-            integration=integration_of(integration),
-        )
-        for sentence in own.assumed:
-            typer.echo(f"assumed: {sentence}", err=as_json)
-        likelihood, hashes, labels = own.likelihood, own.hashes, {}
+    chosen = open_either(
+        study,
+        as_json,
+        model=model,
+        data=data,
+        priors=priors,
+        columns=columns,
+        payoff=payoff,
+        changes=changes,
+        integration=integration,
+    )
+    likelihood, hashes, labels = likelihood_of(chosen), chosen.hashes, chosen.labels()
     place = folder_of(output, study or model, "-fit")
     options = {"starts": str(starts), "method": method, "seed": str(seed), "refine": str(refine)}
     options["integration"] = str(integration)
@@ -189,6 +163,13 @@ def identify_command(
         int, typer.Option(help="Leave out each of so many sources, the largest first.", min=0)
     ] = 8,
     by: Annotated[str, typer.Option(help="Power-scale priors by role or by parameter.")] = "role",
+    model: ModelFile = None,
+    data: DataFiles = None,
+    columns: ColumnsFile = None,
+    priors: PriorsFile = None,
+    payoff: PayoffFile = None,
+    changes: ChangesFile = None,
+    integration: Integration = None,
     calibration: Saved = None,
     output: Output = None,
     as_json: AsJson = False,
@@ -208,6 +189,8 @@ def identify_command(
         beltcast identify --by parameter --sources 20 --draws 1000
 
         beltcast identify --posterior runs/belt-posterior
+
+        beltcast identify --model sir.mdl --data flu.csv --priors sir.toml
     """
     from beltcast.files.complete import complete_folder
     from beltcast.inference.likelihood import likelihood_of
@@ -218,15 +201,26 @@ def identify_command(
 
     if by not in ("role", "parameter"):
         raise InputError(f"--by is '{by}'; expected role or parameter")
-    chosen = open_study(study)
-    year = chosen.years.answer if year is None else year
-    refuse_year(chosen.model, year)
+    chosen = open_either(
+        study,
+        as_json,
+        model=model,
+        data=data,
+        priors=priors,
+        columns=columns,
+        payoff=payoff,
+        changes=changes,
+        integration=integration,
+    )
+    if chosen.target:
+        year = chosen.years.answer if year is None else year
+        refuse_year(chosen.model, year)
     # Opened before the fit, so that a file that cannot be read costs no time.
     chains = load_posterior(posterior, chosen, likelihood_of(chosen)) if posterior else None
     options = IdentifyOptions(year, draws, profiles, sources, by)
     fitting = FitOptions(starts=starts, calibration=calibration, study=study)
     streams = streams_of(seed)
-    target = folder_of(output, study, "-identified")
+    target = folder_of(output, study or model, "-identified")
     with complete_folder(target) as folder, progress() as tell:
         fit = fit_study(chosen, fitting, rng=streams.fit, progress=tell)
         found = identify(chosen, fit, options, rng=streams, posterior=chains, progress=tell)
@@ -264,6 +258,13 @@ def sample_command(
         typer.Option(help="Moves before the first draw. Default: 30 per parameter; nuts: 400."),
     ] = None,
     starts: Starts = 64,
+    model: ModelFile = None,
+    data: DataFiles = None,
+    columns: ColumnsFile = None,
+    priors: PriorsFile = None,
+    payoff: PayoffFile = None,
+    changes: ChangesFile = None,
+    integration: Integration = None,
     seed: Seed = 1,
     resume: Resume = False,
     output: Output = None,
@@ -272,8 +273,9 @@ def sample_command(
     """Sample the posterior with Markov chains and check that they have converged.
 
     Writes posterior.nc (groups that ArviZ opens), diagnostics.csv (R-hat and effective sample size
-    of each unknown) and summary.txt. A stopped run leaves FOLDER.unfinished.npz; --resume with the
-    same options and seed continues it.
+    of each unknown) and summary.txt, which ends with leave-one-out cross-validation; with --model
+    also fit.png (observations with predictive bands, residuals). A stopped run leaves
+    FOLDER.unfinished.npz; --resume with the same options and seed continues it.
 
     For example:
 
@@ -282,8 +284,11 @@ def sample_command(
         beltcast sample --resume
 
         beltcast sample mine/study.toml --method nuts --draws 500
+
+        beltcast sample --model sir.mdl --data flu.csv --priors sir.toml
     """
     from beltcast.files.complete import complete_folder
+    from beltcast.inference.fit_over_time import plot_fit_over_time
     from beltcast.inference.sampling.chain_files import (
         POSTERIOR_FILE,
         load_unfinished,
@@ -292,6 +297,7 @@ def sample_command(
         save_unfinished,
     )
     from beltcast.inference.sampling.chains import SAMPLING_METHODS, sample
+    from beltcast.inference.sampling.loo import loo_words
     from beltcast.reports.json_output import table_facts
     from beltcast.workflows.draws import FitOptions, fit_study
 
@@ -300,10 +306,20 @@ def sample_command(
         raise InputError(
             f"unknown method '{method}'; expected one of {', '.join(SAMPLING_METHODS)}"
         )
-    target = folder_of(output, study, "-posterior")
+    target = folder_of(output, study or model, "-posterior")
     kept = target.with_name(f"{target.name}.unfinished.npz")
     before = load_unfinished(kept) if resume else None
-    chosen = open_study(study)
+    chosen = open_either(
+        study,
+        as_json,
+        model=model,
+        data=data,
+        priors=priors,
+        columns=columns,
+        payoff=payoff,
+        changes=changes,
+        integration=integration,
+    )
     streams = streams_of(seed)
     with complete_folder(target) as folder, progress() as tell:
         result = sample(
@@ -322,7 +338,12 @@ def sample_command(
         groups = posterior_groups(result, rng=streams.prior, provenance=provenance)
         save_groups(groups, folder / POSTERIOR_FILE)
         result.table().to_csv(folder / "diagnostics.csv", float_format="%.5g")
-        page = result.words()
+        page = f"{result.words()}\n{loo_words(result)}"
+        if model is not None:
+            theta = result.separate.reshape(-1, result.likelihood.size)
+            chosen_draws = theta[:: max(1, len(theta) // 1000)]
+            picture = plot_fit_over_time(result.likelihood, chosen_draws, rng=streams.noise)
+            picture.savefig(folder / "fit.png")
         save(folder, page)
     kept.unlink(missing_ok=True)
     finish(
@@ -351,6 +372,13 @@ def sbc_command(
     year: Annotated[
         int | None, typer.Option(help="Year of the answers that are ranked too.")
     ] = None,
+    model: ModelFile = None,
+    data: DataFiles = None,
+    columns: ColumnsFile = None,
+    priors: PriorsFile = None,
+    payoff: PayoffFile = None,
+    changes: ChangesFile = None,
+    integration: Integration = None,
     seed: Seed = 1,
     resume: Resume = False,
     output: Annotated[Path, typer.Option(help="NetCDF file to write.")] = Path("sbc.nc"),
@@ -366,6 +394,8 @@ def sbc_command(
     For example:
 
         beltcast sbc --parameter "Traffic Elasticity" --parameter "AVE per Day" --sets 50
+
+        beltcast sbc --model sir.mdl --data flu.csv --priors sir.toml --sets 50
     """
     import xarray as xr
 
@@ -376,11 +406,24 @@ def sbc_command(
     from beltcast.pictures.plots_ranks import rank_chart
     from beltcast.reports.json_output import table_facts
 
-    chosen = open_study(study)
-    year = chosen.years.answer if year is None else year
-    refuse_year(chosen.model, year)
-    priors = chosen.priors.subset(parameter) if parameter else chosen.priors
-    likelihood = make_likelihood(chosen.model, priors, chosen.observations, chosen.noise)
+    chosen = open_either(
+        study,
+        as_json,
+        model=model,
+        data=data,
+        priors=priors,
+        columns=columns,
+        payoff=payoff,
+        changes=changes,
+        integration=integration,
+    )
+    asked = None
+    if chosen.target:
+        year = chosen.years.answer if year is None else year
+        refuse_year(chosen.model, year)
+        asked = Asked.by_place(chosen, year)
+    ranked = chosen.priors.subset(parameter) if parameter else chosen.priors
+    likelihood = make_likelihood(chosen.model, ranked, chosen.observations, chosen.noise)
     done = None
     if resume:
         try:
@@ -399,7 +442,7 @@ def sbc_command(
             sets=sets,
             rng=streams_of(seed),
             burn_in=burn_in,
-            asked=Asked.by_place(chosen, year),
+            asked=asked,
             done=done,
             keep=write,
             progress=tell,

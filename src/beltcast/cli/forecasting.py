@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Group
 
 from beltcast.cli.common import (
     AsJson,
+    ChangesFile,
+    ColumnsFile,
+    DataFiles,
     InLanguage,
+    Integration,
+    ModelFile,
     Output,
+    PayoffFile,
+    PriorsFile,
     Resume,
     Saved,
     Seed,
@@ -21,6 +28,7 @@ from beltcast.cli.common import (
     finish,
     folder_of,
     language_of,
+    open_either,
     open_study,
     progress,
     save,
@@ -29,6 +37,10 @@ from beltcast.cli.common import (
     write_calibration,
 )
 from beltcast.errors import InputError
+
+if TYPE_CHECKING:
+    from beltcast.study.study import Study
+    from beltcast.workflows.draws import FitOptions
 
 
 def forecast_command(
@@ -46,6 +58,13 @@ def forecast_command(
         float | None,
         typer.Option(help="Use only what was published by this date (a decimal year)."),
     ] = None,
+    model: ModelFile = None,
+    data: DataFiles = None,
+    columns: ColumnsFile = None,
+    priors: PriorsFile = None,
+    payoff: PayoffFile = None,
+    changes: ChangesFile = None,
+    integration: Integration = None,
     calibration: Saved = None,
     language: InLanguage = None,
     output: Output = None,
@@ -57,6 +76,9 @@ def forecast_command(
     beside its prior), fit.csv (each observation beside its fitted value), draws.nc (which `beltcast
     page` and `beltcast report` read) and summary.txt. With --as-of there is no draws.nc, since its
     readers open today's study.
+
+    With --model it goes on with the columns of the data until FINAL TIME, and writes forecast.csv
+    and forecast.png: what would be observed, with bands of 80% and 95%.
 
     For example:
 
@@ -73,6 +95,8 @@ def forecast_command(
         beltcast forecast --calibration runs/belt-fit
 
         beltcast forecast --language zh
+
+        beltcast forecast --model lv.mdl --data hares.csv --priors lv.toml
     """
     from beltcast.display.translations import word
     from beltcast.drivers.compare import compare_runs, comparison_table
@@ -88,7 +112,24 @@ def forecast_command(
     from beltcast.workflows.draws import FitOptions, fit_study
 
     spoken = language_of(language)
-    chosen = with_scenarios(open_study(study), scenario)
+    read = open_either(
+        study,
+        as_json,
+        model=model,
+        data=data,
+        priors=priors,
+        columns=columns,
+        payoff=payoff,
+        changes=changes,
+        integration=integration,
+    )
+    if model is not None:
+        if scenario or given or as_of is not None:
+            raise InputError("--scenario, --given and --as-of need a study; make one of the model")
+        options = FitOptions(draws=draws, starts=starts, calibration=calibration)
+        _forecast_columns(read, options, folder_of(output, model), seed, as_json)
+        return
+    chosen = with_scenarios(read, scenario)
     provenance = {"seed": str(seed)}
     if as_of is not None:
         if calibration is not None:
@@ -135,6 +176,36 @@ def forecast_command(
         as_json,
         lambda: {**forecast_facts(result), "fit": calibration_facts(fit)},
         spoken,
+    )
+
+
+def _forecast_columns(
+    study: Study, options: FitOptions, target: Path, seed: int, as_json: bool
+) -> None:
+    """Forecast the columns of data of a model that is no study."""
+    from beltcast.files.complete import complete_folder
+    from beltcast.inference.likelihood import likelihood_of
+    from beltcast.inference.sampling.posterior import approximate_posterior
+    from beltcast.reports.json_output import calibration_facts, table_facts
+    from beltcast.workflows.draws import fit_study
+    from beltcast.workflows.own_forecast import forecast_columns, rows_to_come
+
+    rows_to_come(likelihood_of(study))  # before the fit takes its time
+    streams = streams_of(seed)
+    with complete_folder(target) as folder, progress() as tell:
+        fit = fit_study(study, options, rng=streams.fit, progress=tell)
+        draws = approximate_posterior(fit, options.draws, rng=streams.posterior, progress=tell)
+        found = forecast_columns(draws, rng=streams)
+        write_calibration(fit, folder, study.hashes)
+        found.table.to_csv(folder / "forecast.csv", index=False, float_format="%.6g")
+        found.figure.savefig(folder / "forecast.png")
+        save(folder, found.words())
+    finish(
+        "forecast",
+        target,
+        found.words(),
+        as_json,
+        lambda: {"forecast": table_facts(found.table), "fit": calibration_facts(fit)},
     )
 
 

@@ -24,7 +24,11 @@ PREDICTED = (0.8, 0.95)
 
 @house_style
 def plot_fit_over_time(
-    likelihood: Likelihood, theta: FloatArray, *, rng: np.random.Generator
+    likelihood: Likelihood,
+    theta: FloatArray,
+    *,
+    rng: np.random.Generator,
+    observed: int | None = None,
 ) -> Figure:
     """Draw observations with the 80% and 95% bands of what draws predict, and residuals below.
 
@@ -35,6 +39,8 @@ def plot_fit_over_time(
         Draws of all unknowns.
     rng : numpy.random.Generator
         Draws the errors of observations.
+    observed : int, optional
+        Only so many of the rows were observed, the first ones; the others are forecast.
 
     Returns
     -------
@@ -63,12 +69,15 @@ def plot_fit_over_time(
             low, high = np.quantile(drawn[:, own][:, order], [tail, 1.0 - tail], axis=0)
             top.fill_between(t, low, high, color=colour, alpha=0.2, lw=0, label=f"{share:.0%}")
         top.plot(t, np.median(expected[:, own][:, order], axis=0), color=colour, label="model")
-        top.plot(t, published[own][order], "o", color="0.2", markersize=3, label="observed")
+        seen = np.flatnonzero(own)[order] < (len(rows) if observed is None else observed)
+        top.plot(
+            t[seen], published[own][order][seen], "o", color="0.2", markersize=3, label="observed"
+        )
         top.set_title(name, loc="left")
         top.legend(frameon=False, fontsize=7)
         below.axhline(0.0, color="0.6", lw=0.8)
         z = _residuals(drawn[:, own][:, order], published[own][order])
-        below.plot(t, z, "o", color=colour, markersize=3)
+        below.plot(t[seen], z[seen], "o", color=colour, markersize=3)
         below.set_ylabel("residual [sd]")
         below.locator_params(axis="x", nbins=5)
         below.set_xlabel(likelihood.model.time_unit or "time")

@@ -77,7 +77,7 @@ def start_series_study(
     name = check_title(title or folder.resolve().name)
     loaded = load_model(model, method=integration)
     series = read_series(data, loaded, payoff=payoff, columns=columns)
-    chosen = _target(loaded, series, target)
+    chosen = flow_to_forecast(loaded, series, target)
     own_priors = f"priors{priors.suffix}"
     texts = {
         "observations.csv": _observations(series, Path(data).name),
@@ -100,8 +100,14 @@ def _write(folder: Path, texts: dict[str, str], copies: dict[str, Path]) -> None
         (folder / name).write_bytes(path.read_bytes())
 
 
-def _target(model: Model, series: Series, given: str | None) -> str:
-    """Flow to forecast."""
+def flow_to_forecast(model: Model, series: Series, given: str | None) -> str:
+    """Find the flow to forecast: one given, one observed, or one of an observed stock.
+
+    Raises
+    ------
+    InputError
+        There is none.
+    """
     if given is not None:
         try:
             return model.find(given).name

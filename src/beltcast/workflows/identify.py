@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import xarray as xr
 from matplotlib.axes import Axes
 from rich.console import Group, RenderableType
 
 from beltcast.drivers.answers import shown
 from beltcast.drivers.attribution.attribute import attribute
 from beltcast.drivers.attribution.evidence import driver_evidence, evidence_page
+from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.files.text import slug
 from beltcast.forecasting.summary import (
     answers_identified,
@@ -22,13 +25,14 @@ from beltcast.forecasting.summary import (
     shared_parameters,
 )
 from beltcast.inference.audit import identify as audit
-from beltcast.inference.audit.contraction import contraction
+from beltcast.inference.audit.contraction import ANSWER, OF, QUANTITY, contraction
 from beltcast.inference.audit.power_scaling import log_parts, power_scaling
 from beltcast.inference.audit.shrinkage import shrinkage, shrinkage_words
 from beltcast.inference.calibrate import Calibration
+from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.sampling.posterior import Draws, approximate_posterior, sample_prior
 from beltcast.pictures import plots, plots_identified
-from beltcast.schema import Progress, no_progress
+from beltcast.schema import MEMBER, PLACE, Progress, no_progress
 from beltcast.streams import Random, Streams
 from beltcast.study.study import Study
 from beltcast.workflows.draws import draw_without_contrasts
@@ -177,20 +181,20 @@ def identify(
     """
     options, tell = options or IdentifyOptions(), progress or no_progress
     streams = Streams.of(rng)
-    year = study.years.answer if options.year is None else options.year
     likelihood = fit.likelihood
-    rows = study.model.rows(study.target)
-    leave_out = partial(
-        audit.leave_out,
-        fit,
-        answer=lambda other: audit.log_total(other, rows, year + 1.0),
-        progress=progress,
-    )
+    watched: _Target | _LastRows
+    if study.target:
+        year = study.years.answer if options.year is None else options.year
+        watched = _Target(study, year, streams)
+    else:
+        watched = _LastRows.of_columns(likelihood)
+    leave_out = partial(audit.leave_out, fit, answer=watched.at, progress=progress)
     observations = likelihood.observations
     left_out = leave_out([row.definition for row in observations])
     by_source = leave_out([row.source for row in observations], most=options.sources)
     table = fit.table()
-    shared = shared_parameters(table, study.shown()).sort_values("sd_ratio")
+    places = study.shown() if study.target else []
+    shared = shared_parameters(table, places).sort_values("sd_ratio")
     shared = shared.head(options.profiles)
     profiles = audit.profiles(fit, list(shared.index), progress=progress)
     if posterior is None:
@@ -199,20 +203,20 @@ def identify(
         )
     prior = sample_prior(likelihood, options.draws, rng=streams.prior)
     tell("answers", 0, 2)
-    answers = shown(study, posterior, years=[year], rng=streams)
+    answers = watched.answers(posterior)
     tell("answers", 1, 2)
-    narrowed = contraction(answers, shown(study, prior, years=[year], rng=streams))
+    narrowed = contraction(answers, watched.answers(prior))
     tell("answers", 2, 2)
     kept = answers.sel(answer=narrowed.index)
     drivers = _drivers(study, fit, posterior, prior, streams, progress)
     return Identification(
         fit=fit,
         posterior=posterior,
-        answer=f"{study.target} of {year}",
-        whole=study.whole(study.target),
+        answer=watched.name,
+        whole=watched.whole,
         spectrum=audit.spectrum(fit),
         confounded=audit.confounded(fit),
-        prior_pull=audit.prior_pull(fit, audit.answer_gradient(fit, rows, year + 1.0)),
+        prior_pull=audit.prior_pull(fit, watched.gradient(fit)),
         left_out=left_out,
         left_out_sources=by_source,
         profiles=profiles,
@@ -240,6 +244,88 @@ def _drivers(
     table = driver_evidence(attribute(study, posterior, prior=prior, data=data))
     table.attrs["year"] = study.years.past[1]
     return table
+
+
+@dataclass(frozen=True)
+class _Target:
+    """The target of a study in a year, as the answer that is watched."""
+
+    study: Study
+    year: int
+    streams: Streams
+
+    @property
+    def name(self) -> str:
+        return f"{self.study.target} of {self.year}"
+
+    @property
+    def whole(self) -> str:
+        return self.study.whole(self.study.target)
+
+    @property
+    def rows(self) -> IntArray:
+        return self.study.model.rows(self.study.target)
+
+    def at(self, fit: Calibration) -> FloatArray:
+        return audit.log_total(fit, self.rows, self.year + 1.0)
+
+    def gradient(self, fit: Calibration) -> FloatArray:
+        return audit.answer_gradient(fit, self.rows, self.year + 1.0)
+
+    def answers(self, draws: Draws) -> xr.DataArray:
+        return shown(self.study, draws, years=[self.year], rng=self.streams)
+
+
+@dataclass(frozen=True)
+class _LastRows:
+    """The last value of each column of data, as the answers of a model without a target."""
+
+    rows: IntArray
+    names: tuple[str, ...]
+    whole: str = "last values"
+
+    @classmethod
+    def of_columns(cls, likelihood: Likelihood) -> _LastRows:
+        """Find them; columns that may be zero or negative are left out where others are not."""
+        last: dict[str, int] = {}
+        rows = likelihood.observations.rows
+        for k, row in enumerate(rows):
+            if row.definition not in last or row.end >= rows[last[row.definition]].end:
+                last[row.definition] = k
+        titles = likelihood.noise.definitions
+        named = {f"{titles[name].title} at {rows[k].end:g}": k for name, k in last.items()}
+        return cls(np.array(list(named.values())), tuple(named))
+
+    @property
+    def name(self) -> str:
+        return self.names[0]
+
+    def logs(self, likelihood: Likelihood, theta: FloatArray) -> FloatArray:
+        expected = likelihood.natural(likelihood.expected(theta))[:, self.rows]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            logs = np.log(expected)
+        return np.where(np.isfinite(logs), logs, np.nan)
+
+    def at(self, fit: Calibration) -> FloatArray:
+        return self.logs(fit.likelihood, fit.theta[None])[0, :1]
+
+    def gradient(self, fit: Calibration) -> FloatArray:
+        steps = 1e-3 * np.sqrt(np.diag(fit.covariance))
+        moved = np.concatenate([fit.theta + np.diag(steps), fit.theta - np.diag(steps)])
+        logs = self.logs(fit.likelihood, moved)[:, 0]
+        slopes: FloatArray = (logs[: len(steps)] - logs[len(steps) :]) / (2.0 * steps)
+        return slopes
+
+    def answers(self, draws: Draws) -> xr.DataArray:
+        along = {QUANTITY: "output", OF: "baseline", PLACE: self.whole}
+        return xr.DataArray(
+            self.logs(draws.likelihood, draws.theta),
+            dims=(MEMBER, ANSWER),
+            coords={
+                ANSWER: list(self.names),
+                **{name: (ANSWER, [text] * len(self.names)) for name, text in along.items()},
+            },
+        )
 
 
 def save_identification(found: Identification, folder: Path) -> None:

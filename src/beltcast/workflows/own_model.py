@@ -1,41 +1,47 @@
-"""A model, a table and priors of one's own, fitted without a study."""
+"""A model, a table and priors of one's own, as a study in memory."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from beltcast.engine.run.plan import Method
 from beltcast.errors import InputError
 from beltcast.files.text import file_sha256
-from beltcast.inference.likelihood import Likelihood, make_likelihood
+from beltcast.inference.likelihood import Likelihood, likelihood_of
 from beltcast.model.model import load_model
 from beltcast.model.variants import move
 from beltcast.study.columns import read_columns
-from beltcast.study.priors_file import read_priors
+from beltcast.study.scenarios import Scenario
 from beltcast.study.series import read_series
-from beltcast.study.vensim_files import read_cin, read_voc, read_vpd
+from beltcast.study.series_study import flow_to_forecast
+from beltcast.study.study import Study, any_priors
+from beltcast.study.vensim_files import read_cin, read_vpd
 
 __all__ = ["OwnModel", "read_own_model"]
 
 
 @dataclass(frozen=True, eq=False)
 class OwnModel:
-    """A likelihood without a study.
+    """A study in memory, of files that are no study.
 
     Attributes
     ----------
-    likelihood : Likelihood
+    study : Study
+        Its target is a flow where one is observed or belongs to an observed stock, else empty.
     assumed : tuple of str
         What the files leave open and `read_series` assumes, a sentence each.
-    hashes : mapping of str to str
-        SHA-256 of each file.
     """
 
-    likelihood: Likelihood
+    study: Study
     assumed: tuple[str, ...]
-    hashes: Mapping[str, str]
+
+    @cached_property
+    def likelihood(self) -> Likelihood:
+        """Likelihood of the study."""
+        return likelihood_of(self.study)
 
 
 def read_own_model(
@@ -79,11 +85,26 @@ def read_own_model(
     tables = [data] if isinstance(data, Path) else list(data)
     known = () if columns is None else read_columns(columns)
     series = read_series(tables, loaded, payoff=compared, columns=known)
-    searched = (read_voc if priors.suffix.lower() == ".voc" else read_priors)(priors, loaded)
+    searched = any_priors(priors, loaded)
     files = {"model": model, "priors": priors, "payoff": payoff, "changes": changes}
     files |= {"columns": columns, **{f"data {k + 1}": one for k, one in enumerate(tables)}}
-    return OwnModel(
-        make_likelihood(loaded, searched, series.observations, series.noise),
-        tuple(series.assumed),
-        {name: file_sha256(path, InputError) for name, path in files.items() if path},
+    hashes = {name: file_sha256(path, InputError) for name, path in files.items() if path}
+    if integration is not None:
+        hashes["integration"] = integration
+    try:
+        target = flow_to_forecast(loaded, series, None)
+    except InputError:
+        target = ""
+    study = Study(
+        title=model.stem,
+        model=loaded,
+        observations=series.observations,
+        places={},
+        titles={},
+        priors=searched,
+        scenarios={"baseline": Scenario("baseline", "Baseline")},
+        noise=series.noise,
+        hashes=hashes,
+        target=target,
     )
+    return OwnModel(study, tuple(series.assumed))

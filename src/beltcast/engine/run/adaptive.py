@@ -398,7 +398,8 @@ class _Course:
         )
         if seeds is None:
             found = self._evaluator(rows, rows, self.parameters, m)(given)[0]
-            return found.T[..., None]
+            values: FloatArray = found.T[..., None]
+            return values
         width = seeds.shape[2]
         own = self.question.tangents[rows]
         known = own >= 0
@@ -535,8 +536,7 @@ def _extrapolate(
 def _inverses(matrices: FloatArray) -> FloatArray:
     """Inverse of each matrix; NaN for the members of one that has none."""
     try:
-        inverse: FloatArray = np.linalg.inv(matrices)
-        return inverse
+        return np.asarray(np.linalg.inv(matrices), dtype=np.float64)
     except np.linalg.LinAlgError:
         out = np.full_like(matrices, np.nan)
         for k in range(len(matrices)) if len(matrices) > 1 else ():

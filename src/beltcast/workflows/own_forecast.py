@@ -1,0 +1,145 @@
+"""Forecast of the columns of one's own data: what would be observed after the last row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from beltcast.engine.nodes import FloatArray
+from beltcast.errors import InputError
+from beltcast.inference.fit_over_time import plot_fit_over_time
+from beltcast.inference.likelihood import Likelihood, make_likelihood
+from beltcast.inference.sampling.posterior import Draws
+from beltcast.inference.simulated import simulate_observations
+from beltcast.streams import Random, Streams
+from beltcast.study.observations import Observation
+
+__all__ = ["OwnForecast", "forecast_columns", "rows_to_come"]
+
+LEVELS = {"low_95": 0.025, "low_80": 0.1, "median": 0.5, "high_80": 0.9, "high_95": 0.975}
+MOST = 1000
+"""Times of a column that are forecast at most."""
+
+
+@dataclass(frozen=True, eq=False)
+class OwnForecast:
+    """What `forecast_columns` finds.
+
+    Attributes
+    ----------
+    table : pandas.DataFrame
+        A row for each column and time: quantiles of what would be observed, errors included, and
+        the median of the model.
+    figure : matplotlib.figure.Figure
+        Observations and forecast, with bands of 80% and 95%.
+    """
+
+    table: pd.DataFrame
+    figure: Figure
+
+    def words(self) -> str:
+        """Say the last time of each column."""
+        last = self.table.groupby("column", sort=False).tail(1)
+        lines = ["Forecast of what would be observed (80% and 95% bands), at the last time:"]
+        for row in last.itertuples():
+            lines.append(
+                f"  {row.column} at {row.time:g}: {row.median:.4g} ({row.low_80:.4g} to "
+                f"{row.high_80:.4g}; {row.low_95:.4g} to {row.high_95:.4g})"
+            )
+        return "\n".join(lines)
+
+
+def forecast_columns(draws: Draws, *, rng: Random) -> OwnForecast:
+    """Go on with each column of data, as often as before, until FINAL TIME.
+
+    Parameters
+    ----------
+    draws : Draws
+        Of the posterior.
+    rng : Streams, numpy.random.Generator or int
+        Its stream ``noise`` is used.
+
+    Returns
+    -------
+    OwnForecast
+
+    Raises
+    ------
+    InputError
+        The model ends where the data do.
+
+    Examples
+    --------
+    >>> from beltcast.workflows.own_forecast import forecast_columns
+    >>> forecast_columns(draws, rng=1).table  # doctest: +SKIP
+    """
+    streams = Streams.of(rng)
+    likelihood = draws.likelihood
+    rows = likelihood.observations.rows
+    to_come = rows_to_come(likelihood)
+    observations = replace(likelihood.observations, rows=(*rows, *to_come))
+    longer = make_likelihood(likelihood.model, likelihood.priors, observations, likelihood.noise)
+    assert longer.nuisances == likelihood.nuisances
+    drawn = simulate_observations(longer, draws.theta, streams.noise)[:, len(rows) :]
+    model = longer.natural(longer.expected(draws.theta))[:, len(rows) :]
+    titles = likelihood.noise.definitions
+    table = pd.DataFrame(
+        {
+            "column": [titles[row.definition].title for row in to_come],
+            "time": [row.end for row in to_come],
+            **{name: np.nanquantile(drawn, level, axis=0) for name, level in LEVELS.items()},
+            "model_median": np.nanmedian(model, axis=0),
+        }
+    )
+    figure = plot_fit_over_time(longer, draws.theta, rng=streams.noise, observed=len(rows))
+    return OwnForecast(table, figure)
+
+
+def rows_to_come(likelihood: Likelihood) -> list[Observation]:
+    """Rows of data that would follow, until FINAL TIME.
+
+    Raises
+    ------
+    InputError
+        There are none.
+    """
+    names = _columns(likelihood.observations.rows)
+    found = [row for name in names for row in _following(likelihood, name)]
+    if not found:
+        raise InputError(
+            f"the model '{likelihood.model.name}' ends at {likelihood.model.grid().end:g}, before "
+            "another row of data is due; set a later FINAL TIME in the model file"
+        )
+    return found
+
+
+def _columns(rows: tuple[Observation, ...]) -> list[str]:
+    return list(dict.fromkeys(row.definition for row in rows))
+
+
+def _following(likelihood: Likelihood, name: str) -> list[Observation]:
+    """Rows of a column after its last one, at its usual distance."""
+    own = [row for row in likelihood.observations.rows if row.definition == name]
+    ends: FloatArray = np.unique([row.end for row in own])
+    if len(ends) < 2:
+        return []
+    distance = float(np.median(np.diff(ends)))
+    grid = likelihood.model.grid()
+    step = max(1, round(distance / grid.step)) * grid.step
+    last = max(own, key=lambda row: row.end)
+    count = int(min((grid.end - last.end) / step + 1e-6, MOST))
+    # A value that any family can have: a forecast does not read it.
+    return [
+        replace(
+            last,
+            start=last.start + k * step,
+            end=last.end + k * step,
+            value=1.0,
+            within=None,
+            line=0,
+        )
+        for k in range(1, count + 1)
+    ]
