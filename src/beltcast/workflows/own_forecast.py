@@ -20,7 +20,7 @@ from beltcast.study.observations import Observation
 __all__ = ["OwnForecast", "forecast_columns", "rows_to_come"]
 
 LEVELS = {"low_95": 0.025, "low_80": 0.1, "median": 0.5, "high_80": 0.9, "high_95": 0.975}
-MOST = 1000
+FURTHEST = 1000
 """Times of a column that are forecast at most."""
 
 
@@ -130,7 +130,7 @@ def _following(likelihood: Likelihood, name: str) -> list[Observation]:
     grid = likelihood.model.grid()
     step = max(1, round(distance / grid.step)) * grid.step
     last = max(own, key=lambda row: row.end)
-    count = int(min((grid.end - last.end) / step + 1e-6, MOST))
+    count = int(min((grid.end - last.end) / step + 1e-6, FURTHEST))
     # A value that any family can have: a forecast does not read it.
     return [
         replace(
