@@ -1,4 +1,4 @@
-"""The page: one HTML file with the model, its draws and its texts inside, which asks for nothing.
+"""The page: one HTML file with the model, its draws and its texts inside, which requests nothing.
 
 ``page.js`` and ``page.css`` are built from ``web/`` and ship with the package.  The policy of the
 page allows these two by their hashes, WebAssembly and the worker, and forbids every request.
@@ -23,7 +23,7 @@ from beltcast.schema import LANGUAGES, Language
 from beltcast.study.study import Study
 
 LARGEST_PAGE = 1_500_000
-"""Bytes that a page may have: it is sent by mail and opened on a phone."""
+"""Largest size of a page in bytes: it is sent by mail and opened on a phone."""
 
 
 def page_html(study: Study, kept: KeptFit, forecast: xr.Dataset) -> str:
@@ -39,7 +39,7 @@ def page_html(study: Study, kept: KeptFit, forecast: xr.Dataset) -> str:
     Returns
     -------
     str
-        HTML, complete in itself.
+        Self-contained HTML.
 
     Raises
     ------

@@ -1,8 +1,8 @@
-"""What a page holds: one value of plain data, made from a fitted study and its forecast.
+"""Data of a page: plain values made from a fitted study and its forecast.
 
 The base numbers are those of ``forecast.nc``.  Beside them stand `DRAWS` draws of the posterior and
-as many of the prior, with which the page's script runs the model: quantiles of what a reader
-changes are the base's, times the ratio of the quantiles of the kept draws after and before.
+as many of the prior, with which the page's script runs the model: the quantiles after a change are
+those of the base, times the ratio of the quantiles of the kept draws after and before.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ DRAWS = 64
 known to 0.21 standard deviations.  They serve for changes only."""
 
 COARSE = 16
-"""Draws of the first, coarse answer."""
+"""Number of draws of the first, coarse answer."""
 
 MOST_LEVERS = 8
-"""Of a study that names none; more would leave the chart out of sight."""
+"""Number of levers for a study that names none; more would push the chart out of sight."""
 
 SEED = 1
-"""Of the prior, the noise and uncertain sizes: the same results give the same page."""
+"""Seed of the prior, the noise and uncertain sizes: the same results give the same page."""
 
 POINTS = (
     "start",
@@ -85,12 +85,12 @@ def page_data(
     forecast : xarray.Dataset
         As `beltcast.forecasting.forecast_file.open_forecast` returns them.
     sections : mapping of language to (mapping of place to HTML)
-        What the page says of each place besides its charts.
+        What the page says about each place besides its charts.
 
     Returns
     -------
     dict
-        Of numbers, texts, lists and dicts; arrays are packed by `packed`.
+        Numbers, texts, lists and dicts; arrays are packed by `packed`.
 
     Raises
     ------
@@ -241,7 +241,7 @@ def _outputs(study: Study, draws: Draws, scenarios: Mapping[str, Scenario]) -> x
 
 
 def _first_open_year(study: Study, forecast: xr.Dataset) -> int:
-    """First year that no observation covers."""
+    """First year without any observation."""
     ends = [row.end for row in study.observations]
     years = forecast[YEAR].values
     return int(np.clip(np.ceil(max(ends, default=years[0]) - 1e-6), years[0], years[-1]))
@@ -303,9 +303,9 @@ def _inputs(model: Model, made: PageModel, scenario: Scenario) -> list[dict[str,
 
 
 def drawn_levers(draws: Draws, prior: Draws) -> tuple[Lever, ...]:
-    """Make levers of the constants that were fitted, for a study that names none.
+    """Make levers from the fitted constants, for a study that names none.
 
-    A lever reaches over 90 % of its prior and stands at the posterior median; moving it sets the
+    A lever covers 90 % of its prior and stands at the posterior median; moving it sets the constant
     constant to one value in all draws.
 
     Parameters

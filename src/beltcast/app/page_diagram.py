@@ -1,4 +1,4 @@
-"""The stock-flow diagram of a page, and what it says of each variable that a reader opens."""
+"""The stock-flow diagram of a page, and the text on each variable that a reader opens."""
 
 from __future__ import annotations
 

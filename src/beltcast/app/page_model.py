@@ -1,9 +1,9 @@
-"""The model of a page: WebAssembly, its memory, and what draws, scenarios and levers put into it.
+"""The model of a page: WebAssembly, its memory, and how draws, scenarios and levers set it.
 
-A page runs the model for kept draws.  Everything that a member can differ in is a parameter of one
-plan: the constants that the draws, the scenarios and the levers set, and the switches of drivers.
-Levers of most studies act late; `agreement` finds up to which year the state of the model is the
-same wherever they stand, so that the page keeps that state and runs only the years after it.
+A page runs the model for the kept draws.  Everything that can differ between members is a parameter
+of one plan: the constants that the draws, the scenarios and the levers set, and the switches of
+drivers.  Levers of most studies act late; `agreement` finds up to which year the state of the model
+does not depend on them, so that the page keeps that state and runs only the years after it.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from beltcast.study.roles import Lever
 from beltcast.study.scenarios import Scenario
 
 PROBES = 4
-"""Draws with which `agreement` looks for the first year that a lever changes."""
+"""Number of draws with which `agreement` looks for the first year that a lever changes."""
 
 
 @dataclass(frozen=True)
 class PlanOutput:
-    """Where an output lies among those of the plan.
+    """Position of an output among those of the plan.
 
     Attributes
     ----------
@@ -70,11 +70,11 @@ class PageModel:
     steps : int
         Steps of a run, the last save included.
     resume : int
-        Step from which runs with levers go on; 0 if they begin at the start.
+        Step from which runs with levers start; 0 if they begin at the start.
     outputs : tuple of PlanOutput
     late : mapping of str to bool
-        Whether a lever (by name) or a scenario (by ``scenario NAME``) leaves the years before
-        `resume` as they are.
+        Whether a lever (by name) or a scenario (by ``scenario NAME``) does not change the years
+        before `resume`.
     """
 
     module: WasmModule
@@ -112,13 +112,13 @@ def page_model(
     outputs : sequence of str
         Variables to save: flows as yearly totals, the rest at the start of each year.
     labels, values : (n,), (N, n)
-        What the draws set.
+        Constants that the draws set.
     scenarios : mapping of str to Scenario
     levers : sequence of Lever
     switches : sequence of str
         Constants that are 1 with their driver and 0 without.
     members : int
-        That the memory holds.
+        Number of members that the memory holds.
 
     Returns
     -------
@@ -194,7 +194,7 @@ def agreement(
     scenarios: Mapping[str, Scenario],
     levers: Sequence[Lever],
 ) -> dict[str, float]:
-    """Find the last year up to which each lever and scenario leaves the state as it is.
+    """Find the last year up to which each lever and scenario leaves the state unchanged.
 
     The state is every row that a run carries from step to step.  A lever is compared at both ends
     of its range with the first scenario, a scenario with the first one, bit by bit.

@@ -1,9 +1,9 @@
-"""Many runs as one labelled dataset: scenarios by members.
+"""Ensembles: many runs as one labelled dataset, scenarios by members.
 
-A member is one draw of the parameters, and is the same draw in all scenarios: what differs between
-two scenarios within a member is the scenario.  Flows are totalled over calendar years; everything
+A member is one draw of the parameters, and is the same draw in all scenarios, so that two scenarios
+differ within a member only by the scenario.  Flows are totalled over calendar years; everything
 else is known at instants.  Members whose run produces NaN or infinity are marked in ``status``
-and go on as NaN; only when all fail is that an error.
+and continue as NaN; it is an error only if all members fail.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def run_ensemble(
     ----------
     model : Model
     scenarios : mapping of str to Scenario
-        A constant that a scenario sets wins over a drawn one.
+        A constant that a scenario sets overrides a drawn one.
     draws : tuple of labels and values, optional
         Labels (n,) of parameters and their values (N, n), as of `Draws`; the model's own
         constants, one member, by default.
@@ -62,9 +62,9 @@ def run_ensemble(
         The uncertain sizes of scenarios are drawn from its streams, the same numbers in all
         scenarios. A single member takes the medians if none is given.
     pieces : Pieces, optional
-        Where finished blocks of members are kept, so that a stopped run goes on to the same bits.
+        Store of finished blocks of members, so that a resumed run gives the same bits.
     progress : callable, optional
-        Told (what, done, of how many) members, after each block that is kept, or scenario.
+        Called with (what, done, total) members, after each block that is kept, or scenario.
 
     Returns
     -------
@@ -137,7 +137,7 @@ def run_scenario(
     pieces: Pieces = NOT_KEPT,
     tell: Callable[[int, int], None] | None = None,
 ) -> tuple[dict[str, FloatArray], NDArray[np.bool_]]:
-    """Run one scenario, without labels: the piece that `run_ensemble` and a store are made of.
+    """Run one scenario, without labels: the part that `run_ensemble` and a store are made of.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def run_scenario(
     outputs : sequence of str
         Names as the model writes them.
     tell : callable, optional
-        Told how many members are done, of how many.
+        Called with how many members are done, and of how many.
 
     Returns
     -------
@@ -173,7 +173,7 @@ def run_scenario(
             outputs=_rows(model, instants),
             totals=_rows(model, flows),
             saves=_instants(model, end),
-            # A scenario may set TIME STEP: the grid must be the one that its constants say.
+            # A scenario may set TIME STEP: the grid must follow its constants.
             grid=model.grid(scenario.constants),
             inputs=scenario.inputs,
             backend=backend,
@@ -181,7 +181,7 @@ def run_scenario(
 
     run = _in_blocks(batch, combined, pieces, tell or _told_nobody)
     good = np.asarray(np.isfinite(run).all(axis=(0, 1)))
-    # A year before the run left the numbers is not to be trusted either.
+    # A year before the run produced NaN or infinity is not reliable either.
     run[:, :, ~good] = np.nan
     return dict(_pieces(model, run, instants, flows)), good
 
@@ -192,7 +192,7 @@ def _in_blocks(
     pieces: Pieces,
     tell: Callable[[int, int], None],
 ) -> FloatArray:
-    """Run all members, or blocks of them that are kept; a member gives the same bits in any."""
+    """Run all members, or kept blocks of them; a member gives the same bits in any block."""
     count = members.shape[1]
     block = count if pieces.folder is None else BLOCK
     runs = []
@@ -212,11 +212,11 @@ def _told(progress: Progress, scenario: int, scenarios: int, done: int, members:
 
 
 def _told_nobody(done: int, members: int) -> None:
-    """Nobody asked."""
+    """Report nothing."""
 
 
 BLOCK = 1024
-"""Members that are kept together: what a run that is stopped may lose of a scenario."""
+"""Members that are kept together: the most of a scenario that a stopped run may lose."""
 
 STATUS_ATTRS = {"long_name": "0: good run, 1: produced NaN or infinity", "units": "1"}
 
@@ -236,7 +236,7 @@ def _instants(model: Model, end: float | None) -> FloatArray:
 def member_constants(
     model: Model, draws: tuple[Sequence[str], FloatArray], scenario: Scenario
 ) -> tuple[NDArray[np.int64], FloatArray]:
-    """Rows of the constants that members set, and their values; the scenario wins.
+    """Rows of the constants that members set, and their values; the scenario overrides.
 
     Returns
     -------
@@ -254,7 +254,7 @@ def member_constants(
 def _with_sizes(
     model: Model, rows: np.ndarray, values: FloatArray, scenario: Scenario, rng: Random | None
 ) -> FloatArray:
-    """Put the drawn uncertain sizes in the place of their medians."""
+    """Replace the medians of uncertain sizes by drawn ones."""
     members = values.shape[1]
     if not scenario.uncertain or (rng is None and members == 1):
         return values
@@ -263,7 +263,7 @@ def _with_sizes(
             f"the scenario '{scenario.name}' has uncertain sizes "
             f"({', '.join(scenario.uncertain)}); give run_ensemble an rng to draw them"
         )
-    # Of two labels that reach an element, its own wins; `targets` knows.
+    # Of two labels for an element, its own overrides; `targets` handles that.
     labels = list(scenario.constants)
     own, column = model.targets(labels)
     values = values.copy()
@@ -328,7 +328,7 @@ def _model_attributes(model: Model) -> dict[str, str]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what computed a result."""
+    """Versions of the software that computed a result."""
     packages = ("beltcast", "numpy", "scipy", "xarray", "pysd")
     text = " ".join(f"{p}={version(p)}" for p in packages)
     return {"versions": f"python={platform.python_version()} {text}"}

@@ -1,4 +1,4 @@
-"""What many members say together: quantiles, spreads, chances; and belts added up to the nation.
+"""Statistics over members: quantiles, standard deviations, chances; and sums of belts.
 
 These are the last steps of every answer.  Members that produced NaN or infinity are excluded.
 """
@@ -40,7 +40,7 @@ def quantiles(values: xr.DataArray, levels: Sequence[float] = QUANTILES) -> xr.D
     probabilities = np.asarray(levels, dtype=np.float64)
     axis = values.get_axis_num(MEMBER)
     bad = ~np.isfinite(values.values)
-    if bad.any():  # nanquantile is far slower, so only where it is needed
+    if bad.any():  # nanquantile is far slower, so it is used only if needed
         none = bad.all(axis=axis, keepdims=True)
         known = np.where(none, 0.0, np.where(bad, np.nan, values.values))
         result = np.nanquantile(known, probabilities, axis=axis)
@@ -58,13 +58,13 @@ def quantiles(values: xr.DataArray, levels: Sequence[float] = QUANTILES) -> xr.D
 
 
 def robust_sd(values: xr.DataArray) -> xr.DataArray:
-    """Half the width of the central 68% over members: a standard deviation that outliers spare."""
+    """Half the width of the central 68% over members: a standard deviation robust to outliers."""
     ends = quantiles(values, (0.16, 0.84))
     return 0.5 * (ends.isel({QUANTILE: 1}, drop=True) - ends.isel({QUANTILE: 0}, drop=True))
 
 
 def chance(event: xr.DataArray, known: xr.DataArray) -> xr.DataArray:
-    """Share of the members in which something is the case, among those that are known."""
+    """Share of the members in which a condition holds, among those that are known."""
     share: xr.DataArray = (event & known).sum(MEMBER) / known.sum(MEMBER)
     return share
 
@@ -84,13 +84,13 @@ def chance_positive(values: xr.DataArray) -> xr.DataArray:
 
 
 def more_than(output: xr.DataArray, first: xr.DataArray) -> xr.DataArray:
-    """Difference of two runs, member by member; zero where they differ by rounding alone."""
+    """Difference of two runs, member by member; zero if they differ only by rounding."""
     more = output - first
     return more.where(~negligible(more.values, abs(output).values), 0.0)
 
 
 def chances(**events: tuple[xr.DataArray, xr.DataArray]) -> dict[str, xr.DataArray]:
-    """Chances under their names, and ``<name>_draws``, how many draws each is a share of.
+    """Chances under their names, and ``<name>_draws``, the number of draws behind each.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def parting(one: xr.DataArray, other: xr.DataArray) -> int:
 
 
 def at_year(results: xr.Dataset, year: int) -> xr.Dataset:
-    """Pick one year, or say which there are.
+    """Pick one year; the error lists those that exist.
 
     Raises
     ------
@@ -169,7 +169,7 @@ def at_year(results: xr.Dataset, year: int) -> xr.Dataset:
 def by_place(output: xr.DataArray, whole: str) -> xr.DataArray:
     """Rename the subscript range of places to ``place`` and put the sum of all before them.
 
-    A variable without a subscript range is the whole alone.
+    A variable without a subscript range is the whole itself.
     """
     own = [d for d in output.dims if d not in (SCENARIO, MEMBER, YEAR, TIME)]
     if not own:

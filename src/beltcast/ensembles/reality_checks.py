@@ -1,8 +1,8 @@
-"""Whether a model keeps its statements, for any draw of the priors and in every scenario.
+"""Reality checks: whether a model satisfies its statements for any draw and in every scenario.
 
 `check_statements` runs the members once for each scenario and once for each set of constants that a
-statement asks for, at the model's saved instants, and reports every statement that fails: in what
-share of the draws, when first, and in which draw.
+statement sets, at the model's saved instants, and reports every statement that fails: in what share
+of the draws, when first, and in which draw.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ def _violation(
     statement: RealityCheck, run: xr.Dataset, plain: xr.Dataset, condition: str
 ) -> Violation | None:
     value = run[statement.variable].sum(statement.sum, skipna=False)
-    finite: xr.DataArray = abs(value) < np.inf  # false for what is not a number, too
+    finite: xr.DataArray = abs(value) < np.inf  # false for NaN too
     bad = ~finite | _broken(statement, value, run, plain)
     if statement.when is not None:
         name, low, high = statement.when

@@ -1,14 +1,14 @@
-"""Guards of verdicts: what is zero but for rounding, what is a tie, how sure a share of draws is.
+"""Guards of verdicts: zero up to rounding, ties, and the Monte Carlo error of a share of draws.
 
 A verdict is a word that a reader acts on, so it must not follow from rounding, from a tie or from a
-handful of draws.  Every function that turns numbers into words asks here first:
+handful of draws.  Every function that turns numbers into words uses these first:
 
 * `negligible`: differences that rounding explains are zero.
-* `all_alike`: draws that differ only by rounding have no distribution to speak about.
+* `all_alike`: draws that differ only by rounding have no distribution.
 * `positive_share`: a share in which zeros count one half, so that a tie is a tie.
 * `share_error`: the Monte Carlo standard error of a share of draws; `chance_words` prints both.
-* `sign_of`: a sign only where there are enough draws and the share is decisive.
-* `ratio_of`: a ratio only where its denominator is not zero.
+* `sign_of`: a sign only if there are enough draws and the share is decisive.
+* `ratio_of`: a ratio only if its denominator is not zero.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 _ROUNDING = 256.0 * np.finfo(np.float64).eps
-"""Relative size of what a few hundred additions and multiplications may lose: 5.7e-14."""
+"""Relative error that a few hundred additions and multiplications may cause: 5.7e-14."""
 
 FEWEST_DRAWS = 100
 """Effective draws below which no sign is given: with 100, a share of 0.9 has a standard error of
@@ -48,7 +48,7 @@ DecidedSign = Literal["positive", "negative", "undecided", "no effect", "too few
 
 
 def negligible(differences: ArrayLike, scale: ArrayLike) -> NDArray[np.bool_]:
-    """Whether differences are zero but for rounding.
+    """Whether differences are zero up to rounding.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def negligible(differences: ArrayLike, scale: ArrayLike) -> NDArray[np.bool_]:
 
 
 def all_alike(values: ArrayLike, axis: int = -1) -> NDArray[np.bool_]:
-    """Whether numbers along an axis are all alike but for rounding.
+    """Whether numbers along an axis are all equal up to rounding.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def all_alike(values: ArrayLike, axis: int = -1) -> NDArray[np.bool_]:
 
 
 def positive_share(values: ArrayLike, scale: ArrayLike = 1.0, axis: int = -1) -> FloatArray:
-    """Share of draws above zero; a draw that is zero but for rounding counts one half.
+    """Share of draws above zero; a draw that is zero up to rounding counts one half.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def positive_share(values: ArrayLike, scale: ArrayLike = 1.0, axis: int = -1) ->
     Returns
     -------
     (...)
-        NaN where no draw is known, and where every draw is zero: nothing then has a sign.
+        NaN if no draw is known, and if every draw is zero: nothing then has a sign.
 
     Examples
     --------
@@ -173,7 +173,7 @@ def with_error(share: float, draws: float) -> str:
 
 
 def chance_words(share: float, draws: float) -> str:
-    """Print a chance as a percentage with its Monte Carlo standard error, or say why there is none.
+    """Print a chance as a percentage with its Monte Carlo standard error, or why there is none.
 
     Parameters
     ----------
@@ -208,7 +208,7 @@ def chance_words(share: float, draws: float) -> str:
 
 
 def sign_of(share: float, draws: float, *, size: float = np.inf, scale: float = 0.0) -> DecidedSign:
-    """Give the sign that draws decide, if they decide one.
+    """Return the sign that draws determine, if they determine one.
 
     Parameters
     ----------
@@ -244,7 +244,7 @@ def sign_of(share: float, draws: float, *, size: float = np.inf, scale: float = 
 
 
 def ratio_of(after: ArrayLike, before: ArrayLike, scale: ArrayLike = 0.0) -> FloatArray:
-    """Ratio of two widths; NaN where the second is zero but for rounding.
+    """Ratio of two widths; NaN if the second is zero up to rounding.
 
     Parameters
     ----------

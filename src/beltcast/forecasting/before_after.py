@@ -1,9 +1,9 @@
-"""The forecast before and after new figures, with what changed.
+"""The forecast before and after new observations, and what changed.
 
 Both are made like `beltcast.forecast`: runs of the draws, the shock of each year and the noise of
-a published figure.  Draws before and after meet the same random numbers, so that what differs
-between the two is the posterior: the parameters, and the shock of a year of which a figure now
-speaks.  So a half-year or a quarter nowcasts the year that is running.
+an observation.  Draws before and after use the same random numbers, so that the two differ only in
+the posterior: the parameters, and the shock of a year that now has an observation.  So a half-year
+or a quarter gives a nowcast of the current year.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from beltcast.streams import Random, Streams
 from beltcast.study.study import Study
 
 STATE = "state"
-"""Dimension: before the new figures, or after."""
+"""Dimension: before the new observations, or after."""
 
 BEFORE, AFTER = "before", "after"
 
@@ -56,8 +56,8 @@ def outlook(
         Along ``state`` (before, after): ``output`` (state, member, place, year), totals of the
         model without shocks; ``output_quantile`` and ``published_quantile`` (state, place, year,
         quantile), without and with shocks and noise; ``parameter_value`` (state, member,
-        parameter).  ``parameter_shift`` (parameter), of the mean in spreads before, and
-        ``parameter_ratio`` of the spreads; and the table of surprises along ``row``.
+        parameter).  ``parameter_shift`` (parameter), of the mean in standard deviations before, and
+        ``parameter_ratio`` of the standard deviations; and the table of surprises along ``row``.
     """
     name = scenario or next(iter(study.scenarios))
     streams = Streams.of(rng)
@@ -140,7 +140,7 @@ def changes(result: xr.Dataset) -> pd.DataFrame:
 
 
 def nowcast_years(change: Update) -> dict[int, list[str]]:
-    """Years of which a part was published, with the places whose part it was."""
+    """Years published in part, with the places of these parts."""
     model = change.after.likelihood.model
     years: dict[int, list[str]] = {}
     for _, row in change.surprises.iterrows():
@@ -153,7 +153,7 @@ def nowcast_years(change: Update) -> dict[int, list[str]]:
 
 
 def _described(result: xr.Dataset) -> xr.Dataset:
-    """Say what each variable is."""
+    """Describe each variable."""
     unit = result.attrs["unit"]
     texts = {
         "output": (unit, "Total of the year, without shocks."),

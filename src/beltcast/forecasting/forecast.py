@@ -1,13 +1,13 @@
-"""The forecast: draws of the future, with everything that makes it uncertain.
+"""The forecast: draws of the future, with all sources of uncertainty.
 
-Four kinds of uncertainty are carried: the parameters (posterior draws, which are prior draws
-wherever the figures are silent), what the model gets wrong for years (`discrepancy_factor`), the
-shocks of single years, and the noise of a published figure.  The last three are drawn from the same
-spreads that the fit used.  A member keeps its parameters, discrepancy, shocks and noise in all
-scenarios, so that scenarios differ by nothing but the scenario.
+Four kinds of uncertainty are included: the parameters (posterior draws, which are prior draws
+wherever observations carry no information), lasting errors of the model (`discrepancy_factor`),
+shocks of single years, and the noise of an observation.  The last three are drawn from the standard
+deviations that the fit used.  A member keeps its parameters, discrepancy, shocks and noise in all
+scenarios, so that scenarios differ only by the scenario itself.
 
 Beside the posterior stands the prior, run through the same model: where the two bands are alike,
-the figures have said nothing, and ``sd_ratio`` says so.
+the observations have added nothing, and ``sd_ratio`` is near 1.
 """
 
 from __future__ import annotations
@@ -64,11 +64,11 @@ def forecast(
         Its streams ``posterior``, ``prior``, ``discrepancy``, ``year_shocks``, ``noise`` and
         ``sizes`` are used.
     draws : int or Draws
-        Members: how many to draw, or draws of the posterior that exist already.
+        Members: how many to draw, or existing draws of the posterior.
     moves : int
-        Metropolis moves a draw, see `beltcast.inference.sampling.posterior`.
+        Metropolis moves per draw, see `beltcast.inference.sampling.posterior`.
     progress : callable, optional
-        Told (what, done, of how many).
+        Called with (what, done, total).
     provenance : mapping, optional
         Attributes to add.
 
@@ -81,8 +81,8 @@ def forecast(
         draw, and ``chance_of_more``, the share of draws in which it is above one (a tie counts one
         half; NaN where all draws tie) of ``chance_of_more_draws`` draws; the same chance under the
         priors alone; ``prior_quantile`` and ``sd_ratio`` (place, year), for the
-        first scenario; ``figures``, how many published figures speak of each place; and those
-        figures brought to the model's scope, along ``row``.
+        first scenario; ``figures``, the number of observations of each place itself; and these
+        observations converted to the model's scope, along ``row``.
 
     Examples
     --------
@@ -122,7 +122,7 @@ def forecast_draws(
     progress: Progress | None = None,
     provenance: Mapping[str, str] | None = None,
 ) -> xr.Dataset:
-    """Forecast with draws that are there already, such as those of `draws_file`.
+    """Forecast with existing draws, such as those of `draws_file`.
 
     Parameters
     ----------
@@ -130,13 +130,13 @@ def forecast_draws(
     posterior, prior : Draws
         At most as many of the prior as of the posterior.
     optimum : (size,)
-        Most probable unknowns on working scales; published figures are brought to the model's
-        scope by them.
+        Most probable unknowns on working scales; they convert published values to the model's
+        scope.
     rng : Streams, numpy.random.Generator or int
         Its streams ``discrepancy``, ``year_shocks``, ``noise`` and ``sizes`` (of scenarios) are
         used.
     progress : callable, optional
-        Told (what, done, of how many).
+        Called with (what, done, total).
     provenance : mapping, optional
         Attributes to add.
 
@@ -214,9 +214,9 @@ def published_factor(
     """Draw the factor between the model's totals and what would be published of them.
 
     On the model's own scope: the whole is published at grade A, a belt at grade B.  Offsets and
-    drifts of other definitions are not in it.  Shocks of years that the fit knows are its draws;
+    drifts of other definitions are excluded.  Shocks of years that the fit knows are its draws;
     those of other years are drawn anew, the same for all places.  Errors have the tails and the
-    estimated spreads of the fit, and are drawn anew for each year, also where the fit has them
+    estimated sd factors of the fit, and are drawn anew for each year, also if the fit has them
     correlated from year to year.
 
     Parameters
@@ -231,7 +231,7 @@ def published_factor(
     Returns
     -------
     (member, place, year)  [1]
-        Discrepancy of the model times shocks of years times the noise of a figure on its scope.
+        Discrepancy of the model times shocks of years times the noise of an observation.
     """
     streams = Streams.of(rng)
     places, years = output[PLACE].values, output[YEAR].values
@@ -273,7 +273,7 @@ def discrepancy_factor(
     Returns
     -------
     (member, place, year)  [1]
-        Known where figures speak of a place and year, and continued from there.
+        Informed where a place and year has observations, and continued from there.
     """
     likelihood = draws.likelihood
     places, years = output[PLACE].values, output[YEAR].values
@@ -323,7 +323,7 @@ def _outputs(study: Study, target: str) -> list[str]:
 
 
 def _thinned(runs: xr.Dataset, target: str) -> xr.Dataset:
-    """Companions as quantiles at once: their members would fill the memory."""
+    """Companions, reduced to quantiles at once: their members would fill the memory."""
     kept = {
         name: quantiles(values) if name not in (target, "status") else values
         for name, values in runs.data_vars.items()
@@ -332,7 +332,7 @@ def _thinned(runs: xr.Dataset, target: str) -> xr.Dataset:
 
 
 def _estimated_spreads(study: Study, draws: Draws, grades: Sequence[str]) -> FloatArray:
-    """Factor of the spread of a figure of each grade, (N, len(grades)); 1 where none was fitted."""
+    """Factor of the standard deviation of each grade, (N, len(grades)); 1 if none was fitted."""
     factors = np.ones((len(draws), len(grades)))
     for k, grade in enumerate(grades):
         eta = draws.nuisance(study.noise.spread_name(grade, "level"))
@@ -352,14 +352,14 @@ def _log_spread(values: xr.DataArray) -> xr.DataArray:
 
 
 def _figures(likelihood: Likelihood, places: np.ndarray) -> xr.DataArray:
-    """How many published figures speak of each place itself."""
+    """Number of observations of each place itself."""
     named = [row.place for row in likelihood.observations]
     return xr.DataArray([named.count(str(p)) for p in places], dims=PLACE, coords={PLACE: places})
 
 
 LOOSE = 0.3
-"""Spread of a definition (log, with its drift to the row's date) above which a figure's level says
-little about the level here."""
+"""Standard deviation of a definition (log, with its drift to the row's date) above which the level
+of an observation carries little information about the level here."""
 
 
 ROW_COLUMNS = (
@@ -382,10 +382,10 @@ ROW_COLUMNS = (
 def _published_rows(
     study: Study, likelihood: Likelihood, optimum: FloatArray, target: str
 ) -> dict[str, Any]:
-    """Published figures brought to the model's scope: the path times published over expected.
+    """Published values converted to the model's scope: the path times published over expected.
 
     Expected is what the fit would have published under the row's definition and season in a year
-    without a shock; so a figure lies above the path by as much as it surprises, and a part of a
+    without a shock; so a point lies above the path by as much as it surprises, and a part of a
     year is shown at the level of its whole year.
     """
     theta = optimum[None]
@@ -439,7 +439,7 @@ def _path(
     """Totals of the target at the optimum, by place and year."""
     draws = Draws(likelihood, theta, "posterior")
     first = dict(list(study.scenarios.items())[:1])
-    # All outputs of the forecast, though one is looked at: so both run one compiled program.
+    # All outputs of the forecast, though one is needed: so both run one compiled program.
     outputs = _outputs(study, target)
     run = run_ensemble(study.model, first, (draws.labels, draws.values), outputs=outputs)
     output = by_place(run[target], study.whole(target)).isel({SCENARIO: 0, MEMBER: 0})
@@ -451,7 +451,7 @@ def _path(
 
 
 def _described(result: xr.Dataset, target: Mapping[str, str]) -> xr.Dataset:
-    """Say what each variable is."""
+    """Describe each variable."""
     unit = target.get("units", "")
     texts = {
         "output": (unit, f"{target.get('long_name', '')} Total of the year, without shocks."),

@@ -1,4 +1,4 @@
-"""The forecast on disk: one number for one question.
+"""The forecast on disk, from which every output reads the same numbers.
 
 ``beltcast forecast`` writes ``forecast.nc`` from all its draws and keeps some of them in
 ``draws.nc``.  Summary, page, report and export read the numbers of the study's scenarios from the
@@ -22,7 +22,7 @@ from beltcast.streams import Streams
 from beltcast.study.study import Study
 
 FORECAST_FILE = "forecast.nc"
-"""What the file is called in a folder of results."""
+"""Name of the file in a folder of results."""
 
 
 def open_forecast(given: str | Path | None = None) -> tuple[Study, KeptFit, xr.Dataset]:
@@ -56,7 +56,7 @@ def open_forecast(given: str | Path | None = None) -> tuple[Study, KeptFit, xr.D
     folder = shipped("calibration/results") if given is None else results_folder(given)
     path = folder / FORECAST_FILE
     if not path.is_file():
-        # Results of earlier versions kept the draws alone.
+        # Results of earlier versions kept only the draws.
         return study, kept, forecast_kept(study, kept)
     forecast = read_netcdf(path, give="run beltcast forecast again")
     counts = {"chance_of_more_draws": (SCENARIO, PLACE, YEAR)}  # older files have none
@@ -76,12 +76,12 @@ def open_forecast(given: str | Path | None = None) -> tuple[Study, KeptFit, xr.D
 
 
 def forecast_kept(study: Study, kept: KeptFit, *, seed: int = 1) -> xr.Dataset:
-    """Forecast with the kept draws alone, for results that lack ``forecast.nc``."""
+    """Forecast with only the kept draws, for results that lack ``forecast.nc``."""
     streams = Streams(seed)
     prior = sample_prior(kept.posterior.likelihood, len(kept.posterior), rng=streams.prior)
     return forecast_draws(study, kept.posterior, prior, kept.optimum, rng=streams)
 
 
 def without_members(forecast: xr.Dataset) -> xr.Dataset:
-    """Leave out what is stored member by member: a twentieth of the size, and the same numbers."""
+    """Drop variables stored by member: a twentieth of the size, and the same quantiles."""
     return forecast.drop_dims(MEMBER, errors="ignore")

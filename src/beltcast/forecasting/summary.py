@@ -162,7 +162,7 @@ def example_words(observations: Observations, language: Language = "en") -> str:
 
 
 def titled(title: str, table: Table) -> RenderableType:
-    """Put a title above a table; the table's own would be folded to its width."""
+    """Put a title above a table; the table's own title would wrap at its width."""
     return Group(Text(f"\n{title}", style="bold"), table)
 
 
@@ -282,7 +282,7 @@ def _scenarios(forecast: xr.Dataset, language: Language) -> RenderableType:
 
 
 def draws_behind(forecast: xr.Dataset) -> int:
-    """Count the draws that comparisons of posterior and prior rest on: the smaller of the two."""
+    """Number of draws behind comparisons of posterior and prior: the smaller of the two."""
     counts = ("chance_of_more_draws", "prior_chance_of_more_draws")
     return min(int(forecast[name].max()) for name in counts)
 
@@ -348,13 +348,13 @@ def _joined(
 
 
 def _short(value: float) -> str:
-    if abs(value) < 1e-12:  # the tail of a subtraction
+    if abs(value) < 1e-12:  # a rounding error of a subtraction
         return "0"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.2g}"
 
 
 def _three_digits(value: float) -> str:
-    return f"{value:.3g}" if abs(value) >= 1e-12 else "0"  # the tail of a subtraction
+    return f"{value:.3g}" if abs(value) >= 1e-12 else "0"  # a rounding error of a subtraction
 
 
 def fit_summary(

@@ -74,7 +74,7 @@ def surprise_words(change: Update) -> str:
         f"{first['nuisance']} by {first['nuisance_shift']:+.2f} and "
         f"{first['parameter']} by {first['parameter_shift']:+.2f} standard deviations."
     )
-    # One number's is its own p, but for the tails.
+    # The joint p of one observation is its own p, up to the tails.
     if np.isnan(change.together) or len(table) == 1:
         return one
     return f"{one} Jointly, with their shared errors, they have p {_p(change.together)}."

@@ -1,1 +1,1 @@
-"""What leaves the package as text, JSON, HTML or PDF."""
+"""Reports and exports: text, JSON, HTML, PDF and tables."""

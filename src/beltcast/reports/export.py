@@ -1,7 +1,7 @@
-"""Results in the formats of other tools: long tables, and the IAMC format of scenario databases.
+"""Export of results to formats of other tools: long tables, and the IAMC format of databases.
 
-A Dataset stays the result; these are views of it.  `iamc_table` gives the wide table that pyam and
-the scenario explorers read: Model, Scenario, Region, Variable, Unit and a column a year.
+The Dataset remains the result; these are views of it.  `iamc_table` gives the wide table that pyam
+and the scenario explorers read: Model, Scenario, Region, Variable, Unit and a column per year.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _ENDINGS = {
 
 
 def format_of(path: str | Path | None, form: str | None) -> str:
-    """Format of an export: what is asked for, or what the ending of the file says.
+    """Format of an export: the requested one, or that of the ending of the file.
 
     Raises
     ------
@@ -89,14 +89,14 @@ def iamc_table(results: xr.Dataset, *, model: str | None = None) -> pd.DataFrame
     results : xarray.Dataset
         Of a forecast, an attribution or a comparison.
     model : str, optional
-        What to call the model; its name and version by default.
+        Name of the model; its name and version by default.
 
     Returns
     -------
     pandas.DataFrame
         One row for each variable, scenario, place and any further label.  A label becomes a part
         of the variable's name, ``output|Government``, a quantile its ending, ``output|p50``.
-        Results kept member by member are left out: their quantiles are there.
+        Results kept member by member are excluded; their quantiles are included.
 
     Raises
     ------
@@ -148,7 +148,7 @@ def long_table(results: xr.Dataset, *, members: bool = False) -> pd.DataFrame:
     ----------
     results : xarray.Dataset
     members : bool
-        Also what is kept member by member; its quantiles are there without.
+        Also results kept member by member; their quantiles are included in any case.
 
     Returns
     -------
@@ -166,7 +166,7 @@ def long_table(results: xr.Dataset, *, members: bool = False) -> pd.DataFrame:
         tables.append(table.assign(unit=str(values.attrs.get("units", ""))))
     if not tables:
         raise InputError("there is no table of numbers among the results")
-    # Labels of years are whole numbers, also where other variables have none.
+    # Labels of years are whole numbers, even if other variables have none.
     joined = pd.concat(tables, ignore_index=True)
     columns = [c for c in joined.columns if c not in ("value", "unit")]
     return joined[[*columns, "value", "unit"]].convert_dtypes()
@@ -240,7 +240,7 @@ def save_run(run: xr.Dataset, path: str | Path) -> None:
     Raises
     ------
     InputError
-        The ending is another.
+        The ending is not one of these.
     MissingExtra
         Parquet needs pyarrow.
     """
@@ -280,7 +280,7 @@ def export(
         `tidy_tables`), 'xlsx' (a workbook with a sheet for each), 'parquet' (long) or 'netcdf' (as
         it is).  CSV files begin with a byte order mark, so that spreadsheets read them as UTF-8.
     members : bool
-        Also what is kept member by member, of the long and the tidy tables.
+        Also results kept member by member, in the long and the tidy tables.
     more : mapping of str to pandas.DataFrame, optional
         Further tables of a workbook or a folder of tables, such as the estimates.
 
@@ -303,7 +303,7 @@ def export(
     if form not in FORMATS:
         raise InputError(f"unknown format '{form}'; expected one of {', '.join(FORMATS)}")
     if form == "netcdf":
-        # Attributes of a store may be tables, which NetCDF has no place for.
+        # Attributes of a store may be tables, which NetCDF cannot hold.
         plain = results.copy()
         plain.attrs = {k: v for k, v in results.attrs.items() if isinstance(v, (str, int, float))}
         plain.to_netcdf(path, engine="netcdf4")

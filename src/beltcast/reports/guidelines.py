@@ -1,8 +1,8 @@
-"""What a reader needs to build a model anew, ticked or missing.
+"""Items that a reader needs to rebuild a model, present or missing.
 
 The items are the minimum that Rahmandad and Sterman ask of the report of a model and of its runs,
 in our words, and those of their preferred items that can be read from a model file: units, a
-definition and a source for each variable.  Whether a definition is a good one, no program can say.
+definition and a source for each variable.  No program can judge whether a definition is good.
 
 References
 ----------
@@ -27,7 +27,7 @@ __all__ = ["ReportItem", "report_items"]
 _SOURCE = re.compile(
     r"\[[^\]]+\]|https?://|\bdoi\b|\((?:19|20)\d\d\)|\bsource\b|来源", re.IGNORECASE
 )
-"""What marks a source in a comment: brackets, an address, a year of publication, the word."""
+"""Marks of a source in a comment: brackets, an address, a year of publication, the word."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ class ReportItem:
     ----------
     level : 'minimum' or 'preferred'
     text : str
-        What is asked for.
+        The request.
     missing : tuple of str
-        Variables that lack it; empty where it is there.
+        Variables that lack it; empty if it is present.
     answer : str
-        What the model says.
+        The model's answer.
     """
 
     level: Literal["minimum", "preferred"]

@@ -1,6 +1,6 @@
-"""The templates of reports and of the page's sections, and pictures that stand inside a file.
+"""Templates of reports and of the page's sections, and images embedded in a file.
 
-Templates escape all text; a link goes out only when a reader follows it.
+Templates escape all text; nothing is requested unless a reader follows a link.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def sections_html(parts: list[dict[str, Any]]) -> str:
 
 
 def picture(ax: Axes, text: str) -> dict[str, str]:
-    """Return the figure of some axes as data, with a text for those who do not see it."""
+    """Return the figure of some axes as embedded data, with a text alternative."""
     figure = ax.figure
     assert isinstance(figure, Figure)
     stream = io.BytesIO()
@@ -50,7 +50,7 @@ def picture(ax: Axes, text: str) -> dict[str, str]:
 
 
 def web_address(url: str) -> str:
-    """Return an address of the web, or nothing for any other text."""
+    """Return a web address, or nothing for any other text."""
     return url if url.startswith(("http://", "https://")) else ""
 
 

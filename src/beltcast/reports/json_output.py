@@ -1,8 +1,8 @@
-"""What a command found, as one JSON object for programs.
+"""Results of a command as one JSON object for programs.
 
-The numbers behind the printed page, none rounded.  Labels (places, scenarios, drivers, parameters)
-become keys, quantiles ``p10``, ``p50`` and ``p90``, and what is left, such as years, lists whose
-axis stands beside them.  Single draws stay in the files.  A number that is not finite is null.
+The unrounded numbers of the printed page.  Labels (places, scenarios, drivers, parameters) become
+keys, quantiles ``p10``, ``p50`` and ``p90``; other dimensions, such as years, become lists with
+their axis beside them.  Single draws stay in the files.  A number that is not finite is null.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SHOWN_QUANTILES = (0.1, 0.5, 0.9)
 """Quantiles: the median and the 80% band."""
 
 SINGLE = (MEMBER, DRAW, CHAIN, SET)
-"""Dimensions of single draws, which only the files hold."""
+"""Dimensions of single draws, which only the files contain."""
 
 
 def json_text(facts: Mapping[str, Any]) -> str:
@@ -61,7 +61,7 @@ def calibration_facts(calibration: Calibration) -> dict[str, Any]:
     -------
     dict
         ``cost``, ``refined``, ``agreeing`` (how many refined starts reached the best optimum),
-        ``figures``, ``examples`` (figures that a template invented), ``at_bound`` and
+        ``figures``, ``examples`` (observations invented by a template), ``at_bound`` and
         ``parameters``: label to the columns of `Calibration.table`.
     """
     observations = calibration.likelihood.observations
@@ -77,14 +77,15 @@ def calibration_facts(calibration: Calibration) -> dict[str, Any]:
 
 
 def forecast_facts(forecast: xr.Dataset) -> dict[str, Any]:
-    """Return the bands of a forecast and what they rest on.
+    """Return the bands of a forecast and its basis.
 
     Returns
     -------
     dict
         ``target``, ``unit``, ``draws``, ``years``; ``places``: name to ``figures`` and, by year,
-        ``sd_ratio``; ``scenarios``: name to place to ``p10``, ``p50``, ``p90`` of a published
-        figure by year; ``chance_of_more`` and ``prior_chance_of_more`` by scenario, place, year.
+        ``sd_ratio``; ``scenarios``: name to place to ``p10``, ``p50``, ``p90`` of an
+        observation by year; ``chance_of_more`` and ``prior_chance_of_more`` by scenario, place,
+        year.
     """
     places = [str(place) for place in forecast[PLACE].values]
     return {
@@ -106,7 +107,7 @@ def forecast_facts(forecast: xr.Dataset) -> dict[str, Any]:
 
 
 def comparison_facts(comparison: xr.Dataset) -> dict[str, Any]:
-    """Return how scenarios differ from the first, draw by draw.
+    """Return the differences between scenarios and the first, draw by draw.
 
     Returns
     -------
@@ -126,12 +127,12 @@ def comparison_facts(comparison: xr.Dataset) -> dict[str, Any]:
 
 
 def update_facts(change: Update, outlook: xr.Dataset) -> dict[str, Any]:
-    """Return what new figures changed.
+    """Return what new observations changed.
 
     Returns
     -------
     dict
-        ``method`` and ``why``; ``together``, the probability that the new figures lie so far out;
+        ``method`` and ``why``; ``together``, the joint probability of observations this surprising;
         ``surprises``, a row for each of them; ``changes`` of the forecast, a row for each place
         and year; ``moved``, parameter to its medians before and after.
     """
@@ -146,7 +147,7 @@ def update_facts(change: Update, outlook: xr.Dataset) -> dict[str, Any]:
 
 
 def dataset_facts(result: xr.Dataset) -> dict[str, Any]:
-    """Return all that a Dataset says beyond single draws, under its own names.
+    """Return everything in a Dataset except single draws, under its own names.
 
     Parameters
     ----------
@@ -181,7 +182,7 @@ def dataset_facts(result: xr.Dataset) -> dict[str, Any]:
 
 
 def table_facts(table: pd.DataFrame) -> Any:
-    """Return the rows of a table: by their label, or as a list where they have none.
+    """Return the rows of a table: by their label, or as a list if they have none.
 
     >>> import pandas as pd
     >>> table_facts(pd.DataFrame({"k": [0.1]}, index=["Zone Year"]))

@@ -1,9 +1,9 @@
 """The documentation of a model as one page of HTML that needs no network.
 
-Every variable has a place with its equation set as mathematics, its unit, comment and numbers, and
-links to what drives it and what it drives.  Before them stand the facts of the model and the items
-of the reporting guidelines; after them the feedback loops and the checks.  (Martinez-Moyano,
-System Dynamics Review 28, 2012, made such pages with SDM-Doc.)
+Every variable has an entry with its equation as mathematics, its unit, comment and numbers, and
+links to its causes and uses.  Before them stand the facts of the model and the items of the
+reporting guidelines; after them the feedback loops and the checks.  (Martinez-Moyano, System
+Dynamics Review 28, 2012, made such pages with SDM-Doc.)
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def document(model: Model, *, checks: bool = True) -> str:
     Returns
     -------
     str
-        One page of HTML, with everything inside it.
+        A self-contained page of HTML.
 
     Examples
     --------
@@ -241,7 +241,7 @@ def _checks(checked: Checked | None, problem: str) -> str:
 
 @house_style
 def _curve(entry: ShownVariable) -> str:
-    """The graphical functions of a variable, as SVG inside the page."""
+    """The graphical functions of a variable, as embedded SVG."""
     ax = new_axes(4.0, 2.2)
     for i, (label, points) in enumerate(entry.tables[:8]):
         shown = label if len(entry.tables) > 1 else "_nolegend_"

@@ -1,4 +1,4 @@
-"""A report on paper: a browser that is at hand prints the HTML file to PDF."""
+"""Print a report to PDF with an installed browser."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 from beltcast.errors import BeltcastError, MissingExtra
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-"""Programs that print with the same options, as they are called on different systems."""
+"""Browsers that print with the same options, under their names on different systems."""
 
 SECONDS = 120
-"""A page of text and a few pictures prints in a few; a browser that takes so long hangs."""
+"""Seconds after which the browser counts as hanging; a page prints in a few."""
 
 
 def print_pdf(html: Path, pdf: Path) -> None:
@@ -27,7 +27,7 @@ def print_pdf(html: Path, pdf: Path) -> None:
     Raises
     ------
     MissingExtra
-        There is no such browser on this machine.
+        No such browser is installed.
     BeltcastError
         The browser failed.
     """
@@ -65,7 +65,7 @@ def find_browser() -> str:
     Raises
     ------
     MissingExtra
-        There is none.
+        None is installed.
     """
     for name in BROWSERS:
         if found := shutil.which(name):

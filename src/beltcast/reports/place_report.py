@@ -1,6 +1,6 @@
-"""A report of one place as one HTML file that needs nothing else, fit for the screen and for paper.
+"""A report on one place as one self-contained HTML file, for screen and paper.
 
-Every number is read off the results, and the sentences around them are those of
+Every number is read from the results, and the sentences around them are those of
 `beltcast.display.translations`, in English or Chinese; the templates of `beltcast.reports.html`
 lay them out, for the report and for the page alike.
 """
@@ -34,7 +34,7 @@ from beltcast.study.study import Study
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """Everything that a report is read off.
+    """All results that a report reads.
 
     Attributes
     ----------
@@ -64,9 +64,9 @@ def place_report(
     place : str
         One of the forecast's.
     year : int, optional
-        Of the drivers' shares; the last of the study's years ``past`` by default.
+        Year of the drivers' shares; the last of the study's years ``past`` by default.
     language : 'en' or 'zh'
-        What comes from files (sources, definitions, what a scenario is) keeps their language.
+        Text from files (sources, definitions, descriptions of scenarios) keeps its language.
 
     Returns
     -------
@@ -110,7 +110,7 @@ def place_report(
 def place_sections(
     study: Study, kept: KeptFit, forecast: xr.Dataset, language: Language
 ) -> dict[str, str]:
-    """Write what a page says of each place besides its charts, as HTML by place."""
+    """Write the sections of a page on each place, as HTML by place."""
     evidence = Evidence(study, forecast, None, kept.estimates())
     found = {}
     for place in map(str, forecast[PLACE].values):
@@ -133,7 +133,7 @@ def index_page(
 
 
 Part = dict[str, Any]
-"""A section as the templates read it; empty where there is nothing to say."""
+"""A section for the templates; empty if it has no content."""
 
 
 def _part(title: str, **given: Any) -> Part:
@@ -159,7 +159,7 @@ def _table(
 
 @dataclass(frozen=True)
 class _Asked:
-    """Which report is asked for."""
+    """Options of a report."""
 
     place: str
     year: int
@@ -174,7 +174,7 @@ class _Asked:
         return self.say("to", low=low, middle=middle, high=high)
 
     def amounts(self, values: xr.DataArray, unit: str, label: Label) -> str:
-        """Median and 80 % band of amounts; with their unit in Chinese, where it depends on size."""
+        """Median and 80 % band of amounts; in Chinese with their unit, which varies with size."""
 
         def written(value: float) -> str:
             return amount(value, unit, label, "zh") if self.language == "zh" else digits(value)
@@ -183,7 +183,7 @@ class _Asked:
         return self.say("to", low=low, middle=middle, high=high)
 
     def three(self, low: float, middle: float, high: float) -> str:
-        """The same of three numbers of any size."""
+        """The same for three numbers of any size."""
         return self.say("to", low=_digits(low), middle=_digits(middle), high=_digits(high))
 
 
@@ -280,7 +280,7 @@ def _what_it_rests_on(evidence: Evidence, asked: _Asked) -> Part:
 
 
 def _estimates(estimates: pd.DataFrame, asked: _Asked) -> list[Part]:
-    """What is estimated for the place itself."""
+    """Estimates of the place itself."""
     own = estimates[[str(label).endswith(f"[{asked.place}]") for label in estimates.index]]
     rows = [
         (
@@ -416,7 +416,7 @@ def _prior_drivers(evidence: Evidence, asked: _Asked) -> list[str]:
 
 
 def _decided_by_structure(evidence: Evidence, asked: _Asked, year: int) -> list[str]:
-    """Name the scenarios whose sign the priors alone decide."""
+    """Name the scenarios whose sign the priors alone determine."""
     at = evidence.forecast.sel({PLACE: asked.place, YEAR: year})
     titles = [
         _titled(evidence, str(own[SCENARIO].values), asked)
@@ -430,7 +430,7 @@ def _sources(evidence: Evidence, asked: _Asked) -> Part:
     study, say = evidence.study, asked.say
     rows = _own_rows(study, asked.place)
     whole = str(evidence.forecast.attrs["whole"])
-    if asked.place != whole:  # observations of the whole bear on each of its parts
+    if asked.place != whole:  # observations of the whole inform each of its parts
         rows = [*rows, *_own_rows(study, whole)]
     lines: dict[tuple[str, str], list[int]] = {}
     for row in rows:
@@ -493,12 +493,12 @@ def _first(forecast: xr.Dataset) -> str:
 
 
 def _digits(value: float) -> str:
-    """Three digits: a thousand is 1,000 and not 1e+03, and the tail of a subtraction 0."""
+    """Three digits: a thousand is 1,000 and not 1e+03, and a rounding error is 0."""
     return "0" if abs(value) < 1e-12 else f"{float(f'{value:.3g}'):,.10g}"
 
 
 def _named(evidence: Evidence, scenario: str, asked: _Asked) -> str:
-    """A scenario as a caption names it: by its name, as files do; in Chinese by its title."""
+    """A scenario as a caption names it: by its name, as in files; in Chinese by its title."""
     return scenario if asked.language == "en" else _titled(evidence, scenario, asked)
 
 

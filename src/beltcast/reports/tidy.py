@@ -1,7 +1,7 @@
 """Results as tidy tables, one for each question: places, scenarios, drivers, observations.
 
 A row is one quantity at one place and year, with p10, p50 and p90 beside each other and its unit.
-Results kept member by member are left out unless they are asked for: their quantiles are there.
+Results kept member by member are excluded unless requested; their quantiles are included.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SHOWN = (0.1, 0.5, 0.9)
 
 
 def tables_without_members(results: xr.Dataset) -> xr.Dataset:
-    """Leave out what is kept member by member, if anything else is there."""
+    """Drop results kept member by member, if there are others."""
     kept = [str(name) for name, values in results.data_vars.items() if MEMBER not in values.dims]
     tables = [name for name in kept if results[name].ndim]
     return results[kept] if tables else results
@@ -35,7 +35,7 @@ def tidy_tables(results: xr.Dataset, *, members: bool = False) -> dict[str, pd.D
     results : xarray.Dataset
         Of a forecast, an attribution, a comparison or an ensemble.
     members : bool
-        Also what is kept member by member.
+        Also results kept member by member.
 
     Returns
     -------
@@ -81,7 +81,7 @@ def tidy_tables(results: xr.Dataset, *, members: bool = False) -> dict[str, pd.D
 
 
 def shown_quantiles(known: Sequence[float]) -> list[float]:
-    """Return p10, p50 and p90 where they are kept; all quantiles otherwise."""
+    """Return p10, p50 and p90 if they are kept; all quantiles otherwise."""
     found = [q for q in known if any(abs(q - shown) < 1e-9 for shown in _SHOWN)]
     return found if len(found) == len(_SHOWN) else list(known)
 

@@ -1,4 +1,4 @@
-"""Tables as a workbook (.xlsx): a sheet each, a chart, and a sheet on where they come from."""
+"""Tables as a workbook (.xlsx): one sheet each, a chart, and a sheet on their origin."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CHARTED = 5
 
 
 def source_table(results: xr.Dataset, file: str) -> pd.DataFrame:
-    """Say where results come from: the file, and attributes such as versions, seed and hashes."""
+    """List the origin of results: the file, and attributes such as versions, seed and hashes."""
     facts = {"file": file}
     facts |= {
         str(name): str(value)
@@ -80,7 +80,7 @@ def write_workbook(tables: Mapping[str, pd.DataFrame], path: str | Path) -> None
 
 
 def _cell(sheet: Any, value: Any, *, bold: bool = False) -> Any:
-    """A number, or a text that is never read as a formula; an empty cell for what is no number."""
+    """A number, or a text that is never read as a formula; an empty cell for NaN."""
     from openpyxl.cell import WriteOnlyCell
     from openpyxl.styles import Font
 

@@ -34,7 +34,7 @@ class FitOptions:
     calibration : Path, optional
         Results of ``beltcast calibrate`` to read instead of a new fit.
     study : Path, optional
-        Where the study was read from, for the command that an error suggests.
+        Path of the study, for the command that an error suggests.
     """
 
     draws: int = 1000
@@ -133,7 +133,7 @@ def draw_without_contrasts(
     pieces: Pieces = NOT_KEPT,
     progress: Progress | None = None,
 ) -> Draws | None:
-    """Draw from the posterior without contrasts: what the data alone say.
+    """Draw from the posterior without contrasts: the data alone.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def draw_without_contrasts(
     Returns
     -------
     Draws or None
-        None where the fit has no contrasts.
+        None if the fit has no contrasts.
 
     Examples
     --------
@@ -172,7 +172,7 @@ def _kept(
     rng: np.random.Generator,
     progress: Progress | None,
 ) -> Draws:
-    """Draws of a fit, made once."""
+    """Existing draws of a fit."""
 
     def draw() -> dict[str, object]:
         made = approximate_posterior(fit, count, rng=rng, progress=progress)

@@ -40,12 +40,12 @@ from beltcast.workflows.draws import draw_without_contrasts
 __all__ = ["Identification", "IdentifyOptions", "identify", "save_identification"]
 
 PAIRS = 6
-"""Pictures of confounded pairs, the strongest first."""
+"""Number of charts of confounded pairs, the strongest first."""
 
 
 @dataclass(frozen=True)
 class IdentifyOptions:
-    """How far `identify` goes.
+    """Extent of `identify`.
 
     Attributes
     ----------
@@ -77,13 +77,13 @@ class Identification:
     fit : Calibration
     posterior : Draws
     answer : str
-        What is watched: the target of the whole in the year.
+        The answer watched: the target of the whole in the year.
     whole : str
         Name of the place that is the sum of all.
     spectrum : Spectrum
     confounded, left_out, left_out_sources, answers, power_scaling, shrinkage : pandas.DataFrame
     drivers : pandas.DataFrame
-        What each driver brought under the priors, with the data and with the contrasts
+        Contribution of each driver under the priors, with the data and with the contrasts
         (`beltcast.drivers.attribution.evidence`); empty for a study without contrasts or drivers.
     prior_pull : pandas.Series
     profiles : list of Profile
@@ -237,7 +237,7 @@ def _drivers(
     streams: Streams,
     progress: Progress | None,
 ) -> pd.DataFrame:
-    """What each driver brought by the end of the past: prior, data, and data with evidence."""
+    """Contribution of each driver by the end of the past: prior, data, data with contrasts."""
     data = draw_without_contrasts(fit, len(prior), rng=streams, progress=progress)
     if data is None or not study.roles.switches:
         return pd.DataFrame()
@@ -329,7 +329,7 @@ class _LastRows:
 
 
 def save_identification(found: Identification, folder: Path) -> None:
-    """Write tables (CSV), pictures (PNG) and the page (summary.txt) into a folder."""
+    """Write tables (CSV), charts (PNG) and the summary (summary.txt) into a folder."""
     known, index = found.spectrum, found.fit.table().index
     directions = {f"direction {k + 1}": known.directions[:, k] for k in range(known.informed)}
     spectrum = pd.DataFrame(directions, index=index).assign(informed_share=known.share())

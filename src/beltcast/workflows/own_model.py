@@ -76,7 +76,7 @@ def read_own_model(
     Raises
     ------
     InputError, ModelError
-        With file and line: what is wrong in any of them.
+        With file and line: the first problem in any of them.
     """
     loaded = load_model(model, method=integration)
     if changes is not None:

@@ -33,20 +33,20 @@ __all__ = ["Policies", "PolicyOptions", "PolicyPlan", "plan_policy", "policy"]
 
 @dataclass(frozen=True)
 class PolicyOptions:
-    """What to compare, and how far to search.
+    """What to compare, and the extent of the search.
 
     Attributes
     ----------
     budget : float  [unit of the cost, total over the years]
-        Most to spend, on the mean over the draws.
+        Largest spending, as a mean over the draws.
     goal : float  [unit of the gain, total over the years]
-        Gain that satisfies.
+        Gain to reach.
     levers : tuple of str
         ``Constant=low:high``; the study's levers if there are none.
     futures : tuple of str
-        Scenarios that a policy meets; the first of the study if there are none.
+        Scenarios that a policy faces; the first of the study if there are none.
     gain, cost : str, optional
-        Flow to raise, the study's target by default, and flow that is paid.
+        Flow to raise, the study's target by default, and spending flow.
     search : tuple of str
         Criteria to search by: 'mean', 'percentile', 'satisficing', 'regret'.
     pareto : tuple of str
@@ -77,7 +77,7 @@ class PolicyOptions:
 
 @dataclass(frozen=True)
 class PolicyPlan:
-    """Options whose names were looked up in a study; all that the answer depends on but draws."""
+    """Options with names looked up in a study: everything but draws that the result depends on."""
 
     options: PolicyOptions
     levers: tuple[Lever, ...]
@@ -102,12 +102,12 @@ def plan_policy(study: Study, options: PolicyOptions | None = None) -> PolicyPla
     Raises
     ------
     InputError
-        The model has no such lever or flow, or there is no such criterion.
+        The lever, flow or criterion does not exist.
     ScenarioError
-        There is no such scenario.
+        The scenario does not exist.
     """
     options = options or PolicyOptions()
-    cost = _paid(study, options.cost)  # first: without a cost no lever has a price
+    cost = _paid(study, options.cost)  # first: without a cost, levers have no price
     return PolicyPlan(
         options=options,
         levers=levers_of(study, options.levers),
@@ -189,7 +189,7 @@ def policy(
 
 
 def _paid(study: Study, cost: str | None) -> str:
-    """Return the flow that policies are paid with: the one given, or the study's main one."""
+    """Return the spending flow of policies: the one given, or the study's main one."""
     if cost is not None:
         if cost in study.model.variables:
             return cost

@@ -1,4 +1,4 @@
-"""Reports of every place, from draws that were kept."""
+"""Reports on every place, from kept draws."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def report(
     Raises
     ------
     InputError
-        There is no such place.
+        The place does not exist.
 
     Examples
     --------
@@ -113,7 +113,7 @@ def check_places(study: Study, place: str) -> list[str]:
     Raises
     ------
     InputError
-        There is no such place.
+        The place does not exist.
     """
     places = study.shown()
     if place not in ("all", *places):
@@ -122,7 +122,7 @@ def check_places(study: Study, place: str) -> list[str]:
 
 
 def file_names(places: Sequence[str]) -> list[tuple[str, str]]:
-    """Pair each place with a file name of its own, also where names differ only in signs."""
+    """Pair each place with a file name of its own, even if names differ only in punctuation."""
     files: dict[str, str] = {}
     for place in places:
         name, number = slug(place), 1

@@ -70,7 +70,7 @@ class SensitivityOptions:
 
 @dataclass(frozen=True)
 class SensitivityPlan:
-    """Options whose names were looked up in a study."""
+    """Options with names looked up in a study."""
 
     options: SensitivityOptions
     target: str
@@ -80,7 +80,7 @@ class SensitivityPlan:
 
 @dataclass(frozen=True, eq=False)
 class Sensitivity:
-    """What `sensitivity` finds: the measures, and the screening before them if there was one."""
+    """Result of `sensitivity`: the indices, and the screening before them if there was one."""
 
     result: xr.Dataset
     screening: xr.Dataset | None
@@ -92,9 +92,9 @@ def plan_sensitivity(study: Study, options: SensitivityOptions | None = None) ->
     Raises
     ------
     InputError
-        There is no such method, or pairs are asked of another method than Sobol's.
+        The method does not exist, or pairs are requested of another method than Sobol's.
     ScenarioError
-        There is no such scenario.
+        The scenario does not exist.
     """
     options = options or SensitivityOptions()
     method = next((m for m in SENSITIVITY_METHODS if m == options.method), None)
@@ -118,7 +118,7 @@ def sensitivity(
 ) -> Sensitivity:
     """Rank the uncertain constants of a study by their effect on an output, over time.
 
-    Constants that are not moved keep the median of their prior.
+    Constants that do not vary keep the median of their prior.
 
     Parameters
     ----------
@@ -153,7 +153,8 @@ def sensitivity(
         study.model,
         target=plan.target,
         scenario=plan.scenario,
-        # A few draws in the tail make most of the variance of a level, and no estimate settles.
+        # A few draws in the tail make up most of the variance of a level, so estimates do not
+        # converge.
         logs=not options.levels,
         at={priors.labels[i]: float(medians[i]) for i in constants},
     )
@@ -182,7 +183,7 @@ def sensitivity(
 
 
 def _whole_or_first(study: Study) -> str:
-    """Return the sum of the target where the study names one, else its first element."""
+    """Return the sum of the target if the study names one, else its first element."""
     if study.roles.total:
         return study.roles.total
     dims = study.model.variables[study.target].dims
