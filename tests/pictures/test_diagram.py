@@ -11,7 +11,7 @@ import pytest
 from beltcast import diagram, load_model
 from beltcast.errors import UnknownName
 from beltcast.files.shipped import shipped
-from beltcast.pictures.diagram import _blocks, _packed
+from beltcast.pictures.diagram import _blocks, _packed, diagram_groups
 from beltcast.pictures.structure import Pipe, contracted, structure
 
 from ..small_models import small
@@ -108,3 +108,21 @@ def test_a_name_cannot_break_the_file(tmp_path: Path) -> None:
     svg = diagram(model, title='<b>&"')
     assert "<script>" not in svg
     assert any("script" in text for text in texts(svg))
+
+
+def test_a_group_is_drawn_with_its_own_auxiliaries_and_no_others(tmp_path: Path) -> None:
+    """Two tanks that nothing joins: each is a group, and a name is drawn in one of them only."""
+    model = small(
+        tmp_path,
+        "A = INTEG(-out a, 9)",
+        "out a = speed a*A",
+        "speed a = 0.1*pace a",
+        "pace a = A/9",
+        "B = INTEG(-out b, 9)",
+        "out b = speed b*B",
+        "speed b = B/9",
+    )
+    assert diagram_groups(model) == (("A",), ("B",))
+    stocks = {"A", "B", "out a", "out b"}
+    assert texts(diagram(model, group="A")) - stocks == {"speed a", "pace a"}
+    assert texts(diagram(model, group="B")) - stocks == {"speed b"}

@@ -92,7 +92,8 @@ export function fan(chart: Chart, data: Fan, hover: (index: number | null) => vo
   dots?.y.forEach((y) => { if (y > 0) values.push(y); });
   let low = Math.min(...values), high = Math.max(...values);
   if (!(low < high)) { const room = Math.abs(low) * 0.1 || 1; low -= room; high += room; }
-  if (data.log && low <= 0) low = high / 1e4;
+  // What dies out has no lower end on a logarithmic axis: five decades show all that counts.
+  if (data.log && low < high / 1e5) low = high / 1e5;
   const range: [number, number] = data.log
     ? [low / 1.15, high * 1.15]
     : [low > 0 && low < 0.5 * high ? 0 : low - 0.05 * (high - low), high + 0.05 * (high - low)];

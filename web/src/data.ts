@@ -48,7 +48,7 @@ export interface Data {
   factor: Packed; companions: Companion[]; shares: Shares[]; model: ModelFacts;
   texts: Record<string, Pair>;
   sections: [Record<string, string>, Record<string, string>];
-  diagram: { svg: Pair; detailed: Pair; variables: Record<string, Variable> };
+  diagram: { svg: Pair; detailed: Pair; groups: { label: Pair; svg: Pair }[]; variables: Record<string, Variable> };
 }
 
 export function bytes(base64: string): Uint8Array<ArrayBuffer> {

@@ -4,7 +4,7 @@ import { h } from "./dom";
 import type { Words } from "./text";
 
 export function diagram(data: Data, words: Words): HTMLElement {
-  const { svg, detailed, variables } = data.diagram;
+  const { svg, detailed, groups, variables } = data.diagram;
   const frame = h("div", { class: "diagram", tabindex: 0, role: "group", "aria-label": words.say("diagram") });
   const about = h("div", { class: "about", "aria-live": "polite" }, h("p", {}, words.say("diagram_hint")));
   let view = { x: 0, y: 0, w: 1, h: 1 }, whole = view;
@@ -115,18 +115,18 @@ export function diagram(data: Data, words: Words): HTMLElement {
   load(words.of(svg));
   // Its size is known only once it stands on the page.
   requestAnimationFrame(() => { load(words.of(svg)); apply(); });
-  let open = false;
-  const more = detailed[0] && h("button", { type: "button", "aria-pressed": "false", click: () => {
-    open = !open;
-    (more as HTMLElement).setAttribute("aria-pressed", String(open));
-    load(words.of(open ? detailed : svg));
+  // What is open: the stocks and flows alone, the variables of one group, or all.
+  const drawings = [svg, ...groups.map((g) => g.svg), detailed];
+  const names = ["stocks_alone", ...groups.map((g) => words.of(g.label)), "all_variables"];
+  const open = h("select", { id: "group", change: (e) => {
+    load(words.of(drawings[+(e.target as HTMLSelectElement).value]));
     apply();
-  } }, words.say("all_variables"));
+  } }, ...names.map((name, i) => h("option", { value: i }, words.say(name))));
   return h("div", {},
     h("div", { class: "buttons" },
       h("button", { type: "button", "aria-label": words.say("zoom_in"), click: () => zoom(1 / 1.4) }, "+"),
       h("button", { type: "button", "aria-label": words.say("zoom_out"), click: () => zoom(1.4) }, "−"),
       h("button", { type: "button", click: () => { view = whole; apply(); } }, words.say("whole_diagram")),
-      more || null),
+      detailed[0] ? h("label", { class: "field" }, h("span", {}, words.say("open_group")), open) : null),
     frame, about);
 }

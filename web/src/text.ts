@@ -4,6 +4,12 @@ import { chanceError } from "./stats";
 
 export type Language = 0 | 1; // English, Chinese
 
+// Made once each: toLocaleString makes a new one for every number, ten milliseconds a move of a lever.
+const formats: Intl.NumberFormat[] = [];
+const short = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 4 });
+const format = (decimals: number) => (formats[decimals] ??= new Intl.NumberFormat("en-US", {
+  minimumFractionDigits: decimals, maximumFractionDigits: decimals }));
+
 export function number(value: number, decimals = -1): string {
   if (!Number.isFinite(value)) return "–";
   if (decimals < 0) {
@@ -11,7 +17,7 @@ export function number(value: number, decimals = -1): string {
     if (size < 1e-9) return "0";
     decimals = size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3;
   }
-  const text = value.toLocaleString("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+  const text = format(decimals).format(value);
   return /^-0(\.0*)?$/.test(text) ? text.slice(1) : text;
 }
 
@@ -44,7 +50,7 @@ export class Words {
   tick(value: number, unit: Unit): string {
     const [, factor, word] = this.step(value, unit);
     const scaled = value * factor;
-    const text = scaled.toLocaleString("en-US", { maximumSignificantDigits: 4 });
+    const text = short.format(scaled);
     return unit.steps[this.language].length > 1 && value ? `${text} ${word.replace(/元$/, "")}`.trim() : text;
   }
   percent(value: number, decimals = 0): string { return `${number(100 * value, decimals)} %`; }
@@ -62,6 +68,8 @@ export class Words {
   /** A year, or the months of it that an observation covers. */
   period(start: number, end: number): string {
     const year = Math.floor(start + 1e-6);
+    if (Math.abs(start) < 1000) // no date: the model counts from an origin of its own
+      return end - start < 1e-6 ? String(+start.toPrecision(6)) : `${+start.toPrecision(6)}–${+end.toPrecision(6)}`;
     if (Math.abs(end - start - 1) < 1e-3 && Math.abs(start - year) < 1e-3)
       return this.language ? `${year}年` : String(year);
     const first = Math.round(12 * (start - year)) + 1;

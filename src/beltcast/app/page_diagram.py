@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from beltcast.model.model import Model
-from beltcast.pictures.diagram import MOST_NAMES, diagram
+from beltcast.pictures.diagram import MOST_NAMES, diagram, diagram_groups
 from beltcast.pictures.structure import structure
 from beltcast.schema import Label
 from beltcast.study.study import Study
@@ -20,7 +20,8 @@ def diagram_facts(study: Study) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``svg`` and ``detailed``, one drawing a language; ``variables`` by name.
+        ``svg`` and ``detailed``, one drawing a language; ``groups``, the same with the auxiliaries
+        of one group, each with its ``label``; ``variables`` by name.
     """
     model = study.model
     labels = study.labels()
@@ -52,13 +53,25 @@ def diagram_facts(study: Study) -> dict[str, Any]:
     }
     zh = {name: label.text("zh") for name, label in labels.items() if label.zh}
 
-    def both(detail: Any) -> list[str]:
-        english = diagram(model, detail=detail)
-        return [english, diagram(model, detail=detail, names=zh) if zh.keys() & set(drawn) else ""]
+    def both(detail: Any, group: str = "") -> list[str]:
+        english = diagram(model, detail=detail, group=group)
+        if not zh.keys() & set(drawn):
+            return [english, ""]
+        return [english, diagram(model, detail=detail, group=group, names=zh)]
+
+    def named(stocks: tuple[str, ...]) -> list[str]:
+        known = [labels.get(name, Label(name)) for name in stocks]
+        return [", ".join(x.text("en") for x in known), "、".join(x.text("zh") for x in known)]
 
     return {
         "svg": both("auto"),
         "detailed": ["", ""] if small else both("all"),
+        "groups": []
+        if small
+        else [
+            {"label": named(stocks), "svg": both("stocks", stocks[0])}
+            for stocks in diagram_groups(model)
+        ],
         "variables": variables,
     }
 

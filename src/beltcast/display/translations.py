@@ -88,6 +88,8 @@ PAGE: Mapping[str, tuple[str, str]] = {
         "+ and −, to zoom.",
         "点击变量可查看其方程、单位、原因与用途。拖动平移，双指或 + − 缩放。",
     ),
+    "open_group": ("Variables of", "展开变量"),
+    "stocks_alone": ("(stocks and flows alone)", "（仅存量与流量）"),
     "all_variables": ("All variables", "全部变量"),
     "whole_diagram": ("Whole diagram", "完整图"),
     "zoom_in": ("Zoom in", "放大"),
@@ -400,6 +402,10 @@ def amount(value: float, unit: str, label: Label, language: Language) -> str:
     return f"{digits(factor * value, decimals)} {word}".strip()
 
 
+FIRST_YEAR = 1000
+"""A time before it is no date: the model counts from an origin of its own."""
+
+
 def period_words(start: float, end: float, language: Language) -> str:
     """Name a period: a year, a half, or its months; a span of years otherwise.
 
@@ -413,7 +419,11 @@ def period_words(start: float, end: float, language: Language) -> str:
     ('2024年上半年', '2024, first half')
     >>> period_words(2024.0, 2024.75, "en"), period_words(2019.0, 2020.0, "en")
     ('Jan-Sep 2024', '2019')
+    >>> period_words(1.0, 2.0, "en"), period_words(1.5, 1.5, "zh")  # a time that is no date
+    ('1–2', '1.5')
     """
+    if abs(start) < FIRST_YEAR:
+        return f"{start:g}" if end - start < 1e-6 else f"{start:g}–{end:g}"
     year = math.floor(start + 1e-6)
     first, last = round(12 * (start - year)) + 1, round(12 * (end - year))
     if (first, last) == (1, 12):

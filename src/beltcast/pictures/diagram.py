@@ -20,7 +20,7 @@ from beltcast.model.model import Model
 from beltcast.pictures.diagram_svg import Drawing, Route, TextBox, as_svg
 from beltcast.pictures.structure import Pipe, Structure, contracted, structure
 
-__all__ = ["diagram"]
+__all__ = ["diagram", "diagram_groups"]
 
 MOST_NAMES = 40
 """Number of auxiliaries up to which all are drawn."""
@@ -37,6 +37,7 @@ def diagram(
     highlight: Sequence[str] | str = (),
     title: str = "",
     detail: Literal["auto", "all", "stocks"] = "auto",
+    group: str = "",
     names: Mapping[str, str] | None = None,
 ) -> str:
     """Draw a model.
@@ -51,7 +52,8 @@ def diagram(
         Printed above the drawing.
     detail : 'auto', 'all' or 'stocks'
         Whether auxiliaries are drawn; 'auto' draws them if there are few.
-
+    group : str
+        A stock: draw only the auxiliaries that are placed with it and with the stocks joined to it.
     names : mapping of str to str, optional
         What to call a variable in the drawing; its own name by default.
 
@@ -74,14 +76,40 @@ def diagram(
     """
     found = structure(model)
     full = detail == "all" or (detail == "auto" and len(found.auxiliaries) <= MOST_NAMES)
-    drawn = [*(found.auxiliaries if full else ()), *found.inputs]
+    own = [block.names for block in _full_blocks(found) if group in block.stocks]
+    auxiliaries = own[0] if own else found.auxiliaries if full and not group else ()
+    drawn = [*auxiliaries, *found.inputs]
     shown = {*found.stocks, *found.flows, *drawn}
     links = contracted(found.links, shown)
     loop = _loop(model, highlight)
-    blocks = _blocks(found, drawn, links)
+    # The names of one group stay where they are among all of them.
+    blocks = _blocks(found, drawn, _every_link(found) if group else links)
     coloured = _way([n for n in loop if n in shown], found)
     packed = _packed(blocks, found, links)
     return as_svg(packed, links, frozenset(coloured), title or model.name, names)
+
+
+def diagram_groups(model: Model) -> tuple[tuple[str, ...], ...]:
+    """Stocks of each group that has auxiliaries, in the order of the model.
+
+    Examples
+    --------
+    >>> from beltcast import load_model
+    >>> from beltcast.files.shipped import shipped
+    >>> diagram_groups(load_model(shipped("models/pipeline/pipeline.mdl")))
+    ()
+    """
+    found = structure(model)
+    return tuple(b.stocks for b in _full_blocks(found) if b.stocks and b.names)
+
+
+def _full_blocks(found: Structure) -> list[_Block]:
+    return _blocks(found, found.auxiliaries, _every_link(found))
+
+
+def _every_link(found: Structure) -> frozenset[tuple[str, str]]:
+    everything = {*found.stocks, *found.flows, *found.auxiliaries, *found.inputs}
+    return contracted(found.links, everything)
 
 
 def _loop(model: Model, highlight: Sequence[str] | str) -> list[str]:

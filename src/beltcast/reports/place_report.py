@@ -7,6 +7,7 @@ lay them out, for the report and for the page alike.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -103,7 +104,7 @@ def place_report(
         language,
         title=evidence.study.title_of(place, language),
         under=_study_title(evidence.study, language),
-        parts=parts,
+        parts=[part for part in parts if part],
     )
 
 
@@ -116,7 +117,7 @@ def place_sections(
     for place in map(str, forecast[PLACE].values):
         asked = _Asked(place, 0, language)
         parts = (_what_it_rests_on, _scenarios, _cannot_tell, _sources, _how)
-        found[place] = sections_html([part(evidence, asked) for part in parts])
+        found[place] = sections_html([p for part in parts if (p := part(evidence, asked))])
     return found
 
 
@@ -388,12 +389,13 @@ def _cannot_tell(evidence: Evidence, asked: _Asked) -> Part:
     loose = int(forecast["row_loose"].values[mine].sum())
     lines = [
         *([] if own else [say("no_figure")]),
-        say("band_is", year=last, verdict=say(words), ratio=ratio),
+        # Without a width, such as that of zero, there is no ratio to speak of.
+        *([say("band_is", year=last, verdict=say(words), ratio=ratio)] if math.isfinite(ratio) else []),
         *([say("loose_points", loose=loose, levels=levels)] if loose else []),
         *_prior_drivers(evidence, asked),
         *_decided_by_structure(evidence, asked, last),
     ]
-    return _part(say("h_cannot"), bullets=lines)
+    return _part(say("h_cannot"), bullets=lines) if lines else {}
 
 
 def _prior_drivers(evidence: Evidence, asked: _Asked) -> list[str]:
