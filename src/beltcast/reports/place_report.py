@@ -390,7 +390,11 @@ def _cannot_tell(evidence: Evidence, asked: _Asked) -> Part:
     lines = [
         *([] if own else [say("no_figure")]),
         # Without a width, such as that of zero, there is no ratio to speak of.
-        *([say("band_is", year=last, verdict=say(words), ratio=ratio)] if math.isfinite(ratio) else []),
+        *(
+            [say("band_is", year=last, verdict=say(words), ratio=ratio)]
+            if math.isfinite(ratio)
+            else []
+        ),
         *([say("loose_points", loose=loose, levels=levels)] if loose else []),
         *_prior_drivers(evidence, asked),
         *_decided_by_structure(evidence, asked, last),
