@@ -1,1 +1,1 @@
-"""All that a user writes: model, observations, priors, noise and scenarios as one study."""
+"""A study: model, observations, priors, noise and scenarios, all that a user writes."""

@@ -1,4 +1,4 @@
-r"""What each column of a table of data is compared with, and how: `Column`, in Python or as TOML.
+r"""Columns of a table of data: what each is compared with, and how, in Python or as TOML.
 
 A file beside the data has a table for each column that needs one::
 
@@ -40,7 +40,7 @@ _COLUMN_KEYS = ("variable", "reading", "period", "errors", "rounded")
 
 @dataclass(frozen=True)
 class Column:
-    """What a column is compared with.
+    """What a column is compared with, and its errors.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class Column:
         Over which a total or an increase is taken, up to the time of the row; since the row before
         by default, for the first row as for the second.
     rounded : float
-        The values are multiples of it; 0 where they are as exact as printed.
+        The values are multiples of it; 0 if they are as exact as printed.
     """
 
     data: str

@@ -1,7 +1,7 @@
-"""Published estimates of what a change does: a contrast is the log ratio of two runs of the model.
+"""Published estimates of the effect of a change: the log ratio of two runs of the model.
 
-An experiment or a difference in differences measures no level; it measures how far a quantity
-with a change lies from the same quantity without it.  A row of a table of contrasts says so::
+An experiment or a difference in differences measures no level; it measures the difference between a
+quantity with a change and the same quantity without it.  A row of a table of contrasts states it::
 
     id,place,quantity,start,end,change,log_difference,standard_error,group,grade,published,source
     zones,Shenzhen,entry,2016,2021,Zone Share = 0,-0.12,0.06,zones,C,2024.5,Yuan et al. 2024
@@ -11,11 +11,11 @@ the constants of `change` and otherwise the same parameters.  `beltcast.inferenc
 compares it with the model.  Several places of one row are separated by ``;``, with one start and
 one end or one for each: the estimate is of the mean of their log differences.  Where ``per`` is
 given, the log difference of the model is divided by it (the log change of a price, for an
-elasticity).  ``use`` is ``yes``, or the reason why a row is left out; a row that is left out is not
-read any further.
+elasticity).  ``use`` is ``yes``, or the reason why a row is excluded; the rest of an excluded row
+is not read.
 
-The table ``[contrasts]`` of a study says how far the errors of one group are correlated, and by how
-much publication bias may inflate standard errors: each is multiplied by a factor
+The table ``[contrasts]`` of a study gives the correlation of the errors of one group, and how much
+publication bias may inflate standard errors: each is multiplied by a factor
 ``exp(bias |x|)``, x standard normal and common to a group, `bias` by grade.
 """
 
@@ -101,7 +101,7 @@ class Contrast:
     change : mapping of str to float
         Constants of the second run by label, ``Name`` or ``Name[Element]``.
     per : float
-        What the model's log difference is divided by.
+        Divisor of the model's log difference.
     value, sd : float
         Published log difference (divided by `per`) and its standard error, before any bias.
     group, grade : str
@@ -125,7 +125,7 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Contrasts:
-    """Rows of a table of contrasts, and what is believed of their errors.
+    """Rows of a table of contrasts, and the assumptions about their errors.
 
     Attributes
     ----------

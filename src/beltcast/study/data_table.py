@@ -1,11 +1,11 @@
-"""A table of times and values as spreadsheets and statistical programs export it.
+"""A table of times and values, as spreadsheets and statistical programs export it.
 
 Accepted are commas, semicolons and tabs between cells, decimal commas where the separator is
 another character, thousands separators, missing values (an empty cell, ``NA``, ``NaN``, ``null``,
 ``.``), and times as numbers or as dates (``2020-03-01``, ``2020/3/1``, ``2020-03``).  A cell
 ``<0.5`` states that the value lies below 0.5, ``>100`` that it lies above 100.
 
-What was not as plain as numbers between commas is stated in `DataTable.assumed`.
+Everything but plain numbers between commas is reported in `DataTable.assumed`.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class DataTable:
         Raises
         ------
         TableError
-            With file and line: a cell is no number.
+            With file and line: a cell is not a number.
         """
         k = self.header.index(name, 1)
         found = []
@@ -115,7 +115,7 @@ class DataTable:
 
 
 def plain_number(cell: str, decimal_comma: bool) -> float | None:
-    """Read a number; None if the cell is none.
+    """Read a number; None if the cell is not one.
 
     >>> plain_number("1,000", False), plain_number("6,1", True), plain_number("inf", False)
     (1000.0, 6.1, None)
@@ -140,17 +140,17 @@ def read_data_table(
     ----------
     path : str or Path
     variable : str, optional
-        Name of the second of two columns, where the table has no header or another name.
+        Name of the second of two columns, if the table has no header or another name.
     time_unit : str
-        Of the model, such as 'Day': what dates are turned into.
+        Of the model, such as 'Day': dates are converted to it.
     initial_time : float
-        Of the model: the time of the first date, but where the unit is a year and the model runs
+        Of the model: the time of the first date, unless the unit is a year and the model runs
         through calendar years.
 
     Raises
     ------
     TableError
-        With file and line: no values, no header, a row cut off, a time that is none, a column
+        With file and line: no values, no header, a truncated row, an invalid time, a column
         twice.
 
     Examples

@@ -1,4 +1,4 @@
-"""Families of priors: on which scale each is Gaussian.
+"""Families of priors, each Gaussian on a working scale.
 
 A family has a *working scale* z on which its density is a Gaussian's, with natural value x:
 
@@ -14,7 +14,7 @@ uniform      x = a + (b-a) F    0, 1                    what is only known to li
 
 Further families, such as beta and gamma, are those of `beltcast.study.quantile_families`.
 `FAMILIES` says how each is written in a file; `WorkingScales` takes whole arrays of parameters
-from one scale to the other.
+between the scales.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ FAMILIES: dict[Family, Scale] = {
 
 @dataclass(frozen=True, eq=False)
 class WorkingScales:
-    """The scales of n parameters, side by side.
+    """The scales of n parameters as arrays.
 
     Attributes
     ----------
@@ -93,7 +93,7 @@ class WorkingScales:
     shapes: FloatArray
 
     def natural(self, w: FloatArray) -> FloatArray:
-        """Turn working scales into natural values; (..., n) -> (..., n)."""
+        """Convert working scales to natural values; (..., n) -> (..., n)."""
         values = np.array(w, dtype=np.float64)
         log, share, uniform = self._masks
         values[..., log] = np.exp(values[..., log])
@@ -120,7 +120,7 @@ class WorkingScales:
         return slopes
 
     def working(self, values: FloatArray) -> FloatArray:
-        """Turn natural values, inside their domains, into working scales; (..., n) -> (..., n)."""
+        """Convert natural values, inside their domains, to working scales; (..., n) -> (..., n)."""
         w = np.array(values, dtype=np.float64)
         log, share, uniform = self._masks
         w[..., log] = np.log(w[..., log])
@@ -132,7 +132,7 @@ class WorkingScales:
 
     @cached_property
     def _by_quantile(self) -> list[tuple[int, str]]:
-        """Position and family of each parameter that is reached through its quantiles."""
+        """Position and family of each parameter that is defined through its quantiles."""
         return [(i, f) for i, f in enumerate(self.families) if f in QUANTILE_FAMILIES]
 
     def _shape(self, i: int) -> tuple[float, float, float]:
@@ -140,7 +140,7 @@ class WorkingScales:
         return a, b, c
 
     def outside(self, values: FloatArray) -> NDArray[np.bool_]:
-        """Tell which values are outside the domain of their family; (..., n) -> (..., n)."""
+        """Return which values are outside the domain of their family; (..., n) -> (..., n)."""
         log, share, uniform = self._masks
         part = (values - self.low) / self.width
         out = np.isnan(values) | (log & (values <= 0))
@@ -156,7 +156,7 @@ class WorkingScales:
 
     @cached_property
     def _masks(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
-        """Which parameters are lognormal, logitnormal and uniform; the others are as they are."""
+        """Which parameters are lognormal, logitnormal and uniform; others are not transformed."""
         log, share, uniform = (
             np.array([own == family for own in self.families], dtype=bool)
             for family in ("lognormal", "logitnormal", "uniform")

@@ -30,8 +30,9 @@ def doubts(observations: Observations, language: Language = "en") -> tuple[str, 
     A level is compared with the geometric mean of the up to four nearest numbers of its series
     (place, quantity, definition), per year; with the level a year before and the growth published
     since; and with places that it is a part of, over the same period.  A growth is compared with
-    the levels around it, or with the other rates of its series.  What the priors expect is asked by
-    `beltcast.inference.audit.prior_predictive`, with the model at hand.
+    the levels around it, or with the other rates of its series.  The prior predictive is compared
+    by
+    `beltcast.inference.audit.prior_predictive`, which needs the model.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
-"""How the observations of one column differ from the model: a family and a scale.
+"""Distribution of the observations of one column around the model: a family and a scale.
 
-What you have, and the family that serves it (y an observation, m the model's value):
+Choose a family by the observations (y an observation, m the model's value):
 
 ====================================  ======================  ======================================
 observations                          family                  scale
@@ -59,7 +59,7 @@ SCALED_FAMILIES = ("lognormal", "normal", "student", "log_student", "negative_bi
 """Families that have a scale."""
 
 SCALE_NAMES = {"negative_binomial": "overdispersion of"}
-"""What a scale is called before the name of its column; 'sd of' for the others."""
+"""Prefix of the name of a scale before the name of its column; 'sd of' for the others."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +71,10 @@ class ErrorModel:
     family : str
         One of `ERROR_FAMILIES`.
     scale : float, optional
-        See the table of the module; the prior median where it is estimated.  None for families
-        without a scale, and where a table of data decides (`beltcast.study.series`).
+        See the table of the module; the prior median if it is estimated.  None for families
+        without a scale, and if a table of data determines it (`beltcast.study.series`).
     scale_log_sd : float
-        Standard deviation of the prior of the log of the scale; 0 where the scale is given.
+        Standard deviation of the prior of the log of the scale; 0 if the scale is given.
     df : float
         Degrees of freedom of Student's t; infinite for the normal distribution.
     trials : float
@@ -82,7 +82,7 @@ class ErrorModel:
     scale_by : str
         Constant of the model that the scale is multiplied by; empty without one.
     scale_power : float
-        Power of that constant: -1 where it is a weight, one over a standard deviation.
+        Power of that constant: -1 if it is a weight, one over a standard deviation.
     name : str
         Observations whose error models have one name share an estimated scale.
 
@@ -127,7 +127,7 @@ class ErrorModel:
 
     @property
     def scale_name(self) -> str:
-        """Name of the scale where it is estimated, such as 'sd of Hare'."""
+        """Name of the scale if it is estimated, such as 'sd of Hare'."""
         return f"{SCALE_NAMES.get(self.family, 'sd of')} {self.name}"
 
 

@@ -1,7 +1,7 @@
 """Announced events, which hold in every scenario.
 
 An event has the form of a scenario (`beltcast.study.scenarios`): constants of the model, its date
-among them, each with a size that may be uncertain.  Unlike a scenario it is no alternative: a
+among them, each with a size that may be uncertain.  Unlike a scenario it is not an alternative: a
 forecast *given* events includes all of them in all scenarios, and adds one scenario without them to
 show their effect.  A constant that a scenario sets itself overrides that of an event.
 """
@@ -70,7 +70,7 @@ def with_events(
 
 
 def given_events(study: Study, path: str | Path) -> tuple[Study, str]:
-    """Put the events of a file under every scenario of a study.
+    """Add the events of a file to every scenario of a study.
 
     Returns
     -------
@@ -82,7 +82,7 @@ def given_events(study: Study, path: str | Path) -> tuple[Study, str]:
 
 
 def _refuse_shared(events: Mapping[str, Scenario]) -> None:
-    """Refuse events of which one would silently set aside the other."""
+    """Refuse events of which one would silently override the other."""
     for one, other in combinations(events.values(), 2):
         for mine in (*one.constants, *one.inputs):
             for theirs in (*other.constants, *other.inputs):

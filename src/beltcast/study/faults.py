@@ -1,8 +1,8 @@
-"""All that is wrong with a study at once: each row, prior, scenario, statement, lever, definition.
+"""All errors in the files of a study: each row, prior, scenario, statement, lever, definition.
 
-`read_study` stops at the first fault, as a program must.  Somebody who has just filled in six files
-wants to hear of all of them: here every file is read as far as those that it rests on allow, and
-what is at fault is left out, so that one fault is not told twice.
+`read_study` stops at the first error.  A user who has just filled in six files wants the whole
+list: here every file is read as far as the files that it depends on allow, and faulty parts are
+left out, so that no error is reported twice.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = ["study_faults"]
 
 
 def study_faults(path: str | Path | None = None) -> tuple[BeltcastError, ...]:
-    """Read a study and all its files; return what is wrong.
+    """Read a study and all its files; return all errors.
 
     Parameters
     ----------
@@ -42,8 +42,8 @@ def study_faults(path: str | Path | None = None) -> tuple[BeltcastError, ...]:
     Returns
     -------
     tuple of BeltcastError
-        Each with its file and line; empty exactly when `read_study` succeeds.  What cannot be read
-        hides the faults of what rests on it: without a model no other file can be checked.
+        Each with its file and line; empty exactly if `read_study` succeeds.  A file that cannot be
+        read hides errors in files that depend on it: without a model no other file can be checked.
 
     Examples
     --------
@@ -66,11 +66,11 @@ def study_faults(path: str | Path | None = None) -> tuple[BeltcastError, ...]:
     if toml and files and model:
         owners: dict[str, Toml] = tried(study_owners, toml)
         noise: Noise | None = tried(noise_from_table, owners["noise"], faults=found)
-        defined = not found  # else a definition at fault would be called missing
+        defined = not found  # else a faulty definition would be called missing
         places = {}
         if "places" in files:
             places = tried(read_places, files["places"], model, faults=found)
-        listed = defined == (not found)  # else a place at fault would be called unknown
+        listed = defined == (not found)  # else a faulty place would be called unknown
         if places is not None:
             rates = _rates_of_all_years(owners["usd_cny"])
             table = files["observations"]
@@ -86,10 +86,10 @@ def study_faults(path: str | Path | None = None) -> tuple[BeltcastError, ...]:
         tried(read_roles, owners, model, tuple(scenarios), faults=found)
         tried(reality_checks_of, read_table(toml, "study"), model, faults=found)
     if not found:
-        tried(read_study, path)  # what holds between files: definitions, rates, the target
+        tried(read_study, path)  # relations between files: definitions, rates, the target
     return tuple(found)
 
 
 def _rates_of_all_years(toml: Toml) -> dict[int, float]:
-    """Any rate will do: here a row's form is in question, and `read_study` misses rates by name."""
+    """Any rate will do: only the form of a row is checked; `read_study` names missing rates."""
     return dict.fromkeys(range(1900, 2200), 1.0) if "usd_cny" in toml.tables else {}

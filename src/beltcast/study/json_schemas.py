@@ -1,8 +1,8 @@
 """JSON Schemas of the TOML files beside a model, so that an editor completes and checks them.
 
-A schema knows the model's constants and inputs by name, with their units and meanings.  It is made
-from the model (``beltcast schemas``), never written by hand; what only the reader can see, such as
-a circle of ``extends``, stays with `read_scenarios` and `read_priors`.
+A schema lists the model's constants and inputs by name, with their units and meanings.  It is made
+from the model (``beltcast schemas``), never written by hand; what a schema cannot express, such as
+a circle of ``extends``, is left to `read_scenarios` and `read_priors`.
 """
 
 from __future__ import annotations
@@ -154,14 +154,14 @@ def parameters_schema(model: Model) -> Schema:
 
 
 def _family(name: Family, more: Schema, required: list[str], *, by_element: bool = False) -> Schema:
-    """Schema of a distribution: its family, centre, spread, bounds."""
+    """Schema of a distribution: its family, centre, width, bounds."""
     centre, spread = FAMILIES[name].centre, FAMILIES[name].spread
     number: Schema = {"type": "number"}
     positive: Schema = {"type": "number", "exclusiveMinimum": 0}
     if by_element:
         number = {"anyOf": [number, {"type": "object", "additionalProperties": number}]}
         positive = {"anyOf": [positive, {"type": "object", "additionalProperties": positive}]}
-    # Without a centre of its own a prior takes the model's value; a size has nothing to take.
+    # Without a centre of its own a prior takes the model's value; a size has no such value.
     needed = ["distribution", spread, *required, *([] if by_element else [centre])]
     return {
         "type": "object",
@@ -178,7 +178,7 @@ def _family(name: Family, more: Schema, required: list[str], *, by_element: bool
 
 
 def _described(model: Model, kind: str, schema: Schema) -> Schema:
-    """One property a variable of a kind, with its unit and meaning."""
+    """One property per variable of a kind, with its unit and meaning."""
     return {
         v.name: {"description": f"[{v.unit}] {v.doc}".strip(), **schema}
         for v in model.variables.values()

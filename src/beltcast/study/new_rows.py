@@ -1,4 +1,4 @@
-"""New observations: read like all others, and checked against the known ones.
+"""New observations: read like all others, and checked against those that the study has.
 
 A row that repeats the scope and period of a known one (place, quantity, kind, definition, vintage)
 with the same value is left out and reported.  With another value it is refused; a later release is
@@ -50,7 +50,7 @@ def read_new_rows(path: str | Path, study: Study) -> NewRows:
     ------
     TableError, UnitError
         With file and line: as for `beltcast.read_observations`; a definition that the study does
-        not have; a row that contradicts a known one; no row that is new.
+        not have; a row that contradicts a known one; no row is new.
 
     Examples
     --------

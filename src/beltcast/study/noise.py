@@ -1,15 +1,15 @@
-"""How published numbers differ from what the model calls the truth.
+"""Errors of observations: how published numbers differ from the model.
 
-What you have, and what serves it:
+Choose by what you have:
 
 =============================================  ====================================================
 a number under another statistical scope       an *offset* (log) for each pair of place and
-                                               definition, estimated, with the definition's spread
-one scope, kept by many places                 ``offset_common = 0.5``, a part of the variance of
+                                               definition, estimated, with the definition's sd
+one scope, used by many places                 ``offset_common = 0.5``, a part of the variance of
                                                offsets that all places of a definition share
 a scope whose coverage widens                  a *trend* of that offset, per year, likewise
-coverage that is complete one day              ``trend_fades = 3.0``: the trend forgets itself with
-                                               that time constant in years
+coverage that is complete one day              ``trend_fades = 3.0``: the trend decays with that
+                                               time constant in years
 one trend for all places of a definition       ``trend_by = "definition"``
 scopes that are all built up together          ``trend_common = 0.5``, a part of the variance of
                                                trends that all definitions and places share
@@ -19,11 +19,11 @@ years                                          a growth deviation that is damped
 a quarter, a half, ten months                  the *season*: within a year the flow is
                                                ``1 + a (2u - 1)``, u the fraction of the year
 rounding, haste, hearsay                       the *grade* of the row (log sd)
-grades that are guesses themselves             ``spread = { sd = 0.5, by = ["grade"] }``: the log of
-                                               each grade's spread is estimated, with that prior
-the same, with many nuisances                  what `error_scales` finds with these:
+grades that are themselves uncertain           ``spread = { sd = 0.5, by = ["grade"] }``: the log of
+                                               each grade's sd factor is estimated, with that prior
+the same, with many nuisances                  factors that `error_scales` finds:
                                                ``spread = { factors = { "grade A" = 0.7 } }``
-a few figures that are plainly wrong           ``tails = 4``: Student's t instead of the normal
+a few observations that are plainly wrong      ``tails = 4``: Student's t instead of the normal
 a first release                                the *vintage* of the row (log sd)
 a first release and its revision               ``revisions = true``: both have one error in common,
                                                and the release its revision error on top
@@ -40,19 +40,18 @@ a series that errs the same way for years      ``autocorrelation = 0.5`` from ye
 trade and exports of one statistic             one offset, and a small difference (*quantity*)
 =============================================  ====================================================
 
-A row's own spread is the root of the sum of squares of grade, vintage and definition; that of a
-growth rate is sqrt(2) times as large, since both of its years carry one.  The year shocks, grades,
-tails and estimated spreads that fit are those that `beltcast.forecast` draws from; a forecast is on
-the model's own scope, so offsets and trends of other definitions are not in it, and its figures'
-errors are drawn anew, also where those of the fit are correlated from year to year.
+A row's own standard deviation is the root of the sum of squares of grade, vintage and definition;
+that of a growth rate is sqrt(2) times as large, since both of its years have one.  The year shocks,
+grades, tails and estimated factors of the fit are those that `beltcast.forecast` draws from; a
+forecast is on the model's own scope, so offsets and trends of other definitions are not in it, and
+its errors are drawn anew, even if those of the fit are correlated from year to year.
 
-Spreads that are estimated within a fit are found together with all nuisances at one optimum, where
+Factors that are estimated within a fit are found together with all nuisances at one optimum, where
 they come out too small if rows have nuisances of their own.  With these integrated out they do not:
-`beltcast.inference.audit.error_scales` finds such factors, and a fit that takes them for given is
-to be used.
+use `beltcast.inference.audit.error_scales` to find such factors, and a fit that takes them as
+given.
 
-How these enter the density: `residuals` for single rows, `nuisances` for what
-rows share.
+How these enter the density: `residuals` for single rows, `nuisances` for errors that rows share.
 """
 
 from __future__ import annotations
@@ -83,7 +82,7 @@ class Definition:
     ----------
     title : str
     offset_sd : float
-        Log sd of its size against the model's scope; 0 is the reference.
+        Log sd of its size relative to the model's scope; 0 is the reference.
     trend_sd : float  [1/Year]
         Log sd of the drift of that offset.
     noise : float
@@ -101,17 +100,17 @@ class Definition:
 
 @dataclass(frozen=True)
 class Discrepancy:
-    """How a model is wrong in ways that last (`beltcast.inference.discrepancy`).
+    """Lasting errors of the model (`beltcast.inference.discrepancy`).
 
     Attributes
     ----------
     level_common, level_own : float  [log / sqrt(Year)]
-        Standard deviations of the yearly steps of the log level: of what all places share, and of
-        what a place has of its own.
+        Standard deviations of the yearly steps of the log level: the part that all places share,
+        and the part of each place.
     growth_common, growth_own : float  [log / Year]
         Standard deviations of the deviations of growth at any time.
     damping : float
-        What is left of a deviation of growth after a year.
+        Share of a deviation of growth that remains after a year.
     """
 
     level_common: float
@@ -123,26 +122,26 @@ class Discrepancy:
 
 @dataclass(frozen=True)
 class Noise:
-    """Spreads of everything between the model and print, as standard deviations of logs.
+    """Standard deviations (of logs) of everything between the model and a published number.
 
-    ``reference`` is the date at which an offset has its definition's spread (the last date of the
+    ``reference`` is the date at which an offset has its definition's sd (the last date of the rows
     rows by default), ``offset_common`` the part of an offset's variance that all places of a
-    definition share, ``quantity_sd`` the spread between the offsets of trade and exports of one
+    definition share, ``quantity_sd`` the sd between the offsets of trade and exports of one
     statistic, ``shared`` the part of the variance that rows of one place, definition, vintage and
     year have in common.
 
     ``tails`` are the degrees of freedom of Student's t, infinite for the normal; ``spread_sd`` is
-    the prior spread of the log of estimated spreads, 0 where they are taken as given, one for each
+    the prior sd of the log of estimated sd factors, 0 if they are taken as given, one for each
     value of ``spread_by`` (grade, kind, and scope: ``reference`` for definitions without an offset,
     ``other`` for those with one); ``spread_factors`` are what
-    `beltcast.inference.audit.error_scales` has found of them before, taken for given;
+    `beltcast.inference.audit.error_scales` has found before, taken as given;
     ``autocorrelation`` is that of the shared errors from one year to the next; with ``revisions`` a
     release has a revision error instead of a wider error of its own.
 
     ``exceeds`` is the standard deviation of how far the truth lies above what is printed as "over"
     (kind ``over``): its log is that of the number plus ``|N(0, exceeds)|``, taken by its mean,
     ``exceeds sqrt(2 / pi)``, and its standard deviation, ``exceeds sqrt(1 - 2 / pi)``.
-    ``trend_by`` says whether each pair of place and definition drifts by itself ('place') or all
+    ``trend_by`` states whether each pair of place and definition drifts separately ('place') or all
     places of a definition together; components of a fading drift below the part ``trend_detail``
     of the largest component's variance are left out, since each one is an unknown.
 
@@ -150,7 +149,7 @@ class Noise:
     line; ``trend_common`` the part of its variance that all definitions share.  ``discrepancy`` is
     that of the model itself (`beltcast.inference.discrepancy`), None without one.
 
-    Without ``seasonal`` the season is no unknown.
+    Without ``seasonal`` the season is not an unknown.
     """
 
     grade: Mapping[str, float]
@@ -179,16 +178,16 @@ class Noise:
     exceeds: float = 0.0
 
     def excess(self, row: Observation) -> float:
-        """Mean log by which the truth lies above what is printed."""
+        """Mean log by which the truth exceeds the printed number."""
         plain = self.errors_of(row) is None and row.kind == "over"
         return self.exceeds * math.sqrt(2.0 / math.pi) if plain else 0.0
 
     def shock_sd(self, year: int) -> float:
-        """Spread of the shock of a year."""
+        """Standard deviation of the shock of a year."""
         return self.year_shocks.get(year, self.year_shock)
 
     def row_sd(self, row: Observation) -> float:
-        """Spread of one published number, without what it shares with others."""
+        """Standard deviation of one published number, without errors that it shares with others."""
         errors = self.errors_of(row)
         if errors is not None:
             return (errors.scale or 1.0) * self.spread_factors.get(errors.scale_name, 1.0)
@@ -200,13 +199,13 @@ class Noise:
         return own * math.sqrt(2.0) if row.kind == "growth" else own
 
     def errors_of(self, row: Observation) -> ErrorModel | None:
-        """Error model of a row's definition; None where grade and vintage give its errors."""
+        """Error model of a row's definition; None if grade and vintage give its errors."""
         return self.definitions[row.definition].errors
 
     def scale_of(self, row: Observation) -> tuple[str, float]:
         """Name of the unknown that is the log of a row's scale, and the sd of its prior.
 
-        The standard deviation is 0 where the scale is given.
+        The standard deviation is 0 if the scale is given.
         """
         errors = self.errors_of(row)
         if errors is None:
@@ -215,7 +214,7 @@ class Noise:
         return errors.scale_name, 0.0 if given else errors.scale_log_sd
 
     def spread_group(self, grade: str, kind: str, definition: str = "") -> str:
-        """What rows of a grade, kind and definition share the factor of their spread with.
+        """Group with which rows of a grade, kind and definition share their sd factor.
 
         Without a definition they are on the model's own scope.
         """
@@ -225,17 +224,17 @@ class Noise:
         return ", ".join(parts[by] for by in self.spread_by)
 
     def spread_factor(self, grade: str, kind: str, definition: str = "") -> float:
-        """How many times as wide as said the errors of such rows are given."""
+        """Known factor of the standard deviation of such rows."""
         return self.spread_factors.get(self.spread_group(grade, kind, definition), 1.0)
 
     def spread_name(self, grade: str, kind: str, definition: str = "") -> str:
-        """Name of the nuisance that is the log of the spread of such rows."""
+        """Name of the nuisance that is the log of the sd factor of such rows."""
         return f"spread of {self.spread_group(grade, kind, definition)}"
 
     def check(
         self, observations: Observations, *, faults: list[BeltcastError] | None = None
     ) -> None:
-        """Refuse rows whose definition has no table; with ``faults`` each error goes there.
+        """Refuse rows whose definition has no table; with ``faults`` errors are appended there.
 
         Raises
         ------
@@ -257,7 +256,7 @@ class Noise:
 def noise_from_table(toml: Toml, *, faults: list[BeltcastError] | None = None) -> Noise:
     """Read the tables [noise] and [definitions.*] of a study.
 
-    With ``faults`` the error of each wrong definition goes there and the definition is left out.
+    With ``faults`` the error of each wrong definition is appended and the definition is left out.
 
     Raises
     ------
@@ -411,7 +410,7 @@ def _discrepancy(noise: TomlTable) -> Discrepancy | None:
 
 
 def _spread(noise: TomlTable) -> tuple[float, tuple[str, ...], dict[str, float]]:
-    """Prior standard deviation of log factors, what rows are grouped by, known factors."""
+    """Prior standard deviation of log factors, grouping of rows, known factors."""
     if "spread" not in noise:
         return 0.0, ("grade",), {}
     table = noise.table("spread")

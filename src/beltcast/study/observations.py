@@ -1,7 +1,7 @@
 """Observations: published numbers with their scope, release and source.
 
 A row holds the number (quantity, kind, value, unit), its place and period, its statistical scope
-(definition), its release (vintage), how far it is trusted (grade), and when and where it was
+(definition), its release (vintage), its reliability (grade), and when and where it was
 published.  Nothing is smoothed, filled or annualised: `observe` computes the number that the model
 would have published for each row, and the likelihood compares the two.
 
@@ -30,9 +30,9 @@ The optional column ``digits`` gives the number of known digits: a level of 1.7 
 any number from 1.65 to 1.75, and a lower bound of 2 with one digit ("more than 2") any number from
 2 to 3.
 
-The optional column ``reading`` states what is read off a run instead: the ``value`` of the variable
-at the end, also of a flow; its ``total`` over the period; or its ``increase``.  Such rows may be 0
-or negative, and several may be of one time.  ``rounded`` states what values are multiples of.
+The optional column ``reading`` states another quantity of a run: the ``value`` of the variable at
+the end, even of a flow; its ``total`` over the period; or its ``increase``.  Such rows may be 0 or
+negative, and several may have one time.  ``rounded`` states what values are multiples of.
 
 `read_observations` converts values to the model's units (`beltcast.model.quantities`).
 """
@@ -98,7 +98,7 @@ Grade: TypeAlias = Literal["A", "B", "C"]
 _Choice = TypeVar("_Choice", bound=str)
 
 EXAMPLE = "EXAMPLE"
-"""Beginning of the source of an invented row that a template brings."""
+"""Prefix of the source of an invented row of a template."""
 
 COLUMNS = (
     "place",
@@ -155,7 +155,7 @@ class Observation:
     within : (float, float), optional  [as value]
         Bounds of the unrounded number; None if the number is exact as printed.
     reading : str
-        What is read off a run: the ``value`` of the variable at `end`, its ``total`` (integral)
+        Quantity of a run: the ``value`` of the variable at `end`, its ``total`` (integral)
         from `start` to `end`, or its ``increase`` between them.  Empty: the total of a flow, and of
         other variables the value, or over a period the mean.
     """
@@ -279,8 +279,8 @@ def read_observations(
     Raises
     ------
     TableError
-        With file and line: a missing or unknown column, a row cut off, an unknown place, quantity,
-        kind, vintage or grade, an impossible number or period, a row given twice.
+        With file and line: a missing or unknown column, a truncated row, an unknown place,
+        quantity, kind, vintage or grade, an impossible number or period, a row given twice.
     UnitError
         With file and line: a unit that does not convert.
 
@@ -310,7 +310,7 @@ def read_observations(
 
 
 def _needed(text: Text) -> tuple[str, ...]:
-    """Columns that must be there: a period stands for start and end."""
+    """Required columns: a period stands for start and end."""
     header = next((cells for _, cells in filled_rows(text)), [])
     return tuple(name for name in COLUMNS if "period" not in header or name not in _TIMES)
 
@@ -340,7 +340,7 @@ def repeated(new: Observations, known: Observations) -> tuple[tuple[Observation,
 
 @dataclass(frozen=True)
 class _RowReader:
-    """Turns the cells of a row into an `Observation`; the caller adds file and line to errors."""
+    """Converts the cells of a row to an `Observation`; the caller adds file and line to errors."""
 
     path: Path
     model: ModelLike
@@ -364,7 +364,7 @@ class _RowReader:
         if by_period:
             with about("period"):
                 start, end = _one_period(cells)
-        elif cells["start"] == cells["end"]:  # an instant, also where it is written as a date
+        elif cells["start"] == cells["end"]:  # an instant, even if written as a date
             start = end = _time(cells["end"], "end")
         else:
             start, end = (_time(cells[name], name) for name in _TIMES)
@@ -430,7 +430,7 @@ class _RowReader:
         start: float,
         end: float,
     ) -> float:
-        """Give the number of a row with a reading in the unit of the model."""
+        """Return the number of a row with a reading in the unit of the model."""
         own = variable.unit or "Dmnl"
         if unit in (own, f"{own} * Year"):
             return value
@@ -601,11 +601,11 @@ def _refuse_twice(
 ) -> None:
     """Refuse contradictions: a number given twice, or levels whose periods overlap in part.
 
-    A part-year inside a longer one is fine, and so is a level inside another.
+    A part-year inside a longer one is allowed, and so is a level inside another.
     """
     groups: dict[tuple[str, ...], list[Observation]] = {}
     for row in rows:
-        if row.reading:  # replicates, each a measurement
+        if row.reading:  # replicates, each of them a measurement
             continue
         key = _scope(row)
         for other in groups.setdefault(key, []):

@@ -43,7 +43,7 @@ def period(text: str) -> tuple[float, float]:
     Raises
     ------
     TableError
-        The text is none of the forms, or the period ends before it starts.
+        The text has none of the forms, or the period ends before it starts.
 
     Examples
     --------
@@ -61,7 +61,7 @@ def period(text: str) -> tuple[float, float]:
 
 
 def instant(text: str) -> float | None:
-    """End of the day of a date, in years; None if the text is no date.
+    """End of the day of a date, in years; None if the text is not a date.
 
     >>> instant("2024-06-30"), instant("2024.5")
     (2024.5, None)

@@ -1,4 +1,4 @@
-"""Places, and the elements of the model that each of them sums over.
+"""Places, and the elements of the model that each is the sum of.
 
 An observation is about a place: a city, a province, a country.  A table lists the elements of each
 in its column ``belts``; every element of a subscript range is a place without being listed, and
@@ -104,7 +104,7 @@ def all_places(
 ) -> dict[str, tuple[str, tuple[str, ...]]]:
     """Map canonical names to (place as spelt, its elements).
 
-    Elements of all ranges are places, and so is the whole, ``total``, of whatever range.
+    Elements of all ranges are places, and so is the whole, ``total``, of any range.
     """
     everything: dict[str, tuple[str, tuple[str, ...]]] = {canonical(TOTAL): (TOTAL, ())}
     everything |= {

@@ -5,8 +5,8 @@ For a constant over a subscript range, on the working scale of its family,
     w_b = c_b + m + tau z_b,     z_b ~ N(0, 1),     log tau ~ N(log between, between_log_sd)
 
 with m the common mean, tau the standard deviation between places and c_b the distance of the centre
-of place b from the mean of the centres (0 where all have one centre).  The unknowns are m, log tau
-and the z_b, not the w_b: this non-centred form has no funnel where there are few data
+of place b from the mean of the centres (0 if all have one centre).  The unknowns are m, log tau
+and the z_b, not the w_b: this non-centred form has no funnel when data are few
 (Papaspiliopoulos, Roberts and Skold 2007, Statistical Science 22).  A place with two observations
 borrows from the others: if its own observations give y with standard deviation s, its estimate is
 
@@ -29,7 +29,7 @@ from beltcast.engine.nodes import FloatArray, IntArray
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """Where the unknowns of one pooled constant stand among all unknowns z, (..., n).
+    """Positions of the unknowns of one pooled constant among all unknowns z, (..., n).
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class Pool:
         return by_own, by_mean, by_own * z[..., self.members]
 
     def unplace(self, w: FloatArray, z: FloatArray) -> FloatArray:
-        """Members' z from their working scale, m and tau taken from z."""
+        """Members' z from their working scale, with m and tau taken from z."""
         return (w - self.offsets - z[..., [self.mean]]) / np.exp(z[..., [self.spread]])
 
     def quantiles(self, p: float, mu: FloatArray, sigma: FloatArray) -> FloatArray:
@@ -88,7 +88,7 @@ class Pool:
         return found
 
     def prior_sd(self, mu: FloatArray, sigma: FloatArray) -> float:
-        """Prior spread of a member's working scale, ``E tau^2 = exp(2 mu + 2 sigma^2)``."""
+        """Prior sd of a member's working scale, with ``E tau^2 = exp(2 mu + 2 sigma^2)``."""
         square = np.exp(2.0 * mu[self.spread] + 2.0 * sigma[self.spread] ** 2)
         return float(np.sqrt(sigma[self.mean] ** 2 + square))
 
@@ -99,7 +99,7 @@ class Pool:
 
 
 def spread_label(name: str) -> str:
-    """Label of the standard deviation between places, which is no constant of the model.
+    """Label of the standard deviation between places, which is not a constant of the model.
 
     >>> spread_label("Demand Drift")
     'spread of Demand Drift'
@@ -108,7 +108,7 @@ def spread_label(name: str) -> str:
 
 
 def mixing(pools: tuple[Pool, ...], z: FloatArray) -> NDArray[np.float64]:
-    """Derivative of working scales by z, the identity but for pools; (n,) -> (n, n)."""
+    """Derivative of working scales by z, the identity except for pools; (n,) -> (n, n)."""
     out = np.eye(len(z))
     for pool in pools:
         by_own, by_mean, by_spread = pool.slopes(z)

@@ -1,4 +1,4 @@
-"""What is believed about the parameters before the data speak.
+"""Prior distributions of the parameters.
 
 A prior belongs to one constant of the model, or to one of its elements, and is Gaussian on the
 *working scale* z of its family (`families`).  Therefore its residual is exactly
@@ -40,19 +40,19 @@ class Priors:
     labels : (n,) str
         ``Name`` or ``Name[Element]``, as the model spells them.
     names, roles, units, sources : (n,) str
-        The constant, what the parameter is for, its unit, where the prior comes from.
+        The constant, the role of the parameter, its unit, the source of the prior.
     families : (n,) str
         Of `families`.
     mu, sigma : (n,)  [working scale]
-        Centre and spread of the Gaussian.
+        Centre and standard deviation of the Gaussian.
     lower, upper : (n,)  [working scale]
-        Bounds; infinite where there are none.
+        Bounds; infinite if there are none.
     path : Path, optional
-        The file they came from.
+        The file that they were read from.
     sha256 : str
         Of that file's bytes; a subset keeps it.
     pools : tuple of Pool
-        Parameters that are around a common mean.
+        Parameters around a common mean.
     ends : (n, 2)  [unit of each parameter]
         Bounds of uniform priors; 0 and 1 for others.
     shapes : (n, 3)
@@ -93,7 +93,7 @@ class Priors:
 
     @property
     def settable(self) -> NDArray[np.int64]:
-        """Positions of the parameters that are constants of the model: all but pools' spreads."""
+        """Positions of the parameters that are constants of the model: all but pools' sds."""
         spreads = {pool.spread for pool in self.pools}
         return np.array([i for i in range(len(self)) if i not in spreads], dtype=np.int64)
 
@@ -114,7 +114,7 @@ class Priors:
         """Differentiate the natural value with respect to its own z.
 
         ``x`` for a lognormal, 1 for a normal, ``x (1 - x)`` for a logitnormal parameter; times the
-        spread between elements for one that is partially pooled, which also moves with its pool:
+        sd between elements for one that is partially pooled, which also moves with its pool:
         see `pull_back`.
 
         Parameters
@@ -132,7 +132,7 @@ class Priors:
         return slopes
 
     def pull_back(self, by_value: ArrayLike, z: ArrayLike) -> NDArray[np.float64]:
-        """Turn derivatives by natural values into derivatives by z, exactly.
+        """Convert derivatives by natural values to derivatives by z, exactly.
 
         Parameters
         ----------
@@ -155,7 +155,7 @@ class Priors:
     def interval(
         self, z: ArrayLike, covariance: ArrayLike, reach: float
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Interval of each parameter around z, and the ratio of its spread to the prior's.
+        """Interval of each parameter around z, and its posterior-to-prior sd ratio.
 
         Parameters
         ----------
@@ -163,7 +163,7 @@ class Priors:
         covariance : (n, n)
             Of z.
         reach : float
-            Half the width of the interval, in spreads.
+            Half the width of the interval, in standard deviations.
 
         Returns
         -------
@@ -189,7 +189,7 @@ class Priors:
         Parameters
         ----------
         values : (..., n)  [unit of each parameter]
-            Above 0 where lognormal, between 0 and 1 where logitnormal, within the bounds where
+            Above 0 if lognormal, between 0 and 1 if logitnormal, within the bounds if
             uniform.
 
         Returns
@@ -218,8 +218,8 @@ class Priors:
     def draw(self, rng: np.random.Generator, size: int) -> NDArray[np.float64]:
         """Draws from the priors, truncated to the bounds.
 
-        By inversion: one uniform number a parameter and draw, whatever the bounds, so a change
-        of one parameter's bounds leaves the draws of all others as they were.
+        By inversion: one uniform number per parameter and draw, whatever the bounds, so a change
+        of one parameter's bounds leaves the draws of all others unchanged.
 
         Parameters
         ----------
@@ -233,12 +233,12 @@ class Priors:
         return self._inverse(rng.random((size, len(self))))
 
     def from_uniform(self, p: ArrayLike) -> NDArray[np.float64]:
-        """Turn points of the unit cube into points of the priors.
+        """Convert points of the unit cube to points of the priors.
 
         Parameters
         ----------
         p : (..., n)  [1]
-            Probabilities, one a parameter.
+            Probabilities, one per parameter.
 
         Returns
         -------
@@ -285,7 +285,7 @@ class Priors:
         return np.asarray(np.where(inside, density, -np.inf), dtype=np.float64)
 
     def subset(self, labels: Sequence[str]) -> Priors:
-        """Choose the priors of some parameters, in the order asked for.
+        """Choose the priors of some parameters, in the given order.
 
         Parameters
         ----------
@@ -298,7 +298,7 @@ class Priors:
         Raises
         ------
         UnknownName
-            There is no prior of that label.
+            A label has no prior.
         """
         position = {label: index for index, label in enumerate(self.labels)}
         for label in labels:
@@ -339,9 +339,9 @@ class Priors:
         )
 
     def _unpooled(self) -> Priors:
-        """Members on their own working scales, each with the variance that it has in its pool.
+        """Members on their own working scales, each with its variance in the pool.
 
-        For uses that move single parameters, such as a sensitivity to a few of them.
+        For uses that vary single parameters, such as a sensitivity to a few of them.
         """
         mu, sigma, lower, upper = (
             getattr(self, name).copy() for name in ("mu", "sigma", "lower", "upper")
@@ -353,7 +353,7 @@ class Priors:
         return replace(self, mu=mu, sigma=sigma, lower=lower, upper=upper, pools=())
 
     def _placed(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Working scales: z itself, but for members of pools."""
+        """Working scales: z itself, except for members of pools."""
         w = np.array(z, dtype=np.float64)
         for pool in self.pools:
             w[..., pool.members] = pool.place(z)
@@ -371,14 +371,14 @@ class Priors:
         standard = ndtri(below + p * (above - below))
         far, low, high = self._far()
         if far.any():
-            # Above, the distribution function rounds to 1: the mirror image has all its digits.
+            # Above, the distribution function rounds to 1: the mirror image keeps all digits.
             upper = (self.lower > self.mu)[far]
             q = np.where(upper, 1.0 - p[..., far], p[..., far])
             with np.errstate(divide="ignore"):
                 logs = np.logaddexp(np.log1p(-q) + log_ndtr(low), np.log(q) + log_ndtr(high))
             standard[..., far] = ndtri_exp(logs) * np.where(upper, -1.0, 1.0)
         z = self.mu + self.sigma * standard
-        # The last bit of the inversion must not step over a bound.
+        # The last bit of the inversion must not exceed a bound.
         return np.asarray(np.clip(z, self.lower, self.upper), dtype=np.float64)
 
     def _far(self) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]]:
@@ -399,7 +399,7 @@ class Priors:
 
 
 class Entry(NamedTuple):
-    """One parameter, as checked, on its working scale."""
+    """One parameter, validated, on its working scale."""
 
     label: str
     name: str
@@ -418,7 +418,7 @@ class Entry(NamedTuple):
 
 
 def make_priors(entries: Sequence[Entry], *, path: Path | None = None, sha256: str = "") -> Priors:
-    """Put single priors together, in their order."""
+    """Combine single priors, in their order."""
     pools = []
     for i, entry in enumerate(entries):
         if entry.part != "mean":
@@ -458,14 +458,14 @@ def make_priors(entries: Sequence[Entry], *, path: Path | None = None, sha256: s
 def uniform_entry(
     label: str, name: str, role: str, unit: str, source: str, ends: tuple[float, float]
 ) -> Entry:
-    """Return the prior of a parameter that is only known to lie between two values."""
+    """Return the prior of a parameter known only to lie between two values."""
     return Entry(
         label, name, role, unit, source, "uniform", 0.0, 1.0, -math.inf, math.inf, ends=ends
     )
 
 
 def _domain(family: Family) -> str:
-    """Return where the values of a family lie, in words."""
+    """Return the domain of a family, in words."""
     if family in FAMILIES:
         return FAMILIES[family].domain
     own = QUANTILE_FAMILIES[family]

@@ -1,12 +1,12 @@
-"""The priors of a model as a TOML file, one table a constant or element.
+"""The priors of a model as a TOML file, one table per constant or element.
 
-Every refusal names the file and the line.  What a key means stands in `families` (distributions
-and their scales) and in `pooling` (``pool``, ``between``); what comes out is `priors.Priors`.
+Every error names the file and the line.  The keys are explained in `families` (distributions and
+their scales) and in `pooling` (``pool``, ``between``); the result is `priors.Priors`.
 
 A constant over a subscript range is estimated as its ``pool`` says: ``"fixed"`` not at all,
-``"pooled"`` once for all elements, ``"each"`` for each element on its own (what ``per`` does by
-itself), ``"partial"`` for each element around a common mean (`pooling`): then ``between``
-is the median of the spread between elements, on the working scale, and the prior's own spread is
+``"pooled"`` once for all elements, ``"each"`` for each element separately (what ``per`` alone
+does), ``"partial"`` for each element around a common mean (`pooling`): then ``between``
+is the median of the sd between elements, on the working scale, and the prior's own sd is
 that of the common mean.
 """
 
@@ -51,7 +51,7 @@ def read_priors(
     Parameters
     ----------
     path : str or Path
-        A TOML file, one table a constant or element, see ``models/belt/parameters.toml``.
+        A TOML file, one table per constant or element, see ``models/belt/parameters.toml``.
     model : ModelLike
     faults : list, optional
         Takes the error of each wrong table, which is then left out, instead of raising the first.
@@ -59,14 +59,14 @@ def read_priors(
     Returns
     -------
     Priors
-        One entry a parameter; a table with ``per`` gives one for each element.
+        One entry per parameter; a table with ``per`` gives one for each element.
 
     Raises
     ------
     PriorError
         With file and line: the text is not TOML, a name, key or distribution is unknown, a name
         is not a constant or is given twice, the unit is not the model's, bounds are crossed or
-        leave out the median, a spread is not above 0.
+        exclude the median, a standard deviation is not above 0.
 
     Examples
     --------
@@ -168,12 +168,12 @@ class _PriorReader:
         given = self.table.values.get("distribution")
         same = SAME_FAMILY.get(str(given), given)
         known: list[Family] = [*FAMILIES, *QUANTILE_FAMILIES]  # type: ignore[list-item]  # families too
-        if same not in known:  # refuses it
+        if same not in known:  # raises for it
             self.table.choice("distribution", known)
         return next(family for family in known if family == same)
 
     def _check_unit(self, variable: VariableLike) -> None:
-        """Compare the unit with that of the model, where the table states one."""
+        """Compare the unit with that of the model, if the table states one."""
         if self.table.values.get("unit", "") != "":
             self.table.unit("unit", variable.unit, same_unit, variable.name)
 
@@ -234,7 +234,7 @@ class _PriorReader:
     def _around_a_mean(
         self, members: list[tuple[Entry, tuple[str, ...]]]
     ) -> list[tuple[Entry, tuple[str, ...]]]:
-        """Turn independent parameters into a common mean, their sd and standard normals."""
+        """Convert independent parameters to a common mean, their sd and standard normals."""
         key = FAMILIES[members[0][0].family].spread
         if isinstance(self.table.values.get(key), dict):
             sentence = f"{key} of {quoted(self.header)} is that of the common mean"
@@ -304,7 +304,7 @@ class _PriorReader:
             family=family,
             mu=working(centre),
             sigma=spread,
-            # An end of the family's domain is no bound on the working scale.
+            # An end of the family's domain is not a bound on the working scale.
             lower=-math.inf if lower <= scale.low else working(lower),
             upper=math.inf if upper >= scale.high else working(upper),
         )
@@ -392,7 +392,7 @@ class _PriorReader:
         each: list[tuple[str, ...]],
         by_element: bool,
     ) -> float | None:
-        """Read a number, or with ``per`` the element's own out of a table; None without one."""
+        """Read a number, or with ``per`` the element's own from a table; None without one."""
         if key not in self.table:
             return None
         if not (isinstance(self.table.values[key], dict) and by_element):

@@ -1,4 +1,4 @@
-"""Families of priors that are reached through their quantiles.
+"""Families of priors that are defined through their quantiles.
 
 Such a prior has the working scale ``x = F^-1(Phi(z))``, with F its distribution function, so that z
 is a standard normal and the density of x is exact.  Keys and densities are those of Stan:
@@ -28,7 +28,7 @@ from scipy import special as sp
 from beltcast.engine.nodes import FloatArray
 
 QuantileFamilyShape = tuple[float, float, float]
-"""Up to three parameters; 0 where there are fewer."""
+"""Number of parameters, at most three; 0 fills the rest."""
 
 
 class QuantileFamily(NamedTuple):

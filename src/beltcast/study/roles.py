@@ -1,12 +1,12 @@
-"""The parts that variables of a model play in one study, and what to call them.
+"""Roles of a model's variables in one study, and their labels.
 
-General code knows no name of any model.  Which constants a user may move, which ones switch a
-driver off, which flows are paid, which results are kept beside the target: a study says so in its
-own TOML file, and `read_roles` checks each name against the model.  A study that leaves a table
-out has no such role; the command that needs it says which table to add.
+General code contains no name of any model.  A study states in its own TOML file which constants a
+user may move, which ones switch a driver off, which flows are spending, and which results are kept
+beside the target; `read_roles` checks each name against the model.  If a study leaves a table out,
+the command that needs it names the table to add.
 
 ========================  =====================================================================
-table                     what it says
+table                     content
 ========================  =====================================================================
 ``[forecast]``            ``companions``: variables kept as quantiles beside the target;
                           ``total``: the variable that sums the target over its places;
@@ -23,7 +23,7 @@ table                     what it says
 ``[loops]``               names of feedback loops, each with its variables
 ========================  =====================================================================
 
-A text for people is a string, or a table of languages: ``{ en = "output", zh = "产出" }``.
+A label is a string, or a table of languages: ``{ en = "output", zh = "产出" }``.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Shares:
         Flow that weights the shares of places in their mean.
     title : Label
     rest : Label
-        What to call the part that is missing to one; empty if the shares add up to one.
+        Name of the part that is missing to one; empty if the shares add up to one.
     """
 
     variable: str
@@ -117,7 +117,7 @@ class Shares:
 
 @dataclass(frozen=True)
 class Years:
-    """Years that commands answer about unless they are told others.
+    """Default years of commands.
 
     Attributes
     ----------
@@ -161,7 +161,7 @@ def default_years(run: Sequence[int], observed: float) -> Years:
 
 @dataclass(frozen=True)
 class Roles:
-    """What `read_roles` reads; empty where the study says nothing.
+    """Result of `read_roles`; empty where the study has no table.
 
     Attributes
     ----------
@@ -171,7 +171,7 @@ class Roles:
     companions : tuple of str
         Variables that a forecast keeps as quantiles beside the target.
     spending, left : tuple of str
-        Flows that somebody pays, the chief one first; flows that say what is left, and for whom.
+        Flows that somebody pays, the main one first; flows that are left, and to whom.
     sizes : Path or None
         File of the uncertain sizes of these.
     shares : mapping of str to Shares
@@ -184,7 +184,7 @@ class Roles:
     labels : mapping of str to Label
         Variables, elements and units of the model, and what to call them.
     loops : mapping of str to tuple of str
-        Name of a feedback loop, and variables that tell it from the others.
+        Name of a feedback loop, and variables that identify it.
     """
 
     levers: tuple[Lever, ...] = ()
@@ -206,7 +206,7 @@ class Roles:
         return tuple(self.drivers)
 
     def driver(self, switch: str) -> str:
-        """Return the name of a driver; its switch, where the study does not name it."""
+        """Return the name of a driver; its switch, if the study does not name it."""
         return self.drivers[switch].en if switch in self.drivers else switch
 
 
@@ -262,7 +262,7 @@ def read_roles(
 
 
 def read_label(value: Any, toml: Toml, *keys: str, name: str | None = None) -> Label:
-    """Read a text for people: a string, or a table with a text in each language.
+    """Read a label: a string, or a table with a text in each language.
 
     Parameters
     ----------
@@ -270,9 +270,9 @@ def read_label(value: Any, toml: Toml, *keys: str, name: str | None = None) -> L
         As TOML gives it.
     toml : Toml
     *keys : str
-        Where it stands, for the error.
+        Its keys in the file, for the error.
     name : str, optional
-        English text of a table that gives only the others.
+        English text of a table that gives only other languages.
 
     Raises
     ------
@@ -296,7 +296,7 @@ def read_label(value: Any, toml: Toml, *keys: str, name: str | None = None) -> L
 
 @dataclass(frozen=True)
 class _Reader:
-    """Holds what every error must name."""
+    """Context that every error names."""
 
     owners: Mapping[str, Toml]
     model: Model
@@ -329,7 +329,7 @@ class _Reader:
         return {name: self.names(table, "loops", name) for name in table}
 
     def levers(self, drivers: Mapping[str, Label] | None) -> tuple[Lever, ...]:
-        """Levers of the study; without drivers, which are at fault, theirs are not checked."""
+        """Levers of the study; if the drivers are faulty, references to them are not checked."""
         levers: list[Lever] = []
         for given, table in self.table("levers", None).items():
             with gathered(self.faults):
@@ -445,7 +445,7 @@ class _Reader:
             raise self.error(f"{keys[-1]}: {problem.sentence}", *keys) from None
 
     def constant(self, given: str, *keys: str) -> str:
-        """Label of one number of the model, as the model spells it."""
+        """Label of one constant of the model, as the model spells it."""
         try:
             variable, elements = find_label(given, self.model)
         except UnknownName as problem:

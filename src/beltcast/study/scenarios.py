@@ -1,13 +1,13 @@
 """Scenarios: named sets of constants and input series.
 
-A scenario says only in what it differs from the model as it stands. One may extend another; what
-comes back is resolved, so a `Scenario` can be understood alone.
+A scenario gives only its differences from the model as it stands. One may extend another; the
+result is resolved, so a `Scenario` is complete on its own.
 
 Precedence, from weak to strong: the model's own value; a constant given as a whole (one number
-for all elements); one of its elements. A scenario wins over the one that it extends, so a constant
-given as a whole sets aside the elements that an ancestor gave.
+for all elements); one of its elements. A scenario overrides the one that it extends, so a constant
+given as a whole replaces the elements that an ancestor gave.
 
-A size that is not known is given as a distribution, one of those of the priors:
+An uncertain size is given as a distribution, one of those of the priors:
 
     [my-tariff.constants."Tariff Add[United States]"]
     distribution = "normal"
@@ -16,8 +16,8 @@ A size that is not known is given as a distribution, one of those of the priors:
     bounds = [0, 1]
 
 It is drawn anew for each member of an ensemble, from the same random numbers in all scenarios, so
-that two scenarios with the same distribution differ by nothing in it. A constant holds for a whole
-run; what changes over time is an input, or a lever that the model phases in itself.
+that two scenarios with the same distribution do not differ in it. A constant holds for a whole
+run; a change over time is an input, or a lever that the model itself phases in.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class Scenario:
     name : str
         Its key in the file.
     title, text, code : str
-        For people: a title, a description, a short code such as ``S7``.
+        Title, description, and a short code such as ``S7``.
     title_zh : str
         The title in Chinese; empty if there is none.
     constants : mapping
@@ -142,8 +142,8 @@ def read_scenarios(
     Parameters
     ----------
     path : str or Path
-        A TOML file, one table a scenario, see ``models/belt/scenarios.toml``; or a workbook with a
-        sheet ``scenarios`` (`beltcast.study.table_sheets`).
+        A TOML file, one table per scenario, see ``models/belt/scenarios.toml``; or a workbook with
+        a sheet ``scenarios`` (`beltcast.study.table_sheets`).
     model : ModelLike
     faults : list, optional
         Takes the error of each wrong scenario, which is then left out, instead of raising the
@@ -180,7 +180,7 @@ def read_scenarios(
     for name in parents:
         with gathered(faults):
             descent = _line_of_descent(name, parents, file)
-            if not parents.keys() >= set(descent):  # an ancestor is at fault, and named already
+            if not parents.keys() >= set(descent):  # an ancestor is faulty, and already reported
                 continue
             scenario = own[name]
             for ancestor in descent[1:]:
@@ -190,7 +190,7 @@ def read_scenarios(
 
 
 def select(scenarios: Mapping[str, Scenario], names: Iterable[str]) -> dict[str, Scenario]:
-    """Choose scenarios by name, in the order asked for.
+    """Choose scenarios by name, in the given order.
 
     Parameters
     ----------
@@ -205,7 +205,7 @@ def select(scenarios: Mapping[str, Scenario], names: Iterable[str]) -> dict[str,
     Raises
     ------
     ScenarioError
-        There is no scenario of that name.
+        A scenario of that name does not exist.
     """
     chosen: dict[str, Scenario] = {}
     for name in names:
@@ -263,7 +263,7 @@ def _line_of_descent(name: str, parents: Mapping[str, str | None], file: Toml) -
 
 
 def extend(parent: Scenario, child: Scenario) -> Scenario:
-    """Return the child with what its parent says besides; the child wins.
+    """Return the child with its parent's other settings; the child overrides.
 
     Parameters
     ----------
@@ -290,7 +290,7 @@ def extend(parent: Scenario, child: Scenario) -> Scenario:
         name=child.name,
         title=child.title,
         title_zh=child.title_zh,
-        # A text and a code are of one scenario; a child without one has none.
+        # A text and a code belong to one scenario; a child without them has none.
         text=child.text,
         code=child.code,
         constants=_ordered({**kept, **child.constants}),

@@ -1,13 +1,13 @@
-"""Tables of times and values: read with sensible assumptions, each of them stated.
+"""Tables of times and values, read with sensible assumptions, each of them reported.
 
 The file is what any spreadsheet exports (`beltcast.study.data_table`): times in the first column, a
 variable of the model in each other one, named in the header (``Infected``, ``output[Shenzhen]``); a
 table of two columns may leave the header out when the variable is given.  Whatever the file does
-not state is assumed, and `Series.assumed` lists it in sentences; a `Column` states it instead.
+not state is assumed, and `Series.assumed` lists it in sentences; a `Column` states it explicitly.
 
-By default a value is compared with the model's variable at that time, in the model's unit, also
-where the variable is a rate, as Vensim compares data with a run.  Each column has an error model of
-its own: relative errors (log-normal) where all values are above 0, absolute ones (normal)
+By default a value is compared with the model's variable at that time, in the model's unit, even if
+the variable is a rate, as Vensim compares data with a run.  Each column has an error model of
+its own: relative errors (log-normal) if all values are above 0, absolute ones (normal)
 otherwise, with a standard deviation that is estimated.  Replicates, rows of one time, each count.
 """
 
@@ -48,17 +48,17 @@ class Payoff:
     variable : str
         ``Name`` or ``Name[Element]`` of the model.
     data : str
-        Column of the table; empty where `policy`.
+        Column of the table; empty for `policy`.
     sd : float
-        Standard deviation of the errors, of logs where ``log``, else in the variable's unit; the
-        weight where `policy`.
+        Standard deviation of the errors, of logs if ``log``, else in the variable's unit; the
+        weight for `policy`.
     log : bool
     scale_by : str
-        Constant of the model that is the weight; empty where it is a number.
+        Constant of the model that is the weight; empty if it is a number.
     scale_power : float
-        1 where that constant is the standard deviation, -1 where it is one over it.
+        1 if that constant is the standard deviation, -1 if it is one over it.
     policy : str
-        'P' or 'PF' where the variable is itself a log likelihood, over the run or at its end.
+        'P' or 'PF' if the variable is itself a log likelihood, over the run or at its end.
     """
 
     variable: str
@@ -96,7 +96,7 @@ def read_series(
         Tables of data; a cell that is empty or ``NA`` holds no value.
     model : Model
     variable : str, optional
-        What the second column of a table of two columns is about; by default its header says so.
+        Variable of the second column of a table of two columns; by default its header.
     sd : float, optional
         Standard deviation of the errors of all columns, of logs: 0.1 is about 10%.  Estimated for
         each column by default.
@@ -104,7 +104,7 @@ def read_series(
         What is fitted to which column, with which standard deviation, as `read_vpd` returns it;
         columns without an element are left out.
     columns : sequence of Column, optional
-        What is known of columns, as `read_columns` returns it.
+        Settings of columns, as `read_columns` returns them.
 
     Returns
     -------
@@ -114,7 +114,7 @@ def read_series(
     ------
     TableError
         With file and line: no header names a variable, a header is close to a variable's name, a
-        time or value is no number, a value is impossible for the errors of its column.
+        time or value is not a number, a value is impossible for the errors of its column.
 
     Examples
     --------
@@ -214,7 +214,7 @@ def _chosen(
             _variable_of(table, header, model)
             named.append(Column(header, header))
         except TableError as problem:
-            # A misspelt name is refused; a column of remarks is left out.
+            # A misspelt name is an error; a column of remarks is ignored.
             if "did you mean" in problem.sentence or "of kind" in problem.sentence:
                 raise
             refused = refused or problem
@@ -276,7 +276,7 @@ def _read_as(column: Column, label: str, unit: str, model: Model) -> str:
 
 
 def _errors(column: Column, cells: Sequence[DataCell], sd: float | None) -> tuple[ErrorModel, str]:
-    """Error model of a column, and how it came about."""
+    """Error model of a column, and its origin."""
     values = np.array([cell.value for cell in cells])
     given = column.errors
     if given is None and sd is not None:
@@ -313,7 +313,7 @@ def _errors(column: Column, cells: Sequence[DataCell], sd: float | None) -> tupl
 
 
 def _size(values: np.ndarray) -> float:
-    """Standard deviation of the values, or their size where they do not differ."""
+    """Standard deviation of the values, or their size if they are all equal."""
     return float(values.std() or np.abs(values).max(initial=0.0) or 1.0)
 
 
@@ -359,7 +359,7 @@ def _split_unit(label: str) -> tuple[str, str]:
 
 
 def _factor(table: DataTable, label: str, given: str, unit: str) -> float:
-    """What values in one unit are multiplied by to be in another that differs by a prefix."""
+    """Factor between two units that differ by a prefix."""
     if same_unit(given, unit):
         return 1.0
     for one, by in _PREFIXES.items():

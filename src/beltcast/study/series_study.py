@@ -1,9 +1,9 @@
-"""A study written from a model, a table of times and values, and priors.
+"""Write a study from a model, a table of times and values, and priors.
 
-`read_series` assumes what such a table leaves out, so that ``beltcast calibrate --model`` can fit
-it.  `start_series_study` writes the same assumptions down as a study: the observations with their
-periods and units, their noise, and the target.  The study then goes the whole way, from ``check``
-to ``report``, and every assumption is a line that its owner can change.
+`read_series` assumes what such a table does not state, so that ``beltcast calibrate --model`` can
+fit it.  `start_series_study` writes the same assumptions as a study: the observations with their
+periods and units, their noise, and the target.  All commands run on the study, from ``check`` to
+``report``, and every assumption is a line that its owner can change.
 """
 
 from __future__ import annotations
@@ -65,12 +65,12 @@ def start_series_study(
     Returns
     -------
     tuple of str
-        What was assumed, a sentence each.
+        Assumptions, one sentence each.
 
     Raises
     ------
     InputError
-        The folder holds something, there is no flow to forecast, or a file is wrong.
+        The folder is not empty, there is no flow to forecast, or a file is wrong.
     """
     folder, model, priors = Path(folder), Path(model), Path(priors)
     check_folder(folder)
@@ -106,7 +106,7 @@ def flow_to_forecast(model: Model, series: Series, given: str | None) -> str:
     Raises
     ------
     InputError
-        There is none.
+        There is no such flow.
     """
     if given is not None:
         try:

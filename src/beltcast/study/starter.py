@@ -1,4 +1,4 @@
-"""A new study folder: the shipped templates, filled in with a user's places and years.
+"""New study folders: the shipped templates, filled in with a user's places and years.
 
 A template under ``models/templates`` is a folder of files with words after a dollar sign
 (`string.Template`).  A line with ``$place`` is written once for each belt; all other words stand
@@ -70,7 +70,7 @@ def start_study(
     Raises
     ------
     InputError
-        The folder holds something, a name cannot stand in a model, the years are too few, or the
+        The folder is not empty, a name cannot be used in a model, the years are too few, or the
         template is unknown.
 
     Examples
@@ -101,7 +101,7 @@ def start_study(
 
 
 def _without_tables(texts: Mapping[str, str], book: str) -> dict[str, str]:
-    """Leave out the files that are sheets of the workbook, and name the workbook in their place."""
+    """Drop the files that are sheets of the workbook, and name the workbook instead."""
     kept = {name: text for name, text in texts.items() if name not in TABLES.values()}
     for sheet, file in TABLES.items():
         kept["study.toml"] = kept["study.toml"].replace(
@@ -111,7 +111,7 @@ def _without_tables(texts: Mapping[str, str], book: str) -> dict[str, str]:
     return kept
 
 
-# --- what is asked for ------------------------------------------------------------------------
+# --- checks of the arguments ------------------------------------------------------------------
 
 
 def check_folder(folder: Path) -> None:
@@ -196,7 +196,7 @@ def _filled(text: str, words: Mapping[str, str], belts: Sequence[str]) -> str:
 
 
 def _prove(texts: Mapping[str, str], belts: Sequence[str], books: Mapping[str, bytes]) -> None:
-    """Read the study from a scratch folder: a name may still clash with one of the model's."""
+    """Read the study from a temporary folder: a name may still clash with one of the model's."""
     with TemporaryDirectory() as scratch:
         _write(texts, Path(scratch))
         for name, content in books.items():
@@ -211,6 +211,6 @@ def _prove(texts: Mapping[str, str], belts: Sequence[str], books: Mapping[str, b
 
 def _write(texts: Mapping[str, str], folder: Path) -> None:
     for name, text in texts.items():
-        # Spreadsheets take a table for UTF-8 only if it begins with a byte order mark.
+        # Spreadsheets read a table as UTF-8 only if it begins with a byte order mark.
         encoding = "utf-8-sig" if name.endswith(".csv") else "utf-8"
         (folder / name).write_text(text, encoding=encoding)

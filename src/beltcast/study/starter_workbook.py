@@ -178,7 +178,7 @@ def _add_lists(book: Any, lists: Mapping[str, Sequence[str]]) -> None:
         choice = DataValidation(
             type="list",
             formula1=f"lists!${letter}$2:${letter}${len(words) + 1}",
-            # Any other place of the model, or unit of its own, is for `check` to judge.
+            # Any other place of the model, or unit of its own, is left to `check`.
             showErrorMessage=name not in ("place", "unit", "definition"),
             allow_blank=True,
         )

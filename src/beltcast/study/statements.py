@@ -1,4 +1,4 @@
-"""What must hold of a model whatever its numbers: statements, and the file they are written in.
+"""Statements that must hold of a model whatever its numbers, and the file that holds them.
 
 A reality check says how a real system behaves under a condition that may never have occurred: no
 demand, no output (Peterson and Eberlein 1994, System Dynamics Review 10, 159-174).  Each table of
@@ -21,7 +21,7 @@ demand, no output (Peterson and Eberlein 1994, System Dynamics Review 10, 159-17
 key                meaning
 =================  ================================================================================
 say                the statement in words
-variable           what it is about; `sum` names subscript ranges to add up over
+variable           its subject; `sum` names subscript ranges to add up over
 at_least,          bounds: a number, or the name of a variable with the same dimensions, fewer, or
 at_most, equals    none; `tolerance` is a part of the larger side
 given              constants that are set, on top of the first scenario; without it the statement
@@ -34,8 +34,8 @@ when               { variable, at_least or at_most }: only these times and eleme
 from               time from which it must hold
 =================  ================================================================================
 
-Every statement also asks that its variable is a finite number.  A statement with none of the other
-conditions asks that alone.
+Every statement also requires that its variable is a finite number.  A statement with none of the
+other conditions requires only that.
 """
 
 from __future__ import annotations
@@ -156,8 +156,8 @@ def read_statements(
     Raises
     ------
     InputError
-        With file and line: an unknown key or name, a value that is not what it should be, or a
-        comparison without anything given.
+        With file and line: an unknown key or name, an invalid value, or a comparison without
+        anything given.
 
     Examples
     --------

@@ -1,13 +1,13 @@
 """A study: one file that names a model, the observations it is fitted to, and their noise.
 
 ``calibration/belt.toml`` is the study of the shipped belt model.  A study names its files relative
-to itself, in its own folder or below; `read_study` reads them all, so that everything after it
-works on values.
+to itself, in its own folder or below; `read_study` reads them all, so that all later code works on
+values.
 
 A study may extend another one beside it, ``extends = "belt.toml"``: a table or file that it does
 not give is that of the other.  With ``only = ["China"]`` it is fitted to the observations of these
-places alone.  With ``integration = "stiff"`` the model is integrated by another method than its
-file says.
+places only.  With ``integration = "stiff"`` the model is integrated by another method than its
+file states.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ STUDY_FILE = "study.toml"
 """Name of the study file in a folder."""
 
 MODELS = (".mdl", *XMILE)
-"""Endings of models, which a study is not."""
+"""Endings of models, which are not studies."""
 
 _FITTED = ("noise", "definitions", "usd_cny")
 """Tables of a study that a fit depends on."""
@@ -72,7 +72,7 @@ differences between two runs."""
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Study:
-    """Everything that a calibration and a forecast start from.
+    """Input of a calibration and a forecast.
 
     Attributes
     ----------
@@ -100,7 +100,7 @@ class Study:
     usd_cny : mapping of int to float
         Year to yuan for one dollar, used to convert observations.
     reality_checks : tuple of RealityCheck
-        What must hold of the model for any draw of the priors.
+        Statements that must hold of the model for any draw of the priors.
     """
 
     title: str
@@ -141,7 +141,7 @@ class Study:
         return [self.whole(self.target), *(self.model.subscripts[dims[0]] if dims else ())]
 
     def title_of(self, place: str, language: Language = "en") -> str:
-        """Return the title of a place; its name where the study has no title for it."""
+        """Return the title of a place; its name if the study has no title for it."""
         own = self.titles_zh if language == "zh" else {}
         return own.get(place) or self.titles.get(place, place)
 
@@ -156,7 +156,7 @@ class Study:
 
     @property
     def years(self) -> Years:
-        """Years that commands answer about: those of the table ``[years]``, else of the run."""
+        """Years of tables and answers: those of the table ``[years]``, else of the run."""
         grid = self.model.grid()
         run = range(math.ceil(grid.start), math.floor(grid.end))
         observed = max((row.end for row in self.observations), default=float(run[0]))
@@ -333,7 +333,7 @@ def study_files(toml: Toml) -> dict[str, Path]:
     Raises
     ------
     InputError
-        With file and line: one is not named, or is not there.
+        With file and line: one is not named, or does not exist.
     """
     table = read_table(toml, "study")
     base = _base(toml, table)
@@ -358,7 +358,7 @@ def any_priors(path: Path, model: Model, *, faults: list[BeltcastError] | None =
 
 
 def _base(toml: Toml, table: TomlTable) -> Toml:
-    """Return the study that this one begins with; itself if it begins with none."""
+    """Return the study that this one extends; itself if it extends none."""
     if "extends" not in table:
         return toml
     given = table.text("extends", expected="the file of a study")

@@ -94,13 +94,13 @@ def read_tables(path: str | Path, sheet: str, error: type[InputError]) -> Toml:
     path : str or Path
     sheet : str
     error : type
-        The error of the reader that asks.
+        Error class of the calling reader.
 
     Raises
     ------
     InputError
         As ``error``: as in `read_toml` and `beltcast.files.workbook.sheet_text`, or a row that
-        does not say what it is about.
+        does not name its subject.
     """
     path = sheet_path(path, sheet)
     if path.parent.suffix.lower() not in BOOKS:

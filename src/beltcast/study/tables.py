@@ -1,8 +1,8 @@
-"""Rows of a table, with their lines: of a CSV file, or of a sheet of a workbook.
+"""Rows of a table, with their line numbers: of a CSV file, or of a sheet of a workbook.
 
-Commas, semicolons or tabs separate the cells of a file; the header decides.  Checks what every
-table can have wrong: unclosed quotes, an unexpected header, an incomplete row, an empty cell, a
-cell that is not a number.  The reader of a table checks what its cells mean.
+Commas, semicolons or tabs separate the cells of a file, as in the header.  Checks the form that all
+tables share: unclosed quotes, an unexpected header, an incomplete row, an empty cell, a
+cell that is not a number.  The reader of a table checks the content of its cells.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def records(
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield line and cells by column of each row, after checking header and length.
 
-    With ``faults`` a row of another length goes there and is left out.
+    With ``faults`` the error of a row of another length is appended and the row left out.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def filled_rows(text: Text) -> Iterator[tuple[int, list[str]]]:
 
 
 def separator(text: str) -> str:
-    """Separator of the cells: the one that the first line has most of, a comma in doubt.
+    """Separator of the cells: the most frequent in the first line; a comma if in doubt.
 
     >>> separator("place;value"), separator("place,value")
     (';', ',')
@@ -120,7 +120,7 @@ def assumed(text: Text) -> tuple[str, ...]:
 
 @contextmanager
 def about(column: str) -> Iterator[None]:
-    """Say which column an error is about, where it does not say so itself."""
+    """Add the column to an error that does not name it."""
     try:
         yield
     except (TableError, UnitError) as problem:

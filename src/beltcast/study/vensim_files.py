@@ -7,7 +7,7 @@ Definitions", "Extended Payoffs", "Constant Input Files").
 
 Settings of Vensim's optimiser (tolerances, starting values) are ignored: the methods here have
 their own.  Any other unknown line is an error with file and line, because a calibration that
-silently leaves a line out is another calibration.
+silently ignores a line is another calibration.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ def read_voc(path: str | Path, model: Model) -> Priors:
     Raises
     ------
     InputError
-        With file and line: a line that is not understood, a name that is no constant, bounds that
-        are missing or crossed, a discrete parameter, a parameter given twice.
+        With file and line: an unknown line, a name that is not a constant, bounds that are
+        missing or crossed, a discrete parameter, a parameter given twice.
 
     Examples
     --------
@@ -107,7 +107,7 @@ def read_voc(path: str | Path, model: Model) -> Priors:
 def read_vpd(path: str | Path, model: Model) -> tuple[Payoff, ...]:
     r"""Read a payoff definition: which variable is compared with which data, at which weight.
 
-    Understood are calibration elements ``*C`` and ``*CL`` (the weight is one over the standard
+    Supported are calibration elements ``*C`` and ``*CL`` (the weight is one over the standard
     deviation, of values or of logs), ``*CG`` and ``*CGL`` (the weight is the standard deviation),
     and policy elements ``*P`` and ``*PF``, whose variable is itself a log likelihood: a rate that
     is summed over the run, or the value at its end, times the weight.  A weight may be a constant
@@ -167,8 +167,8 @@ def read_vpd(path: str | Path, model: Model) -> tuple[Payoff, ...]:
 def read_cin(path: str | Path, model: Model) -> Mapping[str, float]:
     """Read a file of changes: other values of constants.
 
-    Understood are ``NAME = 3``, ``NAME[Element] = 3``, ``NAME[Range] = 3`` or ``= 3, 2, 7``, and
-    the lines of an optimization control file, whose middle value counts.  A later line wins.
+    Supported are ``NAME = 3``, ``NAME[Element] = 3``, ``NAME[Range] = 3`` or ``= 3, 2, 7``, and
+    the lines of an optimization control file, whose middle value counts.  A later line overrides.
 
     Parameters
     ----------
@@ -183,7 +183,8 @@ def read_cin(path: str | Path, model: Model) -> Mapping[str, float]:
     Raises
     ------
     InputError
-        With file and line: a lookup or text, a name that is no constant, a wrong count of values.
+        With file and line: a lookup or text, a name that is not a constant, a wrong count of
+        values.
 
     Examples
     --------
@@ -230,7 +231,7 @@ def read_cin(path: str | Path, model: Model) -> Mapping[str, float]:
 
 def _lines(text: Text) -> Iterator[tuple[int, str]]:
     """Return lines that are not empty, without comments in braces."""
-    # A comment over several lines leaves its line breaks, so that numbers stay right.
+    # A comment over several lines keeps its line breaks, so that line numbers remain right.
     plain = _COMMENT.sub(lambda m: "\n" * m[0].count("\n"), text.text)
     for line, content in enumerate(plain.splitlines(), start=1):
         if "{" in content or "}" in content:
@@ -260,7 +261,7 @@ def _searched(text: Text, line: int, content: str, model: Model) -> Iterator[Ent
             text.path,
             line,
         )
-    # An old form has the tolerance behind the bound, without a bar.
+    # An old form has the tolerance after the bound, without a bar.
     range_ = re.sub(r"\s(FRAC|ABS)\w*\s*(=.*)?$", "", range_, flags=re.IGNORECASE)
     parts = [part.strip() for part in range_.split("<=")]
     if len(parts) != 3 or not all(parts):
