@@ -170,14 +170,17 @@ def test_ex_post_leaves_the_inputs_and_nothing_else(study: Study, rules: OriginR
     assert known.noise == as_known(study, 2022.5, rules).noise
 
 
-def test_targets_are_later_levels_of_whole_years_at_leads_of_one_to_four(study: Study) -> None:
+def test_targets_are_later_totals_from_january_on_at_leads_of_one_to_four(study: Study) -> None:
     for date in (2020.5, 2022.25):
         cases = targets(study, date)
         assert cases
         for case in cases:
             assert case.row.published > date
-            assert case.row.kind == "level"
-            assert case.row.end - case.row.start == pytest.approx(1.0)
+            assert case.row.kind in ("level", "part-year")
+            assert case.row.start == case.year
+            assert 0.0 < case.row.end - case.row.start <= 1.0
+            whole = case.row.end == case.year + 1
+            assert whole == (case.row.kind == "level")
             assert case.lead == case.year - (math.floor(date) - 1)
             assert 1 <= case.lead <= 4
 
@@ -186,11 +189,23 @@ def test_the_truth_is_the_last_release(study: Study) -> None:
     values = {
         (case.row.quantity, case.year): (case.row.vintage, case.row.value)
         for case in targets(study, 2021.5)
-        if case.row.definition == "gacc"
+        if case.row.definition == "gacc" and case.row.kind == "level"
     }
     # 2022 was printed three times: 1550, then 1530, then 1532.1.
     assert values["output", 2022] == ("final", 1532.1)
     assert values["national trade", 2024] == ("revised", 2710.0)
+
+
+def test_a_part_of_a_year_has_the_history_of_such_parts(study: Study) -> None:
+    halves = {
+        case.year: case
+        for case in targets(study, 2024.0)
+        if (case.row.place, case.row.quantity) == ("China", "national trade")
+        and case.row.end - case.row.start == 0.5
+    }
+    # First halves of 2021 and 2023 were printed, and the growth of each leads to the one before.
+    assert halves[2024].history.years.tolist() == [2020, 2021, 2022, 2023]
+    assert halves[2024].history.values[1] == pytest.approx(886.7)
 
 
 def test_a_history_has_the_releases_of_its_time(study: Study) -> None:
@@ -221,7 +236,11 @@ def test_growth_leads_to_a_level_both_ways_and_adds_its_spread(make: SimpleNames
 
 
 def test_a_series_without_any_figure_is_marked(study: Study) -> None:
-    cases = {(c.row.place, c.row.definition, c.year): c for c in targets(study, 2023.5)}
+    cases = {
+        (c.row.place, c.row.definition, c.year): c
+        for c in targets(study, 2023.5)
+        if c.row.kind == "level"
+    }
     shenzhen = cases["Shenzhen", "city-full", 2023]
     # A lower bound had been printed, which is no level but says something of the offset.
     assert shenzhen.history is None

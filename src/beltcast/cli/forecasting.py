@@ -305,7 +305,7 @@ def backtest_command(
     study: StudyFile = None,
     origins: Annotated[
         str, typer.Option(help="Dates to forecast from, as decimal years separated by commas.")
-    ] = "2020.5,2021.5,2022.5,2023.5,2024.5",
+    ] = "2020.5,2021,2021.5,2022,2022.5,2023,2023.5,2024,2024.5,2025,2025.5",
     draws: Annotated[int, typer.Option(help="Draws of each forecaster.", min=2)] = 500,
     starts: Starts = 16,
     moves: Annotated[int, typer.Option(help="Metropolis moves per draw.", min=0)] = 100,

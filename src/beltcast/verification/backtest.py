@@ -52,9 +52,9 @@ from beltcast.verification.origin import LEADS, Case, as_known, histories, model
 from beltcast.verification.origin_rules import OriginRules
 from beltcast.verification.pool import pools
 
-ORIGINS = (2020.5, 2021.5, 2022.5, 2023.5, 2024.5)
-"""The middle of each year: by then customs and most cities have printed the year before, and the
-running year is known for a quarter at most."""
+ORIGINS = tuple(2020.5 + 0.5 * k for k in range(11))
+"""Every half-year from 2020.5 to 2025.5.  By the middle of a year customs and most cities have
+printed the year before; at its start the year before is known to its third quarter."""
 
 FITTED = ("sd", "no interaction")
 """Forecasters with a fit of their own."""

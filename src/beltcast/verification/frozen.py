@@ -33,14 +33,13 @@ from beltcast.errors import InputError
 from beltcast.files.complete import appearing
 from beltcast.files.netcdf import read_netcdf
 from beltcast.files.resume import of_the_package
-from beltcast.model.quantities import is_flow
 from beltcast.schema import CASE, DRAW, FORECASTER
 from beltcast.study.observations import Observation, Observations, Vintage
 from beltcast.study.study import Study
 from beltcast.verification.backtest import Settings, at_origin
 from beltcast.verification.baselines.baselines import BASELINES
 from beltcast.verification.baselines.history import Baseline, History
-from beltcast.verification.origin import Case, SeriesKey, histories
+from beltcast.verification.origin import Case, SeriesKey, histories, is_total
 from beltcast.verification.origin_rules import OriginRules
 from beltcast.verification.scores import log_levels
 from beltcast.verification.skill import case_scores
@@ -129,7 +128,7 @@ def to_come(study: Study, year: int) -> tuple[Case, ...]:
     InputError
         There is none.
     """
-    flows = [row for row in study.observations if _is_total(row, study)]
+    flows = [row for row in study.observations if is_total(row, study.model)]
     until = max((row.published for row in flows), default=math.inf)
     series: dict[SeriesKey, list[Observation]] = {}
     for row in flows:
@@ -332,14 +331,6 @@ def content_hash(frozen: xr.Dataset) -> str:
     attrs = {str(k): str(v) for k, v in frozen.attrs.items() if k != CONTENT}
     digest.update(json.dumps(attrs, sort_keys=True).encode())
     return digest.hexdigest()
-
-
-def _is_total(row: Observation, study: Study) -> bool:
-    """Whether a row is the total of a flow from the start of a year over at most that year."""
-    whole = abs(row.start - round(row.start)) < 1e-3
-    length = row.end - row.start
-    total = row.kind in ("level", "part-year") and row.reading == ""
-    return total and whole and 0 < length < 1.001 and is_flow(study.model.find(row.quantity).unit)
 
 
 def _series(row: Observation) -> SeriesKey:

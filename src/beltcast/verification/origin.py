@@ -11,12 +11,12 @@ year shocks    years known to be larger: complete ones; the rest have the defaul
 drifts         of definitions count from the origin, not from a later reference date
 ============== ==================================================================================
 
-`targets` lists the figures to forecast: levels of whole years, 1 to 4 years after the last complete
-year, published after the origin.  The truth of a figure is its last release in the file, whatever
-its first one said: a forecast is of what happened, and the last word is the best measure of it.
-First releases were revised by 2.8 % (root mean square), which is as large as the differences
-that forecasts are to be told apart by, and the row's own spread of grade and release is part of
-each forecast.
+`targets` lists the figures to forecast: totals of whole years and of their first months, 1 to 4
+years after the last complete year, published after the origin.  The truth of a figure is its last
+release in the file, whatever its first one said: a forecast is of what happened, and the last word
+is the best measure of it.  First releases were revised by 2.8 % (root mean square), which is as
+large as the differences that forecasts are to be told apart by, and the row's own spread of grade
+and release is part of each forecast.
 """
 
 from __future__ import annotations
@@ -285,14 +285,17 @@ def targets(study: Study, date: float, *, leads: Iterable[int] = LEADS) -> tuple
     last_year = math.floor(date) - 1
     wanted = {last_year + lead for lead in leads}
     known = study.observations.published_by(date)
-    past = histories(known, study.noise)
     spoken_of = {_series(row) for row in known}
-    truth: dict[tuple[SeriesKey, int], Observation] = {}
-    printed: dict[tuple[SeriesKey, int], float] = {}
+    past: dict[float, dict[SeriesKey, History]] = {}
+    truth: dict[tuple[SeriesKey, int, float], Observation] = {}
+    printed: dict[tuple[SeriesKey, int, float], float] = {}
     for row in study.observations:
-        if not _whole_year(row) or not is_flow(study.model.find(row.quantity).unit):
+        if not is_total(row, study.model):
             continue
-        key = _series(row), round(row.start)
+        part = round(row.end - row.start, 3)
+        if part not in past:
+            past[part] = histories(known, study.noise, part=part)
+        key = _series(row), round(row.start), part
         printed[key] = min(row.published, printed.get(key, math.inf))
         if key[1] in wanted and (key not in truth or _age(truth[key]) < _age(row)):
             truth[key] = row
@@ -301,13 +304,21 @@ def targets(study: Study, date: float, *, leads: Iterable[int] = LEADS) -> tuple
             row,
             year - last_year,
             year,
-            past.get(series),
+            past[part].get(series),
             series not in spoken_of,
-            printed[series, year],
+            printed[series, year, part],
         )
-        for (series, year), row in sorted(truth.items(), key=lambda item: item[1].line)
+        for (series, year, part), row in sorted(truth.items(), key=lambda item: item[1].line)
         if row.published > date
     )
+
+
+def is_total(row: Observation, model: Model) -> bool:
+    """Whether a row is the total of a flow from the start of a year over at most that year."""
+    whole = abs(row.start - round(row.start)) < 1e-3
+    length = row.end - row.start
+    total = row.kind in ("level", "part-year") and row.reading == ""
+    return total and whole and 0 < length < 1.001 and is_flow(model.find(row.quantity).unit)
 
 
 def histories(known: Observations, noise: Noise, *, part: float = 1.0) -> dict[SeriesKey, History]:
@@ -370,10 +381,6 @@ def _series(row: Observation) -> SeriesKey:
 def _age(row: Observation) -> tuple[float, int]:
     """Later releases are larger."""
     return row.published, _RELEASES.index(row.vintage)
-
-
-def _whole_year(row: Observation) -> bool:
-    return _level_of(row, 1.0)
 
 
 def _level_of(row: Observation, part: float) -> bool:
