@@ -99,6 +99,8 @@ def test_the_shipped_study_says_how_drifts_and_its_model_s_errors_persist(
     assert (noise.trend_by, noise.trend_detail, noise.exceeds) == ("definition", 0.001, 0.05)
     assert (noise.tails, noise.spread_sd, noise.autocorrelation) == (np.inf, 0.0, 0.0)
     assert noise.offset_common == 0.0
+    assert noise.spread_by == ("scope",)
+    assert noise.spread_factors == {"scope reference": 0.79, "scope other": 1.19}
     assert noise.revisions
     assert not likelihood.half.any()
     assert not likelihood.spreads.any()

@@ -149,6 +149,8 @@ def test_a_year_is_not_known_to_be_a_shock_before_it_is_over(
     study: Study, rules: OriginRules
 ) -> None:
     assert set(study.noise.year_shocks) == {2020, 2021}
+    assert study.noise.spread_factors
+    assert not as_known(study, 2022.5, rules).noise.spread_factors
     for date, years in ((2020.5, set()), (2021.5, {2020}), (2022.5, {2020, 2021})):
         assert set(as_known(study, date, rules).noise.year_shocks) == years
 
@@ -203,9 +205,10 @@ def test_a_part_of_a_year_has_the_history_of_such_parts(study: Study) -> None:
         if (case.row.place, case.row.quantity) == ("China", "national trade")
         and case.row.end - case.row.start == 0.5
     }
-    # First halves of 2021 and 2023 were printed, and the growth of each leads to the one before.
-    assert halves[2024].history.years.tolist() == [2020, 2021, 2022, 2023]
-    assert halves[2024].history.values[1] == pytest.approx(886.7)
+    # First halves of 2021 and 2023 were printed, growth leads to the one before, and 2019 and 2022
+    # are first halves of years of which something else was printed.
+    assert halves[2024].history.years.tolist() == [2019, 2020, 2021, 2022, 2023]
+    assert halves[2024].history.values[2] == pytest.approx(886.7)
 
 
 def test_a_history_has_the_releases_of_its_time(study: Study) -> None:
@@ -226,13 +229,32 @@ def test_growth_leads_to_a_level_both_ways_and_adds_its_spread(make: SimpleNames
         make.row("growth", 2016.0, value=1.25),
         make.row("growth", 2017.0, value=1.5),
         make.row("growth", 2019.0, value=2.0),  # 2018 is not known: it leads nowhere
-        make.row("part-year", 2018.0, 2018.5, value=70.0),
     )
     history = histories(rows, make.noise())["East", "output", "full"]
     assert history.years.tolist() == [2015, 2016, 2017]
     assert history.values == pytest.approx([80.0, 100.0, 150.0])
     # A level has 0.1, a growth rate sqrt(2) of that.
     assert history.sds == pytest.approx([0.1 * math.sqrt(3), 0.1, 0.1 * math.sqrt(3)])
+
+
+def test_another_part_of_a_year_is_brought_to_the_part_asked_for_by_the_season(
+    make: SimpleNamespace,
+) -> None:
+    rows = make.table(
+        make.row("level", 2016.0, value=100.0),
+        make.row("part-year", 2016.0, 2016.5, value=44.0),
+        make.row("part-year", 2017.0, 2017.25, value=30.0),
+        make.row("part-year", 2017.0, 2017.5, value=54.0),
+    )
+    noise = make.noise(season_mean=0.1, season_sd=0.05)
+    series = "East", "output", "full"
+    # With an amplitude of 0.1 the first half is 0.5 (1 - 0.05) = 0.475 of the year.
+    year = histories(rows, noise)[series]
+    assert year.values == pytest.approx([100.0, 54.0 / 0.475])
+    assert year.sds == pytest.approx([0.1, math.hypot(0.1, 0.05 * 0.5 / 0.95)])
+    half = histories(rows, noise, part=0.5)[series]
+    assert half.values == pytest.approx([44.0, 54.0])
+    assert half.sds == pytest.approx([0.1, 0.1])
 
 
 def test_a_series_without_any_figure_is_marked(study: Study) -> None:

@@ -9,6 +9,7 @@ dates          constants that are dates move with the origin (`beltcast.verifica
 priors         blinder ones, where the shipped ones were centred with later figures in view
 year shocks    years known to be larger: complete ones; the rest have the default spread
 drifts         of definitions count from the origin, not from a later reference date
+error scales   as judged, without the factors that figures led to
 ============== ==================================================================================
 
 `targets` lists the figures to forecast: totals of whole years and of their first months, 1 to 4
@@ -241,6 +242,8 @@ def _noise_as_known(noise: Noise, date: float) -> Noise:
     return replace(
         noise,
         year_shocks={y: sd for y, sd in noise.year_shocks.items() if y < math.floor(date)},
+        # Estimated from all figures, so from later ones too.
+        spread_factors={},
         reference=date if noise.reference is None else min(noise.reference, date),
     )
 
@@ -315,18 +318,17 @@ def targets(study: Study, date: float, *, leads: Iterable[int] = LEADS) -> tuple
 
 def is_total(row: Observation, model: Model) -> bool:
     """Whether a row is the total of a flow from the start of a year over at most that year."""
-    whole = abs(row.start - round(row.start)) < 1e-3
-    length = row.end - row.start
     total = row.kind in ("level", "part-year") and row.reading == ""
-    return total and whole and 0 < length < 1.001 and is_flow(model.find(row.quantity).unit)
+    return total and _of_one_year(row) and is_flow(model.find(row.quantity).unit)
 
 
 def histories(known: Observations, noise: Noise, *, part: float = 1.0) -> dict[SeriesKey, History]:
     """Every series of yearly levels among some rows.
 
-    Of a year printed several times the last release counts; a year without a level has one if the
-    growth of that year, or of the next, leads to it from a level (their spreads then add up as
-    squares).
+    Of a year printed several times the last release counts; a year that was printed for another
+    part only has the longest of these, brought to the part asked for by the noise's season; a year
+    without a level has one if the growth of that year, or of the next, leads to it from a level
+    (their spreads then add up as squares).
 
     Parameters
     ----------
@@ -341,21 +343,42 @@ def histories(known: Observations, noise: Noise, *, part: float = 1.0) -> dict[S
     """
     levels: dict[SeriesKey, dict[int, Observation]] = {}
     growth: dict[SeriesKey, dict[int, Observation]] = {}
+
+    def rank(row: Observation) -> tuple[float, float, tuple[float, int]]:
+        length = round(row.end - row.start, 3)
+        return float(abs(length - part) < 1e-3), length, _age(row)
+
     for row in known:
-        if _level_of(row, part) or (row.kind == "growth" and _spans(row, part)):
+        if row.kind in ("level", "part-year", "growth") and _of_one_year(row):
             kept = (growth if row.kind == "growth" else levels).setdefault(_series(row), {})
             year = round(row.start)
-            if year not in kept or _age(kept[year]) < _age(row):
+            if year not in kept or rank(kept[year]) < rank(row):
                 kept[year] = row
     return {
-        series: _history(rows, growth.get(series, {}), noise) for series, rows in levels.items()
+        series: _history(rows, growth.get(series, {}), noise, part)
+        for series, rows in levels.items()
     }
 
 
+def _in_part(row: Observation, noise: Noise, part: float) -> tuple[float, float]:
+    """Total of the first part of the year of a row, and its log sd, by the mean season."""
+    length = row.end - row.start
+    if abs(length - part) < 1e-3:
+        return row.value, noise.row_sd(row)
+    # Of a year the first u are u (1 + a (u - 1)).
+    of_part, of_row = (1.0 + noise.season_mean * (u - 1.0) for u in (part, length))
+    spread = noise.season_sd * abs((part - 1.0) / of_part - (length - 1.0) / of_row)
+    value = row.value * (part * of_part) / (length * of_row)
+    return value, math.hypot(noise.row_sd(row), spread)
+
+
 def _history(
-    levels: Mapping[int, Observation], growth: Mapping[int, Observation], noise: Noise
+    levels: Mapping[int, Observation],
+    growth: Mapping[int, Observation],
+    noise: Noise,
+    part: float,
 ) -> History:
-    found = {year: (row.value, noise.row_sd(row)) for year, row in levels.items()}
+    found = {year: _in_part(row, noise, part) for year, row in levels.items()}
     for year in sorted(growth):
         if year - 1 in found and year not in found:
             value, sd = found[year - 1]
@@ -383,10 +406,6 @@ def _age(row: Observation) -> tuple[float, int]:
     return row.published, _RELEASES.index(row.vintage)
 
 
-def _level_of(row: Observation, part: float) -> bool:
-    return row.kind in ("level", "part-year") and _spans(row, part)
-
-
-def _spans(row: Observation, part: float) -> bool:
-    whole = abs(row.start - round(row.start)) < 1e-3
-    return whole and abs(row.end - row.start - part) < 1e-3
+def _of_one_year(row: Observation) -> bool:
+    """Whether a row is of a year from its start on."""
+    return abs(row.start - round(row.start)) < 1e-3 and 0 < row.end - row.start < 1.001
