@@ -108,7 +108,7 @@ def forecast_command(
     from beltcast.pictures.plots import save_fan_charts
     from beltcast.reports.json_output import calibration_facts, forecast_facts
     from beltcast.study.events import WITHOUT, given_events
-    from beltcast.verification.origin import as_known
+    from beltcast.verification.origin import as_known, scales_as_known
     from beltcast.workflows.draws import FitOptions, fit_study
 
     spoken = language_of(language)
@@ -137,7 +137,9 @@ def forecast_command(
                 f"--as-of is {as_of:g} and --calibration is given as well; a saved calibration has "
                 "the observations of today, so leave it out"
             )
-        chosen, provenance["as_of"] = as_known(chosen, as_of), f"{as_of:g}"
+        provenance["as_of"] = f"{as_of:g}"
+        known = as_known(chosen, as_of)
+        chosen = scales_as_known(chosen, known, rng=streams_of(seed).scales, starts=starts)
     if given is not None:
         chosen, provenance["events_sha256"] = given_events(chosen, given)
     options = FitOptions(draws=draws, starts=starts, calibration=calibration, study=study)
@@ -256,7 +258,7 @@ def update_command(
     from beltcast.inference.updating.update import check_method, update
     from beltcast.reports.json_output import update_facts
     from beltcast.study.new_rows import NewRows, read_new_rows
-    from beltcast.verification.origin import as_known, later_rows
+    from beltcast.verification.origin import as_known, later_rows, scales_as_known
     from beltcast.workflows.draws import FitOptions, fit_study
 
     way = check_method(method)
@@ -270,8 +272,9 @@ def update_command(
         if study is None and (rows is None or rows.suffix.lower() != ".csv"):
             rows, study = None, rows  # no file of observations comes before the study
         whole = open_study(study)
-        chosen = as_known(whole, as_of)
-        new = read_new_rows(rows, chosen) if rows else NewRows(later_rows(whole, as_of))
+        known = as_known(whole, as_of)
+        new = read_new_rows(rows, known) if rows else NewRows(later_rows(whole, as_of))
+        chosen = scales_as_known(whole, known, rng=streams_of(seed).scales, starts=starts)
         provenance["as_of"] = f"{as_of:g}"
     elif rows is not None:
         chosen = open_study(study)

@@ -48,7 +48,15 @@ from beltcast.streams import Streams
 from beltcast.study.study import Study
 from beltcast.verification.baselines.baselines import BASELINES
 from beltcast.verification.baselines.history import Baseline, History
-from beltcast.verification.origin import LEADS, Case, as_known, histories, model_as_known, targets
+from beltcast.verification.origin import (
+    LEADS,
+    Case,
+    as_known,
+    histories,
+    model_as_known,
+    scales_as_known,
+    targets,
+)
 from beltcast.verification.origin_rules import OriginRules
 from beltcast.verification.pool import pools
 
@@ -211,6 +219,7 @@ def at_origin(
         )
     known = as_known(study, date, rules, ex_post=chosen.ex_post)
     streams = Streams(chosen.seed).under(f"origin {date:.4f}")
+    known = scales_as_known(study, known, rng=streams.scales, starts=chosen.starts)
     # What inputs did afterwards is known ex post: there is no origin from which to hold them.
     frozen = None if chosen.ex_post else model_as_known(study.model, date, rules, frozen=True)
     forecasts, fits = _of_the_model(known, frozen, cases, chosen, streams, pieces)

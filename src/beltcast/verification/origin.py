@@ -9,7 +9,8 @@ dates          constants that are dates move with the origin (`beltcast.verifica
 priors         blinder ones, where the shipped ones were centred with later figures in view
 year shocks    years known to be larger: complete ones; the rest have the default spread
 drifts         of definitions count from the origin, not from a later reference date
-error scales   as judged, without the factors that figures led to
+error scales   as judged, without factors that later figures led to; `scales_as_known` estimates
+               them from what was known
 ============== ==================================================================================
 
 `targets` lists the figures to forecast: totals of whole years and of their first months, 1 to 4
@@ -30,6 +31,7 @@ import numpy as np
 
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import InputError
+from beltcast.inference.audit.error_scales import error_scales, with_error_scales
 from beltcast.model.model import Inputs, Model
 from beltcast.model.quantities import is_flow
 from beltcast.model.variants import with_numbers
@@ -130,8 +132,43 @@ def as_known(
         model=study.model if ex_post else model_as_known(study.model, date, rules),
         observations=known,
         priors=_priors_as_known(study.priors, date, rules),
-        noise=_noise_as_known(study.noise, date),
+        noise=_noise_as_known(
+            study.noise, date, nothing_later=len(known) == len(study.observations)
+        ),
     )
+
+
+def scales_as_known(
+    study: Study, known: Study, *, rng: np.random.Generator, starts: int = 16
+) -> Study:
+    """Estimate factors of errors at an origin, where the study has some that were estimated.
+
+    Parameters
+    ----------
+    study : Study
+        The whole one.
+    known : Study
+        As `as_known` returns it.
+    rng : numpy.random.Generator
+    starts : int
+        As for `beltcast.error_scales`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from beltcast import as_known, read_study
+    >>> from beltcast.verification.origin import scales_as_known
+    >>> study, rng = read_study(), np.random.default_rng(1)
+    >>> known = scales_as_known(study, as_known(study, 2019.0), rng=rng, starts=2)
+    >>> sorted(known.noise.spread_factors)
+    ['scope other', 'scope reference']
+    """
+    if known.noise.spread_factors == study.noise.spread_factors:
+        return known
+    asked = with_error_scales(known, by=study.noise.spread_by)
+    found = error_scales(asked, rng=rng, starts=starts).table["factor"]
+    factors = {str(name): float(factor) for name, factor in found.items()}
+    return replace(known, noise=replace(known.noise, spread_factors=factors))
 
 
 def model_as_known(model: Model, date: float, rules: OriginRules, *, frozen: bool = False) -> Model:
@@ -238,12 +275,11 @@ def _working(value: float, family: str) -> float:
     return math.log(value / (1.0 - value)) if family == "logitnormal" else value
 
 
-def _noise_as_known(noise: Noise, date: float) -> Noise:
+def _noise_as_known(noise: Noise, date: float, *, nothing_later: bool) -> Noise:
     return replace(
         noise,
         year_shocks={y: sd for y, sd in noise.year_shocks.items() if y < math.floor(date)},
-        # Estimated from all figures, so from later ones too.
-        spread_factors={},
+        spread_factors=noise.spread_factors if nothing_later else {},
         reference=date if noise.reference is None else min(noise.reference, date),
     )
 

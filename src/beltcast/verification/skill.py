@@ -60,8 +60,9 @@ def case_scores(backtest: xr.Dataset, *, nation: str | None = None) -> xr.Datase
     Returns
     -------
     xarray.Dataset
-        Along (case, forecaster): ``log_crps`` and ``log_score`` of the log of the level, ``crps``
-        and ``absolute_error`` in the unit of the case, ``scaled_error`` (its mean is the MASE),
+        Along (case, forecaster): ``log_crps`` and ``log_score`` of the log of the level,
+        ``log_error``, the log of the median less that of the observed level, ``crps`` and
+        ``absolute_error`` in the unit of the case, ``scaled_error`` (its mean is the MASE),
         ``pit``, quantiles ``p10``, ``median`` and ``p90``; ``covered`` also along ``level``.  The
         coordinate ``scope`` is 'nation' or 'belts'.  NaN where a forecaster is silent.
 
@@ -114,6 +115,49 @@ def common_cases(scores: xr.Dataset, forecasters: Sequence[str] | None = None) -
     _known(names, chosen)
     kept = scores.sel({FORECASTER: chosen})
     return kept.isel({CASE: _answered(kept, None)})
+
+
+def place_years(scores: xr.Dataset, *, once: Sequence[str] = ()) -> xr.Dataset:
+    """Average the scores of all cases of one place and year, which are one event told many times.
+
+    Parameters
+    ----------
+    scores : xarray.Dataset
+        As `case_scores` or `common_cases` returns it.
+    once : sequence of str
+        Places of which all years together count as one event.
+
+    Returns
+    -------
+    xarray.Dataset
+        The same scores, of which a case is an event now: ``place``, ``year`` (the first one),
+        ``scope``, and ``count``, its cases.  The shares in ``covered`` lie between 0 and 1.  NaN
+        where a forecaster is silent on any of them.
+    """
+    places, years = (scores[name].values for name in ("place", "year"))
+    labels = [
+        (str(place), 0 if place in once else int(year))
+        for place, year in zip(places, years, strict=True)
+    ]
+    events = list(dict.fromkeys(labels))
+    parts, first = [], []
+    for event in events:
+        members = np.array([label == event for label in labels])
+        own = scores.isel({CASE: members})
+        kept = [name for name, values in own.data_vars.items() if FORECASTER in values.dims]
+        parts.append(own[kept].drop_vars(_along_cases(own)).mean(CASE, skipna=False))
+        first.append(int(years[members].min()))
+    if not parts:
+        return scores.assign_coords(count=(CASE, np.zeros(0, dtype=int)))
+    whole = str(scores.attrs.get("whole", "China"))
+    return xr.concat(parts, CASE).assign_coords(
+        place=(CASE, [place for place, _ in events]),
+        year=(CASE, first),
+        origin=(CASE, first),
+        lead=(CASE, np.ones(len(events))),
+        scope=(CASE, ["nation" if place == whole else "belts" for place, _ in events]),
+        count=(CASE, [labels.count(event) for event in events]),
+    )
 
 
 def score_table(scores: xr.Dataset, *, by: str | None = None) -> pd.DataFrame:
@@ -370,12 +414,17 @@ def _known(names: Sequence[str], asked: Sequence[str]) -> None:
             raise InputError(f"no forecaster is called '{name}'{did_you_mean(name, names)}")
 
 
+def _along_cases(scores: xr.Dataset) -> list[str]:
+    return [str(name) for name, values in scores.coords.items() if CASE in values.dims]
+
+
 def _scores_of(draws: FloatArray, observed: FloatArray, scale: FloatArray) -> dict[str, FloatArray]:
     logs, log_observed = rules.log_levels(draws), rules.log_levels(observed)
     low, median, high = np.quantile(draws, [0.1, 0.5, 0.9], axis=-1)
     return {
         "log_crps": rules.crps_ensemble(logs, log_observed),
         "log_score": rules.log_score(logs, log_observed),
+        "log_error": rules.log_levels(median) - log_observed,
         "crps": rules.crps_ensemble(draws, observed),
         "absolute_error": rules.absolute_error(median, observed),
         "scaled_error": rules.scaled_error(median, observed, scale),

@@ -17,6 +17,7 @@ from beltcast.verification.skill import (
     common_cases,
     coverage_table,
     error_table,
+    place_years,
     score_table,
     skill_table,
     worst_misses,
@@ -94,6 +95,77 @@ def skill_markdown(scores: xr.Dataset, forecaster: str) -> str:
         shown = (row["cases"], row["log_crps"], row["mase"], _percent(row["covered_80"]))
         rows.append((name, *(_number(cell) for cell in shown), gain))
     return markdown((*headings, f"{forecaster} gains (95%)"), rows)
+
+
+AGAINST = ("drift", "damped drift", "damped trend", "sd + drift", "sd + damped trend")
+"""Forecasters that stand beside the model's in tables of places and years."""
+
+
+def place_year_markdown(
+    scores: xr.Dataset, forecaster: str, *, against: Sequence[str] = AGAINST
+) -> str:
+    """Return two tables: scores averaged by place and year, and the means over these.
+
+    Parameters
+    ----------
+    scores : xarray.Dataset
+        As `beltcast.verification.skill.case_scores` returns it.
+    forecaster : str
+    against : sequence of str
+        Other forecasters; those that the backtest has not are left out.
+
+    Returns
+    -------
+    str
+        Two tables in markdown.  A cell has the CRPS of logs and the share in the 80% band, and in
+        the first table the mean log error.  The place with most years is counted once, and left
+        out, in rows of their own.
+    """
+    names = [n for n in (forecaster, *against) if n in scores[FORECASTER].values]
+    common = common_cases(scores, names)
+    events = place_years(common)
+    single = []
+    for i in range(events.sizes[CASE]):
+        own = events.isel({CASE: i})
+        cells = [_event(own.sel({FORECASTER: name})) for name in names]
+        label = f"{own['place'].item()} {own['year'].item()}"
+        single.append((label, f"{own['count'].item()}", *cells))
+    of_belts = events["place"].values[events["scope"].values == "belts"]
+    often = max(dict.fromkeys(of_belts), key=of_belts.tolist().count, default="")
+    once = place_years(common, once=[often])
+    belts, of_once = (part["scope"].values == "belts" for part in (events, once))
+    groups = {
+        "all": events,
+        f"all, {often} once": once,
+        "nation": events.isel({CASE: ~belts}),
+        "belts": events.isel({CASE: belts}),
+        f"belts, {often} once": once.isel({CASE: of_once}),
+        f"belts without {often}": events.isel({CASE: belts & (events["place"].values != often)}),
+    }
+    pooled = [
+        (name, f"{part.sizes[CASE]}", *(_pooled(part, n, forecaster) for n in names))
+        for name, part in groups.items()
+        if part.sizes[CASE]
+    ]
+    first = markdown(("place and year", "cases", *names), single)
+    return first + "\n" + markdown(("mean over", "place-years", *names), pooled)
+
+
+def _event(scores: xr.Dataset) -> str:
+    inside = _percent(float(scores["covered"].sel(level=0.8)))
+    return f"{float(scores['log_crps']):.3f} ({float(scores['log_error']):+.2f}, {inside})"
+
+
+def _pooled(scores: xr.Dataset, name: str, forecaster: str) -> str:
+    own = scores.sel({FORECASTER: name})
+    inside = _percent(float(own["covered"].sel(level=0.8).mean()))
+    text = f"{float(own['log_crps'].mean()):.3f} ({inside})"
+    if name == forecaster:
+        return text
+    gain = skill_table(scores, forecaster, against=[name]).iloc[0]
+    return (
+        f"{text}; {_percent(gain['skill'])} ({_percent(gain['low'])} to {_percent(gain['high'])})"
+    )
 
 
 def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
