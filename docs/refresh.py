@@ -5,7 +5,7 @@ Run it on a quiet machine after a change of the model, the observations or the e
     python docs/refresh.py
     python docs/refresh.py forecast   # without the table of speed, which needs a quiet machine
     python docs/refresh.py verify     # the backtest, ten minutes or more
-    python docs/refresh.py skill      # the table from the backtest that is kept
+    python docs/refresh.py skill      # the tables from the backtest that is kept
     python docs/refresh.py drivers    # the drivers under priors, data and contrasts
     python docs/refresh.py outputs    # what the commands of tutorials and guides print
 """
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def verify() -> None:
-    """Run the backtest, keep it and renew its table; fewer draws than usual keep the file small."""
+    """Run the backtest, keep it and renew its tables; fewer draws keep the file small."""
     command = [sys.executable, "-m", "beltcast", "backtest", "--draws", "300"]
     subprocess.run(command, cwd=ROOT, check=True)
     shutil.copy(ROOT / "runs" / "belt-backtest" / VERIFICATION.name, VERIFICATION)
@@ -50,17 +50,17 @@ def verify() -> None:
 
 
 def skill() -> None:
-    """Put the table of skill into docs/verification.md."""
+    """Put the tables of skill into docs/verification.md."""
     # Here and not above: the other jobs need no package in this process.
     import xarray as xr
 
     from beltcast.verification.skill import case_scores
-    from beltcast.verification.skill_text import skill_markdown
+    from beltcast.verification.skill_text import place_year_markdown, skill_markdown
 
     with xr.open_dataset(VERIFICATION) as backtest:
         scores = case_scores(backtest.load())
-    table = skill_markdown(scores, "sd")
-    write(SKILL, table.strip(), "docs/verification.md")
+    tables = place_year_markdown(scores, "sd") + "\n" + skill_markdown(scores, "sd")
+    write(SKILL, tables.strip(), "docs/verification.md")
 
 
 def drivers() -> None:

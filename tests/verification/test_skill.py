@@ -21,6 +21,7 @@ from beltcast.verification.skill import (
     energy_table,
     error_table,
     pit_counts,
+    place_years,
     score_table,
     skill_table,
     theil_table,
@@ -229,6 +230,40 @@ def test_tables_split_by_lead_and_scope(three: xr.Dataset) -> None:
     assert cases.to_dict() == {"belts": 32, "nation": 8}
     split = skill_table(scores, "good", by="lead")
     assert len(split) == 4
+
+
+def test_all_cases_of_a_place_and_year_are_one_event(three: xr.Dataset) -> None:
+    scores = case_scores(three)
+    events = place_years(scores)
+    cells = sorted(set(zip(scores["place"].values, scores["year"].values, strict=True)))
+    found = sorted(zip(events["place"].values, events["year"].values, strict=True))
+    assert found == cells
+    assert int(events["count"].sum()) == scores.sizes["case"]
+    own = (scores["place"].values == "Henan") & (scores["year"].values == 2021)
+    assert own.sum() == 2
+    (at,) = np.flatnonzero((events["place"].values == "Henan") & (events["year"].values == 2021))
+    np.testing.assert_allclose(
+        events["log_crps"].values[at], scores["log_crps"].values[own].mean(axis=0)
+    )
+    assert set(events["scope"].values) == {"nation", "belts"}
+
+
+def test_a_place_may_count_as_one_event_with_all_its_years(three: xr.Dataset) -> None:
+    scores = case_scores(three)
+    once = place_years(scores, once=["Henan"])
+    own = scores["place"].values == "Henan"
+    (at,) = np.flatnonzero(once["place"].values == "Henan")
+    assert int(once["count"][at]) == own.sum()
+    np.testing.assert_allclose(
+        once["log_error"].values[at], scores["log_error"].values[own].mean(axis=0)
+    )
+
+
+def test_the_log_error_is_the_side_of_the_median(three: xr.Dataset) -> None:
+    scores = case_scores(three)
+    biased = scores.sel(forecaster="biased")
+    want = np.log(biased["median"].values / biased["observed"].values)
+    np.testing.assert_allclose(biased["log_error"].values, want, rtol=1e-12)
 
 
 def test_coverage_is_counted_with_its_interval() -> None:

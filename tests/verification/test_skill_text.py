@@ -13,7 +13,12 @@ from beltcast.errors import InputError
 from beltcast.forecasting.summary import as_text
 from beltcast.verification.skill import case_scores, coverage_table, pit_counts, skill_table
 from beltcast.verification.skill_plot import pit_chart, reliability_chart, skill_by_lead
-from beltcast.verification.skill_text import markdown, skill_markdown, summarise_skill
+from beltcast.verification.skill_text import (
+    markdown,
+    place_year_markdown,
+    skill_markdown,
+    summarise_skill,
+)
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +58,22 @@ def test_the_page_says_what_was_asked_and_who_is_better(scores: xr.Dataset) -> N
     assert line.rstrip().endswith("too few years")
     for heading in ("Where 'sharp' errs", "Clopper", "lost most"):
         assert heading in page
+
+
+def test_tables_of_places_and_years_count_each_once(scores: xr.Dataset) -> None:
+    single, pooled = place_year_markdown(scores, "sharp", against=["dull | wide", "other"]).split(
+        "\n\n"
+    )
+    # Two places in eight years, each forecast from two leads.
+    assert len(single.splitlines()) == 2 + 16
+    assert "| China 2018 | 2 |" in single
+    lines = {line.split(" | ")[0].strip("| "): line for line in pooled.splitlines()[2:]}
+    assert lines["all"].split(" | ")[1] == "16"
+    assert lines["all, Yiwu once"].split(" | ")[1] == "9"
+    assert lines["belts, Yiwu once"].split(" | ")[1] == "1"
+    assert "belts without Yiwu" not in lines
+    gain = skill_table(scores, "sharp")["skill"][0]
+    assert f"; {100 * gain:.0f}% (" in lines["all"]
 
 
 def test_the_table_of_the_readme_is_markdown(scores: xr.Dataset) -> None:
