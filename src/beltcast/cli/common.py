@@ -80,6 +80,13 @@ PayoffFile = Annotated[
         "--payoff", help="With --model: which variable is compared with which data (.vpd)."
     ),
 ]
+ConditionsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--conditions",
+        help="With --model: sets of constants (.toml), named in a column 'condition' of the data.",
+    ),
+]
 ChangesFile = Annotated[
     Path | None, typer.Option("--changes", help="With --model: other values of constants (.cin).")
 ]
@@ -125,14 +132,15 @@ def open_either(
     columns: Path | None,
     payoff: Path | None,
     changes: Path | None,
+    conditions: Path | None,
     integration: str | None,
 ) -> Study:
     """Read a study, or make one in memory of a model, tables and priors; say what it assumes."""
     if model is None:
-        if data or columns or priors or payoff or changes or integration:
+        if data or columns or priors or payoff or changes or conditions or integration:
             raise InputError(
-                "--data, --columns, --priors, --payoff, --changes and --integration need --model; "
-                'add it (a study says integration = "stiff")'
+                "--data, --columns, --priors, --payoff, --changes, --conditions and --integration "
+                'need --model; add it (a study says integration = "stiff")'
             )
         return open_study(study)
     if study is not None:
@@ -148,6 +156,7 @@ def open_either(
         columns=columns,
         payoff=payoff,
         changes=changes,
+        conditions=conditions,
         integration=integration_of(integration),
     )
     for sentence in own.assumed:

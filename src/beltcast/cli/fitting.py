@@ -12,6 +12,7 @@ from beltcast.cli.common import (
     AsJson,
     ChangesFile,
     ColumnsFile,
+    ConditionsFile,
     DataFiles,
     InLanguage,
     Integration,
@@ -54,6 +55,7 @@ def calibrate_command(
     priors: PriorsFile = None,
     payoff: PayoffFile = None,
     changes: ChangesFile = None,
+    conditions: ConditionsFile = None,
     integration: Integration = None,
     seed: Seed = 1,
     resume: Resume = False,
@@ -104,6 +106,7 @@ def calibrate_command(
         columns=columns,
         payoff=payoff,
         changes=changes,
+        conditions=conditions,
         integration=integration,
     )
     likelihood, hashes, labels = likelihood_of(chosen), chosen.hashes, chosen.labels()
@@ -169,6 +172,7 @@ def identify_command(
     priors: PriorsFile = None,
     payoff: PayoffFile = None,
     changes: ChangesFile = None,
+    conditions: ConditionsFile = None,
     integration: Integration = None,
     calibration: Saved = None,
     output: Output = None,
@@ -210,6 +214,7 @@ def identify_command(
         columns=columns,
         payoff=payoff,
         changes=changes,
+        conditions=conditions,
         integration=integration,
     )
     if chosen.target:
@@ -264,6 +269,7 @@ def sample_command(
     priors: PriorsFile = None,
     payoff: PayoffFile = None,
     changes: ChangesFile = None,
+    conditions: ConditionsFile = None,
     integration: Integration = None,
     seed: Seed = 1,
     resume: Resume = False,
@@ -318,6 +324,7 @@ def sample_command(
         columns=columns,
         payoff=payoff,
         changes=changes,
+        conditions=conditions,
         integration=integration,
     )
     streams = streams_of(seed)
@@ -378,6 +385,7 @@ def sbc_command(
     priors: PriorsFile = None,
     payoff: PayoffFile = None,
     changes: ChangesFile = None,
+    conditions: ConditionsFile = None,
     integration: Integration = None,
     seed: Seed = 1,
     resume: Resume = False,
@@ -415,6 +423,7 @@ def sbc_command(
         columns=columns,
         payoff=payoff,
         changes=changes,
+        conditions=conditions,
         integration=integration,
     )
     asked = None

@@ -13,6 +13,7 @@ from beltcast.cli.common import (
     AsJson,
     ChangesFile,
     ColumnsFile,
+    ConditionsFile,
     DataFiles,
     InLanguage,
     Integration,
@@ -64,6 +65,7 @@ def forecast_command(
     priors: PriorsFile = None,
     payoff: PayoffFile = None,
     changes: ChangesFile = None,
+    conditions: ConditionsFile = None,
     integration: Integration = None,
     calibration: Saved = None,
     language: InLanguage = None,
@@ -121,6 +123,7 @@ def forecast_command(
         columns=columns,
         payoff=payoff,
         changes=changes,
+        conditions=conditions,
         integration=integration,
     )
     if model is not None:

@@ -13,7 +13,8 @@ from __future__ import annotations
 import csv
 import io
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import NamedTuple
@@ -94,6 +95,20 @@ class DataTable:
             found.append(DataCell(line, time, self._number(plain, name, line), side))
         return found
 
+    def of_rows(self, at: int, cell: str, names: Mapping[str, str]) -> DataTable:
+        """Rows that have a text in a column, without that column, other columns renamed."""
+        kept = [k for k, (_, cells) in enumerate(self.rows) if cells[at] == cell]
+
+        def without(cells: tuple[str, ...]) -> tuple[str, ...]:
+            return (*cells[:at], *cells[at + 1 :])
+
+        return replace(
+            self,
+            header=tuple(names.get(name, name) for name in without(self.header)),
+            rows=tuple((self.rows[k][0], without(self.rows[k][1])) for k in kept),
+            times=tuple(self.times[k] for k in kept),
+        )
+
     def is_numeric(self, name: str) -> bool:
         """Whether every filled cell of a column is a number."""
         try:
@@ -112,6 +127,12 @@ class DataTable:
                 line,
             )
         return plain
+
+
+def condition_column(table: DataTable) -> int:
+    """Place of the column that names the condition of each row; 0 where there is none."""
+    places = [k for k, name in enumerate(table.header) if k and name.casefold() == "condition"]
+    return places[0] if places else 0
 
 
 def plain_number(cell: str, decimal_comma: bool) -> float | None:

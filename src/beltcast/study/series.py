@@ -21,11 +21,12 @@ from pathlib import Path
 import numpy as np
 
 from beltcast.errors import TableError, UnknownName, did_you_mean, quoted
+from beltcast.model.conditions import CONDITION
 from beltcast.model.model import Model
 from beltcast.model.quantities import is_flow, same_unit
 from beltcast.schema import TOTAL
 from beltcast.study.columns import Column
-from beltcast.study.data_table import DataCell, DataTable, read_data_table
+from beltcast.study.data_table import DataCell, DataTable, condition_column, read_data_table
 from beltcast.study.error_models import SCALED_FAMILIES, ErrorModel
 from beltcast.study.noise import Definition, Noise
 from beltcast.study.observations import Observation, ObservationKind, Observations
@@ -146,10 +147,14 @@ def read_series(
     definitions: dict[str, Definition] = {}
     assumed: dict[str, None] = {}
     found: set[str] = set()
+    known = [*columns, *map(_as_column, payoff)] if payoff else list(columns)
+    several = len(tables) > 1
+    if any(condition_column(table) for table in tables):
+        tables, known = _by_condition(tables, known, model, sd)
+        several = True
     for table in tables:
         assumed |= dict.fromkeys(table.assumed)
-        known = [*columns, *map(_as_column, payoff)] if payoff else list(columns)
-        chosen = _chosen(table, model, known, only=bool(payoff), several=len(tables) > 1)
+        chosen = _chosen(table, model, known, only=bool(payoff), several=several)
         assumed |= dict.fromkeys(_left_out(table, chosen, only=bool(payoff)))
         for column in chosen:
             found.add(column.data)
@@ -178,6 +183,49 @@ def read_series(
     )
     first = tables[0].text
     return Series(Observations(tuple(rows), first.path, first.sha256), noise, tuple(assumed))
+
+
+def _by_condition(
+    tables: Sequence[DataTable], known: Sequence[Column], model: Model, sd: float | None
+) -> tuple[list[DataTable], list[Column]]:
+    """Tables and columns of each condition: ``S`` becomes ``S[high]`` in the rows of ``high``.
+
+    The errors of a column are those of all its conditions.
+    """
+    parts: list[DataTable] = []
+    columns = list(known)
+    for table in tables:
+        at = condition_column(table)
+        if not at:
+            parts.append(table)
+            continue
+        if CONDITION not in model.subscripts:
+            raise TableError(
+                f"the table has a column {quoted(table.header[at])}, and the model has no "
+                "conditions; give them with --conditions, or rename the column",
+                table.text.path,
+                1,
+            )
+        own: dict[str, Column] = {}
+        for header in (name for k, name in enumerate(table.header) if k not in (0, at)):
+            given = next((one for one in known if one.data == header), Column(header, header))
+            try:
+                dims = model.find((given.variable or header).partition("[")[0].strip()).dims
+            except UnknownName:
+                continue
+            if CONDITION in dims:
+                errors, _ = _errors(given, table.column(header), sd)
+                own[header] = replace(given, errors=replace(errors, name=errors.name or header))
+        for element in dict.fromkeys(cells[at] for _, cells in table.rows):
+            if element not in model.subscripts[CONDITION]:
+                line = next(line for line, cells in table.rows if cells[at] == element)
+                meant = did_you_mean(element, model.subscripts[CONDITION]) or "; correct it"
+                raise TableError(f"no condition {quoted(element)}{meant}", table.text.path, line)
+            parts.append(table.of_rows(at, element, {h: f"{h}[{element}]" for h in own}))
+            for header, one in own.items():
+                variable = f"{one.variable or header}[{element}]"
+                columns.append(replace(one, data=f"{header}[{element}]", variable=variable))
+    return parts, columns
 
 
 def _as_column(element: Payoff) -> Column:

@@ -11,6 +11,7 @@ from beltcast.engine.run.plan import Method
 from beltcast.errors import InputError
 from beltcast.files.text import file_sha256
 from beltcast.inference.likelihood import Likelihood, likelihood_of
+from beltcast.model.conditions import read_conditions, with_conditions
 from beltcast.model.model import load_model
 from beltcast.model.variants import move
 from beltcast.study.columns import read_columns
@@ -52,6 +53,7 @@ def read_own_model(
     columns: Path | None = None,
     payoff: Path | None = None,
     changes: Path | None = None,
+    conditions: Path | None = None,
     integration: Method | None = None,
 ) -> OwnModel:
     """Read a model, a table of times and values, and priors.
@@ -70,6 +72,9 @@ def read_own_model(
         Which variable is compared with which column (.vpd).
     changes : Path, optional
         Other values of constants (.cin).
+    conditions : Path, optional
+        Sets of constants under which the model is run (.toml); a column ``condition`` of the data
+        names them.
     integration : str, optional
         Method, as for `load_model`; by default as the model file says.
 
@@ -81,13 +86,19 @@ def read_own_model(
     loaded = load_model(model, method=integration)
     if changes is not None:
         loaded = move(loaded, read_cin(changes, loaded))
+    if conditions is not None:
+        loaded = with_conditions(loaded, read_conditions(conditions))
     compared = () if payoff is None else read_vpd(payoff, loaded)
     tables = [data] if isinstance(data, Path) else list(data)
     known = () if columns is None else read_columns(columns)
     series = read_series(tables, loaded, payoff=compared, columns=known)
     searched = any_priors(priors, loaded)
     files = {"model": model, "priors": priors, "payoff": payoff, "changes": changes}
-    files |= {"columns": columns, **{f"data {k + 1}": one for k, one in enumerate(tables)}}
+    files |= {
+        "conditions": conditions,
+        "columns": columns,
+        **{f"data {k + 1}": one for k, one in enumerate(tables)},
+    }
     hashes = {name: file_sha256(path, InputError) for name, path in files.items() if path}
     if integration is not None:
         hashes["integration"] = integration
