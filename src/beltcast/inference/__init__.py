@@ -1,1 +1,1 @@
-"""From figures to parameters: priors, noise, likelihood, optimum, draws, what is identified."""
+"""From observations to parameters: likelihood, optimum, draws, identifiability, updates."""

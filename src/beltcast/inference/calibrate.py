@@ -1,8 +1,8 @@
 """Fit the parameters to the published numbers.
 
 Many starts (`starts`) run as one ensemble.  The most probable, then others, are refined by one of
-the methods of `optimise` until hardly an optimum is left to be found.  The result keeps the
-history of every start, because a fit that a single start reached is a fit to doubt.
+the methods of `optimise` until hardly any optimum is missed.  The result keeps the history of
+every start, because a fit that only one start reached is doubtful.
 """
 
 from __future__ import annotations
@@ -40,24 +40,24 @@ MOSTLY_PRIOR = 0.7
 """Ratio of posterior to prior standard deviation above which an estimate is called mostly prior."""
 
 FIRST = 6
-"""Starts that are refined before the stopping rule is asked, and between two times."""
+"""Starts that are refined before the stopping rule is applied, and between two applications."""
 
 SEARCHED = 40
-"""Unknowns up to which the stopping rule decides how many starts are refined."""
+"""Number of unknowns up to which the stopping rule decides how many starts are refined."""
 
 EXACT = 60
-"""Unknowns up to which the exact curvature is worked out where scales are estimated."""
+"""Number of unknowns up to which the exact curvature is computed if scales are estimated."""
 
 SAME_OPTIMUM = 0.5
-"""Costs (negative log densities) that differ by less are taken for one optimum."""
+"""Costs (negative log densities) that differ by less belong to one optimum."""
 
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Hold matrix products to one thread; also a decorator.
+    """Limit matrix products to one thread; also a decorator.
 
-    Matrices of 300 by 170 are slower on two BLAS threads than on one, and many times slower beside
-    other work.
+    Matrices of 300 by 170 are slower on two BLAS threads than on one, and many times slower if
+    other work runs beside them.
     """
     with threadpool_limits(limits=1, user_api="blas"):
         yield
@@ -65,7 +65,7 @@ def one_blas_thread() -> Iterator[None]:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Calibration:
-    """The most probable parameters, and how sure they are.
+    """The most probable parameters and their uncertainty.
 
     Attributes
     ----------
@@ -85,9 +85,9 @@ class Calibration:
     evaluations : (k,) int
     converged : (k,) bool
     optima : tuple of Optimum
-        Where each refinement ended, with the cost of each of its evaluations.
+        End point of each refinement, with the cost of each of its evaluations.
     method : str
-        What refined them.
+        Method of the refinement.
     """
 
     likelihood: Likelihood
@@ -104,20 +104,20 @@ class Calibration:
 
     @property
     def agreeing(self) -> int:
-        """How many refined starts reached the best optimum."""
+        """Number of refined starts that reached the best optimum."""
         return int((self.refined_costs <= self.cost + SAME_OPTIMUM).sum())
 
     @property
     def expected_missed(self) -> float:
-        """How many optima the search has missed on average: see `beltcast.inference.starts`.
+        """Number of optima that the search has missed on average: see `beltcast.inference.starts`.
 
-        Infinite where too few starts were refined to tell.
+        Infinite if too few starts were refined to tell.
         """
         searches = int(self.converged.sum())
         return expected_missed(len(self._leaders()), max(searches, len(self.optima)))
 
     def search_words(self, language: Language = "en") -> str:
-        """Return what was searched, and what was not, as sentences."""
+        """Return what was searched and found, as sentences."""
         refined, starts = len(self.refined_costs), len(self.start_costs)
         count = len(self._leaders()) if self.optima else 1
         found = word("one optimum" if count == 1 else "optima", language, count=count)
@@ -168,13 +168,13 @@ class Calibration:
         return tuple(np.array(self.likelihood.labels)[near])
 
     def clusters(self) -> pd.DataFrame:
-        """Optima that differ, the best first.
+        """Distinct optima, the best first.
 
         Returns
         -------
         pandas.DataFrame
-            One row an optimum: its ``cost``, how many refined ``starts`` reached it (the best and
-            all that are within a posterior spread of it in every parameter), and the parameter in
+            One row per optimum: its ``cost``, how many refined ``starts`` reached it (the best and
+            all within one posterior sd of it in every parameter), and the parameter in
             which it is ``furthest`` from the best, with the ``distance`` in posterior standard
             deviations.
         """
@@ -193,18 +193,18 @@ class Calibration:
         )
 
     def distinct(self, within: float) -> tuple[FloatArray, ...]:
-        """Optima that differ and cost at most so much more than the best, the best first.
+        """Distinct optima whose cost exceeds the best by at most so much, the best first.
 
         Returns
         -------
         tuple of (size,)
-            Only the best one where the optima were not kept.
+            Only the best one if the optima were not kept.
         """
         near = (one.theta for one, _ in self._leaders()[1:] if one.cost <= self.cost + within)
         return (self.theta, *near)
 
     def _leaders(self) -> list[tuple[Optimum, int]]:
-        """The best optimum of each cluster, and how many are in it."""
+        """The best optimum of each cluster, and the size of the cluster."""
         n = len(self.likelihood.priors)
         sd = np.sqrt(np.diag(self.covariance)[:n])
         found: list[tuple[Optimum, int]] = []
@@ -242,15 +242,16 @@ class Calibration:
         Returns
         -------
         pandas.DataFrame
-            One row a parameter: prior and posterior median and 80% interval in the parameter's own
-            unit, the ratio of the two spreads on the working scale, and what that means.
+            One row per parameter: prior and posterior median and 80% interval in the parameter's
+            own unit, the ratio of the two standard deviations on the working scale, and its
+            verdict.
         """
         priors = self.likelihood.priors
         n = len(priors)
         return estimates_table(priors, self.theta[:n], self.covariance[:n, :n])
 
     def fit_table(self) -> pd.DataFrame:
-        """Every published number beside what the optimum would have published."""
+        """Every published number beside the fitted one."""
         likelihood = self.likelihood
         expected = likelihood.expected(self.theta[None])[0]
         sds = likelihood.row_sds(self.theta[None])[0]
@@ -303,7 +304,7 @@ def estimates_table(priors: Priors, center: FloatArray, covariance: FloatArray) 
     low, high, ratio = priors.interval(center, covariance, ndtri(0.9))
     quantiles = priors.quantiles(np.array([0.1, 0.5, 0.9]))
     median = priors.natural(center)
-    # At a joint mode the sd between elements is no estimate: `beltcast.inference.pool_scales`.
+    # At a joint mode the sd between elements is not an estimate: `beltcast.inference.pool_scales`.
     spreads = [pool.spread for pool in priors.pools]
     for values in (low, median, high, ratio):
         values[spreads] = np.nan
@@ -334,7 +335,7 @@ def estimate_verdict(ratio: float, draws: float = math.inf) -> str:
     Parameters
     ----------
     ratio : float  [1]
-        NaN, as of a prior without width, is 'undefined'.
+        NaN, as for a prior without width, is 'undefined'.
     draws : float
         Effective draws that the standard deviations were estimated from; below `FEWEST_DRAWS` of
         `beltcast.ensembles.verdicts` the answer is 'too few draws'.
@@ -382,11 +383,11 @@ def calibrate(
         (differential evolution) is all of them at once, so it is refined once.
     method : str
         'least_squares' or 'differential_evolution', see `beltcast.inference.optimise`.
-    threads : int, optional
+    Refinements in parallel; one per processor by default.  The result does not depend on it.
         Refinements side by side; one per processor by default.  The result does not depend on it.
-    pieces : Pieces, optional
+    Store of finished refinements.
         Where finished refinements are kept, and taken from.
-    progress : callable, optional
+    Called with (what, done, total).
         Called with (what, done, of how many).
 
     Returns
@@ -422,7 +423,7 @@ def calibrate(
     by_rule = refine is None and not whole and likelihood.size <= SEARCHED
     most = len(order) if by_rule else min(refine or FIRST, len(order))
     groups = [order] if whole else [order[k:] for k in range(most)]
-    # Only populations take chances; the others leave the generator as it is.
+    # Only populations use random numbers; the others leave the generator unchanged.
     seeds = rng.spawn(1) if whole else [rng] * len(groups)
 
     def refined(k: int) -> Optimum:
@@ -448,7 +449,7 @@ def calibrate(
 
 
 def _order(costs: FloatArray) -> IntArray:
-    """Starts that can be simulated: the best ones, then the others as they come."""
+    """Starts that can be simulated: the best ones, then the others in order."""
     possible = np.flatnonzero(np.isfinite(costs))
     best = possible[np.argsort(costs[possible], kind="stable")][:FIRST]
     return np.concatenate([best, np.setdiff1d(possible, best)])
@@ -456,13 +457,13 @@ def _order(costs: FloatArray) -> IntArray:
 
 @one_blas_thread()
 def calibrate_from(likelihood: Likelihood, start: FloatArray) -> Calibration:
-    """Refine one start, such as the optimum of a fit to slightly other observations.
+    """Refine one start, such as the optimum of a fit to slightly different observations.
 
     Parameters
     ----------
     likelihood : Likelihood
     start : (size,)
-        Moved inside the bounds where it lies on one.
+        Moved inside the bounds if it lies on one.
 
     Returns
     -------
@@ -473,7 +474,7 @@ def calibrate_from(likelihood: Likelihood, start: FloatArray) -> Calibration:
     margin = np.minimum(1e-6, 0.25 * (upper - lower))
     start = np.clip(start, lower + margin, upper - margin)
     costs = -likelihood.log_density(start[None])
-    # Least squares leaves nothing to chance.
+    # Least squares uses no random numbers.
     one = optimise(likelihood, start[None], rng=np.random.default_rng(0))
     return calibration_at(likelihood, costs, np.array([0]), [one], "least_squares")
 
@@ -485,18 +486,18 @@ def calibration_at(
     optima: Sequence[Optimum],
     method: FitMethod,
 ) -> Calibration:
-    """Put a calibration together: the best of its optima, with the curvature there.
+    """Assemble a calibration: the best of its optima, with the curvature there.
 
     Parameters
     ----------
     likelihood : Likelihood
     start_costs : (starts,)
     refined : (k,) int
-        Which starts ended in the optima.
+        Starts that ended in the optima.
     optima : sequence of Optimum
         At least one.
     method : str
-        What found them.
+        Method that found them.
     """
     best = min(optima, key=lambda one: one.cost)
     return Calibration(
@@ -515,9 +516,9 @@ def calibration_at(
 
 
 def curvature_covariance(likelihood: Likelihood, theta: FloatArray) -> FloatArray:
-    """Inverse of the curvature of the cost: Gauss and Newton's, exact where scales are estimated.
+    """Inverse of the curvature of the cost: Gauss-Newton, exact if scales are estimated.
 
-    Gauss and Newton's curvature of a log scale is half of what it is, so there the gradient is
+    The Gauss-Newton curvature of a log scale is half of the true one, so there the gradient is
     differenced.
     """
     jacobian = likelihood.jacobian(theta)
@@ -536,7 +537,7 @@ def curvature_covariance(likelihood: Likelihood, theta: FloatArray) -> FloatArra
             ]
         )
         exact = 0.5 * (exact + exact.T)
-        # At a bound, or where a search has not converged, it may bend the wrong way.
+        # At a bound, or if a search has not converged, the curvature may be negative.
         if np.isfinite(exact).all() and np.linalg.eigvalsh(exact)[0] > 0:
             curvature = exact
     factor = np.linalg.cholesky(curvature)

@@ -13,7 +13,7 @@ out, by a quadrature over |x|: with ``d = y - c`` and the covariances C_j,
 
     p(d) = sum_j w_j N(d; 0, C_j).
 
-So a contrast brings no unknown of its own, and the nuisances of the published numbers stay
+So a contrast adds no unknown of its own, and the nuisances of the published numbers stay
 independent of it.  As everywhere in `beltcast.inference.likelihood` a term is written as residuals
 r with ``r' r / 2`` the negative log density over its peak:
 
@@ -46,7 +46,7 @@ _WEIGHTS = _FURTHEST * _WEIGHTS * np.exp(-0.5 * _NODES**2) / np.sqrt(2.0 * np.pi
 """Nodes and weights (Gauss and Legendre) of the distribution of |x|, x standard normal."""
 
 _WALL = 1e3
-"""Residual of a row whose difference is not a number."""
+"""Residual of a row whose difference is NaN or infinite."""
 
 _NEAR = 1e-8
 """Squared distance from the peak, in sds, below which g is 1."""
@@ -67,7 +67,7 @@ class _Group(NamedTuple):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ContrastRows:
-    """Contrasts, ready to be compared with the model.
+    """Contrasts, prepared for comparison with the model.
 
     Attributes
     ----------
@@ -77,7 +77,7 @@ class ContrastRows:
     asked : Questions
         One log for each period of each row.
     means : (r, e)
-        What turns the e log ratios into the answers of the r rows.
+        Matrix from the e log ratios to the answers of the r rows.
     run_of : (e,) int
         The second run of each period, from 1.
     parameters : (q,) int
@@ -85,7 +85,7 @@ class ContrastRows:
     columns : (p,) int
         Parameter of each of the first p of these.
     constants : (q - p,)
-        The model's own values of the others.
+        Default values of the others.
     changes : tuple of ((c,) int, (c,))
         Of each second run the positions in `parameters` that it changes, and their values.
     """
@@ -150,7 +150,7 @@ class ContrastRows:
 
     def _averaged(self, differences: FloatArray) -> FloatArray:
         """Means over the periods of each row; (e, k) -> (r, k)."""
-        # A period that cannot be simulated does not touch the rows that do not ask for it.
+        # A period that cannot be simulated does not affect rows without it.
         used = [(mean[mean != 0.0], differences[mean != 0.0]) for mean in self.means]
         return np.array([weights @ values for weights, values in used])
 
@@ -179,7 +179,7 @@ class ContrastRows:
         for k in range(len(logs)):
             logs[k], by_row[k] = self.asked.derivative(run[:, :, [k]])
         for k, (positions, _) in enumerate(self.changes):
-            # What a run sets itself does not follow the parameter.
+            # A constant that the run sets itself does not follow the parameter.
             by_row[k + 1][:, positions[positions < p]] = 0.0
         at = np.arange(len(self.run_of))
         with np.errstate(invalid="ignore"):
@@ -223,7 +223,7 @@ def _of_group(d: FloatArray, group: _Group) -> tuple[FloatArray, FloatArray]:
 
 
 def make_contrast_rows(model: Model, priors: Priors, contrasts: Contrasts) -> ContrastRows:
-    """Say what to run for the contrasts of a study, and how they are compared.
+    """Prepare the contrasts of a study: what to run, and how they are compared.
 
     Parameters
     ----------
@@ -235,7 +235,7 @@ def make_contrast_rows(model: Model, priors: Priors, contrasts: Contrasts) -> Co
     Raises
     ------
     TableError
-        With file and line: a period that the model does not run through.
+        With file and line: a period that the model does not cover.
 
     Examples
     --------
@@ -293,7 +293,7 @@ def _changed(model: Model, change: Mapping[str, float]) -> tuple[tuple[int, floa
 
 
 def _own_values(model: Model, rows: list[int]) -> FloatArray:
-    """Values of constants in the model itself."""
+    """Default values of constants in the model."""
     if not rows:
         return np.empty(0)
     start = model.grid().times()[:1]
@@ -303,7 +303,7 @@ def _own_values(model: Model, rows: list[int]) -> FloatArray:
 
 
 def _as_observations(row: Contrast) -> Iterator[Observation]:
-    """What is read off each run, as levels that the model would have published."""
+    """Questions on each run, as levels that the model would have published."""
     for period in row.periods:
         yield Observation(
             line=row.line,

@@ -1,4 +1,4 @@
-"""Where the model is wrong in ways that last: a state-space layer over its answers.
+"""Lasting errors of the model: a state-space layer over its answers.
 
 What happens differs from the model's total by a factor, whose log is the *discrepancy* D(t)
 (Kennedy and O'Hagan 2001).  Each place has one, the sum of a part that is common to all places
@@ -9,11 +9,11 @@ the own part only.  Each part is a local linear trend whose growth is damped (Ga
     dD = r dt + level dW,     dr = log(damping) r dt + growth sqrt(-2 log damping) dV,
 
 from D = 0 where the model starts, with r, the deviation of growth, stationary with the standard
-deviation `growth`.  After a year ``damping`` of it is left.  So a forecast starts from the last
-known level, and the last known deviation of growth g adds ``g damping^k`` in year k.
+deviation `growth`.  The share ``damping`` of it remains after a year.  So a forecast starts from
+the last known level, and the last known deviation of growth g adds ``g damping^k`` in year k.
 
 The covariance of D at any two dates is known (`processes.discrepancy_covariance`).  With C that of
-the dates that a study's rows speak of, in order, and L its Cholesky factor, ``D = L u``: each u is
+the dates of a study's rows, in order, and L its Cholesky factor, ``D = L u``: each u is
 standard normal, what is new at its date, and a nuisance like all others (`nuisances`).  At other
 dates D is normal given u (`paths`).  This is the smoother of Kalman and Rauch, Tung and Striebel
 in one step; a test holds it against the recursions.
@@ -45,10 +45,10 @@ from beltcast.study.noise import Discrepancy, Noise
 from beltcast.study.observations import Observation
 
 DISCREPANCY = "discrepancy of "
-"""Nuisances of this layer are called this, the place or `ALL`, and a date."""
+"""Prefix of the nuisances of this layer, before the place or `ALL`, and a date."""
 
 ALL = "all"
-"""What the common part is called in place of a place."""
+"""Name of the common part, in place of a place."""
 
 
 def discrepancy_columns(
@@ -82,9 +82,9 @@ def discrepancy_columns(
 def felt_parts(
     model: Model, rows: Sequence[Observation], noise: Noise
 ) -> dict[str, dict[float, FloatArray]]:
-    """Signs with which rows feel each part, (m,), by part and date; dates in order.
+    """Signs of each part in the rows, (m,), by part and date; dates in order.
 
-    Where the model starts nothing is felt yet.
+    At the start of the model the discrepancy is zero.
     """
     start = model.grid().start
     parts: dict[str, dict[float, FloatArray]] = {}
@@ -137,7 +137,7 @@ def paths(
         The place that has the common part only.
     dates : (n,)  [Year]
     rng : Streams
-        For what the innovations leave open: a stream for each place.
+        For what the innovations leave open: one stream per place.
 
     Returns
     -------
@@ -183,7 +183,7 @@ def paths(
 def _given(
     process: Discrepancy, part: str, known: FloatArray, asked: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """What units at known lags add to those asked for, (k, n), and a factor of the rest, (n, n)."""
+    """Effect of units at known lags on other lags, (k, n), and a factor of the rest, (n, n)."""
     factor = _factor(process, part, known)
     moved = solve_triangular(factor, _covariance(process, part, known, asked), lower=True)
     sizes, vectors = eigenpairs(_covariance(process, part, asked, asked) - moved.T @ moved)

@@ -1,10 +1,10 @@
-"""Eigenvectors with one sign and one order.
+"""Eigenvectors with a fixed sign and order.
 
 An eigenvector is defined up to its sign, and LAPACK returns whichever sign the kernels of the
 processor lead to.  Draws along such a vector would then differ from machine to machine with the
 same seed, so everything that this package takes from `numpy.linalg.eigh` comes from here.
-A tie, two equal eigenvalues, leaves the vectors undefined within their plane; no convention of sign
-helps there.
+A tie, two equal eigenvalues, leaves the vectors undefined within their plane, and no convention of
+sign resolves that.
 """
 
 from __future__ import annotations

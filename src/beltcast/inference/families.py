@@ -1,10 +1,10 @@
-"""Residuals of all rows of a likelihood, whatever distribution each row has.
+"""Residuals of all rows of a likelihood, for any distribution of a row.
 
-Rows that compare numbers with a standard deviation (normal, Student's t, censored, rounded) are
-those of `residuals`.  Here come the rows whose distribution follows from the model's value itself.
+Rows that compare numbers with a standard deviation (normal, Student's t, censored, rounded) are in
+`residuals`.  Here are the rows whose distribution follows from the model's value itself.
 With the observation y, the model's value m and ``z = y - m``, the residual is the signed root of
 the deviance (McCullagh and Nelder 1989, section 2.3), so that ``r^2 / 2`` is the negative log
-likelihood less its least value over m, as for all rows:
+likelihood minus its minimum over m, as for all rows:
 
 ==================  ==============================================================================
 row                 half the deviance
@@ -47,10 +47,10 @@ CODES = {
 }
 
 CEILING = 1e4
-"""Bound c above the log likelihood of a row of code LOG_DENSITY, which may be above it no more."""
+"""Bound c above the log likelihood of a row of code LOG_DENSITY, which it must not exceed."""
 
 _LEAST = 1e-9
-"""An expected count below this is taken for it: a count above 0 is then impossible, 0 is not."""
+"""A smaller expected count is replaced by this: a count above 0 is then impossible, 0 is not."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +134,7 @@ class RowFamilies:
     def as_normal(
         self, z: FloatArray, side: IntArray, half: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
-        """Weight and middle of the normal row that stands in for each row near z, (m,) each."""
+        """Weight and centre of the normal row that replaces each row near z, (m,) each."""
         if self._one is not None:
             return residuals.as_normal(z, side, half, self._one)
         weight, middle = np.zeros_like(z), np.zeros_like(z)
@@ -213,7 +213,7 @@ def _deviance(
     low = np.maximum(m, _LEAST)
     high = np.minimum(low, size * (1.0 - 1e-12)) if code == BINOMIAL else low
     m = high
-    gap = y - m  # z, but where the model's value is impossible
+    gap = y - m  # z, unless the model's value is impossible
     by_size = np.zeros_like(z)
     if code == POISSON:
         half, curvature = _xlog(y, m) - gap, 1.0 / m
@@ -236,7 +236,7 @@ def _deviance(
     slope = np.where(near, at_peak, np.abs(steep) / safe)
     slope = np.where(y - z < _LEAST, 0.0, slope)
     by_size = np.where(near, 0.0, np.sign(gap) * by_size / safe)
-    # A model's value below 0 is impossible: a wall that slopes back.
+    # A model's value below 0 is impossible: a wall with a slope towards possible values.
     wall = np.maximum(_LEAST - (y - z), 0.0)
     outside = wall > 1e-6
     r = np.where(outside, np.hypot(r, wall), r)
@@ -252,7 +252,7 @@ def _xlog(y: FloatArray, m: FloatArray) -> FloatArray:
 
 
 def _best(code: int, y: FloatArray, size: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Log probability of a count where the model says just that, and its slope by size."""
+    """Log probability of a count equal to the model's value, and its slope by size."""
     if code == LOG_DENSITY:
         return np.full_like(size, CEILING), np.zeros_like(size)
     if code == POISSON:

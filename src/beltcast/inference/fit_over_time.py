@@ -1,4 +1,4 @@
-"""Picture of a fit over time: observations of each column, the model, and predictive bands."""
+"""Chart of a fit over time: observations of each column, the model, and predictive bands."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def plot_fit_over_time(
     rng: np.random.Generator,
     observed: int | None = None,
 ) -> Figure:
-    """Draw observations with the 80% and 95% bands of what draws predict, and residuals below.
+    """Draw observations with the 80% and 95% predictive bands of draws, and residuals below.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def plot_fit_over_time(
     rng : numpy.random.Generator
         Draws the errors of observations.
     observed : int, optional
-        Only so many of the rows were observed, the first ones; the others are forecast.
+        Only the first so many rows were observed; the others are forecast.
 
     Returns
     -------

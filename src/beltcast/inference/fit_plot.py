@@ -1,4 +1,4 @@
-"""Picture of a fit: every published number against what the model says at the optimum."""
+"""Chart of a fit: every published number against the fitted one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["plot_fit"]
 
 NAMED = 3
-"""Observations farthest from the model that get a label."""
+"""Number of observations that get a label, those farthest from the model."""
 
 
 @house_style
@@ -25,7 +25,7 @@ def plot_fit(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Draw published numbers against fitted ones, both on logarithmic axes.
 
     Points on the diagonal fit exactly.  A bar is one standard deviation of the observation error;
-    the observations with the largest standardised residual carry their place and period.
+    the observations with the largest standardised residual are labelled with place and period.
 
     Parameters
     ----------

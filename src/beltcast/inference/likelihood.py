@@ -1,12 +1,12 @@
-"""How probable the published numbers are, given parameters.
+"""The likelihood of the published numbers, given parameters.
 
 The unknowns are one vector ``theta``: first the parameters of the model on their working scales
 (`priors`), then the nuisances of `nuisances` (offsets, trends, year shocks,
-shared errors, spreads, the season), each a standard normal.  For row i, with the model's answer
+shared errors, sd factors, the season), each a standard normal.  For row i, with the model's answer
 ``m_i`` (a log),
 
     mu_i = m_i + offset + trend (t_i - t_ref) + shock(year) + season        [log]
-    z_i  = (log y_i - mu_i) / (sd_i s_i),     log s_i = sd(spread) eta(group of i)
+    z_i  = (log y_i - mu_i) / (sd_i s_i),     log s_i = sd(factor) eta(group of i)
 
 A row whose definition has an error model (`beltcast.study.error_models`) may instead compare y and
 m themselves, ``z_i = (y_i - m_i) / (sd_i s_i)``, or be a count with mean m_i.
@@ -14,10 +14,10 @@ m themselves, ``z_i = (y_i - m_i) / (sd_i s_i)``, or be a count with mean m_i.
 Every term is written as a *residual* ``r`` with ``r^2 / 2`` its negative log likelihood over the
 height of its peak (`residuals`, `families`): z itself for a number, ``sqrt(-2 log Phi)`` for a
 bound (Tobin 1958), the signed root of the deviance for a count.  So least squares, the scalar
-density and the Laplace covariance all come from this one definition.  Where scales are estimated,
-the heights are not constant; each group of rows that share a scale adds one residual after the
-priors (`scales`).  Contrasts, differences between two runs, come last (`contrast_rows`); they ask
-for the parameters alone.  The density is exact, but Gauss and Newton's curvature of a log scale is
+density and the Laplace covariance all follow from this one definition.  If scales are estimated,
+the heights vary; each group of rows that share a scale adds one residual after the
+priors (`scales`).  Contrasts, differences between two runs, come last (`contrast_rows`); they
+depend on the parameters only.  The density is exact, but Gauss-Newton's curvature of a log scale is
 too small by up to a half, so Laplace's standard deviation of it is somewhat too large; sampling
 corrects it.
 """
@@ -47,16 +47,16 @@ from beltcast.study.priors import Priors
 from beltcast.study.study import Study
 
 SPREAD_LIMIT = 4.0
-"""Bound of the nuisances that are spreads, in prior standard deviations."""
+"""Bound of the nuisances that are sd factors, in prior standard deviations."""
 
 LOWEST = 8.0
-"""A parameter that scales a spread is taken to be no lower than so many prior sds below its mu."""
+"""A parameter that scales an sd is bounded this many prior sds below its mu."""
 
 UNSEEN = float(np.exp(20.0))
-"""Spread of a row that a fit must not see; its information is 4e-18 of an ordinary one's."""
+"""Log sd factor of a row that a fit must ignore; its information is 4e-18 of an ordinary one's."""
 
 BLAME = 1e3
-"""Residual of a row whose answer is not a number: a wall that a fit turns away from."""
+"""Residual of a row whose answer is NaN or infinite: a wall that a fit turns away from."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -68,17 +68,17 @@ class Likelihood:
     model, priors, observations, noise
     asked : Questions
     published, sds : (m,)
-        What was published, as it is compared: a log where ``families.log``, else the number itself;
-        the middle of the interval where a number is rounded.  The sd of a count is 1.
+        Published value, as it is compared: a log if ``families.log``, else the number itself;
+        the middle of the interval if a number is rounded.  The sd of a count is 1.
     half : (m,)
         Half the width of that interval, 0 for other rows.
     side : (m,) int
         0 a number, -1 a lower bound, +1 an upper bound.
     loadings, spreads : (m, u - 1)
         What a unit of each nuisance adds to each row as it is compared, and to the log of its
-        spread; the season apart.
+        standard deviation; the season apart.
     nuisances : (u,) str
-        Their names, the season last where there is one.
+        Their names, the season last if there is one.
     season : (m,)
         ``u0 + u1 - 1`` for a part of a year, 0 otherwise.
     rows_of, columns : (p,), (p,)
@@ -92,7 +92,7 @@ class Likelihood:
     scale_power : (m,)
         Power of that parameter, 1 or -1.
     prior_weights : (size,), optional
-        What the residual of the prior of each unknown is multiplied by; 1 by default.
+        Factor of the residual of the prior of each unknown; 1 by default.
     contrasts : ContrastRows, optional
         Published differences between two runs of the model.
     """
@@ -153,12 +153,12 @@ class Likelihood:
         ----------
         theta : (size,) or (N, size)
         answers : (N, m), optional
-            As `answers` returns them, where they are known already.
+            As `answers` returns them, if they are known already.
 
         Returns
         -------
         (m + size + g + r,) or (N, m + size + g + r)
-            With g groups of rows whose spread is estimated, and r contrasts.
+            With g groups of rows whose sd is estimated, and r contrasts.
         """
         many = np.atleast_2d(theta)
         if answers is None:
@@ -214,20 +214,20 @@ class Likelihood:
         return rule.mean(answers), rule.precision
 
     def gaps(self, theta: FloatArray, answers: FloatArray) -> FloatArray:
-        """What was published less what is expected, in spreads; (N, m)."""
+        """Published minus expected value, in standard deviations; (N, m)."""
         return self._standardised(theta, answers)[0]
 
     def nuisance_rule(self, near: FloatArray | None = None) -> NuisanceRule:
-        """How nuisances follow from answers: linear, normal and the same for all but the mean.
+        """Rule from answers to nuisances: linear, normal and the same for all except the mean.
 
-        Exact but for the season, which is taken as linear; for bounds and rounded numbers, which
+        Exact except for the season, which is taken as linear; for bounds and rounded numbers, which
         are replaced by their tangents at `near` (left out without it); for Student's t, by its
-        weights there; and for spreads, which are held there and have a normal of their own.
+        weights there; and for sd factors, which are held there and have a normal of their own.
 
         Parameters
         ----------
         near : (size,), optional
-            Where all that is linearised, such as the optimum; the model is run there.
+            Point of linearisation, such as the optimum; the model is run there.
         """
         nothing = np.zeros((1, self.size))
         at = nothing if near is None else near[None]
@@ -258,9 +258,9 @@ class Likelihood:
         )
 
     def rule_of_numbers(self, numbers: NDArray[np.bool_], season: float) -> NuisanceRule:
-        """`nuisance_rule` of some rows taken for numbers, whatever they are, and no others.
+        """`nuisance_rule` of some rows treated as numbers, whatever they are, and no others.
 
-        For normal errors of known spread. Exact but for the season, taken as linear about a value.
+        For normal errors of known sd. Exact except for the season, taken as linear about a value.
 
         Parameters
         ----------
@@ -327,7 +327,7 @@ class Likelihood:
         priors = np.diag(by_prior)
         if not self.is_scaled:
             return np.concatenate([of_rows, priors, of_contrasts])
-        # A wider spread makes z and the half-width (of a count, phi) smaller in proportion.
+        # A larger sd makes z and the half-width (of a count, phi) smaller in proportion.
         shrink = np.where(good, self.families.number * by_z * safe + by_half * half, 0.0)
         by_scale = self._log_scale_slopes(theta)
         of_rows -= shrink[:, None] * by_scale
@@ -346,9 +346,9 @@ class Likelihood:
         return self.asked.answer(run).T
 
     def expected(self, theta: FloatArray, *, shocks: bool = True) -> FloatArray:
-        """What would be published, as it is compared, without the row's own noise; -> (N, m).
+        """Published value expected, as it is compared, without the row's own noise; -> (N, m).
 
-        With ``shocks=False`` as it would be without shocks of years and discrepancy.
+        With ``shocks=False``, without shocks of years and discrepancy.
         """
         if not shocks:
             theta = theta.copy()
@@ -357,12 +357,12 @@ class Likelihood:
         return self.answers(theta) + self._shift(theta)
 
     def natural(self, compared: FloatArray) -> FloatArray:
-        """Turn what is compared into numbers as published; (..., m) -> (..., m)."""
+        """Convert compared values to numbers as published; (..., m) -> (..., m)."""
         log = self.families.log
         return np.where(log, np.exp(np.where(log, compared, 0.0)), compared)
 
     def row_sds(self, theta: FloatArray) -> FloatArray:
-        """Spread of each row's own error, as estimated, 1 for a count; (N, size) -> (N, m)."""
+        """Sd of each row's own error, as estimated; 1 for a count; (N, size) -> (N, m)."""
         return np.broadcast_to(self._widths(theta)[0], (len(theta), len(self.sds)))
 
     def values(self, z: FloatArray) -> FloatArray:
@@ -370,16 +370,16 @@ class Likelihood:
         return self.priors.natural(z).T[self.columns]
 
     def without(self, mask: ArrayLike) -> Likelihood:
-        """Leave out the rows where a mask is true.
+        """Exclude the rows where a mask is true.
 
-        They stay in place and lose their weight, so that the compiled model serves as it is: a
-        spread of e^20 makes a number say nothing, and a bound as true as false.  Of estimated
-        spreads they say nothing either.
+        They stay in place and lose their weight, so that the compiled model can be reused: a factor
+        of e^20 makes a number uninformative, and a bound as true as false.  They do not inform
+        estimated sd factors either.
         """
         out = np.asarray(mask, dtype=bool)
         spreads = np.where(out[:, None], 0.0, self.spreads)
         families = replace(self.families, codes=np.where(out, NUMBER, self.families.codes))
-        # As where a spread is set up: bounds alone say nothing of it.
+        # As where a factor is set up: bounds alone do not inform it.
         measured = (spreads[self.side == 0] != 0.0).any(axis=0)
         return replace(
             self,
@@ -392,19 +392,19 @@ class Likelihood:
         )
 
     def without_contrasts(self) -> Likelihood:
-        """Leave out the contrasts: the data alone."""
+        """Exclude the contrasts: the data alone."""
         return replace(self, contrasts=None)
 
     def _standardised(
         self, theta: FloatArray, answers: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
-        """Gaps between print and expectation, and half-widths, in spreads; (N, m) each."""
+        """Published minus expected, and half-widths, in standard deviations; (N, m) each."""
         sds, half = self._widths(theta)
         gaps = self.published - answers - self._shift(theta)
         return gaps / sds, np.broadcast_to(half, gaps.shape)
 
     def _widths(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Spread of each row and its half-width, phi or trials; (N, m) or (1, m) each."""
+        """Sd of each row and its half-width, phi or trials; (N, m) or (1, m) each."""
         scale, families = self._scale(theta), self.families
         if families.number.all():
             sds = self.sds * scale
@@ -420,7 +420,7 @@ class Likelihood:
         return np.concatenate([np.arange(n), n + np.flatnonzero(self.spreads.any(axis=0))])
 
     def sizes(self, theta: FloatArray) -> FloatArray:
-        """Give phi of negative binomial rows, trials of binomial ones; (N, size) -> (N, m)."""
+        """Return phi of negative binomial rows, trials of binomial ones; (N, size) -> (N, m)."""
         return np.broadcast_to(self._widths(theta)[1], (len(theta), len(self.sds)))
 
     @cached_property
@@ -459,16 +459,16 @@ class Likelihood:
         return out
 
     def _linear(self, theta: FloatArray) -> FloatArray:
-        """The nuisances but for the season; (N, size) -> (N, k)."""
+        """The nuisances except the season; (N, size) -> (N, k)."""
         return theta[:, self.n_parameters : self.n_parameters + self.spreads.shape[1]]
 
     def _season_of(self, theta: FloatArray) -> FloatArray:
-        """The nuisance of the season, 0 where there is none; (N, size) -> (N,)."""
+        """The nuisance of the season, 0 if there is none; (N, size) -> (N,)."""
         seasonal = len(self.nuisances) > self.spreads.shape[1]
         return theta[:, -1] if seasonal else np.zeros(len(theta))
 
     def _seasonal(self, loadings: FloatArray, season: FloatArray) -> FloatArray:
-        """Append the column of the season where there is one; (m, k), (m,) -> (m, u)."""
+        """Append the column of the season if there is one; (m, k), (m,) -> (m, u)."""
         if len(self.nuisances) == loadings.shape[1]:
             return loadings
         return np.concatenate([loadings, season[:, None]], axis=1)
@@ -480,12 +480,12 @@ class Likelihood:
         return both if self.prior_weights is None else both * self.prior_weights
 
     def _shift(self, theta: FloatArray) -> FloatArray:
-        """What definitions, shocks and the season add to the log of each row; (N, m)."""
+        """Contribution of definitions, shocks and the season to the log of each row; (N, m)."""
         nuisance = self._linear(theta)
         season = np.log(self._season_factor(self._season_of(theta)))
         if not self.spreads.any():
             return nuisance @ self.loadings.T + season
-        # A part of the rows' own errors is as wide as they are.
+        # Shares of the rows' own errors scale with their sd.
         errors = np.where(self._are_errors, nuisance, 0.0) @ self.loadings.T
         others = np.where(self._are_errors, 0.0, nuisance) @ self.loadings.T
         return others + self._scale(theta) * errors + season
@@ -496,14 +496,14 @@ class Likelihood:
         return np.array([name.startswith(ERROR) for name in linear], dtype=bool)
 
     def _loadings(self, scale: FloatArray) -> FloatArray:
-        """Loadings where the spread of each row is so many times its own; (m,) -> (m, u - 1)."""
+        """Loadings if the sd of each row is so many times its own; (m,) -> (m, u - 1)."""
         if not self.spreads.any():
             return self.loadings
         return self.loadings * np.where(self._are_errors, scale[:, None], 1.0)
 
     @cached_property
     def _heights(self) -> Heights:
-        """Heights of the rows whose spread is estimated."""
+        """Heights of the rows whose sd is estimated."""
         reach = SPREAD_LIMIT * np.abs(self.spreads).sum(axis=1)
         by = self.scale_by >= 0
         ends = [
@@ -545,14 +545,14 @@ class Likelihood:
 def make_likelihood(
     model: Model, priors: Priors, observations: Observations, noise: Noise
 ) -> Likelihood:
-    """Put the pieces together.
+    """Assemble the likelihood.
 
     Raises
     ------
     CalibrationError
-        There is nothing to fit.
+        There is no row or no parameter.
     TableError
-        A row refers to a time that the model does not run through.
+        A row refers to a time that the model does not cover.
 
     Examples
     --------
@@ -664,8 +664,8 @@ def _scaled_by(
 def likelihood_of(source: Study | Likelihood) -> Likelihood:
     """Return the likelihood of a study, or a likelihood as it is.
 
-    Every function that fits or draws takes either.  A study cannot offer this as a method: its room
-    lies below this one.
+    Every function that fits or draws takes either.  A study cannot offer this as a method, since
+    its room lies below this one.
 
     Examples
     --------

@@ -23,10 +23,10 @@ class NuisanceRule:
         What a unit of each nuisance adds to the weighted residual of each row.
     weight : (m,)
     free : (m,)
-        Answers at which the rows want no nuisance.
+        Answers at which the rows need no nuisance.
     precision : (u, u)
     held : (u,)
-        Where nuisances are held that do not move a row's mean (spreads); 0 for the others.
+        Values of nuisances that do not move a row's mean (sd factors); 0 for the others.
     """
 
     loadings: FloatArray
@@ -38,7 +38,7 @@ class NuisanceRule:
     def mean(self, answers: FloatArray) -> FloatArray:
         """Means of the nuisances, (N, m) -> (N, u)."""
         gaps = self.free - answers
-        # A row without an answer says nothing about nuisances; it is blamed in the residuals.
+        # A row without an answer does not inform nuisances; its residual takes the blame.
         gaps = np.where(np.isfinite(gaps), gaps, 0.0) * self.weight
         return np.asarray(self.held + gaps @ self._gain)
 
@@ -49,5 +49,5 @@ class NuisanceRule:
 
     @cached_property
     def _gain(self) -> FloatArray:
-        """What a weighted gap of each row moves each mean by, (m, u)."""
+        """Shift of each mean per weighted gap of each row, (m, u)."""
         return np.asarray(np.linalg.solve(self.precision, self.loadings.T).T, dtype=np.float64)

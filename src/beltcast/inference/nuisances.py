@@ -1,12 +1,12 @@
-"""What rows have in common beside the model: one standard normal number for each such thing.
+"""Nuisances: what rows share apart from the model, one standard normal number for each item.
 
 A nuisance adds to the *log* of some rows (an offset, a drift, a year's shock, an error that rows
-share: `loadings`) or to the log of their *spread* (`spreads`); the season, last of all, is not
-linear and has an entry for each row of its own.  Which rows feel which nuisance how much follows
-from the rows and from `beltcast.study.noise` alone; the model is only asked for units.
+share: `loadings`) or to the log of their *standard deviation* (`spreads`); the season, last of all,
+is not linear and has an entry for each row.  Which nuisance affects which row, and by how much,
+follows from the rows and from `beltcast.study.noise` alone; the model only supplies units.
 
-A statistic prints one year of one place several times over: trade and exports, a half and ten
-months, a level and its growth.  What is wrong with the one is wrong with the others, so a part
+A statistic reports one year of one place several times: trade and exports, a half and ten months,
+a level and its growth.  An error in one of them is in the others too, so a part
 ``shared`` of the variance of rows of one place, definition, vintage and year is common to them.
 With *autocorrelation* rho these common errors e of the years of a series are a Gaussian process::
 
@@ -37,13 +37,13 @@ from beltcast.study.noise import Noise
 from beltcast.study.observations import Observation, Observations
 
 SHOCK = "shock of "
-"""Nuisances that are year shocks are called this and the year."""
+"""Prefix of the nuisances that are year shocks, before the year."""
 
 ERROR = "error of "
-"""Nuisances that are a part of rows' own errors begin with this; they scale with the spread."""
+"""Prefix of nuisances that are a part of rows' own errors; they scale with the sd."""
 
 ErrorSeries = tuple[str, str, str]
-"""Place, definition and vintage; no vintage where revisions have errors of their own."""
+"""Place, definition and vintage; no vintage if revisions have errors of their own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,13 +53,13 @@ class Nuisances:
     Attributes
     ----------
     names : (u,) str
-        The season last, where the noise has one.
+        The season last, if the noise has one.
     loadings : (m, u - 1)
         What a unit of each nuisance adds to the log of each row; the season apart.
     spreads : (m, u - 1)
         What a unit of each nuisance adds to the log of the standard deviation of each row.
     sds : (m,)
-        Standard deviation of what is left for the row alone.
+        Standard deviation of the error of the row alone.
     season : (m,)
         ``u0 + u1 - 1`` for a part of a year, 0 otherwise.
     """
@@ -72,7 +72,7 @@ class Nuisances:
 
 
 def nuisances_of(model: Model, observations: Observations, noise: Noise) -> Nuisances:
-    """Determine what the rows share.
+    """Determine the errors that rows share.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def nuisances_of(model: Model, observations: Observations, noise: Noise) -> Nuis
             )
     _add_common(columns, model, rows, noise)
     by_spread = _spreads(rows, noise)
-    # A spread's nuisance adds nothing to a log, and the others nothing to a spread.
+    # The nuisance of an sd factor adds nothing to a log, and the others nothing to an sd.
     nothing = np.zeros(len(rows))
     names = sorted({*columns, *by_spread})
     shape = (len(names), len(rows))
@@ -105,7 +105,7 @@ def nuisances_of(model: Model, observations: Observations, noise: Noise) -> Nuis
 def _errors(
     rows: tuple[Observation, ...], noise: Noise
 ) -> tuple[FloatArray, dict[str, FloatArray]]:
-    """Spread of each row's own error, (m,), and loadings of the errors that rows share."""
+    """Sd of each row's own error, (m,), and loadings of the errors that rows share."""
     series: dict[ErrorSeries, dict[int, list[int]]] = {}
     for i, row in enumerate(rows):
         vintage = "" if noise.revisions else row.vintage
@@ -130,7 +130,7 @@ def _shared(
     own: FloatArray,
     noise: Noise,
 ) -> dict[str, FloatArray]:
-    """Errors of single years, independent of each other; takes their part out of `own`.
+    """Errors of single years, independent of each other; subtracts their part from `own`.
 
     The other year of a growth rate has an error of its own.
     """
@@ -154,7 +154,7 @@ def _correlated(
     own: FloatArray,
     noise: Noise,
 ) -> dict[str, FloatArray]:
-    """Errors of the years of a series, each like the one before; takes their part out of `own`.
+    """Errors of the years of a series, each correlated with the one before; subtracts from `own`.
 
     A growth rate has the error of its year less that of the year before, so what persists
     cancels.
@@ -178,10 +178,10 @@ def _correlated(
 def _revisions(
     rows: tuple[Observation, ...], own: FloatArray, noise: Noise
 ) -> dict[str, FloatArray]:
-    """Revision errors, shared by the rows of one release; adds to `own` where a row is alone.
+    """Revision errors, shared by the rows of one release; adds to `own` if a row is alone.
 
-    The growth that a first release prints compares it with the year before, which by then is
-    revised: it has the revision error of one year.
+    The growth that a first release reports compares it with the year before, which is revised by
+    then: it has the revision error of one year.
     """
     releases: dict[str, list[int]] = {}
     for i, row in enumerate(rows):
@@ -211,7 +211,7 @@ def _add_common(
 
 
 def _offsets(rows: tuple[Observation, ...], noise: Noise) -> dict[str, FloatArray]:
-    """Offsets of places by definitions, with what a definition has in common in all its places."""
+    """Offsets of places by definitions, with the part that a definition shares in all places."""
     own, common = np.sqrt(1.0 - noise.offset_common), np.sqrt(noise.offset_common)
     columns: dict[str, FloatArray] = {}
     first_quantity: dict[str, str] = {}
@@ -225,22 +225,22 @@ def _offsets(rows: tuple[Observation, ...], noise: Noise) -> dict[str, FloatArra
                 of_all[i] = common * definition.offset_sd
             other = first_quantity.setdefault(key, row.quantity) != row.quantity
             if other and noise.quantity_sd > 0:
-                # Trade and exports of one statistic: nearly the same offset, not quite.
+                # Trade and exports of one statistic: nearly the same offset, but not exactly.
                 within = f"{row.quantity} within {key}"
                 _column(columns, within, len(rows))[i] = noise.quantity_sd
     return columns
 
 
 def _trends(rows: tuple[Observation, ...], noise: Noise) -> dict[str, FloatArray]:
-    """What offsets drift by, from the reference date on; growth has a year's worth of it.
+    """Drift of offsets from the reference date on; growth has a year's worth of it.
 
-    The reference is the same for all places: were it the middle of each place's own rows, an old
-    observation would widen what is believed of today's size.
+    The reference is the same for all places: if it were the middle of each place's own rows, an old
+    observation would widen the prior of today's size.
     """
     reference = noise.reference if noise.reference is not None else max(row.end for row in rows)
     drifting = [i for i, row in enumerate(rows) if noise.definitions[row.definition].trend_sd > 0]
     dates = sorted({d for i in drifting for d in compared_dates(rows[i])})
-    # What each row feels of the drift up to each date.
+    # Contribution of the drift to each row up to each date.
     felt = np.zeros((len(rows), len(dates)))
     for i in drifting:
         sd = noise.definitions[rows[i].definition].trend_sd
@@ -261,7 +261,7 @@ def _trends(rows: tuple[Observation, ...], noise: Noise) -> dict[str, FloatArray
 
 
 def _drift(name: str, felt: FloatArray, lags: FloatArray, noise: Noise) -> dict[str, FloatArray]:
-    """Columns of one drifting offset, of which rows feel so much at these lags; (m, n), (n,)."""
+    """Columns of one drifting offset, with the weights of rows at these lags; (m, n), (n,)."""
     at = felt.any(axis=0) & (lags != 0.0)
     if not at.any():
         return {}
@@ -273,11 +273,11 @@ def _drift(name: str, felt: FloatArray, lags: FloatArray, noise: Noise) -> dict[
 
 
 def _shocks(model: Model, rows: tuple[Observation, ...], noise: Noise) -> dict[str, FloatArray]:
-    """Shocks of years, which pass with them."""
+    """Shocks of single years, without persistence."""
     columns: dict[str, FloatArray] = {}
     for i, row in enumerate(rows):
         if not is_flow(model.find(row.quantity).unit) or row.kind == "share":
-            continue  # a shock is common to all places, so a share does not feel it
+            continue  # a shock is common to all places, so it does not affect a share
         for year, sign in _shocked(row):
             if noise.shock_sd(year) > 0:
                 _column(columns, f"{SHOCK}{year}", len(rows))[i] += sign * noise.shock_sd(year)
@@ -289,12 +289,12 @@ def _column(columns: dict[str, FloatArray], name: str, size: int) -> FloatArray:
 
 
 def _statistic(row: Observation) -> str:
-    """Place and definition: what has one offset."""
+    """Place and definition, which have one offset."""
     return f"{row.place}, {row.definition}"
 
 
 def _spreads(rows: tuple[Observation, ...], noise: Noise) -> dict[str, FloatArray]:
-    """What a unit of each estimated spread adds to the log of the spread of each row."""
+    """Contribution of a unit of each estimated sd factor to the log of the sd of each row."""
     columns: dict[str, FloatArray] = {}
     measured: set[str] = set()
     for i, row in enumerate(rows):
@@ -304,7 +304,7 @@ def _spreads(rows: tuple[Observation, ...], noise: Noise) -> dict[str, FloatArra
         columns.setdefault(name, np.zeros(len(rows)))[i] = log_sd
         if row.kind not in ("lower", "upper") or row.within is not None:
             measured.add(name)
-    # Bounds alone would let a spread run away: a bound is kept best by no spread, or by any.
+    # Bounds alone would not identify a factor: a bound is satisfied best by no sd, or by any.
     return {name: column for name, column in columns.items() if name in measured}
 
 
@@ -325,7 +325,7 @@ def _middle(row: Observation) -> float:
 
 
 def _shocked(row: Observation) -> list[tuple[int, float]]:
-    """Calendar years whose shocks a row feels, with sign and weight."""
+    """Calendar years whose shocks affect a row, with sign and weight."""
     first, last = _year(row), int(np.ceil(row.end - 1e-6))
     years = list(range(first, max(last, first + 1)))
     felt = [(year, 1.0 / len(years)) for year in years]
@@ -335,7 +335,7 @@ def _shocked(row: Observation) -> list[tuple[int, float]]:
 
 
 def _season(model: Model, row: Observation) -> float:
-    """``u0 + u1 - 1`` of a part of one calendar year; growth and shares compare like with like."""
+    """``u0 + u1 - 1`` of a part of one calendar year; growth and shares cancel the season."""
     if row.kind in ("growth", "share") or not is_flow(model.find(row.quantity).unit):
         return 0.0
     year = np.floor(row.start + 1e-6)

@@ -1,9 +1,9 @@
-"""One start, one optimum: two optimisers behind one function.
+"""Optimisers from one start to one optimum, behind one function.
 
 =======================  ==================================================  ======================
 method                   what it does                                        for
 =======================  ==================================================  ======================
-least_squares            trust-region reflective steps on the residuals      nearly always: it knows
+least_squares            trust-region reflective steps on the residuals      nearly always: it uses
                          with their exact Jacobian (Branch, Coleman and      the curvature
                          Li 1999)
 differential_evolution   populations of the parameters, each one ensemble    cliffs, many optima
@@ -11,9 +11,9 @@ differential_evolution   populations of the parameters, each one ensemble    cli
                          for; the best is refined by least squares
 =======================  ==================================================  ======================
 
-All come from SciPy and minimise the cost of `likelihood`.  A run that fails is no
-exception: each of its rows costs ``BLAME^2 / 2``, which is flat, and the priors add their slope
-towards their centre, so that an optimiser that is lost there walks back.
+Both come from SciPy and minimise the cost of `likelihood`.  A run that fails raises no exception:
+each of its rows costs ``BLAME^2 / 2``, which is flat, and the priors add their slope towards their
+centre, so that an optimiser that is lost there returns.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from beltcast.inference.likelihood import Likelihood
 FitMethod = Literal["least_squares", "differential_evolution"]
 
 _REACH = 4.0
-"""A population is searched for within this many prior spreads where a prior has no bounds."""
+"""Range of a population in prior standard deviations, for a prior without bounds."""
 
 _POPULATION = 20
-"""Least members of a population; what the starts leave open is drawn from the priors."""
+"""Smallest population; members beyond the starts are drawn from the priors."""
 
 _GENERATIONS = 200
 
 
 @dataclass(frozen=True, eq=False)
 class Optimum:
-    """Where one optimisation ended, and how it went.
+    """End point of one optimisation, and its history.
 
     Attributes
     ----------
@@ -76,10 +76,10 @@ def optimise(
         the first.
     method : str
     rng : numpy.random.Generator
-        Moves populations; the others leave nothing to chance.
+        Moves populations; the others use no random numbers.
 
     tolerance : float
-        Least squares stops where a step changes the cost, or the unknowns, by a smaller part.
+        Least squares stops if a step changes the cost, or the unknowns, by a smaller part.
 
     Returns
     -------
@@ -185,5 +185,5 @@ def _differential_evolution(
 
 
 def _scale(likelihood: Likelihood) -> FloatArray:
-    """What an unknown is expected to differ by: the standard deviation of its prior."""
+    """Scale of each unknown: the standard deviation of its prior."""
     return np.concatenate([likelihood.priors.sigma, np.ones(len(likelihood.nuisances))])

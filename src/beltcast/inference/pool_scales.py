@@ -1,7 +1,7 @@
 """Standard deviations between elements of partially pooled constants, with the rest integrated out.
 
-At the joint mode of a non-centred model the standard deviation tau between elements is no estimate:
-the elements' own unknowns shrink at no cost, and tau comes out several times too large or small.
+At the joint mode of a non-centred model the standard deviation tau between elements is not an
+estimate: the elements' own unknowns shrink at no cost, and tau is several times too large or small.
 Here all other unknowns are integrated out by Laplace's method,
 
     log p(y | tau) = log p(y, x | tau) + log det(2 pi S) / 2,    at the mode x given tau,
@@ -31,10 +31,10 @@ from beltcast.inference.eigen import eigenpairs
 from beltcast.inference.likelihood import Likelihood
 
 _PINNED = 1e-3
-"""Standard deviation of the prior that holds a log tau where it is wanted."""
+"""Standard deviation of the prior that holds a log tau at a given value."""
 
 _STEP = 0.1
-"""Step of the differences that the search and the curvature take of log tau."""
+"""Step of log tau in the differences of the search and the curvature."""
 
 
 @one_blas_thread()
@@ -61,7 +61,7 @@ def pool_scales(calibration: Calibration) -> pd.DataFrame:
     def cost(logs: FloatArray) -> float:
         start = kept["theta"].copy()
         for pool, log in zip(priors.pools, logs, strict=True):
-            # The elements stay where they are.
+            # The elements keep their values.
             start[pool.members] *= np.exp(start[pool.spread] - log)
             start[pool.spread] = log
         fit = calibrate_from(_pinned(calibration.likelihood, spreads, logs), start)
@@ -88,7 +88,7 @@ def pool_scales(calibration: Calibration) -> pd.DataFrame:
     steps = _STEP * np.eye(len(logs))
     curvature = np.array([(slope(logs + s) - slope(logs - s)) / (2.0 * _STEP) for s in steps])
     values, vectors = eigenpairs(0.5 * (curvature + curvature.T))
-    # Where the curvature bends the wrong way no more is known than the prior says.
+    # If the curvature is negative, nothing is known beyond the prior.
     values = np.maximum(values, priors.sigma[spreads].max() ** -2.0)
     sd = np.sqrt((vectors**2) @ (1.0 / values))
     half = float(ndtri(0.9)) * sd
@@ -97,7 +97,7 @@ def pool_scales(calibration: Calibration) -> pd.DataFrame:
 
 
 def _pinned(likelihood: Likelihood, spreads: IntArray, logs: FloatArray) -> Likelihood:
-    """Hold the logs of the standard deviations between elements where they are given."""
+    """Hold the logs of the standard deviations between elements at given values."""
     mu, sigma = likelihood.priors.mu.copy(), likelihood.priors.sigma.copy()
     mu[spreads], sigma[spreads] = logs, _PINNED
     return replace(likelihood, priors=replace(likelihood.priors, mu=mu, sigma=sigma))

@@ -1,11 +1,11 @@
-"""What the model would have published.
+"""Numbers that the model would have published.
 
-An observation is a question to a run: the total of a flow over a period, its ratio to the year
+An observation is a question on a run: the total of a flow over a period, its ratio to the year
 before, its share of the nation, a stock at an instant, each summed over the belts of a place.
 All of these are ratios of linear functions of a few saved numbers: the running totals of flows
 and the values of stocks at the steps around the dates in question.  (Under Euler a flow is
 constant within a step, so that a total over any period, a month say, is exact by straight-line
-interpolation of the running total.)  `questions` works those functions out once; answering them
+interpolation of the running total.)  `questions` derives those functions once; answering them
 for thousands of members, or differentiating them, is then a product of matrices.
 """
 
@@ -26,7 +26,7 @@ from beltcast.study.observations import Observation, Observations
 
 @dataclass(frozen=True, eq=False)
 class Questions:
-    """What to run, and how to read the answers off.
+    """What to run, and how to compute the answers.
 
     Attributes
     ----------
@@ -34,10 +34,10 @@ class Questions:
         Rows of stocks, and of flows to be totalled, for `Model.batch`.
     saves : (s,)  [time]
     top, bottom : (m, s * (o + t)) sparse
-        Numerator and denominator of each row; a row of `bottom` is empty where there is none.
+        Numerator and denominator of each row; a row of `bottom` is empty if there is none.
     has_bottom : (m,) bool
     log : (m,) bool
-        Whether the log of an answer is asked for.
+        Whether the answer is a log.
     """
 
     outputs: IntArray
@@ -49,7 +49,7 @@ class Questions:
     log: np.ndarray
 
     def answer(self, run: FloatArray) -> FloatArray:
-        """The model's answers, as logs where ``log``.
+        """The model's answers, as logs if ``log``.
 
         Parameters
         ----------
@@ -59,7 +59,7 @@ class Questions:
         Returns
         -------
         (m, N)
-            NaN or infinite where a log is asked for and a total is not positive.
+            NaN or infinite if a log is requested and a total is not positive.
         """
         flat = run.reshape(-1, run.shape[2])
         with np.errstate(all="ignore"):
@@ -70,7 +70,7 @@ class Questions:
         return out
 
     def derivative(self, run: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Answers of one member, as logs where ``log``, and their derivatives.
+        """Answers of one member, as logs if ``log``, and their derivatives.
 
         Parameters
         ----------
@@ -102,7 +102,8 @@ def observe(
 ) -> FloatArray:
     """Return what the model would have published for each row, under its own scope.
 
-    Definitions, seasons and shocks are left to `inference.likelihood`: this is the model's side.
+    Definitions, seasons and shocks are left to `inference.likelihood`: this is the model's side
+    only.
 
     Parameters
     ----------
@@ -147,7 +148,7 @@ def questions(
     log: NDArray[np.bool_] | None = None,
     times_as: FloatArray | None = None,
 ) -> Questions:
-    """Determine what to save, and the matrices that turn it into answers.
+    """Determine what to save, and the matrices that compute the answers.
 
     Parameters
     ----------
@@ -156,15 +157,15 @@ def questions(
     times : (steps + 1,)  [time]
         The grid of the run.
     log : (m,) bool, optional
-        Rows whose answers are wanted as logs; all by default.
+        Rows whose answers are logs; all by default.
     times_as : (m,), optional
-        What each answer is multiplied by; 1 by default.
+        Factor of each answer; 1 by default.
 
     Raises
     ------
     TableError
-        With file and line: a row refers to a time that the model does not run through, or adds up
-        what cannot be added.
+        With file and line: a row refers to a time that the model does not cover, or adds up what
+        cannot be added.
     """
     terms = []
     for row in observations:
@@ -209,11 +210,11 @@ def questions(
 
 
 Term = tuple[int, float, float, bool]
-"""Row, weight, time, and whether it is the running total since the start that is meant."""
+"""Row, weight, time, and whether the running total since the start is meant."""
 
 
 def _terms(model: Model, row: Observation, times: FloatArray) -> tuple[list[Term], list[Term]]:
-    """Numerator and denominator of what a row says."""
+    """Numerator and denominator of a row."""
     top = _amount(model, row, row.belts, row.start, row.end, times)
     if row.kind == "growth":
         return top, _amount(model, row, row.belts, row.start - 1.0, row.end - 1.0, times)
@@ -232,7 +233,7 @@ def _amount(
     end: float,
     times: FloatArray,
 ) -> list[Term]:
-    """Terms of what a row refers to, over one period: a total, an average or what is there."""
+    """Terms of a row over one period: a total, an average or a value."""
     variable = model.find(row.quantity)
     if variable.dims and len(belts) > 1 and same_unit(variable.unit, "Dmnl"):
         raise TableError(
@@ -255,7 +256,7 @@ def _amount(
         ends = ((1.0, end), (-1.0, start))
         return [(r, sign, t, True) for r in numbers for sign, t in ends]
     if is_flow(variable.unit) or end > start:
-        # What is not a flow and yet has a period is a share: its average over the period.
+        # A share has a period without being a flow: its average over the period.
         weight = 1.0 if is_flow(variable.unit) else 1.0 / (end - start)
         return [
             term for r in numbers for term in ((r, weight, end, True), (r, -weight, start, True))
@@ -278,7 +279,7 @@ def _around(t: float, times: FloatArray) -> list[tuple[int, float]]:
     if k == len(times) - 1 or t == times[k]:
         return [(k, 1.0)]
     part = float((t - times[k]) / (times[k + 1] - times[k]))
-    # Dates such as 2023.8333 are k/12 rounded; a hair off the grid is on it.
+    # Dates such as 2023.8333 are k/12 rounded; a rounding error off the grid is on it.
     if part < 1e-9:
         return [(k, 1.0)]
     return [(k, 1.0 - part), (k + 1, part)]

@@ -1,16 +1,16 @@
-"""How what is shared by rows persists from year to year: processes in closed form.
+"""Persistence of shared errors from year to year: processes in closed form.
 
-*A definition's drift comes to its end.*  Coverage is built up and then is complete, or the rules
-change: the drift r, a rate, is stationary and forgets itself with the time constant tau (Ornstein
+*The drift of a definition ends.*  Coverage is built up and then is complete, or the rules change:
+the drift r, a rate, is stationary and decays with the time constant tau (Ornstein
 and Uhlenbeck), and the offset is its integral D from a reference date on, in lags t and s::
 
     cov(r_s, r_t) = exp(-|t - s| / tau),
     cov(D_s, D_t) = tau^2 [(|s| + |t| - |t - s|) / tau + e^{-|s|/tau} + e^{-|t|/tau}
                            - e^{-|t-s|/tau} - 1].
 
-So what is expected beyond the last observation is a damped trend, ``r tau (1 - e^{-t/tau})``, and
-its spread grows like a random walk's.  For tau to infinity the covariance is ``s t``: a straight
-line.
+So the expectation beyond the last observation is a damped trend, ``r tau (1 - e^{-t/tau})``, and
+its standard deviation grows like a random walk's.  For tau to infinity the covariance is ``s t``: a
+straight line.
 
 *The model's own growth is wrong for years.*  Its discrepancy (`discrepancy`) is such an integral
 plus a random walk W, with ``cov(W_s, W_t) = (|s| + |t| - |t - s|) / 2``.
@@ -30,14 +30,14 @@ from beltcast.engine.nodes import FloatArray
 from beltcast.inference.eigen import eigenpairs
 
 NEGLIGIBLE = 1e-9
-"""Part of the largest eigenvalue below which a component of a covariance is left out."""
+"""Part of the largest eigenvalue below which a component of a covariance is dropped."""
 
 
 def drift_factor(lags: FloatArray, fades: float, negligible: float = NEGLIGIBLE) -> FloatArray:
     """Factor F of the covariance of integrated drifts of unit rate, ``F F' = cov``.
 
-    Its columns are the principal components of the process at these lags, the largest first; where
-    the drift never fades there is one, the straight line.
+    Its columns are the principal components of the process at these lags, the largest first; if the
+    drift never fades there is one, the straight line.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def drift_factor(lags: FloatArray, fades: float, negligible: float = NEGLIGIBLE)
     fades : float  [Year]
         Time constant, infinite for a straight line.
     negligible : float
-        Part of the largest eigenvalue below which a component is left out.
+        Part of the largest eigenvalue below which a component is dropped.
 
     Returns
     -------
@@ -103,7 +103,7 @@ def discrepancy_covariance(
     growth : float  [log / Year]
         Standard deviation of the deviation of growth at any time.
     damping : float
-        What is left of that after a year.
+        Share of that which remains after a year.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What one published observation adds to the density, whatever is known of it.
+"""Contribution of one published observation to the density, for any kind of observation.
 
 With ``z = (log y - mu) / s`` and a density p that has its peak at 0 (normal, or Student's t with
 `tails` degrees of freedom) and the distribution function F, a row is one of
@@ -13,9 +13,9 @@ a bound    F(z) or F(-z)                 1                                 -2 lo
 =========  ============================  ================================  =========================
 
 A residual r has ``r^2 / 2`` equal to the negative log of the probability over its height at best,
-and the sign of z.  So it passes smoothly through 0, which is what least squares needs: the root of
-the whole negative log density would have no curvature where a fit ends.  The height depends on the
-spread s alone; where spreads are estimated, `log_height` is the rest of the density.
+and the sign of z.  So it passes smoothly through 0, as least squares needs: the root of the whole
+negative log density would have no curvature at the end of a fit.  The height depends on the
+standard deviation s alone; if it is estimated, `log_height` is the rest of the density.
 
 For h to 0 a rounded number is a number; for nu to infinity Student's t is the normal.  Student's t
 for regression: Lange, Little and Taylor (1989), Journal of the American Statistical Association 84.
@@ -38,11 +38,12 @@ _WIDE = 2.0
 """Half-width up to which an interval's probability is a quadrature (Gauss and Legendre)."""
 
 _MIXED, _FAR = 64, 100.0
-"""Normals that stand for Student's t, and spreads up to which they do."""
+"""Normals that represent Student's t, and standard deviations up to which they do."""
 
 _LOST = 1e5
-"""Spreads from which on the residual of a normal bound or interval goes on as a straight line: logs
-of densities that far out, of size z^2 / 2, have no digits left for their differences."""
+"""Standard deviations from which on the residual of a normal bound or interval is continued as a
+straight line: logs of densities that far out, of size z^2 / 2, have no digits left for their
+differences."""
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(40)
 _LOG_WEIGHTS = np.log(_WEIGHTS)
@@ -56,11 +57,11 @@ def residual(
     Parameters
     ----------
     z : (..., m)  [1]
-        Log of what was published less what was expected, in spreads.
+        Log of the published minus the expected value, in standard deviations.
     side : (m,)
         0 a number, -1 a lower bound (the truth lies above), +1 an upper bound.
     half : (..., m), optional
-        Half the width of the interval that a rounded number stands for, in spreads; 0 for others.
+        Half the width of the interval of a rounded number, in standard deviations; 0 for others.
     tails : float
         Degrees of freedom of Student's t.
 
@@ -102,14 +103,14 @@ def log_height(half: FloatArray, tails: float = NORMAL) -> tuple[FloatArray, Flo
     Parameters
     ----------
     half : (...)  [1]
-        Half-widths above 0, in spreads.
+        Half-widths above 0, in standard deviations.
     """
     height = _log_probability(np.zeros_like(half), half, tails)
     return height, 2.0 * np.exp(_log_density(half, tails) - height)
 
 
 def log_peak(tails: float = NORMAL) -> float:
-    """Log of the density p(0) of a number in spreads: its height at best but for 1 / s.
+    """Log of the density p(0) of a standardised number: its height at best except for 1 / s.
 
     Examples
     --------
@@ -131,7 +132,7 @@ def log_cdf(x: FloatArray, tails: float = NORMAL) -> FloatArray:
 
 
 def draw_errors(rng: np.random.Generator, tails: float, shape: int | tuple[int, ...]) -> FloatArray:
-    """Errors of numbers, in spreads, from the distribution that a fit assumes of them.
+    """Standardised errors of numbers, from the distribution that a fit assumes.
 
     Examples
     --------
@@ -144,7 +145,7 @@ def draw_errors(rng: np.random.Generator, tails: float, shape: int | tuple[int, 
 def precisions(tails: float = NORMAL) -> tuple[FloatArray, FloatArray]:
     """Normals that Student's t is a mixture of: ``z = e / sqrt(w)``, e normal, w a gamma of mean 1.
 
-    What is added to a t error and is normal itself is added to each of them.  The nodes are a
+    A normal term added to a t error is added to each of them.  The nodes are a
     trapezoid in log w, where the gamma is smooth and falls off on both sides.
 
     Returns
@@ -162,7 +163,7 @@ def precisions(tails: float = NORMAL) -> tuple[FloatArray, FloatArray]:
     if tails == NORMAL:
         return np.ones(1), np.ones(1)
     shape = 0.5 * tails
-    # At z spreads the density is the integral of a gamma of half a degree more, over 1 + z^2 / nu.
+    # At z sds the density is the integral of a gamma of half a degree more, over 1 + z^2 / nu.
     lowest = gammaincinv(shape + 0.5, 1e-10) / (1.0 + _FAR**2 / tails)
     x = np.exp(np.linspace(np.log(lowest), np.log(gammainccinv(shape, 1e-14)), _MIXED))
     log_weight = shape * np.log(x) - x
@@ -173,7 +174,7 @@ def precisions(tails: float = NORMAL) -> tuple[FloatArray, FloatArray]:
 def as_normal(
     z: FloatArray, side: IntArray, half: FloatArray | float = 0.0, tails: float = NORMAL
 ) -> tuple[FloatArray, FloatArray]:
-    """Weight w and middle c of the normal row ``w (z' - c)`` that stands in for a row near z.
+    """Weight w and centre c of the normal row ``w (z' - c)`` that replaces a row near z.
 
     Numbers have the weights of iteratively reweighted least squares, ``w^2 = (nu+1)/(nu+z^2)``,
     which is 1 for the normal; bounds and rounded numbers their tangent.
@@ -224,7 +225,7 @@ def _of_bound(x: FloatArray, tails: float) -> FloatArray:
 
 
 def _near(x: FloatArray, tails: float) -> tuple[FloatArray, FloatArray]:
-    """Z within `_LOST` spreads, and how far beyond them it lies; 0 for Student's t."""
+    """Z within `_LOST` standard deviations, and its distance beyond them; 0 for Student's t."""
     if tails != NORMAL:
         return x, np.zeros_like(x)
     near: FloatArray = np.clip(x, -_LOST, _LOST)
@@ -250,7 +251,7 @@ def _of_interval(
     fall = np.maximum(log_best - log_p, 0.0)
     near_end = np.exp(_log_density(x - half, tails) - log_p)
     far_end = np.exp(_log_density(x + half, tails) - log_p)
-    # At the middle both the fall and its slope vanish, and their ratio needs the curvature there.
+    # In the middle both the fall and its slope vanish, and their ratio needs the curvature there.
     steepness = half if tails == NORMAL else (tails + 1.0) * half / (tails + half**2)
     at_middle = np.sqrt(steepness * best_slope)
     middle = x < 3e-4
@@ -263,7 +264,7 @@ def _of_interval(
 
 def _log_probability(x: FloatArray, half: FloatArray, tails: float) -> FloatArray:
     """Log of ``F(x + half) - F(x - half)`` for x of 0 or more; (k,)."""
-    # The difference loses its digits where the interval is narrow, the quadrature where the density
+    # The difference loses its digits if the interval is narrow, the quadrature if the density
     # falls by many powers of e within it.
     # In the tails of Student's t, it hardly falls.
     flat = (x > 100.0 * half) & (tails != NORMAL)

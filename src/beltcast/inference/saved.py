@@ -1,8 +1,8 @@
-"""A calibration on disk: written by one command, opened by the next, refused when it is stale.
+"""A calibration on disk: written by one command, opened by the next, refused if it is stale.
 
 The file ``calibration.json`` holds the optimum, the history of every start, and a hash of every
 file that the fit was made from: the study, the model, its inputs, the observations, the places and
-the priors.  It opens only beside the same files.  What can be worked out again (the covariance: one
+the priors.  It opens only beside the same files.  What can be recomputed (the covariance: one
 derivative run) is not stored, so the file is small enough to ship.
 """
 
@@ -23,7 +23,7 @@ from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.optimise import FitMethod, Optimum
 
 CALIBRATION_FILE = "calibration.json"
-"""What the file is called in a folder of results."""
+"""Name of the file in a folder of results."""
 
 FORMAT = 1
 
@@ -40,7 +40,7 @@ def save_calibration(
     calibration : Calibration
     folder : str or Path
     hashes : mapping of str to str
-        Of what it was made from, such as ``study.hashes``.
+        Hashes of its inputs, such as ``study.hashes``.
 
     Returns
     -------
@@ -76,7 +76,7 @@ def save_calibration(
 def load_calibration(
     path: str | Path, likelihood: Likelihood, hashes: Mapping[str, str], *, renew: str
 ) -> Calibration:
-    """Open a calibration, if the files that it was made from are still the same.
+    """Open a calibration, if its input files have not changed.
 
     Parameters
     ----------
@@ -85,9 +85,9 @@ def load_calibration(
     likelihood : Likelihood
         Of the same study.
     hashes : mapping of str to str
-        Of what would be fitted now.
+        Hashes of the inputs of a fit made now.
     renew : str
-        The command that makes the calibration again, for the refusal.
+        The command that makes the calibration again, for the error.
 
     Returns
     -------
@@ -96,7 +96,7 @@ def load_calibration(
     Raises
     ------
     InputError
-        The file is missing or damaged, or something that it was made from has changed since.
+        The file is missing or damaged, or one of its inputs has changed since.
     """
     path = Path(path)
     path = path / CALIBRATION_FILE if path.is_dir() else path
@@ -134,9 +134,9 @@ def _content(path: Path, renew: str) -> dict[str, Any]:
 
 
 def _check(content: dict[str, Any]) -> None:
-    """Raise ValueError, KeyError or TypeError unless `save_calibration` wrote it so.
+    """Raise ValueError, KeyError or TypeError unless `save_calibration` wrote it.
 
-    JSON of Python also reads NaN and Infinity.
+    Python's JSON also reads NaN and Infinity.
     """
     size = len(content["labels"])
     numbers = [_numbers(one["theta"]) for one in content["optima"]]

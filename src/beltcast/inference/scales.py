@@ -1,6 +1,6 @@
 """Heights of rows whose scale is estimated, as residuals.
 
-The residual of a row (`families`) leaves out the height of its distribution, which depends on the
+The residual of a row (`families`) excludes the height of its distribution, which depends on the
 scale s alone.  Rows that share an estimated scale form a group, and each group g adds one residual
 
     r_g = sqrt(2 (c + sum over its rows of (log height at s = 1 - log height at s))),
@@ -39,7 +39,7 @@ class Heights:
     half : (m,)
         Half-width of rounded numbers at s = 1, in standard deviations; 0 for others.
     members : (g, m)
-        1 where a row is in a group, else 0.
+        1 if a row is in a group, else 0.
     constant : (g,)
     """
 
@@ -82,7 +82,7 @@ class Heights:
 def make_heights(
     families: RowFamilies, *, half: FloatArray, group: IntArray, reach: FloatArray
 ) -> Heights:
-    """Put the groups together.
+    """Assemble the groups.
 
     Parameters
     ----------
@@ -90,9 +90,9 @@ def make_heights(
     half : (m,)
         As in `Heights`.
     group : (m,) int
-        Number of the group of each row; -1 where the scale is given.
+        Number of the group of each row; -1 if the scale is given.
     reach : (m,)
-        How far below 0 the log of each scale may be.
+        Smallest log of each scale, as a distance below 0.
     """
     known = sorted(set(group[group >= 0].tolist()))
     members = np.array([group == one for one in known], dtype=np.float64)

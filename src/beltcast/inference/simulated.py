@@ -1,4 +1,4 @@
-"""Observations drawn from a likelihood: what might have been published, given all unknowns."""
+"""Observations drawn from a likelihood: possible published numbers, given all unknowns."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def simulate_observations(
     Returns
     -------
     (N, m)
-        As published, before rounding; of a bound the number that it bounds.
+        As published, before rounding; for a bound the number that it bounds.
     """
     expected = likelihood.expected(theta)
     sds, families = likelihood.row_sds(theta), likelihood.families

@@ -1,4 +1,4 @@
-"""Where a search for the optimum begins, and when it has searched enough.
+"""Starting points of the search for the optimum, and its stopping rule.
 
 Starting points are a scrambled Sobol' sequence in the quantiles of the priors (Sobol' 1967; Owen
 1998).  For each, nuisances and scales take the values that fit it best.
@@ -28,7 +28,7 @@ from beltcast.engine.nodes import FloatArray
 from beltcast.inference.likelihood import SPREAD_LIMIT, Likelihood
 
 FEW_ENOUGH = 0.5
-"""Expected number of optima not found, below which a search stops."""
+"""Expected number of missed optima below which a search stops."""
 
 
 def expected_missed(found: int, searches: int) -> float:
@@ -44,7 +44,7 @@ def expected_missed(found: int, searches: int) -> float:
     Returns
     -------
     float
-        Infinite where the searches are too few to tell.
+        Infinite if the searches are too few to tell.
 
     Examples
     --------
@@ -74,12 +74,12 @@ def starting_points(
         The model's answers there.
     """
     priors = likelihood.priors
-    from scipy.stats import qmc  # here: it takes long, and who opens a fit needs none of it
+    from scipy.stats import qmc  # here: it takes long to import, and opening a fit needs none of it
 
     sobol = qmc.Sobol(len(priors), rng=rng)
     # A Sobol' sequence is balanced at powers of two; the surplus is dropped.
     uniform = sobol.random_base2(max(1, int(np.ceil(np.log2(starts)))))[:starts]
-    # The middle 90% of each prior: with a hundred parameters, corners are impossible places.
+    # The middle 90% of each prior: with a hundred parameters, corners are impossible points.
     z = priors.mu + priors.sigma * ndtri(0.05 + 0.9 * uniform)
     z[0] = priors.mu
     # The trust region needs its start strictly inside the bounds, however narrow they are.

@@ -1,9 +1,9 @@
 """Statistics of a fit: best estimates with standard errors, information criteria, errors by column.
 
 The *best fit* maximises the likelihood times the informative priors.  A uniform or log-uniform
-prior states bounds only, and the default prior of an estimated scale next to nothing, so these have
+prior states bounds only, and the default prior of an estimated scale hardly anything, so these have
 no weight in it: with such priors alone it is the maximum likelihood estimate, which other programs
-print.  (`Calibration.table` has the median and interval of the posterior, to which bounds count.)
+print.  (`Calibration.table` has the median and interval of the posterior, which depend on bounds.)
 
 With k unknowns, n observations and the greatest log likelihood L, of the observations themselves
 (not of their logs),
@@ -100,7 +100,7 @@ class FitStatistics:
 
 @one_blas_thread()
 def fit_statistics(calibration: Calibration) -> FitStatistics:
-    r"""Work out the best fit of a calibration and its statistics.
+    r"""Compute the best fit of a calibration and its statistics.
 
     Parameters
     ----------
@@ -130,12 +130,12 @@ def fit_statistics(calibration: Calibration) -> FitStatistics:
     (['Lifetime', 'sd of Stock'], 5)
     """
     likelihood = _without_flat_priors(calibration.likelihood)
-    # The search from the posterior's mode leaves nothing to chance.
+    # The search from the posterior's mode uses no random numbers.
     start = calibration.theta[None]
     theta = optimise(likelihood, start, rng=np.random.default_rng(0), tolerance=1e-12).theta
     try:
         covariance = curvature_covariance(likelihood, theta)
-    except np.linalg.LinAlgError:  # what the data do not tell has no standard error
+    except np.linalg.LinAlgError:  # an undetermined direction has no standard error
         covariance = np.full((likelihood.size, likelihood.size), np.inf)
     of_rows = likelihood.log_likelihood(theta[None])[0]
     # The density of a log is that of the number times the number.
@@ -185,7 +185,7 @@ def _estimates(likelihood: Likelihood, theta: FloatArray, covariance: FloatArray
         k = n + likelihood.nuisances.index(name)
         log_sd = loading * sd[k]
         value = base * np.exp(loading * theta[k])
-        # A perfect fit leaves a scale at its bound, and its standard error without end.
+        # A perfect fit puts a scale at its bound, and makes its standard error infinite.
         with np.errstate(over="ignore", invalid="ignore"):
             rows[name] = (value, value * log_sd, *(value * np.exp(q * log_sd) for q in _REACH))
     names = ["estimate", "standard_error", "p10", "p90", "p2_5", "p97_5"]
