@@ -1,1 +1,1 @@
-"""What the observations do and do not determine."""
+"""Audits of a fit: what the observations do and do not determine."""

@@ -1,10 +1,10 @@
-"""How far the observations narrowed each answer: posterior against prior variance.
+"""Contraction of each answer by the observations: posterior against prior variance.
 
     contraction = 1 - var(posterior) / var(prior)
 
 of the same quantity, computed from draws of both (Schad, Betancourt and Vasishth 2021,
-Psychological Methods 26, 103-126).  1 is known exactly, 0 is what was believed before, and below 0
-the observations made it wider, which happens where they are far from what the prior expected.  For
+Psychological Methods 26, 103-126).  1 means known exactly, 0 as before the observations, and below
+0 wider than before, which happens if the observations are far from what the prior expected.  For
 a normal answer with n normal observations it is ``I / (1 + I)``, I the information of the
 observations in units of the prior's.  The standard deviation is half the width of the central 68 %
 over draws, which outliers hardly change, as in ``sd_ratio`` of a forecast.
@@ -23,13 +23,13 @@ from beltcast.ensembles.member_statistics import quantiles, robust_sd
 from beltcast.errors import InputError
 
 ANSWER = "answer"
-"""Dimension of the answers that are asked about."""
+"""Dimension of the answers."""
 
 QUANTITY = "quantity"
 OF = "of"
 
 SAME = 1e-9
-"""Spread below which an answer does not vary: a scenario that has not begun changes nothing."""
+"""Sd below which an answer does not vary: a scenario that has not begun changes nothing."""
 
 QUANTILE_ERROR = 0.93
 """N times the relative variance of half the central 68% of N normal draws.  The ends are quantiles
@@ -38,25 +38,25 @@ phi^2)``; so it is ``(p (1 - p) - p^2) / (2 phi^2 z^2)`` with z = 0.9945 and phi
 
 
 def contraction(posterior: xr.DataArray, prior: xr.DataArray) -> pd.DataFrame:
-    """Say how far each answer was narrowed.
+    """Return how far each answer was narrowed.
 
     Parameters
     ----------
     posterior, prior : (member, answer)
-        Draws of the same answers, better as logs; as many of each as there are. NaN is left out.
+        Draws of the same answers, preferably as logs; all draws are used. NaN is excluded.
 
     Returns
     -------
     pandas.DataFrame
-        By answer: whatever else stands along ``answer``, ``prior_p10``, ``prior_median``,
+        By answer: other coordinates of ``answer``, ``prior_p10``, ``prior_median``,
         ``prior_p90`` and the same of the posterior, ``prior_sd``, ``posterior_sd``,
         ``contraction`` and ``contraction_error``, its standard error from the number of draws.
-        An answer that does not vary in the prior is not in it.
+        An answer that does not vary in the prior is excluded.
 
     Raises
     ------
     InputError
-        The two are not of the same answers.
+        The two have different answers.
 
     Examples
     --------

@@ -1,9 +1,9 @@
-"""How wide the errors of published observations are, as far as the observations tell.
+"""Sizes of observation errors, as far as the observations determine them.
 
-The grade of a row is a judgement.  Its spread can be estimated, but not at the optimum of all
-unknowns together: rows have nuisances of their own, of which there may be more than rows, and these
-follow narrower errors ever a little further.  So all of them are integrated out, by Laplace's
-method (`Calibration.log_evidence`), and factors of the spreads are where
+The grade of a row is a judgement.  Its standard deviation can be estimated, but not at the optimum
+of all unknowns together: rows have nuisances of their own, of which there may be more than rows,
+and these adapt to ever narrower errors.  So all of them are integrated out, by Laplace's
+method (`Calibration.log_evidence`), and factors of the standard deviations are where
 
     log p(y | factors) + log p(factors),      log factor ~ N(0, sd^2),
 
@@ -39,19 +39,19 @@ from beltcast.schema import Progress, no_progress
 from beltcast.study.study import Study
 
 PRIOR_SD = 0.5
-"""Spread of the log of a factor where nothing is said: exp(0.5) is 1.65 times as wide."""
+"""Default sd of the log of a factor: exp(0.5) is 1.65 times as wide."""
 
 SEARCH_REACH = 2.5
-"""Logs of factors are looked for within so many prior standard deviations."""
+"""Range of the search for logs of factors, in prior standard deviations."""
 
 _STEP = 0.02
-"""Half the difference of logs of factors by which slopes are taken."""
+"""Half the difference of logs of factors in slopes."""
 
 _STEPS = 30
-"""Steps of the search at most."""
+"""Largest number of steps of the search."""
 
 _CURVATURE_STEP = 0.2
-"""Difference of logs of factors for curvatures, which are second differences and need more."""
+"""Difference of logs of factors in curvatures, which are second differences and need more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,13 +61,13 @@ class ErrorScales:
     Attributes
     ----------
     table : pandas.DataFrame
-        By group of rows, such as 'grade A': ``rows``; ``factor`` of the given spread, ``low`` and
-        ``high`` of its 80 % interval, and ``contraction``, 1 less the posterior over the prior
-        variance of its log: near 0 the observations tell nothing of it.
+        By group of rows, such as 'grade A': ``rows``; ``factor`` of the given sd, ``low`` and
+        ``high`` of its 80 % interval, and ``contraction``, 1 minus the posterior over the prior
+        variance of its log: near 0 the observations do not inform it.
     calibration : Calibration
         The fit with these factors; its likelihood's noise has them as given (`spread_factors`).
     gain : float
-        Log evidence with these factors less that of the given spreads.
+        Log evidence with these factors minus that with the given standard deviations.
     """
 
     table: pd.DataFrame
@@ -107,13 +107,13 @@ def error_scales(
     Parameters
     ----------
     likelihood : Likelihood
-        Its noise says how far factors may be from 1 (``spread_sd``) and what they are told apart
+        Its noise states how far factors may be from 1 (``spread_sd``) and how rows are grouped
         by (``spread_by``).
     rng : numpy.random.Generator
     starts, refine : int
-        Of the first fit, as of `calibrate`; all others continue from there.
+        Of the first fit, as for `calibrate`; all others continue from there.
     progress : callable, optional
-        Called with (what, done, of how many).
+        Called with (what, done, total).
 
     Returns
     -------
@@ -122,7 +122,7 @@ def error_scales(
     Raises
     ------
     InputError
-        The noise takes spreads as given.
+        The noise takes standard deviations as given.
     CalibrationError
         No start could be simulated.
 
@@ -183,7 +183,7 @@ def error_scales(
 def with_error_scales(
     study: Study, *, sd: float | None = None, by: tuple[str, ...] = ()
 ) -> Likelihood:
-    """Return the likelihood of a study with scales to estimate, whatever its own noise says.
+    """Return the likelihood of a study with scales to estimate, whatever its own noise.
 
     Parameters
     ----------
@@ -192,7 +192,7 @@ def with_error_scales(
         Prior standard deviation of the logs of factors; by default that of the study, or
         `PRIOR_SD`.
     by : tuple of str
-        'grade', 'kind' and 'scope'; by default as the study says.
+        'grade', 'kind' and 'scope'; by default as in the study.
     """
     noise = study.noise
     groups = tuple(dict.fromkeys(by)) or noise.spread_by
@@ -202,14 +202,14 @@ def with_error_scales(
 
 
 def _groups(likelihood: Likelihood) -> dict[str, tuple[int, float]]:
-    """Groups that have a scale of their own: how many rows each has, and the sd of its prior."""
+    """Groups with a scale of their own: number of rows of each, and the sd of its prior."""
     noise, known = likelihood.noise, likelihood.nuisances
     groups: dict[str, tuple[int, float]] = {}
     for row in likelihood.observations:
         name, sd = noise.scale_of(row)
         if name not in known:
             continue
-        # Rows with an error model are told apart by its scale, others by grade and kind.
+        # Rows with an error model are grouped by its scale, others by grade and kind.
         group = (
             name
             if noise.errors_of(row)
@@ -220,7 +220,7 @@ def _groups(likelihood: Likelihood) -> dict[str, tuple[int, float]]:
 
 
 def _with_factors(likelihood: Likelihood, factors: dict[str, float]) -> Likelihood:
-    """The same observations with spreads that are given, so many times as wide."""
+    """The same observations with given standard deviations, multiplied by factors."""
     noise = replace(likelihood.noise, spread_sd=0.0, spread_factors=factors)
     return make_likelihood(likelihood.model, likelihood.priors, likelihood.observations, noise)
 
@@ -231,7 +231,7 @@ def _slope(cost: Callable[[FloatArray], float], at: FloatArray) -> FloatArray:
 
 
 def _sds(cost: Callable[[FloatArray], float], at: FloatArray, prior: FloatArray) -> FloatArray:
-    """Spreads of what a cost is the negative log density of, from its second differences."""
+    """Standard deviations of a density whose negative log is the cost, from second differences."""
     n = len(at)
     steps = _CURVATURE_STEP * np.eye(n)
     middle = cost(at)
@@ -239,11 +239,11 @@ def _sds(cost: Callable[[FloatArray], float], at: FloatArray, prior: FloatArray)
     curvature = np.diag(alone.sum(axis=1) - 2.0 * middle)
     for i, j in combinations(range(n), 2):
         both = cost(at + steps[i] + steps[j]) + cost(at - steps[i] - steps[j])
-        # A mixed second difference; what each adds alone is taken off.
+        # A mixed second difference, without what each variable adds alone.
         mixed = 0.5 * (both - alone[i].sum() - alone[j].sum() + 2.0 * middle)
         curvature[i, j] = curvature[j, i] = mixed
     curvature /= _CURVATURE_STEP**2
-    # Where the evidence bends the wrong way no more is known than the prior says.
+    # If the evidence has negative curvature, nothing is known beyond the prior.
     values, vectors = eigenpairs(curvature * np.outer(prior, prior))
     variances = 1.0 / np.maximum(values, 1.0)
     return np.asarray(prior * np.sqrt((vectors**2) @ variances), dtype=np.float64)

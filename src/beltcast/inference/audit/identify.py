@@ -1,25 +1,26 @@
-"""What the observations can tell, and what they cannot.
+"""Identifiability: what the observations determine, and what they do not.
 
-Four views of one fit, from cheap to dear:
+Four views of one fit, from cheap to expensive:
 
 `spectrum`
     Eigenvalues of the Fisher information of the observations, nuisances marginalised, in units of
     the priors (each parameter divided by its prior standard deviation).  An eigenvalue above 1 is a
-    direction in which the observations say more than the priors: the variance is at least halved.
+    direction in which the observations carry more information than the priors: the variance is at
+    least halved.
     The rest is prior.
 `confounded`
-    Pairs that are correlated in the posterior though independent a priori: the observations know a
-    combination of the two and not each.
+    Pairs that are correlated in the posterior though independent a priori: the observations
+    determine a combination of the two and not each.
 `prior_pull`
-    How far an answer moves, in posterior standard deviations, when one prior is trusted twice as
-    much: power-scaling (Kallioinen, Paananen, Buerkner and Vehtari 2023), here by the first-order
+    Shift of an answer, in posterior standard deviations, if one prior counts twice: power-scaling
+    (Kallioinen, Paananen, Buerkner and Vehtari 2023), here by the first-order
     formula at the optimum.
 `profile`
     The best fit with one parameter held at each value of a grid (Raue et al. 2009).  Unlike the
-    others it does not believe in parabolas.
+    others it does not assume a parabola.
 
 `without` refits with some rows left out, and `leave_out` with each group of them in turn, such as
-those of one definition or of one source: an answer that rests on one source shows it.
+those of one definition or of one source, and shows answers that rest on one source.
 """
 
 from __future__ import annotations
@@ -68,19 +69,20 @@ class Spectrum:
 
     @property
     def informed(self) -> int:
-        """How many directions the observations inform."""
+        """Number of directions that the observations inform."""
         return int((self.eigenvalues > INFORMED).sum())
 
     def share(self) -> pd.Series:
-        """How much of each parameter lies in informed directions, 0 to 1."""
+        """Share of each parameter in informed directions, 0 to 1."""
         part = (self.directions[:, : self.informed] ** 2).sum(axis=1)
         return pd.Series(part, index=pd.Index(self.labels, name="parameter"))
 
     def words(self, k: int, most: int = 5) -> str:
-        """Direction k in words, its largest parts first.
+        """Direction k in words, its largest components first.
 
         For parameters on log scales a direction is a product of powers: ``Imitation Rate +0.5,
-        Traffic Elasticity -0.3`` says that the observations fix the one times a power of the other.
+        Traffic Elasticity -0.3`` means that the observations fix the one times a power of the
+        other.
         """
         vector = self.directions[:, k]
         order = np.argsort(-np.abs(vector))[:most]
@@ -89,7 +91,7 @@ class Spectrum:
 
 
 def spectrum(calibration: Calibration) -> Spectrum:
-    """Eigenvalues and directions of what the observations know.
+    """Eigenvalues and directions of the information in the observations.
 
     Parameters
     ----------
@@ -112,19 +114,19 @@ def spectrum(calibration: Calibration) -> Spectrum:
     likelihood = calibration.likelihood
     n, rows = likelihood.n_parameters, len(likelihood.observations)
     jacobian = likelihood.jacobian(calibration.theta)
-    # What is neither a row nor a height is a prior.
+    # Residuals that are neither rows nor heights are priors.
     jacobian = np.delete(jacobian, np.s_[rows : rows + likelihood.size], axis=0)
     jacobian[:, :n] *= likelihood.priors.sigma
     information = jacobian.T @ jacobian
     own, cross, nuisance = information[:n, :n], information[:n, n:], information[n:, n:]
-    # Schur complement: what is left once the nuisances, with their priors, are integrated out.
+    # Schur complement: the rest after the nuisances, with their priors, are integrated out.
     known = own - cross @ np.linalg.solve(nuisance + np.eye(len(nuisance)), cross.T)
     eigenvalues, directions = eigenpairs(known)
     return Spectrum(likelihood.priors.labels, np.maximum(eigenvalues, 0.0), directions)
 
 
 def confounded(calibration: Calibration, least: float = CONFOUNDED) -> pd.DataFrame:
-    """Pairs of parameters of which the observations know a combination and not each.
+    """Pairs of parameters of which the observations determine a combination and not each.
 
     Returns
     -------
@@ -151,7 +153,7 @@ def confounded(calibration: Calibration, least: float = CONFOUNDED) -> pd.DataFr
 
 
 def prior_pull(calibration: Calibration, gradient: FloatArray) -> pd.Series:
-    """How far an answer moves when one prior is trusted twice as much.
+    """Shift of an answer if one prior counts twice.
 
     Doubling the weight of prior i adds ``1 / sigma_i^2`` to its precision; to first order the
     optimum moves by ``-H^-1 e_i (z_i - mu_i) / sigma_i^2``, H the precision of the posterior.
@@ -233,16 +235,16 @@ class Profile:
     grid : (k,)
         Values in the parameter's own unit, ascending.
     likelihood_rise : (k,)
-        Rise of the cost, the prior of this parameter left out and all others kept, above its least.
+        Rise of the cost above its minimum, without the prior of this parameter and with all others.
     posterior_rise : (k,)
         The same with its prior.
     low, high : float
         Ends of the 95% interval without the parameter's own prior, where ``likelihood_rise``
-        reaches `CUT`; infinite where it does not reach it within the bounds or the reach.
+        reaches `CUT`; infinite if it does not reach it within the bounds or the reach.
     converged : bool
         Whether every refit met its tolerance.
     at_bounds : tuple of str
-        Other parameters that sit at a bound somewhere between ``low`` and ``high``: the interval
+        Other parameters that lie at a bound somewhere between ``low`` and ``high``: the interval
         then depends on that bound.
     """
 
@@ -257,7 +259,7 @@ class Profile:
     at_bounds: tuple[str, ...] = ()
 
     def interval(self) -> tuple[float, float]:
-        """95% interval without the parameter's own prior; infinite where the cut is not reached."""
+        """95% interval without the parameter's own prior; infinite if the cut is not reached."""
         return self.low, self.high
 
 
@@ -274,7 +276,7 @@ def profile(
     The values are found, not given: from the optimum the search steps outwards, each step twice as
     long as the last and the first half a posterior standard deviation, until the rise exceeds
     `CUT`, a bound is reached (which is tried itself) or `reach` ends the search.  The crossing is
-    then the root of the signed square root of the rise, which is a straight line where the
+    then the root of the signed square root of the rise, which is a straight line if the
     likelihood is normal.  Each refit runs to convergence from the nearest one.
 
     Parameters
@@ -283,7 +285,7 @@ def profile(
     label : str
         A parameter, ``Name`` or ``Name[Element]``.
     points : int
-        At least this many values, for a picture; more are added between the ends if the search
+        At least this many values, for a chart; more are added between the ends if the search
         needed fewer.
     reach : float
         Farthest value, in prior standard deviations from the optimum.
@@ -295,7 +297,7 @@ def profile(
     Raises
     ------
     UnknownName
-        No parameter of that label is estimated.
+        The parameter is not estimated.
     """
     likelihood = calibration.likelihood
     labels = likelihood.priors.labels
@@ -309,7 +311,7 @@ def profile(
 
 
 class _Search:
-    """Refits along one parameter, each kept: working value to cost, optimum and convergence."""
+    """Refits along one parameter, all kept: working value to cost, optimum and convergence."""
 
     def __init__(self, calibration: Calibration, i: int) -> None:
         self.likelihood, self.i = calibration.likelihood, i
@@ -324,18 +326,18 @@ class _Search:
         }
 
     def alone(self, z: float) -> float:
-        """Cost at a value without the parameter's own prior; refits where it is a new value."""
+        """Cost at a value without the parameter's own prior; refits if the value is new."""
         if z not in self.found:
             nearest = min(self.found, key=lambda other: abs(other - z))
             self.found[z] = _held(self.likelihood, self.found[nearest][1], self.i, z)
         return self.found[z][0] - 0.5 * ((z - self.mu) / self.sigma) ** 2
 
     def best(self) -> float:
-        """Value with the least cost so far, without the parameter's own prior."""
+        """Value with the lowest cost so far, without the parameter's own prior."""
         return min(self.found, key=self.alone)
 
     def descend(self) -> None:
-        """Move to the least cost without the own prior: the optimum has the prior in it."""
+        """Move to the lowest cost without the own prior: the optimum includes the prior."""
         step = 0.5 * self.sd
         for _ in range(30):
             middle = self.best()
@@ -344,7 +346,7 @@ class _Search:
             if min(costs) < self.alone(middle) - 1e-9:
                 step *= 2.0  # still going down: the prior held the optimum back
                 if abs(self.best() - self.center) > 8.0 * self.sigma:
-                    return  # no least value within reach: the data do not bound this side
+                    return  # no minimum within reach: the data do not bound this side
                 continue
             bend = costs[0] + costs[1] - 2.0 * self.alone(middle)
             if bend > 1e-12 and around[0] < middle < around[1]:
@@ -357,7 +359,7 @@ class _Search:
         return self.alone(z) - self.alone(self.best())
 
     def crossing(self, side: float, reach: float) -> float:
-        """Working value at which the rise reaches `CUT` on one side; infinite where it does not."""
+        """Working value at which the rise reaches `CUT` on one side; infinite if it does not."""
         for _ in range(5):  # a lower cost found on the way moves the start
             start = self.best()
             limit = self.upper if side > 0 else self.lower
@@ -387,7 +389,7 @@ class _Search:
         return side * np.inf
 
     def fill(self, points: int) -> None:
-        """Add values midway in the widest gaps until there are as many as asked for."""
+        """Add midpoints of the widest gaps until there are as many values as requested."""
         while len(self.found) < points:
             values = sorted(self.found)
             gaps = np.diff(values)
@@ -432,7 +434,7 @@ def profiles(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> list[Profile]:
-    """Profiles of several parameters, side by side."""
+    """Profiles of several parameters, in parallel."""
     found = []
     for one in side_by_side(
         lambda label: profile(calibration, label, points=points), labels, threads
@@ -471,9 +473,9 @@ def _held(
 
 
 def without(calibration: Calibration, mask: Sequence[bool]) -> Calibration:
-    """Refit with some rows left out, starting from the optimum.
+    """Refit without some rows, starting from the optimum.
 
-    The rows stay in place and lose their weight, so that the compiled model serves as it is.
+    The rows stay in place and lose their weight, so that the compiled model can be reused.
 
     Parameters
     ----------
@@ -484,7 +486,7 @@ def without(calibration: Calibration, mask: Sequence[bool]) -> Calibration:
     Raises
     ------
     CalibrationError
-        Nothing is left.
+        No row is left.
     """
     likelihood = calibration.likelihood
     out = np.asarray(mask, dtype=bool)
@@ -501,7 +503,7 @@ def leave_out(
     most: int | None = None,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
-    """Refit without each group of rows and say how far answers move.
+    """Refit without each group of rows and return how far answers move.
 
     Parameters
     ----------
@@ -517,13 +519,13 @@ def leave_out(
     Returns
     -------
     pandas.DataFrame
-        One row a group: how many rows it has and the change of each answer; none for a group that
+        One row per group: its number of rows and the change of each answer; none for a group that
         holds all rows.
     """
     names = np.array(list(groups))
     reference = answer(calibration)
     rows = []
-    # A group that is all there is cannot be left out: no observation would remain.
+    # A group of all rows cannot be left out: no observation would remain.
     unique = [name for name in dict.fromkeys(names.tolist()) if not (names == name).all()]
     if most is not None:
         counts = {name: int((names == name).sum()) for name in unique}

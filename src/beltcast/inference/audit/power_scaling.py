@@ -1,4 +1,4 @@
-"""Which prior moves which answer: each part of the posterior raised to a power.
+"""Power scaling: which prior moves which answer, when a part of the posterior has another power.
 
 The posterior is a product of a likelihood and of priors.  Raising one factor to the power alpha
 makes it weaker (alpha < 1) or stronger (alpha > 1) without moving that factor's mode; draws of the
@@ -6,7 +6,7 @@ new posterior are the old ones with importance weights
 
     w_s  proportional to  p_part(theta_s)^(alpha - 1),
 
-smoothed (`psis`).  How far an answer's distribution moves is the cumulative Jensen-Shannon
+smoothed (`psis`).  The shift of an answer's distribution is the cumulative Jensen-Shannon
 distance of its weighted from its unweighted draws, and its sensitivity the mean slope per doubling
 of alpha::
 
@@ -16,9 +16,9 @@ of alpha::
 
 with P, Q the distribution functions; the larger of the answer and of its mirror image counts.
 A normal answer that shifts by a quarter of its standard deviation per doubling has 0.05, the
-threshold of `diagnosis`.  It is a slope that is asked for, so alpha stays close to 1, as in
+threshold of `diagnosis`.  The quantity is a slope, so alpha stays close to 1, as in
 priorsense 1.1 and ArviZ.  With 1.25 the weights of a factor of many terms (the observations, or the
-priors of hundreds of nuisances) have tails for which no practical number of draws would do.
+priors of hundreds of nuisances) have tails for which no practical number of draws is enough.
 
 ====================  ==========================  ==========================================
 the answer moves      and with the likelihood     diagnosis
@@ -27,10 +27,10 @@ with the prior
 yes                   yes                         prior-data conflict
 yes                   no                          strong prior
 yes                   cannot be told              moved, likelihood unclear
-no                    either                      empty: this prior is harmless here
+no                    either                      empty: this prior has no effect here
 ====================  ==========================  ==========================================
 
-Weights are uneven, so even an answer that has nothing to do with a part moves a little.  How much
+Weights are uneven, so even an answer unrelated to a part moves a little.  The size of this noise is
 is found by shuffling the weights over the draws: the largest of 19 such sensitivities is exceeded
 by chance one time in twenty.  What lies below it does not count as moved.
 
@@ -69,14 +69,14 @@ SHUFFLES = 19
 def power_scaling(
     answers: xr.DataArray, parts: Mapping[str, FloatArray], *, rng: np.random.Generator
 ) -> pd.DataFrame:
-    """Say how far each answer moves with each factor of the posterior.
+    """Return how far each answer moves with each factor of the posterior.
 
     Parameters
     ----------
     answers : (member, answer)
-        Draws of the posterior; a member with NaN anywhere is left out.
+        Draws of the posterior; a member with NaN anywhere is excluded.
     parts : mapping of str to (member,)
-        Log density of each factor at each draw, up to a constant, as `log_parts` gives them; one
+        Log density of each factor at each draw, up to a constant, as `log_parts` returns them; one
         of them is called 'likelihood'.
     rng : numpy.random.Generator
         For the shuffles.
@@ -84,15 +84,15 @@ def power_scaling(
     Returns
     -------
     pandas.DataFrame
-        By (answer, part): ``sensitivity``; ``noise``, what chance alone gives; ``shift``, how far
-        the answer's mean moves per doubling of alpha, in its posterior standard deviations;
-        ``pareto_k``, the larger of the two weightings, and ``diagnosis``, which says "weights too
-        poor" where k is above 0.7.
+        By (answer, part): ``sensitivity``; ``noise``, the sensitivity by chance; ``shift``, the
+        shift of the answer's mean per doubling of alpha, in its posterior standard deviations;
+        ``pareto_k``, the larger of the two weightings, and ``diagnosis``, which is "weights too
+        poor" if k is above 0.7.
 
     Raises
     ------
     InputError
-        There is no likelihood among the parts, or no member is complete.
+        The parts lack a likelihood, or no member is complete.
 
     Examples
     --------
@@ -111,7 +111,7 @@ def power_scaling(
     values: FloatArray = answers.values[whole]
     if len(values) < 2:
         raise InputError("fewer than two draws have all answers; take more draws")
-    # Sorted once: every weighting is of the same draws.
+    # Sorted once: every weighting has the same draws.
     order = np.argsort(values, axis=0, kind="stable")
     found = {}
     for name, logs in parts.items():
@@ -151,7 +151,7 @@ def log_parts(draws: Draws, by: str = "role") -> dict[str, FloatArray]:
     draws : Draws
         Of the posterior; the model is run once for each.
     by : 'role' or 'parameter'
-        Priors together by what they are for, or each parameter alone.
+        Priors grouped by role, or each parameter alone.
 
     Returns
     -------
@@ -162,7 +162,7 @@ def log_parts(draws: Draws, by: str = "role") -> dict[str, FloatArray]:
     Raises
     ------
     InputError
-        `by` is something else.
+        `by` is neither of these.
 
     Examples
     --------
@@ -179,7 +179,7 @@ def log_parts(draws: Draws, by: str = "role") -> dict[str, FloatArray]:
     names = np.array(priors.roles if by == "role" else priors.labels)
     own = -0.5 * ((draws.theta[:, :n] - priors.mu) / priors.sigma) ** 2
     nuisances: FloatArray = -0.5 * (draws.theta[:, n:] ** 2).sum(axis=1)
-    # What is neither a prior nor a nuisance's is the likelihood, with the heights of its peaks.
+    # Residuals that are neither priors nor nuisances' are the likelihood, with its heights.
     rest = likelihood.log_density(draws.theta) - own.sum(axis=1) - nuisances
     parts = {LIKELIHOOD: rest}
     parts |= {str(name): own[:, names == name].sum(axis=1) for name in dict.fromkeys(names)}
@@ -187,12 +187,12 @@ def log_parts(draws: Draws, by: str = "role") -> dict[str, FloatArray]:
 
 
 def diagnosis(by_prior: bool | None, by_likelihood: bool | None) -> str:
-    """Put into words whether an answer moves with a prior and with the likelihood.
+    """Return the diagnosis of an answer that moves, or not, with a prior and the likelihood.
 
     Parameters
     ----------
     by_prior, by_likelihood : bool or None
-        None where it cannot be told.
+        None if unknown.
     """
     if not by_prior:
         return ""
@@ -202,7 +202,7 @@ def diagnosis(by_prior: bool | None, by_likelihood: bool | None) -> str:
 
 
 def _told(sensitivity: float, noise: float, k: float) -> bool | None:
-    """Whether an answer moves; None where weights are poor or chance would move it as far."""
+    """Whether an answer moves; None if weights are poor or chance would move it as far."""
     if k > LIMIT:
         return None
     if not sensitivity >= SENSITIVE:
@@ -213,7 +213,7 @@ def _told(sensitivity: float, noise: float, k: float) -> bool | None:
 def _sensitivity(
     values: FloatArray, order: np.ndarray, weaker: FloatArray, stronger: FloatArray
 ) -> FloatArray:
-    """Mean distance of both weightings from none, per doubling of the power; (a,)."""
+    """Mean distance of both weightings from equal weights, per doubling of the power; (a,)."""
     both = cjs_distance(values, order, weaker) + cjs_distance(values, order, stronger)
     slope: FloatArray = both / (2.0 * np.log2(ALPHA))
     return slope
@@ -226,19 +226,19 @@ def cjs_distance(values: FloatArray, order: np.ndarray, weights: FloatArray) -> 
     ----------
     values : (N, a)
     order : (N, a) int
-        That sorts each column.
+        Sorts each column.
     weights : (N,)
         They add up to 1.
 
     Returns
     -------
     (a,)
-        The larger of that of the values and of their negatives; NaN where they do not vary.
+        The larger of that of the values and of their negatives; NaN if they do not vary.
     """
     widths = np.diff(np.take_along_axis(values, order, axis=0), axis=0)
     p = np.arange(1, len(values))[:, None] / len(values)
     q = np.cumsum(weights[order], axis=0)[:-1]
-    # 1 - F from the other end of the same sums; rounding may leave it a hair below 0.
+    # 1 - F from the other end of the same sums; rounding may leave it slightly below 0.
     return np.maximum(
         _one_sided(p, q, widths), _one_sided(1.0 - p, np.maximum(1.0 - q, 0.0), widths)
     )

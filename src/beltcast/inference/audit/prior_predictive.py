@@ -1,10 +1,10 @@
-"""What the priors alone expect of each observation, before any fit.
+"""Prior predictive distribution of each observation, before any fit.
 
 Parameters and nuisances are drawn from their priors, and each observation once from each draw,
-under its own definition with its offset and errors.  Two things follow.  The published history
-should lie well inside what was believed, half of it in the middle half, four fifths in the 80%
-band: far fewer means priors that contradict the data, far more means priors that say nothing.  A
-number that the priors all but exclude, and that is several times what they expect, is likely to be
+under its own definition with its offset and errors.  Two uses follow.  The published history should
+lie well inside the prior predictive, half of it in the middle half, four fifths in the 80%
+band: far fewer means priors that contradict the data, far more means uninformative priors.  A
+number that the priors all but exclude, and that is several times their expectation, is likely to be
 a typing error.
 
 References
@@ -46,7 +46,7 @@ def prior_predictive(
     ----------
     source : Study or Likelihood
     draws : int
-        Draws without a finite number at an observation are left out there.
+        Draws without a finite number at an observation are excluded there.
     rng : numpy.random.Generator
 
     Returns
@@ -84,7 +84,7 @@ def prior_predictive(
 def prior_doubts(table: pd.DataFrame, language: Language = "en") -> tuple[str, ...]:
     """Return a sentence for each number that the priors all but exclude.
 
-    A bound is doubted only where it leaves hardly anything: a lower one above what is expected, an
+    A bound is doubted only if it leaves hardly anything: a lower one above the expectation, an
     upper one below it.
 
     Parameters
@@ -121,7 +121,7 @@ def prior_doubts(table: pd.DataFrame, language: Language = "en") -> tuple[str, .
 def prior_words(table: pd.DataFrame, draws: int, language: Language = "en") -> str:
     """Say how many of the published numbers lie in the middle half and the 80% band.
 
-    Bounds are left out: they are no draws of what is published.
+    Bounds are excluded: they are not draws of published numbers.
     """
     below = table.loc[~table["kind"].isin(_BOUNDS), "below"]
     return word(

@@ -1,12 +1,12 @@
-"""Simulation-based calibration: whether the inference recovers what made the observations.
+"""Simulation-based calibration: whether the inference recovers known truths.
 
 Unknowns are drawn from the prior, observations from the unknowns, and the whole of the inference
 (fit, chains) is run on those observations.  If it is right, the rank of each true value among its
 posterior draws is uniform (Talts, Betancourt, Simpson, Vehtari and Gelman 2018, arXiv:1804.06788):
 ranks that pile up in the middle mean intervals that are too wide, at the ends too narrow, on one
-side a bias. The log likelihood is ranked too, as if it were an unknown: it notices an inference
+side a bias. The log likelihood is ranked too, as if it were an unknown: it detects an inference
 that ignores the observations, which the others do not (Modrák and others 2023, Bayesian Analysis
-20, 461-488).  So are answers, what the model says of a later year: they are what the inference is
+20, 461-488).  So are answers, outputs of the model in a later year: they are what the inference is
 for.
 
 Synthetic observations have the shape of the real file: the same rows, dates, definitions and noise.
@@ -14,9 +14,9 @@ A row that is a bound states whether the truth lies above or below a threshold; 
 counterpart keeps the threshold and draws the side; a rounded number lies somewhere in an interval
 as wide as the real one's.
 
-A result tells which density it is of by that density itself: its residuals at fixed points
-(`fingerprint`).  A model that has more read-outs, or is written in another way, has the same
-density and keeps its result; one that answers otherwise has not.
+A result identifies its density by the density itself: its residuals at fixed points
+(`fingerprint`).  A model that has more outputs, or is written in another way, has the same density
+and keeps its result; one with other answers does not.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ from beltcast.streams import Random, Streams
 from beltcast.study.study import Study
 
 FIT = "log likelihood"
-"""What is ranked beside the unknowns."""
+"""Name of the log likelihood, which is ranked beside the unknowns."""
 
 WALKERS = 16
-"""Walkers of a set: as many as one block of the compiled model, which runs whole blocks only."""
+"""Walkers of a set: as many as one block of the compiled model, which runs only whole blocks."""
 
 RECORDS = 7
 """Draws of each walker; few and far apart, because ranks need independent draws."""
 
 RANKS = 99
-"""Draws that a truth is ranked among, of the 112: a hundred ranks make ten even bins."""
+"""Draws, of the 112, that a truth is ranked among: a hundred ranks make ten even bins."""
 
 RANK_BINS = 10
 
@@ -59,17 +59,17 @@ FINGERPRINT_POINT = "point"
 RESIDUAL = "residual"
 
 _POINTS = 3
-"""Points that a density is told by: one would do, if it were not for walls and kinks."""
+"""Points that identify a density: one would do, if it were not for walls and kinks."""
 
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """Answers that are ranked beside the unknowns: logs of totals of a year, of one run.
+    """Answers that are ranked beside the unknowns: logs of yearly totals of one run.
 
     Attributes
     ----------
     rows : mapping of str to (r,) int
-        Name to the rows of the program whose sum is meant, such as ``model.rows("output")``.
+        Name to the rows of the program that are summed, such as ``model.rows("output")``.
     year : int
     """
 
@@ -78,14 +78,14 @@ class Asked:
 
     @classmethod
     def by_place(cls, study: Study, year: int) -> Asked:
-        """Ask for the target of a study: of all places together, and of each."""
+        """Return the target of a study: of all places together, and of each."""
         rows = study.model.rows(study.target)
         whole, *places = study.shown()
         return cls({whole: rows, **{name: rows[[i]] for i, name in enumerate(places)}}, year)
 
     @property
     def names(self) -> list[str]:
-        """What each is called."""
+        """Names of the answers."""
         return [f"{name} {self.year}" for name in self.rows]
 
     def of(self, likelihood: Likelihood, theta: FloatArray) -> FloatArray:
@@ -121,22 +121,22 @@ def sbc(
     Parameters
     ----------
     likelihood : Likelihood
-        Of the real observations; they lend their shape, not their values. Contrasts are left out.
+        Of the real observations, whose form is used, not their values. Contrasts are excluded.
     sets : int
         Synthetic data sets.
     rng : Streams, numpy.random.Generator or int
         Each set has streams of its own.
     every, burn_in : int, optional
-        As of `beltcast.sample`; the burn-in is 20 moves for each parameter by
-        default, at least 200: what is proved is that such chains are enough.
+        As for `beltcast.sample`; the burn-in is 20 moves for each parameter by
+        default, at least 200: the result shows that such chains are enough.
     threads : int, optional
-        Sets side by side; one per processor by default. The result does not depend on it.
+        Sets in parallel; one per processor by default. The result does not depend on it.
     asked : Asked, optional
-        Answers to rank beside the unknowns; they cost next to nothing.
+        Answers to rank beside the unknowns, at hardly any cost.
     done : xarray.Dataset, optional
         Sets that were finished before, of the same likelihood and seed.
     keep : callable, optional
-        Given all finished sets now and then, to be kept.
+        Called with all finished sets now and then, to store them.
     progress : callable, optional
 
     Returns
@@ -148,7 +148,7 @@ def sbc(
     Raises
     ------
     InputError
-        `done` is of other unknowns, another seed or another density.
+        `done` has other unknowns, another seed or another density.
 
     Examples
     --------
@@ -196,9 +196,9 @@ def sbc(
 
 
 def fingerprint(likelihood: Likelihood) -> FloatArray:
-    """Tell a density by its residuals at fixed points: the centre and draws of the priors.
+    """Identify a density by its residuals at fixed points: the centre and draws of the priors.
 
-    Contrasts are left out, as in `sbc`.
+    Contrasts are excluded, as in `sbc`.
 
     Returns
     -------
@@ -213,7 +213,7 @@ def fingerprint(likelihood: Likelihood) -> FloatArray:
 
 
 def same_density(result: xr.Dataset, likelihood: Likelihood) -> bool:
-    """Whether a result is of this density, to rounding.
+    """Whether a result has this density, up to rounding.
 
     Parameters
     ----------
@@ -231,7 +231,7 @@ def same_density(result: xr.Dataset, likelihood: Likelihood) -> bool:
 def synthetic(
     likelihood: Likelihood, rng: np.random.Generator, attempts: int = 100
 ) -> tuple[FloatArray, Likelihood]:
-    """Unknowns from the prior, and the likelihood of observations that they make.
+    """Unknowns from the prior, and the likelihood of observations drawn from them.
 
     Returns
     -------
@@ -249,7 +249,8 @@ def synthetic(
         nuisances = rng.standard_normal((1, len(likelihood.nuisances)))
         theta = np.concatenate([z, nuisances], axis=1)
         expected = likelihood.expected(theta)[0]
-        # The posterior gives what cannot be simulated no probability: so must the prior here.
+        # The posterior gives points that cannot be simulated no probability: so must the prior
+        # here.
         if np.isfinite(expected).all():
             return theta[0], _figures(likelihood, theta, expected, rng)
     raise CalibrationError(
@@ -259,7 +260,7 @@ def synthetic(
 
 
 def uniformity(result: xr.Dataset) -> pd.DataFrame:
-    """How uniform the ranks of each unknown are, and what they say of intervals.
+    """Uniformity of the ranks of each unknown, and coverage of intervals.
 
     Parameters
     ----------
@@ -273,7 +274,7 @@ def uniformity(result: xr.Dataset) -> pd.DataFrame:
         truths beyond all draws, on the worse side, which ten bins are too wide to see (binomial,
         two-sided by doubling); ``coverage``, the share of
         true values in the central 80 % interval; ``bias``, the mean of (mean - truth) / sd;
-        ``shrinkage``, 1 less the mean of sd^2 over the variance of the truths;
+        ``shrinkage``, 1 minus the mean of sd^2 over the variance of the truths;
         ``recovery``, the correlation of means and truths.
     """
     ranks = result["rank"].values
@@ -330,7 +331,7 @@ def _conclusion(table: pd.DataFrame, least: float, ranked: int) -> str:
 
 
 def _beyond_all_draws(ranks: IntArray) -> FloatArray:
-    """Return the chance of so many of the lowest, or of the highest, ranks of each unknown."""
+    """Return the probability of so many of the lowest, or of the highest, ranks of each unknown."""
     sets = len(ranks)
     most = np.maximum((ranks == 0).sum(axis=0), (ranks == RANKS).sum(axis=0))
     chance: FloatArray = binom.sf(most - 1, sets, 1.0 / (RANKS + 1))
@@ -340,7 +341,7 @@ def _beyond_all_draws(ranks: IntArray) -> FloatArray:
 def _figures(
     likelihood: Likelihood, theta: FloatArray, expected: FloatArray, rng: np.random.Generator
 ) -> Likelihood:
-    """Likelihood of observations around what is expected, (m,) logs, as its noise says."""
+    """Likelihood of observations around their expectation, (m,) logs, following its noise."""
     m = len(expected)
     families = likelihood.families
     if not families.number.all() or len(set(families.tails.tolist())) > 1:
@@ -353,7 +354,7 @@ def _figures(
     z = (likelihood.published - expected) / sds
     above = np.log(rng.random(m)) < log_cdf(-z, tails)
     side = np.where(number, 0, np.where(above, -1, 1))
-    # Wherever the ruler of rounding lies, the middle of the interval is up to half of it away.
+    # Wherever the grid of rounding lies, the middle of the interval is up to half of it away.
     values += likelihood.half * rng.uniform(-1.0, 1.0, m)
     return replace(likelihood, published=values, side=side)
 
@@ -390,7 +391,7 @@ def _one_set(
         threads=1,
     )
     drawn = chains.theta.reshape(-1, made.size)[-RANKS:]
-    # The truth goes with its draws, first, so that all are worked out alike.
+    # The truth is evaluated with its draws, first, so that all are computed in the same way.
     theta = np.concatenate([truth[None], drawn])
     parts = [theta, made.log_likelihood(theta).sum(axis=1, keepdims=True)]
     if asked is not None:
@@ -409,7 +410,7 @@ def _one_set(
 
 def _joined(finished: Sequence[xr.Dataset], key: str, answers: int, of: FloatArray) -> xr.Dataset:
     whole = xr.concat(finished, SET).assign_attrs(key=key, draws=RANKS, answers=answers)
-    # Single precision is plenty for what is compared over hundreds of sets, and half as large.
+    # Single precision is enough for comparisons over hundreds of sets, and half as large.
     for name in ("truth", "mean", "sd"):
         whole[name] = whole[name].astype(np.float32)
     whole["rank"] = whole["rank"].astype(np.int16)

@@ -1,9 +1,9 @@
-"""How much each place borrows from the others.
+"""Shrinkage: how much each place borrows from the others.
 
 A belt of a pooled constant (`pooling`) has ``w = m + tau z``, with z standard normal a
 priori.  Given m and tau, let v be the posterior variance of z.  The prior's precision is 1, so the
-belt's own observations bring ``1/v - 1``; alone they would put z at ``z / (1 - v)``, and v is the
-part of the estimate that comes from the common mean: for a belt whose observations give y with
+belt's own observations contribute ``1/v - 1``; alone they would put z at ``z / (1 - v)``, and v is
+the part of the estimate that comes from the common mean: for a belt whose observations give y with
 standard deviation s,
 
     v = s^2 / (tau^2 + s^2),     w = (1 - v) y + v m
@@ -38,7 +38,7 @@ def shrinkage(calibration: Calibration) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row a pooled parameter: ``constant``, ``place``, how many ``figures`` are about it
+        One row per pooled parameter: ``constant``, ``place``, how many ``figures`` are about it
         alone, its ``own`` estimate (NaN where nearly all comes from the others), the ``pooled``
         one, the ``common`` mean, all in the parameter's unit, and ``borrowed``, the part that comes
         from the common mean, 0 to 1.  Empty where nothing is pooled.
@@ -51,7 +51,7 @@ def shrinkage(calibration: Calibration) -> pd.DataFrame:
     precision = np.linalg.inv(calibration.covariance) if priors.pools else np.empty((0, 0))
     for pool in priors.pools:
         free = ~np.isin(np.arange(likelihood.size), (pool.mean, pool.spread))
-        # With m and tau held, all else free: leave them out of the precision and invert again.
+        # With m and tau held and all else free: drop them from the precision and invert again.
         variance = np.full(likelihood.size, np.nan)
         variance[free] = np.diag(np.linalg.inv(precision[np.ix_(free, free)]))
         borrowed = np.clip(variance[pool.members], 0.0, 1.0)

@@ -1,7 +1,7 @@
 """Draws in the groups of ArviZ's schema, as plain datasets and as ArviZ's own object.
 
-Nothing here knows how draws were made: it is given the likelihood, which names the unknowns, and
-arrays of draws.
+This module does not know how draws were made: it takes the likelihood, which names the unknowns,
+and arrays of draws.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def inference_data(groups: Mapping[str, xr.Dataset]) -> Any:
     Returns
     -------
     arviz.InferenceData
-        Where ArviZ has no such class (version 1 and later), an `xarray.DataTree`.
+        If ArviZ has no such class (version 1 and later), an `xarray.DataTree`.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def observed(likelihood: Likelihood) -> xr.Dataset:
 
 
 def variable(label: str) -> str:
-    """Name of a parameter's variable: a slash would make a group of a NetCDF file."""
+    """Name of a parameter's variable: a slash would create a group in a NetCDF file."""
     return label.replace("/", "_")
 
 

@@ -1,23 +1,24 @@
-"""Nuisances drawn to parameters, with the observations that are known within bounds only.
+"""Nuisances drawn given parameters, including observations known only within bounds.
 
-Given the model's answers at parameters z, the nuisances u are normal as far as numbers tell of
-them.  A bound ("more than 1,500 sellers") or a rounded number does not fit into that: it cuts the
-normal off.  Its tangent at the optimum is a poor stand-in: a draw of u often makes some bound
-improbable, and a good move of z is refused for it (``tests/benchmarks/mixing.py``).  So the
+Given the model's answers at parameters z, the nuisances u are normal as far as numbers inform
+them.  A bound ("more than 1,500 sellers") or a rounded number does not fit into that: it truncates
+the normal.  Its tangent at the optimum is a poor approximation: a draw of u often makes some bound
+improbable, and a good move of z is rejected for it (``tests/benchmarks/mixing.py``).  So the
 observation itself, the log y* that would have been printed, is drawn too (Tanner and Wong 1987).
 Of k such rows
 
-    y* | z, numbers  is normal, N(m(z), S), cut off to a box,
+    y* | z, numbers  is normal, N(m(z), S), truncated to a box,
     u | z, numbers, y*  is normal again,
 
 and neither covariance depends on z.  The box is entered one row after the other (Geweke 1991,
 Hajivassiliou and McFadden 1998, Keane 1994): with S = C C', y* = m + C e, each e_j is a standard
-normal cut off to what the rows before it leave.  The product of the probabilities P_j of these cuts
-has the probability of the box as its mean, and is that probability where rows do not hang together.
+normal truncated to the interval that the rows before it leave.  The product of the probabilities
+P_j of these intervals has the probability of the box as its mean, and equals it if rows are
+independent.
 
-Where errors have Student's tails, or spreads are estimated, the covariances do depend on u, and the
+If errors have Student's tails, or scales are estimated, the covariances depend on u, and the
 tangents of `with_nuisances` remain; so they do where they
-vary less, such as for many bounds that share an offset of which no number tells.
+vary less, such as for many bounds that share an offset that no number informs.
 
 References
 ----------
@@ -48,20 +49,20 @@ from beltcast.inference.residuals import NORMAL
 Completion = Callable[[FloatArray, FloatArray, np.random.Generator], tuple[FloatArray, FloatArray]]
 """Of parameters z, (N, n), and the model's answers there, (N, m): all unknowns, (N, size), and the
 log of a density, (N,), whose mean over many draws is that of z, up to a constant.  Contrasts, which
-the nuisances have no part in, are left to the caller."""
+do not depend on nuisances, are left to the caller."""
 
 _TRIED = 200
-"""Pairs of draws at the optimum by which a way of drawing is chosen."""
+"""Pairs of draws at the optimum by which a method of drawing is chosen."""
 
 
 def completion(likelihood: Likelihood, near: FloatArray) -> Completion:
-    """Say how nuisances are drawn to parameters.
+    """Choose how nuisances are drawn given parameters.
 
     Parameters
     ----------
     likelihood : Likelihood
     near : (size,)
-        Where tangents are taken if they are needed, such as the optimum.
+        Point of linearisation if tangents are needed, such as the optimum.
 
     Returns
     -------
@@ -105,16 +106,16 @@ def with_nuisances(
     answers: FloatArray,
     rng: np.random.Generator,
 ) -> tuple[FloatArray, FloatArray]:
-    """Draw nuisances to parameters, from g, their distribution given the model's answers.
+    """Draw nuisances given parameters, from g, their distribution given the model's answers.
 
-    g is normal and exact but for the season, taken as linear, and for bounds, taken by their
-    tangents at the optimum; the second result makes up for the difference.
+    g is normal and exact except for the season, taken as linear, and for bounds, taken by their
+    tangents at the optimum; the second result corrects for the difference.
 
     Parameters
     ----------
     likelihood : Likelihood
     rule : NuisanceRule
-        As `Likelihood.nuisance_rule` gives it near the optimum.
+        As `Likelihood.nuisance_rule` returns it near the optimum.
     z : (N, n) or (N, n + k)
         Parameters, and scales in the order of `Likelihood.moved`, which are drawn too without them.
     answers : (N, m)
@@ -137,29 +138,29 @@ def with_nuisances(
         nuisances[:, scales] = z[:, n:]
         xi[:, scales] = 0.0
     theta = np.concatenate([z[:, :n], nuisances], axis=1)
-    # What cannot be simulated, or gives no positive value, has no probability at all.
+    # A point that cannot be simulated, or gives no positive value, has no probability.
     possible = np.isfinite(answers).all(axis=1)
     density = np.where(possible, likelihood.log_density(theta, answers), -np.inf)
     return theta, density + 0.5 * (xi**2).sum(axis=1)
 
 
 def _agreement(complete: Completion, likelihood: Likelihood, near: FloatArray) -> float:
-    """Share of moves from a draw to another at one z that are accepted; 1 where g is exact."""
+    """Share of moves between two draws at one z that are accepted; 1 if g is exact."""
     z = np.repeat(near[None, : likelihood.n_parameters], 2 * _TRIED, axis=0)
     answers = np.repeat(likelihood.answers(near[None]), len(z), axis=0)
     weight = complete(z, answers, np.random.default_rng(0))[1]
     if not np.isfinite(weight).all():
-        return 0.0  # not even the optimum can be simulated: any way is as good
+        return 0.0  # the optimum cannot be simulated: any method will do
     return float(np.exp(np.minimum(weight[:_TRIED] - weight[_TRIED:], 0.0)).mean())
 
 
 def _with_figures(likelihood: Likelihood, cut: Mask, season: float) -> Completion:
-    """Draw the observations of the rows that are cut off, then nuisances to all observations."""
+    """Draw the observations of truncated rows, then nuisances given all observations."""
     numbers = likelihood.rule_of_numbers(~cut, season)
     all_rows = likelihood.rule_of_numbers(np.ones_like(cut), season)
     sds, priors = likelihood.sds[cut], likelihood.priors
     loadings = all_rows.loadings[cut] * sds[:, None]
-    # What the numbers leave open of the observations.
+    # Distribution of the observations given the numbers.
     half = solve_triangular(numbers.factor, loadings.T, lower=True)
     root = np.asarray(np.linalg.cholesky(half.T @ half + np.diag(sds**2)), dtype=np.float64)
     lower, upper = _box(likelihood, cut)
@@ -170,7 +171,7 @@ def _with_figures(likelihood: Likelihood, cut: Mask, season: float) -> Completio
         inside = (z >= priors.lower) & (z <= priors.upper)
         possible: Mask = np.asarray(np.isfinite(answers).all(axis=1) & inside.all(axis=1))
         answers = np.where(possible[:, None], answers, 0.0)
-        # Observations are told as what their logs are above what was published.
+        # Observations are expressed as logs relative to the published values.
         middle = (answers - all_rows.free)[:, cut] + numbers.mean(answers) @ loadings.T
         errors, log_box = _entered(lower - middle, upper - middle, root, rng)
         above = np.zeros_like(answers)
@@ -188,7 +189,7 @@ def _with_figures(likelihood: Likelihood, cut: Mask, season: float) -> Completio
 
 
 def _box(likelihood: Likelihood, cut: Mask) -> tuple[FloatArray, FloatArray]:
-    """Within which an observation lies, as logs above what was published; (k,) each."""
+    """Bounds of an observation, as logs relative to the published value; (k,) each."""
     half, side = likelihood.half[cut], likelihood.side[cut]
     return np.where(side < 0, 0.0, np.where(side > 0, -np.inf, -half)), np.where(
         side > 0, 0.0, np.where(side < 0, np.inf, half)
@@ -200,7 +201,7 @@ def _entered(
 ) -> tuple[FloatArray, FloatArray]:
     """Standard normals e with ``lower <= root @ e <= upper``, (N, k), and the log of prod P_j.
 
-    Of a box about the mean, (N, k), one row after the other.
+    Of a box around the mean, (N, k), one row after the other.
     """
     errors, log_box = np.zeros_like(lower), np.zeros(len(lower))
     chance = rng.random(lower.shape)
@@ -215,7 +216,7 @@ def _entered(
 def _cut_normal(
     lower: FloatArray, upper: FloatArray, chance: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Quantile of a standard normal cut off at both ends, and the log of what is left of it."""
+    """Quantile of a truncated standard normal, and the log of its probability."""
     # Below its middle, where the log of the distribution function keeps its digits.
     flip = lower > -upper
     below, above = np.where(flip, -upper, lower), np.where(flip, -lower, upper)

@@ -1,11 +1,11 @@
-"""Chains on disk: a posterior that ArviZ opens, and what an unfinished run continues from.
+"""Chains on disk: a posterior that ArviZ opens, and the state of an unfinished run.
 
 ``posterior.nc`` has the groups of ArviZ's schema, each an xarray Dataset:
 
 ================  ================================================================================
-posterior         one variable a parameter, in its own unit, and ``nuisance``; (chain, draw), a
+posterior         one variable per parameter, in its own unit, and ``nuisance``; (chain, draw), a
                   chain a Markov chain, ``superchain`` its group
-sample_stats      ``lp``, and what the method knows of a draw; (chain, draw)
+sample_stats      ``lp``, and statistics of the method on each draw; (chain, draw)
 log_likelihood    ``published``, of each observation, so that `arviz.loo` works; (chain, draw, row)
 observed_data     ``published``; (row)
 prior             as posterior, from the priors alone
@@ -45,10 +45,10 @@ from beltcast.schema import CHAIN, DRAW, ROW
 from beltcast.study.study import Study
 
 POSTERIOR_FILE = "posterior.nc"
-"""What the file of a posterior is called in a folder of results."""
+"""Name of the file of a posterior in a folder of results."""
 
 SAMPLE = "beltcast sample"
-"""The command that leaves it."""
+"""The command that writes it."""
 
 _WALKERS = ("theta", "weight", "center", "root", "sizes", "past", "together")
 
@@ -145,7 +145,7 @@ def load_posterior(path: str | Path, study: Study, likelihood: Likelihood) -> Dr
     Raises
     ------
     InputError
-        There is no such file, it holds no chains of these unknowns, or the study has changed since.
+        The file does not exist, holds no chains of these unknowns, or the study has changed since.
     """
     path = Path(path)
     path = path / POSTERIOR_FILE if path.is_dir() else path
@@ -174,7 +174,7 @@ def save_dataset(dataset: xr.Dataset, path: str | Path) -> None:
 
 
 def save_unfinished(state: Unfinished, path: str | Path) -> None:
-    """Keep what a run has done; the file is complete or the one before it."""
+    """Save the state of a run; the file is the complete new one or the one before."""
     path = Path(path)
     arrays: dict[str, np.ndarray] = {
         "key": np.array(state.key),
@@ -194,12 +194,12 @@ def save_unfinished(state: Unfinished, path: str | Path) -> None:
 
 
 def load_unfinished(path: str | Path) -> Unfinished:
-    """Read what a run has done.
+    """Read the state of a run.
 
     Raises
     ------
     InputError
-        There is no such file, or it is none of ours.
+        The file does not exist, or was not written by this package.
     """
     try:
         # Opened here: NumPy leaves a file open that turns out to be broken.

@@ -1,4 +1,4 @@
-"""Markov chains of the posterior, with proof that they have mixed.
+"""Markov chains of the posterior, with diagnostics of mixing.
 
 Two methods, one result:
 
@@ -12,15 +12,15 @@ method           a chain is                                         use for
                  gradient (`nuts`, needs ``bayes``)
 ===============  =================================================  ==============================
 
-Both start spread wider than Laplace's normal, about the optima that differ if there are several,
-chain after chain, and are watched by `diagnostics`.  The verdict rests on the nested R-hat between
-groups.  A group may hide a walker that is lost, and walkers of a group do not start from one point
+Both start more widely than Laplace's normal, around the distinct optima if there are several,
+chain after chain, and are monitored by `diagnostics`.  The verdict uses the nested R-hat between
+groups.  A group may hide a lost walker, and walkers of a group do not start from one point
 as Margossian and others propose, so R-hat of the single walkers is reported too.  It is stricter: a
 walker has an eighth of the draws of its group.
 
-Work is done in blocks, each with a random generator of its own.  What is left after a block is a
-value (`Unfinished`), so that a stopped run continues from its last block and ends, to the last bit,
-where it would have ended.
+Work is done in blocks, each with a random generator of its own.  The state after a block is a value
+(`Unfinished`), so that a stopped run continues from its last block and ends, to the last bit, where
+it would have ended.
 """
 
 from __future__ import annotations
@@ -76,18 +76,18 @@ FEW_UNKNOWNS = 20
 """Unknowns up to which nuts is the default."""
 
 SUPERCHAIN = "superchain"
-"""Coordinate of Markov chains: the group that each is of."""
+"""Coordinate of Markov chains: the group of each."""
 
 GROUP = 8
-"""Walkers of a chain, or fewer where the draws are few."""
+"""Walkers of a chain, or fewer if the draws are few."""
 
 BLOCKS = 25
-"""Blocks of a run; what is lost when a run is stopped is at most one of them."""
+"""Blocks of a run; a stopped run loses at most one of them."""
 
 
 @dataclass(frozen=True, eq=False)
 class Unfinished:
-    """What a run has done so far; give it to `sample` to go on.
+    """State of a run so far; give it to `sample` to continue.
 
     Attributes
     ----------
@@ -96,11 +96,11 @@ class Unfinished:
     block : int
         Blocks that are complete.
     walkers : Walkers or None
-        Where they stand; None for the method nuts.
+        Their positions; None for the method nuts.
     theta : tuple of (k, W, size)
         Draws of each block that gave any; of nuts one chain each, (draws, 1, size).
     stats : tuple of mapping of str to (k, W)
-        What is known of each draw.
+        Statistics of each draw.
     evaluations : int
         Values of the density, or gradients, so far.
     """
@@ -120,18 +120,18 @@ class Chains:
     Attributes
     ----------
     likelihood : Likelihood
-        Says what the columns are.
+        It names the columns.
     theta : (chains, draws, size)
         Parameters, then nuisances, on working scales.
     walker : (draws,) int
-        Which walker of its chain a draw is of; each is a Markov chain of its own.
+        Walker of its chain that a draw belongs to; each walker is a Markov chain.
     stats : mapping of str to (chains, draws)
         ``lp`` (log density, unnormalised), and for nuts ``diverging``, ``energy`` and others.
     log_likelihood : (chains, draws, rows)
         Of each published observation, given parameters and nuisances.
     method : str
     acceptance : float
-        Share of accepted moves after the burn-in; of nuts the mean acceptance statistic.
+        Share of accepted moves after the burn-in; for nuts the mean acceptance statistic.
     evaluations : int
         Values of the density, or gradients, in all.
     every : int
@@ -186,7 +186,7 @@ class Chains:
         pandas.DataFrame
             ``rhat``, ``ess_bulk`` and ``ess_tail`` of the Markov chains, and ``rhat_nested``
             between groups of them, for which walkers may be too short for an R-hat of their own;
-            the same as ``rhat`` where a group is one chain.
+            the same as ``rhat`` if a group is one chain.
         """
         table = diagnose(self.separate, self.likelihood.labels)
         grouped = self.walkers > 1 and len(self.theta) > 1
@@ -195,7 +195,7 @@ class Chains:
         return table
 
     def words(self) -> str:
-        """Verdict in words: the worst R-hat, the least effective draws, what did not mix."""
+        """Verdict in words: the largest R-hat, the fewest effective draws, what did not mix."""
         chains, draws, size = self.theta.shape
         walkers, table = self.walkers, self.table()
         of = f", each {walkers} independent walkers" if walkers > 1 else ""
@@ -232,7 +232,7 @@ class Chains:
         arviz.InferenceData
             The groups ``posterior``, ``sample_stats``, ``log_likelihood`` (so that `arviz.loo`
             works) and ``observed_data``. A chain is one Markov chain; the coordinate
-            ``superchain`` says of which group.
+            ``superchain`` names its group.
 
         Raises
         ------
@@ -299,29 +299,29 @@ def sample(
     Parameters
     ----------
     calibration : Calibration
-        Its optimum and Laplace's covariance say where to start and how to scale.
+        Its optimum and Laplace's covariance give the starts and the scales.
     rng : numpy.random.Generator
         One child is spawned for each block.
     chains, draws : int
         Shape of the result.
     method : str, optional
         ``walkers`` or ``nuts``, see the table of the module; by default nuts for at most 20
-        unknowns where nutpie is installed, else walkers.
+        unknowns if nutpie is installed, else walkers.
     every : int, optional
         Moves between recorded draws; by default 3 for every 2 parameters of the model, at least
-        10: about the time in which walkers forget. Not for nuts.
+        10: about the time in which walkers lose memory. Not for nuts.
     burn_in : int, optional
         Moves before the first draw, in which the proposals adapt; by default 30 for each
-        parameter, at least 400. Of nuts the tuning steps, 400.
+        parameter, at least 400. For nuts the tuning steps, 400.
     threads : int, optional
-        Walkers are simulated side by side on so many; one per processor by default.  The result
+        Walkers are simulated in parallel on so many; one per processor by default.  The result
         does not depend on it.
     resume : Unfinished, optional
-        Go on from here.
+        State to continue from.
     keep : callable, optional
-        Given what is done after every block, to be kept.
+        Called with the state after every block, to store it.
     progress : callable, optional
-        Called with (what, done, of how many); what is 'draws: ' and the acceptance or the
+        Called with (what, done, total); what is 'draws: ' and the acceptance or the
         divergences.
 
     Returns
@@ -333,7 +333,7 @@ def sample(
     CalibrationError
         No walker finds a point that can be simulated.
     InputError
-        `resume` is of another fit, of other settings or of another seed; fewer than 4 draws, or no
+        `resume` has another fit, other settings or another seed; fewer than 4 draws, or no
         move between them.
     MissingExtra
         nuts without nutpie.
@@ -379,9 +379,9 @@ def sample(
 
 
 def default_method(likelihood: Likelihood) -> SamplingMethod:
-    """Return 'nuts' for few unknowns where nutpie is installed, else 'walkers'.
+    """Return 'nuts' for few unknowns if nutpie is installed, else 'walkers'.
 
-    Walkers learn from their past where to go, and miss long tails that they have not seen.
+    Walkers learn from their past where to move, and miss long tails that they have not visited.
     """
     few = likelihood.size <= FEW_UNKNOWNS
     return "nuts" if few and find_spec("nutpie") is not None else "walkers"
@@ -389,7 +389,7 @@ def default_method(likelihood: Likelihood) -> SamplingMethod:
 
 @dataclass(frozen=True)
 class _Plan:
-    """How many of what."""
+    """A count with its noun."""
 
     method: str
     chains: int
@@ -436,7 +436,7 @@ def _plan(
     n = calibration.likelihood.n_parameters
     if method == "nuts":
         return _Plan(method, chains, draws, 1, 1, burn_in or 400, 0, chains)
-    # Walkers share the draws of a chain evenly, and each has enough to be judged by.
+    # Walkers share the draws of a chain evenly, and each has enough for diagnostics.
     group = max(w for w in range(1, GROUP + 1) if draws % w == 0 and (w == 1 or draws >= 10 * w))
     burn = max(400, 30 * n) if burn_in is None else burn_in
     burn_blocks = 20
@@ -460,7 +460,7 @@ def _walked(
     state: Unfinished,
     rng: np.random.Generator,
 ) -> Unfinished:
-    """A block of walkers: the first ones adapt, the others are drawn from."""
+    """A block of walkers: the first ones adapt, the others are recorded."""
     density, last = posterior
     chain = np.repeat(np.arange(plan.chains), plan.group)
     walkers = state.walkers or start_walkers(calibration, density, chain, rng)
@@ -469,7 +469,7 @@ def _walked(
         every = min(10, moves)  # every tenth position is enough to learn from
         records = moves // every
         stretch = walk(density, walkers, records=records, every=every, rng=rng, last=last)
-        # The first blocks are on the way; the last ones settle sizes for the final reference.
+        # The first blocks are transient; the last ones settle sizes for the final reference.
         settle = 4 <= state.block < plan.burn_blocks - 5
         done = state.evaluations + records * every * plan.walkers
         return replace(state, walkers=adapted(stretch, settle=settle), evaluations=done)
@@ -505,7 +505,7 @@ def _with_a_chain(
 
 
 def _news(plan: _Plan, state: Unfinished) -> tuple[str, int, int]:
-    """What to tell of a run: what it does, how many are done, of how many."""
+    """Progress of a run: what it does, how many are done, of how many."""
     if state.block <= plan.burn_blocks and plan.method == "walkers":
         return "burn-in", state.block, plan.burn_blocks
     drawn = sum(part.shape[0] * part.shape[1] for part in state.theta)
@@ -517,7 +517,7 @@ def _news(plan: _Plan, state: Unfinished) -> tuple[str, int, int]:
 
 
 def _finished(likelihood: Likelihood, plan: _Plan, state: Unfinished) -> Chains:
-    # Blocks of walkers follow each other in time; blocks of nuts stand side by side.
+    # Blocks of walkers follow each other in time; blocks of nuts are separate chains.
     along = 0 if plan.method == "walkers" else 1
 
     def by_chain(parts: Sequence[FloatArray]) -> FloatArray:

@@ -1,8 +1,8 @@
-"""Whether chains agree, and how many independent draws they are worth.
+"""Convergence diagnostics of Markov chains: R-hat and effective sample sizes.
 
 *R-hat* compares the variance between chains with the variance within them, after each chain is cut
 in half and values are replaced by normal scores of their ranks; the larger of that for the values
-and for their distance from the median.  1 is agreement; above 1.01 the chains have not mixed.
+and for their distance from the median.  1 means agreement; above 1.01 the chains have not mixed.
 *Nested R-hat* compares groups of chains (superchains) in the same way, for chains too short for an
 R-hat of their own.  *ESS* is the number of independent draws that would estimate the mean of the
 normal scores (bulk) or the 5 % and 95 % quantiles (tail) as well.  arviz-stats computes them.
@@ -35,7 +35,7 @@ ENOUGH_DRAWS = 400.0
 """Independent draws from which quantiles and R-hat itself are stable (Vehtari and others 2021)."""
 
 STUCK = 0.05
-"""A chain of which a smaller part of the draws differs from the one before counts as stuck."""
+"""A chain is stuck if a smaller part of its draws differs from the one before."""
 
 
 def diagnose(draws: FloatArray, names: Sequence[str]) -> pd.DataFrame:
@@ -67,8 +67,8 @@ def diagnose(draws: FloatArray, names: Sequence[str]) -> pd.DataFrame:
 
 
 def rhat(draws: FloatArray) -> FloatArray:
-    """Rank-normalised split R-hat, (unknowns,); infinite where chains stand still apart."""
-    with np.errstate(divide="ignore", invalid="ignore"):  # chains that stand still
+    """Rank-normalised split R-hat, (unknowns,); infinite if chains are constant and differ."""
+    with np.errstate(divide="ignore", invalid="ignore"):  # constant chains
         found = _library().rhat(draws, chain_axis=0, draw_axis=1)
     return _without_constants(draws, found)
 
@@ -107,7 +107,7 @@ def _ess(draws: FloatArray, method: str, **options: Any) -> FloatArray:
 
 
 def _without_constants(draws: FloatArray, found: FloatArray) -> FloatArray:
-    """Replace what rounding gives for chains that stand still: they agree, or they do not."""
+    """Replace the rounding results of constant chains: they agree, or they do not."""
     moving = (np.ptp(draws, axis=1) > 0).any(axis=0)
     apart = np.ptp(draws[:, 0], axis=0) > 0
     return np.where(moving, found, np.where(apart, np.inf, np.nan))
@@ -127,7 +127,7 @@ def stuck(draws: FloatArray) -> tuple[int, ...]:
 
 
 def energy_information(energy: FloatArray) -> FloatArray:
-    """How freely each chain's energy moves (E-BFMI), (chains, draws) -> (chains,).
+    """Energy fraction of missing information (E-BFMI), (chains, draws) -> (chains,).
 
     Below 0.3 a Hamiltonian sampler does not reach the tails (Betancourt 2016).
     """
@@ -147,9 +147,9 @@ def mixing_verdict(
         As `diagnose` returns it.
     stuck_chains : sequence of int
     name : str
-        What the column ``rhat`` is.
+        Name of the column ``rhat``.
     """
-    # What stands still has no R-hat and no effective draws: it is the worst of all.
+    # A constant unknown has no R-hat and no effective draws: it is the worst of all.
     table = table.assign(
         rhat=table["rhat"].fillna(np.inf),
         **{name: table[name].fillna(0.0) for name in ("ess_bulk", "ess_tail")},

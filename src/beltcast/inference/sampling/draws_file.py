@@ -1,11 +1,11 @@
-"""Thinned draws of a fit on disk: enough to ask a fitted model questions without fitting it again.
+"""Thinned draws of a fit on disk, enough to answer questions without fitting again.
 
 A file holds some draws of the posterior, the optimum and Laplace's standard deviations around it,
 all on working scales, with the hash of every file that they depend on.  It is read for one study
-and refused when that study's model, observations, priors or noise are no longer those of the fit:
-draws of one model say nothing of another.  Scenarios are not part of it; they may change freely.
+and refused if that study's model, observations, priors or noise are no longer those of the fit:
+draws of one model do not apply to another.  Scenarios are not part of it; they may change freely.
 
-``calibration/results/draws.nc`` belongs to the shipped study; ``beltcast forecast`` leaves such a
+``calibration/results/draws.nc`` belongs to the shipped study; ``beltcast forecast`` writes such a
 file beside its other results.
 """
 
@@ -31,10 +31,10 @@ from beltcast.schema import MEMBER, PARAMETER
 from beltcast.study.study import STUDY_FILE, Study, read_study, study_name
 
 DRAWS_FILE = "draws.nc"
-"""What such a file is called in a folder of results."""
+"""Name of the file in a folder of results."""
 
 KEPT = 200
-"""Draws that are kept: either end of a normal 80% band is then known to 0.12 standard deviations,
+"""Number of kept draws: either end of a normal 80% band is then known to 0.12 standard deviations,
 ``sqrt(0.1 * 0.9 / 200) / phi(1.28)``."""
 
 DEPENDS_ON = {
@@ -52,7 +52,7 @@ these."""
 
 @dataclass(frozen=True, eq=False)
 class KeptFit:
-    """What is kept of a fit.
+    """The kept part of a fit.
 
     Attributes
     ----------
@@ -79,14 +79,14 @@ class KeptFit:
 
 
 def kept_fit(calibration: Calibration, posterior: Draws, *, draws: int = KEPT) -> KeptFit:
-    """Thin a fit to what is worth keeping.
+    """Thin a fit to the part to keep.
 
     Parameters
     ----------
     calibration : Calibration
     posterior : Draws
     draws : int
-        At most; they are taken at even distances.
+        At most; they are taken at equal distances.
 
     Returns
     -------
@@ -100,7 +100,7 @@ def kept_fit(calibration: Calibration, posterior: Draws, *, draws: int = KEPT) -
 def save_draws(
     kept: KeptFit, study: Study, path: str | Path, *, provenance: Mapping[str, str] | None = None
 ) -> None:
-    """Write what is kept of a fit, in single precision, with the hashes of the study's files.
+    """Write the kept part of a fit, in single precision, with the hashes of the study's files.
 
     Parameters
     ----------
@@ -145,14 +145,14 @@ def save_draws(
 
 
 def load_draws(path: str | Path, study: Study, likelihood: Likelihood | None = None) -> KeptFit:
-    """Read what was kept of a fit, for the study that it was made from.
+    """Read the kept part of a fit, for the study that it was made from.
 
     Parameters
     ----------
     path : str or Path
     study : Study
     likelihood : Likelihood, optional
-        That of the study, where it is at hand.
+        That of the study, if available.
 
     Returns
     -------
@@ -161,7 +161,7 @@ def load_draws(path: str | Path, study: Study, likelihood: Likelihood | None = N
     Raises
     ------
     InputError
-        There is no such file, it is another kind of file, or the study has changed since.
+        The file does not exist, is of another kind, or the study has changed since.
 
     Examples
     --------
@@ -199,7 +199,7 @@ def refuse_other_study(data: xr.Dataset, study: Study, path: Path, *, renew: str
     Raises
     ------
     InputError
-        Says what has changed, and the command that makes them again.
+        Names what has changed, and the command that makes them again.
     """
     changed = [
         words
@@ -215,7 +215,7 @@ def refuse_other_study(data: xr.Dataset, study: Study, path: Path, *, renew: str
 
 
 def shipped_draws(study: Study, likelihood: Likelihood | None = None) -> KeptFit:
-    """Read the draws that ship with the package, for the shipped study or one of the same files.
+    """Read the draws that ship with the package, for the shipped study or one with the same files.
 
     Raises
     ------
@@ -226,7 +226,7 @@ def shipped_draws(study: Study, likelihood: Likelihood | None = None) -> KeptFit
 
 
 def open_fit(given: str | Path | None = None) -> tuple[Study, KeptFit]:
-    """Open the shipped fit, a folder that ``beltcast forecast`` left, or the fit of a study.
+    """Open the shipped fit, a folder that ``beltcast forecast`` wrote, or the fit of a study.
 
     Parameters
     ----------
@@ -241,7 +241,7 @@ def open_fit(given: str | Path | None = None) -> tuple[Study, KeptFit]:
     Raises
     ------
     InputError
-        There are no draws, or they are of another study than the files say.
+        There are no draws, or they belong to another study than the files state.
 
     Examples
     --------
@@ -285,7 +285,7 @@ def results_folder(given: str | Path) -> Path:
 
 
 def study_link(study: str | Path | None, folder: str | Path) -> str:
-    """Say where the study of some results is, seen from their folder; empty for the shipped one.
+    """Return the path of the study of some results from their folder; empty for the shipped one.
 
     Study and results may then be opened from anywhere, and moved together.
 
@@ -306,7 +306,7 @@ def _study_of(folder: Path, link: str) -> Path | None:
     """Find the study that the results in a folder were made from; None for the shipped one."""
     if not link:
         return None
-    # Results of earlier versions say where it was seen from where the command was given.
+    # Results of earlier versions give the path from where the command was run.
     for place in (folder / link, Path(link)):
         if place.exists():
             return place

@@ -1,7 +1,7 @@
 """Leave-one-out cross-validation of chains, by Pareto-smoothed importance sampling.
 
 Vehtari, Gelman and Gabry (2017), Statistics and Computing 27, 1413-1432, as arviz-stats computes
-it.  The log likelihood is of the published numbers themselves: where logs are compared, each row
+it.  The log likelihood is of the published numbers themselves: if logs are compared, each row
 has the Jacobian ``-log y``, so that models with log-normal and with normal errors are on one scale.
 """
 
@@ -21,14 +21,14 @@ __all__ = ["Loo", "loo", "loo_words"]
 
 @dataclass(frozen=True, eq=False)
 class Loo:
-    """What leave-one-out cross-validation says.
+    """Result of leave-one-out cross-validation.
 
     Attributes
     ----------
     pointwise : (m,)
         Expected log predictive density of each row, left out.
     pareto_k : (m,)
-        Shape of the tail of its weights: above 0.7 the row's figure is not to be trusted.
+        Shape of the tail of its weights: above 0.7 the value of the row is unreliable.
     effective : float
         Effective number of unknowns.
     """
@@ -44,7 +44,7 @@ class Loo:
 
     @property
     def standard_error(self) -> float:
-        """Of `elpd`, from how the rows differ."""
+        """Standard error of `elpd`, from the variation between rows."""
         return float(np.sqrt(len(self.pointwise) * np.var(self.pointwise)))
 
 
@@ -78,13 +78,13 @@ def loo(chains: Chains) -> Loo:
     rows = (
         np.moveaxis(chains.by_markov_chain(chains.log_likelihood), 2, 0) - jacobian[:, None, None]
     )
-    with np.errstate(all="ignore"):  # a row that no draw tells apart has no tail
+    with np.errstate(all="ignore"):  # weights that are all equal have no tail
         pointwise, k, effective = library.loo(rows)
     return Loo(np.asarray(pointwise), np.asarray(k), float(np.sum(effective)))
 
 
 def loo_words(chains: Chains) -> str:
-    """Say what `loo` finds, and on which scale."""
+    """Report the result of `loo`, and its scale."""
     found = loo(chains)
     bad = int((found.pareto_k > LIMIT).sum())
     doubt = (

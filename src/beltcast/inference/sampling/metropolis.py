@@ -1,31 +1,31 @@
-"""Markov chains side by side over a density that is known by its value alone.
+"""Metropolis sampling with many walkers, using only values of the density.
 
-A *walker* is one Markov chain; all walkers move together, so that one move asks for the density
-of all of them as one ensemble.  Three kinds of moves alternate:
+A *walker* is one Markov chain; all walkers move together, so that one move evaluates the density of
+all of them as one ensemble.  Three kinds of moves alternate:
 
 * **preconditioned Crank-Nicolson**, with a normal N(c, S) as its reference (Cotter, Roberts, Stuart
   and White 2013): ``z' = c + sqrt(1 - b^2) (z - c) + b xi``, xi ~ N(0, S), accepted by the ratio of
-  the density to the reference.  It knows the shape of the middle.
+  the density to the reference.  It fits the shape of the centre.
 * **difference of two past positions** (ter Braak 2006; out of an archive: ter Braak and Vrugt
-  2008): ``z' = z + g (p - q) + e``, e a tenth as long, accepted by the density itself. It knows the
-  shape of whatever was found, ridges and bends included.  Once in a while g is 1, so that a walker
+  2008): ``z' = z + g (p - q) + e``, e a tenth as long, accepted by the density itself. It fits the
+  shape of everything found, ridges and bends included.  Once in a while g is 1, so that a walker
   may jump from one mode to another.
 * **difference in a few unknowns** that belong together, such as those that one published
   observation depends on (`Walkers.together`); the others stay (the crossover of Vrugt and others
-  2009, with groups that are known).  Two belts of which only the sum is published may have changed
+  2009, with known groups).  Two belts of which only the sum is published may have changed
   places: a difference in all unknowns hardly ever lands there, one in those two often does.
 
 While `adapted` is called after each stretch (the burn-in), c and S follow the walkers, b and g
 their acceptance, and the archive grows.  After that everything is frozen, and a walker is a Markov
 chain in the strict sense, independent of all others given the burn-in.
 
-The density may bring unknowns of its own, drawn from a conditional distribution that it knows
+The density may have unknowns of its own, drawn from a conditional distribution that it knows
 (`Density`): the chain is then one of all unknowns, and its moves are those of z.
 
-A factor of the density that is dear to compute may be asked last (`Factor`): what the rest refuses
-is refused without it, and what the rest accepts is accepted with probability ``min(1, f(z') /
-f(z))``.  The rest is left unchanged by the first step, so their product is by both (delayed
-acceptance, Christen and Fox 2005).
+A factor of the density that is expensive may be evaluated last (`Factor`): moves that the rest
+rejects are rejected without it, and moves that the rest accepts are accepted with probability
+``min(1, f(z') / f(z))``.  The first step leaves the rest invariant, so both steps leave the product
+invariant (delayed acceptance, Christen and Fox 2005).
 
 References
 ----------
@@ -55,7 +55,7 @@ from beltcast.engine.nodes import FloatArray
 
 Density = Callable[[FloatArray, np.random.Generator], tuple[FloatArray, FloatArray]]
 """Of positions z, (N, n): all unknowns, (N, size), the first n of them z, and ``log p - log g``,
-(N,), where p is their unnormalised density and g that of whatever was drawn to go with z."""
+(N,), where p is their unnormalised density and g that of the unknowns drawn with z."""
 
 Factor = Callable[[FloatArray], FloatArray]
 """Log of a factor of the density that depends on the position alone, (N, n) -> (N,)."""
@@ -64,31 +64,31 @@ KINDS = ("normal", "difference", "few")
 """Crank-Nicolson moves, differences of past positions, and those in a few unknowns."""
 
 WANTED = np.array([0.15, 0.234])
-"""Shares of accepted moves that the sizes of the first two kinds are steered to.  0.234 is the
-optimum of random walks (Roberts, Gelman and Gilks 1997); moves that know the middle may be
+"""Target shares of accepted moves of the first two kinds.  0.234 is the
+optimum of random walks (Roberts, Gelman and Gilks 1997); moves that fit the centre may be
 larger."""
 
 CYCLE = (0, 0, 0, 2, 0, 1, 0, 2, 0, 0, 0, 2, 0, 0, 0, 2, 0, 1, 0, 2)
-"""Order of the kinds.  Crank-Nicolson moves do most of the work; what moves in few unknowns change
-on the belt study is told by ``tests/benchmarks/mixing.py``."""
+"""Order of the kinds.  Crank-Nicolson moves do most of the work; ``tests/benchmarks/mixing.py``
+shows what moves in few unknowns contribute on the belt study."""
 
 FEW = 3
-"""Most unknowns that a move in few unknowns changes."""
+"""Largest number of unknowns that a move in few unknowns changes."""
 
 JUMP_EVERY = 10
-"""One difference in so many is taken whole (g = 1)."""
+"""One difference in so many is applied whole (g = 1)."""
 
 WIDER = 1.1
-"""The reference is wider than what it is learnt from: a walker that is where the reference says
-nobody should be would not be let go."""
+"""Factor by which the reference is wider than its sample: a walker where the reference has no mass
+would never leave."""
 
 ARCHIVE = 2000
-"""Past positions that differences are taken of."""
+"""Number of past positions for differences."""
 
 
 @dataclass(frozen=True, eq=False)
 class Walkers:
-    """Where the walkers are, and how they propose to move.
+    """Positions of the walkers, and their proposals.
 
     Attributes
     ----------
@@ -101,7 +101,7 @@ class Walkers:
     sizes : (2,)
         b and g, by `KINDS`.
     past : (A, n)
-        Positions that differences are taken of.
+        Positions for differences.
     together : (G, n)
         Groups of unknowns that belong together: how likely each is to be moved, in a move of the
         group.
@@ -133,7 +133,7 @@ class Stretch:
         Unknowns, recorded in equal steps.
     weight : (k, W)
     accepted : (3,)
-        Share of accepted moves, by `KINDS`, but for jumps; NaN for a kind that was not made.
+        Share of accepted moves, by `KINDS`, except jumps; NaN for a kind that was not made.
     acceptance : float
         Share of accepted moves of all kinds.
     every : int
@@ -162,7 +162,7 @@ def placed(
     ----------
     density : Density
     start : (W, n)
-        Spread wider than the density is: walkers that then agree have forgotten their starts.
+        More widely distributed than the density: walkers that then agree have lost memory of them.
     center, root : (n,), (n, n)
         A first guess of the reference, such as Laplace's normal.
     rng : numpy.random.Generator
@@ -196,7 +196,7 @@ def walk(
     records, every : int
     rng : numpy.random.Generator
     last : Factor, optional
-        The rest of the density, asked only for moves that the density accepts.
+        The rest of the density, evaluated only for moves that the density accepts.
 
     Examples
     --------
@@ -244,12 +244,12 @@ def walk(
 
 
 def adapted(stretch: Stretch, *, settle: bool) -> Walkers:
-    """Walkers that propose by what a stretch has taught; for the burn-in only.
+    """Walkers whose proposals are adapted to a stretch; for the burn-in only.
 
     Parameters
     ----------
     stretch : Stretch
-    settle : bool
+    Also set the reference to the mean and covariance of the past, and drop its older half.
         Also move the reference to the mean and covariance of the past, and forget its older half.
     """
     walkers = stretch.walkers
@@ -271,7 +271,7 @@ def adapted(stretch: Stretch, *, settle: bool) -> Walkers:
 def _from_normal(
     walkers: Walkers, z: FloatArray, rng: np.random.Generator
 ) -> tuple[FloatArray, FloatArray, bool]:
-    """Crank-Nicolson proposals, what they add to the log ratio, and that they are of usual size."""
+    """Crank-Nicolson proposals, their term in the log ratio, and whether they have usual size."""
     size = walkers.sizes[0]
     noise = rng.standard_normal(z.shape) @ walkers.root.T
     proposal = walkers.center + np.sqrt(1.0 - size**2) * (z - walkers.center) + size * noise
@@ -285,7 +285,7 @@ def _from_difference(
     jump = rng.random() < 1.0 / JUMP_EVERY
     one, other = rng.integers(len(walkers.past), size=(2, len(z)))
     size = 1.0 if jump else walkers.sizes[1]
-    # Without the small noise a walker could only reach what differences add up to.
+    # Without the small noise a walker could only reach sums of differences.
     noise = 0.1 * walkers.sizes[1] * rng.standard_normal(z.shape) @ walkers.root.T
     proposal = z + size * (walkers.past[one] - walkers.past[other]) + noise
     return proposal, np.zeros(len(z)), not jump
@@ -317,10 +317,10 @@ def _log_reference(walkers: Walkers, z: FloatArray) -> FloatArray:
 
 
 def _moved(walkers: Walkers, past: FloatArray, apart: int) -> tuple[FloatArray, FloatArray]:
-    """Mean and covariance of the past, drawn towards the reference where the past is short.
+    """Mean and covariance of the past, shrunk towards the reference if the past is short.
 
-    Walkers forget in about 3 n moves, and a covariance needs ten independent positions for each
-    entry of z before it is better than Laplace's.
+    Walkers lose memory in about 3 n moves, and a covariance needs ten independent positions for
+    each entry of z before it is better than Laplace's.
     """
     n = walkers.n
     worth = len(past) * min(1.0, apart / (3.0 * n))

@@ -3,7 +3,7 @@
 The sampler sees coordinates x in which Laplace's normal is standard: ``theta = T(y)``,
 ``y = y0 + L x``.  T leaves a free entry as it is and maps the line smoothly into the bounds of
 one that has any, a logistic between two and a softplus beside one, with the Jacobian added to the
-density; bounds are therefore never met, and nothing is reflected.
+density; bounds are therefore never reached, and nothing is reflected.
 
 References
 ----------
@@ -36,10 +36,10 @@ STATS = {
     "step_size": "step_size",
     "acceptance_rate": "mean_tree_accept",
 }
-"""What is kept of each draw, under ArviZ's names."""
+"""Statistics kept of each draw, under ArviZ's names."""
 
 MARGIN = 0.02
-"""An optimum on a bound is taken this part of the range away from it, to scale by."""
+"""Distance to which an optimum on a bound is moved from it, as a part of the range."""
 
 
 def nuts_chain(
@@ -58,7 +58,7 @@ def nuts_chain(
     draws, tune : int
         Kept draws, and steps before them in which step and mass adapt.
     spread : float
-        The start is drawn from Laplace's normal, so many times as wide.
+        The start is drawn from Laplace's normal, this many times as wide.
     rng : numpy.random.Generator
 
     Returns
@@ -67,14 +67,14 @@ def nuts_chain(
     stats : mapping of str to (draws,)
         By `STATS`.
     gradients : int
-        How many were worked out.
+        Number of gradients computed.
 
     Raises
     ------
     MissingExtra
         nutpie is not installed.
     CalibrationError
-        The sampler gave up.
+        The sampler failed.
     """
     nutpie, from_pyfunc = _nutpie()
     to_theta = _Whitened.at(calibration)
@@ -126,7 +126,7 @@ def nuts_chain(
 
 
 def _nutpie() -> tuple[Any, Callable[..., Any]]:
-    """Nutpie and its door for a density in Python, or how to get them."""
+    """Nutpie and its interface for a density in Python, or how to install them."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # ArviZ announces its next version when imported
         nutpie, door = (
@@ -193,9 +193,9 @@ class _Whitened:
 def _log_density(
     calibration: Calibration, to_theta: _Whitened, x: FloatArray
 ) -> tuple[float, FloatArray]:
-    """Log density of x and its exact gradient; no probability where either is not finite.
+    """Log density of x and its exact gradient; no probability if either is not finite.
 
-    The sampler refuses such a point and turns back.
+    The sampler rejects such a point and turns back.
     """
     theta, log_slope, bend = to_theta(x)
     residuals = calibration.likelihood.residuals(theta)

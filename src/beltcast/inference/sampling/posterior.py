@@ -1,9 +1,9 @@
-"""Draws from the posterior, and from the prior beside it.
+"""Draws from the posterior, and from the prior.
 
 Laplace's approximation (a normal distribution at the optimum with the curvature there) is wrong in
-the tails where the model bends.  So draws are positions of walkers (`metropolis`): they start about
+the tails of a nonlinear model.  So draws are positions of walkers (`metropolis`): they start around
 the optima, wider than Laplace's normal, adapt during a burn-in and then move as Markov chains that
-leave the true posterior unchanged.  `beltcast.sample` moves the same walkers for longer, and proves
+leave the true posterior invariant.  `beltcast.sample` moves the same walkers for longer, and checks
 that they have mixed.
 """
 
@@ -33,7 +33,7 @@ from beltcast.schema import Progress, no_progress
 from beltcast.study.study import Study
 
 QUICK_WALKERS = 32
-"""Markov chains, moved side by side; each gives an equal part of the draws."""
+"""Markov chains that move together; each gives an equal part of the draws."""
 
 MOVES = 40
 """Moves between two draws of a walker; see "Quick draws" in docs/sampling.md."""
@@ -51,7 +51,7 @@ class Draws:
     Attributes
     ----------
     likelihood : Likelihood
-        Says what the columns are.
+        It names the columns.
     theta : (N, size)
         Parameters, then nuisances, on working scales.
     kind : str
@@ -60,7 +60,7 @@ class Draws:
         Share of accepted moves; NaN without moves.
     start_correlation : float
         Mean over parameters of the correlation of the walkers' last positions with their starts:
-        1 has not moved, 0 has forgotten.
+        1 means no movement, 0 no memory of the start.
     walkers : int
         Markov chains that the draws are of, one after the other at each time; 0 where draws are
         independent.
@@ -78,7 +78,7 @@ class Draws:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Labels of the model's parameters; a spread between belts is none."""
+        """Labels of the model's parameters, without standard deviations between belts."""
         priors = self.likelihood.priors
         return tuple(priors.labels[i] for i in priors.settable)
 
@@ -145,7 +145,7 @@ def approximate_posterior(
     """Draw from the posterior by walkers with a short burn-in.
 
     The walkers, their starts and their moves are those of `beltcast.sample`, which takes longer and
-    proves that they have mixed.
+    checks that they have mixed.
 
     Parameters
     ----------
@@ -156,15 +156,15 @@ def approximate_posterior(
         Metropolis moves between two draws of a walker; the burn-in has `BURN_IN` times as many.
         0 gives Laplace's approximation itself.
     threads : int, optional
-        Walkers are simulated side by side on so many; one per processor by default.  The result
+        Walkers are simulated in parallel on so many; one per processor by default.  The result
         does not depend on it.
     progress : callable, optional
-        Called with (what, done, of how many).
+        Called with (what, done, total).
 
     Returns
     -------
     Draws
-        The walkers one after the other at each time; any run of draws is of many walkers.
+        The walkers one after the other at each time; any run of draws contains many walkers.
 
     Raises
     ------
@@ -211,7 +211,7 @@ def approximate_posterior(
 
 
 def _laplace(calibration: Calibration, draws: int, rng: np.random.Generator) -> FloatArray:
-    """Draw from Laplace's normal, cut off at the bounds, and nuisances to these; (N, size)."""
+    """Draw from Laplace's normal, truncated at the bounds, and nuisances given these; (N, size)."""
     likelihood = calibration.likelihood
     moved = likelihood.moved
     lower, upper = (bound[moved] for bound in likelihood.bounds())
@@ -237,7 +237,8 @@ def sample_prior(source: Study | Likelihood, draws: int, *, rng: np.random.Gener
     """Draw from the priors alone.
 
     Some priors were centred with the published levels in view (the sizes of belts, the share of
-    exports), so even the prior is not blind to the observations; it is only not fitted to them.
+    exports), so even the prior is not independent of the observations; it is only not fitted to
+    them.
 
     Examples
     --------

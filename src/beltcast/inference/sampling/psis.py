@@ -1,11 +1,11 @@
-"""Importance weights whose tail is smoothed, and the number that says whether to trust them.
+"""Pareto-smoothed importance sampling: weights with a smoothed tail, and its diagnostic k.
 
-Draws of one density speak for another with weights ``w``, the ratio of the two.  A few large
-weights can carry everything; how bad that is shows in the tail of the weights, which is close to a
+Draws of one density represent another with weights ``w``, the ratio of the two.  A few large
+weights can dominate; how bad that is shows in the tail of the weights, which is close to a
 generalised Pareto distribution with shape k.  The M largest weights are replaced by the quantiles
 of the fitted tail, ``F^-1((j - 1/2) / M)``, cut at the largest raw weight (Vehtari, Simpson,
-Gelman, Yao and Gabry 2024, Pareto smoothed importance sampling, JMLR 25(72)).  The moments that the
-weights have are those below 1 / k: from 0.7 on no practical number of draws is enough.
+Gelman, Yao and Gabry 2024, Pareto smoothed importance sampling, JMLR 25(72)).  The weights have
+moments below 1 / k: from 0.7 on no practical number of draws is enough.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from scipy.special import logsumexp
 from beltcast.engine.nodes import FloatArray, IntArray
 
 LIMIT = 0.7
-"""Shape of the tail above which weights are not to be trusted, however many draws there are."""
+"""Shape of the tail above which weights are unreliable, however many draws there are."""
 
 ENOUGH = 100.0
 """Effective draws that a band needs at least."""
 
 FEWEST = 5
-"""Weights that a tail is fitted to at least."""
+"""Smallest number of weights for the fit of a tail."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,8 +36,8 @@ class Weights:
     values : (N,)
         They sum to 1.
     k : float
-        Shape of their tail: minus infinity where there is none (the weights are alike), infinity
-        where no tail can be fitted.
+        Shape of their tail: minus infinity if there is none (the weights are equal), infinity if
+        no tail can be fitted.
     """
 
     values: FloatArray
@@ -51,7 +51,7 @@ class Weights:
 
     @property
     def limit(self) -> float:
-        """Largest trustworthy k for so many draws: ``min(1 - 1 / log10(N), 0.7)``."""
+        """Largest reliable k for so many draws: ``min(1 - 1 / log10(N), 0.7)``."""
         n = len(self.values)
         return min(1.0 - 1.0 / np.log10(n), LIMIT) if n > 10 else 0.0
 
@@ -61,15 +61,16 @@ class Weights:
         return self.k <= self.limit and self.effective >= ENOUGH
 
     def resample(self, rng: np.random.Generator) -> IntArray:
-        """Draws that stand for all with equal weights, (N,): systematic resampling.
+        """Draws with equal weights that represent all, (N,): systematic resampling.
 
         One random number places a comb of N teeth on the cumulative weights, so that a draw of
-        weight w comes ``N w`` times, rounded up or down (Carpenter, Clifford and Fearnhead 1999).
+        weight w is taken ``N w`` times, rounded up or down (Carpenter, Clifford and Fearnhead
+        1999).
         """
         n = len(self.values)
         teeth = (rng.random() + np.arange(n)) / n
         found = np.searchsorted(np.cumsum(self.values), teeth)
-        # The sum may end a rounding below 1, and a tooth beyond it.
+        # The sum may end a rounding error below 1, and a tooth beyond it.
         return np.minimum(found, int(np.flatnonzero(self.values)[-1]))
 
 
@@ -79,7 +80,7 @@ def smoothed(log_weights: FloatArray) -> Weights:
     Parameters
     ----------
     log_weights : (N,)
-        Up to a constant; minus infinity is a weight of 0, and so is what is not a number.
+        Up to a constant; minus infinity and NaN are a weight of 0.
 
     Returns
     -------
@@ -118,9 +119,9 @@ def fit_pareto(x: FloatArray) -> tuple[float, float]:
     """Shape and scale of a generalised Pareto distribution.
 
     The estimate of Zhang and Stephens (2009, Technometrics 51, 316-325): a mean over the profile
-    likelihood of ``b = -k / scale`` on a grid that the sample places.  The shape is drawn towards
-    1/2 as if ten more exceedances said so (Vehtari and others 2024, appendix), which steadies short
-    tails.
+    likelihood of ``b = -k / scale`` on a grid that the sample determines.  The shape is shrunk
+    towards 1/2 as if by ten more exceedances (Vehtari and others 2024, appendix), which steadies
+    short tails.
 
     Parameters
     ----------
@@ -130,7 +131,7 @@ def fit_pareto(x: FloatArray) -> tuple[float, float]:
     Returns
     -------
     k, scale : float
-        Shape (positive: a heavy tail) and scale; infinite shape where the fit fails.
+        Shape (positive: a heavy tail) and scale; infinite shape if the fit fails.
     """
     n = len(x)
     grid = np.arange(1, 31 + int(np.sqrt(n))) - 0.5

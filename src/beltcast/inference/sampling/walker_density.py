@@ -1,7 +1,7 @@
-"""The posterior as walkers move in it, and where they start.
+"""The posterior as walkers sample it, and their starts.
 
-What is moved are the parameters, and scales of errors where they are estimated.  The other
-nuisances are drawn to them (`censored_nuisances`), and the contrasts are asked last (`metropolis`).
+The parameters move, and scales of errors if they are estimated.  The other nuisances are drawn
+given these (`censored_nuisances`), and the contrasts are evaluated last (`metropolis`).
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ START_WIDENING = 1.5
 """Starts are drawn from Laplace's normal, this much wider."""
 
 REACH = 10.0
-"""Optima are started from that cost at most so much more than the best."""
+"""Largest cost above the best of an optimum from which walkers start."""
 
 
 def walker_density(calibration: Calibration, threads: int) -> tuple[Density, Factor | None]:
-    """Give the posterior of what is moved, with the other nuisances drawn to it.
+    """Return the posterior of the moved unknowns, with the other nuisances drawn given them.
 
     Parameters
     ----------
     calibration : Calibration
     threads : int
-        Walkers are simulated side by side on so many.
+        Walkers are simulated in parallel on so many.
 
     Returns
     -------
     density : Density
         Without contrasts.
     last : Factor or None
-        The contrasts, which ask for parameters alone.
+        The contrasts, which depend on parameters alone.
     """
     likelihood = calibration.likelihood.without_contrasts()
     order = walker_order(likelihood)
     complete = completion(likelihood, near=calibration.theta)
 
     def density(z: FloatArray, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
-        # A member's bits do not depend on which others run beside it.
+        # The bits of a member do not depend on the others in its block.
         parts = np.array_split(z, min(threads, len(z)))
         answers = np.concatenate(list(side_by_side(likelihood.answers, parts, threads)))
         theta, weight = complete(z, answers, rng)
@@ -53,7 +53,7 @@ def walker_density(calibration: Calibration, threads: int) -> tuple[Density, Fac
 
 
 def walker_order(likelihood: Likelihood) -> IntArray:
-    """Positions in theta with those of the moved unknowns first, as walkers have them."""
+    """Positions in theta with those of the moved unknowns first, in the order of walkers."""
     rest = np.setdiff1d(np.arange(likelihood.size), likelihood.moved)
     return np.concatenate([likelihood.moved, rest])
 
@@ -61,14 +61,14 @@ def walker_order(likelihood: Likelihood) -> IntArray:
 def start_walkers(
     calibration: Calibration, density: Density, chain: IntArray, rng: np.random.Generator
 ) -> Walkers:
-    """Place walkers about the optima, wider than Laplace's normal.
+    """Place walkers around the optima, wider than Laplace's normal.
 
     Parameters
     ----------
     calibration : Calibration
     density : Density
     chain : (W,) int
-        Walkers of a chain start about the same optimum, chain after chain about the next.
+        Walkers of a chain start around the same optimum, chain after chain around the next.
     rng : numpy.random.Generator
     """
     moved = calibration.likelihood.moved
@@ -86,9 +86,9 @@ def start_walkers(
 
 
 def _together(calibration: Calibration) -> FloatArray:
-    """Unknowns that a figure tells of together, (figures, n): how much each moves its residual.
+    """Unknowns that one observation informs together, (observations, n), with their effects.
 
-    Each is moved by its prior's standard deviation, the room that it has; only ratios within an
+    Each effect is that of a change by the prior's standard deviation; only ratios within an
     observation count.
     """
     likelihood = calibration.likelihood
@@ -102,7 +102,7 @@ def _together(calibration: Calibration) -> FloatArray:
 
 
 def _contrasts(likelihood: Likelihood, threads: int) -> Factor | None:
-    """The rest of the posterior: the contrasts, which ask for parameters alone."""
+    """The rest of the posterior: the contrasts, which depend on parameters alone."""
     contrasts, n = likelihood.contrasts, likelihood.n_parameters
     if contrasts is None:
         return None

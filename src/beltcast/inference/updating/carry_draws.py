@@ -1,12 +1,13 @@
-"""Nuisances given the parameters: what they leave open, and how draws take them along.
+"""Nuisances given the parameters: their distribution, and carrying draws to a new likelihood.
 
 Given the model's answers at parameters z, the nuisances u (offsets, drifts, shocks, the season,
-errors that rows share) are normal and known, g(u | z), exactly but for what
+errors that rows share) are normal and known, g(u | z), exactly except for what
 `Likelihood.nuisances_given` takes as linear.  Two things follow.
 
-What the known rows say of another row at z is a normal in closed form: `predictive`.
+The distribution of another row at z, given the known rows, is a normal in closed form:
+`predictive`.
 
-And draws can be weighted for new rows without the nuisances standing in the way.  New rows bring
+Draws can be weighted for new rows without interference from the nuisances.  New rows bring
 nuisances of their own, v (a shock of a new year, the offset of a new definition), and sharpen old
 ones.  So a draw (z, u) is carried to (z, u', v): u' by the affine map from the normal that the old
 rows give to the one that all rows give, v drawn from its normal given these.  The map's Jacobian is
@@ -14,8 +15,8 @@ a constant, and the weight of what arrives is
 
     w = p(z, u', v | all) / (p(z, u | old) g(v | z, u')).
 
-Were g exact, w would be ``p(new rows | z, old rows)``: a row with a free offset, whose nuisance
-takes up all that it says, leaves the weights as they were.
+If g were exact, w would be ``p(new rows | z, old rows)``: a row with a free offset, whose nuisance
+absorbs all its information, leaves the weights unchanged.
 """
 
 from __future__ import annotations
@@ -32,14 +33,14 @@ from beltcast.inference.likelihood import Likelihood
 
 @dataclass(frozen=True, eq=False)
 class Predictive:
-    """What is expected of the log of some rows, as a mixture of normals, one for each draw.
+    """Predictive distribution of the log of some rows, as a mixture of one normal per draw.
 
     Attributes
     ----------
     middle : (N, k)
         Mean of each row given the parameters of a draw and the observations of the other rows.
     covariance : (k, k)
-        About it: what is left open by offsets, drifts, shocks and the season, shared by rows as
+        Around it: offsets, drifts, shocks and the season that remain unknown, shared by rows as
         they share them, and the noise of each row.
     nuisances : (N, u)
         Mean of the nuisances, given the same.
@@ -47,7 +48,7 @@ class Predictive:
     cross : (u, k)
         Covariance of nuisances and rows.
     own : (k,)
-        Standard deviation of the noise of each row, which `covariance` takes in.
+        Standard deviation of the noise of each row, which is part of `covariance`.
     """
 
     middle: FloatArray
@@ -67,12 +68,12 @@ def predictive(
     ----------
     likelihood : Likelihood
     rows : (m,) bool
-        The rows to predict; what they say themselves is not used.
+        The rows to predict; their own values are not used.
     z : (N, n)
         Draws of the parameters, given the other rows.
     near : (size,)
-        Where bounds are linearised.  Spreads that are estimated are held there, and Student's t is
-        taken for the normal of its scale.
+        Point of linearisation of bounds.  Estimated scales are held there, and Student's t is
+        replaced by the normal of its scale.
 
     Returns
     -------
@@ -106,7 +107,7 @@ def carried(
     near: tuple[FloatArray, FloatArray],
     rng: np.random.Generator,
 ) -> tuple[FloatArray, FloatArray]:
-    """Carry draws of an old posterior over to a new one that has more rows.
+    """Carry draws of an old posterior over to a new one with more rows.
 
     Parameters
     ----------
@@ -117,14 +118,14 @@ def carried(
     there : (N, n)
         Their parameters, or these after a map whose Jacobian is constant.
     near : two of (size,)
-        Where bounds are linearised, in the old and in the new.
+        Points of linearisation of bounds, in the old and in the new.
     rng : numpy.random.Generator
-        For nuisances that the old does not have.
+        For nuisances that the old likelihood does not have.
 
     Returns
     -------
     theta : (N, new size)
-    log_weight : (N,)
+    Of each, up to a constant; minus infinity if it is impossible.
         Of each, up to a constant; minus infinity where it is impossible.
     """
     n = old.n_parameters
@@ -136,7 +137,7 @@ def carried(
     spread = np.linalg.cholesky(np.linalg.inv(precision))
     new_spread = np.linalg.cholesky(np.linalg.inv(new_precision)[np.ix_(kept, kept)])
 
-    # From one normal to the other, linearly: what is not normal about a draw goes with it.
+    # From one normal to the other, linearly: deviations of a draw from normality are kept.
     away = np.linalg.solve(spread, (theta[:, n:] - mean).T)
     away = (new_spread @ away).T
     own = new_precision[np.ix_(added, added)]
@@ -155,7 +156,7 @@ def carried(
 
 
 def extended(old: Likelihood, new: Likelihood, theta: FloatArray) -> FloatArray:
-    """Unknowns of the old likelihood as unknowns of the new, what it adds at 0; (size,)."""
+    """Unknowns of the old likelihood as unknowns of the new, additional ones at 0; (size,)."""
     n = old.n_parameters
     known = dict(zip(old.nuisances, theta[n:], strict=True))
     return np.append(theta[:n], [known.get(name, 0.0) for name in new.nuisances])

@@ -1,18 +1,18 @@
-"""How far each new observation lies from what the present posterior expected of it.
+"""Surprise of each new observation under the predictive distribution of the current posterior.
 
-An observation is held against the distribution of what would have been *published*: under the row's
+An observation is compared with the distribution of what would have been *published*: under the
 own definition with its offset and drift, in its season, with the shock of its year and the noise of
 its grade and vintage.  Given the parameters that is a normal of the log
 (`beltcast.inference.updating.carry_draws`), so over N draws
 
     F(y) = mean of Phi((log y - middle_n) / sd),        p = 2 min(F, 1 - F),
 
-which is exact far in the tails, where counting draws would only say "less than 1 in N".  Of a
-bound the published number is no draw of that distribution; its p is the probability that the bound
-holds.
+which is exact far in the tails, where counting draws would only give "less than 1 in N".  For a
+bound the published number is not a draw of that distribution; its p is the probability that the
+bound holds.
 
-What would explain a surprise is read off the linear update by that row alone: the mean of an
-unknown x moves by ``cov(x, log y) (log y - E log y) / var(log y)``, in spreads of x.
+The explanation of a surprise comes from the linear update by that row alone: the mean of an
+unknown x moves by ``cov(x, log y) (log y - E log y) / var(log y)``, in standard deviations of x.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ from beltcast.inference.updating.carry_draws import Predictive
 def surprises(
     likelihood: Likelihood, rows: NDArray[np.bool_], z: FloatArray, expected: Predictive
 ) -> pd.DataFrame:
-    """Say how much each of some rows surprises, the most surprising first.
+    """Return how surprising each of some rows is, the most surprising first.
 
     Parameters
     ----------
     likelihood : Likelihood
         Of all rows.
     rows : (m,) bool
-        Which of them are asked about.
+        The rows in question.
     z : (N, n)
         Draws of the parameters, given the other rows.
     expected : Predictive
-        What the others say, at the same draws.
+        Their predictive distribution given the others, at the same draws.
 
     Returns
     -------
@@ -53,7 +53,7 @@ def surprises(
         ``end``; ``published`` and ``low``, ``median``, ``high`` (the 80% band), in the model's unit
         (growth as a ratio); ``z``, standard deviations of the log; ``p``; and the ``parameter`` and
         the ``nuisance`` that the row alone would move most, with the ``parameter_shift`` and
-        ``nuisance_shift`` of their means, in spreads.
+        ``nuisance_shift`` of their means, in standard deviations.
 
     References
     ----------
@@ -68,7 +68,7 @@ def surprises(
     spread = np.sqrt(middle.var(axis=0) + sd**2)
     gap = (logs - middle.mean(axis=0)) / spread
 
-    unit = gap / spread  # what a covariance with the row is multiplied by
+    unit = gap / spread  # factor of a covariance with the row
     of_z = _covariance(z, middle) * unit / _sd(z)[:, None]
     own = nuisances.var(axis=0) + np.diag(expected.nuisance_covariance)
     of_u = (_covariance(nuisances, middle) + expected.cross) * unit / np.sqrt(own)[:, None]
@@ -94,11 +94,11 @@ def surprises(
 
 
 def together(likelihood: Likelihood, rows: NDArray[np.bool_], expected: Predictive) -> float:
-    """Probability that numbers expected like these lie together as far out, or farther.
+    """Joint probability of observations as surprising as these, or more.
 
     Rows of one year share its shock and rows of one place their offset, so ten surprises may be
     one.  The squared distance of the logs from their mean, by the covariance of the prediction, is
-    chi-squared were the prediction normal.  Bounds are left out; NaN where there are only bounds.
+    chi-squared if the prediction is normal.  Bounds are excluded; NaN if there are only bounds.
     """
     numbers = likelihood.side[rows] == 0
     if not numbers.any():

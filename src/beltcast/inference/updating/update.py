@@ -1,29 +1,29 @@
-"""New observations: the posterior given them too, by the cheapest way that is good enough.
+"""Update of a posterior with new observations, by the cheapest method that is good enough.
 
-Three ways, tried in this order:
+Three methods, tried in this order:
 
 *reweight*
-    The draws stay and are weighted by how probable they make the new observations, with the
+    The draws stay and are weighted by the probability they give the new observations, with the
     nuisances taken along (`beltcast.inference.updating.carry_draws`) and the tail of the weights
     smoothed (`beltcast.inference.sampling.psis`).  Good while the observations are no great
     surprise.
 
 *smoother*
-    The draws are moved first, by the Kalman update of an ensemble, and then weighted for what that
-    linear step got wrong.  With the mean m and covariance S of the new rows' logs over the draws
+    The draws are moved first, by the Kalman update of an ensemble, and then weighted to correct
+    that linear step.  With the mean m and covariance S of the new rows' logs over the draws
     of z, and C their covariance with z, ``z' = z + K (log y - m) - K~ H'(z - mean z)`` with
     ``K = C S^-1``, where H is the regression of the rows on z and K~ the reduced gain that gives
-    the moved draws the right spread without perturbed observations (Andrews 1968; Whitaker and
+    the moved draws the right variance without perturbed observations (Andrews 1968; Whitaker and
     Hamill 2002, Monthly Weather Review 130, 1913).  The map is affine, so its Jacobian is one
     constant and the weight of a moved draw is ``p(z' | all) / p(z | old)``: importance sampling
     through a map of the draws (Paananen, Piironen, Buerkner and Vehtari 2021, Statistics and
     Computing 31, 16).  Where model and noise are linear and normal all weights are alike.
 
 *refit*
-    The optimum is sought again from the old one, and draws are remade.
+    The optimum is searched for again from the old one, and draws are made anew.
 
-A way is good enough where the shape k of its weights is below the limit of
-`beltcast.inference.sampling.psis` and they are worth 100 draws.  The choice, and what was tried, is
+A method is good enough if the shape k of its weights is below the limit of
+`beltcast.inference.sampling.psis` and they are worth 100 draws.  The choice, and the attempts, are
 part of the result.
 """
 
@@ -58,7 +58,7 @@ WAYS: tuple[Way, ...] = get_args(Way)
 
 @dataclass(frozen=True)
 class Attempt:
-    """One way that was tried: the shape k of its weights, its limit, and the effective draws."""
+    """One method that was tried: the shape k of its weights, its limit, and the effective draws."""
 
     way: Way
     k: float
@@ -81,16 +81,16 @@ class Update:
     Attributes
     ----------
     before, after : Draws
-        As many draws each, of equal weight; those after may come several times.
+        As many draws each, of equal weight; those after may be repeated.
     method : 'reweight', 'smoother' or 'refit'
-        What was used.
+        The method used.
     why : str
-        In a sentence.
+        The reason, in a sentence.
     attempts : tuple of Attempt
     surprises : pandas.DataFrame
         As `beltcast.inference.updating.predictive_checks.surprises` returns it.
     together : float
-        Probability that the new numbers together lie as far out.
+        Joint probability of new observations as surprising as these.
     """
 
     before: Draws
@@ -122,7 +122,8 @@ class Update:
         -------
         pandas.DataFrame
             ``before`` and ``after``, medians in the parameter's unit; ``shift`` of the mean, in
-            spreads before, on the working scale; ``ratio`` of the spread after to that before.
+            standard deviations before, on the working scale; ``ratio`` of the sd after to that
+            before.
         """
         settable = self.before.likelihood.priors.settable
         one, other = self.before.theta[:, settable], self.after.theta[:, settable]
@@ -164,9 +165,9 @@ def update(
     method : 'auto', 'reweight', 'smoother' or 'refit'
         With 'auto' the first that is good enough.
     moves : int
-        Metropolis moves of a draw after a refit.
+        Metropolis moves per draw after a refit.
     progress : callable, optional
-        Called with (what, done, of how many).
+        Called with (what, done, total).
 
     Returns
     -------
@@ -175,7 +176,7 @@ def update(
     Raises
     ------
     TableError
-        A new row refers to a time that the model does not run through.
+        A new row refers to a time that the model does not cover.
     CalibrationError
         There is no new row, or no draw gives the new rows a positive value.
 
@@ -245,7 +246,7 @@ def check_method(name: str) -> UpdateMethod:
     Raises
     ------
     InputError
-        There is none such.
+        The method does not exist.
     """
     methods: tuple[UpdateMethod, ...] = get_args(UpdateMethod)
     for method in methods:
@@ -255,12 +256,12 @@ def check_method(name: str) -> UpdateMethod:
 
 
 def _with_new_rows(old: Likelihood, new: Observations) -> tuple[Likelihood, NDArray[np.bool_]]:
-    """The likelihood of the old rows and the new ones after them, and which are new."""
+    """The likelihood of the old rows followed by the new ones, and which are new."""
     # Without a date of its own, drift counts from the last row; new rows must not move it.
     reference = old.noise.reference
     if reference is None:
         reference = max(row.end for row in old.observations)
-    # Asked alone first: what is wrong with a new row is then said with the new file's name.
+    # Checked alone first: an error in a new row then has the new file's name.
     questions(old.model, new, old.model.grid().times())
     rows = replace(old.observations, rows=old.observations.rows + new.rows)
     noise = replace(old.noise, reference=reference)
@@ -269,14 +270,14 @@ def _with_new_rows(old: Likelihood, new: Observations) -> tuple[Likelihood, NDAr
 
 
 def _ways(method: UpdateMethod) -> tuple[Way, ...]:
-    """What to try, in order."""
+    """Methods to try, in order."""
     return tuple(way for way in WAYS if method in ("auto", way))
 
 
 def _kalman(
     likelihood: Likelihood, is_new: NDArray[np.bool_], z: FloatArray, expected: Predictive
 ) -> FloatArray:
-    """Draws of the parameters moved to where the new numbers want them; bounds move nothing."""
+    """Draws of the parameters moved towards the new observations; bounds move nothing."""
     numbers = likelihood.side[is_new] == 0
     good = np.isfinite(expected.middle).all(axis=1)
     if not numbers.any():
@@ -284,7 +285,7 @@ def _kalman(
     middle = expected.middle[:, numbers]
     gap = likelihood.published[is_new][numbers] - middle[good].mean(axis=0)
     away, answer = z - z[good].mean(axis=0), middle - middle[good].mean(axis=0)
-    # What the rows are, linearly, by the parameters; the rest is noise to this step.
+    # The rows as linear functions of the parameters; the rest is noise to this step.
     slope = np.linalg.lstsq(away[good], answer[good], rcond=None)[0]
     linear = away @ slope
     rest = np.cov(answer[good] - linear[good], rowvar=False)
@@ -322,7 +323,7 @@ def _refit(
 
 
 def _why(way: Way, method: UpdateMethod, attempts: Sequence[Attempt]) -> str:
-    """Which way was used, and why."""
+    """The method used, and why."""
     tried = "; ".join(map(str, attempts))
     if method == "refit":
         return "refit, as asked"
