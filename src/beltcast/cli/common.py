@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from beltcast.schema import Language
     from beltcast.streams import Streams
     from beltcast.study.study import Study
+    from beltcast.workflows.own_model import OwnModel
 
 # Options that several commands share, each defined once.
 StudyFile = Annotated[
@@ -145,6 +146,13 @@ def open_either(
         return open_study(study)
     if study is not None:
         raise InputError("both a study and --model are given; keep one of them")
+    if model.suffix.lower() in (".yaml", ".yml"):
+        if data or priors or columns or payoff or changes or conditions:
+            raise InputError(f"{model.name} is a PEtab problem, which names its own tables")
+        from beltcast.workflows.petab import read_petab
+
+        own = read_petab(model, integration=integration_of(integration))
+        return _said(own, as_json)
     if not data or priors is None:
         raise InputError("--model needs observations and priors; add --data and --priors")
     from beltcast.workflows.own_model import read_own_model
@@ -159,6 +167,10 @@ def open_either(
         conditions=conditions,
         integration=integration_of(integration),
     )
+    return _said(own, as_json)
+
+
+def _said(own: OwnModel, as_json: bool) -> Study:
     for sentence in own.assumed:
         typer.echo(f"assumed: {sentence}", err=as_json)
     return own.study

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,16 +12,17 @@ from beltcast.errors import InputError
 from beltcast.files.text import file_sha256
 from beltcast.inference.likelihood import Likelihood, likelihood_of
 from beltcast.model.conditions import read_conditions, with_conditions
-from beltcast.model.model import load_model
+from beltcast.model.model import Model, load_model
 from beltcast.model.variants import move
 from beltcast.study.columns import read_columns
+from beltcast.study.priors import Priors
 from beltcast.study.scenarios import Scenario
-from beltcast.study.series import read_series
+from beltcast.study.series import Series, read_series
 from beltcast.study.series_study import flow_to_forecast
 from beltcast.study.study import Study, any_priors
 from beltcast.study.vensim_files import read_cin, read_vpd
 
-__all__ = ["OwnModel", "read_own_model"]
+__all__ = ["OwnModel", "read_own_model", "study_in_memory"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,20 +100,52 @@ def read_own_model(
         "columns": columns,
         **{f"data {k + 1}": one for k, one in enumerate(tables)},
     }
-    hashes = {name: file_sha256(path, InputError) for name, path in files.items() if path}
+    return study_in_memory(
+        loaded,
+        series,
+        searched,
+        {name: path for name, path in files.items() if path},
+        title=model.stem,
+        integration=integration,
+    )
+
+
+def study_in_memory(
+    model: Model,
+    series: Series,
+    priors: Priors,
+    files: Mapping[str, Path],
+    *,
+    title: str,
+    integration: Method | None,
+) -> OwnModel:
+    """Put a study together of what was read.
+
+    Parameters
+    ----------
+    model : Model
+    series : Series
+    priors : Priors
+    files : mapping of str to Path
+        What was read, for provenance.
+    title : str
+    integration : str or None
+        Method, if another than the model file's was asked for.
+    """
+    hashes = {name: file_sha256(path, InputError) for name, path in files.items()}
     if integration is not None:
         hashes["integration"] = integration
     try:
-        target = flow_to_forecast(loaded, series, None)
+        target = flow_to_forecast(model, series, None)
     except InputError:
         target = ""
     study = Study(
-        title=model.stem,
-        model=loaded,
+        title=title,
+        model=model,
         observations=series.observations,
         places={},
         titles={},
-        priors=searched,
+        priors=priors,
         scenarios={"baseline": Scenario("baseline", "Baseline")},
         noise=series.noise,
         hashes=hashes,
