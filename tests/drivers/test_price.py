@@ -24,7 +24,7 @@ YEARS = (2026, 2035)
 @pytest.fixture(scope="module")
 def draws(study: Study) -> Draws:
     likelihood = make_likelihood(study.model, study.priors, study.observations, study.noise)
-    return sample_prior(likelihood, 20, rng=np.random.default_rng(1))
+    return sample_prior(likelihood, 100, rng=np.random.default_rng(1))
 
 
 @pytest.fixture(scope="module")

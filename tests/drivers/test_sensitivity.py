@@ -142,10 +142,11 @@ def test_pawn_prints_what_an_input_without_effect_gets(ishigami: Model) -> None:
     found = sensitivity_indices(ishigami, RANGES, target="y", method="pawn", rng=rng, base=512)
     at = found.sel(time=1.0)
     floor = at["median_dummy"].item()
-    # An inert constant is noise as the dummy is; both are means of ten distances of 50 runs.
+    # An inert constant is noise as the dummies are; each is a median of ten distances of 50 runs.
     assert at["median"].sel(parameter="nothing").item() == pytest.approx(floor, abs=0.05)
+    assert rank_ranges(found, 1.0)["nothing"][1] == 4
     assert at["median"].sel(parameter="x2").item() > 1.5 * floor
-    assert "An input without effect gets" in as_text(summarise_sensitivity(found, when=1.0))
+    assert "An input without effect gets at most" in as_text(summarise_sensitivity(found, when=1.0))
     with pytest.raises(InputError, match="at least 100, 10 runs in each of 10 slices"):
         sensitivity_indices(ishigami, RANGES, target="y", method="pawn", rng=rng, base=99)
 
@@ -159,6 +160,35 @@ def test_ranks_that_the_errors_leave_open_are_ranges(ishigami: Model) -> None:
     assert ranges["x3"] == (3, 3)
     wide = found.assign(total_error=found["total_error"] + 1.0)
     assert set(rank_ranges(wide, 1.0).values()) == {(1, 4)}
+
+
+def test_a_tornado_ranks_by_settings_of_the_other_constants(tmp_path: Path) -> None:
+    """y = a + b c + 0 d: the bar of c is 0.9 wide times b, of b times c; both from 0 to 1."""
+    path = tmp_path / "product.mdl"
+    names = "".join(f"{name} = 1 ~ ~ |\n" for name in "abcd")
+    clock = "".join(f"{k} = {v} ~ ~ |\n" for k, v in CLOCK.items())
+    path.write_text("{UTF-8}\n" + names + "y = a + b*c + 0*d ~ ~ |\n" + clock, encoding="utf-8")
+    ranges = dict.fromkeys("abcd", (0.0, 1.0))
+    rng = np.random.default_rng(2)
+    found = sensitivity_indices(load_model(path), ranges, target="y", method="tornado", rng=rng)
+    np.testing.assert_allclose(found["swing"].sel(time=1.0), [0.9, 0.45, 0.45, 0.0])
+    ranges = rank_ranges(found, 1.0)
+    # a is first in every setting and d last; b and c change places, and tie at the medians.
+    assert ranges == {"a": (1, 1), "b": (2, 3), "c": (2, 3), "d": (4, 4)}
+    page = as_text(summarise_sensitivity(found, when=1.0))
+    assert "95% of the ranks over 20 random settings" in page
+
+
+def test_morris_ranks_by_resampled_trajectories(ishigami: Model) -> None:
+    pytest.importorskip("SALib")
+    rng = np.random.default_rng(5)
+    few = sensitivity_indices(ishigami, RANGES, target="y", method="morris", rng=rng, base=8)
+    ranges = rank_ranges(few, 1.0)
+    # What has no effect is last in every resample; eight trajectories leave the others open.
+    assert ranges["nothing"] == (4, 4)
+    assert sum(low != high for low, high in ranges.values()) >= 2
+    many = sensitivity_indices(ishigami, RANGES, target="y", method="morris", rng=rng, base=512)
+    assert all(low == high for low, high in rank_ranges(many, 1.0).values())
 
 
 @pytest.mark.parametrize("method", METHODS)

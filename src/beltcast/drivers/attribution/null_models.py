@@ -35,6 +35,9 @@ from beltcast.study.study import Study
 TELLING = 2.0
 """Difference of log evidence that counts as evidence."""
 
+FEWEST_ROWS = 10
+"""Held-out levels below which a bootstrap over them gives no interval to judge by."""
+
 
 def against_null(
     study: Study,
@@ -242,6 +245,13 @@ def null_words(score: xr.Dataset) -> str:
         As `against_null` returns it.
     """
     a = score.attrs
+    if score.sizes[ROW] < FEWEST_ROWS:
+        return (
+            f"Held out: too few levels ({score.sizes[ROW]}, at least {FEWEST_ROWS}) published "
+            f"after {a['published_by']:g} to compare the model with the null model."
+        )
+    if not np.isfinite(a["difference"]):
+        return "Held out: a level has no density under one of the models, so they do not compare."
     if a["difference_p10"] > 0:
         words = "the interaction of the drivers is supported"
     elif a["difference_p90"] < 0:
@@ -265,6 +275,8 @@ def placebo_words(table: xr.Dataset) -> str:
     a = table.attrs
     evidence = table["log_evidence"].values
     loss = evidence[0] - evidence[1:]
+    if not np.isfinite(loss).all():
+        return f"Placebo dates ({a['constant']} moved): a fit has no evidence, so none compares."
     parts = [
         f"{float(s):+g} years {float(g):.2f} ± {float(sd):.2f} (log evidence {-d:+.1f})"
         for s, g, sd, d in zip(

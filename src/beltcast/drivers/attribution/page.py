@@ -86,7 +86,9 @@ def complement_words(
             fewest=FEWEST_DRAWS,
         ),
     ]
-    if np.isfinite(ratio) and source != "too few draws":
+    if not np.isfinite(middle):
+        return sentences[1]
+    if np.isfinite(ratio) and source not in ("too few draws", "no effect"):
         size = word(estimate_verdict(ratio), language)
         sentences.append(word("synergy size", language, verdict=size, ratio=ratio))
     return ("" if language == "zh" else " ").join(sentences)

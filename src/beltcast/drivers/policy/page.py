@@ -10,7 +10,9 @@ from rich.text import Text
 
 from beltcast.drivers.discovery.discover import box_words
 from beltcast.drivers.policy.policy import PolicyQuestion, signposts
+from beltcast.ensembles.verdicts import FEWEST_DRAWS, chance_words, negligible
 from beltcast.errors import InputError
+from beltcast.schema import MEMBER
 
 __all__ = ["summarise_policies"]
 
@@ -51,7 +53,10 @@ def summarise_policies(
     names = [_short(lever.name) for lever in question.levers]
     for name in [*names, "cost", "mean", "10 %", "goal", "regret", ""]:
         table.add_column(name, justify="left" if not name else "right")
+    draws = compared.sizes[MEMBER]
     best = {name: _best(compared, name, able) for name in BEST}
+    sole = [name for name in BEST if draws >= FEWEST_DRAWS and _is_sole(compared, name, able)]
+    told = {i: ", ".join(BEST[name] for name in sole if best[name] == i) for i in best.values()}
     shown = sorted(
         np.flatnonzero(kept), key=lambda i: (i not in best.values(), -compared["mean"].values[i])
     )
@@ -60,13 +65,15 @@ def summarise_policies(
         table.add_row(
             *(f"{float(v):.2f}" for v in own["setting"].values),
             *(f"{float(own[n]):,.0f}" for n in ("mean_cost", "mean", "percentile")),
-            f"{100 * float(own['satisficing']):.0f} %",
+            chance_words(float(own["satisficing"]), draws),
             f"{float(own['regret']):,.0f}",
-            ", ".join(words for name, words in BEST.items() if best[name] == i),
+            told.get(int(i), ""),
         )
+    few = f"{draws} draws are too few to call a policy the best (at least {FEWEST_DRAWS})."
     return Group(
         Text(title, style="bold"),
         Text(counts),
+        *([Text(few)] if draws < FEWEST_DRAWS else []),
         table,
         Text(_signposts(question, compared, best["regret"])),
     )
@@ -81,6 +88,13 @@ def _best(compared: xr.Dataset, name: str, able: np.ndarray) -> int:
     values = np.where(able, compared[name].values, np.nan) * (-1.0 if name == "regret" else 1.0)
     equal = values >= np.nanmax(values) - 1e-12
     return int(np.argmax(np.where(equal, compared["mean"].values, -np.inf)))
+
+
+def _is_sole(compared: xr.Dataset, name: str, able: np.ndarray) -> bool:
+    """Whether one affordable policy alone is best, and no other as good but for rounding."""
+    values = compared[name].values[able]
+    best = values.min() if name == "regret" else values.max()
+    return int(negligible(values - best, np.abs(values).max()).sum()) == 1
 
 
 def _signposts(question: PolicyQuestion, compared: xr.Dataset, policy: int) -> str:

@@ -11,6 +11,7 @@ from rich.text import Text
 from beltcast.display.translations import called
 from beltcast.drivers.price.price import FLOW, PAID
 from beltcast.ensembles.member_statistics import chance_text
+from beltcast.ensembles.verdicts import FEWEST_DRAWS
 from beltcast.schema import PLACE, QUANTILE, SCENARIO, labels_of
 
 __all__ = ["paying", "price_unit", "price_words", "summarise_prices"]
@@ -52,10 +53,13 @@ def price_words(prices: xr.Dataset, scenario: str) -> tuple[str, str]:
     Returns
     -------
     what : str
-        Such as 'gained costs' or 'lost saves'.
+        Such as 'gained costs' or 'lost saves'; 'unchanged', 'too few draws' or 'unknown'.
     band : str
-        Median (80% band); '-' if the target does not change.
+        Median (80% band); '-' where there is no price.
     """
+    draws = _draws(prices, scenario)
+    if draws < FEWEST_DRAWS:
+        return ("too few draws" if draws else "unknown"), "-"
     at = prices.sel({SCENARIO: scenario, PLACE: prices.attrs["whole"]})
     band, gains = at["price"].isel({PAID: 0}), float(at["direction"]) > 0
     middle = float(band.sel({QUANTILE: 0.5}))
@@ -67,11 +71,21 @@ def price_words(prices: xr.Dataset, scenario: str) -> tuple[str, str]:
     return f"{'gained' if gains else 'lost'} {'costs' if rises else 'saves'}", _band(told, ".2f")
 
 
+def _draws(prices: xr.Dataset, scenario: str) -> int:
+    """Count the draws behind the price of the whole in a scenario."""
+    at = {FLOW: _target(prices), SCENARIO: scenario, PLACE: prices.attrs["whole"]}
+    return int(prices["chance_of_more_draws"].sel(at))
+
+
 def paying(prices: xr.Dataset) -> list[str]:
     """Scenarios that raise the target of the whole and pay for it, in the order of the study."""
     at = prices.sel({PLACE: prices.attrs["whole"], QUANTILE: 0.5}).isel({PAID: 0})
     good = (at["direction"] > 0) & (at["price"] > NOTHING)
-    return [name for name in _others(prices) if bool(good.sel({SCENARIO: name}))]
+    return [
+        name
+        for name in _others(prices)
+        if bool(good.sel({SCENARIO: name})) and _draws(prices, name) >= FEWEST_DRAWS
+    ]
 
 
 def _others(prices: xr.Dataset) -> list[str]:

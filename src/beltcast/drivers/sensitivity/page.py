@@ -10,6 +10,8 @@ from rich.text import Text
 from beltcast.drivers.sensitivity.sensitivity import (
     CHIEF,
     OTHER_PARAMETER,
+    RESAMPLES,
+    SETTINGS,
     at_time,
     rank_ranges,
     ranked,
@@ -17,6 +19,14 @@ from beltcast.drivers.sensitivity.sensitivity import (
 )
 from beltcast.ensembles.verdicts import negligible
 from beltcast.schema import PARAMETER
+
+RANKS = {
+    "pawn": "the ranks that are possible within the errors, which dummy inputs give",
+    "sobol": "the ranks that are possible within the 95% errors of the indices",
+    "morris": f"95% of the ranks over {RESAMPLES} resampled sets of trajectories",
+    "tornado": f"95% of the ranks over {SETTINGS} random settings of the other constants; all else "
+    "with these at their medians",
+}
 
 
 def summarise_sensitivity(result: xr.Dataset, *, when: float, rows: int = 20) -> RenderableType:
@@ -35,7 +45,8 @@ def summarise_sensitivity(result: xr.Dataset, *, when: float, rows: int = 20) ->
     measures = [
         str(name)
         for name in result.data_vars
-        if not str(name).endswith("_half")
+        if not str(name).startswith("rank_")
+        and not str(name).endswith("_half")
         and PARAMETER in result[name].dims
         and OTHER_PARAMETER not in result[name].dims
     ]
@@ -68,16 +79,14 @@ def summarise_sensitivity(result: xr.Dataset, *, when: float, rows: int = 20) ->
     if method == "sobol":
         alone = float(at["first"].sum())
         notes.append(f"The constants explain {100 * alone:.0f}% of the variance one by one.")
-    if method in ("sobol", "morris"):
-        notes.append("rank: the ranks that are possible within the 95% errors of the estimates.")
-    if method == "tornado":
-        notes.append("rank: with all other constants at their medians; elsewhere it may differ.")
+    if method in RANKS:
+        notes.append(f"rank: {RANKS[method]}.")
     if method == "pawn":
         floor = float(at[f"{chief}_dummy"])
         idle = int((at[chief] <= floor).sum())
         notes.append(
-            f"An input without effect gets {floor:.3g}: {idle} of {at.sizes[PARAMETER]} constants "
-            "are not above that."
+            f"An input without effect gets at most {floor:.3g} (95%): {idle} of "
+            f"{at.sizes[PARAMETER]} constants are not above that."
         )
     if "second" in result:
         notes += ["", *pair_words(at)]

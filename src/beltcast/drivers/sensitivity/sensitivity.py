@@ -5,7 +5,7 @@ Choose a method by purpose:
 =============  ============================  ===================================================
 purpose        method                        runs
 =============  ============================  ===================================================
-a first look   ``tornado``: one at a time    2 D + 1
+a first look   ``tornado``: one at a time    2 D + 1, and 40 D for ranks
 to screen      ``morris``: elementary        base (D + 1)
 many           effects (Morris 1991)
 shares of the  ``sobol``: first and total    base (D + 2)
@@ -19,8 +19,8 @@ as measure     distributions (Pianosi and
 
 All are ensembles of this package; designs and estimates of the last three are SALib's.  Each
 estimate stands beside that from half of the runs: where the two differ, more runs are needed.
-Constants vary within their priors, in quantiles, or within given ranges; all others stay at their
-medians.
+Ranks are ranges, see `rank_ranges`.  Constants vary within their priors, in quantiles, or within
+given ranges; all others stay at their medians.
 
 References
 ----------
@@ -63,8 +63,18 @@ SENSITIVITY_METHODS: tuple[SensitivityMethod, ...] = ("sobol", "morris", "pawn",
 TAIL = 0.05
 """Morris and the tornado stay between the 5% and the 95% quantile, since their grids have ends."""
 
+SETTINGS = 20
+"""Random settings of the other constants at which the tornado is repeated for its ranks."""
+
+RESAMPLES = 500
+"""Resampled sets of Morris' trajectories: 2.5 % of them are 12."""
+
 GRID_LEVELS = 4
 """Levels of the grid of Morris, SALib's and the usual choice."""
+
+DUMMIES = 20
+"""Inputs that the model does not have: what PAWN gives them is the noise of the estimate
+(Khorashadi Zadeh et al. 2017, Environmental Modelling & Software 91, 210-222)."""
 
 _MEASURES: Mapping[SensitivityMethod, Mapping[str, tuple[str, str]]] = {
     # name here: (name in SALib, what it is)
@@ -83,16 +93,13 @@ _MEASURES: Mapping[SensitivityMethod, Mapping[str, tuple[str, str]]] = {
     "pawn": {
         "median": ("median", "median Kolmogorov-Smirnov distance over the slices"),
         "largest": ("maximum", "largest Kolmogorov-Smirnov distance over the slices"),
+        "median_error": ("", f"half width of 95% of the medians of {DUMMIES} dummies"),
     },
 }
 _OF_PAIRS: Mapping[str, tuple[str, str]] = {
     "second": ("S2", "share of the variance that two constants explain only together"),
     "second_error": ("S2_conf", "half width of the 95% interval of second"),
 }
-DUMMY = "(dummy)"
-"""A dummy input: its PAWN index is the noise of the estimate
-(Khorashadi Zadeh et al. 2017, Environmental Modelling & Software 91, 210-222)."""
-
 SLICES = 10
 RUNS_PER_SLICE = 10
 """Smallest number of runs: PAWN compares each slice of an input with all runs."""
@@ -201,6 +208,7 @@ def sensitivity_indices(
         from the first half of the runs; with `pairs` also ``second`` (parameter, other, year), the
         same on both sides of its empty diagonal.  ``tornado``: ``low`` and ``high``, the output at
         the 5% and 95% quantile, ``middle`` with all at their medians, and ``swing = high - low``.
+        Tornado and Morris also have ``rank_low`` and ``rank_high``, see `rank_ranges`.
 
     Raises
     ------
@@ -233,27 +241,34 @@ def sensitivity_indices(
         )
     streams = Streams.of(rng)
     p, problem = _design(moved, method, base, streams.design, pairs)
-    series = _run(model, moved, p, target, scenario, at or {}, pieces, progress)
+    needed = 2 * len(moved.labels) + 1 if method == "tornado" else len(p)
+    series = _run(model, moved, p, needed, target, scenario, at or {}, pieces, progress)
     y = series.transpose(MEMBER, ...).values
     if logs:
-        if (y <= 0).any():
+        if (y[:needed] <= 0).any():
             raise InputError(
                 f"'{target}' is not always above 0, so it has no log; ask for its level instead, "
                 "with --levels or logs=False"
             )
-        y = np.log(y)
+        y = np.log(np.where(y > 0, y, np.nan))
     if method == "tornado":
-        measures = _tornado(y, len(moved.labels))
+        measures = _tornado(y, len(moved.labels), logs)
     else:
         seed = int(streams.resampling.integers(2**31))
         measures, half = (
             _estimates(method, problem, p, y, points, seed, pairs, logs)
             for points in (base, base // 2)
         )
+        if method == "morris":
+            measures |= _ranks_of_trajectories(p, y, 1.0 if logs else None, streams.ranks)
         measures |= {f"{n}_half": values for n, values in half.items() if not n.endswith("_error")}
         if method == "pawn":
-            measures = {n: values[:-1] for n, values in measures.items()} | {
-                f"{n}_dummy": values[-1] for n, values in measures.items() if "half" not in n
+            idle = {n: values[-DUMMIES:] for n, values in measures.items()}
+            measures = {n: values[:-DUMMIES] for n, values in measures.items()}
+            low, high = np.quantile(idle["median"], [0.025, 0.975], axis=0)
+            measures["median_error"] = np.broadcast_to(0.5 * (high - low), measures["median"].shape)
+            measures |= {
+                f"{n}_dummy": np.quantile(idle[n], 0.95, axis=0) for n in ("median", "largest")
             }
     return _labelled(measures, moved, series, method, target, base, len(p), logs)
 
@@ -273,11 +288,12 @@ def ranked(result: xr.Dataset, when: float) -> list[str]:
 
 
 def rank_ranges(result: xr.Dataset, when: float) -> dict[str, tuple[int, int]]:
-    """Ranks that each constant may have, given the errors of the estimates.
+    """Ranks that each constant may have.
 
-    One constant ranks above another for certain if their indices differ by more than 1.96 standard
-    errors of the difference; other pairs may stand in either order.  The tornado and PAWN have no
-    such errors: every range is then a single rank.
+    Tornado: 95 % of the ranks over random settings of the other constants.  Morris: 95 % of the
+    ranks over resampled trajectories.  Sobol' and PAWN: a constant is above another for sure
+    where their measures differ by more than the 95 % error of the difference; the other pairs may
+    stand in either order, and constants not above PAWN's dummies share the last ranks.
 
     Parameters
     ----------
@@ -292,13 +308,18 @@ def rank_ranges(result: xr.Dataset, when: float) -> dict[str, tuple[int, int]]:
     """
     chief = CHIEF[result.attrs["method"]]
     at = at_time(result, when)
+    names = [str(label) for label in at[PARAMETER].values]
+    if "rank_low" in at:
+        ends = (at[name].values.astype(int).tolist() for name in ("rank_low", "rank_high"))
+        return dict(zip(names, zip(*ends, strict=True), strict=True))
     size = abs(at[chief]).fillna(0.0).values
+    if f"{chief}_dummy" in at:
+        size = np.where(size > float(at[f"{chief}_dummy"]), size, 0.0)
     error = at[f"{chief}_error"].fillna(0.0).values if f"{chief}_error" in at else 0.0 * size
     apart = size[:, None] - size[None, :]
     sure = np.hypot(error[:, None], error[None, :])  # half widths of 95% intervals
     above = (apart < -sure) | ((sure == 0.0) & (apart < 0.0))
     below = (apart > sure) | ((sure == 0.0) & (apart > 0.0))
-    names = [str(label) for label in at[PARAMETER].values]
     return {
         name: (1 + int(above[i].sum()), len(names) - int(below[i].sum()))
         for i, name in enumerate(names)
@@ -334,13 +355,14 @@ def _design(
     """Quantiles at which to run, (N, D), and the problem in SALib's terms."""
     d = len(space.labels)
     ends = [TAIL, 1.0 - TAIL] if method in ("morris", "tornado") else [0.0, 1.0]
-    names = [*space.labels, *([DUMMY] if method == "pawn" else [])]
+    dummies = [f"(dummy {k})" for k in range(DUMMIES)] if method == "pawn" else []
+    names = [*space.labels, *dummies]
     problem = {"num_vars": len(names), "names": names, "bounds": [ends] * len(names)}
     if method == "tornado":
-        p = np.full((2 * d + 1, d), 0.5)
-        p[np.arange(d), np.arange(d)] = ends[0]
-        p[d + np.arange(d), np.arange(d)] = ends[1]
-        return p, problem
+        settings = [np.full(d, 0.5), *rng.uniform(*ends, (SETTINGS, d))]
+        bars = [_bars(at, ends) for at in settings]
+        bars.insert(1, np.full((1, d), 0.5))
+        return np.concatenate(bars), problem
     least = RUNS_PER_SLICE * SLICES if method == "pawn" else 4
     if base < least or (method == "sobol" and base & (base - 1)):
         raise InputError(
@@ -366,6 +388,7 @@ def _run(
     model: Model,
     space: Space,
     p: FloatArray,
+    needed: int,
     target: str,
     scenario: Scenario | None,
     held: Mapping[str, float],
@@ -383,7 +406,7 @@ def _run(
             if variable.dims
             else f"'{variable.name}' has no dimension, but '{target}' names an element"
         )
-    values = space.at(p[:, : len(space.labels)])  # without the dummy of PAWN
+    values = space.at(p[:, : len(space.labels)])  # without the dummies of PAWN
     others = [label for label in held if label not in space.labels]
     constant = np.tile([held[label] for label in others], (len(p), 1))
     labels = (*space.labels, *others)
@@ -396,18 +419,63 @@ def _run(
         pieces=pieces,
         progress=progress,
     )
-    failed = int(run["status"].sum())
+    failed = int(run["status"].values[:, :needed].sum())
     if failed:
         raise SimulationError(
-            f"{failed} of {len(p)} runs produced NaN or infinity; narrow the ranges or bounds"
+            f"{failed} of {needed} runs produced NaN or infinity; narrow the ranges or bounds"
         )
     places = dict(zip(variable.dims, elements, strict=True))
     return run[variable.name].isel({SCENARIO: 0}, drop=True).sel(places)
 
 
-def _tornado(y: FloatArray, d: int) -> dict[str, FloatArray]:
-    low, high = y[:d], y[d : 2 * d]
-    return {"low": low, "high": high, "swing": high - low, "middle": y[-1]}
+def _bars(at: FloatArray, ends: Sequence[float]) -> FloatArray:
+    """Points of a tornado around one, (2 D, D): each constant at its low end, then at its high."""
+    d = len(at)
+    p = np.tile(at, (2 * d, 1))
+    p[np.arange(d), np.arange(d)], p[d + np.arange(d), np.arange(d)] = ends
+    return p
+
+
+def _tornado(y: FloatArray, d: int, logs: bool) -> dict[str, FloatArray]:
+    """Measures around the medians, and ranks over the other settings that could be run."""
+    low, high, middle = y[:d], y[d : 2 * d], y[2 * d]
+    scale = np.ones_like(middle) if logs else np.abs(y[: 2 * d + 1]).max(axis=0)
+    swing = np.where(negligible(high - low, scale), 0.0, high - low)
+    swing = np.where((swing == 0.0).all(axis=0), np.nan, swing)
+    others = y[2 * d + 1 :].reshape(SETTINGS, 2, d, -1)
+    others = others[np.isfinite(others).all(axis=(1, 2, 3))]
+    swings = np.abs(np.concatenate([swing[None], others[:, 1] - others[:, 0]]))
+    swings = np.where(negligible(swings, scale), 0.0, swings)
+    return {"low": low, "high": high, "swing": swing, "middle": middle, **_rank_range(swings)}
+
+
+def _ranks_of_trajectories(
+    p: FloatArray, y: FloatArray, scale: float | None, rng: np.random.Generator
+) -> dict[str, FloatArray]:
+    """Ranks of the mean size of elementary effects over resampled trajectories of Morris."""
+    d = p.shape[1]
+    steps = np.diff(p.reshape(-1, d + 1, d), axis=1)
+    moved = np.abs(steps).argmax(axis=2)
+    size = np.abs(np.diff(y.reshape(len(moved), d + 1, -1), axis=1))
+    size = np.where(negligible(size, np.abs(y).max(axis=0) if scale is None else scale), 0.0, size)
+    effects = np.empty_like(size)
+    which = np.arange(len(moved))[:, None]
+    effects[which, moved] = size / np.abs(steps).max(axis=2)[:, :, None]
+    counts = rng.multinomial(len(moved), np.full(len(moved), 1.0 / len(moved)), RESAMPLES)
+    return _rank_range(np.tensordot(counts / len(moved), effects, axes=(1, 0)))
+
+
+def _rank_range(weights: FloatArray) -> dict[str, FloatArray]:
+    """Lowest and highest rank in 95 % of the rows, (rows, D, times) -> (D, times); ties share."""
+    first, last = (np.empty(weights.shape) for _ in range(2))
+    for row, own in enumerate(weights):
+        other = own[None, :] * (1.0 + 1e-12)
+        first[row] = 1 + (own[None, :] > own[:, None] * (1.0 + 1e-12)).sum(axis=1)
+        last[row] = (other >= own[:, None]).sum(axis=1)
+    return {
+        "rank_low": np.quantile(first, 0.025, axis=0, method="lower"),
+        "rank_high": np.quantile(last, 0.975, axis=0, method="higher"),
+    }
 
 
 def _estimates(
@@ -436,7 +504,8 @@ def _estimates(
             continue
         answer = _analyse(method, problem, p[:runs], own, seed, pairs)
         for name, (theirs, _) in _MEASURES[method].items():
-            found[name][:, t] = np.asarray(answer[theirs], dtype=np.float64)
+            if theirs:
+                found[name][:, t] = np.asarray(answer[theirs], dtype=np.float64)
         for name, (theirs, _) in _OF_PAIRS.items() if pairs else ():
             above = np.asarray(answer[theirs], dtype=np.float64)  # NaN except above the diagonal
             found[name][:, :, t] = np.where(np.isnan(above), above.T, above)
@@ -483,16 +552,19 @@ def _labelled(
         "high": f"output with the constant at its {100 * (1 - TAIL):.0f}% quantile",
         "swing": "high less low",
         "middle": "output with all at their medians",
+        "rank_low": "first rank in 95 % of the settings or resamples",
+        "rank_high": "last rank in 95 % of the settings or resamples",
     }
     if method != "tornado":
-        texts = {n: text for n, (_, text) in {**_MEASURES[method], **_OF_PAIRS}.items()}
+        texts |= {n: text for n, (_, text) in {**_MEASURES[method], **_OF_PAIRS}.items()}
     variables = {}
     for name, values in measures.items():
         dims: Sequence[str] = (*(PARAMETER, OTHER_PARAMETER)[: values.ndim - 1], when)
         text = texts[name.removesuffix("_half").removesuffix("_dummy")]
         ending = ", from half of the runs" if name.endswith("_half") else ""
-        ending = ", of an input that has no effect" if name.endswith("_dummy") else ending
-        variables[name] = (dims, values, {"units": unit, "long_name": text + ending})
+        ending = ", 95% quantile of the dummies" if name.endswith("_dummy") else ending
+        units = "1" if name.startswith("rank") else unit
+        variables[name] = (dims, values, {"units": units, "long_name": text + ending})
     pair = (
         {OTHER_PARAMETER: list(space.labels)} if any(v.ndim == 3 for v in measures.values()) else {}
     )

@@ -21,6 +21,7 @@ unequal. Biometrika 58, 545-554.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import combinations, count
@@ -266,6 +267,8 @@ def _table(
 
 
 def _verdict(contraction: float) -> str:
+    if math.isnan(contraction):
+        return "undefined: no observation has it."
     if contraction < 0.5:
         return "mostly prior: the observations carry little information."
     return "the observations inform it."

@@ -323,6 +323,8 @@ def sbc_verdict(result: xr.Dataset) -> str:
 
 
 def _conclusion(table: pd.DataFrame, least: float, ranked: int) -> str:
+    if np.isnan(least):
+        return "No conclusion: there are no ranks."
     if least > 0.05:
         return "The inference is calibrated."
     worst = table[["p_value", "end_p_value"]].min(axis=1) * ranked
