@@ -116,3 +116,13 @@ def test_energy_that_creeps_is_seen() -> None:
     assert energy_information(free)[0] == pytest.approx(2.0, rel=0.05)
     creeping = autoregressive(0.95, (1, 20000, 1), seed=6)[:, :, 0]
     assert energy_information(creeping)[0] == pytest.approx(2 * 0.05, rel=0.2)
+
+
+def test_ties_in_a_tail_leave_the_effective_draws_of_independent_ones() -> None:
+    """Independent draws of ten values, so that quantiles are ties: 4 x 500 draws are worth 2000."""
+    x = np.random.default_rng(3).integers(0, 10, size=(4, 500, 1)).astype(float)
+    assert ess_tail(x)[0] == pytest.approx(2000, rel=0.2)
+    # One value in twenty, in one run: the indicator of the tail is constant in three chains.
+    x = np.zeros((4, 500, 1))
+    x[0, :100] = 1.0
+    assert not ess_tail(x)[0] > 100

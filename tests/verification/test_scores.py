@@ -227,3 +227,17 @@ def test_the_crps_of_a_wide_lognormal_keeps_its_digits(sd: float, y: float) -> N
         tails = mpmath.ncdf(z - s) + mpmath.ncdf(s / mpmath.sqrt(2)) - 1
         exact = y * (2 * mpmath.ncdf(z) - 1) - 2 * mpmath.exp(s**2 / 2) * tails
     assert scores.crps_lognormal(0.0, sd, y) == pytest.approx(float(exact), rel=1e-10)
+
+
+@pytest.mark.parametrize("level", [0.1, 0.3, 1e-5, 123.456])
+@pytest.mark.parametrize("draws", [10, 1000])
+def test_identical_draws_have_no_log_score(level: float, draws: int) -> None:
+    """Their standard deviation is rounding, 1e-17 and not 0: a density of it would be absurd."""
+    assert np.isnan(scores.log_score(np.full(draws, level), level))
+
+
+def test_a_flat_history_has_no_scaled_error() -> None:
+    """The mean absolute change of 0.1 + 0.2 and 0.3 is 1e-17, which is no scale for an error."""
+    scale = np.abs(np.diff([0.1 + 0.2, 0.3, 0.1 + 0.2])).mean()
+    assert 0 < scale < 1e-16
+    assert np.isnan(scores.scaled_error(0.4, 0.3, scale))

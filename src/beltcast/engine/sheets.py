@@ -215,7 +215,7 @@ def _as_sentence(place: Place) -> Iterator[None]:
         yield
     except (BeltcastError, ImportError):
         raise
-    except Exception as problem:
+    except Exception as problem:  # of xlrd, zipfile or an XML parser, none of them documented
         words = " ".join(str(problem).split())[:120] or type(problem).__name__
         raise place.error(
             f"'{place.file}' is no workbook ({words}); save it again as .xlsx"

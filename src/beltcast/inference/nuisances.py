@@ -320,10 +320,6 @@ def _year(row: Observation) -> int:
     return int(np.floor(row.start + 1e-6))
 
 
-def _middle(row: Observation) -> float:
-    return 0.5 * (row.start + row.end)
-
-
 def _shocked(row: Observation) -> list[tuple[int, float]]:
     """Calendar years whose shocks affect a row, with sign and weight."""
     first, last = _year(row), int(np.ceil(row.end - 1e-6))

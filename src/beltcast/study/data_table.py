@@ -109,14 +109,6 @@ class DataTable:
             times=tuple(self.times[k] for k in kept),
         )
 
-    def is_numeric(self, name: str) -> bool:
-        """Whether every filled cell of a column is a number."""
-        try:
-            self.column(name)
-        except TableError:
-            return False
-        return True
-
     def _number(self, cell: str, name: str, line: int) -> float:
         plain = plain_number(cell, self.decimal_comma)
         if plain is None:

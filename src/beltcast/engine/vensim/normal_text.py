@@ -118,10 +118,6 @@ class Statement:
         match = _NAME.match(self.equation)
         return canonical(match.group(1)) if match else ""
 
-    def with_equation(self, text: str) -> Statement:
-        """Return the statement with another first field."""
-        return replace(self, fields=(text, *self.fields[1:]))
-
 
 @dataclass(frozen=True)
 class NormalText:
