@@ -20,7 +20,7 @@ from beltcast.drivers.sensitivity.sensitivity import (
 from beltcast.ensembles.verdicts import negligible
 from beltcast.schema import PARAMETER
 
-RANKS = {
+_RANKS = {
     "pawn": "the ranks that are possible within the errors, which dummy inputs give",
     "sobol": "the ranks that are possible within the 95% errors of the indices",
     "morris": f"95% of the ranks over {RESAMPLES} resampled sets of trajectories",
@@ -79,8 +79,8 @@ def summarise_sensitivity(result: xr.Dataset, *, when: float, rows: int = 20) ->
     if method == "sobol":
         alone = float(at["first"].sum())
         notes.append(f"The constants explain {100 * alone:.0f}% of the variance one by one.")
-    if method in RANKS:
-        notes.append(f"rank: {RANKS[method]}.")
+    if method in _RANKS:
+        notes.append(f"rank: {_RANKS[method]}.")
     if method == "pawn":
         floor = float(at[f"{chief}_dummy"])
         idle = int((at[chief] <= floor).sum())
