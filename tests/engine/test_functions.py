@@ -77,6 +77,15 @@ TABLES = {
     "extrapolate two": Table((0.0, 1.0), (2.0, 5.0), "extrapolate"),
     "hold": Table((-1.0, 0.0, 0.5, 3.0), (2.0, -1.0, 7.0, 7.5), "hold"),
 }
+LONG = tuple(i * i / 40.0 - 20.0 for i in range(41)), tuple(math.sin(i) for i in range(41))
+"""Points of a lookup that is searched by halves; they lie at edges of the random numbers too."""
+TABLES |= {
+    "long": Table(*LONG),
+    "long extrapolate": Table(*LONG, "extrapolate"),
+    "long hold": Table(*LONG, "hold"),
+    "seventeen": Table(LONG[0][:17], LONG[1][:17]),
+    "a power of two and one": Table(LONG[0][:33], LONG[1][:33], "hold"),
+}
 
 
 def program(nodes: Sequence[Node]) -> Program:
@@ -219,7 +228,7 @@ def test_derivative_rules_against_central_differences(kind: str) -> None:
         low, high = INSIDE.get(name, (-2.0, 2.0))
         x = rng.uniform(low, high, (MOST, n))
         # No kink within the difference: of MIN, of INTEGER, of a table.
-        kinks = np.array([-1.0, 0.0, 0.5, 1.0, 3.0])
+        kinks = np.array([-1.0, 0.0, 0.5, 1.0, 3.0, *LONG[0]])
         near = np.abs(x[:, :, None] - kinks).min(axis=(0, 2)) < 1e-3
         near |= np.abs(np.diff(x, axis=0)).min(axis=0) < 1e-3
         if name in ("QUANTUM", "MODULO", "rem"):

@@ -44,7 +44,7 @@ from beltcast.engine.run.numpy_backend import assign
 from beltcast.engine.run.plan import METHODS, Plan
 from beltcast.engine.run.threads import side_by_side
 from beltcast.engine.run.vector_math import vector_math
-from beltcast.errors import SimulationError, UnsupportedConstruct
+from beltcast.errors import SimulationError
 
 WIDTH = 16
 """Members a vector: two AVX-512 registers."""
@@ -55,8 +55,8 @@ BLOCKS_A_FUNCTION = 40
 UNROLLED = 3
 """Ranges up to this length are written out: the tiers of a belt need no loop."""
 
-LONGEST_TABLE = 512
-"""A lookup is a chain of selections, one a point; beyond this it would be the wrong way."""
+LONGEST_CHAIN = 16
+"""Points of a lookup that is a chain of selections; a longer one is searched by halves."""
 
 
 LARGEST_HISTORY = 2e9
@@ -288,6 +288,7 @@ def assemble(
         (
             head,
             vector_math(v),
+            *(table_search(v) if text.searched else ()),
             *(
                 f"declare {v.doubles} @{name}.v{v.width}f64({v.doubles})"
                 for name in sorted(text.intrinsics)
@@ -312,6 +313,7 @@ class _Module:
         self.tables: list[str] = []
         self.intrinsics: set[str] = set()
         self.foreign: list[Block] = []
+        self.searched = False
         self._known: dict[tuple[str, bytes], str] = {}
 
     def stage(self, name: str, blocks: Sequence[Block]) -> list[str]:
@@ -539,10 +541,9 @@ class _Writer:
     def _lookup(self, node: LookupAt) -> str:
         """Choose the segment by a chain of comparisons, then one multiply and one add."""
         knots, heights, slopes = segments(node.table)
-        if len(knots) > LONGEST_TABLE:
-            raise UnsupportedConstruct(
-                f"a lookup of {len(knots)} points is too long for the compiled back end; "
-                f"thin it to {LONGEST_TABLE}"
+        if len(knots) > LONGEST_CHAIN:
+            return self._searched(
+                node.table.kind, knots, heights, slopes, self.value(node.argument)
             )
         b = self.body
         x = self.value(node.argument)
@@ -565,6 +566,102 @@ class _Writer:
         last, first = float(knots[-1]), float(knots[0])
         value = b.select(b.fcmp("oge", x, b.splat(last)), b.splat(float(heights[-1])), value)
         return b.select(b.fcmp("olt", x, b.splat(first)), b.splat(float(heights[0])), value)
+
+    def _searched(
+        self, kind: str, knots: FloatArray, heights: FloatArray, slopes: FloatArray, x: str
+    ) -> str:
+        """Find the segment of each lane by halves; the same arithmetic as the chain's."""
+        self.module.searched = True
+        d, name = self.body.v.doubles, {"hold": "vheld"}.get(kind, "vline")
+        tables = (self.module.table("double", values) for values in (knots, heights, slopes))
+        given = ", ".join(f"ptr {table}" for table in tables)
+        value = self.body.let(f"call {d} @{name}({d} {x}, {given}, i64 {len(knots)})")
+        if kind != "interpolate":
+            return value
+        b = self.body
+        last = b.fcmp("oge", x, b.splat(float(knots[-1])))
+        value = b.select(last, b.splat(float(heights[-1])), value)
+        first = b.fcmp("olt", x, b.splat(float(knots[0])))
+        return b.select(first, b.splat(float(heights[0])), value)
+
+
+def table_search(v: Vector) -> list[str]:
+    """Return the functions that find a place in a table and compute the value there.
+
+    ``vplace`` gives for each lane the last point at or before it, the first where there is none:
+    each round takes half as many points as the one before.
+    """
+    d, n, w = v.doubles, v.integers, v.width
+    pointers = f"<{w} x ptr>"
+
+    def gathered(table: str, places: str, name: str) -> str:
+        return (
+            f"  %{name}.at = getelementptr inbounds double, ptr {table}, {n} {places}\n"
+            f"  %{name} = call {d} @llvm.masked.gather.v{w}f64.v{w}p0({pointers} %{name}.at, "
+            f"i32 8, {v.truths} splat (i1 true), {d} zeroinitializer)"
+        )
+
+    reads = "noinline nounwind willreturn memory(argmem: read)"
+    arguments = f"{d} %x, ptr %knots, ptr %heights, ptr %slopes, i64 %count"
+    splats = "\n".join(
+        f"  %{name}.one = insertelement {n} poison, i64 %{name}, i64 0\n"
+        f"  %{name}.all = shufflevector {n} %{name}.one, {n} poison, <{w} x i32> zeroinitializer"
+        for name in ("last",)
+    )
+    place = f"""define internal {n} @vplace({d} %x, ptr %knots, i64 %count) {reads} #0 {{
+entry:
+  %last = sub i64 %count, 1
+{splats}
+  %zeros = call i64 @llvm.ctlz.i64(i64 %last, i1 false)
+  %shift = sub i64 63, %zeros
+  %first = shl i64 1, %shift
+  br label %round
+round:
+  %step = phi i64 [ %first, %entry ], [ %half, %round ]
+  %low = phi {n} [ zeroinitializer, %entry ], [ %next, %round ]
+  %step.one = insertelement {n} poison, i64 %step, i64 0
+  %step.all = shufflevector {n} %step.one, {n} poison, <{w} x i32> zeroinitializer
+  %high = add {n} %low, %step.all
+  %inside = icmp ule {n} %high, %last.all
+  %probe = select {v.truths} %inside, {n} %high, {n} %last.all
+{gathered("%knots", "%probe", "knot")}
+  %reached = fcmp oge {d} %x, %knot
+  %taken = and {v.truths} %inside, %reached
+  %next = select {v.truths} %taken, {n} %high, {n} %low
+  %half = lshr i64 %step, 1
+  %more = icmp ne i64 %half, 0
+  br i1 %more, label %round, label %done
+done:
+  ret {n} %next
+}}"""
+    line = f"""define internal {d} @vline({arguments}) {reads} #0 {{
+  %found = call {n} @vplace({d} %x, ptr %knots, i64 %count)
+  %last = sub i64 %count, 2
+{splats}
+  %low = icmp ult {n} %found, %last.all
+  %place = select {v.truths} %low, {n} %found, {n} %last.all
+{gathered("%knots", "%place", "knot")}
+{gathered("%heights", "%place", "height")}
+{gathered("%slopes", "%place", "slope")}
+  %since = fsub {d} %x, %knot
+  %rise = fmul {d} %slope, %since
+  %value = fadd {d} %height, %rise
+  ret {d} %value
+}}"""
+    held = f"""define internal {d} @vheld({arguments}) {reads} #0 {{
+  %place = call {n} @vplace({d} %x, ptr %knots, i64 %count)
+{gathered("%heights", "%place", "height")}
+  %missing = fcmp uno {d} %x, %x
+  %value = select {v.truths} %missing, {d} %x, {d} %height
+  ret {d} %value
+}}"""
+    return [
+        f"declare {d} @llvm.masked.gather.v{w}f64.v{w}p0({pointers}, i32, {v.truths}, {d})",
+        "declare i64 @llvm.ctlz.i64(i64, i1)",
+        place,
+        line,
+        held,
+    ]
 
 
 def _signed(value: int) -> int:
