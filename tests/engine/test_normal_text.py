@@ -181,3 +181,18 @@ def test_a_quoted_name_with_a_subscript_may_end_its_equation_with_one(tmp_path: 
     """It was taken for a data variable without an equation, as in C-LEARN."""
     body = 'D: a, b ~~|\nk[D] = 2 ~~|\n"x - y"[D] = 3*k[D] ~~|'
     assert run(tmp_path, body).simulate()['"x - y"'].values[-1].tolist() == [6, 6]
+
+
+def test_long_lookups_keep_their_points(tmp_path: Path) -> None:
+    """The parser gets their number, and the reader their points, in order and within a call."""
+    points = ",".join(f"({x},{x * x})" for x in range(30, -1, -1))
+    body = (
+        f"f([(0,0)-(30,900)],{points}) ~~|\nx = f(Time) ~~|\n"
+        f"y = 1 + WITH LOOKUP(2*Time, ([(0,0)-(30,900)],{points})) ~~|\n"
+        f"g({','.join(map(str, range(20)))},{','.join(str(3 * x) for x in range(20))}) ~~|\n"
+        "z = g(Time/2) ~~|"
+    )
+    found = run(tmp_path, body).simulate()
+    assert found["x"].values.tolist() == [0, 1, 4, 9, 16]
+    assert found["y"].values.tolist() == [1, 5, 17, 37, 65]
+    assert found["z"].values.tolist() == [0, 1.5, 3, 4.5, 6]

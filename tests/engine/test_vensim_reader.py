@@ -149,7 +149,7 @@ def test_a_cut_equation_is_named_by_its_line(tmp_path: Path) -> None:
         (["Rate = 1", "y = Rat + 1"], 7, "did you mean 'Rate'"),
         (["y = FORECASTER(Time)"], 2, "FORECASTER"),
         (["y = DELAY PROFILE(Time, 2, 0)"], 2, "DELAY PROFILE"),
-        (["y = RANDOM PINK NOISE(0, 1, 2, 0)"], 2, "RANDOM PINK NOISE"),
+        (["y = RANDOM LOOKUP(0, 1, 2, 0)"], 2, "RANDOM LOOKUP"),
         (["Belt: North, South", "y[Belt] = 1", "z = y[East]"], 12, "'East' is neither"),
         (["Belt: North, South", "y[Balt] = 1"], 7, "'Balt' is neither"),
         (["y = STEP(3)"], 2, "STEP takes 2 arguments and is given 1"),

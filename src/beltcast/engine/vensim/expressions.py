@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +25,7 @@ from beltcast.engine.syntax import (
     Tables,
     canonical,
 )
+from beltcast.engine.vensim.normal_text import held_points
 from beltcast.errors import ModelFileError, UnsupportedConstruct
 
 __all__ = ["equations_of"]
@@ -36,6 +37,7 @@ def equations_of(
     lines: Mapping[str, list[int]],
     path: Path,
     macros: Collection[str] = (),
+    points: Sequence[tuple[tuple[float, float], ...]] = (),
 ) -> Iterator[Equation]:
     """Yield the equations of a section of PySD's model.
 
@@ -49,13 +51,15 @@ def equations_of(
     path : Path
     macros : collection of str
         Canonical names of the model's macros.
+    points : sequence
+        Of long lookups, by number (`beltcast.engine.vensim.normal_text`).
     """
     names = {canonical(element.name): element.name for element in elements}
     for element in elements:
         places = lines.get(canonical(element.name), [])
         for number, component in enumerate(element.components):
             line = places[min(number, len(places) - 1)] if places else 0
-            tree = _Tree(names, subscripts, component.subscripts[0], path, line, macros)
+            tree = _Tree(names, subscripts, component.subscripts[0], path, line, macros, points)
             yield Equation(
                 name=element.name,
                 subscripts=tuple(component.subscripts[0]),
@@ -96,8 +100,10 @@ class _Tree:
         path: Path,
         line: int,
         macros: Collection[str] = (),
+        points: Sequence[tuple[tuple[float, float], ...]] = (),
     ) -> None:
         self.macros = macros
+        self.points = points
         self.names = names
         self.subscripts = subscripts
         self.left = left
@@ -244,7 +250,7 @@ class _Tree:
         kind = kinds.get(ast.type)
         if kind is None:
             raise self._refuse(f"a lookup of type '{ast.type}'", "use plain points")
-        x, y = tuple(map(float, ast.x)), tuple(map(float, ast.y))
+        x, y = held_points(ast.x, ast.y, self.points)
         if not x or any(b <= a for a, b in itertools.pairwise(x)):
             raise ModelFileError(
                 "the x values of a lookup must increase; put its points in order",

@@ -63,7 +63,7 @@ def read_source(path: str | Path) -> Source:
     content = read_bytes(path)
     text, encoding = decode(content)
     _check_whole(text, path)
-    normal = normal_text(text, path)
+    normal = normal_text(text, path, hold_points=True)
     model = translate_vensim(normal, path)
     section = model.sections[0]
     named = _named_mappings(normal)
@@ -73,11 +73,15 @@ def read_source(path: str | Path) -> Source:
         canonical(macro.name): Macro(
             name=macro.name,
             parameters=tuple(map(canonical, macro.params)),
-            equations=tuple(equations_of(macro.elements, subscripts, {}, path, macro_names)),
+            equations=tuple(
+                equations_of(macro.elements, subscripts, {}, path, macro_names, normal.points)
+            ),
         )
         for macro in model.sections[1:]
     }
-    own = equations_of(section.elements, subscripts, normal.lines(), path, macro_names)
+    own = equations_of(
+        section.elements, subscripts, normal.lines(), path, macro_names, normal.points
+    )
     equations = expand(tuple(own), macros, path)
     element_mappings = _element_mappings(named, subscripts, text, path)
     if all(canonical(e.name) in CONTROLS for e in equations):
