@@ -55,7 +55,7 @@ BLOCKS_A_FUNCTION = 40
 UNROLLED = 3
 """Ranges up to this length are written out: the tiers of a belt need no loop."""
 
-LONGEST_CHAIN = 16
+MOST_PIECES = 16
 """Points of a lookup that is a chain of selections; a longer one is searched by halves."""
 
 
@@ -541,7 +541,7 @@ class _Writer:
     def _lookup(self, node: LookupAt) -> str:
         """Choose the segment by a chain of comparisons, then one multiply and one add."""
         knots, heights, slopes = segments(node.table)
-        if len(knots) > LONGEST_CHAIN:
+        if len(knots) > MOST_PIECES:
             return self._searched(
                 node.table.kind, knots, heights, slopes, self.value(node.argument)
             )
