@@ -1,8 +1,8 @@
 """Results on disk: a folder or a file appears under its name only when it is complete.
 
 Work is done under a hidden name beside the final one, and takes its final name at the end.  A
-process that is killed leaves its hidden folder behind; the next run to the same name removes it.
-A lock of the system on the hidden folder tells a dead run from one that still works, whose name
+killed process leaves its hidden folder behind; the next run to the same name removes it.
+A system lock on the hidden folder distinguishes a dead run from one that still works, whose name
 is refused to a second run.
 """
 
@@ -21,12 +21,12 @@ from pathlib import Path
 from beltcast.errors import InputError
 
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
-"""What the system says when a disk is full or fails, whatever was being written."""
+"""Errors of the system when a disk is full or fails, whatever is written."""
 
 
 @contextmanager
 def complete_folder(path: str | Path) -> Iterator[Path]:
-    """Give a folder to fill; put it in place when all went well, leave no trace otherwise.
+    """Provide a folder to fill; put it in place on success, leave no trace otherwise.
 
     A folder of that name is replaced only then, and only if it is a folder of results (it holds
     a ``summary.txt``) or empty: a typing error must not delete somebody's work.  A symbolic link
@@ -44,8 +44,8 @@ def complete_folder(path: str | Path) -> Iterator[Path]:
     Raises
     ------
     InputError
-        There is something else under that name, another run is working on it, or the place cannot
-        be written to.
+        Something else has that name, another run is working on it, or the location cannot be
+        written to.
     """
     given, path = Path(path), _behind_links(path)
     if path.exists() and not _replaceable(path):
@@ -79,13 +79,13 @@ def complete_folder(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def complete_file(path: str | Path) -> Iterator[Path]:
-    """Give a file to write beside the final one; put it in place when all went well.
+    """Provide a file to write beside the final one; put it in place on success.
 
     Parameters
     ----------
     path : str or Path
         A regular file of that name is replaced, also one behind a symbolic link; its folder is
-        made where there is none.
+        made if it does not exist.
 
     Yields
     ------
@@ -95,8 +95,8 @@ def complete_file(path: str | Path) -> Iterator[Path]:
     Raises
     ------
     InputError
-        Something else has that name, such as a folder or a device, or the place cannot be written
-        to.
+        Something else has that name, such as a folder or a device, or the location cannot be
+        written to.
 
     Examples
     --------
@@ -130,12 +130,12 @@ def complete_file(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def appearing(path: Path) -> Iterator[Path]:
-    """Give a file to write; it has its name when all of it is on the disk, or never.
+    """Provide a file to write; it has its name when all of it is on the disk, or never.
 
     Parameters
     ----------
     path : Path
-        In a folder that is there.
+        In an existing folder.
 
     Yields
     ------
@@ -145,7 +145,7 @@ def appearing(path: Path) -> Iterator[Path]:
     Raises
     ------
     OSError
-        As the system says it, for callers who know what to do about it.
+        As the system reports it, for callers that handle it.
     """
     part = path.with_name(f".{os.getpid()}-{threading.get_ident()}-{path.name}")
     try:
@@ -153,12 +153,12 @@ def appearing(path: Path) -> Iterator[Path]:
         flush(part)
         part.replace(path)
     finally:
-        with suppress(OSError):  # where the folder is none there is nothing to clear away
+        with suppress(OSError):  # without a folder there is nothing to clear away
             part.unlink(missing_ok=True)
 
 
 def flush(path: Path) -> None:
-    """Wait until a file is on the disk: nothing must be called complete before it is."""
+    """Wait until a file is on the disk: nothing may be called complete before it is."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
@@ -183,7 +183,7 @@ def remove_dead_parts(folder: Path, name: str | None = None) -> None:
 
 
 def _clear_dead(path: Path) -> None:
-    """Remove what killed runs left of this name; refuse it where a run still works on it."""
+    """Remove what killed runs of this name left; refuse it if a run is still working on it."""
     for work in sorted(_work_folders(path)):
         lock = _lock(work)
         if lock is None:
@@ -210,7 +210,7 @@ def _work_folders(path: Path, ending: str = "") -> list[Path]:
 
 @contextmanager
 def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Let no two processes make or clear work folders in a folder at the same moment."""
+    """Prevent two processes from making or clearing work folders in a folder at the same time."""
     lock = _lock(folder, wait=True)
     try:
         yield
@@ -222,7 +222,7 @@ def _one_at_a_time(folder: Path) -> Iterator[None]:
 def _lock(folder: Path, *, wait: bool = False) -> int | None:
     """Lock a folder until the descriptor is closed or the process ends; None if it is locked.
 
-    Where the system or the disk has no locks, it is as if nobody had locked it.
+    If the system or the disk has no locks, the folder counts as unlocked.
     """
     descriptor = os.open(folder, os.O_RDONLY) if os.name != "nt" else os.open(os.devnull, 0)
     try:
@@ -264,7 +264,7 @@ def _behind_links(path: str | Path) -> Path:
 
 
 def _of_the_disk(problem: Exception, work: Path) -> bool:
-    """Whether an error is that of writing results, and not one of the work itself."""
+    """Whether an error comes from writing results, and not from the work itself."""
     if isinstance(problem, OSError):
         named = str(problem.filename or "")
         return problem.errno in _DISK or named.startswith(str(work))
@@ -279,7 +279,7 @@ def _cannot_be_written(path: Path, problem: Exception) -> InputError:
 
 
 def _full(path: Path) -> str:
-    """Say so where the disk is full: the NetCDF library does not."""
+    """Report a full disk: the NetCDF library does not."""
     with suppress(OSError):
         if shutil.disk_usage(path.parent).free < 2**20:
             return "the disk is full"
@@ -291,8 +291,8 @@ def _reason(problem: OSError) -> str:
 
 
 def _put_in_place(work: Path, path: Path) -> None:
-    """Give the work its final name; what had that name is gone only when that went well."""
-    # Looked at again: somebody may have written there while the work went on.
+    """Give the work its final name; a previous result is removed only on success."""
+    # Checked again: somebody may have written there during the work.
     if path.exists() and not _replaceable(path):
         raise InputError(
             f"'{path}' came into being meanwhile and is not a folder of results; choose another "

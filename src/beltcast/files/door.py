@@ -1,8 +1,8 @@
-"""Bytes of a file that somebody names: the one door through which every reader goes.
+"""Safe reading of a file by its name, which every reader uses.
 
-A name may stand for anything.  A device such as ``/dev/zero`` never ends, a FIFO waits for a
+A name may refer to anything.  A device such as ``/dev/zero`` never ends, a FIFO waits for a
 writer that may never come, and a file of a terabyte fills the memory before a parser can refuse
-it.  So each reader asks first what the file is and how large it is.
+it.  So each reader first checks the kind and size of the file.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from beltcast.errors import BeltcastError
 __all__ = ["ADVICE", "LARGEST_TEXT", "read_regular", "regular_size"]
 
 LARGEST_TEXT = 64 * 2**20
-"""Bytes of a text file: a table of a million rows, or a study of any size."""
+"""Largest text file in bytes: a table of a million rows, or a study of any size."""
 
 ADVICE = "give the path of a readable file"
-"""What an error of this module says to do."""
+"""Advice in the errors of this module."""
 
 _KINDS = (
     (stat.S_ISDIR, "is a directory"),
@@ -43,16 +43,16 @@ def read_regular(
     ----------
     path : str or Path
     error : type
-        The error of the reader that asks.
+        Error class of the calling reader.
     what : str
         Subject of the error: ``the model file``; nothing by default.
     largest : int
-        Bytes.  A larger file is refused before it is read.
+        Largest size in bytes.  A larger file is refused before it is read.
 
     Raises
     ------
     BeltcastError
-        As ``error``: there is no such file, it is a directory, pipe, device or socket, it is too
+        As ``error``: the file does not exist, is a directory, pipe, device or socket, is too
         large, or it cannot be read.
 
     Examples
@@ -67,18 +67,19 @@ readable file
     path = Path(path)
     regular_size(path, error, what=what, largest=largest)
     try:
-        # Not blocking, and asked again when it is open: the name may have changed its meaning.
+        # Non-blocking, and checked again when it is open: the name may refer to another file by
+        # then.
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _BINARY)
         with os.fdopen(handle, "rb") as file:
             _refuse(os.fstat(handle), path, error, what, largest)
-            # In parts: a read of so many bytes takes that much memory, however short the file.
+            # In parts: one read of so many bytes takes that much memory, however short the file.
             parts, total = [], 0
             while total <= largest and (part := file.read(2**20)):
                 parts.append(part)
                 total += len(part)
     except OSError as problem:
         raise _unreadable(path, error, what, _reason(problem)) from None
-    if total > largest:  # a file of /proc says that it is empty, and goes on for ever
+    if total > largest:  # a file of /proc reports size 0, and never ends
         raise _too_large(path, error, what, f"more than {largest}", largest)
     return b"".join(parts)
 

@@ -28,7 +28,7 @@ def need(module: str, extra: str, *, to: str, otherwise: str = "") -> ModuleType
     extra : str
         The extra of beltcast that brings it.
     to : str
-        What it is needed for, as the subject of the sentence: 'this method'.
+        The feature that needs it, as the subject of the sentence: 'this method'.
     otherwise : str, optional
         What to do instead, such as "take the method 'tornado'".
 
@@ -51,7 +51,7 @@ def need(module: str, extra: str, *, to: str, otherwise: str = "") -> ModuleType
         if find_spec(package) is None:
             state, do = "is not installed", "install it with "
         else:
-            # A part of it is missing or of another version; to install what is there is no help.
+            # A part of it is missing or of another version; installing it again does not help.
             state = f"is installed but does not load ({problem})"
             do = "reinstall it with "
             again = "--force-reinstall "
@@ -67,7 +67,7 @@ def install_line(extra: str, options: str = "") -> str:
     ----------
     extra : str
     options : str, optional
-        Of ``pip install``, each followed by a blank.
+        Options of ``pip install``, each followed by a blank.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""NetCDF files: opened by one reader, which answers for whatever a damaged file does."""
+"""NetCDF files: one reader, which handles damaged files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["LARGEST_NETCDF", "check_variables", "read_netcdf"]
 
 LARGEST_NETCDF = 2 * 10**9
-"""Bytes of a file, and of all its variables when unpacked."""
+"""Largest size in bytes of a file, and of all its variables when unpacked."""
 
 _SIGNATURES = (b"\x89HDF\r\n\x1a\n", b"CDF\x01", b"CDF\x02", b"CDF\x05")
 
@@ -36,13 +36,13 @@ def read_netcdf(
     ----------
     path : str or Path
     error : type
-        The error of the reader that asks.
+        Error class of the calling reader.
     what : str
         Subject of the error: ``draws``; nothing by default.
     give : str
-        What to do instead.
+        What to do instead, for the error.
     group : str, optional
-        Of the file; its top by default.
+        Of the file; its root by default.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def check_variables(
     Raises
     ------
     InputError
-        Says which variable is missing or wrong, and what was expected.
+        Names the variable that is missing or wrong, and what was expected.
     """
     for name, expected in dims.items():
         found = data.get(name)

@@ -1,12 +1,12 @@
 """Finished pieces of long work, kept so that a stopped run continues to the same bits.
 
-Long work is cut into pieces.  Each is a file of arrays in a folder of its own, there whole or not
-at all, and what is there is not computed again.  The folder belongs to what the work depends on
-(files, settings, seed, the package itself) and is refused for anything else.  So a run may be
+Long work is cut into pieces.  Each is a file of arrays in a folder, there completely or not at all,
+and existing pieces are not computed again.  The folder belongs to everything that the work depends
+on (files, settings, seed, the package itself) and is refused for anything else.  So a run may be
 stopped at any moment, and often, and ends with the bits of an undisturbed one.
 
-That holds only where a piece depends on nothing but its name and the identity of the work: draw
-its chances from a generator of its own (`numpy.random.Generator.spawn`, before the first piece),
+That holds only if a piece depends on nothing but its name and the identity of the work: draw its
+random numbers from a generator of its own (`numpy.random.Generator.spawn`, before the first piece),
 never from a stream that runs through the pieces.  Ensembles have blocks in their store instead
 (`beltcast.scale.store`), which also are their result.
 """
@@ -30,15 +30,15 @@ from beltcast.errors import InputError, RunStopped
 from beltcast.files.complete import appearing, remove_dead_parts
 
 Arrays = dict[str, NDArray[Any]]
-"""What a piece holds, by name: numbers or text; a single number is an array of no dimension."""
+"""Content of a piece, by name: numbers or text; a single number is an array without dimension."""
 
 IDENTITY = "identity.json"
-"""File of a folder of pieces that says what they depend on."""
+"""File of a folder of pieces that states what they depend on."""
 
 
 @dataclass(frozen=True)
 class Pieces:
-    """Where the pieces of some work are kept.
+    """Store of the pieces of some work.
 
     Made by `keep_pieces`; without a folder, as `NOT_KEPT`, it keeps nothing.
 
@@ -48,7 +48,7 @@ class Pieces:
         It appears with the first piece.
     identity : mapping of str to str
         What they depend on.
-    part : str
+    Prefix of the names of these pieces, if the work is a part of a larger one.
         Begins the names of these pieces, where the work is a part of a larger one.
     """
 
@@ -61,12 +61,12 @@ class Pieces:
         return replace(self, part=f"{self.part}{part} ")
 
     def take(self, name: str, make: Callable[[], Mapping[str, Any]]) -> Arrays:
-        """Return a piece: as it was kept, or made now, and kept.
+        """Return a piece: the stored one, or one made now and stored.
 
         Parameters
         ----------
         name : str
-            Tells the piece from the others; it names a file.
+            Distinguishes the piece from the others; it names a file.
         make : callable
             Returns its arrays, by name.
 
@@ -91,7 +91,7 @@ class Pieces:
         return kept
 
     def discard(self) -> None:
-        """Remove all pieces of the work, and their folder: its result is in place."""
+        """Remove all pieces of the work, and their folder, once its result is in place."""
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -111,25 +111,25 @@ class Pieces:
 
 
 NOT_KEPT = Pieces()
-"""For work that is short, or not to be resumed."""
+"""For short work, or work that is not resumed."""
 
 
 def keep_pieces(folder: str | Path, identity: Mapping[str, str], *, resume: bool) -> Pieces:
-    """Keep pieces in a folder, beginning again or going on with those that are there.
+    """Keep pieces in a folder, starting again or continuing with existing ones.
 
     Parameters
     ----------
     folder : str or Path
     identity : mapping of str to str
-        All that the pieces depend on, in the words of a user; the package itself is added.
+        Everything that the pieces depend on, in the words of a user; the package itself is added.
     resume : bool
-        Go on with what is there.  Otherwise pieces of an earlier run are removed.
+        Continue with existing pieces.  Otherwise pieces of an earlier run are removed.
 
     Raises
     ------
     InputError
-        There is nothing to resume, it is of other work (the sentence says what differs), the
-        folder is none of pieces, or it cannot be written to.
+        There is nothing to resume, it belongs to other work (the sentence names the difference),
+        the folder does not hold pieces, or it cannot be written to.
 
     Examples
     --------
@@ -165,7 +165,7 @@ def unfinished(target: Path) -> Path:
 
 
 def difference(was: Mapping[str, str], now: Mapping[str, str]) -> str:
-    """Say in which words two identities differ; nothing where they do not.
+    """Describe the difference between two identities; empty if there is none.
 
     Examples
     --------
@@ -181,7 +181,7 @@ def difference(was: Mapping[str, str], now: Mapping[str, str]) -> str:
 
 
 def of_the_package() -> dict[str, str]:
-    """What every result depends on beside its input: this package's own text, and arithmetic."""
+    """Inputs of every result besides its own: the source of this package, and arithmetic."""
     root = Path(__file__).parent.parent
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
@@ -214,7 +214,7 @@ def _forget(folder: Path) -> None:
             f"'{folder}' exists and is no folder of an unfinished run; move it, or choose another "
             "place with --output"
         )
-    # In one step: pieces must never stand beside an identity that is not theirs.
+    # In one step: pieces must never stand beside the identity of other work.
     old = folder.with_name(f".{folder.name}-old")
     shutil.rmtree(old, ignore_errors=True)
     folder.rename(old)
@@ -226,7 +226,7 @@ def _as_arrays(made: Mapping[str, Any]) -> Arrays:
 
 
 def _read(path: Path) -> Arrays | None:
-    """A piece that is there and whole (its archive has a checksum of each array)."""
+    """A complete existing piece (its archive has a checksum of each array)."""
     try:
         # Opened here: NumPy leaves a file open that turns out to be broken.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:

@@ -1,6 +1,6 @@
 """The files that ship with the package: the belt model, its priors and the published observations.
 
-They live at the top of the repository, under ``models/`` and ``calibration/``, where people look
+They are at the top of the repository, under ``models/`` and ``calibration/``, where people look
 for them. The wheel carries copies inside the package. `shipped` finds either.
 """
 
@@ -24,10 +24,10 @@ def shipped(relative: str) -> Path:
     Raises
     ------
     FileNotFoundError
-        When neither the installed package nor a checkout around it has the file.
+        Neither the installed package nor a checkout around it has the file.
     """
-    # An installed package has only the first. The second must be told from some other project
-    # that happens to have a folder `models` above its `src`: its pyproject.toml names beltcast.
+    # An installed package has only the first. The second must be distinguished from another project
+    # with a folder `models` above its `src`: its pyproject.toml names beltcast.
     checkout = _PACKAGE.parent.parent
     candidates = [_PACKAGE / "_shipped" / relative]
     if _is_checkout(checkout):

@@ -1,13 +1,13 @@
-"""Bytes of a file to characters.
+"""Decoding of text files.
 
-Every reader of a CSV or TOML file begins here, so that a missing file, a wrong encoding and a
-file cut off in the middle of a character are refused in the same words everywhere.
+Every reader of a CSV or TOML file starts here, so that a missing file, a wrong encoding and a
+file truncated within a character are refused in the same words everywhere.
 
 Encoding: UTF-8, with or without a byte order mark; UTF-16 with one, which spreadsheets call Unicode
 text. Chinese offices and spreadsheets still save
-GB18030 (GBK); such a file is read as it was meant, and says so in its ``encoding``. Bytes of any
-other encoding would also decode as GB18030, into rare characters, so the guess is believed only
-where nearly all of them are in the everyday set, GB 2312.
+GB18030 (GBK); such a file is decoded accordingly, and its ``encoding`` says so. Bytes of any
+other encoding would also decode as GB18030, into rare characters, so the guess is accepted only
+if nearly all of them are in the everyday set, GB 2312.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from beltcast.files.workbook import sheet_text
 
 __all__ = ["Text", "file_sha256", "read_text"]
 
-# An everyday Chinese text is all in GB 2312; a Latin-1 text read as GB18030 hardly ever is.
+# Everyday Chinese text is all in GB 2312; Latin-1 text read as GB18030 hardly ever is.
 _EVERYDAY_SHARE = 0.9
 
 
 @dataclass(frozen=True)
 class Text:
-    """The characters of a file, with where they came from.
+    """The characters of a file, with their origin.
 
     ``encoding`` is ``utf-8``, ``utf-16`` or ``gb18030``; ``sha256`` is that of the bytes, and of a
     sheet that of its text.
@@ -49,7 +49,7 @@ def read_text(path: str | Path, error: type[InputError]) -> Text:
     path : str or Path
         ``mine.xlsx/places`` is the sheet ``places`` of ``mine.xlsx``.
     error : type
-        The error of the reader that asks.
+        Error class of the calling reader.
 
     Returns
     -------
@@ -58,7 +58,7 @@ def read_text(path: str | Path, error: type[InputError]) -> Text:
     Raises
     ------
     InputError
-        As ``error``: as in `read_regular`, or the file is empty, cut off, or in another encoding.
+        As ``error``: as in `read_regular`, or the file is empty, truncated, or in another encoding.
     """
     path = Path(path)
     if path.parent.suffix.lower() in BOOKS:
@@ -113,5 +113,5 @@ def _everyday(text: str) -> float:
 
 
 def slug(label: str) -> str:
-    """Turn a label into a part of a file name."""
+    """Convert a label to a part of a file name."""
     return "".join(c if c.isalnum() else "-" for c in label.lower()).strip("-")

@@ -1,8 +1,8 @@
-"""The one reader of TOML files: keys, types, ranges and units, each error with file and line.
+"""Reader of TOML files: keys, types, ranges and units, each error with file and line.
 
 `read_toml` parses a file; `Toml.line` finds the line of a key, which Python's parser does not
 keep, by reading the headers and keys of the text in order.  `TomlTable` is a table of the file that
-knows where it stands, so that whoever reads a value says only what is expected of it.
+knows its position, so that a caller only states what it expects of a value.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ REQUIRED: Final[Any] = object()
 
 @dataclass(frozen=True)
 class Toml:
-    """A parsed TOML file that still knows its lines."""
+    """A parsed TOML file with its line numbers."""
 
     path: Path
     sha256: str
@@ -65,7 +65,7 @@ def read_toml(path: str | Path, error: type[InputError]) -> Toml:
     ----------
     path : str or Path
     error : type
-        The error of the reader that asks.
+        Error class of the calling reader.
 
     Returns
     -------
@@ -91,7 +91,7 @@ def read_toml(path: str | Path, error: type[InputError]) -> Toml:
 def find_file(toml: Toml, *keys: str) -> Path:
     """Find a file that a TOML file names, in its folder or below.
 
-    A study is somebody's text and has no business elsewhere on the disk. The user may allow more:
+    A study is somebody's text and must not read elsewhere on the disk. The user may allow more:
     the environment variable ``BELTCAST_READ`` lists further folders. A study in a folder
     ``calibration`` beside ``models``, as the shipped one is, names files in either from the folder
     above.
@@ -105,7 +105,7 @@ def find_file(toml: Toml, *keys: str) -> Path:
     Raises
     ------
     InputError
-        With file and line: there is no such file, or it lies outside these folders.
+        With file and line: the file does not exist, or is outside these folders.
     """
     given: Any = toml.tables
     for key in keys:
@@ -144,7 +144,7 @@ def _exists(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class TomlTable:
-    """A table of a TOML file that knows where it stands.
+    """A table of a TOML file that knows its position.
 
     Parameters
     ----------
@@ -156,7 +156,7 @@ class TomlTable:
     raises : type
         Error of the reader.
     called : str
-        What errors call a value, ``{}`` standing for its key: ``{} of 'Exit Rate'``.
+        Pattern of a value in errors, ``{}`` standing for its key: ``{} of 'Exit Rate'``.
     """
 
     file: Toml
@@ -179,7 +179,7 @@ class TomlTable:
         )
 
     def refusal(self, key: str, expected: str) -> InputError:
-        """Return the error of a value that is not what is expected, or is missing."""
+        """Return the error of a value that is not as expected, or is missing."""
         name = self.called.replace("{}", key)
         if key not in self.values:
             return self.fail(f"{name} is missing; add {key} = {expected}", key)
@@ -192,7 +192,7 @@ class TomlTable:
         ----------
         known : collection of str
         what : str
-            What has these keys, for the error; the header by default.
+            Owner of the keys, for the error; the header by default.
         """
         for key in self.values:
             if key not in known:
@@ -236,7 +236,7 @@ class TomlTable:
         ----------
         key : str
         default : float
-            Returned where the key is missing.
+            Returned if the key is missing.
         least, above, most, below : float
             Ends of the range, with and without the end itself.
         finite : bool
@@ -343,13 +343,13 @@ def read_table(toml: Toml, key: str, *, called: str | None = None) -> TomlTable:
     Raises
     ------
     InputError
-        With the file: there is no such table.
+        With the file: the table does not exist.
     """
     return TomlTable(toml, (), toml.tables).table(key, called=called)
 
 
 def _is_number(value: Any) -> bool:
-    """Whether a value is a number in TOML; NaN is none, nor is a truth value."""
+    """Whether a value is a number in TOML, which excludes NaN and truth values."""
     return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
 
 
@@ -368,7 +368,7 @@ def _range(least: float, above: float, most: float, below: float, finite: bool) 
 def _toml_sentence(failure: str, text: str) -> tuple[str, int]:
     place = _PLACE.search(failure)
     reason = _PLACE.sub("", failure).removesuffix(" (at end of document)")
-    # "at end of document" is how the parser says that something was left open.
+    # "at end of document" is how the parser reports an unclosed construct.
     line = int(place[1]) if place else max(1, text.rstrip("\n").count("\n") + 1)
     if twice := _TWICE.match(reason):
         name = twice[1].rstrip(",")

@@ -3,7 +3,7 @@
 The path of a sheet is that of its workbook and its name, ``mine.xlsx/observations``, and errors
 print it as ``mine.xlsx, sheet 'observations', cell F4``.  Row 4 of the sheet is line 4 of the text.
 
-A workbook of five kilobytes can stand for gigabytes, so `open_book` asks for its size first.
+A workbook of five kilobytes can stand for gigabytes, so `open_book` checks its size first.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 __all__ = ["LARGEST_BOOK", "column_letters", "open_book", "sheet_path", "sheet_text"]
 
 LARGEST_BOOK = 128 * 2**20
-"""Bytes of a workbook when unpacked: a sheet of a million rows and two columns has 60 MB."""
+"""Largest unpacked workbook in bytes: a sheet of a million rows and two columns has 60 MB."""
 
 MOST_CELLS = 3_000_000
-"""Cells of a sheet that are read, empty ones included."""
+"""Most cells of a sheet that are read, empty ones included."""
 
 _ALSO = {
     "observations": ("观测", "观测值", "数据"),
@@ -63,13 +63,13 @@ def sheet_text(path: Path, error: type[BeltcastError]) -> str:
     path : Path
         As `sheet_path` returns it.
     error : type
-        The error of the reader that asks.
+        Error class of the calling reader.
 
     Raises
     ------
     BeltcastError
-        As ``error``: no workbook, one too large, no such sheet, no filled cell, or a formula whose
-        result was never computed.
+        As ``error``: not a workbook, one too large, no such sheet, no filled cell, or a formula
+        whose result was never computed.
     """
     book_path, wanted = path.parent, path.name
     if book_path.suffix.lower() == ".xls":
@@ -83,7 +83,7 @@ def sheet_text(path: Path, error: type[BeltcastError]) -> str:
     sheet = book[title]
     if not hasattr(sheet, "iter_rows"):
         raise error(f"the sheet {quoted(title)} is a chart; put the table there", book_path)
-    sheet.reset_dimensions()  # what the file says of its own size may be wrong
+    sheet.reset_dimensions()  # the size stated in the file may be wrong
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     seen, filled = 0, False
@@ -110,7 +110,7 @@ def sheet_text(path: Path, error: type[BeltcastError]) -> str:
 
 
 def open_book(content: bytes, fail: Callable[[str], BeltcastError]) -> Workbook:
-    """Open a workbook for reading, after asking how large it is.
+    """Open a workbook for reading, after checking its size.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ def column_letters(number: int) -> str:
 
 
 def _refuse_archive(archive: ZipFile, fail: Callable[[str], BeltcastError]) -> None:
-    """Refuse what unpacks to too much, and declarations of entities."""
+    """Refuse workbooks that unpack to too much, and declarations of entities."""
     unpacked = sum(entry.file_size for entry in archive.infolist())
     if unpacked > LARGEST_BOOK:
         raise fail(
@@ -169,7 +169,7 @@ def _damaged(problem: Exception) -> str:
 
 
 def _title(titles: Sequence[str], wanted: str) -> str | None:
-    """Title of the sheet that is meant: of that name, or the only one there is."""
+    """Title of the requested sheet: of that name, or the only one there is."""
     names = (wanted, *_ALSO.get(wanted, ()))
     for title in titles:
         if title.strip().casefold() in names:
@@ -195,7 +195,7 @@ def _cell_text(cell: Any) -> str:
 
 
 def _same_width(text: str) -> str:
-    """Fill rows up to the width of the first filled one: a sheet has no row that is cut off."""
+    """Fill rows up to the width of the first filled one: no row of a sheet is truncated."""
     rows = list(csv.reader(io.StringIO(text, newline="")))
     width = len(next(row for row in rows if any(row)))
     out = io.StringIO(newline="")

@@ -1,1 +1,1 @@
-"""Ensembles beyond memory and machine: plans, blocks, stores."""
+"""Ensembles beyond memory and one machine: plans, blocks, stores."""

@@ -1,7 +1,7 @@
-"""Run a plan: compute those of its blocks that are not complete, here or on a cluster.
+"""Run a plan: compute its missing blocks, here or on a cluster.
 
-What is complete is known from the store alone, and a block depends on nothing but the plan, so it
-does not matter who computed what, when, or how often the run was stopped.  Nothing looks at the
+The store alone shows which blocks are complete, and a block depends on nothing but the plan, so it
+does not matter who computed what, when, or how often the run was stopped.  Nothing depends on the
 time of day.
 """
 
@@ -34,13 +34,13 @@ def run_plan(
     ----------
     plan : RunPlan
     resume : bool
-        Go on with the store that is there.
+        Continue with the existing store.
     client : dask.distributed.Client, optional
-        Compute on its workers; in this process by default, with a thread for each processor.
+        Compute on its workers; in this process by default, with one thread per processor.
     progress : callable, optional
-        Called with (what, done, of how many).
+        Called with (what, done, total).
     tell : callable, optional
-        Told of each event: as `beltcast.scale.journal.journal` gives it.
+        Called with each event, as `beltcast.scale.journal.journal` provides it.
 
     Returns
     -------
@@ -49,9 +49,9 @@ def run_plan(
     Raises
     ------
     InputError
-        The store belongs to another plan or to a run that goes on, or there is no room for it.
+        The store belongs to another plan or to a running run, or there is no room for it.
     RunStopped
-        The store cannot be written to any more, or the cluster has gone.
+        The store can no longer be written to, or the cluster is gone.
     SimulationError
         Every member of every block of a scenario produced NaN or infinity.
 

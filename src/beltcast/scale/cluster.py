@@ -1,4 +1,4 @@
-"""Blocks on other processes and machines, by dask.distributed: hand out, watch, give up in words.
+"""Blocks on other processes and machines, by dask.distributed.
 
 Workers and scheduler must see the store's folder under the same path.  A worker that dies takes
 its block with it, not the run; a scheduler that dies, or the last worker, ends the run in one
@@ -25,23 +25,23 @@ from beltcast.scale.compute import Computed, Parcel, Reply, compute_parcel, pack
 from beltcast.scale.runplan import MemberBlock, RunPlan, version_of_code
 
 IN_FLIGHT = 3
-"""Blocks handed to a worker at a time: enough that none waits, few enough to stop soon."""
+"""Blocks submitted per worker: enough that none waits, few enough to stop soon."""
 
 PATIENCE = 30.0
-"""Seconds without any worker before the run ends: a nanny starts a new one in less."""
+"""Seconds without any worker after which the run ends: a nanny starts a new one in less."""
 
 LOOK = 2.0
-"""Seconds between two looks at whether there still are workers."""
+"""Seconds between two checks whether there are workers."""
 
 CLOSING = 1.0
-"""Seconds that a cluster of our own has to close before its processes are killed."""
+"""Seconds for a cluster of our own to close before its processes are killed."""
 
 ON = "what is complete is kept: restart it, then rerun with --resume"
 
 
 @contextmanager
 def connected(address: str | None, workers: int | None = None) -> Iterator[Any]:
-    """A client for as long as a run takes; None where neither an address nor workers are given.
+    """Return a client for the duration of a run; None if neither an address nor workers are given.
 
     Raises
     ------
@@ -58,26 +58,27 @@ def connected(address: str | None, workers: int | None = None) -> Iterator[Any]:
             try:
                 yield client
             except BaseException:
-                # A worker that computes is deaf until its block is done; nothing of it is needed.
+                # A worker that computes does not react until its block is done; its result is not
+                # needed.
                 _kill(set(multiprocessing.active_children()) - others)
                 raise
             finally:
                 _close(client)
     finally:
         _kill(set(multiprocessing.active_children()) - others)
-        # Who is interrupted leaves at once, and Python would complain of semaphores left behind.
+        # An interrupted process leaves at once, and Python would complain of remaining semaphores.
         multiprocessing.util._run_finalizers(0)  # type: ignore[attr-defined]  # of no stub
 
 
 def _close(client: Any) -> None:
     own = client.cluster
     for closing in (client, own) if own is not None else (client,):
-        # In whatever way dask fails at it: where workers were killed it stumbles over its own list
-        # of them (KeyError). The run is done, and its processes are killed in any case.
+        # In whatever way dask fails: where workers were killed, its own list of them raises
+        # KeyError. The run is done, and its processes are killed in any case.
         with suppress(Exception):
             closing.close(timeout=CLOSING)
     if own is not None:
-        own.shutdown_on_close = False  # or dask tries once more at the end of Python, and tells
+        own.shutdown_on_close = False  # or dask tries once more at the end of Python, in print
 
 
 def connect(address: str | None, workers: int | None = None) -> Any:
@@ -88,7 +89,7 @@ def connect(address: str | None, workers: int | None = None) -> Any:
     MissingExtra
         dask.distributed is not installed.
     InputError
-        Nobody answers at the address.
+        Nothing answers at the address.
     """
     distributed = _distributed()
     if address is None:
@@ -98,10 +99,10 @@ def connect(address: str | None, workers: int | None = None) -> Any:
             threads_per_worker=1,
             host="127.0.0.1",
             # A port is open to every user of the machine, and a scheduler runs what it is sent:
-            # only who holds a certificate of this process is heard.
+            # only clients with a certificate of this process are accepted.
             security=distributed.Security.temporary(),
             dashboard_address="127.0.0.1:0",  # any free port; None takes 8787, and warns if taken
-            scheduler_kwargs={"dashboard": False},  # pages that anybody here could read
+            scheduler_kwargs={"dashboard": False},  # pages that any local user could read
         )
         return distributed.Client(cluster)
     try:
@@ -126,14 +127,14 @@ def compute_on(client: Any, plan: RunPlan, blocks: Sequence[MemberBlock]) -> Ite
     try:
         yield from _answers(client, plan, blocks)
     except (CancelledError, OSError, TimeoutError):
-        # What dask raises when it loses its scheduler depends on what it was about to do.
+        # The error that dask raises when it loses its scheduler depends on what it was doing.
         raise RunStopped(f"the scheduler has gone; {ON}") from None
 
 
 def _answers(client: Any, plan: RunPlan, blocks: Sequence[MemberBlock]) -> Iterator[Computed]:
     with warnings.catch_warnings():
-        # Of a large graph. A parcel that was scattered would be lost with the worker that holds
-        # it; the result of a task is made again.
+        # Of a large graph. A scattered object would be lost with the worker that holds it; the
+        # result of a task is computed again.
         warnings.simplefilter("ignore", UserWarning)
         parcel = client.submit(_same, pack(plan), pure=False)
     waiting = iter(blocks)
@@ -171,7 +172,7 @@ def _same(parcel: Parcel) -> Parcel:
 
 
 def _watch(client: Any) -> Callable[[], None]:
-    """Return what gives up when the scheduler is gone, or there was no worker for a while."""
+    """Return a check that raises if the scheduler is gone, or there was no worker for a while."""
     alone_since: float | None = None
 
     def look() -> None:
@@ -186,7 +187,7 @@ def _watch(client: Any) -> Callable[[], None]:
 
 
 def _some_done(futures: list[Any], look: Callable[[], None]) -> set[Any]:
-    """Wait for the first answers, looking around now and then."""
+    """Wait for the first answers, running the check now and then."""
     while True:
         try:
             done: set[Any] = _distributed().wait(futures, LOOK, "FIRST_COMPLETED").done
@@ -220,10 +221,10 @@ def _kill(processes: Iterable[BaseProcess]) -> None:
 
 @contextmanager
 def _silenced(client: Any) -> Iterator[None]:
-    """Keep dask's tracebacks to itself: what is wrong we say in one sentence."""
-    # A task that dask forgot complains to its loop when it is collected, be that after the end.
+    """Suppress dask's tracebacks: errors are reported in one sentence."""
+    # A task that dask dropped complains to its loop when it is collected, even after the end.
     client.loop.asyncio_loop.set_exception_handler(lambda loop, context: None)
-    # Loggers that come into being meanwhile pass what they have on to one of these.
+    # Loggers created in the meantime propagate to one of these.
     names = [n for n in logging.root.manager.loggerDict if n.startswith(("distributed", "tornado"))]
     loggers = [logging.getLogger(name) for name in names]
     before = [(logger.handlers, logger.propagate) for logger in loggers]

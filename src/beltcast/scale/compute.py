@@ -1,8 +1,8 @@
 """Compute one block of a plan and write it, in this process or from a parcel on a worker.
 
-A worker is handed the files of the plan as bytes, reads them as anybody would and compiles the
-model itself, or takes it from its cache; no object of ours is pickled.  The result goes from
-whoever computes it straight into the store; only how it went comes back.
+A worker receives the files of the plan as bytes, reads them like any other and compiles the model
+itself, or takes it from its cache; no object of ours is pickled.  The result goes from the process
+that computes it straight into the store; only its status is returned.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Parcel = tuple[tuple[str, str, bytes], ...]
 """Role, name and content of all files of a plan."""
 
 Reply = tuple[str, object]
-"""What a worker says: 'computed' with (any_good, seconds), or a kind of fault with its words."""
+"""Reply of a worker: 'computed' with (any_good, seconds), or a kind of error with its words."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Computed:
     any_good : bool
         Whether any of its members produced finite numbers only.
     seconds : float  [s]
-        Spent on it, by a clock that never jumps.
+        Computing time, by a monotonic clock.
     """
 
     block: MemberBlock
@@ -82,9 +82,9 @@ def pack(plan: RunPlan) -> Parcel:
 def compute_parcel(
     parcel: Parcel, store: str, given: tuple[int, int, int, int], version: str
 ) -> Reply:
-    """What a worker does: read the plan from bytes, compute a block, write it.
+    """Work of a worker: read the plan from bytes, compute a block, write it.
 
-    Faults of ours come back as words, because an exception with a file and line does not travel.
+    Errors of ours are returned as words, because an exception with a file and line does not pickle.
     """
     if version_of_code() != version:
         return "refused", (
@@ -103,7 +103,7 @@ def compute_parcel(
 
 @lru_cache(maxsize=4)
 def _unpacked(parcel: Parcel) -> RunPlan:
-    """A plan read from bytes, once a process; the model's tables lie beside it again."""
+    """A plan read from bytes, once per process; the model's tables lie beside it again."""
     with tempfile.TemporaryDirectory(prefix="beltcast-") as folder:
         found = {}
         for role, name, content in parcel:

@@ -1,4 +1,4 @@
-"""What happened to a run, one JSON object a line, for schedulers and those who watch many runs.
+"""Log of a run, one JSON object per line, for schedulers and monitoring.
 
 ====================  ==========================================================================
 event                 with
@@ -10,10 +10,10 @@ failed                error (its class), sentence
 interrupted
 ====================  ==========================================================================
 
-Each line also has ``at``, the time of day in UTC, which nothing else depends on.  Lines are added
-to a file that is there, so that a run and its resumptions make one story.  A process that is
-killed says nothing more: a story without ``finished``, ``failed`` or ``interrupted`` at its end is
-one of a run that is still under way, or was killed.
+Each line also has ``at``, the time of day in UTC, which nothing else depends on.  Lines are
+appended to an existing file, so that a run and its resumptions form one log.  A killed process
+writes no last line: a log without ``finished``, ``failed`` or ``interrupted`` at its end belongs to
+a run that is still under way, or was killed.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ from beltcast.errors import BeltcastError, InputError
 
 
 class Tell(Protocol):
-    """Takes an event and what there is to say of it."""
+    """Takes an event and its data."""
 
     def __call__(self, event: str, **facts: object) -> None:
-        """Tell of an event."""
+        """Report an event."""
 
 
 def silent(event: str, **facts: object) -> None:
-    """Tell nobody."""
+    """Report nothing."""
 
 
 @contextmanager
 def journal(path: str | Path | None) -> Iterator[Tell]:
-    """A `Tell` that writes to a file, and tells itself of how the run ends if it ends badly.
+    """Provide a `Tell` that writes to a file, and writes a failure of the run itself.
 
     Parameters
     ----------
     path : str or Path, optional
-        None: nobody is told.
+        None: nothing is written.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def journal(path: str | Path | None) -> Iterator[Tell]:
 
     def tell(event: str, **facts: object) -> None:
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        # A full disk must not end a run that can still compute; what it computes is not here.
+        # A full disk must not end a run that can still compute; its results are elsewhere.
         with suppress(OSError):
             file.write(json.dumps({"event": event, "at": at, **facts}, ensure_ascii=False) + "\n")
 

@@ -1,9 +1,9 @@
-"""Draws of a posterior that the members of a plan are taken from, whichever command wrote them.
+"""Posterior draws that the members of a plan are taken from, whichever command wrote them.
 
-``beltcast sample`` leaves ``posterior.nc`` (values in their own units), ``beltcast forecast``
-``draws.nc`` (values on working scales).  Both say of which model and priors they are, and are
-refused for others.  A plan of more members than there are draws takes draws again: scenarios with
-uncertain sizes still tell such members apart.
+``beltcast sample`` writes ``posterior.nc`` (values in their own units), ``beltcast forecast``
+``draws.nc`` (values on working scales).  Both name their model and priors, and are refused for
+others.  A plan with more members than draws takes draws again: scenarios with uncertain sizes still
+distinguish such members.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Sample:
 
 
 def read_sample(path: str | Path, model: Model, priors: Priors) -> Sample:
-    """Read the draws that `beltcast sample` or `beltcast forecast` left.
+    """Read the draws that `beltcast sample` or `beltcast forecast` wrote.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def read_sample(path: str | Path, model: Model, priors: Priors) -> Sample:
         ``posterior.nc`` or ``draws.nc``.
     model : Model
     priors : Priors
-        Those of the fit: they say what the constants are called and on which scale they are kept.
+        Those of the fit: they name the constants and give their scales.
 
     Raises
     ------
@@ -88,14 +88,14 @@ def read_sample(path: str | Path, model: Model, priors: Priors) -> Sample:
 
 
 def _opened(path: Path) -> xr.Dataset:
-    """What stands at the top, of draws.nc; else the group 'posterior' where there is one."""
+    """The root of draws.nc; else the group 'posterior' if there is one."""
     give = "give posterior.nc of beltcast sample or draws.nc of beltcast forecast"
     top = read_netcdf(path, what="draws", give=give)
     if "theta" in top:
         return top
     try:
         return read_netcdf(path, what="draws", give=give, group="posterior")
-    except InputError:  # no such group: the top is judged as it is
+    except InputError:  # no such group: the root is checked as it is
         return top
 
 

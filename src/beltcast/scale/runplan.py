@@ -1,4 +1,4 @@
-"""A plan: a whole ensemble as one file, so that a job of a cluster is one line.
+"""A plan: a whole ensemble as one file, so that a cluster job is one line.
 
 ::
 
@@ -70,8 +70,8 @@ _UNITS = {"KB": 1e3, "MB": 1e6, "GB": 1e9}
 DEFAULT_MEMORY = 256e6
 SMALLEST_BLOCK = 16
 LARGEST_BLOCK = 8192
-"""Unless the plan says otherwise: an eighth of a processor's share of a block is what Ctrl-C waits
-for, and a block under way is what a fault costs."""
+"""Default of a plan: Ctrl-C waits for an eighth of a processor's share of a block, and a fault
+costs at most the blocks under way."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +81,9 @@ class MemberBlock:
     Attributes
     ----------
     scenario : int
-        Its place in the plan.
+        Its position in the plan.
     number : int
-        Of the block of members; settles the draws.
+        Of the block of members; it determines the draws.
     first, last : int
         Members from ``first`` to before ``last``.
     """
@@ -102,18 +102,18 @@ class RunPlan:
     ----------
     model : Model
     priors : Priors or None
-        None where every member has the model's own constants.
+        None if every member has the model's own constants.
     sample : Sample or None
-        What members are taken from; None where they are drawn from the priors.
+        Draws that members are taken from; None if they are drawn from the priors.
     scenarios : mapping of str to Scenario
     outputs : tuple of str
     members, seed, block : int
     store : Path
     memory : float  [byte]
-        What one block may take.
+        Limit for one block.
     files : mapping of str to Path
-        All that a worker elsewhere needs: 'plan', 'model', 'priors', 'draws', 'scenarios', and
-        the tables in the model's own folder under ``'table: '`` and their name.
+        All files that a worker elsewhere needs: 'plan', 'model', 'priors', 'draws', 'scenarios',
+        and the tables in the model's own folder under ``'table: '`` and their name.
     """
 
     model: Model
@@ -146,7 +146,7 @@ class RunPlan:
         if self.sample is not None:
             return self.sample.labels, self.sample.take(rng, self.block)[:count]
         z = self.priors.draw(rng, self.block)[:count]
-        # The standard deviation of a pool is a parameter, but no constant of the model.
+        # The standard deviation of a pool is a parameter, but not a constant of the model.
         own = self.priors.settable
         return tuple(self.priors.labels[i] for i in own), self.priors.natural(z)[:, own]
 
@@ -155,7 +155,7 @@ class RunPlan:
         return Streams(self.seed).under(f"block {block.number}")
 
     def identity(self) -> dict[str, str]:
-        """What a result depends on, one word or hash for each; equal for equal results."""
+        """Inputs of a result, one word or hash each; equal for equal results."""
         scenarios = repr([(name, s) for name, s in self.scenarios.items()])
         return {
             "model": self.model.source.text_sha256,
@@ -192,12 +192,12 @@ def read_plan(path: str | Path, files: Mapping[str, Path] | None = None) -> RunP
     path : str or Path
         A TOML file with a table ``[run]``; paths in it are relative to it.
     files : mapping of str to Path, optional
-        Where the model, priors, draws and scenarios are, in place of what the plan says.
+        Paths of the model, priors, draws and scenarios, in place of those in the plan.
 
     Raises
     ------
     InputError, ModelError
-        The first thing that is wrong in any of the files, with its file and line.
+        The first error in any of the files, with its file and line.
 
     Examples
     --------
@@ -241,7 +241,7 @@ def read_plan(path: str | Path, files: Mapping[str, Path] | None = None) -> RunP
 
 
 def _named_files(table: TomlTable) -> dict[str, Path]:
-    """Where the files of a plan are; the shipped ones go with the shipped model."""
+    """Paths of the files of a plan; the shipped ones go with the shipped model."""
     found = {}
     for key in ROLES:
         if key in table:
@@ -286,7 +286,7 @@ def _memory(table: TomlTable) -> float:
 
 
 def _numbers_a_member(model: Model, outputs: tuple[str, ...]) -> int:
-    """Numbers that a member of one scenario leaves in the store."""
+    """Numbers in the store per member of one scenario."""
     sizes = {k: len(v[1] if isinstance(v, tuple) else v) for k, v in
              output_coordinates(model, outputs, {}, 1).items() if k != SCENARIO}  # fmt: skip
     return sum(
@@ -296,14 +296,14 @@ def _numbers_a_member(model: Model, outputs: tuple[str, ...]) -> int:
 
 
 def _bytes_a_member(model: Model, outputs: tuple[str, ...], drawn: int) -> float:
-    """Memory that a member takes while its block is computed."""
+    """Memory per member while its block is computed."""
     # In double precision a result is held by the run, by its labelled piece and as it is written;
     # a drawn constant as drawn, in its own unit, by row of the model and in vectors.
     return 8.0 * (3 * _numbers_a_member(model, outputs) + 4 * drawn)
 
 
 def _block(table: TomlTable, a_member: float, members: int, memory: float) -> int:
-    """Members a block: as asked for, or as many as the memory allows."""
+    """Members per block: the requested number, or as many as the memory allows."""
     most = int(memory / a_member)
     if most < SMALLEST_BLOCK:
         raise table.fail(

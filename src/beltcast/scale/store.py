@@ -1,11 +1,11 @@
-"""An ensemble on disk: a Zarr store that is written block by block and knows what is complete.
+"""An ensemble on disk: a Zarr store that is written block by block and records which are complete.
 
 Each variable is one array (scenario, member, ...) of single precision, and each block of members
 of a scenario is one chunk of it, compressed and with a checksum (CRC-32C).  When all chunks of a
-block are written, a file named after the block appears in ``complete/``, which says how long each
-chunk is: a block counts only with its file, and a store that was cut short is noticed when it is
-opened.  What the result depends on (model, data, priors, seed, code) stands in the attribute
-``identity``; a run is resumed only by a plan that says the same.
+block are written, a file named after the block appears in ``complete/``, with the length of each
+chunk: a block counts only with its file, and a truncated store is detected when it is opened.
+What the result depends on (model, data, priors, seed, code) is in the attribute
+``identity``; a run is resumed only by a plan with the same identity.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ if TYPE_CHECKING:
     import xarray as xr
 
 COMPLETE = "complete"
-"""Folder of the files that say which blocks are complete."""
+"""Folder of the files that mark complete blocks."""
 
 SPARE = 1.05
-"""Room asked for on the disk, as a multiple of the uncompressed result."""
+"""Room required on the disk, as a multiple of the uncompressed result."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Store:
         return done
 
     def damaged(self) -> dict[Path, str]:
-        """Files of the blocks that say that they are complete and are not whole, and what is wrong.
+        """Marked blocks that are damaged, and what is wrong with each.
 
         Every chunk is read, and its checksum compared.
         """
@@ -123,19 +123,19 @@ class Store:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keep other runs from the store, until the end of this one or of its process.
+        """Lock the store against other runs, until the end of this one or of its process.
 
         Raises
         ------
         InputError
-            Another run is at work on it.
+            Another run is working on it.
         """
         try:
             import fcntl
         except ImportError:  # not on Windows; there two runs write the same bits twice
             yield
             return
-        # Of the folder itself: it needs no file, and the system gives it back when a process dies.
+        # Of the folder itself: it needs no file, and the system releases it when a process dies.
         descriptor = os.open(self.path, os.O_RDONLY)
         try:
             try:
@@ -151,7 +151,7 @@ class Store:
     def write(
         self, block: MemberBlock, pieces: Mapping[str, FloatArray], good: NDArray[np.bool_]
     ) -> None:
-        """Write a block and, when all of it is on disk, say that it is complete.
+        """Write a block and, when all of it is on disk, mark it as complete.
 
         Parameters
         ----------
@@ -164,7 +164,7 @@ class Store:
         where = (block.scenario, slice(block.first, block.last))
         lengths = {}
         for name, values in {**pieces, "status": np.where(good, 0, 1)}.items():
-            # A block that failed as a whole is all fill value, and must not be left out.
+            # A block that failed as a whole is all fill value, and must be written nevertheless.
             with zarr.config.set({"array.write_empty_chunks": True}):
                 array = group[name]
                 array[where] = values.astype(array.dtype)
@@ -184,7 +184,7 @@ def create_store(plan: RunPlan) -> Store:
     Raises
     ------
     InputError
-        Something has its name, or the disk has no room for the result.
+        Something else has its name, or the disk has no room for the result.
     MissingExtra
         Zarr is not installed.
     """
@@ -228,12 +228,12 @@ def create_store(plan: RunPlan) -> Store:
 
 
 def resume_store(plan: RunPlan) -> Store:
-    """Open the store of a plan that was begun before.
+    """Open the existing store of a plan.
 
     Raises
     ------
     InputError
-        There is none, or it was made from something else; the sentence says what differs.
+        It does not exist, or was made from other inputs; the sentence names the difference.
     """
     zarr = _zarr()
     if not plan.store.exists():
@@ -242,7 +242,7 @@ def resume_store(plan: RunPlan) -> Store:
         raise InputError(
             f"'{plan.store}' was made from something else ({differs}); give the plan another store"
         )
-    with suppress(OSError):  # an empty folder is not always copied; a full disk is told later
+    with suppress(OSError):  # an empty folder is not always copied; a full disk is reported later
         (plan.store / COMPLETE).mkdir(exist_ok=True)
     remove_dead_parts(plan.store / COMPLETE)
     return Store(plan.store, (*plan.outputs, "status"))
@@ -260,12 +260,12 @@ def open_store(path: str | Path, *, partial: bool = False) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        As of `run_ensemble`; with dask installed, in chunks of one block.
+        As for `run_ensemble`; with dask installed, in chunks of one block.
 
     Raises
     ------
     InputError
-        No store, damaged, or not complete.
+        Not a store, damaged, or not complete.
     """
     import xarray as xr
 
@@ -297,14 +297,14 @@ def check_store(path: str | Path) -> tuple[int, int, dict[str, str]]:
     whole : int
         Blocks that are complete and whole.
     blocks : int
-        Of how many.
+        Number of all blocks.
     damaged : dict
         What is wrong, by the name of each damaged block, as ``scenario-number``.
 
     Raises
     ------
     InputError
-        There is no store.
+        The store does not exist.
     """
     zarr, path = _zarr(), Path(path)
     _identity(zarr, path)
@@ -335,7 +335,7 @@ def _identity(zarr: Any, path: Path) -> Mapping[str, str]:
 
 
 def _lengths(file: Path) -> dict[str, int]:
-    """Length of each chunk by its name, as a file of ``complete/`` has it; none if it is broken."""
+    """Length of each chunk by its name, from a file of ``complete/``; none if it is damaged."""
     try:
         found = json.loads(read_regular(file, InputError))
     except (ValueError, RecursionError, InputError):
@@ -369,7 +369,8 @@ def _array(
 
 def _consolidate(zarr: Any, path: Path) -> None:
     with warnings.catch_warnings():
-        # Zarr warns that format 3 does not say yet how; xarray reads it, and opens one file, not 9.
+        # Zarr warns that format 3 does not specify this yet; xarray reads it, and opens one file,
+        # not 9.
         warnings.simplefilter("ignore", category=UserWarning)
         zarr.consolidate_metadata(path)
 
@@ -382,7 +383,7 @@ def _compressors() -> tuple[Any, ...]:
 
 
 def _coordinates(plan: RunPlan) -> dict[str, tuple[tuple[str, ...], Any, dict[str, str]]]:
-    """Coordinates as (dimensions, values, attributes), also where they are their own dimension."""
+    """Coordinates as (dimensions, values, attributes), including those that are dimensions."""
     raw = output_coordinates(plan.model, plan.outputs, plan.scenarios, plan.members)
     made = {}
     for name, given in raw.items():
@@ -392,7 +393,7 @@ def _coordinates(plan: RunPlan) -> dict[str, tuple[tuple[str, ...], Any, dict[st
 
 
 def _storable(values: Any) -> NDArray[Any]:
-    """Text as UTF-32, which Zarr's format has no fixed name for: as variable-length text."""
+    """Text as UTF-32, which has no fixed name in Zarr's format: as variable-length text."""
     array = np.asarray(values)
     return array.astype(np.dtypes.StringDType()) if array.dtype.kind == "U" else array
 

@@ -1,4 +1,4 @@
-"""Answers from a store that is larger than memory: block by block, never holding the members.
+"""Statistics from a store that is larger than memory: block by block, never holding all members.
 
 Means and chances add up over blocks.  A quantile of very many numbers is found in three passes:
 their range, then how many lie in each of `HISTOGRAM_BINS` bins, then the numbers of the one or two
@@ -29,7 +29,7 @@ Blocks = Callable[[], Iterator[FloatArray]]
 
 
 def summarise_store(path: str | Path, levels: Sequence[float] = QUANTILES) -> xr.Dataset:
-    """Quantiles of all that a complete store holds.
+    """Quantiles of all outputs of a complete store.
 
     Parameters
     ----------
@@ -40,8 +40,8 @@ def summarise_store(path: str | Path, levels: Sequence[float] = QUANTILES) -> xr
     Returns
     -------
     xarray.Dataset
-        ``NAME_quantile`` (scenario, ..., quantile) for each output, and ``failed`` (scenario), how
-        many members produced NaN or infinity.
+        ``NAME_quantile`` (scenario, ..., quantile) for each output, and ``failed`` (scenario), the
+        number of members that produced NaN or infinity.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def summarise_store(path: str | Path, levels: Sequence[float] = QUANTILES) -> xr
 def stored_quantiles(
     data: xr.Dataset, variable: str, levels: Sequence[float] = QUANTILES
 ) -> xr.DataArray:
-    """Quantiles over members, as `quantiles` gives them, from a store.
+    """Quantiles over members, as `quantiles` returns them, from a store.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def stored_quantiles(
     Returns
     -------
     xarray.DataArray
-        (scenario, ..., quantile); members that failed are left out, NaN where all have.
+        (scenario, ..., quantile); failed members are excluded, NaN if all have failed.
     """
     array = _variable(data, variable)
     probabilities = np.asarray(levels, dtype=np.float64)
@@ -180,7 +180,7 @@ def _quantiles(blocks: Blocks, probabilities: FloatArray) -> FloatArray:
     low, high, count = low.ravel(), high.ravel(), count.ravel()
     bins = _counts(blocks, low, high)
     before = np.concatenate([np.zeros((len(low), 1), dtype=np.int64), bins.cumsum(axis=1)], axis=1)
-    # NumPy's default: the quantile lies at place p (n - 1), between two order statistics.
+    # NumPy's default: the quantile lies at position p (n - 1), between two order statistics.
     places = probabilities * np.maximum(count - 1, 0)[:, None]
     lower = np.floor(places).astype(np.int64)
     upper = np.minimum(lower + 1, np.maximum(count - 1, 0)[:, None])
@@ -218,7 +218,7 @@ def _range(blocks: Blocks) -> tuple[FloatArray, FloatArray, NDArray[np.int64]]:
 
 
 def _bin(block: FloatArray, low: FloatArray, high: FloatArray) -> NDArray[np.int64]:
-    """Number of the bin of each value, (members, cells); -1 for what is not finite."""
+    """Bin number of each value, (members, cells); -1 for NaN and infinity."""
     width = np.where(high > low, high - low, 1.0)
     with np.errstate(invalid="ignore"):
         place = np.clip((block - low) / width * HISTOGRAM_BINS, 0, HISTOGRAM_BINS - 1)

@@ -124,7 +124,7 @@ class Discrepancy:
 class Noise:
     """Standard deviations (of logs) of everything between the model and a published number.
 
-    ``reference`` is the date at which an offset has its definition's sd (the last date of the rows
+    ``reference`` is the date at which an offset has its definition's sd (the last date of the
     rows by default), ``offset_common`` the part of an offset's variance that all places of a
     definition share, ``quantity_sd`` the sd between the offsets of trade and exports of one
     statistic, ``shared`` the part of the variance that rows of one place, definition, vintage and

@@ -1,1 +1,1 @@
-"""Does it forecast: earlier dates, baselines, scores, skill."""
+"""Verification: forecasts from earlier dates, baselines, scores, skill."""

@@ -1,27 +1,27 @@
-"""Rolling origins: what would have been forecast from each date, and what then was published.
+"""Backtest with rolling origins: forecasts from each date, and what was published later.
 
-At every origin the study is cut to what was known (`origin`), everything is fitted anew
-and each figure that came later is forecast *in its own definition*: a draw is the number that would
-be printed, with its definition's offset and drift, the shock of its year and its own noise.
+At every origin the study is cut to what was known (`origin`), everything is fitted again
+and each later observation is forecast *in its own definition*: a draw is the number that would be
+published, with its definition's offset and drift, the shock of its year and its own noise.
 
 Forecasters of the model, all with the same random numbers:
 
 ==================  ==============================================================================
-sd                  the posterior, inputs carried on by the rules of the origin
-sd frozen drivers   the same draws, and the series that carry drivers stand still from the origin on
-                    (not ex post, when there is no such moment)
-no interaction      the model whose drivers act alone (`variants`), fitted in its own right
-sd prior            draws of the prior, offsets included: what the figures did not teach
+sd                  the posterior, inputs extrapolated by the rules of the origin
+sd frozen drivers   the same draws, with the series of the drivers constant from the origin on
+                    (not ex post, where there is no such date)
+no interaction      the model whose drivers act alone (`variants`), fitted separately
+sd prior            draws of the prior, offsets included
 ==================  ==============================================================================
 
 Beside them stand the baselines of `baselines`, which see the series' own history and the
-panel of all series, as published by the origin; where a series has no history they are silent
+panel of all series, as published by the origin; if a series has no history they give no forecast
 (NaN).  The pools of `pool` average the quantiles of ``sd`` and one baseline with equal weights;
-where the baseline is silent they are ``sd`` alone.
+if the baseline gives none they are ``sd`` alone.
 
 The rows to forecast enter the fit with a placeholder for their value and no weight, so that their
-nuisances (an offset never seen, the shock of a year to come, an error shared by two rows of one
-release) are drawn with the rest, as correlated as the noise model says.
+nuisances (an offset never seen, the shock of a future year, an error shared by two rows of one
+release) are drawn with the rest, correlated as in the noise model.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ from beltcast.verification.pool import pools
 
 ORIGINS = tuple(2020.5 + 0.5 * k for k in range(11))
 """Every half-year from 2020.5 to 2025.5.  By the middle of a year customs and most cities have
-printed the year before; at its start the year before is known to its third quarter."""
+published the year before; at its start the year before is known to its third quarter."""
 
 FITTED = ("sd", "no interaction")
 """Forecasters with a fit of their own."""
@@ -70,13 +70,13 @@ FITTED = ("sd", "no interaction")
 
 @dataclass(frozen=True)
 class Settings:
-    """How much work goes into an origin.
+    """Amount of work per origin.
 
     Attributes
     ----------
     draws, moves : int
-        As for `sample`; the baselines give as many draws.  Figures are few at early origins, the
-        posterior is far from Laplace's normal, and 30 moves have not forgotten it.
+        As for `sample`; the baselines give as many draws.  Observations are few at early origins,
+        the posterior is far from Laplace's normal, and 30 moves do not suffice to leave it.
     starts, refine : int
         As for `calibrate`.
     switches : tuple of str, optional
@@ -84,7 +84,7 @@ class Settings:
         study's table ``[drivers]`` by default.  Without any there is no such forecaster.
     leads : tuple of int  [Year]
     ex_post : bool
-        Leave the model its inputs as known afterwards: no forecast, but a split of the error into
+        Give the model its inputs as known afterwards: not a forecast, but a split of the error into
         that of the inputs and that of the model.
     seed : int
     """
@@ -108,7 +108,7 @@ def backtest(
     baselines: Mapping[str, Baseline] = BASELINES,
     progress: Progress | None = None,
 ) -> xr.Dataset:
-    """Forecast every figure from every origin.
+    """Forecast every observation from every origin.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def backtest(
         baselines : mapping
             Name to forecaster.
         progress : callable, optional
-            Told (what, done, of how many).
+            Called with (what, done, total).
 
     Returns
     -------
@@ -129,7 +129,7 @@ def backtest(
     Raises
     ------
         InputError
-            No origin was given, or one of them has nothing to forecast or nothing to stand on.
+            No origin was given, or one of them has nothing to forecast or to fit.
 
     Examples
     --------
@@ -150,12 +150,12 @@ def backtest(
 
 
 def joined(parts: Sequence[xr.Dataset]) -> xr.Dataset:
-    """Put origins together.
+    """Combine origins.
 
     Raises
     ------
     InputError
-        There is none.
+        There is no origin.
     """
     if not parts:
         raise InputError("no origin was given; name at least one date such as 2022.5")
@@ -187,7 +187,7 @@ def at_origin(
     settings : Settings, optional
     baselines : mapping
     pieces : Pieces, optional
-        Where finished fits and their draws are kept, and taken from.
+        Store of finished fits and their draws.
     cases : sequence of Case, optional
         What to forecast; by default `targets`.
 
@@ -199,7 +199,7 @@ def at_origin(
         ``origin``, ``lead`` (from the last complete year), ``year``, ``place``, ``definition``,
         ``quantity``, ``vintage`` and ``line`` of the row, its ``source``; ``last`` and ``scale``,
         the last level of the series' history and its mean absolute change of one year (NaN where
-        there is none); ``figures``, the years of that history; ``first``, 1 where nothing of the
+        there is none); ``figures``, the years of that history; ``first``, 1 if nothing of the
         series had been published; ``fitted_rows``, and of the fits ``cost``, ``acceptance`` and
         ``start_correlation`` (case, fitted).  The attribute ``left_out`` names the baselines whose
         extra is not installed.
@@ -220,7 +220,7 @@ def at_origin(
     known = as_known(study, date, rules, ex_post=chosen.ex_post)
     streams = Streams(chosen.seed).under(f"origin {date:.4f}")
     known = scales_as_known(study, known, rng=streams.scales, starts=chosen.starts)
-    # What inputs did afterwards is known ex post: there is no origin from which to hold them.
+    # The later course of inputs is known ex post: there is no origin from which to hold them.
     frozen = None if chosen.ex_post else model_as_known(study.model, date, rules, frozen=True)
     forecasts, fits = _of_the_model(known, frozen, cases, chosen, streams, pieces)
     forecasts |= _of_baselines(known, cases, baselines, chosen.draws, streams.under("baselines"))
@@ -237,7 +237,7 @@ def _of_the_model(
     streams: Streams,
     pieces: Pieces,
 ) -> tuple[dict[str, FloatArray], dict[str, tuple[Calibration, Draws]]]:
-    """Draws of each forecaster of the model, (draws, cases), and the fits that they come from."""
+    """Draws of each forecaster of the model, (draws, cases), and their fits."""
     errors = draw_errors(streams.noise, known.noise.tails, (settings.draws, len(cases)))
     models: dict[str, Model] = {"sd": known.model}
     off = known.roles.switches if settings.switches is None else settings.switches
@@ -290,7 +290,7 @@ def _sampled(
 def _asked(known: Study, cases: Sequence[Case]) -> Likelihood:
     """The likelihood of what is known, with the rows to forecast at its end.
 
-    Their values never enter: the placeholder is one unit.
+    Their values are not used: the placeholder is one unit.
     """
     asked = tuple(replace(case.row, value=1.0, within=None) for case in cases)
     rows = replace(known.observations, rows=known.observations.rows + asked)
@@ -298,9 +298,9 @@ def _asked(known: Study, cases: Sequence[Case]) -> Likelihood:
 
 
 def _printed(asked: Likelihood, theta: FloatArray, errors: FloatArray) -> FloatArray:
-    """Numbers that would be printed, (draws, cases), with errors in spreads of the same shape.
+    """Numbers as published, (draws, cases), with errors in standard deviations of the same shape.
 
-    A draw whose run left the positive numbers gives its place to another.
+    A draw whose run is not positive is replaced by another.
     """
     n = errors.shape[1]
     logs = asked.expected(theta)[:, -n:]
@@ -437,7 +437,7 @@ def _last(history: History | None) -> float:
 
 
 def _scale(history: History | None) -> float:
-    """Mean absolute change from one year to the next; NaN where no two years follow each other."""
+    """Mean absolute change from one year to the next; NaN if no two years follow each other."""
     if history is None:
         return float("nan")
     one_year = np.diff(history.years) == 1

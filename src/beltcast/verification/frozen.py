@@ -2,7 +2,7 @@
 
 `freeze` forecasts the observations of one year that a study does not have yet.  It is one more
 origin of the backtest (`beltcast.verification.backtest`): the same fit, the same baselines and
-pools, without anything cut off, since nothing later is known.  What it forecasts:
+pools, without a cut, since nothing later is known.  It forecasts:
 
 - every series (place, quantity, definition) with a total in the last `GOES_ON` years: the parts of
   the year that it has had, and the year; a series with first releases also has a final one,
@@ -45,7 +45,7 @@ from beltcast.verification.scores import log_levels
 from beltcast.verification.skill import case_scores
 
 GOES_ON = 3.0
-"""Years after its last publication in which a series is expected to go on."""
+"""Years after its last publication in which a series is expected to continue."""
 
 CONTENT = "content_sha256"
 """Attribute with the hash of everything else in a frozen forecast."""
@@ -126,7 +126,7 @@ def to_come(study: Study, year: int) -> tuple[Case, ...]:
     Raises
     ------
     InputError
-        There is none.
+        There is no such observation.
     """
     flows = [row for row in study.observations if is_total(row, study.model)]
     until = max((row.published for row in flows), default=math.inf)
@@ -202,7 +202,7 @@ def read_frozen(path: str | Path) -> xr.Dataset:
     Raises
     ------
     InputError
-        The file is missing, is no frozen forecast, or was changed since it was frozen.
+        The file is missing, is not a frozen forecast, or was changed since it was frozen.
 
     Examples
     --------
@@ -240,10 +240,10 @@ class Scored:
     ----------
     scores : xarray.Dataset
         As `beltcast.verification.skill.case_scores`, and ``z`` (case, forecaster): the log of the
-        observation less the mean log of the draws, in their standard deviations.  Along ``case``
-        also ``published`` [Year] and ``early``, 1 where it was published before the freezing.
+        observation minus the mean log of the draws, in their standard deviations.  Along ``case``
+        also ``published`` [Year] and ``early``, 1 if it was published before the freeze.
     unmatched : tuple of Observation
-        Rows that the frozen forecast does not hold.
+        Rows without a case in the frozen forecast.
     known : tuple of Observation
         Rows that were published by the last date of the study's data, and so may be in the fit.
     """
@@ -319,7 +319,7 @@ def score(frozen: xr.Dataset, rows: Observations) -> Scored:
 
 
 def content_hash(frozen: xr.Dataset) -> str:
-    """Hash all numbers, labels and attributes of a frozen forecast but the hash itself."""
+    """Hash all numbers, labels and attributes of a frozen forecast except the hash itself."""
     digest = hashlib.sha256()
     for name in sorted(map(str, frozen.variables)):
         values = frozen[name].values

@@ -1,4 +1,4 @@
-"""What a frozen forecast holds and how it scored, as tables for a console."""
+"""Contents and scores of a frozen forecast, as tables for a console."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def _scope(data: xr.Dataset, number: int) -> list[str]:
 
 
 def _column(table: Table, name: str) -> None:
-    """Add a column: names may break, all else may not."""
+    """Add a column: names may wrap, nothing else may."""
     table.add_column(
         name,
         justify="left" if name in _SCOPE else "right",

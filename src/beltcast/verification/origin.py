@@ -1,23 +1,23 @@
-"""A study as it was known at a date, and what it is asked to forecast from there.
+"""A study as known at a date, and the observations to forecast from there.
 
-`as_known` cuts everything that looks ahead of an origin:
+`as_known` removes everything that looks beyond an origin:
 
 ============== ==================================================================================
-rows           those published by then; of a figure printed several times, the releases of then
-inputs         figures out by then, at their values of then, carried on by a forecaster's rule
+rows           those published by then; of a value published several times, the releases of then
+inputs         values known by then, as known then, extrapolated by a forecaster's rule
 dates          constants that are dates move with the origin (`beltcast.verification.origin_rules`)
-priors         blinder ones, where the shipped ones were centred with later figures in view
+priors         wider ones, if the shipped ones were centred with later observations in view
 year shocks    years known to be larger: complete ones; the rest have the default spread
 drifts         of definitions count from the origin, not from a later reference date
-error scales   as judged, without factors that later figures led to; `scales_as_known` estimates
+error scales   as judged, without factors from later observations; `scales_as_known` estimates
                them from what was known
 ============== ==================================================================================
 
-`targets` lists the figures to forecast: totals of whole years and of their first months, 1 to 4
-years after the last complete year, published after the origin.  The truth of a figure is its last
-release in the file, whatever its first one said: a forecast is of what happened, and the last word
+`targets` lists the observations to forecast: totals of whole years and of their first months, 1 to
+4 years after the last complete year, published after the origin.  The truth of a case is its last
+release in the file, whatever its first one: a forecast is about what happened, and the last release
 is the best measure of it.  First releases were revised by 2.8 % (root mean square), which is as
-large as the differences that forecasts are to be told apart by, and the row's own spread of grade
+large as the differences between forecasts that are compared, and the row's own error of grade
 and release is part of each forecast.
 """
 
@@ -51,18 +51,18 @@ from beltcast.verification.origin_rules import (
 )
 
 LEADS = (1, 2, 3, 4)
-"""Years after the last complete year that are asked for."""
+"""Years after the last complete year that are forecast."""
 
 _RELEASES = ("preliminary", "only", "revised", "final")
-"""From the first word to the last; among rows of one date the later wins."""
+"""From the first release to the last; among rows of one date the later wins."""
 
 SeriesKey = tuple[str, str, str]
-"""Place, quantity and definition: what makes figures comparable."""
+"""Place, quantity and definition, which make observations comparable."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One figure to forecast from one origin.
+    """One observation to forecast from one origin.
 
     Attributes
     ----------
@@ -72,11 +72,11 @@ class Case:
         From the last complete year known.
     year : int
     history : History or None
-        What the same series had published by then, as yearly levels.
+        Published values of the same series by then, as yearly levels.
     first : bool
         Nothing of the series was known at all: its definition's offset is prior.
     printed : float  [Year]
-        When the figure's first release came out.
+        Publication of the first release.
     """
 
     row: Observation
@@ -98,9 +98,9 @@ def as_known(
     date : float  [Year]
         The origin.
     rules : OriginRules, optional
-        When inputs became known; by default the file beside the model (`rules_of`).
+        Publication dates of inputs; by default the file beside the model (`rules_of`).
     ex_post : bool
-        Leave the model its inputs and dates as known afterwards.
+        Give the model its inputs and dates as known afterwards.
 
     Returns
     -------
@@ -141,7 +141,7 @@ def as_known(
 def scales_as_known(
     study: Study, known: Study, *, rng: np.random.Generator, starts: int = 16
 ) -> Study:
-    """Estimate factors of errors at an origin, where the study has some that were estimated.
+    """Estimate factors of errors at an origin, if the study has some that were estimated.
 
     Parameters
     ----------
@@ -180,7 +180,7 @@ def model_as_known(model: Model, date: float, rules: OriginRules, *, frozen: boo
     date : float  [Year]
     rules : OriginRules
     frozen : bool
-        Hold the inputs that carry drivers at their last known figure.
+        Hold the inputs that carry drivers at their last known value.
     """
     end = model.grid().end
     inputs: dict[str, tuple[FloatArray, FloatArray]] = {}
@@ -243,9 +243,9 @@ def _priors_as_known(priors: Priors, date: float, rules: OriginRules) -> Priors:
 def _pool_as_known(
     pool: Pool, priors: Priors, rule: PriorRule, mu: FloatArray, sigma: FloatArray
 ) -> Pool:
-    """Move the unknowns of a pool, in place, as a rule says of each element of a constant.
+    """Set the unknowns of a pool, in place, by a rule for each element of a constant.
 
-    A centre is that of the common mean, and no element has one of its own any more.  A spread is
+    A centre is that of the common mean, and no element has one of its own any more.  An sd is
     that of an element: the common mean's and the one between elements grow in proportion.
     """
     if rule.spread is not None:
@@ -285,12 +285,12 @@ def _noise_as_known(noise: Noise, date: float, *, nothing_later: bool) -> Noise:
 
 
 def later_rows(study: Study, date: float) -> Observations:
-    """Rows of a study that were published after a date: news, to whoever knew it `as_known`.
+    """Rows of a study that were published after a date, which `as_known` excludes.
 
     Raises
     ------
     InputError
-        There is none.
+        There is no such row.
     """
     rows = tuple(row for row in study.observations if row.published > date)
     if not rows:
@@ -303,12 +303,12 @@ def later_rows(study: Study, date: float) -> Observations:
 
 
 def targets(study: Study, date: float, *, leads: Iterable[int] = LEADS) -> tuple[Case, ...]:
-    """Figures to forecast from an origin, in the order of the file.
+    """Observations to forecast from an origin, in the order of the file.
 
     Parameters
     ----------
     study : Study
-        The whole one: it knows the truth.
+        The whole one, with the truth.
     date : float  [Year]
     leads : iterable of int  [Year]
         From the last complete year.
@@ -361,10 +361,10 @@ def is_total(row: Observation, model: Model) -> bool:
 def histories(known: Observations, noise: Noise, *, part: float = 1.0) -> dict[SeriesKey, History]:
     """Every series of yearly levels among some rows.
 
-    Of a year printed several times the last release counts; a year that was printed for another
-    part only has the longest of these, brought to the part asked for by the noise's season; a year
-    without a level has one if the growth of that year, or of the next, leads to it from a level
-    (their spreads then add up as squares).
+    Of a year published several times the last release counts; a year that was published for another
+    part only has the longest of these, converted to the requested part by the noise's season; a
+    year without a level has one if the growth of that year, or of the next, leads to it from a
+    level (their variances then add up).
 
     Parameters
     ----------

@@ -1,18 +1,18 @@
-"""The rules of an origin: what a forecaster knew of a model's inputs, and how he carried them on.
+"""The rules of an origin: what a forecaster knew of a model's inputs, and how to extrapolate them.
 
 Observations carry their date of publication; a model's inputs, dates and priors do not.  A small
-table beside the inputs (``models/belt/inputs-known.toml``) says for each of them what to take for
-it at an earlier date:
+table beside the inputs (``models/belt/inputs-known.toml``) states for each of them what to use at
+an earlier date:
 
 =================  ================================================================================
-``[inputs.X]``     when figures of an input came out, what first releases said, and the rule that
-                   carries the series on beyond the last figure known
-``[constants.X]``  a constant that is a date: it moves with the origin, or is unknown until it comes
-``[priors.X]``     a prior that was centred with figures in view: what a forecaster without them
-                   would have believed
+``[inputs.X]``     when values of an input came out, first releases, and the rule that
+                   extrapolates the series beyond the last known value
+``[constants.X]``  a constant that is a date: it moves with the origin, or is unknown until then
+``[priors.X]``     a prior that was centred with observations in view: the prior of a forecaster
+                   without them
 =================  ================================================================================
 
-Reading and the arithmetic of a series live here; `origin` applies them to a study.
+Reading and the arithmetic of a series are here; `origin` applies them to a study.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Release:
-    """An earlier release of one figure of an input.
+    """An earlier release of one value of an input.
 
     Attributes
     ----------
     time : float  [Year]
-        Instant of the figure, one of the series.
+        Instant of the value, one of the series.
     published : float  [Year]
     value : float  [unit of the input]
     """
@@ -63,25 +63,25 @@ class Release:
 
 @dataclass(frozen=True)
 class InputRule:
-    """How one input was known, and carried on.
+    """Publication and extrapolation of one input.
 
     Attributes
     ----------
     delay : float  [Year]
-        From the instant of a figure to its publication.
+        From the instant of a value to its publication.
     carry : str
-        ``hold`` the last figure; ``growth``, its mean log growth over the last `window` years,
+        ``hold`` the last value; ``growth``, its mean log growth over the last `window` years,
         which fades; ``share``, the same for the logit of a percentage, so that it stays below 100.
     window : float  [Year]
         A change over fewer years counts as one over all of it.
     fade : float
         Growth of a year over that of the year before.
     driver : bool
-        Whether the series stands still where drivers are frozen.
+        Whether the series is constant if drivers are frozen.
     published : mapping of float to float  [Year]
-        Date of publication of single figures, by their instant.
+        Dates of publication of single values, by their instant.
     releases : tuple of Release
-        What was said before the number that the file has.
+        Values before the one in the file.
     """
 
     delay: float = 0.5
@@ -93,17 +93,17 @@ class InputRule:
     releases: tuple[Release, ...] = ()
 
     def published_at(self, time: float) -> float:
-        """Date at which the file's own number for an instant came out [Year]."""
+        """Date at which the file's own value for an instant came out [Year]."""
         return self.published.get(time, time + self.delay)
 
 
 @dataclass(frozen=True)
 class DateRule:
-    """What becomes of a constant that is a date.
+    """Treatment of a constant that is a date.
 
-    ``follows`` an input: the instant of its last known figure.  ``after``: so many `years` after
-    the start of the origin's year.  ``announced``: kept where it is not later than the origin,
-    and never where it is.
+    ``follows`` an input: the instant of its last known value.  ``after``: so many `years` after
+    the start of the origin's year.  ``announced``: kept if it is not later than the origin,
+    and never otherwise.
     """
 
     kind: Date
@@ -113,17 +113,17 @@ class DateRule:
 
 @dataclass(frozen=True)
 class PriorRule:
-    """What a forecaster would have believed before some figures came out.
+    """Prior of a forecaster before some observations came out.
 
     Attributes
     ----------
     until : float  [Year]
-        Date of the last figure that the shipped prior was centred with.
+        Date of the last observation that the shipped prior was centred with.
     centre : float or 'common', optional
         In the parameter's own unit; ``common`` gives all elements the mean of their centres on the
         working scale.  As shipped by default.
     spread : float, optional  [working scale]
-        As shipped by default, and never less than that.
+        As shipped by default, and never smaller.
     """
 
     until: float
@@ -146,9 +146,9 @@ class OriginRules:
 
 
 def known_series(data: Data, rule: InputRule, date: float) -> tuple[FloatArray, FloatArray]:
-    """Figures of an input as they stood at a date.
+    """Values of an input as known at a date.
 
-    The first point is where the run starts from and always known: an index needs its base.
+    The first point is the start of the run and always known: an index needs its base.
 
     Parameters
     ----------
@@ -184,14 +184,14 @@ def known_series(data: Data, rule: InputRule, date: float) -> tuple[FloatArray, 
 def carried_on(
     times: FloatArray, values: FloatArray, end: float, rule: InputRule, *, frozen: bool = False
 ) -> tuple[FloatArray, FloatArray]:
-    """A series carried on from its last known figure to the end of a run.
+    """Extrapolate a series from its last known value to the end of a run.
 
     On the log (``growth``) or logit (``share``) scale with the mean growth ``g`` a year of the last
-    `window` years of figures (of the last two figures, if they lie further apart),
+    `window` years of values (of the last two values, if they lie further apart),
 
         w(t + k) = w(t) + g (f + f^2 + ... + f^k),      f the fade.
 
-    A series is held where there are fewer than two figures after the start, or where one of them
+    A series is held if there are fewer than two values after the start, or if one of them
     has no log.
 
     Parameters
@@ -206,7 +206,7 @@ def carried_on(
     Returns
     -------
     times, values : (m,), (m,)
-        The known figures, then one a year.
+        The known values, then one a year.
 
     Examples
     --------
@@ -219,10 +219,10 @@ def carried_on(
         return times, values
     with np.errstate(divide="ignore", invalid="ignore"):
         working = np.log(values) if rule.carry == "growth" else logit(values / 100.0)
-    # The first point is where the run starts, often judged; growth is that of figures.
+    # The first point is the start of the run, often judged; growth is that of later values.
     recent = np.flatnonzero(times[1:] >= times[-1] - rule.window - 1e-9)[0] + 1
     base = min(int(recent), len(times) - 2)
-    # One year's jump is no trend: a change over less than the window is spread over all of it.
+    # A jump within one year is not a trend: a change over less than the window is spread over it.
     growth = (working[-1] - working[base]) / max(times[-1] - times[base], rule.window)
     if not math.isfinite(growth):
         return times, values
@@ -246,7 +246,7 @@ def read_origin_rules(path: str | Path, model: Model, priors: Priors) -> OriginR
     Raises
     ------
     InputError
-        With file and line: an unknown table, name or key, or a value that is not what it should be.
+        With file and line: an unknown table, name or key, or an invalid value.
 
     Examples
     --------
@@ -288,8 +288,8 @@ def rules_of(study: Study, path: str | Path | None = None) -> OriginRules:
     ----------
     study : Study
     path : str or Path, optional
-        A TOML file; ``inputs-known.toml`` beside the model by default.  Without either nothing is
-        taken to be known.
+        A TOML file; ``inputs-known.toml`` beside the model by default.  Without either, no input
+        is known.
     """
     if path is None and study.model.path is not None:
         beside = study.model.path.with_name("inputs-known.toml")

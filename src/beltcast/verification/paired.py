@@ -1,8 +1,8 @@
-"""Whether one forecaster's losses are smaller than another's on the same cases.
+"""Tests whether one forecaster's losses are smaller than another's on the same cases.
 
-Two answers, which err in different ways.  Diebold and Mariano's test takes the differences in order
+Two tests with different weaknesses.  Diebold and Mariano's test takes the differences in order
 of time and allows for the overlap of forecasts of more than one year; a handful of origins gives it
-little to go by.  `paired_skill` clusters by year and by place: a shock that all places of a year
+little information.  `paired_skill` clusters by year and by place: a shock that all places of a year
 share makes one event of them, and so do cases of one place that are forecast from several origins
 or published in several definitions.
 """
@@ -22,17 +22,17 @@ from beltcast.ensembles.verdicts import negligible
 from beltcast.errors import InputError
 
 FEWEST_PLACES = 5
-"""Places from which on their own variance is estimated; fewer say nothing reliable about it."""
+"""Number of places from which their own variance is estimated; fewer do not identify it."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Outcome of `diebold_mariano`: NaN where there is too little to test.
+    """Outcome of `diebold_mariano`: NaN if there is too little to test.
 
     Attributes
     ----------
     mean : float
-        Mean difference; negative where the first forecaster loses less.
+        Mean difference; negative if the first forecaster loses less.
     statistic : float
         Its t value, corrected for small samples.
     p : float
@@ -54,20 +54,20 @@ def diebold_mariano(differences: FloatArray, lead: int = 1) -> Comparison:
         V   = (g_0 + 2 (g_1 + ... + g_{h-1})) / T                    (Diebold and Mariano 1995)
         t   = d' / sqrt(V) * sqrt((T + 1 - 2 h + h (h - 1) / T) / T)  (Harvey et al. 1997)
 
-    against Student's t with T - 1 degrees of freedom.  Where the sum V is not positive, which can
+    against Student's t with T - 1 degrees of freedom.  If the sum V is not positive, which can
     happen as it has no taper, the autocovariances are left out of it.
 
     Parameters
     ----------
     differences : (T,)
-        Loss of one less loss of the other, in order of time; NaN are left out.
+        Loss of one minus loss of the other, in order of time; NaN are left out.
     lead : int
         Periods ahead, h.
 
     Returns
     -------
     Comparison
-        NaN where T is not above h, or all differences are alike.
+        NaN if T is not above h, or all differences are equal.
 
     References
     ----------
@@ -96,7 +96,7 @@ def diebold_mariano(differences: FloatArray, lead: int = 1) -> Comparison:
     variance = (covariances[0] + 2.0 * sum(covariances[1:])) / n
     if variance <= 0:
         variance = covariances[0] / n
-    if not variance > 1e-24 * mean**2:  # alike but for rounding
+    if not variance > 1e-24 * mean**2:  # equal up to rounding
         return Comparison(mean, np.nan, np.nan, n)
     factor = (n + 1 - 2 * lead + lead * (lead - 1) / n) / n
     statistic = mean / np.sqrt(variance) * np.sqrt(factor)
@@ -110,11 +110,11 @@ class PairedSkill:
     Attributes
     ----------
     skill : float
-        ``1 - sum(own) / sum(other)``; positive where the first forecaster loses less.
+        ``1 - sum(own) / sum(other)``; positive if the first forecaster loses less.
     low, high : float
         Interval of the skill.
     p : float
-        Two-sided, of no skill.  NaN, as the interval, where there is one year only or the losses
+        Two-sided, of no skill.  NaN, like the interval, if there is only one year or the losses
         differ by rounding alone.
     years, places : int
         Clusters.
@@ -145,7 +145,7 @@ def paired_skill(
         V_g = G / (G - 1) sum over clusters of (sum of u in the cluster)^2,
 
     never below V_year (Cameron, Gelbach and Miller 2011).  The quantile is Student's with the
-    smaller number of clusters less one degrees of freedom, since a handful of clusters makes a
+    smaller number of clusters minus one degrees of freedom, since a handful of clusters makes a
     normal interval far too narrow (Cameron and Miller 2015, section VI).  Places count as clusters
     from `FEWEST_PLACES` on.  The interval is one of log R, so that R stays positive.
 
@@ -196,7 +196,8 @@ def paired_skill(
 
 
 def holm(p: Sequence[float]) -> FloatArray:
-    """Adjust p values of several comparisons, so that all of them together err as one would.
+    """Adjust p values of several comparisons, so that the error rate holds for all of them
+    together.
 
     Holm (1979), Scandinavian Journal of Statistics 6, 65-70.  NaN stays NaN and does not count.
 

@@ -117,7 +117,7 @@ def origin_identity(
     settings: Settings,
     baselines: Mapping[str, Baseline] = BASELINES,
 ) -> dict[str, str]:
-    """All that the forecasts from one origin depend on, but the package: words and hashes."""
+    """All inputs of the forecasts from one origin, without the package: words and hashes."""
     return {
         **provenance(study, rules),
         "date": repr(date),
@@ -142,7 +142,7 @@ def _made(folder: Path, resume: bool) -> Path:
 def _before(
     path: Path, identity: Mapping[str, str], resume: bool
 ) -> tuple[xr.Dataset | None, Pieces]:
-    """An origin that is finished, or None and where its pieces are kept."""
+    """A finished origin, or None and the store of its pieces."""
     place = unfinished(path.with_suffix(""))
     kept, was = _read(path)
     pieces = keep_pieces(place, identity, resume=resume and place.exists())
@@ -156,7 +156,7 @@ def _before(
 
 
 def _read(path: Path) -> tuple[xr.Dataset | None, dict[str, str]]:
-    """An origin that is there and whole, and what it depends on."""
+    """A complete finished origin, and its inputs."""
     if not path.exists():
         return None, {}
     try:
@@ -164,7 +164,7 @@ def _read(path: Path) -> tuple[xr.Dataset | None, dict[str, str]]:
         identity = json.loads(kept.attrs.pop(ORIGIN_IDENTITY, "{}"))
         return kept, identity if isinstance(identity, dict) else {}
     except (InputError, ValueError, TypeError):
-        return None, {}  # cut off or no NetCDF at all: it is run again and replaced
+        return None, {}  # truncated or not NetCDF: it is run again and replaced
 
 
 def _write(part: xr.Dataset, identity: Mapping[str, str], path: Path) -> None:

@@ -1,10 +1,10 @@
-"""Scores of predictive distributions against what was then published.
+"""Scores of predictive distributions against observations.
 
-All are losses: smaller is better.  Draws stand on the last axis (for the energy score on the last
-but one), observations have one axis less, all else broadcasts.
+All are losses: smaller is better.  Draws are on the last axis (for the energy score on the last
+but one), observations have one axis fewer, everything else broadcasts.
 
-NaN policy: a score of a case is NaN where its observation or any of its draws is NaN; a summary
-(`theil`) leaves such cases out, and the count stands beside it.
+NaN policy: a score of a case is NaN if its observation or any of its draws is NaN; a summary
+(`theil`) excludes such cases, and gives the count.
 
 References
 ----------
@@ -31,7 +31,7 @@ Numbers: TypeAlias = FloatArray | float
 """An array, or one number."""
 
 COVERAGE_LEVELS = (0.5, 0.8, 0.9, 0.95)
-"""Central intervals whose coverage is told."""
+"""Central intervals whose coverage is reported."""
 
 
 def log_levels(levels: Numbers) -> FloatArray:
@@ -133,7 +133,7 @@ def log_score(draws: FloatArray, observed: Numbers) -> FloatArray:
     eq. 3.31).  Far outside the draws a kernel falls off much faster than any belief, so one draw in
     a hundred is taken to be a wide one, with the sd of the draws times ten: what is scored, and is
     proper to score, is this smoothed distribution.  Give logs of levels.  NaN where all draws are
-    alike: they have no density.
+    equal: they have no density.
 
     Examples
     --------
@@ -146,7 +146,7 @@ def log_score(draws: FloatArray, observed: Numbers) -> FloatArray:
     m = _count(draws)
     sd = np.where(all_alike(draws), np.nan, draws.std(axis=-1, ddof=1))
     low, high = np.quantile(draws, [0.25, 0.75], axis=-1)
-    # Half of the draws may be alike, as with a mixture that has a certain part.
+    # Half of the draws may be equal, as in a mixture with a certain part.
     width = 0.9 * np.where(high > low, np.minimum(sd, (high - low) / 1.34), sd) * m**-0.2
     y = np.asarray(observed, dtype=np.float64)
     near = logsumexp(_log_normal(y[..., None], draws, width[..., None]), axis=-1) - np.log(m)
@@ -169,7 +169,7 @@ def absolute_error(point: Numbers, observed: Numbers) -> FloatArray:
 def scaled_error(point: Numbers, observed: Numbers, scale: Numbers) -> FloatArray:
     """Absolute error in units of the mean absolute change of the known history; its mean is MASE.
 
-    NaN where the scale is NaN, or 0 but for rounding: a history that stands still gives no unit.
+    NaN if the scale is NaN, or 0 up to rounding: a constant history gives no unit.
     Hyndman and Koehler (2006), International Journal of
     Forecasting 22, 679-688.
     """
@@ -197,9 +197,9 @@ def covered(draws: FloatArray, observed: Numbers, level: float) -> FloatArray:
 
 
 def binomial_interval(hits: int, cases: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Interval of a share, by Clopper and Pearson: holds the truth at least that often.
+    """Interval of a share, by Clopper and Pearson, which covers the truth at least that often.
 
-    Cases of one year or place hit and miss together, so that even this interval is too narrow for
+    Cases of one year or place are correlated, so that even this interval is too narrow for
     them.  Clopper and Pearson (1934), Biometrika 26, 404-413.
 
     Examples
@@ -232,8 +232,8 @@ def pit(draws: FloatArray, observed: Numbers) -> FloatArray:
 class Theil:
     """Mean squared error and its parts as shares, which add up to 1.
 
-    ``bias`` is a wrong mean, ``variation`` an unequal spread, ``covariation`` all that is not
-    systematic.  ``cases`` is the number of pairs that were used.
+    ``bias`` is a wrong mean, ``variation`` an unequal standard deviation, ``covariation`` all that
+    is not systematic.  ``cases`` is the number of pairs used.
     """
 
     mse: float
@@ -296,7 +296,7 @@ def energy_score(draws: FloatArray, observed: FloatArray) -> FloatArray:
 
 def _log_normal(y: Numbers, mean: Numbers, sd: FloatArray) -> FloatArray:
     with np.errstate(divide="ignore", invalid="ignore"):
-        # Draws that are all alike have no density: +-inf or NaN, which the caller sees.
+        # Draws that are all equal have no density: +-inf or NaN, which the caller sees.
         z = (np.asarray(y) - mean) / sd
         density: FloatArray = -0.5 * z**2 - np.log(sd) - 0.5 * np.log(2.0 * np.pi)
     return density

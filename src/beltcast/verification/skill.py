@@ -1,12 +1,12 @@
-"""How good every forecaster of a backtest was, case by case and in tables.
+"""Skill of every forecaster of a backtest, case by case and in tables.
 
-The first score is the CRPS of the *log* of the level.  Belts differ in size by a hundred times: in
-bn CNY the nation would be all that counts, while an error of ten per cent is the same in logs for
-all.  It reads as a relative error (0.1 is about 10%), stays proper, and does not change with the
-unit (Bosse et al. 2023).  The CRPS of levels and the MASE stand beside it.
+The first score is the CRPS of the *log* of the level.  Belts differ in size by a factor of a
+hundred: in bn CNY only the nation would count, while an error of ten per cent is the same in logs
+for all.  It reads as a relative error (0.1 is about 10%), stays proper, and does not change with
+the unit (Bosse et al. 2023).  The CRPS of levels and the MASE are reported too.
 
-Forecasters are compared on the cases that all of them answer; the number stands in every table.
-"Better" and "worse" are given only where errors clustered by year and place exclude equal losses,
+Forecasters are compared on the cases that all of them answer; the number is in every table.
+"Better" and "worse" are given only if errors clustered by year and place exclude equal losses,
 with Holm's correction for the number of forecasters compared, over at least ten years (`paired`).
 
 References
@@ -35,14 +35,14 @@ LEVEL = "level"
 SCOPE = "scope"
 
 FEWEST_YEARS = 10
-"""Years below which no verdict is given.  Places share the shocks of a year, so that years are what
-counts; tests/verification/test_skill.py simulates the rate of false verdicts."""
+"""Years below which no verdict is given.  Places share the shocks of a year, so that years
+count; tests/verification/test_skill.py simulates the rate of false verdicts."""
 
 LEVEL_OF_TEST = 0.05
 """Share of false verdicts among equal forecasters, over all comparisons of one table together."""
 
 JOINT = 200
-"""Draws of an energy score, whose work goes with their square."""
+"""Draws of an energy score, whose cost grows with their square."""
 
 
 def case_scores(backtest: xr.Dataset, *, nation: str | None = None) -> xr.Dataset:
@@ -61,15 +61,15 @@ def case_scores(backtest: xr.Dataset, *, nation: str | None = None) -> xr.Datase
     -------
     xarray.Dataset
         Along (case, forecaster): ``log_crps`` and ``log_score`` of the log of the level,
-        ``log_error``, the log of the median less that of the observed level, ``crps`` and
+        ``log_error``, the log of the median minus that of the observed level, ``crps`` and
         ``absolute_error`` in the unit of the case, ``scaled_error`` (its mean is the MASE),
         ``pit``, quantiles ``p10``, ``median`` and ``p90``; ``covered`` also along ``level``.  The
-        coordinate ``scope`` is 'nation' or 'belts'.  NaN where a forecaster is silent.
+        coordinate ``scope`` is 'nation' or 'belts'.  NaN if a forecaster gives none.
 
     Raises
     ------
     InputError
-        Something that the table needs is missing.
+        A variable that the table needs is missing.
     """
     _check(backtest)
     whole = nation or str(backtest.attrs.get("whole", "China"))
@@ -102,13 +102,13 @@ def case_scores(backtest: xr.Dataset, *, nation: str | None = None) -> xr.Datase
 def common_cases(scores: xr.Dataset, forecasters: Sequence[str] | None = None) -> xr.Dataset:
     """Keep some forecasters (all by default), and the cases that all of them answer.
 
-    Baselines are silent where a series has no figure yet: tables of the model and its variants
-    alone hold more cases than tables of all.
+    Baselines give no forecast if a series has no observation yet: tables of the model and its
+    variants alone hold more cases than tables of all.
 
     Raises
     ------
     InputError
-        There is no such forecaster.
+        The forecaster does not exist.
     """
     names = [str(f) for f in scores[FORECASTER].values]
     chosen = names if forecasters is None else list(forecasters)
@@ -118,7 +118,7 @@ def common_cases(scores: xr.Dataset, forecasters: Sequence[str] | None = None) -
 
 
 def place_years(scores: xr.Dataset, *, once: Sequence[str] = ()) -> xr.Dataset:
-    """Average the scores of all cases of one place and year, which are one event told many times.
+    """Average the scores of all cases of one place and year, which are one event.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def place_years(scores: xr.Dataset, *, once: Sequence[str] = ()) -> xr.Dataset:
     xarray.Dataset
         The same scores, of which a case is an event now: ``place``, ``year`` (the first one),
         ``scope``, and ``count``, its cases.  The shares in ``covered`` lie between 0 and 1.  NaN
-        where a forecaster is silent on any of them.
+        if a forecaster gives none for any of them.
     """
     places, years = (scores[name].values for name in ("place", "year"))
     labels = [
@@ -226,7 +226,7 @@ def skill_table(
     -------
     pandas.DataFrame
         ``against``, ``cases``, ``targets`` (places by years), ``years``, mean loss ``own`` and
-        ``other``, ``skill`` (1 less their ratio) with ``low`` and ``high`` of `paired_skill`, its
+        ``other``, ``skill`` (1 minus their ratio) with ``low`` and ``high`` of `paired_skill`, its
         ``p`` and ``p_adjusted`` by Holm's method over the forecasters compared; ``dm`` and
         ``dm_p`` of Diebold and Mariano's test on the means of each origin, at the longest lead;
         ``verdict``: 'better', 'worse', 'not told apart' or 'too few years'.
@@ -234,7 +234,7 @@ def skill_table(
     Raises
     ------
     InputError
-        There is no such forecaster or score.
+        The forecaster or score does not exist.
     """
     names = [str(f) for f in scores[FORECASTER].values]
     others = [n for n in names if n != forecaster] if against is None else list(against)
@@ -256,13 +256,13 @@ def skill_table(
 
 
 def coverage_table(scores: xr.Dataset, *, by: str | None = None) -> pd.DataFrame:
-    """How often central intervals held what was published, with Clopper and Pearson's interval.
+    """Coverage of central intervals, with Clopper and Pearson's interval.
 
     Returns
     -------
     pandas.DataFrame
         ``forecaster``, ``level``, ``hits``, ``cases``, ``share``, ``low`` and ``high`` (95%, too
-        narrow where cases hang together); in front ``by``, if given.  Every forecaster is counted
+        narrow for correlated cases); in front ``by``, if given.  Every forecaster is counted
         on all cases that it answers.
     """
     rows = []
@@ -280,20 +280,20 @@ def coverage_table(scores: xr.Dataset, *, by: str | None = None) -> pd.DataFrame
 
 
 def error_table(scores: xr.Dataset, forecaster: str, *, by: str | None = None) -> pd.DataFrame:
-    """Split the errors of one forecaster's log medians into a side and a spread, by groups.
+    """Split the errors of one forecaster's log medians into bias and standard deviation, by groups.
 
     Returns
     -------
     pandas.DataFrame
         ``cases``, ``targets``; ``error``, the mean absolute error; ``bias``, the mean error, above
-        0 where forecasts were too high; ``spread``, the root mean square about it; ``band``, the
+        0 if forecasts were too high; ``spread``, the root mean square around it; ``band``, the
         mean width of the 80% band; ``covered_80``.  All of logs; in front ``by``, if given.
-        Counted are all cases that the forecaster answers.
+        All cases that the forecaster answers count.
 
     Raises
     ------
     InputError
-        There is no such forecaster or coordinate.
+        The forecaster or coordinate does not exist.
     """
     rows = []
     for group, part in _groups(common_cases(scores, [forecaster]), by):
@@ -345,7 +345,7 @@ def theil_table(scores: xr.Dataset) -> pd.DataFrame:
 
 
 def worst_misses(scores: xr.Dataset, forecaster: str, *, most: int = 10) -> pd.DataFrame:
-    """Cases on which a forecaster lost most, by the CRPS of logs, the worst first.
+    """Cases with the largest loss of a forecaster, by the CRPS of logs, the worst first.
 
     Returns
     -------
@@ -372,8 +372,8 @@ def energy_table(backtest: xr.Dataset) -> pd.DataFrame:
 
     The cases of an origin and a year that all forecasters answer are one vector; the score of a
     vector of d cases is divided by the root of d, so that vectors of several lengths can be pooled.
-    At most `JOINT` draws are used.  Baselines forecast each series by itself, so that only the
-    model's draws hold what belts share.
+    At most `JOINT` draws are used.  Baselines forecast each series separately, so that only the
+    model's draws are correlated between belts.
 
     Returns
     -------
@@ -491,7 +491,7 @@ def _compared(
 
 
 def _targets(scores: xr.Dataset) -> list[str]:
-    """Place and year of each case: what is one event, however often it is forecast."""
+    """Place and year of each case: one event, however often it is forecast."""
     pairs = zip(scores["place"].values, scores["year"].values, strict=True)
     return [f"{place} {year}" for place, year in pairs]
 
@@ -499,7 +499,7 @@ def _targets(scores: xr.Dataset) -> list[str]:
 def _verdict(row: Mapping[str, Any], p: float) -> str:
     if row["years"] < FEWEST_YEARS:
         return "too few years"
-    if not p < LEVEL_OF_TEST:  # NaN: losses that differ by rounding alone
+    if not p < LEVEL_OF_TEST:  # NaN: losses that differ only by rounding
         return "not told apart"
     return "better" if row["skill"] > 0 else "worse"
 

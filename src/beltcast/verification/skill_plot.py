@@ -1,7 +1,7 @@
-"""Pictures of a backtest: skill by lead, coverage, and where figures fell in their forecasts.
+"""Charts of a backtest: skill by lead, coverage, and ranks of observations in their forecasts.
 
 Each draws on the axes it is given, or on new ones, and returns them.  Colours are from the
-colour-blind safe set of Okabe and Ito (2008); markers tell apart what colours may not.
+colour-blind safe palette of Okabe and Ito (2008); markers distinguish what colours may not.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def skill_by_lead(
 ) -> Axes:
     """Draw the loss of one forecaster over that of others at each lead, with 95% intervals.
 
-    The ratio is 1 less the skill.  A skill is at most 1 and can be -8; a ratio on a log axis shows
-    a gain and a loss of the same size alike.
+    The ratio is 1 minus the skill.  A skill is at most 1 and can be -8; a ratio on a log axis shows
+    a gain and a loss of the same size symmetrically.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def skill_by_lead(
 def reliability_chart(
     scores: xr.Dataset, *, forecasters: Sequence[str] | None = None, ax: Axes | None = None
 ) -> Axes:
-    """Draw how often central intervals held the figure against how often they should have.
+    """Draw the coverage of central intervals against their nominal level.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def reliability_chart(
 def pit_chart(
     scores: xr.Dataset, forecaster: str, *, bins: int = 10, ax: Axes | None = None
 ) -> Axes:
-    """Draw where figures fell in their forecasts: flat if calibrated, a hollow if overconfident.
+    """Draw ranks of observations in their forecasts: flat if calibrated, hollow if overconfident.
 
     The grey band holds 95% of the counts of one bin for a calibrated forecaster and independent
     cases.

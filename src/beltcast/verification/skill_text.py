@@ -1,4 +1,4 @@
-"""What a backtest says, as text for a console and as tables in markdown."""
+"""Summary of a backtest, as text for a console and as tables in Markdown."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ HEADINGS = {
     "mase": "MASE",
     "covered_80": "in 80%",
 }
-"""Columns of a table of scores; all but the last are better when smaller."""
+"""Columns of a table of scores; for all but the last, smaller is better."""
 
 TableCell = str | float | int
 
 
 def summarise_skill(scores: xr.Dataset, forecaster: str, *, most: int = 8) -> RenderableType:
-    """Return what a backtest says of one forecaster among the others, for a `rich` console.
+    """Return the summary of one forecaster of a backtest among the others, for a `rich` console.
 
     Parameters
     ----------
@@ -46,12 +46,12 @@ def summarise_skill(scores: xr.Dataset, forecaster: str, *, most: int = 8) -> Re
     forecaster : str
         The one that is compared with the others.
     most : int
-        How many of the worst misses are listed.
+        Number of the worst misses to list.
 
     Raises
     ------
     InputError
-        There is no such forecaster.
+        The forecaster does not exist.
     """
     names = [str(f) for f in scores[FORECASTER].values]
     if forecaster not in names:
@@ -68,9 +68,9 @@ def summarise_skill(scores: xr.Dataset, forecaster: str, *, most: int = 8) -> Re
 
 
 def skill_markdown(scores: xr.Dataset, forecaster: str) -> str:
-    """Return the table for a README: every forecaster's scores, and what one gains on each.
+    """Return the table for a README: every forecaster's scores, and the gain of one on each.
 
-    All numbers are of the cases that all answer.
+    All numbers are for the cases that all answer.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def skill_markdown(scores: xr.Dataset, forecaster: str) -> str:
     Returns
     -------
     str
-        A table in markdown, ending with a newline.
+        A table in Markdown, ending with a newline.
     """
     common = common_cases(scores)
     table = score_table(common)
@@ -98,7 +98,7 @@ def skill_markdown(scores: xr.Dataset, forecaster: str) -> str:
 
 
 AGAINST = ("drift", "damped drift", "damped trend", "sd + drift", "sd + damped trend")
-"""Forecasters that stand beside the model's in tables of places and years."""
+"""Forecasters beside the model's in tables of places and years."""
 
 
 def place_year_markdown(
@@ -112,7 +112,7 @@ def place_year_markdown(
         As `beltcast.verification.skill.case_scores` returns it.
     forecaster : str
     against : sequence of str
-        Other forecasters; those that the backtest has not are left out.
+        Other forecasters; those missing from the backtest are left out.
 
     Returns
     -------
@@ -169,7 +169,7 @@ def _pooled(scores: xr.Dataset, name: str, forecaster: str) -> str:
 
 
 def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table in markdown, the first column to the left and the others to the right.
+    """Return a table in Markdown, the first column left-aligned and the others right-aligned.
 
     Examples
     --------
@@ -197,7 +197,7 @@ def _what_was_asked(scores: xr.Dataset) -> str:
 
 
 def _notes(scores: xr.Dataset) -> list[str]:
-    """What a backtest says of itself: its inputs, and forecasters that are missing."""
+    """The backtest's own notes: its inputs, and forecasters that are missing."""
     words = {
         "information": "Inputs",
         "left_out": "Left out, since their packages are not installed",
@@ -257,7 +257,7 @@ def _errors(scores: xr.Dataset, forecaster: str) -> Table:
 
 
 def _where(by: str, value: TableCell) -> str:
-    """Group of cases in words."""
+    """Name of a group of cases."""
     if by == "scope":
         return str(value)
     if by == "first":

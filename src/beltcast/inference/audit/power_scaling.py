@@ -30,7 +30,7 @@ yes                   cannot be told              moved, likelihood unclear
 no                    either                      empty: this prior has no effect here
 ====================  ==========================  ==========================================
 
-Weights are uneven, so even an answer unrelated to a part moves a little.  The size of this noise is
+Weights are uneven, so even an answer unrelated to a part moves a little.  The size of this noise
 is found by shuffling the weights over the draws: the largest of 19 such sensitivities is exceeded
 by chance one time in twenty.  What lies below it does not count as moved.
 

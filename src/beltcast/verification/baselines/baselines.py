@@ -1,26 +1,26 @@
-"""Every forecaster that sees published figures only, by name.
+"""Every baseline, a forecaster that uses published observations only, by name.
 
 Each is a function of one published series, the panel of all series and a generator, and gives joint
 draws of the published level of later years (`data.history.Baseline`).  Levels are positive, so
-all but ``drift`` work on logs; spread and growth are drawn, not taken as known.
+all but ``drift`` work on logs; standard deviation and growth are drawn, not taken as known.
 
 ============  ==========================================================  ====================
-name          what it believes                                            in
+name          assumption                                                  in
 ============  ==========================================================  ====================
-persistence   next year is like this one                                  `walks`
+persistence   next year equals this one                                   `walks`
 drift         rises by the mean amount of its past                        `walks`
 log drift     grows by the mean rate of its past                          `walks`
 damped drift  the mean rate of its past fades                             `walks`
 damped trend  recent growth fades                                         `walks`
-panel growth  grows as the others do at present                           `walks`
+panel growth  grows at the current rate of the others                     `walks`
 ETS, ARIMA,   a form chosen by information criterion (extra `verify`)     `automatic`
 Theta
 Bass,         growth saturates                                            `curves`
 logistic
-average       all of them alike: an equal-weight mixture (a linear pool)  here
+average       an equal-weight mixture of all (a linear pool)              here
 ============  ==========================================================  ====================
 
-What each does with one or two figures, and with missing years, stands in its module.
+The module of each describes it with one or two observations, and with missing years.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ PARTS: Mapping[str, Baseline] = MappingProxyType(
         "logistic": logistic,
     }
 )
-"""All but their average."""
+"""All except their average."""
 
 
 def average(
@@ -95,4 +95,4 @@ def average(
 
 
 BASELINES: Mapping[str, Baseline] = MappingProxyType({**PARTS, "average": average})
-"""All of them, by the name that stands in tables."""
+"""All of them, by their name in tables."""

@@ -1,4 +1,4 @@
-"""Forecasters that saturate: logistic growth and Bass diffusion, by least squares.
+"""Saturating baselines: logistic growth and Bass diffusion, by least squares.
 
 The level of a year is taken as proportional to the adopters so far, ``F(t)``:
 
@@ -6,15 +6,16 @@ The level of a year is taken as proportional to the adopters so far, ``F(t)``:
     Bass       F = (1 - exp(-(p + q) u)) / (1 + (q / p) exp(-(p + q) u)),   u = u_1 + t - t_1
 
 so the log of the level changes by that of ``F``, and the size of the market drops out.  A handful
-of figures cannot tell three parameters apart: the squares of the changes stand beside those of weak
-priors, the means for ``p`` and ``q`` from published fits (Sultan et al. 1990), the rest judgement.
-Draws are from the normal at the least squares (Laplace), then a walk about the curve from the last
-figure on, with the spread of `beltcast.verification.baselines.history`.
+of observations cannot determine three parameters: the squares of the changes are added to those of
+weak priors, the means for ``p`` and ``q`` from published fits (Sultan et al. 1990), the rest
+judgement. Draws are from the normal at the least squares (Laplace), then a walk around the curve
+from the last observation on, with the standard deviation of
+`beltcast.verification.baselines.history`.
 
-A change over a gap has the weight of its expected variance: a walk over that gap and the graded
-spread of its two figures.  The walk's spread is at first that about a straight line, and then that
-about the first fit.  Gaps need no filling.  With fewer than `FEWEST_POINTS` figures no bend
-shows, and both are the pooled growth of the panel.
+A change over a gap has the weight of its expected variance: a walk over that gap and the errors
+of its two observations.  The walk's sd is at first that around a straight line, and then that
+around the first fit.  Gaps need no filling.  With fewer than `FEWEST_POINTS` observations no bend
+is visible, and both are the pooled growth of the panel.
 
 References
 ----------
@@ -45,7 +46,7 @@ from beltcast.verification.baselines.history import (
 from beltcast.verification.baselines.random_walks import bounded, panel_growth, steps
 
 FEWEST_POINTS = 3
-"""Figures from which on a curve is fitted."""
+"""Number of observations from which a curve is fitted."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Curve:
     """A law of growth: log F at given years, and the weak priors of its parameters.
 
     ``log_share(theta, since, until)`` is (..., k) for parameters (..., d), years since the first
-    figure (k,) and the span of the history.
+    observation (k,) and the span of the history.
     """
 
     log_share: Callable[[FloatArray, FloatArray, float], FloatArray]
@@ -111,10 +112,10 @@ def _bass_share(theta: FloatArray, since: FloatArray, span: float) -> FloatArray
 
 
 LOGISTIC = Curve(_logistic_share, np.array([0.0, np.log(0.38)]), np.array([1.5, 0.5]))
-"""Half of the market at the last figure, growth at the start as Bass's q."""
+"""Half of the market at the last observation, growth at the start as Bass's q."""
 
 BASS = Curve(_bass_share, np.log([0.03, 0.38, 5.0]), np.array([1.0, 0.5, 0.8]))
-"""p and q of Sultan et al.; some five years old at the first figure."""
+"""p and q of Sultan et al.; about five years old at the first observation."""
 
 
 def _draw(
@@ -142,13 +143,13 @@ def _draw(
 
 
 def _about(curve: Curve, theta: FloatArray, history: History) -> Squares:
-    """Squared changes about a fitted curve; the other series of a panel keep their drift."""
+    """Squared changes around a fitted curve; the other series of a panel keep their drift."""
 
     def squares(one: History) -> tuple[float, int]:
         if not same(one, history):
             return about_drift(one)
         rest = one.changes - _changes(curve, theta, one)
-        # The priors hold what is left of the parameters: two directions are visible in a bend.
+        # The priors determine the remaining parameters: two directions are visible in a bend.
         return float((rest**2 / one.gaps).sum()), max(len(one.gaps) - 2, 0)
 
     return squares

@@ -1,20 +1,21 @@
-"""A published series as it was known at an origin, and what many of them have in common.
+"""A published series as known at an origin, and what many series have in common.
 
-A series of annual figures has 1 to 10 points here, often with years missing.  It is read as a walk
-of its logs: the change over a gap of `Delta` years has the variance ``sigma^2 Delta``, so that gaps
-count by their length and no figure is invented to fill them.  A short series says little of its own
-spread; the other series of the panel lend theirs, by the conjugate rule of a normal variance:
+A series of annual observations has 1 to 10 points here, often with years missing.  It is modelled
+as a walk of its logs: the change over a gap of `Delta` years has the variance ``sigma^2 Delta``, so
+that gaps count by their length and no value is invented to fill them.  A short series hardly
+informs its own variance; the other series of the panel lend theirs, by the conjugate rule of a
+normal variance:
 
     sigma^2 ~ scaled inverse chi-squared,
     df    = lent + own df,
     scale = (lent * panel variance + own sum of squares) / df
 
 with `lent` = `LENT` degrees of freedom (Gelman et al., Bayesian Data Analysis, 3rd ed., 2.6).
-Where there is no panel and the series has three own degrees of freedom or more, nothing is lent and
-the rule is the textbook's t; below three, a default is lent in the panel's place.
+Without a panel, and with three own degrees of freedom or more, nothing is lent and
+the rule is the textbook's t; below three, a default is lent in place of the panel.
 
-The graded spread of the figures (``sds``) is not taken off the changes: a forecast of a published
-figure must hold the noise of publishing, and the changes of published figures do.
+The errors of the observations (``sds``) are not subtracted from the changes: a forecast of an
+observation must include the noise of publication, and the changes of observations do.
 """
 
 from __future__ import annotations
@@ -29,16 +30,16 @@ from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.errors import InputError
 
 LENT = 4.0
-"""Degrees of freedom that a panel lends to the spread of a series (a judgement)."""
+"""Degrees of freedom that a panel lends to the variance of a series (a judgement)."""
 
 DEFAULT_SD = 0.2
-"""Log sd of a year's change where neither series nor panel can tell (a judgement)."""
+"""Default log sd of a year's change, if neither series nor panel inform it (a judgement)."""
 
 GROWTH_SPREAD = 0.15
-"""Sd between series of their log growth before the panel speaks (a judgement)."""
+"""Prior sd between series of their log growth (a judgement)."""
 
 RECENT = 4
-"""Years back from the panel's newest figure within which a growth rate counts as current."""
+"""Years back from the panel's newest observation within which a growth rate counts as current."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,12 +53,12 @@ class History:
     values : (n,)
         Positive levels, in any unit.
     sds : (n,)
-        Log sd of each figure, from its grade and vintage.
+        Log sd of each observation, from its grade and vintage.
 
     Raises
     ------
     InputError
-        The arrays do not fit each other, or a level is not positive.
+        The arrays have different lengths, or a level is not positive.
 
     Examples
     --------
@@ -92,22 +93,22 @@ class History:
 
     @property
     def gaps(self) -> FloatArray:
-        """Years between neighbouring figures, (n - 1,)."""
+        """Years between neighbouring observations, (n - 1,)."""
         return np.diff(self.years).astype(np.float64)
 
     @property
     def changes(self) -> FloatArray:
-        """Changes of the log between neighbouring figures, (n - 1,)."""
+        """Changes of the log between neighbouring observations, (n - 1,)."""
         return np.diff(self.logs)
 
     @property
     def span(self) -> float:
-        """Years between the first and the last figure."""
+        """Years between the first and the last observation."""
         return float(self.years[-1] - self.years[0])
 
 
 class Baseline(Protocol):
-    """A forecaster that sees published series and nothing else."""
+    """A forecaster that uses published series only."""
 
     def __call__(
         self,
@@ -123,7 +124,7 @@ class Baseline(Protocol):
         Parameters
         ----------
         history : History
-            The series to go on with.
+            The series to continue.
         years : (k,) of int  [Year]
             All after the last year of the history.
         panel : sequence of History
@@ -140,19 +141,19 @@ class Baseline(Protocol):
 
 
 Squares = Callable[[History], tuple[float, int]]
-"""Sum of squared changes per year about some rule, and its degrees of freedom."""
+"""Sum of squared changes per year around some rule, and its degrees of freedom."""
 
 
 @dataclass(frozen=True)
 class Rate:
-    """Log growth a year that a panel shows: its mean, and its spread for a further series."""
+    """Log growth a year in a panel: its mean, and its sd for a further series."""
 
     mean: float
     sd: float
 
 
 def ahead(history: History, years: IntArray) -> FloatArray:
-    """Years from the last figure to each of the years asked for, (k,), all positive."""
+    """Years from the last observation to each requested year, (k,), all positive."""
     h = np.asarray(years, dtype=np.float64) - float(history.years[-1])
     if len(h) < 1 or (h <= 0).any() or (np.diff(h) <= 0).any():
         raise InputError(
@@ -163,7 +164,7 @@ def ahead(history: History, years: IntArray) -> FloatArray:
 
 
 def same(one: History, other: History) -> bool:
-    """Whether two histories hold the same figures; a panel may hold a copy of the series itself."""
+    """Whether two histories hold the same values; a panel may hold a copy of the series itself."""
     return np.array_equal(one.years, other.years) and np.array_equal(one.values, other.values)
 
 
@@ -173,7 +174,7 @@ def about_last(history: History) -> tuple[float, int]:
 
 
 def about_drift(history: History) -> tuple[float, int]:
-    """Squared changes per year about the mean growth; n - 2 degrees of freedom."""
+    """Squared changes per year around the mean growth; n - 2 degrees of freedom."""
     if len(history.gaps) < 2:
         return 0.0, 0
     rest = history.changes - mean_growth(history) * history.gaps
@@ -196,9 +197,9 @@ def change_variance(
     panel : sequence of History
         All but the history itself lend.
     squares : callable
-        `about_last`, `about_drift` or alike.
+        `about_last`, `about_drift` or similar.
     unit : float
-        The sd to lend where there is neither a panel nor a history that can tell.
+        The sd to lend if neither a panel nor a history informs it.
     """
     own, df = squares(history)
     found = [squares(other) for other in panel if not same(history, other)]
@@ -223,7 +224,7 @@ def panel_rate(panel: Sequence[History]) -> Rate:
 
     Each series gives its growth over the last `RECENT` years, with the variance of a walk over that
     span.  The variance between series is DerSimonian and Laird's, pooled with `GROWTH_SPREAD` as if
-    that came from `LENT` series more: two series that happen to agree would otherwise make every
+    it came from `LENT` more series: two series that happen to agree would otherwise make every
     other one certain.
 
     References

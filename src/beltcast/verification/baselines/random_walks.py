@@ -1,7 +1,8 @@
-"""Forecasters that go on from the last figure: a walk with no drift, its own, or the panel's.
+"""Baselines that continue from the last observation: a walk without drift, with its own, or the
+panel's.
 
 With ``z`` the log of the level, ``T`` the years from the first figure to the last and ``m`` the
-changes between figures, ``h`` years ahead:
+changes between observations, ``h`` years ahead:
 
 ============  ========================================================  =====
 forecaster    z(h) - z(0) is distributed as                             df
@@ -13,15 +14,15 @@ damped trend  the same with a recent g, and V in place of 1 / T         m - 1
 panel growth  N(G, G_sd) h + t s sqrt(h)                                m - 1
 ============  ========================================================  =====
 
-``s^2`` is the mean square of the changes per year (about zero for persistence, else about ``g``),
+``s^2`` is the mean square of the changes per year (around zero for persistence, else around ``g``),
 so gaps count by their length.  The first two are exact for a walk with normal steps: Hyndman and
-Athanasopoulos, Forecasting: Principles and Practice, 3rd ed., 5.5, with the spread integrated out.
-Where a panel lends spread the degrees of freedom are more (`data.history`).  ``drift`` is log
-drift's twin on levels, given that the level stays above `FLOOR` of the last.
+Athanasopoulos, Forecasting: Principles and Practice, 3rd ed., 5.5, with the variance integrated
+out. If a panel lends variance the degrees of freedom are more (`data.history`).  ``drift`` is log
+drift's counterpart on levels, given that the level stays above `FLOOR` of the last.
 
 One point: there is no growth of its own, so drifts and the damped trend take the panel's
-(`data.history.panel_rate`) and the panel's spread; persistence takes the spread alone.  Two
-points: the growth is their own, the spread is the panel's.
+(`data.history.panel_rate`) and the panel's variance; persistence takes the variance alone.  Two
+points: the growth is their own, the variance is the panel's.
 """
 
 from __future__ import annotations
@@ -43,17 +44,17 @@ from beltcast.verification.baselines.history import (
 )
 
 DAMPING = 0.9
-"""What is left of a growth rate a year later.  The middle of the range 0.8 to 0.98 of Hyndman and
-Athanasopoulos, Forecasting: Principles and Practice, 3rd ed., 8.2, to one digit.  Series that are
-not in the study agree: three e-commerce series pooled give 0.91 with a standard deviation of 0.05
-(``docs/damping.py``, docs/evidence-drivers.md).  Series of a few observations cannot determine it,
-and the scores of the backtest did not enter."""
+"""Share of a growth rate that remains a year later.  The middle of the range 0.8 to 0.98 of Hyndman
+and Athanasopoulos, Forecasting: Principles and Practice, 3rd ed., 8.2, to one digit.  Series that
+are not in the study agree: three e-commerce series pooled give 0.91 with a standard deviation of
+0.05 (``docs/damping.py``, docs/evidence-drivers.md).  Series of a few observations cannot determine
+it, and the scores of the backtest did not enter."""
 
 HALF_LIFE = 2.0
-"""Years over which a past growth rate loses half of its say in the damped trend (a judgement)."""
+"""Years after which a past growth rate has half its weight in the damped trend (a judgement)."""
 
 FLOOR = 0.1
-"""The walk on levels is the one that never falls below this part of the last level."""
+"""Smallest level of the walk on levels, as a part of the last level."""
 
 
 def persistence(
@@ -64,7 +65,7 @@ def persistence(
     size: int,
     rng: np.random.Generator,
 ) -> FloatArray:
-    """Draw levels that stay where they are but for chance; see `history.Baseline`.
+    """Draw levels that stay where they are except for chance; see `history.Baseline`.
 
     Examples
     --------
@@ -149,7 +150,7 @@ def damped_trend(
 
     The growth is the mean of the changes, weighted by the power of one half of the age of each in
     `HALF_LIFE`; ``V`` of the module's table is the variance of that mean in units of ``s^2``.  The
-    spread is the one about the unweighted mean, so here t is an approximation.
+    sd is the one around the unweighted mean, so here t is an approximation.
 
     References
     ----------
@@ -196,7 +197,7 @@ def drift(
 ) -> FloatArray:
     """Draw levels that rise by the mean amount of the whole history.
 
-    A walk of the levels themselves, in units of the last one so that a panel can lend its spread.
+    A walk of the levels themselves, in units of the last one so that a panel can lend its variance.
     Paths that fall below `FLOOR` are drawn again.
     """
     h = ahead(history, years)
@@ -222,7 +223,7 @@ def drift(
 
 
 def faded(h: FloatArray) -> FloatArray:
-    """Years of growth that are left of h when growth fades: ``f + f^2 + ... + f^h``."""
+    """Years of growth that remain of h when growth fades: ``f + f^2 + ... + f^h``."""
     left: FloatArray = DAMPING * (1.0 - DAMPING**h) / (1.0 - DAMPING)
     return left
 
@@ -245,12 +246,12 @@ def _levels(
 
 
 def bounded(change: FloatArray) -> FloatArray:
-    """Keep changes of the log within +-50, so that a draw from a t's far tail is still a number."""
+    """Keep changes of the log within +-50, so that a draw from a t's far tail stays finite."""
     return np.clip(change, -50.0, 50.0)
 
 
 def _about_line(history: History) -> tuple[float, int]:
-    """Squared changes per year about the mean rise, in units of the last level."""
+    """Squared changes per year around the mean rise, in units of the last level."""
     if len(history.gaps) < 2:
         return 0.0, 0
     shares = history.values / history.values[-1]

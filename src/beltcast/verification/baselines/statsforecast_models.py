@@ -1,20 +1,20 @@
-"""Forecasters that choose their own form: ETS, ARIMA and Theta of statsforecast.
+"""Baselines of automatic form: ETS, ARIMA and Theta of statsforecast.
 
-They work on logs.  statsforecast knows no gaps, so missing years are filled log-linearly, inside
-this module only: a filled year is no figure, and the degrees of freedom count figures.  Its
-intervals take the parameters as known and their spread from residuals of a handful of points; here
-the size of the first step is pooled with the panel's (`data.history.spread`) and drawn, which
-makes the draws t; only the way in which the variance grows with the lead is statsforecast's.
+They work on logs.  statsforecast does not allow gaps, so missing years are filled log-linearly,
+inside this module only: a filled year is not an observation, and the degrees of freedom count
+observations. Its intervals take the parameters as known and their sd from residuals of a handful of
+points; here the size of the first step is pooled with the panel's (`data.history.spread`) and
+drawn, which makes the draws t; only the growth of the variance with the lead is statsforecast's.
 
 ============  ===========  ============================================================
-forecaster    figures      with fewer
+forecaster    needs        with fewer
 ============  ===========  ============================================================
 ARIMA         5            log drift
 Theta         5            log drift
 ETS           9            damped trend, the member of its family that needs no fitting
 ============  ===========  ============================================================
 
-statsforecast's ETS refuses a trend below nine figures, and so most series here.
+statsforecast's ETS refuses a trend below nine observations, and so most series here.
 
 References
 ----------
@@ -46,7 +46,7 @@ from beltcast.verification.baselines.history import (
 from beltcast.verification.baselines.random_walks import bounded, damped_trend, log_drift
 
 INTERVAL_PERCENT = 80
-"""Per cent of the interval from which the spread is read."""
+"""Per cent of the interval from which the sd is read."""
 
 
 def ets(
@@ -115,7 +115,8 @@ def _draw(
 ) -> FloatArray:
     h = ahead(history, years)
     index = h.astype(np.int64) - 1
-    # Against the last figure, so that the unit is nothing to an optimiser's start and tolerance.
+    # Relative to the last observation, so that an optimiser's start and tolerance do not depend on
+    # units.
     mean, variance = _forecast(model, _filled(history) - history.logs[-1], int(h[-1]))
     first = variance[0] if variance[0] > 0 else 0.0
     shape = variance / first if first > 0 else np.arange(1.0, len(variance) + 1)
@@ -138,7 +139,7 @@ def _filled(history: History) -> FloatArray:
 
 
 def _forecast(model: Any, logs: FloatArray, horizon: int) -> tuple[FloatArray, FloatArray]:
-    """Mean and variance of the log against the last, (horizon,) each."""
+    """Mean and variance of the log relative to the last, (horizon,) each."""
     with warnings.catch_warnings():
         # The search tries forms that do not fit and warns of each; the choice is by AICc.
         warnings.simplefilter("ignore")
