@@ -196,8 +196,7 @@ def paired_skill(
 
 
 def holm(p: Sequence[float]) -> FloatArray:
-    """Adjust p values of several comparisons, so that the error rate holds for all of them
-    together.
+    """Adjust p values of several comparisons, so that their joint error rate holds.
 
     Holm (1979), Scandinavian Journal of Statistics 6, 65-70.  NaN stays NaN and does not count.
 

@@ -1,7 +1,6 @@
-"""Baselines that continue from the last observation: a walk without drift, with its own, or the
-panel's.
+"""Baselines that continue from the last observation: walks without drift, or with one.
 
-With ``z`` the log of the level, ``T`` the years from the first figure to the last and ``m`` the
+With ``z`` the log of the level, ``T`` the years from the first to the last and ``m`` the
 changes between observations, ``h`` years ahead:
 
 ============  ========================================================  =====
