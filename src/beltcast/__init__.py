@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from beltcast.workflows.report import report
     from beltcast.workflows.sensitivity import Sensitivity, SensitivityOptions, sensitivity
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Auxiliary",
