@@ -39,7 +39,7 @@ from beltcast.study.study import Study
 from beltcast.verification.backtest import Settings, at_origin
 from beltcast.verification.baselines.baselines import BASELINES
 from beltcast.verification.baselines.history import Baseline, History
-from beltcast.verification.origin import Case, SeriesKey, histories, is_total
+from beltcast.verification.origin import Case, SeriesKey, before, histories, is_total
 from beltcast.verification.origin_rules import OriginRules
 from beltcast.verification.scores import log_levels
 from beltcast.verification.skill import case_scores
@@ -156,7 +156,7 @@ def to_come(study: Study, year: int) -> tuple[Case, ...]:
             row,
             lead,
             year,
-            _before(past[round(row.end - row.start, 3)].get(_series(row)), year),
+            before(past[round(row.end - row.start, 3)].get(_series(row)), year),
             _series(row) not in series,
             math.nan,
         )
@@ -386,13 +386,6 @@ def _row(like: Observation, year: int, part: float, vintage: Vintage) -> Observa
         note="",
         within=None,
     )
-
-
-def _before(history: History | None, year: int) -> History | None:
-    if history is None or not (history.years < year).any():
-        return None
-    kept = history.years < year
-    return History(history.years[kept], history.values[kept], history.sds[kept])
 
 
 def _key(row: Observation) -> tuple[object, ...]:

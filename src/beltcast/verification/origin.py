@@ -343,7 +343,7 @@ def targets(study: Study, date: float, *, leads: Iterable[int] = LEADS) -> tuple
             row,
             year - last_year,
             year,
-            past[part].get(series),
+            before(past[part].get(series), last_year + 1),
             series not in spoken_of,
             printed[series, year, part],
         )
@@ -394,6 +394,14 @@ def histories(known: Observations, noise: Noise, *, part: float = 1.0) -> dict[S
         series: _history(rows, growth.get(series, {}), noise, part)
         for series, rows in levels.items()
     }
+
+
+def before(history: History | None, year: int) -> History | None:
+    """Keep the years of a history before a year; None without any."""
+    if history is None or not (history.years < year).any():
+        return None
+    kept = history.years < year
+    return History(history.years[kept], history.values[kept], history.sds[kept])
 
 
 def _in_part(row: Observation, noise: Noise, part: float) -> tuple[float, float]:
