@@ -382,3 +382,11 @@ def test_chinese_words_are_the_units_that_they_name(chinese: str, english: str) 
 def test_ten_thousand_yuan_are_not_a_hundred_million() -> None:
     """Units have no size here: a sum of 万元, 亿元 and 元 would be wrong by powers of ten."""
     assert len({parse_unit(text) for text in ("万元", "亿元", "元")}) == 3
+
+
+@pytest.mark.parametrize(
+    ("spelling", "unit"),
+    [("people", "person"), ("moles/L", "mol/L"), ("milligrams/mL", "mg/mL"), ("摩尔", "mol")],
+)
+def test_persons_moles_and_milligrams_are_units_in_every_spelling(spelling: str, unit: str) -> None:
+    assert parse_unit(spelling) == parse_unit(unit)

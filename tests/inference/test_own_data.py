@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from beltcast import calibrate
+from beltcast import calibrate, sample
 from beltcast.errors import InputError, PriorError
 from beltcast.inference.statistics import fit_statistics
 from beltcast.workflows.own_model import OwnModel, read_own_model
@@ -19,6 +19,8 @@ X = INTEG(-Out, 10) ~ g ~ |
 Out = k*X ~ g/Day ~ |
 Gone = INTEG(Out, 0) ~ g ~ |
 Low = X - 5 ~ g ~ |
+Belief = -200*(k - 0.5)^2 ~ Dmnl ~ |
+Belief rate = Belief/12 ~ 1/Day ~ |
 INITIAL TIME = 0 ~ Day ~ |
 FINAL TIME = 12 ~ Day ~ |
 TIME STEP = 0.25 ~ Day ~ |
@@ -96,6 +98,31 @@ def test_a_searched_weight_is_the_maximum_likelihood_standard_deviation(tmp_path
     # The maximum likelihood standard deviation is the root mean square of the residuals.
     rmse = fit.columns.loc["X", "rmse"]
     assert fit.estimates.loc["sigma", "estimate"] == pytest.approx(rmse, rel=1e-3)
+
+
+@pytest.mark.parametrize("payoff", ["*P\nBelief rate/1\n", "*PF\nBelief/1\n"])
+def test_a_variable_that_is_a_log_likelihood_is_one(tmp_path: Path, payoff: str) -> None:
+    # -(k - 0.5)^2 / (2 0.05^2), over the run or at its end: a normal posterior between far bounds.
+    one = own(tmp_path, column("X", {1.0: 6.0}), **{"p.vpd": payoff})
+    fit = calibrate(one.likelihood, rng=np.random.default_rng(1), starts=8)
+    found = fit_statistics(fit)
+    assert found.estimates.loc["k", "estimate"] == pytest.approx(0.5, rel=1e-4)
+    chains = sample(
+        fit, rng=np.random.default_rng(2), method="walkers", chains=4, draws=500, every=4
+    )
+    k = one.likelihood.priors.natural(chains.theta[..., :1])
+    assert k.mean() == pytest.approx(0.5, abs=4 * 0.05 / np.sqrt(200))
+    assert k.std() == pytest.approx(0.05, rel=0.2)
+
+
+def test_a_prior_of_the_time_grid_is_refused_in_toml_too(tmp_path: Path) -> None:
+    (tmp_path / "m.mdl").write_text(MODEL, encoding="utf-8")
+    (tmp_path / "d.csv").write_text(column("X", {1.0: 6.0}))
+    priors = tmp_path / "p.toml"
+    priors.write_text('["TIME STEP"]\ndistribution = "uniform"\nbounds = [0.1, 1]\n')
+    with pytest.raises(PriorError, match="'TIME STEP' sets the time grid") as caught:
+        read_own_model(tmp_path / "m.mdl", tmp_path / "d.csv", priors)
+    assert caught.value.line == 1
 
 
 @pytest.mark.parametrize("control", ["TIME STEP", "INITIAL TIME", "FINAL TIME"])

@@ -85,6 +85,8 @@ _SYNONYMS = {
         ("household", "households", "户"),
         ("firm", "firms", "company", "companies", "家"),
         ("teu", "teus", "标箱", "标准箱"),
+        ("mg", "milligram", "milligrams", "毫克"),
+        ("mol", "mole", "moles", "摩尔"),
     )
     for synonym in words
 }
