@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -174,3 +175,9 @@ def test_the_commands_of_a_page_run_in_their_order(
         with pytest.raises(SystemExit) as ended:
             cli.main()
         assert not ended.value.code, (line, capsys.readouterr().err)
+
+
+def test_the_table_of_extras_is_complete() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    page = (DOCS / "reference" / "extras.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(\w+)` \|", page, re.M)) == set(project["optional-dependencies"])

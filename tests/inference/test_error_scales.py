@@ -94,7 +94,7 @@ def test_what_no_row_tells_of_stays_with_its_prior(small: Model, make: SimpleNam
     found = error_scales(one, rng=np.random.default_rng(1), starts=4)
     assert found.table.loc["grade B", "factor"] == pytest.approx(1.0, abs=1e-3)
     assert found.table.loc["grade B", "contraction"] == pytest.approx(0.0, abs=0.01)
-    assert "grade B: 1.00 of what is given" in found.words()
+    assert "grade B: 1.00 times the given sd" in found.words()
     assert "mostly the prior" in found.words()
 
 

@@ -78,7 +78,7 @@ class ErrorScales:
     def words(self) -> str:
         """The table in words, and the line of a study that takes it as given."""
         lines = [
-            f"{name}: {row.factor:.2f} of what is given, 80% from {row.low:.2f} to {row.high:.2f}; "
+            f"{name}: {row.factor:.2f} times the given sd, 80% from {row.low:.2f} to {row.high:.2f}; "
             + _verdict(float(row.contraction))
             for name, row in self.table.iterrows()
         ]
