@@ -1,1 +1,1 @@
-"""A general compiler of stock-flow models: from a model file to vector code. Knows no belts."""
+"""A general compiler of stock-flow models, from a model file to vector code."""

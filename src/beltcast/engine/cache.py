@@ -1,14 +1,14 @@
-"""What is kept on disk between processes: parses and machine code.
+"""Cache on disk between processes: parses and machine code.
 
 An entry is a file named after its key, the hash of everything that the content depends on, so it
-never grows stale: another model, processor or version asks for another name.  Each entry carries
-its key and the hash of its payload; one that is corrupt, cut short or somebody else's is noticed,
-removed and made anew.  An entry is written under a temporary name and moved into place whole, so
+never becomes stale: another model, processor or version has another name.  Each entry carries
+its key and the hash of its payload; one that is corrupt, truncated or foreign is detected,
+removed and made again.  An entry is written under a temporary name and moved into place whole, so
 any number of processes may write at once.
 
-Machine code is executed, so it is read only from a folder that the user alone can write; where
-that cannot be had, everything works without a cache and one warning says so.  The hash guards
-against accidents, not against somebody who can write in the folder.
+Machine code is executed, so it is read only from a folder that only the user can write to; if
+there is none, everything works without a cache and one warning says so.  The hash guards
+against accidents, not against somebody who can write to the folder.
 
 The folder is ``$BELTCAST_CACHE`` (empty: no cache), else ``$XDG_CACHE_HOME/beltcast``, else
 ``~/.cache/beltcast``.
@@ -31,13 +31,13 @@ from pathlib import Path
 __all__ = ["CACHE_LIMIT", "Cache", "engine_fingerprint", "key_of", "open_cache"]
 
 CACHE_LIMIT = 256 * 2**20
-"""Bytes that all entries together may take; the belt model takes about 0.3 MB."""
+"""Largest size of all entries together in bytes; the belt model takes about 0.3 MB."""
 
 _MAGIC = b"beltcast cache 1\n"
 _HEADER = len(_MAGIC) + 2 * 64
 _PART = ".part-"
 _ABANDONED = 3600.0
-"""Seconds after which a temporary file belongs to nobody."""
+"""Seconds after which a temporary file counts as abandoned."""
 
 _log = logging.getLogger(__name__)
 
@@ -52,14 +52,14 @@ class Cache:
     ----------
     folder : Path
     limit : int
-        Bytes; when they are passed, entries that were not used for longest are removed.
+        Bytes; beyond them, the least recently used entries are removed.
     """
 
     folder: Path
     limit: int = CACHE_LIMIT
 
     def get(self, key: str) -> bytes | None:
-        """Return the payload of an entry, or None where there is no sound one."""
+        """Return the payload of an entry, or None if there is no valid one."""
         path = self.folder / key
         try:
             content = path.read_bytes()
@@ -70,12 +70,12 @@ class Cache:
             _log.info("the cache entry %s is damaged and is made anew", path)
             path.unlink(missing_ok=True)
             return None
-        with suppress(OSError):  # another process may have removed it meanwhile
+        with suppress(OSError):  # another process may have removed it in the meantime
             os.utime(path)  # used now, so the last to be removed
         return payload
 
     def put(self, key: str, payload: bytes) -> None:
-        """Keep a payload; where the disk does not allow it, do without."""
+        """Store a payload; if the disk does not allow it, continue without."""
         try:
             handle, part = tempfile.mkstemp(prefix=_PART, dir=self.folder)
             try:
@@ -90,7 +90,7 @@ class Cache:
             _log.info("the cache %s cannot be written (%s)", self.folder, problem)
 
     def _trim(self) -> None:
-        """Remove the entries that were not used for longest, down to the limit."""
+        """Remove the least recently used entries, down to the limit."""
         entries = []
         for item in os.scandir(self.folder):
             try:
@@ -130,9 +130,9 @@ def key_of(parts: Iterable[str | bytes]) -> str:
 
 @lru_cache
 def engine_fingerprint() -> str | None:
-    """Hash of the engine's own source, which says more than a version number.
+    """Hash of the engine's own source, which is more precise than a version number.
 
-    None where the source cannot be read (a frozen program): then nothing is cached.
+    None if the source cannot be read (a frozen program): then nothing is cached.
     """
     files = sorted(Path(__file__).parent.rglob("*.py"))
     try:
@@ -169,7 +169,7 @@ def open_cache(environment: Mapping[str, str] | None = None) -> Cache | None:
 
 @lru_cache
 def _open(chosen: str) -> Cache | None:
-    """Open a folder; remembered, so that a process warns once."""
+    """Open a folder once per process, so that it warns once."""
     try:
         folder = Path(chosen).expanduser()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -184,7 +184,7 @@ def _open(chosen: str) -> Cache | None:
 
 
 def _fault(folder: Path) -> str | None:
-    """Say why a folder, or one above it, is not safe to load machine code from."""
+    """Return why a folder, or one above it, is not safe to load machine code from."""
     if os.name != "posix":
         return None  # Windows gives %LOCALAPPDATA% to its user alone
     for place in (folder, *folder.parents):

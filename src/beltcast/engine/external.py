@@ -2,11 +2,11 @@
 
 Cells are named as in a spreadsheet: ``B2`` is the second column of the second row, ``B2*`` says
 that a list runs down the column, ``A`` is a column of times and ``1`` a row of them.  In place of
-a cell a spreadsheet may define a name for a range.  An empty cell is a number that nobody
-published: it is left out of a series, and refused in a list of constants.
+a cell a spreadsheet may define a name for a range.  An empty cell is a missing number: it is left
+out of a series, and refused in a list of constants.
 
-A file named in a model is looked for beside the model and below, nowhere else: a model is
-somebody's text and has no business elsewhere on the disk.
+A file named in a model is searched for beside the model and below, nowhere else: a model is
+somebody's text and must not read elsewhere on the disk.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def read_sheet_series(
     Parameters
     ----------
     model, line : Path, int
-        The model and the line that asks, for messages and to find the file.
+        The model and the line of the call, for messages and to find the file.
     file, tab : str
         File beside the model, and its sheet, or its separator if it is a text table.
     axis : str
@@ -88,7 +88,7 @@ def read_sheet_series(
         raise place.error(f"'{cell}' of '{file}' holds {table.shape[1]} series; {size} are needed")
     known = ~np.isnan(times)
     times, table = times[known], table[known]
-    if size == 1:  # what nobody published is left out
+    if size == 1:  # missing values are left out
         published = ~np.isnan(table[:, 0])
         times, table = times[published], table[published]
     if not len(times) or np.isnan(table).all():
@@ -231,7 +231,7 @@ def _until_the_end(
     """Rows or columns of the times, from the first number on.
 
     An empty cell or a word among them is passed over; a time after such a gap that is not later
-    than the one before it ends them, for there another table begins.  (Vensim's outputs with
+    than the one before it ends them, because another table begins there.  (Vensim's outputs with
     SDEverywhere's `directdata_endofdata` and test-models' `get_with_missing_values_xlsx`.)
     """
     found: list[int] = []
@@ -258,7 +258,7 @@ def _until_the_end(
 def _numbers(place: Place, sheet: Sheet, places: list[tuple[int, int]]) -> FloatArray:
     """Numbers of a series; NaN for an empty cell and for a word.
 
-    Vensim passes over a word among numbers (its output with SDEverywhere's
+    Vensim ignores a word among numbers (its output with SDEverywhere's
     `directdata_invalidcell`), and tables are written for that.  Text with a digit in it is more
     likely a number that was mistyped, and is refused.
     """

@@ -1,4 +1,4 @@
-"""The bytes of a model file, and the text that they stand for."""
+"""Reading and decoding of model files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from beltcast.files import door
 __all__ = ["LARGEST_FILE", "decode", "line_of", "read_bytes"]
 
 LARGEST_FILE = 32 * 2**20
-"""Bytes of a model file."""
+"""Largest model file in bytes."""
 
 
 def read_bytes(path: Path) -> bytes:

@@ -86,7 +86,7 @@ MISSING_BITS = np.uint64(0x7FF8000000004E41)
 """Bits of the NaN that stands for ``:NA:``, with "NA" as its payload.
 
 Arithmetic hands a NaN on with its payload, and what has no value by itself, such as 0/0, is a NaN
-without one: so a result tells what the model marks as missing from what went wrong.
+without one: so a result distinguishes what the model marks as missing from errors.
 """
 
 MISSING = float(np.array([MISSING_BITS]).view(np.float64)[0])

@@ -1,12 +1,12 @@
-"""A model file as `Source`, from the cache where the same file was read before.
+"""A model file as `Source`, from the cache if the same file was read before.
 
 Reading text through PySD's parser takes longer than compiling and running the model, and so does
 importing PySD; both are left out when the cache has the parse.  It is kept as JSON of the syntax
 tree: reading it back makes values of `beltcast.engine.syntax` and nothing else.
 
 The key is made of the bytes of the model, the names and bytes of the tables that it refers to,
-the version of PySD and the engine's own source.  A model whose tables cannot be told from its
-text is read anew each time.
+the version of PySD and the engine's own source.  A model whose tables cannot be found from its
+text is read each time.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def read_parsed(path: str | Path, cache: Cache | None) -> Source:
     Raises
     ------
     ModelFileError, UnsupportedConstruct
-        As the reader; what is refused is never kept.
+        As the reader; refused files are never cached.
     """
     path = Path(path)
     check_file(path)
@@ -59,7 +59,7 @@ def read_parsed(path: str | Path, cache: Cache | None) -> Source:
             try:
                 return dataclasses.replace(load_source(kept), path=path)
             except (ValueError, TypeError, KeyError, RecursionError):
-                pass  # made by a program that was interrupted in mid-change: read the file
+                pass  # written by a program that was interrupted: read the file
     try:
         source = _reader(path)(path)
         check_source(source)
@@ -67,7 +67,7 @@ def read_parsed(path: str | Path, cache: Cache | None) -> Source:
         raise ModelFileError(
             "an expression is nested too deeply to be read; split it into several equations", path
         ) from None
-    if cache is not None and key is not None and key == _key(path):  # not written to meanwhile
+    if cache is not None and key is not None and key == _key(path):  # not changed in the meantime
         # What is too deep for JSON, or of a kind that has no text, is read each time.
         with suppress(TypeError, RecursionError):
             cache.put(key, dump_source(source))
@@ -75,7 +75,7 @@ def read_parsed(path: str | Path, cache: Cache | None) -> Source:
 
 
 def _reader(path: Path) -> Callable[[Path], Source]:
-    """What reads a file of this ending."""
+    """Reader of files of this ending."""
     if path.suffix.lower() in XMILE:
         return read_xmile
     # Imported late: PySD takes half a second, and neither XMILE nor a kept parse needs it.
@@ -93,7 +93,7 @@ _NAMED = re.compile(
 
 
 def _key(path: Path) -> str | None:
-    """Hash of all that a parse depends on; None where that is not known."""
+    """Hash of everything that a parse depends on; None if it is unknown."""
     engine, translator = engine_fingerprint(), _translator(path)
     if engine is None or translator is None:
         return None
@@ -108,7 +108,7 @@ def _key(path: Path) -> str | None:
         for name in sorted(set(tables)):
             table = (folder / name).resolve()
             if folder not in table.parents or not table.is_file():
-                return None  # the reader says what is wrong with it
+                return None  # the reader reports the error
             pieces += [name, read_regular(table, ModelFileError)]
     except (OSError, ValueError, RuntimeError, ModelFileError):
         return None

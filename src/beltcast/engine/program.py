@@ -1,17 +1,17 @@
-"""What a program is: a model as ordered equations over numbered rows.
+"""A program: a model as ordered equations over numbered rows.
 
 This module owns the values that the rest of the engine passes on: `Slot` (where a variable lives),
 `Block` (assignments to the elements of one equation), `Pasts` (rows that repeat the past) and
 `Program`, with the two ways of making another program of one: `accumulate` and `restrict`.  How a
-program comes out of a model is told in `beltcast.engine.lower.lowering`, so that what only runs or
-differentiates a program need not import it.
+program is made from a model is described in `beltcast.engine.lower.lowering`, so that code that
+only runs or differentiates a program need not import it.
 
 The stages of a program are:
 
 ``setup``
     equations that depend on constants alone; once per run, first.
 ``initial``
-    what the initial values of the stocks need, and those values; once per run.
+    the initial values of the stocks and everything they need; once per run.
 ``settle``
     equations that depend on constants and on INITIAL() values; once per run, last.
 ``step``
@@ -19,10 +19,10 @@ The stages of a program are:
 ``rates``
     the net flow of each stock; at every step, after ``step``.
 ``hold``
-    what is remembered of the start of a step (SAMPLE IF TRUE); once a step, after the first
+    values held from the start of a step (SAMPLE IF TRUE); once per step, after the first
     ``rates``.
 ``after``
-    what changes once the stocks have moved; once a step, last.
+    changes after the stocks have moved; once per step, last.
 
 An equation over a subscript range stays one `Block` with one expression, so that the size of a
 program does not grow with the size of the ranges; only where elements of one equation depend on
@@ -63,7 +63,7 @@ class Block:
     targets: tuple[IntArray, ...]
     expressions: tuple[Node, ...]
     initially: tuple[Node, ...] | None = None
-    """What stands in for the expressions while initial values are found (ACTIVE INITIAL)."""
+    """Replacement of the expressions while initial values are found (ACTIVE INITIAL)."""
 
     @property
     def n(self) -> int:
@@ -128,7 +128,7 @@ class Program:
     Attributes
     ----------
     slots : mapping
-        By canonical name; everything that can be asked for.
+        By canonical name; all variables that can be requested.
     n_rows : int
     constants, constant_values : (c,)
         Rows that hold constants, and their defaults.
@@ -210,7 +210,7 @@ def accumulate(program: Program, rows: IntArray) -> tuple[Program, IntArray]:
 
 
 def restrict(program: Program, wanted: Iterable[int]) -> Program:
-    """Leave out every equation that the wanted rows do not need."""
+    """Drop every equation that the wanted rows do not need."""
     needed = set(wanted)
     flow_of = dict(zip(program.stocks.tolist(), program.flows.tolist(), strict=True))
     blocks = [block for stage in program.stages for block in stage]

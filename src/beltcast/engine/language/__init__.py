@@ -1,1 +1,1 @@
-"""What the functions of both dialects mean, in primitives that every back end knows."""
+"""Functions of both dialects, written in primitives that every back end implements."""

@@ -1,7 +1,7 @@
 """Functions of whole vectors and matrices, computed by NumPy for both back ends.
 
-Inverting a matrix or sharing out a supply is no chain of vector instructions.  Compiled code
-calls back for them, one block of members at a time: right, and slow where they are many.  They
+Inverting a matrix or allocating a supply is not a chain of vector instructions.  Compiled code
+calls back for them, one block of members at a time: correct, and slow if there are many.  They
 have no derivative here; a calibration that needs one is refused.
 """
 
@@ -66,12 +66,12 @@ def allocate_available(
     extra: FloatArray,
     available: FloatArray,
 ) -> FloatArray:
-    """ALLOCATE AVAILABLE: share out a supply by priority curves.
+    """ALLOCATE AVAILABLE: allocate a supply by priority curves.
 
     Each target's curve is its request times the share of a distribution that lies above a price:
     shape 1 rectangular, 2 triangular, 3 normal, 4 exponential.  The price is that at which the
     targets together take what is available.  Shape 0 is a fixed quantity, whatever the price:
-    such targets are served first, in proportion to their requests where there is not enough
+    such targets are served first, in proportion to their requests if there is not enough
     (Vensim's published output of SDEverywhere's `allocate_ptype`).  NaN for a negative request or
     supply, and for shapes 5 and 6, whose curves Vensim does not follow.
 
@@ -150,7 +150,7 @@ def _above(price: float, shape: float, priority: float, width: float) -> float:
 def allocate_by_priority(
     request: FloatArray, priority: FloatArray, width: FloatArray, supply: FloatArray
 ) -> FloatArray:
-    """ALLOCATE BY PRIORITY: share out a supply, the highest priority first.
+    """ALLOCATE BY PRIORITY: allocate a supply, the highest priority first.
 
     The supply goes to the highest priority; a target joins when the one before it has received
     the share ``(difference in priority) / width`` of its request, and those that take part
@@ -211,7 +211,7 @@ def _by_priority(
 
 
 def market_price(count: FloatArray, *curves: FloatArray) -> FloatArray:
-    """FIND MARKET PRICE: the price at which what is demanded is what is supplied.
+    """FIND MARKET PRICE: the price at which demand equals supply.
 
     Each curve is a quantity times the share of a distribution above a price for demand, below it
     for supply.  Where supply exceeds demand at every price it is the lowest price of any curve,

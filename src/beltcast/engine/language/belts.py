@@ -1,4 +1,4 @@
-"""Belts: what moves one place a step from the end where it flows on to the end where it comes off.
+"""Conveyor belts: rows that move material one place per step from inflow to outflow.
 
 A conveyor of XMILE that leaks or stops, and Vensim's DELAY CONVEYOR, are a row of slats.  Each slat
 holds what flowed on in one step; all of them are rows of one block, so that a long belt compiles
@@ -9,7 +9,7 @@ Conveyors") and of OASIS XMILE 1.0, 3.7.2.  In each step a leak takes its part o
 zone, then the first slat comes off, the others move up and what flows on fills the last.
 
 * A **linear** leak takes a fraction of what flowed on, evenly over the slats of its zone, whatever
-  else leaks; where they ask for more than is there the first takes its part first.
+  else leaks; if they take more than is there the first takes its part first.
 * An **exponential** leak takes a fraction, per unit of time, of what is on the slat; of several the
   fractions add up.
 * What is there at first is spread as a steady inflow would have it, less what would have leaked.

@@ -1,8 +1,9 @@
 """GET TIME VALUE of Vensim: the year, the month and the day of a time, by the model's calendar.
 
-The settings of a Vensim file say which date time 0 is and what a unit of time is.  As the manual
-has it, a year of models in years, quarters and months has 360 days; models in weeks and days count
-real days.  All is written in primitives, with the rules of the Gregorian calendar as whole numbers.
+The settings of a Vensim file state which date time 0 is and what a unit of time is.  As in the
+manual, a year of models in years, quarters and months has 360 days; models in weeks and days count
+real days.  Everything is written in primitives, with the rules of the Gregorian calendar as whole
+numbers.
 """
 
 from __future__ import annotations

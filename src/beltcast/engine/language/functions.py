@@ -1,4 +1,4 @@
-"""The functions of the language, said in primitives.
+"""The functions of the language, written in primitives.
 
 `LANGUAGE` maps the functions of Vensim onto `beltcast.engine.language.primitives`; those with a
 memory (stocks, delays, smooths) live in `beltcast.engine.language.stateful`, because they add rows.
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from beltcast.engine.nodes import Apply, Clock, Const, Node, apply, const
 
 SMALL = 1e-6
-"""PySD and Vensim take a divisor below this for zero in XIDZ and ZIDZ."""
+"""PySD and Vensim treat a smaller divisor as zero in XIDZ and ZIDZ."""
 
 
 def _not(x: Node) -> Node:
@@ -64,11 +64,11 @@ def _modulo(x: Node, divisor: Node) -> Node:
 
 
 MOST_FACTORS = 4
-"""Whole exponents up to this are multiplied out."""
+"""Largest whole exponent that is multiplied out."""
 
 
 def _power(x: Node, y: Node) -> Node:
-    """A power; exponents known when the model is read take the exact way where there is one."""
+    """A power; exponents known when the model is read are computed exactly if possible."""
     exponent = float(y.values[0]) if isinstance(y, Const) and len(y.values) == 1 else math.nan
     if exponent == 0.5:
         # -0.0 + 0.0 is 0.0, as the power of -0.0 is, where sqrt(-0.0) is -0.0.
@@ -199,7 +199,7 @@ REDUCTIONS: Mapping[str, Callable[..., Node]] = {
 
 # --- functions of time ------------------------------------------------------------------------
 #
-# How the clock compares with a threshold is said here and nowhere else.  The clock is a sum of
+# The comparison of the clock with a threshold is defined here only.  The clock is a sum of
 # steps and misses round numbers by a few bits, so that nothing compares with it directly:
 # Vensim compares the middle of the step ("time plus" in its manual), which lies half a step from
 # every point of the grid; XMILE's "at or after" allows for `SLACK` of a step.

@@ -1,7 +1,7 @@
 """Graphical functions: their value, their derivative, and the tables made of other tables.
 
-A table is a `beltcast.engine.syntax.Table`; what lies between its points and beyond its ends is
-said by its kind.  The derivative of a table is a table again, one that holds between points.
+A table is a `beltcast.engine.syntax.Table`; its kind determines the values between its points and
+beyond its ends.  The derivative of a table is a table again, one that holds between points.
 """
 
 from __future__ import annotations
@@ -87,8 +87,8 @@ def inverse_table(table: Table) -> Table:
 def area_from_start(table: Table, x: Node) -> Node:
     """Area under a table from its first point to x, negative on the left of that point.
 
-    What lies beyond the ends is what `lookup_value` gives there.  Each of the four staircases
-    gives what holds from its point on: the point, its height, the slope there, the area up to it.
+    Beyond the ends the values are those of `lookup_value`.  Each of the four staircases holds a
+    value from its point on: the point, its height, the slope there, the area up to it.
     """
     knots, heights, slopes = segments(table)
     widths = np.diff(knots)

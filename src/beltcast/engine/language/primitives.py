@@ -1,7 +1,7 @@
-"""What both back ends compute: each primitive once, its value and the rule of its derivative.
+"""The primitives of both back ends: each with its value and the rule of its derivative.
 
 A primitive is a name, the NumPy function that is its meaning, and a rule for its derivative written
-in the same primitives.  `beltcast.engine.language.functions` says the language in them.
+in the same primitives.  `beltcast.engine.language.functions` expresses the language in them.
 
 Kinks (MIN, MAX, IF THEN ELSE, lookups, ABS) take the derivative of the side in use; at a tie MIN
 and MAX take that of their second argument, and ABS at 0 that of the right side.  Comparisons and
@@ -22,12 +22,12 @@ from beltcast.engine.nodes import FloatArray, Node, apply, const
 from beltcast.errors import UnsupportedConstruct
 
 Tangent = Node | None
-"""The derivative of a node in one direction; None where it is zero whatever the direction."""
+"""The derivative of a node in one direction; None if it is zero in every direction."""
 
 
 @dataclass(frozen=True)
 class Primitive:
-    """A function that both back ends know.
+    """A function that both back ends implement.
 
     Parameters
     ----------
@@ -244,7 +244,7 @@ _DENSITIES: Mapping[str, Callable[..., Node]] = {"gamma": _gamma_density, "beta"
 
 
 def _distribution(name: str) -> tuple[Primitive, Primitive]:
-    """Share and quantile; their slope is the density where there is one, and no shape's slope."""
+    """Share and quantile; their slope is the density if there is one; none for the shapes."""
     law, density = DISTRIBUTIONS[name], _DENSITIES.get(name)
     by_shape = _refused(f"a {name} distribution by its shape")
     no_density = _refused(f"a {name} distribution, whose numbers jump,")

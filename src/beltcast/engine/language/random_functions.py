@@ -3,8 +3,8 @@
 `CHANCE` maps the RANDOM functions of Vensim, and two of XMILE, onto primitives.  A draw is the
 quantile at a share between those of the two ends.  Vensim draws again until a number falls between
 the ends, which has the same distribution.  Both ends may be drawn.  Where a distribution has
-no share to speak of between the ends (less than the last bit), the draw is NaN, which stops a run;
-a normal gives the end that is nearest.  What shift and stretch mean is Vensim's: the number is
+negligible share between the ends (less than the last bit), the draw is NaN, which stops a run;
+a normal gives the end that is nearest.  Shift and stretch are defined as in Vensim: the number is
 stretched, then shifted, then cut off.
 
 Derivatives hold the share fixed.  A whole number jumps where its mean moves, so that it has none,

@@ -1,4 +1,4 @@
-"""Functions of a whole series: GET DATA AT TIME and its like, written as graphical functions.
+"""Functions of a whole series, such as GET DATA AT TIME, written as graphical functions.
 
 A series that is known when the model is read is a table; the functions of Vensim that look at it
 at other times than now are lookups in that table, and so run on both back ends with derivatives.

@@ -1,4 +1,4 @@
-"""Functions with a memory: each turns into rows that remember, and equations that move them.
+"""Functions with a memory: each becomes rows that hold state, and equations that update them.
 
 Delays, smooths, TREND and FORECAST become stocks; DELAY FIXED, SAMPLE IF TRUE and INITIAL become
 rows that change between steps or never; a random number remembers which call it is.  They live
@@ -28,7 +28,7 @@ from beltcast.engine.program import Block, Pasts
 
 @dataclass(frozen=True, eq=False)
 class Memory:
-    """What the equation of one variable remembers, for n elements at once.
+    """State of the equation of one variable, for n elements at once.
 
     Each method adds rows to the parts and returns the function's value.
     """
@@ -72,7 +72,7 @@ class Memory:
     def delay_n(self, n: int, value: Node, time: Node, initial: Node) -> Node:
         """DELAY N: what has entered keeps the delay time that held when it entered.
 
-        The delay times travel down the chain one place a step, beside the material; what leaves
+        The delay times travel down the chain one place per step, beside the material; the outflow
         is divided by the time of one step ago.  (PySD's reading, which meets Vensim's output.)
         With a constant delay time this is `delay`.
         """
@@ -106,7 +106,7 @@ class Memory:
         return Load(rows)
 
     def sample(self, condition: Node, value: Node, initial: Node) -> Node:
-        """SAMPLE IF TRUE: the input while the condition holds, and what it last was elsewhere."""
+        """SAMPLE IF TRUE: the input while the condition holds, and its last value otherwise."""
         state, present = self.parts.new_rows(self.n), self.parts.new_rows(self.n)
         chosen = apply("if", condition, value, Load(state))
         self.parts.auxiliaries.append(Block(self.name, (present,), (chosen,)))

@@ -69,7 +69,7 @@ def vector_select(
 
 
 def _rank(terms: Sequence[Node], which: int) -> Node:
-    """Place of a term in ascending order, from 0; equal terms keep their order."""
+    """Position of a term in ascending order, from 0; equal terms keep their order."""
     own = terms[which]
     before = [
         apply("le" if j < which else "lt", term, own) for j, term in enumerate(terms) if j != which

@@ -1,16 +1,16 @@
-"""Who drives whom: causal links with their signs, and the feedback loops they close.
+"""Causal links with their signs, and the feedback loops they close.
 
 A link runs from each variable that an equation reads to the variable it defines, and for a stock
 from each variable that its net flow reads.  Its polarity is the sign of that partial derivative,
 taken from the same rules as the model's exact derivatives, at states of a run: ``+``, ``-``, ``?``
-where elements or states disagree or a function has no rule, and ``0`` where the link was idle in
+where elements or states disagree or a function has no rule, and ``0`` where the link was inactive
 all of them (the unused side of a MIN).  Elements of a subscripted variable are one node, and the
 stocks inside a delay or a smooth belong to its variable.
 
 A loop is reinforcing (``R``) when an even number of its links is negative, balancing (``B``) when
 it is odd (Sterman, *Business Dynamics*, 2000, chapter 5).  Loops are listed for each strongly
-connected component: all of them (Johnson, SIAM J. Comput. 4, 1975), or, where there are more than
-a person can read, the shortest loop through each link, shortest first, as long as it shows a link
+component: all of them (Johnson, SIAM J. Comput. 4, 1975), or, if there are more than a person
+can read, the shortest loop through each link, shortest first, as long as it shows a link
 that no loop before it has (after Oliva, System Dynamics Review 20, 2004).  Each loop of that set is
 independent of the others and every link of the component is in one.
 """
@@ -58,7 +58,7 @@ Sign = Literal["+", "-", "?", "0"]
 Polarity = Literal["R", "B", "?", "idle"]
 
 MOST_LOOPS = 100
-"""Loops of a component beyond which the independent ones are listed instead."""
+"""Loops of a component above which only the independent ones are listed."""
 
 
 @dataclass(frozen=True, order=True)
@@ -79,7 +79,7 @@ class Loop:
     variables : tuple of str
         Each drives the next, and the last drives the first, which is the first in the alphabet.
     polarity : str
-        ``R``, ``B``, ``?`` where a sign is not known, ``idle`` where a link was never in use.
+        ``R``, ``B``, ``?`` if a sign is unknown, ``idle`` if a link was never active.
     """
 
     variables: tuple[str, ...]
@@ -90,7 +90,7 @@ class Loop:
 class Component:
     """Variables that all drive each other, and their loops, shortest first.
 
-    ``complete`` is false where the loops are the independent ones only.
+    ``complete`` is false if the loops are only the independent ones.
     """
 
     variables: tuple[str, ...]
@@ -260,7 +260,7 @@ def _adjoints(expression: Node, rows: FloatArray, time: float) -> Iterator[tuple
         if isinstance(node, Load):
             yield node, by
         elif type(node) not in _WITH_RULES:
-            # A node without a rule: whatever it reads has an unknown sign.
+            # A node without a rule: everything it reads has an unknown sign.
             for row in rows_read(node):
                 yield load(row), np.full(1, np.nan)
         for argument, local in _local_slopes(node, rows, time):
@@ -408,7 +408,7 @@ def _unblock(name: Name, blocked: set[Name], waiting: dict[Name, set[Name]]) -> 
 
 
 def _first(circuits: Iterator[tuple[str, ...]], limit: int) -> list[tuple[str, ...]] | None:
-    """Return all circuits, or None where there are more than the limit."""
+    """Return all circuits, or None if there are more than the limit."""
     found: list[tuple[str, ...]] = []
     for circuit in circuits:
         if len(found) == limit:

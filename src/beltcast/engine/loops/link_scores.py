@@ -1,4 +1,4 @@
-"""How much of each change came along which link: the link scores of Loops That Matter.
+"""Link scores of Loops That Matter: the share of each change that came along each link.
 
 Over one step a row z = f(x, y, ...) changes by dz and its source x by dx.  Had x alone moved, z
 would have changed by d_x z = f(x now, y before, ...) - f(x before, y before, ...).  The score of
@@ -49,7 +49,7 @@ from beltcast.engine.run.numpy_backend import evaluate
 __all__ = ["RowLinks", "link_scores", "row_graph", "single_effects"]
 
 STILL = 1e-12
-"""A row that moves by less than this share of its size has not moved: it is rounding."""
+"""A smaller change of a row, relative to its size, is a rounding error."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,7 @@ class RowLinks:
 
 
 def row_graph(program: Program, rows: Iterable[int]) -> dict[int, list[int]]:
-    """Find which of some rows drive which, inside the groups that drive themselves.
+    """Find which of some rows drive which, within groups that drive themselves.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def link_scores(
     RowLinks
     """
     at = {(s, t): i for i, (s, t) in enumerate((s, t) for s in graph for t in graph[s])}
-    # What no equation says (net flow to stock, past to present) scores 1.
+    # A link without an equation (net flow to stock, past to present) scores 1.
     scores = np.ones((len(at), before.shape[1]))
     inside = np.array(sorted(graph), dtype=np.int64)
     for block in _equations(program):
@@ -139,7 +139,7 @@ def link_scores(
 def single_effects(
     program: Program, name: str, before: FloatArray, after: FloatArray, times: FloatArray
 ) -> Iterator[tuple[int, int, FloatArray]]:
-    """What each source of a variable does to it, were that source alone to change.
+    """Return the effect of each source on a variable, if only that source changes.
 
     Parameters
     ----------
@@ -178,7 +178,7 @@ def _change(before: FloatArray, after: FloatArray, rows: IntArray) -> FloatArray
     return np.where(np.abs(change) <= STILL * size, 0.0, change)
 
 
-# --- who reads whom ---------------------------------------------------------------------------
+# --- references -------------------------------------------------------------------------------
 
 
 def _equations(program: Program) -> tuple[Block, ...]:
@@ -252,7 +252,7 @@ def _partials(
     rounds = max(len(own) for own in sources)
     if not rounds:
         return
-    # The clock stands still: what time alone changes is nobody's doing.
+    # The clock stands still: changes by time alone belong to no source.
     table = np.concatenate([before[rows], times[None, :]])
     local = _localised(expression, leaves, target)
     start = np.broadcast_to(evaluate(local, table, 0.0), (n, len(times)))

@@ -1,4 +1,4 @@
-"""Which loops there are: all of them, or where they are too many the ones a strong path closes.
+"""Feedback loops: all of them, or if they are too many those that a strong path closes.
 
 A graph of a dozen stocks can have millions of loops.  Up to a limit all are listed (Johnson 1975).
 Beyond it each stock starts a walk along its strongest links, at one instant after the other, that

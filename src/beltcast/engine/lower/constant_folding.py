@@ -1,4 +1,4 @@
-"""What can be told of an expression when the model is read, before any run.
+"""Values of constant expressions when the model is read, before any run.
 
 The order of a delay shapes the program itself, so its value must be known by then: `Known` finds
 the value of an expression of constants from their defaults, and notes in `fixed` which constants

@@ -1,6 +1,6 @@
-"""Series that a run gives to a model whose equations look at a series as a whole.
+"""Series given for a run of a model whose equations use a series as a whole.
 
-GET DATA BETWEEN TIMES and its like are tables, made when the model is compiled; a series that is
+GET DATA BETWEEN TIMES and similar functions are tables, made when the model is compiled; a series
 given for a run is put into the model first.
 """
 
@@ -20,7 +20,7 @@ __all__ = ["looked_at", "with_series"]
 
 
 def looked_at(source: Source) -> frozenset[str]:
-    """Return the canonical names of data variables that are looked at as a whole."""
+    """Return the canonical names of data variables that are used as a whole."""
     return frozenset(
         canonical(node.arguments[0].name)
         for equation in source.equations

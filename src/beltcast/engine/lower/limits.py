@@ -1,4 +1,4 @@
-"""How large a model may be: what is refused with its size, before time or memory is spent on it.
+"""Limits on the size of a model: larger ones are refused before time or memory is spent on them.
 
 A model file is somebody's text.  A few bytes of it can ask for a range of a thousand million
 elements, for brackets a thousand deep, for a name of a megabyte; the parser would take minutes or
@@ -81,7 +81,7 @@ def _check_xml(text: str, path: Path) -> None:
 
 
 def _too_much(expression: str) -> str | None:
-    """Say what is too large in one equation."""
+    """Return what is too large in one equation."""
     text = re.sub(r"\s+", " ", expression)
     if len(text) > LONGEST_EQUATION:
         return (
@@ -114,7 +114,7 @@ def _too_much(expression: str) -> str | None:
 
 
 def unit_too_much(text: str) -> str | None:
-    """Say what is too large in the text of a unit."""
+    """Return what is too large in the text of a unit."""
     depth = _depth(text)
     if len(text) <= LONGEST_UNIT and depth <= DEEPEST_UNIT:
         return None

@@ -1,8 +1,8 @@
-"""From a model to a program: `lower` resolves each equation and puts all of them in order.
+"""Lowering from a model to a program: `lower` resolves each equation and orders all of them.
 
 The steps have a module each: `names` gives every scalar a row, this one turns expressions into
 nodes over those rows (`references` says which), `memory` turns delays and smooths into stocks,
-`known` finds what must be known when the model is read, and `order` puts the equations in stages.
+`known` finds values needed when the model is read, and `order` puts the equations in stages.
 This module owns the walk over an expression: which kind of function a call is, how many arguments
 it takes, and how functions of whole ranges, vectors and matrices are spread over the elements.
 """
@@ -398,7 +398,7 @@ class _Lowering:
         return round(steps)
 
     def _reduction(self, call: Call, scope: Scope) -> Node:
-        """SUM and its like, over the ranges marked with '!' anywhere below."""
+        """SUM and similar functions, over the ranges marked with '!' anywhere below."""
         self._check_arity(call.function, (1, 1), call.arguments)
         (argument,) = call.arguments
         marked = _marked(argument)
@@ -408,7 +408,7 @@ class _Lowering:
             try:
                 return self._long_reduction(call.function, argument, marked, scope)
             except _TablesDiffer:
-                pass  # one lookup an element: there is no loop to be had
+                pass  # one lookup per element: no loop is possible
         terms = [self.node(argument, inner) for inner in self._inner_scopes(marked, scope)]
         return REDUCTIONS[call.function](*terms)
 

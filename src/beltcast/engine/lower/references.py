@@ -1,4 +1,4 @@
-"""What a reference means inside one equation: the rows of a name, for the elements in hand.
+"""Resolution of references inside one equation: the rows of a name, for the current elements.
 
 An equation over a range is read once for its n elements, so a subscript of the right-hand side
 stands for a column of n elements: the one in hand, one that is mapped to it, or a fixed one.  This

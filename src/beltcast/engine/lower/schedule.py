@@ -1,9 +1,9 @@
 """The stages of a program and the order in each: every equation reads only what is known.
 
-`Parts` is what lowering collects, in the order of the text.  `arrange` decides for each equation
+`Parts` is the result of lowering, in the order of the text.  `arrange` decides for each equation
 how often it must run (once from constants, once from initial values, or at every step) and sorts
 each stage; a circle of equations that need each other at one instant is an error.  What the
-stages are is told in `beltcast.engine.program`.
+stages are described in `beltcast.engine.program`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from beltcast.errors import ModelFileError
 
 @dataclass
 class Parts:
-    """What lowering collects before it is put in order."""
+    """Result of lowering before it is put in order."""
 
     n_rows: int
     constants: dict[int, float] = field(default_factory=dict)

@@ -148,7 +148,7 @@ class NameTable:
         )
 
     def error(self, equation: Equation, sentence: str) -> ModelFileError:
-        """Return the error of an equation that does not fit."""
+        """Return the error of an inconsistent equation."""
         return ModelFileError(
             f"in the equation of '{equation.name}': {sentence}", self.source.path, equation.line
         )
@@ -156,7 +156,7 @@ class NameTable:
     def refusal(
         self, equation: Equation, construct: str, remedy: str, hint: str = ""
     ) -> UnsupportedConstruct:
-        """Return the error of an equation that uses what the engine does not know."""
+        """Return the error of an equation that uses something unsupported."""
         return UnsupportedConstruct(
             f"in the equation of '{equation.name}': {construct} is not supported{hint}"
             + (f"; {remedy}" if remedy else ""),

@@ -3,9 +3,9 @@
 Between two times of the grid each member takes steps of its own, short enough that the estimated
 error of each stock stays below `RELATIVE` of its value, or of `SMALLEST` of the largest value that
 it has had, plus `ABSOLUTE`.  What a fixed step holds from step to step is held from one time of
-the grid to the next: series of data, and what STEP, PULSE, RAMP and random numbers make of the
-time.  A model of smooth equations without data is stopped only where something is saved.
-
+it has had, plus `ABSOLUTE`.  Values that a fixed step holds from step to step are held from one
+time of the grid to the next: series of data, and STEP, PULSE, RAMP and random numbers as functions
+of time.  A model of smooth equations without data is stopped only where something is saved.
 `adaptive` is the pair of Dormand and Prince (1980), of orders 5 and 4.  `stiff` extrapolates the
 linearly implicit Euler method to order 5 (Deuflhard 1985; Hairer and Wanner, *Solving Ordinary
 Differential Equations II*, section IV.9), with the exact Jacobian from forward mode.  Derivatives
@@ -108,7 +108,7 @@ class Adaptive:
         Row of each row's tangent, -1 where there is none.
     implicit, timed : bool
         Which method; whether runs stop at every time of the grid.
-    derivatives : bool
+    Whether derivatives were requested.
         Whether derivatives were asked for.
     """
 
@@ -170,7 +170,7 @@ def make_adaptive(
     method : 'adaptive' or 'stiff'
     rows : (o,)
         Rows to save.
-    moved : (d,), optional
+    Rows of the constants to differentiate by.
         Rows of the constants to differentiate by.
     start : callable
         From the program and rows to what answers with them and their derivatives at the start.
@@ -451,7 +451,7 @@ def _advance(
             change = np.clip(0.9 * np.maximum(share, 1e-10) ** -0.2, 0.2, 5.0)
             change = np.where(~taken | rejected[left], np.minimum(change, 1.0), change)
             following = length * change
-            # A step cut short by the end says nothing against the length of the next one.
+            # A step cut short by the end does not limit the length of the next one.
             following = np.where(taken & last, np.maximum(following, steps[left]), following)
             steps[left] = following
             rejected[left] = ~taken

@@ -47,7 +47,7 @@ from beltcast.engine.run.vector_math import vector_math
 from beltcast.errors import SimulationError
 
 WIDTH = 16
-"""Members a vector: two AVX-512 registers."""
+"""Members per vector: two AVX-512 registers."""
 
 BLOCKS_A_FUNCTION = 40
 """Longer functions make LLVM's passes more than linear in time."""
@@ -63,7 +63,7 @@ LARGEST_HISTORY = 2e9
 """Bytes a thread may use for what DELAY FIXED remembers."""
 
 SLICE = 100_000_000
-"""Values of rows that are worked out without a pause: what an interruption waits for."""
+"""Values of rows that are computed without a pause, and delay an interruption."""
 
 
 class LlvmKernel:
@@ -73,7 +73,7 @@ class LlvmKernel:
     ----------
     program : Program
     width : int
-        Members a vector.
+        Members per vector.
     cache : Cache, optional
         Where machine code is kept between processes.
     """
@@ -113,7 +113,7 @@ class LlvmKernel:
         out = np.empty((len(plan.saves), len(plan.outputs), blocks * width))
         run = self._bound(plan, padded, out)
         threads = (threads or os.cpu_count() or 1) if blocks > 1 else 1
-        # Eight for each thread even out what other work on the machine takes from one of them.
+        # Eight for each thread compensate for other work on the machine.
         a_block = self.program.n_rows * width * len(plan.times)
         share = max(1, min(blocks // (8 * threads), SLICE // a_block))
         slices = [(first, min(blocks, first + share)) for first in range(0, blocks, share)]
@@ -122,7 +122,7 @@ class LlvmKernel:
         return out[:, :, :members]
 
     def bind(self, plan: Plan, members: int) -> Callable[[FloatArray], FloatArray]:
-        """Return what runs a plan again and again, on this thread, with all but values prepared."""
+        """Return a function that runs a plan repeatedly on this thread; only values vary."""
         blocks = -(-members // self.width)
         padded = np.empty((len(plan.parameters), blocks * self.width))
         out = np.empty((len(plan.saves), len(plan.outputs), blocks * self.width))
@@ -211,7 +211,7 @@ _CALLBACK = ctypes.CFUNCTYPE(
 def _foreign_caller(
     blocks: Sequence[Block], n_rows: int, width: int
 ) -> Callable[[int, int, float, float], None]:
-    """Return what compiled code calls for the blocks that it leaves to NumPy."""
+    """Return the callbacks of compiled code for the blocks that it leaves to NumPy."""
 
     def call(number: int, address: int, time: float, frozen: float) -> None:
         memory = ctypes.cast(address, ctypes.POINTER(ctypes.c_double))
@@ -406,7 +406,7 @@ class _Writer:
     def invariants(self, block: Block) -> Mapping[int, str]:
         """Write, before the loop, what is the same for all elements of a block.
 
-        LLVM cannot see it: for all it knows, a store to one row may change another.  None does:
+        LLVM cannot prove it: a store to one row might change another.  None does:
         a block that reads what it writes was taken apart when the program was put in order.
         """
         for node in (n for e in block.expressions for n in all_nodes(e)):

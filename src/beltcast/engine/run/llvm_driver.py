@@ -1,6 +1,6 @@
-"""The driver: the text of the machine function that runs members from start to end.
+"""The driver: text of the machine function that runs members from start to end.
 
-This module owns what happens when in a run: the constants and parameters, the initial state, then
+This module owns the order of events in a run: the constants and parameters, the initial state, then
 at each step the inputs, the pasts, the rates, the saving and the move of the stocks (Euler, RK2 or
 RK4).
 The equations are other functions, none or more for each stage, that the driver calls by name.
@@ -294,7 +294,7 @@ class _Driver:
 
             def lane(j: str) -> None:
                 order = b.let(f"load double, ptr {self.lane_of(places['orders'], j)}")
-                # A delay without end, or none that can be told, never gives anything back.
+                # A delay without end, or with an unknown length, never returns anything.
                 within = b.let(f"fcmp olt double {order}, {over}")
                 order = b.let(f"select i1 {within}, double {order}, double {over}")
                 when = b.let(f"sub nsw i64 {k}, {b.let(f'fptosi double {order} to i64')}")
@@ -310,7 +310,7 @@ class _Driver:
         self.loop("recall", "%n_pasts", one)
 
     def remember(self, k: str) -> None:
-        """Keep what DELAY FIXED will give back."""
+        """Store what DELAY FIXED will return."""
 
         def one(i: str) -> None:
             value = self.load(self.numbered("%past_inputs", i))

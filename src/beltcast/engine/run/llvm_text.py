@@ -115,7 +115,7 @@ class Body:
         return self.let(f"fneg {self.v.doubles} {a}")
 
     def fma(self, a: str, b: str, c: str) -> str:
-        """Return a * b + c, rounded once where the target can, else after each operation."""
+        """Return a * b + c, rounded once if the target can, else after each operation."""
         if not self.v.fused:
             return self.fadd(self.fmul(a, b), c)
         d = self.v.doubles

@@ -1,4 +1,4 @@
-"""The program as NumPy: the oracle of the compiled back end, and the fallback without it.
+"""The program as NumPy: the reference of the compiled back end, and the fallback without it.
 
 All members advance together; a row is an array over members.  Nothing is generated or compiled:
 the expressions are walked and each primitive is the NumPy function named in
@@ -45,7 +45,7 @@ class NumpyKernel:
             return self._run(plan, values)
 
     def bind(self, plan: Plan, members: int) -> Callable[[FloatArray], FloatArray]:
-        """Return what runs a plan again and again."""
+        """Return a function that runs a plan repeatedly."""
         del members  # as many as the values have
         return lambda values: self(plan, values)
 
@@ -111,7 +111,7 @@ def _past(program: Program, rows: FloatArray, history: FloatArray, k: int) -> Fl
     """Value of each row of `Program.pasts` at step k, (pasts, N)."""
     pasts = program.pasts
     orders = rows[pasts.orders]
-    # A delay without end, or none that can be told, never gives anything back.
+    # A delay without end, or with an unknown length, never returns anything.
     when = k - np.where(orders < k + 1, orders, k + 1).astype(np.int64)
     which, member = np.indices(when.shape)
     return np.where(when < 0, rows[pasts.initials], history[np.maximum(when, 0), which, member])

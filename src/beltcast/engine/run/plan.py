@@ -1,4 +1,4 @@
-"""What a run is to do: from when to when, with which constants moved, saving what.
+"""The plan of a run: its times, the constants that vary, and what is saved.
 
 The time grid is made here, once, for both back ends: by adding the step again and again, as Vensim
 and PySD do, because ``Time >= 2010`` may come true one step later that way than by multiplication.
@@ -32,7 +32,7 @@ def integration_method(name: str) -> Method:
     Raises
     ------
     InputError
-        There is none of that name.
+        The method does not exist.
     """
     for method in (*METHODS, *ADAPTIVE):
         if method == name:
@@ -42,7 +42,7 @@ def integration_method(name: str) -> Method:
 
 
 LARGEST_RUN = 10_000_000
-"""Steps beyond which a run is refused: a typing error, or a hostile file."""
+"""Steps above which a run is refused: a typing error, or a hostile file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +142,7 @@ def make_plan(
     inputs: Mapping[int, Data] | None = None,
     method: Method = "euler",
 ) -> Plan:
-    """Put a plan together.
+    """Assemble a plan.
 
     `step` is one length for all steps, or (steps + 1,) one for each; `inputs` replaces exogenous
     series by row.

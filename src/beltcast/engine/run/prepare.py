@@ -1,6 +1,6 @@
-"""Questions made ready: the part of a program that answers one, on a back end, with derivatives.
+"""Prepared requests: the part of a program that answers one, on a back end, with derivatives.
 
-A question asks for rows, for running totals of rows, and for derivatives by constants.  `prepare`
+A request asks for rows, for running totals of rows, and for derivatives by constants.  `prepare`
 cuts the program down to it and compiles; `Prepared.run` answers it for many members.
 """
 
@@ -32,19 +32,19 @@ class Kernel(Protocol):
         ...
 
     def bind(self, plan: Plan, members: int) -> Callable[[FloatArray], FloatArray]:
-        """Return what runs one plan again and again, for so many members."""
+        """Return a function that runs one plan repeatedly, for so many members."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A question ready to run.
+    """A request ready to run.
 
     Attributes
     ----------
     kernel : Kernel
     program : Program
-        What the question needs.
+        The part of the model that the request needs.
     rows : (o,)
         Rows that are saved, those of the totals last.
     moved : (d,) or None
@@ -103,7 +103,7 @@ def prepare(
     moved: IntArray | None = None,
     method: Method = "euler",
 ) -> Prepared | Adaptive:
-    """Make a question ready to run.
+    """Prepare a request.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def prepare(
 
 
 def available(backend: Backend) -> Literal["llvm", "numpy"]:
-    """Return the back end that 'auto' stands for: the compiled one where llvmlite is installed."""
+    """Return the back end of 'auto': the compiled one if llvmlite is installed."""
     if backend == "auto":
         return "llvm" if importlib.util.find_spec("llvmlite") else "numpy"
     return backend
@@ -150,7 +150,7 @@ def available(backend: Backend) -> Literal["llvm", "numpy"]:
 def _kernel(kind: Literal["llvm", "numpy"], program: Program) -> Kernel:
     if kind == "numpy":
         return NumpyKernel(program)
-    # Imported late: where llvmlite has no wheel, NumPy runs everything.
+    # Imported late: without a wheel of llvmlite, NumPy runs everything.
     from beltcast.engine.run.llvm_backend import LlvmKernel
 
     return LlvmKernel(program, cache=open_cache())

@@ -1,8 +1,8 @@
-"""Work side by side on threads, which end soon when nobody waits for them any more.
+"""Parallel work on threads, which end soon when their result is no longer needed.
 
-Python raises an interruption in the main thread alone, and then a pool waits until all that its
-threads have begun is done: minutes, where each of them fits a model.  Here whoever leaves early,
-interrupted or by a fault, asks the threads of that work to stop, and the threads of theirs.  They
+Python raises an interruption in the main thread only, and then a pool waits until its threads have
+finished: minutes, if each of them fits a model.  Here a caller that leaves early, interrupted or
+by an error, asks the threads of that work to stop, and these ask their own threads.  They
 do so at their next `pause`; a kernel pauses between two slices of members, so that everything
 that runs a model ends soon.
 """
@@ -30,7 +30,7 @@ def side_by_side(
 ) -> Iterator[_Result]:
     """Apply a function to items on threads; the results come in the order of the items.
 
-    Loop over it at once: whoever leaves the loop gives the work up.
+    Loop over it at once: leaving the loop cancels the work.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def side_by_side(
     pool = ThreadPoolExecutor(threads)
     try:
         yield from pool.map(of_this_work, work)
-    except BaseException:  # also of whoever takes the results, and takes no more of them
+    except BaseException:  # also of the caller, who then takes no more results
         given_up.set()
         raise
     finally:
@@ -75,12 +75,12 @@ def side_by_side(
 
 
 def pause() -> None:
-    """Go on, unless the work that this thread is part of was given up.
+    """Continue, unless the work that this thread is part of was cancelled.
 
     Raises
     ------
     KeyboardInterrupt
-        It was.  No `except Exception` on the way takes it for a fault of the work.
+        It was cancelled.  No `except Exception` on the way treats it as an error of the work.
     """
     if any(given_up.is_set() for given_up in _GIVEN_UP.get()):
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""When a run starts, ends, steps and saves: the controls of a model, found before the run.
+"""Start, end, step and saving times of a run: the controls of a model, found before the run.
 
 A control may be a number, an expression of constants (SAVEPER = TIME STEP), or change during the
 run.  A FINAL TIME that changes is found by a run; a TIME STEP or SAVEPER that changes is followed
@@ -24,7 +24,7 @@ from beltcast.errors import SimulationError, UnsupportedConstruct
 
 @dataclass(frozen=True)
 class Grid:
-    """When a run starts, ends, steps and saves; all in the model's time unit.
+    """Start, end, step and saving interval of a run; all in the model's time unit.
 
     Where TIME STEP or SAVEPER moves, `course` holds all of it and `step` and `save_every` are
     those of the start.
@@ -107,7 +107,7 @@ def find_grid(
         A control is not a number, or the run has no end.
     """
 
-    @cache  # most models need none of it
+    @cache  # most models do not need it
     def settled() -> FloatArray:
         return _settled(program, rows, values, given)
 
@@ -115,7 +115,7 @@ def find_grid(
     moving = [name for name, value in controls.items() if isinstance(value, int)]
     if not moving:
         start, end, step, save_every = controls.values()
-        count_steps(start, end, step)  # refused before anybody lays out its times
+        count_steps(start, end, step)  # refuses too many before the times are laid out
         return Grid(start, end, step, save_every)
     if moving == ["final time"]:
         start, row, step, save_every = controls.values()
@@ -160,7 +160,7 @@ def _controls(
 def _settled(
     program: Program, chosen: IntArray, values: FloatArray, given: Mapping[str, float]
 ) -> FloatArray:
-    """Rows that constants alone decide, for given constants; NaN elsewhere."""
+    """Rows that depend on constants alone, for given constants; NaN elsewhere."""
     rows = np.full((program.n_rows, 1), np.nan)
     rows[program.constants, 0] = program.constant_values
     rows[chosen, 0] = values

@@ -1,7 +1,7 @@
 """The course of a run whose TIME STEP or SAVEPER moves with time.
 
-The steps are found before the run, from the equations of the controls alone: what they need may
-read the time, data and constants, so that all members of an ensemble share one course.  A TIME
+The steps are found before the run, from the equations of the controls alone: these may read
+the time, data and constants, so that all members of an ensemble share one course.  A TIME
 STEP that reads a stock would give each member steps of its own and is refused.
 """
 
@@ -25,7 +25,7 @@ NEAR = 1e-5
 
 @dataclass(frozen=True, eq=False)
 class Course:
-    """Where the steps of a run fall.
+    """Times of the steps of a run.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ def moving_course(
     Parameters
     ----------
     program : Program
-    settled : (n_rows,)
+    Rows that depend on constants alone; NaN elsewhere.
         Rows that constants alone decide; NaN elsewhere.
     controls : mapping
         'initial time', 'final time', 'time step' and 'saveper', each a number or the row (int)

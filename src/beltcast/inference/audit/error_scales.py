@@ -78,8 +78,8 @@ class ErrorScales:
     def words(self) -> str:
         """The table in words, and the line of a study that takes it as given."""
         lines = [
-            f"{name}: {row.factor:.2f} times the given sd, 80% from {row.low:.2f} to {row.high:.2f}; "
-            + _verdict(float(row.contraction))
+            f"{name}: {row.factor:.2f} times the given sd, 80% from {row.low:.2f} to "
+            f"{row.high:.2f}; " + _verdict(float(row.contraction))
             for name, row in self.table.iterrows()
         ]
         factors = ", ".join(f'"{name}" = {x:.3g}' for name, x in self.table["factor"].items())
