@@ -1,7 +1,7 @@
-"""Tables and workbooks that a model refers to: from a file to the cells that hold something.
+"""Tables and workbooks that a model refers to: from a file to its filled cells.
 
-A workbook is somebody's file: five kilobytes can stand for gigabytes of entities, for a cell in the
-last row and column, or for a million rows of nothing.  So sizes are asked before memory is taken,
+A workbook is an untrusted file: five kilobytes can stand for gigabytes of entities, for a cell in
+the last row and column, or for a million empty rows.  So sizes are checked before memory is taken,
 and only filled cells are kept.
 """
 
@@ -35,7 +35,7 @@ MOSTCELLS = 3_000_000
 """Filled cells of a sheet; each takes some 200 bytes."""
 
 MOST_SEEN = 30_000_000
-"""Cells of a sheet that are looked at, empty ones included."""
+"""Cells of a sheet that are examined, empty ones included."""
 
 Cell = str | float | None
 Bounds = tuple[int, int, int, int]
@@ -44,7 +44,7 @@ Bounds = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Place:
-    """Who asks for which sheet: the model and its line, the file beside it, and its tab.
+    """A request for a sheet: the model and its line, the file beside it, and its tab.
 
     `tab` is the name of a sheet, or the separator of a text table.
     """
@@ -55,7 +55,7 @@ class Place:
     tab: str
 
     def error(self, sentence: str) -> ModelFileError:
-        """Return the error of a table that does not hold what the model wants."""
+        """Return the error of a table that does not hold what the model needs."""
         return ModelFileError(sentence, self.model, self.line)
 
     def unsupported(self, sentence: str) -> UnsupportedConstruct:
@@ -65,7 +65,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Sheet:
-    """Cells of a table that hold something, by row and column from 0, and its named ranges."""
+    """Filled cells of a table, by row and column from 0, and its named ranges."""
 
     cells: Mapping[tuple[int, int], str | float]
     names: Mapping[str, Bounds]
@@ -139,7 +139,7 @@ def _beside(place: Place) -> Path:
 
 
 def _text_table(place: Place, path: Path) -> Sheet:
-    # An empty separator is the usual one; Vensim also takes the word.
+    # An empty separator is the default; Vensim also takes the word.
     usual = "\t" if path.suffix.lower() == ".tab" else ","
     separator = {"": usual, "\\t": "\t", "tab": "\t", "t": "\t"}.get(place.tab.lower(), place.tab)
     if len(separator) != 1:
@@ -175,7 +175,7 @@ def _book(place: Place, path: Path) -> Sheet:
                     bounds = _bounds(cells)
                     if title.lower() == wanted and bounds is not None:
                         names[key.lower()] = bounds
-        # What the file says of its own size may be wrong, and is padded with empty cells.
+        # The size stated in the file may be wrong, and is padded with empty cells.
         sheet.reset_dimensions()
         return _filled(place, sheet.iter_rows(max_row=MOST_ROWS, values_only=True), names)
 
@@ -206,7 +206,7 @@ def _whole(place: Place, path: Path) -> bytes:
 
 @contextmanager
 def _as_sentence(place: Place) -> Iterator[None]:
-    """Turn whatever a reader of workbooks stumbles over into one error.
+    """Convert any error of a reader of workbooks to one of ours.
 
     A damaged workbook fails in zipfile, zlib, lxml or in any line of openpyxl and xlrd, with a
     dozen classes of exceptions that none of them documents.
@@ -223,7 +223,7 @@ def _as_sentence(place: Place) -> Iterator[None]:
 
 
 def _filled(place: Place, rows: Iterable[Sequence[Any]], names: Mapping[str, Bounds]) -> Sheet:
-    """Keep the cells that hold something; refuse a sheet of too many."""
+    """Keep the filled cells; refuse a sheet of too many."""
     cells: dict[tuple[int, int], str | float] = {}
     seen = 0
     for i, row in enumerate(rows):
@@ -246,7 +246,7 @@ def _filled(place: Place, rows: Iterable[Sequence[Any]], names: Mapping[str, Bou
 
 
 def _cell_value(value: Any) -> Cell:
-    """A number, a text that is not blank, or None."""
+    """A number, a non-blank text, or None."""
     if isinstance(value, int | float):
         try:
             return float(value)

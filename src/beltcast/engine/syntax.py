@@ -2,9 +2,9 @@
 
 A model file becomes a `Source`: ordered equations, subscript ranges and the four control
 equations. Each right-hand side is a tree of six kinds of node (`Expr`). The reader builds the
-tree, `program` turns it into ordered equations, `units` checks it, and nobody changes it.
+tree, `program` turns it into ordered equations, `units` checks it, and nothing modifies it.
 The tree keeps what the modeller wrote (names, subscripts, the order of operands), so that a
-message can show the very piece of text that is wrong: `show` prints a tree as Vensim text.
+message can quote the wrong piece of text: `show` prints a tree as Vensim text.
 
 Names are kept as written and compared by `canonical`.
 """
@@ -46,7 +46,7 @@ __all__ = [
 COMPARISONS = frozenset({"=", "<>", "<", "<=", ">", ">="})
 
 XMILE = (".xmile", ".stmx", ".itmx", ".xml")
-"""Endings of the files that speak XMILE."""
+"""Endings of XMILE files."""
 
 CONTROLS = ("initial time", "final time", "time step", "saveper")
 """Canonical names of the equations that control a run."""
@@ -116,12 +116,12 @@ class Call:
     Operators: ``+ - * / ^`` (two arguments), ``negative`` (one), ``= <> < <= > >=``,
     ``:AND: :OR:`` (two), ``:NOT:`` (one). Functions have their Vensim name in upper case with
     single blanks: ``INTEG``, ``INITIAL``, ``IF THEN ELSE``, ``EXP``, ``SUM``, ...  ``RANK`` is
-    XMILE's: the number, from 1, of the element that comes at a place in ascending order.
+    XMILE's: the number, from 1, of the element at a position in ascending order.
     ``NON NEGATIVE INTEG`` is a stock of XMILE that stops at zero.
     ``SMOOTH`` and ``DELAY`` stand for their whole families, with the arguments (input, time,
-    initial value, order), or (input, time, order) where the file gives no initial value and the
+    initial value, order), or (input, time, order) if the file gives no initial value and the
     input stands in its place; ``DELAY FIXED`` may have (input, time) alone.  ``DELAY N`` is a
-    function of its own: with a delay time that moves it is not the ``DELAY`` of that order.
+    function of its own: with a variable delay time it is not the ``DELAY`` of that order.
     Two carry a table: ``WITH LOOKUP`` has the arguments (`Table`, input), and ``LOOKUP``, a call of
     a named lookup, has (`Ref` of the lookup, input).
     """
@@ -162,12 +162,12 @@ class Data:
     Attributes
     ----------
     times : (points,)  [time]
-        In ascending order.  None at all where the model leaves the series to its user.
+        In ascending order.  Empty if the model leaves the series to its user.
     values : (points,) or (points, elements, ...)  [unit of the equation]
         After time, one axis for each subscript of the equation that varies.
     method
         Between two points: a straight line (``interpolate``), the next point (``look forward``),
-        the last point (``hold backward``), or nothing at all (``raw``).
+        the last point (``hold backward``), or no value (``raw``).
     """
 
     times: NDArray[np.float64]
@@ -217,7 +217,7 @@ class Equation:
     line
         Line of the left-hand side in the file, from 1.
     limits
-        Smallest and largest sensible value, `None` where not given.
+        Smallest and largest sensible value, `None` if not given.
     """
 
     name: str
@@ -350,7 +350,7 @@ def show(expression: Expr) -> str:
             assert_never(expression)
 
 
-# How strongly an operator holds its operands together; functions and names hold best.
+# Binding strength of each operator; functions and names bind most strongly.
 _STRENGTH = (
     {":OR:": 1, ":AND:": 2, ":NOT:": 3}
     | dict.fromkeys(COMPARISONS, 4)
@@ -375,7 +375,7 @@ def _show_call(function: str, arguments: tuple[Expr, ...]) -> str:
             return _show_delay(function, arguments)
         case operator, (left, right) if operator in _STRENGTH:
             strength = _STRENGTH[operator]
-            # A comparison cannot be chained; everything else reads from the left.
+            # Comparisons do not chain; everything else associates to the left.
             before = _operand(left, strength + (operator in COMPARISONS))
             blank = "" if operator in "*/" else " "
             return f"{before}{blank}{operator}{blank}{_operand(right, strength + 1)}"
@@ -397,7 +397,7 @@ def _show_delay(family: str, arguments: tuple[Expr, ...]) -> str:
 
 
 def _operand(expression: Expr, strength: int) -> str:
-    """Show an operand, in parentheses when it holds together less than `strength`."""
+    """Show an operand, in parentheses if it binds less than `strength`."""
     text = show(expression)
     match expression:
         case Call(function) if _STRENGTH.get(function, strength) < strength:
@@ -422,13 +422,13 @@ def _show_array(values: NDArray[np.float64]) -> str:
 
 
 def _show_name(name: str) -> str:
-    """Quote a name that Vensim would not read bare."""
+    """Quote a name that Vensim would not read without quotes."""
     plain = re.fullmatch(r"[^\W\d_][\w\s$']*", name)
     return name if plain or name.startswith('"') else '"' + name.replace('"', '\\"') + '"'
 
 
 def _frozen(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return a copy that cannot be written to: a value does not change after it was made."""
+    """Return a read-only copy: a value does not change after it was made."""
     # + 0.0 leaves no -0.0, for equal arrays must hash alike; asarray keeps a lone number an array.
     copy = np.asarray(np.array(values, dtype=np.float64) + 0.0)
     copy.flags.writeable = False

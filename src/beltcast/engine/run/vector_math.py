@@ -20,7 +20,7 @@ depends on its neighbours.
     (x^0 = 1, 1^y = 1, a negative base needs a whole exponent).
 
 Bounds, held against mpmath over the whole range, subnormals included, in units in the last place
-(what was measured in brackets): ``vexp`` 1 (0.83), ``vlog`` 0.75 (0.62), ``vpow`` 0.65 (0.60) up to
+(measured values in brackets): ``vexp`` 1 (0.83), ``vlog`` 0.75 (0.62), ``vpow`` 0.65 (0.60) up to
 ``|y ln x| = 100`` and 1 (0.80) beyond, subnormal results included.
 """
 
@@ -91,7 +91,7 @@ def _log_function(v: Vector) -> str:
     total = b.select(b.fcmp("oeq", "%x", b.splat(0.0)), b.splat(float("-inf")), total)
     total = b.select(b.fcmp("oeq", "%x", b.splat(float("inf"))), "%x", total)
     total = b.select(b.fcmp("oge", "%x", b.splat(0.0)), total, b.splat(float("nan")))
-    # A NaN is handed on with its payload (see beltcast.engine.nodes.MISSING_BITS).
+    # A NaN keeps its payload (see beltcast.engine.nodes.MISSING_BITS).
     total = b.select(b.fcmp("uno", "%x", "%x"), "%x", total)
     return b.function("vlog", ("%x",), total)
 
@@ -99,7 +99,7 @@ def _log_function(v: Vector) -> str:
 def _pow_function(v: Vector) -> str:
     """x^y: a short way for ordinary lanes, and the whole of IEEE 754 where any lane needs it.
 
-    On ordinary lanes both ways do the same arithmetic, so the way taken never shows in a result.
+    On ordinary lanes both ways do the same arithmetic, so the choice never affects a result.
     """
     b = Body(v)
     x, y = "%x", "%y"

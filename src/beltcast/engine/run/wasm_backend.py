@@ -1,10 +1,10 @@
 """The program as WebAssembly: the compiled back end for a browser, without a linker.
 
-LLVM compiles the module of `beltcast.engine.run.llvm_backend`, printed at two members a vector and
-without fused multiply-add, to a relocatable WebAssembly object.  Such an object already holds its
-final function numbers and addresses, counted from 0, so that `_finished` only drops the sections
-for a linker and adds the table of exports.  The module imports its memory and, where the model
-uses them, the trigonometric and hyperbolic functions of the host.
+LLVM compiles the module of `beltcast.engine.run.llvm_backend`, printed at two members per vector
+and without fused multiply-add, to a relocatable WebAssembly object.  Such an object already holds
+its final function numbers and addresses, counted from 0, so that `_finished` only drops the
+sections for a linker and adds the table of exports.  The module imports its memory and, where the
+model uses them, the trigonometric and hyperbolic functions of the host.
 
 The exports ``begin``, ``renew`` and ``advance`` are those of
 `beltcast.engine.run.llvm_driver.resumable`; `layout` puts a plan into memory for them.
@@ -33,7 +33,7 @@ from beltcast.engine.run.plan import Method, Plan
 from beltcast.errors import UnsupportedConstruct
 
 LANES = 2
-"""Members a vector: the 128 bits of a WebAssembly vector."""
+"""Members per vector: the 128 bits of a WebAssembly vector."""
 
 EXPORTS = ("begin", "renew", "advance")
 
@@ -58,7 +58,7 @@ class WasmModule:
     program : Program
     method : 'euler', 'rk2' or 'rk4'
     heap : int
-        First address that the module does not use itself.
+        First address that the module itself does not use.
     """
 
     code: bytes
@@ -69,7 +69,7 @@ class WasmModule:
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """Where a plan lies in the memory of a module.
+    """Layout of a plan in the memory of a module.
 
     Attributes
     ----------
@@ -78,8 +78,8 @@ class Layout:
     base : int
     places : mapping of str to int
         Address of each array of a plan, of ``values`` (parameter, padded members), ``out``
-        (saved time, output, padded members), ``history`` and ``rows`` (one part a block each), and
-        of the arguments ``numbers`` and ``arrays``.
+        (saved time, output, padded members), ``history`` and ``rows`` (one part per block each),
+        and of the arguments ``numbers`` and ``arrays``.
     blocks : int
         Blocks of `LANES` members.
     row_bytes, history_bytes : int
@@ -143,7 +143,7 @@ def compile_wasm(program: Program, method: Method) -> WasmModule:
 
 
 def layout(module: WasmModule, plan: Plan, members: int) -> Layout:
-    """Put a plan into the memory of a module.
+    """Lay a plan out in the memory of a module.
 
     Parameters
     ----------
@@ -209,7 +209,7 @@ def layout(module: WasmModule, plan: Plan, members: int) -> Layout:
     for name, array in arrays.items():
         put(name, np.ascontiguousarray(array).tobytes())
     put("numbers", numbers.tobytes())
-    # 17 arrays, the history and the function to call back, 4 bytes an address.
+    # 17 arrays, the history and the callback, 4 bytes per address.
     put("arrays", bytes(4 * (len(arrays) + 2)))
     extra = 0 if module.method == "euler" else 2 * len(program.stocks)
     row_bytes = _aligned((program.n_rows + extra) * LANES * 8)
@@ -262,7 +262,7 @@ _UNDEFINED, _EXPLICIT_NAME = 0x10, 0x40
 
 
 def _finished(code: bytes) -> tuple[bytes, int]:
-    """Make a module of a relocatable object; return it with the end of its data."""
+    """Make a module from a relocatable object; return it with the end of its data."""
     sections = list(_sections(code))
     functions = next(
         _functions(body) for kind, body in sections if kind == _CUSTOM and _is(body, b"linking")

@@ -1,11 +1,11 @@
 """Dimensional check of the equations, naming the sub-expression that is wrong.
 
-`check_units` works out the unit of each right-hand side from the declared units of its variables,
-from the leaves up, and compares it with the declared unit of the left-hand side. What is known
+`check_units` derives the unit of each right-hand side from the declared units of its variables,
+from the leaves up, and compares it with the declared unit of the left-hand side. The expected
 about the result goes down with it, so that a problem is named at the smallest expression that is
 wrong.
 
-How literal numbers count: a bare 0 fits any unit. A right-hand side of numbers alone defines a
+Literal numbers: a bare 0 fits any unit. A right-hand side of numbers alone defines a
 constant and takes the declared unit. Any other number is dimensionless, so ``MAX(Orders, 5)``
 with orders in ``order/Year`` is a problem: the 5 should be a constant with a name and a unit.
 
@@ -43,7 +43,7 @@ __all__ = ["UnitProblem", "check_units"]
 
 @dataclass(frozen=True)
 class UnitProblem:
-    """One place where the units of a model do not fit.
+    """One inconsistency of units in a model.
 
     Attributes
     ----------
@@ -52,12 +52,12 @@ class UnitProblem:
     line
         Line of that equation in the file.
     expression
-        The wrong part of the right-hand side, as Vensim text; the unit text itself when that
+        The wrong part of the right-hand side, as Vensim text; the unit text itself if that
         cannot be read.
     found, expected
         Units as text.
     sentence
-        The whole of it in one sentence.
+        All of it in one sentence.
     """
 
     equation: str
@@ -76,7 +76,7 @@ def check_units(source: Source) -> list[UnitProblem]:
     Returns
     -------
     list of UnitProblem
-        Empty when all units fit.
+        Empty if all units are consistent.
     """
     equations = (*source.controls.values(), *source.equations)
     units, problems = _declared(equations)
@@ -94,7 +94,7 @@ def check_units(source: Source) -> list[UnitProblem]:
 def _declared(
     equations: tuple[Equation, ...],
 ) -> tuple[dict[str, Unit | None], list[UnitProblem]]:
-    """Return the declared unit of each variable, and the texts that are no units."""
+    """Return the declared unit of each variable, and the texts that are not units."""
     units: dict[str, Unit | None] = {}
     problems = []
     texts: dict[str, str] = {}
@@ -125,7 +125,7 @@ def _declared(
 class _EquationCheck:
     """One walk over one equation.
 
-    `None` in place of a unit means that it is not known, or that anything fits.
+    `None` in place of a unit means that it is unknown, or that anything fits.
     """
 
     def __init__(
@@ -144,14 +144,14 @@ class _EquationCheck:
         return self.found
 
     def expect(self, expression: Expr, unit: Unit | None) -> Unit | None:
-        """Check that an expression has a unit; return the unit to go on with."""
+        """Check that an expression has a unit; return the unit to continue with."""
         found = self.infer(expression, unit)
         if found is not None and unit is not None and found != unit:
             self.report(expression, found, unit)
         return found if unit is None else unit
 
     def infer(self, expression: Expr, hint: Unit | None = None) -> Unit | None:
-        """Return the unit of an expression; `hint` is what the place it stands in asks for."""
+        """Return the unit of an expression; `hint` is the unit that its context expects."""
         match expression:
             case Number(value):
                 return None if value == 0 else DIMENSIONLESS
@@ -162,7 +162,7 @@ class _EquationCheck:
             case Call(function, arguments):
                 rule = _RULES.get(function)
                 if rule is None or len(arguments) < rule.least:
-                    # The program refuses what it does not know; here it only hides its unit.
+                    # The program refuses unknown functions; here they only hide their unit.
                     for argument in arguments:
                         self.infer(argument)
                     return None
@@ -171,8 +171,8 @@ class _EquationCheck:
     def agree(self, operands: tuple[Expr, ...], hint: Unit | None) -> Unit | None:
         """Check that all operands have one unit, and return it.
 
-        Where they differ, the one that is wrong is told by what the place asks for, and
-        otherwise by the first operand that is not a bare number.
+        If they differ, the wrong one is identified by the expected unit, or else by the first
+        operand that is not a bare number.
         """
         pairs = [(operand, self.infer(operand, hint)) for operand in operands]
         known = [(operand, unit) for operand, unit in pairs if unit is not None]
@@ -213,7 +213,7 @@ _Apply = Callable[[_EquationCheck, tuple[Expr, ...], "Unit | None"], "Unit | Non
 class _Rule:
     apply: _Apply
     least: int = 1
-    """With fewer arguments the call is not what the rule is about."""
+    """With fewer arguments the rule does not apply to the call."""
 
 
 def _product_rule(
@@ -300,7 +300,7 @@ def _stock_rule(
 def _delay_rule(
     check: _EquationCheck, arguments: tuple[Expr, ...], hint: Unit | None
 ) -> Unit | None:
-    """Input, delay time, where given the initial value, and the order (DELAY FIXED has none)."""
+    """Input, delay time, initial value if given, and the order (DELAY FIXED has none)."""
     unit = check.infer(arguments[0], hint)
     check.expect(arguments[1], check.time)
     if len(arguments) > 3:
@@ -313,7 +313,7 @@ def _delay_rule(
 def _fixed_delay_rule(
     check: _EquationCheck, arguments: tuple[Expr, ...], hint: Unit | None
 ) -> Unit | None:
-    """Input, delay time, and where given the initial value."""
+    """Input, delay time, and initial value if given."""
     unit = check.infer(arguments[0], hint)
     check.expect(arguments[1], check.time)
     return check.expect(arguments[2], unit) if len(arguments) > 2 else unit

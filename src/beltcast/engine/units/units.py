@@ -1,7 +1,7 @@
 """Units: products of powers of words.
 
 The words are the modeller's own and have no size: ``bnCNY`` and ``CNY`` are two different words,
-and nothing is ever converted. `beltcast.engine.units.check` holds equations against them.
+and nothing is ever converted. `beltcast.engine.units.check` compares equations with them.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Unit:
 
 DIMENSIONLESS = Unit()
 
-# One word for each group, as Vensim has it, and what Chinese and English authors write for it.
+# One word for each group, as Vensim has it, and the words of Chinese and English authors for it.
 # A measure word such as 家 counts firms. Units have no size here, so 万元 and 元 stay two units.
 _SYNONYMS = {
     synonym: words[0]

@@ -1,6 +1,6 @@
 """Equations given as Vensim text, read in the context of a model.
 
-The text is put into a small model file with the ranges of the context and read as any file is, so
+The text is put into a small model file with the ranges of the context and read like any file, so
 that there is one reader.
 """
 
@@ -25,7 +25,7 @@ def read_equations(texts: Mapping[str, str], context: Source) -> tuple[Equation,
     ----------
     texts : mapping of str to str
         Left-hand side, such as ``births`` or ``size[Belt]``, to right-hand side.  The points of a
-        lookup stand in brackets: ``((0,0),(1,2))``.
+        lookup are in brackets: ``((0,0),(1,2))``.
     context : Source
         Its subscript ranges may be used, and its lookups called.
 
@@ -37,9 +37,9 @@ def read_equations(texts: Mapping[str, str], context: Source) -> tuple[Equation,
     Raises
     ------
     ModelFileError
-        A text is no equation; the message quotes it.
+        A text is not an equation; the message quotes it.
     UnsupportedConstruct
-        It uses something that the engine does not know.
+        It uses something that the engine does not support.
     """
     for left, right in texts.items():
         if not right.strip() or set(left + right) & set("|~"):
@@ -50,14 +50,14 @@ def read_equations(texts: Mapping[str, str], context: Source) -> tuple[Equation,
     wanted = {canonical(left.partition("[")[0]) for left in texts}
     lines = ["{UTF-8}", *range_statements(context)]
     lines += [_statement(left, right) for left, right in texts.items()]
-    # A call of a lookup is told from a call of a function by the name being known.
+    # A call of a lookup is distinguished from a call of a function by the known name.
     lookups = {
         canonical(e.name): e.name
         for e in context.equations
         if isinstance(e.expression, (Table, Tables)) and canonical(e.name) not in wanted
     }
     lines += [f"{name}((0,0),(1,1))\n\t~\t\n\t~\t\n\t|" for name in lookups.values()]
-    # A file of controls alone would be no model.
+    # A file of controls alone would not be a model.
     lines.append(_statement("placeholder of the reader", "0"))
     controls = [name for name in CONTROLS if name not in wanted]
     lines += [_statement(name.upper(), "1") for name in controls]

@@ -1,4 +1,4 @@
-"""PySD's expression of one equation, said in the words of `beltcast.engine.syntax`."""
+"""Translate PySD's expression of one equation to `beltcast.engine.syntax`."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ _OPERATORS = {"and": ":AND:", "or": ":OR:", "AND": ":AND:", "OR": ":OR:"}
 
 
 class _Tree:
-    """PySD's expression of one equation, said in our vocabulary."""
+    """PySD's expression of one equation, in our syntax."""
 
     def __init__(
         self,
@@ -177,7 +177,7 @@ class _Tree:
         raise self._refuse(f"'{name}'", "write the equation without it")
 
     def _chain(self, family: str, ast: Any, time: Any) -> Call:
-        """A smooth or delay; PySD gives it its input for an initial value where it has none.
+        """A smooth or delay; PySD uses its input as the initial value if there is none.
 
         Written out twice, the input of nested smooths would double with each level.
         """
@@ -205,7 +205,7 @@ class _Tree:
         if operators[0] == "^":
             return self._powers(operands)
         functions = [_OPERATORS.get(operator, operator).upper() for operator in operators]
-        # PySD's parser hands over a chain of :AND: and :OR: as one node, from the left.
+        # PySD's parser returns a chain of :AND: and :OR: as one node, from the left.
         if ":OR:" in functions:
             operands, functions = _joined(":AND:", operands, functions)
         result = operands[0]
@@ -231,7 +231,7 @@ class _Tree:
         function = canonical(ast.function.reference)
         if function in self.macros:
             return self._call(f"MACRO {function}", *ast.arguments)
-        if function == "pulse train":  # PySD turns Vensim's (start, width, interval, end) round
+        if function == "pulse train":  # PySD reorders Vensim's (start, width, interval, end)
             start, interval, width, end = ast.arguments
             return self._call("PULSE TRAIN", start, width, interval, end)
         if function in self.names:

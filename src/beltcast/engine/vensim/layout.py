@@ -1,6 +1,6 @@
-"""What a Vensim file says besides its equations: groups, and sketches with settings.
+"""Parts of a Vensim file besides its equations: groups, and sketches with settings.
 
-A run needs none of it, but a model that is written back keeps it.
+A run needs none of them, but a model that is written back keeps them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from beltcast.engine.syntax import canonical
 __all__ = ["SKETCH", "read_group_docs", "read_groups", "read_sketch", "statement_name"]
 
 SKETCH = re.compile(r"\\{2,3}---///")
-"""Begins the sketches, which stand after all equations."""
+"""Start of the sketches, which come after all equations."""
 
 _GROUP = re.compile(r"\*{8,}\s*\.?(.*?)\s*\*{8,}\s*~", re.DOTALL)
 
@@ -58,13 +58,13 @@ def read_group_docs(text: str) -> Mapping[str, str]:
 
 
 def read_sketch(text: str) -> str:
-    """Return sketches and settings as they stand in the file; empty where there are none."""
+    """Return sketches and settings as they are in the file; empty if there are none."""
     begun = SKETCH.search(text)
     return text[begun.start() :] if begun else ""
 
 
 def statement_name(statement: str) -> str:
-    """Canonical name of what a statement defines; empty for one without a name."""
+    """Canonical name of the variable of a statement; empty for one without a name."""
     body = statement.lstrip("\r\n\t *")
     body = body.removeprefix("{UTF-8}").lstrip()
     match = re.match(r'("(?:[^"\\]|\\.)*"|[^=\[(:~<]+)', body)

@@ -19,7 +19,7 @@ from beltcast.engine.syntax import Call, Equation, Expr, Ref, canonical, referen
 from beltcast.errors import ModelFileError, UnsupportedConstruct
 
 MARK = "MACRO "
-"""Begins the function of a `Call` of a macro."""
+"""Prefix of the function of a `Call` of a macro."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def expand(
     Returns
     -------
     tuple of Equation
-        In the order given, each followed by those that its calls made.
+        In the order given, each followed by the equations that its calls made.
 
     Raises
     ------

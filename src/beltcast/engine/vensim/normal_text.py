@@ -1,7 +1,7 @@
-"""Vensim text as PySD's grammar can take it: the same model, written plainly.
+"""Vensim text rewritten for PySD's grammar: the same model, in plain form.
 
-Vensim reads more than PySD's grammar does.  `normal_text` rewrites what differs before the parser
-sees it, and changes nothing else.  `REWRITES` lists every rewrite with its reason.  Each statement
+Vensim reads more than PySD's grammar does.  `normal_text` rewrites the differences before parsing,
+and changes nothing else.  `REWRITES` lists every rewrite with its reason.  Each statement
 keeps the line of the file on which it begins, so that messages can still name it.
 """
 
@@ -115,7 +115,7 @@ class Statement:
 
     @property
     def name(self) -> str:
-        """Canonical name on the left; empty where there is none."""
+        """Canonical name on the left; empty if there is none."""
         match = _NAME.match(self.equation)
         return canonical(match.group(1)) if match else ""
 
@@ -164,7 +164,7 @@ def normal_text(text: str, path: Path, *, hold_points: bool = False) -> NormalTe
     Raises
     ------
     ModelFileError
-        A comment that never ends, or an equation that was never written.
+        A comment that never ends, or an equation that is missing.
     """
     plain = blank_comments(before_the_sketch(text), path)
     plain = re.sub(r"\\[ \t]*(?=\r?\n)", " ", plain)
@@ -276,7 +276,7 @@ def _cut_macros(text: str) -> tuple[list[tuple[str, str, int]], str]:
         end = upper.find(_END_OF_MACRO, start)
         closed = text.find(")", start)
         if end < 0 or not start < closed < end:
-            break  # left to the parser, which says where it stops
+            break  # left to the parser, which reports where it stops
         heading = text[start + len(_MACRO) : closed + 1]
         line = text[: closed + 1].count("\n") + 1
         found.append((heading, text[closed + 1 : end], line))
@@ -319,7 +319,7 @@ def _joined(statements: Sequence[Statement]) -> str:
 
 
 def _is_string(statement: Statement, strings: dict[str, str]) -> bool:
-    """Take down a string constant; whether it was one."""
+    """Record a string constant; return whether it was one."""
     name, mark, text = re.sub(r":is:", ":IS:", statement.equation, flags=re.I).partition(":IS:")
     quoted = text.strip()
     if not mark or len(quoted) < 2 or not quoted[0] == quoted[-1] == "'":
@@ -334,7 +334,7 @@ def _is_unwritten(equation: str) -> bool:
 
 
 def _written(statements: Sequence[Statement], defined: set[str], path: Path) -> Iterator[Statement]:
-    """Leave out arrows of the sketch where there is an equation."""
+    """Drop arrows of the sketch if there is an equation."""
     for statement in statements:
         if not _is_unwritten(statement.equation):
             yield statement
@@ -377,7 +377,7 @@ def _is_bare(equation: str) -> bool:
 
 
 def _with_strings(equation: str, strings: Mapping[str, str]) -> str:
-    """Put string constants in the place of their names, as arguments."""
+    """Replace names of string constants by their text, as arguments."""
     for name, value in strings.items():
         if name.startswith("?"):
             equation = equation.replace(f"'{name}'", f"'{value}'")
@@ -447,7 +447,7 @@ def _pairs(pairs: Sequence[tuple[float, float]]) -> str:
 
 
 def _plain_limits(unit: str) -> str:
-    """The unit without brackets that are no limits."""
+    """The unit without brackets that are not limits."""
     match = re.fullmatch(r"([^\[\]]*)\[([^\[\]]*)\](\s*)", unit)
     if match:
         limits = [p.strip() for p in match.group(2).split(",")]

@@ -1,7 +1,7 @@
-"""The same model in PySD: the exchange partner, and a second opinion.
+"""The same model in PySD, for exchange and comparison.
 
-PySD writes Python code for a model and runs it.  Here it does so in a folder of its own, with the
-tables that stand beside the model, from the text of `beltcast.engine.vensim.normal_text`.
+PySD writes Python code for a model and runs it.  Here it does so in a temporary folder, with the
+tables beside the model, from the text of `beltcast.engine.vensim.normal_text`.
 """
 
 from __future__ import annotations
@@ -62,9 +62,9 @@ def open_in_pysd(path: Path) -> Any:
             model = pysd.read_xmile(str(copy)) if xmile else pysd.read_vensim(str(copy))
         except ModelFileError:
             raise
-        except Exception as problem:  # whatever PySD meets: it is said, not hidden
+        except Exception as problem:  # whatever PySD raises is reported, not hidden
             words = " ".join(str(problem).split())[:200] or type(problem).__name__
             raise UnsupportedConstruct(f"PySD cannot open the model: {words}", path) from None
-    # The code and its tables are read while the model runs: they stay as long as it does.
+    # The code and its tables are read while the model runs: they are kept as long as it exists.
     weakref.finalize(model, kept.cleanup)
     return model

@@ -1,7 +1,7 @@
-"""From a Vensim file to `Source`.
+"""Read a Vensim file to a `Source`.
 
-Reading takes four steps with a module each: `normal_text` (the text as the parser can take it),
-`translator` (PySD's parser, statement by statement), `expressions` (its trees in the words of
+Reading takes four steps with a module each: `normal_text` (text that the parser accepts),
+`translator` (PySD's parser, statement by statement), `expressions` (its trees in
 `beltcast.engine.syntax`) and `macros` (calls written out).  This module owns the file as a whole:
 whether it is complete, its subscripts and mappings, its method.  XMILE is read by
 `beltcast.engine.xmile.reader`, without PySD.  Nothing of the file is executed; tables that it
@@ -53,9 +53,9 @@ def read_source(path: str | Path) -> Source:
     Raises
     ------
     ModelFileError
-        The file is missing, cut short, or not a model.
+        The file is missing, truncated, or not a model.
     UnsupportedConstruct
-        It uses something that the engine does not know; the message names it and its line.
+        It uses something that the engine does not support; the message names it and its line.
     """
     path = Path(path)
     if path.suffix.lower() in XMILE:
@@ -124,7 +124,7 @@ _METHODS: Mapping[str, Literal["euler", "rk2", "rk4"]] = {
 
 
 def _settings(text: str) -> str:
-    """Settings stand at the end of the file, after the sketches."""
+    """Settings are at the end of the file, after the sketches."""
     parts = re.split(r"^:L.?<%\^E!@\s*$", text, maxsplit=1, flags=re.MULTILINE)
     return parts[1] if parts[1:] else ""
 
@@ -147,7 +147,7 @@ def _calendar(settings: str) -> Calendar | None:
 
 
 def _method(text: str, path: Path) -> Literal["euler", "rk2", "rk4"]:
-    """Method of integration, the fourth number of setting 15; Euler where it is not set.
+    """Method of integration, the fourth number of setting 15; Euler if it is not set.
 
     (As the public converter xmutil reads them.)
     """

@@ -1,8 +1,8 @@
 """PySD's parser, run over the statements of a Vensim file one by one.
 
 PySD turns Vensim text into an abstract model.  Here it gets the text of
-`beltcast.engine.vensim.normal_text`, statement by statement, so that what it cannot read is named
-by line and place; and while it runs, what it hands to `eval` is read as literals.  Nothing of the
+`beltcast.engine.vensim.normal_text`, statement by statement, so that errors name the line and
+position; and while it runs, arguments of its `eval` are read as literals.  Nothing of the
 file is executed.
 """
 
@@ -38,7 +38,7 @@ _ACCIDENTS = (
     SyntaxError,
     RecursionError,
 )
-"""What PySD raises where it meets something that its authors did not foresee."""
+"""Errors that PySD raises for input that its authors did not foresee."""
 
 
 def translate_vensim(normal: NormalText, path: Path) -> pysd_model.AbstractModel:
@@ -61,7 +61,7 @@ def translate_vensim(normal: NormalText, path: Path) -> pysd_model.AbstractModel
         A statement that cannot be read, by its line.
     """
     with warnings.catch_warnings(), literals_only():
-        # PySD warns of what it leaves out: sketches and reality checks, which no run needs, and
+        # PySD warns of parts that it ignores: sketches and reality checks, which no run needs, and
         # mappings by element, which the reader takes from the text itself.
         warnings.simplefilter("ignore")
         file = _File(path, normal.text)
@@ -172,7 +172,7 @@ def _guarded(parse: Any, statement: Statement, path: Path) -> Any:
 
 
 def _unreadable(problem: Exception, path: Path, line: int | None, name: str) -> ModelFileError:
-    """The error of a text that the grammar does not take, with the place where it stops."""
+    """The error of a text that the grammar rejects, with the position where it stops."""
     if isinstance(problem, parsimonious.exceptions.VisitationError):
         reason = str(problem).split("\n", 1)[0].partition(": ")[2]
         if "argument" in reason:

@@ -1,12 +1,12 @@
-"""From `Source` to a Vensim file: the reader turned round.
+"""Write a `Source` as a Vensim file, the inverse of the reader.
 
 `mdl_text` writes equations so that reading them back gives the same model: the same numbers bit for
-bit, and the same names, units, comments, limits, groups and sketches.  What was read in a longer
-way comes back in full: macros as the equations that their calls made, ranges of ranges with all
+bit, and the same names, units, comments, limits, groups and sketches.  Abbreviated forms come back
+in full: macros as the equations that their calls made, ranges of ranges with all
 their elements, constants and lookups of workbooks as numbers.  The points of data variables have no
 place in a Vensim file; they go into a table beside it (`WrittenModel.table`).
 
-What Vensim cannot say is refused with the name of the variable.
+Anything that Vensim cannot express is refused with the name of the variable.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _METHODS = {"euler": 0, "rk4": 1, "rk2": 3}
 _STARS = "*" * 56
 _CONTROL_GROUP = "Control"
 _LARGEST = 1e308
-"""Stands for infinity as the end of a random draw: no draw reaches it."""
+"""Represents infinity as the end of a random draw: no draw reaches it."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class WrittenModel:
     text : str
     table : str
         Comma-separated table of the data variables, to lie beside the model under the name that
-        was given; empty where the model has none.
+        was given; empty if the model has none.
     """
 
     text: str
@@ -73,7 +73,7 @@ def mdl_text(source: Source, *, table: str = "data.csv") -> WrittenModel:
     Raises
     ------
     UnsupportedConstruct
-        Vensim cannot say something; the message names the variable.
+        Vensim cannot express something; the message names the variable.
     """
     source = _expressible(source)
     writer = _Writer(source, table)
@@ -99,11 +99,11 @@ def mdl_text(source: Source, *, table: str = "data.csv") -> WrittenModel:
     return WrittenModel(text + sketch, writer.csv())
 
 
-# --- what Vensim says otherwise -----------------------------------------------------------------
+# --- forms that Vensim writes differently -------------------------------------------------------
 
 
 def _expressible(source: Source) -> Source:
-    """Return the model with everything said that Vensim says in another way."""
+    """Return the model with everything that Vensim expresses in another way rewritten."""
     kinds: dict[str, str] = {}
     for equation in source.equations:
         tables = equation.expression
@@ -123,7 +123,7 @@ def _expressible(source: Source) -> Source:
 
 @dataclass
 class _Rewriting:
-    """One equation said in Vensim's functions."""
+    """One equation in Vensim's functions."""
 
     equation: Equation
     source: Source
@@ -197,7 +197,7 @@ class _Rewriting:
         )
 
     def plain(self, expression: Table | Tables) -> Table | Tables:
-        """A lookup without its kind: that is said where it is called."""
+        """A lookup without its kind: the kind is in the call."""
         if isinstance(expression, Table):
             return replace(expression, kind="interpolate")
         return Tables(tuple(replace(t, kind="interpolate") for t in expression.tables))
@@ -326,7 +326,7 @@ class _Writer:
         left = show(Ref(equation.name, equation.subscripts))
         for i, group in enumerate(equation.except_):
             left += f"{' :EXCEPT:' if i == 0 else ','} [{', '.join(group)}]"
-        # PySD hands on the increment of a slider too, where the file has one.
+        # PySD also returns the increment of a slider, if the file has one.
         ends = [_limit(limit) for limit in equation.limits]
         limits = f" [{','.join(ends)}]" if any(end != "?" for end in ends) else ""
         unit = (equation.unit + limits).strip()
@@ -358,7 +358,7 @@ class _Writer:
         return f"GET DIRECT DATA('{self.table}', ',', 'A', '{_letters(first)}2')"
 
     def csv(self) -> str:
-        """The table of all data variables, one column an element; the time stands first."""
+        """The table of all data variables, one column per element; the time comes first."""
         if not self.columns:
             return ""
         times = sorted({t for _, own, _ in self.columns for t in own.tolist()})

@@ -1,16 +1,16 @@
 """Conveyors of XMILE: a stock whose outflow is what flowed in, one transit time ago.
 
-What is on a conveyor when the run begins is spread as a steady inflow would have it.  A plain
+The initial content of a conveyor is distributed as by a steady inflow.  A plain
 conveyor is ``DELAY FIXED(inflow, transit time, initial stock / transit time)``, and the stock adds
-up what flows in less what flows out; one that leaks or stops has a belt of its own
+up inflow minus outflow; one that leaks or stops has a belt of its own
 (`beltcast.engine.language.belts`).  A capacity, an inflow limit and an arrest limit the flows onto
 it, so that what it does not take stays where it was: the capacity by isee's ``MIN((Capacity -
 Conveyor)/DT + total outflow, inflow)``, several inflows in the order of the file.
 
-Read are conveyors with inflows that cannot be negative, Euler's method, and a transit time of
+Supported are conveyors with inflows that cannot be negative, Euler's method, and a transit time of
 constants that is a whole number of steps.  Refused by name: batches (``discrete``, queues), leaks
 of whole numbers, linear leaks in different zones (the standard and isee differ there), and limits
-on what another conveyor delivers.
+on the output of another conveyor.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def find_conveyors(parts: DocumentParts, method: str) -> Mapping[str, Conveyor]:
     Raises
     ------
     UnsupportedConstruct
-        A conveyor of a kind that is not known here.
+        A conveyor of an unsupported kind.
     """
     declared = {canonical(d.name): d for d in parts.variables}
     found = [
@@ -185,7 +185,7 @@ def _check_inflows(
     driven: Mapping[str, Conveyor],
     defaults: Mapping[str, bool],
 ) -> None:
-    """What flows onto a conveyor cannot be negative: nothing says what would leave it then."""
+    """Inflows of a conveyor cannot be negative: no rule says what would leave it then."""
     stock = conveyor.stock
     for flow, name in _inflows(conveyor):
         own = declared.get(name)

@@ -1,4 +1,4 @@
-"""Dimensions of XMILE: which elements each has, and which of them a variable has."""
+"""Dimensions of XMILE: their elements, and the dimensions of a variable."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def read_dimensions(root: Element) -> dict[str, tuple[str, ...]]:
 
 
 def _counted(dim: Element, name: str) -> list[str]:
-    """Elements of a dimension of which only the size is given: numbers from 1."""
+    """Elements of a dimension given by its size only: numbers from 1."""
     size = dim.attributes.get("size", "").strip()
     if not re.fullmatch(r"[0-9]{1,18}", size) or int(size) < 1:
         raise dim.place.error(

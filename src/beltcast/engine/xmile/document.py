@@ -1,10 +1,10 @@
-"""XML as a tree of plain values, with lines: the outermost layer of reading XMILE.
+"""XML as a tree of plain values with line numbers: the outermost layer of reading XMILE.
 
-A model file is somebody's text, so the parse is hardened: a document type or an entity ends it
-before anything stands for anything else, nothing outside the file is looked at, and nesting has a
-limit.  Names are taken without their prefix where the prefix stands for XMILE; elements of other
-makers (``isee:...``) are left out, and files that use such a prefix without declaring it are read
-all the same, because the public converter of Vensim models writes them.
+A model file is untrusted text, so the parse is hardened: a document type or an entity ends it
+before anything is expanded, nothing outside the file is read, and nesting has a
+limit.  Names are taken without their prefix if it stands for XMILE; elements of other
+vendors (``isee:...``) are ignored, and files that use such a prefix without declaring it are read
+nevertheless, because the public converter of Vensim models writes them.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ DEEPEST_NESTING = 100
 
 
 MOST_REPAIRS = 10
-"""Variables without an end tag that are mended."""
+"""Most variables without an end tag that are repaired."""
 
 _VARIABLES = ("aux", "flow", "stock")
 
 
 @dataclass(frozen=True)
 class DocumentPlace:
-    """Where something stands in a file, to say what is wrong with it.
+    """Position of an element in a file, for errors.
 
     Attributes
     ----------
@@ -46,11 +46,11 @@ class DocumentPlace:
     line: int
 
     def error(self, sentence: str) -> ModelFileError:
-        """Return the error of something that is no XMILE."""
+        """Return the error of something that is not XMILE."""
         return ModelFileError(sentence, self.path, self.line)
 
     def refusal(self, sentence: str) -> UnsupportedConstruct:
-        """Return the error of something that is XMILE and not supported."""
+        """Return the error of something that is XMILE but not supported."""
         return UnsupportedConstruct(sentence, self.path, self.line)
 
 
@@ -65,7 +65,7 @@ class Element:
     attributes
         Those without a prefix, by name in lower case.
     text
-        All text directly inside, as written; `text_place` is where it begins.
+        All text directly inside, as written; `text_place` is its start.
     children
         In order.
     """
@@ -91,7 +91,7 @@ class Element:
         Raises
         ------
         ModelFileError
-            It is not there, or too long.
+            It is missing, or too long.
         """
         value = self.attributes.get(attribute)
         if value is None or not value.strip():
@@ -135,7 +135,7 @@ def _parsed(content: bytes, path: Path, repairs: int) -> Element:
     """Root of UTF-8 text.
 
     A variable that begins inside another means that the other was not closed, whatever else is
-    wrong: there is one way to mend that, and files with it are about.
+    wrong: there is one way to repair that, and such files exist.
     """
     tree = _Tree(path)
     try:
@@ -177,7 +177,7 @@ def _text(content: bytes, path: Path) -> tuple[str, str]:
 
 @dataclass
 class _Open:
-    """An element whose end has not been met."""
+    """An element whose end has not been reached."""
 
     tag: str
     attributes: dict[str, str]
@@ -189,15 +189,15 @@ class _Open:
 
 
 class _Tree:
-    """Receives what expat meets."""
+    """Receives the events of expat."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.unclosed: tuple[int, str] | None = None
-        """Where the first variable inside another begins, and the tag of the other."""
+        """Position of the first variable inside another, and the tag of the other."""
         self.open: list[_Open] = [_Open("", {}, 1)]
         self.prefixes: list[Mapping[str, str]] = [{}]
-        # The text is decoded already, whatever it says of itself.
+        # The text is decoded already, whatever encoding it declares.
         self.parser = expat.ParserCreate("utf-8")
         self.parser.buffer_text = True
         self.parser.StartElementHandler = self._start

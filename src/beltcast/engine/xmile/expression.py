@@ -3,8 +3,8 @@
 The grammar is that of OASIS XMILE 1.0, section 3.3: from the strongest, ``^`` (from the right),
 the signs and ``NOT``, ``* / MOD //``, ``+ -``, comparisons, ``= <>``, ``AND``, ``OR``, and
 ``IF .. THEN .. ELSE``.  A sign binds less than a power, so that ``-2^2`` is -4.  Comments stand in
-braces.  This module owns the text alone: the tree holds names and functions as written, and what
-they mean is `beltcast.engine.xmile.names`.
+braces.  This module handles the text only: the tree holds names and functions as written, and
+`beltcast.engine.xmile.names` resolves them.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from beltcast.errors import ModelFileError
 __all__ = ["parse_expression", "plain_name", "without_comments"]
 
 ELEMENT = "XELEMENT"
-"""Function of a reference with a computed subscript: the reference, then what is computed."""
+"""Function of a reference with a computed subscript: the reference, then the computed one."""
 
 COMPUTED = "?"
-"""Stands in the reference where the subscript is computed."""
+"""Placeholder in the reference for the computed subscript."""
 
 DEEPEST = 60
-"""Brackets in brackets: Python allows a thousand calls, and each takes about eight."""
+"""Deepest nesting of brackets: Python allows a thousand calls, and each takes about eight."""
 
 
 def parse_expression(text: str, fail: Callable[[str, int], ModelFileError]) -> Expr:
@@ -46,13 +46,13 @@ def parse_expression(text: str, fail: Callable[[str, int], ModelFileError]) -> E
     -------
     Expr
         Numbers, references and calls; a list such as ``1, 2; 3, 4`` is an `Array`.  Functions are
-        in upper case with single blanks, whatever they are; operators as in
+        in upper case with single blanks, known or not; operators as in
         `beltcast.engine.syntax.Call`, ``MODULO`` for MOD and ``SAFEDIV`` for ``//``.
 
     Raises
     ------
     ModelFileError
-        What `fail` makes.
+        The error that `fail` makes.
 
     Examples
     --------
@@ -92,7 +92,7 @@ def plain_name(text: str) -> str:
     return " ".join(name.replace("\N{NO-BREAK SPACE}", " ").split())
 
 
-# --- the words --------------------------------------------------------------------------------
+# --- tokens -----------------------------------------------------------------------------------
 
 _Kind = Literal["number", "name", "quoted", "sign", "end"]
 
@@ -105,7 +105,7 @@ class _Token:
 
 
 _PART = r"""(?:"(?:[^"\\]|\\.)*"|[\w$][\w$']*)"""
-"""A name, or what stands between two dots of one: a module or a variable."""
+"""A name, or the part of one between two dots: a module or a variable."""
 
 _WORD = re.compile(
     r"(?P<skip>\s+|\{[^}]*\})"
@@ -134,7 +134,7 @@ def _tokens(text: str, fail: Callable[[str, int], ModelFileError]) -> list[_Toke
                     at,
                 )
             quoted = match.group().lstrip(".").startswith('"')
-            # The groups of the pattern are named as the kinds are.
+            # The groups of the pattern have the names of the kinds.
             kind: _Kind = "quoted" if quoted else match.lastgroup  # type: ignore[assignment]
             found.append(_Token(kind, match.group(), at))
         at = match.end()
@@ -175,7 +175,7 @@ _Item = TypeVar("_Item")
 
 
 class _Parser:
-    """The words of one equation, and the place of the next one."""
+    """The tokens of one equation, and the position of the next one."""
 
     def __init__(self, tokens: list[_Token], fail: Callable[[str, int], ModelFileError]) -> None:
         self.tokens = tokens
@@ -196,7 +196,7 @@ class _Parser:
 
     @property
     def word(self) -> str:
-        """The next word in lower case, empty for a name in quotes."""
+        """The next token in lower case, empty for a name in quotes."""
         return self.peek().text.lower() if self.peek().kind in ("name", "sign") else ""
 
     def take(self) -> _Token:

@@ -1,12 +1,12 @@
-"""The functions of XMILE, said in those of the engine.
+"""The functions of XMILE, translated to those of the engine.
 
 XMILE and Vensim share most functions under other names or with arguments in another order; the
-engine knows Vensim's.  `translate` says one in the other, by name and number of arguments, and
-refuses what the engine does not have.  Functions over arrays need to know subscripts and are
+engine has Vensim's.  `translate` converts a call, by name and number of arguments, and
+refuses functions that the engine does not have.  Functions over arrays need subscripts and are
 translated in `beltcast.engine.xmile.names`.
 
 Random numbers are drawn as Vensim's are (`beltcast.engine.language.random_functions`), and a seed
-is a stream; those that are not in the standard mean what isee's help says.
+is a stream; functions that are not in the standard follow isee's help.
 
 Where OASIS XMILE 1.0 leaves a choice: ``INT`` rounds down, as in isee's manual and simlin, but in
 a file that Vensim wrote towards zero, as the published output of SDXorg/test-models has it;
@@ -34,7 +34,7 @@ _Builder = Callable[..., Expr]
 
 
 def translate(function: str, arguments: tuple[Expr, ...], owner: Ref, place: DocumentPlace) -> Expr:
-    """Say a call of a function of XMILE in the engine's functions.
+    """Translate a call of a function of XMILE to the engine's functions.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def translate(function: str, arguments: tuple[Expr, ...], owner: Ref, place: Doc
     Raises
     ------
     UnsupportedConstruct
-        The engine has no such function.
+        The engine does not have the function.
     ModelFileError
         The number of arguments is wrong.
     """
@@ -89,7 +89,7 @@ def _calls(name: str, count: int) -> Mapping[int, _Builder]:
 
 
 def _chain(family: str, order: float) -> Mapping[int, _Builder]:
-    """DELAY1, SMTH3 and their like: the initial value is the input where it is not given."""
+    """DELAY1, SMTH3 and similar: the initial value is the input if it is not given."""
     return {
         2: lambda x, time: Call(family, (x, time, Number(order))),
         3: lambda x, time, initial: Call(family, (x, time, initial, Number(order))),
@@ -131,7 +131,7 @@ def _normal(mean: Expr, spread: Expr, seed: Expr = _ZERO, *ends: Expr) -> Expr:
 
 
 def _law(function: str, *, scaled: bool = False) -> Callable[..., Expr]:
-    """A distribution of Vensim without its shift, and with its stretch where it is scaled."""
+    """A distribution of Vensim without its shift, and with its stretch if it is scaled."""
 
     def build(*given: Expr, seed: Expr = _ZERO, ends: tuple[Expr, ...] = ()) -> Expr:
         least, most = ends or (Number(-math.inf), Number(math.inf))
@@ -196,7 +196,7 @@ def _normal_quantile(share: Expr, mean: Expr = _ZERO, spread: Expr = _ONE) -> Ex
 
 
 def _history(x: Expr, time: Expr) -> Expr:
-    """HISTORY(x, TIME - lag), or of a time that does not move; 0 before the run, and before it."""
+    """HISTORY(x, TIME - lag), or of a constant time; 0 before the run."""
     match time:
         case Call("-", (Ref("Time"), lag)):
             late = Call("XHISTORY", (x, lag, _ZERO))
@@ -313,12 +313,12 @@ _INSTEAD: Mapping[str, str] = {
     "PARETO": "the order of its arguments is not certain; write scale*RANDOM(0, 1)^(-1/shape)",
     "LOGISTIC": "write mean + scale*LN(u/(1 - u)) with u = RANDOM(0, 1)",
 }
-"""Refused because what they compute is not certain, and the nearest thing that works."""
+"""Refused because their definition is uncertain, and the nearest function that works."""
 
 _SHARED = frozenset(
     name
     for name in (*LANGUAGE, *INPUTS, *WITH_MEMORY)
     if name[0].isalpha() and name not in ("negative", "INTEG", *_OURS)
 )
-"""Functions that the engine knows by the same name, among them Vensim's own: translators of
-Vensim models leave those as they are."""
+"""Functions that the engine has under the same name, among them Vensim's own: translators of
+Vensim models leave those unchanged."""

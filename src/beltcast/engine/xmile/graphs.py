@@ -24,12 +24,12 @@ _KINDS: dict[str, Literal["interpolate", "extrapolate", "hold"]] = {
 def graph_of(element: Element) -> Table:
     """Return the points of a ``<gf>``.
 
-    The inputs are written out (``<xpts>``) or spread evenly between the ends of ``<xscale>``.
+    The inputs are written out (``<xpts>``) or distributed evenly between the ends of ``<xscale>``.
 
     Raises
     ------
     ModelFileError
-        Points are missing, are no numbers, or do not pair up.
+        Points are missing, are not numbers, or do not pair up.
     """
     values = _points(element, "ypts")
     if values is None:
@@ -58,7 +58,7 @@ def graph_of(element: Element) -> Table:
 
 def _kind(element: Element) -> Literal["interpolate", "extrapolate", "hold"]:
     written = element.attributes.get("type", "").strip().lower()
-    if not written:  # as files before the standard say it
+    if not written:  # the form of files before the standard
         old = element.attributes.get("discrete", "").strip().lower()
         written = "discrete" if old == "true" else "continuous"
     if written not in _KINDS:
@@ -70,7 +70,7 @@ def _kind(element: Element) -> Literal["interpolate", "extrapolate", "hold"]:
 
 
 def _points(element: Element, tag: str) -> list[float] | None:
-    """Numbers of a list, or None where there is none."""
+    """Numbers of a list, or None if there is none."""
     child = element.first(tag)
     if child is None:
         return None
@@ -94,7 +94,7 @@ def number_attribute(element: Element, attribute: str) -> float:
     Raises
     ------
     ModelFileError
-        It is not there, or no number.
+        It is missing, or not a number.
     """
     text = element.required(attribute)
     value = _number(text)

@@ -1,6 +1,6 @@
-"""What an XMILE file says besides its equations: groups, and views.
+"""Parts of an XMILE file besides its equations: groups, and views.
 
-A run needs none of it, but a model that is written back keeps it.
+A run needs none of them, but a model that is written back keeps them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def group_docs_of(root: Element) -> Mapping[str, str]:
 
 
 def views_of(root: Element, text: str) -> str:
-    """The views as they stand in the file, where the model has no modules."""
+    """The views as they are in the file, if the model has no modules."""
     found = re.findall(r"<views\b.*?</views>", text, re.DOTALL)
     return found[0] if len(found) == 1 and len(list(root.all("model"))) == 1 else ""
 

@@ -1,4 +1,4 @@
-"""Which variables an XMILE document declares: modules written out, macros gathered.
+"""Variables of an XMILE document: modules written out, macros collected.
 
 A document holds one model without a name and others that it uses as modules.  Each module becomes
 its model's variables under its own name, as ``hares.area``; an input that is connected becomes
@@ -39,7 +39,7 @@ class Declared:
     prefix
         Of the module that it is in: ``""`` or ``"hares."``.
     source
-        As an input that is connected: the name it is connected to, read in the module `above`.
+        For a connected input: the name it is connected to, read in the module `above`.
     """
 
     name: str
@@ -64,9 +64,9 @@ def collect(root: Element, path: Path) -> DocumentParts:
     Raises
     ------
     ModelFileError
-        A module names a model that is not there, contains itself, or there are too many.
+        A module names a missing model, contains itself, or there are too many.
     UnsupportedConstruct
-        A module lives in another file or has a time of its own.
+        A module is in another file or has a time of its own.
     """
     models = list(root.all("model"))
     if not models:
@@ -90,7 +90,7 @@ def refuse_inside(element: Element, tags: tuple[str, ...], where: str) -> None:
 
 
 def _defaults(root: Element, main: Element) -> dict[str, bool]:
-    """What <behavior> says of all stocks and all flows."""
+    """What <behavior> states about all stocks and all flows."""
     found = {}
     for behavior in (*root.all("behavior"), *main.all("behavior")):
         for holder, tags in (

@@ -1,10 +1,10 @@
-"""What the names of one XMILE equation mean: variables, subscripts, functions over arrays.
+"""Resolution of the names in one XMILE equation: variables, subscripts, functions over arrays.
 
 The parser leaves names as written.  Here each becomes that of a variable of the whole model
 (modules are written out, so ``area`` inside the module ``hares`` is ``hares.area``), and each
 array gets one subscript for each of its dimensions:
 
-* a name alone stands for the element in hand, or for the whole array inside ``SUM`` and its like;
+* a bare name stands for the current element, or for the whole array inside ``SUM`` and similar;
 * ``*`` and ``first:last`` are marked with ``!``, the engine's sign of a range that the enclosing
   function runs over, and so is a dimension that is not on the left;
 * in an equation for one element, a dimension of the left stands for that element.
@@ -39,9 +39,9 @@ class DeclaredVariable:
     dims
         Names of its dimensions.
     tables
-        Its graphical function, where it has one: a call of the variable means that.
+        Its graphical function, if it has one: a call of the variable refers to that.
     lookup
-        Whether it is nothing but its graphical function.
+        Whether it consists only of its graphical function.
     """
 
     name: str
@@ -52,7 +52,7 @@ class DeclaredVariable:
 
 @dataclass(frozen=True)
 class Heading:
-    """Name and parameters of a macro; `defaults` has what a parameter is if it is not given."""
+    """Name and parameters of a macro; `defaults` has the values of parameters left out."""
 
     name: str
     parameters: tuple[str, ...]
@@ -61,14 +61,14 @@ class Heading:
 
 @dataclass(frozen=True)
 class Names:
-    """All that a name can mean.
+    """All names in scope.
 
     Attributes
     ----------
     variables, dimensions, macros
         By canonical name: the variables of the model, the elements of each dimension, macros.
     ranges
-        Subscript ranges as the engine wants them, by name as written.  Ranges that an equation
+        Subscript ranges as the engine needs them, by name as written.  Ranges that an equation
         needs beside the dimensions (a slice, the second of two equal dimensions) are added.
     copies
         The dimension that a range repeats, both canonical: a square has ``d`` and ``d (2)``,
@@ -117,12 +117,12 @@ class Left:
 
     @property
     def ref(self) -> Ref:
-        """The variable in hand."""
+        """The current variable."""
         return Ref(self.variable.name, self.subscripts)
 
 
 def resolve(tree: Expr, left: Left, names: Names) -> Expr:
-    """Say what an expression means.
+    """Resolve the names of an expression.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ def resolve(tree: Expr, left: Left, names: Names) -> Expr:
     Returns
     -------
     Expr
-        In the engine's words.
+        In the engine's names and functions.
 
     Raises
     ------
@@ -166,7 +166,7 @@ _SLICE = re.compile(r"(.*):(.*)")
 
 @dataclass(frozen=True)
 class _Meaning:
-    """Meanings inside one equation; `over` is the array function around, if any."""
+    """Resolution inside one equation; `over` is the array function around, if any."""
 
     left: Left
     names: Names
@@ -240,7 +240,7 @@ class _Meaning:
         return Call("WITH LOOKUP" if isinstance(points, Table) else "LOOKUP", (points, at))
 
     def points(self, called: DeclaredVariable, ref: Ref) -> Expr:
-        """A graphical function by its name, or its points where its variable has an equation."""
+        """A graphical function by its name, or its points if its variable has an equation."""
         if called.lookup:
             return self.reference(ref)
         if len(set(called.tables)) > 1:
@@ -273,7 +273,7 @@ class _Meaning:
     def spread(self, function: str, argument: Expr) -> Expr:
         """The argument of an array function, with the ranges marked that it runs over."""
         if isinstance(argument, Ref) and not argument.subscripts:
-            # A name alone as the whole argument is the whole array.
+            # A bare name as the whole argument is the whole array.
             variable = self.find(argument.name)
             stars = ("*",) * len(variable.dims) if variable is not None else ()
             argument = replace(argument, subscripts=stars)
@@ -324,7 +324,7 @@ class _Meaning:
         return Ref(variable.name, tuple(subscripts))
 
     def is_computed(self, text: str, dim: str) -> bool:
-        """Whether a subscript is the name of a variable, whose value is the place from 1."""
+        """Whether a subscript is the name of a variable, whose value is the position from 1."""
         name = canonical(text)
         known = {canonical(e) for e in self.names.elements(dim)}
         if name.removeprefix(f"{canonical(self.names.written(dim))}.") in known:
@@ -334,7 +334,7 @@ class _Meaning:
         return not _SLICE.fullmatch(text) and self.find(text) is not None
 
     def computed(self, ref: Ref, indices: Mapping[int, Expr]) -> Expr:
-        """An element whose place, from 1, is computed."""
+        """An element with a computed position, from 1."""
         variable = self.find(ref.name)
         if variable is None or len(ref.subscripts) != len(variable.dims):
             raise self.error(f"'{plain_name(ref.name)}' has not as many subscripts; check them")
@@ -352,7 +352,7 @@ class _Meaning:
         return Call(ELEMENT, (first, offset, Number(float(place))))
 
     def word(self, ref: Ref) -> Expr:
-        """A name that is no variable: of the run, of the language, or unknown."""
+        """A name that is not a variable: of the run, of the language, or unknown."""
         name = canonical(ref.name)
         if not ref.subscripts:
             if name == "self":
@@ -367,7 +367,7 @@ class _Meaning:
         return replace(ref, name=full_name(ref.name, ""))
 
     def number(self, name: str) -> Expr | None:
-        """The place from 1 of an element in its dimension: the one that is named, or in hand."""
+        """The position, from 1, of the named or current element in its dimension."""
         if name in self.names.dimensions:
             elements, here = self.names.dimensions[name], self.here(name)
             if here is None or here in elements:
@@ -387,7 +387,7 @@ class _Meaning:
         return Number(places.pop()) if places else None
 
     def place_in(self, elements: tuple[str, ...], ref: Ref) -> Ref:
-        """The engine counts in the largest range that holds an element: it must be no other."""
+        """The engine counts in the largest range that holds an element: no other is allowed."""
         for element in elements:
             family = max((r for r in self.names.ranges.values() if element in r), key=len)
             if family.index(element) != elements.index(element):
@@ -402,7 +402,7 @@ class _Meaning:
         return {canonical(self.names.written(d)) for d in self.left.variable.dims}
 
     def here(self, dimension: str, place: int | None = None) -> str | None:
-        """What a dimension of the left stands for in this equation."""
+        """The meaning of a dimension of the left-hand side in this equation."""
         dims = [canonical(self.names.written(d)) for d in self.left.variable.dims]
         if dimension not in dims:
             return None
@@ -418,7 +418,7 @@ class _Meaning:
     def subscript(
         self, text: str, dim: str, variable: DeclaredVariable, place: int, before: list[str]
     ) -> str:
-        """The subscript at one place of an array, as the engine reads it."""
+        """The subscript at one position of an array, as the engine reads it."""
         elements = self.names.elements(dim)
         if text == "*":
             return self.marked(dim, before, variable)
@@ -467,11 +467,11 @@ class _Meaning:
 
 
 _OF_GRAPHS = {"LOOKUP": "LOOKUP", "LOOKUPAREA": "XLOOKUP AREA", "LOOKUPINV": "LOOKUP INVERT"}
-"""Functions whose first argument is a graphical function, and what the engine calls them."""
+"""Functions whose first argument is a graphical function, and their names in the engine."""
 
 
 def _filled(expression: Expr, values: Mapping[str, Expr]) -> Expr:
-    """An expression with the parameters of a macro replaced by what is given for them."""
+    """An expression with the parameters of a macro replaced by the arguments."""
     if isinstance(expression, Ref):
         return values.get(canonical(expression.name), expression)
     if isinstance(expression, Call):

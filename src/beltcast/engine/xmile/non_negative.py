@@ -1,14 +1,14 @@
 """Stocks of XMILE that limit their flows: those that cannot be negative, and full conveyors.
 
-The outflows of a stock that cannot fall below zero are limited to what is there.
+The outflows of a stock that cannot fall below zero are limited to its content.
 
 As isee's help has it ("Flow prioritization"): an outflow is at most ``stock/DT + total inflow``,
 and of several outflows the first takes its share first.  The flow itself is limited, so that what
-leaves one stock is what reaches the next; a stock that is only cut off at zero would deliver what
-it never had.  A flow in that may be negative is limited in the same way.
+leaves one stock is what reaches the next; a stock that is only truncated at zero would deliver
+material that it never had.  An inflow that may be negative is limited in the same way.
 
 Where an inflow depends on the outflow at the same instant, the outflow is limited without that
-inflow: it never takes what is not there.  A flow that leaves several stocks at once, or enters
+inflow: it never takes more than there is.  A flow that leaves several stocks at once, or enters
 several, has no one stock to limit it; there the stock is cut off at zero and the flow is as
 written, as in the published output of SDXorg/test-models' `non_negative_stocks`.
 
@@ -48,7 +48,7 @@ class Reservoir:
 
 @dataclass(frozen=True)
 class LimitedStock:
-    """A conveyor that does not take all that would flow onto it.
+    """A conveyor that does not take its whole inflow.
 
     Attributes
     ----------
@@ -112,7 +112,7 @@ class _Limits:
             stock = isinstance(expression, Call) and expression.function.endswith("INTEG")
             now: Expr = Number(0.0) if stock else expression
             if isinstance(expression, Call) and expression.function in ("XCONVEYOR", "XBELT"):
-                # What comes off flowed on before: only the leaks and the arrest count now.
+                # The outflow entered before: only the leaks and the arrest count now.
                 now = Call("", expression.arguments[5:])
             start = expression.arguments[1] if stock and isinstance(expression, Call) else now
             self.needs.setdefault(name, set()).update(_names(now))
@@ -147,7 +147,7 @@ class _Limits:
             taken.append(flow)
 
     def close(self, conveyor: LimitedStock) -> None:
-        """Limit what flows onto a conveyor."""
+        """Limit the inflow of a conveyor."""
         stock = canonical(conveyor.stock.name)
         leaving = {canonical(f.name) for f in conveyor.outflows}
         before: list[Ref] = []

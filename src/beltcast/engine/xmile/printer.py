@@ -1,7 +1,7 @@
-"""An expression as XMILE text: `beltcast.engine.xmile.expression` turned round.
+"""Write an expression as XMILE text, the inverse of `beltcast.engine.xmile.expression`.
 
-Parentheses appear where the grammar of XMILE needs them.  What the engine says in Vensim's
-functions is said in XMILE's where it has them; functions that XMILE lacks and that translators of
+Parentheses appear where the grammar of XMILE needs them.  The engine's functions, which are
+Vensim's, are written as XMILE's if it has them; functions that XMILE lacks and that translators of
 Vensim models leave as they are (ZIDZ, SAMPLE IF TRUE, ...) stay.  Everything else is refused by
 `CannotSay`, which the caller turns into an error with a name.
 """
@@ -20,7 +20,7 @@ __all__ = ["CannotSay", "identifier", "plain", "print_expression"]
 
 
 class CannotSay(Exception):
-    """XMILE has no word for something: what, and what to do."""
+    """XMILE cannot express something: what, and what to do."""
 
 
 _STRENGTH = (
@@ -31,7 +31,7 @@ _STRENGTH = (
 )
 _SIGN = {":OR:": "OR", ":AND:": "AND"}
 _OPERAND = 9
-"""As strong as a name or a bracket."""
+"""Binding strength of a name or a bracket."""
 
 _RUN = {
     "time": "TIME",
@@ -128,7 +128,7 @@ def _reference(ref: Ref) -> str:
 
 
 def _call(function: str, arguments: tuple[Expr, ...]) -> tuple[int, str]:
-    """How strongly the text of a call holds together, and the text."""
+    """Binding strength of the text of a call, and the text."""
     match function, arguments:
         case "negative", (operand,):
             return 7, "-" + _text(operand, 7)

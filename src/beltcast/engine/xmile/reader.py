@@ -1,4 +1,4 @@
-"""From an XMILE file to `Source`: what each element of the document says of the model.
+"""Read an XMILE file to a `Source`.
 
 XMILE 1.0 (OASIS, 2015) writes a model as XML.  Reading it takes four steps with a module each:
 `xmile_document` (the XML, hardened), `xmile_modules` (modules and macros: which variables there
@@ -65,7 +65,7 @@ def read_xmile(path: str | Path) -> Source:
     ModelFileError
         The file is missing, broken, or not a model.
     UnsupportedConstruct
-        It uses something that the engine does not know; the message names it and its line.
+        It uses something that the engine does not support; the message names it and its line.
     """
     path = Path(path)
     content = read_bytes(path)
@@ -151,7 +151,7 @@ def _refuse_imports(root: Element) -> None:
 
 
 def _method(specs: Element) -> Literal["euler", "rk2", "rk4"]:
-    """Integration method of the file, the first that is known; Euler where it does not say."""
+    """Integration method of the file, the first known one; Euler if it states none."""
     asked = specs.attributes.get("method", "euler").strip().lower() or "euler"
     for method in (m.strip() for m in asked.split(",")):
         if method == "euler":
@@ -168,10 +168,10 @@ def _method(specs: Element) -> Literal["euler", "rk2", "rk4"]:
 def _controls(
     specs: Element, equations: tuple[Equation, ...], names: Names
 ) -> Mapping[str, Equation]:
-    """When the run begins and ends, and its step; saved at every step.
+    """Start, end and step of the run; saved at every step.
 
-    Files made from Vensim models carry these as variables too: they must say the same, and a
-    SAVEPER among them, which XMILE has no word for, is taken.
+    Files made from Vensim models carry these as variables too: they must agree, and a
+    SAVEPER among them, which XMILE does not have, is used.
     """
     unit = specs.attributes.get("time_units", "")
     step = specs.first("dt")
@@ -536,7 +536,7 @@ def _conveyed(conveyor: Conveyor, flow_name: str, left: Left, names: Names) -> E
 
 
 def _limited_conveyors(names: Names, conveyors: Mapping[str, Conveyor]) -> Iterator[LimitedStock]:
-    """Conveyors that do not take all that would flow onto them."""
+    """Conveyors that do not take their whole inflow."""
     for conveyor in {id(c): c for c in conveyors.values()}.values():
         declared = conveyor.stock
         scope = names.inside(declared.prefix)
@@ -563,7 +563,7 @@ def _limited_conveyors(names: Names, conveyors: Mapping[str, Conveyor]) -> Itera
 
 
 def _net_flow(stock: Element, left: Left, names: Names) -> Expr:
-    """What flows in less what flows out."""
+    """Inflow minus outflow."""
     net: Expr | None = None
     for flow in (*stock.all("inflow"), *stock.all("outflow")):
         own = _flow(flow, left, names)
@@ -583,7 +583,7 @@ def _flow(flow: Element, left: Left, names: Names) -> Expr:
 
 
 def _parsed(text: str, left: Left, names: Names, holder: Element | None = None) -> Expr:
-    """An equation's text, parsed and understood."""
+    """An equation's text, parsed and resolved."""
     place = left.place if holder is None else holder.text_place
     name = left.variable.name
 

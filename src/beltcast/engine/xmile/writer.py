@@ -1,16 +1,16 @@
-"""From `Source` to an XMILE file: `beltcast.engine.xmile.reader` turned round.
+"""Write a `Source` as an XMILE file, the inverse of `beltcast.engine.xmile.reader`.
 
 `xmile_text` writes a flat model: variables with their units, comments, limits and groups, stocks
 with their flows, graphical functions, arrays.  Reading it back gives the same numbers bit for bit.
-Three things change their form, because XMILE has no other for them:
+Three things change their form, because XMILE has no other form for them:
 
-- A stock whose equation is no plain sum of flows gets one flow, ``<stock> net flow``.
+- A stock whose equation is not a plain sum of flows gets one flow, ``<stock> net flow``.
 - An array that is defined piece by piece, with exceptions, or through mapped ranges, is written
   element by element.
 - A graphical function inside an expression gets a variable of its own.
 
-A data variable becomes a graphical function of TIME.  What XMILE cannot say is refused with the
-name of the variable.
+A data variable becomes a graphical function of TIME.  Anything that XMILE cannot express is refused
+with the name of the variable.
 """
 
 from __future__ import annotations
@@ -62,9 +62,9 @@ def xmile_text(source: Source, *, name: str = "model") -> str:
     Raises
     ------
     UnsupportedConstruct
-        XMILE cannot say something; the message names the variable.
+        XMILE cannot express something; the message names the variable.
     ModelFileError, UnknownName
-        The equations do not fit together.
+        The equations are inconsistent.
     """
     work = _Writer(source)
     variables = [line for variable in work.variables() for line in variable]
@@ -231,7 +231,7 @@ class _Writer:
         return f"{equation.unit}/{time}" if equation.unit and time else ""
 
     def _plain_sum(self, stock: Equation, rate: Expr) -> _Stock | None:
-        """Flows of a stock whose rate is what flows in less what flows out, in that order.
+        """Flows of a stock whose rate is inflow minus outflow, in that order.
 
         XMILE adds up inflows before outflows; another order of three terms and more would not
         give the same bits.
@@ -413,7 +413,7 @@ class _Writer:
     # --- arrays
 
     def _whole(self, equation: Equation, dims: Sequence[str]) -> bool:
-        """Whether one equation can stand for all elements as it is."""
+        """Whether one equation can represent all elements as it is."""
         left = [canonical(s) for s in equation.subscripts]
         if equation.except_ or left != [canonical(d) for d in dims] or len(set(left)) < len(left):
             return False
@@ -467,7 +467,7 @@ class _Writer:
     def _elements(
         self, equation: Equation, ref: Ref, slot: Slot, scope: dict[str, list[str]]
     ) -> tuple[str, ...]:
-        """Subscripts of a reference with elements in the place of ranges; marks stay."""
+        """Subscripts of a reference with elements in place of ranges; marks stay."""
         stand_in = tuple(
             self.table.expand(equation, s[:-1])[0] if s.endswith("!") else s for s in ref.subscripts
         )
