@@ -53,7 +53,7 @@ def init_command(
     """Make a folder with a study of your own belt: it runs as it stands, with example figures.
 
     In a terminal, without --name and --places, it asks. Leaves model.mdl, observations.csv,
-    places.csv, parameters.toml, scenarios.toml, study.toml and README.md.
+    places.csv, parameters.toml, scenarios.toml, checks.toml, study.toml and README.md.
 
     For example:
 
