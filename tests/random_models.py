@@ -132,7 +132,7 @@ def back_ends_apart(model: Model, method: str) -> float:
             outputs=rows,
             saves=model.grid().saved(),
             method=method,  # type: ignore[arg-type]
-            backend=backend,  # type: ignore[arg-type]
+            backend=backend,
         )[:, :, 0]
         for backend in ("numpy", "llvm")
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shlex
 import sys
@@ -238,12 +239,13 @@ def check_command(
 ) -> None:
     """Check a model, or a study with all its files, and say what is wrong with file and line.
 
-    Units that do not fit are faults, and so is a reality check of the study that fails: what must
-    hold for any draw of the priors and in every scenario. Doubted are numbers that look like typing
-    errors beside their neighbours or beside what the priors expect. Reported beside them: how many
-    observations lie in the bands of the priors, what halving TIME STEP changes, stocks that go
-    negative, constants that break the model at 0, a tenth or ten times their value, and the
-    feedback loops with their polarity (R reinforcing, B balancing).
+    Units that do not fit are faults, and so is a reality check that fails: one of the study, which
+    must hold for any draw of the priors and in every scenario, or one that the Vensim file has
+    (:THE CONDITION: ... :IMPLIES: ...). Doubted are numbers that look like typing errors beside
+    their neighbours or beside what the priors expect. Reported beside them: how many observations
+    lie in the bands of the priors, what halving TIME STEP changes, stocks that go negative,
+    constants that break the model at 0, a tenth or ten times their value, and the feedback loops
+    with their polarity (R reinforcing, B balancing).
 
     For example:
 
@@ -557,11 +559,15 @@ def _check_model(
     """Print what is wrong with a model; return how many faults and doubts."""
     from beltcast.display.translations import word
     from beltcast.model import checks
+    from beltcast.model.vensim_checks import check_vensim_statements
 
     with progress() as show:
         checked = checks.check_model(model, progress=show, seconds=seconds)
+    carried, findings = check_vensim_statements(model)
     if as_json:
         facts = checks.as_json(checked)
+        if findings:
+            facts["vensim_reality_checks"] = [dataclasses.asdict(f) for f in findings]
         if violations:
             facts["reality_checks"] = [
                 {
@@ -579,7 +585,13 @@ def _check_model(
         typer.echo(checks.check_text(checked, model.path, language=language, labels=labels))
         if not checked.units:
             typer.echo(word("units consistent", language))
-    return len(checked.units), len(checked.negative) + len(checked.extremes)
+        if carried:
+            typer.echo(word("vensim checks", language, count=carried, found=len(findings)))
+        for finding in findings:
+            typer.echo(f"{model.path}:{finding.line}: '{finding.name}' {finding.sentence}")
+    failing = sum(finding.fails for finding in findings)
+    doubts = len(checked.negative) + len(checked.extremes) + len(findings) - failing
+    return len(checked.units) + failing, doubts
 
 
 def _run_plan(

@@ -207,6 +207,10 @@ SUMMARY: Mapping[str, tuple[str, str]] = {
     "one variable": ("1 variable", "1 个变量"),
     "variables": ("{count} variables", "{count} 个变量"),
     "no fault": ("No fault found", "未发现错误"),
+    "vensim checks": (
+        "Reality checks of the file: {count}, of which {found} fail or cannot be run",
+        "模型文件中的常理检验：{count} 项，其中 {found} 项不成立或无法运行",
+    ),
     "many doubts": (
         "{count} doubts to look at, no certain fault",
         "{count} 处存疑，未发现确定的错误",
