@@ -10,6 +10,7 @@ import pytest
 
 from beltcast import approximate_posterior, calibrate
 from beltcast.inference.calibrate import Calibration
+from beltcast.inference.pool_scales import pool_scales
 from beltcast.inference.statistics import FitStatistics, fit_statistics
 from beltcast.workflows.own_model import read_own_model
 
@@ -93,6 +94,14 @@ def test_the_basic_reproduction_numbers_of_both_epidemics_come_back() -> None:
     # Andrade and Duggan (2021): 2.58, with zeros left out of the data it was 2.20.
     estimates = statistics("cumberland").estimates
     assert estimates.loc["beta", "estimate"] / 0.5 == pytest.approx(2.58, abs=0.01)
+
+
+@pytest.mark.slow
+def test_the_standard_deviations_between_subjects_of_theophylline_come_back() -> None:
+    # nlme of R's Theoph: 0.64 (ka) and 0.17 (Cl); the priors of the scales move them a little.
+    between = pool_scales(fitted("theophylline", 64))["estimate"]
+    assert between["spread of ka"] == pytest.approx(0.64, abs=0.1)
+    assert between["spread of Cl"] == pytest.approx(0.17, abs=0.03)
 
 
 def test_the_likelihood_of_boehm_comes_near_its_stiff_optimum() -> None:
