@@ -53,7 +53,7 @@ def words_of(folder: Path) -> dict[str, list[str]]:
                     for name, values in data.variables.items()
                     if values.dtype.kind in "OUS"
                 )
-        elif path.suffix == ".png":
+        elif path.suffix in (".png", ".npz"):
             continue
         else:
             text = re.sub(r"data:image/[^'\"]*", "", path.read_text(encoding="utf-8"))

@@ -77,7 +77,8 @@ def forecast_command(
     Writes forecast.nc, a fan chart for each place and the total, calibration.csv (each estimate
     beside its prior), fit.csv (each observation beside its fitted value), draws.nc (which `beltcast
     page` and `beltcast report` read) and summary.txt. With --as-of there is no draws.nc, since its
-    readers open today's study.
+    readers open today's study. The fit and all draws stay in the folder too (drawn.npz): a second
+    run with the same files, options, seed and version of beltcast takes them from there.
 
     With --model it goes on with the columns of the data until FINAL TIME, and writes forecast.csv
     and forecast.png: what would be observed, with bands of 80% and 95%.
@@ -111,7 +112,7 @@ def forecast_command(
     from beltcast.reports.json_output import calibration_facts, forecast_facts
     from beltcast.study.events import WITHOUT, given_events
     from beltcast.verification.origin import as_known, scales_as_known
-    from beltcast.workflows.draws import FitOptions, fit_study
+    from beltcast.workflows.draws import FitOptions, drawn_before, fit_study, keep_drawn
 
     spoken = language_of(language)
     read = open_either(
@@ -149,9 +150,15 @@ def forecast_command(
     streams = streams_of(seed)
     target = folder_of(output, study)
     with complete_folder(target) as folder, progress() as tell:
-        fit = fit_study(chosen, options, rng=streams.fit, progress=tell)
-        # Drawn here and not within `forecast`, since the draws are written too.
-        posterior = approximate_posterior(fit, draws, rng=streams.posterior, progress=tell)
+        before = drawn_before(target, chosen, options, seed) if calibration is None else None
+        if before is None:
+            fit = fit_study(chosen, options, rng=streams.fit, progress=tell)
+            # Drawn here and not within `forecast`, since the draws are written too.
+            posterior = approximate_posterior(fit, draws, rng=streams.posterior, progress=tell)
+        else:
+            fit, posterior = before
+        if calibration is None:
+            keep_drawn(folder, posterior, chosen, options, seed)
         result = forecast(
             chosen, fit, draws=posterior, rng=streams, progress=tell, provenance=provenance
         )

@@ -21,6 +21,16 @@ SUMMARY: Mapping[str, tuple[str, str]] = {
         "{all} 个参数中 {prior} 个主要来自先验，{both} 个数据与先验兼有，{data} 个主要来自数据。"
         "{draws} 个样本，接受率 {acceptance:.2f}，与拉普拉斯近似起点的相关系数 {correlation:.2f}。",
     ),
+    "effective": (
+        "Every number below rests on at least {least:.0f} effective draws ({which}).",
+        "下列每个数字至少依据 {least:.0f} 个有效样本（{which}）。",
+    ),
+    "warn effective": (
+        "Warning: {few} of {all} numbers below rest on fewer than {enough:.0f} effective draws, "
+        "{which} on {least:.0f}; use more --draws, or the longer chains of 'beltcast sample'.",
+        "警告：下列 {all} 个数字中有 {few} 个依据的有效样本少于 {enough:.0f} 个，其中 {which} 仅 "
+        "{least:.0f} 个；请增加 --draws，或用 'beltcast sample' 的长链。",
+    ),
     "warn single start": (
         "Warning: only one start reached the best optimum; use more with --starts.",
         "警告：仅有一个起点到达最优解；请用 --starts 增加起点。",

@@ -34,6 +34,7 @@ from beltcast.inference.discrepancy import paths
 from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.nuisances import SHOCK
 from beltcast.inference.residuals import draw_errors
+from beltcast.inference.sampling.diagnostics import ENOUGH_DRAWS, effective_draws
 from beltcast.inference.sampling.posterior import Draws, approximate_posterior, sample_prior
 from beltcast.schema import MEMBER, PLACE, ROW, SCENARIO, YEAR, Progress
 from beltcast.streams import Random, Streams
@@ -50,7 +51,7 @@ def forecast(
     *,
     rng: Random,
     draws: int | Draws = 1000,
-    moves: int = 30,
+    moves: int | None = None,
     progress: Progress | None = None,
     provenance: Mapping[str, str] | None = None,
 ) -> xr.Dataset:
@@ -65,8 +66,8 @@ def forecast(
         ``sizes`` are used.
     draws : int or Draws
         Members: how many to draw, or existing draws of the posterior.
-    moves : int
-        Metropolis moves per draw, see `beltcast.inference.sampling.posterior`.
+    moves : int, optional
+        Moves between two draws of a walker, as of `beltcast.approximate_posterior`.
     progress : callable, optional
         Called with (what, done, total).
     provenance : mapping, optional
@@ -200,12 +201,48 @@ def forecast_draws(
             "draws_kind": posterior.kind,
             "acceptance": posterior.acceptance,
             "start_correlation": posterior.start_correlation,
+            "walkers": posterior.walkers,
+            **_effective(study, posterior.walkers, published, change),
             **study.provenance(),
             **(provenance or {}),
         },
     )
     result["title"] = runs["title"]
     return _described(result, runs[target].attrs)
+
+
+def _effective(
+    study: Study, walkers: int, published: xr.DataArray, change: xr.DataArray
+) -> dict[str, Any]:
+    """Effective draws of the numbers that a summary prints: the least, of which, and how many few.
+
+    The summary prints every place under the first scenario and the whole under all, in the years
+    shown.
+    """
+    years = [year for year in study.years.shown if year in published[YEAR].values]
+    years = years or [int(published[YEAR].values[-1])]
+    own = published.isel({SCENARIO: 0}).sel({YEAR: years})
+    others = change.isel({SCENARIO: slice(1, None)})
+    others = others.sel({PLACE: study.whole(study.target), YEAR: years})
+    names, columns = [], []
+    for values in (own, others):
+        label = PLACE if PLACE in values.dims else SCENARIO
+        for name in values[label].values:
+            for year in years:
+                names.append(f"{name} {year}")
+                columns.append(values.sel({label: name, YEAR: year}).values)
+    table = np.array(columns, dtype=np.float64).T
+    good = np.asarray(np.isfinite(table).all(axis=1))
+    # A failed run takes a draw from all, and with it the order of the walkers.
+    found = effective_draws(table if good.all() else table[good], walkers if good.all() else 0)
+    if not len(found) or np.isnan(found).any():
+        return {}
+    return {
+        "effective_draws": float(found.min()),
+        "effective_least": names[int(found.argmin())],
+        "effective_few": int((found < ENOUGH_DRAWS).sum()),
+        "effective_of": len(names),
+    }
 
 
 def published_factor(

@@ -22,6 +22,7 @@ from beltcast.ensembles.member_statistics import chance_text
 from beltcast.inference.audit.identify import Profile, Spectrum
 from beltcast.inference.audit.shrinkage import shrinkage, shrinkage_words
 from beltcast.inference.calibrate import Calibration, estimate_verdict
+from beltcast.inference.sampling.diagnostics import ENOUGH_DRAWS
 from beltcast.schema import PLACE, QUANTILE, SCENARIO, YEAR, Label, Language, labels_of
 from beltcast.study.observations import Observations
 
@@ -201,6 +202,17 @@ def _basis(forecast: xr.Dataset, calibration: Calibration, language: Language) -
             correlation=forecast.attrs["start_correlation"],
         ),
     ]
+    if "effective_draws" in forecast.attrs:
+        lines.append(
+            say(
+                "warn effective" if forecast.attrs["effective_few"] else "effective",
+                least=forecast.attrs["effective_draws"],
+                which=_which(str(forecast.attrs["effective_least"]), _names(forecast, language)),
+                few=forecast.attrs["effective_few"],
+                all=forecast.attrs["effective_of"],
+                enough=ENOUGH_DRAWS,
+            )
+        )
     if calibration.agreeing == 1 and len(calibration.refined) > 1:
         lines.append(say("warn single start"))
     if failed := int(forecast["failed"].sum()):
@@ -212,6 +224,12 @@ def _basis(forecast: xr.Dataset, calibration: Calibration, language: Language) -
         names = (element_called(name, language, labels) for name in calibration.at_bound)
         lines.append(say("warn bound", names=say(", ").join(names)))
     return Text("\n".join(lines))
+
+
+def _which(least: str, labels: Mapping[str, Label]) -> str:
+    """Name of a place or scenario and a year, in the language of the page."""
+    name, _, year = least.rpartition(" ")
+    return f"{labels[name].zh or name} {year}" if name in labels else least
 
 
 def _names(forecast: xr.Dataset, language: Language) -> Mapping[str, Label]:

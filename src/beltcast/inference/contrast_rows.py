@@ -140,6 +140,11 @@ class ContrastRows:
         density: FloatArray = sum(peaks) - 0.5 * (self.residuals(z) ** 2).sum(axis=1)
         return density
 
+    def density_of(self, answers: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Log density of answers up to a constant, (N,), and its derivative by them, (N, r)."""
+        r, slopes = self._residuals(self.published - answers)
+        return -0.5 * (r**2).sum(axis=1), np.einsum("Na,Nab->Nb", r, slopes)
+
     def jacobian(self, z: FloatArray) -> FloatArray:
         """Exact derivative of the residuals by the parameters; (n,) -> (r, n)."""
         answers, by_parameter = self._derivative(z)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from beltcast.files.resume import NOT_KEPT, Pieces
+from beltcast.errors import InputError
+from beltcast.files.resume import NOT_KEPT, Pieces, of_the_package
 from beltcast.inference.calibrate import Calibration, calibrate, calibrate_from
 from beltcast.inference.likelihood import likelihood_of
 from beltcast.inference.sampling.posterior import Draws, approximate_posterior, sample_prior
@@ -16,7 +20,18 @@ from beltcast.schema import Progress
 from beltcast.streams import Random, Streams
 from beltcast.study.study import Study
 
-__all__ = ["FitOptions", "draw_study", "draw_without_contrasts", "fit_study"]
+__all__ = [
+    "DRAWN_FILE",
+    "FitOptions",
+    "draw_study",
+    "draw_without_contrasts",
+    "drawn_before",
+    "fit_study",
+    "keep_drawn",
+]
+
+DRAWN_FILE = "drawn.npz"
+"""All draws of a forecast, in its folder of results, for the next run of the same."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +138,60 @@ def draw_study(
     if fit is None:
         fit = fit_study(study, options, rng=streams.fit, pieces=pieces.of("fit"), progress=progress)
     return _kept(pieces, "draws", fit, options.draws, streams.posterior, progress)
+
+
+def drawn_before(
+    folder: Path, study: Study, options: FitOptions, seed: int
+) -> tuple[Calibration, Draws] | None:
+    """Take the fit and the draws of an earlier run, if nothing has changed since.
+
+    Parameters
+    ----------
+    folder : Path
+        Results of the earlier run.
+    study : Study
+    options : FitOptions
+    seed : int
+
+    Returns
+    -------
+    tuple of (Calibration, Draws), or None
+        None unless the files of the study, the options, the seed and the package are the same.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from beltcast import read_study
+    >>> from beltcast.workflows.draws import FitOptions, drawn_before
+    >>> drawn_before(Path("nowhere"), read_study(), FitOptions(), seed=1) is None
+    True
+    """
+    try:
+        with (folder / DRAWN_FILE).open("rb") as file, np.load(file, allow_pickle=False) as kept:
+            if str(kept["key"]) != _drawn_key(study, options, seed):
+                return None
+            theta, numbers = kept["theta"], kept["numbers"].tolist()
+        likelihood = likelihood_of(study)
+        fit = load_calibration(folder, likelihood, study.hashes, renew="beltcast forecast")
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, InputError):
+        return None  # what cannot be read is made again
+    acceptance, correlation, walkers = numbers
+    return fit, Draws(likelihood, theta, "posterior", acceptance, correlation, int(walkers))
+
+
+def keep_drawn(folder: Path, draws: Draws, study: Study, options: FitOptions, seed: int) -> None:
+    """Keep draws for `drawn_before`."""
+    numbers = np.array([draws.acceptance, draws.start_correlation, draws.walkers])
+    key = np.array(_drawn_key(study, options, seed))
+    with (folder / DRAWN_FILE).open("wb") as file:
+        np.savez(file, allow_pickle=False, key=key, theta=draws.theta, numbers=numbers)
+
+
+def _drawn_key(study: Study, options: FitOptions, seed: int) -> str:
+    """Hash of all that the fit and the draws depend on."""
+    known = [len(study.observations), float(sum(row.published for row in study.observations))]
+    what = [dict(study.hashes), of_the_package(), options.draws, options.starts, seed, known]
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
 
 def draw_without_contrasts(

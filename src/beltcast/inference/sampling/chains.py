@@ -30,6 +30,7 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from typing import Any, Literal, get_args
 
@@ -59,13 +60,15 @@ from beltcast.inference.sampling.diagnostics import (
 )
 from beltcast.inference.sampling.metropolis import Density, Factor, Walkers, adapted, walk
 from beltcast.inference.sampling.nuts import nuts_chain
-from beltcast.inference.sampling.posterior import NOTHING_SIMULATED, Draws
+from beltcast.inference.sampling.posterior import NOTHING_SIMULATED, SETTLE, Draws
+from beltcast.inference.sampling.surrogate import Surrogate, may_have_surrogate
 from beltcast.inference.sampling.walker_density import (
     REACH,
     START_WIDENING,
     start_walkers,
     walker_density,
     walker_order,
+    walker_surrogate,
 )
 from beltcast.schema import CHAIN, DRAW, ROW, Progress, no_progress
 
@@ -80,6 +83,9 @@ SUPERCHAIN = "superchain"
 
 GROUP = 8
 """Walkers of a chain, or fewer if the draws are few."""
+
+SURROGATE_MOVES = 16
+"""Moves between recorded draws, where a surrogate proposes them."""
 
 BLOCKS = 25
 """Blocks of a run; a stopped run loses at most one of them."""
@@ -275,8 +281,9 @@ class Chains:
 
     def draws(self) -> Draws:
         """All draws as one set, as `beltcast.approximate_posterior` returns them."""
-        flat = self.theta.reshape(-1, self.theta.shape[2])
-        return Draws(self.likelihood, flat, "posterior", self.acceptance)
+        each = self.separate
+        flat = each.transpose(1, 0, 2).reshape(-1, each.shape[2])
+        return Draws(self.likelihood, flat, "posterior", self.acceptance, walkers=len(each))
 
 
 @one_blas_thread()
@@ -308,11 +315,12 @@ def sample(
         ``walkers`` or ``nuts``, see the table of the module; by default nuts for at most 20
         unknowns if nutpie is installed, else walkers.
     every : int, optional
-        Moves between recorded draws; by default 3 for every 2 parameters of the model, at least
-        10: about the time in which walkers lose memory. Not for nuts.
+        Moves between recorded draws; by default 16 that a surrogate proposes (`surrogate`), or
+        without one 3 for every 2 parameters of the model, at least 10: about the time in which
+        walkers lose memory. Not for nuts.
     burn_in : int, optional
-        Moves before the first draw, in which the proposals adapt; by default 30 for each
-        parameter, at least 400. For nuts the tuning steps, 400.
+        Moves before the first draw, in which the proposals adapt; by default 10 for each
+        parameter, without a surrogate 30, at least 400. For nuts the tuning steps, 400.
     threads : int, optional
         Walkers are simulated in parallel on so many; one per processor by default.  The result
         does not depend on it.
@@ -364,8 +372,15 @@ def sample(
     state = resume or Unfinished(key, 0, None, (), (), 0)
     tell = progress or no_progress
     threads = threads or os.cpu_count() or 1
-    posterior = walker_density(calibration, threads)
+    density, last = walker_density(calibration, threads)
+    surrogate: Surrogate | None = None
+    seen = False
     for block in range(state.block, plan.blocks):
+        if method == "walkers" and block >= plan.burn_blocks and not seen:
+            # Frozen with the walkers' past at the end of the burn-in.
+            assert state.walkers is not None
+            surrogate, seen = walker_surrogate(calibration, state.walkers, threads), True
+        posterior = density, last, surrogate
         done = (
             _walked(calibration, posterior, plan, state, seeds[1 + block])
             if method == "walkers"
@@ -434,14 +449,15 @@ def _plan(
         if moves is not None and moves < 1:
             raise InputError(f"{moves} {name} were asked for; give 1 or more, or leave it out")
     n = calibration.likelihood.n_parameters
+    quick = may_have_surrogate(calibration.likelihood)
     if method == "nuts":
         return _Plan(method, chains, draws, 1, 1, burn_in or 400, 0, chains)
     # Walkers share the draws of a chain evenly, and each has enough for diagnostics.
     group = max(w for w in range(1, GROUP + 1) if draws % w == 0 and (w == 1 or draws >= 10 * w))
-    burn = max(400, 30 * n) if burn_in is None else burn_in
+    burn = max(400, (10 if quick else 30) * n) if burn_in is None else burn_in
     burn_blocks = 20
     blocks = burn_blocks + min(BLOCKS, draws // group)
-    every = every or max(10, 3 * n // 2)
+    every = every or (SURROGATE_MOVES if quick else max(10, 3 * n // 2))
     return _Plan(method, chains, draws, group, every, burn, burn_blocks, blocks)
 
 
@@ -455,13 +471,13 @@ def _key(calibration: Calibration, plan: _Plan, seed: np.random.Generator) -> st
 
 def _walked(
     calibration: Calibration,
-    posterior: tuple[Density, Factor | None],
+    posterior: tuple[Density, Factor | None, Surrogate | None],
     plan: _Plan,
     state: Unfinished,
     rng: np.random.Generator,
 ) -> Unfinished:
     """A block of walkers: the first ones adapt, the others are recorded."""
-    density, last = posterior
+    density, last, surrogate = posterior
     chain = np.repeat(np.arange(plan.chains), plan.group)
     walkers = state.walkers or start_walkers(calibration, density, chain, rng)
     if state.block < plan.burn_blocks:
@@ -476,7 +492,10 @@ def _walked(
     if not np.isfinite(walkers.weight).any():
         raise CalibrationError(NOTHING_SIMULATED)
     records = plan.records_of(state.block)
-    stretch = walk(density, walkers, records=records, every=plan.every, rng=rng, last=last)
+    moved = partial(walk, density, rng=rng, last=last, surrogate=surrogate)
+    if state.block == plan.burn_blocks and surrogate is not None:
+        walkers = moved(walkers, records=1, every=SETTLE).walkers
+    stretch = moved(walkers, records=records, every=plan.every)
     share = np.full(stretch.weight.shape, stretch.acceptance)
     return replace(
         state,

@@ -100,6 +100,41 @@ def ess_tail(draws: FloatArray) -> FloatArray:
     return _ess(draws, "tail", prob=(0.05, 0.95))
 
 
+def effective_draws(values: FloatArray, walkers: int) -> FloatArray:
+    """Independent draws that draws of some answers are worth, the middle or the tails.
+
+    Parameters
+    ----------
+    values : (N, k)
+        Of draws of `walkers` Markov chains, one after the other at each time.
+    walkers : int
+        0 where draws are independent.
+
+    Returns
+    -------
+    (k,)
+        The smaller one of the bulk and of the 10 % and 90 % quantiles; N for independent draws and
+        for an answer that does not vary, NaN where chains have fewer than 4 draws.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from beltcast.inference.sampling.diagnostics import effective_draws
+    >>> effective_draws(np.random.default_rng(1).standard_normal((400, 1)), 0)
+    array([400.])
+    """
+    count = len(values)
+    times = count // walkers if walkers else 0
+    if not walkers:
+        return np.full(values.shape[1], float(count))
+    if times < 4:
+        return np.full(values.shape[1], np.nan)
+    chains = values[count - times * walkers :].reshape(times, walkers, -1).transpose(1, 0, 2)
+    found = np.minimum(ess_bulk(chains), _ess(chains, "tail", prob=(0.1, 0.9)))
+    # Antithetic chains may be worth more than independent draws; nothing is claimed of that.
+    return np.where(np.ptp(values, axis=0) > 0, np.minimum(found, count), float(count))
+
+
 def _ess(draws: FloatArray, method: str, **options: Any) -> FloatArray:
     with np.errstate(divide="ignore", invalid="ignore"):
         found = _library().ess(draws, method=method, chain_axis=0, draw_axis=1, **options)

@@ -94,7 +94,8 @@ def kept_fit(calibration: Calibration, posterior: Draws, *, draws: int = KEPT) -
     """
     chosen = np.unique(np.linspace(0, len(posterior) - 1, min(draws, len(posterior))).astype(int))
     spreads = np.sqrt(np.diag(calibration.covariance))
-    return KeptFit(replace(posterior, theta=posterior.theta[chosen]), calibration.theta, spreads)
+    thinned = replace(posterior, theta=posterior.theta[chosen], walkers=0)
+    return KeptFit(thinned, calibration.theta, spreads)
 
 
 def save_draws(

@@ -52,16 +52,19 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from beltcast.engine.nodes import FloatArray
+from beltcast.inference.sampling.surrogate import Surrogate
 
 Density = Callable[[FloatArray, np.random.Generator], tuple[FloatArray, FloatArray]]
 """Of positions z, (N, n): all unknowns, (N, size), the first n of them z, and ``log p - log g``,
 (N,), where p is their unnormalised density and g that of the unknowns drawn with z."""
 
 Factor = Callable[[FloatArray], FloatArray]
-"""Log of a factor of the density that depends on the position alone, (N, n) -> (N,)."""
+"""Log of a factor of the density that depends on the position alone and is at most 1, (N, n) ->
+(N,)."""
 
-KINDS = ("normal", "difference", "few")
-"""Crank-Nicolson moves, differences of past positions, and those in a few unknowns."""
+KINDS = ("normal", "difference", "few", "surrogate")
+"""Crank-Nicolson moves, differences of past positions, those in a few unknowns, and trajectories in
+a surrogate."""
 
 WANTED = np.array([0.15, 0.234])
 """Target shares of accepted moves of the first two kinds.  0.234 is the
@@ -71,6 +74,9 @@ larger."""
 CYCLE = (0, 0, 0, 2, 0, 1, 0, 2, 0, 0, 0, 2, 0, 0, 0, 2, 0, 1, 0, 2)
 """Order of the kinds.  Crank-Nicolson moves do most of the work; ``tests/benchmarks/mixing.py``
 shows what moves in few unknowns contribute on the belt study."""
+
+WITH_SURROGATE = (3, 3, 3, 0, 3, 3, 3, 2, 3, 3, 3, 1)
+"""Order of the kinds with a surrogate: what it does not know of is still found by the others."""
 
 FEW = 3
 """Largest number of unknowns that a move in few unknowns changes."""
@@ -132,7 +138,7 @@ class Stretch:
     theta : (k, W, size)
         Unknowns, recorded in equal steps.
     weight : (k, W)
-    accepted : (3,)
+    accepted : (4,)
         Share of accepted moves, by `KINDS`, except jumps; NaN for a kind that was not made.
     acceptance : float
         Share of accepted moves of all kinds.
@@ -186,6 +192,7 @@ def walk(
     every: int,
     rng: np.random.Generator,
     last: Factor | None = None,
+    surrogate: Surrogate | None = None,
 ) -> Stretch:
     """Move ``records * every`` times and record each `every`-th position.
 
@@ -197,6 +204,8 @@ def walk(
     rng : numpy.random.Generator
     last : Factor, optional
         The rest of the density, evaluated only for moves that the density accepts.
+    surrogate : Surrogate, optional
+        Proposes most moves.
 
     Examples
     --------
@@ -214,18 +223,29 @@ def walk(
     taken, made = np.zeros(len(KINDS)), np.zeros(len(KINDS))
     kept, weights, every_taken = [], [], 0.0
     proposals = (_from_normal, _from_difference, _from_few)
+    cycle = CYCLE if surrogate is None else WITH_SURROGATE
     for move in range(records * every):
-        kind = CYCLE[move % len(CYCLE)]
+        kind = cycle[move % len(cycle)]
         z = theta[:, : walkers.n]
-        proposal, correction, usual = proposals[kind](walkers, z, rng)
+        joint = surrogate is not None and kind == KINDS.index("surrogate")
+        if surrogate is not None and joint:
+            proposal, usual = surrogate.propose(z, rng), True
+            correction = surrogate.log_density(z) - surrogate.log_density(proposal)
+        else:
+            proposal, correction, usual = proposals[kind](walkers, z, rng)
         proposed, its_weight = density(proposal, rng)
+        chance = np.log(rng.random(len(z)))
         with np.errstate(invalid="ignore"):
-            take = np.log(rng.random(len(z))) < its_weight - weight + correction
+            ratio = its_weight - weight + correction
+        # A surrogate knows of both parts, so they are judged together: what the last factor, at
+        # most 1, might still allow is asked of it.
+        take = chance < (ratio - rest if joint else ratio)
         if last is not None:
-            its_rest, chance = rest.copy(), np.log(rng.random(len(z)))
+            its_rest = rest.copy()
             if take.any():
                 its_rest[take] = last(proposal[take])
-            take &= chance < its_rest - rest
+            again = chance - ratio if joint else np.log(rng.random(len(z)))
+            take &= again < its_rest - rest
             rest = np.where(take, its_rest, rest)
         theta = np.where(take[:, None], proposed, theta)
         weight = np.where(take, its_weight, weight)

@@ -28,6 +28,7 @@ from beltcast.inference.sampling.walker_density import (
     start_walkers,
     walker_density,
     walker_order,
+    walker_surrogate,
 )
 from beltcast.schema import Progress, no_progress
 from beltcast.study.study import Study
@@ -35,11 +36,20 @@ from beltcast.study.study import Study
 QUICK_WALKERS = 32
 """Markov chains that move together; each gives an equal part of the draws."""
 
-MOVES = 40
-"""Moves between two draws of a walker; see "Quick draws" in docs/sampling.md."""
+MOVES = 16
+"""Moves between two draws of a walker, where a surrogate proposes them."""
+
+SLOW_MOVES = 40
+"""Moves between two draws of a walker without a surrogate."""
 
 BURN_IN = 10
-"""Stretches of `MOVES` moves before the first draw, in which the proposals adapt."""
+"""Stretches of moves before the first draw, in which the proposals adapt."""
+
+ADAPT = 20
+"""Moves of such a stretch."""
+
+SETTLE = 24
+"""Moves that a surrogate proposes before the first draw."""
 
 NOTHING_SIMULATED = "no draw of the posterior could be simulated; widen the priors"
 
@@ -138,7 +148,7 @@ def approximate_posterior(
     draws: int,
     *,
     rng: np.random.Generator,
-    moves: int = MOVES,
+    moves: int | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Draws:
@@ -152,8 +162,9 @@ def approximate_posterior(
     calibration : Calibration
     draws : int
     rng : numpy.random.Generator
-    moves : int
-        Metropolis moves between two draws of a walker; the burn-in has `BURN_IN` times as many.
+    moves : int, optional
+        Metropolis moves between two draws of a walker, after ten times as many of burn-in. By
+        default 16 that a surrogate proposes (`surrogate`), after a burn-in of 224; without one 40.
         0 gives Laplace's approximation itself.
     threads : int, optional
         Walkers are simulated in parallel on so many; one per processor by default.  The result
@@ -182,7 +193,7 @@ def approximate_posterior(
     True
     """
     likelihood = calibration.likelihood
-    if not moves:
+    if moves == 0:
         return Draws(likelihood, _laplace(calibration, draws, rng), "laplace")
     tell = progress or no_progress
     threads = threads or os.cpu_count() or 1
@@ -192,16 +203,27 @@ def approximate_posterior(
     walkers = start_walkers(calibration, density, chain, rng)
     first = walkers.theta[:, : walkers.n].copy()
     records = math.ceil(draws / count)
+    every = min(moves or ADAPT, 5)
     for block in range(BURN_IN):
-        every = min(moves, 5)
-        stretch = walk(density, walkers, records=moves // every, every=every, rng=rng, last=last)
+        stretch = walk(
+            density, walkers, records=(moves or ADAPT) // every, every=every, rng=rng, last=last
+        )
         walkers = adapted(stretch, settle=2 <= block < BURN_IN - 2)
         tell("moves", block + 1, BURN_IN + records)
     if not np.isfinite(walkers.weight).any():
         raise CalibrationError(NOTHING_SIMULATED)
+    surrogate = walker_surrogate(calibration, walkers, threads) if moves is None else None
+    every = moves or SLOW_MOVES
+    if surrogate is not None:
+        every = MOVES
+        walkers = walk(
+            density, walkers, records=1, every=SETTLE, rng=rng, last=last, surrogate=surrogate
+        ).walkers
     parts, accepted = [], 0.0
     for record in range(records):
-        stretch = walk(density, walkers, records=1, every=moves, rng=rng, last=last)
+        stretch = walk(
+            density, walkers, records=1, every=every, rng=rng, last=last, surrogate=surrogate
+        )
         walkers, accepted = stretch.walkers, accepted + stretch.acceptance / records
         parts.append(stretch.theta[0])
         tell("moves", BURN_IN + record + 1, BURN_IN + records)

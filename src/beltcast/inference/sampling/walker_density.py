@@ -6,6 +6,8 @@ given these (`censored_nuisances`), and the contrasts are evaluated last (`metro
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from beltcast.engine.nodes import FloatArray, IntArray
@@ -14,6 +16,7 @@ from beltcast.inference.calibrate import Calibration
 from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.sampling.censored_nuisances import completion
 from beltcast.inference.sampling.metropolis import Density, Factor, Walkers, placed
+from beltcast.inference.sampling.surrogate import Surrogate, make_surrogate
 
 START_WIDENING = 1.5
 """Starts are drawn from Laplace's normal, this much wider."""
@@ -50,6 +53,31 @@ def walker_density(calibration: Calibration, threads: int) -> tuple[Density, Fac
         return theta[:, order], weight
 
     return density, _contrasts(calibration.likelihood, threads)
+
+
+def walker_surrogate(calibration: Calibration, walkers: Walkers, threads: int) -> Surrogate | None:
+    """Make a surrogate of the posterior where walkers have been in their burn-in.
+
+    The same walkers give the same surrogate, so that it need not be kept.
+    """
+    likelihood = calibration.likelihood
+
+    def spread(function: Callable[[FloatArray], FloatArray]) -> Callable[[FloatArray], FloatArray]:
+        def whole(z: FloatArray) -> FloatArray:
+            parts = np.array_split(z, max(threads, len(z) // 512))
+            return np.concatenate(list(side_by_side(function, parts, threads)))
+
+        return whole
+
+    contrasts = likelihood.contrasts
+    return make_surrogate(
+        likelihood,
+        calibration.theta,
+        walkers.past,
+        walkers.root,
+        spread(likelihood.answers),
+        None if contrasts is None else spread(contrasts.answers),
+    )
 
 
 def walker_order(likelihood: Likelihood) -> IntArray:
@@ -109,6 +137,8 @@ def _contrasts(likelihood: Likelihood, threads: int) -> Factor | None:
 
     def factor(z: FloatArray) -> FloatArray:
         parts = np.array_split(z[:, :n], min(threads, len(z)))
-        return np.concatenate(list(side_by_side(contrasts.log_density, parts, threads)))
+        found = list(side_by_side(contrasts.residuals, parts, threads))
+        value: FloatArray = -0.5 * (np.concatenate(found) ** 2).sum(axis=1)
+        return value
 
     return factor

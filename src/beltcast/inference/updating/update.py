@@ -148,7 +148,7 @@ def update(
     *,
     rng: Random,
     method: UpdateMethod = "auto",
-    moves: int = 30,
+    moves: int | None = None,
     progress: Progress | None = None,
 ) -> Update:
     """Update a posterior with new observations.
@@ -164,8 +164,8 @@ def update(
     rng : Streams, numpy.random.Generator or int
     method : 'auto', 'reweight', 'smoother' or 'refit'
         With 'auto' the first that is good enough.
-    moves : int
-        Metropolis moves per draw after a refit.
+    moves : int, optional
+        Moves between two draws of a walker after a refit, as of `beltcast.approximate_posterior`.
     progress : callable, optional
         Called with (what, done, total).
 
@@ -313,7 +313,7 @@ def _refit(
     likelihood: Likelihood,
     near: FloatArray,
     draws: int,
-    moves: int,
+    moves: int | None,
     rng: np.random.Generator,
     progress: Progress | None,
 ) -> Draws:

@@ -1,0 +1,291 @@
+"""A cheap likeness of the posterior, which proposes moves that the posterior judges.
+
+Many evaluations of a polynomial cost less than a run of the model.  So answers are fitted by
+polynomials of the second degree in whitened parameters x, on a few thousand points about where the
+walkers have been.  Nuisances are integrated out by the tangents of `NuisanceRule`; what is left is
+
+    log p*(x) = -1/2 sum_k r_k(x)^2 + log prior,      r_k a polynomial of the second degree,
+
+with an exact gradient.  A proposal is a few trajectories of Hamiltonian Monte Carlo (Neal 2011) in
+p*, which nearly forget where they began.  It is accepted with probability
+
+    min(1, [p(z') / p*(z')] / [p(z) / p*(z)]),
+
+so that whatever the polynomials miss, the posterior stays exact (Liu 2001, section 9.4.3: the
+surrogate transition method); they only decide how many proposals are accepted.  Once made, a
+surrogate does not change.
+
+References
+----------
+Liu, J. S. (2001): Monte Carlo Strategies in Scientific Computing. Springer, New York.
+Neal, R. M. (2011): MCMC using Hamiltonian dynamics. Handbook of Markov Chain Monte Carlo,
+chapter 5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+
+from beltcast.engine.nodes import FloatArray, IntArray
+from beltcast.inference.contrast_rows import ContrastRows
+from beltcast.inference.families import Mask
+from beltcast.inference.likelihood import Likelihood
+from beltcast.inference.residuals import NORMAL
+
+MOST_MOVED = 80
+"""Unknowns up to which a surrogate is made: its polynomials have half the square as many terms."""
+
+PER_TERM, OF_CONTRASTS = 8, 3
+"""Points to fit polynomials to, for each of their terms; of contrasts, which bend less and cost
+more, some of these.  Chains wait where the likeness is poor: fewer points make worse draws."""
+
+JITTER = 0.8
+"""Part of the reference's spread that is added to visited positions, for more points."""
+
+RIDGE = 1e-6
+"""Penalty of the squared coefficients, for each point."""
+
+LOOSE = 0.02
+"""Residuals that vary by less are kept to first order only."""
+
+STEPS = (4, 8)
+"""Leapfrog steps of a trajectory, drawn for each proposal."""
+
+_GOOD = 0.75
+_TUNED = 12
+
+
+@dataclass(frozen=True, eq=False)
+class Surrogate:
+    """Polynomials that stand in for a posterior.
+
+    Attributes
+    ----------
+    center, root : (n,), (n, n)
+        ``z = center + root x``.
+    unwhiten : (n, n)
+        Inverse of `root`.
+    constant, linear, quadratic : (k,), (n, k), (n, n * k)
+        Of the polynomials: residuals, then one term of the log density, then contrasts.
+    residuals : int
+        How many of the polynomials are residuals.
+    contrasts : ContrastRows or None
+    lower, upper, mu, sigma : (n,)
+        Of the priors.
+    step : float
+        Of leapfrog.
+    """
+
+    center: FloatArray
+    root: FloatArray
+    unwhiten: FloatArray
+    constant: FloatArray
+    linear: FloatArray
+    quadratic: FloatArray
+    residuals: int
+    contrasts: ContrastRows | None
+    lower: FloatArray
+    upper: FloatArray
+    mu: FloatArray
+    sigma: FloatArray
+    step: float = 0.4
+
+    def log_density(self, z: FloatArray) -> FloatArray:
+        """Log of p* up to a constant, minus infinity beyond the priors' bounds; (N, n) -> (N,)."""
+        return self._bounded(z, self._value((z - self.center) @ self.unwhiten.T)[0])
+
+    def propose(self, z: FloatArray, rng: np.random.Generator) -> FloatArray:
+        """Move positions by a trajectory that leaves p* unchanged; (N, n) -> (N, n)."""
+        return self._moved(z, rng, int(rng.choice(STEPS)))[0]
+
+    def _moved(
+        self, z: FloatArray, rng: np.random.Generator, steps: int
+    ) -> tuple[FloatArray, float]:
+        """Positions after a trajectory of some steps, and the share of accepted ones."""
+        # A trajectory that runs away ends in no probability, and is refused.
+        with np.errstate(over="ignore", invalid="ignore"):
+            x = (z - self.center) @ self.unwhiten.T
+            value, slope = self._value(x)
+            value = self._bounded(z, value)
+            # A step of its own for each walker, so that no trajectory runs in a circle.
+            step = self.step * rng.uniform(0.7, 1.2, (len(x), 1))
+            momentum = rng.standard_normal(x.shape)
+            there, speed = x, momentum + 0.5 * step * slope
+            for k in range(steps):
+                there = there + step * speed
+                its_value, pull = self._value(there)
+                speed = speed + (step if k < steps - 1 else 0.5 * step) * pull
+            its_value = self._bounded(self.center + there @ self.root.T, its_value)
+            energy = 0.5 * ((momentum**2).sum(axis=1) - (speed**2).sum(axis=1))
+            take = np.log(rng.random(len(x))) < its_value - value + energy
+        return self.center + np.where(take[:, None], there, x) @ self.root.T, float(take.mean())
+
+    def _bounded(self, z: FloatArray, value: FloatArray) -> FloatArray:
+        inside = ((z >= self.lower) & (z <= self.upper)).all(axis=1) & np.isfinite(value)
+        return np.where(inside, value, -np.inf)
+
+    def _value(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Log density without bounds, (N,), and its gradient by x, (N, n)."""
+        count, n = x.shape
+        bend = (x @ self.quadratic).reshape(count, n, -1)
+        values = self.constant + x @ self.linear + np.einsum("Nik,Ni->Nk", bend, x)
+        r = values[:, : self.residuals]
+        # What the log density changes by with each polynomial.
+        by = np.concatenate([-r, np.ones((count, 1))], axis=1)
+        density = -0.5 * (r**2).sum(axis=1) + values[:, self.residuals]
+        if self.contrasts is not None:
+            more, pull = self.contrasts.density_of(values[:, self.residuals + 1 :])
+            density, by = density + more, np.concatenate([by, pull], axis=1)
+        away = (self.center + x @ self.root.T - self.mu) / self.sigma
+        density = density - 0.5 * (away**2).sum(axis=1)
+        slope = by @ self.linear.T + 2.0 * np.einsum("Nik,Nk->Ni", bend, by)
+        return density, slope - (away / self.sigma) @ self.root
+
+
+def may_have_surrogate(likelihood: Likelihood) -> bool:
+    """Whether `make_surrogate` is made for such a likelihood.
+
+    Errors are normal, of known scales, and at most `MOST_MOVED` parameters are moved.
+    """
+    families = likelihood.families
+    normal = bool(families.number.all() and (families.tails == NORMAL).all())
+    return normal and not likelihood.is_scaled and likelihood.n_parameters <= MOST_MOVED
+
+
+def make_surrogate(
+    likelihood: Likelihood,
+    near: FloatArray,
+    past: FloatArray,
+    root: FloatArray,
+    answers: Callable[[FloatArray], FloatArray],
+    contrasts: Callable[[FloatArray], FloatArray] | None = None,
+) -> Surrogate | None:
+    """Fit polynomials to the model's answers where walkers have been.
+
+    Parameters
+    ----------
+    likelihood : Likelihood
+    near : (size,)
+        Where tangents are taken, such as the optimum.
+    past : (A, n)
+        Positions of walkers.
+    root : (n, n)
+        Cholesky factor of the covariance of what is added to these for more points.
+    answers, contrasts : callable
+        `Likelihood.answers` and `ContrastRows.answers`, perhaps on several threads.
+
+    Returns
+    -------
+    Surrogate or None
+        None where the likelihood may have none, and where too few points can be simulated.
+    """
+    n = likelihood.n_parameters
+    if not may_have_surrogate(likelihood) or not (np.ptp(past, axis=0) > 0).all():
+        return None
+    rng = np.random.default_rng(0)
+    terms = 1 + n + n * (n + 1) // 2
+    center = past.mean(axis=0)
+    start = past[rng.integers(len(past), size=PER_TERM * terms)]
+    jitter = JITTER * rng.standard_normal(start.shape) @ root.T
+    # Every second point is a visited position itself.
+    shrunk = center + np.sqrt(1.0 - JITTER**2) * (start - center) + jitter
+    points = np.where(np.arange(len(start))[:, None] % 2 == 0, start, shrunk)
+    points = np.clip(points, likelihood.priors.lower, likelihood.priors.upper)
+    found = answers(points)
+    good: Mask = np.asarray(np.isfinite(found).all(axis=1))
+    if good.sum() < 2 * terms:
+        return None
+    covariance = np.cov(points[good].T).reshape(n, n) + 1e-12 * root @ root.T
+    spread = np.asarray(np.linalg.cholesky(covariance), dtype=np.float64)
+    unwhiten = np.asarray(np.linalg.inv(spread), dtype=np.float64)
+    x = (points[good] - center) @ unwhiten.T
+    one, other = np.triu_indices(n)
+    rows = _white(likelihood, near, found[good])
+    reduced, kept = _reduced(_fitted(_features(x, one, other), rows), x, one, other)
+    contrast_rows = likelihood.contrasts
+    if contrast_rows is not None and contrasts is not None:
+        some = points[good][: OF_CONTRASTS * terms]
+        differences = contrasts(some)
+        if not np.isfinite(differences).all():
+            return None
+        of_contrasts = _fitted(_features(x[: len(some)], one, other), differences)
+        reduced = np.concatenate([reduced, of_contrasts], axis=1)
+    constant, linear, quadratic = _coefficients(reduced, n, one, other)
+    surrogate = Surrogate(
+        center=center,
+        root=spread,
+        unwhiten=unwhiten,
+        constant=constant,
+        linear=linear,
+        quadratic=quadratic,
+        residuals=kept,
+        contrasts=contrast_rows,
+        lower=likelihood.priors.lower,
+        upper=likelihood.priors.upper,
+        mu=likelihood.priors.mu,
+        sigma=likelihood.priors.sigma,
+    )
+    return _tuned(surrogate, past[rng.integers(len(past), size=32)], rng)
+
+
+def _white(likelihood: Likelihood, near: FloatArray, answers: FloatArray) -> FloatArray:
+    """Residuals whose squares add up to the cost with the nuisances integrated out; (N, m)."""
+    rule = likelihood.without_contrasts().nuisance_rule(near)
+    weighted = (rule.free - answers) * rule.weight
+    # I - B P^-1 B' has the inverse I + B B' (the precision is I + B'B).
+    covariance = np.eye(len(rule.free)) + rule.loadings @ rule.loadings.T
+    white: FloatArray = np.linalg.solve(np.linalg.cholesky(covariance), weighted.T).T
+    return white
+
+
+def _features(x: FloatArray, one: IntArray, other: IntArray) -> FloatArray:
+    return np.concatenate([np.ones((len(x), 1)), x, x[:, one] * x[:, other]], axis=1)
+
+
+def _fitted(features: FloatArray, values: FloatArray) -> FloatArray:
+    """Coefficients of polynomials of the second degree, (terms, k)."""
+    square = features.T @ features + RIDGE * len(features) * np.eye(features.shape[1])
+    found: FloatArray = cho_solve(cho_factor(square), features.T @ values)
+    return found
+
+
+def _reduced(
+    of_rows: FloatArray, x: FloatArray, one: IntArray, other: IntArray
+) -> tuple[FloatArray, int]:
+    """Few residuals instead of many, with one term for the rest, and how many they are.
+
+    A rotation leaves the sum of squares as it is.  Rotated residuals that hardly vary about their
+    mean, ``m + d``, add ``-m d`` to the log density.
+    """
+    values = _features(x, one, other) @ of_rows
+    middle = values.mean(axis=0)
+    _, sizes, axes = np.linalg.svd(values - middle, full_matrices=False)
+    kept = max(1, int((sizes / np.sqrt(len(x)) > LOOSE).sum()))
+    rotated = of_rows @ axes.T
+    rest = -rotated[:, kept:] @ (axes @ middle)[kept:]
+    return np.concatenate([rotated[:, :kept], rest[:, None]], axis=1), kept
+
+
+def _coefficients(
+    coefficients: FloatArray, n: int, one: IntArray, other: IntArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Constants, (k,), linear terms, (n, k), and symmetric quadratic ones, (n, n * k)."""
+    k = coefficients.shape[1]
+    square = np.zeros((n, n, k))
+    half = 0.5 * coefficients[1 + n :]
+    np.add.at(square, (one, other), half)
+    np.add.at(square, (other, one), half)
+    return coefficients[0], coefficients[1 : 1 + n], square.reshape(n, n * k)
+
+
+def _tuned(surrogate: Surrogate, z: FloatArray, rng: np.random.Generator) -> Surrogate:
+    """Choose the step by what it accepts."""
+    for _ in range(_TUNED):
+        z, accepted = surrogate._moved(z, rng, max(STEPS))
+        factor = np.exp(0.5 * (accepted - _GOOD))
+        surrogate = replace(surrogate, step=float(np.clip(surrogate.step * factor, 0.01, 0.6)))
+    return surrogate
