@@ -49,7 +49,7 @@ JITTER = 0.8
 RIDGE = 1e-6
 """Penalty of the squared coefficients, for each point."""
 
-FLAT = 0.02
+STEADY_SD = 0.02
 """Residuals that vary by less are kept to first order only."""
 
 STEPS = (4, 8)
@@ -264,7 +264,7 @@ def _reduced(
     values = _features(x, one, other) @ of_rows
     middle = values.mean(axis=0)
     _, sizes, axes = np.linalg.svd(values - middle, full_matrices=False)
-    kept = max(1, int((sizes / np.sqrt(len(x)) > FLAT).sum()))
+    kept = max(1, int((sizes / np.sqrt(len(x)) > STEADY_SD).sum()))
     rotated = of_rows @ axes.T
     rest = -rotated[:, kept:] @ (axes @ middle)[kept:]
     return np.concatenate([rotated[:, :kept], rest[:, None]], axis=1), kept
