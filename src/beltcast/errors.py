@@ -5,7 +5,7 @@
     BeltcastError
     ├── ModelError               the model file, or its run
     │   ├── ModelFileError       the file cannot be read as a model
-    │   ├── UnsupportedConstruct it uses something the engine does not know
+    │   ├── UnsupportedConstruct it uses a construct the engine does not support
     │   ├── UnknownName          a name that the model does not have
     │   └── SimulationError      the run itself failed
     │       └── RunStopped       what it ran on failed: disk, worker, scheduler
@@ -104,7 +104,7 @@ class ModelFileError(ModelError):
 
 
 class UnsupportedConstruct(ModelError):
-    """The model uses a construct that the engine does not know."""
+    """The model uses a construct that the engine does not support."""
 
 
 class UnknownName(ModelError):
@@ -112,7 +112,7 @@ class UnknownName(ModelError):
 
 
 class SimulationError(ModelError):
-    """A run stopped or left the numbers."""
+    """A run stopped, or produced NaN or infinity."""
 
 
 class RunStopped(SimulationError):

@@ -51,7 +51,7 @@ def init_command(
         bool, typer.Option("--xlsx", help="Put the tables into one workbook with drop-downs.")
     ] = False,
 ) -> None:
-    """Make a folder with a study of your own belt: it runs as it stands, with example figures.
+    """Make a folder with a study of your own belt: it runs as it stands, with example observations.
 
     In a terminal, without --name and --places, it asks. Leaves model.mdl, observations.csv,
     places.csv, parameters.toml, scenarios.toml, checks.toml, study.toml and README.md.
@@ -110,8 +110,8 @@ def run_command(
 ) -> None:
     """Run a model once in each scenario with its own constants, or a plan of many members.
 
-    A plan (.toml) says model, scenarios, members, outputs and store; what is complete in the
-    store survives whatever happens, and --resume does the rest.
+    A plan (.toml) names the model, scenarios, members, outputs and store. Complete members in the
+    store survive an interruption, and --resume runs the rest.
 
     For example:
 

@@ -1,6 +1,6 @@
 """Contrasts in the likelihood: published log differences between two runs of the model.
 
-For a row with the published difference y and the parameters z, the model's answer is
+For a row with the published difference y and the parameters z, the model's answer is::
 
     c(z) = mean over periods of [log q(second run) - log q(first run)] / per,
 
@@ -9,13 +9,13 @@ same change share one second run, and all runs of a set of parameters are member
 
 The errors of a group of rows are normal with sds ``k s_i`` and correlation rho.  The factor k of
 publication bias is ``exp(bias_i |x|)``, x standard normal, so k is 1 or more.  It is integrated
-out, by a quadrature over |x|: with ``d = y - c`` and the covariances C_j,
+out, by quadrature over ``|x|``: with ``d = y - c`` and the covariances C_j::
 
     p(d) = sum_j w_j N(d; 0, C_j).
 
 So a contrast adds no unknown of its own, and the nuisances of the published numbers stay
 independent of it.  As everywhere in `beltcast.inference.likelihood` a term is written as residuals
-r with ``r' r / 2`` the negative log density over its peak:
+r with ``r' r / 2`` the negative log density over its peak::
 
     r = g W d,   g^2 = rho(d) / |W d|^2,   rho(d) = -2 log(p(d) / p(0)),
 

@@ -106,7 +106,7 @@ def felt_parts(
 
 
 def compared_dates(row: Observation) -> dict[float, float]:
-    """Middles of the periods that a row speaks of, with sign: growth compares two of them."""
+    """Midpoints of the periods that an observation covers, signed: growth compares two of them."""
     middle = 0.5 * (row.start + row.end)
     return {middle: 1.0, middle - 1.0: -1.0} if row.kind == "growth" else {middle: 1.0}
 

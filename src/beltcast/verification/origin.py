@@ -7,7 +7,7 @@ rows           those published by then; of a value published several times, the 
 inputs         values known by then, as known then, extrapolated by a forecaster's rule
 dates          constants that are dates move with the origin (`beltcast.verification.origin_rules`)
 priors         wider ones, if the shipped ones were centred with later observations in view
-year shocks    years known to be larger: complete ones; the rest have the default spread
+year shocks    years known to be larger: complete ones; the rest have the default sd
 drifts         of definitions count from the origin, not from a later reference date
 error scales   as judged, without factors from later observations; `scales_as_known` estimates
                them from what was known

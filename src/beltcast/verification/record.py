@@ -65,7 +65,7 @@ def run_origins(
     resume : bool
         Go on within origins that were under way, too.
     progress : callable, optional
-        Told (what, done, of how many).
+        Called with (what, done, total).
 
     Returns
     -------

@@ -156,7 +156,7 @@ def pit_chart(
     ax.set_xlim(0, 1)
     ax.set_xlabel("share of the forecast below the observation")
     ax.set_ylabel("cases")
-    ax.set_title(f"'{forecaster}': {n} figures in their forecasts", loc="left")
+    ax.set_title(f"'{forecaster}': {n} observations within their forecasts", loc="left")
     return _finished(ax)
 
 

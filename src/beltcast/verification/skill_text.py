@@ -238,8 +238,8 @@ def _skill(scores: xr.Dataset, forecaster: str) -> Table:
 
 def _errors(scores: xr.Dataset, forecaster: str) -> Table:
     drawn = _table(
-        f"Where '{forecaster}' errs: the log of its median less that of the figure, on all cases "
-        "that it answers"
+        f"Where '{forecaster}' errs: the log of its median less that of the observation, on all "
+        "cases that it answers"
     )
     _columns(drawn, "where", "cases", "targets", "error", "bias", "spread", "80% band", "in 80%")
     for by in ("scope", "first", "lead", "origin"):

@@ -128,7 +128,7 @@ class Memory:
     def pink_noise(self, mean: Node, spread: Node, correlation: Node, stream: Node) -> Node:
         """RANDOM PINK NOISE(mean, standard deviation, correlation time, stream).
 
-        White noise through a first-order smooth, scaled so that mean and spread are those asked
+        White noise through a first-order smooth, scaled so that mean and sd are those asked
         for whatever the step (E. Anderson and T. Fiddaman, "Pink Noise", 2010, which Vensim's
         manual repeats).  Each draw is a RANDOM NORMAL cut off at six deviations.
         """
