@@ -4,10 +4,11 @@
     python -m tests.mutation --only src/beltcast/inference/psis.py --mutants 30
 
 A mutant is one change of one module: an operator, a comparison, a constant, ``and`` for ``or``, a
-statement left out, two arguments swapped.  Left out are texts (messages, labels, docstrings), errors
-that are raised, and modules that print or draw.  Each mutant runs in a copy of the tree, against the
-test files that import its module, the one of its own name first, with ``pytest -x``.  A mutant is
-killed when a test fails or its processor time ends; what survives is printed with its line.
+statement left out, two arguments swapped.  Left out are texts (messages, labels, docstrings),
+errors that are raised, and modules that print or draw.  Each mutant runs in a copy of the tree,
+against the test files that import its module, the one of its own name first (where none does,
+those of the modules that import it), with ``pytest -x``.  A mutant is killed when a test fails or
+its processor time ends; what survives is printed with its line.
 
 Libraries are loaded once: each mutant is a fork of this process, which has not loaded beltcast.
 """
@@ -17,6 +18,7 @@ from __future__ import annotations
 import argparse
 import ast
 import contextlib
+import functools
 import importlib
 import os
 import random
@@ -177,22 +179,51 @@ def sampled(number: int, seed: int, only: Sequence[str]) -> list[Mutant]:
 
 
 def tests_of(file: str) -> list[str]:
-    """Test files that import a module; the one of its own name first, then the shortest."""
+    """Test files that import a module; the one of its own name first, then those of its room."""
+    reached, modules = [file], [file]
+    found: set[Path] = set()
+    for _ in range(4):  # where no test imports it: by way of the modules that do
+        found = {test for module in modules for test in _importing(module)}
+        if found:
+            break
+        further = [other for module in modules for other in _importers(module)]
+        modules = [other for other in dict.fromkeys(further) if other not in reached]
+        reached += modules
+    room, own = Path(file).parts[2], f"test_{Path(file).stem}.py"
+    paths = sorted(found, key=lambda p: (p.name != own, p.parent.name != room, p.stat().st_size))
+    return [path.relative_to(ROOT).as_posix() for path in paths[:FILES]]
+
+
+@functools.cache
+def _importing(file: str) -> tuple[Path, ...]:
     dotted = ".".join(Path(file).with_suffix("").parts[1:])
-    own = f"test_{Path(file).stem}.py"
-    public = re.findall(r"^(?:def|class) ([a-z_A-Z]\w*)", (ROOT / file).read_text("utf-8"), re.M)
-    short = {name for name in public if not name.startswith("_")} & _exported()
-    asked = re.compile(rf"\b{re.escape(dotted)}\b")
+    public = re.findall(r"^(?:def|class) ([a-zA-Z]\w*)", (ROOT / file).read_text("utf-8"), re.M)
+    short, asked = set(public) & _exported(), re.compile(rf"\b{re.escape(dotted)}\b")
     found = []
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
         text = path.read_text("utf-8")
-        top = re.search(r"from beltcast import \(?([^)]*?)(?:\)|\n\n|\nfrom)", text)
-        named = set(re.findall(r"\w+", top[1])) & short if top else set()
-        if path.name == own or asked.search(text) or named:
-            found.append(((path.name != own, not asked.search(text), path.stat().st_size), path))
-    return [path.relative_to(ROOT).as_posix() for _, path in sorted(found)[:FILES]]
+        top = re.search(r"from beltcast import (?:\(([^)]*)\)|([^\n]*))", text)
+        named = set(re.findall(r"\w+", (top[1] or top[2]))) & short if top else set()
+        if path.name == f"test_{Path(file).stem}.py" or asked.search(text) or named:
+            found.append(path)
+    return tuple(found)
 
 
+@functools.cache
+def _importers(file: str) -> tuple[str, ...]:
+    dotted = ".".join(Path(file).with_suffix("").parts[1:])
+    package, _, name = dotted.rpartition(".")
+    asked = re.compile(
+        rf"\bfrom {re.escape(dotted)} import|\bfrom {re.escape(package)} import[^\n]*\b{name}\b"
+    )
+    return tuple(
+        path.relative_to(ROOT).as_posix()
+        for path in sorted((ROOT / "src").rglob("*.py"))
+        if asked.search(path.read_text("utf-8"))
+    )
+
+
+@functools.cache
 def _exported() -> set[str]:
     text = (ROOT / "src" / "beltcast" / "__init__.py").read_text("utf-8")
     return set(re.findall(r'"(\w+)"', text))
