@@ -72,3 +72,11 @@ def test_sbc_writes_its_sets_with_their_hashes(tmp_path: Path) -> None:
     with xr.open_dataset(path, engine="netcdf4") as kept:
         assert kept.sizes["set"] == 10
         assert len(kept.attrs["model_sha256"]) == 64
+
+
+def test_few_draws_are_said_to_be_too_few_to_leave_rows_out(tmp_path: Path) -> None:
+    run("init", str(tmp_path / "mine"))
+    few = ("--chains", "2", "--draws", "4", "--every", "2", "--burn-in", "4", "--starts", "1")
+    folder = str(tmp_path / "out")
+    said = run("sample", str(tmp_path / "mine"), "--method", "walkers", *few, "--output", folder)
+    assert "8 draws are too few to leave rows out; take 25 or more" in " ".join(said.split())

@@ -176,3 +176,32 @@ def test_derivatives_pass_through_every_stage_of_a_model(tmp_path: Path) -> None
         )
         np.testing.assert_allclose(result[:, :2, 0, 1], exact, rtol=1e-13)
         assert result[:, 2, 0].tolist() == [[100.0, 0.0]] * 2
+
+
+@pytest.mark.parametrize("backend", ["numpy", "llvm"])
+def test_derivatives_by_an_initial_value_and_at_a_divisor_of_zero(
+    tmp_path: Path, backend: str
+) -> None:
+    """DELAY FIXED passes its initial value on for the delay; XIDZ has its third argument at 0."""
+    model = small(
+        tmp_path,
+        "start = 3",
+        "a = 5",
+        "b = 0",
+        "late = DELAY FIXED(Time, 2, start)",
+        "safe = XIDZ(a, b, start)",
+        TIME_STEP="0.5",
+    )
+    rows = np.concatenate([model.rows(name) for name in ("start", "a")])
+    outputs = np.concatenate([model.rows(name) for name in ("late", "safe")])
+    result = model.batch(
+        rows,
+        np.array([[3.0], [5.0]]),
+        outputs=outputs,
+        saves=[0.0, 1.5, 2.0, 4.0],
+        directions=np.array([0, 1]),
+        backend=backend,  # type: ignore[arg-type]
+    )
+    late, safe = result[:, 0, 0], result[:, 1, 0]
+    assert late.tolist() == [[3, 1, 0], [3, 1, 0], [0, 0, 0], [2, 0, 0]]
+    assert safe.tolist() == [[3, 1, 0]] * 4

@@ -130,6 +130,43 @@ def test_active_initial_breaks_a_circle_at_the_start(tmp_path: Path, backend: Ba
     close(values(model, "share", backend), [0.2, 0.3, 0.4, 0.5, 0.6])
 
 
+def test_active_initial_of_a_constant_starts_stocks_and_is_the_constant_in_the_run(
+    tmp_path: Path, backend: Backend
+) -> None:
+    """Vensim: the second argument serves the initial values of stocks alone."""
+    model = model_of(
+        tmp_path, "rate = ACTIVE INITIAL(5, 2) ~~|\nstock = INTEG(rate, 10*rate) ~~|", end=2
+    )
+    close(values(model, "rate", backend), [5, 5, 5])
+    close(values(model, "stock", backend), [20, 25, 30])
+
+
+def test_the_trend_of_a_negative_input_has_the_sign_of_its_growth(
+    tmp_path: Path, backend: Backend
+) -> None:
+    """TREND divides by the size of the average: -3 is below its average of -3/1.2 = -2.5.
+
+    (-3 + 2.5)/(2 * 2.5) = -0.1; the average moves by (-3 + 2.5)/2 a step, to -2.75.
+    """
+    model = model_of(tmp_path, "y = TREND(-3, 2, 0.1) ~~|", end=1)
+    close(values(model, "y", backend), [-0.1, -0.25 / 5.5])
+
+
+def test_a_random_rate_is_one_number_within_a_step_of_runge_kutta(
+    tmp_path: Path, backend: Backend
+) -> None:
+    """A stock that a random rate fills gains the saved rate times the step, as with Euler."""
+    model = model_of(
+        tmp_path,
+        "rate = RANDOM NORMAL(-9, 9, 0, 1, 7) ~~|\nstock = INTEG(rate, 0) ~~|",
+        end=3,
+        step=0.5,
+    )
+    rate, stock = values_of(model, ["rate", "stock"], backend, method="rk4")
+    assert len(set(rate.tolist())) > 4
+    close(np.diff(stock), 0.5 * rate[:-1])
+
+
 def test_delay_n_keeps_the_delay_time_of_entry(tmp_path: Path, backend: Backend) -> None:
     # Two stages; T = 2 until time 1, then 4.  Worked by PySD's rule: the times of the stages
     # move down the chain one place a step, and the outlet uses the time of one step ago.

@@ -20,7 +20,7 @@ from beltcast.files.shipped import shipped
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs fork and signals of POSIX")
 
-SAMPLE = "sample mine --method walkers --chains 2 --draws 4 --every 2 --burn-in 10 --starts 1"
+SAMPLE = "sample mine --method walkers --chains 2 --draws 20 --every 2 --burn-in 10 --starts 1"
 COMMANDS = {
     "forecast": (["forecast", "mine", "--starts", "1", "--draws", "20"], "result"),
     "run": (["run", "plan.toml"], "out.zarr"),
@@ -104,7 +104,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert done.returncode == 0, done.stderr
     table = (folder / "mine" / "observations.csv").read_text(encoding="utf-8-sig").splitlines()
     row = next(line for line in table[1:] if ",level," in line).split(",")
-    row[3], row[4] = "2025", "2026"
+    row[3], row[4], row[10] = "2025", "2026", "2026.3"
     (folder / "new.csv").write_text(f"{table[0]}\n{','.join(row)}\n", encoding="utf-8")
     model = shipped("models/sir/sir.mdl").read_bytes()
     (folder / "sir.mdl").write_bytes(model)

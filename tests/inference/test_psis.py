@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from arviz_stats.base import array_stats
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from scipy.special import logsumexp
 
 from beltcast.inference.sampling.psis import fit_pareto, pareto_quantile, smoothed
 
@@ -104,3 +106,29 @@ def test_resampling_rounds_each_share_up_or_down(logs: list[float], seed: int) -
     times = np.bincount(weights.resample(np.random.default_rng(seed)), minlength=n)
     assert times.sum() == n
     assert (np.abs(times - n * weights.values) < 1 + 1e-9).all()
+
+
+@pytest.mark.parametrize(("n", "shape"), [(60, 0.2), (100, 0.3), (400, 0.6)])
+def test_weights_and_k_are_those_of_arviz(n: int, shape: float) -> None:
+    """An oracle for the size of the tail, the pull of k to 1/2 and the cut at the largest weight.
+
+    Sizes at which ArviZ, which rounds the tail's size down and not up, has the same tail: a fifth
+    of the draws below 225 of them, else three roots.
+    """
+    logs = np.log(stats.genpareto.rvs(shape, size=n, random_state=n))
+    theirs, k = array_stats.psislw(-logs)
+    mine = smoothed(logs)
+    assert mine.k == pytest.approx(float(k), rel=1e-9)
+    np.testing.assert_allclose(mine.values, np.exp(theirs - logsumexp(theirs)), rtol=1e-9)
+
+
+def test_the_tail_is_three_roots_rounded_up() -> None:
+    """Vehtari and others 2024, section 2.3: M = ceil(min(0.2 N, 3 sqrt N)); 95 of 1000 draws.
+
+    The 96th largest weight is the threshold and stays; the 95th is moved.
+    """
+    logs = np.log(stats.genpareto.rvs(0.5, size=1000, random_state=3))
+    order = np.argsort(-logs)
+    ratio = smoothed(logs).values[order] / np.exp(logs[order])
+    assert ratio[95] == pytest.approx(ratio[-1], rel=1e-12)
+    assert ratio[94] != pytest.approx(ratio[-1], rel=1e-12)

@@ -17,6 +17,7 @@ from playwright.sync_api import Browser
 from beltcast import Calibration, Study, approximate_posterior, attribute, sample_prior
 from beltcast.display.numbers import digits
 from beltcast.display.translations import REPORT, amount
+from beltcast.drivers.attribution.page import attribution_draws
 from beltcast.ensembles.verdicts import chance_words
 from beltcast.errors import MissingExtra
 from beltcast.pictures.plots import fan_chart
@@ -107,8 +108,17 @@ def test_the_scenarios_and_drivers_are_the_datasets(henan: Parsed, evidence: Evi
             assert cell == chance_words(at[chance].item(), at[f"{chance}_draws"].item())
     assert shares is not None
     at = shares.sel(place="Henan", year=2024)
-    for driver, shapley, *_ in henan.tables["drivers"][1:]:
+    draws, believed = attribution_draws(at)
+    chances = []
+    for driver, shapley, alone, positive, before, *_ in henan.tables["drivers"][1:]:
         assert shapley == band(at["shapley_log_quantile"].sel(driver=driver), "{:+.2f}")
+        own = at.sel(driver=driver)
+        assert alone == band(own["prior_shapley_log_quantile"], "{:+.2f}")
+        assert positive == chance_words(own["shapley_log_chance"].item(), draws)
+        assert before == chance_words(own["prior_shapley_log_chance"].item(), believed)
+        chances.append(positive == before)
+    # Were all of them equal, a swap of the two columns would go unseen.
+    assert not all(chances)
 
 
 def test_every_figure_of_the_place_stands_with_its_line(henan: Parsed, study: Study) -> None:

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from beltcast.engine.nodes import FloatArray
+from beltcast.errors import InputError
 from beltcast.inference.sampling.chains import Chains
 from beltcast.inference.sampling.psis import LIMIT
 
-__all__ = ["Loo", "loo", "loo_words"]
+__all__ = ["FEWEST_DRAWS", "Loo", "loo", "loo_words"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +49,10 @@ class Loo:
         return float(np.sqrt(len(self.pointwise) * np.var(self.pointwise)))
 
 
+FEWEST_DRAWS = 25
+"""Draws that leaving out a row needs at least."""
+
+
 def loo(chains: Chains) -> Loo:
     """Leave out each row in turn.
 
@@ -58,6 +63,11 @@ def loo(chains: Chains) -> Loo:
     Returns
     -------
     Loo
+
+    Raises
+    ------
+    InputError
+        There are fewer than `FEWEST_DRAWS` draws: a tail of five is a fifth of them.
 
     Examples
     --------
@@ -78,14 +88,21 @@ def loo(chains: Chains) -> Loo:
     rows = (
         np.moveaxis(chains.by_markov_chain(chains.log_likelihood), 2, 0) - jacobian[:, None, None]
     )
+    if rows[0].size < FEWEST_DRAWS:
+        raise InputError(
+            f"{rows[0].size} draws are too few to leave rows out; take {FEWEST_DRAWS} or more"
+        )
     with np.errstate(all="ignore"):  # weights that are all equal have no tail
         pointwise, k, effective = library.loo(rows)
     return Loo(np.asarray(pointwise), np.asarray(k), float(np.sum(effective)))
 
 
 def loo_words(chains: Chains) -> str:
-    """Report the result of `loo`, and its scale."""
-    found = loo(chains)
+    """Report the result of `loo`, and its scale; or that there are too few draws."""
+    try:
+        found = loo(chains)
+    except InputError as few:
+        return f"Leave-one-out: {few.sentence}."
     bad = int((found.pareto_k > LIMIT).sum())
     doubt = (
         f"{bad} of them with a Pareto k above {LIMIT:g}, which only a fit without them can tell"
