@@ -17,7 +17,7 @@ from beltcast.errors import InputError
 from beltcast.inference.sampling.chains import Chains
 from beltcast.inference.sampling.psis import LIMIT
 
-__all__ = ["FEWEST_DRAWS", "Loo", "loo", "loo_words"]
+__all__ = ["ENOUGH_FOR_LOO", "Loo", "loo", "loo_words"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ class Loo:
         return float(np.sqrt(len(self.pointwise) * np.var(self.pointwise)))
 
 
-FEWEST_DRAWS = 25
+ENOUGH_FOR_LOO = 25
 """Draws that leaving out a row needs at least."""
 
 
@@ -67,7 +67,7 @@ def loo(chains: Chains) -> Loo:
     Raises
     ------
     InputError
-        There are fewer than `FEWEST_DRAWS` draws: a tail of five is a fifth of them.
+        There are fewer than `ENOUGH_FOR_LOO` draws: a tail of five is a fifth of them.
 
     Examples
     --------
@@ -88,9 +88,9 @@ def loo(chains: Chains) -> Loo:
     rows = (
         np.moveaxis(chains.by_markov_chain(chains.log_likelihood), 2, 0) - jacobian[:, None, None]
     )
-    if rows[0].size < FEWEST_DRAWS:
+    if rows[0].size < ENOUGH_FOR_LOO:
         raise InputError(
-            f"{rows[0].size} draws are too few to leave rows out; take {FEWEST_DRAWS} or more"
+            f"{rows[0].size} draws are too few to leave rows out; take {ENOUGH_FOR_LOO} or more"
         )
     with np.errstate(all="ignore"):  # weights that are all equal have no tail
         pointwise, k, effective = library.loo(rows)
