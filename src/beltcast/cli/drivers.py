@@ -45,8 +45,12 @@ def attribute_command(
         typer.Option("--tests", help="Also fit the null model and the placebo; takes minutes."),
     ] = False,
     held_out: Annotated[
-        float, typer.Option(help="With --tests: hold out observations published after this date.")
-    ] = 2021.5,
+        float | None,
+        typer.Option(
+            help="With --tests: hold out observations published after this date; 2.5 years before "
+            "the study's last past year by default."
+        ),
+    ] = None,
     output: Output = None,
     resume: Resume = False,
     as_json: AsJson = False,
@@ -66,61 +70,29 @@ def attribute_command(
 
         beltcast attribute --tests
     """
-    from beltcast.drivers.attribution.attribute import attribute
-    from beltcast.drivers.attribution.null_models import (
-        against_null,
-        null_words,
-        placebo,
-        placebo_words,
-    )
-    from beltcast.drivers.attribution.page import summarise_attribution
     from beltcast.drivers.attribution.plot import save_attribution_pictures
     from beltcast.files.complete import complete_folder
-    from beltcast.inference.sampling.posterior import sample_prior
     from beltcast.reports.json_output import dataset_facts
-    from beltcast.workflows.draws import (
-        FitOptions,
-        draw_study,
-        draw_without_contrasts,
-        fit_study,
-    )
+    from beltcast.workflows.attribution import AttributeOptions, attribute_study
+    from beltcast.workflows.draws import FitOptions
 
     chosen = open_study(study)
-    since, year = (
-        usual if given is None else given
-        for given, usual in zip((since, year), chosen.years.past, strict=True)
-    )
-    options = FitOptions(draws=draws, starts=starts)
-    streams = streams_of(seed)
+    shown = chosen.years.past[1] if year is None else year
+    options = AttributeOptions(FitOptions(draws=draws, starts=starts), since, tests, held_out)
     place = folder_of(output, study, "-drivers")
-    words, tested = [], {}
     with complete_folder(place) as folder, progress() as tell:
-        pieces = keep_work(chosen, place, resume, fit=options, held_out=held_out, seed=seed)
-        fit = fit_study(chosen, options, rng=streams.fit, pieces=pieces.of("fit"), progress=tell)
-        result = attribute(
+        pieces = keep_work(chosen, place, resume, options=options, seed=seed)
+        found = attribute_study(
             chosen,
-            draw_study(chosen, options, fit=fit, rng=streams, pieces=pieces, progress=tell),
-            prior=sample_prior(chosen, draws, rng=streams.prior),
-            data=draw_without_contrasts(fit, draws, rng=streams, pieces=pieces, progress=tell),
-            since=since,
+            options,
+            rng=streams_of(seed),
             pieces=pieces,
             progress=tell,
             provenance={"seed": str(seed)},
         )
-        if tests:
-            score = against_null(
-                chosen,
-                rng=streams.under("null model"),
-                published_by=held_out,
-                pieces=pieces,
-                progress=tell,
-            )
-            dates = placebo(chosen, rng=streams.under("placebo"), pieces=pieces, progress=tell)
-            words = [null_words(score), placebo_words(dates)]
-            tested = {"null": score, "placebo": dates}
-        page = Group(summarise_attribution(result, year=year), *(f"\n{w}" for w in words))
-        save(folder, page, attribution=result, **tested)
-        save_attribution_pictures(result, str(folder), year=year)
+        page = found.page(shown)
+        save(folder, page, attribution=found.result, **found.tests)
+        save_attribution_pictures(found.result, str(folder), year=shown)
     pieces.discard()
     finish(
         "attribute",
@@ -128,8 +100,8 @@ def attribute_command(
         page,
         as_json,
         lambda: {
-            **dataset_facts(result),
-            "tests": {name: dataset_facts(found) for name, found in tested.items()},
+            **dataset_facts(found.result),
+            "tests": {name: dataset_facts(one) for name, one in found.tests.items()},
         },
     )
 

@@ -261,55 +261,33 @@ def update_command(
         beltcast update new.csv mine/study.toml --method refit --output runs/half-year
     """
     from beltcast.files.complete import complete_folder
-    from beltcast.forecasting.before_after import changes, outlook
+    from beltcast.forecasting.before_after import changes
     from beltcast.forecasting.forecast import FORECAST_ENCODING
-    from beltcast.forecasting.update_text import summarise_update
-    from beltcast.inference.sampling.posterior import approximate_posterior
-    from beltcast.inference.updating.update import check_method, update
     from beltcast.reports.json_output import update_facts
-    from beltcast.study.new_rows import NewRows, read_new_rows
-    from beltcast.verification.origin import as_known, later_rows, scales_as_known
-    from beltcast.workflows.draws import FitOptions, fit_study
+    from beltcast.workflows.draws import FitOptions
+    from beltcast.workflows.update import UpdateOptions, update_study
 
-    way = check_method(method)
-    provenance = {"seed": str(seed)}
-    if as_of is not None:
-        if calibration is not None:
-            raise InputError(
-                f"--as-of is {as_of:g} and --calibration is given as well; a saved calibration has "
-                "the observations of today, so leave it out"
-            )
-        if study is None and (rows is None or rows.suffix.lower() != ".csv"):
-            rows, study = None, rows  # no file of observations comes before the study
-        whole = open_study(study)
-        known = as_known(whole, as_of)
-        new = read_new_rows(rows, known) if rows else NewRows(later_rows(whole, as_of))
-        chosen = scales_as_known(whole, known, rng=streams_of(seed).scales, starts=starts)
-        provenance["as_of"] = f"{as_of:g}"
-    elif rows is not None:
-        chosen = open_study(study)
-        new = read_new_rows(rows, chosen)
-    else:
+    if as_of is not None and study is None and (rows is None or rows.suffix.lower() != ".csv"):
+        rows, study = None, rows  # no file of observations comes before the study
+    elif as_of is None and rows is None:
         raise InputError("there are no new observations; name a file, or a date with --as-of")
-    options = FitOptions(starts=starts, calibration=calibration, study=study)
-    streams = streams_of(seed)
+    chosen = open_study(study)
+    fitting = FitOptions(draws=draws, starts=starts, calibration=calibration, study=study)
     target = folder_of(output, study, "-updated")
     with complete_folder(target) as folder, progress() as tell:
-        fit = fit_study(chosen, options, rng=streams.fit, progress=tell)
-        posterior = approximate_posterior(fit, draws, rng=streams.posterior, progress=tell)
-        change = update(
-            fit, posterior, new.rows, rng=streams.under("update"), method=way, progress=tell
-        )
-        result = outlook(
+        found = update_study(
             chosen,
-            change,
-            rng=streams,
-            provenance={**provenance, "new_rows_sha256": new.rows.sha256},
+            rows,
+            UpdateOptions(fitting, method, as_of),
+            rng=streams_of(seed),
+            progress=tell,
+            provenance={"seed": str(seed)},
         )
+        result, change = found.outlook, found.change
         result.to_netcdf(folder / "update.nc", engine="netcdf4", encoding=FORECAST_ENCODING)
         change.surprises.to_csv(folder / "surprises.csv", index=False, float_format="%.6g")
         changes(result).to_csv(folder / "changes.csv", index=False, float_format="%.6g")
-        page = summarise_update(result, change, new.known_words())
+        page = found.page()
         save(folder, page)
     finish("update", target, page, as_json, lambda: update_facts(change, result))
 
@@ -317,8 +295,12 @@ def update_command(
 def backtest_command(
     study: StudyFile = None,
     origins: Annotated[
-        str, typer.Option(help="Dates to forecast from, as decimal years separated by commas.")
-    ] = "2020.5,2021,2021.5,2022,2022.5,2023,2023.5,2024,2024.5,2025,2025.5",
+        str | None,
+        typer.Option(
+            help="Dates to forecast from, as decimal years separated by commas; by default every "
+            "half-year of the last five years of the study's past."
+        ),
+    ] = None,
     draws: Annotated[int, typer.Option(help="Draws of each forecaster.", min=2)] = 500,
     starts: Starts = 16,
     moves: Annotated[int, typer.Option(help="Metropolis moves per draw.", min=0)] = 100,
@@ -354,21 +336,25 @@ def backtest_command(
     """
     from beltcast.files.complete import complete_folder
     from beltcast.reports.json_output import dataset_facts, table_facts
-    from beltcast.verification.backtest import Settings
+    from beltcast.verification.backtest import Settings, usual_origins
     from beltcast.verification.origin_rules import rules_of
     from beltcast.verification.record import BACKTEST_ENCODING, run_origins
     from beltcast.verification.skill import case_scores, score_table
     from beltcast.verification.skill_text import summarise_skill
 
+    chosen = open_study(study)
     try:
-        dates = [float(date) for date in origins.split(",")]
+        dates = (
+            list(usual_origins(chosen))
+            if origins is None
+            else [float(date) for date in origins.split(",")]
+        )
         if not all(map(math.isfinite, dates)):
             raise ValueError
     except ValueError:
         raise InputError(
             f"--origins is '{origins}'; expected decimal years such as 2021.5,2022.5"
         ) from None
-    chosen = open_study(study)
     known = rules_of(chosen, rules)
     settings = Settings(draws=draws, starts=starts, moves=moves, ex_post=ex_post, seed=seed)
     folder = folder_of(output, study, "-backtest")

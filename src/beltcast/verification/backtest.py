@@ -60,10 +60,6 @@ from beltcast.verification.origin import (
 from beltcast.verification.origin_rules import OriginRules
 from beltcast.verification.pool import pools
 
-ORIGINS = tuple(2020.5 + 0.5 * k for k in range(11))
-"""Every half-year from 2020.5 to 2025.5.  By the middle of a year customs and most cities have
-published the year before; at its start the year before is known to its third quarter."""
-
 FITTED = ("sd", "no interaction")
 """Forecasters with a fit of their own."""
 
@@ -103,7 +99,7 @@ def backtest(
     study: Study,
     rules: OriginRules,
     *,
-    origins: Sequence[float] = ORIGINS,
+    origins: Sequence[float] | None = None,
     settings: Settings | None = None,
     baselines: Mapping[str, Baseline] = BASELINES,
     progress: Progress | None = None,
@@ -112,41 +108,60 @@ def backtest(
 
     Parameters
     ----------
-        study : Study
-        rules : OriginRules
-        origins : sequence of float  [Year]
-        settings : Settings, optional
-        baselines : mapping
-            Name to forecaster.
-        progress : callable, optional
-            Called with (what, done, total).
+    study : Study
+    rules : OriginRules
+    origins : sequence of float, optional  [Year]
+        As `usual_origins` gives them by default.
+    settings : Settings, optional
+    baselines : mapping
+        Name to forecaster.
+    progress : callable, optional
+        Called with (what, done, total).
 
     Returns
     -------
-        xarray.Dataset
-            As `at_origin`, all cases one after the other.
+    xarray.Dataset
+        As `at_origin`, all cases one after the other.
 
     Raises
     ------
-        InputError
-            No origin was given, or one of them has nothing to forecast or to fit.
+    InputError
+        No origin was given, or one of them has nothing to forecast or to fit.
 
     Examples
     --------
-        >>> from beltcast import read_study
-        >>> from beltcast.verification.backtest import Settings, backtest
-        >>> from beltcast.verification.origin_rules import OriginRules
-        >>> quick = Settings(draws=4, moves=0, starts=1, refine=1)
-        >>> result = backtest(read_study(), OriginRules(), origins=[2024.5], settings=quick)
-        >>> result["forecast"].dims
-        ('case', 'forecaster', 'draw')
+    >>> from beltcast import read_study
+    >>> from beltcast.verification.backtest import Settings, backtest
+    >>> from beltcast.verification.origin_rules import OriginRules
+    >>> quick = Settings(draws=4, moves=0, starts=1, refine=1)
+    >>> result = backtest(read_study(), OriginRules(), origins=[2024.5], settings=quick)
+    >>> result["forecast"].dims
+    ('case', 'forecaster', 'draw')
     """
     parts = []
+    origins = usual_origins(study) if origins is None else origins
     for number, date in enumerate(origins):
         parts.append(at_origin(study, rules, date, settings=settings, baselines=baselines))
         if progress is not None:
             progress("origins", number + 1, len(origins))
     return joined(parts)
+
+
+def usual_origins(study: Study) -> tuple[float, ...]:
+    """Every half-year of five years, the last one a year and a half after the study's past.
+
+    By the middle of a year customs and most cities have published the year before; at its start the
+    year before is known to its third quarter.
+
+    Examples
+    --------
+    >>> from beltcast import read_study
+    >>> from beltcast.verification.backtest import usual_origins
+    >>> usual_origins(read_study())[::5]
+    (2020.5, 2023.0, 2025.5)
+    """
+    last = study.years.past[1] + 1.5
+    return tuple(last - 0.5 * k for k in range(10, -1, -1))
 
 
 def joined(parts: Sequence[xr.Dataset]) -> xr.Dataset:

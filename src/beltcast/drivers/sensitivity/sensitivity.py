@@ -359,7 +359,7 @@ def _design(
     names = [*space.labels, *dummies]
     problem = {"num_vars": len(names), "names": names, "bounds": [ends] * len(names)}
     if method == "tornado":
-        settings = [np.full(d, 0.5), *rng.uniform(*ends, (SETTINGS, d))]
+        settings = [np.full(d, 0.5), *rng.uniform(ends[0], ends[1], size=(SETTINGS, d))]
         bars = [_bars(at, ends) for at in settings]
         bars.insert(1, np.full((1, d), 0.5))
         return np.concatenate(bars), problem

@@ -1,0 +1,136 @@
+"""Fit a study, attribute its output to the drivers, and test whether these reinforce each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import xarray as xr
+from rich.console import Group, RenderableType
+
+from beltcast.drivers.attribution.attribute import attribute
+from beltcast.drivers.attribution.null_models import (
+    against_null,
+    null_words,
+    placebo,
+    placebo_words,
+)
+from beltcast.drivers.attribution.page import summarise_attribution
+from beltcast.files.resume import NOT_KEPT, Pieces
+from beltcast.inference.sampling.posterior import sample_prior
+from beltcast.schema import Progress
+from beltcast.streams import Random, Streams
+from beltcast.study.study import Study
+from beltcast.workflows.draws import FitOptions, draw_study, draw_without_contrasts, fit_study
+
+__all__ = ["AttributeOptions", "Attributed", "attribute_study"]
+
+
+@dataclass(frozen=True)
+class AttributeOptions:
+    """How to attribute.
+
+    Attributes
+    ----------
+    fit : FitOptions
+    since : int, optional
+        Base year of growth; the first of the study's past years by default.
+    tests : bool
+        Also fit the null model and the placebo dates.
+    held_out : float, optional  [Year]
+        The tests hold out what was published after this date; two and a half years before the end
+        of the study's last past year by default.
+    """
+
+    fit: FitOptions = field(default_factory=FitOptions)
+    since: int | None = None
+    tests: bool = False
+    held_out: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Attributed:
+    """What the drivers brought.
+
+    Attributes
+    ----------
+    result : xarray.Dataset
+        As `beltcast.attribute` returns it.
+    tests : mapping of str to xarray.Dataset
+        ``null`` and ``placebo``, or empty.
+    """
+
+    result: xr.Dataset
+    tests: Mapping[str, xr.Dataset]
+
+    def page(self, year: int) -> RenderableType:
+        """Return the summary of a year, for a `rich` console."""
+        told = {"null": null_words, "placebo": placebo_words}
+        words = (f"\n{told[name](found)}" for name, found in self.tests.items())
+        return Group(summarise_attribution(self.result, year=year), *words)
+
+
+def attribute_study(
+    study: Study,
+    options: AttributeOptions | None = None,
+    *,
+    rng: Random,
+    pieces: Pieces = NOT_KEPT,
+    progress: Progress | None = None,
+    provenance: Mapping[str, str] | None = None,
+) -> Attributed:
+    """Fit a study, draw from it and from its priors, and attribute its output to the drivers.
+
+    Parameters
+    ----------
+    study : Study
+    options : AttributeOptions, optional
+    rng : Streams, numpy.random.Generator or int
+    pieces : Pieces, optional
+        Keeps finished work, so that a stopped run can resume.
+    progress : Progress, optional
+    provenance : mapping, optional
+        Attributes to add.
+
+    Raises
+    ------
+    InputError
+        The study names no drivers, or the date of the tests leaves nothing to hold out.
+
+    Examples
+    --------
+    >>> from beltcast import read_study
+    >>> from beltcast.workflows.attribution import AttributeOptions, attribute_study
+    >>> from beltcast.workflows.draws import FitOptions
+    >>> options = AttributeOptions(FitOptions(draws=8, starts=4))
+    >>> found = attribute_study(read_study(), options, rng=1)
+    >>> found.result.sizes["driver"], dict(found.tests)
+    (3, {})
+    """
+    options = options or AttributeOptions()
+    streams, fitting = Streams.of(rng), options.fit
+    first, last = study.years.past
+    fit = fit_study(study, fitting, rng=streams.fit, pieces=pieces.of("fit"), progress=progress)
+    result = attribute(
+        study,
+        draw_study(study, fitting, fit=fit, rng=streams, pieces=pieces, progress=progress),
+        prior=sample_prior(study, fitting.draws, rng=streams.prior),
+        data=draw_without_contrasts(
+            fit, fitting.draws, rng=streams, pieces=pieces, progress=progress
+        ),
+        since=first if options.since is None else options.since,
+        pieces=pieces,
+        progress=progress,
+        provenance=provenance,
+    )
+    if not options.tests:
+        return Attributed(result, {})
+    score = against_null(
+        study,
+        rng=streams.under("null model"),
+        published_by=last - 2.5 if options.held_out is None else options.held_out,
+        pieces=pieces,
+        progress=progress,
+    )
+    dates = placebo(study, rng=streams.under("placebo"), pieces=pieces, progress=progress)
+    return Attributed(result, {"null": score, "placebo": dates})
