@@ -284,7 +284,8 @@ def main() -> None:
     # The conftest makes a cache of compiled models for a session; a worker of pytest-xdist takes
     # the one that is there, as all mutants here do. Keys hold a hash of the engine's source.
     os.environ["PYTEST_XDIST_WORKER"] = "gw0"
-    chosen = sampled(asked.mutants, asked.seed, asked.only)
+    drawn = sampled(asked.mutants, asked.seed, asked.only)
+    chosen = [(mutant, tests_of(mutant.file)) for mutant in drawn]
     for name in LIBRARIES:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
@@ -299,11 +300,10 @@ def main() -> None:
         for name in listed.splitlines():
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, copy / name)
-        for number, mutant in enumerate(chosen, start=1):
+        for number, (mutant, tests) in enumerate(chosen, start=1):
             if spent > asked.budget:
                 print(f"the budget ends before mutant {number} of {len(chosen)}")
                 break
-            tests = tests_of(mutant.file)
             key = " ".join(tests)
             if tests and key not in sound:
                 code, used = tried(copy, tests, 10 * asked.seconds)

@@ -210,3 +210,16 @@ def test_only_what_the_rows_need_is_saved(small: Model, make: SimpleNamespace) -
     assert len(asked.totals) == 1
     assert len(asked.outputs) == 0
     assert asked.has_bottom.tolist() == [False, True]
+
+
+@pytest.mark.parametrize("length", [0.25, 0.5, 1.0])
+def test_a_quantity_without_dimension_is_averaged_over_its_period(
+    study: Study, fine, make: SimpleNamespace, length: float
+) -> None:
+    """A quarter's share is no quarter of the share."""
+    start, name = 2023.0, "own site share of output"
+    row = make.row("level", start, start + length, quantity=name, belts=("Shenzhen",))
+    times, shares = fine["time"].values, rates(fine, name, ("Shenzhen",))
+    want = integral(times, shares, start, start + length) / length
+    assert 0 < want < 1
+    np.testing.assert_allclose(observe(study.model, make.table(row)), want, rtol=1e-11)
