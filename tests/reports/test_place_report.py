@@ -128,6 +128,9 @@ def test_every_figure_of_the_place_stands_with_its_line(henan: Parsed, study: St
     assert (
         f"{len(own)} of the study's {len(study.observations)} published observations" in henan.text
     )
+    counts = [sum(row.kind == kind for row in own) for kind in ("level", "part-year")]
+    assert min(counts) > 0
+    assert f"{sum(counts)} observations of the place are levels" in henan.text
     links = {attributes.get("href") for tag, attributes in henan.tags if tag == "a"}
     assert {row.url for row in own if row.url.startswith("http")} <= links
 

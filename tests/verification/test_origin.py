@@ -145,6 +145,19 @@ def test_what_was_published_later_is_news_and_nothing_else_is(study: Study) -> N
         later_rows(study, 2030.0)
 
 
+def test_a_row_published_on_the_very_date_is_known_and_no_news(study: Study) -> None:
+    """Counted as both it would be fitted and then be weighed in again."""
+    dates = sorted(row.published for row in study.observations)
+    date = dates[len(dates) // 2]
+    on_it = {row.line for row in study.observations if row.published == date}
+    known = {row.line for row in study.observations.published_by(date)}
+    news = {row.line for row in later_rows(study, date)}
+    assert on_it
+    assert on_it <= known
+    assert not known & news
+    assert len(known) + len(news) == len(study.observations)
+
+
 def test_a_year_is_not_known_to_be_a_shock_before_it_is_over(
     study: Study, rules: OriginRules
 ) -> None:
