@@ -33,7 +33,7 @@ def test_every_answer_is_told_with_its_contraction_and_the_priors_that_move_it(
     folder = tmp_path / "identified"
     page = run("identify", str(tmp_path / "mine"), *QUICK, "--output", str(folder))
     assert "Contraction of the answers by the observations" in page
-    assert "Which prior moves which answer" in page
+    assert "Priors that move an answer" in page
     study = read_study(tmp_path / "mine")
     narrowed = pd.read_csv(folder / "contraction.csv", index_col="answer")
     assert {"output, All belts 2030", "output, Foshan 2030"} <= set(narrowed.index)
