@@ -59,7 +59,8 @@ def test_one_expected_half_year_needs_no_refit(change: Update) -> None:
     assert change.method == "reweight"
     (row,) = change.surprises.itertuples()
     assert row.low < row.published < row.high
-    assert row.nuisance == "shock of 2026"
+    # What is new of the nation's level since the figures of 2025.
+    assert row.nuisance.startswith("discrepancy of all, 2026.")
 
 
 def test_a_half_year_narrows_the_running_year(result: xr.Dataset) -> None:
