@@ -24,6 +24,7 @@ from pysd.translators.vensim.vensim_file import VensimFile
 from pysd.translators.vensim.vensim_section import Section, SectionElementsVisitor
 
 from beltcast.engine.vensim.normal_text import NormalText, Statement
+from beltcast.engine.vensim.plain_expressions import plain_expression
 from beltcast.errors import ModelFileError
 
 __all__ = ["literals_only", "translate_vensim"]
@@ -129,8 +130,7 @@ _SIGNED = r"(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?\s*"
 def _parse_section(section: Section, statements: Sequence[Statement], path: Path) -> None:
     """What PySD's `Section.parse` does, with a line for each statement."""
     try:
-        tree = vensim_utils.Grammar.get("section_elements").parse(section.content)
-        elements = SectionElementsVisitor(tree).entries
+        elements = _elements(section, statements)
     except _GRAMMAR as problem:
         raise _unreadable(problem, path, None, "") from None
     if len(elements) != len(statements):
@@ -141,8 +141,10 @@ def _parse_section(section: Section, statements: Sequence[Statement], path: Path
         )
     parsed = []
     for element, statement in zip(elements, statements, strict=True):
-        component = _guarded(element.parse, statement, path)
-        if not isinstance(component, vensim_element.SubscriptRange):
+        component = _plain_component(element) or _guarded(element.parse, statement, path)
+        if type(component) in (vensim_element.Component, vensim_element.UnchangeableConstant):
+            component.ast = plain_expression(component.expression)
+        if not isinstance(component, vensim_element.SubscriptRange) and component.ast is None:
             _guarded(component.parse, statement, path)
         parsed.append(component)
 
@@ -156,6 +158,47 @@ def _parse_section(section: Section, statements: Sequence[Statement], path: Path
     section.elements = (
         section.subscripts + section.components + section.constraints + section.test_inputs
     )
+
+
+def _elements(section: Section, statements: Sequence[Statement]) -> list[Any]:
+    """PySD's elements; its grammar, which takes a character at a time, only where it has to."""
+    plain = all(len(s.fields) in (3, 4) and '"' not in s.fields[1] for s in statements)
+    if not plain or any(_odd_limits(s.fields[1]) for s in statements):
+        tree = vensim_utils.Grammar.get("section_elements").parse(section.content)
+        found: list[Any] = SectionElementsVisitor(tree).entries
+        return found
+    return [
+        vensim_element.Element(*(" ".join(f.split()) for f in s.fields[:3])) for s in statements
+    ]
+
+
+def _odd_limits(unit: str) -> bool:
+    """Whether PySD fails on the limits of a unit."""
+    return unit.rstrip().endswith("]") and unit.count("[") != 1
+
+
+_PLAIN = re.compile(
+    r"""(?P<name>\w[\w'$\s]*|"(?:\\"|[^"])*")\s*
+    (?:\[(?P<subscripts>\s*\w[\w'$\s]*(?:,\s*\w[\w'$\s]*)*)\])?\s*
+    =(?!=)\s*(?P<expression>.*)""",
+    re.VERBOSE,
+)
+"""``name[subscripts] = expression``, nearly every equation."""
+
+
+def _plain_component(element: Any) -> Any:
+    """What `element.parse` gives for a plain equation; None for any other."""
+    match = _PLAIN.fullmatch(element.equation)
+    if match is None:
+        return None
+    inside = match["subscripts"]
+    subscripts = [s.strip() for s in inside.split(",")] if inside else []
+    component = vensim_element.Component(
+        match["name"].strip(), (subscripts, []), match["expression"].strip()
+    )
+    component.units, component.limits = element.units, element.limits
+    component.documentation = element.documentation
+    return component
 
 
 def _guarded(parse: Any, statement: Statement, path: Path) -> Any:
