@@ -58,6 +58,9 @@ UNSEEN = float(np.exp(20.0))
 BLAME = 1e3
 """Residual of a row whose answer is NaN or infinite: a wall that a fit turns away from."""
 
+FARTHEST = 1e100
+"""Largest residual, so that sums of squares stay finite and a start this far just loses."""
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Likelihood:
@@ -172,7 +175,7 @@ class Likelihood:
             parts.append(self._heights.residuals(self.log_scale(many)))
         if self.contrasts is not None:
             parts.append(self.contrasts.residuals(many[:, : self.n_parameters]))
-        out = np.concatenate(parts, axis=1)
+        out = np.clip(np.concatenate(parts, axis=1), -FARTHEST, FARTHEST)
         return out if np.ndim(theta) == 2 else out[0]
 
     def log_density(self, theta: FloatArray, answers: FloatArray | None = None) -> FloatArray:
@@ -506,12 +509,12 @@ class Likelihood:
         """Heights of the rows whose sd is estimated."""
         reach = SPREAD_LIMIT * np.abs(self.spreads).sum(axis=1)
         by = self.scale_by >= 0
+        # Scales alone move: far out, the sd between subjects would carry these beyond all numbers.
+        moved = np.zeros_like(self.priors.sigma)
+        moved[self.scale_by[by]] = LOWEST * self.priors.sigma[self.scale_by[by]]
         ends = [
             self.priors.natural(np.clip(end, self.priors.lower, self.priors.upper))
-            for end in (
-                self.priors.mu - LOWEST * self.priors.sigma,
-                self.priors.mu + LOWEST * self.priors.sigma,
-            )
+            for end in (self.priors.mu - moved, self.priors.mu + moved)
         ]
         for i in np.flatnonzero(by):
             each = np.maximum([end[self.scale_by[i]] for end in ends], np.finfo(float).tiny)
