@@ -189,7 +189,7 @@ def make_row(kind: str = "level", start: float = 2014.0, end: float | None = Non
     given: dict[str, Any] = {
         "line": 2,
         "place": "East",
-        "belts": ("East",),
+        "elements": ("East",),
         "quantity": "output",
         "kind": kind,
         "start": start,

@@ -43,7 +43,7 @@ def outbreak(root: Path, make: SimpleNamespace) -> Calibration:
         ),
         lower=np.zeros(2),
     )
-    about = {"place": "", "belts": (), "quantity": "Infected", "unit": "person"}
+    about = {"place": "", "elements": (), "quantity": "Infected", "unit": "person"}
     rows = [
         make.row(
             start=float(day),

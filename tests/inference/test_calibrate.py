@@ -248,7 +248,7 @@ def test_a_stopped_fit_goes_on_to_the_bits_of_an_undisturbed_one(
     small: Model, make: SimpleNamespace, tmp_path: Path
 ) -> None:
     priors = make.priors("Level[East]", "Level[West]", "Factor", mu=0.5, sigma=1.0, bound=9.0)
-    table = make.table(make.row(value=12.0), make.row(place="West", belts=("West",), value=15.0))
+    table = make.table(make.row(value=12.0), make.row(place="West", elements=("West",), value=15.0))
     likelihood = make_likelihood(small, priors, table, make.noise())
     computed: list[int] = []
 

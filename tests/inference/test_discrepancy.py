@@ -26,7 +26,7 @@ def likely(small: Model, make: SimpleNamespace, *rows, process=PROCESS) -> Likel
 
 
 def of_the_whole(make: SimpleNamespace, kind: str = "level", start: float = 2014.0, **fields):
-    return make.row(kind, start, place="All", belts=("East", "West"), **fields)
+    return make.row(kind, start, place="All", elements=("East", "West"), **fields)
 
 
 # --- an oracle: continuous time, discretised by Van Loan's matrix exponential ---------------------
@@ -159,7 +159,7 @@ def test_the_whole_feels_what_is_common_a_place_its_own_too_and_a_share_only_its
         of_the_whole(make),
         make.row(),
         make.row("share", value=0.4),
-        make.row(place="West", belts=("West",)),
+        make.row(place="West", elements=("West",)),
         make.row("growth", start=2015.0, value=1.1),
     ]
     one = likely(small, make, *rows)

@@ -27,7 +27,7 @@ VALUES = {"East": [9.1, 11.5, 10.2, 12.9, 8.7], "West": [21.0, 18.2, 24.5]}
 def eight_rows(small: Model, make: SimpleNamespace) -> Likelihood:
     """Five rows about one level and three about another, each level with a wide prior."""
     rows = [
-        make.row(start=2014.0 + i, value=value, place=place, belts=(place,))
+        make.row(start=2014.0 + i, value=value, place=place, elements=(place,))
         for place, values in VALUES.items()
         for i, value in enumerate(values)
     ]
@@ -88,7 +88,7 @@ def test_the_fit_takes_them_for_given(found: ErrorScales) -> None:
 def test_what_no_row_tells_of_stays_with_its_prior(small: Model, make: SimpleNamespace) -> None:
     # One row of grade B and a level of its own: any spread fits it alike.
     rows = [make.row(value=v, start=2014.0 + i) for i, v in enumerate(VALUES["East"])]
-    rows.append(make.row(value=20.0, place="West", belts=("West",), grade="B"))
+    rows.append(make.row(value=20.0, place="West", elements=("West",), grade="B"))
     priors = make.priors("Level[East]", "Level[West]", mu=np.log([10.0, 20.0]), sigma=50.0)
     one = make_likelihood(small, priors, make.table(*rows), make.noise(spread_sd=0.5))
     found = error_scales(one, rng=np.random.default_rng(1), starts=4)

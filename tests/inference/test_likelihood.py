@@ -116,7 +116,7 @@ def test_offsets_are_shared_by_the_rows_of_a_place_and_definition_but_not_by_gro
         make.row(start=2014.0, definition="wide"),
         make.row(start=2016.0, definition="wide", kind="lower"),
         make.row("growth", 2016.0, definition="wide"),
-        make.row(start=2015.0, definition="wide", place="West", belts=("West",)),
+        make.row(start=2015.0, definition="wide", place="West", elements=("West",)),
         make.row(start=2015.0, definition="full"),
         definitions=SCOPES,
     )
@@ -147,7 +147,7 @@ def test_year_shocks_are_shared_by_places_felt_with_both_signs_in_growth_and_not
         small,
         make,
         make.row(start=2020.0),
-        make.row(start=2020.0, place="West", belts=("West",)),
+        make.row(start=2020.0, place="West", elements=("West",)),
         make.row("growth", 2020.0),
         make.row("part-year", 2020.0, 2020.5),
         make.row("level", 2019.0, 2021.0),
@@ -194,7 +194,7 @@ def test_nuisances_given_answers_are_the_optimum_of_the_quadratic(
 ) -> None:
     rng = np.random.default_rng(3)
     rows = [
-        make.row("level", 2014.0 + k % 5, definition=d, place=p, belts=(p,), value=v)
+        make.row("level", 2014.0 + k % 5, definition=d, place=p, elements=(p,), value=v)
         for k, (d, p, v) in enumerate(
             zip(
                 rng.choice(["full", "wide"], 9),

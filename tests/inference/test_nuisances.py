@@ -137,8 +137,8 @@ def test_places_share_just_the_common_part_of_a_definition_s_offset(
     scopes = {name: Definition("", sd, 0.0, 0.0) for name, sd in (("wide", 2.0), ("other", 1.0))}
     rows = [
         make.row(start=2015.0, definition="wide"),
-        make.row(place="West", belts=("West",), start=2019.0, definition="wide"),
-        make.row(place="West", belts=("West",), start=2019.0, definition="other"),
+        make.row(place="West", elements=("West",), start=2019.0, definition="wide"),
+        make.row(place="West", elements=("West",), start=2019.0, definition="other"),
     ]
     one = likely(small, make, *rows, definitions=scopes, offset_common=0.3)
     expected = np.array([[4.0, 1.2, 0.0], [1.2, 4.0, 0.0], [0.0, 0.0, 1.0]])
@@ -153,7 +153,7 @@ def test_what_one_place_shows_of_a_definition_is_expected_of_another(
     scopes = {"wide": Definition("", 2.0, 0.0, 0.0)}
     rows = [
         make.row(start=2015.0, value=1.0, definition="wide"),
-        make.row(place="West", belts=("West",), start=2016.0, value=1.0, definition="wide"),
+        make.row(place="West", elements=("West",), start=2016.0, value=1.0, definition="wide"),
     ]
     one = likely(small, make, *rows, definitions=scopes, offset_common=0.5).without([False, True])
     answers = np.log([[10.0, 20.0]])
@@ -291,7 +291,7 @@ def test_errors_of_a_series_are_correlated_exactly_over_any_gap(
     small: Model, make: SimpleNamespace
 ) -> None:
     rows = [make.row(start=year) for year in (2014.0, 2015.0, 2019.0)]
-    rows.append(make.row(start=2015.0, place="West", belts=("West",)))
+    rows.append(make.row(start=2015.0, place="West", elements=("West",)))
     one = likely(small, make, *rows, autocorrelation=0.5, shared=0.6)
     # Variance 0.1^2; 0.6 of it in the series, 0.5 from year to year.
     want = 0.01 * (0.4 * np.eye(4))

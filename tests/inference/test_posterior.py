@@ -34,7 +34,7 @@ def exact(small: Model, make: SimpleNamespace) -> SimpleNamespace:
     rows = [
         make.row(start=2014.0, value=11.0),
         make.row(start=2015.0, value=14.0, definition="wide"),
-        make.row(start=2015.0, value=30.0, place="West", belts=("West",)),
+        make.row(start=2015.0, value=30.0, place="West", elements=("West",)),
     ]
     priors = make.priors(
         "Level[East]", "Level[West]", "Factor", mu=np.log([10.0, 20.0, 1.0]), sigma=[0.5, 0.5, 0.2]

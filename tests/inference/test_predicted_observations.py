@@ -46,12 +46,12 @@ def test_totals_over_any_period_are_the_integrals_of_the_flow(
         some = tuple(rng.choice(belts, size=rng.integers(1, 6), replace=False))
         rows.append(
             make.row(
-                "part-year", start, start + float(rng.uniform(0.02, 3.0)), place="x", belts=some
+                "part-year", start, start + float(rng.uniform(0.02, 3.0)), place="x", elements=some
             )
         )
     got = observe(study.model, make.table(*rows))
     times = fine["time"].values
-    want = [integral(times, rates(fine, "output", r.belts), r.start, r.end) for r in rows]
+    want = [integral(times, rates(fine, "output", r.elements), r.start, r.end) for r in rows]
     np.testing.assert_allclose(got, want, rtol=1e-11)
 
 
@@ -63,7 +63,7 @@ def test_growth_is_the_ratio_to_the_same_period_one_year_before(
     periods = [(2023.0, 2023.8333), (2024.0, 2024.25), (2021.0, 2022.0)]
     table = make.table(
         *(
-            make.row("growth", s, e, place="x", quantity="cbec trade", belts=belts)
+            make.row("growth", s, e, place="x", quantity="cbec trade", elements=belts)
             for s, e in periods
         )
     )
@@ -77,8 +77,8 @@ def test_a_share_is_the_part_of_the_nation_in_the_same_period(
 ) -> None:
     everyone = study.model.subscripts["Belt"]
     table = make.table(
-        make.row("share", 2024.0, 2024.25, belts=("Shenzhen",)),
-        make.row("share", 2024.5, 2024.5, belts=("Ningbo",), quantity="active sellers"),
+        make.row("share", 2024.0, 2024.25, elements=("Shenzhen",)),
+        make.row("share", 2024.5, 2024.5, elements=("Ningbo",), quantity="active sellers"),
     )
     times, own = fine["time"].values, rates(fine, "output", ("Shenzhen",))
     flow = integral(times, own, 2024.0, 2024.25) / integral(
@@ -90,7 +90,7 @@ def test_a_share_is_the_part_of_the_nation_in_the_same_period(
 
 
 def test_bounds_are_answered_as_levels(study: Study, make: SimpleNamespace) -> None:
-    table = make.table(*(make.row(k, belts=("Foshan",)) for k in ("lower", "level", "upper")))
+    table = make.table(*(make.row(k, elements=("Foshan",)) for k in ("lower", "level", "upper")))
     low, level, high = observe(study.model, table)
     assert low == level == high
 
@@ -99,7 +99,9 @@ def test_stocks_are_read_at_the_instant_between_steps_on_a_straight_line(
     study: Study, fine, make: SimpleNamespace
 ) -> None:
     when = 2024.45
-    table = make.table(make.row(start=when, end=when, belts=("Yiwu",), quantity="active sellers"))
+    table = make.table(
+        make.row(start=when, end=when, elements=("Yiwu",), quantity="active sellers")
+    )
     path = rates(fine, "active sellers", ("Yiwu",))
     want = np.interp(when, fine["time"].values, path)
     np.testing.assert_allclose(observe(study.model, table), [want], rtol=1e-12)
@@ -109,7 +111,7 @@ def test_a_dimensionless_quantity_is_averaged_over_its_period(
     study: Study, fine, make: SimpleNamespace
 ) -> None:
     name = "own site share of output"
-    table = make.table(make.row(start=2020.0, end=2021.0, belts=("Shenzhen",), quantity=name))
+    table = make.table(make.row(start=2020.0, end=2021.0, elements=("Shenzhen",), quantity=name))
     path = rates(fine, name, ("Shenzhen",))
     want = integral(fine["time"].values, path, 2020.0, 2021.0)
     np.testing.assert_allclose(observe(study.model, table), [want], rtol=1e-12)
@@ -118,10 +120,11 @@ def test_a_dimensionless_quantity_is_averaged_over_its_period(
 def test_shares_of_several_belts_are_not_added_up(study: Study, make: SimpleNamespace) -> None:
     two = ("Shenzhen", "Foshan")
     table = make.table(
-        make.row(), make.row(start=2020.0, end=2020.0, belts=two, quantity="brand share of output")
+        make.row(),
+        make.row(start=2020.0, end=2020.0, elements=two, quantity="brand share of output"),
     )
     table = dataclasses.replace(
-        table, rows=(dataclasses.replace(table.rows[0], belts=("Yiwu",)), table.rows[1])
+        table, rows=(dataclasses.replace(table.rows[0], elements=("Yiwu",)), table.rows[1])
     )
     with pytest.raises(TableError, match=r"^table\.csv:3: .*has no dimension"):
         observe(study.model, table)
@@ -134,7 +137,7 @@ def test_shares_of_several_belts_are_not_added_up(study: Study, make: SimpleName
 def test_a_row_outside_the_run_is_refused_with_its_line(
     study: Study, make: SimpleNamespace, kind: str, start: float, end: float
 ) -> None:
-    table = make.table(make.row(belts=("Yiwu",)), make.row(kind, start, end, belts=("Yiwu",)))
+    table = make.table(make.row(elements=("Yiwu",)), make.row(kind, start, end, elements=("Yiwu",)))
     with pytest.raises(TableError, match=r"^table\.csv:3: .*the model runs from 2013 to 2036"):
         observe(study.model, table)
 
@@ -142,8 +145,8 @@ def test_a_row_outside_the_run_is_refused_with_its_line(
 def test_a_rounded_date_at_the_end_of_the_run_is_inside_it(
     study: Study, make: SimpleNamespace
 ) -> None:
-    one = make.row(start=2035.0, end=2036.0, belts=("Yiwu",))
-    other = make.row(start=2035.0, end=2036.0000004, belts=("Yiwu",))
+    one = make.row(start=2035.0, end=2036.0, elements=("Yiwu",))
+    other = make.row(start=2035.0, end=2036.0000004, elements=("Yiwu",))
     a, b = observe(study.model, make.table(one, other))
     assert a == pytest.approx(b, rel=1e-12)
 
@@ -156,11 +159,11 @@ def test_totals_add_up_over_places_and_over_consecutive_periods(
     end, middle = start + length, start + 0.3 * length
     both = ("East", "West")
     table = make.table(
-        make.row("part-year", start, end, belts=both),
-        make.row("part-year", start, end, belts=("East",)),
-        make.row("part-year", start, end, belts=("West",)),
-        make.row("part-year", start, middle, belts=both),
-        make.row("part-year", middle, end, belts=both),
+        make.row("part-year", start, end, elements=both),
+        make.row("part-year", start, end, elements=("East",)),
+        make.row("part-year", start, end, elements=("West",)),
+        make.row("part-year", start, middle, elements=both),
+        make.row("part-year", middle, end, elements=both),
     )
     total, east, west, first, last = observe(small, table, {"Growth": 0.3})
     assert total == pytest.approx(east + west, rel=1e-9)
@@ -194,7 +197,7 @@ def test_growth_of_an_exponential_is_its_factor_under_euler(
 
 def test_inputs_can_be_replaced(study: Study, make: SimpleNamespace) -> None:
     table = make.table(
-        make.row(start=2015.0, belts=("Yiwu",)), make.row(start=2030.0, belts=("Yiwu",))
+        make.row(start=2015.0, elements=("Yiwu",)), make.row(start=2030.0, elements=("Yiwu",))
     )
     before, after = observe(study.model, table)
     low = {"overseas online retail": ([2026.0, 2036.0], [2000.0, 2000.0])}

@@ -20,7 +20,7 @@ def one(small: Model, make: SimpleNamespace) -> Likelihood:
     """Three parameters that multiply: logs of answers are linear in the working values."""
     rows = [
         make.row(start=2014.0, value=11.0),
-        make.row(start=2015.0, value=30.0, place="West", belts=("West",)),
+        make.row(start=2015.0, value=30.0, place="West", elements=("West",)),
     ]
     priors = make.priors(
         "Level[East]", "Level[West]", "Factor", mu=np.log([10.0, 20.0, 1.0]), sigma=[0.5, 0.5, 0.2]

@@ -40,7 +40,7 @@ def exact(small: Model, make: SimpleNamespace) -> SimpleNamespace:
     rows = make.table(
         make.row(start=2014.0, value=11.0),
         make.row(start=2015.0, value=14.0, definition="wide"),
-        make.row(start=2015.0, value=30.0, place="West", belts=("West",)),
+        make.row(start=2015.0, value=30.0, place="West", elements=("West",)),
     )
     labels = ("Level[East]", "Level[West]", "Factor")
     priors = make.priors(*labels, mu=np.log([10.0, 20.0, 1.0]), sigma=PRIOR_SD)
@@ -81,7 +81,7 @@ def news(make: SimpleNamespace):
     return make.table(
         make.row("growth", start=2015.0, value=1.05, definition="wide"),
         make.row(start=2016.0, value=11.5),
-        make.row("growth", start=2016.0, value=1.02, place="West", belts=("West",)),
+        make.row("growth", start=2016.0, value=1.02, place="West", elements=("West",)),
     )
 
 
@@ -235,7 +235,7 @@ def test_the_unknown_that_explains_a_surprise_is_named(
     exact: SimpleNamespace, make: SimpleNamespace
 ) -> None:
     # A new definition's offset (0.5) is wider than what is left open of West's level.
-    row = make.row(start=2016.0, value=60.0, place="West", belts=("West",), definition="wide")
+    row = make.row(start=2016.0, value=60.0, place="West", elements=("West",), definition="wide")
     change = update(exact.fit, exact.draws, make.table(row), rng=np.random.default_rng(3))
     first = change.surprises.iloc[0]
     assert first["nuisance"] == "offset of West, wide"

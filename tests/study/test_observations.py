@@ -139,9 +139,9 @@ def test_a_place_is_its_belts_and_an_element_needs_no_row(tmp_path: Path) -> Non
         {"place": "foshan"},
         {"place": "China", "quantity": "national trade"},
     )
-    assert (guangdong.place, guangdong.belts) == ("Guangdong", ("Shenzhen", "Foshan"))
-    assert (foshan.place, foshan.belts) == ("Foshan", ("Foshan",))
-    assert nation.belts == ()
+    assert (guangdong.place, guangdong.elements) == ("Guangdong", ("Shenzhen", "Foshan"))
+    assert (foshan.place, foshan.elements) == ("Foshan", ("Foshan",))
+    assert nation.elements == ()
 
 
 @given(
@@ -198,7 +198,7 @@ def test_published_by_and_select_keep_rows_and_origin(tmp_path: Path) -> None:
 
 def test_a_table_has_one_line_for_each_row(tmp_path: Path) -> None:
     table = read(tmp_path, {"place": "Guangdong"}, {}).table()
-    assert table["belts"].tolist() == ["Shenzhen;Foshan", "Shenzhen"]
+    assert table["elements"].tolist() == ["Shenzhen;Foshan", "Shenzhen"]
     assert table["value"].dtype == np.float64
 
 

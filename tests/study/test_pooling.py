@@ -67,7 +67,7 @@ def priors_of(tmp_path: Path, model: Model, pool: str = "partial", **given: str)
 
 def figures(make: SimpleNamespace, logs: np.ndarray) -> list:
     return [
-        make.row(value=float(np.exp(v)), place=s, belts=(s,), definition=f"d{k}", grade="A")
+        make.row(value=float(np.exp(v)), place=s, elements=(s,), definition=f"d{k}", grade="A")
         for k, (s, v) in enumerate(zip(SCHOOLS, logs, strict=True))
     ]
 

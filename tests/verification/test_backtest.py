@@ -80,7 +80,7 @@ def driven(tmp_path_factory: pytest.TempPathFactory, make: SimpleNamespace) -> S
     rows: list[Observation] = [
         make.row(
             place=place,
-            belts=(place,),
+            elements=(place,),
             start=float(year),
             value=base * math.exp(0.1 * (year - 2013)),
             published=year + 1.25,

@@ -313,7 +313,7 @@ def _as_observations(row: Contrast) -> Iterator[Observation]:
         yield Observation(
             line=row.line,
             place=period.place,
-            belts=period.elements,
+            elements=period.elements,
             quantity=row.quantity,
             kind="level",
             start=period.start,

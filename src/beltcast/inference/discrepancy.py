@@ -93,7 +93,7 @@ def felt_parts(
         variable = model.find(row.quantity)
         if not is_flow(variable.unit) or not (errors is None or errors.is_log):
             continue
-        whole = not variable.dims or len(row.belts) == len(model.subscripts[variable.dims[0]])
+        whole = not variable.dims or len(row.elements) == len(model.subscripts[variable.dims[0]])
         of = [] if row.kind == "share" else [ALL]
         of += [] if whole else [row.place]
         for part in of:

@@ -215,9 +215,9 @@ Term = tuple[int, float, float, bool]
 
 def _terms(model: Model, row: Observation, times: FloatArray) -> tuple[list[Term], list[Term]]:
     """Numerator and denominator of a row."""
-    top = _amount(model, row, row.belts, row.start, row.end, times)
+    top = _amount(model, row, row.elements, row.start, row.end, times)
     if row.kind == "growth":
-        return top, _amount(model, row, row.belts, row.start - 1.0, row.end - 1.0, times)
+        return top, _amount(model, row, row.elements, row.start - 1.0, row.end - 1.0, times)
     if row.kind == "share":
         # A share is one of all elements of the variable's own range.
         whole = model.subscripts[model.find(row.quantity).dims[0]]

@@ -127,8 +127,8 @@ def _part(row: Observation, levels: Iterable[Observation], language: Language) -
         other
         for other in levels
         if other.quantity == row.quantity
-        and set(other.belts) > set(row.belts)
-        and row.belts
+        and set(other.elements) > set(row.elements)
+        and row.elements
         and abs(other.start - row.start) < _SAME
         and abs(other.end - row.end) < _SAME
     ]

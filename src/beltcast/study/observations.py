@@ -139,7 +139,7 @@ class Observation:
     line : int
         Of the file, counted from 1.
     place : str
-    belts : tuple of str
+    elements : tuple of str
         Elements that the place sums over; empty for a quantity without dimensions.
     quantity : str
         The variable, as the model spells it.
@@ -162,7 +162,7 @@ class Observation:
 
     line: int
     place: str
-    belts: tuple[str, ...]
+    elements: tuple[str, ...]
     quantity: str
     kind: ObservationKind
     start: float
@@ -208,7 +208,7 @@ class Observations:
         names = [field.name for field in dataclasses.fields(Observation)]
         # Not dataclasses.asdict, which would copy every row in depth.
         data = {name: [getattr(row, name) for row in self.rows] for name in names}
-        data["belts"] = [";".join(row.belts) for row in self.rows]
+        data["elements"] = [";".join(row.elements) for row in self.rows]
         return pd.DataFrame(data, columns=names)
 
     def published_by(self, date: float) -> Observations:
@@ -402,7 +402,7 @@ class _RowReader:
         return Observation(
             line=line,
             place=place,
-            belts=belts,
+            elements=belts,
             quantity=variable.name,
             kind=kind,
             start=start,

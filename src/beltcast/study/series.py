@@ -478,7 +478,7 @@ def _row(
     return Observation(
         line=cell.line,
         place=elements[0] if len(elements) == 1 else TOTAL,
-        belts=elements,
+        elements=elements,
         quantity=label,
         kind=kinds[cell.side],
         start=start,
@@ -504,7 +504,7 @@ def _policy_row(element: Payoff, model: Model) -> tuple[Observation, Definition]
     row = Observation(
         line=1,
         place=TOTAL,
-        belts=(),
+        elements=(),
         quantity=variable.name,
         kind="level",
         start=grid.start,

@@ -366,7 +366,9 @@ def _of_silent_elements(study: Study, flows: Sequence[Observation], year: int) -
         key=lambda row: row.published,
     )
     return [
-        replace(_row(last, year, 1.0, "only"), place=place, belts=(place,) if last.belts else ())
+        replace(
+            _row(last, year, 1.0, "only"), place=place, elements=(place,) if last.elements else ()
+        )
         for place in study.shown()[1:]
     ]
 

@@ -67,7 +67,7 @@ def shrinkage(calibration: Calibration) -> pd.DataFrame:
                 {
                     "constant": pool.name,
                     "place": place,
-                    "figures": sum(row.belts == (place,) for row in likelihood.observations),
+                    "figures": sum(row.elements == (place,) for row in likelihood.observations),
                     "own": values[0][k],
                     "pooled": values[1][k],
                     "common": values[2][k],
