@@ -448,7 +448,10 @@ def test_medians_of_the_priors_are_the_model_s_defaults(study: Study) -> None:
     rows, columns = study.model.targets(study.priors.labels)
     medians = study.priors.natural(study.priors.mu)
     defaults = np.array([study.model.program.default(int(row)) for row in rows])
-    np.testing.assert_allclose(medians[columns], defaults, rtol=1e-12, atol=1e-15)
+    # Their defaults rest on the papers that are contrasts, which a prior must not count twice.
+    measured = {"Support Gain", "Short Trade Elasticity", "Long Trade Elasticity"}
+    rest = [label not in measured for label in np.array(study.priors.labels)[columns]]
+    np.testing.assert_allclose(medians[columns][rest], defaults[rest], rtol=1e-12, atol=1e-15)
 
 
 def test_the_read_outs_of_money_change_nothing_else(belt: Model, tmp_path: Path) -> None:

@@ -52,4 +52,8 @@ def test_no_module_takes_eigenvectors_past_the_convention(root: Path) -> None:
         for path in sorted((root / "src").rglob("*.py"))
         if taken.search(path.read_text(encoding="utf-8").split('"""', 2)[-1])
     ]
-    assert found == ["src/beltcast/inference/eigen.py"]
+    # The surrogate rotates residuals and takes the sum of their squares, which no sign changes.
+    assert found == [
+        "src/beltcast/inference/eigen.py",
+        "src/beltcast/inference/sampling/surrogate.py",
+    ]

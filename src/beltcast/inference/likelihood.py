@@ -175,7 +175,7 @@ class Likelihood:
             parts.append(self._heights.residuals(self.log_scale(many)))
         if self.contrasts is not None:
             parts.append(self.contrasts.residuals(many[:, : self.n_parameters]))
-        out = np.clip(np.concatenate(parts, axis=1), -FARTHEST, FARTHEST)
+        out: FloatArray = np.clip(np.concatenate(parts, axis=1), -FARTHEST, FARTHEST)
         return out if np.ndim(theta) == 2 else out[0]
 
     def log_density(self, theta: FloatArray, answers: FloatArray | None = None) -> FloatArray:

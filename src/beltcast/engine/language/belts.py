@@ -73,7 +73,7 @@ class Belt:
         content, entered = self._rows(), self._rows()
         wanted = self._exponential(content, leaks) if exponential else self._linear(entered, leaks)
         left: Node = Load(content)
-        taken: list[Node] = []
+        taken: list[IntArray] = []
         for want in wanted:
             own = self._each(apply("mul", running, apply("min", want, left)))
             taken.append(own)
