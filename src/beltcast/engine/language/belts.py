@@ -87,7 +87,7 @@ class Belt:
             self._move(entered, at_first, Load(entered), onto, running, None)
         n = self.memory.n
         off = apply("mul", self._one(running), Load(rest[:n]))
-        flows = [off, *(Load(self._total(own, started=False)) for own in taken)]
+        flows: list[Node] = [off, *(Load(self._total(own, started=False)) for own in taken)]
         return tuple(apply("div", flow, step) for flow in flows)
 
     # --- leaks
