@@ -185,11 +185,13 @@ def price(case: str) -> str:
     draws = int(np.isfinite(effect).sum())
     data = xr.Dataset({"price": prices, "direction": direction}).assign_attrs(whole="all")
     data = data.assign_attrs(target="output")
-    data["chance_of_more_draws"] = xr.DataArray(
-        [[[draws, draws]]],
-        {"flow": ["output"], "place": ["all"], "scenario": ["base", "other"]},
-        ("flow", "place", "scenario"),
-    )
+    more = float((effect > 0).mean())
+    for name, value in (("chance_of_more_draws", draws), ("chance_of_more", more)):
+        data[name] = xr.DataArray(
+            [[[value, value]]],
+            {"flow": ["output"], "place": ["all"], "scenario": ["base", "other"]},
+            ("flow", "place", "scenario"),
+        )
     return " ".join(price_words(data, "other"))
 
 

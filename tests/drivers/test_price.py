@@ -67,8 +67,19 @@ def test_what_is_withdrawn_is_priced_by_what_it_saves(prices: xr.Dataset) -> Non
     assert float(at["direction"]) == -1.0
     # Less support and less output: both fall, so that the price of what is given up is positive.
     assert float(at["price"].sel(paid="public spending").min()) > 0
-    assert price_words(prices, "support-fades")[0] == "lost saves"
-    assert price_words(prices, "brand-push")[0] == "gained costs"
+    what, _ = price_words(prices, "support-fades")
+    assert what.split()[0] == "lost"
+    assert what.endswith("saves")
+
+
+def test_a_direction_that_not_nine_of_ten_draws_take_is_told_with_its_share(
+    prices: xr.Dataset,
+) -> None:
+    at = {"flow": "output", "scenario": "brand-push", "place": "China"}
+    prices = prices.copy(deep=True)
+    for more, told in ((0.9, "gained costs"), (0.69, "gained (69% of draws) costs")):
+        prices["chance_of_more"].loc[at] = more
+        assert price_words(prices, "brand-push")[0] == told
 
 
 def test_output_that_is_lost_while_spending_rises_is_told_as_a_cost(prices: xr.Dataset) -> None:

@@ -362,6 +362,8 @@ def _joined(
     low: float, middle: float, high: float, form: Callable[[float], str], language: Language
 ) -> str:
     joint = "–" if low >= 0 else " 至 " if language == "zh" else " to "
+    if abs(middle) < 1e-3 * (high - low):  # the bounds of a prior move its median this little
+        middle = 0.0
     return f"{form(middle)} ({form(low)}{joint}{form(high)})"
 
 

@@ -97,7 +97,7 @@ def diagram_groups(model: Model) -> tuple[tuple[str, ...], ...]:
     >>> from beltcast import load_model
     >>> from beltcast.files.shipped import shipped
     >>> diagram_groups(load_model(shipped("models/pipeline/pipeline.mdl")))
-    ()
+    (('Ordered',),)
     """
     found = structure(model)
     return tuple(b.stocks for b in _full_blocks(found) if b.stocks and b.names)

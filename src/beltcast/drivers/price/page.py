@@ -25,6 +25,9 @@ MOST = 4
 NOTHING = 0.005
 """Median spending per unit of the target below which a scenario counts as not paying."""
 
+DECIDED = 0.9
+"""Share of draws of one direction from which the direction is said without its share."""
+
 
 def summarise_prices(prices: xr.Dataset) -> RenderableType:
     """Lay out, for a `rich` console, costs and gains of scenarios, and the price of output.
@@ -53,22 +56,28 @@ def price_words(prices: xr.Dataset, scenario: str) -> tuple[str, str]:
     Returns
     -------
     what : str
-        Such as 'gained costs' or 'lost saves'; 'unchanged', 'too few draws' or 'unknown'.
+        Such as 'gained costs' or 'lost saves', with the share of draws of that direction if it is
+        below 90 %; 'unchanged', 'too few draws' or 'unknown'.
     band : str
         Median (80% band); '-' where there is no price.
     """
     draws = _draws(prices, scenario)
     if draws < FEWEST_DRAWS:
         return ("too few draws" if draws else "unknown"), "-"
-    at = prices.sel({SCENARIO: scenario, PLACE: prices.attrs["whole"]})
-    band, gains = at["price"].isel({PAID: 0}), float(at["direction"]) > 0
+    of_all = prices.sel({SCENARIO: scenario, PLACE: prices.attrs["whole"]})
+    band, gains = of_all["price"].isel({PAID: 0}), float(of_all["direction"]) > 0
     middle = float(band.sel({QUANTILE: 0.5}))
     if not np.isfinite(middle):
         return "unchanged", "-"
     rises = (middle >= 0) == gains
     # Spending that falls by less than nothing rises; the levels of quantiles are symmetric.
     told = band if middle >= 0 else band.copy(data=-band.values[::-1])
-    return f"{'gained' if gains else 'lost'} {'costs' if rises else 'saves'}", _band(told, ".2f")
+    at = {FLOW: _target(prices), SCENARIO: scenario, PLACE: prices.attrs["whole"]}
+    more = float(prices["chance_of_more"].sel(at))
+    sure = more if gains else 1.0 - more
+    held = "" if sure >= DECIDED else f" ({sure:.0%} of draws)"
+    what = f"{'gained' if gains else 'lost'}{held} {'costs' if rises else 'saves'}"
+    return what, _band(told, ".2f")
 
 
 def _draws(prices: xr.Dataset, scenario: str) -> int:
