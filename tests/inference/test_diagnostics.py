@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
+from arviz_stats.base.array import array_stats
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
@@ -20,6 +21,7 @@ from beltcast.inference.sampling.diagnostics import (
     rhat,
     stuck,
 )
+from beltcast.inference.sampling.loo import _of_row
 
 
 def autoregressive(rho: float, shape: tuple[int, int, int], seed: int) -> np.ndarray:
@@ -126,3 +128,14 @@ def test_ties_in_a_tail_leave_the_effective_draws_of_independent_ones() -> None:
     x = np.zeros((4, 500, 1))
     x[0, :100] = 1.0
     assert not ess_tail(x)[0] > 100
+
+
+def test_a_row_whose_largest_weights_are_one_draw_is_left_out_by_plain_weights() -> None:
+    """A chain that stands still repeats a draw; then 1 / mean(1 / p) is all that can be said."""
+    density = np.repeat([0.5, 0.2], 40)
+    told, k, _ = _of_row(array_stats, np.log(density).reshape(2, 40))
+    assert told == pytest.approx(-np.log(np.mean(1.0 / density)))
+    assert k == np.inf
+    told, k, _ = _of_row(array_stats, np.zeros((2, 40)))
+    assert told == pytest.approx(0.0, abs=1e-12)
+    assert k == -np.inf

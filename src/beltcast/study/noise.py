@@ -264,12 +264,12 @@ def noise_from_table(toml: Toml, *, faults: list[BeltcastError] | None = None) -
         With file and line: a table or number is missing, a key is unknown, or a standard deviation
         is negative.
     """
+    noise = read_table(toml, "noise").only(_KEYS)
     definitions = read_table(toml, "definitions")
     defined = {}
     for name in definitions:
         with gathered(faults):
             defined[name] = _definition(definitions.table(name), name)
-    noise = read_table(toml, "noise").only(_KEYS)
     season = noise.table("season", optional=True)
     shocks = _shocks(noise)
     spread_sd, spread_by, spread_factors = _spread(noise)

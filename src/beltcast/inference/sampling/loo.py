@@ -93,8 +93,24 @@ def loo(chains: Chains) -> Loo:
             f"{rows[0].size} draws are too few to leave rows out; take {ENOUGH_FOR_LOO} or more"
         )
     with np.errstate(all="ignore"):  # weights that are all equal have no tail
-        pointwise, k, effective = library.loo(rows)
-    return Loo(np.asarray(pointwise), np.asarray(k), float(np.sum(effective)))
+        found = np.array([_of_row(library, row) for row in rows])
+    pointwise, k, effective = found.T
+    return Loo(pointwise, k, float(effective.sum()))
+
+
+def _of_row(library: Any, row: FloatArray) -> tuple[float, float, float]:
+    """Log predictive density without a row, the shape of its weights and its effective unknowns."""
+    try:
+        pointwise, k, effective = library.loo(row)
+    except ValueError:  # the largest weights are one and the same draw: no tail to smooth
+        pointwise = -_log_mean_exp(-row)
+        effective = _log_mean_exp(row) - pointwise
+        k = -np.inf if np.ptp(row) == 0 else np.inf
+    return float(pointwise), float(k), float(effective)
+
+
+def _log_mean_exp(values: FloatArray) -> float:
+    return float(np.logaddexp.reduce(values.ravel()) - np.log(values.size))
 
 
 def loo_words(chains: Chains) -> str:
