@@ -116,7 +116,7 @@ def with_outputs(text: str, folder: Path) -> str:
         done = subprocess.run(
             words, cwd=folder, env=environment, capture_output=True, text=True, check=True
         )
-        content = chosen_lines(done.stdout, lines)
+        content = chosen_lines(done.stdout.replace(f"{ROOT}{os.sep}", ""), lines)
         return f"<!-- output {lines}: {command} -->\n```text\n{content}\n```\n<!-- end -->"
 
     return OUTPUT.sub(shown, text)

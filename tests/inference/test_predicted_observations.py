@@ -221,7 +221,7 @@ def test_a_quantity_without_dimension_is_averaged_over_its_period(
 ) -> None:
     """A quarter's share is no quarter of the share."""
     start, name = 2023.0, "own site share of output"
-    row = make.row("level", start, start + length, quantity=name, belts=("Shenzhen",))
+    row = make.row("level", start, start + length, quantity=name, elements=("Shenzhen",))
     times, shares = fine["time"].values, rates(fine, name, ("Shenzhen",))
     want = integral(times, shares, start, start + length) / length
     assert 0 < want < 1
