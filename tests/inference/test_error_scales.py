@@ -95,7 +95,7 @@ def test_what_no_row_tells_of_stays_with_its_prior(small: Model, make: SimpleNam
     assert found.table.loc["grade B", "factor"] == pytest.approx(1.0, abs=1e-3)
     assert found.table.loc["grade B", "contraction"] == pytest.approx(0.0, abs=0.01)
     assert "grade B: 1.00 times the given sd" in found.words()
-    assert "mostly the prior" in found.words()
+    assert "mostly prior" in found.words()
 
 
 def test_the_line_that_is_printed_is_read_again(found: ErrorScales, tmp_path: Path) -> None:

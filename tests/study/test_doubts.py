@@ -128,7 +128,6 @@ WRONG = {
     "study.toml": {
         "offset_sd = 0.0": "ofset_sd = 0.0",
         '["active sellers"': '["activ seller"',
-        "[study]": '[study]\nchecks = "checks.toml"',
     },
 }
 
