@@ -52,6 +52,7 @@ def complete_folder(path: str | Path) -> Iterator[Path]:
         raise InputError(
             f"'{given}' exists and is not a folder of results; choose another name with --output"
         )
+    new = [parent for parent in path.parents if not parent.exists()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _one_at_a_time(path.parent):
@@ -75,6 +76,9 @@ def complete_folder(path: str | Path) -> Iterator[Path]:
         shutil.rmtree(work, ignore_errors=True)
         if lock is not None:
             os.close(lock)
+        for parent in new:  # a run that failed leaves no empty folder behind
+            with suppress(OSError):  # it holds the result, or another run's
+                parent.rmdir()
 
 
 @contextmanager
