@@ -25,7 +25,7 @@ MOST = 4
 NOTHING = 0.005
 """Median spending per unit of the target below which a scenario counts as not paying."""
 
-DECIDED = 0.9
+ONE_WAY = 0.9
 """Share of draws of one direction from which the direction is said without its share."""
 
 
@@ -75,7 +75,7 @@ def price_words(prices: xr.Dataset, scenario: str) -> tuple[str, str]:
     at = {FLOW: _target(prices), SCENARIO: scenario, PLACE: prices.attrs["whole"]}
     more = float(prices["chance_of_more"].sel(at))
     sure = more if gains else 1.0 - more
-    held = "" if sure >= DECIDED else f" ({sure:.0%} of draws)"
+    held = "" if sure >= ONE_WAY else f" ({sure:.0%} of draws)"
     what = f"{'gained' if gains else 'lost'}{held} {'costs' if rises else 'saves'}"
     return what, _band(told, ".2f")
 
