@@ -11,7 +11,7 @@ from rich.text import Text
 from beltcast.display.translations import called
 from beltcast.drivers.price.price import FLOW, PAID
 from beltcast.ensembles.member_statistics import chance_text
-from beltcast.ensembles.verdicts import FEWEST_DRAWS
+from beltcast.ensembles.verdicts import DECIDED, FEWEST_DRAWS
 from beltcast.schema import PLACE, QUANTILE, SCENARIO, labels_of
 
 __all__ = ["paying", "price_unit", "price_words", "summarise_prices"]
@@ -24,9 +24,6 @@ MOST = 4
 
 NOTHING = 0.005
 """Median spending per unit of the target below which a scenario counts as not paying."""
-
-ONE_WAY = 0.9
-"""Share of draws of one direction from which the direction is said without its share."""
 
 
 def summarise_prices(prices: xr.Dataset) -> RenderableType:
@@ -75,7 +72,7 @@ def price_words(prices: xr.Dataset, scenario: str) -> tuple[str, str]:
     at = {FLOW: _target(prices), SCENARIO: scenario, PLACE: prices.attrs["whole"]}
     more = float(prices["chance_of_more"].sel(at))
     sure = more if gains else 1.0 - more
-    held = "" if sure >= ONE_WAY else f" ({sure:.0%} of draws)"
+    held = "" if sure >= DECIDED else f" ({sure:.0%} of draws)"
     what = f"{'gained' if gains else 'lost'}{held} {'costs' if rises else 'saves'}"
     return what, _band(told, ".2f")
 
