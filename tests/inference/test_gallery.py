@@ -96,7 +96,7 @@ def test_the_basic_reproduction_numbers_of_both_epidemics_come_back() -> None:
     assert estimates.loc["beta", "estimate"] / 0.5 == pytest.approx(2.58, abs=0.01)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_standard_deviations_between_subjects_of_theophylline_come_back() -> None:
     # nlme of R's Theoph: 0.64 (ka) and 0.17 (Cl); the priors of the scales move them a little.
     between = pool_scales(fitted("theophylline", 64))["estimate"]

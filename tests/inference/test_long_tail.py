@@ -63,7 +63,7 @@ def test_walkers_find_a_tail_of_a_tenth_and_say_how_well(fit: Calibration) -> No
     assert "Walker by walker" in chains.words()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_nuts_is_the_default_of_few_unknowns_and_finds_the_tail_too(fit: Calibration) -> None:
     pytest.importorskip("nutpie")
     exact = tail_by_grid(fit, 2.0)
