@@ -98,7 +98,7 @@ def test_a_killed_fit_ends_with_the_bits_of_an_undisturbed_one(
     assert not (tmp_path / "killed.unfinished").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_killed_backtest_ends_with_the_bits_of_an_undisturbed_one(
     tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
