@@ -167,7 +167,7 @@ def test_the_command_leaves_a_complete_folder(
         assert written.attrs["seed"] == "1"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_study_as_of_a_date_is_updated_by_what_came_since(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -183,7 +183,7 @@ def test_the_study_as_of_a_date_is_updated_by_what_came_since(
         assert set(written["row_place"].values) == {"China"}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_shipped_half_year_updates_the_study_as_of_mid_2025(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -92,7 +92,7 @@ def test_a_study_of_one_place_goes_the_whole_way(
 
     options = [f"--{name}={path}" for name, path in files.items()]
     assert "assumed: the target is infection" in run("study", "flu", *options)
-    assert "No fault found" in run("check", "flu")
+    assert "no certain fault" in run("check", "flu")
     fit = run("calibrate", "flu", "--starts", "4")
     # The same optimum as without a study.
     direct = run("calibrate", *options, "--starts", "4", "--output", "direct")
