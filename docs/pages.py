@@ -76,7 +76,7 @@ def commands() -> str:
     from beltcast.cli import _PANELS, app
 
     group = get_command(app)
-    known = group.commands  # type: ignore[attr-defined]  # a group has them
+    known = group.commands  # type: ignore[attr-defined]  # the root command is a group
     lines = [
         "# Commands",
         "",

@@ -133,7 +133,7 @@ def chosen_lines(text: str, chosen: str) -> str:
         return "\n".join(lines)
     kept: list[int] = []
     for part in chosen.split(","):
-        first, last = re.fullmatch(r"(-?\d+)(?:-(\d+))?", part).groups()  # type: ignore[union-attr]  # ours
+        first, last = re.fullmatch(r"(-?\d+)(?:-(\d+))?", part).groups()  # type: ignore[union-attr]  # the pages' own markers match
         start = int(first) - 1 if int(first) > 0 else len(lines) + int(first)
         kept += range(start, int(last) if last else start + 1)
     shown: list[str] = []

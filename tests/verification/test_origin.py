@@ -225,7 +225,7 @@ def test_a_part_of_a_year_has_the_history_of_such_parts(study: Study) -> None:
 
 
 def test_a_history_ends_with_the_last_complete_year(study: Study) -> None:
-    # A quarter of 2024 was printed by then; what is asked of 2024 must not be in its own history.
+    # A quarter of 2024 was published by then; a target of 2024 must not be in its own history.
     for case in targets(study, 2024.5):
         assert case.history is None or case.history.years[-1] <= 2023
 

@@ -389,7 +389,7 @@ def _cannot_tell(evidence: Evidence, asked: _Asked) -> Part:
     loose = int(forecast["row_loose"].values[mine].sum())
     lines = [
         *([] if own else [say("no_figure")]),
-        # Without a width, such as that of zero, there is no ratio to speak of.
+        # A band of zero width has no ratio.
         *(
             [say("band_is", year=last, verdict=say(words), ratio=ratio)]
             if math.isfinite(ratio)

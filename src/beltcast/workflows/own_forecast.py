@@ -53,7 +53,7 @@ class OwnForecast:
 
 
 def forecast_columns(draws: Draws, *, rng: Random) -> OwnForecast:
-    """Go on with each column of data, as often as before, until FINAL TIME.
+    """Forecast each column of data at the spacing of its rows, until FINAL TIME.
 
     Parameters
     ----------

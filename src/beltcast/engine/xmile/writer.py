@@ -358,7 +358,7 @@ class _Writer:
             )
         if len(times) == 1:
             times, values = [*times, times[0] + 1.0], values * 2
-        return Table(tuple(times), tuple(values), kinds[data.method])  # type: ignore[arg-type]
+        return Table(tuple(times), tuple(values), kinds[data.method])  # type: ignore[arg-type]  # a kind of `Table`
 
     def _printed(self, equation: Equation, expression: Expr) -> str:
         try:
