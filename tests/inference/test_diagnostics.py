@@ -139,3 +139,22 @@ def test_a_row_whose_largest_weights_are_one_draw_is_left_out_by_plain_weights()
     told, k, _ = _of_row(array_stats, np.zeros((2, 40)))
     assert told == pytest.approx(0.0, abs=1e-12)
     assert k == -np.inf
+
+
+def test_a_bound_that_holds_in_every_draw_adds_nothing_and_is_no_doubt() -> None:
+    """Its log likelihood is 0 but for parts far below rounding, whose tail nothing can smooth."""
+    tiny = -(10.0 ** np.random.default_rng(0).uniform(-212, -60, size=(8, 125)))
+    tiny[3, 7] = -0.001  # as in a study of 198 rows, where leave-one-out came out as NaN
+    told, k, effective = _of_row(array_stats, tiny)
+    assert told == pytest.approx(0.0, abs=0.001)
+    assert k == -np.inf
+    assert effective == pytest.approx(0.0, abs=0.001)
+
+
+def test_weights_that_cannot_be_smoothed_leave_a_number_and_the_doubt() -> None:
+    """One draw says exp(-3), all others all but 1: 1 / mean(1 / p), and k says not to trust it."""
+    tiny = -(10.0 ** np.random.default_rng(0).uniform(-212, -60, size=(8, 125)))
+    tiny[3, 7] = -3.0
+    told, k, _ = _of_row(array_stats, tiny)
+    assert told == pytest.approx(-np.log((999 + np.exp(3.0)) / 1000))
+    assert k == np.inf

@@ -52,6 +52,13 @@ class Loo:
 ENOUGH_FOR_LOO = 25
 """Draws that leaving out a row needs at least."""
 
+ALIKE = 0.01
+"""Range of a row's log likelihood below which its weights are equal for this purpose.
+
+The density without the row lies between the smallest and the largest, so that no tail has to be
+fitted.  A bound that holds in every draw is such a row: its weights differ by less than rounding.
+"""
+
 
 def loo(chains: Chains) -> Loo:
     """Leave out each row in turn.
@@ -92,21 +99,23 @@ def loo(chains: Chains) -> Loo:
         raise InputError(
             f"{rows[0].size} draws are too few to leave rows out; take {ENOUGH_FOR_LOO} or more"
         )
-    with np.errstate(all="ignore"):  # weights that are all equal have no tail
-        found = np.array([_of_row(library, row) for row in rows])
+    found = np.array([_of_row(library, row) for row in rows])
     pointwise, k, effective = found.T
     return Loo(pointwise, k, float(effective.sum()))
 
 
 def _of_row(library: Any, row: FloatArray) -> tuple[float, float, float]:
     """Log predictive density without a row, the shape of its weights and its effective unknowns."""
-    try:
-        pointwise, k, effective = library.loo(row)
-    except ValueError:  # the largest weights are one and the same draw: no tail to smooth
-        pointwise = -_log_mean_exp(-row)
-        effective = _log_mean_exp(row) - pointwise
-        k = -np.inf if np.ptp(row) == 0 else np.inf
-    return float(pointwise), float(k), float(effective)
+    if np.ptp(row) > ALIKE:
+        try:
+            with np.errstate(all="ignore"):  # a tail of equal weights
+                found = tuple(float(part) for part in library.loo(row))
+        except ValueError:  # the largest weights are one and the same draw: no tail to smooth
+            found = (np.nan,)
+        if np.isfinite(found).all():
+            return found[0], found[1], found[2]
+    pointwise = -_log_mean_exp(-row)
+    return pointwise, np.inf if np.ptp(row) > ALIKE else -np.inf, _log_mean_exp(row) - pointwise
 
 
 def _log_mean_exp(values: FloatArray) -> float:
