@@ -19,7 +19,7 @@ from beltcast.engine import syntax
 from beltcast.engine.cache import Cache, key_of, open_cache
 from beltcast.engine.lower.lowering import lower
 from beltcast.engine.parse_cache import dump_source, load_source, read_parsed
-from beltcast.engine.run import llvm_backend
+from beltcast.engine.run import llvm_compile
 from beltcast.engine.run.llvm_backend import LlvmKernel
 from beltcast.engine.vensim import reader
 from beltcast.engine.vensim.reader import read_source
@@ -220,7 +220,7 @@ def test_kept_machine_code_gives_the_same_bits_and_is_not_compiled_again(
     copied: Path, opened: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = load_model(copied).simulate()
-    forbid(monkeypatch, llvm_backend, "machine_code")
+    forbid(monkeypatch, llvm_compile, "machine_code")
     forbid(monkeypatch, reader, "translate_vensim")
     second = load_model(copied).simulate()
     assert first.identical(second)
@@ -240,9 +240,9 @@ def test_another_processor_asks_for_other_code(
     root: Path, store: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = "define void @nothing() { ret void }"
-    here = llvm_backend._code_key(text)
-    monkeypatch.setattr(llvm_backend.llvm, "get_host_cpu_name", lambda: "another")
-    assert llvm_backend._code_key(text) != here
+    here = llvm_compile.code_key(text)
+    monkeypatch.setattr(llvm_compile.llvm, "get_host_cpu_name", lambda: "another")
+    assert llvm_compile.code_key(text) != here
 
 
 # --- parses -----------------------------------------------------------------------------------

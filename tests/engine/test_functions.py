@@ -24,7 +24,8 @@ from beltcast.engine.language.primitives import LEFT_TO_NUMPY, PRIMITIVES
 from beltcast.engine.nodes import FloatArray, LookupAt, Node, apply, load
 from beltcast.engine.program import Block, Program
 from beltcast.engine.run.forward_ad import differentiate
-from beltcast.engine.run.llvm_backend import OPERATIONS, LlvmKernel
+from beltcast.engine.run.llvm_backend import LlvmKernel
+from beltcast.engine.run.llvm_expressions import OPERATIONS
 from beltcast.engine.run.numpy_backend import NumpyKernel
 from beltcast.engine.run.plan import make_plan
 from beltcast.engine.syntax import Table

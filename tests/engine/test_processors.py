@@ -18,8 +18,9 @@ import pytest
 
 from beltcast import load_model
 from beltcast.engine.nodes import FloatArray
-from beltcast.engine.run import llvm_backend
-from beltcast.engine.run.llvm_backend import LlvmKernel, module_text
+from beltcast.engine.run import llvm_backend, llvm_compile
+from beltcast.engine.run.llvm_backend import LlvmKernel
+from beltcast.engine.run.llvm_module import module_text
 from beltcast.engine.run.plan import make_plan, steps_at
 from beltcast.model.model import Model
 
@@ -88,7 +89,7 @@ def test_the_text_becomes_code_for_aarch64(model: Model) -> None:
     llvm.initialize_all_asmprinters()
     machine = llvm.Target.from_triple("aarch64-unknown-linux-gnu").create_target_machine(opt=2)
     text, _ = module_text(model.program, llvm_backend.WIDTH)
-    code = llvm_backend.machine_code(text, machine)
+    code = llvm_compile.machine_code(text, machine)
     assert code[:4] == b"\x7fELF"
     assert struct.unpack_from("<H", code, 18)[0] == ELF_AARCH64
     assembly = machine.emit_assembly(llvm.parse_assembly(text))

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from beltcast.engine.nodes import FloatArray
-from beltcast.engine.run.llvm_backend import _compile
+from beltcast.engine.run.llvm_compile import load_code
 from beltcast.engine.run.llvm_text import Vector
 from beltcast.engine.run.vector_math import vector_math
 
@@ -60,7 +60,7 @@ def machine(width: int, fused: bool) -> llvm.ExecutionEngine:
         arguments = f"{d} %xv" + (f", {d} %yv" if name == "vpow" else "")
         text.append(LOOP.format(name=name, d=d, arguments=arguments))
     text += [f"attributes #0 = {{ {target} }}", f"attributes #1 = {{ {target} noinline }}"]
-    return _compile("\n".join(text))
+    return load_code("\n".join(text))
 
 
 def vectors(name: str, width: int = 8, *, fused: bool = True) -> Callable[..., FloatArray]:

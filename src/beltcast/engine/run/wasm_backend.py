@@ -1,6 +1,6 @@
 """The program as WebAssembly: the compiled back end for a browser, without a linker.
 
-LLVM compiles the module of `beltcast.engine.run.llvm_backend`, printed at two members per vector
+LLVM compiles the module of `beltcast.engine.run.llvm_module`, printed at two members per vector
 and without fused multiply-add, to a relocatable WebAssembly object.  Such an object already holds
 its final function numbers and addresses, counted from 0, so that `_finished` only drops the
 sections for a linker and adds the table of exports.  The module imports its memory and, where the
@@ -26,8 +26,9 @@ import numpy as np
 
 from beltcast.engine.nodes import Apply, FloatArray, Foreign, all_nodes
 from beltcast.engine.program import Program
-from beltcast.engine.run.llvm_backend import assemble, machine_code
+from beltcast.engine.run.llvm_compile import machine_code
 from beltcast.engine.run.llvm_driver import resumable
+from beltcast.engine.run.llvm_module import assemble
 from beltcast.engine.run.llvm_text import Vector
 from beltcast.engine.run.plan import Method, Plan
 from beltcast.errors import UnsupportedConstruct

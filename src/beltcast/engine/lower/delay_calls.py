@@ -1,0 +1,110 @@
+"""Calls of discrete delays and conveyors, whose length shapes the program."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from beltcast.engine.language.belts import Belt
+from beltcast.engine.lower.lookup_calls import table_of
+from beltcast.engine.lower.references import Scope
+from beltcast.engine.lower.walk import TablesDiffer, Walk
+from beltcast.engine.nodes import Node
+from beltcast.engine.syntax import Call, Expr, Number, Ref, canonical
+
+LONGEST_BELT = 100_000
+"""Steps that a conveyor may be long."""
+
+DISCRETE_DELAYS = {
+    "DELAY INFORMATION": (3, "write SMOOTH N"),
+    "DELAY MATERIAL": (4, "write DELAY N"),
+    "DELAY CONVEYOR": (6, "write DELAY N"),
+    "XHISTORY": (3, "keep the value with a stock"),
+}
+"""Delays of a whole input: their arguments, and what to write where the delay time moves."""
+
+
+def discrete_delay(walk: Walk, call: Call, scope: Scope) -> Node:
+    """DELAY INFORMATION, MATERIAL and CONVEYOR of a delay time that does not move.
+
+    "The same as DELAY FIXED except that delay time can be a variable" (Vensim's manual).
+    """
+    count, instead = DISCRETE_DELAYS[call.function]
+    walk.check_arity(call.function, (count, count), call.arguments)
+    if walk.known.value(call.arguments[1], scope, "") is None:
+        name = call.function.removeprefix("X")
+        raise walk.refuse(f"{name} with a delay time that moves", instead)
+    if call.function != "DELAY CONVEYOR":
+        return walk.memory.delay_fixed(*walk.nodes(call.arguments[:3], scope))
+    inflow, transit, leak, profile, total, at_first = call.arguments
+    table = table_of(walk, profile, call.function, scope)
+    if len(set(table.y)) > 1 or table.y[0] <= 0.0 or at_first != transit:
+        raise walk.refuse(
+            "DELAY CONVEYOR whose initial profile is not flat, or whose initial delay time is "
+            "not its delay time",
+            "give it a flat lookup, and start it early where the profile matters",
+        )
+    because = f"the slats of '{walk.equation.name}'"
+    belt = Belt(walk.memory, _slats(walk, transit, scope, because))
+    return belt.vensim(*walk.nodes((inflow, leak, total), scope))
+
+
+def belt_flow(walk: Walk, call: Call, scope: Scope) -> Node:
+    """A flow off a conveyor of XMILE that leaks or stops: 0 off its end, 1 and on leaks.
+
+    All flows of a conveyor share its belt.
+    """
+    port, name, inflow, transit, initial, arrest, exponential, *leaks = call.arguments
+    assert isinstance(port, Number)
+    assert isinstance(name, Ref)
+    elements = tuple(zip(*scope.values(), strict=True)) if scope else ()
+    key = (canonical(name.name), elements)
+    if key not in walk.parts.belts:
+        fractions, starts, ends = leaks[::3], leaks[1::3], leaks[2::3]
+        belt = Belt(walk.memory, _slats(walk, transit, scope, f"the slats of '{name.name}'"))
+        zones = [
+            (a.value, b.value)
+            for a, b in zip(starts, ends, strict=True)
+            if isinstance(a, Number) and isinstance(b, Number)
+        ]
+        walk.parts.belts[key] = belt.xmile(
+            walk.node(inflow, scope),
+            walk.node(initial, scope),
+            walk.node(arrest, scope),
+            [(walk.node(f, scope), *zone) for f, zone in zip(fractions, zones, strict=True)],
+            exponential=exponential == Number(1.0),
+        )
+    return walk.parts.belts[key][int(port.value)]
+
+
+def conveyor(walk: Walk, call: Call, scope: Scope) -> Node:
+    """The outflow of a conveyor of XMILE: its inflow so many whole steps ago."""
+    inflow, transit, initial = call.arguments
+    _slats(walk, transit, scope)
+    return walk.memory.delay_fixed(*walk.nodes((inflow, transit, initial), scope))
+
+
+def _slats(walk: Walk, transit: Expr, scope: Scope, because: str = "") -> int:
+    """How many steps what flows onto a conveyor is on it.
+
+    `because` says what the TIME STEP shapes; no run can set it then.
+    """
+    known = walk.known.value(transit, scope, f"the length of a conveyor by '{walk.equation.name}'")
+    step = walk.known.value(Ref("TIME STEP"), {}, because)
+    if known is None or step is None:
+        raise walk.refuse(
+            "a conveyor whose transit time is no expression of constants", "use a DELAYN"
+        )
+    if len(set(known.tolist())) > 1:
+        raise TablesDiffer
+    steps = float(known.flat[0]) / float(step.flat[0])
+    if not (np.isfinite(steps) and steps > 0.5 and abs(steps - round(steps)) < 1e-6 * steps):
+        raise walk.table.error(
+            walk.equation,
+            f"a transit time of {known.flat[0]:g} is not a whole number of steps of "
+            f"{step.flat[0]:g}; change one of them",
+        )
+    if steps > LONGEST_BELT:
+        raise walk.refuse(
+            f"a conveyor of {steps:.0f} steps", f"at most {LONGEST_BELT} work; take larger ones"
+        )
+    return round(steps)
