@@ -5,10 +5,18 @@
 
 A mutant is one change of one module: an operator, a comparison, a constant, ``and`` for ``or``, a
 statement left out, two arguments swapped.  Left out are texts (messages, labels, docstrings),
-errors that are raised, and modules that print or draw.  Each mutant runs in a copy of the tree,
-against the test files that import its module, the one of its own name first (where none does,
-those of the modules that import it), with ``pytest -x``.  A mutant is killed when a test fails or
+errors that are raised, and modules that print or draw.
+
+Each runs in a copy of the tree.  Its tests are in the files that import its module, the one of its
+own name first (where none does, those of the modules that import it).  Such a file runs once with a
+call before every statement that will change, which tells which tests come there; what runs in a
+fixture counts for each test that asks for it.  A mutant then meets only the tests that run its
+statement, as many as fit into ``--seconds``, with ``pytest -x``.  It is killed when a test fails or
 its processor time ends; what survives is printed with its line.
+
+``--results`` names a folder outside the checkout, to which verdicts are added as they come: the
+same command goes on where it was stopped.  ``--again`` tries the survivors in that folder once
+more, with the tests of today.
 
 Libraries are loaded once: each mutant is a fork of this process, which has not loaded beltcast.
 """
@@ -19,7 +27,9 @@ import argparse
 import ast
 import contextlib
 import functools
+import hashlib
 import importlib
+import json
 import os
 import random
 import re
@@ -30,9 +40,12 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PRINTING = re.compile(
@@ -44,8 +57,10 @@ LIBRARIES = (
     *("matplotlib.figure", "typer", "rich.console", "pint", "openpyxl"),
     *("playwright.sync_api", "arviz_stats", "pysd", "parsimonious", "jinja2"),
 )
-FILES = 3
-"""Test files that a mutant meets, at most."""
+FILES = 2
+"""Test files that a mutant of a module without a test file of its name meets, at most."""
+COSTLY = re.compile(r"/fuzz/|signals|killed|memory_limit|hostile|browser|long_tail")
+"""Test files that are tried last: what they notice is noticed in less time elsewhere."""
 
 BINARY = {
     ast.Add: ("+", "-"),
@@ -86,6 +101,10 @@ class Mutant:
         """Room of the module."""
         parts = Path(self.file).parts[2:]
         return parts[0].removesuffix(".py")
+
+    def column(self, content: bytes) -> int:
+        """Bytes between the start of its line and its own."""
+        return self.start - (content.rfind(b"\n", 0, self.start) + 1)
 
     def applied(self, content: bytes) -> bytes:
         return content[: self.start] + self.text.encode() + content[self.end :]
@@ -191,8 +210,15 @@ def tests_of(file: str) -> list[str]:
         modules = [other for other in dict.fromkeys(further) if other not in reached]
         reached += modules
     room, own = Path(file).parts[2], f"test_{Path(file).stem}.py"
-    paths = sorted(found, key=lambda p: (p.name != own, p.parent.name != room, p.stat().st_size))
-    return [path.relative_to(ROOT).as_posix() for path in paths[:FILES]]
+
+    def order(path: Path) -> tuple[bool, bool, bool, int]:
+        costly = COSTLY.search(path.as_posix()) is not None
+        return path.name != own, costly, path.parent.name != room, path.stat().st_size
+
+    folder = ROOT / "tests" / ("cli" if room == "workflows" else room)
+    paths = sorted(found or folder.glob("test_*.py"), key=order)
+    named = paths[:1] if paths and paths[0].name == own else paths[:FILES]
+    return [path.relative_to(ROOT).as_posix() for path in named]
 
 
 @functools.cache
@@ -230,42 +256,242 @@ def _exported() -> set[str]:
     return set(re.findall(r'"(\w+)"', text))
 
 
-def tried(copy: Path, tests: Sequence[str], seconds: int) -> tuple[int, float]:
-    """Run tests in a fork; exit code (-1 where the time ended) and processor seconds."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    child = os.fork()
-    if not child:
-        os.setsid()
-        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 2))
-        said = os.open(copy.parent / "said.txt", os.O_RDWR | os.O_CREAT | os.O_TRUNC)
-        for stream in (1, 2):
-            os.dup2(said, stream)
-        os.chdir(copy)
-        sys.path[:] = [str(copy), str(copy / "src"), *(p for p in sys.path if "beltcast" not in p)]
-        os.environ["PYTHONPATH"] = str(copy / "src")
+class Recorder:
+    """Plugin of pytest: notes which test, or which fixture of a wider scope, comes to a mutant."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self.asks: dict[str, list[str]] = {}
+        self.hits: dict[int, set[str]] = {}
+        self.doing = [""]
+
+    def hit(self, number: int) -> None:
+        self.hits.setdefault(number, set()).add(self.doing[-1])
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef: Any) -> Generator[None, Any, Any]:
+        if fixturedef.scope == "function":
+            return (yield)
+        self.doing.append("fixture " + fixturedef.argname)
+        try:
+            return (yield)
+        finally:
+            self.doing.pop()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
+        self.doing.append(item.nodeid)
+        start = time.process_time()
+        try:
+            return (yield)
+        finally:
+            self.doing.pop()
+            self.seconds[item.nodeid] = round(time.process_time() - start, 3)
+            asked = getattr(item, "fixturenames", ())
+            self.asks[item.nodeid] = [item.nodeid, *("fixture " + name for name in asked)]
+
+    def found(self) -> dict[str, Any]:
+        """Seconds of each test, and of each mutant the tests that come to it, in their order."""
+        hits = {
+            number: [test for test in self.seconds if not places.isdisjoint(self.asks[test])]
+            for number, places in self.hits.items()
+        }
+        return {"seconds": self.seconds, "hits": hits}
+
+
+def watched(content: bytes, places: Sequence[tuple[int, int]]) -> tuple[bytes, set[int]]:
+    """Put a call before the statement of each place (number, line); numbers outside functions.
+
+    What stands outside functions runs when a module is imported, before any test.
+    """
+    tree = ast.parse(content)
+    calls: dict[int, list[int]] = {}
+    outside = set()
+    within = [
+        statement
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for body in function.body
+        for statement in ast.walk(body)
+        if isinstance(statement, ast.stmt)
+    ]
+    for number, line in places:
+        around = [s for s in within if s.lineno <= line <= (s.end_lineno or s.lineno)]
+        if around:
+            inner = max(around, key=lambda s: (s.lineno, -(s.end_lineno or 0)))
+            calls.setdefault(id(inner), []).append(number)
+        else:
+            outside.add(number)
+    for node in list(ast.walk(tree)):
+        for name in ("body", "orelse", "finalbody"):
+            below = getattr(node, name, None)
+            if isinstance(below, list):
+                after: list[ast.stmt] = []
+                for statement in below:
+                    for number in calls.get(id(statement), ()):
+                        seen = "__import__('sys').modules.get('__mutants__')"
+                        after += ast.parse(f"getattr({seen}, 'hit', int)({number})").body
+                    after.append(statement)
+                setattr(node, name, after)
+    return ast.unparse(ast.fix_missing_locations(tree)).encode(), outside
+
+
+class Tree:
+    """A copy of the checkout in which pytest runs in a fork of this process."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "tree"
+        self.said = folder / "said.txt"
+        listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+        names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True).stdout
+        for name in names.splitlines():
+            (self.path / name).parent.mkdir(parents=True, exist_ok=True)
+            if (ROOT / name).is_file():
+                shutil.copy2(ROOT / name, self.path / name)
+
+    @contextlib.contextmanager
+    def changed(self, contents: dict[str, bytes]) -> Iterator[None]:
+        """Give files other contents for a while."""
+        kept = {name: (self.path / name).read_bytes() for name in contents}
+        for name, content in contents.items():
+            (self.path / name).write_bytes(content)
+        try:
+            yield
+        finally:
+            for name, content in kept.items():
+                (self.path / name).write_bytes(content)
+
+    def run(self, tests: Sequence[str], seconds: int, notes: Path | None = None) -> int:
+        """Exit code of pytest (-1 where its processor time ended); notes of what tests come to."""
+        child = os.fork()
+        if not child:
+            self._in_fork(tests, seconds, notes)
+        waited, status = 0, 0
+        deadline = time.monotonic() + 40 * seconds
+        while not waited:
+            waited, status = os.waitpid(child, os.WNOHANG)
+            if not waited and time.monotonic() > deadline:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(child, 9)
+            time.sleep(0.05)
+        return max(os.waitstatus_to_exitcode(status), -1)
+
+    def _in_fork(self, tests: Sequence[str], seconds: int, notes: Path | None) -> None:
         code = 4
         try:
-            import pytest
-
-            options = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--no-header"]
-            code = int(pytest.main([*options, *tests]))
+            os.setsid()
+            resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 2))
+            said = os.open(self.said, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+            for stream in (1, 2):
+                os.dup2(said, stream)
+            os.chdir(self.path)
+            own = [str(self.path), str(self.path / "src")]
+            sys.path[:] = [*own, *(p for p in sys.path if str(ROOT) not in p)]
+            os.environ["PYTHONPATH"] = own[1]
+            recorder = Recorder()
+            options = ["-q", "-n", "0", "-p", "no:cacheprovider", "--no-header"]
+            if notes:
+                sys.modules["__mutants__"] = recorder  # type: ignore[assignment]
+                code = int(pytest.main([*options, *tests], plugins=[recorder]))
+                notes.write_text(json.dumps({"code": code, **recorder.found()}), "utf-8")
+            else:
+                code = int(pytest.main([*options, "-x", *tests]))
         except BaseException:  # whatever it is, it is told and the fork ends here
             traceback.print_exc()
         finally:  # a fork must not unwind into the caller's cleaning up
             sys.stdout.flush(), sys.stderr.flush()
             os._exit(code)
-    waited, status = 0, 0
-    deadline = time.monotonic() + 40 * seconds
-    while not waited:
-        waited, status = os.waitpid(child, os.WNOHANG)
-        if not waited and time.monotonic() > deadline:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(child, 9)
-        time.sleep(0.05)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    code = os.waitstatus_to_exitcode(status)
-    return (code if code >= 0 else -1), used
+
+
+class Notes:
+    """Which tests of a file come to which mutant: found once for each file, when asked for."""
+
+    def __init__(self, tree: Tree, folder: Path, mutants: Sequence[Mutant]) -> None:
+        self.tree, self.folder = tree, folder
+        self.contents: dict[str, bytes] = {}
+        self.at_import: set[int] = set()
+        places: dict[str, list[tuple[int, int]]] = {}
+        for number, mutant in enumerate(mutants):
+            places.setdefault(mutant.file, []).append((number, mutant.line))
+        for file, of in places.items():
+            self.contents[file], outside = watched((ROOT / file).read_bytes(), of)
+            self.at_import |= outside
+        self.made = hashlib.sha256(b"".join(self.contents.values()))
+
+    @functools.cache  # noqa: B019 - lives as long as the program
+    def of(self, test: str) -> dict[str, Any]:
+        """Seconds of the tests of a file, and the tests that come to each mutant."""
+        key = self.made.copy()
+        key.update((ROOT / test).read_bytes())
+        path = self.folder / f"{Path(test).stem}-{key.hexdigest()[:16]}.json"
+        if not path.exists():
+            with self.tree.changed(self.contents):
+                self.tree.run([test, "-m", "not slow and not long"], 1200, path)
+            if not path.exists():
+                print(self.tree.said.read_text("utf-8", "replace")[-2000:])
+                return {"seconds": {}, "hits": {}}
+        note: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        if note["code"]:
+            print(f"{test} ends with {note['code']} without any mutant")
+        return note
+
+
+def meeting(number: int, at_import: bool, notes: Sequence[dict[str, Any]], seconds: float) -> list:
+    """Tests that come to a mutant, nearest files first, as many as fit into a time."""
+    chosen, left = [], seconds
+    for note in notes:
+        every = list(note["seconds"])
+        for test in every if at_import else note["hits"].get(str(number), ()):
+            if note["seconds"][test] <= left:
+                left -= note["seconds"][test]
+                chosen.append(test)
+    return chosen
+
+
+def found_again(row: dict[str, Any]) -> Mutant | None:
+    """Find a mutant of an earlier source in the source of today."""
+    file = ROOT / row["file"]
+    content = file.read_bytes() if file.exists() else b""
+    lines = content.decode().splitlines()
+    same = (
+        [
+            mutant
+            for mutant in mutants_of(file)
+            if mutant.kind == row["kind"]
+            and mutant.text == row["text"]
+            and lines[mutant.line - 1].strip() == row["source"]
+            and mutant.column(content) == row["column"]
+        ]
+        if content
+        else []
+    )
+    return min(same, key=lambda mutant: abs(mutant.line - row["line"]), default=None)
+
+
+def told(mutant: Mutant, content: bytes, key: str, verdict: str) -> dict[str, Any]:
+    """Put a verdict as a row of the results."""
+    return {
+        "key": key,
+        "verdict": verdict,
+        "area": mutant.area,
+        "file": mutant.file,
+        "line": mutant.line,
+        "column": mutant.column(content),
+        "kind": mutant.kind,
+        "text": mutant.text,
+        "source": content.decode().splitlines()[mutant.line - 1].strip(),
+    }
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """Mutants and killed by area."""
+    lines = [f"{'area':16s} mutants killed"]
+    areas = sorted({row["area"] for row in rows})
+    for area in [*areas, "all"]:
+        of = [row for row in rows if area in (row["area"], "all")]
+        killed = sum(row["verdict"] == "killed" for row in of)
+        lines.append(f"{area:16s} {len(of):7d} {killed:6d}")
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -275,8 +501,9 @@ def main() -> None:
     )
     parser.add_argument("--mutants", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--seconds", type=int, default=60, help="processor seconds of one mutant")
-    parser.add_argument("--budget", type=float, default=3600, help="processor seconds in all")
+    parser.add_argument("--seconds", type=int, default=40, help="processor seconds of one mutant")
+    parser.add_argument("--results", type=Path, help="folder of verdicts, outside the checkout")
+    parser.add_argument("--again", action="store_true", help="try its survivors once more")
     parser.add_argument(
         "--only", nargs="*", default=[], help="modules, from the top of the checkout"
     )
@@ -284,57 +511,41 @@ def main() -> None:
     # The conftest makes a cache of compiled models for a session; a worker of pytest-xdist takes
     # the one that is there, as all mutants here do. Keys hold a hash of the engine's source.
     os.environ["PYTEST_XDIST_WORKER"] = "gw0"
-    drawn = sampled(asked.mutants, asked.seed, asked.only)
-    chosen = [(mutant, tests_of(mutant.file)) for mutant in drawn]
     for name in LIBRARIES:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
-    score: dict[str, list[int]] = {}
-    spent, sound = 0.0, {}
     with tempfile.TemporaryDirectory(prefix="mutants-") as scratch:
+        folder = asked.results or Path(scratch) / "results"
+        folder.mkdir(parents=True, exist_ok=True)
+        results = folder / "verdicts.jsonl"
+        lines = results.read_text("utf-8").splitlines() if results.exists() else []
+        rows = {(row := json.loads(line))["key"]: row for line in lines}
+        if asked.again:
+            alive = [row for row in rows.values() if row["verdict"] != "killed"]
+            drawn = {row["key"]: mutant for row in alive if (mutant := found_again(row))}
+        else:
+            every = sampled(asked.mutants, asked.seed, asked.only)
+            drawn = {mutant.words((ROOT / mutant.file).read_bytes()): mutant for mutant in every}
+        tree = Tree(Path(scratch))
         os.environ["BELTCAST_CACHE"] = str(Path(scratch) / "cache")
-        copy = Path(scratch) / "tree"
-        listed = subprocess.run(
-            ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True
-        ).stdout
-        for name in listed.splitlines():
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, copy / name)
-        for number, (mutant, tests) in enumerate(chosen, start=1):
-            if spent > asked.budget:
-                print(f"the budget ends before mutant {number} of {len(chosen)}")
-                break
-            key = " ".join(tests)
-            if tests and key not in sound:
-                code, used = tried(copy, tests, 10 * asked.seconds)
-                spent += used
-                sound[key] = (code, used)
-                if code:
-                    print((copy.parent / "said.txt").read_text("utf-8", "replace")[-2000:])
-            path = copy / mutant.file
-            content = path.read_bytes()
-            words = mutant.words(content)
-            if not tests:
-                verdict = "no test imports it"
-            elif sound[key][0] != 0:
-                verdict = f"not tried: its tests end with {sound[key][0]} without it"
-            else:
-                path.write_bytes(mutant.applied(content))
-                limit = asked.seconds + int(3 * sound[key][1])
-                code, used = tried(copy, tests, limit)
-                path.write_bytes(content)
-                spent += used
+        notes = Notes(tree, folder, list(drawn.values()))
+        for number, (key, mutant) in enumerate(drawn.items()):
+            if key in rows and not asked.again:
+                continue
+            content = (ROOT / mutant.file).read_bytes()
+            own = [notes.of(test) for test in tests_of(mutant.file)]
+            tests = meeting(number, number in notes.at_import, own, asked.seconds)
+            verdict = "not run"
+            if tests:
+                with tree.changed({mutant.file: mutant.applied(content)}):
+                    code = tree.run(tests, 3 * asked.seconds)
                 verdict = "survived" if code == 0 else "killed"
-            if not verdict.startswith("not tried"):
-                counts = score.setdefault(mutant.area, [0, 0])
-                counts[0] += 1
-                counts[1] += verdict == "killed"
-            print(f"{number:4d} {verdict:9s} {words}", flush=True)
-    print(f"\n{'area':16s} mutants killed")
-    for area in sorted(score):
-        print(f"{area:16s} {score[area][0]:7d} {score[area][1]:6d}")
-    every, killed = (sum(counts[i] for counts in score.values()) for i in (0, 1))
-    print(f"{'all':16s} {every:7d} {killed:6d}, {spent:.0f} processor seconds")
+            row = told(mutant, content, key, verdict)
+            rows[row["key"]] = row
+            with results.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps(row) + "\n")
+            print(f"{number:4d} {verdict:9s} {mutant.words(content)}", flush=True)
+        print(table(list(rows.values())))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binomtest
+from scipy.stats import binomtest, ks_2samp
 
 from beltcast.drivers.discovery.prim import cart, chosen_box, prim, stability, telling
 from beltcast.errors import InputError
@@ -45,6 +45,149 @@ def test_a_planted_box_is_found_exactly() -> None:
     # Midway between the last level outside and the first inside.
     assert limits(box) == {"a": (7.5, 19.5), "b": (-np.inf, 11.5)}
     assert box["coverage"].item() == box["density"].item() == 1.0
+
+
+def peeled(x: np.ndarray, y: np.ndarray, peel: float, least: float) -> list[list[int]]:
+    """Rows of each box of a trajectory, by the definition, one candidate after the other."""
+    rows, found = list(range(len(y))), [list(range(len(y)))]
+    while not all(y[i] for i in rows):
+        n, hits = len(rows), sum(bool(y[i]) for i in rows)
+        best, best_gain = None, -np.inf
+        for column in range(x.shape[1]):
+            ordered = sorted(x[i, column] for i in rows)
+            last = int(peel * (n - 1))  # of the values that a peel takes, ties with it as well
+            low = [i for i in rows if x[i, column] > ordered[last]]
+            high = [i for i in rows if x[i, column] < ordered[n - 1 - last]]
+            for kept in (low, high):
+                if kept:
+                    density = sum(bool(y[i]) for i in kept) / len(kept)
+                    gain = (density - hits / n) / (n - len(kept))
+                    if gain > best_gain:
+                        best, best_gain = kept, gain
+        if best is None or len(best) < least * len(y):
+            return found
+        rows = best
+        found.append(rows)
+    return found
+
+
+@pytest.mark.parametrize(("peel", "least"), [(0.05, 0.05), (0.1, 0.25), (0.3, 0.02)])
+@pytest.mark.parametrize("seed", range(4))
+def test_the_trajectory_is_that_of_the_definition(peel: float, least: float, seed: int) -> None:
+    """Inputs of few and of many levels, so that one peel takes more rows than another."""
+    rng = np.random.default_rng(seed)
+    x = np.column_stack([rng.integers(0, 4, 60), rng.integers(0, 12, 60), rng.random(60)]) * 1.0
+    y = rng.random(60) < 0.1 + 0.8 * (x[:, 1] > 5) * (x[:, 0] > 1)
+    boxes = prim(xr.DataArray(x, dims=("case", "parameter")), y, peel=peel, least=least)
+    want = peeled(x, y, peel, least)
+    low, high = boxes["low"].values, boxes["high"].values
+    got = [
+        np.flatnonzero(((x >= a) & (x <= b)).all(axis=1)).tolist()
+        for a, b in zip(low, high, strict=True)
+    ]
+    assert got == want
+    assert len(want) > 3
+
+
+def test_a_box_may_hold_exactly_the_least_share_and_no_less() -> None:
+    """One input with ten levels of one row each: peels of a row, down to the share asked for."""
+    x = xr.DataArray(np.arange(10.0)[:, None], dims=("case", "parameter"))
+    interest = np.arange(10) == 0
+    assert prim(x, interest, least=0.5)["mass"].values[-1] == 0.5
+    assert prim(x, interest, least=0.51)["mass"].values[-1] == 0.6
+
+
+def test_a_box_of_only_cases_of_interest_is_not_peeled_any_further() -> None:
+    x = xr.DataArray(np.arange(40.0)[:, None], dims=("case", "parameter"))
+    boxes = prim(x, np.arange(40) >= 20)
+    assert boxes["density"].values[-1] == 1.0
+    assert boxes["mass"].values[-1] == 0.5
+
+
+def test_a_box_of_exactly_the_density_asked_for_is_dense_enough() -> None:
+    """Rows 10 to 19 are a box of density 0.8 that covers all; 12 to 19 is denser, no wider."""
+    x = xr.DataArray(np.arange(20.0)[:, None], dims=("case", "parameter"))
+    interest = np.arange(20) >= 12
+    box = chosen_box(x, interest, prim(x, interest), density=0.8)
+    assert (box["low"].item(), box["density"].item()) == (9.5, 0.8)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_no_limit_of_a_chosen_box_can_be_widened_by_one_value_for_nothing(seed: int) -> None:
+    x, y = quarter(60, 0.1, np.random.default_rng(seed))
+    x = xr.DataArray(np.round(x.values[:, :2], 1), dims=("case", "parameter"))
+    boxes = prim(x, y)
+    box = chosen_box(x, y, boxes, density=0.7).isel(box=0)
+    low, high, rows = box["low"].values, box["high"].values, x.values
+    dense = boxes["density"].values >= 0.7
+    chosen = boxes.isel(box=int(np.argmax(np.where(dense, boxes["coverage"].values, -1.0))))
+    limited = [np.isfinite(b["low"].values) | np.isfinite(b["high"].values) for b in (box, chosen)]
+    if (limited[0] != limited[1]).any():
+        return  # an idle limit was dropped
+    inside = ((rows >= low) & (rows <= high)).all(axis=1)
+    for column, (start, end) in enumerate(zip(low, high, strict=True)):
+        others = ((rows >= low) & (rows <= high))[:, 1 - column]
+        below, above = (
+            rows[others & (rows[:, column] < start)],
+            rows[others & (rows[:, column] > end)],
+        )
+        for beyond, nearest in ((below, np.max), (above, np.min)):
+            if len(beyond):
+                more = others & (rows[:, column] == nearest(beyond[:, column]))
+                assert y[inside | more].mean() < y[inside].mean()
+
+
+def impurity(y: np.ndarray) -> float:
+    return len(y) * float(y.mean()) * (1 - float(y.mean()))
+
+
+@pytest.mark.parametrize("least", [0.05, 0.25, 0.5])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_split_is_the_best_of_all_that_leave_enough_rows(least: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x = np.column_stack([rng.integers(0, 5, 40), rng.permutation(40)]) * 1.0
+    y = rng.random(40) < np.where(x[:, 1] > 30, 0.8, 0.2)
+    found = {}
+    for column in range(2):
+        for value in np.unique(x[:, column])[:-1]:
+            below = x[:, column] <= value
+            if min(below.sum(), (~below).sum()) >= least * 40:
+                found[column, value] = impurity(y[below]) + impurity(y[~below])
+    best = min(found.values())
+    leaves = cart(xr.DataArray(x, dims=("case", "parameter")), y, depth=1, least=least)
+    if best > impurity(y) - 1e-9:  # no split gains anything
+        assert len(leaves["box"]) == 1
+        return
+    inside = [
+        ((x >= leaves["low"].values[i]) & (x <= leaves["high"].values[i])).all(axis=1)
+        for i in range(2)
+    ]
+    assert sum(impurity(y[own]) for own in inside) == pytest.approx(best, abs=1e-9)
+    assert min(own.sum() for own in inside) >= least * 40
+    assert leaves["density"].values[0] > leaves["density"].values[1]
+
+
+def test_twenty_cases_of_each_kind_are_enough_to_tell_inputs_apart_and_nineteen_are_not() -> None:
+    x = xr.DataArray(np.arange(40.0)[:, None], dims=("case", "parameter"))
+    assert telling(x, np.arange(40) < 20) == ["x1"]
+    assert telling(x, np.arange(40) < 19) == []
+    assert telling(x, np.arange(40) < 21) == []
+
+
+def test_the_level_is_shared_among_the_inputs() -> None:
+    """One input with a p-value of 0.02: enough alone, not beside three that say nothing."""
+    y = np.arange(80) % 2 == 0
+    ranks = np.arange(80.0)
+    for shift in range(80):
+        moved = ranks + shift * y
+        if ks_2samp(moved[y], moved[~y]).pvalue < 0.02:
+            break
+    p = ks_2samp(moved[y], moved[~y]).pvalue
+    assert 0.05 / 4 < p < 0.05
+    alone = xr.DataArray(moved[:, None], dims=("case", "parameter"))
+    beside = xr.DataArray(np.column_stack([moved, *[ranks] * 3]), dims=("case", "parameter"))
+    assert telling(alone, y) == ["x1"]
+    assert telling(beside, y) == []
 
 
 def test_an_input_that_does_nothing_is_not_restricted() -> None:
