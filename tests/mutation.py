@@ -40,6 +40,7 @@ import sys
 import tempfile
 import time
 import traceback
+from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +60,9 @@ LIBRARIES = (
 )
 FILES = 2
 """Test files that a mutant of a module without a test file of its name meets, at most."""
+FAST = "not slow and not long"
+WORTH = 3
+"""Mutants from which on it pays to find out which tests of a file come to each of them."""
 COSTLY = re.compile(r"/fuzz/|signals|killed|memory_limit|hostile|browser|long_tail")
 """Test files that are tried last: what they notice is noticed in less time elsewhere."""
 
@@ -141,6 +145,8 @@ def mutants_of(file: Path) -> Iterator[Mutant]:
     def visit(node: ast.AST) -> Iterator[Mutant]:
         if isinstance(node, ast.Raise | ast.Assert | ast.JoinedStr | ast.Import | ast.ImportFrom):
             return
+        if isinstance(node, ast.keyword) and node.arg == "strict":
+            return  # of zip: it only tells of arrays of unequal length, which no caller has
         if isinstance(node, ast.BinOp) and type(node.op) in BINARY:
             texts = (node.left, node.right)
             if not any(isinstance(t, ast.JoinedStr) or _is_text(t) for t in texts):
@@ -416,17 +422,24 @@ class Notes:
         for file, of in places.items():
             self.contents[file], outside = watched((ROOT / file).read_bytes(), of)
             self.at_import |= outside
+        uses = Counter(test for mutant in mutants for test in tests_of(mutant.file))
+        self.rare = {test for test, count in uses.items() if count < WORTH}
         self.made = hashlib.sha256(b"".join(self.contents.values()))
 
     @functools.cache  # noqa: B019 - lives as long as the program
     def of(self, test: str) -> dict[str, Any]:
-        """Seconds of the tests of a file, and the tests that come to each mutant."""
+        """Seconds of the tests of a file, and the tests that come to each mutant.
+
+        A file that few mutants meet is not watched: each of them meets all of it.
+        """
+        if test in self.rare:
+            return {"seconds": {test: 0.0}, "hits": {}, "all": True}
         key = self.made.copy()
         key.update((ROOT / test).read_bytes())
         path = self.folder / f"{Path(test).stem}-{key.hexdigest()[:16]}.json"
         if not path.exists():
             with self.tree.changed(self.contents):
-                self.tree.run([test, "-m", "not slow and not long"], 1200, path)
+                self.tree.run([test, "-m", FAST], 1200, path)
             if not path.exists():
                 print(self.tree.said.read_text("utf-8", "replace")[-2000:])
                 return {"seconds": {}, "hits": {}}
@@ -441,7 +454,8 @@ def meeting(number: int, at_import: bool, notes: Sequence[dict[str, Any]], secon
     chosen, left = [], seconds
     for note in notes:
         every = list(note["seconds"])
-        for test in every if at_import else note["hits"].get(str(number), ()):
+        whole = at_import or "all" in note
+        for test in every if whole else note["hits"].get(str(number), ()):
             if note["seconds"][test] <= left:
                 left -= note["seconds"][test]
                 chosen.append(test)
@@ -538,7 +552,7 @@ def main() -> None:
             verdict = "not run"
             if tests:
                 with tree.changed({mutant.file: mutant.applied(content)}):
-                    code = tree.run(tests, 3 * asked.seconds)
+                    code = tree.run([*tests, "-m", FAST], 6 * asked.seconds)
                 verdict = "survived" if code == 0 else "killed"
             row = told(mutant, content, key, verdict)
             rows[row["key"]] = row

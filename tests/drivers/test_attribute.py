@@ -12,8 +12,17 @@ import pytest
 import xarray as xr
 
 from beltcast import Draws, attribute, load_model, make_likelihood, read_study, sample_prior
-from beltcast.drivers.attribution.attribute import dividend_weights, shapley_weights, sign_source
-from beltcast.drivers.attribution.page import complement_words, summarise_attribution
+from beltcast.drivers.attribution.attribute import (
+    _checked,
+    dividend_weights,
+    shapley_weights,
+    sign_source,
+)
+from beltcast.drivers.attribution.page import (
+    attribution_draws,
+    complement_words,
+    summarise_attribution,
+)
 from beltcast.drivers.attribution.plot import contribution_areas, waterfall
 from beltcast.ensembles.verdicts import positive_share, ratio_of
 from beltcast.errors import InputError, UnknownName
@@ -316,3 +325,54 @@ def test_pictures_draw_on_the_axes_they_are_given(shares: xr.Dataset) -> None:
     heights = [bar.get_height() for bar in other.patches]
     # without, three drivers, with all: the steps lead from the first bar to the last.
     assert sum(heights[:4]) == pytest.approx(heights[4], rel=1e-6)
+
+
+class _Given(_NoDraws):
+    """Members that set one constant."""
+
+    def __init__(self, draws: Draws, effects: list[float]) -> None:
+        super().__init__(draws)
+        self.effects = effects
+
+    def __len__(self) -> int:
+        return len(self.effects)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return ("Effect A",)
+
+    @property
+    def values(self) -> np.ndarray:
+        return np.array(self.effects)[:, None]
+
+
+def test_a_member_that_fails_with_one_set_of_drivers_is_left_out_of_all(
+    study: Study, draws: Draws, tmp_path: Path
+) -> None:
+    """Below an effect of 0.1 the root of driver B is of a negative number; without B all run."""
+    path = tmp_path / "half.mdl"
+    text = GAME.replace("+ 0*SW C", "+ 0*SW C + 0*SQRT(Effect A - 0.1*SW B)")
+    path.write_text(text, encoding="utf-8")
+    own = replace(
+        study,
+        model=load_model(path),
+        scenarios={"base": Scenario("base", "Base")},
+        roles=Roles(drivers={f"SW {name}": Label(name) for name in "AB"}),
+    )
+    good, bad = [0.2, 0.35, 0.8, 0.55], [0.05, 0.02]
+    asked = {"target": "sales", "switches": ["SW A", "SW B"]}
+    both = attribute(own, _Given(draws, [*good, *bad]), **asked)
+    alone = attribute(own, _Given(draws, good), **asked)
+    for name, values in alone.items():
+        if "member" in values.dims:
+            kept = both[name].transpose(*values.dims)
+            np.testing.assert_array_equal(kept.isel(member=slice(4)), values)
+            assert kept.isel(member=slice(4, None)).isnull().all()
+        else:
+            np.testing.assert_allclose(both[name], values, rtol=1e-12, err_msg=str(name))
+    assert attribution_draws(both.sel(place="total", year=2021)) == (4, 4)
+
+
+def test_ten_switches_are_not_too_many(study: Study, draws: Draws) -> None:
+    names = [v.name for v in study.model.variables.values() if v.kind == "constant" and not v.dims]
+    assert len(_checked(study, names[:10])) == 10

@@ -11,7 +11,7 @@ import xarray as xr
 from beltcast import Study, make_likelihood, price, run_ensemble, sample_prior
 from beltcast.drivers.price.page import paying, price_words, summarise_prices
 from beltcast.drivers.price.plot import price_chart
-from beltcast.drivers.price.price import _prices, judged, read_sizes, with_sizes
+from beltcast.drivers.price.price import _prices, _total, judged, read_sizes, with_sizes
 from beltcast.errors import InputError, ScenarioError
 from beltcast.forecasting.summary import as_text
 from beltcast.inference.sampling.posterior import Draws
@@ -171,3 +171,43 @@ def test_the_chart_has_a_panel_for_each_scenario_that_pays(prices: xr.Dataset) -
     assert paying(prices) == ["brand-push"]
     (axes,) = price_chart(prices).axes
     assert axes.get_title(loc="left") == "brand-push"
+
+
+def test_prices_are_those_of_the_definition() -> None:
+    """Draws of the usual direction with a gain of weight, one by one; others do not count."""
+    rng = np.random.default_rng(5)
+    gain, level = rng.normal(0.5, 1.0, (3, 41)), rng.lognormal(3, 1, (3, 41))
+    gain[1] *= -1.0
+    gain[:, 4] = np.nan  # failed
+    gain[:, 5] = 0.9e-6 * level[:, 5]  # less than a millionth of the level is no change
+    gain[:, 6] = 1.1e-6 * level[:, 6]
+    gain[2] = 0.0
+    costs = {"one": rng.normal(2, 1, (3, 41)), "other": rng.normal(-1, 1, (3, 41))}
+    arrays = [xr.DataArray(a, dims=("scenario", "member")) for a in (gain, level, *costs.values())]
+    price, direction = _prices(arrays[0], arrays[1], dict(zip(costs, arrays[2:], strict=True)))
+    for s in range(3):
+        known = [m for m in range(41) if m != 4]
+        felt = [gain[s, m] if abs(gain[s, m]) > 1e-6 * level[s, m] else 0.0 for m in known]
+        sign = np.sign(np.median(felt))
+        assert direction.values[s] == sign
+        kept = [m for m, g in zip(known, felt, strict=True) if g * sign > 0]
+        for name, cost in costs.items():
+            own = price.sel(paid=name, quantile=0.5).values[s]
+            if not kept:
+                assert np.isnan(own)
+            else:
+                assert own == pytest.approx(np.median([cost[s, m] / gain[s, m] for m in kept]))
+
+
+def test_a_year_that_is_missing_makes_a_total_missing_and_not_smaller() -> None:
+    own = xr.DataArray(
+        np.arange(1.0, 25.0).reshape(1, 2, 3, 4),
+        {"year": [2024, 2025, 2026, 2027], "Belt": ["A", "B", "C"]},
+        ("scenario", "member", "Belt", "year"),
+    )
+    own[0, 1, 2, 1] = np.nan
+    total = _total(own, "all", (2025, 2026))
+    # Of the first member: 2 + 3, 6 + 7, 10 + 11, and all of them.
+    assert total.sel(member=0).values.tolist() == [[39.0, 5.0, 13.0, 21.0]]
+    of_second = total.sel(member=1).values[0]
+    assert np.isnan(of_second).tolist() == [True, False, False, True]

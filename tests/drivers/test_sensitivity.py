@@ -250,3 +250,80 @@ def test_belts_are_named_as_elements() -> None:
 def test_base_points_of_sobol_are_a_power_of_two(ishigami: Model) -> None:
     with pytest.raises(InputError, match="power of two"):
         sensitivity_indices(ishigami, RANGES, target="y", rng=np.random.default_rng(9), base=1000)
+
+
+def test_the_half_is_what_half_of_the_points_give(ishigami: Model) -> None:
+    """A scrambled Sobol' sequence of 64 points begins with that of 32 and the same seed."""
+    whole, half = (
+        sensitivity_indices(ishigami, RANGES, target="y", rng=np.random.default_rng(7), base=base)
+        for base in (64, 32)
+    )
+    for name in ("first", "total"):
+        np.testing.assert_allclose(whole[f"{name}_half"], half[name], rtol=1e-9, atol=1e-12)
+    at = whole.sel(time=1.0)
+    moved = np.abs(at["total"].values - at["total_half"].values)
+    assert moved.max() > 2 * moved.min()
+    assert unsettled(whole, 1.0) == moved.max()
+
+
+def test_held_constants_are_held_unless_they_are_moved(ishigami: Model) -> None:
+    """y = sin x1 + 7 sin^2 x2 + 0.1 x3^4 sin x1, with x3 held at 2: 2.6 sin x1 + 7 sin^2 x2."""
+    ranges = {"x1": (0.0, math.pi / 2), "x2": (0.0, math.pi / 2)}
+    rng = np.random.default_rng(6)
+    held = {"x3": 2.0, "x1": 99.0}
+    found = sensitivity_indices(
+        ishigami, ranges, target="y", method="tornado", rng=rng, at=held
+    ).sel(time=1.0)
+    low, high = (math.sin(p * math.pi / 2) for p in (0.05, 0.95))
+    swing = [2.6 * (high - low), 7 * (high**2 - low**2)]
+    np.testing.assert_allclose(found["swing"], swing, rtol=1e-12)
+    middle = math.sin(math.pi / 4)
+    assert found["middle"].item() == pytest.approx(2.6 * middle + 7 * middle**2, rel=1e-12)
+
+
+@pytest.mark.parametrize(("method", "least"), [("sobol", 4), ("morris", 4), ("pawn", 100)])
+def test_the_least_base_is_enough(ishigami: Model, method: SensitivityMethod, least: int) -> None:
+    rng = np.random.default_rng(6)
+    found = sensitivity_indices(ishigami, RANGES, target="y", method=method, rng=rng, base=least)
+    assert found.attrs["base"] == least
+    for few in (least - 1, least // 2):
+        with pytest.raises(InputError, match=f"base is {few}; expected"):
+            sensitivity_indices(ishigami, RANGES, target="y", method=method, rng=rng, base=few)
+
+
+def test_ranks_by_errors_are_those_of_the_definition(ishigami: Model) -> None:
+    """One above another for sure: apart by more than the error of the difference."""
+    found = sensitivity_indices(ishigami, RANGES, target="y", rng=np.random.default_rng(1), base=8)
+    found["total"].values[:, -1] = [1.0, 0.5, 0.2, 0.2]
+    found["total_error"].values[:, -1] = [0.3, 0.4, 0.3, 0.0]
+    # 1.0 and 0.5 are 0.5 apart, exactly the error hypot(0.3, 0.4) of their difference.
+    assert rank_ranges(found, 1.0) == {
+        "x1": (1, 2),
+        "x2": (1, 4),
+        "x3": (2, 4),
+        "nothing": (2, 4),
+    }
+    found["total_error"].values[:, -1] = 0.0
+    assert rank_ranges(found, 1.0) == {
+        "x1": (1, 1),
+        "x2": (2, 2),
+        "x3": (3, 4),
+        "nothing": (3, 4),
+    }
+
+
+def test_what_is_not_above_the_dummies_shares_the_last_ranks(ishigami: Model) -> None:
+    rng = np.random.default_rng(4)
+    found = sensitivity_indices(ishigami, RANGES, target="y", method="pawn", rng=rng, base=100)
+    for name, values in (
+        ("median", [0.9, 0.3, 0.2, 0.1]),
+        ("median_error", [0.0] * 4),
+        ("median_dummy", 0.2),
+    ):
+        found[name] = found[name].copy(data=np.broadcast_to(values, found[name].T.shape).T)
+    assert rank_ranges(found, 1.0) == {
+        "x1": (1, 1),
+        "x2": (2, 2),
+        "x3": (3, 4),
+        "nothing": (3, 4),
+    }

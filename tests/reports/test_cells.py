@@ -318,6 +318,23 @@ def test_every_cell_of_a_report_s_observations(
     assert said == [", ".join(map(str, numbers)) for numbers in lines.values()]
 
 
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"kind": "growth", "value": 1.153}, "+15.3 %"),
+        ({"kind": "growth", "value": 0.9}, "-10.0 %"),
+        ({"kind": "share", "value": 0.125}, "12.5 %"),
+        ({"kind": "level", "value": 999.94, "unit": "bn CNY"}, "999.9 bn CNY"),
+        ({"kind": "level", "value": 1000.0, "unit": "bn CNY"}, "1,000 bn CNY"),
+        ({"kind": "upper", "value": 0.01234, "unit": "mn"}, "0.01234 mn"),
+    ],
+)
+def test_a_published_value_is_written_by_its_kind(
+    make: SimpleNamespace, fields: dict[str, Any], told: str
+) -> None:
+    assert reports._value(make.row(**fields), "en") == told
+
+
 def table_of(text: str, title: str) -> list[str]:
     """Lines of a printed table, without its title and heads."""
     lines = text.splitlines()

@@ -185,3 +185,47 @@ def test_the_ending_decides_the_format_and_a_mismatch_is_refused() -> None:
     for path, form in (("a.xlsx", "csv"), ("a.csv", "xlsx"), ("a.pdf", None)):
         with pytest.raises(InputError, match=r"differ|names no format"):
             format_of(path, form)
+
+
+def test_every_cell_of_the_iamc_table_is_where_its_labels_say(results: xr.Dataset) -> None:
+    """The other way round: each row is looked up in the Dataset by what it says of itself."""
+    table = iamc_table(results, model="mine")
+    seen = set()
+    for row in table.to_dict("records"):
+        name, *labels = str(row["Variable"]).split("|")
+        values = results[f"{name}_quantile"].sel(place=row["Region"])
+        values = values.sel(quantile=int(labels[-1].removeprefix("p")) / 100, method="nearest")
+        if "scenario" in values.dims:
+            values = values.sel(scenario=row["Scenario"])
+        if "driver" in values.dims:
+            values = values.sel(driver=labels[0])
+        assert [row[str(year)] for year in (2024, 2025, 2026)] == values.values.tolist()
+        assert (row["Model"], row["Unit"]) == ("mine", results[f"{name}_quantile"].units)
+        seen.add((name, row["Scenario"], row["Region"], *labels))
+    assert len(seen) == len(table) == 12
+
+
+@pytest.mark.parametrize(
+    ("attributes", "label"),
+    [
+        ({"scenario": "tilt-up", "baseline": "low"}, "tilt-up"),
+        ({"baseline": "low"}, "low"),
+        ({}, "baseline"),
+    ],
+)
+def test_results_of_a_single_scenario_carry_its_name(
+    results: xr.Dataset, attributes: dict[str, str], label: str
+) -> None:
+    single = results[["shapley_log_quantile"]].assign_attrs(attributes)
+    assert set(iamc_table(single)["Scenario"]) == {label}
+
+
+def test_every_number_of_the_long_table_is_where_its_labels_say(results: xr.Dataset) -> None:
+    table = long_table(results, members=True)
+    assert len(table) == sum(values.size for values in results.data_vars.values())
+    for row in table.to_dict("records"):
+        values = results[row["variable"]]
+        at = {dim: row[dim] for dim in values.dims}
+        assert values.sel(at).item() == row["value"]
+        assert row["unit"] == values.attrs.get("units", "")
+    assert "output" not in set(long_table(results)["variable"])

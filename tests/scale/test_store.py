@@ -21,6 +21,7 @@ from hypothesis.extra.numpy import arrays
 
 from beltcast.ensembles.ensemble import run_ensemble
 from beltcast.ensembles.member_statistics import quantiles
+from beltcast.ensembles.verdicts import positive_share
 from beltcast.errors import InputError, RunStopped, SimulationError
 from beltcast.scale.blocks import run_plan
 from beltcast.scale.compute import compute_parcel, pack
@@ -440,7 +441,8 @@ def test_answers_from_a_store_are_those_of_the_members(tmp_path: Path) -> None:
     change = stored_change(data, "x")
     ratio = wide / wide.isel(scenario=0)
     np.testing.assert_allclose(change["change_quantile"], quantiles(ratio), rtol=1e-12)
-    np.testing.assert_allclose(change["chance_of_more"], (ratio > 1).mean("member"), rtol=1e-12)
+    share = positive_share((wide - wide.isel(scenario=0)).transpose(..., "member").values, 0.0)
+    np.testing.assert_allclose(change["chance_of_more"], share, rtol=1e-12)
     with pytest.raises(InputError, match="holds no 'y'; expected one of 'flow', 'x'"):
         stored_mean(data, "y")
     shutil.rmtree(tmp_path / "out.zarr")
@@ -467,3 +469,61 @@ def test_check_names_a_block_with_a_flipped_bit_and_resume_computes_it_again(
         run_plan(plan, resume=True)
     assert check_store(store.path) == (8, 8, {})
     np.testing.assert_array_equal(open_store(store.path)["x"].values, before)
+
+
+def blocks_in_memory(values: np.ndarray, size: int) -> xr.Dataset:
+    """Two scenarios of members in blocks of a size, the last one shorter, as from a store."""
+    data = xr.Dataset(
+        {"x": (("scenario", "member", "time"), values.astype(np.float32))},
+        {"scenario": ["base", "up"], "time": np.arange(values.shape[2], dtype=float)},
+    )
+    data["x"].encoding["chunks"] = (1, size, values.shape[2])
+    return data
+
+
+def partly_failed() -> np.ndarray:
+    """Members without some numbers, without any, and a last block of two without any."""
+    values = np.random.default_rng(3).lognormal(0, 1, (2, 11, 3))
+    values[0, 2, 1] = np.nan
+    values[1, 2, 2] = np.inf
+    values[1, 4, :] = np.nan
+    values[0, 7, 0] = -np.inf
+    values[1, 9:, :] = np.nan
+    values[1, 0, :] = values[0, 0, :]  # no more and no less than the first scenario
+    return values
+
+
+def test_numbers_that_are_missing_are_left_out_one_by_one() -> None:
+    """NumPy on all members at once is the oracle; a mean counts only what is known in its cell."""
+    values = partly_failed()
+    data = blocks_in_memory(values, 3)
+    known = np.where(np.isfinite(values), values.astype(np.float32), np.nan).astype(np.float64)
+    np.testing.assert_allclose(stored_mean(data, "x"), np.nanmean(known, axis=1), rtol=1e-12)
+    want = np.moveaxis(np.nanquantile(known, [0.1, 0.5, 0.9], axis=1), 0, -1)
+    got = stored_quantiles(data, "x", [0.1, 0.5, 0.9])
+    np.testing.assert_allclose(got, want, rtol=1e-12)
+    ratio = known / known[:1]
+    change = stored_change(data, "x", [0.5])
+    share = positive_share(known - known[:1], 0.0, axis=1)
+    np.testing.assert_allclose(change["chance_of_more"], share, rtol=1e-12)
+    middle = np.nanquantile(ratio, [0.5], axis=1)[0]
+    np.testing.assert_allclose(change["change_quantile"][..., 0], middle, rtol=1e-12)
+
+
+def test_more_than_nothing_is_more() -> None:
+    """Over a first scenario of zeros no ratio is finite, and all members have more."""
+    values = np.ones((2, 5, 1))
+    values[0] = 0.0
+    change = stored_change(blocks_in_memory(values, 2), "x")
+    assert change["chance_of_more"].values[1] == 1.0
+    assert np.isnan(change["chance_of_more"].values[0])
+
+
+def test_a_cell_that_is_known_of_no_member_is_not_a_number() -> None:
+    values = partly_failed()
+    values[1, :, 1] = np.nan
+    data = blocks_in_memory(values, 4)
+    assert np.isnan(stored_mean(data, "x")[1, 1])
+    assert np.isnan(stored_quantiles(data, "x")[1, 1]).all()
+    assert np.isnan(stored_change(data, "x")["chance_of_more"][1, 1])
+    assert np.isfinite(stored_mean(data, "x")[0]).all()

@@ -169,6 +169,49 @@ def test_a_subset_that_splits_a_pool_has_the_members_own_variance(
     np.testing.assert_array_equal(whole.natural(z[:, ::-1]), priors.natural(z)[:, ::-1])
 
 
+def test_a_member_outside_its_pool_keeps_its_own_centre_and_bounds(
+    tmp_path: Path, schools: Model
+) -> None:
+    centre = "median = { B = 3.0, default = 1.0 }\nlog_sd = 0.3"
+    priors = priors_of(tmp_path, schools, centre=centre, bounds="0.5, 4.0")
+    split = priors.subset(["Level[C]", "Level[B]"])
+    np.testing.assert_allclose(np.exp(split.mu), [1.0, 3.0], rtol=1e-12)
+    np.testing.assert_allclose(np.exp(split.lower), 0.5, rtol=1e-12)
+    np.testing.assert_allclose(np.exp(split.upper), 4.0, rtol=1e-12)
+    np.testing.assert_allclose(split.natural(split.mu), [1.0, 3.0], rtol=1e-12)
+
+
+@pytest.mark.parametrize("bounds", ["0.001, 1000.0", "0.7, 1.6"])
+def test_an_interval_follows_the_pool_and_ends_at_the_bounds(
+    tmp_path: Path, schools: Model, bounds: str
+) -> None:
+    """The delta method with numerical derivatives is the oracle; w is the log of a level."""
+    centre = "median = { B = 1.2, default = 1.0 }\nlog_sd = 0.3"
+    priors = priors_of(tmp_path, schools, centre=centre, bounds=bounds)
+    rng = np.random.default_rng(5)
+    n = len(priors)
+    z = priors.mu + 0.1 * rng.standard_normal(n)
+    root = 0.3 * rng.standard_normal((n, n))
+    covariance = root @ root.T
+    low, high, ratio = priors.interval(z, covariance, 1.28)
+    step = 1e-6 * np.eye(n)
+    logs = np.log(priors.natural(np.concatenate([z + step, z - step, z[None]])))
+    slopes = (logs[:n] - logs[n : 2 * n]) / 2e-6
+    sd = np.sqrt(np.einsum("ji,jk,ki->i", slopes, covariance, slopes))
+    member = [label.startswith("Level[") for label in priors.labels]
+    least, most = map(float, bounds.split(","))
+    want = np.exp(logs[-1] - 1.28 * sd), np.exp(logs[-1] + 1.28 * sd)
+    for i in np.flatnonzero(member):
+        assert low[i] == pytest.approx(max(want[0][i], least), rel=1e-5)
+        assert high[i] == pytest.approx(min(want[1][i], most), rel=1e-5)
+    # E tau^2 of a lognormal with median 0.2 and log sd 0.4, beside the common mean's 0.3.
+    prior = np.sqrt(0.3**2 + 0.04 * np.exp(2 * 0.16))
+    np.testing.assert_allclose(ratio[member], sd[member] / prior, rtol=1e-5)
+    if bounds == "0.7, 1.6":
+        assert (low[member] < 0.7 + 1e-9).any()
+        assert (high[member] > 1.6 - 1e-9).any()
+
+
 # --- shrinkage --------------------------------------------------------------------------------
 
 

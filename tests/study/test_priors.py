@@ -211,3 +211,15 @@ def test_a_prior_cut_far_in_a_tail_has_the_quantiles_of_the_truncated_normal(
     np.testing.assert_allclose(priors.quantiles(p).ravel(), oracle.ppf(p), rtol=1e-9)
     middle = float(oracle.ppf(0.5))
     assert priors.log_density([[middle]]).item() == pytest.approx(oracle.logpdf(middle), rel=1e-9)
+
+
+def test_an_interval_is_that_of_a_normal_cut_at_the_bounds(make: SimpleNamespace) -> None:
+    """Half the width is the reach times the sd; each end stops at its own bound."""
+    priors = make.priors("a", "b", "c", mu=[0.0, 1.0, 2.0], sigma=[0.5, 2.0, 1.0], bound=0.4)
+    z = np.array([0.1, 1.0, 2.39])
+    covariance = np.diag([0.1, 0.5, 0.05]) ** 2
+    covariance[0, 2] = covariance[2, 0] = 0.001
+    low, high, ratio = priors.interval(z, covariance, 1.5)
+    np.testing.assert_allclose(np.log(low), [-0.05, 0.6, 2.315], rtol=1e-12)
+    np.testing.assert_allclose(np.log(high), [0.25, 1.4, 2.4], rtol=1e-12)
+    np.testing.assert_allclose(ratio, [0.2, 0.25, 0.05], rtol=1e-12)

@@ -98,6 +98,9 @@ def stored_change(
 ) -> xr.Dataset:
     """Ratio to the first scenario, member by member, and the chance of more, from a store.
 
+    A chance is that of `beltcast.ensembles.verdicts.positive_share`, over the members that are
+    known in both: a tie counts one half, and nothing has a chance where all are ties.
+
     Returns
     -------
     xarray.Dataset
@@ -112,12 +115,14 @@ def stored_change(
     for s in range(len(data[SCENARIO])):
         own = _blocks_of(data, array, s)
         quantiles.append(_quantiles(_ratio(own, first), probabilities))
-        more, known = 0.0, 0.0
-        for ratio in _ratio(own, first)():
-            more = more + (ratio > 1.0).sum(axis=0)
-            known = known + np.isfinite(ratio).sum(axis=0)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            chances.append(np.asarray(more) / np.asarray(known))
+        more, tied, known = (np.zeros([len(data[d]) for d in dims[1:]]) for _ in range(3))
+        for a, b in zip(own(), first(), strict=True):
+            both = np.isfinite(a) & np.isfinite(b)
+            more += (both & (a > b)).sum(axis=0)
+            tied += (both & (a == b)).sum(axis=0)
+            known += both.sum(axis=0)
+        share = (more + 0.5 * tied) / np.maximum(known, 1.0)
+        chances.append(np.where(known > tied, share, np.nan))
     return xr.Dataset(
         {
             "change_quantile": ((*dims, QUANTILE), np.stack(quantiles)),
@@ -168,7 +173,7 @@ def _ratio(own: Blocks, first: Blocks) -> Blocks:
     def blocks() -> Iterator[FloatArray]:
         for a, b in zip(own(), first(), strict=True):
             with np.errstate(invalid="ignore", divide="ignore"):
-                yield a / b
+                yield np.where(np.isfinite(b), a / b, np.nan)
 
     return blocks
 
