@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import xarray as xr
 
-from beltcast import Calibration, Draws, Study, approximate_posterior, forecast, make_likelihood
-from beltcast.forecasting.forecast import discrepancy_factor, published_factor
+from beltcast import (
+    Calibration,
+    Draws,
+    Study,
+    approximate_posterior,
+    forecast,
+    make_likelihood,
+    observe,
+)
+from beltcast.forecasting.forecast import (
+    LOOSE,
+    _spread_of_scope,
+    discrepancy_factor,
+    published_factor,
+)
 from beltcast.schema import QUANTILES
 from beltcast.streams import Streams
-from beltcast.study.noise import Discrepancy
+from beltcast.study.noise import Definition, Discrepancy
+from beltcast.study.scenarios import Size
 
 NATION = "China"
 
@@ -218,3 +233,130 @@ def test_a_forecast_goes_on_from_the_discrepancy_of_the_last_fitted_year(study: 
     wide = 4 * np.sqrt(2 / 4000)
     np.testing.assert_allclose(logs.var(axis=0)[0], nation, rtol=wide, atol=1e-12)
     np.testing.assert_allclose(logs.var(axis=0)[1], nation + own, rtol=wide)
+
+
+def test_a_published_value_varies_by_its_shocks_and_by_the_errors_of_its_grade(
+    study: Study,
+) -> None:
+    """Every part of the variance: grade A for the nation, B for a belt, given and fitted factors.
+
+    The shock of a year that the fit knows is its draw; of another year it is drawn anew, and all
+    places have the same.
+    """
+    noise = dataclasses.replace(
+        study.noise,
+        year_shock=0.3,
+        year_shocks={2020: 0.5, 2031: 0.6},
+        discrepancy=None,
+        spread_by=("grade",),
+        spread_factors={"grade A": 2.0, "grade B": 1.5},
+        spread_sd=0.4,
+        grade={"A": 0.05, "B": 0.1, "C": 0.4},
+    )
+    chosen = dataclasses.replace(study, noise=noise)
+    likelihood = make_likelihood(study.model, study.priors, study.observations, noise)
+    n = 6000
+    theta = np.zeros((n, likelihood.size))
+    labels = likelihood.labels
+    theta[:, labels.index("shock of 2020")] = np.linspace(-1, 1, n)
+    fitted = [label for label in labels if label.startswith("spread of grade")]
+    for label, eta in zip(fitted, (1.0, -0.5, 0.0), strict=False):
+        theta[:, labels.index(label)] = eta
+    output = xr.DataArray(
+        np.ones((n, 2, 3)),
+        dims=("member", "place", "year"),
+        coords={"place": [NATION, "Foshan"], "year": [2020, 2031, 2032]},
+    )
+    factor = published_factor(chosen, Draws(likelihood, theta, "posterior"), output, rng=Streams(3))
+    logs = np.log(factor.values)
+    eta = {label[-1]: theta[0, labels.index(label)] for label in fitted}
+    errors = np.array(
+        [0.05 * 2.0 * np.exp(0.4 * eta.get("A", 0.0)), 0.1 * 1.5 * np.exp(0.4 * eta.get("B", 0.0))]
+    )
+    tolerance = 5 * np.sqrt(2 / n)
+    known = logs[:, :, 0] - 0.5 * np.linspace(-1, 1, n)[:, None]
+    np.testing.assert_allclose(known.std(axis=0), errors, rtol=tolerance)
+    np.testing.assert_allclose(known.mean(axis=0), 0.0, atol=5 * errors.max() / np.sqrt(n))
+    for i, sd in ((1, 0.6), (2, 0.3)):
+        np.testing.assert_allclose(logs[:, :, i].var(axis=0), sd**2 + errors**2, rtol=tolerance)
+        both = np.cov(logs[:, 0, i], logs[:, 1, i])[0, 1]
+        assert both == pytest.approx(sd**2, rel=2 * tolerance)
+    assert abs(np.corrcoef(logs[:, 0, 1], logs[:, 0, 2])[0, 1]) < 5 / np.sqrt(n)
+
+
+def test_scenarios_that_say_the_same_draw_the_same_sizes(study: Study, fit: Calibration) -> None:
+    first, name = list(study.scenarios)[:2]
+    label = next(iter(study.scenarios[name].constants))
+    value = study.scenarios[name].constants[label]
+    size = {label: Size("normal", value, 0.1 * (1.0 + abs(value)))}
+    own = dataclasses.replace(study.scenarios[name], uncertain=size)
+    twin = dataclasses.replace(own, name="twin")
+    chosen = {first: study.scenarios[first], name: own, "twin": twin}
+    few = dataclasses.replace(study, scenarios=chosen)
+    made = forecast(few, fit, rng=np.random.default_rng(4), draws=6, moves=1)
+    output = made["output"]
+    assert (output.sel(scenario=name) != output.sel(scenario=first)).any()
+    np.testing.assert_array_equal(output.sel(scenario=name), output.sel(scenario="twin"))
+
+
+def test_points_lie_above_the_path_by_as_much_as_they_surprise(
+    study: Study, fit: Calibration, result: xr.Dataset, make: SimpleNamespace
+) -> None:
+    """The path, the offsets and the season of each row, computed again from the fit's unknowns."""
+    likelihood, theta = fit.likelihood, fit.theta
+    n = likelihood.n_parameters
+    unknown = dict(zip(likelihood.nuisances, theta[n:], strict=True))
+    passing = [name.startswith(("shock of ", "discrepancy")) for name in likelihood.nuisances[:-1]]
+    kept = np.where(passing, 0.0, theta[n:-1])
+    amplitude = study.noise.season_mean + study.noise.season_sd * unknown["season"]
+    logs = likelihood.loadings @ kept + np.log(1.0 + amplitude * likelihood.season)
+    labels = [likelihood.priors.labels[i] for i in likelihood.priors.settable]
+    values = likelihood.priors.natural(theta[:n])[likelihood.priors.settable]
+    constants = dict(zip(labels, values.tolist(), strict=True))
+    first = next(iter(study.scenarios.values()))
+    assert not first.constants
+    assert not first.inputs
+    expected = observe(study.model, study.observations, constants) * np.exp(logs)
+    rows = {row.line: (row, own) for row, own in zip(study.observations, expected, strict=True)}
+    shown = [rows[int(line)] for line in result["row_line"].values]
+    years = [
+        make.row(
+            start=np.floor(row.start + 1e-6),
+            place=row.place,
+            elements=study.model.subscripts["Belt"] if row.place == NATION else row.elements,
+            quantity=study.target,
+        )
+        for row, _ in shown
+    ]
+    path = observe(study.model, make.table(*years), constants)
+    want = [total * row.value / own for (row, own), total in zip(shown, path, strict=True)]
+    np.testing.assert_allclose(result["row_translated"], want, rtol=1e-9)
+    np.testing.assert_array_equal(result["row_published"], [row.value for row, _ in shown])
+    units = study.model.variables
+    drawn = {
+        row.line
+        for row in study.observations
+        if row.kind not in ("growth", "share")
+        and units[row.quantity].unit == units[study.target].unit
+        and row.place in result["place"].values
+    }
+    assert set(result["row_line"].values.tolist()) == drawn
+    for (row, _), loose in zip(shown, result["row_loose"].values, strict=True):
+        definition = study.noise.definitions[row.definition]
+        lag = 0.5 * (row.start + row.end) - study.noise.reference
+        assert loose == (np.hypot(definition.offset_sd, definition.trend_sd * lag) > 0.3)
+
+
+@pytest.mark.parametrize(("offset", "trend", "sd"), [(0.3, 0.0, 0.3), (0.18, 0.12, 0.3)])
+def test_a_scope_is_loose_above_three_tenths_and_drift_counts(
+    study: Study, make: SimpleNamespace, offset: float, trend: float, sd: float
+) -> None:
+    """hypot(0.18, 0.12 x 2) = 0.3, two years from the reference date to the middle of the row."""
+    scope = Definition("", offset, trend, 0.0)
+    noise = make.noise(definitions={"full": scope}, reference=2016.5)
+    own = dataclasses.replace(study, noise=noise)
+    for start in (2018.0, 2014.0):
+        assert _spread_of_scope(own, make.row(start=start)) == pytest.approx(sd, rel=1e-12)
+    undated = dataclasses.replace(own, noise=dataclasses.replace(noise, reference=None))
+    assert _spread_of_scope(undated, make.row()) == pytest.approx(offset, rel=1e-12)
+    assert not _spread_of_scope(own, make.row()) > LOOSE + 1e-12
