@@ -63,7 +63,7 @@ FILES = 2
 FAST = "not slow and not long"
 WORTH = 3
 """Mutants from which on it pays to find out which tests of a file come to each of them."""
-COSTLY = re.compile(r"/fuzz/|signals|killed|memory_limit|hostile|browser|long_tail")
+COSTLY = re.compile(r"/fuzz/|signals|killed|memory_limit|hostile|browser|long_tail|backtest|test_cli")
 """Test files that are tried last: what they notice is noticed in less time elsewhere."""
 
 BINARY = {
@@ -208,18 +208,23 @@ def tests_of(file: str) -> list[str]:
     """Test files that import a module; the one of its own name first, then those of its room."""
     reached, modules = [file], [file]
     found: set[Path] = set()
-    for _ in range(4):  # where no test imports it: by way of the modules that do
-        found = {test for module in modules for test in _importing(module)}
-        if found:
+    for _ in range(4):  # where few tests import it: by way of the modules that do
+        found |= {test for module in modules for test in _importing(module)}
+        if len(found) > FILES:
             break
         further = [other for module in modules for other in _importers(module)]
         modules = [other for other in dict.fromkeys(further) if other not in reached]
         reached += modules
     room, own = Path(file).parts[2], f"test_{Path(file).stem}.py"
 
-    def order(path: Path) -> tuple[bool, bool, bool, int]:
+    tokens = set(Path(file).stem.split("_"))
+
+    def order(path: Path) -> tuple[bool, bool, int, bool, int]:
+        """Nearest first: of the same name, of a like name, of the room; of these the largest."""
         costly = COSTLY.search(path.as_posix()) is not None
-        return path.name != own, costly, path.parent.name != room, path.stat().st_size
+        words = path.stem.split("_")[1:]
+        like = sum(a[:5] == b[:5] for a in tokens for b in words)
+        return path.name != own, costly, -like, path.parent.name != room, -path.stat().st_size
 
     folder = ROOT / "tests" / ("cli" if room == "workflows" else room)
     paths = sorted(found or folder.glob("test_*.py"), key=order)

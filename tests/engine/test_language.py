@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from beltcast import load_model
+from beltcast.engine.language.array_functions import allocate_by_priority
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import ModelFileError, SimulationError, UnsupportedConstruct
 from beltcast.model.model import Backend, Method, Model
@@ -375,6 +376,37 @@ def test_a_priority_takes_all_where_it_is_far_above(tmp_path: Path, backend: Bac
     far, same = values_of(model, ["far", "same"], backend)
     close(far[0], [0, 4, 2])
     close(same[0], [2.5, 2, 1.5])
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_an_allocation_by_priority_is_a_level_that_sinks_through_bands(seed: int) -> None:
+    """Each request is spread evenly over a band of the width below its priority (Vensim's manual).
+
+    What lies above one level is served; bisection finds the level at which that is the supply.
+    """
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(1, 7))
+    request, priority = rng.uniform(0, 5, (n, 1)), rng.uniform(-2, 2, (n, 1)).round(1)
+    request[rng.random(n) < 0.2] = 0.0
+    width, supply = rng.uniform(0.1, 3.0, (1, 1)), rng.uniform(0.0, 1.2, (1, 1)) * request.sum()
+
+    def served(level: float) -> np.ndarray:
+        return request * np.clip((priority - level) / width, 0.0, 1.0)
+
+    high, low = 3.0, -6.0
+    for _ in range(200):
+        level = 0.5 * (high + low)
+        high, low = (level, low) if served(level).sum() < supply.item() else (high, level)
+    got = allocate_by_priority(request, priority, width, supply)
+    np.testing.assert_allclose(got, served(level), atol=1e-9)
+
+
+@pytest.mark.parametrize("wrong", [(-1.0, 1.0, 6.0), (5.0, 0.0, 6.0), (5.0, 1.0, -0.1)])
+def test_an_allocation_of_what_cannot_be_is_not_a_number(wrong: tuple[float, ...]) -> None:
+    ask, width, supply = (np.array([[x]]) for x in wrong)
+    both = np.array([[ask.item()], [4.0]])
+    assert np.isnan(allocate_by_priority(both, both * 0.0, width, supply)).all()
+    assert np.isfinite(allocate_by_priority(abs(both), both * 0.0, width + 1, abs(supply))).all()
 
 
 @pytest.mark.parametrize("shape", [1, 2, 3, 4])

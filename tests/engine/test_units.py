@@ -379,6 +379,38 @@ def test_chinese_words_are_the_units_that_they_name(chinese: str, english: str) 
     assert parse_unit(chinese) == parse_unit(english)
 
 
+SPELLINGS = {
+    "Dmnl": "dimensionless fraction 1 DMNL",
+    "Year": "years yr yrs YEAR",
+    "Month": "month months",
+    "Week": "week weeks",
+    "Day": "day days",
+    "Hour": "hour hours",
+    "person": "people persons Person",
+    "unit": "units",
+    "$": "dollar dollars $s",
+    "CNY": "rmb RMB yuan",
+    "item": "items piece pieces pcs",
+    "household": "households",
+    "firm": "firms company companies",
+    "TEU": "teu teus",
+    "mg": "milligram milligrams",
+    "mol": "mole moles",
+}
+
+
+@pytest.mark.parametrize("unit", SPELLINGS)
+def test_every_spelling_of_a_unit_is_that_unit_and_no_other(unit: str) -> None:
+    for spelling in SPELLINGS[unit].split():
+        assert parse_unit(spelling) == parse_unit(unit), spelling
+    assert [other for other in SPELLINGS if parse_unit(other) == parse_unit(unit)] == [unit]
+
+
+def test_blanks_and_underscores_in_a_word_are_one_blank() -> None:
+    assert parse_unit("cross_border  seller") == parse_unit("Cross Border _Seller")
+    assert parse_unit("cross border seller") != parse_unit("crossborder seller")
+
+
 def test_ten_thousand_yuan_are_not_a_hundred_million() -> None:
     """Units have no size here: a sum of 万元, 亿元 and 元 would be wrong by powers of ten."""
     assert len({parse_unit(text) for text in ("万元", "亿元", "元")}) == 3
