@@ -100,6 +100,25 @@ def test_a_searched_weight_is_the_maximum_likelihood_standard_deviation(tmp_path
     assert fit.estimates.loc["sigma", "estimate"] == pytest.approx(rmse, rel=1e-3)
 
 
+@pytest.mark.parametrize("distribution", ["uniform", "log_uniform"])
+@pytest.mark.parametrize("bounds", [(0.01, 0.4), (0.6, 5.0)])
+def test_a_best_fit_beyond_the_bounds_of_a_flat_prior_ends_at_the_bound(
+    tmp_path: Path, distribution: str, bounds: tuple[float, float]
+) -> None:
+    # The data have k = 0.5; the cost falls all the way to the bound, where a working scale that
+    # has its bounds at infinity stops short.
+    low, high = bounds
+    own(tmp_path, column("X", {t: 10.0 * np.exp(-0.5 * t) for t in TIMES}))
+    text = f'["k"]\ndistribution = "{distribution}"\nbounds = [{low}, {high}]\n'
+    (tmp_path / "p.toml").write_text(text)
+    made = read_own_model(tmp_path / "m.mdl", tmp_path / "d.csv", tmp_path / "p.toml")
+    fit = fit_statistics(calibrate(made.likelihood, rng=np.random.default_rng(1), starts=8))
+    nearest = high if high < 0.5 else low
+    assert fit.estimates.loc["k", "estimate"] == pytest.approx(nearest, rel=1e-6)
+    assert fit.estimates.loc["k", "at_bound"]
+    assert "at its bound" in fit.words()
+
+
 @pytest.mark.parametrize("payoff", ["*P\nBelief rate/1\n", "*PF\nBelief/1\n"])
 def test_a_variable_that_is_a_log_likelihood_is_one(tmp_path: Path, payoff: str) -> None:
     # -(k - 0.5)^2 / (2 0.05^2), over the run or at its end: a normal posterior between far bounds.

@@ -3,7 +3,9 @@
 The *best fit* maximises the likelihood times the informative priors.  A uniform or log-uniform
 prior states bounds only, and the default prior of an estimated scale hardly anything, so these have
 no weight in it: with such priors alone it is the maximum likelihood estimate, which other programs
-print.  (`Calibration.table` has the median and interval of the posterior, which depend on bounds.)
+print.  It is searched from each optimum of the posterior, on scales where bounds are finite
+(`Priors.boxed`), so that an estimate can reach a bound.  (`Calibration.table` has the median and
+interval of the posterior, which depend on bounds.)
 
 With k unknowns, n observations and the greatest log likelihood L, of the observations themselves
 (not of their logs),
@@ -31,10 +33,14 @@ from beltcast.engine.nodes import FloatArray
 from beltcast.inference.calibrate import Calibration, curvature_covariance, one_blas_thread
 from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.optimise import optimise
+from beltcast.study.distributions import FLAT
 from beltcast.study.series import SCALE_LOG_SD
 
-FLAT = ("uniform", "log_uniform")
-"""Families of priors that state bounds only."""
+AT_BOUND = 1e-3
+"""Distance from a bound, as a part of the range, below which an estimate is said to be at it."""
+
+SEARCHES = 6
+"""Optima of the posterior that the best fit is searched from, the best first."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,11 +49,10 @@ class FitStatistics:
 
     Attributes
     ----------
-    theta : (size,)
-        Unknowns of the best fit, on working scales.
     estimates : pandas.DataFrame
         By parameter and estimated scale: ``estimate``, ``standard_error``, and the ends of the 80%
-        and 95% intervals ``p10``, ``p90``, ``p2_5``, ``p97_5``, in the unit of each.
+        and 95% intervals ``p10``, ``p90``, ``p2_5``, ``p97_5``, in the unit of each; whether it
+        ended ``at_bound``.
     log_likelihood : float
         Of the observations, with all constants.
     unknowns, observations : int
@@ -56,7 +61,6 @@ class FitStatistics:
         By column: ``rows``, ``rmse``, ``r2``, ``theil_u``, ``bias``, ``variance``, ``covariance``.
     """
 
-    theta: FloatArray
     estimates: pd.DataFrame
     log_likelihood: float
     unknowns: int
@@ -86,7 +90,7 @@ class FitStatistics:
             interval = f"{row['p2_5']:.4g} to {row['p97_5']:.4g}"
             lines.append(
                 f"{name!s:34s} {row['estimate']:12.5g} {row['standard_error']:12.3g}  "
-                f"{interval:>24s}"
+                f"{interval:>24s}" + ("  at its bound" if row["at_bound"] else "")
             )
         lines += ["", f"{'column':34s} rows       RMSE     R2  Theil U  bias  var.  cov."]
         for name, row in self.columns.iterrows():
@@ -130,9 +134,13 @@ def fit_statistics(calibration: Calibration) -> FitStatistics:
     (['Lifetime', 'sd of Stock'], 5)
     """
     likelihood = _without_flat_priors(calibration.likelihood)
-    # The search from the posterior's mode uses no random numbers.
-    start = calibration.theta[None]
-    theta = optimise(likelihood, start, rng=np.random.default_rng(0), tolerance=1e-12).theta
+    rng = np.random.default_rng(0)  # least squares uses no random numbers
+    found = [
+        optimise(likelihood, _start(calibration.likelihood, likelihood, one), rng=rng)
+        for one in calibration.distinct(np.inf)[:SEARCHES]
+    ]
+    best = min(found, key=lambda one: one.cost).theta[None]
+    theta = optimise(likelihood, best, rng=rng, tolerance=1e-12).theta
     try:
         covariance = curvature_covariance(likelihood, theta)
     except np.linalg.LinAlgError:  # an undetermined direction has no standard error
@@ -143,7 +151,6 @@ def fit_statistics(calibration: Calibration) -> FitStatistics:
     logs &= likelihood.half == 0
     total = float(of_rows.sum() - likelihood.published[logs].sum())
     return FitStatistics(
-        theta=theta,
         estimates=_estimates(likelihood, theta, covariance),
         log_likelihood=total,
         unknowns=likelihood.size,
@@ -153,9 +160,9 @@ def fit_statistics(calibration: Calibration) -> FitStatistics:
 
 
 def _without_flat_priors(likelihood: Likelihood) -> Likelihood:
+    boxed = likelihood.priors.boxed()
     weights = np.ones(likelihood.size)
-    families = likelihood.priors.families
-    weights[: len(families)] = [float(family not in FLAT) for family in families]
+    weights[: len(boxed)] = [float(family not in FLAT) for family in likelihood.priors.families]
     for k, name in enumerate(likelihood.nuisances):
         scales = {
             errors.scale_log_sd
@@ -163,8 +170,19 @@ def _without_flat_priors(likelihood: Likelihood) -> Likelihood:
             if (errors := one.errors) is not None and errors.scale_name == name
         }
         if SCALE_LOG_SD in scales:
-            weights[len(families) + k] = 0.0
-    return replace(likelihood, prior_weights=weights)
+            weights[len(boxed) + k] = 0.0
+    return replace(likelihood, priors=boxed, prior_weights=weights)
+
+
+def _start(given: Likelihood, boxed: Likelihood, theta: FloatArray) -> FloatArray:
+    """The same unknowns on the scales of the best fit, inside its bounds; (1, size)."""
+    n = given.n_parameters
+    flat = np.isin(given.priors.families, FLAT)
+    moved = theta.copy()
+    moved[:n][flat] = boxed.priors.working(given.priors.natural(theta[:n]))[flat]
+    lower, upper = boxed.bounds()
+    margin = np.minimum(1e-9, 1e-6 * (upper - lower))
+    return np.clip(moved, lower + margin, upper - margin)[None]
 
 
 def _estimates(likelihood: Likelihood, theta: FloatArray, covariance: FloatArray) -> pd.DataFrame:
@@ -189,7 +207,12 @@ def _estimates(likelihood: Likelihood, theta: FloatArray, covariance: FloatArray
         with np.errstate(over="ignore", invalid="ignore"):
             rows[name] = (value, value * log_sd, *(value * np.exp(q * log_sd) for q in _REACH))
     names = ["estimate", "standard_error", "p10", "p90", "p2_5", "p97_5"]
-    return pd.DataFrame.from_dict(rows, orient="index", columns=names)
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=names)
+    lower, upper = priors.lower, priors.upper
+    near = np.minimum(theta[:n] - lower, upper - theta[:n]) < AT_BOUND * (upper - lower)
+    at_bound = np.isfinite(upper - lower) & near
+    table["at_bound"] = table.index.isin(np.array(priors.labels)[at_bound])
+    return table
 
 
 _REACH = (ndtri(0.1), ndtri(0.9), ndtri(0.025), ndtri(0.975))

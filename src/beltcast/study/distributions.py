@@ -52,6 +52,9 @@ Family = Literal[
     "log_uniform",
 ]
 
+FLAT: tuple[Family, ...] = ("uniform", "log_uniform")
+"""Families that state bounds only."""
+
 
 class Scale(NamedTuple):
     """A working scale: its map, its domain in x, and the keys of its family in a file."""

@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_ndtr, ndtr, ndtri, ndtri_exp
 
 from beltcast.errors import UnknownName, did_you_mean, quoted
-from beltcast.study.distributions import FAMILIES, Family, WorkingScales
+from beltcast.study.distributions import FAMILIES, FLAT, Family, WorkingScales
 from beltcast.study.pooling import Pool, mixing
 from beltcast.study.quantile_families import QUANTILE_FAMILIES
 
@@ -309,6 +309,36 @@ class Priors:
         if any({pool.mean, pool.spread, *pool.members.tolist()} - set(keep) for pool in self.pools):
             return self._unpooled().subset(labels)
         return self._kept(keep)
+
+    def boxed(self) -> Priors:
+        """State the bounds of uniform and log-uniform priors as bounds of x and of log x.
+
+        On their working scale a bound is at infinity, and the slope vanishes towards it: an
+        optimiser that has to end there never arrives.
+
+        Returns
+        -------
+        Priors
+            Uniform priors are bounded normal, log-uniform ones bounded lognormal; only the bounds
+            are meant, the width of the Gaussian is a quarter of the range.
+        """
+        scales, flat = self._scales, np.isin(self.families, FLAT)
+        log = flat & (np.array(self.families) == "log_uniform")
+        first, second = np.log(np.where(log, scales.shapes[:, :2].T, 1.0))
+        low = np.where(log, first, scales.low)
+        high = np.where(log, second, scales.low + scales.width)
+        of_log: dict[bool, Family] = {True: "lognormal", False: "normal"}
+        return replace(
+            self,
+            families=tuple(
+                of_log[family == "log_uniform"] if family in FLAT else family
+                for family in self.families
+            ),
+            mu=np.where(flat, 0.5 * (low + high), self.mu),
+            sigma=np.where(flat, 0.25 * (high - low), self.sigma),
+            lower=np.where(flat, low, self.lower),
+            upper=np.where(flat, high, self.upper),
+        )
 
     def _kept(self, keep: Sequence[int]) -> Priors:
         at = {old: new for new, old in enumerate(keep)}
