@@ -48,8 +48,8 @@ class Pieces:
         It appears with the first piece.
     identity : mapping of str to str
         What they depend on.
-    Prefix of the names of these pieces, if the work is a part of a larger one.
-        Begins the names of these pieces, where the work is a part of a larger one.
+    part : str
+        Prefix of the names of these pieces, if the work is a part of a larger one.
     """
 
     folder: Path | None = None

@@ -383,12 +383,12 @@ def calibrate(
         (differential evolution) is all of them at once, so it is refined once.
     method : str
         'least_squares' or 'differential_evolution', see `beltcast.inference.optimise`.
-    Refinements in parallel; one per processor by default.  The result does not depend on it.
-        Refinements side by side; one per processor by default.  The result does not depend on it.
-    Store of finished refinements.
-        Where finished refinements are kept, and taken from.
-    Called with (what, done, total).
-        Called with (what, done, of how many).
+    threads : int, optional
+        Refinements in parallel; one per processor by default.  The result does not depend on it.
+    pieces : Pieces
+        Store of finished refinements.
+    progress : callable, optional
+        Called with (what, done, total).
 
     Returns
     -------

@@ -108,8 +108,8 @@ class Adaptive:
         Row of each row's tangent, -1 where there is none.
     implicit, timed : bool
         Which method; whether runs stop at every time of the grid.
-    Whether derivatives were requested.
-        Whether derivatives were asked for.
+    derivatives : bool
+        Whether derivatives were requested.
     """
 
     program: Program
@@ -170,7 +170,7 @@ def make_adaptive(
     method : 'adaptive' or 'stiff'
     rows : (o,)
         Rows to save.
-    Rows of the constants to differentiate by.
+    moved : (d,), optional
         Rows of the constants to differentiate by.
     start : callable
         From the program and rows to what answers with them and their derivatives at the start.

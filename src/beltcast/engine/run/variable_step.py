@@ -52,8 +52,8 @@ def moving_course(
     Parameters
     ----------
     program : Program
-    Rows that depend on constants alone; NaN elsewhere.
-        Rows that constants alone decide; NaN elsewhere.
+    settled : (n_rows,)
+        Rows that depend on constants alone; NaN elsewhere.
     controls : mapping
         'initial time', 'final time', 'time step' and 'saveper', each a number or the row (int)
         that computes it.

@@ -269,8 +269,8 @@ def adapted(stretch: Stretch, *, settle: bool) -> Walkers:
     Parameters
     ----------
     stretch : Stretch
-    Also set the reference to the mean and covariance of the past, and drop its older half.
-        Also move the reference to the mean and covariance of the past, and forget its older half.
+    settle : bool
+        Also set the reference to the mean and covariance of the past, and drop its older half.
     """
     walkers = stretch.walkers
     accepted = stretch.accepted[: len(WANTED)]
