@@ -261,3 +261,11 @@ def test_a_damaged_belt_model_gives_a_model_or_a_model_error(
     for table in folder.glob("*.csv"):
         (copy / table.name).write_bytes(table.read_bytes())
     assert_model_or_sentence(write(copy, content[:at] + added + content[at + gone :]))
+
+
+def test_a_tabbed_array_may_have_hundreds_of_numbers(tmp_path: Path) -> None:
+    rows = [[100 * i + j for j in range(30)] for i in range(30)]
+    table = "\\\n\t\t".join("\t".join(map(str, row)) for row in rows)
+    model = small(tmp_path, "R: (r1-r30)", "S: (s1-s30)", f"v[R,S] = TABBED ARRAY(\n\t{table}\n)")
+    found = model.simulate(outputs=["v"])["v"].to_numpy()[0]
+    assert found.tolist() == rows

@@ -106,7 +106,7 @@ def is_missing(values: FloatArray) -> NDArray[np.bool_]:
 
 def const(value: float) -> Const:
     """Return one number as a node; NaN is ``:NA:``."""
-    return Const(marked(np.array([value], dtype=np.float64)))
+    return Const(np.array([value if value == value else MISSING], dtype=np.float64))
 
 
 def undefined() -> Const:
@@ -142,7 +142,11 @@ def all_nodes(node: Node) -> Iterator[Node]:
 
 def rows_read(node: Node) -> set[int]:
     """Return the rows that an expression reads."""
-    return {int(row) for leaf in all_nodes(node) if isinstance(leaf, Load) for row in leaf.rows}
+    rows: set[int] = set()
+    for leaf in all_nodes(node):
+        if isinstance(leaf, Load):
+            rows.update(leaf.rows.tolist())
+    return rows
 
 
 def pick(node: Node, element: int) -> Node:

@@ -24,6 +24,7 @@ import numpy as np
 
 from beltcast.engine import syntax
 from beltcast.engine.cache import Cache, engine_fingerprint, key_of
+from beltcast.engine.collection import uncollected
 from beltcast.engine.lower.limits import check_file, check_source
 from beltcast.engine.syntax import XMILE, Source
 from beltcast.engine.xmile.reader import read_xmile
@@ -33,6 +34,7 @@ from beltcast.files.door import read_regular
 __all__ = ["dump_source", "load_source", "read_parsed"]
 
 
+@uncollected()
 def read_parsed(path: str | Path, cache: Cache | None) -> Source:
     """Read a model file, as `beltcast.engine.vensim.reader.read_source` does.
 
@@ -51,7 +53,6 @@ def read_parsed(path: str | Path, cache: Cache | None) -> Source:
         As the reader; refused files are never cached.
     """
     path = Path(path)
-    check_file(path)
     key = _key(path) if cache is not None else None
     if cache is not None and key is not None:
         kept = cache.get(key)
@@ -60,6 +61,7 @@ def read_parsed(path: str | Path, cache: Cache | None) -> Source:
                 return dataclasses.replace(load_source(kept), path=path)
             except (ValueError, TypeError, KeyError, RecursionError):
                 pass  # written by a program that was interrupted: read the file
+    check_file(path)
     try:
         source = _reader(path)(path)
         check_source(source)

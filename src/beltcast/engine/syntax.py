@@ -52,7 +52,7 @@ CONTROLS = ("initial time", "final time", "time step", "saveper")
 """Canonical names of the equations that control a run."""
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=1 << 19)  # two spellings of each name of 10^5 equations
 def canonical(name: str) -> str:
     """Return the form in which two names are compared.
 
@@ -64,7 +64,7 @@ def canonical(name: str) -> str:
     text = name.strip()
     if len(text) > 1 and text[0] == text[-1] == '"':
         text = text[1:-1].replace('\\"', '"')
-    return re.sub(r"[\s_]+", " ", text).strip().lower()
+    return " ".join(text.replace("_", " ").split()).lower()
 
 
 @dataclass(frozen=True)

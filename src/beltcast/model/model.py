@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Required, TypedDict
 import numpy as np
 
 from beltcast.engine.cache import open_cache
+from beltcast.engine.collection import uncollected
 from beltcast.engine.lower.given_series import looked_at, with_series
 from beltcast.engine.lower.lowering import lower
 from beltcast.engine.lower.symbols import copied
@@ -578,6 +579,7 @@ def load_model(path: str | Path, *, method: Method | None = None) -> Model:
     )
 
 
+@uncollected()
 def compile_model(source: Source) -> Model:
     """Make a model from its equations, whether read from a file or written in Python.
 

@@ -88,8 +88,10 @@ def _too_much(expression: str) -> str | None:
             f"this equation has {len(text)} characters, and at most {LONGEST_EQUATION} are read; "
             "keep long tables in a CSV file beside the model"
         )
+    # The numbers of a tabbed array have only blanks between them.
+    words = re.sub(r"[\d.](?:[eE][-+]?\d+)? (?=[-+]?[\d.])", ",", text)
     name = max(
-        (len(m) for m in re.findall(r"\"[^\"]*\"?|[^-+*/^()\[\]{},;:=<>!\"]+", text)), default=0
+        (len(m) for m in re.findall(r"\"[^\"]*\"?|[^-+*/^()\[\]{},;:=<>!\"]+", words)), default=0
     )
     if name > LONGEST_NAME:
         return f"a name here has {name} characters, and at most {LONGEST_NAME} are read; shorten it"

@@ -54,6 +54,8 @@ class References:
                 f"the lookup '{slot.name}' used as a value",
                 "give it an argument",
             )
+        if not slot.dims and not ref.subscripts:
+            return Load(slot.rows.reshape(1))
         elements = self.elements(ref, slot, scope)
         rows = np.array([slot.rows[self.table.place(slot, e)] for e in elements], dtype=np.int64)
         if np.any(rows < 0):

@@ -8,9 +8,9 @@ stages are described in `beltcast.engine.program`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from graphlib import CycleError, TopologicalSorter
+from functools import cache
 
 import numpy as np
 
@@ -75,13 +75,14 @@ def arrange(slots: Mapping[str, Slot], parts: Parts, source: Source) -> Program:
     held = set(_joined(parts.held).tolist())
     # INITIAL() values: known once, then constant
     remembered = started - set(stocks.tolist()) - held
-    ordered = _in_order(parts.auxiliaries, given | started, source)
+    reads_of = cache(Block.reads)  # asked for again in each stage
+    ordered = _in_order(parts.auxiliaries, given | started, source, reads_of)
 
     moving = set(stocks.tolist()) | set(parts.inputs) | held
     setup, settle, step = [], [], []
     late: set[int] = set(remembered)
     for block in ordered:
-        reads = block.reads()
+        reads = reads_of(block)
         targets = {row for t in block.targets for row in t.tolist()}
         if (
             reads & moving
@@ -98,7 +99,7 @@ def arrange(slots: Mapping[str, Slot], parts: Parts, source: Source) -> Program:
 
     done = {row for block in setup for t in block.targets for row in t.tolist()}
     first = _in_order(
-        [*parts.starts, *settle, *map(_at_start, step)], given | done, source, wanted=started
+        [*parts.starts, *settle, *map(_at_start, step)], given | done, source, reads_of, started
     )
     flows = _joined([block.targets[0] for block in parts.flows])
     return Program(
@@ -135,7 +136,11 @@ def _joined(pieces: Sequence[IntArray]) -> IntArray:
 
 
 def _in_order(
-    blocks: Sequence[Block], given: set[int], source: Source, wanted: set[int] | None = None
+    blocks: Sequence[Block],
+    given: set[int],
+    source: Source,
+    reads_of: Callable[[Block], set[int]],
+    wanted: set[int] | None = None,
 ) -> list[Block]:
     """Sort blocks so that each reads only given rows and rows of blocks before it.
 
@@ -145,15 +150,14 @@ def _in_order(
     blocks = list(blocks)
     while True:
         maker = {row: i for i, b in enumerate(blocks) for t in b.targets for row in t.tolist()}
-        needs = [{maker[row] for row in b.reads() - given if row in maker} for b in blocks]
-        chosen = _ancestors(needs, {maker[row] for row in wanted}) if wanted is not None else None
-        graph = {i: n for i, n in enumerate(needs) if chosen is None or i in chosen}
-        try:
-            return [blocks[i] for i in TopologicalSorter(graph).static_order()]
-        except CycleError as problem:
-            circle = list(dict.fromkeys(problem.args[1]))
+        needs = [{maker[row] for row in reads_of(b) - given if row in maker} for b in blocks]
+        starts = range(len(blocks)) if wanted is None else sorted({maker[row] for row in wanted})
+        order, circles = _depth_first(needs, starts)
+        if not circles:
+            return [blocks[i] for i in order]
+        for circle in circles:
             if all(blocks[i].n == 1 for i in circle):
-                names = " -> ".join(dict.fromkeys(blocks[i].name for i in reversed(circle)))
+                names = " -> ".join(dict.fromkeys(blocks[i].name for i in circle))
                 line = next(
                     (e.line for e in source.equations if e.name == blocks[circle[0]].name), None
                 )
@@ -162,20 +166,42 @@ def _in_order(
                     "break the circle with a stock or a delay",
                     source.path,
                     line,
-                ) from None
-            blocks = [
-                piece
-                for i, block in enumerate(blocks)
-                for piece in (block.split() if i in circle else [block])
-            ]
+                )
+        apart = {i for circle in circles for i in circle}
+        blocks = [
+            piece
+            for i, block in enumerate(blocks)
+            for piece in (block.split() if i in apart else [block])
+        ]
 
 
-def _ancestors(needs: Sequence[set[int]], start: set[int]) -> set[int]:
-    found: set[int] = set()
-    waiting = list(start)
-    while waiting:
-        i = waiting.pop()
-        if i not in found:
-            found.add(i)
-            waiting.extend(needs[i])
-    return found
+def _depth_first(
+    needs: Sequence[set[int]], starts: Iterable[int]
+) -> tuple[list[int], list[list[int]]]:
+    """Order what the starts need, each after its own needs; and circles that share no member.
+
+    Each member of a circle needs the next one, and the last the first.
+    """
+    order: list[int] = []
+    circles: list[list[int]] = []
+    circling: set[int] = set()
+    met: set[int] = set()
+    for start in starts:
+        if start in met:
+            continue
+        met.add(start)
+        path, ahead, place = [start], [iter(needs[start])], {start: 0}
+        while path:
+            i = next(ahead[-1], None)
+            if i is None:
+                order.append(path.pop())
+                del ahead[-1], place[order[-1]]
+            elif i not in met:
+                met.add(i)
+                place[i] = len(path)
+                path.append(i)
+                ahead.append(iter(needs[i]))
+            elif i in place and circling.isdisjoint(path[place[i] :]):
+                circles.append(path[place[i] :])
+                circling.update(circles[-1])
+    return order, circles

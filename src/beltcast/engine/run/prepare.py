@@ -14,6 +14,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from beltcast.engine.cache import open_cache
+from beltcast.engine.collection import uncollected
 from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.engine.program import NO_ROWS, Program, accumulate, restrict
 from beltcast.engine.run.adaptive import Adaptive, make_adaptive
@@ -95,6 +96,7 @@ class Prepared:
         return result
 
 
+@uncollected()
 def prepare(
     program: Program,
     kind: Literal["llvm", "numpy"],

@@ -126,12 +126,12 @@ class _Tree:
 
     def expression(self, ast: Any) -> Expr:
         match ast:
-            case bool() | int() | float() | np.integer() | np.floating():
+            case pysd_ast.ReferenceStructure():
+                return self._reference(ast)
+            case int() | float() | np.integer() | np.floating():
                 return Number(float(ast))
             case np.ndarray():
                 return Array(np.asarray(ast, dtype=np.float64))
-            case pysd_ast.ReferenceStructure():
-                return self._reference(ast)
             case pysd_ast.ArithmeticStructure() | pysd_ast.LogicStructure():
                 return self._operators([str(o) for o in ast.operators], ast.arguments)
             case pysd_ast.LookupsStructure():

@@ -112,13 +112,16 @@ class _Reader:
         return self.chain("arithmetic", self.power, ("*", "/"))
 
     def power(self) -> Any:
+        arithmetic = structures["arithmetic"]
         operands = [self.signed()]
+        if self.tokens[self.at][1] != "^":
+            value, negative = operands[0]
+            return arithmetic(["negative"], (value,)) if negative else value
         while self.taken(("^",)):
             operands.append(self.signed())
-        arithmetic = structures["arithmetic"]
         if not any(negative for _, negative in operands):
             values = tuple(value for value, _ in operands)
-            return arithmetic(["^"] * (len(values) - 1), values) if len(values) > 1 else values[0]
+            return arithmetic(["^"] * (len(values) - 1), values)
         result: Any = None
         for value, negative in reversed(operands):
             result = value if result is None else arithmetic(["^"], (value, result))
