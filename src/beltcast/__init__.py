@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from beltcast.inference.calibrate import Calibration, calibrate
     from beltcast.inference.likelihood import Likelihood, likelihood_of, make_likelihood
     from beltcast.inference.predicted_observations import observe
-    from beltcast.inference.sampling.chains import Chains, sample
+    from beltcast.inference.sampling.chains import Chains
     from beltcast.inference.sampling.posterior import Draws, approximate_posterior, sample_prior
+    from beltcast.inference.sampling.sampler import SampleOptions, sample
     from beltcast.inference.statistics import FitStatistics, fit_statistics
     from beltcast.inference.updating.update import Update, update
     from beltcast.model.building import Auxiliary, Flow, LookupPoints, ModelBuilder, Stock
@@ -46,10 +47,11 @@ if TYPE_CHECKING:
     from beltcast.study.series import Series, read_series
     from beltcast.study.study import Study, read_study
     from beltcast.study.vensim_files import read_cin, read_voc, read_vpd
-    from beltcast.verification.backtest import backtest
     from beltcast.verification.frozen import Scored, freeze, read_frozen, save_frozen, score
     from beltcast.verification.origin import as_known
     from beltcast.verification.origin_rules import OriginRules, read_origin_rules
+    from beltcast.verification.record import backtest
+    from beltcast.workflows.check import check
     from beltcast.workflows.identify import Identification, IdentifyOptions, identify
     from beltcast.workflows.policy import Policies, PolicyOptions, policy
     from beltcast.workflows.report import report
@@ -80,6 +82,7 @@ __all__ = [
     "Policies",
     "PolicyOptions",
     "Priors",
+    "SampleOptions",
     "Scenario",
     "Scored",
     "Sensitivity",
@@ -95,6 +98,7 @@ __all__ = [
     "attribute",
     "backtest",
     "calibrate",
+    "check",
     "compare",
     "compare_causes",
     "diagram",
@@ -169,8 +173,9 @@ _MODULES = {
     "inference.calibrate": ("Calibration", "calibrate"),
     "inference.likelihood": ("Likelihood", "likelihood_of", "make_likelihood"),
     "inference.predicted_observations": ("observe",),
-    "inference.sampling.chains": ("Chains", "sample"),
+    "inference.sampling.chains": ("Chains",),
     "inference.sampling.posterior": ("Draws", "approximate_posterior", "sample_prior"),
+    "inference.sampling.sampler": ("SampleOptions", "sample"),
     "inference.statistics": ("FitStatistics", "fit_statistics"),
     "inference.updating.update": ("Update", "update"),
     "model.building": ("Auxiliary", "Flow", "LookupPoints", "ModelBuilder", "Stock"),
@@ -191,10 +196,11 @@ _MODULES = {
     "study.series": ("Series", "read_series"),
     "study.study": ("Study", "read_study"),
     "study.vensim_files": ("read_cin", "read_voc", "read_vpd"),
-    "verification.backtest": ("backtest",),
     "verification.frozen": ("Scored", "freeze", "read_frozen", "save_frozen", "score"),
     "verification.origin": ("as_known",),
     "verification.origin_rules": ("OriginRules", "read_origin_rules"),
+    "verification.record": ("backtest",),
+    "workflows.check": ("check",),
     "workflows.identify": ("Identification", "IdentifyOptions", "identify"),
     "workflows.policy": ("Policies", "PolicyOptions", "policy"),
     "workflows.report": ("report",),

@@ -93,7 +93,7 @@ def test_forecast_leaves_a_complete_folder_and_a_summary(
     run, fit: Calibration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The fit itself is what the next test is about.
-    monkeypatch.setattr("beltcast.workflows.draws.fit_study", lambda *_, **__: fit)
+    monkeypatch.setattr("beltcast.workflows.forecast.fit_study", lambda *_, **__: fit)
     ended = run(
         "forecast", "--draws", "20", "--seed", "3", "--scenario", "brand-push", "--output", "out"
     )
@@ -270,7 +270,7 @@ def test_a_fault_in_the_middle_of_the_work_leaves_nothing_half_written(
         def fail(*_: object, fault: BaseException = fault, **__: object) -> None:
             raise fault
 
-        monkeypatch.setattr("beltcast.workflows.draws.fit_study", fail)
+        monkeypatch.setattr("beltcast.workflows.forecast.fit_study", fail)
         ended = run("forecast", "--output", "out")
         assert ended.code == code
         assert here() == []

@@ -40,8 +40,8 @@ def test_nothing_is_drawn_twice_until_something_changes(
         raise AssertionError("drawn again")
 
     with monkeypatch.context() as without:
-        without.setattr("beltcast.workflows.draws.fit_study", refuse)
-        without.setattr("beltcast.inference.sampling.posterior.approximate_posterior", refuse)
+        without.setattr("beltcast.workflows.forecast.fit_study", refuse)
+        without.setattr("beltcast.workflows.forecast.approximate_posterior", refuse)
         assert forecast(study) == page
     with xr.open_dataset("out/forecast.nc") as opened:
         xr.testing.assert_identical(first, opened.load())

@@ -21,7 +21,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from beltcast import Calibration, calibrate, load_model, make_likelihood, sample
+from beltcast import Calibration, SampleOptions, calibrate, load_model, make_likelihood, sample
 
 IN_BED = (3, 8, 26, 76, 225, 298, 258, 233, 189, 128, 68, 29, 14, 4)
 # name: mean, sd, lower and upper end of the 95 % interval
@@ -65,7 +65,7 @@ def test_the_published_estimates_are_met(outbreak: Calibration, method: str) -> 
     if method == "nuts":
         pytest.importorskip("nutpie", reason="the extra 'bayes' is not installed")
     rng = np.random.default_rng(2)
-    chains = sample(outbreak, rng=rng, method=method, chains=2, draws=400, burn_in=300)
+    chains = sample(outbreak, SampleOptions(2, 400, method, burn_in=300), rng=rng)
     assert chains.table()["rhat"].max() < 1.02
     beta, gamma = chains.theta[:, :, 0], chains.theta[:, :, 1]
     found = {"beta": beta, "gamma": gamma, "R0": beta / gamma, "recovery time": 1 / gamma}

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from beltcast import Model, Study, calibrate, make_likelihood, sample
+from beltcast import Model, SampleOptions, Study, calibrate, make_likelihood, sample
 from beltcast.errors import InputError
 from beltcast.inference.sampling.chain_files import load_posterior, posterior_groups, save_groups
 from beltcast.inference.sampling.chains import Chains
@@ -24,7 +24,7 @@ def chains(small: Model, make: SimpleNamespace) -> Chains:
     one = make_likelihood(small, priors, make.table(*rows), make.noise(year_shock=0.05))
     rng = np.random.default_rng(1)
     fit = calibrate(one, rng=rng, starts=4, refine=1)
-    return sample(fit, rng=rng, chains=4, draws=200, every=6, burn_in=400)
+    return sample(fit, SampleOptions(4, 200, every=6, burn_in=400), rng=rng)
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from beltcast import Calibration, Model, calibrate, make_likelihood, sample
+from beltcast import Calibration, Model, SampleOptions, calibrate, make_likelihood, sample
 from beltcast.errors import CalibrationError, InputError, MissingExtra
 from beltcast.inference.sampling.chain_files import load_unfinished, save_unfinished
-from beltcast.inference.sampling.chains import Chains, Unfinished
+from beltcast.inference.sampling.chains import Chains
 from beltcast.inference.sampling.diagnostics import ess_bulk
+from beltcast.inference.sampling.sampler import Unfinished
 from beltcast.study.noise import Definition
 
 METHODS = ["walkers", "nuts"]
@@ -56,7 +57,7 @@ def exact(small: Model, make: SimpleNamespace) -> SimpleNamespace:
 
 def some(fit: Calibration, seed: int = 1, **given: object) -> Chains:
     settings = {"chains": 2, "draws": 40, "every": 2, "burn_in": 100} | given
-    return sample(fit, rng=np.random.default_rng(seed), **settings)  # type: ignore[arg-type]
+    return sample(fit, SampleOptions(**settings), rng=np.random.default_rng(seed))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -16,7 +16,7 @@ from beltcast.errors import InputError, TableError
 from beltcast.inference.calibrate import Calibration, calibrate_from
 from beltcast.inference.contrast_rows import ContrastRows, make_contrast_rows
 from beltcast.inference.likelihood import likelihood_of
-from beltcast.inference.sampling.chains import sample
+from beltcast.inference.sampling.sampler import SampleOptions, sample
 
 MODEL = """{UTF-8}
 Belt: North, South ~ ~ |
@@ -109,7 +109,7 @@ def test_one_contrast_and_a_normal_prior_give_the_normal_posterior(tmp_path: Pat
 def test_chains_have_the_same_posterior(tmp_path: Path) -> None:
     fit = fit_of(study_of(tmp_path, ONE))
     rng = np.random.default_rng(1)
-    draws = sample(fit, rng=rng, chains=4, draws=1000, method="walkers").theta[..., 0]
+    draws = sample(fit, SampleOptions(method="walkers"), rng=rng).theta[..., 0]
     precision = 1 / 0.5**2 + 1 / 0.2**2
     mean, sd = (0.1 / 0.5**2 + 0.3 / 0.2**2) / precision, precision**-0.5
     # Four standard errors of 1,000 effective draws.

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from beltcast import calibrate, sample
+from beltcast import SampleOptions, calibrate, sample
 from beltcast.inference.calibrate import Calibration
 from beltcast.workflows.own_model import read_own_model
 
@@ -56,7 +56,7 @@ def tail_by_grid(fit: Calibration, above: float) -> float:
 def test_walkers_find_a_tail_of_a_tenth_and_say_how_well(fit: Calibration) -> None:
     exact = tail_by_grid(fit, 2.0)
     assert 0.05 < exact < 0.15
-    chains = sample(fit, rng=np.random.default_rng(0), method="walkers")
+    chains = sample(fit, SampleOptions(method="walkers"), rng=np.random.default_rng(0))
     b2 = fit.likelihood.priors.natural(chains.theta[..., :2])[..., 1]
     # Few effective draws in the tail, as the verdict says: at least 150, so three times 0.025.
     assert abs((b2 > 2.0).mean() - exact) < 0.075

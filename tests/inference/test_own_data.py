@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from beltcast import calibrate, sample
+from beltcast import SampleOptions, calibrate, sample
 from beltcast.errors import InputError, PriorError
 from beltcast.inference.statistics import fit_statistics
 from beltcast.workflows.own_model import OwnModel, read_own_model
@@ -126,9 +126,8 @@ def test_a_variable_that_is_a_log_likelihood_is_one(tmp_path: Path, payoff: str)
     fit = calibrate(one.likelihood, rng=np.random.default_rng(1), starts=8)
     found = fit_statistics(fit)
     assert found.estimates.loc["k", "estimate"] == pytest.approx(0.5, rel=1e-4)
-    chains = sample(
-        fit, rng=np.random.default_rng(2), method="walkers", chains=4, draws=500, every=4
-    )
+    options = SampleOptions(draws=500, method="walkers", every=4)
+    chains = sample(fit, options, rng=np.random.default_rng(2))
     k = one.likelihood.priors.natural(chains.theta[..., :1])
     assert k.mean() == pytest.approx(0.5, abs=4 * 0.05 / np.sqrt(200))
     assert k.std() == pytest.approx(0.05, rel=0.2)

@@ -25,11 +25,11 @@ from beltcast.model.variants import with_numbers
 from beltcast.study.noise import Definition
 from beltcast.study.observations import Observation
 from beltcast.study.scenarios import Scenario
-from beltcast.verification.backtest import FITTED, Settings, at_origin, backtest
+from beltcast.verification.backtest import FITTED, Settings, at_origin
 from beltcast.verification.baselines.history import History
 from beltcast.verification.origin_rules import InputRule, OriginRules, read_origin_rules
 from beltcast.verification.pool import POOLS
-from beltcast.verification.record import origin_identity, run_origins
+from beltcast.verification.record import backtest, origin_identity
 from beltcast.verification.skill import case_scores
 from beltcast.verification.skill_text import summarise_skill
 
@@ -315,9 +315,9 @@ def test_a_finished_origin_is_kept_and_reused(driven: Study, tmp_path: Path) -> 
         return last_level(*arguments, **named)  # type: ignore[arg-type]
 
     def run(dates: Sequence[float], settings: Settings = QUICK, jobs: int = 1) -> xr.Dataset:
-        return run_origins(
-            driven, RULES, dates, tmp_path, settings=settings, baselines={"counted": counted},
-            jobs=jobs, progress=lambda *what: told.append(what),
+        return backtest(
+            driven, RULES, origins=dates, folder=tmp_path, settings=settings,
+            baselines={"counted": counted}, jobs=jobs, progress=lambda *what: told.append(what),
         )  # fmt: skip
 
     first = run([2020.5, 2021.5], jobs=2)
@@ -344,8 +344,8 @@ def test_a_stopped_origin_goes_on_within_to_the_same_bits(
     driven: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def run(folder: Path, resume: bool = False, settings: Settings = QUICK) -> xr.Dataset:
-        return run_origins(
-            driven, RULES, [2021.5], folder, settings=settings, resume=resume,
+        return backtest(
+            driven, RULES, origins=[2021.5], folder=folder, settings=settings, resume=resume,
             baselines={"last level": last_level},
         )  # fmt: skip
 
@@ -400,7 +400,7 @@ def test_an_origin_depends_on_all_that_its_forecasts_do(driven: Study) -> None:
 
 def test_an_origin_given_twice_is_refused(driven: Study, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="given twice"):
-        run_origins(driven, RULES, [2020.5, 2020.5], tmp_path, settings=QUICK)
+        backtest(driven, RULES, origins=[2020.5, 2020.5], folder=tmp_path, settings=QUICK)
 
 
 def test_the_page_says_where_the_model_errs_and_what_is_left_out(driven: Study) -> None:

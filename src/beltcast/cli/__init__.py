@@ -17,6 +17,7 @@ import typer
 
 import beltcast
 from beltcast.cli import choices, drivers, fitting, forecasting, frozen, models, pages
+from beltcast.cli.common import one_by_one
 from beltcast.cli.ending import ends_soon_when_interrupted
 from beltcast.errors import BeltcastError, CalibrationError, SimulationError
 
@@ -94,7 +95,7 @@ _PANELS: Mapping[str, tuple[Callable[..., None], ...]] = {
 for _panel, _commands in _PANELS.items():
     for _command in _commands:
         _name = _command.__name__.removesuffix("_command").replace("_", "-")
-        app.command(_name, rich_help_panel=_panel)(_command)
+        app.command(_name, rich_help_panel=_panel)(one_by_one(_command))
 
 
 def main() -> None:

@@ -8,22 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from beltcast.cli.common import (
-    AsJson,
+    LongRun,
     OnlyScenarios,
-    Output,
     OwnScenarios,
-    Resume,
-    Seed,
+    Run,
     Starts,
     StudyFile,
-    finish,
-    folder_of,
-    keep_work,
     open_study,
-    progress,
     refuse_year,
     save,
-    streams_of,
     with_own_scenarios,
     with_scenarios,
 )
@@ -61,10 +54,8 @@ def discover_command(
     prior: PriorOnly = False,
     draws: Annotated[int, typer.Option(help="Draws.", min=20)] = 1000,
     starts: Starts = 64,
-    seed: Seed = 1,
-    output: Output = None,
-    resume: Resume = False,
-    as_json: AsJson = False,
+    *,
+    run: LongRun,
 ) -> None:
     """Find the conditions under which an output crosses a limit, as a box of inputs.
 
@@ -82,7 +73,6 @@ def discover_command(
 
     from beltcast.drivers.discovery.discover import discover, limit_of
     from beltcast.drivers.discovery.page import save_peeling_chart, summarise_discovery
-    from beltcast.files.complete import complete_folder
     from beltcast.reports.json_output import dataset_facts
     from beltcast.study.scenarios import read_scenarios
     from beltcast.workflows.draws import FitOptions, draw_study
@@ -95,11 +85,11 @@ def discover_command(
         chosen = replace(chosen, scenarios=read_scenarios(scenarios, chosen.model))
     name = scenario or next(iter(chosen.scenarios))
     options = FitOptions(draws=draws, starts=starts, prior=prior)
-    streams = streams_of(seed)
-    folder = folder_of(output, study, "-discovered")
-    with complete_folder(folder) as work, progress() as tell:
-        run, target = chosen.scenarios[name], chosen.target
-        pieces = keep_work(chosen, folder, resume, run=run, target=target, fit=options, seed=seed)
+    streams = run.streams
+    folder = run.folder(study, "-discovered")
+    with run.results(folder) as (work, tell):
+        known = {"run": chosen.scenarios[name], "target": chosen.target}
+        pieces = run.pieces(chosen, folder, **known, fit=options)
         found = discover(
             chosen,
             draw_study(chosen, options, rng=streams, pieces=pieces, progress=tell),
@@ -108,17 +98,17 @@ def discover_command(
             above=above,
             place=place,
             scenario=name,
-            target=target,
+            target=chosen.target,
             density=density,
             rng=streams,
             pieces=pieces.of("runs"),
-            provenance={"seed": str(seed)},
+            provenance=run.provenance,
         )
         page = summarise_discovery(found)
         save(work, page, discovery=found)
         save_peeling_chart(found, str(work / "peeling.png"))
     pieces.discard()
-    finish("discover", folder, page, as_json, lambda: dataset_facts(found))
+    run.finish("discover", folder, page, lambda: dataset_facts(found))
 
 
 def policy_command(
@@ -157,10 +147,8 @@ def policy_command(
     prior: PriorOnly = False,
     draws: Annotated[int, typer.Option(help="Draws.", min=2)] = 100,
     starts: Starts = 64,
-    seed: Seed = 1,
-    output: Output = None,
-    resume: Resume = False,
-    as_json: AsJson = False,
+    *,
+    run: LongRun,
 ) -> None:
     """Compare mixes of levers under a budget, over draws and futures, and search for better ones.
 
@@ -180,7 +168,6 @@ def policy_command(
     from beltcast.drivers.policy.page import summarise_policies
     from beltcast.drivers.policy.plot import save_policy_chart
     from beltcast.drivers.policy.policy import ASPECTS
-    from beltcast.files.complete import complete_folder
     from beltcast.reports.json_output import dataset_facts
     from beltcast.workflows.draws import FitOptions, draw_study
     from beltcast.workflows.policy import PolicyOptions, plan_policy
@@ -203,17 +190,17 @@ def policy_command(
     )
     plan = plan_policy(chosen, options)
     fitting = FitOptions(draws=draws, starts=starts, prior=prior)
-    streams = streams_of(seed)
-    folder = folder_of(output, study, "-policy")
-    with complete_folder(folder) as work, progress() as tell:
-        pieces = keep_work(chosen, folder, resume, plan=plan, fit=fitting, seed=seed)
+    streams = run.streams
+    folder = run.folder(study, "-policy")
+    with run.results(folder) as (work, tell):
+        pieces = run.pieces(chosen, folder, plan=plan, fit=fitting)
         drawn = draw_study(chosen, fitting, rng=streams, pieces=pieces, progress=tell)
         found = compare_policies(chosen, drawn, plan, rng=streams, pieces=pieces, progress=tell)
         page = summarise_policies(found.question, found.compared)
         save(work, page, policies=found.compared)
         save_policy_chart(found.compared, str(work / "policies.png"))
     pieces.discard()
-    finish("policy", folder, page, as_json, lambda: dataset_facts(found.compared))
+    run.finish("policy", folder, page, lambda: dataset_facts(found.compared))
 
 
 def price_command(
@@ -230,9 +217,8 @@ def price_command(
     prior: PriorOnly = False,
     draws: Annotated[int, typer.Option(help="Draws.", min=2)] = 1000,
     starts: Starts = 64,
-    seed: Seed = 1,
-    output: Output = None,
-    as_json: AsJson = False,
+    *,
+    run: Run,
 ) -> None:
     """Compute what a unit of the target costs in each scenario and place, with profit and tax.
 
@@ -250,16 +236,15 @@ def price_command(
     from beltcast.drivers.price.page import summarise_prices
     from beltcast.drivers.price.plot import save_price_chart
     from beltcast.drivers.price.price import price, read_sizes
-    from beltcast.files.complete import complete_folder
     from beltcast.reports.json_output import dataset_facts
     from beltcast.workflows.draws import FitOptions, draw_study
 
     chosen = with_scenarios(with_own_scenarios(open_study(study), scenarios), scenario)
     unsure = read_sizes(chosen, sizes)
     options = FitOptions(draws=draws, starts=starts, prior=prior)
-    streams = streams_of(seed)
-    folder = folder_of(output, study, "-price")
-    with complete_folder(folder) as work, progress() as tell:
+    streams = run.streams
+    folder = run.folder(study, "-price")
+    with run.results(folder) as (work, tell):
         found = price(
             chosen,
             draw_study(chosen, options, rng=streams, progress=tell),
@@ -268,11 +253,11 @@ def price_command(
             sizes=unsure,
             rng=streams,
             progress=tell,
-        ).assign_attrs(seed=str(seed))
+        ).assign_attrs(seed=str(run.seed))
         page = summarise_prices(found)
         save(work, page, price=found)
         save_price_chart(found, str(work / "price.png"))
-    finish("price", folder, page, as_json, lambda: dataset_facts(found))
+    run.finish("price", folder, page, lambda: dataset_facts(found))
 
 
 def _ahead(study: Study, first: int | None, last: int | None) -> tuple[int, int]:

@@ -7,8 +7,10 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, fields, is_dataclass
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_type_hints
 
 import typer
 from rich.console import Console, RenderableType
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
 
     from beltcast.engine.run.plan import Method
     from beltcast.files.resume import Pieces
-    from beltcast.inference.calibrate import Calibration
     from beltcast.model.model import Model
     from beltcast.schema import Language
     from beltcast.streams import Streams
@@ -57,40 +58,6 @@ Integration = Annotated[
         help="euler, rk2, rk4, adaptive or stiff (implicit). Default: as the model file says."
     ),
 ]
-ModelFile = Annotated[
-    Path | None, typer.Option("--model", help="Instead of a study: a model (.mdl, .xmile),")
-]
-DataFiles = Annotated[
-    list[Path] | None,
-    typer.Option("--data", help="tables (.csv or .xlsx) of times and values of its variables,"),
-]
-PriorsFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--priors",
-        help="and priors (.toml or .xlsx), or Vensim's optimization control (.voc).",
-    ),
-]
-ColumnsFile = Annotated[
-    Path | None,
-    typer.Option("--columns", help="With --model: readings and errors of columns (.toml)."),
-]
-PayoffFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--payoff", help="With --model: which variable is compared with which data (.vpd)."
-    ),
-]
-ConditionsFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--conditions",
-        help="With --model: sets of constants (.toml), named in a column 'condition' of the data.",
-    ),
-]
-ChangesFile = Annotated[
-    Path | None, typer.Option("--changes", help="With --model: other values of constants (.cin).")
-]
 Seed = Annotated[int, typer.Option(help="Seed of the random numbers.")]
 Starts = Annotated[int, typer.Option(help="Starting points of the calibration.", min=1)]
 Saved = Annotated[
@@ -107,6 +74,189 @@ Output = Annotated[
 ]
 
 
+@dataclass(frozen=True)
+class OwnFiles:
+    """Files of one's own instead of a study: a model, tables, priors and what belongs to them."""
+
+    model: Annotated[
+        Path | None, typer.Option(help="Instead of a study: a model (.mdl, .xmile),")
+    ] = None
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(help="tables (.csv or .xlsx) of times and values of its variables,"),
+    ] = None
+    columns: Annotated[
+        Path | None, typer.Option(help="With --model: readings and errors of columns (.toml).")
+    ] = None
+    priors: Annotated[
+        Path | None,
+        typer.Option(help="and priors (.toml or .xlsx), or Vensim's optimization control (.voc)."),
+    ] = None
+    payoff: Annotated[
+        Path | None,
+        typer.Option(help="With --model: which variable is compared with which data (.vpd)."),
+    ] = None
+    changes: Annotated[
+        Path | None, typer.Option(help="With --model: other values of constants (.cin).")
+    ] = None
+    conditions: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --model: sets of constants (.toml), named in a column 'condition' of the "
+            "data."
+        ),
+    ] = None
+    integration: Integration = None
+
+    def or_study(self, study: Path | None, as_json: bool) -> Study:
+        """Read a study, or make one in memory of these files; say what it assumes."""
+        if self.model is None:
+            if self != OwnFiles():
+                raise InputError(
+                    "--data, --columns, --priors, --payoff, --changes, --conditions and "
+                    '--integration need --model; add it (a study says integration = "stiff")'
+                )
+            return open_study(study)
+        if study is not None:
+            raise InputError("both a study and --model are given; keep one of them")
+        own = self._petab() if self.model.suffix.lower() in (".yaml", ".yml") else self._read()
+        for sentence in own.assumed:
+            typer.echo(f"assumed: {sentence}", err=as_json)
+        return own.study
+
+    def _petab(self) -> OwnModel:
+        if self != OwnFiles(model=self.model, integration=self.integration):
+            raise InputError(
+                f"{self.model and self.model.name} is a PEtab problem, which names its own tables"
+            )
+        from beltcast.workflows.petab import read_petab
+
+        assert self.model is not None
+        return read_petab(self.model, integration=integration_of(self.integration))
+
+    def _read(self) -> OwnModel:
+        if self.model is None or not self.data or self.priors is None:
+            raise InputError("--model needs observations and priors; add --data and --priors")
+        from beltcast.workflows.own_model import read_own_model
+
+        return read_own_model(
+            self.model,
+            self.data,
+            self.priors,
+            columns=self.columns,
+            payoff=self.payoff,
+            changes=self.changes,
+            conditions=self.conditions,
+            integration=integration_of(self.integration),
+        )
+
+
+@dataclass(frozen=True)
+class Run:
+    """Chance and results of a command: its seed, its folder, and how the result is printed."""
+
+    seed: Seed = 1
+    output: Output = None
+    as_json: AsJson = False
+
+    @property
+    def streams(self) -> Streams:
+        """The named streams of random numbers of the seed."""
+        from beltcast.streams import Streams  # here, so that --help need not wait for NumPy
+
+        return Streams(self.seed)
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        """What results say of their chance."""
+        return {"seed": str(self.seed)}
+
+    def folder(self, study: Path | None, ending: str = "") -> Path:
+        """Return the folder for the results."""
+        from beltcast.study.study import study_name
+
+        return self.output or Path("runs") / (study_name(study) + ending)
+
+    @contextmanager
+    def results(self, place: Path) -> Iterator[tuple[Path, Progress]]:
+        """Give the folder of the results, which appears when it is complete, and the progress."""
+        from beltcast.files.complete import complete_folder
+
+        with complete_folder(place) as folder, progress() as tell:
+            yield folder, tell
+
+    def finish(
+        self,
+        command: str,
+        folder: Path,
+        page: RenderableType,
+        facts: Callable[[], Mapping[str, object]],
+        language: Language = "en",
+    ) -> None:
+        """Print the result and its folder, or one JSON object."""
+        from beltcast.display.translations import word
+
+        if self.as_json:
+            print_json(command, folder, **facts())
+            return
+        if isinstance(page, str):  # unchanged: rich would wrap it and colour its numbers
+            typer.echo(page)
+        else:
+            console().print(page)
+        typer.echo(word("wrote", language, path=f"{folder}{'' if folder.is_file() else '/'}"))
+
+
+@dataclass(frozen=True)
+class LongRun(Run):
+    """A run that can be stopped and resumed."""
+
+    resume: Resume = False
+
+    def pieces(self, study: Study, place: Path, **options: object) -> Pieces:
+        """Keep finished parts beside the results until the results are complete."""
+        from beltcast.files.resume import keep_pieces, unfinished
+
+        said = {name: str(value) for name, value in {**options, "seed": self.seed}.items()}
+        return keep_pieces(unfinished(place), {**study.hashes, **said}, resume=self.resume)
+
+
+def one_by_one(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command an option for each field of the options values that it takes.
+
+    Typer makes an option of each parameter, and knows nothing of options that belong together.
+    """
+    parameters: list[Parameter] = []
+    values: dict[str, type[OwnFiles] | type[Run]] = {}
+    for parameter in signature(command, eval_str=True).parameters.values():
+        kind = parameter.annotation
+        if not is_dataclass(kind):
+            parameters.append(parameter.replace(kind=Parameter.KEYWORD_ONLY))
+            continue
+        values[parameter.name] = kind  # type: ignore[assignment]  # a class of options
+        hints = get_type_hints(kind, include_extras=True)
+        parameters.extend(
+            Parameter(
+                field.name,
+                Parameter.KEYWORD_ONLY,
+                default=field.default,
+                annotation=hints[field.name],
+            )
+            for field in fields(kind)
+        )
+
+    def flat(**given: object) -> None:
+        grouped = {
+            name: kind(**{field.name: given.pop(field.name) for field in fields(kind)})  # type: ignore[arg-type]  # as typer has checked
+            for name, kind in values.items()
+        }
+        command(**given, **grouped)
+
+    flat.__doc__ = command.__doc__
+    flat.__annotations__ = {p.name: p.annotation for p in parameters}
+    flat.__signature__ = Signature(parameters)  # type: ignore[attr-defined]  # what inspect reads
+    return flat
+
+
 def integration_of(name: str | None) -> Method | None:
     """Return the method of integration that an option names."""
     if name is None:
@@ -121,66 +271,6 @@ def open_study(path: Path | None) -> Study:
     from beltcast.study.study import read_study
 
     return read_study(path)
-
-
-def open_either(
-    study: Path | None,
-    as_json: bool,
-    *,
-    model: Path | None,
-    data: list[Path] | None,
-    priors: Path | None,
-    columns: Path | None,
-    payoff: Path | None,
-    changes: Path | None,
-    conditions: Path | None,
-    integration: str | None,
-) -> Study:
-    """Read a study, or make one in memory of a model, tables and priors; say what it assumes."""
-    if model is None:
-        if data or columns or priors or payoff or changes or conditions or integration:
-            raise InputError(
-                "--data, --columns, --priors, --payoff, --changes, --conditions and --integration "
-                'need --model; add it (a study says integration = "stiff")'
-            )
-        return open_study(study)
-    if study is not None:
-        raise InputError("both a study and --model are given; keep one of them")
-    if model.suffix.lower() in (".yaml", ".yml"):
-        if data or priors or columns or payoff or changes or conditions:
-            raise InputError(f"{model.name} is a PEtab problem, which names its own tables")
-        from beltcast.workflows.petab import read_petab
-
-        own = read_petab(model, integration=integration_of(integration))
-        return _said(own, as_json)
-    if not data or priors is None:
-        raise InputError("--model needs observations and priors; add --data and --priors")
-    from beltcast.workflows.own_model import read_own_model
-
-    own = read_own_model(
-        model,
-        data,
-        priors,
-        columns=columns,
-        payoff=payoff,
-        changes=changes,
-        conditions=conditions,
-        integration=integration_of(integration),
-    )
-    return _said(own, as_json)
-
-
-def _said(own: OwnModel, as_json: bool) -> Study:
-    for sentence in own.assumed:
-        typer.echo(f"assumed: {sentence}", err=as_json)
-    return own.study
-
-
-def streams_of(seed: int) -> Streams:
-    """Return the named streams of random numbers of a seed."""
-    from beltcast.streams import Streams  # here, so that --help need not wait for NumPy
-
-    return Streams(seed)
 
 
 def language_of(given: str | None) -> Language:
@@ -217,14 +307,6 @@ def with_own_scenarios(study: Study, path: Path | None) -> Study:
     return replace(study, scenarios={**first, **own})
 
 
-def keep_work(study: Study, place: Path, resume: bool, **options: object) -> Pieces:
-    """Keep finished parts of a command's work beside its results until the results are complete."""
-    from beltcast.files.resume import keep_pieces, unfinished
-
-    said = {name: str(value) for name, value in options.items()}
-    return keep_pieces(unfinished(place), {**study.hashes, **said}, resume=resume)
-
-
 def refuse_instant(model: Model, time: float, option: str = "--year") -> None:
     """Refuse a time outside the model's range before anything is computed."""
     grid = model.grid()
@@ -255,27 +337,6 @@ def print_json(command: str, folder: Path, **facts: object) -> None:
     typer.echo(json_text({**known, **facts}))
 
 
-def finish(
-    command: str,
-    folder: Path,
-    page: RenderableType,
-    as_json: bool,
-    facts: Callable[[], Mapping[str, object]],
-    language: Language = "en",
-) -> None:
-    """Print the result of a command and its folder, or one JSON object."""
-    from beltcast.display.translations import word
-
-    if as_json:
-        print_json(command, folder, **facts())
-        return
-    if isinstance(page, str):  # unchanged: rich would wrap it and colour its numbers
-        typer.echo(page)
-    else:
-        console().print(page)
-    typer.echo(word("wrote", language, path=f"{folder}{'' if folder.is_file() else '/'}"))
-
-
 def save(folder: Path, page: RenderableType, **results: xr.Dataset) -> None:
     """Write each result as NAME.nc, and the page as summary.txt."""
     from beltcast.forecasting.summary import as_text
@@ -284,22 +345,6 @@ def save(folder: Path, page: RenderableType, **results: xr.Dataset) -> None:
         result.to_netcdf(folder / f"{name}.nc", engine="netcdf4")
     text = f"{page}\n" if isinstance(page, str) else as_text(page)
     (folder / "summary.txt").write_text(text, encoding="utf-8")
-
-
-def write_calibration(fit: Calibration, folder: Path, hashes: Mapping[str, str]) -> None:
-    """Write a fit: one file to load again, and two tables to read."""
-    from beltcast.inference.saved import save_calibration
-
-    save_calibration(fit, folder, hashes)
-    fit.table().to_csv(folder / "calibration.csv", float_format="%.6g")
-    fit.fit_table().to_csv(folder / "fit.csv", index=False, float_format="%.6g")
-
-
-def folder_of(output: Path | None, study: Path | None, ending: str = "") -> Path:
-    """Return the folder for the results of a command."""
-    from beltcast.study.study import study_name
-
-    return output or Path("runs") / (study_name(study) + ending)
 
 
 def console() -> Console:

@@ -10,21 +10,15 @@ from rich.console import Group
 
 from beltcast.cli.common import (
     AsJson,
+    LongRun,
     OnlyScenarios,
-    Output,
     OwnScenarios,
-    Resume,
-    Seed,
+    Run,
     Starts,
     StudyFile,
-    finish,
-    folder_of,
-    keep_work,
     open_study,
-    progress,
     refuse_instant,
     save,
-    streams_of,
     with_own_scenarios,
     with_scenarios,
 )
@@ -35,7 +29,6 @@ def attribute_command(
     study: StudyFile = None,
     draws: Annotated[int, typer.Option(help="Draws of the posterior.", min=2)] = 1000,
     starts: Starts = 64,
-    seed: Seed = 1,
     year: Annotated[
         int | None, typer.Option(help="Year of the tables and of the waterfall.")
     ] = None,
@@ -51,9 +44,8 @@ def attribute_command(
             "the study's last past year by default."
         ),
     ] = None,
-    output: Output = None,
-    resume: Resume = False,
-    as_json: AsJson = False,
+    *,
+    run: LongRun,
 ) -> None:
     """Attribute output to the drivers, by place, and test whether drivers reinforce each other.
 
@@ -71,7 +63,6 @@ def attribute_command(
         beltcast attribute --tests
     """
     from beltcast.drivers.attribution.plot import save_attribution_pictures
-    from beltcast.files.complete import complete_folder
     from beltcast.reports.json_output import dataset_facts
     from beltcast.workflows.attribution import AttributeOptions, attribute_study
     from beltcast.workflows.draws import FitOptions
@@ -79,26 +70,25 @@ def attribute_command(
     chosen = open_study(study)
     shown = chosen.years.past[1] if year is None else year
     options = AttributeOptions(FitOptions(draws=draws, starts=starts), since, tests, held_out)
-    place = folder_of(output, study, "-drivers")
-    with complete_folder(place) as folder, progress() as tell:
-        pieces = keep_work(chosen, place, resume, options=options, seed=seed)
+    place = run.folder(study, "-drivers")
+    with run.results(place) as (folder, tell):
+        pieces = run.pieces(chosen, place, options=options)
         found = attribute_study(
             chosen,
             options,
-            rng=streams_of(seed),
+            rng=run.streams,
             pieces=pieces,
             progress=tell,
-            provenance={"seed": str(seed)},
+            provenance=run.provenance,
         )
         page = found.page(shown)
         save(folder, page, attribution=found.result, **found.tests)
         save_attribution_pictures(found.result, str(folder), year=shown)
     pieces.discard()
-    finish(
+    run.finish(
         "attribute",
         place,
         page,
-        as_json,
         lambda: {
             **dataset_facts(found.result),
             "tests": {name: dataset_facts(one) for name, one in found.tests.items()},
@@ -115,9 +105,8 @@ def compare_command(
     loss: Annotated[
         float, typer.Option(help="Share of the first scenario that counts as a loss.")
     ] = 0.1,
-    seed: Seed = 1,
-    output: Output = None,
-    as_json: AsJson = False,
+    *,
+    run: Run,
 ) -> None:
     """Compare scenarios with the first one, draw by draw, with uncertain sizes drawn.
 
@@ -131,26 +120,25 @@ def compare_command(
         beltcast compare --scenario tariff-shock --loss 0.2
     """
     from beltcast.drivers.compare import compare, comparison_table, difference_table
-    from beltcast.files.complete import complete_folder
     from beltcast.reports.json_output import comparison_facts
     from beltcast.workflows.draws import FitOptions, draw_study
 
     chosen = with_scenarios(with_own_scenarios(open_study(study), scenarios), scenario)
     options = FitOptions(draws=draws, starts=starts)
-    streams = streams_of(seed)
-    target = folder_of(output, study, "-compared")
-    with complete_folder(target) as folder, progress() as tell:
+    streams = run.streams
+    target = run.folder(study, "-compared")
+    with run.results(target) as (folder, tell):
         result = compare(
             chosen,
             draw_study(chosen, options, rng=streams, progress=tell),
             rng=streams,
             target=chosen.target,
             loss=loss,
-            provenance={"seed": str(seed)},
+            provenance=run.provenance,
         )
         page = Group(difference_table(result), comparison_table(result))
         save(folder, page, comparison=result)
-    finish("compare", target, page, as_json, lambda: comparison_facts(result))
+    run.finish("compare", target, page, lambda: comparison_facts(result))
 
 
 def sensitivity_command(
@@ -185,10 +173,8 @@ def sensitivity_command(
             "--pairs", help="Sobol' indices of pairs too: base x (2 parameters + 2) runs."
         ),
     ] = False,
-    seed: Seed = 1,
-    output: Output = None,
-    resume: Resume = False,
-    as_json: AsJson = False,
+    *,
+    run: LongRun,
 ) -> None:
     """Rank the uncertain constants that an output depends on, over time and within their priors.
 
@@ -208,7 +194,6 @@ def sensitivity_command(
     """
     from beltcast.drivers.sensitivity.page import summarise_sensitivity
     from beltcast.drivers.sensitivity.plot import save_sensitivity_picture
-    from beltcast.files.complete import complete_folder
     from beltcast.reports.json_output import dataset_facts
     from beltcast.workflows.sensitivity import SensitivityOptions, plan_sensitivity, sensitivity
 
@@ -226,17 +211,17 @@ def sensitivity_command(
         pairs=pairs,
     )
     plan = plan_sensitivity(chosen, options)
-    place = folder_of(output, study, "-sensitivity")
-    with complete_folder(place) as folder, progress() as tell:
-        pieces = keep_work(chosen, place, resume, plan=plan, seed=seed)
-        found = sensitivity(chosen, plan, rng=streams_of(seed), pieces=pieces, progress=tell)
-        result = found.result.assign_attrs(seed=str(seed))
+    place = run.folder(study, "-sensitivity")
+    with run.results(place) as (folder, tell):
+        pieces = run.pieces(chosen, place, plan=plan)
+        found = sensitivity(chosen, plan, rng=run.streams, pieces=pieces, progress=tell)
+        result = found.result.assign_attrs(seed=str(run.seed))
         page = summarise_sensitivity(result, when=year)
         screened = {} if found.screening is None else {"screening": found.screening}
         save(folder, page, sensitivity=result, **screened)
         save_sensitivity_picture(result, str(folder), when=year)
     pieces.discard()
-    finish("sensitivity", place, page, as_json, lambda: dataset_facts(result))
+    run.finish("sensitivity", place, page, lambda: dataset_facts(result))
 
 
 def loops_command(
@@ -275,42 +260,31 @@ def loops_command(
 
         beltcast loops mine.mdl --without "births, rabbits"
     """
-    from beltcast.drivers.loops.loop_scores import loops, strongest
-    from beltcast.drivers.loops.named_loops import knock_out, name_loops
-    from beltcast.drivers.loops.page import summarise_loops, without_words
-    from beltcast.drivers.loops.plot import save_loops_picture
-    from beltcast.files.complete import complete_folder
     from beltcast.files.shipped import shipped
     from beltcast.model.model import load_model
-    from beltcast.pictures.diagram import diagram
     from beltcast.reports.json_output import dataset_facts
+    from beltcast.workflows.loops import score_loops
 
     study = (
         open_study(path) if path and (path.is_dir() or path.suffix in (".toml", *BOOKS)) else None
     )
     model = study.model if study else load_model(path or shipped("models/belt/belt.mdl"))
-    names = study.roles.loops if study else {}
     if year is not None:
         refuse_instant(model, year)
-    cut = knock_out(model, names.get(without, without.split(","))) if without else None
-    scores = loops(model, within=_elements(at if at or path else ["Belt=Shenzhen"]))
-    scores = name_loops(scores, names, model)
-    when = float(scores["time"][-1]) if year is None else year
-    page = summarise_loops(scores, when, most)
-    both = {} if cut is None else {"without": cut.compare(model)}
-    if cut is not None:
-        page = Group(page, without_words(cut, both["without"], when))
-    leading = strongest(scores.isel(loop=(scores["loop_partition"] == 0).values), when)[:1]
-    path_of = str(scores["path"].sel(loop=leading[0]).item()) if leading else ""
-    title = f"{model.name}: {leading[0]} leads at {when:g}" if leading else model.name
-    folder = output or Path("runs") / f"{model.name}-loops"
-    with complete_folder(folder) as work:
-        save(work, page, loops=scores, **both)
-        if scores.sizes["loop"]:
-            save_loops_picture(scores, str(work / "loops.png"))
-        drawn = diagram(model, highlight=path_of, title=title)
-        (work / "diagram.svg").write_text(drawn, encoding="utf-8")
-    finish("loops", folder, page, as_json, lambda: dataset_facts(scores))
+    found = score_loops(
+        model,
+        study.roles.loops if study else None,
+        within=_elements(at if at or path else ["Belt=Shenzhen"]),
+        without=without,
+    )
+    page = found.page(year, most)
+    run = Run(output=output or Path("runs") / f"{model.name}-loops", as_json=as_json)
+    folder = run.folder(None)
+    with run.results(folder) as (work, _):
+        both = {} if found.both is None else {"without": found.both}
+        save(work, page, loops=found.scores, **both)
+        found.save(work, year)
+    run.finish("loops", folder, page, lambda: dataset_facts(found.scores))
 
 
 def _elements(chosen: list[str] | None) -> dict[str, str]:

@@ -10,31 +10,20 @@ import typer
 
 from beltcast.cli.common import (
     AsJson,
-    ChangesFile,
-    ColumnsFile,
-    ConditionsFile,
-    DataFiles,
     InLanguage,
-    Integration,
-    ModelFile,
-    Output,
-    PayoffFile,
-    PriorsFile,
+    LongRun,
+    OwnFiles,
     Resume,
+    Run,
     Saved,
     Seed,
     Starts,
     StudyFile,
-    finish,
-    folder_of,
     language_of,
-    open_either,
     open_study,
     progress,
     refuse_year,
     save,
-    streams_of,
-    write_calibration,
 )
 from beltcast.errors import InputError
 
@@ -49,19 +38,10 @@ def calibrate_command(
         int | None,
         typer.Option(help="Starts to refine. Default: until hardly any optimum is missed.", min=1),
     ] = None,
-    model: ModelFile = None,
-    data: DataFiles = None,
-    columns: ColumnsFile = None,
-    priors: PriorsFile = None,
-    payoff: PayoffFile = None,
-    changes: ChangesFile = None,
-    conditions: ConditionsFile = None,
-    integration: Integration = None,
-    seed: Seed = 1,
-    resume: Resume = False,
     language: InLanguage = None,
-    output: Output = None,
-    as_json: AsJson = False,
+    *,
+    own: OwnFiles,
+    run: LongRun,
 ) -> None:
     """Fit the model to the observations and write each estimate beside its prior.
 
@@ -83,76 +63,25 @@ def calibrate_command(
 
         beltcast calibrate --model kinetics.mdl --data lab.csv --priors k.toml --integration stiff
     """
-    from beltcast.files.complete import complete_folder
-    from beltcast.files.resume import keep_pieces, unfinished
-    from beltcast.forecasting.summary import fit_summary
-    from beltcast.inference.calibrate import EXACT, calibrate
-    from beltcast.inference.fit_over_time import plot_fit_over_time
-    from beltcast.inference.likelihood import likelihood_of
-    from beltcast.inference.optimise import check_fit_method
-    from beltcast.inference.pool_scales import pool_scales
-    from beltcast.inference.sampling.posterior import approximate_posterior
-    from beltcast.inference.statistics import fit_statistics
-    from beltcast.pictures.plots import save_chart
     from beltcast.reports.json_output import calibration_facts
+    from beltcast.workflows.calibrate import CalibrateOptions, calibrate_study
 
-    known, spoken = check_fit_method(method), language_of(language)
-    chosen = open_either(
-        study,
-        as_json,
-        model=model,
-        data=data,
-        priors=priors,
-        columns=columns,
-        payoff=payoff,
-        changes=changes,
-        conditions=conditions,
-        integration=integration,
-    )
-    likelihood, hashes, labels = likelihood_of(chosen), chosen.hashes, chosen.labels()
-    place = folder_of(output, study or model, "-fit")
-    options = {"starts": str(starts), "method": method, "seed": str(seed), "refine": str(refine)}
-    options["integration"] = str(integration)
-    with complete_folder(place) as folder, progress() as tell:
-        pieces = keep_pieces(unfinished(place), {**hashes, **options}, resume=resume)
-        fit = calibrate(
-            likelihood,
-            rng=streams_of(seed).fit,
-            starts=starts,
-            refine=refine,
-            method=known,
-            pieces=pieces,
-            progress=tell,
-        )
-        write_calibration(fit, folder, hashes)
-        fit.clusters().to_csv(folder / "optima.csv", index=False, float_format="%.6g")
-        fit.history().to_csv(folder / "history.csv", index=False, float_format="%.6g")
-        page = fit_summary(fit, spoken, labels)
-        if likelihood.size <= EXACT:
-            found = fit_statistics(fit)
-            found.estimates.to_csv(folder / "estimates.csv", float_format="%.6g")
-            found.columns.to_csv(folder / "columns.csv", float_format="%.6g")
-            page += "\n\n" + found.words()
-            between = pool_scales(fit)
-            if len(between):
-                between.to_csv(folder / "between.csv", float_format="%.6g")
-                page += "\n\nstandard deviations between elements, all else integrated out:\n"
-                page += between.to_string(float_format="%.4g")
-            streams = streams_of(seed)
-            drawn = approximate_posterior(fit, 400, rng=streams.posterior, progress=tell)
-            picture = plot_fit_over_time(likelihood, drawn.theta, rng=streams.noise)
-            picture.savefig(folder / "fit.png")
-        else:
-            save_chart(fit.plot(), folder / "fit.png")
+    options, spoken = CalibrateOptions(starts, refine, method), language_of(language)
+    chosen = own.or_study(study, run.as_json)
+    place = run.folder(study or own.model, "-fit")
+    with run.results(place) as (folder, tell):
+        pieces = run.pieces(chosen, place, fit=options, integration=own.integration)
+        found = calibrate_study(chosen, options, rng=run.streams, pieces=pieces, progress=tell)
+        found.save(folder)
+        page = found.page(spoken)
         save(folder, page)
     pieces.discard()
-    finish("calibrate", place, page, as_json, lambda: calibration_facts(fit), spoken)
+    run.finish("calibrate", place, page, lambda: calibration_facts(found.fit), spoken)
 
 
 def identify_command(
     study: StudyFile = None,
     starts: Starts = 64,
-    seed: Seed = 1,
     profiles: Annotated[
         int, typer.Option(help="Profile so many of the best known shared parameters.", min=0)
     ] = 6,
@@ -166,17 +95,10 @@ def identify_command(
         int, typer.Option(help="Leave out each of so many sources, the largest first.", min=0)
     ] = 8,
     by: Annotated[str, typer.Option(help="Power-scale priors by role or by parameter.")] = "role",
-    model: ModelFile = None,
-    data: DataFiles = None,
-    columns: ColumnsFile = None,
-    priors: PriorsFile = None,
-    payoff: PayoffFile = None,
-    changes: ChangesFile = None,
-    conditions: ConditionsFile = None,
-    integration: Integration = None,
     calibration: Saved = None,
-    output: Output = None,
-    as_json: AsJson = False,
+    *,
+    own: OwnFiles,
+    run: Run,
 ) -> None:
     """Find what the observations determine and what they do not.
 
@@ -196,7 +118,6 @@ def identify_command(
 
         beltcast identify --model sir.mdl --data flu.csv --priors sir.toml
     """
-    from beltcast.files.complete import complete_folder
     from beltcast.inference.likelihood import likelihood_of
     from beltcast.inference.sampling.chain_files import load_posterior
     from beltcast.reports.json_output import calibration_facts, table_facts
@@ -205,18 +126,7 @@ def identify_command(
 
     if by not in ("role", "parameter"):
         raise InputError(f"--by is '{by}'; expected role or parameter")
-    chosen = open_either(
-        study,
-        as_json,
-        model=model,
-        data=data,
-        priors=priors,
-        columns=columns,
-        payoff=payoff,
-        changes=changes,
-        conditions=conditions,
-        integration=integration,
-    )
+    chosen = own.or_study(study, run.as_json)
     if chosen.target:
         year = chosen.years.answer if year is None else year
         refuse_year(chosen.model, year)
@@ -224,17 +134,16 @@ def identify_command(
     chains = load_posterior(posterior, chosen, likelihood_of(chosen)) if posterior else None
     options = IdentifyOptions(year, draws, profiles, sources, by)
     fitting = FitOptions(starts=starts, calibration=calibration, study=study)
-    streams = streams_of(seed)
-    target = folder_of(output, study or model, "-identified")
-    with complete_folder(target) as folder, progress() as tell:
+    streams = run.streams
+    target = run.folder(study or own.model, "-identified")
+    with run.results(target) as (folder, tell):
         fit = fit_study(chosen, fitting, rng=streams.fit, progress=tell)
         found = identify(chosen, fit, options, rng=streams, posterior=chains, progress=tell)
         save_identification(found, folder)
-    finish(
+    run.finish(
         "identify",
         target,
         found.page(),
-        as_json,
         lambda: {
             **calibration_facts(fit),
             "informed_directions": found.spectrum.informed,
@@ -263,18 +172,9 @@ def sample_command(
         typer.Option(help="Moves before the first draw. Default: 30 per parameter; nuts: 400."),
     ] = None,
     starts: Starts = 64,
-    model: ModelFile = None,
-    data: DataFiles = None,
-    columns: ColumnsFile = None,
-    priors: PriorsFile = None,
-    payoff: PayoffFile = None,
-    changes: ChangesFile = None,
-    conditions: ConditionsFile = None,
-    integration: Integration = None,
-    seed: Seed = 1,
-    resume: Resume = False,
-    output: Output = None,
-    as_json: AsJson = False,
+    *,
+    own: OwnFiles,
+    run: LongRun,
 ) -> None:
     """Sample the posterior with Markov chains and check that they have converged.
 
@@ -293,71 +193,37 @@ def sample_command(
 
         beltcast sample --model sir.mdl --data flu.csv --priors sir.toml
     """
-    from beltcast.files.complete import complete_folder
-    from beltcast.inference.fit_over_time import plot_fit_over_time
-    from beltcast.inference.sampling.chain_files import (
-        POSTERIOR_FILE,
-        load_unfinished,
-        posterior_groups,
-        save_groups,
-        save_unfinished,
-    )
-    from beltcast.inference.sampling.chains import SAMPLING_METHODS, sample
-    from beltcast.inference.sampling.loo import loo_words
+    from beltcast.inference.sampling.chain_files import load_unfinished, save_unfinished
+    from beltcast.inference.sampling.sampler import SampleOptions, check_sampling_method
     from beltcast.reports.json_output import table_facts
-    from beltcast.workflows.draws import FitOptions, fit_study
+    from beltcast.workflows.draws import FitOptions
+    from beltcast.workflows.sample import sample_study
 
-    known = next((m for m in SAMPLING_METHODS if m == method), None)
-    if known is None and method is not None:
-        raise InputError(
-            f"unknown method '{method}'; expected one of {', '.join(SAMPLING_METHODS)}"
-        )
-    target = folder_of(output, study or model, "-posterior")
+    options = SampleOptions(chains, draws, check_sampling_method(method), every, burn_in)
+    target = run.folder(study or own.model, "-posterior")
     kept = target.with_name(f"{target.name}.unfinished.npz")
-    before = load_unfinished(kept) if resume else None
-    chosen = open_either(
-        study,
-        as_json,
-        model=model,
-        data=data,
-        priors=priors,
-        columns=columns,
-        payoff=payoff,
-        changes=changes,
-        conditions=conditions,
-        integration=integration,
-    )
-    streams = streams_of(seed)
-    with complete_folder(target) as folder, progress() as tell:
-        result = sample(
-            fit_study(chosen, FitOptions(starts=starts), rng=streams.fit, progress=tell),
-            rng=streams.chains,
-            chains=chains,
-            draws=draws,
-            method=known,
-            every=every,
-            burn_in=burn_in,
+    before = load_unfinished(kept) if run.resume else None
+    chosen = own.or_study(study, run.as_json)
+    with run.results(target) as (folder, tell):
+        found = sample_study(
+            chosen,
+            options,
+            FitOptions(starts=starts),
+            rng=run.streams,
             resume=before,
             keep=partial(save_unfinished, path=kept),
             progress=tell,
+            provenance=run.provenance,
         )
-        provenance = {"seed": str(seed), **chosen.provenance()}
-        groups = posterior_groups(result, rng=streams.prior, provenance=provenance)
-        save_groups(groups, folder / POSTERIOR_FILE)
-        result.table().to_csv(folder / "diagnostics.csv", float_format="%.5g")
-        page = f"{result.words()}\n{loo_words(result)}"
-        if model is not None:
-            theta = result.separate.reshape(-1, result.likelihood.size)
-            chosen_draws = theta[:: max(1, len(theta) // 1000)]
-            picture = plot_fit_over_time(result.likelihood, chosen_draws, rng=streams.noise)
-            picture.savefig(folder / "fit.png")
+        found.save(folder, picture=own.model is not None)
+        page = found.page()
         save(folder, page)
     kept.unlink(missing_ok=True)
-    finish(
+    result = found.chains
+    run.finish(
         "sample",
         target,
         page,
-        as_json,
         lambda: {
             "method": result.method,
             "acceptance": result.acceptance,
@@ -379,18 +245,12 @@ def sbc_command(
     year: Annotated[
         int | None, typer.Option(help="Year of the answers that are ranked too.")
     ] = None,
-    model: ModelFile = None,
-    data: DataFiles = None,
-    columns: ColumnsFile = None,
-    priors: PriorsFile = None,
-    payoff: PayoffFile = None,
-    changes: ChangesFile = None,
-    conditions: ConditionsFile = None,
-    integration: Integration = None,
     seed: Seed = 1,
     resume: Resume = False,
     output: Annotated[Path, typer.Option(help="NetCDF file to write.")] = Path("sbc.nc"),
     as_json: AsJson = False,
+    *,
+    own: OwnFiles,
 ) -> None:
     """Check the inference by simulation-based calibration (Talts and others 2018).
 
@@ -414,18 +274,8 @@ def sbc_command(
     from beltcast.pictures.plots_ranks import rank_chart
     from beltcast.reports.json_output import table_facts
 
-    chosen = open_either(
-        study,
-        as_json,
-        model=model,
-        data=data,
-        priors=priors,
-        columns=columns,
-        payoff=payoff,
-        changes=changes,
-        conditions=conditions,
-        integration=integration,
-    )
+    run = Run(seed, output, as_json)
+    chosen = own.or_study(study, as_json)
     asked = None
     if chosen.target:
         year = chosen.years.answer if year is None else year
@@ -443,13 +293,13 @@ def sbc_command(
             ) from None
 
     def write(result: xr.Dataset) -> None:
-        save_dataset(result.assign_attrs(seed=str(seed), **chosen.provenance()), output)
+        save_dataset(result.assign_attrs(**run.provenance, **chosen.provenance()), output)
 
     with progress() as tell:
         result = sbc(
             likelihood,
             sets=sets,
-            rng=streams_of(seed),
+            rng=run.streams,
             burn_in=burn_in,
             asked=asked,
             done=done,
@@ -458,11 +308,10 @@ def sbc_command(
         )
     write(result)
     save_chart(rank_chart(result), output.with_suffix(".png"))
-    finish(
+    run.finish(
         "sbc",
         output,
         sbc_verdict(result),
-        as_json,
         lambda: {"sets": result.sizes["set"], "unknowns": table_facts(uniformity(result))},
     )
 
@@ -478,9 +327,8 @@ def error_scales_command(
         typer.Option(help="Group rows by grade, kind or scope. Default: as the study does."),
     ] = None,
     starts: Starts = 64,
-    seed: Seed = 1,
-    output: Output = None,
-    as_json: AsJson = False,
+    *,
+    run: Run,
 ) -> None:
     """Estimate the sizes of observation errors, with all other unknowns integrated out.
 
@@ -493,7 +341,6 @@ def error_scales_command(
 
         beltcast error-scales mine/study.toml --by grade --by kind
     """
-    from beltcast.files.complete import complete_folder
     from beltcast.inference.audit.error_scales import error_scales, with_error_scales
     from beltcast.reports.json_output import table_facts
 
@@ -501,15 +348,14 @@ def error_scales_command(
     if unknown := set(by or ()) - {"grade", "kind", "scope"}:
         raise InputError(f"--by has '{min(unknown)}'; expected grade, kind or scope")
     asked = with_error_scales(chosen, sd=sd, by=tuple(by or ()))
-    target = folder_of(output, study, "-error-scales")
-    with complete_folder(target) as folder, progress() as tell:
-        found = error_scales(asked, rng=streams_of(seed).fit, starts=starts, progress=tell)
+    target = run.folder(study, "-error-scales")
+    with run.results(target) as (folder, tell):
+        found = error_scales(asked, rng=run.streams.fit, starts=starts, progress=tell)
         found.table.to_csv(folder / "error-scales.csv", float_format="%.5g")
         save(folder, found.words())
-    finish(
+    run.finish(
         "error-scales",
         target,
         found.words(),
-        as_json,
         lambda: {"gain": found.gain, "error_scales": table_facts(found.table)},
     )

@@ -7,17 +7,7 @@ from typing import Annotated
 
 import typer
 
-from beltcast.cli.common import (
-    AsJson,
-    Output,
-    Seed,
-    Starts,
-    StudyFile,
-    finish,
-    folder_of,
-    open_study,
-    save,
-)
+from beltcast.cli.common import AsJson, Output, Run, Seed, Starts, StudyFile, open_study, save
 
 
 def freeze_command(
@@ -55,10 +45,11 @@ def freeze_command(
     settings = Settings(draws=draws, starts=starts, moves=moves, seed=seed)
     frozen = freeze(chosen, year=year, settings=settings)
     ending = f"-frozen-{int(frozen['year'].values[0])}.nc"
-    path = output or folder_of(None, study, ending)
+    run = Run(output=output, as_json=as_json)
+    path = output or run.folder(study, ending)
     save_frozen(frozen, path)
     facts = frozen.drop_vars("forecast")
-    finish("freeze", path, summarise_frozen(frozen), as_json, lambda: dataset_facts(facts))
+    run.finish("freeze", path, summarise_frozen(frozen), lambda: dataset_facts(facts))
 
 
 def score_command(
@@ -88,11 +79,12 @@ def score_command(
     known = read_frozen(frozen)
     new = read_observations(rows, chosen.model, chosen.places, usd_cny=chosen.usd_cny)
     scored = score(known, new)
-    target = folder_of(output, study, "-scored")
+    run = Run(output=output, as_json=as_json)
+    target = run.folder(study, "-scored")
     page = summarise_score(scored)
     with complete_folder(target) as folder:
         table = scored.scores.drop_dims("level").to_dataframe()
         table.to_csv(folder / "scores.csv", float_format="%.6g")
         save(folder, page)
     facts = {"forecasters": table_facts(forecaster_table(scored))}
-    finish("score", target, page, as_json, lambda: facts)
+    run.finish("score", target, page, lambda: facts)

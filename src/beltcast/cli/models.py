@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shlex
 import sys
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -28,10 +26,7 @@ from beltcast.errors import (
 )
 
 if TYPE_CHECKING:
-    from beltcast.ensembles.reality_checks import Violation
     from beltcast.model.model import Model
-    from beltcast.schema import Label, Language
-    from beltcast.study.study import Study
 
 
 def init_command(
@@ -261,64 +256,36 @@ def check_command(
 
         beltcast check --language zh
     """
-    import numpy as np
-
     from beltcast.display.translations import word
     from beltcast.engine.syntax import XMILE
-    from beltcast.forecasting.summary import example_words
-    from beltcast.inference.audit.prior_predictive import (
-        prior_doubts,
-        prior_predictive,
-        prior_words,
-    )
     from beltcast.model.model import load_model
-    from beltcast.study.doubts import doubts
+    from beltcast.workflows.check import check
 
     spoken = language_of(language)
+    of_model = path is not None and path.suffix.lower() in (".mdl", *XMILE)
     if against is not None:
-        if path is None or path.suffix.lower() not in (".mdl", *XMILE):
+        if path is None or not of_model:
             raise typer.BadParameter("--against compares a model; name a .mdl or XMILE file")
         _compare_with(load_model(path), against)
         return
     if path is not None and (path / "zarr.json").is_file():
         _check_store(path, as_json)
         return
-    if path is not None and path.suffix.lower() in (".mdl", *XMILE):
-        found, looked = _check_model(load_model(path), as_json, spoken, seconds)
-    else:
+    if path is None or not of_model:
         _refuse_faults(path, as_json)
-        chosen = open_study(path)
-        unlikely = doubts(chosen.observations, spoken)
-        expected = prior_predictive(chosen, draws, rng=np.random.default_rng(1)) if draws else None
-        if expected is not None:
-            unlikely += prior_doubts(expected, spoken)
-        if not as_json:
-            read = {
-                "rows": len(chosen.observations),
-                "priors": len(chosen.priors),
-                "scenarios": len(chosen.scenarios),
-            }
-            typer.echo(word("read", spoken, **read))
-            for sentence in chosen.observations.assumed:
-                typer.echo(sentence)
-            for sentence in unlikely:
-                typer.echo(word("doubt", spoken, path=chosen.observations.path, sentence=sentence))
-            if expected is not None:
-                typer.echo(prior_words(expected, draws, spoken))
-            if examples := example_words(chosen.observations, spoken):
-                typer.echo(examples)
-        violations = _violations(chosen, draws)
-        labels = chosen.labels()
-        found, looked = _check_model(chosen.model, as_json, spoken, seconds, violations, labels)
-        if chosen.reality_checks and draws and not as_json:
-            typer.echo(_violations_text(chosen, draws, violations, spoken))
-        found += len(violations)
-        looked += len(unlikely)
-    if found:
+    subject = load_model(path) if path is not None and of_model else open_study(path)
+    with progress() as show:
+        found = check(subject, draws=draws, seconds=seconds, progress=show)
+    if as_json:
+        typer.echo(json.dumps(found.facts(), ensure_ascii=False, indent=1))
+    else:
+        for line in found.lines(spoken):
+            typer.echo(line)
+    if found.faults:
         raise typer.Exit(1)
     if not as_json:
-        key = {0: "no fault", 1: "one doubt"}.get(looked, "many doubts")
-        typer.echo(word(key, spoken, count=looked))
+        key = {0: "no fault", 1: "one doubt"}.get(found.doubts, "many doubts")
+        typer.echo(word(key, spoken, count=found.doubts))
 
 
 def _check_store(path: Path, as_json: bool) -> None:
@@ -498,100 +465,6 @@ def _refuse_faults(path: Path | None, as_json: bool) -> None:
         typer.echo(f"beltcast: {problem}", err=True)
     if found:
         raise typer.Exit(2)
-
-
-def _violations(study: Study, draws: int) -> tuple[Violation, ...]:
-    """Reality checks of a study that fail, over draws of its priors."""
-    if not study.reality_checks or not draws:
-        return ()
-    import numpy as np
-
-    from beltcast.ensembles.reality_checks import check_statements
-
-    rng = np.random.default_rng(1)
-    values = study.priors.natural(study.priors.draw(rng, draws))
-    rows = study.priors.settable
-    labels = [study.priors.labels[i] for i in rows]
-    return check_statements(
-        study.model, study.reality_checks, study.scenarios, (labels, values[:, rows])
-    )
-
-
-def _violations_text(
-    study: Study, draws: int, violations: tuple[Violation, ...], language: Language
-) -> str:
-    """Say which reality checks fail, how often, when first and in which draw."""
-    from beltcast.display.translations import word
-
-    counted = word(
-        "reality checks",
-        language,
-        statements=len(study.reality_checks),
-        draws=draws,
-        scenarios=len(study.scenarios),
-    )
-    if not violations:
-        return word("all hold", language, counted=counted)
-    lines = [
-        word(
-            "violated",
-            language,
-            name=v.statement.name,
-            say=v.statement.say,
-            share=v.share,
-            condition=v.condition,
-            time=v.time,
-            draw=v.draw,
-        )
-        for v in violations
-    ]
-    return "\n".join([f"{counted}:", *lines])
-
-
-def _check_model(
-    model: Model,
-    as_json: bool,
-    language: Language,
-    seconds: float,
-    violations: tuple[Violation, ...] = (),
-    labels: Mapping[str, Label] | None = None,
-) -> tuple[int, int]:
-    """Print what is wrong with a model; return how many faults and doubts."""
-    from beltcast.display.translations import word
-    from beltcast.model import checks
-    from beltcast.model.vensim_checks import check_vensim_statements
-
-    with progress() as show:
-        checked = checks.check_model(model, progress=show, seconds=seconds)
-    carried, findings = check_vensim_statements(model)
-    if as_json:
-        facts = checks.as_json(checked)
-        if findings:
-            facts["vensim_reality_checks"] = [dataclasses.asdict(f) for f in findings]
-        if violations:
-            facts["reality_checks"] = [
-                {
-                    "name": v.statement.name,
-                    "say": v.statement.say,
-                    "condition": v.condition,
-                    "share": v.share,
-                    "time": v.time,
-                    "draw": v.draw,
-                }
-                for v in violations
-            ]
-        typer.echo(json.dumps(facts, ensure_ascii=False, indent=1))
-    else:
-        typer.echo(checks.check_text(checked, model.path, language=language, labels=labels))
-        if not checked.units:
-            typer.echo(word("units consistent", language))
-        if carried:
-            typer.echo(word("vensim checks", language, count=carried, found=len(findings)))
-        for finding in findings:
-            typer.echo(f"{model.path}:{finding.line}: '{finding.name}' {finding.sentence}")
-    failing = sum(finding.fails for finding in findings)
-    doubts = len(checked.negative) + len(checked.extremes) + len(findings) - failing
-    return len(checked.units) + failing, doubts
 
 
 def _run_plan(

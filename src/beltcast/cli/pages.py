@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from beltcast.cli.common import InLanguage, Seed, language_of, progress, streams_of
+from beltcast.cli.common import InLanguage, Run, Seed, language_of, progress
 from beltcast.errors import InputError
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def report_command(
             study,
             kept,
             forecast,
-            rng=streams_of(seed),
+            rng=Run(seed).streams,
             place=place,
             year=year,
             language=chosen_language,

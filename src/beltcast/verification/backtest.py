@@ -1,4 +1,4 @@
-"""Backtest with rolling origins: forecasts from each date, and what was published later.
+"""Forecasts from one origin of a backtest, and what was published later.
 
 At every origin the study is cut to what was known (`origin`), everything is fitted again
 and each later observation is forecast *in its own definition*: a draw is the number that would be
@@ -43,7 +43,7 @@ from beltcast.inference.residuals import draw_errors
 from beltcast.inference.sampling.posterior import Draws, approximate_posterior, sample_prior
 from beltcast.model.model import Model
 from beltcast.model.variants import without_interaction
-from beltcast.schema import CASE, DRAW, FORECASTER, Progress
+from beltcast.schema import CASE, DRAW, FORECASTER
 from beltcast.streams import Streams
 from beltcast.study.study import Study
 from beltcast.verification.baselines.baselines import BASELINES
@@ -93,58 +93,6 @@ class Settings:
     leads: tuple[int, ...] = LEADS
     ex_post: bool = False
     seed: int = 1
-
-
-def backtest(
-    study: Study,
-    rules: OriginRules,
-    *,
-    origins: Sequence[float] | None = None,
-    settings: Settings | None = None,
-    baselines: Mapping[str, Baseline] = BASELINES,
-    progress: Progress | None = None,
-) -> xr.Dataset:
-    """Forecast every observation from every origin.
-
-    Parameters
-    ----------
-    study : Study
-    rules : OriginRules
-    origins : sequence of float, optional  [Year]
-        As `usual_origins` gives them by default.
-    settings : Settings, optional
-    baselines : mapping
-        Name to forecaster.
-    progress : callable, optional
-        Called with (what, done, total).
-
-    Returns
-    -------
-    xarray.Dataset
-        As `at_origin`, all cases one after the other.
-
-    Raises
-    ------
-    InputError
-        No origin was given, or one of them has nothing to forecast or to fit.
-
-    Examples
-    --------
-    >>> from beltcast import read_study
-    >>> from beltcast.verification.backtest import Settings, backtest
-    >>> from beltcast.verification.origin_rules import OriginRules
-    >>> quick = Settings(draws=4, moves=0, starts=1, refine=1)
-    >>> result = backtest(read_study(), OriginRules(), origins=[2024.5], settings=quick)
-    >>> result["forecast"].dims
-    ('case', 'forecaster', 'draw')
-    """
-    parts = []
-    origins = usual_origins(study) if origins is None else origins
-    for number, date in enumerate(origins):
-        parts.append(at_origin(study, rules, date, settings=settings, baselines=baselines))
-        if progress is not None:
-            progress("origins", number + 1, len(origins))
-    return joined(parts)
 
 
 def usual_origins(study: Study) -> tuple[float, ...]:

@@ -1,9 +1,10 @@
-"""A backtest on disk: one file an origin, kept as soon as it is finished, and one for all.
+"""Backtest with rolling origins, and its record on disk: one file an origin.
 
-An origin takes a minute or more.  Each is written to one folder when it is done, with all that it
-depends on (the study's files, the rules, the settings, the baselines, the package itself), and a
-later run takes it from there where that is the same.  An origin that is under way keeps its fits
-and draws beside it as pieces (`beltcast.files.resume`), which only ``resume`` goes on with.
+An origin takes a minute or more.  Each is written to a folder, if there is one, when it is done,
+with all that it depends on (the study's files, the rules, the settings, the baselines, the package
+itself), and a later run takes it from there where that is the same.  An origin that is under way
+keeps its fits and draws beside it as pieces (`beltcast.files.resume`), which only ``resume`` goes
+on with.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from threading import Lock
 
@@ -21,14 +21,14 @@ from beltcast.engine.run.threads import side_by_side
 from beltcast.errors import InputError
 from beltcast.files.complete import appearing
 from beltcast.files.netcdf import read_netcdf
-from beltcast.files.resume import Pieces, difference, keep_pieces, unfinished
+from beltcast.files.resume import NOT_KEPT, Pieces, difference, keep_pieces, unfinished
 from beltcast.inference.calibrate import one_blas_thread
 from beltcast.schema import Progress
 from beltcast.study.study import Study
-from beltcast.verification.backtest import Settings, at_origin, joined, provenance
+from beltcast.verification.backtest import Settings, at_origin, joined, provenance, usual_origins
 from beltcast.verification.baselines.baselines import BASELINES
 from beltcast.verification.baselines.history import Baseline
-from beltcast.verification.origin_rules import OriginRules
+from beltcast.verification.origin_rules import OriginRules, rules_of
 
 BACKTEST_ENCODING = {"forecast": {"zlib": True, "complevel": 4, "shuffle": True}}
 """The draws are nearly all of a backtest's size."""
@@ -37,29 +37,32 @@ ORIGIN_IDENTITY = "depends_on"
 """Attribute of a finished origin: what it depends on, as JSON."""
 
 
-def run_origins(
+def backtest(
     study: Study,
-    rules: OriginRules,
-    origins: Sequence[float],
-    folder: str | Path,
+    rules: OriginRules | None = None,
     *,
+    origins: Sequence[float] | None = None,
     settings: Settings | None = None,
     baselines: Mapping[str, Baseline] = BASELINES,
+    folder: str | Path | None = None,
     jobs: int = 1,
     resume: bool = False,
     progress: Progress | None = None,
 ) -> xr.Dataset:
-    """Run a backtest, keeping each origin in a folder; what is there already is not run again.
+    """Forecast every observation from every origin.
 
     Parameters
     ----------
     study : Study
-    rules : OriginRules
-    origins : sequence of float  [Year]
-    folder : str or Path
-        Of the single origins.
+    rules : OriginRules, optional
+        As `rules_of` reads them by default.
+    origins : sequence of float, optional  [Year]
+        As `usual_origins` gives them by default.
     settings : Settings, optional
     baselines : mapping
+        Name to forecaster.
+    folder : str or Path, optional
+        Keeps the single origins; what is there already is not run again.
     jobs : int
         Origins side by side; the result does not depend on it.
     resume : bool
@@ -70,39 +73,53 @@ def run_origins(
     Returns
     -------
     xarray.Dataset
-        As `beltcast.verification.backtest.backtest`.
+        As `at_origin`, all cases one after the other.
 
     Raises
     ------
     InputError
         There is no origin, it is given twice or has nothing to forecast, the folder cannot be
         written to, or what is to be resumed is not there or of something else.
+
+    Examples
+    --------
+    >>> from beltcast import OriginRules, backtest, read_study
+    >>> from beltcast.verification.backtest import Settings
+    >>> quick = Settings(draws=4, moves=0, starts=1, refine=1)
+    >>> result = backtest(read_study(), OriginRules(), origins=[2024.5], settings=quick)
+    >>> result["forecast"].dims
+    ('case', 'forecaster', 'draw')
     """
-    chosen = settings or Settings()
-    dates = sorted(origins)
+    chosen, known = settings or Settings(), rules or rules_of(study)
+    dates = sorted(usual_origins(study) if origins is None else origins)
     if len(set(dates)) < len(dates):
         raise InputError("an origin is given twice; name each date once")
-    folder = _made(Path(folder), resume)
+    place = None if folder is None else _made(Path(folder), resume)
     # The NetCDF library is not safe in two threads, and brings the whole process down.
     disk = Lock()
 
     def finished(date: float, kept: xr.Dataset | None, pieces: Pieces) -> xr.Dataset:
         if kept is None:
             kept = at_origin(
-                study, rules, date, settings=chosen, baselines=baselines, pieces=pieces
+                study, known, date, settings=chosen, baselines=baselines, pieces=pieces
             )
-            with disk:
-                _write(kept, pieces.identity, folder / f"{date:g}.nc")
-            pieces.discard()
+            if place is not None:
+                with disk:
+                    _write(kept, pieces.identity, place / f"{date:g}.nc")
+                pieces.discard()
         return kept
 
-    identity = partial(origin_identity, study, rules, settings=chosen, baselines=baselines)
-    before = [_before(folder / f"{date:g}.nc", identity(date), resume) for date in dates]
+    def before(date: float) -> tuple[xr.Dataset | None, Pieces]:
+        if place is None:
+            return None, NOT_KEPT
+        identity = origin_identity(study, known, date, settings=chosen, baselines=baselines)
+        return _before(place / f"{date:g}.nc", identity, resume)
+
     parts = []
     # Held from outside, lest one origin's end gives the threads back under another that goes on.
     with one_blas_thread():
-        work = zip(dates, before, strict=True)
-        for part in side_by_side(lambda one: finished(one[0], *one[1]), work, jobs):
+        work = [(date, *before(date)) for date in dates]
+        for part in side_by_side(lambda one: finished(*one), work, jobs):
             parts.append(part)
             if progress is not None:
                 progress("origins", len(parts), len(dates))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,14 +12,19 @@ from matplotlib.figure import Figure
 
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import InputError
+from beltcast.inference.calibrate import Calibration
 from beltcast.inference.fit_over_time import plot_fit_over_time
-from beltcast.inference.likelihood import Likelihood, make_likelihood
-from beltcast.inference.sampling.posterior import Draws
+from beltcast.inference.likelihood import Likelihood, likelihood_of, make_likelihood
+from beltcast.inference.sampling.posterior import Draws, approximate_posterior
 from beltcast.inference.simulated import simulate_observations
+from beltcast.schema import Progress
 from beltcast.streams import Random, Streams
 from beltcast.study.observations import Observation
+from beltcast.study.study import Study
+from beltcast.workflows.calibrate import save_fit
+from beltcast.workflows.draws import FitOptions, fit_study
 
-__all__ = ["OwnForecast", "forecast_columns", "rows_to_come"]
+__all__ = ["OwnForecast", "forecast_columns", "forecast_own", "rows_to_come"]
 
 LEVELS = {"low_95": 0.025, "low_80": 0.1, "median": 0.5, "high_80": 0.9, "high_95": 0.975}
 FURTHEST = 1000
@@ -35,10 +42,16 @@ class OwnForecast:
         the median of the model.
     figure : matplotlib.figure.Figure
         Observations and forecast, with bands of 80% and 95%.
+    fit : Calibration or None
+        Behind the draws, of `forecast_own`.
+    hashes : mapping of str to str
+        Of its files.
     """
 
     table: pd.DataFrame
     figure: Figure
+    fit: Calibration | None = None
+    hashes: Mapping[str, str] = field(default_factory=dict)
 
     def words(self) -> str:
         """Say the last time of each column."""
@@ -50,6 +63,30 @@ class OwnForecast:
                 f"{row.high_80:.4g}; {row.low_95:.4g} to {row.high_95:.4g})"
             )
         return "\n".join(lines)
+
+    def save(self, folder: Path) -> None:
+        """Write the table, the picture, and the fit if there is one."""
+        if self.fit is not None:
+            save_fit(self.fit, folder, self.hashes)
+        self.table.to_csv(folder / "forecast.csv", index=False, float_format="%.6g")
+        self.figure.savefig(folder / "forecast.png")
+
+
+def forecast_own(
+    study: Study, options: FitOptions, *, rng: Random, progress: Progress | None = None
+) -> OwnForecast:
+    """Fit a study in memory, draw from it, and forecast its columns.
+
+    Examples
+    --------
+    >>> from beltcast.workflows.own_forecast import forecast_own
+    >>> forecast_own(own.study, FitOptions(draws=400), rng=1).table  # doctest: +SKIP
+    """
+    streams = Streams.of(rng)
+    rows_to_come(likelihood_of(study))  # before the fit takes its time
+    fit = fit_study(study, options, rng=streams.fit, progress=progress)
+    draws = approximate_posterior(fit, options.draws, rng=streams.posterior, progress=progress)
+    return replace(forecast_columns(draws, rng=streams), fit=fit, hashes=study.hashes)
 
 
 def forecast_columns(draws: Draws, *, rng: Random) -> OwnForecast:

@@ -35,7 +35,7 @@ from beltcast.errors import CalibrationError, InputError
 from beltcast.inference.calibrate import calibrate
 from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.residuals import draw_errors, log_cdf
-from beltcast.inference.sampling.chains import sample
+from beltcast.inference.sampling.sampler import SampleOptions, sample
 from beltcast.inference.simulated import simulate_observations
 from beltcast.schema import PARAMETER, SET, Progress
 from beltcast.streams import Random, Streams
@@ -382,16 +382,8 @@ def _one_set(
     truth, made = synthetic(likelihood, streams.data)
     fit = calibrate(made, rng=streams.fit, starts=16, refine=1, threads=1)
     burn_in = burn_in or max(200, 20 * likelihood.n_parameters)
-    chains = sample(
-        fit,
-        rng=streams.chains,
-        chains=WALKERS,
-        draws=RECORDS,
-        every=every,
-        burn_in=burn_in,
-        method="walkers",
-        threads=1,
-    )
+    options = SampleOptions(WALKERS, RECORDS, "walkers", every, burn_in, threads=1)
+    chains = sample(fit, options, rng=streams.chains)
     drawn = chains.theta.reshape(-1, made.size)[-RANKS:]
     # The truth is evaluated with its draws, first, so that all are computed in the same way.
     theta = np.concatenate([truth[None], drawn])

@@ -36,11 +36,12 @@ from beltcast.inference.sampling.arviz_groups import (
     unknowns,
     variable,
 )
-from beltcast.inference.sampling.chains import SUPERCHAIN, Chains, Unfinished
+from beltcast.inference.sampling.chains import SUPERCHAIN, Chains
 from beltcast.inference.sampling.diagnostics import MIXED
 from beltcast.inference.sampling.draws_file import refuse_other_study
 from beltcast.inference.sampling.metropolis import Walkers
 from beltcast.inference.sampling.posterior import Draws, sample_prior
+from beltcast.inference.sampling.sampler import Unfinished
 from beltcast.schema import CHAIN, DRAW, ROW
 from beltcast.study.study import Study
 

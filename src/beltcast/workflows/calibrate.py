@@ -1,0 +1,166 @@
+"""Fit a study, and judge the fit: estimates, optima, and what belongs to a small model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from beltcast.files.resume import NOT_KEPT, Pieces
+from beltcast.forecasting.summary import fit_summary
+from beltcast.inference.calibrate import EXACT, Calibration, calibrate
+from beltcast.inference.fit_over_time import plot_fit_over_time
+from beltcast.inference.likelihood import likelihood_of
+from beltcast.inference.optimise import check_fit_method
+from beltcast.inference.pool_scales import pool_scales
+from beltcast.inference.sampling.posterior import Draws, approximate_posterior
+from beltcast.inference.saved import save_calibration
+from beltcast.inference.statistics import FitStatistics, fit_statistics
+from beltcast.pictures.plots import save_chart
+from beltcast.schema import Language, Progress
+from beltcast.streams import Random, Streams
+from beltcast.study.study import Study
+
+__all__ = ["CalibrateOptions", "Calibrated", "calibrate_study", "save_fit"]
+
+PICTURED = 400
+"""Draws behind the bands in the picture of a small model."""
+
+
+@dataclass(frozen=True)
+class CalibrateOptions:
+    """How to fit.
+
+    Attributes
+    ----------
+    starts : int
+    refine : int, optional
+        Starts to refine; by default until hardly any optimum is missed.
+    method : str
+        'least_squares' or 'differential_evolution'.
+    """
+
+    starts: int = 64
+    refine: int | None = None
+    method: str = "least_squares"
+
+
+@dataclass(frozen=True, eq=False)
+class Calibrated:
+    """A fit and what is said of it.
+
+    Attributes
+    ----------
+    study : Study
+    fit : Calibration
+    statistics : FitStatistics or None
+        Standard errors and statistics of columns, of a small model.
+    between : pandas.DataFrame
+        Standard deviations between elements, of a small model with pools; else empty.
+    draws : Draws or None
+        For the picture of a small model.
+    streams : Streams
+    """
+
+    study: Study
+    fit: Calibration
+    statistics: FitStatistics | None
+    between: pd.DataFrame
+    draws: Draws | None
+    streams: Streams
+
+    def page(self, language: Language = "en") -> str:
+        """Return the summary."""
+        page = fit_summary(self.fit, language, self.study.labels())
+        if self.statistics is not None:
+            page += "\n\n" + self.statistics.words()
+        if len(self.between):
+            page += "\n\nstandard deviations between elements, all else integrated out:\n"
+            page += self.between.to_string(float_format="%.4g")
+        return page
+
+    def save(self, folder: Path) -> None:
+        """Write the fit, its tables and its picture."""
+        save_fit(self.fit, folder, self.study.hashes)
+        self.fit.clusters().to_csv(folder / "optima.csv", index=False, float_format="%.6g")
+        self.fit.history().to_csv(folder / "history.csv", index=False, float_format="%.6g")
+        if self.statistics is not None:
+            self.statistics.estimates.to_csv(folder / "estimates.csv", float_format="%.6g")
+            self.statistics.columns.to_csv(folder / "columns.csv", float_format="%.6g")
+        if len(self.between):
+            self.between.to_csv(folder / "between.csv", float_format="%.6g")
+        if self.draws is None:
+            save_chart(self.fit.plot(), folder / "fit.png")
+        else:
+            drawn, noise = self.draws, self.streams.noise
+            picture = plot_fit_over_time(drawn.likelihood, drawn.theta, rng=noise)
+            picture.savefig(folder / "fit.png")
+
+
+def calibrate_study(
+    study: Study,
+    options: CalibrateOptions | None = None,
+    *,
+    rng: Random,
+    pieces: Pieces = NOT_KEPT,
+    progress: Progress | None = None,
+) -> Calibrated:
+    """Fit a study and judge the fit.
+
+    Parameters
+    ----------
+    study : Study
+    options : CalibrateOptions, optional
+    rng : Streams, numpy.random.Generator or int
+    pieces : Pieces, optional
+        Keeps finished refinements, so that a stopped run can resume.
+    progress : Progress, optional
+
+    Returns
+    -------
+    Calibrated
+
+    Raises
+    ------
+    InputError
+        There is no such method.
+    CalibrationError
+        No start could be simulated.
+
+    Examples
+    --------
+    >>> from beltcast import read_study
+    >>> from beltcast.workflows.calibrate import CalibrateOptions, calibrate_study
+    >>> found = calibrate_study(read_study(), CalibrateOptions(2, 1), rng=1)
+    >>> found.statistics is None
+    True
+    """
+    options, streams = options or CalibrateOptions(), Streams.of(rng)
+    fit = calibrate(
+        likelihood_of(study),
+        rng=streams.fit,
+        starts=options.starts,
+        refine=options.refine,
+        method=check_fit_method(options.method),
+        pieces=pieces,
+        progress=progress,
+    )
+    if fit.likelihood.size > EXACT:
+        return Calibrated(study, fit, None, pd.DataFrame(), None, streams)
+    drawn = approximate_posterior(fit, PICTURED, rng=streams.posterior, progress=progress)
+    return Calibrated(study, fit, fit_statistics(fit), pool_scales(fit), drawn, streams)
+
+
+def save_fit(fit: Calibration, folder: Path, hashes: Mapping[str, str]) -> None:
+    """Write a fit: one file to load again, and two tables to read.
+
+    Examples
+    --------
+    >>> from beltcast.workflows.calibrate import save_fit
+    >>> save_fit(fit, folder, study.hashes)  # doctest: +SKIP
+    """
+    save_calibration(fit, folder, hashes)
+    fit.table().to_csv(folder / "calibration.csv", float_format="%.6g")
+    fit.fit_table().to_csv(folder / "fit.csv", index=False, float_format="%.6g")
