@@ -81,9 +81,9 @@ FAULTS = {
     "unit": (
         "range = [0.0, 2.0]",
         'unit = "firm"\nrange = [0.0, 2.0]',
-        "the unit of 'Support Final Multiplier' is 'firm'; the model has 'Dmnl'",
+        "'Support Final Multiplier' has unit 'firm' here and 'Dmnl' in the model",
     ),
-    "key": ("range = [0.0, 2.0]", "ranges = [0.0, 2.0]", "has no key 'ranges'; did you mean"),
+    "key": ("range = [0.0, 2.0]", "ranges = [0.0, 2.0]", "unknown key 'ranges' of [levers."),
     "driver": ('driver = "SW Market"', 'driver = "SW Markets"', "no driver 'SW Markets'"),
     "label": ('label = "Support"', 'label = { de = "Hilfe" }', "texts by language"),
     "flow": ("# [money]", '[money]\nspending = ["support costs"]', "spending: 'support costs'"),

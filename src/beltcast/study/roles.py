@@ -29,26 +29,21 @@ A label is a string, or a table of languages: ``{ en = "output", zh = "产出" }
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from beltcast.errors import (
-    BeltcastError,
-    InputError,
-    UnknownName,
-    did_you_mean,
-    gathered,
-    quoted,
-)
-from beltcast.files.toml import Toml, find_file
+from beltcast.errors import BeltcastError, UnknownName, did_you_mean, gathered, quoted
+from beltcast.files.toml import Toml, TomlTable, find_file
 from beltcast.model.labels import find_label, join_label
 from beltcast.model.model import Model
 from beltcast.schema import LANGUAGES, NO_LABEL, Label
 
 __all__ = ["Lever", "Roles", "Shares", "Years", "default_years", "read_label", "read_roles"]
+
+LEVER_KEYS = ("label", "key", "range", "unit", "one", "driver", "step", "policy")
 
 SLIDER_STEPS = 40
 """Steps of a slider over the range of its lever, unless the study gives a step."""
@@ -244,12 +239,12 @@ def read_roles(
     parts: dict[str, Callable[[], Any]] = {
         "drivers": reader.drivers,
         "levers": lambda: reader.levers(found.get("drivers")),
-        "companions": lambda: reader.names(reader.forecast(), "forecast", "companions"),
+        "companions": lambda: reader.names(reader.forecast(), "companions"),
         "total": reader.total,
         "compare": lambda: reader.compare(scenarios),
-        "spending": lambda: reader.names(reader.money(), "money", "spending"),
-        "left": lambda: reader.names(reader.money(), "money", "left"),
-        "sizes": lambda: reader.file(reader.money(), "money", "sizes"),
+        "spending": lambda: reader.names(reader.money(), "spending"),
+        "left": lambda: reader.names(reader.money(), "left"),
+        "sizes": reader.sizes,
         "shares": reader.shares,
         "years": reader.years,
         "labels": reader.labels,
@@ -261,16 +256,17 @@ def read_roles(
     return Roles(**found)
 
 
-def read_label(value: Any, toml: Toml, *keys: str, name: str | None = None) -> Label:
+def read_label(
+    table: TomlTable, key: str, default: str | None = None, *, name: str | None = None
+) -> Label:
     """Read a label: a string, or a table with a text in each language.
 
     Parameters
     ----------
-    value : object
-        As TOML gives it.
-    toml : Toml
-    *keys : str
-        Its keys in the file, for the error.
+    table : TomlTable
+    key : str
+    default : str, optional
+        Label where the key is missing; no label by default.
     name : str, optional
         English text of a table that gives only other languages.
 
@@ -279,6 +275,9 @@ def read_label(value: Any, toml: Toml, *keys: str, name: str | None = None) -> L
     InputError
         It is neither; or a language is unknown.
     """
+    if key not in table:
+        return NO_LABEL if default is None else Label(default)
+    value = table.values[key]
     if isinstance(value, str) and value.strip():
         return Label(value)
     if isinstance(value, dict):
@@ -286,104 +285,111 @@ def read_label(value: Any, toml: Toml, *keys: str, name: str | None = None) -> L
         good = all(isinstance(text, str) and text.strip() for text in texts.values())
         if good and set(texts) <= set(LANGUAGES):
             return Label(**texts)
-    raise InputError(
-        f"{keys[-1]} is {quoted(value)}; expected a text, or texts by language such as "
-        '{ en = "...", zh = "..." }',
-        toml.path,
-        toml.line(*keys),
-    )
+    raise table.refusal(key, 'a text, or texts by language such as { en = "...", zh = "..." }')
 
 
 @dataclass(frozen=True)
 class _Reader:
-    """Context that every error names."""
+    """The tables of a study, and the model that knows their names."""
 
     owners: Mapping[str, Toml]
     model: Model
     faults: list[BeltcastError] | None = None
 
-    def forecast(self) -> Mapping[str, Any]:
+    def table(self, name: str, known: Sequence[str] | None = None) -> TomlTable:
+        """A table of the study; empty if it is missing."""
+        toml = self.owners[name]
+        table = TomlTable(toml, (), toml.tables).table(name, called="{}", optional=True)
+        return table if known is None else table.only(known)
+
+    def inside(self, name: str, known: Sequence[str]) -> Iterator[tuple[str, TomlTable]]:
+        """Tables inside a table of the study, such as each lever."""
+        outer = self.table(name)
+        for key in outer:
+            yield key, outer.table(key, called="{}").only(known)
+
+    def forecast(self) -> TomlTable:
         return self.table("forecast", ("companions", "total", "compare"))
 
-    def money(self) -> Mapping[str, Any]:
+    def money(self) -> TomlTable:
         return self.table("money", ("spending", "left", "sizes"))
 
     def total(self) -> str:
         table = self.forecast()
-        return self.variable(table["total"], "forecast", "total") if "total" in table else ""
+        return self.variable(table, "total") if "total" in table else ""
 
     def compare(self, scenarios: Sequence[str]) -> str:
-        compare = self.text(self.forecast().get("compare", ""), "forecast", "compare")
+        table = self.forecast()
+        compare = table.text("compare", "", empty=True)
         if compare and compare not in scenarios:
-            problem = f"compare: there is no scenario {quoted(compare)}"
-            raise self.error(problem + did_you_mean(compare, scenarios), "forecast", "compare")
+            meant = did_you_mean(compare, scenarios)
+            raise table.fail(f"compare: there is no scenario {quoted(compare)}{meant}", "compare")
         return compare
 
-    def table(self, name: str, known: Sequence[str] | None) -> Mapping[str, Any]:
-        """A table of the study; empty if it is missing."""
-        table = self.owners[name].tables.get(name, {})
-        return self._checked(table, known, name)
+    def sizes(self) -> Path | None:
+        return (
+            find_file(self.owners["money"], "money", "sizes") if "sizes" in self.money() else None
+        )
 
     def loops(self) -> dict[str, tuple[str, ...]]:
-        table = self.table("loops", None)
-        return {name: self.names(table, "loops", name) for name in table}
+        table = self.table("loops")
+        return {name: self.names(table, name) for name in table}
 
     def levers(self, drivers: Mapping[str, Label] | None) -> tuple[Lever, ...]:
         """Levers of the study; if the drivers are faulty, references to them are not checked."""
         levers: list[Lever] = []
-        for given, table in self.table("levers", None).items():
+        outer = self.table("levers")
+        for given in outer:
             with gathered(self.faults):
+                table = outer.table(given, called="{}").only(LEVER_KEYS)
                 levers.append(self.lever(given, table, drivers, {one.key for one in levers}))
         return tuple(levers)
 
     def lever(
-        self, given: str, table: Any, drivers: Mapping[str, Label] | None, taken: Collection[str]
+        self,
+        given: str,
+        table: TomlTable,
+        drivers: Mapping[str, Label] | None,
+        taken: Collection[str],
     ) -> Lever:
-        known = ("label", "key", "range", "unit", "one", "driver", "step", "policy")
-        keys = ("levers", given)
-        own = self._checked(table, known, *keys)
-        name = self.constant(given, *keys)
-        low, high = self._range(own, name, *keys)
-        key = self.text(own.get("key", name), *keys, "key")
-        driver = self.text(own.get("driver", ""), *keys, "driver")
+        name = self.constant(given, table)
+        low, high = self._range(table, name)
+        key = table.text("key", name)
+        driver = table.text("driver", "", empty=True)
         if driver and drivers is not None and driver not in drivers:
             problem = f"there is no driver {quoted(driver)}{did_you_mean(driver, drivers)}"
-            raise self.error(f"{problem}; name a table of [drivers]", *keys, "driver")
+            raise table.fail(f"{problem}; name a table of [drivers]", "driver")
         if key in taken:
-            raise self.error(f"two levers have the key {quoted(key)}", *keys, "key")
+            raise table.fail(f"two levers have the key {quoted(key)}", "key")
+        own = self.model.find(name.partition("[")[0]).unit
+        if "unit" in table:
+            table.unit("unit", own, str.__eq__, name)
         return Lever(
             name,
             low,
             high,
             self.model.value(name),
-            label=self.label(own.get("label", name), *keys, "label"),
+            label=read_label(table, "label", name),
             key=key,
-            unit=self._unit(own, name, *keys),
-            one=self.label(own["one"], *keys, "one") if "one" in own else NO_LABEL,
+            unit=own,
+            one=read_label(table, "one"),
             driver=driver,
-            step=self.number(own.get("step", (high - low) / SLIDER_STEPS), *keys, "step"),
-            policy=bool(own.get("policy", True)),
+            step=table.number("step", (high - low) / SLIDER_STEPS, above=0),
+            policy=table.flag("policy", True),
         )
 
     def drivers(self) -> Mapping[str, Label]:
         found: dict[str, Label] = {}
-        for given, table in self.table("drivers", None).items():
-            own = self._checked(table, ("label",), "drivers", given)
-            name = self.constant(given, "drivers", given)
-            found[name] = self.label(own.get("label", name), "drivers", given, "label")
+        for given, table in self.inside("drivers", ("label",)):
+            name = self.constant(given, table)
+            found[name] = read_label(table, "label", name)
         return MappingProxyType(found)
 
     def shares(self) -> Mapping[str, Shares]:
-        known = ("variable", "weight", "title", "rest")
         found: dict[str, Shares] = {}
-        for key, table in self.table("shares", None).items():
-            own = self._checked(table, known, "shares", key)
-            variable, weight = (
-                self.variable(own.get(part, ""), "shares", key, part)
-                for part in ("variable", "weight")
-            )
-            title = self.label(own.get("title", variable), "shares", key, "title")
-            rest = self.label(own["rest"], "shares", key, "rest") if "rest" in own else NO_LABEL
+        for key, table in self.inside("shares", ("variable", "weight", "title", "rest")):
+            variable, weight = self.variable(table, "variable"), self.variable(table, "weight")
+            title, rest = read_label(table, "title", variable), read_label(table, "rest")
             found[key] = Shares(variable, weight, title, rest)
         return MappingProxyType(found)
 
@@ -392,23 +398,20 @@ class _Reader:
         grid = self.model.grid()
         first, last = math.ceil(grid.start), math.floor(grid.end) - 1
         found = {}
-        for key, given in table.items():
+        for key, given in table.values.items():
             years = given if isinstance(given, list) else [given]
             good = all(isinstance(year, int) and first <= year <= last for year in years)
             count = {"answer": 1, "past": 2, "ahead": 2}.get(key, len(years) or 1)
             if not good or len(years) != count or years != sorted(years):
                 what = "a year" if count == 1 else "ascending years"
-                raise self.error(
-                    f"years.{key} is {quoted(given)}; expected {what} from {first} to {last}, "
-                    "which the model runs through",
-                    "years",
-                    key,
+                raise table.refusal(
+                    key, f"{what} from {first} to {last}, which the model runs through"
                 )
             found[key] = tuple(years)
         return MappingProxyType(found)
 
     def labels(self) -> Mapping[str, Label]:
-        table = self.table("labels", None)
+        table = self.table("labels")
         units = {variable.unit for variable in self.model.variables.values()}
         known = {
             *self.model.variables,
@@ -421,88 +424,45 @@ class _Reader:
             if name not in known:
                 meant = did_you_mean(name, sorted(known))
                 problem = f"{quoted(name)} is no variable, element or unit of the model{meant}"
-                raise self.error(problem, "labels", name)
-        return MappingProxyType(
-            {
-                name: read_label(text, self.owners["labels"], "labels", name, name=name)
-                for name, text in table.items()
-            }
-        )
+                raise table.fail(problem, name)
+        return MappingProxyType({name: read_label(table, name, name=name) for name in table})
 
-    def names(self, table: Mapping[str, Any], *keys: str) -> tuple[str, ...]:
-        """A list of variables."""
-        given = table.get(keys[-1], [])
-        if not isinstance(given, list):
-            problem = f"{keys[-1]} is {quoted(given)}; expected a list of variables"
-            raise self.error(problem, *keys)
-        return tuple(self.variable(name, *keys) for name in given)
+    def names(self, table: TomlTable, key: str) -> tuple[str, ...]:
+        """A list of variables, as the model spells them."""
+        given = table.texts(key, (), expected="a list of variables")
+        return tuple(self.spelled(table, key, name) for name in given)
 
-    def variable(self, given: Any, *keys: str) -> str:
+    def variable(self, table: TomlTable, key: str) -> str:
         """Name of a variable, as the model spells it."""
-        try:
-            return self.model.find(self.text(given, *keys)).name
-        except UnknownName as problem:
-            raise self.error(f"{keys[-1]}: {problem.sentence}", *keys) from None
+        return self.spelled(table, key, table.text(key))
 
-    def constant(self, given: str, *keys: str) -> str:
-        """Label of one constant of the model, as the model spells it."""
+    def spelled(self, table: TomlTable, key: str, name: str) -> str:
+        try:
+            return self.model.find(name).name
+        except UnknownName as problem:
+            raise table.fail(f"{key}: {problem.sentence}", key) from None
+
+    def constant(self, given: str, table: TomlTable) -> str:
+        """Label of one constant of the model, which heads a table, as the model spells it."""
+        kind = table.keys[0]
         try:
             variable, elements = find_label(given, self.model)
         except UnknownName as problem:
-            raise self.error(f"[{keys[0]}]: {problem.sentence}", *keys) from None
+            raise table.fail(f"[{kind}]: {problem.sentence}") from None
         if variable.kind != "constant" or len(elements) != len(variable.dims):
             what = f"{quoted(given)} is of kind {variable.kind} over ({', '.join(variable.dims)})"
-            raise self.error(f"[{keys[0]}]: {what}; expected one constant of the model", *keys)
+            raise table.fail(f"[{kind}]: {what}; expected one constant of the model")
         return join_label(variable.name, elements)
 
-    def file(self, table: Mapping[str, Any], *keys: str) -> Path | None:
-        """A file that the study names, if it names one."""
-        return find_file(self.owners[keys[0]], *keys) if keys[-1] in table else None
-
-    def text(self, value: Any, *keys: str) -> str:
-        if not isinstance(value, str):
-            raise self.error(f"{keys[-1]} is {quoted(value)}; expected a text", *keys)
-        return value
-
-    def number(self, value: Any, *keys: str) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-            raise self.error(f"{keys[-1]} is {quoted(value)}; expected a number above 0", *keys)
-        return float(value)
-
-    def label(self, value: Any, *keys: str) -> Label:
-        return read_label(value, self.owners[keys[0]], *keys)
-
-    def error(self, sentence: str, *keys: str) -> InputError:
-        toml = self.owners[keys[0]]
-        return InputError(sentence, toml.path, toml.line(*keys))
-
-    def _checked(self, table: Any, known: Sequence[str] | None, *keys: str) -> Mapping[str, Any]:
-        if not isinstance(table, dict):
-            raise self.error(f"[{'.'.join(keys)}] is {quoted(table)}; expected a table", *keys)
-        for key in table if known is not None else ():
-            if key not in (known or ()):
-                meant = did_you_mean(key, known or ())
-                raise self.error(f"[{'.'.join(keys)}] has no key {quoted(key)}{meant}", *keys, key)
-        return table
-
-    def _range(self, table: Mapping[str, Any], name: str, *keys: str) -> tuple[float, float]:
-        given, idle = table.get("range"), self.model.value(name)
+    def _range(self, table: TomlTable, name: str) -> tuple[float, float]:
+        given, idle = table.values.get("range"), self.model.value(name)
         if isinstance(given, list) and len(given) == 2:
             low, high = given
             good = all(isinstance(end, int | float) and math.isfinite(end) for end in given)
             if good and low < high and low <= idle <= high:
                 return float(low), float(high)
-        raise self.error(
+        raise table.fail(
             f"the range of {quoted(name)} is {quoted(given)}; expected [low, high], two numbers "
             f"with the model's own value, {idle:g}, between them",
-            *keys,
             "range",
         )
-
-    def _unit(self, table: Mapping[str, Any], name: str, *keys: str) -> str:
-        own = self.model.find(name.partition("[")[0]).unit
-        given = self.text(table.get("unit", own), *keys, "unit")
-        if given != own:
-            problem = f"the unit of {quoted(name)} is {quoted(given)}; the model has {quoted(own)}"
-            raise self.error(problem, *keys, "unit")
-        return own

@@ -238,7 +238,7 @@ def read_study(path: str | Path | None = None) -> Study:
     if contrasts is not None:
         settings = owners["contrasts"].tables.get("contrasts")
         hashes["contrasts"] = _joined(contrasts.sha256, json.dumps(settings, sort_keys=True))
-    title = read_label(table.values.get("title", study_name(path)), toml, "study", "title")
+    title = read_label(table, "title", study_name(path))
     return Study(
         title=title.en,
         title_zh=title.zh,
