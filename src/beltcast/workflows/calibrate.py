@@ -25,7 +25,7 @@ from beltcast.study.study import Study
 
 __all__ = ["CalibrateOptions", "Calibrated", "calibrate_study", "save_fit"]
 
-PICTURED = 400
+_PICTURED = 400
 """Draws behind the bands in the picture of a small model."""
 
 
@@ -149,7 +149,7 @@ def calibrate_study(
     )
     if fit.likelihood.size > EXACT:
         return Calibrated(study, fit, None, pd.DataFrame(), None, streams)
-    drawn = approximate_posterior(fit, PICTURED, rng=streams.posterior, progress=progress)
+    drawn = approximate_posterior(fit, _PICTURED, rng=streams.posterior, progress=progress)
     return Calibrated(study, fit, fit_statistics(fit), pool_scales(fit), drawn, streams)
 
 

@@ -20,7 +20,7 @@ from beltcast.workflows.draws import FitOptions, fit_study
 
 __all__ = ["Sampled", "sample_study"]
 
-PICTURED = 1000
+_PICTURED = 1000
 """Draws behind the bands in the picture."""
 
 
@@ -51,7 +51,7 @@ class Sampled:
         if picture:
             likelihood = self.chains.likelihood
             theta = self.chains.separate.reshape(-1, likelihood.size)
-            chosen = theta[:: max(1, len(theta) // PICTURED)]
+            chosen = theta[:: max(1, len(theta) // _PICTURED)]
             figure = plot_fit_over_time(likelihood, chosen, rng=self.streams.noise)
             figure.savefig(folder / "fit.png")
 
