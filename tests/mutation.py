@@ -63,7 +63,9 @@ FILES = 2
 FAST = "not slow and not long"
 WORTH = 3
 """Mutants from which on it pays to find out which tests of a file come to each of them."""
-COSTLY = re.compile(r"/fuzz/|signals|killed|memory_limit|hostile|browser|long_tail|backtest|test_cli")
+COSTLY = re.compile(
+    r"/fuzz/|signals|killed|memory_limit|hostile|browser|long_tail|backtest|test_cli"
+)
 """Test files that are tried last: what they notice is noticed in less time elsewhere."""
 
 BINARY = {

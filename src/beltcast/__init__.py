@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from beltcast.drivers.price.price import price
     from beltcast.ensembles.ensemble import run_ensemble
     from beltcast.forecasting.forecast import forecast
+    from beltcast.inference.assemble import likelihood_of, make_likelihood
     from beltcast.inference.audit.error_scales import ErrorScales, error_scales
     from beltcast.inference.audit.sbc import sbc
     from beltcast.inference.calibrate import Calibration, calibrate
-    from beltcast.inference.likelihood import Likelihood, likelihood_of, make_likelihood
+    from beltcast.inference.likelihood import Likelihood
     from beltcast.inference.predicted_observations import observe
     from beltcast.inference.sampling.chains import Chains
     from beltcast.inference.sampling.posterior import Draws, approximate_posterior, sample_prior
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
     from beltcast.study.columns import Column, read_columns
     from beltcast.study.error_models import ErrorModel
     from beltcast.study.events import with_events
-    from beltcast.study.observations import Observations, read_observations
+    from beltcast.study.observations import Observations
+    from beltcast.study.observations_file import read_observations
     from beltcast.study.places import read_places
     from beltcast.study.priors import Priors
     from beltcast.study.priors_file import read_priors
@@ -171,7 +173,8 @@ _MODULES = {
     "inference.audit.error_scales": ("ErrorScales", "error_scales"),
     "inference.audit.sbc": ("sbc",),
     "inference.calibrate": ("Calibration", "calibrate"),
-    "inference.likelihood": ("Likelihood", "likelihood_of", "make_likelihood"),
+    "inference.assemble": ("likelihood_of", "make_likelihood"),
+    "inference.likelihood": ("Likelihood",),
     "inference.predicted_observations": ("observe",),
     "inference.sampling.chains": ("Chains",),
     "inference.sampling.posterior": ("Draws", "approximate_posterior", "sample_prior"),
@@ -186,7 +189,8 @@ _MODULES = {
     "reports.export": ("export",),
     "streams": ("Streams",),
     "study.events": ("with_events",),
-    "study.observations": ("Observations", "read_observations"),
+    "study.observations": ("Observations",),
+    "study.observations_file": ("read_observations",),
     "study.places": ("read_places",),
     "study.priors": ("Priors",),
     "study.priors_file": ("read_priors",),

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from beltcast.errors import BeltcastError, InputError, TableError, UnitError, did_you_mean
-from beltcast.study.observations import COLUMNS, read_observations
+from beltcast.study.observations_file import COLUMNS, read_observations
 from beltcast.study.places import read_places
 from beltcast.study.priors_file import read_priors
 from beltcast.study.scenarios import read_scenarios

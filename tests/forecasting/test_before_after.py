@@ -19,7 +19,8 @@ from beltcast.forecasting.before_after import changes, nowcast_years, outlook
 from beltcast.forecasting.summary import as_text, titled
 from beltcast.forecasting.update_text import _period, summarise_update, surprise_words
 from beltcast.study.new_rows import read_new_rows
-from beltcast.study.observations import COLUMNS, Observations
+from beltcast.study.observations import Observations
+from beltcast.study.observations_file import COLUMNS
 
 DRAWS = 400
 

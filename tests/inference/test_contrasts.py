@@ -13,9 +13,9 @@ from scipy.stats import multivariate_normal, norm
 from beltcast import Study, read_study
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import InputError, TableError
+from beltcast.inference.assemble import likelihood_of
 from beltcast.inference.calibrate import Calibration, calibrate_from
 from beltcast.inference.contrast_rows import ContrastRows, make_contrast_rows
-from beltcast.inference.likelihood import likelihood_of
 from beltcast.inference.sampling.sampler import SampleOptions, sample
 
 MODEL = """{UTF-8}

@@ -11,7 +11,7 @@ from beltcast import Study
 from beltcast.errors import InputError, TableError
 from beltcast.files.shipped import shipped
 from beltcast.study.new_rows import read_new_rows
-from beltcast.study.observations import COLUMNS
+from beltcast.study.observations_file import COLUMNS
 from beltcast.verification.origin import as_known
 
 EXAMPLE = "calibration/data/half-year-2025.csv"

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from beltcast.errors import TableError, UnitError
 from beltcast.model.quantities import convert, is_flow, mean_rate, same_unit
-from beltcast.study.observations import COLUMNS, Observations, read_observations
+from beltcast.study.observations import Observations
+from beltcast.study.observations_file import COLUMNS, read_observations
 from beltcast.study.places import read_places
 
 from ..stand_in import StandIn

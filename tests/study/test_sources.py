@@ -9,7 +9,7 @@ import pytest
 
 from beltcast import Study
 from beltcast.files.shipped import shipped
-from beltcast.study.observations import read_observations
+from beltcast.study.observations_file import read_observations
 
 NEEDED = {
     "observations.csv": ("source", "published", "unit", "grade"),

@@ -118,7 +118,7 @@ def identify_command(
 
         beltcast identify --model sir.mdl --data flu.csv --priors sir.toml
     """
-    from beltcast.inference.likelihood import likelihood_of
+    from beltcast.inference.assemble import likelihood_of
     from beltcast.inference.sampling.chain_files import load_posterior
     from beltcast.reports.json_output import calibration_facts, table_facts
     from beltcast.workflows.draws import FitOptions, fit_study
@@ -267,8 +267,8 @@ def sbc_command(
     """
     import xarray as xr
 
+    from beltcast.inference.assemble import make_likelihood
     from beltcast.inference.audit.sbc import Asked, sbc, sbc_verdict, uniformity
-    from beltcast.inference.likelihood import make_likelihood
     from beltcast.inference.sampling.chain_files import save_dataset
     from beltcast.pictures.plots import save_chart
     from beltcast.pictures.plots_ranks import rank_chart

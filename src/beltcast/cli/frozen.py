@@ -71,7 +71,7 @@ def score_command(
     """
     from beltcast.files.complete import complete_folder
     from beltcast.reports.json_output import table_facts
-    from beltcast.study.observations import read_observations
+    from beltcast.study.observations_file import read_observations
     from beltcast.verification.frozen import read_frozen, score
     from beltcast.verification.frozen_text import forecaster_table, summarise_score
 

@@ -26,7 +26,8 @@ from beltcast.engine.run.threads import side_by_side
 from beltcast.ensembles.verdicts import FEWEST_DRAWS
 from beltcast.errors import CalibrationError
 from beltcast.files.resume import NOT_KEPT, Pieces
-from beltcast.inference.likelihood import Likelihood, likelihood_of
+from beltcast.inference.assemble import likelihood_of
+from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.optimise import FitMethod, Optimum, optimise
 from beltcast.inference.starts import FEW_ENOUGH, expected_missed, starting_points
 from beltcast.schema import Language, Progress, no_progress

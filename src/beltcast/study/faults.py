@@ -15,7 +15,7 @@ from beltcast.errors import BeltcastError
 from beltcast.files.toml import Toml, read_table
 from beltcast.model.model import Model, load_model
 from beltcast.study.noise import Noise, noise_from_table
-from beltcast.study.observations import read_observations
+from beltcast.study.observations_file import read_observations
 from beltcast.study.places import read_places
 from beltcast.study.roles import read_roles
 from beltcast.study.scenarios import Scenario, read_scenarios

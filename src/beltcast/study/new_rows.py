@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from beltcast.errors import TableError
-from beltcast.study.observations import Observation, Observations, read_observations, repeated
+from beltcast.study.observations import Observation, Observations, repeated
+from beltcast.study.observations_file import read_observations
 from beltcast.study.study import Study
 
 SAME_VALUE = 1e-6

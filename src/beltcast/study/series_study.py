@@ -22,7 +22,7 @@ from beltcast.model.model import Model, load_model
 from beltcast.model.quantities import is_flow, same_unit
 from beltcast.study.columns import Column
 from beltcast.study.error_models import error_model_text
-from beltcast.study.observations import COLUMNS
+from beltcast.study.observations_file import COLUMNS
 from beltcast.study.series import Payoff, Series, read_series
 from beltcast.study.starter import check_folder, check_title
 from beltcast.study.study import STUDY_FILE, read_study

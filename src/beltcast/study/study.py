@@ -41,7 +41,8 @@ from beltcast.model.quantities import is_flow
 from beltcast.schema import LABELS, TOTAL, Label, Language, labels_text
 from beltcast.study.contrasts import Contrasts, read_contrasts
 from beltcast.study.noise import Noise, noise_from_table
-from beltcast.study.observations import Observations, read_observations
+from beltcast.study.observations import Observations
+from beltcast.study.observations_file import read_observations
 from beltcast.study.places import read_places, read_titles
 from beltcast.study.priors import Priors
 from beltcast.study.priors_file import read_priors

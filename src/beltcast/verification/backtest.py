@@ -37,8 +37,9 @@ from beltcast.engine.nodes import FloatArray
 from beltcast.engine.run.threads import pause
 from beltcast.errors import CalibrationError, InputError, MissingExtra
 from beltcast.files.resume import NOT_KEPT, Pieces
+from beltcast.inference.assemble import make_likelihood
 from beltcast.inference.calibrate import Calibration, calibrate, one_blas_thread
-from beltcast.inference.likelihood import Likelihood, make_likelihood
+from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.residuals import draw_errors
 from beltcast.inference.sampling.posterior import Draws, approximate_posterior, sample_prior
 from beltcast.model.model import Model

@@ -10,9 +10,9 @@ import pandas as pd
 
 from beltcast.files.resume import NOT_KEPT, Pieces
 from beltcast.forecasting.summary import fit_summary
+from beltcast.inference.assemble import likelihood_of
 from beltcast.inference.calibrate import EXACT, Calibration, calibrate
 from beltcast.inference.fit_over_time import plot_fit_over_time
-from beltcast.inference.likelihood import likelihood_of
 from beltcast.inference.optimise import check_fit_method
 from beltcast.inference.pool_scales import pool_scales
 from beltcast.inference.sampling.posterior import Draws, approximate_posterior

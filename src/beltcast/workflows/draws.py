@@ -12,8 +12,8 @@ import numpy as np
 
 from beltcast.errors import InputError
 from beltcast.files.resume import NOT_KEPT, Pieces, of_the_package
+from beltcast.inference.assemble import likelihood_of
 from beltcast.inference.calibrate import Calibration, calibrate, calibrate_from
-from beltcast.inference.likelihood import likelihood_of
 from beltcast.inference.sampling.posterior import Draws, approximate_posterior, sample_prior
 from beltcast.inference.saved import CALIBRATION_FILE, load_calibration
 from beltcast.schema import Progress

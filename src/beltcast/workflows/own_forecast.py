@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import InputError
+from beltcast.inference.assemble import likelihood_of, make_likelihood
 from beltcast.inference.calibrate import Calibration
 from beltcast.inference.fit_over_time import plot_fit_over_time
-from beltcast.inference.likelihood import Likelihood, likelihood_of, make_likelihood
+from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.sampling.posterior import Draws, approximate_posterior
 from beltcast.inference.simulated import simulate_observations
 from beltcast.schema import Progress

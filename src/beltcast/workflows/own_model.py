@@ -10,7 +10,8 @@ from pathlib import Path
 from beltcast.engine.run.plan import Method
 from beltcast.errors import InputError
 from beltcast.files.text import file_sha256
-from beltcast.inference.likelihood import Likelihood, likelihood_of
+from beltcast.inference.assemble import likelihood_of
+from beltcast.inference.likelihood import Likelihood
 from beltcast.model.conditions import read_conditions, with_conditions
 from beltcast.model.model import Model, load_model
 from beltcast.model.variants import move

@@ -22,8 +22,9 @@ from scipy.stats import norm
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import CalibrationError, InputError
 from beltcast.files.resume import NOT_KEPT, Pieces
+from beltcast.inference.assemble import make_likelihood
 from beltcast.inference.calibrate import Calibration, calibrate
-from beltcast.inference.likelihood import Likelihood, make_likelihood
+from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.residuals import precisions
 from beltcast.inference.sampling.posterior import approximate_posterior
 from beltcast.inference.updating.carry_draws import predictive

@@ -33,9 +33,10 @@ from scipy.stats import norm
 
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import InputError
+from beltcast.inference.assemble import likelihood_of, make_likelihood
 from beltcast.inference.calibrate import Calibration, calibrate, calibrate_from
 from beltcast.inference.eigen import eigenpairs
-from beltcast.inference.likelihood import Likelihood, likelihood_of, make_likelihood
+from beltcast.inference.likelihood import Likelihood
 from beltcast.schema import Progress, no_progress
 from beltcast.study.study import Study
 

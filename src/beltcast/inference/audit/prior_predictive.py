@@ -20,7 +20,8 @@ import pandas as pd
 
 from beltcast.display.numbers import digits
 from beltcast.display.translations import word
-from beltcast.inference.likelihood import Likelihood, likelihood_of
+from beltcast.inference.assemble import likelihood_of
+from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.sampling.posterior import sample_prior
 from beltcast.inference.simulated import simulate_observations
 from beltcast.schema import Language

@@ -24,8 +24,9 @@ from beltcast.engine.nodes import FloatArray
 from beltcast.errors import BOOKS, InputError
 from beltcast.files.netcdf import check_variables, read_netcdf
 from beltcast.files.shipped import shipped
+from beltcast.inference.assemble import make_likelihood
 from beltcast.inference.calibrate import Calibration, estimates_table
-from beltcast.inference.likelihood import Likelihood, make_likelihood
+from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.sampling.posterior import Draws
 from beltcast.schema import MEMBER, PARAMETER
 from beltcast.study.study import STUDY_FILE, Study, read_study, study_name

@@ -19,8 +19,9 @@ import numpy as np
 from beltcast.display.facts import Facts, html_of, text_of
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import CalibrationError
+from beltcast.inference.assemble import likelihood_of
 from beltcast.inference.calibrate import Calibration, one_blas_thread
-from beltcast.inference.likelihood import Likelihood, likelihood_of
+from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.sampling.arviz_groups import inference_data, observed, unknowns
 from beltcast.inference.sampling.censored_nuisances import with_nuisances
 from beltcast.inference.sampling.metropolis import adapted, walk

@@ -40,8 +40,9 @@ from numpy.typing import NDArray
 from beltcast.display.facts import Facts, html_of, text_of
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import CalibrationError, InputError, did_you_mean, quoted
+from beltcast.inference.assemble import make_likelihood
 from beltcast.inference.calibrate import Calibration, calibrate_from, one_blas_thread
-from beltcast.inference.likelihood import Likelihood, make_likelihood
+from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.predicted_observations import questions
 from beltcast.inference.sampling.posterior import Draws, approximate_posterior
 from beltcast.inference.sampling.psis import ENOUGH, Weights, smoothed
