@@ -21,7 +21,7 @@ KINDS: tuple[tuple[str, str, str, str], ...] = (
     ("Pareto-smoothed weights: shape and quantiles", "right", "inference/psis", ""),
     ("R-hat, nested R-hat, effective draws: ArviZ", "right", "inference/diagnostics", ""),
     ("effective draws of the tail with ties", "wrong", "inference/diagnostics", "ties"),
-    ("CRPS, energy score, pinball: scoringrules", "right", SCORES, "scoringrules"),
+    ("CRPS: scoringrules", "right", SCORES, "scoringrules"),
     ("CRPS of a lognormal with log sd 10", "wrong", SCORES, "wide_lognormal"),
     ("log score of identical draws", "wrong", SCORES, "identical_draws"),
     ("MASE of a history that is flat but for rounding", "wrong", SCORES, "flat_history"),

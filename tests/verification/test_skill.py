@@ -18,7 +18,6 @@ from beltcast.verification.skill import (
     case_scores,
     common_cases,
     coverage_table,
-    energy_table,
     error_table,
     pit_counts,
     place_years,
@@ -304,12 +303,6 @@ def test_the_worst_miss_is_the_one_that_was_made(three: xr.Dataset) -> None:
         str(spoilt["place"][13].values),
     )
     assert first["ratio"] > 20
-
-
-def test_the_energy_score_orders_forecasters_too(three: xr.Dataset) -> None:
-    table = energy_table(three)
-    assert table["forecaster"].iloc[0] == "good"
-    assert table["vectors"].iloc[0] == len(ORIGINS) * 2
 
 
 def test_what_is_missing_is_named(three: xr.Dataset) -> None:

@@ -307,10 +307,6 @@ def drawn_levers(draws: Draws, prior: Draws) -> tuple[Lever, ...]:
 
     A lever covers 90 % of its prior and stands at the posterior median; moving it sets the constant
     constant to one value in all draws.
-
-    Parameters
-    ----------
-    draws, prior : Draws
     """
     found: list[Lever] = []
     for column, name in enumerate(draws.labels):

@@ -120,10 +120,6 @@ def page_model(
     members : int
         Number of members that the memory holds.
 
-    Returns
-    -------
-    PageModel
-
     Raises
     ------
     UnsupportedConstruct

@@ -38,15 +38,6 @@ __all__ = ["dump_source", "load_source", "read_parsed"]
 def read_parsed(path: str | Path, cache: Cache | None) -> Source:
     """Read a model file, as `beltcast.engine.vensim.reader.read_source` does.
 
-    Parameters
-    ----------
-    path : str or Path
-    cache : Cache or None
-
-    Returns
-    -------
-    Source
-
     Raises
     ------
     ModelFileError, UnsupportedConstruct

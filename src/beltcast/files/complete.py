@@ -32,10 +32,6 @@ def complete_folder(path: str | Path) -> Iterator[Path]:
     a ``summary.txt``) or empty: a typing error must not delete somebody's work.  A symbolic link
     is kept, and what it points to is replaced.
 
-    Parameters
-    ----------
-    path : str or Path
-
     Yields
     ------
     Path

@@ -51,10 +51,6 @@ def read_text(path: str | Path, error: type[InputError]) -> Text:
     error : type
         Error class of the calling reader.
 
-    Returns
-    -------
-    Text
-
     Raises
     ------
     InputError

@@ -67,10 +67,6 @@ def read_toml(path: str | Path, error: type[InputError]) -> Toml:
     error : type
         Error class of the calling reader.
 
-    Returns
-    -------
-    Toml
-
     Raises
     ------
     InputError

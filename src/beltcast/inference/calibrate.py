@@ -391,10 +391,6 @@ def calibrate(
     progress : callable, optional
         Called with (what, done, total).
 
-    Returns
-    -------
-    Calibration
-
     Raises
     ------
     CalibrationError

@@ -32,10 +32,6 @@ def plot_fit(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     table : pandas.DataFrame
         As `beltcast.Calibration.fit_table` returns it.
     ax : matplotlib.axes.Axes, optional
-
-    Returns
-    -------
-    matplotlib.axes.Axes
     """
     ax = ax or new_axes(6.0, 6.0)
     for i, (quantity, rows) in enumerate(table.groupby("quantity", sort=False)):

@@ -81,10 +81,6 @@ def optimise(
     tolerance : float
         Least squares stops if a step changes the cost, or the unknowns, by a smaller part.
 
-    Returns
-    -------
-    Optimum
-
     Raises
     ------
     CalibrationError

@@ -41,10 +41,6 @@ _STEP = 0.1
 def pool_scales(calibration: Calibration) -> pd.DataFrame:
     """Estimate the standard deviation between elements of each partially pooled constant.
 
-    Parameters
-    ----------
-    calibration : Calibration
-
     Returns
     -------
     pandas.DataFrame

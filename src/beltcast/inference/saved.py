@@ -89,10 +89,6 @@ def load_calibration(
     renew : str
         The command that makes the calibration again, for the error.
 
-    Returns
-    -------
-    Calibration
-
     Raises
     ------
     InputError

@@ -106,14 +106,6 @@ class FitStatistics:
 def fit_statistics(calibration: Calibration) -> FitStatistics:
     r"""Compute the best fit of a calibration and its statistics.
 
-    Parameters
-    ----------
-    calibration : Calibration
-
-    Returns
-    -------
-    FitStatistics
-
     Examples
     --------
     >>> import tempfile

@@ -136,10 +136,6 @@ def check_model(
     seconds : float
         Runs with extreme constants end after so long; the first is always made.
 
-    Returns
-    -------
-    Checked
-
     Raises
     ------
     SimulationError

@@ -79,10 +79,6 @@ def with_conditions(model: Model, conditions: Mapping[str, Mapping[str, float | 
         By the name of the condition: constants and their values, or names of other constants.  A
         constant that a condition leaves out keeps the value of the model there.
 
-    Returns
-    -------
-    Model
-
     Raises
     ------
     InputError

@@ -136,10 +136,6 @@ class ModelDifference:
 def diff(first: Model, second: Model) -> ModelDifference:
     """Compare two models.
 
-    Parameters
-    ----------
-    first, second : Model
-
     Returns
     -------
     ModelDifference

@@ -555,10 +555,6 @@ def load_model(path: str | Path, *, method: Method | None = None) -> Model:
     method : str, optional
         Integration method, as for `Model.simulate`; by default as the file states.
 
-    Returns
-    -------
-    Model
-
     Raises
     ------
     ModelFileError

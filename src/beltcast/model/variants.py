@@ -168,11 +168,6 @@ class NoInteraction(Model):
 def without_interaction(model: Model, switches: Sequence[str]) -> NoInteraction:
     """Return the null model in which the drivers do not interact.
 
-    Parameters
-    ----------
-    model : Model
-    switches : sequence of str
-
     Raises
     ------
     UnknownName

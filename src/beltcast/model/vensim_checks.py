@@ -58,10 +58,6 @@ class VensimFinding:
 def check_vensim_statements(model: Model) -> tuple[int, tuple[VensimFinding, ...]]:
     """Run the reality checks of the file that a model was read from.
 
-    Parameters
-    ----------
-    model : Model
-
     Returns
     -------
     int

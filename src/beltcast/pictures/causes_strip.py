@@ -34,10 +34,6 @@ def plot_causes(
         elements than a panel holds and none are named, the first of each range is drawn, and the
         title says which.
 
-    Returns
-    -------
-    matplotlib.figure.Figure
-
     Raises
     ------
     UnknownName

@@ -106,10 +106,6 @@ def as_svg(
     names : mapping of str to str, optional
         What to write for a variable; its own name by default.  The element of a variable carries
         that name as ``data-name``.
-
-    Returns
-    -------
-    str
     """
     width, height = f"{drawing.width:.0f}", f"{drawing.height:.0f}"
     lines = [

@@ -42,10 +42,6 @@ def plot_run(
     **elements : str or sequence of str
         Elements of a dimension to draw: ``Belt="Shenzhen"``, ``scenario=["baseline"]``.
 
-    Returns
-    -------
-    matplotlib.figure.Figure
-
     Raises
     ------
     UnknownName

@@ -54,14 +54,6 @@ class Structure:
 def structure(model: Model) -> Structure:
     """Read the stocks, flows and links of a model.
 
-    Parameters
-    ----------
-    model : Model
-
-    Returns
-    -------
-    Structure
-
     Examples
     --------
     >>> from beltcast import load_model

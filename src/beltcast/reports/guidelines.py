@@ -57,16 +57,7 @@ class ReportItem:
 
 
 def report_items(model: Model) -> tuple[ReportItem, ...]:
-    """Go through the guidelines.
-
-    Parameters
-    ----------
-    model : Model
-
-    Returns
-    -------
-    tuple of ReportItem
-    """
+    """Go through the guidelines."""
     names = [v for v in model.variables.values() if canonical(v.name) not in CONTROLS]
     constants = [v.name for v in names if v.kind == "constant"]
     stocks = [v.name for v in names if v.kind == "stock"]

@@ -149,10 +149,6 @@ def update_facts(change: Update, outlook: xr.Dataset) -> dict[str, Any]:
 def dataset_facts(result: xr.Dataset) -> dict[str, Any]:
     """Return everything in a Dataset except single draws, under its own names.
 
-    Parameters
-    ----------
-    result : xarray.Dataset
-
     Returns
     -------
     dict

@@ -20,10 +20,6 @@ SECONDS = 120
 def print_pdf(html: Path, pdf: Path) -> None:
     """Print an HTML file to PDF.
 
-    Parameters
-    ----------
-    html, pdf : Path
-
     Raises
     ------
     MissingExtra

@@ -40,11 +40,6 @@ def source_table(results: xr.Dataset, file: str) -> pd.DataFrame:
 def write_workbook(tables: Mapping[str, pd.DataFrame], path: str | Path) -> None:
     """Write each table to a sheet with a frozen header; the first one gets a chart.
 
-    Parameters
-    ----------
-    tables : mapping of str to pandas.DataFrame
-    path : str or Path
-
     Raises
     ------
     InputError

@@ -42,10 +42,6 @@ def run_plan(
     tell : callable, optional
         Called with each event, as `beltcast.scale.journal.journal` provides it.
 
-    Returns
-    -------
-    Store
-
     Raises
     ------
     InputError

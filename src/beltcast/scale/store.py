@@ -288,10 +288,6 @@ def open_store(path: str | Path, *, partial: bool = False) -> xr.Dataset:
 def check_store(path: str | Path) -> tuple[int, int, dict[str, str]]:
     """Read every chunk of a store and compare its checksum.
 
-    Parameters
-    ----------
-    path : str or Path
-
     Returns
     -------
     whole : int

@@ -32,10 +32,6 @@ _BOUNDS: Schema = {
 def scenarios_schema(model: Model) -> Schema:
     """Return the schema of a file of scenarios for a model.
 
-    Parameters
-    ----------
-    model : Model
-
     Examples
     --------
     >>> from beltcast import load_model
@@ -99,12 +95,7 @@ def scenarios_schema(model: Model) -> Schema:
 
 
 def parameters_schema(model: Model) -> Schema:
-    """Return the schema of a file of priors for a model.
-
-    Parameters
-    ----------
-    model : Model
-    """
+    """Return the schema of a file of priors for a model."""
     texts = {
         "unit": _text("As the model file says it."),
         "role": _text("driver, pooled, place, literature, observation or future."),

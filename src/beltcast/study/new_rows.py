@@ -43,10 +43,6 @@ def read_new_rows(path: str | Path, study: Study) -> NewRows:
         A CSV file with the columns of the study's observations.
     study : Study
 
-    Returns
-    -------
-    NewRows
-
     Raises
     ------
     TableError, UnitError

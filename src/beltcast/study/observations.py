@@ -198,10 +198,6 @@ class Observations:
 def repeated(new: Observations, known: Observations) -> tuple[tuple[Observation, Observation], ...]:
     """Pair new rows with known ones of the same scope and period.
 
-    Parameters
-    ----------
-    new, known : Observations
-
     Returns
     -------
     tuple of (Observation, Observation)

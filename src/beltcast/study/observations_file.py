@@ -101,10 +101,6 @@ def read_observations(
     faults : list, optional
         Takes the error of each wrong row, which is then left out, instead of raising the first.
 
-    Returns
-    -------
-    Observations
-
     Raises
     ------
     TableError

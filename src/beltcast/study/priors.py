@@ -221,11 +221,6 @@ class Priors:
         By inversion: one uniform number per parameter and draw, whatever the bounds, so a change
         of one parameter's bounds leaves the draws of all others unchanged.
 
-        Parameters
-        ----------
-        rng : numpy.random.Generator
-        size : int
-
         Returns
         -------
         (size, n)  [working scale]
@@ -286,14 +281,6 @@ class Priors:
 
     def subset(self, labels: Sequence[str]) -> Priors:
         """Choose the priors of some parameters, in the given order.
-
-        Parameters
-        ----------
-        labels : sequence of str
-
-        Returns
-        -------
-        Priors
 
         Raises
         ------

@@ -224,10 +224,6 @@ def read_roles(
     faults : list, optional
         Takes the first error of each table, and of each lever, instead of raising the first.
 
-    Returns
-    -------
-    Roles
-
     Raises
     ------
     InputError

@@ -198,10 +198,6 @@ def select(scenarios: Mapping[str, Scenario], names: Iterable[str]) -> dict[str,
         As `read_scenarios` returns them.
     names : iterable of str
 
-    Returns
-    -------
-    dict
-
     Raises
     ------
     ScenarioError
@@ -264,10 +260,6 @@ def _line_of_descent(name: str, parents: Mapping[str, str | None], file: Toml) -
 
 def extend(parent: Scenario, child: Scenario) -> Scenario:
     """Return the child with its parent's other settings; the child overrides.
-
-    Parameters
-    ----------
-    parent, child : Scenario
 
     Returns
     -------

@@ -107,10 +107,6 @@ def read_series(
     columns : sequence of Column, optional
         Settings of columns, as `read_columns` returns them.
 
-    Returns
-    -------
-    Series
-
     Raises
     ------
     TableError

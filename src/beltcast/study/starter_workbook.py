@@ -106,10 +106,6 @@ def workbook_of(texts: Mapping[str, str], belts: Sequence[str]) -> bytes:
     texts : mapping
         Name of a file of the template to its text, filled in.
     belts : sequence of str
-
-    Returns
-    -------
-    bytes
     """
     import openpyxl
     from openpyxl.styles import Alignment, Font

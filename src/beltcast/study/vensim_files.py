@@ -56,15 +56,6 @@ def read_voc(path: str | Path, model: Model) -> Priors:
     Lines are ``low <= Name = start <= high``; a bound may be a constant of the model, a subscript
     range stands for all its elements.  Starting values and options are ignored.
 
-    Parameters
-    ----------
-    path : str or Path
-    model : Model
-
-    Returns
-    -------
-    Priors
-
     Raises
     ------
     InputError
@@ -112,11 +103,6 @@ def read_vpd(path: str | Path, model: Model) -> tuple[Payoff, ...]:
     and policy elements ``*P`` and ``*PF``, whose variable is itself a log likelihood: a rate that
     is summed over the run, or the value at its end, times the weight.  A weight may be a constant
     that is searched.
-
-    Parameters
-    ----------
-    path : str or Path
-    model : Model
 
     Returns
     -------
@@ -169,11 +155,6 @@ def read_cin(path: str | Path, model: Model) -> Mapping[str, float]:
 
     Supported are ``NAME = 3``, ``NAME[Element] = 3``, ``NAME[Range] = 3`` or ``= 3, 2, 7``, and
     the lines of an optimization control file, whose middle value counts.  A later line overrides.
-
-    Parameters
-    ----------
-    path : str or Path
-    model : Model
 
     Returns
     -------

@@ -265,10 +265,6 @@ def score(frozen: xr.Dataset, rows: Observations) -> Scored:
     rows : Observations
         As `beltcast.read_observations` reads them with the model of the study.
 
-    Returns
-    -------
-    Scored
-
     Raises
     ------
     InputError

@@ -157,10 +157,6 @@ def paired_skill(
     places : (n,) of str
     confidence : float
 
-    Returns
-    -------
-    PairedSkill
-
     References
     ----------
     Cameron, A. C., Gelbach, J. B. and Miller, D. L. (2011): Robust inference with multiway

@@ -1,7 +1,7 @@
 """Scores of predictive distributions against observations.
 
-All are losses: smaller is better.  Draws are on the last axis (for the energy score on the last
-but one), observations have one axis fewer, everything else broadcasts.
+All are losses: smaller is better.  Draws are on the last axis, observations have one axis fewer,
+everything else broadcasts.
 
 NaN policy: a score of a case is NaN if its observation or any of its draws is NaN; a summary
 (`theil`) excludes such cases, and gives the count.
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-from scipy.special import log_ndtr, logsumexp, ndtr
+from scipy.special import logsumexp
 from scipy.stats import beta
 
 from beltcast.engine.nodes import FloatArray
@@ -85,47 +85,6 @@ def crps_ensemble(draws: FloatArray, observed: Numbers) -> FloatArray:
     return score
 
 
-def crps_normal(mean: Numbers, sd: Numbers, observed: Numbers) -> FloatArray:
-    """CRPS of a normal: ``s (z (2 Phi(z) - 1) + 2 phi(z) - 1 / sqrt(pi))`` with z in sds.
-
-    Gneiting, Raftery, Westveld and Goldman (2005), Monthly Weather Review 133, eq. 5.
-
-    Examples
-    --------
-    >>> from beltcast.verification.scores import crps_normal
-    >>> round(float(crps_normal(0.0, 1.0, 0.0)), 6)
-    0.233695
-    """
-    sd = np.asarray(sd, dtype=np.float64)
-    z = (observed - np.asarray(mean)) / sd
-    phi = np.exp(-0.5 * z**2) / np.sqrt(2.0 * np.pi)
-    score: FloatArray = sd * (z * (2.0 * ndtr(z) - 1.0) + 2.0 * phi - 1.0 / np.sqrt(np.pi))
-    return score
-
-
-def crps_lognormal(mean_log: Numbers, sd_log: Numbers, observed: Numbers) -> FloatArray:
-    """CRPS of a lognormal, for a positive observation; in the unit of the observation.
-
-    ``y (2 Phi(z) - 1) - 2 exp(mu + s^2 / 2) (Phi(z - s) + Phi(s / sqrt 2) - 1)`` with ``z`` the
-    observation's log in sds: Baran and Lerch (2015), Quarterly Journal of the Royal Meteorological
-    Society 141, 2289-2299.
-
-    Examples
-    --------
-    >>> from beltcast.verification.scores import crps_lognormal
-    >>> round(float(crps_lognormal(0.0, 0.5, 1.0)), 6)
-    0.120792
-    """
-    s, y = np.asarray(sd_log, dtype=np.float64), np.asarray(observed, dtype=np.float64)
-    z = (np.log(y) - mean_log) / s
-    # Phi(s / sqrt 2) - 1 = -Phi(-s / sqrt 2): both tails in logs, since the factor before them
-    # overflows, and their difference from 1 rounds, where s is large.
-    half = mean_log + 0.5 * s**2
-    tails = np.exp(half + log_ndtr(z - s)) - np.exp(half + log_ndtr(-s / np.sqrt(2.0)))
-    score: FloatArray = y * (2.0 * ndtr(z) - 1.0) - 2.0 * tails
-    return score
-
-
 def log_score(draws: FloatArray, observed: Numbers) -> FloatArray:
     """Log score of draws: minus the log of a Gaussian kernel density at the observation.
 
@@ -156,11 +115,6 @@ def log_score(draws: FloatArray, observed: Numbers) -> FloatArray:
     return score
 
 
-def log_score_normal(mean: Numbers, sd: Numbers, observed: Numbers) -> FloatArray:
-    """Log score of a normal: ``log(s sqrt(2 pi)) + z^2 / 2``."""
-    return -_log_normal(observed, mean, np.asarray(sd, dtype=np.float64))
-
-
 def absolute_error(point: Numbers, observed: Numbers) -> FloatArray:
     """Absolute error of a point forecast; its mean over cases is the MAE, least at the median."""
     return np.abs(np.asarray(observed) - point)
@@ -177,15 +131,6 @@ def scaled_error(point: Numbers, observed: Numbers, scale: Numbers) -> FloatArra
     size = np.maximum(np.abs(np.asarray(observed)), np.abs(np.asarray(point)))
     flat = negligible(scale, size) | ~(scale > 0)
     return absolute_error(point, observed) / np.where(flat, np.nan, scale)
-
-
-def pinball(quantile: Numbers, observed: Numbers, p: Numbers) -> FloatArray:
-    """Pinball loss of the p-quantile: ``(y - q) p`` above it, ``(q - y) (1 - p)`` below.
-
-    Koenker and Bassett (1978), Econometrica 46, 33-50.  Twice its mean over p is the CRPS.
-    """
-    rest = np.asarray(observed) - quantile
-    return np.maximum(p * rest, (np.asarray(p) - 1.0) * rest)
 
 
 def covered(draws: FloatArray, observed: Numbers, level: float) -> FloatArray:
@@ -268,30 +213,6 @@ def theil(point: FloatArray, observed: FloatArray) -> Theil:
     mse = float(((p - o) ** 2).mean())
     parts = [float(x) / mse if mse > 0 else np.nan for x in (bias, variation, covariation)]
     return Theil(mse, parts[0], parts[1], parts[2], len(p))
-
-
-def energy_score(draws: FloatArray, observed: FloatArray) -> FloatArray:
-    """Energy score of joint draws, fair: the CRPS of vectors.
-
-    ``mean ||x_i - y|| - sum_{i<j} ||x_i - x_j|| / (m (m - 1))``: Gneiting and Raftery 2007, eq. 22.
-
-    Parameters
-    ----------
-    draws : (..., m, d)
-    observed : (..., d)
-
-    Returns
-    -------
-    (...)
-    """
-    m = _count(np.swapaxes(draws, -1, -2))
-    error = np.linalg.norm(draws - observed[..., None, :], axis=-1).mean(axis=-1)
-    # One draw against all others at a time: m x m x d numbers at once would be gigabytes.
-    apart = sum(
-        np.linalg.norm(draws[..., i + 1 :, :] - draws[..., i, None, :], axis=-1).sum(axis=-1)
-        for i in range(m - 1)
-    )
-    return np.asarray(error - apart / (m * (m - 1.0)))
 
 
 def _log_normal(y: Numbers, mean: Numbers, sd: FloatArray) -> FloatArray:

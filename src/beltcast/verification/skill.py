@@ -41,9 +41,6 @@ count; tests/verification/test_skill.py simulates the rate of false verdicts."""
 LEVEL_OF_TEST = 0.05
 """Share of false verdicts among equal forecasters, over all comparisons of one table together."""
 
-JOINT = 200
-"""Draws of an energy score, whose cost grows with their square."""
-
 
 def case_scores(backtest: xr.Dataset, *, nation: str | None = None) -> xr.Dataset:
     """Score every forecaster on every case.
@@ -365,38 +362,6 @@ def worst_misses(scores: xr.Dataset, forecaster: str, *, most: int = 10) -> pd.D
     )
     table.insert(10, "ratio", table["observed"] / table["median"])
     return table.nlargest(most, "log_crps").reset_index(drop=True)
-
-
-def energy_table(backtest: xr.Dataset) -> pd.DataFrame:
-    """Energy score over the places of one origin and year, in logs, and its mean.
-
-    The cases of an origin and a year that all forecasters answer are one vector; the score of a
-    vector of d cases is divided by the root of d, so that vectors of several lengths can be pooled.
-    At most `JOINT` draws are used.  Baselines forecast each series separately, so that only the
-    model's draws are correlated between belts.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``forecaster``, ``vectors``, ``cases``, ``energy``; the best first.
-    """
-    _check(backtest)
-    logs = rules.log_levels(backtest["forecast"].transpose(CASE, FORECASTER, DRAW).values)
-    observed = rules.log_levels(backtest["observed"].values)
-    known = np.isfinite(logs).all(axis=(1, 2)) & np.isfinite(observed)
-    step = -(-logs.shape[2] // JOINT)
-    when = list(zip(backtest["origin"].values, backtest["year"].values, strict=True))
-    vectors = []
-    for moment in sorted(set(when)):
-        chosen = np.array([w == moment for w in when]) & known
-        if chosen.sum() > 1:
-            draws = logs[chosen][:, :, ::step].transpose(1, 2, 0)
-            vectors.append(rules.energy_score(draws, observed[chosen]) / np.sqrt(chosen.sum()))
-    count = {"vectors": len(vectors), "cases": int(known.sum())}
-    means = np.mean(vectors, axis=0) if vectors else np.full(logs.shape[1], np.nan)
-    names = map(str, backtest[FORECASTER].values)
-    rows = [{"forecaster": n, **count, "energy": e} for n, e in zip(names, means, strict=True)]
-    return _sorted(pd.DataFrame(rows), None, "energy")
 
 
 def _check(backtest: xr.Dataset) -> None:

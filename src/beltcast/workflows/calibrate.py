@@ -118,10 +118,6 @@ def calibrate_study(
         Keeps finished refinements, so that a stopped run can resume.
     progress : Progress, optional
 
-    Returns
-    -------
-    Calibrated
-
     Raises
     ------
     InputError

@@ -188,10 +188,6 @@ def check(
         How long runs with constants far off may take.
     progress : Progress, optional
 
-    Returns
-    -------
-    CheckedModel or CheckedStudy
-
     Examples
     --------
     >>> from beltcast import check, read_study

@@ -120,10 +120,6 @@ def draw_study(
         Keeps refinements and draws, so that a stopped run can resume.
     progress : Progress, optional
 
-    Returns
-    -------
-    Draws
-
     Examples
     --------
     >>> from beltcast import read_study

@@ -114,10 +114,6 @@ def forecast_study(
         Results of an earlier run, whose fit and draws serve if nothing has changed since.
     progress : Progress, optional
 
-    Returns
-    -------
-    Forecasted
-
     Raises
     ------
     InputError

@@ -168,10 +168,6 @@ def identify(
         default.
     progress : Progress, optional
 
-    Returns
-    -------
-    Identification
-
     Examples
     --------
     >>> import numpy as np

@@ -83,10 +83,6 @@ def score_loops(
     without : str, optional
         Loop to cut: its name, or its variables with commas.
 
-    Returns
-    -------
-    ScoredLoops
-
     Examples
     --------
     >>> from beltcast import read_study

@@ -100,10 +100,6 @@ def forecast_columns(draws: Draws, *, rng: Random) -> OwnForecast:
     rng : Streams, numpy.random.Generator or int
         Its stream ``noise`` is used.
 
-    Returns
-    -------
-    OwnForecast
-
     Raises
     ------
     InputError

@@ -70,10 +70,6 @@ def read_petab(problem: str | Path, *, integration: Method | None = None) -> Own
     integration : str, optional
         Method, as for `load_model`.
 
-    Returns
-    -------
-    OwnModel
-
     Raises
     ------
     InputError, ModelError

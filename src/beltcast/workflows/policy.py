@@ -140,10 +140,6 @@ def policy(
         Keeps finished runs, so that a stopped search can resume.
     progress : Progress, optional
 
-    Returns
-    -------
-    Policies
-
     Raises
     ------
     InputError

@@ -81,10 +81,6 @@ def sample_study(
     provenance : mapping, optional
         Attributes to add.
 
-    Returns
-    -------
-    Sampled
-
     Examples
     --------
     >>> from beltcast import SampleOptions, read_study

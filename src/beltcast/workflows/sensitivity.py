@@ -129,10 +129,6 @@ def sensitivity(
         Keeps finished runs, so that a stopped analysis can resume.
     progress : Progress, optional
 
-    Returns
-    -------
-    Sensitivity
-
     Examples
     --------
     >>> import numpy as np

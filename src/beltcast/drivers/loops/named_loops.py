@@ -184,10 +184,6 @@ def knock_out(
     since : float, optional  [time]
         When the source is held; from the start of the run by default.
 
-    Returns
-    -------
-    KnockOut
-
     Raises
     ------
     UnknownName

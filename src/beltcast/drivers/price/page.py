@@ -45,11 +45,6 @@ def summarise_prices(prices: xr.Dataset) -> RenderableType:
 def price_words(prices: xr.Dataset, scenario: str) -> tuple[str, str]:
     """Say what spending buys per unit of the target, for the whole, and how much.
 
-    Parameters
-    ----------
-    prices : xarray.Dataset
-    scenario : str
-
     Returns
     -------
     what : str
@@ -188,12 +183,7 @@ def _unit_of(prices: xr.Dataset, flow: str) -> str:
 
 
 def price_unit(prices: xr.Dataset) -> str:
-    """Return what is priced: a unit of the target.
-
-    Parameters
-    ----------
-    prices : xarray.Dataset
-    """
+    """Return what is priced: a unit of the target."""
     return f"{_unit_of(prices, _target(prices))} of {_target(prices)}"
 
 

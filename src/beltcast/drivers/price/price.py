@@ -223,12 +223,6 @@ def with_sizes(
 def judged(model: Model, flows: Sequence[str], *, target: str) -> list[str]:
     """Name the constants without a source on which flows depend but the target does not.
 
-    Parameters
-    ----------
-    model : Model
-    flows : sequence of str
-    target : str
-
     Returns
     -------
     list of str

@@ -114,10 +114,6 @@ def link_scores(
         States one step apart; a column is an instant of a member.
     times : (columns,)  [time]
         When `before` was.
-
-    Returns
-    -------
-    RowLinks
     """
     at = {(s, t): i for i, (s, t) in enumerate((s, t) for s in graph for t in graph[s])}
     # A link without an equation (net flow to stock, past to present) scores 1.

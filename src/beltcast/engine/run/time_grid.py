@@ -95,10 +95,6 @@ def find_grid(
     given : mapping
         Controls that the run sets, by canonical name.
 
-    Returns
-    -------
-    Grid
-
     Raises
     ------
     UnsupportedConstruct

@@ -106,10 +106,6 @@ def compile_wasm(program: Program, method: Method) -> WasmModule:
     program : Program
     method : 'euler', 'rk2' or 'rk4'
 
-    Returns
-    -------
-    WasmModule
-
     Raises
     ------
     UnsupportedConstruct
@@ -153,10 +149,6 @@ def layout(module: WasmModule, plan: Plan, members: int) -> Layout:
         Of the module's program and method.
     members : int
         Padded to whole blocks; the caller fills ``values``, the last member in the padding.
-
-    Returns
-    -------
-    Layout
     """
     program = module.program
     blocks = -(-members // LANES)

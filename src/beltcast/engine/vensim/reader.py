@@ -46,10 +46,6 @@ def read_source(path: str | Path) -> Source:
         A ``.mdl`` file in UTF-8, GB18030 or Latin-1, or an ``.xmile``, ``.stmx``,
         ``.itmx`` or ``.xml`` file.
 
-    Returns
-    -------
-    Source
-
     Raises
     ------
     ModelFileError

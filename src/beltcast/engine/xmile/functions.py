@@ -46,10 +46,6 @@ def translate(function: str, arguments: tuple[Expr, ...], owner: Ref, place: Doc
         The variable whose equation this is, for ``SELF``.
     place : Place
 
-    Returns
-    -------
-    Expr
-
     Raises
     ------
     UnsupportedConstruct

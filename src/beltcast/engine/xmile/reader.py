@@ -56,10 +56,6 @@ def read_xmile(path: str | Path) -> Source:
     path : str or Path
         An ``.xmile``, ``.stmx``, ``.itmx`` or ``.xml`` file.
 
-    Returns
-    -------
-    Source
-
     Raises
     ------
     ModelFileError

@@ -117,10 +117,6 @@ def error_scales(
     progress : callable, optional
         Called with (what, done, total).
 
-    Returns
-    -------
-    ErrorScales
-
     Raises
     ------
     InputError

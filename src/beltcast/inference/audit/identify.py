@@ -93,14 +93,6 @@ class Spectrum:
 def spectrum(calibration: Calibration) -> Spectrum:
     """Eigenvalues and directions of the information in the observations.
 
-    Parameters
-    ----------
-    calibration : Calibration
-
-    Returns
-    -------
-    Spectrum
-
     Examples
     --------
     >>> import numpy as np
@@ -289,10 +281,6 @@ def profile(
         needed fewer.
     reach : float
         Farthest value, in prior standard deviations from the optimum.
-
-    Returns
-    -------
-    Profile
 
     Raises
     ------

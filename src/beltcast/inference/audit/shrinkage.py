@@ -31,10 +31,6 @@ ALONE = 0.95
 def shrinkage(calibration: Calibration) -> pd.DataFrame:
     """Return the estimate of each pooled place from its own observations, and the pooled one.
 
-    Parameters
-    ----------
-    calibration : Calibration
-
     Returns
     -------
     pandas.DataFrame

@@ -26,10 +26,6 @@ PUBLISHED = "published"
 def inference_data(groups: Mapping[str, xr.Dataset]) -> Any:
     """Return groups as ArviZ's object.
 
-    Parameters
-    ----------
-    groups : mapping of str to xarray.Dataset
-
     Returns
     -------
     arviz.InferenceData

@@ -64,10 +64,6 @@ def completion(likelihood: Likelihood, near: FloatArray) -> Completion:
     near : (size,)
         Point of linearisation if tangents are needed, such as the optimum.
 
-    Returns
-    -------
-    Completion
-
     Examples
     --------
     >>> import numpy as np

@@ -69,10 +69,6 @@ def posterior_groups(
         Draws the group ``prior``, as many as a group of Markov chains has.
     provenance : mapping, optional
         Attributes of each group, such as the hashes of a study.
-
-    Returns
-    -------
-    dict of str to xarray.Dataset
     """
     likelihood = chains.likelihood
     count, draws, _ = chains.separate.shape

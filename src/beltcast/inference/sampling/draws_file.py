@@ -88,10 +88,6 @@ def kept_fit(calibration: Calibration, posterior: Draws, *, draws: int = KEPT) -
     posterior : Draws
     draws : int
         At most; they are taken at equal distances.
-
-    Returns
-    -------
-    KeptFit
     """
     chosen = np.unique(np.linspace(0, len(posterior) - 1, min(draws, len(posterior))).astype(int))
     spreads = np.sqrt(np.diag(calibration.covariance))
@@ -155,10 +151,6 @@ def load_draws(path: str | Path, study: Study, likelihood: Likelihood | None = N
     study : Study
     likelihood : Likelihood, optional
         That of the study, if available.
-
-    Returns
-    -------
-    KeptFit
 
     Raises
     ------

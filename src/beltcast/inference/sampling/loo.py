@@ -63,14 +63,6 @@ fitted.  A bound that holds in every draw is such a row: its weights differ by l
 def loo(chains: Chains) -> Loo:
     """Leave out each row in turn.
 
-    Parameters
-    ----------
-    chains : Chains
-
-    Returns
-    -------
-    Loo
-
     Raises
     ------
     InputError

@@ -82,10 +82,6 @@ def smoothed(log_weights: FloatArray) -> Weights:
     log_weights : (N,)
         Up to a constant; minus infinity and NaN are a weight of 0.
 
-    Returns
-    -------
-    Weights
-
     Examples
     --------
     >>> import numpy as np

@@ -157,10 +157,6 @@ def sample(
         Called with (what, done, total); what is 'draws: ' and the acceptance or the
         divergences.
 
-    Returns
-    -------
-    Chains
-
     Raises
     ------
     CalibrationError

@@ -74,10 +74,6 @@ def predictive(
     near : (size,)
         Point of linearisation of bounds.  Estimated scales are held there, and Student's t is
         replaced by the normal of its scale.
-
-    Returns
-    -------
-    Predictive
     """
     sds = likelihood.row_sds(near[None])[0][rows]
     asked = likelihood.without(rows)

@@ -170,10 +170,6 @@ def update(
     progress : callable, optional
         Called with (what, done, total).
 
-    Returns
-    -------
-    Update
-
     Raises
     ------
     TableError
