@@ -7,7 +7,7 @@ Values of the lower rooms draw themselves with these; charts with a design of th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from beltcast.display.colours import COLOURS
 
-__all__ = ["finish_axes", "new_axes", "new_figure", "plot_band", "plot_points"]
+__all__ = ["finish_axes", "gridded", "new_axes", "new_figure", "plot_band", "plot_points"]
 
 BAND = (0.1, 0.9)
 """Quantiles between which a band is drawn: the middle 80% of the members."""
@@ -72,4 +72,12 @@ def finish_axes(ax: Axes, *, title: str = "", x: str = "", y: str = "") -> Axes:
     ax.spines[["top", "right"]].set_visible(False)
     if ax.get_legend_handles_labels()[0]:
         ax.legend(frameon=False, fontsize=8)
+    return ax
+
+
+def gridded(ax: Axes, *, axis: Literal["both", "x", "y"] = "both") -> Axes:
+    """Draw a faint grid behind a chart, and drop the frame on two sides."""
+    ax.grid(True, axis=axis, alpha=0.25)
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)
     return ax

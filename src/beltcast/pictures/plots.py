@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from beltcast.display.colours import OTHER, POINT, POSTERIOR, PRIOR
+from beltcast.display.lines import new_axes
 from beltcast.display.style import house_style
 from beltcast.display.translations import amount, called, total_unit, word
 from beltcast.ensembles.member_statistics import parting
@@ -62,7 +63,7 @@ def fan_chart(
     >>> from beltcast.pictures.plots import fan_chart
     >>> fan_chart(xr.open_dataset("runs/belt/forecast.nc"), "Shenzhen")  # doctest: +SKIP
     """
-    ax = ax or _new_axes()
+    ax = ax or new_axes(8.0, 5.0)
     names = [str(s) for s in forecast[SCENARIO].values]
     scenario = scenario or names[0]
     fan = forecast["published_quantile"].sel({PLACE: place})
@@ -117,7 +118,7 @@ def starts_chart(calibration: Calibration, *, ax: Axes | None = None) -> Axes:
 
     If refined starts reach one level, they found one optimum; a staircase means many optima.
     """
-    ax = ax or _new_axes()
+    ax = ax or new_axes(8.0, 5.0)
     costs = np.sort(calibration.start_costs[np.isfinite(calibration.start_costs)])
     reached = np.sort(calibration.refined_costs)
     ax.plot(np.arange(1, len(costs) + 1), costs, ".", color=PRIOR, label="starts")
@@ -133,7 +134,7 @@ def starts_chart(calibration: Calibration, *, ax: Axes | None = None) -> Axes:
 @house_style
 def sd_ratio_chart(calibration: Calibration, *, most: int = 30, ax: Axes | None = None) -> Axes:
     """Draw the posterior-to-prior sd ratio of each parameter, the smallest first."""
-    ax = ax or _new_axes()
+    ax = ax or new_axes(8.0, 5.0)
     ratio = calibration.table()["sd_ratio"].sort_values().head(most)[::-1]
     ax.barh(np.arange(len(ratio)), ratio, color=POSTERIOR, height=0.7)
     ax.axvline(1.0, color=PRIOR, lw=1)
@@ -147,7 +148,7 @@ def sd_ratio_chart(calibration: Calibration, *, most: int = 30, ax: Axes | None 
 @house_style
 def profile_chart(profile: Profile, *, ax: Axes | None = None) -> Axes:
     """Draw a profile: rise of the cost along one parameter, with and without its prior."""
-    ax = ax or _new_axes()
+    ax = ax or new_axes(8.0, 5.0)
     ax.plot(
         profile.grid,
         profile.likelihood_rise,
@@ -190,13 +191,6 @@ def save_chart(ax: Axes, path: str | Path) -> None:
     figure = ax.figure
     assert isinstance(figure, Figure)
     figure.savefig(path, dpi=110)
-
-
-def _new_axes() -> Axes:
-    # A Figure of its own, not pyplot's: nothing global to close, no display needed.
-    figure = Figure(figsize=(8, 5), layout="constrained")
-    ax: Axes = figure.add_subplot()
-    return ax
 
 
 def _label(forecast: xr.Dataset, scenario: str, language: Language) -> str:

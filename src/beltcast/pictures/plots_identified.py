@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from scipy.stats import chi2
 
 from beltcast.display.colours import OTHER, POSTERIOR, PRIOR
+from beltcast.display.lines import new_axes
 from beltcast.display.style import house_style
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import UnknownName, did_you_mean
@@ -47,7 +47,7 @@ def answers_chart(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     >>> answers_chart(pd.DataFrame(spreads, index=["output"])).get_yticklabels()[0].get_text()
     'output'
     """
-    ax = ax or _new_axes()
+    ax = ax or new_axes(8.0, 5.0)
     shown = table.sort_values("contraction", kind="stable")
     rows = np.arange(len(shown))
     ax.hlines(rows, shown["posterior_sd"], shown["prior_sd"], color="0.8", lw=1.5, zorder=1)
@@ -96,7 +96,7 @@ def pair_chart(draws: Draws, one: str, other: str, *, ax: Axes | None = None) ->
     >>> pair_chart(kept.posterior, "Offer Elasticity", "AVE per Day").get_xlabel()
     'Offer Elasticity [Dmnl]'
     """
-    ax = ax or _new_axes()
+    ax = ax or new_axes(8.0, 5.0)
     priors = draws.likelihood.priors
     for label in (one, other):
         if label not in priors.labels:
@@ -134,7 +134,7 @@ def power_chart(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     matplotlib.axes.Axes
         One row per answer; the hollow dot is the likelihood, the dotted line the threshold.
     """
-    ax = ax or _new_axes()
+    ax = ax or new_axes(8.0, 5.0)
     wide = table["sensitivity"].unstack("part")
     wide = wide.loc[list(dict.fromkeys(table.index.get_level_values("answer")))][::-1]
     parts = list(dict.fromkeys(table.index.get_level_values("part")))
@@ -168,9 +168,3 @@ def _contour(draws: Draws, i: int, j: int, share: float) -> tuple[FloatArray, Fl
     z[:, j] += radius * priors.sigma[j] * np.sin(angle)
     values = priors.natural(np.clip(z, priors.lower, priors.upper))
     return values[:, i], values[:, j]
-
-
-def _new_axes() -> Axes:
-    figure = Figure(figsize=(8, 5), layout="constrained")
-    ax: Axes = figure.add_subplot()
-    return ax

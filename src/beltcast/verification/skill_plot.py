@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from scipy.stats import binom
 
+from beltcast.display.lines import gridded, new_axes
 from beltcast.schema import FORECASTER
 from beltcast.verification.skill import coverage_table, pit_counts, skill_table
 
@@ -56,7 +56,7 @@ def skill_by_lead(
     matplotlib.axes.Axes
         CRPS of logs over that of the other; below 1 the forecaster is better.
     """
-    ax = ax or _new_axes()
+    ax = ax or new_axes(8.0, 5.0)
     table = skill_table(scores, forecaster, against=against, by="lead")
     others = list(dict.fromkeys(table.sort_values("against")["against"]))
     for i, (name, own) in enumerate(table.groupby("against", sort=True)):
@@ -85,7 +85,7 @@ def skill_by_lead(
     ax.set_ylabel(f"CRPS of logs, '{forecaster}' over the other")
     ax.set_title(f"Below 1 '{forecaster}' is better; with 95% intervals", loc="left")
     ax.legend(fontsize="x-small", frameon=False, ncols=2)
-    return _finished(ax)
+    return gridded(ax)
 
 
 def reliability_chart(
@@ -101,7 +101,7 @@ def reliability_chart(
         All by default.
     ax : matplotlib.axes.Axes, optional
     """
-    ax = ax or _new_axes()
+    ax = ax or new_axes(8.0, 5.0)
     names = list(map(str, scores[FORECASTER].values)) if forecasters is None else list(forecasters)
     table = coverage_table(scores)
     apart = min(0.6, 4.0 / max(len(names), 1))
@@ -125,7 +125,7 @@ def reliability_chart(
     ax.set_ylabel("held, %")
     ax.set_title("Coverage of central intervals (cases), 95% intervals", loc="left")
     ax.legend(fontsize="x-small", frameon=False, ncols=2)
-    return _finished(ax)
+    return gridded(ax)
 
 
 def pit_chart(
@@ -144,7 +144,7 @@ def pit_chart(
     bins : int
     ax : matplotlib.axes.Axes, optional
     """
-    ax = ax or _new_axes()
+    ax = ax or new_axes(8.0, 5.0)
     counts = pit_counts(scores, bins=bins).loc[forecaster].to_numpy()
     n = int(counts.sum())
     low, high = binom.ppf([0.025, 0.975], n, 1.0 / bins)
@@ -157,18 +157,4 @@ def pit_chart(
     ax.set_xlabel("share of the forecast below the observation")
     ax.set_ylabel("cases")
     ax.set_title(f"'{forecaster}': {n} observations within their forecasts", loc="left")
-    return _finished(ax)
-
-
-def _new_axes() -> Axes:
-    # A Figure of its own, not pyplot's: nothing global to close, no display needed.
-    figure = Figure(figsize=(8, 5), layout="constrained")
-    ax: Axes = figure.add_subplot()
-    return ax
-
-
-def _finished(ax: Axes) -> Axes:
-    ax.grid(True, alpha=0.25)
-    ax.set_axisbelow(True)
-    ax.spines[["top", "right"]].set_visible(False)
-    return ax
+    return gridded(ax)

@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from beltcast.display.colours import COLOURS
+from beltcast.display.lines import gridded, new_axes
 from beltcast.display.style import house_style
 from beltcast.display.translations import a_year, called, word
 from beltcast.drivers.attribution.attribute import DRIVER
@@ -56,7 +57,7 @@ def contribution_areas(
     >>> from beltcast.drivers.attribution.plot import contribution_areas
     >>> contribution_areas(xr.open_dataset("runs/drivers/attribution.nc"))  # doctest: +SKIP
     """
-    ax = ax or _new_axes()
+    ax = ax or new_axes(8.0, 5.0)
     place = place or str(attribution.attrs["whole"])
     at = attribution.sel({PLACE: place})
     middle = at[YEAR].values + 0.5
@@ -117,7 +118,7 @@ def waterfall(
     >>> from beltcast.drivers.attribution.plot import waterfall
     >>> waterfall(xr.open_dataset("runs/drivers/attribution.nc"), year=2024)  # doctest: +SKIP
     """
-    ax = ax or _new_axes()
+    ax = ax or new_axes(8.0, 5.0)
     place = place or str(attribution.attrs["whole"])
     year = int(attribution.attrs["year"]) if year is None else year
     at = at_year(attribution, year).sel({PLACE: place})
@@ -182,17 +183,7 @@ def _unit(attribution: xr.Dataset, scale: ShareScale, language: Language = "en")
     return a_year(unit, language, labels).strip()
 
 
-def _new_axes() -> Axes:
-    # A Figure of its own, not pyplot's: nothing global to close, no display needed.
-    figure = Figure(figsize=(8, 5), layout="constrained")
-    ax: Axes = figure.add_subplot()
-    return ax
-
-
 def _finished(ax: Axes, *, legend: bool = True) -> Axes:
-    ax.grid(True, axis="y", alpha=0.25)
-    ax.set_axisbelow(True)
-    ax.spines[["top", "right"]].set_visible(False)
     if legend:
         ax.legend(loc="upper left", fontsize="small", frameon=False)
-    return ax
+    return gridded(ax, axis="y")

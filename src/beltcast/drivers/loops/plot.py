@@ -13,6 +13,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from beltcast.display.lines import new_axes
 from beltcast.drivers.loops.loop_scores import LOOP
 from beltcast.drivers.loops.page import loop_words
 from beltcast.schema import MEMBER, TIME
@@ -45,7 +46,7 @@ def loops_over_time(
         Loops with a colour of their own; the others form one grey area.
     ax : matplotlib.axes.Axes, optional
     """
-    ax = ax or _new_axes()
+    ax = ax or new_axes(11.0, 5.5)
     own = scores["relative_score"].isel(
         {LOOP: (scores["loop_partition"] == partition).values}, drop=True
     )
@@ -92,9 +93,3 @@ def save_loops_picture(scores: xr.Dataset, path: str) -> str:
 
 def _label(loop: xr.DataArray) -> str:
     return "\n".join(textwrap.wrap(f"{loop[LOOP].item()}: {loop_words(loop)}", 56, max_lines=4))
-
-
-def _new_axes() -> Axes:
-    figure = Figure(figsize=(11, 5.5), layout="constrained")
-    ax: Axes = figure.add_subplot()
-    return ax

@@ -11,6 +11,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from beltcast.display.lines import gridded, new_axes
 from beltcast.display.style import house_style
 from beltcast.drivers.sensitivity.sensitivity import CHIEF, at_time, ranked
 from beltcast.schema import PARAMETER
@@ -44,7 +45,7 @@ def weights_over_time(
         How many of them.
     ax : matplotlib.axes.Axes, optional
     """
-    ax = ax or _new_axes()
+    ax = ax or new_axes(8.0, 5.0)
     chief = CHIEF[str(result.attrs["method"])]
     values = result[chief]
     (dim,) = [str(d) for d in values.dims if d != PARAMETER]
@@ -60,7 +61,7 @@ def weights_over_time(
     ax.set_title(f"{result.attrs['target']}: {chief}, {result.attrs['method']}", loc="left")
     ax.set_ylabel(f"{chief} ({values.attrs.get('units', '')})")
     ax.legend(fontsize="small", frameon=False)
-    return _finished(ax)
+    return gridded(ax)
 
 
 @house_style
@@ -78,7 +79,7 @@ def tornado_chart(
         How many bars.
     ax : matplotlib.axes.Axes, optional
     """
-    ax = ax or _new_axes()
+    ax = ax or new_axes(8.0, 5.0)
     at = at_time(result, when)
     labels = ranked(result, when)[:most][::-1]
     rows = np.arange(len(labels))
@@ -91,7 +92,7 @@ def tornado_chart(
     ax.set_title(f"{result.attrs['target']}, {when:g}: one constant at a time", loc="left")
     ax.set_xlabel(str(at["low"].attrs.get("units", "")))
     ax.legend(fontsize="small", frameon=False, loc="lower right")
-    return _finished(ax)
+    return gridded(ax)
 
 
 def save_sensitivity_picture(result: xr.Dataset, folder: str, *, when: float) -> str:
@@ -102,16 +103,3 @@ def save_sensitivity_picture(result: xr.Dataset, folder: str, *, when: float) ->
     assert isinstance(figure, Figure)
     figure.savefig(path, dpi=110)
     return path
-
-
-def _new_axes() -> Axes:
-    figure = Figure(figsize=(8, 5), layout="constrained")
-    ax: Axes = figure.add_subplot()
-    return ax
-
-
-def _finished(ax: Axes) -> Axes:
-    ax.grid(True, alpha=0.25)
-    ax.set_axisbelow(True)
-    ax.spines[["top", "right"]].set_visible(False)
-    return ax
