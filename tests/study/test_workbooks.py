@@ -64,6 +64,8 @@ def test_a_workbook_and_a_folder_of_files_are_the_same_study(folder: Path, tmp_p
         ("priors", "B2", "gauss", "sheet 'priors', cell B2: distribution"),
         ("priors", "A2", "Nothing", "sheet 'priors', cell A2"),
         ("scenarios", "H3", "twice", "sheet 'scenarios', cell H3"),
+        ("observations", "E3", "=100+60", "sheet 'observations', cell E3: the result of the form"),
+        ("observations", "E3", "1,600", "sheet 'observations', cell E3: value is '1,600', expec"),
     ],
 )
 def test_an_error_names_sheet_and_cell(
@@ -84,6 +86,53 @@ def test_cells_shown_in_percent_and_dates_are_read_as_they_are_seen(folder: Path
     read = next(r for r in read_study(folder).observations if r.line == row[0].row)
     assert read.value == pytest.approx(1.15)
     assert read.published == pytest.approx(2026 + 1 / 12)
+
+
+@pytest.mark.parametrize(
+    ("shown", "start", "end"),
+    [
+        ("yyyy", 2023.0, 2024.0),
+        ('yyyy"年"m"月"', 2023 + 5 / 12, 2023.5),
+        ("mmm-yy", 2023 + 5 / 12, 2023.5),
+    ],
+)
+def test_a_date_that_shows_no_day_is_its_month_or_year(
+    folder: Path, shown: str, start: float, end: float
+) -> None:
+    """A spreadsheet turns 2023年6月 into 1 June; read as a day it would be an instant."""
+    from datetime import datetime
+
+    book = openpyxl.load_workbook(folder / "mine.xlsx")
+    sheet = book["observations"]
+    sheet["D2"].value, sheet["D2"].number_format = datetime(2023, 6, 1), shown
+    sheet["C2"].value = "level" if shown == "yyyy" else "part-year"
+    sheet["J2"].value, sheet["J2"].number_format = datetime(2024, 2, 1), 'yyyy"年"m"月"'
+    book.save(folder / "mine.xlsx")
+    read = read_study(folder).observations.rows[0]
+    assert (read.start, read.end) == pytest.approx((start, end))
+    assert read.published == pytest.approx(2024 + 2 / 12)
+
+
+def test_a_title_above_the_header_and_chinese_names_of_columns_are_understood(
+    folder: Path,
+) -> None:
+    known = read_study(folder).observations.rows
+    book = openpyxl.load_workbook(folder / "mine.xlsx")
+    sheet = book["observations"]
+    chinese = {"place": "地区", "kind": "类型", "period": "时期", "value": "数值", "unit": "单位"}
+    for cell in sheet[1]:
+        cell.value = chinese.get(cell.value, cell.value)
+    sheet["F2"].value, sheet["E2"].value = "亿元人民币", 130
+    sheet.insert_rows(1)
+    sheet["A1"].value = "观测数据"
+    sheet.merge_cells("A1:N1")
+    sheet["E4"].value = "many"
+    book.save(folder / "mine.xlsx")
+    (fault,) = study_faults(folder)
+    assert "sheet 'observations', cell E4: value is 'many'" in str(fault)
+    change(folder / "mine.xlsx", "observations", "E4", 13)
+    read = read_study(folder).observations.rows
+    assert [r.value for r in read] == pytest.approx([r.value for r in known])
 
 
 def test_new_rows_come_from_a_workbook_with_one_sheet(folder: Path, tmp_path: Path) -> None:
@@ -113,6 +162,13 @@ def test_new_rows_come_from_a_workbook_with_one_sheet(folder: Path, tmp_path: Pa
         ("2024-01-01 to 2024-06-30", 2024, 2024.5),
         ("2024-12-31", 2025, 2025),
         ("2024年6月30日", 2024.5, 2024.5),
+        ("２０２４年１－６月", 2024, 2024.5),
+        ("2024年第三季度", 2024.5, 2024.75),
+        ("2024年全年", 2024, 2025),
+        ("H1 2024", 2024, 2024.5),
+        ("Q1-Q3 2024", 2024, 2024.75),
+        ("2024年末", 2025, 2025),
+        ("2024年6月底", 2024.5, 2024.5),
     ],
 )
 def test_periods_are_read_as_people_write_them(text: str, start: float, end: float) -> None:

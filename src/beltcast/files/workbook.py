@@ -12,7 +12,7 @@ import csv
 import io
 import re
 from collections.abc import Callable, Sequence
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import ZipFile
@@ -55,8 +55,9 @@ def sheet_path(path: str | Path, sheet: str) -> Path:
 def sheet_text(path: Path, error: type[BeltcastError]) -> str:
     """Return a sheet as CSV, a line for each of its rows.
 
-    A date becomes ``2024-03-31``, a number shown in percent ``15%``, and a line end in a cell a
-    space.
+    A date becomes ``2024-03-31``, or ``2024-03`` and ``2024`` if the cell shows no day; a number
+    shown in percent ``15%``, and a line end in a cell a space.  A title above the header, one cell
+    alone in its row, is left out.
 
     Parameters
     ----------
@@ -75,7 +76,11 @@ def sheet_text(path: Path, error: type[BeltcastError]) -> str:
     if book_path.suffix.lower() == ".xls":
         raise error("an old workbook (.xls) is not read; save it as .xlsx", book_path)
     content = read_regular(book_path, error)
-    book = open_book(content, lambda sentence: error(sentence, book_path))
+
+    def fail(sentence: str) -> BeltcastError:
+        return error(sentence, book_path)
+
+    book = open_book(content, fail)
     title = _title(book.sheetnames, wanted)
     if title is None:
         have = ", ".join(map(quoted, book.sheetnames))
@@ -87,6 +92,7 @@ def sheet_text(path: Path, error: type[BeltcastError]) -> str:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     seen, filled = 0, False
+    formulas = _formulas(content, title, fail)
     try:
         for row in sheet.iter_rows():
             seen += len(row) + 1
@@ -96,6 +102,15 @@ def sheet_text(path: Path, error: type[BeltcastError]) -> str:
                     path,
                 )
             cells = [_cell_text(cell) for cell in row]
+            for cell in row:
+                if cell.value is None and getattr(cell, "coordinate", "") in formulas:
+                    raise error(
+                        "the result of the formula was never computed; open the workbook in a "
+                        "spreadsheet and save it, or put the number there",
+                        path,
+                        cell.row,
+                        column_letters(cell.column - 1),
+                    )
             while cells and not cells[-1]:
                 cells.pop()
             filled = filled or bool(cells)
@@ -109,7 +124,9 @@ def sheet_text(path: Path, error: type[BeltcastError]) -> str:
     return _same_width(text.getvalue())
 
 
-def open_book(content: bytes, fail: Callable[[str], BeltcastError]) -> Workbook:
+def open_book(
+    content: bytes, fail: Callable[[str], BeltcastError], *, results: bool = True
+) -> Workbook:
     """Open a workbook for reading, after checking its size.
 
     Parameters
@@ -117,17 +134,31 @@ def open_book(content: bytes, fail: Callable[[str], BeltcastError]) -> Workbook:
     content : bytes
     fail : callable
         Sentence -> error to raise.
+    results : bool
+        Read the results of formulas; otherwise the formulas themselves.
     """
     import openpyxl  # late: few commands read a workbook
 
     try:
         with ZipFile(io.BytesIO(content)) as archive:
             _refuse_archive(archive, fail)
-        return openpyxl.load_workbook(io.BytesIO(content), data_only=True, read_only=True)
+        return openpyxl.load_workbook(io.BytesIO(content), data_only=results, read_only=True)
     except BeltcastError:
         raise
     except Exception as problem:  # zipfile, zlib, lxml or openpyxl, with classes of any kind
         raise fail(_damaged(problem)) from None
+
+
+def _formulas(content: bytes, title: str, fail: Callable[[str], BeltcastError]) -> frozenset[str]:
+    """Cells of a sheet that hold formulas; a workbook without any is not read a second time."""
+    with ZipFile(io.BytesIO(content)) as archive:
+        sheets = [name for name in archive.namelist() if name.startswith("xl/worksheets/")]
+        if not any(re.search(rb"<(?:\w+:)?f[ >/]", archive.read(name)) for name in sheets):
+            return frozenset()
+    book = open_book(content, fail, results=False)
+    return frozenset(
+        cell.coordinate for row in book[title].iter_rows() for cell in row if cell.data_type == "f"
+    )
 
 
 def column_letters(number: int) -> str:
@@ -177,6 +208,10 @@ def _title(titles: Sequence[str], wanted: str) -> str | None:
     return titles[0] if len(titles) == 1 else None
 
 
+_LITERAL = re.compile(r'"[^"]*"|\\[.*?\\]|\\\\.')
+"""Text, colours and locales in a number format, which are not codes of day and month."""
+
+
 def _cell_text(cell: Any) -> str:
     value = cell.value
     if value is None:
@@ -187,17 +222,20 @@ def _cell_text(cell: Any) -> str:
         if "%" in (cell.number_format or ""):
             return f"{100 * value:.12g}%"
         return f"{value:.0f}" if abs(value) < 1e15 and value == int(value) else repr(value)
-    if isinstance(value, datetime):
-        return value.date().isoformat()
-    if isinstance(value, date):
-        return value.isoformat()
+    if isinstance(value, date):  # a datetime is a date too
+        shown = _LITERAL.sub("", cell.number_format or "").lower()
+        return value.strftime("%Y-%m-%d" if "d" in shown else "%Y-%m" if "m" in shown else "%Y")
     return " ".join(str(value).split())
 
 
 def _same_width(text: str) -> str:
     """Fill rows up to the width of the first filled one: no row of a sheet is truncated."""
     rows = list(csv.reader(io.StringIO(text, newline="")))
-    width = len(next(row for row in rows if any(row)))
+    full = [sum(map(bool, row)) for row in rows]
+    first = next(i for i, filled in enumerate(full) if filled)
+    header = next((i for i, filled in enumerate(full) if filled > 1), first)
+    rows[first:header] = [[] for _ in rows[first:header]]
+    width = len(rows[header])
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\n")
     for row in rows:

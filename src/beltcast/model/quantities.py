@@ -93,7 +93,7 @@ def convert(
     7.0
     """
     words = {word.casefold(): word for word in PUBLISHED_UNITS}
-    word = words.get(" ".join(unit.split()).casefold())
+    word = words.get(" ".join(unit.split()).casefold().removesuffix("人民币"))
     target = _measure(model_unit)
     if word is None and (own_size := _size_in(unit, target)) is not None:
         return value * own_size

@@ -40,7 +40,8 @@ from beltcast.study.tables import (
     about,
     assumed,
     check_filled,
-    filled_rows,
+    header_of,
+    is_number,
     located,
     number,
     records,
@@ -136,7 +137,7 @@ def read_observations(
 
 def _needed(text: Text) -> tuple[str, ...]:
     """Required columns: a period stands for start and end."""
-    header = next((cells for _, cells in filled_rows(text)), [])
+    header = header_of(text)
     return tuple(name for name in COLUMNS if "period" not in header or name not in _TIMES)
 
 
@@ -328,13 +329,15 @@ def _percent_apart(cells: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def _time(cell: str, name: str) -> float:
-    """Read a year with decimals, or a date."""
+    """Read a year with decimals, or a date or month, which a start includes and an end ends."""
     with about(name):
-        found = instant(cell)
-        if found is None:
+        if instant(cell) is not None:
+            cell = f"{cell} to {cell}"
+        try:
+            start, end = period("" if is_number(cell) else cell)
+        except TableError:
             return number(cell, name)
-        # A period that starts on a day includes it.
-        return period(f"{cell} to {cell}")[0] if name == "start" else found
+        return start if name == "start" else end
 
 
 def _one_period(cells: Mapping[str, str]) -> tuple[float, float]:

@@ -11,6 +11,7 @@ import csv
 import io
 import math
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +34,7 @@ __all__ = [
     "assumed",
     "check_filled",
     "filled_rows",
+    "header_of",
     "is_number",
     "located",
     "number",
@@ -40,6 +42,7 @@ __all__ = [
     "separator",
 ]
 
+_GROUPED = re.compile(r"[+-]?\d{1,3}([,\s']\d{3})+(\.\d+)?")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
@@ -62,8 +65,8 @@ def records(
     empty = True
     for line, cells in filled_rows(text):
         if not header:
-            _check_header(cells, columns, optional, text.path, line)
-            header = cells
+            header = [_CHINESE.get(cell, cell) for cell in cells]
+            _check_header(header, columns, optional, text.path, line)
             continue
         empty = False
         if len(cells) != len(header):
@@ -132,11 +135,38 @@ def located(problem: InputError, text: Text, line: int) -> InputError:
     """Return an error about a row with its file and line; of a sheet, with the cell."""
     letters = None
     if problem.column and text.path.parent.suffix.lower() in BOOKS:
-        header = next(cells for _, cells in filled_rows(text))
+        header = header_of(text)
         column = "unit" if isinstance(problem, UnitError) else problem.column
         if column in header:
             letters = column_letters(header.index(column))
     return type(problem)(problem.sentence, text.path, line, letters)
+
+
+_CHINESE = {
+    "地区": "place",
+    "指标": "quantity",
+    "类型": "kind",
+    "时期": "period",
+    "期间": "period",
+    "数值": "value",
+    "单位": "unit",
+    "口径": "definition",
+    "版本": "vintage",
+    "等级": "grade",
+    "公布日期": "published",
+    "公布": "published",
+    "来源": "source",
+    "网址": "url",
+    "原文": "quote",
+    "备注": "note",
+}
+"""Chinese names of columns."""
+
+
+def header_of(text: Text) -> list[str]:
+    """Names of the columns, in English; none of an empty text."""
+    cells = next((cells for _, cells in filled_rows(text)), [])
+    return [_CHINESE.get(cell, cell) for cell in cells]
 
 
 def _check_header(
@@ -170,9 +200,12 @@ def check_filled(cells: Mapping[str, str], names: Sequence[str]) -> None:
 def number(cell: str, what: str) -> float:
     """Read a finite number; the caller adds file and line."""
     if not is_number(cell):
+        plain = unicodedata.normalize("NFKC", cell)
+        if _GROUPED.fullmatch(plain):  # 1,30 may be 1.3, and is left alone
+            plain = re.sub(r"[,\s']", "", plain)
+        meant = f"write {plain}" if is_number(plain) else "correct it, or leave the row out"
         raise TableError(
-            f"{what} is {quoted(cell)}, expected a number written like 1234.5; correct it,"
-            " or leave the row out"
+            f"{what} is {quoted(cell)}, expected a number written like 1234.5; {meant}"
         )
     return float(cell)
 
