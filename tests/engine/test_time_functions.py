@@ -61,6 +61,17 @@ VENSIM: dict[str, Rule] = {
     "PULSE TRAIN(2, 0, 2, 8)": pulse_train(F(2), F(0), F(2), F(8)),
     "PULSE TRAIN(1.1, 0.7, 2.3, 9.2)": pulse_train(F(11, 10), F(7, 10), F(23, 10), F(92, 10)),
     "PULSE TRAIN(1, 5, 2, 9)": pulse_train(F(1), F(5), F(2), F(9)),
+    # At the middle of a step by 0.1, 0.25 or 1: neither passed nor still to come.
+    "STEP(1, 3.5)": step(F(7, 2)),
+    "STEP(1, 2.35)": step(F(47, 20)),
+    "STEP(1, 6.625)": step(F(53, 8)),
+    "PULSE(2.15, 0.7)": pulse(F(43, 20), F(7, 10)),
+    "PULSE(2.1, 0.65)": pulse(F(21, 10), F(13, 20)),
+    "PULSE(1.125, 1.5)": pulse(F(9, 8), F(3, 2)),
+    "PULSE TRAIN(0.75, 0.2, 1.1, 9)": pulse_train(F(3, 4), F(1, 5), F(11, 10), F(9)),
+    "PULSE TRAIN(0.7, 0.25, 1.1, 9)": pulse_train(F(7, 10), F(1, 4), F(11, 10), F(9)),
+    "PULSE TRAIN(0.25, 0.5, 0.5, 9)": pulse_train(F(1, 4), F(1, 2), F(1, 2), F(9)),
+    "PULSE TRAIN(0.25, 0.7, 0.5, 9)": pulse_train(F(1, 4), F(7, 10), F(1, 2), F(9)),
     "RAMP(2, 1, 4)": ramp(2, F(1), F(4)),
     "RAMP(2, 1.7, 4.2)": ramp(2, F(17, 10), F(42, 10)),
 }

@@ -202,15 +202,26 @@ REDUCTIONS: Mapping[str, Callable[..., Node]] = {
 # The comparison of the clock with a threshold is defined here only.  The clock is a sum of
 # steps and misses round numbers by a few bits, so that nothing compares with it directly:
 # Vensim compares the middle of the step ("time plus" in its manual), which lies half a step from
-# every point of the grid; XMILE's "at or after" allows for `SLACK` of a step.
+# every point of the grid, and a threshold at the middle itself is neither passed nor still to come;
+# XMILE's "at or after" allows for `SLACK` of a step.
 
 SLACK = 1e-5
 """Share of a step by which the clock may miss a threshold and still have reached it."""
 
 
-def middle_of_step(step: Node) -> Node:
-    """Return Vensim's "time plus": the time half a step from now."""
-    return apply("add", Clock(frozen=True), apply("mul", step, const(0.5)))
+def middle_of_step(step: Node, slack: float = 0.0) -> Node:
+    """Return Vensim's "time plus", the time half a step from now, moved by a share of the step."""
+    return apply("add", Clock(frozen=True), apply("mul", step, const(0.5 + slack)))
+
+
+def _passed(step: Node, start: Node) -> Node:
+    """Return whether the middle of the step lies after a start."""
+    return apply("gt", middle_of_step(step, -SLACK), start)
+
+
+def _to_come(step: Node, end: Node) -> Node:
+    """Return whether the middle of the step lies before an end."""
+    return apply("lt", middle_of_step(step, SLACK), end)
 
 
 def clock_and_slack(step: Node) -> Node:
@@ -223,7 +234,7 @@ def step_function(height: Node, start: Node, step: Node) -> Node:
 
     As PySD and simlin have it; on the grid this is "from start on".
     """
-    return apply("mul", height, apply("gt", middle_of_step(step), start))
+    return apply("mul", height, _passed(step, start))
 
 
 def ramp_function(slope: Node, start: Node, end: Node | None) -> Node:
@@ -259,11 +270,8 @@ def pulse_function(start: Node, width: Node, step: Node) -> Node:
 
     Vensim's manual (fn_pulse); a width of 0 stands for TIME STEP.
     """
-    middle = middle_of_step(step)
     lasting = apply("if", apply("eq", width, const(0.0)), step, width)
-    return apply(
-        "mul", apply("gt", middle, start), apply("lt", middle, apply("add", start, lasting))
-    )
+    return apply("mul", _passed(step, start), _to_come(step, apply("add", start, lasting)))
 
 
 def pulse_train_function(start: Node, width: Node, interval: Node, end: Node, step: Node) -> Node:
@@ -274,8 +282,12 @@ def pulse_train_function(start: Node, width: Node, interval: Node, end: Node, st
     """
     since = apply("sub", middle_of_step(step), start)
     place = _place_in_interval(since, interval)
-    on = apply("mul", apply("gt", since, const(0.0)), apply("gt", place, const(0.0)))
-    on = apply("mul", on, apply("lt", place, apply("max", width, step)))
+    slack = apply("mul", step, const(SLACK))
+    lasting = apply("sub", apply("max", width, step), slack)
+    goes_on = apply("gt", lasting, interval)  # at the start of a pulse, the one before still lasts
+    begun = apply("max", apply("gt", place, slack), goes_on)
+    on = apply("mul", _passed(step, start), begun)
+    on = apply("mul", on, apply("lt", place, lasting))
     ended = apply("gt", Clock(frozen=True), apply("add", end, apply("mul", step, const(SLACK))))
     return apply("mul", on, apply("eq", ended, const(0.0)))
 

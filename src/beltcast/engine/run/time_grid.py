@@ -14,10 +14,11 @@ from functools import cache
 import numpy as np
 
 from beltcast.engine.nodes import FloatArray, IntArray
-from beltcast.engine.program import Program, restrict
-from beltcast.engine.run.numpy_backend import NumpyKernel, assign
+from beltcast.engine.program import Program
+from beltcast.engine.run.numpy_backend import assign
 from beltcast.engine.run.plan import count_steps, make_plan, time_grid
-from beltcast.engine.run.variable_step import NEAR, Course, moving_course
+from beltcast.engine.run.prepare import Prepared, available, prepare
+from beltcast.engine.run.variable_step import LONGEST_SEARCH, NEAR, Course, moving_course
 from beltcast.engine.syntax import Source
 from beltcast.errors import SimulationError, UnsupportedConstruct
 
@@ -180,11 +181,13 @@ def _end_of(
     values: FloatArray,
 ) -> float:
     """First time that is not before a FINAL TIME that changes during the run."""
-    needed = restrict(program, [row])
-    kernel = NumpyKernel(needed)
-    horizon = start + step
+    # Compiled if it can be: the search takes as many steps as the run.
+    found = prepare(program, available("auto"), np.array([row]))
+    assert isinstance(found, Prepared)  # steps are fixed
+    needed, kernel = found.program, found.kernel
+    count = 1
     while True:
-        times = time_grid(start, horizon, step)  # refuses a run without end
+        times = time_grid(start, start + count * step, step)
         plan = make_plan(
             needed,
             parameters=rows,
@@ -195,9 +198,16 @@ def _end_of(
             method=source.method,
         )
         final = kernel(plan, values[:, None])[:, 0, 0]
-        if np.isnan(final).any():
-            raise SimulationError("FINAL TIME is not a number; check its equation", source.path)
-        reached = times + NEAR * step >= final
-        if reached.any():
-            return float(times[np.argmax(reached)])
-        horizon = min(float(final.max()), start + 4 * (horizon - start))
+        ended = np.isnan(final) | (times + NEAR * step >= final)
+        if ended.any():
+            first = int(np.argmax(ended))
+            if np.isnan(final[first]):
+                raise SimulationError("FINAL TIME is not a number; check its equation", source.path)
+            return float(times[first])
+        if count == LONGEST_SEARCH:
+            raise SimulationError(
+                f"FINAL TIME moves and is not reached within {LONGEST_SEARCH} steps; take a larger "
+                "TIME STEP or make FINAL TIME a number",
+                source.path,
+            )
+        count = min(4 * count, LONGEST_SEARCH)

@@ -15,12 +15,15 @@ import numpy as np
 from beltcast.engine.nodes import FloatArray
 from beltcast.engine.program import Program, restrict
 from beltcast.engine.run.numpy_backend import assign
-from beltcast.engine.run.plan import LARGEST_RUN, series_at
+from beltcast.engine.run.plan import series_at
 from beltcast.engine.syntax import Data
 from beltcast.errors import SimulationError, UnsupportedConstruct
 
 NEAR = 1e-5
 """Share of a step within which two times are one."""
+
+LONGEST_SEARCH = 200_000
+"""Steps that are tried, in seconds, to find the course or the end of a run that moves."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,9 +84,10 @@ def moving_course(
         steps.append(step)
         time += step
         times.append(time)
-        if len(times) > LARGEST_RUN:
+        if len(times) > LONGEST_SEARCH:
             raise SimulationError(
-                f"the run has more than {LARGEST_RUN} steps; check TIME STEP and FINAL TIME"
+                f"a run whose TIME STEP or SAVEPER moves may have {LONGEST_SEARCH} steps, and this "
+                "one has more; take larger steps"
             )
         end, step, save_every = clock.at(time)
         if time >= due - NEAR * step:
