@@ -58,8 +58,8 @@ LIBRARIES = (
     *("matplotlib.figure", "typer", "rich.console", "pint", "openpyxl"),
     *("playwright.sync_api", "arviz_stats", "pysd", "parsimonious", "jinja2"),
 )
-FILES = 2
-"""Test files that a mutant of a module without a test file of its name meets, at most."""
+FILES, TRIED = 2, 6
+"""Test files that a mutant meets, and that are searched for tests that come to it, at most."""
 FAST = "not slow and not long"
 WORTH = 3
 """Mutants from which on it pays to find out which tests of a file come to each of them."""
@@ -230,8 +230,7 @@ def tests_of(file: str) -> list[str]:
 
     folder = ROOT / "tests" / ("cli" if room == "workflows" else room)
     paths = sorted(found or folder.glob("test_*.py"), key=order)
-    named = paths[:1] if paths and paths[0].name == own else paths[:FILES]
-    return [path.relative_to(ROOT).as_posix() for path in named]
+    return [path.relative_to(ROOT).as_posix() for path in paths[:TRIED]]
 
 
 @functools.cache
@@ -429,7 +428,7 @@ class Notes:
         for file, of in places.items():
             self.contents[file], outside = watched((ROOT / file).read_bytes(), of)
             self.at_import |= outside
-        uses = Counter(test for mutant in mutants for test in tests_of(mutant.file))
+        uses = Counter(test for mutant in mutants for test in tests_of(mutant.file)[:FILES])
         self.rare = {test for test, count in uses.items() if count < WORTH}
         self.made = hashlib.sha256(b"".join(self.contents.values()))
 
@@ -456,16 +455,22 @@ class Notes:
         return note
 
 
-def meeting(number: int, at_import: bool, notes: Sequence[dict[str, Any]], seconds: float) -> list:
+def meeting(number: int, file: str, notes: Notes, seconds: float) -> list[str]:
     """Tests that come to a mutant, nearest files first, as many as fit into a time."""
-    chosen, left = [], seconds
-    for note in notes:
-        every = list(note["seconds"])
-        whole = at_import or "all" in note
-        for test in every if whole else note["hits"].get(str(number), ()):
+    chosen: list[str] = []
+    left, files = seconds, 0
+    for test_file in tests_of(file):
+        note = notes.of(test_file)
+        whole = number in notes.at_import or "all" in note
+        come = list(note["seconds"]) if whole else note["hits"].get(str(number), ())
+        for test in come:
             if note["seconds"][test] <= left:
                 left -= note["seconds"][test]
                 chosen.append(test)
+        files += bool(come)
+        own = Path(test_file).name == f"test_{Path(file).stem}.py"
+        if files == FILES or (come and own):
+            break
     return chosen
 
 
@@ -554,8 +559,7 @@ def main() -> None:
             if key in rows and not asked.again:
                 continue
             content = (ROOT / mutant.file).read_bytes()
-            own = [notes.of(test) for test in tests_of(mutant.file)]
-            tests = meeting(number, number in notes.at_import, own, asked.seconds)
+            tests = meeting(number, mutant.file, notes, asked.seconds)
             verdict = "not run"
             if tests:
                 with tree.changed({mutant.file: mutant.applied(content)}):

@@ -155,6 +155,20 @@ def test_a_random_number_of_xmile_has_its_distribution(name: str, tmp_path: Path
     assert distance(sample, law) < FAR
 
 
+@pytest.mark.parametrize(("step", "chance"), [("0.5", 0.2), ("0.25", 0.1), ("2", 0.8)])
+def test_a_monte_carlo_event_comes_with_a_rate_whatever_the_step(
+    step: str, chance: float, tmp_path: Path
+) -> None:
+    """40 per cent a unit of time: events a unit of time do not depend on the step."""
+    variables = xmile_texts.aux("NOISE SEED", "7") + xmile_texts.aux("seed", "1")
+    path = xmile_texts.write(tmp_path, variables + xmile_texts.aux("y", "MONTECARLO(40, seed)"))
+    text = path.read_text().replace("<stop>4</stop>", "<stop>20</stop>")
+    path.write_text(text.replace("<dt>1</dt>", f"<dt>{step}</dt>"))
+    sample = draws(load_model(path), "y", "numpy", np.arange(float(MEMBERS)))
+    assert set(np.unique(sample)) == {0.0, 1.0}
+    assert sample.mean() == pytest.approx(chance, abs=4 * np.sqrt(0.25 / sample.size))
+
+
 @pytest.mark.parametrize(
     ("equation", "words"),
     [

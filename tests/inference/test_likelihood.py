@@ -183,6 +183,34 @@ def test_the_season_is_the_mean_of_its_line_over_the_part_of_the_year(
     )
 
 
+def test_a_season_never_takes_more_than_nineteen_twentieths(
+    small: Model, make: SimpleNamespace
+) -> None:
+    """1 + a (u0 + u1 - 1) is held at 0.05, so that its log stays finite."""
+    one = likely(small, make, make.row("part-year", 2015.0, 2015.5), season_mean=0.0, season_sd=1.0)
+    for u, factor in ((1.8, 0.1), (1.96, 0.05), (40.0, 0.05), (-1.0, 1.5)):
+        theta = np.array([[np.log(10.0), 0.0, u]])
+        assert one.expected(theta)[0, 0] == pytest.approx(np.log(5.0 * factor), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "season"),
+    [
+        (2015.0, 2015.25, -0.75),
+        (2015.25, 2015.75, 0.0),
+        (2015.5, 2016.0, 0.5),
+        (2015.0, 2016.0, 0.0),  # a whole year has none
+        (2015.0, 2016.5, 0.0),  # more than a year neither
+        (2015.5, 2016.5, 0.0),
+    ],
+)
+def test_a_part_of_one_calendar_year_has_a_season(
+    small: Model, make: SimpleNamespace, start: float, end: float, season: float
+) -> None:
+    one = likely(small, make, make.row("part-year", start, end), season_mean=0.1, season_sd=0.1)
+    assert one.season.tolist() == pytest.approx([season])
+
+
 def test_growth_and_shares_do_not_feel_the_season(small: Model, make: SimpleNamespace) -> None:
     rows = [make.row(kind, 2015.0, 2015.5) for kind in ("growth", "share")]
     one = likely(small, make, *rows, season_mean=0.3, season_sd=0.1)

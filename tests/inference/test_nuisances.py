@@ -230,6 +230,67 @@ def test_an_estimated_spread_enters_the_density_with_its_height(
     assert np.isneginf(one.log_density(np.array([[2.3, 0.0, -SPREAD_LIMIT - 0.1, 0.0]])))
 
 
+def test_the_rule_about_a_point_holds_sd_factors_there_with_their_own_curvature(
+    small: Model, make: SimpleNamespace
+) -> None:
+    """Other nuisances: least squares with the sds of that point, by numerical derivatives."""
+    rows = [
+        make.row(start=2014.0 + k % 4, value=8.0 + k, grade="AB"[k % 2], definition=scope)
+        for k, scope in enumerate(["full", "wide", "wide", "full", "wide", "full", "full"])
+    ]
+    noise = {"spread_sd": 0.5, "year_shock": 0.05, "definitions": WIDE}
+    one = likely(small, make, *rows, **noise)
+    rng = np.random.default_rng(8)
+    near = np.concatenate([[np.log(11.0), 0.05], 0.6 * rng.standard_normal(one.size - 2)])
+    near[-1] = 0.0  # no part of a year: the season moves nothing
+    rule = one.nuisance_rule(near)
+    felt = np.array([name.startswith("spread of") for name in one.nuisances])
+    assert felt.sum() == 2
+    step = 1e-6 * np.eye(one.size)[2:]
+    slopes = (one.residuals(near + step) - one.residuals(near - step)).T / 2e-6
+    linear, scales = slopes[:, ~felt], slopes[:, felt]
+    both = rule.precision
+    np.testing.assert_allclose(both[np.ix_(~felt, ~felt)], linear.T @ linear, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(np.diag(both)[felt], (scales**2).sum(axis=0), rtol=1e-6)
+    assert (both[np.ix_(felt, ~felt)] == 0).all()
+    assert both[felt][:, felt][0, 1] == 0.0
+    mean = rule.mean(one.answers(near[None]))[0]
+    np.testing.assert_array_equal(mean[felt], near[2:][felt])
+    without = near.copy()
+    without[2:][~felt] = 0.0
+    gap = np.linalg.lstsq(linear, -one.residuals(without), rcond=None)[0]
+    np.testing.assert_allclose(mean[~felt], gap, rtol=1e-5, atol=1e-7)
+
+
+def test_without_a_point_a_bound_is_left_out_of_the_rule(
+    small: Model, make: SimpleNamespace
+) -> None:
+    rows = [
+        make.row(value=11.0, definition="wide"),
+        make.row("lower", 2015.0, value=90.0, definition="wide"),
+    ]
+    one = likely(small, make, *rows, definitions=WIDE, reference=2016.0)
+    alone = likely(small, make, rows[0], definitions=WIDE, reference=2016.0)
+    answers = np.log([[10.0, 10.0]])
+    got, want = one.nuisances_given(answers)[0][0], alone.nuisances_given(answers[:, :1])[0][0]
+    known = dict(zip(alone.nuisances, want, strict=True))
+    for name, value in zip(one.nuisances, got, strict=True):
+        assert value == pytest.approx(known.get(name, 0.0), abs=1e-12)
+
+
+def test_a_bound_with_digits_is_a_number_that_measures_a_spread(
+    small: Model, make: SimpleNamespace
+) -> None:
+    """Rounded, it stands for an interval on both sides, whatever its kind says."""
+    rounded = make.row("lower", 2015.0, value=8.0, grade="C", within=(7.5, 8.5))
+    one = likely(small, make, make.row(value=11.0), rounded, spread_sd=0.5)
+    assert one.nuisances == ("spread of grade A", "spread of grade C", "season")
+    assert one.side.tolist() == [0, 0]
+    logs = np.log([7.5, 8.5])
+    assert one.published[1] == pytest.approx(logs.mean())
+    assert one.half[1] == pytest.approx(0.5 * (logs[1] - logs[0]))
+
+
 def test_a_spread_that_only_bounds_would_measure_is_not_estimated(
     small: Model, make: SimpleNamespace
 ) -> None:
