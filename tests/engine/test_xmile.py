@@ -70,15 +70,20 @@ def test_a_function_is_what_its_definition_says(
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [
-        ("continuous", [1, 1, 3, 5, 5]),
-        ("extrapolate", [-1, 1, 3, 5, 7]),
-        ("discrete", [1, 1, 1, 5, 5]),
+        ('type="continuous"', [1, 1, 3, 5, 5]),
+        ('type="extrapolate"', [-1, 1, 3, 5, 7]),
+        ('type="discrete"', [1, 1, 1, 5, 5]),
+        # Files from before the standard.
+        ("", [1, 1, 3, 5, 5]),
+        ('discrete="true"', [1, 1, 1, 5, 5]),
+        ('discrete="false"', [1, 1, 3, 5, 5]),
+        ('type="extrapolate" discrete="true"', [-1, 1, 3, 5, 7]),
     ],
 )
 def test_a_graphical_function_has_a_type(
     kind: str, expected: list[float], tmp_path: Path, backend: Backend
 ) -> None:
-    table = f'<gf type="{kind}"><xscale min="1" max="3"/><ypts>1,5</ypts></gf>'
+    table = f'<gf {kind}><xscale min="1" max="3"/><ypts>1,5</ypts></gf>'
     model = load_model(write(tmp_path, f'<aux name="y"><eqn>TIME</eqn>{table}</aux>'))
     np.testing.assert_allclose(y(model, backend), expected, rtol=1e-12)
 

@@ -20,7 +20,13 @@ from beltcast.verification.origin import (
     model_as_known,
     targets,
 )
-from beltcast.verification.origin_rules import NEVER, OriginRules, PriorRule, read_origin_rules
+from beltcast.verification.origin_rules import (
+    NEVER,
+    DateRule,
+    OriginRules,
+    PriorRule,
+    read_origin_rules,
+)
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +82,25 @@ def test_dates_are_those_of_the_origin(study: Study, rules: OriginRules) -> None
     assert known.value("Duty Start[United States]") == NEVER
     assert known.value("Last Demand Year") == 2019.5
     assert known.value("Demand Drift End") == 2021.0
+
+
+def test_what_is_announced_is_known_on_its_very_date_and_not_before(study: Study) -> None:
+    announced = OriginRules(constants={"Zone Year": DateRule("announced")})
+    date = study.model.value("Zone Year[b5]")
+    assert model_as_known(study.model, date, announced).value("Zone Year[b5]") == date
+    before = model_as_known(study.model, np.nextafter(date, 0.0), announced)
+    assert before.value("Zone Year[b5]") == NEVER
+
+
+def test_a_prior_is_blinded_up_to_its_date_and_not_on_it(study: Study) -> None:
+    name = "Social Midpoint"
+    (own,) = [i for i, other in enumerate(study.priors.names) if other == name]
+    rule = OriginRules(priors={name: PriorRule(until=2024.5, spread=9.0)})
+    assert as_known(study, 2024.5, rule).priors.sigma[own] == study.priors.sigma[own]
+    assert as_known(study, 2024.49, rule).priors.sigma[own] == 9.0
+    # A spread is never smaller than the shipped one.
+    narrow = OriginRules(priors={name: PriorRule(until=2024.5, spread=1e-9)})
+    assert as_known(study, 2024.0, narrow).priors.sigma[own] == study.priors.sigma[own]
 
 
 def test_frozen_drivers_stand_still_and_demand_does_not(study: Study, rules: OriginRules) -> None:
@@ -209,6 +234,36 @@ def test_the_truth_is_the_last_release(study: Study) -> None:
     # 2022 was printed three times: 1550, then 1530, then 1532.1.
     assert values["output", 2022] == ("final", 1532.1)
     assert values["national trade", 2024] == ("revised", 2710.0)
+
+
+def test_a_case_is_asked_until_its_last_release_and_knows_its_first(
+    study: Study,
+) -> None:
+    rows = [
+        row
+        for row in study.observations
+        if (row.place, row.quantity, row.definition) == ("China", "output", "gacc")
+        and (row.start, row.end, row.kind) == (2022.0, 2023.0, "level")
+    ]
+    prints = sorted(row.published for row in rows)
+    assert len(prints) == 3
+
+    def of_2022(date: float) -> list:
+        return [
+            case
+            for case in targets(study, date, leads=range(-6, 5))
+            if case.year == 2022
+            and (case.row.place, case.row.quantity, case.row.definition)
+            == ("China", "output", "gacc")
+            and case.row.end - case.row.start == 1.0
+        ]
+
+    (case,) = of_2022(2021.5)
+    assert case.printed == prints[0]
+    assert case.row.published == prints[-1]
+    # The truth is the last release: on the very day of it there is nothing left to forecast.
+    assert of_2022(np.nextafter(prints[-1], 0.0))
+    assert not of_2022(prints[-1])
 
 
 def test_a_part_of_a_year_has_the_history_of_such_parts(study: Study) -> None:

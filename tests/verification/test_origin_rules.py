@@ -14,6 +14,7 @@ from beltcast.engine.syntax import Data
 from beltcast.errors import InputError
 from beltcast.files.shipped import shipped
 from beltcast.verification.origin_rules import (
+    Carry,
     InputRule,
     OriginRules,
     Release,
@@ -50,6 +51,58 @@ def test_before_the_last_word_a_figure_has_the_value_of_its_release() -> None:
     assert at[2020.0].tolist() == [5.0, 10.0, 17.0]
     assert at[2022.0].tolist() == [5.0, 10.0, 18.0, 40.0]
     assert at[2025.0].tolist() == [5.0, 10.0, 20.0, 40.0]
+
+
+def test_the_last_release_by_then_counts_in_whatever_order_they_are_written() -> None:
+    rule = InputRule(
+        published={2019.5: 2021.5},
+        releases=(
+            Release(2019.5, 2021.0, 18.0),
+            Release(2019.5, 2022.0, 19.0),  # a correction after the value of the file
+            Release(2019.5, 2020.0, 17.0),
+            Release(2020.5, 2019.9, 99.0),  # of another instant
+        ),
+    )
+    wanted = {2020.9: 17.0, 2021.0: 18.0, 2021.49: 18.0, 2021.5: 20.0, 2021.9: 20.0, 2022.0: 19.0}
+    for date, value in wanted.items():
+        times, values = known_series(SERIES, rule, date)
+        assert values[times.tolist().index(2019.5)] == value, date
+
+
+def test_the_first_point_is_always_known_and_the_last_on_its_very_date() -> None:
+    rule = InputRule(delay=0.5)
+    assert known_series(SERIES, rule, 1900.0)[1].tolist() == [5.0]
+    assert known_series(SERIES, rule, 2021.0)[1].tolist() == [5.0, 10.0, 20.0, 40.0]
+    assert known_series(SERIES, rule, np.nextafter(2021.0, 0))[1].tolist() == [5.0, 10.0, 20.0]
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("carry", ["growth", "share"])
+def test_what_is_carried_on_is_that_of_the_formula(carry: Carry, seed: int) -> None:
+    """w(t + k) = w(t) + g (f + ... + f^k), g over the window or the last two values, one by one."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(3, 8))
+    times = np.cumsum(rng.choice([0.5, 1.0, 2.0], n)) + 2010.0
+    values = rng.uniform(5.0, 95.0, n)
+    window, fade = float(rng.choice([0.5, 1.0, 2.0, 3.0])), float(rng.uniform(0.2, 1.0))
+    rule = InputRule(carry=carry, window=window, fade=fade)
+    end = float(times[-1] + rng.choice([0.0, 2.0, 3.25]))
+
+    def working(x: float) -> float:
+        return float(np.log(x)) if carry == "growth" else float(np.log(x / (100.0 - x)))
+
+    later = [i for i in range(1, n) if times[i] >= times[-1] - window]
+    base = min(min(later), n - 2)
+    span = max(times[-1] - times[base], window)
+    growth = (working(values[-1]) - working(values[base])) / span
+    got_times, got = carried_on(times, values, end, rule)
+    steps = int(np.ceil(end - times[-1]))
+    np.testing.assert_allclose(got_times, [*times, *(times[-1] + k + 1 for k in range(steps))])
+    np.testing.assert_array_equal(got[:n], values)
+    for k in range(1, steps + 1):
+        w = working(values[-1]) + growth * sum(fade**j for j in range(1, k + 1))
+        want = np.exp(w) if carry == "growth" else 100.0 / (1.0 + np.exp(-w))
+        assert got[n + k - 1] == pytest.approx(want, rel=1e-12)
 
 
 def test_growth_fades_by_a_geometric_series() -> None:
