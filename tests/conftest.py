@@ -9,10 +9,11 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import dataclasses
+import pickle
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -49,6 +50,8 @@ QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 if "PYTEST_XDIST_WORKER" not in os.environ:
     _CACHE = tempfile.TemporaryDirectory(prefix="beltcast-tests-")
     os.environ["BELTCAST_CACHE"] = _CACHE.name
+SHARED = Path(os.environ["BELTCAST_CACHE"]) / "made"
+"""Of this session: what several workers need, made once."""
 
 # A gate that fails one time in a hundred teaches nobody: the examples are derandomised.
 # A loaded machine is slow, and slowness is not what these tests are about.
@@ -172,16 +175,35 @@ def likelihood(study: Study) -> Likelihood:
     return make_likelihood(study.model, study.priors, study.observations, study.noise)
 
 
+def made_once(name: str, make: Callable[[], Any]) -> Any:
+    """Give what another process of this session has made, or make it and keep it for others."""
+    path = SHARED / f"{name}.pickle"
+    if path.is_file():
+        return pickle.loads(path.read_bytes())
+    made = make()
+    SHARED.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}")
+    part.write_bytes(pickle.dumps(made))
+    part.replace(path)
+    return made
+
+
 @pytest.fixture(scope="session")
 def fit(likelihood: Likelihood) -> Calibration:
     """A quick calibration of the shipped study, for everything that only needs one."""
-    return calibrate(likelihood, rng=np.random.default_rng(1), starts=8, refine=2)
+
+    def found() -> dict[str, Any]:
+        one = calibrate(likelihood, rng=np.random.default_rng(1), starts=8, refine=2)
+        return {f.name: getattr(one, f.name) for f in dataclasses.fields(one)[1:]}
+
+    return Calibration(likelihood, **made_once("fit", found))
 
 
 @pytest.fixture(scope="session")
 def result(study: Study, fit: Calibration) -> xr.Dataset:
     """A quick forecast of the shipped study: 40 draws."""
-    return forecast(study, fit, rng=np.random.default_rng(2), draws=40, moves=6)
+    rng = np.random.default_rng(2)
+    return made_once("forecast", lambda: forecast(study, fit, rng=rng, draws=40, moves=6))
 
 
 def make_row(kind: str = "level", start: float = 2014.0, end: float | None = None, **fields: Any):

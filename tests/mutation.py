@@ -7,16 +7,18 @@ A mutant is one change of one module: an operator, a comparison, a constant, ``a
 statement left out, two arguments swapped.  Left out are texts (messages, labels, docstrings),
 errors that are raised, and modules that print or draw.
 
-Each runs in a copy of the tree.  Its tests are in the files that import its module, the one of its
-own name first (where none does, those of the modules that import it).  Such a file runs once with a
-call before every statement that will change, which tells which tests come there; what runs in a
-fixture counts for each test that asks for it.  A mutant then meets only the tests that run its
-statement, as many as fit into ``--seconds``, with ``pytest -x``.  It is killed when a test fails or
-its processor time ends; what survives is printed with its line.
+Each runs in a copy of the tree, against the tests that come to its statement.  Which these are is
+found by running every test file once with a call before each statement that will change; what runs
+in a fixture counts for each test that asks for it.  Left out are tests that start processes and
+browsers or run for minutes.  A mutant meets the nearest first (``tests/ROOM/test_MODULE.py``, then
+files of a like name, then those of the room), as many as fit into ``--seconds``, with
+``pytest -x``.  It is killed when a test fails or its processor time ends; what survives, or is not
+run by any, is printed with its line.
 
 ``--results`` names a folder outside the checkout, to which verdicts are added as they come: the
 same command goes on where it was stopped.  ``--again`` tries the survivors in that folder once
-more, with the tests of today.
+more, with the tests of today.  ``--watch 1/2`` only finds out which tests come where, for every
+second file, so that two processes can share that work.
 
 Libraries are loaded once: each mutant is a fork of this process, which has not loaded beltcast.
 """
@@ -40,7 +42,6 @@ import sys
 import tempfile
 import time
 import traceback
-from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,15 +59,15 @@ LIBRARIES = (
     *("matplotlib.figure", "typer", "rich.console", "pint", "openpyxl"),
     *("playwright.sync_api", "arviz_stats", "pysd", "parsimonious", "jinja2"),
 )
-FILES, TRIED = 2, 6
-"""Test files that a mutant meets, and that are searched for tests that come to it, at most."""
 FAST = "not slow and not long"
-WORTH = 3
-"""Mutants from which on it pays to find out which tests of a file come to each of them."""
+"""Tests that mutants meet."""
 COSTLY = re.compile(
-    r"/fuzz/|signals|killed|memory_limit|hostile|browser|long_tail|backtest|test_cli"
+    r"/(fuzz|cli)/|signals|killed|memory_limit|hostile|browser|long_tail|backtest|store_faults"
+    r"|cluster|doctests|notebooks|journey|architecture|packaging|docs|licences|gallery|chains|posterior"
+    r"|before_after|contrasts|long_tail|petab"
 )
-"""Test files that are tried last: what they notice is noticed in less time elsewhere."""
+"""Test files that mutants do not meet: they start processes and browsers, or run for minutes."""
+
 
 BINARY = {
     ast.Add: ("+", "-"),
@@ -206,66 +207,18 @@ def sampled(number: int, seed: int, only: Sequence[str]) -> list[Mutant]:
     return random.Random(seed).sample(every, min(number, len(every)))
 
 
-def tests_of(file: str) -> list[str]:
-    """Test files that import a module; the one of its own name first, then those of its room."""
-    reached, modules = [file], [file]
-    found: set[Path] = set()
-    for _ in range(4):  # where few tests import it: by way of the modules that do
-        found |= {test for module in modules for test in _importing(module)}
-        if len(found) > FILES:
-            break
-        further = [other for module in modules for other in _importers(module)]
-        modules = [other for other in dict.fromkeys(further) if other not in reached]
-        reached += modules
-    room, own = Path(file).parts[2], f"test_{Path(file).stem}.py"
-
-    tokens = set(Path(file).stem.split("_"))
-
-    def order(path: Path) -> tuple[bool, bool, int, bool, int]:
-        """Nearest first: of the same name, of a like name, of the room; of these the largest."""
-        costly = COSTLY.search(path.as_posix()) is not None
-        words = path.stem.split("_")[1:]
-        like = sum(a[:5] == b[:5] for a in tokens for b in words)
-        return path.name != own, costly, -like, path.parent.name != room, -path.stat().st_size
-
-    folder = ROOT / "tests" / ("cli" if room == "workflows" else room)
-    paths = sorted(found or folder.glob("test_*.py"), key=order)
-    return [path.relative_to(ROOT).as_posix() for path in paths[:TRIED]]
+def test_files() -> list[str]:
+    """All test files but those that start processes, browsers or long runs."""
+    paths = sorted((ROOT / "tests").rglob("test_*.py"))
+    names = (path.relative_to(ROOT).as_posix() for path in paths)
+    return [name for name in names if not COSTLY.search(name)]
 
 
-@functools.cache
-def _importing(file: str) -> tuple[Path, ...]:
-    dotted = ".".join(Path(file).with_suffix("").parts[1:])
-    public = re.findall(r"^(?:def|class) ([a-zA-Z]\w*)", (ROOT / file).read_text("utf-8"), re.M)
-    short, asked = set(public) & _exported(), re.compile(rf"\b{re.escape(dotted)}\b")
-    found = []
-    for path in sorted((ROOT / "tests").rglob("test_*.py")):
-        text = path.read_text("utf-8")
-        top = re.search(r"from beltcast import (?:\(([^)]*)\)|([^\n]*))", text)
-        named = set(re.findall(r"\w+", (top[1] or top[2]))) & short if top else set()
-        if path.name == f"test_{Path(file).stem}.py" or asked.search(text) or named:
-            found.append(path)
-    return tuple(found)
-
-
-@functools.cache
-def _importers(file: str) -> tuple[str, ...]:
-    dotted = ".".join(Path(file).with_suffix("").parts[1:])
-    package, _, name = dotted.rpartition(".")
-    asked = re.compile(
-        rf"\bfrom {re.escape(dotted)} import|\bfrom {re.escape(package)} import[^\n]*\b{name}\b"
-    )
-    return tuple(
-        path.relative_to(ROOT).as_posix()
-        for path in sorted((ROOT / "src").rglob("*.py"))
-        if asked.search(path.read_text("utf-8"))
-    )
-
-
-@functools.cache
-def _exported() -> set[str]:
-    text = (ROOT / "src" / "beltcast" / "__init__.py").read_text("utf-8")
-    return set(re.findall(r'"(\w+)"', text))
+def distance(file: str, test: str) -> tuple[bool, int, bool, str]:
+    """Order of test files for a module: of its name, of a like name, of its room, others."""
+    tokens, words = Path(file).stem.split("_"), Path(test).stem.split("_")[1:]
+    like = sum(a[:5] == b[:5] for a in tokens for b in words)
+    return tokens != words, -like, Path(test).parent.name != Path(file).parts[2], test
 
 
 class Recorder:
@@ -428,18 +381,11 @@ class Notes:
         for file, of in places.items():
             self.contents[file], outside = watched((ROOT / file).read_bytes(), of)
             self.at_import |= outside
-        uses = Counter(test for mutant in mutants for test in tests_of(mutant.file)[:FILES])
-        self.rare = {test for test, count in uses.items() if count < WORTH}
         self.made = hashlib.sha256(b"".join(self.contents.values()))
 
     @functools.cache  # noqa: B019 - lives as long as the program
     def of(self, test: str) -> dict[str, Any]:
-        """Seconds of the tests of a file, and the tests that come to each mutant.
-
-        A file that few mutants meet is not watched: each of them meets all of it.
-        """
-        if test in self.rare:
-            return {"seconds": {test: 0.0}, "hits": {}, "all": True}
+        """Seconds of the tests of a file, and the tests that come to each mutant."""
         key = self.made.copy()
         key.update((ROOT / test).read_bytes())
         path = self.folder / f"{Path(test).stem}-{key.hexdigest()[:16]}.json"
@@ -458,19 +404,14 @@ class Notes:
 def meeting(number: int, file: str, notes: Notes, seconds: float) -> list[str]:
     """Tests that come to a mutant, nearest files first, as many as fit into a time."""
     chosen: list[str] = []
-    left, files = seconds, 0
-    for test_file in tests_of(file):
+    for test_file in sorted(test_files(), key=functools.partial(distance, file)):
         note = notes.of(test_file)
-        whole = number in notes.at_import or "all" in note
-        come = list(note["seconds"]) if whole else note["hits"].get(str(number), ())
-        for test in come:
-            if note["seconds"][test] <= left:
-                left -= note["seconds"][test]
+        own = Path(test_file).stem == f"test_{Path(file).stem}"
+        at_import = number in notes.at_import and own
+        for test in list(note["seconds"]) if at_import else note["hits"].get(str(number), ()):
+            if note["seconds"][test] <= seconds:
+                seconds -= note["seconds"][test]
                 chosen.append(test)
-        files += bool(come)
-        own = Path(test_file).name == f"test_{Path(file).stem}.py"
-        if files == FILES or (come and own):
-            break
     return chosen
 
 
@@ -530,6 +471,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=40, help="processor seconds of one mutant")
     parser.add_argument("--results", type=Path, help="folder of verdicts, outside the checkout")
     parser.add_argument("--again", action="store_true", help="try its survivors once more")
+    parser.add_argument("--watch", help="only watch the tests, part K/N of their files")
     parser.add_argument(
         "--only", nargs="*", default=[], help="modules, from the top of the checkout"
     )
@@ -555,6 +497,11 @@ def main() -> None:
         tree = Tree(Path(scratch))
         os.environ["BELTCAST_CACHE"] = str(Path(scratch) / "cache")
         notes = Notes(tree, folder, list(drawn.values()))
+        if asked.watch:
+            part, parts = map(int, asked.watch.split("/"))
+            for test in test_files()[part - 1 :: parts]:
+                print(test, sum(notes.of(test)["seconds"].values()), flush=True)
+            return
         for number, (key, mutant) in enumerate(drawn.items()):
             if key in rows and not asked.again:
                 continue

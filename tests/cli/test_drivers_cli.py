@@ -11,6 +11,7 @@ import pytest
 import xarray as xr
 from typer.testing import CliRunner
 
+from beltcast import Calibration
 from beltcast.cli import app
 from beltcast.ensembles import ensemble
 from beltcast.errors import InputError
@@ -23,6 +24,15 @@ def run(*arguments: str) -> str:
     return result.output
 
 
+@pytest.fixture
+def fitted(fit: Calibration, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands take the session's fit: what they do with one is asked here, not how it is found."""
+    for module in ("draws", "attribution"):
+        name = f"beltcast.workflows.{module}.fit_study"
+        monkeypatch.setattr(name, lambda *_, **__: fit)
+
+
+@pytest.mark.usefixtures("fitted")
 def test_attribute_leaves_its_dataset_pictures_and_page(tmp_path: Path) -> None:
     folder = tmp_path / "drivers"
     page = run("attribute", "--draws", "8", "--starts", "2", "--output", str(folder))
@@ -42,6 +52,7 @@ def test_attribute_leaves_its_dataset_pictures_and_page(tmp_path: Path) -> None:
     assert "attribution.iamc.csv" in out
 
 
+@pytest.mark.usefixtures("fitted")
 def test_a_scenario_of_ones_own_with_an_unsure_size_is_compared(tmp_path: Path) -> None:
     mine = tmp_path / "mine.toml"
     mine.write_text(

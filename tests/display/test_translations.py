@@ -7,8 +7,9 @@ import string
 import sys
 
 import pytest
+import xarray as xr
 
-from beltcast import Streams, calibrate, cli, forecast, read_study
+from beltcast import Calibration, cli, read_study
 from beltcast.display.translations import WORDS, locale_language
 from beltcast.drivers.compare import compare_runs, comparison_table
 from beltcast.forecasting.summary import as_text, fit_summary, summarise
@@ -16,11 +17,6 @@ from beltcast.study.study import Study
 
 # What stays in Latin letters: names of files, options and authors.
 NAMES = {"calibration", "optima", "csv", "starts", "refine", "Boender", "Rinnooy", "Kan"}
-
-
-@pytest.fixture(scope="module")
-def study() -> Study:
-    return read_study()
 
 
 def latin(text: str) -> set[str]:
@@ -50,10 +46,9 @@ def test_every_variable_and_element_of_the_belt_model_has_a_chinese_name(study: 
     assert not [name for name in names if name not in labels or not labels[name].zh]
 
 
-def test_a_chinese_summary_holds_no_english_word_but_names(study: Study) -> None:
-    streams = Streams(1)
-    fit = calibrate(study, rng=streams.fit, starts=2, refine=1)
-    result = forecast(study, fit, rng=streams, draws=8)
+def test_a_chinese_summary_holds_no_english_word_but_names(
+    study: Study, fit: Calibration, result: xr.Dataset
+) -> None:
     labels = study.labels()
     losses = comparison_table(compare_runs(result["output"]), language="zh", labels=labels)
     pages = (as_text(summarise(result, fit, "zh")), as_text(losses), fit_summary(fit, "zh", labels))

@@ -21,7 +21,7 @@ from beltcast.errors import CalibrationError
 from beltcast.inference.calibrate import Calibration
 from beltcast.study.noise import Definition
 
-DRAWS = 4000
+DRAWS = 2000
 
 
 @pytest.fixture(scope="module")

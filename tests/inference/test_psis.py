@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from arviz_stats.base import array_stats
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.special import logsumexp
 
-from beltcast.inference.sampling.psis import fit_pareto, pareto_quantile, smoothed
+from beltcast.inference.sampling.psis import Weights, fit_pareto, pareto_quantile, smoothed
 
 
 @pytest.mark.parametrize("shape", [-0.3, 0.2, 0.5, 0.9, 1.5])
@@ -132,3 +134,61 @@ def test_the_tail_is_three_roots_rounded_up() -> None:
     ratio = smoothed(logs).values[order] / np.exp(logs[order])
     assert ratio[95] == pytest.approx(ratio[-1], rel=1e-12)
     assert ratio[94] != pytest.approx(ratio[-1], rel=1e-12)
+
+
+def test_a_limit_needs_more_than_ten_draws() -> None:
+    assert Weights(np.full(10, 0.1), 0.0).limit == 0.0
+    assert Weights(np.full(11, 1 / 11), 0.0).limit == pytest.approx(1 - 1 / np.log10(11))
+
+
+def test_a_hundred_effective_draws_and_a_shape_at_its_limit_are_enough() -> None:
+    equal = Weights(np.full(100, 0.01), 0.5)  # 1 - 1 / log10(100) = 0.5
+    assert equal.effective == pytest.approx(100.0)
+    assert dataclasses.replace(equal, values=np.full(128, 1 / 128), k=0.5).good
+    assert not dataclasses.replace(equal, values=np.full(64, 1 / 64)).good
+    assert Weights(np.full(128, 1 / 128), 1 - 1 / np.log10(128)).good
+    assert not Weights(np.full(128, 1 / 128), 1 - 1 / np.log10(128) + 1e-9).good
+
+
+def test_a_tail_of_five_is_fitted_and_one_of_four_is_not() -> None:
+    """A fifth of the draws, rounded up: 4 of 20 draws, 5 of 21."""
+    logs = np.random.default_rng(4).standard_normal(21)
+    assert smoothed(logs[:20]).k == np.inf
+    assert np.isfinite(smoothed(logs).k)
+    raw = np.exp(logs[:20])
+    np.testing.assert_allclose(smoothed(logs[:20]).values, raw / raw.sum(), rtol=1e-12)
+
+
+def test_ties_at_the_threshold_have_no_shape() -> None:
+    """Most exceedances are 0 where many weights are alike: no tail can be fitted."""
+    logs = np.zeros(400)
+    logs[:5] = 3.0
+    weights = smoothed(logs)
+    assert weights.k == np.inf
+    raw = np.exp(logs)
+    np.testing.assert_allclose(weights.values, raw / raw.sum(), rtol=1e-12)
+
+
+def test_effective_draws_are_one_over_the_sum_of_squares() -> None:
+    assert Weights(np.array([0.5, 0.3, 0.2]), 0.0).effective == pytest.approx(1 / 0.38)
+    assert Weights(np.zeros(3), np.inf).effective == 0.0
+
+
+class _Fixed(np.random.Generator):
+    """A generator whose next number is known."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__(np.random.PCG64(0))
+        self.value = value
+
+    def random(self, *_: object, **__: object) -> float:  # type: ignore[override]
+        return self.value
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.25, 0.999999])
+def test_a_comb_falls_on_the_cumulative_weights(shift: float) -> None:
+    values = np.array([0.1, 0.0, 0.45, 0.2, 0.25, 0.0])
+    got = Weights(values, 0.0).resample(_Fixed(shift))
+    edges = np.cumsum(values)
+    want = [next(i for i, e in enumerate(edges) if e >= (shift + k) / 6 - 1e-15) for k in range(6)]
+    assert got.tolist() == [min(i, 4) for i in want]
