@@ -269,3 +269,9 @@ def test_a_tabbed_array_may_have_hundreds_of_numbers(tmp_path: Path) -> None:
     model = small(tmp_path, "R: (r1-r30)", "S: (s1-s30)", f"v[R,S] = TABBED ARRAY(\n\t{table}\n)")
     found = model.simulate(outputs=["v"])["v"].to_numpy()[0]
     assert found.tolist() == rows
+
+
+def test_results_of_vensim_itself_are_refused_by_name(tmp_path: Path) -> None:
+    error = refusal(tmp_path, "x = GET VDF CONSTANTS('base.vdf', 'a', 1)")
+    assert "GET VDF CONSTANTS, which reads Vensim's own binary results" in error.sentence
+    assert "GET DIRECT CONSTANTS" in error.sentence

@@ -13,6 +13,7 @@ import pytest
 from beltcast import load_model
 from beltcast.errors import ModelFileError, UnsupportedConstruct
 
+from ..small_models import small
 from ..xmile_texts import aux, dim, dimensions, element, first, of, write, xmile, y
 
 ABC = dimensions(dim("d", "A B C"), dim("e", "P Q"), dim("f", "X Y Z"))
@@ -347,3 +348,45 @@ def test_the_step_may_be_a_variable(tmp_path: Path) -> None:
     path = tmp_path / "step.xmile"
     path.write_text(xmile(aux("step size", "0.5") + aux("y", "TIME"), dt="step_size"))
     assert load_model(path).simulate()["y"].values.tolist() == np.arange(0, 4.5, 0.5).tolist()
+
+
+def test_what_vensim_writes_into_xmile_is_read(tmp_path: Path) -> None:
+    """As its export has them: 'x =' in an equation, levels that are no INTEG, its own functions."""
+    path = tmp_path / "exported.xmile"
+    path.write_text(
+        xmile(
+            aux("inp", "STEP(10, 1)")
+            + "<stock name='late'><eqn>\nlate= \n\tDELAY_N(inp, 2, 3, 2)\n</eqn></stock>"
+            + "<stock name='kept'><eqn>kept =SAMPLE_IF_TRUE(TIME&lt;2, TIME, 7)</eqn></stock>"
+            + "<stock name='s'><eqn>0</eqn><inflow>late</inflow></stock>"
+            + aux("own", "own = XIDZ(inp, 0, 4) + IF_THEN_ELSE(inp = 10, 1, 2)")
+            + aux("soft", "SMOOTH3I(inp, 2, 3)"),
+            dt=" TIME_STEP=0.25",
+            stop="FINAL_TIME = 4",
+        )
+    )
+    run = load_model(path).simulate()
+    beside = small(
+        tmp_path,
+        "inp = STEP(10, 1)",
+        "late = DELAY N(inp, 2, 3, 2)",
+        "kept = SAMPLE IF TRUE(Time < 2, Time, 7)",
+        "s = INTEG(late, 0)",
+        "own = XIDZ(inp, 0, 4) + IF THEN ELSE(inp = 10, 1, 2)",
+        "soft = SMOOTH3I(inp, 2, 3)",
+        TIME_STEP="0.25",
+    ).simulate()
+    for name in ("late", "kept", "s", "own", "soft"):
+        np.testing.assert_array_equal(run[name], beside[name], err_msg=name)
+    twice = "<gf><xpts>0,0,1</xpts><ypts>5,5,6</ypts></gf>"
+    path.write_text(xmile(f"<aux name='g'><eqn>TIME/4</eqn>{twice}</aux>"))
+    assert load_model(path).simulate()["g"].to_numpy().tolist() == [5, 5.25, 5.5, 5.75, 6]
+
+
+def test_a_stock_with_flows_and_a_whole_equation_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "both.xmile"
+    path.write_text(
+        xmile(aux("f", "1") + "<stock name='s'><eqn>s = 3</eqn><inflow>f</inflow></stock>")
+    )
+    with pytest.raises(ModelFileError, match="'s' has flows and 'name =' in its equation"):
+        load_model(path)

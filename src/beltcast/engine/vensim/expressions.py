@@ -173,6 +173,8 @@ class _Tree:
                     ast.width,
                     ast.supply,
                 )
+            case str():
+                raise self._refuse("a text as a value", "write a number")
         name = type(ast).__name__.removesuffix("Structure")
         raise self._refuse(f"'{name}'", "write the equation without it")
 
@@ -229,6 +231,11 @@ class _Tree:
 
     def _named_call(self, ast: pysd_ast.CallStructure) -> Expr:
         function = canonical(ast.function.reference)
+        if function.startswith("get vdf "):
+            raise self._refuse(
+                f"{function.upper()}, which reads Vensim's own binary results,",
+                "export them to a table and read it by GET DIRECT CONSTANTS or GET DIRECT DATA",
+            )
         if function in self.macros:
             return self._call(f"MACRO {function}", *ast.arguments)
         if function == "pulse train":  # PySD reorders Vensim's (start, width, interval, end)

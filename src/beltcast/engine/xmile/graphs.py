@@ -48,7 +48,7 @@ def graph_of(element: Element) -> Table:
             f"a graphical function has {len(inputs)} <xpts> and {len(values)} <ypts>; give as many "
             "of each"
         )
-    pairs = sorted(zip(inputs, values, strict=True))
+    pairs = sorted(set(zip(inputs, values, strict=True)))  # a point written twice adds nothing
     if any(b[0] <= a[0] for a, b in itertools.pairwise(pairs)):
         raise element.place.error(
             "two points of a graphical function have the same input; move one of them"

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -183,7 +184,7 @@ def _controls(
     for name, text in texts.items():
         element = specs.first(places.get(name, "")) or specs
         left = Left(DeclaredVariable(name), (), element.place)
-        value = _parsed(text, left, names)
+        value = _parsed(_without_left(text, name), left, names)
         reciprocal = step is not None and step.attributes.get("reciprocal", "").lower() == "true"
         if name == "TIME STEP" and reciprocal:
             value = Call("/", (Number(1.0), value))
@@ -433,7 +434,15 @@ def _right(
         if piece.graph is not None and element.tag != "stock":
             return graph_of(piece.graph)
         raise left.place.error(f"'{declared.name}' has no equation; write one")
-    value = _parsed(piece.equation.text, left, scope, piece.equation)
+    text = _without_left(piece.equation.text, left.variable.name)
+    value = _parsed(text, left, scope, piece.equation)
+    if element.tag == "stock" and text != piece.equation.text:
+        # Vensim's way to write a level that is no INTEG: 'x = DELAY_N(...)' as the equation of x.
+        if list(element.all("inflow", "outflow")):
+            raise left.place.error(
+                f"'{declared.name}' has flows and 'name =' in its equation; give its initial value"
+            )
+        return value
     if piece.start is not None and element.tag != "stock":
         initial = _parsed(piece.start.text, left, scope, piece.start)
         value = Call("ACTIVE INITIAL", (value, initial))
@@ -576,6 +585,13 @@ def _flow(flow: Element, left: Left, names: Names) -> Expr:
         name = '"' + plain_name(flow.text).replace("\\", "\\\\").replace('"', '\\"') + '"'
         return resolve(Ref(name), left, names)
     return _parsed(flow.text, left, names, flow)
+
+
+def _without_left(text: str, name: str) -> str:
+    """Blank out 'name =' before a right-hand side, which Vensim writes into some equations."""
+    left, sign, right = text.partition("=")
+    own = sign and canonical(left) == canonical(name)
+    return re.sub(r"\S", " ", left) + " " + right if own else text
 
 
 def _parsed(text: str, left: Left, names: Names, holder: Element | None = None) -> Expr:
