@@ -109,7 +109,7 @@ def test_nothing_is_lost_on_a_conveyor(tmp_path: Path, backend: Backend) -> None
         (belt("1", more="<isee:x>9</isee:x>".replace("isee:", "")), "'belt' with <x> is not"),
         (belt("1", mark=' discrete="true"'), "'belt' with discrete= is not supported"),
         (belt("1", stock="<outflow>lost</outflow>"), "without exactly one <len> and one outflow"),
-        (belt("1").replace("<non_negative/>", ""), "an inflow that may be negative"),
+        (belt("TIME - 1").replace("<non_negative/>", ""), "an inflow that may be negative"),
         (belt("1", length="1 + STEP(1, 2)"), "transit time is no expression of constants"),
         (belt("1").replace('<flow name="out">', '<flow name="out"><leak/>'), "without exactly one"),
         (leaky("0.1", "<leak_integers/>"), "<leak_integers> is not supported"),
@@ -299,3 +299,12 @@ def test_simlin_gives_the_same(tmp_path: Path, name: str) -> None:
         np.testing.assert_allclose(
             y(model, "llvm", column), theirs[column], rtol=1e-12, err_msg=column
         )
+
+
+def test_a_positive_number_needs_no_mark_that_it_is_not_negative(
+    backend: Backend, tmp_path: Path
+) -> None:
+    marked = load_model(write(tmp_path, belt("1")))
+    held = y(marked, backend, "belt")
+    bare = load_model(write(tmp_path, belt("1").replace("<non_negative/>", "")))
+    np.testing.assert_array_equal(y(bare, backend, "belt"), held)

@@ -247,6 +247,18 @@ def test_modules_may_hold_modules_and_be_connected_to_each_other(tmp_path: Path)
     assert first(tmp_path, variables, more=more) == 43 + 42
 
 
+def test_a_module_may_drive_a_variable_of_the_model_around_it(tmp_path: Path) -> None:
+    """Stella writes the connection under the module, and the module's name as the equation."""
+    more = '<model name="m"><variables>' + aux("out", "6 * 7") + "</variables></model>"
+    module = '<module name="m"><connect to=".given" from="m.out"/></module>'
+    variables = module + '<aux name="given" access="input"><eqn>m</eqn></aux>' + aux("y", "given")
+    assert first(tmp_path, variables, more=more) == 42
+
+
+def test_a_comment_may_hold_two_hyphens(tmp_path: Path) -> None:
+    assert first(tmp_path, "<!-- either -- or -->" + aux("y", "3")) == 3
+
+
 @pytest.mark.parametrize(
     ("variables", "words"),
     [

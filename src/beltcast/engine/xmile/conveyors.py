@@ -15,6 +15,7 @@ on the output of another conveyor.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -25,6 +26,8 @@ from beltcast.engine.xmile.graphs import number_attribute
 from beltcast.engine.xmile.modules import Declared, DocumentParts
 
 __all__ = ["Conveyor", "LeakFlow", "find_conveyors"]
+
+_NUMBER = re.compile(r"\d+(?:\.\d*)?(?:[eE][-+]?\d+)?")
 
 
 @dataclass(frozen=True)
@@ -200,11 +203,21 @@ def _check_inflows(
             continue
         mark = own.element.first("non_negative") if own is not None else None
         held = defaults.get("flow", False) if mark is None else "false" not in mark.text.lower()
-        if not held:
+        if not held and not (own is not None and _is_positive_number(own.element)):
             raise flow.place.refusal(
                 f"<conveyor> of '{stock.name}' with an inflow that may be negative is not "
                 f"supported; give '{plain_name(flow.text)}' a <non_negative/>"
             )
+
+
+def _is_positive_number(flow: Element) -> bool:
+    """Return whether every equation of a flow is a number without a sign."""
+    texts = [
+        without_comments(equation.text)
+        for holder in (flow, *flow.all("element"))
+        for equation in holder.all("eqn")
+    ]
+    return bool(texts) and all(_NUMBER.fullmatch(text.strip()) for text in texts)
 
 
 def _inflows(conveyor: Conveyor) -> Iterator[tuple[Element, str]]:

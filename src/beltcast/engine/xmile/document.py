@@ -145,6 +145,9 @@ def _parsed(content: bytes, path: Path, repairs: int) -> Element:
         if problem.code == mismatch and tree.unclosed is not None and repairs:
             at, tag = tree.unclosed
             return _parsed(content[:at] + f"</{tag}>".encode() + content[at:], path, repairs - 1)
+        plain = re.sub(rb"<!--.*?-->", _blank, content, flags=re.DOTALL)
+        if plain != content:  # XML forbids '--' in a comment, and modellers write it
+            return _parsed(plain, path, repairs)
         raise ModelFileError(
             "this is not a whole XMILE model: its XML breaks here "
             f"({expat.ErrorString(problem.code)}); restore the file",
@@ -152,6 +155,11 @@ def _parsed(content: bytes, path: Path, repairs: int) -> Element:
             problem.lineno,
         ) from None
     return tree.root()
+
+
+def _blank(comment: re.Match[bytes]) -> bytes:
+    """Blank lines in place of a comment."""
+    return b"\n" * comment.group().count(b"\n")
 
 
 def _text(content: bytes, path: Path) -> tuple[str, str]:

@@ -107,17 +107,27 @@ def _connections(model: Element) -> dict[str, dict[str, str]]:
     """For each module of a model, by canonical name: its inputs and what each is connected to.
 
     ``to`` is 'area' or 'hares.area': inside the module, or as seen from around it.  Stella lists a
-    connection under both of its modules, so that one may name an input of another module.
+    connection under both of its modules, so that one may name an input of another module, or, as
+    '.area', a variable of the model around it: those are under the name ''.
     """
     modules = {
         canonical(plain_name(e.required("name"))): e
         for holder in (model, *model.all("variables"))
         for e in holder.all("module")
     }
-    found: dict[str, dict[str, str]] = {name: {} for name in modules}
+    around = {
+        canonical(plain_name(e.required("name")))
+        for holder in (model, *model.all("variables"))
+        for e in holder.all("aux", "flow", "stock")
+    }
+    found: dict[str, dict[str, str]] = {name: {} for name in ("", *modules)}
     for own, element in modules.items():
         for connection in element.all("connect"):
-            target = canonical(full_name(connection.required("to"), ""))
+            text = connection.required("to")
+            target = canonical(full_name(text, ""))
+            if text.lstrip().startswith(".") and target in around:
+                found[""][target] = connection.required("from")
+                continue
             owner = next((name for name in modules if target.startswith(f"{name}.")), own)
             found[owner][target.removeprefix(f"{owner}.")] = connection.required("from")
     return found
@@ -158,8 +168,10 @@ class _Modules:
                 if element.tag == "module":
                     self.module(element, name, prefix, inside, connections[canonical(name)])
                 else:
-                    source = connected.get(canonical(name))
-                    self.found.append(Declared(prefix + name, element, prefix, source, above))
+                    key, source, place = canonical(name), connected.get(canonical(name)), above
+                    if source is None and key in connections[""]:
+                        source, place = connections[""][key], prefix
+                    self.found.append(Declared(prefix + name, element, prefix, source, place))
 
     def module(
         self,
