@@ -210,7 +210,7 @@ def test_halving_the_step_changes_output_by_less_than_one_percent(
     fine = belt.simulate({"TIME STEP": step / 2}, outputs=["output"])["output"]
     finer = belt.simulate({"TIME STEP": step / 4}, outputs=["output"])["output"]
     halved = np.abs(base["output"] - fine).max()
-    # 1% is half of what a grade A figure may be off (0.02); measured 0.26%.
+    # 1% is half of what a grade An observation may be off (0.02); measured 0.26%.
     assert float((np.abs(base["output"] - fine) / fine).max()) < 0.01
     # Euler's error is of first order, so it halves with the step; dates of zones fall within
     # steps, which makes that rough.
@@ -533,5 +533,6 @@ def test_brands_keep_about_what_is_published_of_their_sales(base: xr.Dataset) ->
     brands = base["tier profit"].sel(Tier="Brand").sum("Belt")
     kept = brands / base["brand revenue"].sum("Belt")
     published = xr.DataArray([0.124, 0.068, 0.059], {"time": [2013.0, 2019.0, 2024.0]}, "time")
-    # The spread between listed firms is 5 points in 2024: half of that is as good as it gets.
+    # The standard deviation between listed firms is 5 points in 2024: half of that is as good as it
+    # gets.
     assert float(abs(kept - published).max()) < 0.025

@@ -59,7 +59,9 @@ def test_the_json_of_a_forecast_has_the_numbers_of_the_dataset(result: xr.Datase
         own = facts["scenarios"]["brand-push"]["Yiwu"][name]
         np.testing.assert_array_equal(own, fan.sel(quantile=quantile).values)
     assert facts["years"] == result["year"].values.tolist()
-    assert facts["places"]["Yiwu"]["figures"] == int(result["figures"].sel(place="Yiwu"))
+    assert facts["places"]["Yiwu"]["observations"] == int(
+        result["observation_count"].sel(place="Yiwu")
+    )
 
 
 def test_the_json_of_a_calibration_has_every_estimate(fit: Calibration) -> None:

@@ -212,7 +212,7 @@ def identification(case: str) -> str:
         priors = Priors(
             ("b",), ("b",), ("r",), ("1",), ("s",), ("lognormal",), [0.0], [1.0], *infinite
         )
-        noise = replace(series.noise, spread_sd=0.0)
+        noise = replace(series.noise, error_scale_sd=0.0)
         likelihood = make_likelihood(model, priors, series.observations, noise)
         fit = calibrate(likelihood, rng=np.random.default_rng(1), starts=4, refine=1)
     low, high = profile(fit, "b").interval()

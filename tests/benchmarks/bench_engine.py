@@ -6,7 +6,7 @@
 
 The default run of the tests leaves them out.  A ratio is asserted only between two things that
 were measured in turn in one process, and with a margin of two or more, because a shared machine is
-noisy; absolute figures are printed and never asserted.
+noisy; absolute numbers are printed and never asserted.
 """
 
 from __future__ import annotations

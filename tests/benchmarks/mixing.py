@@ -1,4 +1,4 @@
-"""The figures under "What made the difference" in docs/sampling.md, measured here and now.
+"""The numbers under "What made the difference" in docs/sampling.md, measured here and now.
 
 ::
 

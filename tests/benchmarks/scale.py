@@ -1,4 +1,4 @@
-"""Time, memory and disk of a large ensemble: the figures of docs/howto/large-ensembles.md.
+"""Time, memory and disk of a large ensemble: the numbers of docs/howto/large-ensembles.md.
 
 Run it on a quiet machine::
 

@@ -1,10 +1,10 @@
-"""The figures under "How fast" in the README, measured here and now.
+"""The numbers under "How fast" in the README, measured here and now.
 
 Run it on a quiet machine::
 
     python tests/benchmarks/speed.py
 
-Each figure is the best of three, in a process of its own where memory is asked for.
+Each number is the best of three, in a process of its own where memory is asked for.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def test_every_answer_is_told_with_its_contraction_and_the_priors_that_move_it(
     assert set(parts) == {LIKELIHOOD, NUISANCES, *study.priors.roles}
     assert len(moved) == len(narrowed) * len(parts)
     by_source = pd.read_csv(folder / "left-out-sources.csv")
-    # The template's figures are all of one source, without which nothing would be left to fit.
+    # The template's observations are all of one source, without which nothing would be left to fit.
     assert by_source.empty
     assert list(by_source.columns) == ["group", "rows", "answer 0"]
     pictures = {path.stem for path in folder.glob("*.png")}

@@ -61,7 +61,7 @@ def test_a_failed_member_counts_neither_for_nor_against() -> None:
 
 
 def test_differences_are_taken_within_a_draw() -> None:
-    # Two draws far apart, each 10 more: the difference has no spread at all.
+    # Two draws far apart, each 10 more: the difference has no standard deviation at all.
     output = runs([110.0], [1010.0])
     output[0, 1] = 1000.0
     band = compare_runs(output)["difference_quantile"].sel(scenario="other", place="China")

@@ -155,7 +155,7 @@ def test_the_nulls_derivatives_are_exact() -> None:
         np.testing.assert_allclose(jacobian[:, column], expected, atol=2e-6 * scale)
 
 
-def test_interaction_is_supported_where_it_is_in_the_figures(two: Model) -> None:
+def test_interaction_is_supported_where_it_is_in_the_observations(two: Model) -> None:
     study = made_up(two, Joint=0.1)
     score = against_null(
         study, rng=np.random.default_rng(1), published_by=2020.5, switches=SWITCHES, draws=100,
@@ -167,7 +167,7 @@ def test_interaction_is_supported_where_it_is_in_the_figures(two: Model) -> None
     assert null_words(score).endswith("the interaction of the drivers is supported.")
 
 
-def test_interaction_is_not_supported_where_it_is_not_in_the_figures(two: Model) -> None:
+def test_interaction_is_not_supported_where_it_is_not_in_the_observations(two: Model) -> None:
     study = made_up(two, Joint=0.0)
     score = against_null(
         study, rng=np.random.default_rng(1), published_by=2020.5, switches=SWITCHES, draws=100,
@@ -177,7 +177,7 @@ def test_interaction_is_not_supported_where_it_is_not_in_the_figures(two: Model)
 
 
 def test_rows_that_a_fit_must_not_see_do_not_move_it(two: Model) -> None:
-    # The late figures of one study are absurd; both are fitted to the same early ones.
+    # The late observations of one study are absurd; both are fitted to the same early ones.
     study = made_up(two)
     absurd = tuple(
         dataclasses.replace(row, value=row.value * (1e3 if row.published > 2020.5 else 1.0))
@@ -227,7 +227,7 @@ def test_a_gain_without_a_prior_cannot_be_followed(two: Model) -> None:
 
 
 def known_but_for_noise(two: Model, **noise: object) -> Study:
-    """A study with every parameter known and every figure three times the model's answer."""
+    """A study with every parameter known and every observation three times the model's answer."""
     study = made_up(two)
     tripled = tuple(dataclasses.replace(row, value=3.0 * row.value) for row in study.observations)
     return dataclasses.replace(
@@ -238,7 +238,7 @@ def known_but_for_noise(two: Model, **noise: object) -> Study:
     )
 
 
-def test_the_density_of_later_figures_is_the_exact_posterior_predictive(two: Model) -> None:
+def test_the_density_of_later_observations_is_the_exact_posterior_predictive(two: Model) -> None:
     # All that is unknown is one offset a place, u ~ N(0, 1), seen in n = 5 early rows of sd s that
     # all lie log 3 above the model: u | y is normal, and so is the next row.
     study = known_but_for_noise(two, definitions={"d": Definition("d", 1.0, 0.0, 0.0)})
@@ -256,8 +256,9 @@ def test_the_density_of_later_figures_is_the_exact_posterior_predictive(two: Mod
     np.testing.assert_allclose(score["log_density"], expected, atol=5e-4)
 
 
-def test_later_figures_are_scored_by_the_tails_of_the_noise(two: Model) -> None:
-    # Nothing is unknown but a row's own noise: its density is Student's t, 22 spreads out.
+def test_later_observations_are_scored_by_the_tails_of_the_noise(two: Model) -> None:
+    # Nothing is unknown but a row's own noise: its density is Student's t, 22 standard deviations
+    # out.
     score = against_null(
         known_but_for_noise(two, tails=4.0), rng=np.random.default_rng(4), published_by=2020.5,
         switches=SWITCHES, draws=10, moves=0, starts=2, refine=1,
@@ -266,12 +267,14 @@ def test_later_figures_are_scored_by_the_tails_of_the_noise(two: Model) -> None:
     np.testing.assert_allclose(score["log_density"].sel(version="full"), expected, atol=1e-4)
 
 
-def test_later_figures_are_scored_by_the_spread_that_the_earlier_ones_show(two: Model) -> None:
-    # Ten figures that lie log 3 off, for a spread of 0.05 with a wide prior: s is near log 3, and
-    # the next such figure lies near one spread out.
+def test_later_observations_are_scored_by_the_standard_deviation_that_the_earlier_ones_show(
+    two: Model,
+) -> None:
+    # Ten observations that lie log 3 off, for a standard deviation of 0.05 with a wide prior: s is
+    # near log 3, and the next such observation lies near one standard deviation out.
     score = against_null(
-        known_but_for_noise(two, spread_sd=2.0), rng=np.random.default_rng(4), published_by=2020.5,
-        switches=SWITCHES, draws=100, moves=6, starts=2, refine=1,
+        known_but_for_noise(two, error_scale_sd=2.0), rng=np.random.default_rng(4),
+        published_by=2020.5, switches=SWITCHES, draws=100, moves=6, starts=2, refine=1,
     )  # fmt: skip
     near = stats.norm.logpdf(1.0) - math.log(math.log(3.0))
     np.testing.assert_allclose(score["log_density"].sel(version="full"), near, atol=0.5)

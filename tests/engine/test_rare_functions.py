@@ -145,7 +145,9 @@ def test_every_backend_gives_the_same(tmp_path: Path, name: str) -> None:
     assert_same(load_model(path), "euler")
 
 
-def test_pink_noise_has_the_mean_the_spread_and_the_memory_asked_for(tmp_path: Path) -> None:
+def test_pink_noise_has_the_mean_the_standard_deviation_and_the_memory_asked_for(
+    tmp_path: Path,
+) -> None:
     """A first-order process: two values a time apart correlate by (1 - step/time)^steps."""
     model = small(
         tmp_path,

@@ -60,7 +60,7 @@ def test_one_expected_half_year_needs_no_refit(change: Update) -> None:
     assert change.method == "reweight"
     (row,) = change.surprises.itertuples()
     assert row.low < row.published < row.high
-    # What is new of the nation's level since the figures of 2025.
+    # What is new of the nation's level since the observations of 2025.
     assert row.nuisance.startswith("discrepancy of all, 2026.")
 
 
@@ -129,7 +129,7 @@ def test_a_long_list_of_new_figures_keeps_its_first_column(
     assert max(map(len, page.splitlines())) <= 112
 
 
-def test_a_far_figure_is_called_a_surprise_and_leads_to_another_way(
+def test_a_far_observation_is_called_a_surprise_and_leads_to_another_way(
     fit: Calibration, draws: Draws, half: Observations
 ) -> None:
     (row,) = half

@@ -20,7 +20,7 @@ from beltcast import (
 )
 from beltcast.forecasting.forecast import (
     LOOSE,
-    _spread_of_scope,
+    _sd_of_scope,
     discrepancy_factor,
     published_factor,
 )
@@ -112,7 +112,7 @@ def test_published_bands_are_wider_than_those_of_the_model(result: xr.Dataset) -
         return log[..., 1] - log[..., 0]
 
     # Shocks and noise only add, but where the fit sets them off against the path: up to the last
-    # figures and a little beyond.  With 40 draws a single band may come out narrower.
+    # observations and a little beyond.  With 40 draws a single band may come out narrower.
     years = result["year"].values
     wider = width("published_quantile") > width("output_quantile")
     assert wider[:, years >= 2030].mean() > 0.6
@@ -136,14 +136,14 @@ def test_the_same_seed_gives_the_same_bits(study: Study, fit: Calibration, fewer
     xr.testing.assert_identical(again, fewer)
 
 
-def test_bands_before_the_figures_are_narrower_than_the_prior(result: xr.Dataset) -> None:
+def test_bands_before_the_observations_are_narrower_than_the_prior(result: xr.Dataset) -> None:
     ratio = result["sd_ratio"].sel(place=NATION)
     # The nation's exports of 2018 to 2024 are published by customs at grade A.
     assert (ratio.sel(year=slice(2018, 2024)) < 0.5).all()
     assert (result["sd_ratio"] > 0).all()
 
 
-def test_customs_figures_of_whole_years_are_drawn_where_they_were_published(
+def test_customs_observations_of_whole_years_are_drawn_where_they_were_published(
     result: xr.Dataset,
 ) -> None:
     # Under the model's own scope there is little to translate: a first release is brought to the
@@ -169,19 +169,20 @@ def test_a_forecast_says_what_it_is_and_what_it_rests_on(result: xr.Dataset, stu
 
 
 @pytest.mark.parametrize(
-    ("noise", "wider"), [({"spread_sd": 0.5}, np.exp(0.5)), ({"tails": 3.0}, 0)]
+    ("noise", "wider"), [({"error_scale_sd": 0.5}, np.exp(0.5)), ({"tails": 3.0}, 0)]
 )
 def test_the_noise_that_fits_is_the_noise_that_forecasts(
     study: Study, noise: dict[str, float], wider: float
 ) -> None:
     # Without shocks the log of the factor is the error of a figure: its grade's spread, as the
-    # draws have it, and its tails. A spread of +1 prior sd is e^0.5 of what the study says.
+    # draws have it, and its tails. A standard deviation of +1 prior sd is e^0.5 of what the study
+    # says.
     changed = dataclasses.replace(
         study.noise,
         year_shock=0.0,
         year_shocks={},
         discrepancy=None,
-        spread_factors={},
+        error_scale_factors={},
         **noise,
     )
     chosen = dataclasses.replace(study, noise=changed)
@@ -248,9 +249,9 @@ def test_a_published_value_varies_by_its_shocks_and_by_the_errors_of_its_grade(
         year_shock=0.3,
         year_shocks={2020: 0.5, 2031: 0.6},
         discrepancy=None,
-        spread_by=("grade",),
-        spread_factors={"grade A": 2.0, "grade B": 1.5},
-        spread_sd=0.4,
+        error_scale_by=("grade",),
+        error_scale_factors={"grade A": 2.0, "grade B": 1.5},
+        error_scale_sd=0.4,
         grade={"A": 0.05, "B": 0.1, "C": 0.4},
     )
     chosen = dataclasses.replace(study, noise=noise)
@@ -259,7 +260,7 @@ def test_a_published_value_varies_by_its_shocks_and_by_the_errors_of_its_grade(
     theta = np.zeros((n, likelihood.size))
     labels = likelihood.labels
     theta[:, labels.index("shock of 2020")] = np.linspace(-1, 1, n)
-    fitted = [label for label in labels if label.startswith("spread of grade")]
+    fitted = [label for label in labels if label.startswith("error scale of grade")]
     for label, eta in zip(fitted, (1.0, -0.5, 0.0), strict=False):
         theta[:, labels.index(label)] = eta
     output = xr.DataArray(
@@ -356,7 +357,7 @@ def test_a_scope_is_loose_above_three_tenths_and_drift_counts(
     noise = make.noise(definitions={"full": scope}, reference=2016.5)
     own = dataclasses.replace(study, noise=noise)
     for start in (2018.0, 2014.0):
-        assert _spread_of_scope(own, make.row(start=start)) == pytest.approx(sd, rel=1e-12)
+        assert _sd_of_scope(own, make.row(start=start)) == pytest.approx(sd, rel=1e-12)
     undated = dataclasses.replace(own, noise=dataclasses.replace(noise, reference=None))
-    assert _spread_of_scope(undated, make.row()) == pytest.approx(offset, rel=1e-12)
-    assert not _spread_of_scope(own, make.row()) > LOOSE + 1e-12
+    assert _sd_of_scope(undated, make.row()) == pytest.approx(offset, rel=1e-12)
+    assert not _sd_of_scope(own, make.row()) > LOOSE + 1e-12

@@ -21,8 +21,8 @@ from beltcast.study.observations import Observations
 def synthetic(likelihood: Likelihood, theta: np.ndarray, rng: np.random.Generator) -> Observations:
     """Figures as the noise model has them published, for known parameters.
 
-    The same rows, kinds and gaps as the real file.  A bound is put one spread on its safe side of
-    what it bounds.
+    The same rows, kinds and gaps as the real file.  A bound is put one standard deviation on its
+    safe side of what it bounds.
     """
     logs = likelihood.expected(theta[None])[0]
     noise = likelihood.sds * rng.standard_normal(len(logs))
@@ -36,7 +36,7 @@ def synthetic(likelihood: Likelihood, theta: np.ndarray, rng: np.random.Generato
 
 @pytest.fixture(scope="module")
 def recovery(study: Study, likelihood: Likelihood) -> SimpleNamespace:
-    """A fit to figures made from parameters drawn from the priors."""
+    """A fit to observations made from parameters drawn from the priors."""
     rng = np.random.default_rng(20)
     theta = sample_prior(likelihood, 1, rng=rng).theta[0]
     made = synthetic(likelihood, theta, rng)
@@ -44,7 +44,7 @@ def recovery(study: Study, likelihood: Likelihood) -> SimpleNamespace:
     return SimpleNamespace(truth=theta, fit=calibrate(own, rng=rng, starts=8, refine=2))
 
 
-def test_synthetic_figures_have_the_shape_of_the_real_file(
+def test_synthetic_observations_have_the_shape_of_the_real_file(
     study: Study, recovery: SimpleNamespace
 ) -> None:
     made, real = recovery.fit.likelihood.observations, study.observations
@@ -57,16 +57,17 @@ def test_synthetic_figures_have_the_shape_of_the_real_file(
 def test_known_parameters_are_recovered_within_their_stated_uncertainty(
     recovery: SimpleNamespace,
 ) -> None:
-    # Truth from the prior, figures from the noise model: then (estimate - truth) / spread is
-    # standard normal for every unknown, informed or not.
+    # Truth from the prior, observations from the noise model: then (estimate - truth) / standard
+    # deviation is standard normal for every unknown, informed or not.
     fit = recovery.fit
     error = (fit.theta - recovery.truth) / np.sqrt(np.diag(fit.covariance))
     # 172 unknowns: the largest of so many normals is below 3.3 with probability 0.85 (the seed
-    # is fixed), and a wrong loading or spread gives 5 and more.
+    # is fixed), and a wrong loading or standard deviation gives 5 and more.
     assert np.abs(error).max() < 3.3
-    # Those that the figures inform: spread below 0.7 of the prior's. With twice or half the right
-    # spread their mean square would be 0.25 or 4. (Parameter by parameter, not along the sharpest
-    # directions: those bend within the posterior, and a straight line leaves them.)
+    # Those that the observations inform: standard deviation below 0.7 of the prior's. With twice or
+    # half the right standard deviation their mean square would be 0.25 or 4. (Parameter by
+    # parameter, not along the sharpest directions: those bend within the posterior, and a straight
+    # line leaves them.)
     priors = fit.likelihood.priors
     sigma = np.concatenate([priors.sigma, np.ones(len(fit.likelihood.nuisances))])
     informed = np.sqrt(np.diag(fit.covariance)) < 0.7 * sigma
@@ -104,7 +105,8 @@ def test_the_gradient_vanishes_at_the_optimum_but_for_bounds(fit: Calibration) -
     likelihood = fit.likelihood
     gradient = likelihood.jacobian(fit.theta).T @ likelihood.residuals(fit.theta)
     free = ~np.isin(np.array(likelihood.labels), fit.at_bound)
-    # Newton's distance to the exact optimum, in posterior spreads: far below what matters.
+    # Newton's distance to the exact optimum, in posterior standard deviations: far below what
+    # matters.
     step = fit.covariance @ np.where(free, gradient, 0.0)
     assert np.abs(step / np.sqrt(np.diag(fit.covariance))).max() < 0.02
 
@@ -125,11 +127,14 @@ def test_the_table_sets_every_estimate_beside_its_prior(fit: Calibration, study:
     assert (table["p10"] < table["median"]).all()
     assert (table["median"] < table["p90"]).all()
     assert table["verdict"].isin(["mostly prior", "data and prior", "mostly data"]).all()
-    # Gauss-Newton's precision is the prior's plus J'J, so no spread exceeds its prior's.
+    # Gauss-Newton's precision is the prior's plus J'J, so no standard deviation exceeds its
+    # prior's.
     assert table["sd_ratio"].between(0, 1 + 1e-9).all()
 
 
-def test_the_table_of_the_fit_holds_every_published_figure(fit: Calibration, study: Study) -> None:
+def test_the_table_of_the_fit_holds_every_published_observation(
+    fit: Calibration, study: Study
+) -> None:
     table = fit.fit_table()
     assert table["line"].tolist() == [row.line for row in study.observations]
     plain = table["kind"] != "over"  # the z of a number that was just exceeded has another centre
@@ -144,7 +149,7 @@ def test_the_table_of_the_fit_holds_every_published_figure(fit: Calibration, stu
 @pytest.mark.parametrize(
     ("ratio", "word"), [(0.99, "mostly prior"), (0.5, "data and prior"), (0.1, "mostly data")]
 )
-def test_a_ratio_of_spreads_is_said_in_words(ratio: float, word: str) -> None:
+def test_a_ratio_of_standard_deviations_is_said_in_words(ratio: float, word: str) -> None:
     assert estimate_verdict(ratio) == word
 
 
@@ -156,7 +161,7 @@ def test_a_linear_problem_is_solved_exactly(small: Model, make: SimpleNamespace)
     rows = [make.row(start=2014.0 + k, value=v) for k, v in enumerate((11.0, 12.5, 14.0))]
     one = make_likelihood(small, priors, make.table(*rows), make.noise())
     fit = calibrate(one, rng=np.random.default_rng(0), starts=4, refine=2)
-    # log y = log 10 + z + 0.1 e, z ~ N(0, 0.5): precision-weighted mean of prior and figures.
+    # log y = log 10 + z + 0.1 e, z ~ N(0, 0.5): precision-weighted mean of prior and observations.
     precision = 1 / 0.5**2 + 3 / 0.1**2
     mean = np.log(np.array([1.1, 1.25, 1.4])).sum() / 0.1**2 / precision
     assert fit.theta[0] == pytest.approx(mean, rel=1e-8)
@@ -164,7 +169,7 @@ def test_a_linear_problem_is_solved_exactly(small: Model, make: SimpleNamespace)
     assert fit.at_bound == ()
 
 
-def test_the_evidence_of_a_linear_problem_is_the_density_of_its_figures(
+def test_the_evidence_of_a_linear_problem_is_the_density_of_its_observations(
     small: Model, make: SimpleNamespace
 ) -> None:
     rows = [make.row(value=11.0), make.row(start=2016.0, value=13.0, grade="B")]
@@ -176,10 +181,11 @@ def test_the_evidence_of_a_linear_problem_is_the_density_of_its_figures(
         starts=2,
         refine=1,
     )
-    # Logs of the figures: one level, a shock for each of two years, and the errors of the grades.
+    # Logs of the observations: one level, a shock for each of two years, and the errors of the
+    # grades.
     covariance = 0.5**2 + np.diag([0.3**2 + 0.1**2, 0.3**2 + 0.2**2])
-    figures = stats.multivariate_normal(np.full(2, np.log(10.0)), covariance)
-    assert fit.log_evidence == pytest.approx(figures.logpdf(np.log([11.0, 13.0])), abs=1e-6)
+    density = stats.multivariate_normal(np.full(2, np.log(10.0)), covariance)
+    assert fit.log_evidence == pytest.approx(density.logpdf(np.log([11.0, 13.0])), abs=1e-6)
 
 
 @pytest.mark.parametrize(("value", "side"), [(1000.0, "upper"), (0.1, "lower")])
@@ -193,7 +199,7 @@ def test_an_estimate_at_its_bound_is_flagged(
     assert fit.theta[0] == pytest.approx(0.4 if side == "upper" else -0.4, abs=1e-6)
 
 
-def test_bounds_narrower_than_the_spread_are_no_obstacle(
+def test_bounds_narrower_than_the_standard_deviation_are_no_obstacle(
     small: Model, make: SimpleNamespace
 ) -> None:
     priors = make.priors("Factor", mu=0.0, sigma=1.0, bound=1e-4)

@@ -1,4 +1,4 @@
-"""Nuisances drawn with the figures that are cut off: against integrals that are known."""
+"""Nuisances drawn with the observations that are cut off: against integrals that are known."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.sampling.censored_nuisances import _cut_normal, _with_figures, completion
 from beltcast.study.noise import Definition
 
-OFFSET, OWN = 0.3, 0.1  # spreads of the definition "wide" and of a row
+OFFSET, OWN = 0.3, 0.1  # standard deviations of the definition "wide" and of a row
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def gaps(values: list[float], z: float) -> np.ndarray:
 def test_beside_a_number_a_bound_has_its_closed_form_and_nothing_is_left_to_chance(
     of, make: SimpleNamespace
 ) -> None:
-    # Number d1 ~ N(0, o^2 + s^2); the figure of the bound given d1 is normal again.
+    # Number d1 ~ N(0, o^2 + s^2); the observation of the bound given d1 is normal again.
     one = of(make.row(value=12.0), make.row("lower", start=2016.0, value=11.0))
     z = [-0.4, 0.0, 0.5]
     weight = weights(one, z, 50)[1]

@@ -48,7 +48,8 @@ def test_arviz_reads_summarises_and_scores_them(chains: Chains, saved: Path) -> 
         summary = az.summary(data, var_names=["Factor", "nuisance"], round_to="none")
         loo = az.loo(data)
     assert summary.loc["Factor", "mean"] == pytest.approx(np.exp(chains.theta[:, :, 1]).mean())
-    # Six figures of spread 0.1 around a line: each is foreseen with a density of about 1 to 4.
+    # Six observations of standard deviation 0.1 around a line: each is foreseen with a density of
+    # about 1 to 4.
     assert 0 < loo.elpd_loo < 6 * np.log(4)
     assert loo.n_data_points == 6
 

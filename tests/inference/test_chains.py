@@ -92,7 +92,7 @@ def test_bounds_are_kept_and_their_half_normal_is_met(
     small: Model, make: SimpleNamespace, method: str
 ) -> None:
     needs(method)
-    # The optimum lies on the bound: mean sqrt(2 / pi) sd, spread sqrt(1 - 2 / pi) sd.
+    # The optimum lies on the bound: mean sqrt(2 / pi) sd, standard deviation sqrt(1 - 2 / pi) sd.
     priors = dataclasses.replace(make.priors("Factor", mu=0.0, sigma=0.5), lower=np.array([0.0]))
     one = make_likelihood(small, priors, make.table(make.row(value=10.0, grade="C")), make.noise())
     fit = calibrate(one, rng=np.random.default_rng(0), starts=4, refine=1)
@@ -177,7 +177,7 @@ def test_threads_do_not_change_a_bit(exact: SimpleNamespace) -> None:
 
 
 def test_chains_start_from_all_optima_within_reach(exact: SimpleNamespace) -> None:
-    # A second optimum 30 spreads away, a copy of each, and a third that costs too much.
+    # A second optimum 30 standard deviations away, a copy of each, and a third that costs too much.
     sd = np.sqrt(np.diag(exact.covariance))
     best = exact.fit.optima[0]
     far = dataclasses.replace(best, theta=best.theta + 30 * sd, cost=best.cost + 5)
@@ -229,7 +229,7 @@ def test_the_log_likelihood_of_rows_is_that_of_their_distribution(
     np.testing.assert_allclose(one.log_likelihood(theta), np.transpose(expected), rtol=1e-9)
 
 
-def test_the_log_likelihood_knows_tails_estimated_spreads_and_rounding(
+def test_the_log_likelihood_knows_tails_estimated_standard_deviations_and_rounding(
     small: Model, make: SimpleNamespace
 ) -> None:
     from scipy.stats import t
@@ -240,13 +240,13 @@ def test_the_log_likelihood_knows_tails_estimated_spreads_and_rounding(
         make.row("lower", value=9.0),
     )
     priors = make.priors("Factor", mu=0.0, sigma=0.5)
-    one = make_likelihood(small, priors, rows, make.noise(tails=4.0, spread_sd=0.5))
-    assert one.nuisances == ("spread of grade A", "season")
+    one = make_likelihood(small, priors, rows, make.noise(tails=4.0, error_scale_sd=0.5))
+    assert one.nuisances == ("error scale of grade A", "season")
     theta = np.array([[0.1, 0.0, 0.0], [-0.2, 1.0, 0.3]])
     level = np.log(10.0) + theta[:, 0]
     sd = 0.1 * np.exp(0.5 * theta[:, 1])
     low, high = ((np.log(end) - level) / sd for end in (11.5, 12.5))
-    bound = (np.log(9.0) - level) / (0.1 if one.spreads[2, 0] == 0 else sd)
+    bound = (np.log(9.0) - level) / (0.1 if one.scale_loadings[2, 0] == 0 else sd)
     expected = [
         t.logpdf((np.log(12.0) - level) / sd, 4.0) - np.log(sd),
         np.log(t.cdf(high, 4.0) - t.cdf(low, 4.0)),

@@ -24,19 +24,19 @@ def draws(*columns: np.ndarray) -> xr.DataArray:
 
 
 def test_contraction_of_a_normal_mean_is_that_of_conjugate_updating() -> None:
-    # Prior sd 0.5, four figures of sd 0.5 each: the precisions 4 and 4 * 4 add up to 20.
+    # Prior sd 0.5, four observations of sd 0.5 each: the precisions 4 and 4 * 4 add up to 20.
     exact = 1.0 - 4.0 / 20.0
     table = contraction(draws(3.0 + Z / np.sqrt(20.0)), draws(0.5 * Z))
     assert table.loc["a0", "contraction"] == pytest.approx(exact, abs=1e-9)
     assert table.loc["a0", "posterior_sd"] == pytest.approx(1 / np.sqrt(20), rel=0.01)
 
 
-def test_what_the_figures_ignore_is_not_narrowed_and_what_they_widen_is_below_zero() -> None:
+def test_what_the_observations_ignore_is_not_narrowed_and_what_they_widen_is_below_zero() -> None:
     table = contraction(draws(Z + 1.0, 2.0 * Z), draws(Z, Z))
     np.testing.assert_allclose(table["contraction"], [0.0, -3.0], atol=1e-9)
 
 
-def test_an_answer_without_spread_is_not_told() -> None:
+def test_an_answer_without_standard_deviation_is_not_told() -> None:
     assert list(contraction(draws(Z, 0 * Z), draws(Z, 0 * Z)).index) == ["a0"]
 
 
@@ -84,9 +84,10 @@ def test_belts_add_up_to_the_nation_in_every_draw(belts: SimpleNamespace) -> Non
     )
 
 
-def test_the_nations_output_is_narrowed_most_by_its_figures(belts: SimpleNamespace) -> None:
+def test_the_nations_output_is_narrowed_most_by_its_observations(belts: SimpleNamespace) -> None:
     table = contraction(belts.posterior, belts.prior)
-    # Dozens of figures speak of the nation's output; none of the change under a scenario to come.
+    # Dozens of observations speak of the nation's output; none of the change under a scenario to
+    # come.
     assert table.loc["output, China 2025", "contraction"] > 0.3
     # Announced changes that begin after 2025 do not vary there and are left out.
     assert table["prior_sd"].min() > 0

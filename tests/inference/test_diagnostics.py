@@ -25,7 +25,7 @@ from beltcast.inference.sampling.loo import _of_row
 
 
 def autoregressive(rho: float, shape: tuple[int, int, int], seed: int) -> np.ndarray:
-    """Stationary chains x' = rho x + e of spread 1."""
+    """Stationary chains x' = rho x + e of standard deviation 1."""
     rng = np.random.default_rng(seed)
     draws = rng.standard_normal(shape)
     for t in range(1, shape[1]):

@@ -32,7 +32,7 @@ def eight_rows(small: Model, make: SimpleNamespace) -> Likelihood:
         for i, value in enumerate(values)
     ]
     priors = make.priors("Level[East]", "Level[West]", mu=np.log([10.0, 20.0]), sigma=50.0)
-    return make_likelihood(small, priors, make.table(*rows), make.noise(spread_sd=2.0))
+    return make_likelihood(small, priors, make.table(*rows), make.noise(error_scale_sd=2.0))
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_a_linear_model_has_the_restricted_maximum_likelihood(found: ErrorScales
     assert row.contraction == pytest.approx(1 - (sd / 2) ** 2, abs=0.01)
 
 
-def test_spreads_of_factors_are_those_of_their_normal() -> None:
+def test_standard_deviations_of_factors_are_those_of_their_normal() -> None:
     precision = np.array([[9.0, 3.0, 0.0], [3.0, 25.0, -4.0], [0.0, -4.0, 16.0]])
     at = np.array([0.3, -0.2, 0.1])
     found = _sds(lambda x: 0.5 * float((x - at) @ precision @ (x - at)), at, prior=0.5)
@@ -69,7 +69,7 @@ def test_spreads_of_factors_are_those_of_their_normal() -> None:
 def test_the_joint_optimum_is_narrower(eight_rows: Likelihood, found: ErrorScales) -> None:
     # Of 8 rows it takes 8 for degrees of freedom, not 6.
     joint = calibrate(eight_rows, rng=np.random.default_rng(1), starts=4, refine=1)
-    eta = joint.theta[list(eight_rows.labels).index("spread of grade A")]
+    eta = joint.theta[list(eight_rows.labels).index("error scale of grade A")]
     ratio = np.exp(2.0 * eta) / found.table.loc["grade A", "factor"]
     assert ratio == pytest.approx(np.sqrt(6 / 8), rel=0.02)
 
@@ -78,7 +78,7 @@ def test_the_fit_takes_them_for_given(found: ErrorScales) -> None:
     one = found.calibration.likelihood
     assert one.nuisances == ("season",)
     np.testing.assert_allclose(one.sds, 0.1 * found.table.loc["grade A", "factor"])
-    given = dataclasses.replace(one.noise, spread_factors={})
+    given = dataclasses.replace(one.noise, error_scale_factors={})
     before = make_likelihood(one.model, one.priors, one.observations, given)
     first = calibrate(before, rng=np.random.default_rng(1), starts=4, refine=1)
     assert found.gain == pytest.approx(found.calibration.log_evidence - first.log_evidence)
@@ -86,11 +86,11 @@ def test_the_fit_takes_them_for_given(found: ErrorScales) -> None:
 
 
 def test_what_no_row_tells_of_stays_with_its_prior(small: Model, make: SimpleNamespace) -> None:
-    # One row of grade B and a level of its own: any spread fits it alike.
+    # One row of grade B and a level of its own: any standard deviation fits it alike.
     rows = [make.row(value=v, start=2014.0 + i) for i, v in enumerate(VALUES["East"])]
     rows.append(make.row(value=20.0, place="West", elements=("West",), grade="B"))
     priors = make.priors("Level[East]", "Level[West]", mu=np.log([10.0, 20.0]), sigma=50.0)
-    one = make_likelihood(small, priors, make.table(*rows), make.noise(spread_sd=0.5))
+    one = make_likelihood(small, priors, make.table(*rows), make.noise(error_scale_sd=0.5))
     found = error_scales(one, rng=np.random.default_rng(1), starts=4)
     assert found.table.loc["grade B", "factor"] == pytest.approx(1.0, abs=1e-3)
     assert found.table.loc["grade B", "contraction"] == pytest.approx(0.0, abs=0.01)
@@ -100,13 +100,13 @@ def test_what_no_row_tells_of_stays_with_its_prior(small: Model, make: SimpleNam
 
 def test_the_line_that_is_printed_is_read_again(found: ErrorScales, tmp_path: Path) -> None:
     line = found.words().splitlines()[-1]
-    assert read_noise(tmp_path, line).spread_factors == pytest.approx(
+    assert read_noise(tmp_path, line).error_scale_factors == pytest.approx(
         {"grade A": found.table.loc["grade A", "factor"]}, rel=1e-2
     )
 
 
 @pytest.mark.parametrize(
-    ("spread", "said"),
+    ("given", "said"),
     [
         ("{ by = ['grade'] }", "one of the two"),
         ("{ sd = 0.5, factors = { 'grade A' = 1.0 } }", "one of the two"),
@@ -117,16 +117,18 @@ def test_the_line_that_is_printed_is_read_again(found: ErrorScales, tmp_path: Pa
         ("{ factors = { 'grade A' = 'wide' } }", "grade A"),
     ],
 )
-def test_factors_that_cannot_be_are_refused(spread: str, said: str, tmp_path: Path) -> None:
+def test_factors_that_cannot_be_are_refused(given: str, said: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=said):
-        read_noise(tmp_path, f"spread = {spread}")
+        read_noise(tmp_path, f"error_scales = {given}")
 
 
-def test_spreads_that_are_given_are_not_estimated(small: Model, make: SimpleNamespace) -> None:
+def test_standard_deviations_that_are_given_are_not_estimated(
+    small: Model, make: SimpleNamespace
+) -> None:
     one = make_likelihood(
         small, make.priors("Factor", mu=0.0, sigma=1.0), make.table(make.row()), make.noise()
     )
-    with pytest.raises(InputError, match=r"spread = \{ sd = 0.5"):
+    with pytest.raises(InputError, match=r"error_scales = \{ sd = 0.5"):
         error_scales(one, rng=np.random.default_rng(1))
 
 
@@ -148,11 +150,11 @@ def test_the_command_leaves_a_line_that_a_study_takes(tmp_path: Path) -> None:
     text = study.read_text(encoding="utf-8").replace("[noise]", f"[noise]\n{line}")
     study.write_text(text, encoding="utf-8")
     noise = read_study(home).noise
-    assert noise.spread_by == ("grade", "kind")
-    assert noise.spread_factors == pytest.approx(by_group, rel=1e-2)
+    assert noise.error_scale_by == ("grade", "kind")
+    assert noise.error_scale_factors == pytest.approx(by_group, rel=1e-2)
 
 
-def test_spreads_are_told_apart_by_what_rows_have(tmp_path: Path) -> None:
+def test_standard_deviations_are_told_apart_by_what_rows_have(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--by has 'place'; expected grade, kind or scope"):
         CliRunner().invoke(app, ["error-scales", "--by", "place"], catch_exceptions=False)
 

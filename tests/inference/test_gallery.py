@@ -100,8 +100,8 @@ def test_the_basic_reproduction_numbers_of_both_epidemics_come_back() -> None:
 def test_the_standard_deviations_between_subjects_of_theophylline_come_back() -> None:
     # nlme of R's Theoph: 0.64 (ka) and 0.17 (Cl); the priors of the scales move them a little.
     between = pool_scales(fitted("theophylline", 64))["estimate"]
-    assert between["spread of ka"] == pytest.approx(0.64, abs=0.1)
-    assert between["spread of Cl"] == pytest.approx(0.17, abs=0.03)
+    assert between["sd of ka"] == pytest.approx(0.64, abs=0.1)
+    assert between["sd of Cl"] == pytest.approx(0.17, abs=0.03)
 
 
 def test_the_likelihood_of_boehm_comes_near_its_stiff_optimum() -> None:

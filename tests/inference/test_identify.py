@@ -1,4 +1,4 @@
-"""What the figures can tell: each view against a case that mathematics settles."""
+"""What the observations can tell: each view against a case that mathematics settles."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_information_and_prior_make_the_laplace_precision(fit: Calibration) -> N
     sigma = fit.likelihood.priors.sigma
     whitened = known.directions @ np.diag(1.0 / (1.0 + known.eigenvalues)) @ known.directions.T
     covariance = whitened * np.outer(sigma, sigma)
-    # np.allclose on the scale of each pair of spreads
+    # np.allclose on the scale of each pair of standard deviations
     assert np.abs(covariance - fit.covariance[:n, :n]).max() < 1e-6 * sigma.max() ** 2
 
 
@@ -137,7 +137,7 @@ def test_an_answer_moves_by_what_the_left_out_source_had_said(
     small: Model, make: SimpleNamespace
 ) -> None:
     # log Factor is normal(0, 0.5) and each figure, log 10 Factor in East, has the error 0.1: with
-    # figures y the posterior mean is sum(y) / 0.1^2 / (n / 0.1^2 + 1 / 0.5^2).
+    # observations y the posterior mean is sum(y) / 0.1^2 / (n / 0.1^2 + 1 / 0.5^2).
     values = {"a": [11.0, 12.0, 11.5], "b": [13.0, 13.5], "c": [9.0]}
     rows = [
         make.row(start=2014.0 + k, value=value, source=source)

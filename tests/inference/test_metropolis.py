@@ -30,7 +30,7 @@ def has_moments(draws: np.ndarray, mean: list[float], sd: list[float]) -> None:
     """Within 4.5 standard errors of a mean and of a spread.
 
     The errors are told by the walkers, which are independent of each other: an effective size
-    would be told by the bulk of each, and spreads hang on the tails.
+    would be told by the bulk of each, and standard deviations hang on the tails.
     """
     assert rhat(draws).max() < 1.02
     of_mean, of_square = draws.mean(axis=1), ((draws - mean) ** 2).mean(axis=1)
@@ -42,7 +42,7 @@ def has_moments(draws: np.ndarray, mean: list[float], sd: list[float]) -> None:
 
 
 def test_a_correlated_normal_is_met() -> None:
-    # Correlations up to 0.95, spreads from 0.1 to 10.
+    # Correlations up to 0.95, standard deviations from 0.1 to 10.
     rng = np.random.default_rng(0)
     sd = np.array([0.1, 1.0, 1.0, 3.0, 10.0])
     base = 0.95 ** np.abs(np.subtract.outer(np.arange(5), np.arange(5)))
@@ -95,7 +95,8 @@ def test_jumps_keep_the_weights_of_two_modes() -> None:
 
 def test_two_that_share_a_sum_change_places_when_they_are_moved_together() -> None:
     # Logs of two sizes, and only that one of them is large: modes at (2, -1) and (-1, 2), equal
-    # weights, spreads 0.1; eighteen more unknowns, spread 1, tell nothing of them.
+    # weights, standard deviations 0.1; eighteen more unknowns, standard deviation 1, tell nothing
+    # of them.
     n, at = 20, np.full(20, 0.0)
 
     def log_density(z: np.ndarray) -> np.ndarray:

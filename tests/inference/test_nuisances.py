@@ -10,7 +10,7 @@ from scipy import stats
 
 from beltcast import Likelihood, Model, approximate_posterior, calibrate, make_likelihood
 from beltcast.errors import CalibrationError
-from beltcast.inference.likelihood import SPREAD_LIMIT
+from beltcast.inference.likelihood import SCALE_LIMIT
 from beltcast.study.noise import Definition, Discrepancy
 
 WIDE = {
@@ -19,8 +19,8 @@ WIDE = {
 }
 ALL = {
     "tails": 4.0,
-    "spread_sd": 0.5,
-    "spread_by": ("grade", "kind"),
+    "error_scale_sd": 0.5,
+    "error_scale_by": ("grade", "kind"),
     "autocorrelation": 0.5,
     "shared": 0.6,
     "revisions": True,
@@ -68,7 +68,7 @@ def covariance(one: Likelihood, begins: str) -> np.ndarray:
     [
         {"tails": np.inf},
         {"tails": 1e12},
-        {"spread_sd": 1e-12},
+        {"error_scale_sd": 1e-12},
         {"autocorrelation": 1e-14, "shared": 1e-14},
         {"trend_common": 0.0, "trend_fades": np.inf, "discrepancy": None},
     ],
@@ -97,13 +97,13 @@ def test_the_shipped_study_says_how_drifts_and_its_model_s_errors_persist(
     assert (noise.trend_fades, noise.trend_common) == (3.0, 0.0)
     assert noise.discrepancy == Discrepancy(0.05, 0.08, 0.05, 0.05, 0.8)
     assert (noise.trend_by, noise.trend_detail, noise.exceeds) == ("definition", 0.001, 0.05)
-    assert (noise.tails, noise.spread_sd, noise.autocorrelation) == (np.inf, 0.0, 0.0)
+    assert (noise.tails, noise.error_scale_sd, noise.autocorrelation) == (np.inf, 0.0, 0.0)
     assert noise.offset_common == 0.0
-    assert noise.spread_by == ("scope",)
-    assert noise.spread_factors == {"scope reference": 0.79, "scope other": 1.19}
+    assert noise.error_scale_by == ("scope",)
+    assert noise.error_scale_factors == {"scope reference": 0.79, "scope other": 1.19}
     assert noise.revisions
     assert not likelihood.half.any()
-    assert not likelihood.spreads.any()
+    assert not likelihood.scale_loadings.any()
 
 
 # --- drifts that persist -------------------------------------------------------------------------
@@ -184,7 +184,15 @@ def test_definitions_share_just_the_common_part_of_their_drifts(
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize(
     "left_out",
-    ["nothing", "tails", "spread_sd", "autocorrelation", "revisions", "trend_fades", "discrepancy"],
+    [
+        "nothing",
+        "tails",
+        "error_scale_sd",
+        "autocorrelation",
+        "revisions",
+        "trend_fades",
+        "discrepancy",
+    ],
 )
 def test_the_jacobian_is_exact_with_every_option(
     small: Model, make: SimpleNamespace, seed: int, left_out: str
@@ -200,10 +208,10 @@ def test_the_jacobian_is_exact_with_every_option(
     np.testing.assert_allclose(one.jacobian(theta), differences, rtol=1e-6, atol=2e-6)
 
 
-# --- estimated spreads ------------------------------------------------------------------------
+# --- estimated standard deviations -----------------------------------------------------------
 
 
-def test_an_estimated_spread_enters_the_density_with_its_height(
+def test_an_estimated_standard_deviation_enters_the_density_with_its_height(
     small: Model, make: SimpleNamespace
 ) -> None:
     rows = [
@@ -212,8 +220,8 @@ def test_an_estimated_spread_enters_the_density_with_its_height(
         make.row("lower", 2016.0, value=9.0),
         make.row(start=2017.0, value=12.0, within=(11.5, 12.5)),
     ]
-    one = likely(small, make, *rows, spread_sd=0.5)
-    assert one.nuisances == ("spread of grade A", "season")
+    one = likely(small, make, *rows, error_scale_sd=0.5)
+    assert one.nuisances == ("error scale of grade A", "season")
 
     def direct(eta: float) -> float:
         # Grade A is 0.1 and 10 is what the model says every year.
@@ -227,7 +235,7 @@ def test_an_estimated_spread_enters_the_density_with_its_height(
     got = one.log_density(theta)
     want = np.array([direct(eta) for eta in etas])
     np.testing.assert_allclose(got - got[0], want - want[0], rtol=1e-9)
-    assert np.isneginf(one.log_density(np.array([[2.3, 0.0, -SPREAD_LIMIT - 0.1, 0.0]])))
+    assert np.isneginf(one.log_density(np.array([[2.3, 0.0, -SCALE_LIMIT - 0.1, 0.0]])))
 
 
 def test_the_rule_about_a_point_holds_sd_factors_there_with_their_own_curvature(
@@ -238,13 +246,13 @@ def test_the_rule_about_a_point_holds_sd_factors_there_with_their_own_curvature(
         make.row(start=2014.0 + k % 4, value=8.0 + k, grade="AB"[k % 2], definition=scope)
         for k, scope in enumerate(["full", "wide", "wide", "full", "wide", "full", "full"])
     ]
-    noise = {"spread_sd": 0.5, "year_shock": 0.05, "definitions": WIDE}
+    noise = {"error_scale_sd": 0.5, "year_shock": 0.05, "definitions": WIDE}
     one = likely(small, make, *rows, **noise)
     rng = np.random.default_rng(8)
     near = np.concatenate([[np.log(11.0), 0.05], 0.6 * rng.standard_normal(one.size - 2)])
     near[-1] = 0.0  # no part of a year: the season moves nothing
     rule = one.nuisance_rule(near)
-    felt = np.array([name.startswith("spread of") for name in one.nuisances])
+    felt = np.array([name.startswith("error scale of") for name in one.nuisances])
     assert felt.sum() == 2
     step = 1e-6 * np.eye(one.size)[2:]
     slopes = (one.residuals(near + step) - one.residuals(near - step)).T / 2e-6
@@ -278,29 +286,34 @@ def test_without_a_point_a_bound_is_left_out_of_the_rule(
         assert value == pytest.approx(known.get(name, 0.0), abs=1e-12)
 
 
-def test_a_bound_with_digits_is_a_number_that_measures_a_spread(
+def test_a_bound_with_digits_is_a_number_that_measures_a_standard_deviation(
     small: Model, make: SimpleNamespace
 ) -> None:
     """Rounded, it stands for an interval on both sides, whatever its kind says."""
     rounded = make.row("lower", 2015.0, value=8.0, grade="C", within=(7.5, 8.5))
-    one = likely(small, make, make.row(value=11.0), rounded, spread_sd=0.5)
-    assert one.nuisances == ("spread of grade A", "spread of grade C", "season")
+    one = likely(small, make, make.row(value=11.0), rounded, error_scale_sd=0.5)
+    assert one.nuisances == ("error scale of grade A", "error scale of grade C", "season")
     assert one.side.tolist() == [0, 0]
     logs = np.log([7.5, 8.5])
     assert one.published[1] == pytest.approx(logs.mean())
     assert one.half[1] == pytest.approx(0.5 * (logs[1] - logs[0]))
 
 
-def test_a_spread_that_only_bounds_would_measure_is_not_estimated(
+def test_a_standard_deviation_that_only_bounds_would_measure_is_not_estimated(
     small: Model, make: SimpleNamespace
 ) -> None:
     rows = [make.row(value=11.0), make.row("lower", 2015.0, value=8.0, grade="C")]
-    assert likely(small, make, *rows, spread_sd=0.5).nuisances == ("spread of grade A", "season")
+    assert likely(small, make, *rows, error_scale_sd=0.5).nuisances == (
+        "error scale of grade A",
+        "season",
+    )
 
 
-def test_a_spread_is_found_where_many_figures_show_it(small: Model, make: SimpleNamespace) -> None:
-    # 200 figures of grade A, said to be within 0.1, that scatter by 0.2: the estimate is the root
-    # of their mean square but for the pull of the prior, (log 2 / 0.5)^2 of 200 figures.
+def test_a_standard_deviation_is_found_where_many_observations_show_it(
+    small: Model, make: SimpleNamespace
+) -> None:
+    # 200 observations of grade A, said to be within 0.1, that scatter by 0.2: the estimate is the
+    # root of their mean square but for the pull of the prior, (log 2 / 0.5)^2 of 200 observations.
     rng = np.random.default_rng(3)
     scatter = rng.standard_normal(200)
     scatter *= 0.2 / np.sqrt(np.mean(scatter**2))
@@ -310,24 +323,26 @@ def test_a_spread_is_found_where_many_figures_show_it(small: Model, make: Simple
     ]
     plain = {f"d{k}": Definition("", 0.0, 0.0, 0.0) for k in range(200)}
     priors = make.priors("Factor", mu=0.0, sigma=1e-3)
-    noise = make.noise(definitions=plain, spread_sd=0.5)
+    noise = make.noise(definitions=plain, error_scale_sd=0.5)
     one = make_likelihood(small, priors, make.table(*rows), noise)
     fit = calibrate(one, rng=np.random.default_rng(0), starts=4, refine=2)
     eta = fit.theta[1]
     # At the optimum n (1 - S / s^2) tau + eta = 0, with S / s^2 = exp(2 (log 2 - tau eta)).
     # The curvature there is 100, so 0.2 is a distance of 0.002, a fiftieth of the spread.
     assert 200 * 0.5 * (1 - np.exp(2 * (np.log(2) - 0.5 * eta))) + eta == pytest.approx(0, abs=0.2)
-    # Draws have the spread of the exact conditional: curvature 2 n tau^2 exp(...) + 1.
+    # Draws have the standard deviation of the exact conditional: curvature 2 n tau^2 exp(...) + 1.
     draws = approximate_posterior(fit, 1500, rng=np.random.default_rng(1), moves=40).theta[:, 1]
     exact = 1 / np.sqrt(2 * 200 * 0.25 * np.exp(2 * (np.log(2) - 0.5 * eta)) + 1)
     assert draws.mean() == pytest.approx(eta, abs=0.2 * exact)
     assert draws.std() == pytest.approx(exact, rel=0.15)
 
 
-def test_what_is_left_out_measures_no_spread(small: Model, make: SimpleNamespace) -> None:
+def test_what_is_left_out_measures_no_standard_deviation(
+    small: Model, make: SimpleNamespace
+) -> None:
     rows = [make.row(start=2014.0, value=11.0), make.row(start=2015.0, value=30.0)]
-    one = likely(small, make, *rows, spread_sd=0.5)
-    alone = likely(small, make, rows[0], spread_sd=0.5)
+    one = likely(small, make, *rows, error_scale_sd=0.5)
+    alone = likely(small, make, rows[0], error_scale_sd=0.5)
     theta = np.array([[2.3, 0.0, eta, 0.0] for eta in (-1.0, 0.0, 2.0)])
     np.testing.assert_allclose(
         np.diff(one.without([False, True]).log_density(theta)),
@@ -336,12 +351,14 @@ def test_what_is_left_out_measures_no_spread(small: Model, make: SimpleNamespace
     )
 
 
-def test_bounds_left_alone_measure_no_spread(small: Model, make: SimpleNamespace) -> None:
+def test_bounds_left_alone_measure_no_standard_deviation(
+    small: Model, make: SimpleNamespace
+) -> None:
     rows = [make.row("lower", 2014.0, value=9.0), make.row(start=2015.0, value=30.0)]
-    both = likely(small, make, *rows, spread_sd=0.5)
-    assert both.spreads.any()
+    both = likely(small, make, *rows, error_scale_sd=0.5)
+    assert both.scale_loadings.any()
     one = both.without([False, True])
-    assert not one.spreads.any()
+    assert not one.scale_loadings.any()
     assert np.isfinite(one.jacobian(np.zeros(one.size))).all()
 
 
@@ -381,7 +398,7 @@ def test_a_growth_rate_carries_the_difference_of_two_correlated_errors(
     assert got[0, 1] == pytest.approx(0.01 * 0.6 * 0.5, rel=1e-12)
 
 
-def test_a_first_release_has_the_error_of_the_final_figure_and_a_revision(
+def test_a_first_release_has_the_error_of_the_final_observation_and_a_revision(
     small: Model, make: SimpleNamespace
 ) -> None:
     rows = [
@@ -441,6 +458,8 @@ def test_an_outlier_pulls_less_under_tails(small: Model, make: SimpleNamespace) 
     assert z.std() == pytest.approx(sd, rel=0.1)
 
 
-def test_a_row_without_any_spread_is_refused(small: Model, make: SimpleNamespace) -> None:
+def test_a_row_without_any_standard_deviation_is_refused(
+    small: Model, make: SimpleNamespace
+) -> None:
     with pytest.raises(CalibrationError, match="row of line 2 has no standard deviation"):
         likely(small, make, make.row(), grade={"A": 0.0, "B": 0.1, "C": 0.1})

@@ -28,7 +28,7 @@ def test_every_method_solves_a_linear_problem(
 ) -> None:
     one = linear(small, make)
     fit = calibrate(one, rng=np.random.default_rng(0), starts=8, refine=3, method=method)
-    # A year's shock of 0.05 stands beside each figure's 0.1: precision-weighted mean.
+    # A year's shock of 0.05 stands beside each observation's 0.1: precision-weighted mean.
     v = 0.1**2 + 0.05**2
     precision = 1 / 0.5**2 + 3 / v
     mean = np.log(np.array([1.1, 1.25, 1.4])).sum() / v / precision
@@ -42,7 +42,7 @@ def test_every_method_solves_a_linear_problem(
 def test_a_start_in_the_part_where_the_model_fails_finds_its_way_back(
     small: Model, make: SimpleNamespace, method: FitMethod
 ) -> None:
-    # Below 0 there is no log of output; the prior is centred at 1 and the figures say 1.1.
+    # Below 0 there is no log of output; the prior is centred at 1 and the observations say 1.1.
     priors = make.priors("Factor", mu=1.0, sigma=1.0, family="normal")
     one = make_likelihood(small, priors, make.table(make.row(value=11.0)), make.noise())
     lost = np.array([[-2.5, 0.3]])
@@ -56,7 +56,7 @@ def test_a_start_in_the_part_where_the_model_fails_finds_its_way_back(
 
 
 def two_valleys(small: Model, make: SimpleNamespace) -> Likelihood:
-    # Under tails as heavy as Cauchy's, two figures that contradict each other are two valleys.
+    # Under tails as heavy as Cauchy's, two observations that contradict each other are two valleys.
     rows = [make.row(start=2014.0, value=5.0), make.row(start=2015.0, value=20.0)]
     priors = make.priors("Factor", mu=0.5, sigma=0.7)
     return make_likelihood(small, priors, make.table(*rows), make.noise(tails=1.0))

@@ -56,5 +56,5 @@ def test_the_scale_of_a_linear_model_is_that_of_its_exact_marginal_likelihood(
 
     exact = np.exp(minimize(cost, [0.0], tol=1e-10).x[0])
     # The search stops at a slope of 1e-2 of the log, whose curvature is about 8.
-    assert found.loc["spread of level", "estimate"] == pytest.approx(exact, rel=0.01)
-    assert np.isnan(fit.table().loc["spread of level", "median"])
+    assert found.loc["sd of level", "estimate"] == pytest.approx(exact, rel=0.01)
+    assert np.isnan(fit.table().loc["sd of level", "median"])

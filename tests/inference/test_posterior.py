@@ -60,7 +60,7 @@ def exact(small: Model, make: SimpleNamespace) -> SimpleNamespace:
 
 
 def close_to_exact(theta: np.ndarray, exact: SimpleNamespace) -> None:
-    """Means and spreads within Monte Carlo error of independent draws, 4 standard errors."""
+    """Means and sds within Monte Carlo error of independent draws, 4 standard errors."""
     sd = np.sqrt(np.diag(exact.covariance))
     n = len(theta)
     assert np.abs((theta.mean(axis=0) - exact.mean) / sd).max() < 4 / np.sqrt(n)
@@ -86,7 +86,8 @@ def test_moves_leave_an_exact_posterior_as_it_is(exact: SimpleNamespace) -> None
 
 
 def test_moves_correct_a_wrong_starting_point(exact: SimpleNamespace) -> None:
-    # Laplace's normal shifted by half a spread and twice as wide: only the acceptance knows.
+    # Laplace's normal shifted by half a standard deviation and twice as wide: only the acceptance
+    # knows.
     sd = np.sqrt(np.diag(exact.covariance))
     wrong = dataclasses.replace(
         exact.fit, theta=exact.mean + 0.5 * sd, covariance=2.0 * exact.covariance
@@ -99,7 +100,7 @@ def test_moves_correct_a_wrong_starting_point(exact: SimpleNamespace) -> None:
 def test_moves_correct_bounds_which_laplace_does_not_know(
     small: Model, make: SimpleNamespace
 ) -> None:
-    # A half normal: mean sqrt(2 / pi) sd, spread sqrt(1 - 2 / pi) sd.
+    # A half normal: mean sqrt(2 / pi) sd, standard deviation sqrt(1 - 2 / pi) sd.
     priors = make.priors("Factor", mu=0.0, sigma=0.5)
     priors = dataclasses.replace(priors, lower=np.array([0.0]))
     rows = make.table(make.row(value=10.0, grade="C"))

@@ -52,7 +52,7 @@ def normal_case(prior_mean: float, prior_sd: float, figure: float, figure_sd: fl
 
 
 def exact_shift(m0: float, s0: float, y: float, s: float) -> float:
-    """Shift of the posterior mean per doubling of the prior's power, in posterior spreads."""
+    """Shift of the posterior mean per doubling of the prior's power, in posterior sds."""
 
     def mean(alpha: float) -> float:
         return (alpha * m0 / s0**2 + y / s**2) / (alpha / s0**2 + 1 / s**2)
@@ -64,7 +64,7 @@ def exact_shift(m0: float, s0: float, y: float, s: float) -> float:
 def test_the_posterior_mean_moves_as_the_powered_prior_says(case: tuple[float, ...]) -> None:
     theta, parts = normal_case(*case)
     table = power_scaling(answers(theta), parts)
-    # 4000 quantiles cut the tails off at 3.7 spreads: 0.02 is ample for that.
+    # 4000 quantiles cut the tails off at 3.7 standard deviations: 0.02 is ample for that.
     assert table.loc[("a0", "prior"), "shift"] == pytest.approx(exact_shift(*case), abs=0.02)
 
 
@@ -88,7 +88,7 @@ def test_the_threshold_is_a_quarter_of_a_standard_deviation_a_doubling() -> None
     assert distance / np.log2(ALPHA) == pytest.approx(0.05, abs=0.002)
 
 
-def test_a_prior_that_the_figures_contradict_is_a_conflict() -> None:
+def test_a_prior_that_the_observations_contradict_is_a_conflict() -> None:
     theta, parts = normal_case(0.0, 1.0, 5.0, 1.0)
     assert power_scaling(answers(theta), parts).loc[("a0", "prior"), "diagnosis"] == (
         "prior-data conflict"
@@ -115,8 +115,8 @@ def test_an_answer_that_a_prior_does_not_touch_does_not_move() -> None:
 
 
 def test_what_chance_does_is_not_told_as_a_move() -> None:
-    # 400 answers that have nothing to do with a part of spread 3: one in 20 exceeds its noise, with
-    # a standard error of sqrt(0.05 * 0.95 / 400) = 0.011; 0.1 is 4.5 of them.
+    # 400 answers that have nothing to do with a part of standard deviation 3: one in 20 exceeds its
+    # noise, with a standard error of sqrt(0.05 * 0.95 / 400) = 0.011; 0.1 is 4.5 of them.
     rng = np.random.default_rng(4)
     values = answers(*rng.standard_normal((400, 300)))
     parts = {LIKELIHOOD: np.zeros(300), "prior": 3.0 * rng.standard_normal(300)}

@@ -105,4 +105,6 @@ def test_counts_and_estimated_scales_have_no_surrogate(small: Model, make: Simpl
     rows = make.table(make.row())
     priors = make.priors("Factor", mu=0.0, sigma=0.5)
     assert may_have_surrogate(make_likelihood(small, priors, rows, make.noise()))
-    assert not may_have_surrogate(make_likelihood(small, priors, rows, make.noise(spread_sd=0.5)))
+    assert not may_have_surrogate(
+        make_likelihood(small, priors, rows, make.noise(error_scale_sd=0.5))
+    )

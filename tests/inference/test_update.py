@@ -66,7 +66,7 @@ def with_rows(fit: Calibration, new) -> Calibration:
 
 
 def close(after: Draws, fit: Calibration, effective: float) -> None:
-    """Means and spreads within four Monte Carlo errors of draws worth so many."""
+    """Means and standard deviations within four Monte Carlo errors of draws worth so many."""
     mean, covariance = posterior_of(fit)
     sd = np.sqrt(np.diag(covariance))
     z = after.theta[:, : len(mean)]
@@ -132,7 +132,8 @@ def test_rows_that_say_nothing_leave_all_weights_alike(
 def test_the_kalman_step_needs_no_weights_where_all_is_normal(
     exact: SimpleNamespace, make: SimpleNamespace
 ) -> None:
-    # Three spreads off: weights alone fail, and the moved draws are nearly all worth one.
+    # Three standard deviations off: weights alone fail, and the moved draws are nearly all worth
+    # one.
     new = make.table(make.row(start=2016.0, value=40.0))
     tried = [
         update(exact.fit, exact.draws, new, rng=np.random.default_rng(3), method=method).attempts[0]
@@ -208,7 +209,7 @@ def test_the_prediction_is_that_of_the_normal_law(
 
 
 def test_p_values_are_uniform_under_the_model(small: Model, make: SimpleNamespace) -> None:
-    # Truth drawn from the prior, figures from the truth: the p of a later one is uniform.
+    # Truth drawn from the prior, observations from the truth: the p of a later one is uniform.
     rng = np.random.default_rng(5)
     priors = make.priors("Factor", mu=0.0, sigma=0.5)
     noise = make.noise(year_shock=0.05, shared=0.5)

@@ -32,7 +32,7 @@ def test_contours_hold_their_shares_of_the_prior(draws: Draws) -> None:
     rng = np.random.default_rng(2)
     x, y = rng.standard_normal((2, 20000))
     for line, share in zip(ax.lines[:3], (0.5, 0.8, 0.95), strict=True):
-        # Points of the contour in prior spreads lie on one circle.
+        # Points of the contour in prior standard deviations lie on one circle.
         u = (np.log(line.get_xdata()) - np.log(10.0)) / 0.5
         v = np.log(line.get_ydata()) / 0.2
         radius = np.hypot(u, v)

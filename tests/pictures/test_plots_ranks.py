@@ -23,7 +23,7 @@ def test_one_line_of_uniform_ranks_in_twenty_leaves_the_band() -> None:
     reach = band_reach(150, 100, rng=np.random.default_rng(1))
     ax = rank_chart(ranked(np.random.default_rng(2).integers(100, size=(150, 400))))
     left = [np.abs(line.get_ydata() / sd).max() > reach for line in ax.lines]
-    # 20 of 400 expected; the spread of such a count is 4.4.
+    # 20 of 400 expected; the standard deviation of such a count is 4.4.
     assert 5 <= sum(left) <= 38
 
 

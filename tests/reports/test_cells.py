@@ -51,7 +51,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
             numbers = np.exp(rng.normal(0, 0.5, shape))
         elif kind in ("chance_of_more", "sd_ratio"):
             numbers = rng.uniform(0.0, 1.0, shape)
-        elif kind in ("chance_of_more_draws", "figures"):
+        elif kind in ("chance_of_more_draws", "observation_count"):
             numbers = rng.integers(100, 900, shape)
         elif kind == "row_loose":
             numbers = rng.integers(0, 2, shape)
@@ -297,7 +297,7 @@ def test_every_cell_of_a_report_s_observations(
             value = f"{100 * (row.value - (row.kind == 'growth')):.1f} %"
             value = f"+{value}" if row.kind == "growth" and row.value >= 1 else value
         want.append([value, row.grade, str(row.line)])
-    rows = report.tables.get("figures", [[]])[1:]
+    rows = report.tables.get("observations", [[]])[1:]
     assert [[row[3], row[5], row[6]] for row in rows] == want
     for cells, row in zip(rows, own, strict=True):
         assert cells[0].endswith(str(int(row.start))) or str(int(row.start + 1e-6)) in cells[0]
@@ -364,7 +364,7 @@ def test_every_cell_of_a_summary(
     places = table_of(text, "median (80% band);")[-len(file.values["place"]) :]
     for line, place in zip(places, file.values["place"], strict=True):
         ratio = file("sd_ratio", place=place, year=2035)
-        cells = [place, str(file("figures", place=place))]
+        cells = [place, str(file("observation_count", place=place))]
         for year in YEARS:
             at = {"scenario": "baseline", "place": place, "year": year}
             low, middle, high = (
@@ -443,7 +443,7 @@ def test_every_number_that_a_page_takes_from_the_forecast(
     for place in PLACES:
         own = page_data._place(study, forecast, place)
         rows = np.flatnonzero(file("row_place") == place)
-        assert own["figures"] == file("figures", place=place)
+        assert own["observations"] == file("observation_count", place=place)
         assert own["label"] == [study.title_of(place, language) for language in LANGUAGES]
         for column in ("start", "end", "kind", "published", "translated", "loose", "line"):
             assert own["points"][column] == file(f"row_{column}")[rows].tolist()

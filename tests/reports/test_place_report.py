@@ -121,9 +121,9 @@ def test_the_scenarios_and_drivers_are_the_datasets(henan: Parsed, evidence: Evi
     assert not all(chances) or min(draws, believed) < FEWEST_DRAWS
 
 
-def test_every_figure_of_the_place_stands_with_its_line(henan: Parsed, study: Study) -> None:
+def test_every_observation_of_the_place_stands_with_its_line(henan: Parsed, study: Study) -> None:
     own = [row for row in study.observations if row.place == "Henan"]
-    table = henan.tables["figures"][1:]
+    table = henan.tables["observations"][1:]
     assert [int(row[-1]) for row in table] == [row.line for row in own]
     assert (
         f"{len(own)} of the study's {len(study.observations)} published observations" in henan.text
@@ -135,9 +135,9 @@ def test_every_figure_of_the_place_stands_with_its_line(henan: Parsed, study: St
     assert {row.url for row in own if row.url.startswith("http")} <= links
 
 
-def test_a_place_without_figures_says_so(evidence: Evidence) -> None:
+def test_a_place_without_observations_says_so(evidence: Evidence) -> None:
     page = Parsed(place_report(evidence, "Foshan"))
-    assert "figures" not in page.tables
+    assert "observations" not in page.tables
     assert "No observation is about this place itself" in page.text
 
 

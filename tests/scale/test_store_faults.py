@@ -153,7 +153,7 @@ source = "a test"
 """
 
 
-def test_the_spread_of_a_pool_is_drawn_but_is_no_constant_of_the_model(
+def test_the_standard_deviation_of_a_pool_is_drawn_but_is_no_constant_of_the_model(
     tmp_path: Path, make: SimpleNamespace
 ) -> None:
     (tmp_path / "small.mdl").write_text(make.model)

@@ -42,7 +42,9 @@ def read(tmp_path: Path):
     return read
 
 
-def test_a_row_s_spread_is_the_root_of_the_sum_of_squares(read, make: SimpleNamespace) -> None:
+def test_a_row_s_standard_deviation_is_the_root_of_the_sum_of_squares(
+    read, make: SimpleNamespace
+) -> None:
     # 3-4-12-13: sqrt(0.03^2 + 0.04^2 + 0.12^2) = 0.13
     row = make.row(grade="A", vintage="preliminary")
     assert read(TABLES).row_sd(row) == pytest.approx(0.13, rel=1e-14)
@@ -53,7 +55,7 @@ def test_a_growth_rate_carries_the_noise_of_both_its_years(read, make: SimpleNam
     assert read(TABLES).row_sd(row) == pytest.approx(0.13 * math.sqrt(2), rel=1e-14)
 
 
-def test_a_year_without_a_spread_of_its_own_has_the_default(read) -> None:
+def test_a_year_without_a_standard_deviation_of_its_own_has_the_default(read) -> None:
     noise = read(TABLES)
     assert (noise.shock_sd(2020), noise.shock_sd(2021)) == (0.1, 0.05)
     plain = read(TABLES.replace("{ default = 0.05, 2020 = 0.1 }", "0.07"))
@@ -91,16 +93,16 @@ def test_a_year_without_a_spread_of_its_own_has_the_default(read) -> None:
         ("season =", f"{DISCREPANCY.replace('0.8', '1.1')}\nseason =", 5, "after a year"),
         ("season =", f"{DISCREPANCY.replace('own = 0.1', 'own = 0')}\nseason =", 5, "above 0"),
         ("season =", f"{DISCREPANCY.replace('own = 0.1', 'others = 1')}\nseason =", 5, "others"),
-        ("season =", "spread = { by = ['grade'] }\nseason =", 5, "noise.spread.sd"),
+        ("season =", "error_scales = { by = ['grade'] }\nseason =", 5, "noise.error_scales.sd"),
         (
             "season =",
-            "spread = { sd = 0.5, by = ['place'] }\nseason =",
+            "error_scales = { sd = 0.5, by = ['place'] }\nseason =",
             5,
             "'grade', 'kind' and 'scope'",
         ),
     ],
 )
-def test_a_wrong_spread_is_refused_with_its_line(
+def test_a_wrong_standard_deviation_is_refused_with_its_line(
     read, old: str, new: str, line: int, says: str
 ) -> None:
     assert old in TABLES
@@ -111,12 +113,17 @@ def test_a_wrong_spread_is_refused_with_its_line(
     assert "\n" not in str(caught.value)
 
 
+def test_the_former_name_of_a_key_is_refused_with_its_new_one(read) -> None:
+    with pytest.raises(InputError, match="the key spread is called error_scales now; rename it"):
+        read(TABLES.replace("season =", "spread = { sd = 0.5 }\nseason ="))
+
+
 def test_options_of_the_noise_are_read(read) -> None:
-    more = "tails = 4\nspread = { sd = 0.5, by = ['grade', 'kind'] }\nrevisions = true\n"
+    more = "tails = 4\nerror_scales = { sd = 0.5, by = ['grade', 'kind'] }\nrevisions = true\n"
     noise = read(TABLES.replace("season =", more + "shared = 0.7\nautocorrelation = 0.5\nseason ="))
-    assert (noise.tails, noise.spread_sd, noise.revisions) == (4.0, 0.5, True)
+    assert (noise.tails, noise.error_scale_sd, noise.revisions) == (4.0, 0.5, True)
     assert (noise.shared, noise.autocorrelation) == (0.7, 0.5)
-    assert noise.spread_name("B", "level") == "spread of grade B, kind level"
+    assert noise.error_scale_name("B", "level") == "error scale of grade B, kind level"
     more = "trend_fades = 3\ntrend_common = 0.4 \n" + DISCREPANCY + "\n"
     noise = read(TABLES.replace("season =", more + "season ="))
     assert (noise.trend_fades, noise.trend_common) == (3.0, 0.4)
@@ -143,15 +150,14 @@ def test_a_definition_without_a_table_is_refused_with_the_row_s_line(
     assert "did you mean 'city-full'" in caught.value.sentence
 
 
-def test_spreads_of_the_model_s_own_scope_are_told_apart_from_others(
+def test_standard_deviations_of_the_model_s_own_scope_are_told_apart_from_others(
     read, make: SimpleNamespace
 ) -> None:
     other = '\n[definitions.wide]\ntitle = "Wide"\noffset_sd = 0.5\ntrend_sd = 0.0\nnoise = 0.0\n'
-    factors = (
-        'spread = { factors = { "scope reference" = 0.5, "scope other" = 2.0 }, by = ["scope"] }'
-    )
+    given = '{ "scope reference" = 0.5, "scope other" = 2.0 }'
+    factors = f'error_scales = {{ factors = {given}, by = ["scope"] }}'
     noise = read(TABLES.replace("season =", f"{factors}\nseason =") + other)
     assert noise.row_sd(make.row()) == pytest.approx(0.5 * math.hypot(0.03, 0.12))
     assert noise.row_sd(make.row(definition="wide")) == pytest.approx(2.0 * 0.03)
-    # A figure of the forecast is on the model's own scope.
-    assert noise.spread_factor("A", "level") == 0.5
+    # An observation of the forecast is on the model's own scope.
+    assert noise.error_scale_factor("A", "level") == 0.5

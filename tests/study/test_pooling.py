@@ -65,7 +65,7 @@ def priors_of(tmp_path: Path, model: Model, pool: str = "partial", **given: str)
     return read_priors(path, model)
 
 
-def figures(make: SimpleNamespace, logs: np.ndarray) -> list:
+def observations(make: SimpleNamespace, logs: np.ndarray) -> list:
     return [
         make.row(value=float(np.exp(v)), place=s, elements=(s,), definition=f"d{k}", grade="A")
         for k, (s, v) in enumerate(zip(SCHOOLS, logs, strict=True))
@@ -88,7 +88,7 @@ def test_each_pool_gives_its_parameters(tmp_path: Path, schools: Model) -> None:
     assert priors_of(tmp_path, schools, "each").labels == each
     assert priors_of(tmp_path, schools, "pooled").labels == ("Level",)
     partial = priors_of(tmp_path, schools)
-    assert partial.labels == ("Level", "spread of Level", *each)
+    assert partial.labels == ("Level", "sd of Level", *each)
     assert partial.settable.tolist() == [0, *range(2, 10)]
     # A fixed constant keeps the model's value, and another prior stays.
     path = tmp_path / "parameters.toml"
@@ -220,7 +220,7 @@ def test_the_likelihood_s_jacobian_follows_the_pool(
 ) -> None:
     priors = priors_of(tmp_path, schools)
     one = make_likelihood(
-        schools, priors, make.table(*figures(make, EFFECTS / 50)), noise_of(make, ERRORS / 50)
+        schools, priors, make.table(*observations(make, EFFECTS / 50)), noise_of(make, ERRORS / 50)
     )
     theta = np.append(priors.draw(np.random.default_rng(4), 1)[0], 0.3)
     step = 1e-6 * np.eye(one.size)
@@ -232,7 +232,7 @@ def test_the_likelihood_s_jacobian_follows_the_pool(
 def test_belts_shrink_as_the_normal_normal_model_says(
     tmp_path: Path, schools: Model, make: SimpleNamespace
 ) -> None:
-    # Mean and spread all but known: belts are independent, and each is found at
+    # Mean and standard deviation all but known: belts are independent, and each is found at
     # m + (y - m) tau^2 / (tau^2 + s^2).
     logs, sds, tau = EFFECTS / 50, ERRORS / 50, 0.2
     priors = priors_of(
@@ -241,7 +241,9 @@ def test_belts_shrink_as_the_normal_normal_model_says(
         centre="median = 1.1\nlog_sd = 1e-6",
         more=f"between = {tau}\nbetween_log_sd = 1e-6",
     )
-    one = make_likelihood(schools, priors, make.table(*figures(make, logs)), noise_of(make, sds))
+    one = make_likelihood(
+        schools, priors, make.table(*observations(make, logs)), noise_of(make, sds)
+    )
     fit = calibrate(one, rng=np.random.default_rng(0), starts=4, refine=2)
     m, keep = np.log(1.1), tau**2 / (tau**2 + sds**2)
     got = np.log(priors.natural(fit.theta[: len(priors)]))[2:]
@@ -250,8 +252,8 @@ def test_belts_shrink_as_the_normal_normal_model_says(
     np.testing.assert_allclose(table["borrowed"], 1 - keep, rtol=1e-5)
     np.testing.assert_allclose(np.log(table["own"]), logs, atol=1e-5)
     np.testing.assert_allclose(np.log(table["common"]), m, atol=1e-6)
-    assert table["figures"].tolist() == [1] * 8
-    # The printed spread is that of the belt, not of its z: tau s / sqrt(tau^2 + s^2).
+    assert table["observations"].tolist() == [1] * 8
+    # The printed standard deviation is that of the belt, not of its z: tau s / sqrt(tau^2 + s^2).
     printed = fit.table().iloc[2:]
     sd = np.log(printed["p90"] / printed["median"]) / stats.norm.ppf(0.9)
     np.testing.assert_allclose(sd, tau * sds / np.sqrt(tau**2 + sds**2), rtol=1e-5)
@@ -262,7 +264,7 @@ def test_belts_shrink_as_the_normal_normal_model_says(
 
 def test_nothing_pooled_has_no_table(tmp_path: Path, schools: Model, make: SimpleNamespace) -> None:
     priors = priors_of(tmp_path, schools, "each")
-    rows = make.table(*figures(make, EFFECTS / 50))
+    rows = make.table(*observations(make, EFFECTS / 50))
     one = make_likelihood(schools, priors, rows, noise_of(make, ERRORS / 50))
     fit = calibrate(one, rng=np.random.default_rng(0), starts=2, refine=1)
     assert shrinkage(fit).empty
@@ -275,7 +277,7 @@ def test_eight_schools_are_sampled_as_quadrature_says(
     # Rubin's data in units of 50, as logs. Given tau all is normal; tau is integrated on a grid.
     y, s = EFFECTS / 50, ERRORS / 50
     priors = priors_of(tmp_path, schools)
-    one = make_likelihood(schools, priors, make.table(*figures(make, y)), noise_of(make, s))
+    one = make_likelihood(schools, priors, make.table(*observations(make, y)), noise_of(make, s))
     fit = calibrate(one, rng=np.random.default_rng(0), starts=16, refine=4)
     draws = approximate_posterior(fit, 3000, rng=np.random.default_rng(1), moves=60)
     log_tau = np.log(0.2) + 0.4 * np.linspace(-5, 5, 401)

@@ -95,7 +95,7 @@ def test_the_median_of_a_prior_is_the_files_or_else_the_models(priors: Priors) -
     np.testing.assert_allclose(priors.natural(priors.mu), expected, rtol=1e-15)
 
 
-def test_a_spread_may_differ_by_element(priors: Priors) -> None:
+def test_a_standard_deviation_may_differ_by_element(priors: Priors) -> None:
     assert priors.sigma.tolist() == [0.3, 0.2, 0.6, 0.6, 1.0, 2.0, 0.5, 0.25]
 
 

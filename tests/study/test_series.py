@@ -37,7 +37,7 @@ def test_two_columns_are_enough(tmp_path: Path, sir: Model, text: str) -> None:
     assert any("10%" in sentence for sentence in series.assumed)
 
 
-def test_the_header_names_variables_and_empty_cells_are_no_figures(
+def test_the_header_names_variables_and_empty_cells_are_no_observations(
     tmp_path: Path, small: Model
 ) -> None:
     text = "time,output[West],firms[East]\n2014,21,\n2015,,90\n"
@@ -121,7 +121,7 @@ def test_a_stranger_s_epidemic_gives_back_its_rates(tmp_path: Path, sir: Model) 
         sd = (row["p90"] - row["p10"]) / 2.56
         assert abs(row["median"] - truth) < 4 * sd
         assert sd < 0.2 * truth
-    # The spread was estimated: e^eta of the assumed 0.1, and 0.05 is what was made.
+    # The standard deviation was estimated: e^eta of the assumed 0.1, and 0.05 is what was made.
     spread = 0.1 * np.exp(fit.theta[one.labels.index("sd of Infected")])
     assert 0.02 < spread < 0.12
 

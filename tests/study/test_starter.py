@@ -59,7 +59,7 @@ def test_every_template_is_a_study_without_a_fault(
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
-def test_example_figures_are_of_the_size_that_the_model_gives(
+def test_example_observations_are_of_the_size_that_the_model_gives(
     tmp_path: Path, template: str
 ) -> None:
     # Not a fit, only an example that makes sense: within a factor of two.

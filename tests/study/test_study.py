@@ -34,7 +34,7 @@ def test_the_shipped_study_is_read_whole(study: Study) -> None:
     assert next(iter(study.scenarios)) == "baseline"
 
 
-def test_every_published_figure_has_its_source(study: Study) -> None:
+def test_every_published_observation_has_its_source(study: Study) -> None:
     for row in study.observations:
         assert row.source, row
         # What is quoted second-hand has no address, and its source says so.
@@ -116,7 +116,7 @@ def test_a_study_that_is_not_there_is_said_so(tmp_path: Path) -> None:
         read_study(tmp_path / "none.toml")
 
 
-def test_the_national_study_is_the_belt_study_with_the_nation_s_figures(
+def test_the_national_study_is_the_belt_study_with_the_nation_s_observations(
     root: Path, study: Study
 ) -> None:
     nation = read_study(root / "calibration" / "national.toml")

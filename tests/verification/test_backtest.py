@@ -227,9 +227,10 @@ def test_rows_to_forecast_weigh_nothing_in_the_fit(driven: Study) -> None:
     np.testing.assert_allclose(one["cost"][0], four["cost"][0], rtol=1e-6)
 
 
-def test_rows_to_forecast_do_not_pull_on_an_estimated_spread(driven: Study) -> None:
-    # A spread is estimated by the rows that it is the spread of; a placeholder is none of them.
-    study = dataclasses.replace(driven, noise=dataclasses.replace(driven.noise, spread_sd=0.5))
+def test_rows_to_forecast_do_not_pull_on_an_estimated_standard_deviation(driven: Study) -> None:
+    # A standard deviation is estimated by the rows that it is the standard deviation of; a
+    # placeholder is none of them.
+    study = dataclasses.replace(driven, noise=dataclasses.replace(driven.noise, error_scale_sd=0.5))
     one, four = (
         at_origin(study, RULES, 2020.5, settings=dataclasses.replace(QUICK, leads=leads))
         for leads in ((1,), (1, 2, 3, 4))
@@ -237,7 +238,9 @@ def test_rows_to_forecast_do_not_pull_on_an_estimated_spread(driven: Study) -> N
     np.testing.assert_allclose(one["cost"][0], four["cost"][0], rtol=1e-6)
 
 
-def test_a_forecast_has_the_tails_and_the_estimated_spread_of_the_noise(driven: Study) -> None:
+def test_a_forecast_has_the_tails_and_the_estimated_standard_deviation_of_the_noise(
+    driven: Study,
+) -> None:
     # With Strength known, and nothing fitted, West errs by nothing but its row's own noise.
     priors = dataclasses.replace(driven.priors, sigma=np.array([1e-7]))
     settings = dataclasses.replace(QUICK, draws=20000, moves=0, leads=(1,))
@@ -250,12 +253,13 @@ def test_a_forecast_has_the_tails_and_the_estimated_spread_of_the_noise(driven: 
         logs = np.log(west["forecast"].sel(forecaster="sd prior").values[0].astype(float))
         return logs - np.median(logs)
 
-    # Student's t of 4 degrees: 95 % lie within 2.776 spreads, where the normal needs 1.960. The
-    # standard error of such a quantile is sqrt(0.025 0.975 / 20,000) over the density, 3 %.
+    # Student's t of 4 degrees: 95 % lie within 2.776 standard deviations, where the normal needs
+    # 1.960. The standard error of such a quantile is sqrt(0.025 0.975 / 20,000) over the density, 3
+    # %.
     assert np.quantile(errors(tails=4.0), 0.975) == pytest.approx(0.2776, rel=0.12)
-    # A spread of 0.1 exp(eta / 2), eta standard normal: variance 0.01 exp(1/2); that of a sample
-    # has a relative standard error of sqrt((3 e - 1) / 20,000), 2 %.
-    spread = errors(spread_sd=0.5).std()
+    # A standard deviation of 0.1 exp(eta / 2), eta standard normal: variance 0.01 exp(1/2); that of
+    # a sample has a relative standard error of sqrt((3 e - 1) / 20,000), 2 %.
+    spread = errors(error_scale_sd=0.5).std()
     assert spread == pytest.approx(0.1 * math.exp(0.25), rel=0.04)
 
 

@@ -81,7 +81,7 @@ def test_persistence_is_a_t_with_a_degree_for_each_change() -> None:
 
 
 def test_log_drift_is_a_t_that_holds_the_error_of_the_drift() -> None:
-    # Seven figures, six changes, one drift: five degrees of freedom.
+    # Seven observations, six changes, one drift: five degrees of freedom.
     g = np.log(4.8) / 10
     rest = LONG.changes - g * LONG.gaps
     s = np.sqrt((rest**2 / LONG.gaps).sum() / 5)
@@ -101,7 +101,7 @@ def test_damped_drift_is_the_t_of_log_drift_with_growth_that_fades() -> None:
         assert kstest(z[:, k], law.cdf).pvalue > 0.001
 
 
-def test_one_figure_damps_the_growth_of_the_panel() -> None:
+def test_one_observation_damps_the_growth_of_the_panel() -> None:
     z = np.log(draw("damped drift", SINGLE, [2022, 2023], PANEL, size=20_000) / 50)
     expected = panel_rate(PANEL).mean * np.array([DAMPING, DAMPING + DAMPING**2])
     np.testing.assert_allclose(np.median(z, axis=0), expected, atol=0.012)
@@ -126,14 +126,14 @@ def test_the_damped_trend_fades_by_its_factor() -> None:
     assert steps[1] / steps[0] == pytest.approx(DAMPING, rel=5e-3)
 
 
-def test_one_figure_grows_as_the_panel_does() -> None:
+def test_one_observation_grows_as_the_panel_does() -> None:
     rate = panel_rate(PANEL)
     for name in ("log drift", "panel growth", "Bass", "logistic"):
         z = np.log(draw(name, SINGLE, [2022], PANEL, size=20_000) / 50)
         assert np.median(z) == pytest.approx(rate.mean, abs=0.006)
 
 
-def test_a_panel_lends_its_spread_by_the_conjugate_rule() -> None:
+def test_a_panel_lends_its_standard_deviation_by_the_conjugate_rule() -> None:
     own, df = about_drift(LONG)
     found = [about_drift(one) for one in PANEL[1:]]
     lent = sum(s for s, _ in found) / sum(n for _, n in found)
@@ -161,8 +161,8 @@ def test_the_growth_of_a_panel_is_dersimonian_and_lairds_and_the_default() -> No
     ("name", "growth"), [("persistence", 0.0), ("log drift", 0.15), ("drift", None)]
 )
 def test_intervals_cover_as_often_as_they_say(name: str, growth: float | None) -> None:
-    # Random walks of eight figures over eleven years, two to four years ahead. 1000 series: three
-    # and a half standard errors of a share of 0.8 are 0.044.
+    # Random walks of eight observations over eleven years, two to four years ahead. 1000 series:
+    # three and a half standard errors of a share of 0.8 are 0.044.
     rng = np.random.default_rng(11)
     years = np.array([2010, 2011, 2013, 2014, 2015, 2018, 2019, 2020])
     hits = 0
@@ -180,7 +180,7 @@ def test_intervals_cover_as_often_as_they_say(name: str, growth: float | None) -
     assert abs(hits / 1000 - 0.8) < 0.044
 
 
-def test_a_panel_of_walks_calibrates_series_of_three_figures() -> None:
+def test_a_panel_of_walks_calibrates_series_of_three_observations() -> None:
     # Panels of twenty walks of one spread, whose growth differs as the default says: what they
     # lend is the truth.
     rng = np.random.default_rng(12)
@@ -212,7 +212,7 @@ def test_a_missing_year_adds_nothing_but_its_length(name: str) -> None:
     )
 
 
-def test_the_spread_of_a_walk_does_not_hang_on_its_gaps() -> None:
+def test_the_standard_deviation_of_a_walk_does_not_hang_on_its_gaps() -> None:
     rng = np.random.default_rng(3)
     kept = np.array([0, 1, 5, 6, 9, 14])
     walks = np.cumsum(rng.standard_normal((4000, 15)), axis=1)

@@ -118,7 +118,7 @@ def test_frozen_drivers_stand_still_and_demand_does_not(study: Study, rules: Ori
     np.testing.assert_array_equal(runs[True][names[1]], runs[False][names[1]])
 
 
-def test_priors_that_had_seen_later_figures_are_blinded_until_then(
+def test_priors_that_had_seen_later_observations_are_blinded_until_then(
     study: Study, rules: OriginRules
 ) -> None:
     early, late = (as_known(study, date, rules).priors for date in (2023.5, 2024.9))
@@ -136,26 +136,27 @@ def test_the_prior_of_a_pooled_constant_is_blinded_as_a_whole(study: Study) -> N
     # Two elements around a common mean of 3, their own centres 0.5 to each side.
     sides = {"Foshan": -0.5, "Ningbo": 0.5}
     mean = Entry("Size", "Size", "pooled", "", "a test", "normal", 3.0, 0.3, -9.0, 9.0, part="mean")
-    spread = mean._replace(label="spread", family="lognormal", mu=-1.6, sigma=0.5, part="spread")
+    between = mean._replace(label="sd", family="lognormal", mu=-1.6, sigma=0.5, part="sd")
     members = [
         mean._replace(label=f"Size[{e}]", mu=0.0, sigma=1.0, part="member", offset=offset)
         for e, offset in sides.items()
     ]
-    priors = make_priors([mean, spread, *members])
+    priors = make_priors([mean, between, *members])
     pooled = dataclasses.replace(study, priors=priors)
-    rule = PriorRule(until=2024.0, centre=4.0, spread=1.0)
+    rule = PriorRule(until=2024.0, centre=4.0, sd=1.0)
     known = as_known(pooled, 2022.5, OriginRules(priors={"Size": rule})).priors
     (pool,) = known.pools
     assert known.mu[pool.mean] == 4.0
     assert pool.offsets.tolist() == [0.0, 0.0]
-    # The spread is that of an element: of the mean and of what is between, which keep their ratio.
+    # The standard deviation is that of an element: of the mean and of what is between, which keep
+    # their ratio.
     assert pool.prior_sd(known.mu, known.sigma) == pytest.approx(1.0)
     wider = known.sigma[pool.mean] / 0.3
-    assert math.exp(known.mu[pool.spread] + 1.6) == pytest.approx(wider)
+    assert math.exp(known.mu[pool.sd] + 1.6) == pytest.approx(wider)
     # The unknowns of the pool that are standard normal stay so.
     assert known.mu[pool.members].tolist() == [0.0, 0.0]
     assert known.sigma[pool.members].tolist() == [1.0, 1.0]
-    assert known.sigma[pool.spread] == 0.5
+    assert known.sigma[pool.sd] == 0.5
     late = as_known(pooled, 2024.0, OriginRules(priors={"Size": rule})).priors
     np.testing.assert_array_equal(late.mu, priors.mu)
     assert late.pools[0].offsets.tolist() == [-0.5, 0.5]
@@ -187,8 +188,8 @@ def test_a_year_is_not_known_to_be_a_shock_before_it_is_over(
     study: Study, rules: OriginRules
 ) -> None:
     assert set(study.noise.year_shocks) == {2020, 2021}
-    assert study.noise.spread_factors
-    assert not as_known(study, 2022.5, rules).noise.spread_factors
+    assert study.noise.error_scale_factors
+    assert not as_known(study, 2022.5, rules).noise.error_scale_factors
     for date, years in ((2020.5, set()), (2021.5, {2020}), (2022.5, {2020, 2021})):
         assert set(as_known(study, date, rules).noise.year_shocks) == years
 
@@ -297,7 +298,9 @@ def test_a_history_has_the_releases_of_its_time(study: Study) -> None:
     assert late.values == pytest.approx([1690 / 1.311, 1690, 1920])
 
 
-def test_growth_leads_to_a_level_both_ways_and_adds_its_spread(make: SimpleNamespace) -> None:
+def test_growth_leads_to_a_level_both_ways_and_adds_its_standard_deviation(
+    make: SimpleNamespace,
+) -> None:
     rows = make.table(
         make.row("level", 2016.0, value=100.0),
         make.row("growth", 2016.0, value=1.25),
@@ -331,7 +334,7 @@ def test_another_part_of_a_year_is_brought_to_the_part_asked_for_by_the_season(
     assert half.sds == pytest.approx([0.1, 0.1])
 
 
-def test_a_series_without_any_figure_is_marked(study: Study) -> None:
+def test_a_series_without_any_observation_is_marked(study: Study) -> None:
     cases = {
         (c.row.place, c.row.definition, c.year): c
         for c in targets(study, 2023.5)

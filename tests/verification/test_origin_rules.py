@@ -32,7 +32,7 @@ def rules(tmp_path: Path, study: Study, text: str) -> OriginRules:
     return read_origin_rules(path, study.model, study.priors)
 
 
-def test_a_figure_is_known_from_its_publication_on() -> None:
+def test_an_observation_is_known_from_its_publication_on() -> None:
     rule = InputRule(delay=0.5, published={2019.5: 2021.0})
     # 2018.5 came out at 2019.0; 2019.5 late, after 2020.5 had been due at 2021.0.
     assert known_series(SERIES, rule, 2018.99)[0].tolist() == [2013.0]
@@ -41,7 +41,7 @@ def test_a_figure_is_known_from_its_publication_on() -> None:
     assert known_series(SERIES, rule, 2021.0)[0].tolist() == [2013.0, 2018.5, 2019.5, 2020.5]
 
 
-def test_before_the_last_word_a_figure_has_the_value_of_its_release() -> None:
+def test_before_the_last_word_an_observation_has_the_value_of_its_release() -> None:
     rule = InputRule(
         published={2019.5: 2025.0},
         releases=(Release(2019.5, 2020.0, 17.0), Release(2019.5, 2021.0, 18.0)),
@@ -144,7 +144,7 @@ def test_shares_stay_shares_and_levels_stay_positive(
     [
         ([5.0, 10.0, 20.0], InputRule(carry="hold"), False),
         ([5.0, 10.0, 20.0], InputRule(carry="growth"), True),
-        ([5.0, 10.0], InputRule(carry="growth"), False),  # one figure has no growth
+        ([5.0, 10.0], InputRule(carry="growth"), False),  # one observation has no growth
         ([0.0, 0.0, 20.0], InputRule(carry="share"), False),  # nothing has no logit
     ],
 )
@@ -197,7 +197,7 @@ def test_the_shipped_rules_speak_of_every_input(study: Study) -> None:
         ('[constants."Zone Year"]\nnote = "a"', "has 0 of follows, after and announced"),
         ('[constants."Last Demand Year"]\nfollows = "demand"', "follows 'demand', which is no in"),
         ('[priors."Belt Sizes"]\nuntil = 2024', "'Belt Sizes' has no prior.*did you mean 'Belt"),
-        ('[priors."Belt Size"]\nspread = 1', "until of 'Belt Size' is missing"),
+        ('[priors."Belt Size"]\nsd = 1', "until of 'Belt Size' is missing"),
         ('[priors]\n"Belt Size" = 3', "'Belt Size' is 3; expected a table"),
     ],
 )

@@ -39,7 +39,7 @@ def test_the_log_score_is_a_kernel_density_but_for_its_wide_part(
 def test_the_log_score_far_outside_the_draws_is_large_and_no_absurdity(
     rng: np.random.Generator,
 ) -> None:
-    # Twenty sds off: a bare kernel would charge thousands; ten times the spread charges
+    # Twenty sds off: a bare kernel would charge thousands; ten times the standard deviation charges
     # 0.5 * 2^2 + log(10 sqrt(2 pi)) + log(100) = 9.8.
     far = float(scores.log_score(rng.normal(size=1000), 20.0))
     assert 9.0 < far < 11.0

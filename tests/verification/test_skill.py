@@ -36,7 +36,7 @@ def backtest(
     draws: int = 300,
     origins: tuple[float, ...] = ORIGINS,
 ) -> xr.Dataset:
-    """Make a backtest whose forecasters are lognormal with a bias and a spread in logs.
+    """Make a backtest whose forecasters are lognormal with a bias and a standard deviation in logs.
 
     The truth of a place and year is one number; leads 1 to 2.
     """
@@ -317,7 +317,7 @@ def test_what_is_missing_is_named(three: xr.Dataset) -> None:
         score_table(scores, by="led")
 
 
-def test_errors_are_split_into_a_side_and_a_spread() -> None:
+def test_errors_are_split_into_a_side_and_a_standard_deviation() -> None:
     made = backtest({"high": (0.3, 0.1)})
     scores = case_scores(made)
     table = error_table(scores, "high", by="origin")
@@ -327,7 +327,7 @@ def test_errors_are_split_into_a_side_and_a_spread() -> None:
         rest = np.log(own["median"].values / own["observed"].values)
         assert row["bias"] == pytest.approx(rest.mean())
         # Error in squares is bias and spread.
-        assert row["bias"] ** 2 + row["spread"] ** 2 == pytest.approx((rest**2).mean())
+        assert row["bias"] ** 2 + row["sd"] ** 2 == pytest.approx((rest**2).mean())
         assert row["error"] == pytest.approx(np.abs(rest).mean())
     whole = error_table(scores, "high").iloc[0]
     assert whole["cases"] == table["cases"].sum()

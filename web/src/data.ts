@@ -9,7 +9,7 @@ export interface Points {
   start: number[]; end: number[]; kind: string[]; published: number[]; translated: number[];
   definition: string[]; loose: number[]; source: string[]; line: number[];
 }
-export interface Place { name: string; label: Pair; figures: number; points: Points }
+export interface Place { name: string; label: Pair; observations: number; points: Points }
 export interface Scenario {
   name: string; label: Pair; text: Pair; code: string;
   constants: Record<string, number>; uncertain: boolean;

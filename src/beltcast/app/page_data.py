@@ -254,7 +254,7 @@ def _place(study: Study, forecast: xr.Dataset, place: str) -> dict[str, Any]:
     return {
         "name": place,
         "label": [study.title_of(place, "en"), study.title_of(place, "zh")],
-        "figures": int(forecast["figures"].sel({PLACE: place})),
+        "observations": int(forecast["observation_count"].sel({PLACE: place})),
         "points": points,
     }
 

@@ -14,6 +14,7 @@ import tomllib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from beltcast.errors import InputError, did_you_mean, quoted
@@ -30,6 +31,8 @@ _TWICE = re.compile(r"Cannot declare \((.*)\) twice$")
 
 READ = "BELTCAST_READ"
 """Environment variable: folders that studies may name files in, beside their own."""
+
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 REQUIRED: Final[Any] = object()
 """In place of a default: the key must be given."""
@@ -181,7 +184,9 @@ class TomlTable:
             return self.fail(f"{name} is missing; add {key} = {expected}", key)
         return self.fail(f"{name} is {quoted(self.values[key])}; expected {expected}", key)
 
-    def only(self, known: Collection[str], what: str = "") -> TomlTable:
+    def only(
+        self, known: Collection[str], what: str = "", *, renamed: Mapping[str, str] = _NOTHING
+    ) -> TomlTable:
         """Refuse keys that are not known; return the table itself.
 
         Parameters
@@ -189,8 +194,12 @@ class TomlTable:
         known : collection of str
         what : str
             Owner of the keys, for the error; the header by default.
+        renamed : mapping of str to str
+            Names of keys in earlier versions, and what they are called now.
         """
         for key in self.values:
+            if key in renamed:
+                raise self.fail(f"the key {key} is called {renamed[key]} now; rename it", key)
             if key not in known:
                 of = what or f"[{'.'.join(self.keys)}]"
                 raise self.fail(f"unknown key {quoted(key)} of {of}{did_you_mean(key, known)}", key)

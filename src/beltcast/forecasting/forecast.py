@@ -82,8 +82,8 @@ def forecast(
         draw, and ``chance_of_more``, the share of draws in which it is above one (a tie counts one
         half; NaN where all draws tie) of ``chance_of_more_draws`` draws; the same chance under the
         priors alone; ``prior_quantile`` and ``sd_ratio`` (place, year), for the
-        first scenario; ``figures``, the number of observations of each place itself; and these
-        observations converted to the model's scope, along ``row``.
+        first scenario; ``observation_count``, the number of observations of each place itself; and
+        these observations converted to the model's scope, along ``row``.
 
     Examples
     --------
@@ -185,10 +185,10 @@ def forecast_draws(
                 prior_chance_of_more=_chance_of_more(prior_output),
             ),
             "prior_quantile": quantiles(prior_published),
-            "sd_ratio": _log_spread(published.isel({SCENARIO: 0})) / _log_spread(prior_published),
+            "sd_ratio": _log_sd(published.isel({SCENARIO: 0})) / _log_sd(prior_published),
             **{name: runs[name] for name in study.roles.companions if name != target},
             "failed": runs["status"].sum(MEMBER) + before["status"].sum(MEMBER),
-            "figures": _figures(likelihood, output[PLACE].values),
+            "observation_count": _observation_count(likelihood, output[PLACE].values),
             **_published_rows(study, likelihood, optimum, target),
         },
         attrs={
@@ -282,9 +282,11 @@ def published_factor(
     shocks *= [noise.shock_sd(int(year)) for year in years]
 
     grades = ["A" if p == study.whole(study.target) else "B" for p in places]
-    sds = np.array([noise.grade[grade] * noise.spread_factor(grade, "level") for grade in grades])
+    sds = np.array(
+        [noise.grade[grade] * noise.error_scale_factor(grade, "level") for grade in grades]
+    )
     errors = draw_errors(streams.noise, noise.tails, (n, len(places), len(years)))
-    errors *= (sds * _estimated_spreads(study, draws, grades))[:, :, None]
+    errors *= (sds * _estimated_scales(study, draws, grades))[:, :, None]
 
     log = shocks[:, None, :] + errors
     passing = xr.DataArray(
@@ -368,13 +370,13 @@ def _thinned(runs: xr.Dataset, target: str) -> xr.Dataset:
     return xr.Dataset(kept, runs.coords, runs.attrs)
 
 
-def _estimated_spreads(study: Study, draws: Draws, grades: Sequence[str]) -> FloatArray:
+def _estimated_scales(study: Study, draws: Draws, grades: Sequence[str]) -> FloatArray:
     """Factor of the standard deviation of each grade, (N, len(grades)); 1 if none was fitted."""
     factors = np.ones((len(draws), len(grades)))
     for k, grade in enumerate(grades):
-        eta = draws.nuisance(study.noise.spread_name(grade, "level"))
+        eta = draws.nuisance(study.noise.error_scale_name(grade, "level"))
         if eta is not None:
-            factors[:, k] = np.exp(study.noise.spread_sd * eta)
+            factors[:, k] = np.exp(study.noise.error_scale_sd * eta)
     return factors
 
 
@@ -384,11 +386,11 @@ def _chance_of_more(output: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
     return chance_positive(more), more.notnull()
 
 
-def _log_spread(values: xr.DataArray) -> xr.DataArray:
+def _log_sd(values: xr.DataArray) -> xr.DataArray:
     return robust_sd(xr.apply_ufunc(np.log, values.where(values > 0)))
 
 
-def _figures(likelihood: Likelihood, places: np.ndarray) -> xr.DataArray:
+def _observation_count(likelihood: Likelihood, places: np.ndarray) -> xr.DataArray:
     """Number of observations of each place itself."""
     named = [row.place for row in likelihood.observations]
     return xr.DataArray([named.count(str(p)) for p in places], dims=PLACE, coords={PLACE: places})
@@ -439,7 +441,7 @@ def _published_rows(
             "translated": path[row.place, _year(row)] * row.value / own,
             "definition": study.noise.definitions[row.definition].title,
             "grade": row.grade,
-            "loose": int(_spread_of_scope(study, row) > LOOSE),
+            "loose": int(_sd_of_scope(study, row) > LOOSE),
             "source": row.source,
             "url": row.url,
             "line": row.line,
@@ -453,7 +455,7 @@ def _published_rows(
     return {f"row_{name}": ((ROW,), table[name].to_numpy()) for name in table}
 
 
-def _spread_of_scope(study: Study, row: Observation) -> float:
+def _sd_of_scope(study: Study, row: Observation) -> float:
     definition = study.noise.definitions[row.definition]
     reference = study.noise.reference
     lag = 0.0 if reference is None else 0.5 * (row.start + row.end) - reference
@@ -500,7 +502,7 @@ def _described(result: xr.Dataset, target: Mapping[str, str]) -> xr.Dataset:
         "chance_of_more_draws": ("1", "Draws that chance_of_more is a share of."),
         "prior_chance_of_more_draws": ("1", "Draws that prior_chance_of_more is a share of."),
         "failed": ("1", "Members that produced NaN or infinity and are excluded."),
-        "figures": ("1", "Observations of the place itself."),
+        "observation_count": ("1", "Observations of the place itself."),
         "row_loose": ("1", "1 where the definition's level was fitted almost freely."),
         "prior_quantile": (unit, "As published_quantile, from the priors alone."),
         "sd_ratio": ("1", "Posterior over prior standard deviation of the log."),

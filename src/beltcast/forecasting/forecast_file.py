@@ -59,6 +59,8 @@ def open_forecast(given: str | Path | None = None) -> tuple[Study, KeptFit, xr.D
         # Results of earlier versions kept only the draws.
         return study, kept, forecast_kept(study, kept)
     forecast = read_netcdf(path, give="run beltcast forecast again")
+    if "figures" in forecast:  # until version 0.2
+        forecast = forecast.rename({"figures": "observation_count"})
     counts = {"chance_of_more_draws": (SCENARIO, PLACE, YEAR)}  # older files have none
     check_variables(forecast, counts, path, "run beltcast forecast again")
     changed = [

@@ -261,7 +261,7 @@ def _places(forecast: xr.Dataset, language: Language) -> RenderableType:
         verdict = {"mostly prior": "mostly prior, short", "too few draws": words}.get(words, "")
         table.add_row(
             called(place, language, labels).partition("（")[0],
-            str(int(forecast["figures"].sel({PLACE: place}))),
+            str(int(forecast["observation_count"].sel({PLACE: place}))),
             *(_amounts(own.sel({YEAR: year}), language) for year in years),
             f"{ratio:.2f} {word(verdict, language)}".strip(),
             style="bold" if place == forecast.attrs["whole"] else "",

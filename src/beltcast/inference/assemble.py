@@ -78,7 +78,7 @@ def make_likelihood(
         half=np.where(rounded, 0.5 * (ends[:, 1] - ends[:, 0]), 0.0),
         side=np.where(rounded, 0, sides),
         loadings=shared.loadings,
-        spreads=shared.spreads,
+        scale_loadings=shared.scale_loadings,
         nuisances=shared.names,
         season=shared.season,
         rows_of=rows_of,

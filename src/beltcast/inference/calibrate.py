@@ -306,9 +306,9 @@ def estimates_table(priors: Priors, center: FloatArray, covariance: FloatArray) 
     quantiles = priors.quantiles(np.array([0.1, 0.5, 0.9]))
     median = priors.natural(center)
     # At a joint mode the sd between elements is not an estimate: `beltcast.inference.pool_scales`.
-    spreads = [pool.spread for pool in priors.pools]
+    sds = [pool.sd for pool in priors.pools]
     for values in (low, median, high, ratio):
-        values[spreads] = np.nan
+        values[sds] = np.nan
     return pd.DataFrame(
         {
             "role": priors.roles,
@@ -321,7 +321,7 @@ def estimates_table(priors: Priors, center: FloatArray, covariance: FloatArray) 
             "p90": high,
             "sd_ratio": ratio,
             "verdict": [
-                "integrate out or sample" if i in spreads else estimate_verdict(r)
+                "integrate out or sample" if i in sds else estimate_verdict(r)
                 for i, r in enumerate(ratio)
             ],
             "source": priors.sources,

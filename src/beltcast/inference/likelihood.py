@@ -43,7 +43,7 @@ from beltcast.study.noise import Noise
 from beltcast.study.observations import Observations
 from beltcast.study.priors import Priors
 
-SPREAD_LIMIT = 4.0
+SCALE_LIMIT = 4.0
 """Bound of the nuisances that are sd factors, in prior standard deviations."""
 
 LOWEST = 8.0
@@ -74,7 +74,7 @@ class Likelihood:
         Half the width of that interval, 0 for other rows.
     side : (m,) int
         0 a number, -1 a lower bound, +1 an upper bound.
-    loadings, spreads : (m, u - 1)
+    loadings, scale_loadings : (m, u - 1)
         What a unit of each nuisance adds to each row as it is compared, and to the log of its
         standard deviation; the season apart.
     nuisances : (u,) str
@@ -107,7 +107,7 @@ class Likelihood:
     half: FloatArray
     side: IntArray
     loadings: FloatArray
-    spreads: FloatArray
+    scale_loadings: FloatArray
     nuisances: tuple[str, ...]
     season: FloatArray
     rows_of: IntArray
@@ -143,7 +143,7 @@ class Likelihood:
     def bounds(self) -> tuple[FloatArray, FloatArray]:
         """Lower and upper bounds of theta."""
         free = np.full(len(self.nuisances), np.inf)
-        free[: self.spreads.shape[1]][self.spreads.any(axis=0)] = SPREAD_LIMIT
+        free[: self.scale_loadings.shape[1]][self.scale_loadings.any(axis=0)] = SCALE_LIMIT
         return np.concatenate([self.priors.lower, -free]), np.concatenate([self.priors.upper, free])
 
     def residuals(self, theta: FloatArray, answers: FloatArray | None = None) -> FloatArray:
@@ -243,9 +243,9 @@ class Likelihood:
         loadings = loadings * (weight / sds)[:, None]
         precision = loadings.T @ loadings + np.eye(len(self.nuisances))
         held = np.zeros(len(self.nuisances))
-        if near is not None and self.spreads.any():
+        if near is not None and self.scale_loadings.any():
             felt = np.zeros(len(self.nuisances), dtype=bool)
-            felt[: self.spreads.shape[1]] = self.spreads.any(axis=0)
+            felt[: self.scale_loadings.shape[1]] = self.scale_loadings.any(axis=0)
             curvature = (self.jacobian(near)[:, self.n_parameters :][:, felt] ** 2).sum(axis=0)
             held[felt] = near[self.n_parameters :][felt]
             precision[felt, felt] = curvature
@@ -377,15 +377,15 @@ class Likelihood:
         estimated sd factors either.
         """
         out = np.asarray(mask, dtype=bool)
-        spreads = np.where(out[:, None], 0.0, self.spreads)
+        scale_loadings = np.where(out[:, None], 0.0, self.scale_loadings)
         families = replace(self.families, codes=np.where(out, NUMBER, self.families.codes))
         # As where a factor is set up: bounds alone do not inform it.
-        measured = (spreads[self.side == 0] != 0.0).any(axis=0)
+        measured = (scale_loadings[self.side == 0] != 0.0).any(axis=0)
         return replace(
             self,
             sds=np.where(out, UNSEEN, self.sds),
             half=np.where(out, 0.0, self.half),
-            spreads=np.where(measured, spreads, 0.0),
+            scale_loadings=np.where(measured, scale_loadings, 0.0),
             families=families,
             scale_by=np.where(out, -1, self.scale_by),
             scale_at=np.where(out, 1.0, self.scale_at),
@@ -417,7 +417,7 @@ class Likelihood:
     def moved(self) -> IntArray:
         """Positions in theta of the unknowns that chains move: parameters, then scales."""
         n = self.n_parameters
-        return np.concatenate([np.arange(n), n + np.flatnonzero(self.spreads.any(axis=0))])
+        return np.concatenate([np.arange(n), n + np.flatnonzero(self.scale_loadings.any(axis=0))])
 
     def sizes(self, theta: FloatArray) -> FloatArray:
         """Return phi of negative binomial rows, trials of binomial ones; (N, size) -> (N, m)."""
@@ -426,11 +426,11 @@ class Likelihood:
     @cached_property
     def is_scaled(self) -> bool:
         """Whether the scale of any row is estimated."""
-        return bool(self.spreads.any() or (self.scale_by >= 0).any())
+        return bool(self.scale_loadings.any() or (self.scale_by >= 0).any())
 
     def log_scale(self, theta: FloatArray) -> FloatArray:
         """Log of the factor s of the standard deviation of each row; (N, size) -> (N, m)."""
-        log_scale: FloatArray = self._linear(theta) @ self.spreads.T
+        log_scale: FloatArray = self._linear(theta) @ self.scale_loadings.T
         by = self.scale_by >= 0
         if by.any():
             values = self.priors.natural(theta[:, : self.n_parameters])[:, self.scale_by[by]]
@@ -446,9 +446,9 @@ class Likelihood:
 
     def _log_scale_slopes(self, theta: FloatArray) -> FloatArray:
         """Derivative of `log_scale`; (size,) -> (m, size)."""
-        n, k = self.n_parameters, self.spreads.shape[1]
+        n, k = self.n_parameters, self.scale_loadings.shape[1]
         out = np.zeros((len(self.sds), self.size))
-        out[:, n : n + k] = self.spreads
+        out[:, n : n + k] = self.scale_loadings
         by = np.flatnonzero(self.scale_by >= 0)
         if len(by):
             which = self.scale_by[by]
@@ -460,11 +460,11 @@ class Likelihood:
 
     def _linear(self, theta: FloatArray) -> FloatArray:
         """The nuisances except the season; (N, size) -> (N, k)."""
-        return theta[:, self.n_parameters : self.n_parameters + self.spreads.shape[1]]
+        return theta[:, self.n_parameters : self.n_parameters + self.scale_loadings.shape[1]]
 
     def _season_of(self, theta: FloatArray) -> FloatArray:
         """The nuisance of the season, 0 if there is none; (N, size) -> (N,)."""
-        seasonal = len(self.nuisances) > self.spreads.shape[1]
+        seasonal = len(self.nuisances) > self.scale_loadings.shape[1]
         return theta[:, -1] if seasonal else np.zeros(len(theta))
 
     def _seasonal(self, loadings: FloatArray, season: FloatArray) -> FloatArray:
@@ -483,7 +483,7 @@ class Likelihood:
         """Contribution of definitions, shocks and the season to the log of each row; (N, m)."""
         nuisance = self._linear(theta)
         season = np.log(self._season_factor(self._season_of(theta)))
-        if not self.spreads.any():
+        if not self.scale_loadings.any():
             return nuisance @ self.loadings.T + season
         # Shares of the rows' own errors scale with their sd.
         errors = np.where(self._are_errors, nuisance, 0.0) @ self.loadings.T
@@ -492,19 +492,19 @@ class Likelihood:
 
     @property
     def _are_errors(self) -> np.ndarray:
-        linear = self.nuisances[: self.spreads.shape[1]]
+        linear = self.nuisances[: self.scale_loadings.shape[1]]
         return np.array([name.startswith(ERROR) for name in linear], dtype=bool)
 
     def _loadings(self, scale: FloatArray) -> FloatArray:
         """Loadings if the sd of each row is so many times its own; (m,) -> (m, u - 1)."""
-        if not self.spreads.any():
+        if not self.scale_loadings.any():
             return self.loadings
         return self.loadings * np.where(self._are_errors, scale[:, None], 1.0)
 
     @cached_property
     def _heights(self) -> Heights:
         """Heights of the rows whose sd is estimated."""
-        reach = SPREAD_LIMIT * np.abs(self.spreads).sum(axis=1)
+        reach = SCALE_LIMIT * np.abs(self.scale_loadings).sum(axis=1)
         by = self.scale_by >= 0
         # Scales alone move: far out, the sd between subjects would carry these beyond all numbers.
         moved = np.zeros_like(self.priors.sigma)
@@ -516,8 +516,8 @@ class Likelihood:
         for i in np.flatnonzero(by):
             each = np.maximum([end[self.scale_by[i]] for end in ends], np.finfo(float).tiny)
             reach[i] += max(0.0, *(-self.scale_power[i] * np.log(each / self.scale_at[i])))
-        felt = (self.spreads != 0.0).any(axis=1) | by
-        with_none = np.append(self.spreads != 0.0, ~felt[:, None] | by[:, None], axis=1)
+        felt = (self.scale_loadings != 0.0).any(axis=1) | by
+        with_none = np.append(self.scale_loadings != 0.0, ~felt[:, None] | by[:, None], axis=1)
         group = with_none.argmax(axis=1) * (self.n_parameters + 1) + self.scale_by + 1
         return make_heights(
             self.families,
@@ -535,8 +535,8 @@ class Likelihood:
         season = self.noise.season_sd * self.season / factor
         scale = self._scale(theta[None])[0]
         out = self._seasonal(self._loadings(scale), season)
-        if self.spreads.any():
+        if self.scale_loadings.any():
             nuisance = np.where(self._are_errors, self._linear(theta[None])[0], 0.0)
             shared = scale * (self.loadings @ nuisance)
-            out[:, : self.spreads.shape[1]] += shared[:, None] * self.spreads
+            out[:, : self.scale_loadings.shape[1]] += shared[:, None] * self.scale_loadings
         return out

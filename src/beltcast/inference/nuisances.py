@@ -1,9 +1,10 @@
 """Nuisances: what rows share apart from the model, one standard normal number for each item.
 
 A nuisance adds to the *log* of some rows (an offset, a drift, a year's shock, an error that rows
-share: `loadings`) or to the log of their *standard deviation* (`spreads`); the season, last of all,
-is not linear and has an entry for each row.  Which nuisance affects which row, and by how much,
-follows from the rows and from `beltcast.study.noise` alone; the model only supplies units.
+share: `loadings`) or to the log of their *standard deviation* (`scale_loadings`); the season,
+last of all, is not linear and has an entry for each row.  Which nuisance affects which row, and by
+how much, follows from the rows and from `beltcast.study.noise` alone; the model only supplies
+units.
 
 A statistic reports one year of one place several times: trade and exports, a half and ten months,
 a level and its growth.  An error in one of them is in the others too, so a part
@@ -56,7 +57,7 @@ class Nuisances:
         The season last, if the noise has one.
     loadings : (m, u - 1)
         What a unit of each nuisance adds to the log of each row; the season apart.
-    spreads : (m, u - 1)
+    scale_loadings : (m, u - 1)
         What a unit of each nuisance adds to the log of the standard deviation of each row.
     sds : (m,)
         Standard deviation of the error of the row alone.
@@ -66,7 +67,7 @@ class Nuisances:
 
     names: tuple[str, ...]
     loadings: FloatArray
-    spreads: FloatArray
+    scale_loadings: FloatArray
     sds: FloatArray
     season: FloatArray
 
@@ -88,15 +89,15 @@ def nuisances_of(model: Model, observations: Observations, noise: Noise) -> Nuis
                 "or definition one above 0"
             )
     _add_common(columns, model, rows, noise)
-    by_spread = _spreads(rows, noise)
+    by_sd = _scale_loadings(rows, noise)
     # The nuisance of an sd factor adds nothing to a log, and the others nothing to an sd.
     nothing = np.zeros(len(rows))
-    names = sorted({*columns, *by_spread})
+    names = sorted({*columns, *by_sd})
     shape = (len(names), len(rows))
     return Nuisances(
         names=(*names, "season") if noise.seasonal else tuple(names),
         loadings=np.array([columns.get(n, nothing) for n in names]).reshape(shape).T,
-        spreads=np.array([by_spread.get(n, nothing) for n in names]).reshape(shape).T,
+        scale_loadings=np.array([by_sd.get(n, nothing) for n in names]).reshape(shape).T,
         sds=sds,
         season=np.array([_season(model, row) for row in rows]),
     )
@@ -293,7 +294,7 @@ def _statistic(row: Observation) -> str:
     return f"{row.place}, {row.definition}"
 
 
-def _spreads(rows: tuple[Observation, ...], noise: Noise) -> dict[str, FloatArray]:
+def _scale_loadings(rows: tuple[Observation, ...], noise: Noise) -> dict[str, FloatArray]:
     """Contribution of a unit of each estimated sd factor to the log of the sd of each row."""
     columns: dict[str, FloatArray] = {}
     measured: set[str] = set()

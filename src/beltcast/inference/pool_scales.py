@@ -48,9 +48,9 @@ def pool_scales(calibration: Calibration) -> pd.DataFrame:
         80% interval, on the working scale of the constant.  Empty without partial pooling.
     """
     priors = calibration.likelihood.priors
-    spreads = np.array([pool.spread for pool in priors.pools], dtype=np.int64)
+    sds = np.array([pool.sd for pool in priors.pools], dtype=np.int64)
     names = ["estimate", "p10", "p90"]
-    if not len(spreads):
+    if not len(sds):
         return pd.DataFrame(columns=names)
     kept = {"theta": calibration.theta}
 
@@ -58,26 +58,26 @@ def pool_scales(calibration: Calibration) -> pd.DataFrame:
         start = kept["theta"].copy()
         for pool, log in zip(priors.pools, logs, strict=True):
             # The elements keep their values.
-            start[pool.members] *= np.exp(start[pool.spread] - log)
-            start[pool.spread] = log
-        fit = calibrate_from(_pinned(calibration.likelihood, spreads, logs), start)
+            start[pool.members] *= np.exp(start[pool.sd] - log)
+            start[pool.sd] = log
+        fit = calibrate_from(_pinned(calibration.likelihood, sds, logs), start)
         kept["theta"] = fit.theta
-        rest = np.setdiff1d(np.arange(len(fit.theta)), spreads)
+        rest = np.setdiff1d(np.arange(len(fit.theta)), sds)
         volume = 0.5 * np.linalg.slogdet(fit.covariance[np.ix_(rest, rest)])[1]
-        prior = 0.5 * float(np.sum(((logs - priors.mu[spreads]) / priors.sigma[spreads]) ** 2))
+        prior = 0.5 * float(np.sum(((logs - priors.mu[sds]) / priors.sigma[sds]) ** 2))
         return fit.cost - float(volume) + prior
 
     def slope(logs: FloatArray) -> FloatArray:
         steps = _STEP * np.eye(len(logs))
         return np.array([cost(logs + s) - cost(logs - s) for s in steps]) / (2.0 * _STEP)
 
-    reach = 3.0 * priors.sigma[spreads]
+    reach = 3.0 * priors.sigma[sds]
     best = minimize(
         cost,
-        priors.mu[spreads],
+        priors.mu[sds],
         jac=slope,
         method="L-BFGS-B",
-        bounds=np.column_stack([priors.mu[spreads] - reach, priors.mu[spreads] + reach]),
+        bounds=np.column_stack([priors.mu[sds] - reach, priors.mu[sds] + reach]),
         options={"ftol": 1e-6, "gtol": 1e-2, "maxiter": 30},
     )
     logs = np.asarray(best.x)
@@ -85,15 +85,15 @@ def pool_scales(calibration: Calibration) -> pd.DataFrame:
     curvature = np.array([(slope(logs + s) - slope(logs - s)) / (2.0 * _STEP) for s in steps])
     values, vectors = eigenpairs(0.5 * (curvature + curvature.T))
     # If the curvature is negative, nothing is known beyond the prior.
-    values = np.maximum(values, priors.sigma[spreads].max() ** -2.0)
+    values = np.maximum(values, priors.sigma[sds].max() ** -2.0)
     sd = np.sqrt((vectors**2) @ (1.0 / values))
     half = float(ndtri(0.9)) * sd
     table = np.exp(np.column_stack([logs, logs - half, logs + half]))
-    return pd.DataFrame(table, index=[priors.labels[i] for i in spreads], columns=names)
+    return pd.DataFrame(table, index=[priors.labels[i] for i in sds], columns=names)
 
 
-def _pinned(likelihood: Likelihood, spreads: IntArray, logs: FloatArray) -> Likelihood:
+def _pinned(likelihood: Likelihood, sds: IntArray, logs: FloatArray) -> Likelihood:
     """Hold the logs of the standard deviations between elements at given values."""
     mu, sigma = likelihood.priors.mu.copy(), likelihood.priors.sigma.copy()
-    mu[spreads], sigma[spreads] = logs, _PINNED
+    mu[sds], sigma[sds] = logs, _PINNED
     return replace(likelihood, priors=replace(likelihood.priors, mu=mu, sigma=sigma))

@@ -25,7 +25,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from beltcast.engine.nodes import FloatArray
-from beltcast.inference.likelihood import SPREAD_LIMIT, Likelihood
+from beltcast.inference.likelihood import SCALE_LIMIT, Likelihood
 
 FEW_ENOUGH = 0.5
 """Expected number of missed optima below which a search stops."""
@@ -92,19 +92,19 @@ def starting_points(
 
 def _with_scales(likelihood: Likelihood, theta: FloatArray, answers: FloatArray) -> FloatArray:
     """Set estimated scales of numbers to the root mean square of their residuals."""
-    spreads = likelihood.spreads
-    if not spreads.any():
+    scale_loadings = likelihood.scale_loadings
+    if not scale_loadings.any():
         return theta
     z = likelihood.gaps(theta, answers)
     numbers = likelihood.families.number & (likelihood.side == 0) & (likelihood.half == 0)
-    for k in np.flatnonzero(spreads.any(axis=0)):
-        rows = numbers & (spreads[:, k] != 0.0)
+    for k in np.flatnonzero(scale_loadings.any(axis=0)):
+        rows = numbers & (scale_loadings[:, k] != 0.0)
         if not rows.any():
             continue
         with np.errstate(invalid="ignore", over="ignore"):
             log_scale = 0.5 * np.log(np.mean(z[:, rows] ** 2, axis=1) + 1e-12)
-        eta = log_scale / spreads[rows, k].mean()
+        eta = log_scale / scale_loadings[rows, k].mean()
         eta = np.where(np.isfinite(eta), eta, 0.0)
-        limit = 0.9 * SPREAD_LIMIT
+        limit = 0.9 * SCALE_LIMIT
         theta[:, likelihood.n_parameters + k] = np.clip(eta, -limit, limit)
     return theta

@@ -185,7 +185,7 @@ def _estimates(likelihood: Likelihood, theta: FloatArray, covariance: FloatArray
     with np.errstate(invalid="ignore"):
         errors = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", by_z, covariance[:n, :n], by_z), 0.0))
     values = priors.natural(theta[:n])
-    pooled = {priors.labels[pool.spread] for pool in priors.pools}
+    pooled = {priors.labels[pool.sd] for pool in priors.pools}
     rows = {
         label: (value, error, *(value + q * error for q in _REACH))
         for label, value, error in zip(priors.labels, values, errors, strict=True)
@@ -235,7 +235,7 @@ def _columns(likelihood: Likelihood, theta: FloatArray) -> pd.DataFrame:
             continue
         square = float(np.mean((y - m) ** 2))
         total = float(np.mean((y - y.mean()) ** 2))
-        spread = y.std(), m.std()
+        sds = y.std(), m.std()
         together = float(np.mean((y - y.mean()) * (m - m.mean())))
         part = 1.0 / square if square > 0 else np.nan
         table[name] = (
@@ -244,8 +244,8 @@ def _columns(likelihood: Likelihood, theta: FloatArray) -> pd.DataFrame:
             1.0 - square / total if total > 0 else np.nan,
             np.sqrt(square / np.mean(y**2)) if (y**2).any() else np.nan,
             part * (y.mean() - m.mean()) ** 2,
-            part * (spread[0] - spread[1]) ** 2,
-            part * 2.0 * (spread[0] * spread[1] - together),
+            part * (sds[0] - sds[1]) ** 2,
+            part * 2.0 * (sds[0] * sds[1] - together),
         )
     names_of = ["rows", "rmse", "r2", "theil_u", "bias", "variance", "covariance"]
     return pd.DataFrame.from_dict(table, orient="index", columns=names_of)

@@ -43,8 +43,8 @@ def answers_chart(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     --------
     >>> import pandas as pd
     >>> from beltcast.pictures.plots_identified import answers_chart
-    >>> spreads = {"prior_sd": [1.0], "posterior_sd": [0.2], "contraction": [0.8]}
-    >>> answers_chart(pd.DataFrame(spreads, index=["output"])).get_yticklabels()[0].get_text()
+    >>> table = {"prior_sd": [1.0], "posterior_sd": [0.2], "contraction": [0.8]}
+    >>> answers_chart(pd.DataFrame(table, index=["output"])).get_yticklabels()[0].get_text()
     'output'
     """
     ax = ax or new_axes(8.0, 5.0)

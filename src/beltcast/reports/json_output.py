@@ -61,7 +61,7 @@ def calibration_facts(calibration: Calibration) -> dict[str, Any]:
     -------
     dict
         ``cost``, ``refined``, ``agreeing`` (how many refined starts reached the best optimum),
-        ``figures``, ``examples`` (observations invented by a template), ``at_bound`` and
+        ``observations``, ``examples`` (observations invented by a template), ``at_bound`` and
         ``parameters``: label to the columns of `Calibration.table`.
     """
     observations = calibration.likelihood.observations
@@ -69,7 +69,7 @@ def calibration_facts(calibration: Calibration) -> dict[str, Any]:
         "cost": calibration.cost,
         "refined": len(calibration.refined),
         "agreeing": calibration.agreeing,
-        "figures": len(observations),
+        "observations": len(observations),
         "examples": len(observations.examples()),
         "at_bound": list(calibration.at_bound),
         "parameters": calibration.table().to_dict(orient="index"),
@@ -82,8 +82,8 @@ def forecast_facts(forecast: xr.Dataset) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``target``, ``unit``, ``draws``, ``years``; ``places``: name to ``figures`` and, by year,
-        ``sd_ratio``; ``scenarios``: name to place to ``p10``, ``p50``, ``p90`` of an
+        ``target``, ``unit``, ``draws``, ``years``; ``places``: name to ``observations`` and, by
+        year, ``sd_ratio``; ``scenarios``: name to place to ``p10``, ``p50``, ``p90`` of an
         observation by year; ``chance_of_more`` and ``prior_chance_of_more`` by scenario, place,
         year.
     """
@@ -96,7 +96,7 @@ def forecast_facts(forecast: xr.Dataset) -> dict[str, Any]:
         "years": forecast[YEAR].values,
         "places": {
             place: {
-                "figures": int(forecast["figures"].sel({PLACE: place})),
+                "observations": int(forecast["observation_count"].sel({PLACE: place})),
                 "sd_ratio": forecast["sd_ratio"].sel({PLACE: place}).values,
             }
             for place in places

@@ -274,7 +274,7 @@ def _what_it_rests_on(evidence: Evidence, asked: _Asked) -> Part:
         (say("row"), "n"),
     ]
     title = say("caption_figures", table=study.observations.path.name)
-    tables = [_table("figures", title, heads, rows)] if rows else []
+    tables = [_table("observations", title, heads, rows)] if rows else []
     return _part(
         say("h_rests"), texts=[text], tables=[*tables, *_estimates(evidence.estimates, asked)]
     )

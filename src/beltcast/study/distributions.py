@@ -63,7 +63,7 @@ class Scale(NamedTuple):
     low: float
     high: float
     centre: str
-    spread: str
+    sd: str
     domain: str
 
 

@@ -146,14 +146,14 @@ def parameters_schema(model: Model) -> Schema:
 
 def _family(name: Family, more: Schema, required: list[str], *, by_element: bool = False) -> Schema:
     """Schema of a distribution: its family, centre, width, bounds."""
-    centre, spread = FAMILIES[name].centre, FAMILIES[name].spread
+    centre, sd = FAMILIES[name].centre, FAMILIES[name].sd
     number: Schema = {"type": "number"}
     positive: Schema = {"type": "number", "exclusiveMinimum": 0}
     if by_element:
         number = {"anyOf": [number, {"type": "object", "additionalProperties": number}]}
         positive = {"anyOf": [positive, {"type": "object", "additionalProperties": positive}]}
     # Without a centre of its own a prior takes the model's value; a size has no such value.
-    needed = ["distribution", spread, *required, *([] if by_element else [centre])]
+    needed = ["distribution", sd, *required, *([] if by_element else [centre])]
     return {
         "type": "object",
         "additionalProperties": False,
@@ -161,7 +161,7 @@ def _family(name: Family, more: Schema, required: list[str], *, by_element: bool
         "properties": {
             "distribution": {"const": name},
             centre: number,
-            spread: positive,
+            sd: positive,
             "bounds": _BOUNDS,
             **more,
         },

@@ -19,10 +19,11 @@ years                                          a growth deviation that is damped
 a quarter, a half, ten months                  the *season*: within a year the flow is
                                                ``1 + a (2u - 1)``, u the fraction of the year
 rounding, haste, hearsay                       the *grade* of the row (log sd)
-grades that are themselves uncertain           ``spread = { sd = 0.5, by = ["grade"] }``: the log of
-                                               each grade's sd factor is estimated, with that prior
+grades that are themselves uncertain           ``error_scales = { sd = 0.5, by = ["grade"] }``: the
+                                               log of each grade's sd factor is estimated, with that
+                                               prior
 the same, with many nuisances                  factors that `error_scales` finds:
-                                               ``spread = { factors = { "grade A" = 0.7 } }``
+                                               ``error_scales = { factors = { "grade A" = 0.7 } }``
 a few observations that are plainly wrong      ``tails = 4``: Student's t instead of the normal
 a first release                                the *vintage* of the row (log sd)
 a first release and its revision               ``revisions = true``: both have one error in common,
@@ -130,10 +131,10 @@ class Noise:
     statistic, ``shared`` the part of the variance that rows of one place, definition, vintage and
     year have in common.
 
-    ``tails`` are the degrees of freedom of Student's t, infinite for the normal; ``spread_sd`` is
-    the prior sd of the log of estimated sd factors, 0 if they are taken as given, one for each
-    value of ``spread_by`` (grade, kind, and scope: ``reference`` for definitions without an offset,
-    ``other`` for those with one); ``spread_factors`` are what
+    ``tails`` are the degrees of freedom of Student's t, infinite for the normal;
+    ``error_scale_sd`` is the prior sd of the log of estimated sd factors, 0 if they are taken as
+    given, one for each value of ``error_scale_by`` (grade, kind, and scope: ``reference`` for
+    definitions without an offset, ``other`` for those with one); ``error_scale_factors`` are what
     `beltcast.inference.audit.error_scales` has found before, taken as given;
     ``autocorrelation`` is that of the shared errors from one year to the next; with ``revisions`` a
     release has a revision error instead of a wider error of its own.
@@ -163,9 +164,9 @@ class Noise:
     quantity_sd: float = 0.0
     shared: float = 0.0
     tails: float = math.inf
-    spread_sd: float = 0.0
-    spread_by: tuple[str, ...] = ("grade",)
-    spread_factors: Mapping[str, float] = field(default_factory=dict)
+    error_scale_sd: float = 0.0
+    error_scale_by: tuple[str, ...] = ("grade",)
+    error_scale_factors: Mapping[str, float] = field(default_factory=dict)
     autocorrelation: float = 0.0
     revisions: bool = False
     trend_fades: float = math.inf
@@ -190,10 +191,10 @@ class Noise:
         """Standard deviation of one published number, without errors that it shares with others."""
         errors = self.errors_of(row)
         if errors is not None:
-            return (errors.scale or 1.0) * self.spread_factors.get(errors.scale_name, 1.0)
+            return (errors.scale or 1.0) * self.error_scale_factors.get(errors.scale_name, 1.0)
         vintage = 0.0 if self.revisions else self.vintage[row.vintage]
         own = math.hypot(self.grade[row.grade], vintage, self.definitions[row.definition].noise)
-        own *= self.spread_factor(row.grade, row.kind, row.definition)
+        own *= self.error_scale_factor(row.grade, row.kind, row.definition)
         if row.kind == "over":
             own = math.hypot(own, self.exceeds * math.sqrt(1.0 - 2.0 / math.pi))
         return own * math.sqrt(2.0) if row.kind == "growth" else own
@@ -209,11 +210,11 @@ class Noise:
         """
         errors = self.errors_of(row)
         if errors is None:
-            return self.spread_name(row.grade, row.kind, row.definition), self.spread_sd
-        given = errors.scale_name in self.spread_factors
+            return self.error_scale_name(row.grade, row.kind, row.definition), self.error_scale_sd
+        given = errors.scale_name in self.error_scale_factors
         return errors.scale_name, 0.0 if given else errors.scale_log_sd
 
-    def spread_group(self, grade: str, kind: str, definition: str = "") -> str:
+    def error_scale_group(self, grade: str, kind: str, definition: str = "") -> str:
         """Group with which rows of a grade, kind and definition share their sd factor.
 
         Without a definition they are on the model's own scope.
@@ -221,15 +222,15 @@ class Noise:
         own = not definition or self.definitions[definition].offset_sd == 0
         scope = f"scope {'reference' if own else 'other'}"
         parts = {"grade": f"grade {grade}", "kind": f"kind {kind}", "scope": scope}
-        return ", ".join(parts[by] for by in self.spread_by)
+        return ", ".join(parts[by] for by in self.error_scale_by)
 
-    def spread_factor(self, grade: str, kind: str, definition: str = "") -> float:
+    def error_scale_factor(self, grade: str, kind: str, definition: str = "") -> float:
         """Known factor of the standard deviation of such rows."""
-        return self.spread_factors.get(self.spread_group(grade, kind, definition), 1.0)
+        return self.error_scale_factors.get(self.error_scale_group(grade, kind, definition), 1.0)
 
-    def spread_name(self, grade: str, kind: str, definition: str = "") -> str:
+    def error_scale_name(self, grade: str, kind: str, definition: str = "") -> str:
         """Name of the nuisance that is the log of the sd factor of such rows."""
-        return f"spread of {self.spread_group(grade, kind, definition)}"
+        return f"error scale of {self.error_scale_group(grade, kind, definition)}"
 
     def check(
         self, observations: Observations, *, faults: list[BeltcastError] | None = None
@@ -264,7 +265,7 @@ def noise_from_table(toml: Toml, *, faults: list[BeltcastError] | None = None) -
         With file and line: a table or number is missing, a key is unknown, or a standard deviation
         is negative.
     """
-    noise = read_table(toml, "noise").only(_KEYS)
+    noise = read_table(toml, "noise").only(_KEYS, renamed={"spread": "error_scales"})
     definitions = read_table(toml, "definitions")
     defined = {}
     for name in definitions:
@@ -272,7 +273,7 @@ def noise_from_table(toml: Toml, *, faults: list[BeltcastError] | None = None) -
             defined[name] = _definition(definitions.table(name), name)
     season = noise.table("season", optional=True)
     shocks = _shocks(noise)
-    spread_sd, spread_by, spread_factors = _spread(noise)
+    error_scale_sd, error_scale_by, error_scale_factors = _error_scales(noise)
     shared, autocorrelation = _part(noise, "shared"), _part(noise, "autocorrelation", _CORRELATION)
     if autocorrelation > 0 and shared == 0:
         raise noise.fail(
@@ -303,9 +304,9 @@ def noise_from_table(toml: Toml, *, faults: list[BeltcastError] | None = None) -
             finite=False,
             expected="degrees of freedom of Student's t, 1 or more, such as 4",
         ),
-        spread_sd=spread_sd,
-        spread_by=spread_by,
-        spread_factors=spread_factors,
+        error_scale_sd=error_scale_sd,
+        error_scale_by=error_scale_by,
+        error_scale_factors=error_scale_factors,
         autocorrelation=autocorrelation,
         revisions=noise.flag("revisions"),
         trend_fades=noise.number(
@@ -337,7 +338,7 @@ _KEYS = (
     "shared",
     "season",
     "tails",
-    "spread",
+    "error_scales",
     "autocorrelation",
     "revisions",
     "trend_fades",
@@ -409,20 +410,20 @@ def _discrepancy(noise: TomlTable) -> Discrepancy | None:
     )
 
 
-def _spread(noise: TomlTable) -> tuple[float, tuple[str, ...], dict[str, float]]:
+def _error_scales(noise: TomlTable) -> tuple[float, tuple[str, ...], dict[str, float]]:
     """Prior standard deviation of log factors, grouping of rows, known factors."""
-    if "spread" not in noise:
+    if "error_scales" not in noise:
         return 0.0, ("grade",), {}
-    table = noise.table("spread")
+    table = noise.table("error_scales")
     values = {"grade": GRADES, "kind": get_args(ObservationKind), "scope": ("reference", "other")}
     by = tuple(dict.fromkeys(table.texts("by", ["grade"])))
     if not by or not set(by) <= set(values):
         raise table.refusal("by", "a list of some of 'grade', 'kind' and 'scope'")
     if ("sd" in table) == ("factors" in table):
         raise table.fail(
-            "factors of standard deviations are either estimated, with noise.spread.sd, the prior "
-            "standard deviation of their logs, or given, with noise.spread.factors; give one of "
-            "the two"
+            "factors of standard deviations are either estimated, with noise.error_scales.sd, the "
+            "prior standard deviation of their logs, or given, with noise.error_scales.factors; "
+            "give one of the two"
         )
     if "sd" in table:
         return _sd(table, "sd"), by, {}
@@ -430,7 +431,7 @@ def _spread(noise: TomlTable) -> tuple[float, tuple[str, ...], dict[str, float]]
         ", ".join(f"{key} {value}" for key, value in zip(by, one, strict=True))
         for one in product(*(values[key] for key in by))
     ]
-    factors = table.table("factors").only(groups, "noise.spread.factors")
+    factors = table.table("factors").only(groups, "noise.error_scales.factors")
     return 0.0, by, {name: factors.number(name, above=0.0) for name in factors}
 
 

@@ -35,7 +35,7 @@ class Pool:
     ----------
     name : str
         The constant.
-    mean, spread : int
+    mean, sd : int
         Positions of m and of log tau.
     members : (k,) int
         Positions of the z_b.
@@ -47,7 +47,7 @@ class Pool:
 
     name: str
     mean: int
-    spread: int
+    sd: int
     members: IntArray
     offsets: FloatArray
     lower: float
@@ -62,12 +62,12 @@ class Pool:
         """Derivatives of the members by their own z, by m and by log tau; (..., k) each."""
         free = self._free(z)
         by_mean = ((free > self.lower) & (free < self.upper)).astype(np.float64)
-        by_own = by_mean * np.exp(z[..., [self.spread]])
+        by_own = by_mean * np.exp(z[..., [self.sd]])
         return by_own, by_mean, by_own * z[..., self.members]
 
     def unplace(self, w: FloatArray, z: FloatArray) -> FloatArray:
         """Members' z from their working scale, with m and tau taken from z."""
-        return (w - self.offsets - z[..., [self.mean]]) / np.exp(z[..., [self.spread]])
+        return (w - self.offsets - z[..., [self.mean]]) / np.exp(z[..., [self.sd]])
 
     def quantiles(self, p: float, mu: FloatArray, sigma: FloatArray) -> FloatArray:
         """Prior quantiles of the members' working scale; (k,).
@@ -76,7 +76,7 @@ class Pool:
         Gauss and Hermite.
         """
         nodes, weights = np.polynomial.hermite_e.hermegauss(41)
-        tau = np.exp(mu[self.spread] + sigma[self.spread] * nodes)
+        tau = np.exp(mu[self.sd] + sigma[self.sd] * nodes)
         sd = np.hypot(sigma[self.mean], tau)
         if p in (0.0, 1.0):
             gap = -np.inf if p == 0.0 else np.inf
@@ -89,30 +89,30 @@ class Pool:
 
     def prior_sd(self, mu: FloatArray, sigma: FloatArray) -> float:
         """Prior sd of a member's working scale, with ``E tau^2 = exp(2 mu + 2 sigma^2)``."""
-        square = np.exp(2.0 * mu[self.spread] + 2.0 * sigma[self.spread] ** 2)
+        square = np.exp(2.0 * mu[self.sd] + 2.0 * sigma[self.sd] ** 2)
         return float(np.sqrt(sigma[self.mean] ** 2 + square))
 
     def _free(self, z: FloatArray) -> FloatArray:
-        tau = np.exp(z[..., [self.spread]])
+        tau = np.exp(z[..., [self.sd]])
         free: FloatArray = self.offsets + z[..., [self.mean]] + tau * z[..., self.members]
         return free
 
 
-def spread_label(name: str) -> str:
+def sd_label(name: str) -> str:
     """Label of the standard deviation between places, which is not a constant of the model.
 
-    >>> spread_label("Demand Drift")
-    'spread of Demand Drift'
+    >>> sd_label("Demand Drift")
+    'sd of Demand Drift'
     """
-    return f"spread of {name}"
+    return f"sd of {name}"
 
 
 def mixing(pools: tuple[Pool, ...], z: FloatArray) -> NDArray[np.float64]:
     """Derivative of working scales by z, the identity except for pools; (n,) -> (n, n)."""
     out = np.eye(len(z))
     for pool in pools:
-        by_own, by_mean, by_spread = pool.slopes(z)
+        by_own, by_mean, by_sd = pool.slopes(z)
         out[pool.members, pool.members] = by_own
         out[pool.members, pool.mean] = by_mean
-        out[pool.members, pool.spread] = by_spread
+        out[pool.members, pool.sd] = by_sd
     return out

@@ -94,8 +94,8 @@ class Priors:
     @property
     def settable(self) -> NDArray[np.int64]:
         """Positions of the parameters that are constants of the model: all but pools' sds."""
-        spreads = {pool.spread for pool in self.pools}
-        return np.array([i for i in range(len(self)) if i not in spreads], dtype=np.int64)
+        scales = {pool.sd for pool in self.pools}
+        return np.array([i for i in range(len(self)) if i not in scales], dtype=np.int64)
 
     def natural(self, z: ArrayLike) -> NDArray[np.float64]:
         """Values in the parameters' own units.
@@ -147,9 +147,9 @@ class Priors:
         out: NDArray[np.float64] = by_value * self.slope(z)
         for pool in self.pools:
             by_working = (by_value * self._scales.slope(self._placed(z)))[..., pool.members]
-            _, by_mean, by_spread = pool.slopes(z)
+            _, by_mean, by_sd = pool.slopes(z)
             out[..., pool.mean] += by_working @ by_mean
-            out[..., pool.spread] += by_working @ by_spread
+            out[..., pool.sd] += by_working @ by_sd
         return out
 
     def interval(
@@ -293,7 +293,7 @@ class Priors:
                 known = did_you_mean(label, self.labels)
                 raise UnknownName(f"there is no prior of {quoted(label)}{known}")
         keep = [position[label] for label in labels]
-        if any({pool.mean, pool.spread, *pool.members.tolist()} - set(keep) for pool in self.pools):
+        if any({pool.mean, pool.sd, *pool.members.tolist()} - set(keep) for pool in self.pools):
             return self._unpooled().subset(labels)
         return self._kept(keep)
 
@@ -333,7 +333,7 @@ class Priors:
             replace(
                 pool,
                 mean=at[pool.mean],
-                spread=at[pool.spread],
+                sd=at[pool.sd],
                 members=np.array([at[i] for i in pool.members.tolist()]),
             )
             for pool in self.pools
@@ -430,7 +430,7 @@ class Entry(NamedTuple):
     upper: float
     ends: tuple[float, float] = (0.0, 1.0)
     shape: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    part: Literal["", "mean", "spread", "member"] = ""
+    part: Literal["", "mean", "sd", "member"] = ""
     offset: float = 0.0
 
 
@@ -446,7 +446,7 @@ def make_priors(entries: Sequence[Entry], *, path: Path | None = None, sha256: s
             Pool(
                 name=entry.name,
                 mean=i,
-                spread=next(k for k in own if entries[k].part == "spread"),
+                sd=next(k for k in own if entries[k].part == "sd"),
                 members=np.array(members),
                 offsets=np.array([entries[k].offset for k in members]),
                 lower=entry.lower,

@@ -33,7 +33,7 @@ from beltcast.files.toml import Toml, TomlTable
 from beltcast.model.labels import ModelLike, VariableLike, find_label, join_label
 from beltcast.model.quantities import same_unit
 from beltcast.study.distributions import FAMILIES, Family, Scale
-from beltcast.study.pooling import spread_label
+from beltcast.study.pooling import sd_label
 from beltcast.study.priors import Entry, Priors, make_priors, uniform_entry
 from beltcast.study.quantile_families import QUANTILE_FAMILIES, SAME_FAMILY, working_at
 from beltcast.study.table_sheets import read_tables
@@ -135,7 +135,7 @@ class _PriorReader:
         scale = FAMILIES[family]
         pool = self._pool()
         partial = _POOL_KEYS if pool == "partial" else ()
-        known = (*_COMMON_KEYS, scale.centre, scale.spread, *partial)
+        known = (*_COMMON_KEYS, scale.centre, scale.sd, *partial)
         table.only(known, f"a {family} prior")
         self._check_unit(variable)
         each = self._elements(variable, elements)
@@ -159,8 +159,8 @@ class _PriorReader:
         for one in each:
             label = join_label(variable.name, one)
             centre = self._centre(scale, variable, one, each, by_element)
-            spread = self._spread(scale, one, each, by_element)
-            entry = self._entry(label, variable, role, source, family, centre, spread, lower, upper)
+            sd = self._sd(scale, one, each, by_element)
+            entry = self._entry(label, variable, role, source, family, centre, sd, lower, upper)
             result.append((entry, one))
         return self._around_a_mean(result) if pool == "partial" else result
 
@@ -235,7 +235,7 @@ class _PriorReader:
         self, members: list[tuple[Entry, tuple[str, ...]]]
     ) -> list[tuple[Entry, tuple[str, ...]]]:
         """Convert independent parameters to a common mean, their sd and standard normals."""
-        key = FAMILIES[members[0][0].family].spread
+        key = FAMILIES[members[0][0].family].sd
         if isinstance(self.table.values.get(key), dict):
             sentence = f"{key} of {quoted(self.header)} is that of the common mean"
             raise self.table.fail(f"{sentence}; give one number", key)
@@ -246,8 +246,8 @@ class _PriorReader:
         first = members[0][0]
         centre = float(np.mean([entry.mu for entry, _ in members]))
         mean = first._replace(label=first.name, role="pooled", mu=centre, part="mean")
-        spread = first._replace(
-            label=spread_label(first.name),
+        sd = first._replace(
+            label=sd_label(first.name),
             role="pooled",
             unit="Dmnl" if first.family != "normal" else first.unit,
             family="lognormal",
@@ -255,7 +255,7 @@ class _PriorReader:
             sigma=log_sd,
             lower=-math.inf,
             upper=math.inf,
-            part="spread",
+            part="sd",
         )
         own = [
             (
@@ -271,7 +271,7 @@ class _PriorReader:
             )
             for entry, elements in members
         ]
-        return [(mean, ()), (spread, ()), *own]
+        return [(mean, ()), (sd, ()), *own]
 
     def _entry(
         self,
@@ -281,7 +281,7 @@ class _PriorReader:
         source: str,
         family: Family,
         centre: float,
-        spread: float,
+        sd: float,
         lower: float,
         upper: float,
     ) -> Entry:
@@ -303,7 +303,7 @@ class _PriorReader:
             source=source,
             family=family,
             mu=working(centre),
-            sigma=spread,
+            sigma=sd,
             # An end of the family's domain is not a bound on the working scale.
             lower=-math.inf if lower <= scale.low else working(lower),
             upper=math.inf if upper >= scale.high else working(upper),
@@ -366,23 +366,21 @@ class _PriorReader:
             )
         return values.pop()
 
-    def _spread(
+    def _sd(
         self,
         scale: Scale,
         one: tuple[str, ...],
         each: list[tuple[str, ...]],
         by_element: bool,
     ) -> float:
-        found = self._number(scale.spread, one, each, by_element)
+        found = self._number(scale.sd, one, each, by_element)
         if found is None:
-            where = f" for {quoted(one[0])}" if by_element and scale.spread in self.table else ""
-            sentence = f"{quoted(self.header)} has no {scale.spread}{where}"
-            raise self.table.fail(
-                f"{sentence}; add {scale.spread} = a number above 0", scale.spread
-            )
+            where = f" for {quoted(one[0])}" if by_element and scale.sd in self.table else ""
+            sentence = f"{quoted(self.header)} has no {scale.sd}{where}"
+            raise self.table.fail(f"{sentence}; add {scale.sd} = a number above 0", scale.sd)
         if found <= 0:
-            sentence = f"{scale.spread} of {quoted(self.header)} is {found:g}"
-            raise self.table.fail(f"{sentence}, expected a number above 0", scale.spread)
+            sentence = f"{scale.sd} of {quoted(self.header)} is {found:g}"
+            raise self.table.fail(f"{sentence}, expected a number above 0", scale.sd)
         return found
 
     def _number(

@@ -69,14 +69,14 @@ class Size:
         ``normal``, ``lognormal`` or ``logitnormal``, as in `beltcast.study.distributions`.
     centre : float  [unit of the constant]
         Mean of a normal, median of the others.
-    spread : float  [working scale]
+    sd : float  [working scale]
     lower, upper : float  [unit of the constant]
         Truncate the Gaussian.
     """
 
     distribution: Literal["normal", "lognormal", "logitnormal"]
     centre: float
-    spread: float
+    sd: float
     lower: float = -math.inf
     upper: float = math.inf
 
@@ -88,8 +88,8 @@ class Size:
         """
         with np.errstate(divide="ignore"):
             middle, low, high = self._working(np.array([self.centre, self.lower, self.upper]))
-        below, above = ndtr((low - middle) / self.spread), ndtr((high - middle) / self.spread)
-        z = middle + self.spread * ndtri(below + np.asarray(p) * (above - below))
+        below, above = ndtr((low - middle) / self.sd), ndtr((high - middle) / self.sd)
+        z = middle + self.sd * ndtri(below + np.asarray(p) * (above - below))
         values = {"normal": lambda x: x, "lognormal": np.exp, "logitnormal": expit}
         return np.asarray(values[self.distribution](z), dtype=np.float64)
 
@@ -362,13 +362,13 @@ def _size(table: TomlTable, label: str) -> Size:
     family = table.choice("distribution", SIZES)
     scale = FAMILIES[family]  # type: ignore[index]  # SIZES are families
     table.only(
-        ("distribution", scale.centre, scale.spread, "bounds"),
+        ("distribution", scale.centre, scale.sd, "bounds"),
         f"the {family} size of {quoted(label)}",
     )
     centre = table.number(
         scale.centre, above=scale.low, below=scale.high, expected=f"a number {scale.domain}"
     )
-    spread = table.number(scale.spread, above=0.0)
+    sd = table.number(scale.sd, above=0.0)
     lower, upper = table.pair("bounds", (-math.inf, math.inf))
     if not lower <= centre <= upper:
         raise table.fail(
@@ -376,7 +376,7 @@ def _size(table: TomlTable, label: str) -> Size:
             f"{upper:g}]; widen or move them",
             "bounds",
         )
-    return Size(family, centre, spread, lower, upper)  # type: ignore[arg-type]  # one of SIZES
+    return Size(family, centre, sd, lower, upper)  # type: ignore[arg-type]  # one of SIZES
 
 
 def _inputs(table: TomlTable, model: ModelLike) -> Mapping[str, Points]:

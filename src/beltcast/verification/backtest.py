@@ -163,10 +163,10 @@ def at_origin(
         ``origin``, ``lead`` (from the last complete year), ``year``, ``place``, ``definition``,
         ``quantity``, ``vintage`` and ``line`` of the row, its ``source``; ``last`` and ``scale``,
         the last level of the series' history and its mean absolute change of one year (NaN where
-        there is none); ``figures``, the years of that history; ``first``, 1 if nothing of the
-        series had been published; ``fitted_rows``, and of the fits ``cost``, ``acceptance`` and
-        ``start_correlation`` (case, fitted).  The attribute ``left_out`` names the baselines whose
-        extra is not installed.
+        there is none); ``history_years``, the number of years of that history; ``first``, 1 if
+        nothing of the series had been published; ``fitted_rows``, and of the fits ``cost``,
+        ``acceptance`` and ``start_correlation`` (case, fitted).  The attribute ``left_out`` names
+        the baselines whose extra is not installed.
 
     Raises
     ------
@@ -373,7 +373,10 @@ def _dataset(
             "source": (CASE, [row.source for row in rows]),
             "last": (CASE, [_last(case.history) for case in cases]),
             "scale": (CASE, [_scale(case.history) for case in cases]),
-            "figures": (CASE, [0 if c.history is None else len(c.history.years) for c in cases]),
+            "history_years": (
+                CASE,
+                [0 if c.history is None else len(c.history.years) for c in cases],
+            ),
             "first": (CASE, np.array([case.first for case in cases], dtype=np.int8)),
             "fitted_rows": (CASE, np.full(n, len(known.observations))),
         },

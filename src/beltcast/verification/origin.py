@@ -160,15 +160,15 @@ def scales_as_known(
     >>> from beltcast.verification.origin import scales_as_known
     >>> study, rng = read_study(), np.random.default_rng(1)
     >>> known = scales_as_known(study, as_known(study, 2019.0), rng=rng, starts=2)
-    >>> sorted(known.noise.spread_factors)  # customs had published no number of the model's scope
+    >>> sorted(known.noise.error_scale_factors)  # customs had published nothing of that scope
     ['scope other']
     """
-    if known.noise.spread_factors == study.noise.spread_factors:
+    if known.noise.error_scale_factors == study.noise.error_scale_factors:
         return known
-    asked = with_error_scales(known, by=study.noise.spread_by)
+    asked = with_error_scales(known, by=study.noise.error_scale_by)
     found = error_scales(asked, rng=rng, starts=starts).table["factor"]
     factors = {str(name): float(factor) for name, factor in found.items()}
-    return replace(known, noise=replace(known.noise, spread_factors=factors))
+    return replace(known, noise=replace(known.noise, error_scale_factors=factors))
 
 
 def model_as_known(model: Model, date: float, rules: OriginRules, *, frozen: bool = False) -> Model:
@@ -235,7 +235,7 @@ def _priors_as_known(priors: Priors, date: float, rules: OriginRules) -> Priors:
             continue
         own = [i for i, other in enumerate(priors.names) if other == name]
         mu[own] = _centre(priors, own, rule)
-        sigma[own] = np.maximum(sigma[own], rule.spread or 0.0)
+        sigma[own] = np.maximum(sigma[own], rule.sd or 0.0)
     mu = np.clip(mu, priors.lower, priors.upper)
     return replace(priors, mu=mu, sigma=sigma, pools=tuple(pools.values()))
 
@@ -248,10 +248,10 @@ def _pool_as_known(
     A centre is that of the common mean, and no element has one of its own any more.  An sd is
     that of an element: the common mean's and the one between elements grow in proportion.
     """
-    if rule.spread is not None:
-        wider = max(rule.spread / pool.prior_sd(mu, sigma), 1.0)
+    if rule.sd is not None:
+        wider = max(rule.sd / pool.prior_sd(mu, sigma), 1.0)
         sigma[pool.mean] *= wider
-        mu[pool.spread] += math.log(wider)
+        mu[pool.sd] += math.log(wider)
     if rule.centre is None:
         return pool
     # The mean of a pool is that of its elements' centres already.
@@ -279,7 +279,7 @@ def _noise_as_known(noise: Noise, date: float, *, nothing_later: bool) -> Noise:
     return replace(
         noise,
         year_shocks={y: sd for y, sd in noise.year_shocks.items() if y < math.floor(date)},
-        spread_factors=noise.spread_factors if nothing_later else {},
+        error_scale_factors=noise.error_scale_factors if nothing_later else {},
         reference=date if noise.reference is None else min(noise.reference, date),
     )
 
@@ -411,9 +411,9 @@ def _in_part(row: Observation, noise: Noise, part: float) -> tuple[float, float]
         return row.value, noise.row_sd(row)
     # Of a year the first u are u (1 + a (u - 1)).
     of_part, of_row = (1.0 + noise.season_mean * (u - 1.0) for u in (part, length))
-    spread = noise.season_sd * abs((part - 1.0) / of_part - (length - 1.0) / of_row)
+    season = noise.season_sd * abs((part - 1.0) / of_part - (length - 1.0) / of_row)
     value = row.value * (part * of_part) / (length * of_row)
-    return value, math.hypot(noise.row_sd(row), spread)
+    return value, math.hypot(noise.row_sd(row), season)
 
 
 def _history(

@@ -122,13 +122,13 @@ class PriorRule:
     centre : float or 'common', optional
         In the parameter's own unit; ``common`` gives all elements the mean of their centres on the
         working scale.  As shipped by default.
-    spread : float, optional  [working scale]
+    sd : float, optional  [working scale]
         As shipped by default, and never smaller.
     """
 
     until: float
     centre: float | Literal["common"] | None = None
-    spread: float | None = None
+    sd: float | None = None
 
 
 @dataclass(frozen=True)
@@ -387,7 +387,7 @@ def _date_rule(table: TomlTable, model: Model) -> DateRule:
 
 def _prior_rule(table: TomlTable, priors: Priors) -> PriorRule:
     name = table.keys[-1]
-    table.only(("until", "centre", "spread", "note"), quoted(name))
+    table.only(("until", "centre", "sd", "note"), quoted(name), renamed={"spread": "sd"})
     if name not in priors.names:
         raise table.fail(f"{quoted(name)} has no prior{did_you_mean(name, priors.names)}")
     centre: float | Literal["common"] | None = None
@@ -395,5 +395,5 @@ def _prior_rule(table: TomlTable, priors: Priors) -> PriorRule:
         common = table.values["centre"] == "common"
         expected = "a finite number, or 'common'"
         centre = "common" if common else table.number("centre", expected=expected)
-    spread = table.number("spread") if "spread" in table else None
-    return PriorRule(table.number("until"), centre, spread)
+    sd = table.number("sd") if "sd" in table else None
+    return PriorRule(table.number("until"), centre, sd)

@@ -283,7 +283,7 @@ def error_table(scores: xr.Dataset, forecaster: str, *, by: str | None = None) -
     -------
     pandas.DataFrame
         ``cases``, ``targets``; ``error``, the mean absolute error; ``bias``, the mean error, above
-        0 if forecasts were too high; ``spread``, the root mean square around it; ``band``, the
+        0 if forecasts were too high; ``sd``, the root mean square around it; ``band``, the
         mean width of the 80% band; ``covered_80``.  All of logs; in front ``by``, if given.
         All cases that the forecaster answers count.
 
@@ -304,7 +304,7 @@ def error_table(scores: xr.Dataset, forecaster: str, *, by: str | None = None) -
                 "targets": len(set(_targets(own))),
                 "error": float(np.abs(rest).mean()),
                 "bias": float(rest.mean()),
-                "spread": float(rest.std()),
+                "sd": float(rest.std()),
                 "band": float((high - low).mean()),
                 "covered_80": _mean(own["covered"].sel({LEVEL: 0.8})),
             }

@@ -241,7 +241,7 @@ def _errors(scores: xr.Dataset, forecaster: str) -> Table:
         f"Where '{forecaster}' errs: the log of its median less that of the observation, on all "
         "cases that it answers"
     )
-    _columns(drawn, "where", "cases", "targets", "error", "bias", "spread", "80% band", "in 80%")
+    _columns(drawn, "where", "cases", "targets", "error", "bias", "sd", "80% band", "in 80%")
     for by in ("scope", "first", "lead", "origin"):
         if by not in scores.coords:
             continue
@@ -250,7 +250,7 @@ def _errors(scores: xr.Dataset, forecaster: str) -> Table:
                 _where(by, row[by]),
                 *(_number(row[name]) for name in ("cases", "targets", "error")),
                 f"{row['bias']:+.3f}",
-                *(_number(row[name]) for name in ("spread", "band")),
+                *(_number(row[name]) for name in ("sd", "band")),
                 _percent(row["covered_80"]),
             )
     return drawn

@@ -348,7 +348,7 @@ def save_identification(found: Identification, folder: Path) -> None:
 
 
 def _profile_table(profiles: list[audit.Profile]) -> pd.DataFrame:
-    columns = ("parameter", "value", "figures", "with prior")
+    columns = ("parameter", "value", "observations", "with prior")
     rows = [
         (one.label, *values)
         for one in profiles

@@ -238,8 +238,8 @@ def design(levers: Sequence[Lever], count: int, *, rng: np.random.Generator) -> 
     every = np.concatenate([idle[None, :], levers_alone(levers), low + points * (high - low)])
     # A lever whose idle value is one of its ends gives doing nothing again.
     first = np.unique(every, axis=0, return_index=True)[1]
-    spread: FloatArray = every[np.sort(first)]
-    return spread
+    chosen: FloatArray = every[np.sort(first)]
+    return chosen
 
 
 def levers_of(study: Study, texts: Sequence[str] | None = None) -> tuple[Lever, ...]:

@@ -67,7 +67,8 @@ class ErrorScales:
         ``high`` of its 80 % interval, and ``contraction``, 1 minus the posterior over the prior
         variance of its log: near 0 the observations do not inform it.
     calibration : Calibration
-        The fit with these factors; its likelihood's noise has them as given (`spread_factors`).
+        The fit with these factors; its likelihood's noise has them as given
+        (`error_scale_factors`).
     gain : float
         Log evidence with these factors minus that with the given standard deviations.
     """
@@ -84,14 +85,14 @@ class ErrorScales:
             for name, row in self.table.iterrows()
         ]
         factors = ", ".join(f'"{name}" = {x:.3g}' for name, x in self.table["factor"].items())
-        by = ", ".join(f'"{name}"' for name in self.calibration.likelihood.noise.spread_by)
+        by = ", ".join(f'"{name}"' for name in self.calibration.likelihood.noise.error_scale_by)
         return "\n".join(
             [
                 *lines,
                 f"The log evidence gains {self.gain:.1f}; less than 1 is not worth more than a "
                 "bare mention (Kass and Raftery 1995).",
                 "To fix these values, put into [noise]:",
-                f"spread = {{ factors = {{ {factors} }}, by = [{by}] }}",
+                f"error_scales = {{ factors = {{ {factors} }}, by = [{by}] }}",
             ]
         )
 
@@ -109,8 +110,8 @@ def error_scales(
     Parameters
     ----------
     likelihood : Likelihood
-        Its noise states how far factors may be from 1 (``spread_sd``) and how rows are grouped
-        by (``spread_by``).
+        Its noise states how far factors may be from 1 (``error_scale_sd``) and how rows are grouped
+        by (``error_scale_by``).
     rng : numpy.random.Generator
     starts, refine : int
         Of the first fit, as for `calibrate`; all others continue from there.
@@ -147,7 +148,7 @@ def error_scales(
     if not known:
         raise InputError(
             "the noise takes standard deviations as given; say how far they may be off, such as "
-            "spread = { sd = 0.5, by = ['grade'] } in [noise]"
+            "error_scales = { sd = 0.5, by = ['grade'] } in [noise]"
         )
     groups = {name: rows for name, (rows, _) in known.items()}
     prior = np.array([sd for _, sd in known.values()])
@@ -193,9 +194,9 @@ def with_error_scales(
         'grade', 'kind' and 'scope'; by default as in the study.
     """
     noise = study.noise
-    groups = tuple(dict.fromkeys(by)) or noise.spread_by
-    wide = sd if sd is not None else noise.spread_sd or PRIOR_SD
-    asked = replace(noise, spread_sd=wide, spread_by=groups, spread_factors={})
+    groups = tuple(dict.fromkeys(by)) or noise.error_scale_by
+    wide = sd if sd is not None else noise.error_scale_sd or PRIOR_SD
+    asked = replace(noise, error_scale_sd=wide, error_scale_by=groups, error_scale_factors={})
     return likelihood_of(replace(study, noise=asked))
 
 
@@ -211,7 +212,7 @@ def _groups(likelihood: Likelihood) -> dict[str, tuple[int, float]]:
         group = (
             name
             if noise.errors_of(row)
-            else noise.spread_group(row.grade, row.kind, row.definition)
+            else noise.error_scale_group(row.grade, row.kind, row.definition)
         )
         groups[group] = (groups.get(group, (0, sd))[0] + 1, sd)
     return dict(sorted(groups.items()))
@@ -219,7 +220,7 @@ def _groups(likelihood: Likelihood) -> dict[str, tuple[int, float]]:
 
 def _with_factors(likelihood: Likelihood, factors: dict[str, float]) -> Likelihood:
     """The same observations with given standard deviations, multiplied by factors."""
-    noise = replace(likelihood.noise, spread_sd=0.0, spread_factors=factors)
+    noise = replace(likelihood.noise, error_scale_sd=0.0, error_scale_factors=factors)
     return make_likelihood(likelihood.model, likelihood.priors, likelihood.observations, noise)
 
 

@@ -34,8 +34,8 @@ def shrinkage(calibration: Calibration) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row per pooled parameter: ``constant``, ``place``, how many ``figures`` are about it
-        alone, its ``own`` estimate (NaN where nearly all comes from the others), the ``pooled``
+        One row per pooled parameter: ``constant``, ``place``, how many ``observations`` are about
+        it alone, its ``own`` estimate (NaN where nearly all comes from the others), the ``pooled``
         one, the ``common`` mean, all in the parameter's unit, and ``borrowed``, the part that comes
         from the common mean, 0 to 1.  Empty where nothing is pooled.
     """
@@ -46,7 +46,7 @@ def shrinkage(calibration: Calibration) -> pd.DataFrame:
     rows = []
     precision = np.linalg.inv(calibration.covariance) if priors.pools else np.empty((0, 0))
     for pool in priors.pools:
-        free = ~np.isin(np.arange(likelihood.size), (pool.mean, pool.spread))
+        free = ~np.isin(np.arange(likelihood.size), (pool.mean, pool.sd))
         # With m and tau held and all else free: drop them from the precision and invert again.
         variance = np.full(likelihood.size, np.nan)
         variance[free] = np.diag(np.linalg.inv(precision[np.ix_(free, free)]))
@@ -63,14 +63,16 @@ def shrinkage(calibration: Calibration) -> pd.DataFrame:
                 {
                     "constant": pool.name,
                     "place": place,
-                    "figures": sum(row.elements == (place,) for row in likelihood.observations),
+                    "observations": sum(
+                        row.elements == (place,) for row in likelihood.observations
+                    ),
                     "own": values[0][k],
                     "pooled": values[1][k],
                     "common": values[2][k],
                     "borrowed": borrowed[k],
                 }
             )
-    columns = ["constant", "place", "figures", "own", "pooled", "common", "borrowed"]
+    columns = ["constant", "place", "observations", "own", "pooled", "common", "borrowed"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -83,7 +85,7 @@ def shrinkage_words(
     heads = [word(key, language) for key in ("parameter", "obs.", "own", "pooled", "borrowed")]
     widths = (34, -7, -10, -10, -9)
     rows = [heads]
-    numbers = table[["figures", "own", "pooled", "borrowed"]].to_numpy(dtype=np.float64)
+    numbers = table[["observations", "own", "pooled", "borrowed"]].to_numpy(dtype=np.float64)
     names = (table["constant"] + "[" + table["place"] + "]").tolist()
     for name, (count, own, pooled, borrowed) in zip(names, numbers, strict=True):
         alone = "-" if np.isnan(own) else f"{own:.3g}"

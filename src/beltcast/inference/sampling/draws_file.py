@@ -60,13 +60,13 @@ class KeptFit:
     posterior : Draws
     optimum : (size,)
         The most probable unknowns, parameters then nuisances, on working scales.
-    spreads : (size,)
+    sds : (size,)
         Laplace's standard deviations there.
     """
 
     posterior: Draws
     optimum: FloatArray
-    spreads: FloatArray
+    sds: FloatArray
 
     def first(self, count: int) -> Draws:
         """Take the first draws; they are independent chains, so that any part is a sample."""
@@ -76,7 +76,7 @@ class KeptFit:
         """Every estimate beside its prior, as `Calibration.table` gives it."""
         priors = self.posterior.likelihood.priors
         n = len(priors)
-        return estimates_table(priors, self.optimum[:n], np.diag(self.spreads[:n] ** 2))
+        return estimates_table(priors, self.optimum[:n], np.diag(self.sds[:n] ** 2))
 
 
 def kept_fit(calibration: Calibration, posterior: Draws, *, draws: int = KEPT) -> KeptFit:
@@ -90,9 +90,9 @@ def kept_fit(calibration: Calibration, posterior: Draws, *, draws: int = KEPT) -
         At most; they are taken at equal distances.
     """
     chosen = np.unique(np.linspace(0, len(posterior) - 1, min(draws, len(posterior))).astype(int))
-    spreads = np.sqrt(np.diag(calibration.covariance))
+    sds = np.sqrt(np.diag(calibration.covariance))
     thinned = replace(posterior, theta=posterior.theta[chosen], walkers=0)
-    return KeptFit(thinned, calibration.theta, spreads)
+    return KeptFit(thinned, calibration.theta, sds)
 
 
 def save_draws(
@@ -114,7 +114,7 @@ def save_draws(
         {
             "theta": ((MEMBER, PARAMETER), kept.posterior.theta.astype(np.float32)),
             "optimum": (PARAMETER, kept.optimum),
-            "spread": (PARAMETER, kept.spreads),
+            "sd": (PARAMETER, kept.sds),
         },
         {PARAMETER: list(kept.posterior.likelihood.labels)},
         {
@@ -132,7 +132,7 @@ def save_draws(
     )
     data["theta"].attrs = {"long_name": "draws of all unknowns on working scales", "units": "1"}
     data["optimum"].attrs = {"long_name": "most probable unknowns", "units": "1"}
-    data["spread"].attrs = {"long_name": "Laplace's standard deviations", "units": "1"}
+    data["sd"].attrs = {"long_name": "Laplace's standard deviations", "units": "1"}
     part = path.with_name(f".{path.name}.part")
     try:
         packed = {"theta": {"zlib": True, "complevel": 9, "shuffle": True}}
@@ -184,7 +184,7 @@ def load_draws(path: str | Path, study: Study, likelihood: Likelihood | None = N
         float(data.attrs["acceptance"]),
         float(data.attrs["start_correlation"]),
     )
-    return KeptFit(posterior, data["optimum"].values, data["spread"].values)
+    return KeptFit(posterior, data["optimum"].values, data["sd"].values)
 
 
 def refuse_other_study(data: xr.Dataset, study: Study, path: Path, *, renew: str) -> None:
@@ -314,11 +314,12 @@ def _study_of(folder: Path, link: str) -> Path | None:
 def _read(path: Path) -> xr.Dataset:
     give = f"beltcast forecast leaves {DRAWS_FILE} in its folder"
     data = read_netcdf(path, what="draws", give=give)
-    if not {"theta", "optimum", "spread"} <= set(data.data_vars):
+    data = data.rename({"spread": "sd"} if "spread" in data else {})  # until version 0.2
+    if not {"theta", "optimum", "sd"} <= set(data.data_vars):
         raise InputError(
             f"there are no draws in this file; beltcast forecast leaves a file {DRAWS_FILE}", path
         )
-    dims = {"theta": (MEMBER, PARAMETER), "optimum": (PARAMETER,), "spread": (PARAMETER,)}
+    dims = {"theta": (MEMBER, PARAMETER), "optimum": (PARAMETER,), "sd": (PARAMETER,)}
     check_variables(data, dims, path, give)
     if PARAMETER not in data.coords or not len(data["theta"]):
         raise InputError(

@@ -47,7 +47,7 @@ def nuts_chain(
     *,
     draws: int,
     tune: int,
-    spread: float,
+    widening: float,
     rng: np.random.Generator,
 ) -> tuple[FloatArray, dict[str, FloatArray], int]:
     """Sample one chain.
@@ -57,7 +57,7 @@ def nuts_chain(
     calibration : Calibration
     draws, tune : int
         Kept draws, and steps before them in which step and mass adapt.
-    spread : float
+    widening : float
         The start is drawn from Laplace's normal, this many times as wide.
     rng : numpy.random.Generator
 
@@ -95,7 +95,7 @@ def nuts_chain(
         [(size,)],
         ["x"],
         make_initial_point_fn=lambda seed: (
-            spread * np.random.default_rng(seed).standard_normal(size)
+            widening * np.random.default_rng(seed).standard_normal(size)
         ),
     )
     try:

@@ -339,7 +339,7 @@ def _with_a_chain(
     optima = calibration.distinct(within=REACH)
     about = replace(calibration, theta=optima[state.block % len(optima)])
     theta, stats, gradients = nuts_chain(
-        about, draws=plan.draws, tune=plan.burn_in, spread=START_WIDENING, rng=rng
+        about, draws=plan.draws, tune=plan.burn_in, widening=START_WIDENING, rng=rng
     )
     return replace(
         state,

@@ -44,7 +44,7 @@ PER_TERM, OF_CONTRASTS = 8, 3
 more, some of these.  Chains wait where the likeness is poor: fewer points make worse draws."""
 
 JITTER = 0.8
-"""Part of the reference's spread that is added to visited positions, for more points."""
+"""Part of the reference's standard deviation that is added to visited positions."""
 
 RIDGE = 1e-6
 """Penalty of the squared coefficients, for each point."""
@@ -200,8 +200,8 @@ def make_surrogate(
     if good.sum() < 2 * terms:
         return None
     covariance = np.cov(points[good].T).reshape(n, n) + 1e-12 * root @ root.T
-    spread = np.asarray(np.linalg.cholesky(covariance), dtype=np.float64)
-    unwhiten = np.asarray(np.linalg.inv(spread), dtype=np.float64)
+    root = np.asarray(np.linalg.cholesky(covariance), dtype=np.float64)
+    unwhiten = np.asarray(np.linalg.inv(root), dtype=np.float64)
     x = (points[good] - center) @ unwhiten.T
     one, other = np.triu_indices(n)
     rows = _white(likelihood, near, found[good])
@@ -217,7 +217,7 @@ def make_surrogate(
     constant, linear, quadratic = _coefficients(reduced, n, one, other)
     surrogate = Surrogate(
         center=center,
-        root=spread,
+        root=root,
         unwhiten=unwhiten,
         constant=constant,
         linear=linear,

@@ -62,7 +62,9 @@ def walker_surrogate(calibration: Calibration, walkers: Walkers, threads: int) -
     """
     likelihood = calibration.likelihood
 
-    def spread(function: Callable[[FloatArray], FloatArray]) -> Callable[[FloatArray], FloatArray]:
+    def threaded(
+        function: Callable[[FloatArray], FloatArray],
+    ) -> Callable[[FloatArray], FloatArray]:
         def whole(z: FloatArray) -> FloatArray:
             parts = np.array_split(z, max(threads, len(z) // 512))
             return np.concatenate(list(side_by_side(function, parts, threads)))
@@ -75,8 +77,8 @@ def walker_surrogate(calibration: Calibration, walkers: Walkers, threads: int) -
         calibration.theta,
         walkers.past,
         walkers.root,
-        spread(likelihood.answers),
-        None if contrasts is None else spread(contrasts.answers),
+        threaded(likelihood.answers),
+        None if contrasts is None else threaded(contrasts.answers),
     )
 
 
@@ -120,9 +122,9 @@ def _together(calibration: Calibration) -> FloatArray:
     observation count.
     """
     likelihood = calibration.likelihood
-    moved, figures = likelihood.moved, len(likelihood.published)
+    moved, rows = likelihood.moved, len(likelihood.published)
     n = len(moved)
-    told = likelihood.jacobian(calibration.theta)[:figures, moved]
+    told = likelihood.jacobian(calibration.theta)[:rows, moved]
     told[:, : likelihood.n_parameters] *= likelihood.priors.sigma
     told = told[np.any(told != 0.0, axis=1)]
     together: FloatArray = told**2 if len(told) else np.ones((1, n))

@@ -130,12 +130,12 @@ def carried(
     new_mean, new_precision = new.nuisances_given(after, near[1])
     kept = np.array([new.nuisances.index(name) for name in old.nuisances])
     added = np.setdiff1d(np.arange(len(new.nuisances)), kept)
-    spread = np.linalg.cholesky(np.linalg.inv(precision))
-    new_spread = np.linalg.cholesky(np.linalg.inv(new_precision)[np.ix_(kept, kept)])
+    root = np.linalg.cholesky(np.linalg.inv(precision))
+    new_root = np.linalg.cholesky(np.linalg.inv(new_precision)[np.ix_(kept, kept)])
 
     # From one normal to the other, linearly: deviations of a draw from normality are kept.
-    away = np.linalg.solve(spread, (theta[:, n:] - mean).T)
-    away = (new_spread @ away).T
+    away = np.linalg.solve(root, (theta[:, n:] - mean).T)
+    away = (new_root @ away).T
     own = new_precision[np.ix_(added, added)]
     pull = np.linalg.solve(own, new_precision[np.ix_(added, kept)] @ away.T).T
     xi = rng.standard_normal((len(theta), len(added)))

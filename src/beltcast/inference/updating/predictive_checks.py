@@ -65,10 +65,10 @@ def surprises(
     good = np.isfinite(expected.middle).all(axis=1)
     middle, nuisances, z = expected.middle[good], expected.nuisances[good], z[good]
     sd = np.sqrt(np.diag(expected.covariance))
-    spread = np.sqrt(middle.var(axis=0) + sd**2)
-    gap = (logs - middle.mean(axis=0)) / spread
+    sd_there = np.sqrt(middle.var(axis=0) + sd**2)
+    gap = (logs - middle.mean(axis=0)) / sd_there
 
-    unit = gap / spread  # factor of a covariance with the row
+    unit = gap / sd_there  # factor of a covariance with the row
     of_z = _covariance(z, middle) * unit / _sd(z)[:, None]
     own = nuisances.var(axis=0) + np.diag(expected.nuisance_covariance)
     of_u = (_covariance(nuisances, middle) + expected.cross) * unit / np.sqrt(own)[:, None]

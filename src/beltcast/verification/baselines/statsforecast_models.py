@@ -3,7 +3,7 @@
 They work on logs.  statsforecast does not allow gaps, so missing years are filled log-linearly,
 inside this module only: a filled year is not an observation, and the degrees of freedom count
 observations. Its intervals take the parameters as known and their sd from residuals of a handful of
-points; here the size of the first step is pooled with the panel's (`data.history.spread`) and
+points; here the size of the first step is pooled with the panel's (`history.draw_sd`) and
 drawn, which makes the draws t; only the growth of the variance with the lead is statsforecast's.
 
 ============  ===========  ============================================================
