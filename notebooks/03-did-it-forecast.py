@@ -13,10 +13,10 @@
 # %% [markdown]
 # # Did it forecast?
 #
-# `beltcast backtest` went back to each half-year from mid-2020 to mid-2025, forgot what came later,
+# `beltcast backtest` went back to each half-year from mid-2020 to mid-2025, hid what was published later,
 # fitted everything anew and forecast each total that was published afterwards, of years and of
-# their first months. This notebook reads its results and asks whether the model forecasts, how much
-# it knows of its own errors, and what it missed. docs/verification.md describes how an origin is
+# their first months. This notebook reads its results and asks whether the model forecasts, whether
+# it knows its own errors, and what it missed. docs/verification.md describes how an origin is
 # made.
 
 # %%
@@ -94,7 +94,7 @@ print(held[held["level"] == 0.8].round(2).to_string(index=False))
 # %% [markdown]
 # ## Three goals
 #
-# The project's own: a CRPS 15 % below that of the best single baseline, bands of 80 % that hold 72
+# The project's own goals: a CRPS 15 % below that of the best single baseline, bands of 80 % that hold 72
 # to 88 %, and a national error of less than 4 % a year ahead. The cell prints all three, by cases.
 # Which baseline is best is known only afterwards.
 
@@ -128,7 +128,7 @@ print(split.loc[["sd", "sd + drift", "drift", "damped trend"]].round(3).to_strin
 # %% [markdown]
 # ## The worst misses
 #
-# Two reasons recur. *Unknown level*: before 2021 customs had printed no number of full scope;
+# Two reasons recur. *Unknown level*: before 2021 customs had published no number of full scope;
 # estimates of industry institutes set the level, and it was three times too high. *A statistic
 # never seen*: Qingdao's goods under the CBEC codes, and the platform statistics of Henan and
 # Chongqing, are a seventh to a fifth of what the priors of their offsets led to expect. All of

@@ -13,7 +13,7 @@
 # %% [markdown]
 # # What drives the belt
 #
-# Three drivers are said to have made the belts grow: government (pilot zones and the rules
+# Three drivers are thought to have made the belts grow: government (pilot zones and the rules
 # developed in them), the market (brands, quality, own sites) and platforms (traffic and
 # thresholds). Each has a switch in the model: off freezes it at 2013. This notebook attributes the
 # growth to them, asks whether they complement each other, and tests its own answer.

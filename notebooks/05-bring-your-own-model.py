@@ -86,7 +86,7 @@ print("ever infected:", np.percentile(final, [10, 50, 90]).round(), final.attrs[
 # %% [markdown]
 # ## Fit to two columns
 #
-# A series that was measured in one way needs no study: each value has the same relative error,
+# A series measured in one way throughout needs no study: each value has the same relative error,
 # here a tenth. `Infected` was simulated with the constants 2.4 and 0.9. The result is that of a
 # study: each estimate beside its prior.
 
@@ -117,4 +117,4 @@ for k in range(2):
 
 # %% [markdown]
 # Use a study for observations of several sources whose scopes differ and drift: `beltcast init
-# mybelt --from blank` writes the files; replace its `model.mdl` by your own.
+# mybelt --from blank` writes the files; replace its `model.mdl` with your own.

@@ -85,7 +85,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--fuzz-cases",
         type=int,
         default=100,
-        help="Mutated models that the fuzzer tries; beyond the default they are drawn anew.",
+        help="Mutated models that the fuzzer tries; beyond the default they are drawn again.",
     )
     parser.addoption(
         "--kills", type=int, default=3, help="Times that a run of a plan is killed and resumed."

@@ -1,9 +1,9 @@
 """Named streams of random numbers.
 
-A seed stands for a family of independent streams, one for each name.  Whatever needs random numbers
-asks for its own stream, so that the numbers depend on the seed and the name alone, never on the
-order of calls or on how many numbers another consumer takes.  Two functions that need the same
-numbers (the uncertain sizes of a scenario, say) ask for the same name.
+A seed stands for a family of independent streams, one for each name.  Every consumer of random
+numbers takes its own stream, so that its numbers depend on the seed and the name alone, not on the
+order of calls or on how many numbers other consumers take.  Two functions that need the same
+numbers, such as the uncertain sizes of a scenario, use the same name.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from beltcast.errors import InputError
 class Streams:
     """The streams of a seed.
 
-    ``streams.posterior`` is the stream called 'posterior'; a name that is no Python name is asked
-    for as ``streams.stream("Foshan, ceramics")``.  Each request returns a new generator at the
-    beginning of the stream.
+    ``streams.posterior`` is the stream named 'posterior'; request a name that is not a Python
+    identifier by ``streams.stream("Foshan, ceramics")``.  Each request returns a new generator at
+    the start of the stream.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class Streams:
     --------
     >>> from beltcast.streams import Streams
     >>> streams = Streams(1)
-    >>> streams.noise.random() == streams.noise.random()  # the same stream, from its beginning
+    >>> streams.noise.random() == streams.noise.random()  # the same stream, from its start
     True
     >>> streams.noise.random() == streams.posterior.random()
     False
@@ -55,10 +55,9 @@ class Streams:
 
     @classmethod
     def of(cls, rng: Random) -> Streams:
-        """Return streams as they are, those of a seed, or those that a generator leads to.
+        """Return the given streams, those of a seed, or those of a seed drawn from a generator.
 
-        A generator gives the seed as its next number, so that two calls with one generator have
-        different streams.
+        Each call with a generator draws a new seed, so that two calls have different streams.
         """
         if isinstance(rng, Streams):
             return rng
@@ -67,20 +66,20 @@ class Streams:
         return cls(int(rng))
 
     def __getattr__(self, name: str) -> np.random.Generator:
-        # Python itself asks for names with an underscore, as when it copies a value.
+        # Python itself looks up names with an underscore, such as when it copies a value.
         if name.startswith("_"):
             raise AttributeError(name)
         return self.stream(name)
 
     def stream(self, name: str) -> np.random.Generator:
-        """Return a new generator at the beginning of the stream of this name."""
+        """Return a new generator at the start of the stream of this name."""
         # The lengths keep ('a', 'bc') apart from ('ab', 'c').
         text = "".join(f"{len(part)}:{part}" for part in (*self.path, name))
         words = np.frombuffer(hashlib.sha256(text.encode("utf-8")).digest()[:16], dtype="<u4")
         return np.random.default_rng([self.seed, *words.tolist()])
 
     def under(self, name: str) -> Streams:
-        """Return streams of their own for one of several alike: a set, an origin, a block."""
+        """Return separate streams for one of several similar tasks: a set, an origin, a block."""
         return Streams(self.seed, (*self.path, name))
 
 

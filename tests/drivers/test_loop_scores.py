@@ -120,7 +120,7 @@ def test_yeast_dominance_shifts_when_table_4_of_2020_says(tmp_path: Path) -> Non
     """Growth until 52, then alcohol on births until 66.5, on deaths until 75.5, then deaths.
 
     The paper prints a birth time of 16 (shifts 54.5, 70 and 79.5); its table is that of 15.  Of the
-    three shifts the one between loops through different flows hangs on the score of a flow, which
+    three shifts the one between loops through different flows depends on the score of a flow, which
     the correction of 2023 changed: ours is at 65.5, and at 66.5 with the score of 2020.
     """
     model = small(tmp_path, *YEAST, FINAL_TIME="100", TIME_STEP="0.5", SAVEPER="0.5")

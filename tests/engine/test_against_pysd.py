@@ -72,7 +72,7 @@ def pysd_run(
         warnings.simplefilter("ignore")
         import pysd
 
-        # Loaded anew: PySD remembers the parameters of the run before.
+        # Loaded again: PySD remembers the parameters of the run before.
         other = pysd.load(str(translated), missing_values="ignore")
         frame = other.run(dict(constants), model.computed, **controls)
     assert isinstance(frame, pd.DataFrame)

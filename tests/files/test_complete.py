@@ -88,7 +88,7 @@ def test_work_that_somebody_put_there_meanwhile_is_kept(tmp_path: Path) -> None:
             path.mkdir()
             (path / "mine.txt").write_text("mine", encoding="utf-8")
 
-    with pytest.raises(InputError, match="came into being meanwhile"):
+    with pytest.raises(InputError, match="was created while this ran"):
         work()
     assert os.listdir(path) == ["mine.txt"]
     assert os.listdir(tmp_path) == ["belt"]

@@ -241,7 +241,7 @@ def test_a_published_value_varies_by_its_shocks_and_by_the_errors_of_its_grade(
 ) -> None:
     """Every part of the variance: grade A for the nation, B for a belt, given and fitted factors.
 
-    The shock of a year that the fit knows is its draw; of another year it is drawn anew, and all
+    The shock of a year that the fit knows is its draw; of another year it is drawn again, and all
     places have the same.
     """
     noise = dataclasses.replace(

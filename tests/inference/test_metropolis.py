@@ -30,7 +30,7 @@ def has_moments(draws: np.ndarray, mean: list[float], sd: list[float]) -> None:
     """Within 4.5 standard errors of a mean and of a spread.
 
     The errors are told by the walkers, which are independent of each other: an effective size
-    would be told by the bulk of each, and standard deviations hang on the tails.
+    would be told by the bulk of each, and standard deviations depend on the tails.
     """
     assert rhat(draws).max() < 1.02
     of_mean, of_square = draws.mean(axis=1), ((draws - mean) ** 2).mean(axis=1)

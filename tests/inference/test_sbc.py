@@ -223,7 +223,7 @@ def test_a_result_knows_its_density_and_no_other(
             )
 
 
-@pytest.mark.xfail(reason="made before the discrepancy; to be made anew", strict=True)
+@pytest.mark.xfail(reason="made before the discrepancy; to be made again", strict=True)
 def test_the_kept_result_is_of_the_belt_study_as_it_is(likelihood: Likelihood) -> None:
     with xr.open_dataset(shipped("calibration/results/sbc.nc"), engine="netcdf4") as kept:
         # If not: docs/sampling.md has the command that makes it anew.

@@ -67,7 +67,7 @@ class Cache:
             return None
         payload = content[_HEADER:]
         if content[:_HEADER] != _header(key, payload):
-            _log.info("the cache entry %s is damaged and is made anew", path)
+            _log.info("the cache entry %s is damaged and is made again", path)
             path.unlink(missing_ok=True)
             return None
         with suppress(OSError):  # another process may have removed it in the meantime

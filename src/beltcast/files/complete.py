@@ -295,7 +295,7 @@ def _put_in_place(work: Path, path: Path) -> None:
     # Checked again: somebody may have written there during the work.
     if path.exists() and not _replaceable(path):
         raise InputError(
-            f"'{path}' came into being meanwhile and is not a folder of results; choose another "
+            f"'{path}' was created while this ran and is not a folder of results; choose another "
             "name with --output"
         )
     old = work.with_name(work.name + "-old")

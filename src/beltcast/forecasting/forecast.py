@@ -252,8 +252,8 @@ def published_factor(
 
     On the model's own scope: the whole is published at grade A, a belt at grade B.  Offsets and
     drifts of other definitions are excluded.  Shocks of years that the fit knows are its draws;
-    those of other years are drawn anew, the same for all places.  Errors have the tails and the
-    estimated sd factors of the fit, and are drawn anew for each year, also if the fit has them
+    those of other years are drawn again, the same for all places.  Errors have the tails and the
+    estimated sd factors of the fit, and are drawn again for each year, also if the fit has them
     correlated from year to year.
 
     Parameters

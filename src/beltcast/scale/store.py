@@ -307,7 +307,7 @@ def check_store(path: str | Path) -> tuple[int, int, dict[str, str]]:
     try:
         blocks = int(np.prod(zarr.open_group(path, mode="r")["status"].cdata_shape))
     except (OSError, KeyError, ValueError, AttributeError, TypeError):
-        raise InputError(f"'{path}' has no list of its members; make it anew") from None
+        raise InputError(f"'{path}' has no list of its members; make it again") from None
     store = Store(path, ())
     wrong = {file.stem: what for file, what in store.damaged().items()}
     return len(list((path / COMPLETE).glob("[0-9]*.json"))) - len(wrong), blocks, wrong

@@ -45,7 +45,7 @@ A row's own standard deviation is the root of the sum of squares of grade, vinta
 that of a growth rate is sqrt(2) times as large, since both of its years have one.  The year shocks,
 grades, tails and estimated factors of the fit are those that `beltcast.forecast` draws from; a
 forecast is on the model's own scope, so offsets and trends of other definitions are not in it, and
-its errors are drawn anew, even if those of the fit are correlated from year to year.
+its errors are drawn again, even if those of the fit are correlated from year to year.
 
 Factors that are estimated within a fit are found together with all nuisances at one optimum, where
 they come out too small if rows have nuisances of their own.  With these integrated out they do not:

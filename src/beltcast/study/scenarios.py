@@ -15,7 +15,7 @@ An uncertain size is given as a distribution, one of those of the priors:
     sd = 0.1
     bounds = [0, 1]
 
-It is drawn anew for each member of an ensemble, from the same random numbers in all scenarios, so
+It is drawn again for each member of an ensemble, from the same random numbers in all scenarios, so
 that two scenarios with the same distribution do not differ in it. A constant holds for a whole
 run; a change over time is an input, or a lever that the model itself phases in.
 """

@@ -145,7 +145,7 @@ def origin_identity(
 
 def _made(folder: Path, resume: bool) -> Path:
     if resume and not folder.is_dir():
-        raise InputError(f"there is no unfinished run in '{folder}'; start anew without --resume")
+        raise InputError(f"there is no unfinished run in '{folder}'; start again without --resume")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
@@ -167,7 +167,7 @@ def _before(
     if kept is not None and resume and differs:
         raise InputError(
             f"the finished origin '{path}' is of other work ({differs}); give what it had, or "
-            "start anew without --resume"
+            "start again without --resume"
         )
     return None if differs else kept, pieces
 

@@ -20,7 +20,7 @@ Three methods, tried in this order:
     Computing 31, 16).  Where model and noise are linear and normal all weights are alike.
 
 *refit*
-    The optimum is searched for again from the old one, and draws are made anew.
+    The optimum is searched for again from the old one, and draws are made again.
 
 A method is good enough if the shape k of its weights is below the limit of
 `beltcast.inference.sampling.psis` and they are worth 100 draws.  The choice, and the attempts, are
