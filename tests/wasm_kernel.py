@@ -13,14 +13,15 @@ from beltcast.engine.nodes import FloatArray
 from beltcast.engine.program import Program
 from beltcast.engine.run.plan import Method, Plan
 from beltcast.engine.run.wasm_backend import (
-    MEMORY_PAGE,
+    LANES,
     Layout,
     WasmModule,
     compile_wasm,
-    host_functions,
     layout,
-    padded_values,
 )
+
+MEMORY_PAGE = 65536
+"""Bytes of a page of WebAssembly memory."""
 
 
 class WasmRun:
@@ -39,14 +40,13 @@ class WasmRun:
         f64 = wasmtime.ValType.f64()
         given: list[Any] = []
         code = wasmtime.Module(self.store.engine, module.code)
-        names = iter(host_functions(module))
         for wanted in code.imports:
             if isinstance(wanted.type, wasmtime.MemoryType):
                 given.append(self.memory)
             else:
                 count = len(wanted.type.params)
                 signature = wasmtime.FuncType([f64] * count, [f64])
-                given.append(wasmtime.Func(self.store, signature, _quiet(next(names), count)))
+                given.append(wasmtime.Func(self.store, signature, _quiet(wanted.name, count)))
         self.exports = wasmtime.Instance(self.store, code, given).exports(self.store)
         self.write(self.placed.base, self.placed.image)
 
@@ -58,7 +58,8 @@ class WasmRun:
         return np.frombuffer(bytes(data), dtype=np.float64)
 
     def set_values(self, values: FloatArray) -> None:
-        padded = padded_values(values, self.placed.blocks)
+        missing = self.placed.blocks * LANES - values.shape[1]
+        padded = np.concatenate([values, np.repeat(values[:, -1:], missing, axis=1)], axis=1)
         self.write(self.placed.places["values"], padded.tobytes())
 
     def call(self, name: str, block: int, *more: int) -> None:

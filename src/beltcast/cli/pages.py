@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+Results = Annotated[
+    Path | None,
+    typer.Argument(help="A folder of results, or a study (.toml). Default: the shipped results."),
+]
+PageFile = Annotated[Path | None, typer.Option(help="HTML file to write. Default: runs/NAME.html.")]
+
+
 def export_command(
     results: Annotated[
         Path, typer.Argument(help="A NetCDF file that beltcast wrote, or the store of a plan.")
@@ -78,12 +85,7 @@ def _estimates(results: Path) -> dict[str, pd.DataFrame]:
 
 
 def report_command(
-    results: Annotated[
-        Path | None,
-        typer.Argument(
-            help="A folder of results, or a study (.toml). Default: the shipped results."
-        ),
-    ] = None,
+    results: Results = None,
     place: Annotated[str, typer.Option(help="A place, or all.")] = "all",
     year: Annotated[int | None, typer.Option(help="Year of the drivers' shares.")] = None,
     language: InLanguage = None,
@@ -136,15 +138,8 @@ def report_command(
 
 
 def page_command(
-    results: Annotated[
-        Path | None,
-        typer.Argument(
-            help="A folder of results, or a study (.toml); default: the shipped results."
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option(help="HTML file to write; runs/NAME.html by default.")
-    ] = None,
+    results: Results = None,
+    output: PageFile = None,
 ) -> None:
     """Write one HTML file with the model inside: move a lever and see the forecast move.
 
@@ -162,15 +157,8 @@ def page_command(
 
 
 def app_command(
-    results: Annotated[
-        Path | None,
-        typer.Argument(
-            help="A folder of results, or a study (.toml); default: the shipped results."
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option(help="HTML file to write; runs/NAME.html by default.")
-    ] = None,
+    results: Results = None,
+    output: PageFile = None,
 ) -> None:
     """Write the page as `beltcast page` does and open it in the browser.
 

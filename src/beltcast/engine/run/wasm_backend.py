@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import llvmlite.binding as llvm
 import numpy as np
 
-from beltcast.engine.nodes import Apply, FloatArray, Foreign, all_nodes
+from beltcast.engine.nodes import Apply, Foreign, all_nodes
 from beltcast.engine.program import Program
 from beltcast.engine.run.llvm_compile import machine_code
 from beltcast.engine.run.llvm_driver import resumable
@@ -40,9 +40,6 @@ EXPORTS = ("begin", "renew", "advance")
 
 TRIPLE = "wasm32-unknown-unknown"
 FEATURES = "+simd128,+bulk-memory,+nontrapping-fptoint"
-
-MEMORY_PAGE = 65536
-"""Bytes of a page of WebAssembly memory."""
 
 STACK = 65536
 """Bytes below the first address of a plan, for spilled registers."""
@@ -218,12 +215,6 @@ def layout(module: WasmModule, plan: Plan, members: int) -> Layout:
     return Layout(bytes(image), base, places, blocks, row_bytes, history_bytes, total)
 
 
-def padded_values(values: FloatArray, blocks: int) -> FloatArray:
-    """Repeat the last member to fill the blocks; (p, N) to (p, blocks * LANES)."""
-    missing = blocks * LANES - values.shape[1]
-    return np.concatenate([values, np.repeat(values[:, -1:], missing, axis=1)], axis=1)
-
-
 def _refuse_what_calls_back(program: Program) -> None:
     from beltcast.engine.language.primitives import LEFT_TO_NUMPY
 
@@ -248,7 +239,7 @@ def _aligned(size: int) -> int:
 
 # --- from an object to a module ---------------------------------------------------------------
 
-_CUSTOM, _IMPORT, _EXPORT, _DATA = 0, 2, 7, 11
+_CUSTOM, _EXPORT, _DATA = 0, 7, 11
 _SYMBOL_TABLE = 8
 _FUNCTION, _DATUM, _SECTION = 0, 1, 3
 _UNDEFINED, _EXPLICIT_NAME = 0x10, 0x40
@@ -272,35 +263,6 @@ def _finished(code: bytes) -> tuple[bytes, int]:
             end = _end_of_data(body)
         out += _section(kind, body)
     return out, end
-
-
-def host_functions(module: WasmModule) -> list[str]:
-    """Names of the functions of the host that a module imports, such as ``sin``."""
-    body = next((b for kind, b in _sections(module.code) if kind == _IMPORT), b"\x00")
-    count, i = _read(body, 0)
-    names = []
-    for _ in range(count):
-        n, i = _read(body, i)
-        i += n
-        n, i = _read(body, i)
-        name, i = body[i : i + n].decode(), i + n
-        kind, i = body[i], i + 1
-        if kind == 0:
-            names.append(name)
-            _, i = _read(body, i)
-        elif kind == 1:
-            i = _limits(body, i + 1)
-        elif kind == 2:
-            i = _limits(body, i)
-        else:
-            i += 2
-    return names
-
-
-def _limits(body: bytes, i: int) -> int:
-    flags = body[i]
-    _, i = _read(body, i + 1)
-    return _read(body, i)[1] if flags & 1 else i
 
 
 def _functions(body: bytes) -> dict[str, int]:

@@ -27,7 +27,8 @@ state space models. International Journal of Forecasting 32, 1151-1161.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,7 @@ from scipy.stats import norm
 from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.files.extras import need
 from beltcast.verification.baselines.history import (
+    Baseline,
     History,
     about_drift,
     ahead,
@@ -49,50 +51,49 @@ INTERVAL_PERCENT = 80
 """Per cent of the interval from which the sd is read."""
 
 
-def ets(
-    history: History,
-    years: IntArray,
-    *,
-    panel: Sequence[History],
-    size: int,
-    rng: np.random.Generator,
-) -> FloatArray:
-    """Draw levels of the exponential smoothing with the least AICc, in logs; see the module."""
-    models = _statsforecast()
-    if len(history.years) < 9:
-        return damped_trend(history, years, panel=panel, size=size, rng=rng)
-    return _draw(models.AutoETS(season_length=1, model="ZZN"), history, years, panel, size, rng)
+@dataclass(frozen=True)
+class Automatic:
+    """A forecaster that chooses the form of its model itself, in logs; see the module.
+
+    Attributes
+    ----------
+    model : str
+        Its class in statsforecast.
+    settings : mapping
+        Arguments of that class.
+    least : int
+        Years of a history that it needs.
+    fewer : Baseline
+        Forecasts in its place with fewer.
+    """
+
+    model: str
+    settings: Mapping[str, Any]
+    least: int
+    fewer: Baseline
+
+    def __call__(
+        self,
+        history: History,
+        years: IntArray,
+        *,
+        panel: Sequence[History],
+        size: int,
+        rng: np.random.Generator,
+    ) -> FloatArray:
+        """Draw levels, as `history.Baseline`."""
+        models = _statsforecast()
+        if len(history.years) < self.least:
+            return self.fewer(history, years, panel=panel, size=size, rng=rng)
+        model = getattr(models, self.model)(**self.settings)
+        return _draw(model, history, years, panel, size, rng)
 
 
-def arima(
-    history: History,
-    years: IntArray,
-    *,
-    panel: Sequence[History],
-    size: int,
-    rng: np.random.Generator,
-) -> FloatArray:
-    """Draw levels of the ARIMA (p, d, q up to 1) with the least AICc, in logs; see the module."""
-    models = _statsforecast()
-    if len(history.years) < 5:
-        return log_drift(history, years, panel=panel, size=size, rng=rng)
-    model = models.AutoARIMA(seasonal=False, max_p=1, max_d=1, max_q=1)
-    return _draw(model, history, years, panel, size, rng)
-
-
-def theta(
-    history: History,
-    years: IntArray,
-    *,
-    panel: Sequence[History],
-    size: int,
-    rng: np.random.Generator,
-) -> FloatArray:
-    """Draw levels of the best Theta model, in logs; see the module."""
-    models = _statsforecast()
-    if len(history.years) < 5:
-        return log_drift(history, years, panel=panel, size=size, rng=rng)
-    return _draw(models.AutoTheta(season_length=1), history, years, panel, size, rng)
+ets = Automatic("AutoETS", {"season_length": 1, "model": "ZZN"}, 9, damped_trend)
+arima = Automatic(
+    "AutoARIMA", {"seasonal": False, "max_p": 1, "max_d": 1, "max_q": 1}, 5, log_drift
+)
+theta = Automatic("AutoTheta", {"season_length": 1}, 5, log_drift)
 
 
 def _statsforecast() -> Any:
