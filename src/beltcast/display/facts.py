@@ -6,10 +6,10 @@ for a terminal, `html_of` as a table for a notebook.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
 
-__all__ = ["Facts", "html_of", "html_table", "listed", "text_of"]
+__all__ = ["Facts", "html_of", "listed", "text_of"]
 
 Facts = Sequence[tuple[str, str]]
 """Label and text of each fact, in the order of display."""
@@ -41,22 +41,6 @@ def html_of(title: str, facts: Facts) -> str:
         f"<tr><th>{escape(label)}</th><td>{escape(text)}</td></tr>" for label, text in facts
     )
     return f"<table><caption>{escape(title)}</caption>{rows}</table>"
-
-
-def html_table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str = "") -> str:
-    """Return rows of text as an HTML table with a head.
-
-    Examples
-    --------
-    >>> html_table(["name"], [["x"]])
-    '<table><tr><th>name</th></tr><tr><td>x</td></tr></table>'
-    """
-    title = f"<caption>{escape(caption)}</caption>" if caption else ""
-    head = "".join(f"<th>{escape(text)}</th>" for text in heads)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in rows
-    )
-    return f"<table>{title}<tr>{head}</tr>{body}</table>"
 
 
 def listed(names: Sequence[str], most: int = 6) -> str:
