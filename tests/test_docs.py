@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
+import inspect
 import os
 import re
 import shlex
@@ -100,6 +103,54 @@ def test_a_relative_link_leads_somewhere(page: Path) -> None:
         made = "generated/" in target  # pages of the build, see docs/pages.py
         if not re.match(r"\w+:", target) and not made:
             assert (page.parent / target).exists(), target
+
+
+def python_blocks() -> list[tuple[str, str]]:
+    """Page and text of every block of Python."""
+    return [
+        (place_of(page), block)
+        for page in PAGES
+        for block in re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.M | re.S)
+    ]
+
+
+def test_blocks_of_python_are_found() -> None:
+    assert len(python_blocks()) > 8
+
+
+@pytest.mark.parametrize(("page", "block"), python_blocks())
+def test_what_a_block_of_python_imports_exists(page: str, block: str) -> None:
+    """It is Python, and each name that it takes from the package is there, as is each argument."""
+    known: dict[str, object] = {}
+    for node in ast.walk(ast.parse(block)):
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("beltcast"):
+            module = importlib.import_module(str(node.module))
+            for name in node.names:
+                assert hasattr(module, name.name), (page, name.name)
+                known[name.asname or name.name] = getattr(module, name.name)
+        if isinstance(node, ast.Import):
+            for name in node.names:
+                if name.name.startswith("beltcast"):
+                    known[name.asname or name.name] = importlib.import_module(name.name)
+    for node in ast.walk(ast.parse(block)):
+        if not isinstance(node, ast.Call):
+            continue
+        called = node.func
+        if isinstance(called, ast.Attribute) and isinstance(called.value, ast.Name):
+            owner = known.get(called.value.id)
+            if not inspect.ismodule(owner):
+                continue
+            assert hasattr(owner, called.attr), (page, called.attr)
+            function = getattr(owner, called.attr)
+        elif isinstance(called, ast.Name) and called.id in known:
+            function = known[called.id]
+        else:
+            continue
+        allowed = inspect.signature(function).parameters  # type: ignore[arg-type]
+        if any(p.kind is p.VAR_KEYWORD for p in allowed.values()):
+            continue
+        for keyword in node.keywords:
+            assert keyword.arg is None or keyword.arg in allowed, (page, keyword.arg)
 
 
 def test_the_scenario_of_the_tutorial_fits_the_belt_model() -> None:
