@@ -11,6 +11,7 @@ import xarray as xr
 
 from beltcast.drivers.attribution.page import summarise_attribution
 from beltcast.drivers.compare import compare_runs, comparison_table, difference_table
+from beltcast.drivers.price.page import BANDS, summarise_prices
 from beltcast.ensembles.verdicts import positive_share
 from beltcast.forecasting.summary import as_text
 
@@ -198,3 +199,85 @@ def test_every_cell_of_the_page_of_an_attribution(shares: xr.Dataset) -> None:
             want.append(band(after) + "*" * prior)
         mean = shares["shapley_level"].sel(place=place, year=2024).mean("member").sum().item()
         assert " ".join([*want, f"{mean:+,.0f}"]) in printed
+
+
+# --- what output costs ---------------------------------------------------------------------------
+
+FLOWS = ("output", "spending", "profit", "tax")
+
+
+@pytest.fixture(scope="module")
+def prices() -> xr.Dataset:
+    """Prices of one paid flow in four scenarios, every number drawn."""
+    rng = np.random.default_rng(35)
+    coords = {
+        "flow": list(FLOWS),
+        "paid": ["spending"],
+        "scenario": list(SCENARIOS),
+        "place": list(PLACES),
+        "quantile": [0.1, 0.5, 0.9],
+    }
+    sizes = {name: len(values) for name, values in coords.items()}
+
+    def drawn(dims: Sequence[str], low: float, high: float) -> tuple[Sequence[str], np.ndarray]:
+        return dims, rng.uniform(low, high, [sizes[d] for d in dims])
+
+    def bands(dims: Sequence[str], low: float, high: float) -> tuple[Sequence[str], np.ndarray]:
+        dims = (*dims, "quantile")
+        return dims, np.sort(drawn(dims, low, high)[1], axis=-1)
+
+    counts = rng.integers(120, 300, [sizes[d] for d in ("flow", "scenario", "place")])
+    made = {
+        "level": bands(("flow", "place"), 1e3, 9e4),
+        "change": bands(("flow", "scenario", "place"), -900, 2000),
+        "price": bands(("paid", "scenario", "place"), 0.1, 4.0),
+        "chance_of_more": drawn(("flow", "scenario", "place"), 0.0, 1.0),
+        "chance_of_more_draws": (("flow", "scenario", "place"), counts),
+        "direction": (("scenario", "place"), np.ones((len(SCENARIOS), len(PLACES)))),
+    }
+    found = xr.Dataset(made, {**coords, "unit": ("flow", ["bnCNY"] * len(FLOWS))})
+    found["direction"].loc[{"scenario": "down"}] = -1.0
+    attributes = {"whole": "all", "target": "output", "left": "profit, tax", "baseline": "first"}
+    more = {"first_year": 2026, "last_year": 2035, "judged": "A, B", "drawn": "A[x]"}
+    return found.assign_attrs(**attributes, **more)
+
+
+def amounts(values: np.ndarray, form: str) -> str:
+    low, middle, high = (f"{float(v):{form}}" for v in values)
+    return f"{middle} ({low} to {high})"
+
+
+def test_every_cell_of_the_page_of_prices(prices: xr.Dataset) -> None:
+    text = as_text(summarise_prices(prices), 240)
+    printed = [" ".join(line.split()) for line in text.splitlines()]
+    shown = ("output", "spending", "profit", "tax")
+    rows = [("(level)", prices["level"].sel(place="all"))]
+    rows += [(n, prices["change"].sel(place="all", scenario=n)) for n in SCENARIOS[1:]]
+    for name, values in rows:
+        cells_ = [amounts(values.sel(flow=flow).values, ",.0f") for flow in shown]
+        # A page has room for the bands of the first flows, and for medians of the others.
+        want = [*cells_[:BANDS], *(cell.partition(" ")[0] for cell in cells_[BANDS:])]
+        assert " ".join([name, *want]) in printed
+    for name in SCENARIOS[1:]:
+        at = {"scenario": name, "place": "all"}
+        price = prices["price"].sel(paid="spending", **at).values
+        more = prices["chance_of_more"].sel(flow="output", **at).item()
+        gains = name != "down"
+        sure = more if gains else 1.0 - more
+        what = "gained" if gains else "lost"
+        what += "" if sure >= 0.9 else f" ({sure:.0%} of draws)"
+        what += " costs" if gains else " saves"
+        left = chance(
+            prices["chance_of_more"].sel(flow="profit", **at).item(),
+            prices["chance_of_more_draws"].sel(flow="profit", **at).item(),
+        )
+        assert f"{name} {what} {amounts(price, '.2f')} {left}" in printed
+    paying = [name for name in SCENARIOS[1:] if name != "down"]
+    for place in PLACES:
+        own = [
+            amounts(prices["price"].sel(paid="spending", scenario=n, place=place).values, ".2f")
+            for n in paying
+        ]
+        assert " ".join([place, *own]) in printed
+    assert "so the bands include it: A." in text
+    assert "so the bands exclude it: B." in text

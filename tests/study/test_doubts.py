@@ -154,3 +154,50 @@ def test_check_names_every_wrong_entry_of_every_file(table: Path) -> None:
         ["observations.csv"] + 2 * ["observations.csv", "places.csv", *WRONG, "checks.toml"]
     )
     assert {line for name, line in found if name == "observations.csv"} == {3, 5, 6}
+
+
+def growth(make, percent: float, end: float = 2023.0):  # type: ignore[no-untyped-def]
+    return make.row("growth", end - 1, end, value=1 + percent / 100, unit="%")
+
+
+def said(make, *rows) -> tuple[str, ...]:  # type: ignore[no-untyped-def]
+    return doubts(make.table(*rows))
+
+
+def test_a_growth_below_a_hundredth_is_doubted_beside_levels_that_grow(make) -> None:
+    """Levels of 2019 and 2022, 10 and 15: 14.5 % a year; 0.15 is 15 % written as a share."""
+    levels = [make.row(start=2018.0, value=10.0), make.row(start=2021.0, value=15.0)]
+    around = 100 * (1.5 ** (1 / 3) - 1)
+    (doubt,) = said(make, *levels, growth(make, 0.15, 2022.0))
+    assert doubt.startswith("line 4: growth of 0.15 %")
+    assert f"{around:.2g} %" in doubt
+    # Up to a year after the later level, and not beyond it or before the first.
+    assert said(make, *levels, growth(make, 0.15, 2023.0))
+    assert not said(make, *levels, growth(make, 0.15, 2023.1))
+    assert said(make, *levels, growth(make, 0.15, 2019.0))
+    assert not said(make, *levels, growth(make, 0.15, 2018.9))
+    # A hundredth itself, or no growth at all, is no share.
+    assert said(make, *levels, growth(make, 0.99, 2022.0))
+    assert not said(make, *levels, growth(make, 1.01, 2022.0))
+    assert not said(make, *levels, growth(make, 0.0, 2022.0))
+    assert said(make, *levels, growth(make, -0.15, 2022.0))
+
+
+@pytest.mark.parametrize(("later", "doubted"), [(10.49, False), (10.51, True), (9.49, True)])
+def test_levels_must_change_by_a_twentieth_for_a_doubt(make, later: float, doubted: bool) -> None:
+    levels = [make.row(start=2020.0, value=10.0), make.row(start=2021.0, value=later)]
+    assert bool(said(make, *levels, growth(make, 0.3, 2022.0))) == doubted
+
+
+def test_growths_alone_doubt_one_that_is_twenty_times_smaller(make) -> None:
+    """The middle of the others, 10 %, against 0.49 and 0.51 %; one other is not enough."""
+    others = [growth(make, 4.0, 2019.0), growth(make, 10.0, 2020.0), growth(make, -30.0, 2021.0)]
+    assert said(make, *others, growth(make, 0.49, 2023.0))
+    assert not said(make, *others, growth(make, 0.51, 2023.0))
+    assert not said(make, others[2], growth(make, 0.49, 2023.0))
+
+
+@pytest.mark.parametrize(("value", "doubted"), [(20.3, False), (20.5, True)])
+def test_a_part_may_exceed_its_whole_by_a_fiftieth(make, value: float, doubted: bool) -> None:
+    whole = make.row(place="All", elements=("East", "West"), value=20.0)
+    assert bool(said(make, whole, make.row(value=value))) == doubted
