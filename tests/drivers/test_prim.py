@@ -112,6 +112,18 @@ def test_a_box_of_exactly_the_density_asked_for_is_dense_enough() -> None:
     assert (box["low"].item(), box["density"].item()) == (9.5, 0.8)
 
 
+@pytest.mark.parametrize(("upper", "limits_"), [(False, (8.5, np.inf)), (True, (-np.inf, 10.5))])
+def test_a_limit_is_moved_out_by_one_value_at_a_time(
+    upper: bool, limits_: tuple[float, float]
+) -> None:
+    """Peels of six and four rows cut one case off; it comes back, and its neighbour does not."""
+    rows = np.arange(20.0)
+    x = xr.DataArray(rows[:, None], dims=("case", "parameter"))
+    interest = rows <= 10 if upper else rows >= 9
+    box = chosen_box(x, interest, prim(x, interest, peel=0.3), density=1.0)
+    assert (box["low"].item(), box["high"].item()) == limits_
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_no_limit_of_a_chosen_box_can_be_widened_by_one_value_for_nothing(seed: int) -> None:
     x, y = quarter(60, 0.1, np.random.default_rng(seed))

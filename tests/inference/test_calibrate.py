@@ -15,6 +15,7 @@ from beltcast.errors import CalibrationError
 from beltcast.files.resume import NOT_KEPT, keep_pieces
 from beltcast.inference.calibrate import estimate_verdict
 from beltcast.inference.sampling.posterior import sample_prior
+from beltcast.inference.starts import starting_points
 from beltcast.study.observations import Observations
 
 
@@ -297,3 +298,25 @@ def test_a_kept_refinement_is_not_made_again(
     first = run(resume=False)
     monkeypatch.setattr("beltcast.inference.calibrate.optimise", None)
     assert run(resume=True).cost == first.cost
+
+
+def test_starts_lie_in_the_middle_nine_tenths_of_the_priors_and_within_the_bounds(
+    small: Model, make: SimpleNamespace
+) -> None:
+    """The first is the centre; a bound is kept at a distance of a quarter of a narrow range."""
+    priors = make.priors("Level", "Factor", mu=[np.log(10.0), 0.0], sigma=[0.5, 0.3])
+    lower, upper = priors.lower.copy(), priors.upper.copy()
+    lower[1], upper[1] = -0.1, -0.1 + 1e-4
+    priors = dataclasses.replace(priors, lower=lower, upper=upper)
+    one = make_likelihood(small, priors, make.table(make.row()), make.noise(year_shock=0.05))
+    theta, answers = starting_points(one, np.random.default_rng(1), 13)
+    assert theta.shape == (13, one.size)
+    assert theta[0, 0] == priors.mu[0]
+    reach = 0.5 * stats.norm.ppf(0.95)
+    assert (np.abs(theta[:, 0] - priors.mu[0]) <= reach + 1e-12).all()
+    assert np.ptp(theta[:, 0]) > 1.5 * reach
+    assert theta[:, 1].min() >= lower[1] + 0.25e-4 - 1e-15
+    assert theta[:, 1].max() <= upper[1] - 0.25e-4 + 1e-15
+    np.testing.assert_allclose(answers, one.answers(theta[:, :2]), rtol=1e-12)
+    # Nuisances are those that the answers imply.
+    np.testing.assert_allclose(theta[:, 2:], one.nuisances_given(answers)[0], rtol=1e-9, atol=1e-12)

@@ -150,7 +150,10 @@ def test_years_are_those_of_the_study_else_of_the_run_and_the_observations(mine:
     path.write_text(text + own, encoding="utf-8")
     found = read_study(mine).years
     assert found == Years((2026, 2028), 2028, (2018, 2023), (2024, 2035))
-    for wrong in ("answer = 2040", "past = [2020]", "ahead = [2030, 2025]", "shown = []"):
+    path.write_text(f"{text}[years]\nshown = [2018, 2035]\n", encoding="utf-8")
+    assert read_study(mine).years.shown == (2018, 2035)  # the ends of the run are in it
+    beyond = ("shown = [2017]", "shown = [2036]", "answer = 2040", "past = [2017, 2020]")
+    for wrong in (*beyond, "past = [2020]", "ahead = [2030, 2025]", "shown = []"):
         path.write_text(f"{text}[years]\n{wrong}\n", encoding="utf-8")
         with pytest.raises(InputError, match="from 2018 to 2035, which the model runs through"):
             read_study(mine)

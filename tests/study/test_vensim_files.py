@@ -70,6 +70,7 @@ def test_a_range_stands_for_its_elements(tmp_path: Path, small: Model) -> None:
         ("\n0 <= Contact Rat <= 1\n", 2, "did you mean 'Contact Rate'"),
         ("0 <= Infected <= 1\n", 1, "expected a constant"),
         ("3 <= Duration <= 1\n", 1, "crossed"),
+        ("3 <= Duration <= 3\n", 1, "crossed"),
         ("low <= Duration <= 1\n", 1, "neither a number"),
         ("0 <= Duration <= 1\n0 <= Duration <= 2\n", 2, "twice"),
         ("0 <= Duration <= 9 | DIS=1\n", 1, "'DIS=1'"),
