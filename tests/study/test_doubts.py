@@ -122,6 +122,34 @@ def test_check_names_every_wrong_row(table: Path) -> None:
     assert [fault.line for fault in study_faults(table.parent)] == [2, 3, 5]
 
 
+def test_check_names_every_wrong_value_of_the_noise(table: Path) -> None:
+    """A wrong value must not hide the next one, in the same table or in another."""
+    path = table.parent / "study.toml"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    start = lines.index("[noise]")
+    body = [
+        "[noise]",
+        "year_shock = -0.1",
+        'trend_by = "plaice"',
+        'tails = "heavy"',
+        "shared = 2",
+        "sharde = 0.5",
+        "[noise.grade]",
+        "A = -1",
+        'B = "x"',
+        "C = 0.3",
+        "[noise.vintage]",
+        "final = 0.02",
+        "revised = 0.03",
+        "only = 0.05",
+    ]
+    rest = next(i for i in range(start, len(lines)) if lines[i].startswith("[definitions"))
+    path.write_text("\n".join([*lines[:start], *body, *lines[rest:]]) + "\n", encoding="utf-8")
+    wrong = [f.line - start for f in study_faults(table.parent) if f.line and f.line <= start + 14]
+    # The last is the table that has no entry 'preliminary'.
+    assert sorted(wrong) == [2, 3, 4, 5, 6, 8, 9, 11]
+
+
 WRONG = {
     "parameters.toml": {'["Exit Rate"]': '["Exit Rat"]', '["Imitation Rate"]': '["Imit Rate"]'},
     "scenarios.toml": {"Support Final": "Suport Final", "Threshold Final": "Treshold Final"},

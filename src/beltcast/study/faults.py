@@ -7,7 +7,9 @@ left out, so that no error is reported twice.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +67,7 @@ def study_faults(path: str | Path | None = None) -> tuple[BeltcastError, ...]:
     model: Model | None = tried(load_model, files["model"]) if files else None
     if toml and files and model:
         owners: dict[str, Toml] = tried(study_owners, toml)
-        noise: Noise | None = tried(noise_from_table, owners["noise"], faults=found)
+        noise: Noise | None = _read_all(noise_from_table, owners["noise"], found)
         defined = not found  # else a faulty definition would be called missing
         places = {}
         if "places" in files:
@@ -88,6 +90,59 @@ def study_faults(path: str | Path | None = None) -> tuple[BeltcastError, ...]:
     if not found:
         tried(read_study, path)  # relations between files: definitions, rates, the target
     return tuple(found)
+
+
+def _read_all(read: Callable[..., Noise], toml: Toml, found: list[BeltcastError]) -> Noise | None:
+    """Append each error in single values of a file; return what is read if there is none.
+
+    A wrong value hides those after it, so it is replaced by a number that suits most keys, or its
+    key removed, whichever removes the error without making another of it.
+    """
+    wrong: list[BeltcastError] = []
+    while True:
+        own: list[BeltcastError] = []
+        value: Noise | None = None
+        try:
+            value = read(toml, faults=own)
+        except BeltcastError as problem:
+            wrong.append(problem)
+            repaired = _repaired(read, toml, problem)
+            if repaired is not None:
+                toml = repaired
+                continue
+        found += [*wrong, *own]
+        return None if wrong else value
+
+
+def _repaired(read: Callable[..., Noise], toml: Toml, problem: BeltcastError) -> Toml | None:
+    at = [keys for keys, line in toml.lines.items() if line == problem.line]
+    name, missing, _ = problem.sentence.partition(" is missing; add ")
+    if missing:
+        at.append(tuple(name.split(".")))
+    for keys in sorted(at, key=len, reverse=True):
+        for replacement in (_STAND_IN, None):
+            tables = copy.deepcopy(dict(toml.tables))
+            parent: Any = tables
+            for key in keys[:-1]:
+                parent = parent.get(key, {}) if isinstance(parent, dict) else {}
+            if not isinstance(parent, dict) or (keys[-1] not in parent) != bool(missing):
+                continue
+            parent[keys[-1]] = replacement
+            if replacement is None:
+                del parent[keys[-1]]
+            changed = replace(toml, tables=tables)
+            try:
+                read(changed, faults=[])
+            except BeltcastError as other:
+                same = other.sentence == problem.sentence
+                if same or keys[-1] in other.sentence or f"{_STAND_IN:g}" in other.sentence:
+                    continue
+            return changed
+    return None
+
+
+_STAND_IN = 0.1234567
+"""A standard deviation, a part of a variance, a damping: no user writes it."""
 
 
 def _rates_of_all_years(toml: Toml) -> dict[int, float]:
