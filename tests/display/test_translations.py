@@ -8,11 +8,14 @@ import sys
 
 import pytest
 import xarray as xr
+from rich.cells import cell_len
 
 from beltcast import Calibration, cli, read_study
 from beltcast.display.translations import WORDS, locale_language
 from beltcast.drivers.compare import compare_runs, comparison_table
-from beltcast.forecasting.summary import as_text, fit_summary, summarise
+from beltcast.files.shipped import shipped
+from beltcast.forecasting.summary import _scenarios, as_text, fit_summary, summarise
+from beltcast.schema import Language
 from beltcast.study.study import Study
 
 # What stays in Latin letters: names of files, options and authors.
@@ -59,6 +62,16 @@ def test_a_chinese_summary_holds_no_english_word_but_names(
     china = result["published_quantile"].sel(scenario="baseline", place="China", year=2030)
     assert f"{10 * float(china.sel(quantile=0.5)):,.0f} (" in pages[0]
     assert max(map(len, pages[0].splitlines())) <= 112
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_narrow_terminal_cuts_no_cell(language: Language) -> None:
+    shown = xr.load_dataset(shipped("calibration/results/forecast.nc"))
+    table = _scenarios(shown, language)
+    wide, narrow = as_text(table, 200), as_text(table, 50)
+    assert max(map(cell_len, narrow.splitlines())) <= 50
+    # Cells fold over several lines and keep their characters.
+    assert sorted("".join(wide.split())) == sorted("".join(narrow.split()))
 
 
 @pytest.mark.parametrize(

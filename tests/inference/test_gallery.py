@@ -44,6 +44,15 @@ def statistics(name: str, starts: int = 16) -> FitStatistics:
         ("misra", {"b1": 238.94212918, "b2": 5.5015643181e-4}),
         # Fox and Weisberg, An R companion to applied regression: nls of the US population.
         ("us-population", {"K": 440.83, "r": 0.02161}),
+        # R's nls of Puromycin, treated: SSmicmen (Bates and Watts 1988).
+        ("puromycin", {"Vm": 212.7, "K": 0.06412}),
+        # NIST Statistical Reference Datasets, Rat43, certified values.
+        (
+            "ratkowsky",
+            {"b1": 699.64151270, "b2": 5.2771253025, "b3": 0.75962938329, "b4": 1.2792483859},
+        ),
+        # R's nls of Indometh, subject 1: SSbiexp (Davidian and Giltinan 1995), by ODE here.
+        ("indometacin", {"A1": 2.0293, "lrc1": 0.5794, "A2": 0.1916, "lrc2": -1.7878}),
     ],
 )
 def test_least_squares_of_others_come_back(name: str, published: dict[str, float]) -> None:

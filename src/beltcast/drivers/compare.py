@@ -180,7 +180,7 @@ def comparison_table(
     table = Table(box=None, padding=(0, 2, 0, 0))
     for name in ("scenario_head", "chance", "year", "recover"):
         left = name == "scenario_head"
-        table.add_column(word(name, language), justify="left" if left else "right", no_wrap=True)
+        table.add_column(word(name, language), justify="left" if left else "right", overflow="fold")
     at = comparison.sel({PLACE: place})
     for name in map(str, comparison[SCENARIO].values[1:]):
         own = at.sel({SCENARIO: name})
@@ -208,7 +208,7 @@ def difference_table(comparison: xr.Dataset, place: str | None = None) -> Render
     )
     table = Table(box=None, padding=(0, 2, 0, 0))
     for name in ("scenario", *map(str, years), "more"):
-        table.add_column(name, justify="left" if name == "scenario" else "right", no_wrap=True)
+        table.add_column(name, justify="left" if name == "scenario" else "right", overflow="fold")
     for name in map(str, comparison[SCENARIO].values[1:]):
         own = at.sel({SCENARIO: name})
         percent = 100.0 * (own["ratio_quantile"] - 1.0)

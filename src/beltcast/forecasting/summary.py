@@ -240,9 +240,9 @@ def _names(forecast: xr.Dataset, language: Language) -> Mapping[str, Label]:
 def _table(first: str, names: Sequence[str], language: Language) -> Table:
     """A table without rules whose first column is text, the others numbers."""
     table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column(word(first, language), justify="left", no_wrap=True)
+    table.add_column(word(first, language), justify="left", overflow="fold")
     for name in names:
-        table.add_column(word(name, language), justify="right", no_wrap=True)
+        table.add_column(word(name, language), justify="right", overflow="fold")
     return table
 
 
@@ -328,7 +328,7 @@ def _estimates(
     table_of_all = shared_parameters(calibration.table(), places)
     chosen = table_of_all.sort_values("sd_ratio").head(12)
     table = _table("parameter", ("prior_short", "posterior", "ratio"), language)
-    table.add_column("", no_wrap=True)
+    table.add_column("", overflow="fold")
     for label, row in chosen.iterrows():
         table.add_row(
             element_called(str(label), language, labels),

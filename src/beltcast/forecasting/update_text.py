@@ -111,7 +111,7 @@ def _surprises(surprises: pd.DataFrame) -> RenderableType:
         left = name in (series, moves)
         # Names may be long: they wrap, each in at least the width of a word or two.
         table.add_column(
-            name, justify="left" if left else "right", no_wrap=not left, min_width=20 * left
+            name, justify="left" if left else "right", overflow="fold", min_width=20 * left
         )
     for _, row in surprises.iterrows():
         sign = {"over": ">", "lower": ">", "upper": "<"}.get(row["kind"], "")
@@ -141,7 +141,7 @@ def _short(nuisance: str, place: str, definition: str) -> str:
 def _before_and_after(title: str, rows: pd.DataFrame) -> RenderableType:
     table = _table()
     for name in ("place", "year", "before", "after", "change", "width"):
-        table.add_column(name, justify="left" if name == "place" else "right", no_wrap=True)
+        table.add_column(name, justify="left" if name == "place" else "right", overflow="fold")
     for _, row in rows.iterrows():
         table.add_row(
             str(row["place"]),
@@ -167,7 +167,7 @@ def _moved(change: Update) -> RenderableType:
         )
     table = _table()
     for name in ("parameter", "before", "after", "shift", "sd ratio"):
-        table.add_column(name, justify="left" if name == "parameter" else "right", no_wrap=True)
+        table.add_column(name, justify="left" if name == "parameter" else "right", overflow="fold")
     for label, row in chosen.iterrows():
         table.add_row(
             str(label),

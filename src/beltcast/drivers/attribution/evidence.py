@@ -74,7 +74,7 @@ def evidence_page(table: pd.DataFrame, whole: str, year: int) -> RenderableType:
     """Lay out the table of `driver_evidence` for a `rich` console."""
     page = Table(box=None, padding=(0, 2, 0, 0))
     for name in ("", "prior", "data", "data and evidence"):
-        page.add_column(name, justify="right" if name else "left", no_wrap=True)
+        page.add_column(name, justify="right" if name else "left", overflow="fold")
     for driver, row in table.iterrows():
         cells = (f"{row[f'{s}_median']:+.3f} ± {row[f'{s}_sd']:.3f}" for s in SOURCES)
         page.add_row(str(driver), *cells)

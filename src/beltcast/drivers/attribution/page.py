@@ -116,7 +116,7 @@ def _whole(attribution: xr.Dataset, year: int) -> RenderableType:
     )
     table = _table(padding=1)
     for name in ("", "Shapley value", "prior alone", "shift", "ratio", "P>0", "prior"):
-        table.add_column(name, justify="right" if name else "left", no_wrap=True)
+        table.add_column(name, justify="right" if name else "left", overflow="fold")
     at = at_year(attribution, year).sel({PLACE: whole})
     rows = [(str(d), "shapley", {DRIVER: d}) for d in at[DRIVER].values]
     rows += [("all together", "gain", {}), ("synergy", "synergy", {})]
@@ -159,7 +159,7 @@ def _growth(attribution: xr.Dataset, year: int) -> RenderableType:
     )
     table = _table()
     for name in ("", f"{year}, {unit}", "growth, log", f"growth, {unit}"):
-        table.add_column(name, justify="right" if name else "left", no_wrap=True)
+        table.add_column(name, justify="right" if name else "left", overflow="fold")
     at = at_year(attribution, year).sel({PLACE: whole})
     for driver in at[DRIVER].values:
         own = at.sel({DRIVER: driver})
@@ -182,7 +182,7 @@ def _places(attribution: xr.Dataset, year: int) -> RenderableType:
     at = at_year(attribution, year)
     drivers = [str(d) for d in at[DRIVER].values]
     for name in ("place", *drivers, "gain"):
-        table.add_column(name, justify="left" if name == "place" else "right", no_wrap=True)
+        table.add_column(name, justify="left" if name == "place" else "right", overflow="fold")
     for place in map(str, at[PLACE].values):
         own = at.sel({PLACE: place})
         table.add_row(

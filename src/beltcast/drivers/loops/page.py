@@ -89,8 +89,8 @@ def _heading(scores: xr.Dataset, partition: int) -> str:
 
 def _table(own: xr.DataArray, names: list[str], most: int) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 2), show_header=False)
-    table.add_column("share", justify="right", no_wrap=True)
-    table.add_column("loop", no_wrap=True)
+    table.add_column("share", justify="right", overflow="fold")
+    table.add_column("loop", overflow="fold")
     table.add_column("path", overflow="fold")
     for name in names[:most]:
         loop = own.sel(loop=name)

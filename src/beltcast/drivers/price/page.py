@@ -201,5 +201,5 @@ def _band(values: xr.DataArray, form: str) -> str:
 def _table(columns: list[str]) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0))
     for i, name in enumerate(columns):
-        table.add_column(name, justify="right" if i else "left", no_wrap=True)
+        table.add_column(name, justify="right" if i else "left", overflow="fold")
     return table

@@ -60,7 +60,7 @@ def summarise_sensitivity(result: xr.Dataset, *, when: float, rows: int = 20) ->
     table = Table(box=None, padding=(0, 2, 0, 0))
     for name in ("parameter", "rank", *measures):
         text = name.replace("_error", " ±").replace("_", " ")
-        table.add_column(text, justify="left" if name == "parameter" else "right", no_wrap=True)
+        table.add_column(text, justify="left" if name == "parameter" else "right", overflow="fold")
     at = at_time(result, when)
     if at[chief].isnull().all():
         flat = "The output does not change with any of these constants (but for rounding)."
