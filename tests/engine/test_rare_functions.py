@@ -304,3 +304,29 @@ def test_a_graphical_function_is_inverted(tmp_path: Path) -> None:
 def test_what_isee_leaves_open_is_refused(tmp_path: Path, equation: str, words: str) -> None:
     with pytest.raises(UnsupportedConstruct, match=words):
         load_model(write_xmile(tmp_path, GRAPH.format(kind="") + aux("y", equation))).simulate()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_sinteg_stays_within_its_limits_and_rests_at_its_special_value(
+    backend: Backend, tmp_path: Path
+) -> None:
+    """The examples of Vensim's manual (fn_sinteg), and both limits at once."""
+    na = ", :NA:"
+    equations = {
+        f"SINTEG(-1, 2, 0{na * 4})": [2, 1, 0, 0, 0],
+        f"SINTEG(1, 9, 0, 5{na * 3})": [5, 5, 5, 5, 5],
+        f"SINTEG(1, 0{na * 5})": [0, 1, 2, 3, 4],
+        # 0.25 is nearer to 0 than 0.5, so that it rests there.
+        f"SINTEG(0.25, 0{na * 3}, 0, 0.5)": [0, 0, 0, 0, 0],
+        f"SINTEG(0.75, -2.25{na * 3}, 0, 0.5)": [-2.25, -1.5, -0.75, 0, 0.75],
+    }
+    for equation, expected in equations.items():
+        assert series(tmp_path, equation, backend) == expected, equation
+
+
+def test_sinteg_on_a_grid_of_multiples_is_refused(tmp_path: Path) -> None:
+    """The manual does not say which multiple is taken."""
+    with pytest.raises(UnsupportedConstruct, match="SINTEG with multiples"):
+        series(tmp_path, "SINTEG(1, 0, 0, 100, 1, :NA:, :NA:)", "numpy")
+    with pytest.raises(UnsupportedConstruct, match="XMILE has no SINTEG"):
+        small(tmp_path, "x = SINTEG(1, 0, 0, 5, :NA:, :NA:, :NA:)").save(tmp_path / "x.xmile")

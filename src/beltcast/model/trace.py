@@ -157,6 +157,7 @@ def _references(expression: Expr, *, initial: bool) -> Iterator[tuple[Ref, bool]
 _INITIAL: Mapping[str, tuple[int, ...]] = {
     "INTEG": (1,),
     "NON NEGATIVE INTEG": (1,),
+    "SINTEG": (1,),
     "INITIAL": (0,),
     "ACTIVE INITIAL": (1,),
     "SMOOTH": (2,),

@@ -134,14 +134,42 @@ def _lower_elements(
     if isinstance(expression, Call) and expression.function in STOCKS:
         rate = walk.node(expression.arguments[0], scope)
         initial = walk.node(expression.arguments[1], scope)
-        parts.stock(equation.name, rows, initial, rate)
+        held: Node = Load(rows)
         if expression.function == "NON NEGATIVE INTEG":
-            parts.after.append(
-                Block(equation.name, (rows,), (apply("max", Load(rows), const(0.0)),))
-            )
+            held = apply("max", held, const(0.0))
+        elif expression.function == "SINTEG":
+            initial, held = (_within(walk, expression, value) for value in (initial, held))
+        parts.stock(equation.name, rows, initial, rate)
+        if not isinstance(held, Load):
+            parts.after.append(Block(equation.name, (rows,), (held,)))
         return
     node = walk.node(expression, scope)
     parts.auxiliaries.append(Block(equation.name, (rows,), (node,)))
+
+
+def _within(walk: Walk, call: Call, value: Node) -> Node:
+    """Return what SINTEG(rate, initial, least, most, multiple, special, near) makes of a value.
+
+    Vensim's manual (fn_sinteg) has it above `least`, below `most`, and equal to `special` nearer
+    than `near`.  It does not say which multiple is taken.
+    """
+    walk.check_arity(call.function, (7, 7), call.arguments)
+    given = [constant(argument) for argument in call.arguments[2:]]
+    limits = [float(g) if g is not None and g.size == 1 else None for g in given]
+    if None in limits or limits[2] == limits[2]:
+        raise walk.refuse(
+            "SINTEG with multiples, or with limits that are neither numbers nor :NA:",
+            "write :NA: for the multiple and numbers for the limits",
+        )
+    least, most, _, special, near = (x if x is not None else np.nan for x in limits)
+    if not np.isnan(least):
+        value = apply("max", value, const(least))
+    if not np.isnan(most):
+        value = apply("min", value, const(most))
+    if not (np.isnan(special) or np.isnan(near)):
+        away = apply("abs", apply("sub", value, const(special)))
+        value = apply("if", apply("lt", away, const(near)), const(special), value)
+    return value
 
 
 # --- rules ------------------------------------------------------------------------------------

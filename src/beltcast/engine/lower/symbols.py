@@ -205,7 +205,7 @@ def _kind(group: list[Equation]) -> str:
     return "auxiliary"
 
 
-STOCKS = ("INTEG", "NON NEGATIVE INTEG")
+STOCKS = ("INTEG", "NON NEGATIVE INTEG", "SINTEG")
 
 
 def constant(expression: Expr) -> FloatArray | None:

@@ -394,6 +394,7 @@ _RULES: Mapping[str, _Rule] = {
     "SQRT": _Rule(_root_rule),
     "IF THEN ELSE": _Rule(_if_rule, 3),
     "INTEG": _Rule(_stock_rule, 2),
+    "SINTEG": _Rule(_stock_rule, 2),
     "TREND": _Rule(_trend_rule, 2),
     "FORECAST": _Rule(_forecast_rule, 3),
     "LOOKUP": _Rule(_lookup_rule, 2),

@@ -214,6 +214,8 @@ class _Writer:
                 raise self.refuse(
                     equation, "array of which only some elements are stocks", "split it in two"
                 )
+            if expression.function == "SINTEG":
+                raise self.refuse(equation, "SINTEG", "write INTEG, and limit its flows")
             rates.append(expression.arguments[0])
         if len(group) == 1 and not group[0].except_:
             flows = self._plain_sum(group[0], rates[0])
