@@ -211,3 +211,13 @@ def test_a_year_that_is_missing_makes_a_total_missing_and_not_smaller() -> None:
     assert total.sel(member=0).values.tolist() == [[39.0, 5.0, 13.0, 21.0]]
     of_second = total.sel(member=1).values[0]
     assert np.isnan(of_second).tolist() == [True, False, False, True]
+
+
+def test_draws_that_failed_do_not_decide_a_direction() -> None:
+    """Three of five failed: taken for no gain they would leave the price without a direction."""
+    gain = xr.DataArray([[np.nan, np.nan, np.nan, 2.0, 4.0]], dims=("scenario", "member"))
+    level = xr.DataArray(np.full((1, 5), 100.0), dims=("scenario", "member"))
+    cost = xr.DataArray([[np.nan, np.nan, np.nan, 6.0, 4.0]], dims=("scenario", "member"))
+    price, direction = _prices(gain, level, {"spending": cost})
+    assert direction.values.tolist() == [1.0]
+    assert price.sel(quantile=0.5).item() == pytest.approx(2.0)
