@@ -96,7 +96,7 @@ def test_the_shipped_study_says_how_drifts_and_its_model_s_errors_persist(
     noise = likelihood.noise
     assert (noise.trend_fades, noise.trend_common) == (3.0, 0.0)
     assert noise.discrepancy == Discrepancy(0.05, 0.08, 0.05, 0.05, 0.8)
-    assert (noise.trend_by, noise.trend_detail, noise.exceeds) == ("definition", 0.001, 0.05)
+    assert (noise.trend_own, noise.trend_detail, noise.exceeds) == (0.4, 0.01, 0.05)
     assert (noise.tails, noise.error_scale_sd, noise.autocorrelation) == (np.inf, 0.0, 0.0)
     assert noise.offset_common == 0.0
     assert noise.error_scale_by == ("scope",)
@@ -176,6 +176,27 @@ def test_definitions_share_just_the_common_part_of_their_drifts(
     shared = one.loadings[:, felt] @ one.loadings[:, felt].T
     assert shared[0, 1] / shared[0, 0] == pytest.approx(0.3, rel=1e-9)
     assert shared[0, 0] == pytest.approx(0.01 * KERNEL_3[2.0], rel=1e-9)
+
+
+def test_places_share_a_definition_s_drift_but_for_their_own_part(
+    small: Model, make: SimpleNamespace
+) -> None:
+    scopes = {name: Definition("", 1.0, 0.1, 0.0) for name in ("wide", "other")}
+    rows = [
+        make.row(start=2019.5, value=9.0, definition="wide"),
+        make.row(place="West", elements=("West",), start=2019.5, value=9.0, definition="wide"),
+        make.row(start=2019.5, value=9.0, definition="other"),
+    ]
+    for common, own in ((0.0, 0.3), (0.0, 0.0), (0.0, 1.0), (0.2, 0.3)):
+        parts = {"trend_common": common, "trend_own": own}
+        one = likely(
+            small, make, *rows, definitions=scopes, trend_fades=3.0, reference=2018.0, **parts
+        )
+        # Variance of the drift over two years; places share the definition's and the common part.
+        shared = common + (1.0 - common) * (1.0 - own)
+        expected = np.array([[1.0, shared, common], [shared, 1.0, common], [common, common, 1.0]])
+        drifts = covariance(one, "trend") - np.diag(one.sds**2)
+        np.testing.assert_allclose(drifts, 0.01 * KERNEL_3[2.0] * expected, rtol=1e-9, atol=1e-15)
 
 
 # --- derivatives ------------------------------------------------------------------------------

@@ -151,15 +151,7 @@ class Calibration:
         with S the covariance at the optimum.  It compares noises, priors or models of the same
         observations: a difference of 1 is a ratio of 2.7.
         """
-        likelihood, n = self.likelihood, self.likelihood.n_parameters
-        nuisances = self.theta[n:]
-        of_rows = likelihood.log_likelihood(self.theta[None]).sum()
-        if likelihood.contrasts is not None:
-            of_rows += likelihood.contrasts.log_density(self.theta[None, :n]).sum()
-        of_parameters = likelihood.priors.log_density(self.theta[:n])
-        of_nuisances = -0.5 * np.sum(nuisances**2 + np.log(2.0 * np.pi))
-        volume = 0.5 * np.linalg.slogdet(2.0 * np.pi * self.covariance)[1]
-        return float(of_rows + of_parameters + of_nuisances + volume)
+        return log_evidence(self.likelihood, self.theta, self.covariance)
 
     @property
     def at_bound(self) -> tuple[str, ...]:
@@ -510,6 +502,31 @@ def calibration_at(
         optima=tuple(optima),
         method=method,
     )
+
+
+def log_evidence(
+    likelihood: Likelihood, theta: FloatArray, covariance: FloatArray | None = None
+) -> float:
+    """Log probability of the observations by Laplace's method about a point.
+
+    Parameters
+    ----------
+    likelihood : Likelihood
+    theta : (size,)
+        The optimum, or a point beside it.
+    covariance : (size, size), optional
+        By default the inverse of the curvature there.
+    """
+    n = likelihood.n_parameters
+    if covariance is None:
+        covariance = curvature_covariance(likelihood, theta)
+    of_rows = likelihood.log_likelihood(theta[None]).sum()
+    if likelihood.contrasts is not None:
+        of_rows += likelihood.contrasts.log_density(theta[None, :n]).sum()
+    of_parameters = likelihood.priors.log_density(theta[:n])
+    of_nuisances = -0.5 * np.sum(theta[n:] ** 2 + np.log(2.0 * np.pi))
+    volume = 0.5 * np.linalg.slogdet(2.0 * np.pi * covariance)[1]
+    return float(of_rows + of_parameters + of_nuisances + volume)
 
 
 def curvature_covariance(likelihood: Likelihood, theta: FloatArray) -> FloatArray:

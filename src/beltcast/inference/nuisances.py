@@ -248,16 +248,24 @@ def _trends(rows: tuple[Observation, ...], noise: Noise) -> dict[str, FloatArray
         for date, sign in compared_dates(rows[i]).items():
             felt[i, dates.index(date)] += sign * sd
     lags = np.array(dates) - reference
-    own, common = np.sqrt(1.0 - noise.trend_common), np.sqrt(noise.trend_common)
+    statistics = {row.definition: set[str]() for row in rows}
+    for row in rows:
+        statistics[row.definition].add(_statistic(row))
+    # A definition of one place has one drift.
+    alone = np.array([len(statistics[row.definition]) == 1 for row in rows])
+    rest = 1.0 - noise.trend_common
+    own = np.where(alone, 1.0, noise.trend_own)
+    # Parts of the variance, and what has one drift of each: everything, a definition, a place.
+    parts = (
+        (noise.trend_common * np.ones(len(rows)), ["all"] * len(rows)),
+        (rest * (1.0 - own), [row.definition for row in rows]),
+        (rest * own, [_statistic(row) for row in rows]),
+    )
     columns: dict[str, FloatArray] = {}
-    by_place = noise.trend_by == "place"
-    kept_by = [_statistic(row) if by_place else row.definition for row in rows]
-    for key in dict.fromkeys(kept_by[i] for i in drifting):
-        members = [kept == key for kept in kept_by]
-        there = felt * np.array(members)[:, None]
-        columns |= _drift(f"trend of {key}", own * there, lags, noise)
-    if common > 0:
-        columns |= _drift("trend of all", common * felt, lags, noise)
+    for part, kept_by in parts:
+        for key in dict.fromkeys(kept_by[i] for i in drifting if part[i] > 0):
+            there = np.sqrt(part) * np.array([kept == key for kept in kept_by])
+            columns |= _drift(f"trend of {key}", there[:, None] * felt, lags, noise)
     return columns
 
 

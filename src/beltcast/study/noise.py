@@ -10,7 +10,7 @@ one scope, used by many places                 ``offset_common = 0.5``, a part o
 a scope whose coverage widens                  a *trend* of that offset, per year, likewise
 coverage that is complete one day              ``trend_fades = 3.0``: the trend decays with that
                                                time constant in years
-one trend for all places of a definition       ``trend_by = "definition"``
+one trend for all places of a definition       ``trend_own = 0.0``; 0.4 leaves each place a part
 scopes that are all built up together          ``trend_common = 0.5``, a part of the variance of
                                                trends that all definitions and places share
 numbers of one year that all lie high or low   a *year shock* (log), shared by all places
@@ -142,13 +142,13 @@ class Noise:
     ``exceeds`` is the standard deviation of how far the truth lies above what is printed as "over"
     (kind ``over``): its log is that of the number plus ``|N(0, exceeds)|``, taken by its mean,
     ``exceeds sqrt(2 / pi)``, and its standard deviation, ``exceeds sqrt(1 - 2 / pi)``.
-    ``trend_by`` states whether each pair of place and definition drifts separately ('place') or all
-    places of a definition together; components of a fading drift below the part ``trend_detail``
-    of the largest component's variance are left out, since each one is an unknown.
+    Components of a fading drift below the part ``trend_detail`` of the largest component's variance
+    are left out, since each one is an unknown.
 
     ``trend_fades`` [Year] is the time constant of the drift of offsets, infinite for a straight
-    line; ``trend_common`` the part of its variance that all definitions share.  ``discrepancy`` is
-    that of the model itself (`beltcast.inference.discrepancy`), None without one.
+    line; ``trend_common`` the part of its variance that all definitions share, ``trend_own`` the
+    part of the rest that each place has to itself, 1 by default, where the other part is common to
+    all places of the definition.  ``discrepancy`` is that of the model itself (`beltcast.inference.discrepancy`), None without one.
 
     Without ``seasonal`` the season is not an unknown.
     """
@@ -174,7 +174,7 @@ class Noise:
     discrepancy: Discrepancy | None = None
     offset_common: float = 0.0
     seasonal: bool = True
-    trend_by: str = "place"
+    trend_own: float = 1.0
     trend_detail: float = 1e-9
     exceeds: float = 0.0
 
@@ -316,7 +316,9 @@ def noise_from_table(toml: Toml, *, faults: list[BeltcastError] | None = None) -
             finite=False,
             expected="years above 0, such as 3.0, the time constant of a drift",
         ),
-        trend_by=_trend_by(noise),
+        trend_own=noise.number(
+            "trend_own", 1.0, least=0.0, most=1.0, expected="a part of a variance, 0 to 1"
+        ),
         trend_detail=_part(noise, "trend_detail", default=1e-9),
         exceeds=_sd(noise, "exceeds", 0.0),
         offset_common=_part(noise, "offset_common"),
@@ -342,7 +344,7 @@ _KEYS = (
     "autocorrelation",
     "revisions",
     "trend_fades",
-    "trend_by",
+    "trend_own",
     "trend_detail",
     "exceeds",
     "trend_common",
@@ -365,13 +367,6 @@ def _part(
 ) -> float:
     expected = f"{what}, 0 or more and below 1"
     return table.number(key, default, least=0.0, below=1.0, expected=expected)
-
-
-def _trend_by(noise: TomlTable) -> str:
-    by = noise.text("trend_by", "place")
-    if by not in ("place", "definition"):
-        raise noise.refusal("trend_by", "'place' or 'definition'")
-    return by
 
 
 def _shocks(noise: TomlTable) -> dict[str, float]:

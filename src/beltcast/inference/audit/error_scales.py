@@ -34,7 +34,7 @@ from scipy.stats import norm
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import InputError
 from beltcast.inference.assemble import likelihood_of, make_likelihood
-from beltcast.inference.calibrate import Calibration, calibrate, calibrate_from
+from beltcast.inference.calibrate import Calibration, calibrate, calibrate_from, log_evidence
 from beltcast.inference.eigen import eigenpairs
 from beltcast.inference.likelihood import Likelihood
 from beltcast.schema import Progress, no_progress
@@ -48,6 +48,9 @@ SEARCH_REACH = 2.5
 
 _STEP = 0.02
 """Half the difference of logs of factors in slopes."""
+
+_ENOUGH = 1e-4
+"""Relative gain of the evidence that ends the search: refits agree to no more."""
 
 _STEPS = 30
 """Largest number of steps of the search."""
@@ -155,9 +158,16 @@ def error_scales(
     given = _with_factors(likelihood, dict.fromkeys(groups, 1.0))
     first = calibrate(given, rng=rng, starts=starts, refine=refine, progress=progress)
 
-    def fitted(logs: FloatArray) -> Calibration:
+    def having(logs: FloatArray) -> Likelihood:
         factors = dict(zip(groups, np.exp(logs).tolist(), strict=True))
-        return calibrate_from(_with_factors(likelihood, factors), first.theta)
+        return _with_factors(likelihood, factors)
+
+    found: dict[bytes, Calibration] = {}
+
+    def fitted(logs: FloatArray) -> Calibration:
+        if logs.tobytes() not in found:
+            found[logs.tobytes()] = calibrate_from(having(logs), first.theta)
+        return found[logs.tobytes()]
 
     def cost(logs: FloatArray) -> float:
         return 0.5 * float(np.sum((logs / prior) ** 2)) - fitted(logs).log_evidence
@@ -166,10 +176,10 @@ def error_scales(
     best = minimize(
         cost,
         np.zeros(len(groups)),
-        jac=lambda logs: _slope(cost, logs),
+        jac=lambda logs: logs / prior**2 - _evidence_slope(fitted(logs).theta, logs, having),
         method="L-BFGS-B",
         bounds=[(-SEARCH_REACH * sd, SEARCH_REACH * sd) for sd in prior],
-        options={"ftol": 1e-7, "gtol": 1e-3, "maxiter": _STEPS},
+        options={"ftol": _ENOUGH, "gtol": 1e-2, "maxiter": _STEPS},
         callback=lambda intermediate_result: tell("steps", next(steps), _STEPS),
     )
     logs = np.asarray(best.x, dtype=np.float64)
@@ -224,9 +234,21 @@ def _with_factors(likelihood: Likelihood, factors: dict[str, float]) -> Likeliho
     return make_likelihood(likelihood.model, likelihood.priors, likelihood.observations, noise)
 
 
-def _slope(cost: Callable[[FloatArray], float], at: FloatArray) -> FloatArray:
+def _evidence_slope(
+    theta: FloatArray, at: FloatArray, having: Callable[[FloatArray], Likelihood]
+) -> FloatArray:
+    """Slope of the log evidence at an optimum, with the optimum held.
+
+    The density does not change with the optimum to first order; the volume around it does, by its
+    third derivatives, which Laplace's method leaves out as well.  So a slope needs no fit.
+    """
+
+    def evidence(logs: FloatArray) -> float:
+        return log_evidence(having(logs), theta)
+
     steps = _STEP * np.eye(len(at))
-    return np.array([cost(at + step) - cost(at - step) for step in steps]) / (2.0 * _STEP)
+    slopes = [evidence(at + step) - evidence(at - step) for step in steps]
+    return np.array(slopes) / (2.0 * _STEP)
 
 
 def _sds(cost: Callable[[FloatArray], float], at: FloatArray, prior: FloatArray) -> FloatArray:
