@@ -4,8 +4,8 @@
     git show e819de4:calibration/results/verification.nc > rebuilt.nc
     python docs/before_after.py old.nc rebuilt.nc calibration/results/verification.nc
 
-prints a table of docs/verification.md: CRPS of logs and the share in the 80 % band, over cases of one
-origin, series, year and observation for which every file has a baseline.
+prints a table of docs/verification.md: CRPS of logs and the share in the 80 % band, over cases of
+one origin, series, year and observation for which every file has a baseline.
 """
 
 from __future__ import annotations

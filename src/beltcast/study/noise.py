@@ -148,7 +148,8 @@ class Noise:
     ``trend_fades`` [Year] is the time constant of the drift of offsets, infinite for a straight
     line; ``trend_common`` the part of its variance that all definitions share, ``trend_own`` the
     part of the rest that each place has to itself, 1 by default, where the other part is common to
-    all places of the definition.  ``discrepancy`` is that of the model itself (`beltcast.inference.discrepancy`), None without one.
+    all places of the definition.  ``discrepancy`` is that of the model itself
+    (`beltcast.inference.discrepancy`), None without one.
 
     Without ``seasonal`` the season is not an unknown.
     """
