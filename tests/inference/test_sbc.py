@@ -129,7 +129,9 @@ def test_truths_beyond_all_draws_are_found_out_where_ten_bins_see_nothing() -> N
     assert sbc_verdict(ranks_only(ranks)).endswith("NOT calibrated: theta.")
 
 
-def test_synthetic_figures_have_the_spread_of_their_rows(little: Likelihood) -> None:
+def test_synthetic_observations_have_the_standard_deviation_of_their_rows(
+    little: Likelihood,
+) -> None:
     rng = np.random.default_rng(3)
     made = [synthetic(little, rng) for _ in range(600)]
     number = little.side == 0
@@ -143,7 +145,7 @@ def test_synthetic_figures_have_the_spread_of_their_rows(little: Likelihood) -> 
     assert above == pytest.approx(chance, abs=4 * 0.5 / np.sqrt(600))
 
 
-def test_synthetic_figures_follow_tails_estimated_spreads_and_rounding(
+def test_synthetic_observations_follow_tails_estimated_standard_deviations_and_rounding(
     small: Model, make: SimpleNamespace
 ) -> None:
     rows = [
@@ -151,7 +153,7 @@ def test_synthetic_figures_follow_tails_estimated_spreads_and_rounding(
         dataclasses.replace(make.row(start=2016.0, value=11.0), within=(8.0, 14.0)),
         make.row("lower", start=2018.0, value=10.0),
     ]
-    noise = make.noise(tails=3.0, spread_sd=0.5)
+    noise = make.noise(tails=3.0, error_scale_sd=0.5)
     priors = make.priors("Factor", mu=0.0, sigma=0.1)
     one = make_likelihood(small, priors, make.table(*rows), noise)
     rng = np.random.default_rng(4)
@@ -196,7 +198,7 @@ def test_answers_are_ranked_beside_the_unknowns(little: Likelihood) -> None:
     result = sbc(little, sets=12, rng=np.random.default_rng(4), every=5, burn_in=60, asked=asked)
     assert list(result["parameter"].values[-3:]) == ["log likelihood", "all 2020", "East 2020"]
     assert "unknowns, 2 answers and the log likelihood" in sbc_verdict(result)
-    # Four figures with a noise of a few per cent fix an answer that the prior knows to a half.
+    # Four observations with a noise of a few per cent fix an answer that the prior knows to a half.
     assert uniformity(result).loc["East 2020", "recovery"] > 0.9
 
 
@@ -209,8 +211,8 @@ def test_a_result_knows_its_density_and_no_other(
     assert same_density(done, little)
     # Another prior, another figure: another density, and no place to go on from.
     wider = dataclasses.replace(little.priors, sigma=2.0 * little.priors.sigma)
-    figures = dataclasses.replace(little, published=little.published + 0.1)
-    for other in (dataclasses.replace(little, priors=wider), figures):
+    observations = dataclasses.replace(little, published=little.published + 0.1)
+    for other in (dataclasses.replace(little, priors=wider), observations):
         assert not same_density(done, other)
         with pytest.raises(InputError, match="are of another density"):
             sbc(
