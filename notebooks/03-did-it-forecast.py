@@ -13,9 +13,9 @@
 # %% [markdown]
 # # Did it forecast?
 #
-# `beltcast backtest` went back to each half-year from mid-2020 to mid-2025, hid what was published
-# later, fitted everything anew and forecast each total that was published afterwards, of years and of
-# their first months. This notebook reads its results and asks whether the model forecasts, whether
+# `beltcast backtest` went back to each half-year from mid-2020 to mid-2025, hid what was
+# published later, fitted everything anew and forecast each total that was published afterwards, of
+# years and of their first months. This notebook reads its results and asks whether the model forecasts, whether
 # it knows its own errors, and what it missed. docs/verification.md describes how an origin is
 # made.
 
@@ -94,8 +94,9 @@ print(held[held["level"] == 0.8].round(2).to_string(index=False))
 # %% [markdown]
 # ## Three goals
 #
-# The project's own goals: a CRPS 15 % below that of the best single baseline, bands of 80 % that hold
-# 72 to 88 %, and a national error of less than 4 % a year ahead. The cell prints all three, by cases.
+# The project's own goals: a CRPS 15 % below that of the best single baseline, bands of 80 % that
+# hold 72 to 88 %, and a national error of less than 4 % a year ahead. The cell prints all three, by
+# cases.
 # Which baseline is best is known only afterwards.
 
 # %%

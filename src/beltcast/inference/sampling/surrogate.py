@@ -53,8 +53,8 @@ STEADY_SD = 0.02
 """Residuals that vary by less are kept to first order only."""
 
 STEPS = (1, 4, 8)
-"""Leapfrog steps of a trajectory, drawn for each proposal.  Long ones forget where they began; where
-the likeness is poor they are refused, and a single step still moves."""
+"""Leapfrog steps of a trajectory, drawn for each proposal.  Long ones forget where they began;
+where the likeness is poor they are refused, and a single step still moves."""
 
 _GOOD = 0.75
 _TUNED = 12
