@@ -15,9 +15,9 @@
 #
 # `beltcast backtest` went back to each half-year from mid-2020 to mid-2025, hid what was
 # published later, fitted everything anew and forecast each total that was published afterwards, of
-# years and of their first months. This notebook reads its results and asks whether the model forecasts, whether
-# it knows its own errors, and what it missed. docs/verification.md describes how an origin is
-# made.
+# years and of their first months. This notebook reads its results and asks whether the model
+# forecasts, whether it knows its own errors, and what it missed. docs/verification.md describes how
+# an origin is made.
 
 # %%
 import numpy as np
