@@ -300,8 +300,8 @@ class Priors:
     def boxed(self) -> Priors:
         """State the bounds of uniform and log-uniform priors as bounds of x and of log x.
 
-        On their working scale a bound is at infinity, and the slope vanishes towards it: an
-        optimiser that has to end there never arrives.
+        On their working scale a bound is at infinity, and the slope vanishes towards it; here an
+        optimum at a bound is an ordinary point, at which an optimiser can end.
 
         Returns
         -------
