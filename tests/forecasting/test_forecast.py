@@ -174,7 +174,7 @@ def test_a_forecast_says_what_it_is_and_what_it_rests_on(result: xr.Dataset, stu
 def test_the_noise_that_fits_is_the_noise_that_forecasts(
     study: Study, noise: dict[str, float], wider: float
 ) -> None:
-    # Without shocks the log of the factor is the error of a figure: its grade's spread, as the
+    # Without shocks the log of the factor is the error of an observation: its grade's sd, as the
     # draws have it, and its tails. A standard deviation of +1 prior sd is e^0.5 of what the study
     # says.
     changed = dataclasses.replace(
@@ -188,7 +188,7 @@ def test_the_noise_that_fits_is_the_noise_that_forecasts(
     chosen = dataclasses.replace(study, noise=changed)
     likelihood = make_likelihood(study.model, study.priors, study.observations, changed)
     theta = np.zeros((4000, likelihood.size))
-    theta[:, [n.startswith("spread of") for n in likelihood.labels]] = 1.0
+    theta[:, [n.startswith("error scale of") for n in likelihood.labels]] = 1.0
     draws = Draws(likelihood, theta, "posterior")
     output = xr.DataArray(
         np.ones((4000, 1, 2)),
