@@ -349,7 +349,7 @@ def test_a_standard_deviation_is_found_where_many_observations_show_it(
     fit = calibrate(one, rng=np.random.default_rng(0), starts=4, refine=2)
     eta = fit.theta[1]
     # At the optimum n (1 - S / s^2) tau + eta = 0, with S / s^2 = exp(2 (log 2 - tau eta)).
-    # The curvature there is 100, so 0.2 is a distance of 0.002, a fiftieth of the standard deviation.
+    # The curvature there is 100, so 0.2 is a distance of 0.002, a fiftieth of the sd.
     assert 200 * 0.5 * (1 - np.exp(2 * (np.log(2) - 0.5 * eta))) + eta == pytest.approx(0, abs=0.2)
     # Draws have the standard deviation of the exact conditional: curvature 2 n tau^2 exp(...) + 1.
     draws = approximate_posterior(fit, 1500, rng=np.random.default_rng(1), moves=40).theta[:, 1]
