@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import os
 import re
 import shutil
@@ -144,6 +145,15 @@ def test_a_place_without_observations_says_so(evidence: Evidence) -> None:
 def numbers(rows: list[list[str]]) -> list[list[str]]:
     """The numbers of a table's own columns, without its words."""
     return [re.findall(r"[-+]?\d[\d,.]*", " ".join(row[1:4])) for row in rows[1:]]
+
+
+def test_a_chinese_report_describes_every_scenario_in_chinese(evidence: Evidence) -> None:
+    page = html.unescape(place_report(evidence, "China", language="zh"))
+    for scenario in evidence.study.scenarios.values():
+        assert scenario.text_zh
+        assert scenario.text not in page
+        if scenario.name != "baseline":  # the first scenario is the forecast itself
+            assert scenario.text_zh in page
 
 
 def test_a_chinese_report_has_the_same_numbers_and_none_of_our_english(

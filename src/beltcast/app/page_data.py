@@ -273,7 +273,7 @@ def _scenario(
     return {
         "name": scenario.name,
         "label": _label(Label(scenario.title, scenario.title_zh)),
-        "text": [scenario.text, scenario.text],
+        "text": _label(Label(scenario.text, scenario.text_zh)),
         "code": scenario.code,
         "constants": dict(scenario.constants),
         "uncertain": bool(scenario.uncertain),

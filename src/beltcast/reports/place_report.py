@@ -67,7 +67,7 @@ def place_report(
     year : int, optional
         Year of the drivers' shares; the last of the study's years ``past`` by default.
     language : 'en' or 'zh'
-        Text from files (sources, definitions, descriptions of scenarios) keeps its language.
+        Text from files (sources, definitions) keeps its language.
 
     Returns
     -------
@@ -358,7 +358,9 @@ def _scenarios(evidence: Evidence, asked: _Asked) -> Part:
             (
                 {
                     "text": _titled(evidence, name, asked),
-                    "note": "" if known is None else known.text,
+                    "note": ""
+                    if known is None
+                    else Label(known.text, known.text_zh).text(asked.language),
                 },
                 *(asked.band(change.sel({YEAR: year}), "{:+.1f}") + " %" for year in years),
                 say(chance_text(last, "chance_of_more", {})),

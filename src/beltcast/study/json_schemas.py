@@ -62,6 +62,7 @@ def scenarios_schema(model: Model) -> Schema:
                     "title": {**_text("A title for people."), "minLength": 1},
                     "title_zh": _text("The title in Chinese."),
                     "text": _text("What is assumed."),
+                    "text_zh": _text("What is assumed, in Chinese."),
                     "code": _text("A short code, such as S7."),
                     "constants": {"$ref": "#/$defs/constants"},
                     "inputs": {"$ref": "#/$defs/inputs"},

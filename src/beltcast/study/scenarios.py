@@ -53,7 +53,7 @@ __all__ = ["Points", "Scenario", "Size", "draw_sizes", "extend", "read_scenarios
 Points: TypeAlias = tuple[tuple[float, ...], tuple[float, ...]]
 """Times [Year], ascending, and values [unit of the input], of equal length."""
 
-_KEYS = ("extends", "title", "title_zh", "text", "code", "constants", "inputs")
+_KEYS = ("extends", "title", "title_zh", "text", "text_zh", "code", "constants", "inputs")
 SIZES = tuple(family for family in FAMILIES if family != "uniform")
 """Distributions of an uncertain size."""
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -111,8 +111,8 @@ class Scenario:
         Its key in the file.
     title, text, code : str
         Title, description, and a short code such as ``S7``.
-    title_zh : str
-        The title in Chinese; empty if there is none.
+    title_zh, text_zh : str
+        Title and description in Chinese; empty if there are none.
     constants : mapping
         Label, ``Name`` or ``Name[Element]`` as the model spells it, to value [unit of the
         constant]. ``Name`` alone means all elements. Whole constants come before elements, so
@@ -132,6 +132,7 @@ class Scenario:
     inputs: Mapping[str, Points] = field(default_factory=lambda: _NOTHING)
     uncertain: Mapping[str, Size] = field(default_factory=lambda: _NOTHING)
     title_zh: str = ""
+    text_zh: str = ""
 
 
 def read_scenarios(
@@ -284,6 +285,7 @@ def extend(parent: Scenario, child: Scenario) -> Scenario:
         title_zh=child.title_zh,
         # A text and a code belong to one scenario; a child without them has none.
         text=child.text,
+        text_zh=child.text_zh,
         code=child.code,
         constants=_ordered({**kept, **child.constants}),
         inputs=MappingProxyType({**parent.inputs, **child.inputs}),
@@ -317,7 +319,7 @@ def _read_one(name: str, given: Any, file: Toml, model: ModelLike) -> Scenario:
     return Scenario(
         name=name,
         title=table.text("title"),
-        **{key: table.text(key, "", empty=True) for key in ("title_zh", "text", "code")},
+        **{key: table.text(key, "", empty=True) for key in ("title_zh", "text", "text_zh", "code")},
         constants=constants,
         uncertain=uncertain,
         inputs=_inputs(table.table("inputs", called=inside, optional=True), model),

@@ -36,7 +36,8 @@ PRIOR_COLUMNS = (
 """Columns of a new sheet of priors; any other key of a prior may be a column too."""
 
 SCENARIO_COLUMNS = (
-    *("scenario", "title", "title_zh", "text", "extends", "constant", "time", "value"),
+    *("scenario", "title", "title_zh", "text", "text_zh"),
+    *("extends", "constant", "time", "value"),
     *("distribution", "median", "mean", "log_sd", "sd"),
 )
 """Columns of a sheet of scenarios."""
