@@ -56,8 +56,10 @@ def exact(small: Model, make: SimpleNamespace) -> SimpleNamespace:
 
 
 def some(fit: Calibration, seed: int = 1, **given: object) -> Chains:
+    told = {name: given.pop(name) for name in ("resume", "keep", "progress") if name in given}
     settings = {"chains": 2, "draws": 40, "every": 2, "burn_in": 100} | given
-    return sample(fit, SampleOptions(**settings), rng=np.random.default_rng(seed))  # type: ignore[arg-type]
+    options = SampleOptions(**settings)  # type: ignore[arg-type]
+    return sample(fit, options, rng=np.random.default_rng(seed), **told)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("method", METHODS)

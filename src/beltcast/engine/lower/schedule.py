@@ -157,7 +157,8 @@ def _in_order(
             return [blocks[i] for i in order]
         for circle in circles:
             if all(blocks[i].n == 1 for i in circle):
-                names = " -> ".join(dict.fromkeys(blocks[i].name for i in circle))
+                once = list(dict.fromkeys(blocks[i].name for i in circle))
+                names = " -> ".join([*once, once[0]])
                 line = next(
                     (e.line for e in source.equations if e.name == blocks[circle[0]].name), None
                 )
