@@ -58,7 +58,7 @@ def exact(small: Model, make: SimpleNamespace) -> SimpleNamespace:
 def some(fit: Calibration, seed: int = 1, **given: object) -> Chains:
     told = {name: given.pop(name) for name in ("resume", "keep", "progress") if name in given}
     settings = {"chains": 2, "draws": 40, "every": 2, "burn_in": 100} | given
-    options = SampleOptions(**settings)  # type: ignore[arg-type]
+    options = SampleOptions(**settings)  # type: ignore[arg-type]  # tests mix types
     return sample(fit, options, rng=np.random.default_rng(seed), **told)  # type: ignore[arg-type]
 
 

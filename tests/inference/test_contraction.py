@@ -86,8 +86,7 @@ def test_belts_add_up_to_the_nation_in_every_draw(belts: SimpleNamespace) -> Non
 
 def test_the_nations_output_is_narrowed_most_by_its_observations(belts: SimpleNamespace) -> None:
     table = contraction(belts.posterior, belts.prior)
-    # Dozens of observations speak of the nation's output; none of the change under a scenario to
-    # come.
+    # Dozens of observations inform the nation's output; none the change under a scenario.
     assert table.loc["output, China 2025", "contraction"] > 0.3
     # Announced changes that begin after 2025 do not vary there and are left out.
     assert table["prior_sd"].min() > 0

@@ -188,7 +188,7 @@ def test_the_ending_decides_the_format_and_a_mismatch_is_refused() -> None:
 
 
 def test_every_cell_of_the_iamc_table_is_where_its_labels_say(results: xr.Dataset) -> None:
-    """The other way round: each row is looked up in the Dataset by what it says of itself."""
+    """Look up each exported row in the Dataset by the labels in the row."""
     table = iamc_table(results, model="mine")
     seen = set()
     for row in table.to_dict("records"):

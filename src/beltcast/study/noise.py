@@ -266,7 +266,9 @@ def noise_from_table(toml: Toml, *, faults: list[BeltcastError] | None = None) -
         With file and line: a table or number is missing, a key is unknown, or a standard deviation
         is negative.
     """
-    noise = read_table(toml, "noise").only(_KEYS, renamed={"spread": "error_scales"})
+    noise = read_table(toml, "noise").only(
+        _KEYS, renamed={"spread": "error_scales", "trend_by": "trend_own"}
+    )
     definitions = read_table(toml, "definitions")
     defined = {}
     for name in definitions:
