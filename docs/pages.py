@@ -64,8 +64,8 @@ def public_names() -> str:
     """Return a table of what `import beltcast` gives, linked to where it is explained."""
     import beltcast
 
-    homes = beltcast._HOME  # which module a public name comes from
-    rows = [f"   ~beltcast.{homes[name]}.{name}" for name in sorted(homes, key=str.casefold)]
+    homes = beltcast._homes()  # which module a public name comes from
+    rows = [f"   ~{homes[name]}.{name}" for name in sorted(homes, key=str.casefold)]
     return "\n".join(["```{eval-rst}", ".. autosummary::", "", *rows, "```", ""])
 
 

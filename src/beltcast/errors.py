@@ -29,27 +29,6 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = [
-    "BOOKS",
-    "BeltcastError",
-    "CalibrationError",
-    "InputError",
-    "MissingExtra",
-    "ModelError",
-    "ModelFileError",
-    "PriorError",
-    "RunStopped",
-    "ScenarioError",
-    "SimulationError",
-    "TableError",
-    "UnitError",
-    "UnknownName",
-    "UnsupportedConstruct",
-    "did_you_mean",
-    "gathered",
-    "quoted",
-]
-
 BOOKS = (".xlsx", ".xlsm", ".xls")
 """Endings of workbooks; ``mine.xlsx/places`` is the path of a sheet in one."""
 

@@ -21,7 +21,9 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.progress import Progress as Bars
+from rich.progress import (
+    Progress as Bars,
+)
 
 import beltcast
 from beltcast.errors import InputError

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["COLOURS", "OTHER", "POINT", "POSTERIOR", "PRIOR"]
-
 POSTERIOR = "#0072B2"
 PRIOR = "#999999"
 OTHER = "#D55E00"

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-__all__ = ["Facts", "html_of", "listed", "text_of"]
-
 Facts = Sequence[tuple[str, str]]
 """Label and text of each fact, in the order of display."""
 

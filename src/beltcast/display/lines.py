@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 
 from beltcast.display.colours import COLOURS
 
-__all__ = ["finish_axes", "gridded", "new_axes", "new_figure", "plot_band", "plot_points"]
-
 BAND = (0.1, 0.9)
 """Quantiles between which a band is drawn: the middle 80% of the members."""
 

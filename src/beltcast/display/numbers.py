@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from rich.cells import cell_len
 
-__all__ = ["digits", "filled"]
-
 
 def digits(value: float, decimals: int = -1) -> str:
     """Write a number with separators; three digits, at least the whole ones, by default.

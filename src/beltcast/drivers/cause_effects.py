@@ -30,8 +30,6 @@ from beltcast.model.model import Model
 from beltcast.schema import MEMBER, TIME
 from beltcast.study.scenarios import Scenario
 
-__all__ = ["compare_causes"]
-
 CAUSE = "cause"
 
 

@@ -28,8 +28,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-__all__ = ["CACHE_LIMIT", "Cache", "engine_fingerprint", "key_of", "open_cache"]
-
 CACHE_LIMIT = 256 * 2**20
 """Largest size of all entries together in bytes; the belt model takes about 0.3 MB."""
 

@@ -9,8 +9,6 @@ from beltcast.engine.syntax import XMILE
 from beltcast.errors import ModelFileError
 from beltcast.files import door
 
-__all__ = ["LARGEST_FILE", "decode", "line_of", "read_bytes"]
-
 LARGEST_FILE = 32 * 2**20
 """Largest model file in bytes."""
 

@@ -31,8 +31,6 @@ from beltcast.engine.xmile.reader import read_xmile
 from beltcast.errors import ModelFileError
 from beltcast.files.door import read_regular
 
-__all__ = ["dump_source", "load_source", "read_parsed"]
-
 
 @uncollected()
 def read_parsed(path: str | Path, cache: Cache | None) -> Source:

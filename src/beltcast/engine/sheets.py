@@ -23,8 +23,6 @@ from beltcast.errors import BOOKS, BeltcastError, ModelFileError, UnsupportedCon
 from beltcast.files.door import read_regular
 from beltcast.files.workbook import open_book
 
-__all__ = ["CELL", "Cell", "Place", "Sheet", "column_number", "read_sheet"]
-
 CELL = re.compile(r"^([A-Za-z]{1,3})([1-9]\d{0,6})$", re.ASCII)
 _TEXT = (".csv", ".txt", ".tab")
 

@@ -23,26 +23,6 @@ from typing import Literal, TypeAlias, assert_never
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = [
-    "COMPARISONS",
-    "CONTROLS",
-    "Array",
-    "Calendar",
-    "Call",
-    "Data",
-    "Equation",
-    "Expr",
-    "Number",
-    "Ref",
-    "Source",
-    "Table",
-    "Tables",
-    "canonical",
-    "references",
-    "show",
-    "walk_expression",
-]
-
 COMPARISONS = frozenset({"=", "<>", "<", "<=", ">", ">="})
 
 XMILE = (".xmile", ".stmx", ".itmx", ".xml")

@@ -19,9 +19,10 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from beltcast.engine.nodes import FloatArray
+from beltcast.engine.run.prepare import Backend
 from beltcast.errors import ScenarioError, SimulationError
 from beltcast.files.resume import NOT_KEPT, Pieces
-from beltcast.model.model import Backend, Model
+from beltcast.model.model import Model
 from beltcast.model.quantities import is_flow
 from beltcast.schema import MEMBER, SCENARIO, TIME, YEAR, Progress
 from beltcast.streams import Random, Streams

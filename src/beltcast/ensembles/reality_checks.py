@@ -22,8 +22,6 @@ from beltcast.schema import MEMBER, TIME, make_dataset
 from beltcast.study.scenarios import Scenario
 from beltcast.study.statements import RealityCheck, Side
 
-__all__ = ["Violation", "check_statements"]
-
 
 @dataclass(frozen=True)
 class Violation:

@@ -20,20 +20,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from beltcast.engine.nodes import FloatArray
 
-__all__ = [
-    "DECIDED",
-    "FEWEST_DRAWS",
-    "DecidedSign",
-    "all_alike",
-    "chance_words",
-    "negligible",
-    "positive_share",
-    "ratio_of",
-    "share_error",
-    "sign_of",
-    "with_error",
-]
-
 _ROUNDING = 256.0 * np.finfo(np.float64).eps
 """Relative error that a few hundred additions and multiplications may cause: 5.7e-14."""
 

@@ -13,8 +13,6 @@ from pathlib import Path
 
 from beltcast.errors import BeltcastError
 
-__all__ = ["ADVICE", "LARGEST_TEXT", "read_regular", "regular_size"]
-
 LARGEST_TEXT = 64 * 2**20
 """Largest text file in bytes: a table of a million rows, or a study of any size."""
 

@@ -15,8 +15,6 @@ from urllib.parse import unquote, urlsplit
 
 from beltcast.errors import MissingExtra
 
-__all__ = ["install_line", "need"]
-
 
 def need(module: str, extra: str, *, to: str, otherwise: str = "") -> ModuleType:
     """Import a module of an extra, or say how to get it.

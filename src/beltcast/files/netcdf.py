@@ -14,8 +14,6 @@ from beltcast.files.door import ADVICE, regular_size
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["LARGEST_NETCDF", "check_variables", "read_netcdf"]
-
 LARGEST_NETCDF = 2 * 10**9
 """Largest size in bytes of a file, and of all its variables when unpacked."""
 

@@ -21,8 +21,6 @@ from beltcast.errors import BOOKS, InputError
 from beltcast.files.door import read_regular
 from beltcast.files.workbook import sheet_text
 
-__all__ = ["Text", "file_sha256", "read_text"]
-
 # Everyday Chinese text is all in GB 2312; Latin-1 text read as GB18030 hardly ever is.
 _EVERYDAY_SHARE = 0.9
 

@@ -20,8 +20,6 @@ from typing import Any, Final
 from beltcast.errors import InputError, did_you_mean, quoted
 from beltcast.files.text import read_text
 
-__all__ = ["Toml", "TomlTable", "find_file", "read_table", "read_toml"]
-
 _KEY = r"""(?:"(?:[^"\\]|\\.)*"|'[^']*'|[A-Za-z0-9_-]+)"""
 _KEY_PATH = rf"{_KEY}(?:\s*\.\s*{_KEY})*"
 _HEADER_LINE = re.compile(rf"\s*\[\s*({_KEY_PATH})\s*\]")

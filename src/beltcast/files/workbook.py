@@ -23,8 +23,6 @@ from beltcast.files.door import read_regular
 if TYPE_CHECKING:
     from openpyxl import Workbook
 
-__all__ = ["LARGEST_BOOK", "column_letters", "open_book", "sheet_path", "sheet_text"]
-
 LARGEST_BOOK = 128 * 2**20
 """Largest unpacked workbook in bytes: a sheet of a million rows and two columns has 60 MB."""
 

@@ -16,8 +16,6 @@ from beltcast.inference.simulated import simulate_observations
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["plot_fit_over_time"]
-
 PREDICTED = (0.8, 0.95)
 """Shares of predicted observations in the bands."""
 

@@ -14,8 +14,6 @@ from beltcast.display.style import house_style
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["plot_fit"]
-
 NAMED = 3
 """Number of observations that get a label, those farthest from the model."""
 

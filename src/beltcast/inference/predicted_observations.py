@@ -19,7 +19,8 @@ from scipy import sparse
 
 from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.errors import TableError
-from beltcast.model.model import Constants, Inputs, Model
+from beltcast.model.arguments import Constants, Inputs
+from beltcast.model.model import Model
 from beltcast.model.quantities import is_flow, same_unit
 from beltcast.study.observations import Observation, Observations
 

@@ -18,8 +18,6 @@ import numpy as np
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import InputError
 
-__all__ = ["Constants", "Inputs", "plain_constants", "plain_inputs"]
-
 Constants: TypeAlias = Mapping[str, Any]
 """Value of each constant: a number, elements by name, an array, a Series or a DataArray."""
 Inputs: TypeAlias = Mapping[str, Any]

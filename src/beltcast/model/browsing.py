@@ -19,8 +19,6 @@ from beltcast.model.variables import Variables
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Browsable"]
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Browsable(Variables):

@@ -48,17 +48,6 @@ from beltcast.model.model import Model, compile_model
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-__all__ = [
-    "Auxiliary",
-    "Flow",
-    "FormulaTerm",
-    "LookupPoints",
-    "ModelBuilder",
-    "Stock",
-    "call",
-    "total",
-]
-
 Operand: TypeAlias = "FormulaTerm | float"
 RightSide: TypeAlias = "FormulaTerm | float | str | ArrayLike"
 Over: TypeAlias = "str | Sequence[str]"

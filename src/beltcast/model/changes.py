@@ -15,8 +15,6 @@ from beltcast.engine.parse_cache import dump_source
 from beltcast.engine.syntax import CONTROLS, Equation, Source, canonical
 from beltcast.errors import ModelError, UnknownName, did_you_mean
 
-__all__ = ["Change", "changed_source", "source_fingerprint"]
-
 Change: TypeAlias = "str | float | Sequence[str] | None"
 """Right-hand side as Vensim text or a number; with unit and comment; or None to remove."""
 

@@ -24,8 +24,6 @@ from beltcast.engine.units.check import UnitProblem, check_units
 from beltcast.model.model import Model
 from beltcast.schema import Label, Language, Progress, no_progress
 
-__all__ = ["Checked", "Extreme", "Fault", "StepError", "as_json", "check_model", "check_text"]
-
 FACTORS = (0.0, 0.1, 10.0)
 """Factors on each constant: zero, and an order of magnitude either way."""
 

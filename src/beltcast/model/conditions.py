@@ -29,8 +29,6 @@ from beltcast.files.toml import TomlTable, read_toml
 from beltcast.model.changes import source_fingerprint
 from beltcast.model.model import Model, compile_model
 
-__all__ = ["CONDITION", "read_conditions", "with_conditions"]
-
 CONDITION = "Condition"
 """Name of the subscript range."""
 

@@ -20,8 +20,6 @@ from beltcast.model.model import Model
 from beltcast.model.shown import ShownVariable, show_equation
 from beltcast.schema import TIME
 
-__all__ = ["ModelDifference", "OutputDifference", "VariableDifference", "diff"]
-
 
 @dataclass(frozen=True)
 class VariableDifference:

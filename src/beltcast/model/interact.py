@@ -15,8 +15,6 @@ from beltcast.errors import ModelError, UnknownName
 from beltcast.files.extras import need
 from beltcast.schema import TIME
 
-__all__ = ["make_controls"]
-
 MOST_SLIDERS = 6
 """Number of constants that get a slider by default."""
 

@@ -25,8 +25,6 @@ from beltcast.engine.syntax import (
     show,
 )
 
-__all__ = ["equation_math", "expression_math"]
-
 Address = Callable[[str], str]
 """Address that a name links to; empty for none."""
 

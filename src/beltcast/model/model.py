@@ -46,19 +46,6 @@ from beltcast.schema import TIME, make_dataset
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = [
-    "LARGEST_RESULT",
-    "Backend",
-    "BatchOptions",
-    "Constants",
-    "Grid",
-    "Inputs",
-    "Method",
-    "Model",
-    "Variable",
-    "load_model",
-]
-
 LARGEST_RESULT = 4e9
 """Size in bytes above which a result is refused, since it would exhaust the memory."""
 

@@ -26,8 +26,6 @@ import pint
 
 from beltcast.errors import UnitError, quoted
 
-__all__ = ["PUBLISHED_UNITS", "convert", "is_flow", "mean_rate", "same_unit"]
-
 PUBLISHED_UNITS: Mapping[str, tuple[float, str]] = {
     "bn CNY": (1.0, "bnCNY"),
     "100m CNY": (0.1, "bnCNY"),

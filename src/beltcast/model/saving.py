@@ -11,8 +11,6 @@ from beltcast.engine.xmile.writer import xmile_text
 from beltcast.errors import InputError, UnsupportedConstruct
 from beltcast.files.complete import complete_file
 
-__all__ = ["save_source"]
-
 
 def save_source(source: Source, path: str | Path) -> tuple[Path, ...]:
     """Write a model; see `beltcast.Model.save`."""

@@ -12,8 +12,6 @@ from beltcast.errors import SimulationError, UnsupportedConstruct
 from beltcast.files.extras import need
 from beltcast.model.model import Model
 
-__all__ = ["PROGRAMS", "Opinion", "second_opinion"]
-
 
 @dataclass(frozen=True)
 class Opinion:

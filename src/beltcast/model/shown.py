@@ -23,9 +23,6 @@ from beltcast.model.variables import Variable, VariableKind, Variables
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["ShownVariable", "show_equation"]
-
-
 MOST_SHOWN = 6
 """Largest number of equations shown of a variable; one defined by element may have many."""
 

@@ -22,8 +22,6 @@ from beltcast.engine.nodes import FloatArray
 from beltcast.engine.syntax import CONTROLS, Call, Expr, Ref, canonical
 from beltcast.model.variables import Variables
 
-__all__ = ["DEPTH", "Tree", "causes_and_uses", "grow_tree", "polarities"]
-
 DEPTH = 2
 """Default number of levels below the root, as in Vensim's tree diagrams."""
 

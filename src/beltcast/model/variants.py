@@ -13,7 +13,8 @@ from typing import Unpack
 import numpy as np
 
 from beltcast.engine.nodes import FloatArray, IntArray
-from beltcast.model.model import BatchOptions, Constants, Inputs, Model
+from beltcast.model.arguments import Constants, Inputs
+from beltcast.model.model import BatchOptions, Model
 
 
 @dataclass(frozen=True, eq=False, repr=False)

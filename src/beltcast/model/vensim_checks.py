@@ -30,8 +30,6 @@ from beltcast.errors import BeltcastError, SimulationError, UnsupportedConstruct
 from beltcast.model.changes import changed_source
 from beltcast.model.model import Model, compile_model
 
-__all__ = ["VensimFinding", "check_vensim_statements"]
-
 _TOLERANCE = 1e-9
 """Part of the larger side by which a comparison may be missed."""
 

@@ -11,8 +11,6 @@ from matplotlib.figure import Figure
 from beltcast.model.model import Model
 from beltcast.pictures.runs import MOST_LINES, plot_run
 
-__all__ = ["plot_causes"]
-
 
 def plot_causes(
     model: Model,

@@ -20,8 +20,6 @@ from beltcast.model.model import Model
 from beltcast.pictures.diagram_svg import Drawing, Route, TextBox, as_svg
 from beltcast.pictures.structure import Pipe, Structure, contracted, structure
 
-__all__ = ["diagram", "diagram_groups"]
-
 MOST_NAMES = 40
 """Number of auxiliaries up to which all are drawn."""
 

@@ -11,8 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from xml.sax.saxutils import escape, quoteattr
 
-__all__ = ["Drawing", "Route", "TextBox", "as_svg"]
-
 Point = tuple[float, float]
 Links = frozenset[tuple[str, str]]
 

@@ -15,8 +15,6 @@ from beltcast.display.style import house_style
 from beltcast.errors import InputError, UnknownName, did_you_mean
 from beltcast.schema import MEMBER, SCENARIO, TIME
 
-__all__ = ["plot_run"]
-
 MOST_LINES = 8
 """Most elements drawn of a variable; the colours of more could not be told apart."""
 MOST_PANELS = 12

@@ -15,8 +15,6 @@ from beltcast.engine.loops.graph import owners
 from beltcast.engine.nodes import Apply, Load, Node, rows_read
 from beltcast.model.model import Model
 
-__all__ = ["Pipe", "Structure", "contracted", "structure"]
-
 
 @dataclass(frozen=True, order=True)
 class Pipe:

@@ -22,8 +22,6 @@ from beltcast.engine.syntax import CONTROLS, Data, canonical, walk_expression
 from beltcast.engine.syntax import Call as SyntaxCall
 from beltcast.model.model import Model
 
-__all__ = ["ReportItem", "report_items"]
-
 _SOURCE = re.compile(
     r"\[[^\]]+\]|https?://|\bdoi\b|\((?:19|20)\d\d\)|\bsource\b|来源", re.IGNORECASE
 )

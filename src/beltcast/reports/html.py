@@ -17,8 +17,6 @@ from matplotlib.figure import Figure
 
 from beltcast.schema import Language
 
-__all__ = ["picture", "rendered", "sections_html"]
-
 
 def rendered(template: str, language: Language, **values: Any) -> str:
     """Fill in a template of ``reports/templates``.

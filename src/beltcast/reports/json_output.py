@@ -21,16 +21,6 @@ from beltcast.inference.calibrate import Calibration
 from beltcast.inference.updating.update import Update
 from beltcast.schema import CHAIN, DRAW, MEMBER, PLACE, QUANTILE, SET, YEAR
 
-__all__ = [
-    "calibration_facts",
-    "comparison_facts",
-    "dataset_facts",
-    "forecast_facts",
-    "json_text",
-    "table_facts",
-    "update_facts",
-]
-
 SHOWN_QUANTILES = (0.1, 0.5, 0.9)
 """Quantiles: the median and the 80% band."""
 

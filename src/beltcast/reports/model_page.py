@@ -27,8 +27,6 @@ from beltcast.model.shown import ShownVariable
 from beltcast.model.trace import Neighbours, causes_and_uses, polarities
 from beltcast.reports.guidelines import report_items
 
-__all__ = ["document"]
-
 _CSS = """
 body { font-family: system-ui, "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", sans-serif;
        line-height: 1.45; color: #222; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }

@@ -15,8 +15,6 @@ import xarray as xr
 from beltcast.errors import InputError
 from beltcast.schema import MEMBER, PLACE, QUANTILE, SCENARIO, YEAR
 
-__all__ = ["shown_quantiles", "tables_without_members", "tidy_tables"]
-
 _SHOWN = (0.1, 0.5, 0.9)
 
 

@@ -13,8 +13,6 @@ import xarray as xr
 
 from beltcast.errors import InputError
 
-__all__ = ["source_table", "write_workbook"]
-
 SHEET_ROWS = 2**20 - 1
 """Rows of a sheet below its header."""
 

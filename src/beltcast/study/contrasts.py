@@ -35,8 +35,6 @@ from beltcast.model.labels import ModelLike, VariableLike, find_label, join_labe
 from beltcast.study.places import all_places
 from beltcast.study.tables import about, check_filled, located, number, records
 
-__all__ = ["BIAS", "CORRELATION", "Contrast", "Contrasts", "Period", "read_contrasts"]
-
 CORRELATION = 0.7
 """Correlation of the errors of one group, unless the study gives another: papers on one policy
 share cities and years."""

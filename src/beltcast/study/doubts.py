@@ -13,8 +13,6 @@ from beltcast.display.translations import word
 from beltcast.schema import Language
 from beltcast.study.observations import Observation, Observations
 
-__all__ = ["doubts"]
-
 FACTOR = 5.0
 """How many times its neighbours a number may be, or they it, before it is doubted."""
 

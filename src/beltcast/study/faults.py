@@ -30,8 +30,6 @@ from beltcast.study.study import (
     study_owners,
 )
 
-__all__ = ["study_faults"]
-
 
 def study_faults(path: str | Path | None = None) -> tuple[BeltcastError, ...]:
     """Read a study and all its files; return all errors.

@@ -51,17 +51,6 @@ from numpy.typing import ArrayLike
 
 from beltcast.study.contrasts import Contrasts
 
-__all__ = [
-    "EXAMPLE",
-    "Observation",
-    "ObservationKind",
-    "Observations",
-    "Reading",
-    "clash",
-    "repeated",
-    "scope",
-]
-
 ObservationKind: TypeAlias = Literal[
     "level", "part-year", "growth", "share", "over", "lower", "upper"
 ]

@@ -47,8 +47,6 @@ from beltcast.study.tables import (
     records,
 )
 
-__all__ = ["COLUMNS", "OPTIONAL_COLUMNS", "read_observations"]
-
 _Choice = TypeVar("_Choice", bound=str)
 
 COLUMNS = (

@@ -13,8 +13,6 @@ from datetime import date
 
 from beltcast.errors import TableError, quoted
 
-__all__ = ["instant", "period"]
-
 FORMS = "2024, 2024H1, 2024Q1-Q3, 2024年1-6月, 2024-03, 2024-03-31 or 2024-01-01 to 2024-06-30"
 
 _DASH = r"\s*(?:-|–|—|~|～|至|到|to)\s*"

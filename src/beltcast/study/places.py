@@ -24,8 +24,6 @@ from beltcast.model.labels import ModelLike
 from beltcast.schema import TOTAL
 from beltcast.study.tables import about, check_filled, located, records
 
-__all__ = ["all_places", "read_places", "read_titles"]
-
 _COLUMNS = ("place", "title", "title_zh", "belts", "note")
 
 

@@ -41,8 +41,6 @@ from beltcast.model.labels import find_label, join_label
 from beltcast.model.model import Model
 from beltcast.schema import LANGUAGES, NO_LABEL, Label
 
-__all__ = ["Lever", "Roles", "Shares", "Years", "default_years", "read_label", "read_roles"]
-
 LEVER_KEYS = ("label", "key", "range", "unit", "one", "driver", "step", "policy")
 
 SLIDER_STEPS = 40

@@ -48,8 +48,6 @@ from beltcast.streams import Random, Streams
 from beltcast.study.distributions import FAMILIES
 from beltcast.study.table_sheets import read_tables
 
-__all__ = ["Points", "Scenario", "Size", "draw_sizes", "extend", "read_scenarios", "select"]
-
 Points: TypeAlias = tuple[tuple[float, ...], tuple[float, ...]]
 """Times [Year], ascending, and values [unit of the input], of equal length."""
 

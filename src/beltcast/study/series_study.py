@@ -27,8 +27,6 @@ from beltcast.study.series import Payoff, Series, read_series
 from beltcast.study.starter import check_folder, check_title
 from beltcast.study.study import STUDY_FILE, read_study
 
-__all__ = ["start_series_study"]
-
 
 def start_series_study(
     folder: str | Path,

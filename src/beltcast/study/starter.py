@@ -22,8 +22,6 @@ from beltcast.files.shipped import shipped
 from beltcast.study.starter_workbook import TABLES, workbook_of
 from beltcast.study.study import read_study
 
-__all__ = ["EXAMPLE_YEARS", "Template", "start_study"]
-
 Template = Literal["belt", "blank"]
 
 EXAMPLE_YEARS = 6
@@ -115,6 +113,7 @@ def _without_tables(texts: Mapping[str, str], book: str) -> dict[str, str]:
 
 
 def check_folder(folder: Path) -> None:
+    """Refuse the current folder, and one that has something in it."""
     if folder.resolve() == Path.cwd():
         raise InputError(
             f"'{folder}' is the folder you are in; give the name of a new one, such as mybelt"
@@ -141,6 +140,7 @@ def _belt_names(belts: Sequence[str]) -> tuple[str, ...]:
 
 
 def check_title(title: str) -> str:
+    """Return a title that a TOML file and a model file can hold."""
     if not title.isprintable() or '"' in title or "\\" in title:
         raise InputError(
             f"{quoted(title)} cannot be a title; leave out quotes, backslashes and line ends"

@@ -15,8 +15,6 @@ from beltcast.study.table_sheets import PRIOR_COLUMNS, SCENARIO_COLUMNS
 if TYPE_CHECKING:
     from openpyxl.worksheet.worksheet import Worksheet
 
-__all__ = ["TABLES", "workbook_of"]
-
 TABLES = {
     "observations": "observations.csv",
     "places": "places.csv",

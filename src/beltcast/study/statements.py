@@ -57,8 +57,6 @@ from beltcast.errors import (
 from beltcast.files.toml import TomlTable, read_table, read_toml
 from beltcast.model.model import Model
 
-__all__ = ["Compared", "RealityCheck", "Side", "read_statements"]
-
 Side: TypeAlias = float | str
 """A number, or the name of a variable."""
 

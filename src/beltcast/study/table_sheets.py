@@ -27,8 +27,6 @@ from beltcast.files.toml import Toml, read_toml
 from beltcast.files.workbook import column_letters, sheet_path
 from beltcast.study.tables import filled_rows, is_number
 
-__all__ = ["PRIOR_COLUMNS", "SCENARIO_COLUMNS", "read_tables"]
-
 PRIOR_COLUMNS = (
     *("parameter", "distribution", "median", "mean", "log_sd", "sd", "logit_sd"),
     *("lower", "upper", "unit", "per", "pool", "role", "source"),

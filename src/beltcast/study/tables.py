@@ -29,19 +29,6 @@ from beltcast.errors import (
 from beltcast.files.text import Text
 from beltcast.files.workbook import column_letters
 
-__all__ = [
-    "about",
-    "assumed",
-    "check_filled",
-    "filled_rows",
-    "header_of",
-    "is_number",
-    "located",
-    "number",
-    "records",
-    "separator",
-]
-
 _GROUPED = re.compile(r"[+-]?\d{1,3}([,\s']\d{3})+(\.\d+)?")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 

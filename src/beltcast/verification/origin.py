@@ -32,7 +32,8 @@ import numpy as np
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import InputError
 from beltcast.inference.audit.error_scales import error_scales, with_error_scales
-from beltcast.model.model import Inputs, Model
+from beltcast.model.arguments import Inputs
+from beltcast.model.model import Model
 from beltcast.model.quantities import is_flow
 from beltcast.model.variants import with_numbers
 from beltcast.study.noise import Noise

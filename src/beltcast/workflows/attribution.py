@@ -23,8 +23,6 @@ from beltcast.streams import Random, Streams
 from beltcast.study.study import Study
 from beltcast.workflows.draws import FitOptions, draw_study, draw_without_contrasts, fit_study
 
-__all__ = ["AttributeOptions", "Attributed", "attribute_study"]
-
 
 @dataclass(frozen=True)
 class AttributeOptions:

@@ -23,8 +23,6 @@ from beltcast.schema import Language, Progress
 from beltcast.streams import Random, Streams
 from beltcast.study.study import Study
 
-__all__ = ["CalibrateOptions", "Calibrated", "calibrate_study", "save_fit"]
-
 _PICTURED = 400
 """Draws behind the bands in the picture of a small model."""
 

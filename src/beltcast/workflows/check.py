@@ -20,8 +20,6 @@ from beltcast.schema import Label, Language, Progress, no_progress
 from beltcast.study.doubts import doubts
 from beltcast.study.study import Study
 
-__all__ = ["CheckedModel", "CheckedStudy", "check"]
-
 
 @dataclass(frozen=True, eq=False)
 class CheckedModel:

@@ -20,16 +20,6 @@ from beltcast.schema import Progress
 from beltcast.streams import Random, Streams
 from beltcast.study.study import Study
 
-__all__ = [
-    "DRAWN_FILE",
-    "FitOptions",
-    "draw_study",
-    "draw_without_contrasts",
-    "drawn_before",
-    "fit_study",
-    "keep_drawn",
-]
-
 DRAWN_FILE = "drawn.npz"
 """All draws of a forecast, in its folder of results, for the next run of the same."""
 

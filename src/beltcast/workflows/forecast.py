@@ -25,8 +25,6 @@ from beltcast.verification.origin import as_known, scales_as_known
 from beltcast.workflows.calibrate import save_fit
 from beltcast.workflows.draws import FitOptions, drawn_before, fit_study, keep_drawn
 
-__all__ = ["ForecastOptions", "Forecasted", "forecast_study"]
-
 
 @dataclass(frozen=True)
 class ForecastOptions:

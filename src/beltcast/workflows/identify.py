@@ -37,8 +37,6 @@ from beltcast.streams import Random, Streams
 from beltcast.study.study import Study
 from beltcast.workflows.draws import draw_without_contrasts
 
-__all__ = ["Identification", "IdentifyOptions", "identify", "save_identification"]
-
 PAIRS = 6
 """Number of charts of confounded pairs, the strongest first."""
 

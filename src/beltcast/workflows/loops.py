@@ -16,8 +16,6 @@ from beltcast.drivers.loops.plot import save_loops_picture
 from beltcast.model.model import Model
 from beltcast.pictures.diagram import diagram
 
-__all__ = ["ScoredLoops", "score_loops"]
-
 
 @dataclass(frozen=True, eq=False)
 class ScoredLoops:

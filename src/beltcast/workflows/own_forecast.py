@@ -25,8 +25,6 @@ from beltcast.study.study import Study
 from beltcast.workflows.calibrate import save_fit
 from beltcast.workflows.draws import FitOptions, fit_study
 
-__all__ = ["OwnForecast", "forecast_columns", "forecast_own", "rows_to_come"]
-
 LEVELS = {"low_95": 0.025, "low_80": 0.1, "median": 0.5, "high_80": 0.9, "high_95": 0.975}
 FURTHEST = 1000
 """Times of a column that are forecast at most."""

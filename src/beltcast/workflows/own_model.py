@@ -23,8 +23,6 @@ from beltcast.study.series_study import flow_to_forecast
 from beltcast.study.study import Study, any_priors
 from beltcast.study.vensim_files import read_cin, read_vpd
 
-__all__ = ["OwnModel", "read_own_model", "study_in_memory"]
-
 
 @dataclass(frozen=True, eq=False)
 class OwnModel:

@@ -33,8 +33,6 @@ from beltcast.study.priors_file import read_priors
 from beltcast.study.series import read_series
 from beltcast.workflows.own_model import OwnModel, study_in_memory
 
-__all__ = ["read_petab"]
-
 _FUNCTIONS = {"exp": "EXP", "ln": "LN", "log": "LN", "log10": "LOG10", "sqrt": "SQRT", "abs": "ABS"}
 _TRANSFORMATIONS = {"": 0.0, "lin": 0.0, "log": 1.0, "log10": math.log(10.0)}
 _PLACEHOLDER = re.compile(r"\b(observable|noise)Parameter(\d+)_(\w+)")

@@ -28,8 +28,6 @@ from beltcast.study.roles import Lever
 from beltcast.study.scenarios import Scenario, select
 from beltcast.study.study import Study
 
-__all__ = ["Policies", "PolicyOptions", "PolicyPlan", "plan_policy", "policy"]
-
 
 @dataclass(frozen=True)
 class PolicyOptions:

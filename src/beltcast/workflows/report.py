@@ -17,8 +17,6 @@ from beltcast.schema import Language, Progress, no_progress
 from beltcast.streams import Random, Streams
 from beltcast.study.study import Study
 
-__all__ = ["Report", "check_places", "file_names", "report"]
-
 
 @dataclass(frozen=True)
 class Report:

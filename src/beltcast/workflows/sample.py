@@ -18,8 +18,6 @@ from beltcast.streams import Random, Streams
 from beltcast.study.study import Study
 from beltcast.workflows.draws import FitOptions, fit_study
 
-__all__ = ["Sampled", "sample_study"]
-
 _PICTURED = 1000
 """Draws behind the bands in the picture."""
 

@@ -20,14 +20,6 @@ from beltcast.streams import Random, Streams
 from beltcast.study.scenarios import Scenario, select
 from beltcast.study.study import Study
 
-__all__ = [
-    "Sensitivity",
-    "SensitivityOptions",
-    "SensitivityPlan",
-    "plan_sensitivity",
-    "sensitivity",
-]
-
 SCREENING_BASE = 16
 """Trajectories of Morris in the screening."""
 

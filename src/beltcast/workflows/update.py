@@ -21,8 +21,6 @@ from beltcast.study.study import Study
 from beltcast.verification.origin import as_known, later_rows, scales_as_known
 from beltcast.workflows.draws import FitOptions, fit_study
 
-__all__ = ["UpdateOptions", "Updated", "update_study"]
-
 
 @dataclass(frozen=True)
 class UpdateOptions:

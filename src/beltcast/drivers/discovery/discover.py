@@ -35,8 +35,6 @@ from beltcast.streams import Random, Streams
 from beltcast.study.scenarios import draw_sizes
 from beltcast.study.study import Study
 
-__all__ = ["box_words", "discover"]
-
 LEAF = "leaf"
 
 

@@ -18,8 +18,6 @@ from beltcast.drivers.discovery.prim import FEWEST_CASES
 from beltcast.ensembles.verdicts import share_error
 from beltcast.schema import PARAMETER
 
-__all__ = ["peeling_chart", "save_peeling_chart", "summarise_discovery"]
-
 
 def summarise_discovery(found: xr.Dataset) -> RenderableType:
     """Lay out, for a `rich` console, the chosen box and the tree.

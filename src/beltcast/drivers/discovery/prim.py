@@ -39,8 +39,6 @@ from beltcast.engine.nodes import FloatArray
 from beltcast.errors import InputError
 from beltcast.schema import PARAMETER
 
-__all__ = ["BOX", "FEWEST_CASES", "cart", "chosen_box", "prim", "stability", "telling"]
-
 BoolArray = NDArray[np.bool_]
 
 BOX = "box"

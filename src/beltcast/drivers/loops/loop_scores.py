@@ -33,8 +33,6 @@ from beltcast.model.model import Model
 from beltcast.schema import MEMBER, TIME
 from beltcast.study.scenarios import Scenario
 
-__all__ = ["loops", "participation", "strongest"]
-
 LOOP = "loop"
 PARTITION = "partition"
 VARIABLE = "variable"

@@ -27,8 +27,6 @@ from beltcast.errors import InputError, quoted
 from beltcast.model.changes import source_fingerprint
 from beltcast.model.model import Model, compile_model
 
-__all__ = ["KnockOut", "find_loop", "knock_out", "name_loops"]
-
 
 @dataclass(frozen=True)
 class KnockOut:

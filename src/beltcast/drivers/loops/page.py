@@ -11,9 +11,6 @@ from beltcast.drivers.loops.loop_scores import ARROW, participation, strongest
 from beltcast.drivers.loops.named_loops import KnockOut
 from beltcast.schema import MEMBER, TIME
 
-__all__ = ["loop_words", "summarise_loops", "without_words"]
-
-
 LONG = 8
 """Number of variables above which a loop is described by its stocks only."""
 

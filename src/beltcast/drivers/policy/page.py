@@ -14,8 +14,6 @@ from beltcast.ensembles.verdicts import FEWEST_DRAWS, chance_words, negligible
 from beltcast.errors import InputError
 from beltcast.schema import MEMBER
 
-__all__ = ["summarise_policies"]
-
 BEST = {
     "mean": "best mean",
     "percentile": "best in bad cases",

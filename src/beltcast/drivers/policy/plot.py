@@ -8,8 +8,6 @@ from matplotlib.figure import Figure
 from beltcast.display.style import house_style
 from beltcast.drivers.policy.policy import SMALL_IS_GOOD
 
-__all__ = ["policy_chart", "save_policy_chart"]
-
 CRITERION_WORDS = {
     "mean": "mean gain",
     "percentile": "gain that 90% of the cases exceed",

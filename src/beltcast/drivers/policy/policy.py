@@ -46,19 +46,6 @@ from beltcast.study.roles import Lever
 from beltcast.study.scenarios import Scenario
 from beltcast.study.study import Study
 
-__all__ = [
-    "CRITERIA",
-    "Criterion",
-    "PolicyQuestion",
-    "compare_policies",
-    "criterion_of",
-    "design",
-    "gains_and_costs",
-    "levers_alone",
-    "levers_of",
-    "signposts",
-]
-
 POLICY, LEVER = "policy", "lever"
 
 Criterion = Literal["mean", "percentile", "satisficing", "regret"]

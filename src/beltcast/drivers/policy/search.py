@@ -35,8 +35,6 @@ from beltcast.files.resume import NOT_KEPT, Pieces
 from beltcast.schema import Progress
 from beltcast.streams import Random, Streams
 
-__all__ = ["climb", "found_by", "mean_totals", "search_policy"]
-
 
 def found_by(
     question: PolicyQuestion,

@@ -14,8 +14,6 @@ from beltcast.ensembles.member_statistics import chance_text
 from beltcast.ensembles.verdicts import DECIDED, FEWEST_DRAWS
 from beltcast.schema import PLACE, QUANTILE, SCENARIO, labels_of
 
-__all__ = ["paying", "price_unit", "price_words", "summarise_prices"]
-
 BANDS = 3
 """Number of these flows with their bands; a page has no room for more."""
 

@@ -13,8 +13,6 @@ from beltcast.drivers.price.page import paying, price_unit
 from beltcast.drivers.price.price import PAID
 from beltcast.schema import PLACE, QUANTILE, SCENARIO
 
-__all__ = ["price_chart", "save_price_chart"]
-
 
 @house_style
 def price_chart(prices: xr.Dataset, scenarios: Sequence[str] | None = None) -> Figure:

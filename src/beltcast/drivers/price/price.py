@@ -39,8 +39,6 @@ from beltcast.streams import Random, Streams
 from beltcast.study.scenarios import Scenario, draw_sizes, extend, read_scenarios
 from beltcast.study.study import Study
 
-__all__ = ["judged", "price", "read_sizes", "with_sizes"]
-
 JUDGED = "[judgement]"
 """Mark, in the text of a variable, of a number without a source."""
 

@@ -27,8 +27,6 @@ from beltcast.engine.language.stateful import Memory
 from beltcast.engine.nodes import Const, IntArray, Load, Node, apply, const
 from beltcast.engine.program import Block
 
-__all__ = ["Belt"]
-
 Leak = tuple[Node, float, float]
 """Its fraction, and where its zone starts and ends, as shares of the belt from the inflow."""
 

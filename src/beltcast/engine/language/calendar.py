@@ -11,8 +11,6 @@ from __future__ import annotations
 from beltcast.engine.nodes import Node, apply, const
 from beltcast.engine.syntax import Calendar
 
-__all__ = ["calendar_value"]
-
 _IN_YEARS = {"year": 360.0, "quarter": 90.0, "month": 30.0}
 _IN_DAYS = {"week": 7.0, "day": 1.0}
 _MEASURES = {1: "year", 2: "quarter", 3: "month", 4: "day", 5: "weekday", 6: "days"}

@@ -16,8 +16,6 @@ from beltcast.engine.language.lookups import forward_table
 from beltcast.engine.nodes import MISSING, LookupAt, Node, apply, const
 from beltcast.engine.syntax import Data, Table
 
-__all__ = ["SERIES_FUNCTIONS", "series_function"]
-
 SERIES_FUNCTIONS = {
     "GET DATA AT TIME": 2,
     "GET DATA BETWEEN TIMES": 3,

@@ -42,18 +42,6 @@ from beltcast.engine.program import Block, Program
 from beltcast.engine.run.numpy_backend import evaluate
 from beltcast.errors import UnsupportedConstruct
 
-__all__ = [
-    "Component",
-    "Link",
-    "Loop",
-    "causal_links",
-    "elementary_circuits",
-    "feedback_loops",
-    "owners",
-    "signed_links",
-    "strong_components",
-]
-
 Sign = Literal["+", "-", "?", "0"]
 Polarity = Literal["R", "B", "?", "idle"]
 

@@ -46,8 +46,6 @@ from beltcast.engine.nodes import (
 from beltcast.engine.program import Block, Program
 from beltcast.engine.run.numpy_backend import evaluate
 
-__all__ = ["RowLinks", "link_scores", "row_graph", "single_effects"]
-
 STILL = 1e-12
 """A smaller change of a row, relative to its size, is a rounding error."""
 

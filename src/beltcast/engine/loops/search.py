@@ -23,8 +23,6 @@ from beltcast.engine.loops.graph import elementary_circuits, strong_components
 from beltcast.engine.loops.link_scores import RowLinks
 from beltcast.engine.nodes import FloatArray
 
-__all__ = ["find_circuits"]
-
 Circuit = tuple[int, ...]
 Graph = Mapping[int, Sequence[int]]
 

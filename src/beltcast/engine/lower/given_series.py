@@ -16,8 +16,6 @@ from beltcast.engine.lower.symbols import NameTable
 from beltcast.engine.program import Program
 from beltcast.engine.syntax import Call, Data, Ref, Source, canonical, walk_expression
 
-__all__ = ["looked_at", "with_series"]
-
 
 def looked_at(source: Source) -> frozenset[str]:
     """Return the canonical names of data variables that are used as a whole."""

@@ -17,8 +17,6 @@ from beltcast.engine.filetext import read_bytes
 from beltcast.engine.syntax import Call, Equation, Expr, Ref, Source, canonical
 from beltcast.errors import ModelFileError
 
-__all__ = ["check_depth", "check_file", "check_source", "unit_too_much"]
-
 LONGEST_EQUATION = 100_000
 """Characters before the unit; the parser reads some 30,000 a second."""
 

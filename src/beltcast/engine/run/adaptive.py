@@ -542,6 +542,3 @@ def _inverses(matrices: FloatArray) -> FloatArray:
         for k in range(len(matrices)) if len(matrices) > 1 else ():
             out[k] = _inverses(matrices[[k]])[0]
         return out
-
-
-__all__ = ["Adaptive", "make_adaptive", "state_equations"]

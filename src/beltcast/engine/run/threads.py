@@ -16,8 +16,6 @@ from contextvars import ContextVar
 from threading import Event
 from typing import TypeVar
 
-__all__ = ["pause", "side_by_side"]
-
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 

@@ -38,8 +38,6 @@ from beltcast.engine.syntax import (
 from beltcast.engine.units.units import DIMENSIONLESS, Unit, parse_unit
 from beltcast.errors import UnitError
 
-__all__ = ["UnitProblem", "check_units"]
-
 
 @dataclass(frozen=True)
 class UnitProblem:

@@ -14,8 +14,6 @@ from fractions import Fraction
 from beltcast.engine.lower.limits import unit_too_much
 from beltcast.errors import UnitError
 
-__all__ = ["DIMENSIONLESS", "Unit", "parse_unit"]
-
 
 @dataclass(frozen=True)
 class Unit:

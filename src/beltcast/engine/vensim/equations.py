@@ -15,8 +15,6 @@ from beltcast.engine.vensim.reader import read_source
 from beltcast.engine.vensim.writer import range_statements
 from beltcast.errors import ModelError, ModelFileError
 
-__all__ = ["read_equations"]
-
 
 def read_equations(texts: Mapping[str, str], context: Source) -> tuple[Equation, ...]:
     """Read equations that are given as Vensim text.

@@ -9,8 +9,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pysd.translators.structures import abstract_expressions as pysd_ast
-from pysd.translators.structures import abstract_model as pysd_model
+from pysd.translators.structures import (
+    abstract_expressions as pysd_ast,
+)
+from pysd.translators.structures import (
+    abstract_model as pysd_model,
+)
 
 from beltcast.engine.external import read_constants, read_sheet_series
 from beltcast.engine.syntax import (
@@ -27,8 +31,6 @@ from beltcast.engine.syntax import (
 )
 from beltcast.engine.vensim.normal_text import held_points
 from beltcast.errors import ModelFileError, UnsupportedConstruct
-
-__all__ = ["equations_of"]
 
 
 def equations_of(

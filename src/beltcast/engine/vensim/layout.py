@@ -10,8 +10,6 @@ from collections.abc import Mapping
 
 from beltcast.engine.syntax import canonical
 
-__all__ = ["SKETCH", "read_group_docs", "read_groups", "read_sketch", "statement_name"]
-
 SKETCH = re.compile(r"\\{2,3}---///")
 """Start of the sketches, which come after all equations."""
 

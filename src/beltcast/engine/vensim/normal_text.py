@@ -17,16 +17,6 @@ from pathlib import Path
 from beltcast.engine.syntax import canonical
 from beltcast.errors import ModelFileError
 
-__all__ = [
-    "REWRITES",
-    "NormalText",
-    "Statement",
-    "before_the_sketch",
-    "blank_comments",
-    "held_points",
-    "normal_text",
-]
-
 REWRITES: tuple[tuple[str, str, str], ...] = (
     (
         "{comment}, also nested, in the equation and in its unit",

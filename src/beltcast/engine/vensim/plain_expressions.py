@@ -14,8 +14,6 @@ from typing import Any
 
 from pysd.translators.vensim.vensim_structures import structures
 
-__all__ = ["plain_expression"]
-
 _NAME = r"""[^\W\d](?:[\w'$\s]*[\w'$])?|"(?:\\"|[^"])*\""""
 _SUBSCRIPT = rf"\s*(?:{_NAME})\s*(?:!\s*)?"
 _TOKEN = re.compile(

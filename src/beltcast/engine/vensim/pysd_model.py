@@ -19,8 +19,6 @@ from beltcast.engine.vensim.normal_text import normal_text
 from beltcast.engine.vensim.translator import literals_only
 from beltcast.errors import ModelFileError, UnsupportedConstruct
 
-__all__ = ["open_in_pysd"]
-
 _TABLES = (".csv", ".txt", ".tab", ".xls", ".xlsx", ".xlsm")
 
 

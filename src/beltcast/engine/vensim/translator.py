@@ -27,8 +27,6 @@ from beltcast.engine.vensim.normal_text import NormalText, Statement
 from beltcast.engine.vensim.plain_expressions import plain_expression
 from beltcast.errors import ModelFileError
 
-__all__ = ["literals_only", "translate_vensim"]
-
 _GRAMMAR = (parsimonious.exceptions.ParseError, parsimonious.exceptions.VisitationError)
 _ACCIDENTS = (
     ValueError,

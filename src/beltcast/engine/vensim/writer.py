@@ -36,8 +36,6 @@ from beltcast.engine.syntax import (
 from beltcast.engine.vensim.layout import SKETCH
 from beltcast.errors import UnsupportedConstruct
 
-__all__ = ["WrittenModel", "mdl_text", "range_statements"]
-
 _METHODS = {"euler": 0, "rk4": 1, "rk2": 3}
 _STARS = "*" * 56
 _CONTROL_GROUP = "Control"

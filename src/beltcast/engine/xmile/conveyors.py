@@ -25,8 +25,6 @@ from beltcast.engine.xmile.expression import plain_name, without_comments
 from beltcast.engine.xmile.graphs import number_attribute
 from beltcast.engine.xmile.modules import Declared, DocumentParts
 
-__all__ = ["Conveyor", "LeakFlow", "find_conveyors"]
-
 _NUMBER = re.compile(r"\d+(?:\.\d*)?(?:[eE][-+]?\d+)?")
 
 

@@ -10,8 +10,6 @@ from beltcast.engine.xmile.document import Element
 from beltcast.engine.xmile.expression import plain_name
 from beltcast.engine.xmile.names import Names
 
-__all__ = ["dimensions_of", "read_dimensions"]
-
 MOST_DIMENSIONS = 1_000
 
 

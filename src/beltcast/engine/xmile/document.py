@@ -19,8 +19,6 @@ from beltcast.engine.filetext import decode
 from beltcast.engine.lower.limits import LONGEST_NAME
 from beltcast.errors import ModelFileError, UnsupportedConstruct
 
-__all__ = ["DocumentPlace", "Element", "parse_document"]
-
 DEEPEST_NESTING = 100
 """Elements inside elements; XMILE itself needs about ten."""
 

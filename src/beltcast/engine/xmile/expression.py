@@ -20,8 +20,6 @@ from beltcast.engine.lower.limits import LONGEST_EQUATION, LONGEST_NAME
 from beltcast.engine.syntax import Array, Call, Expr, Number, Ref, canonical
 from beltcast.errors import ModelFileError
 
-__all__ = ["parse_expression", "plain_name", "without_comments"]
-
 ELEMENT = "XELEMENT"
 """Function of a reference with a computed subscript: the reference, then the computed one."""
 

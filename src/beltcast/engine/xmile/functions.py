@@ -25,8 +25,6 @@ from beltcast.engine.syntax import Call, Expr, Number, Ref
 from beltcast.engine.xmile.document import DocumentPlace
 from beltcast.errors import UnsupportedConstruct, did_you_mean
 
-__all__ = ["ARRAY_FUNCTIONS", "translate"]
-
 ARRAY_FUNCTIONS = frozenset({"SUM", "PROD", "MIN", "MAX", "VMIN", "VMAX", "MEAN", "STDDEV", "SIZE"})
 """Functions of one argument that run over the elements of arrays."""
 

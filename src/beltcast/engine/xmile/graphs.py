@@ -12,8 +12,6 @@ import numpy as np
 from beltcast.engine.syntax import Table
 from beltcast.engine.xmile.document import Element
 
-__all__ = ["graph_of", "number_attribute"]
-
 _KINDS: dict[str, Literal["interpolate", "extrapolate", "hold"]] = {
     "continuous": "interpolate",
     "extrapolate": "extrapolate",

@@ -12,8 +12,6 @@ from beltcast.engine.syntax import canonical
 from beltcast.engine.xmile.document import Element
 from beltcast.engine.xmile.expression import plain_name
 
-__all__ = ["group_docs_of", "groups_of", "views_of"]
-
 
 def groups_of(root: Element) -> Mapping[str, str]:
     """Group of each variable, by canonical name: ``<group>`` with ``<var>`` or ``<entity>``."""

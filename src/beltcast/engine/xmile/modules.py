@@ -18,9 +18,6 @@ from beltcast.engine.xmile.expression import plain_name
 from beltcast.engine.xmile.names import full_name
 from beltcast.errors import ModelFileError
 
-__all__ = ["Declared", "DocumentParts", "collect", "refuse_inside"]
-
-
 MOST_VARIABLES = LARGEST_MODEL // 10
 """Variables and modules, written out: modules that hold modules can double at each level."""
 

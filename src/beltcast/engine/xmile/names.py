@@ -25,8 +25,6 @@ from beltcast.engine.xmile.expression import COMPUTED, ELEMENT, plain_name
 from beltcast.engine.xmile.functions import ARRAY_FUNCTIONS, translate
 from beltcast.errors import ModelFileError, did_you_mean
 
-__all__ = ["DeclaredVariable", "Heading", "Left", "Names", "full_name", "resolve"]
-
 
 @dataclass(frozen=True)
 class DeclaredVariable:

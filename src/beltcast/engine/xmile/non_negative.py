@@ -22,8 +22,6 @@ from dataclasses import dataclass, replace
 
 from beltcast.engine.syntax import Call, Equation, Expr, Number, Ref, canonical, references
 
-__all__ = ["LimitedStock", "Reservoir", "limit_flows"]
-
 _STEP = Ref("TIME STEP")
 
 

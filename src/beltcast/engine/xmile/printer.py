@@ -16,8 +16,6 @@ from beltcast.engine.language.functions import INPUTS, LANGUAGE
 from beltcast.engine.language.stateful import WITH_MEMORY
 from beltcast.engine.syntax import Array, Call, Data, Expr, Number, Ref, Table, Tables, canonical
 
-__all__ = ["CannotSay", "identifier", "plain", "print_expression"]
-
 
 class CannotSay(Exception):
     """XMILE cannot express something: what, and what to do."""

@@ -46,8 +46,6 @@ from beltcast.engine.xmile.names import DeclaredVariable, Heading, Left, Names, 
 from beltcast.engine.xmile.non_negative import LimitedStock, Reservoir, limit_flows
 from beltcast.errors import ModelFileError
 
-__all__ = ["read_xmile"]
-
 
 def read_xmile(path: str | Path) -> Source:
     """Read an XMILE model.

@@ -44,8 +44,6 @@ from beltcast.engine.syntax import (
 from beltcast.engine.xmile.printer import CannotSay, identifier, plain, print_expression
 from beltcast.errors import UnsupportedConstruct
 
-__all__ = ["xmile_text"]
-
 _KINDS = {"interpolate": "continuous", "extrapolate": "extrapolate", "hold": "discrete"}
 _CALLED = {"LOOKUP EXTRAPOLATE": "extrapolate", "LOOKUP BACKWARD": "hold"}
 

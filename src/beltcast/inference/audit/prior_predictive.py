@@ -27,8 +27,6 @@ from beltcast.inference.simulated import simulate_observations
 from beltcast.schema import Language
 from beltcast.study.study import Study
 
-__all__ = ["prior_doubts", "prior_predictive", "prior_words"]
-
 APART = 3.0
 """How many times the prior median a number may be, or it the number, before it is doubted."""
 

@@ -17,8 +17,6 @@ from beltcast.files.extras import need
 from beltcast.inference.likelihood import Likelihood
 from beltcast.schema import CHAIN, DRAW, ROW
 
-__all__ = ["NUISANCE", "PUBLISHED", "inference_data", "observed", "rows_of", "unknowns", "variable"]
-
 NUISANCE = "nuisance"
 PUBLISHED = "published"
 

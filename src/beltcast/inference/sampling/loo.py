@@ -17,8 +17,6 @@ from beltcast.errors import InputError
 from beltcast.inference.sampling.chains import Chains
 from beltcast.inference.sampling.psis import LIMIT
 
-__all__ = ["ENOUGH_FOR_LOO", "Loo", "loo", "loo_words"]
-
 
 @dataclass(frozen=True, eq=False)
 class Loo:
