@@ -8,6 +8,7 @@ is read from the file with netCDF4 and written by the few lines below.
 from __future__ import annotations
 
 import base64
+import csv
 import math
 import re
 from pathlib import Path
@@ -26,7 +27,7 @@ from beltcast.files.shipped import shipped
 from beltcast.forecasting.summary import as_text, summarise
 from beltcast.reports import place_report as reports
 from beltcast.reports.place_report import Evidence, place_report
-from beltcast.schema import LANGUAGES
+from beltcast.schema import LANGUAGES, Label
 
 from .test_place_report import Parsed
 
@@ -288,14 +289,19 @@ def test_every_cell_of_a_report_s_observations(
 ) -> None:
     """Also how many are levels, how many points are loose, and which lines a source has."""
     own = [row for row in study.observations if row.place == place]
+    with study.observations.path.open(encoding="utf-8-sig") as file_:
+        table = list(csv.DictReader(file_))
     want = []
     for row in own:
-        value = f"{row.value:,.0f} {row.unit}"
-        if row.value < 1000:
-            value = f"{row.value:,.4g} {row.unit}"
-        if row.kind in ("growth", "share"):
-            value = f"{100 * (row.value - (row.kind == 'growth')):.1f} %"
-            value = f"+{value}" if row.kind == "growth" and row.value >= 1 else value
+        number, unit = float(table[row.line - 2]["value"]), row.unit
+        if unit == "%":
+            value = f"{number:{'+' if row.kind == 'growth' else ''}.1f} %"
+        else:
+            if "USD" in unit:  # at the rate of the study
+                number, unit = number * study.usd_cny[int(row.start)], unit.replace("USD", "CNY")
+            if unit == "100m CNY":
+                number, unit = 0.1 * number, "bn CNY"
+            value = f"{number:,.0f} {unit}" if number >= 1000 else f"{number:,.4g} {unit}"
         want.append([value, row.grade, str(row.line)])
     rows = report.tables.get("observations", [[]])[1:]
     assert [[row[3], row[5], row[6]] for row in rows] == want
@@ -319,20 +325,30 @@ def test_every_cell_of_a_report_s_observations(
 
 
 @pytest.mark.parametrize(
-    ("fields", "told"),
+    ("fields", "unit", "told", "told_zh"),
     [
-        ({"kind": "growth", "value": 1.153}, "+15.3 %"),
-        ({"kind": "growth", "value": 0.9}, "-10.0 %"),
-        ({"kind": "share", "value": 0.125}, "12.5 %"),
-        ({"kind": "level", "value": 999.94, "unit": "bn CNY"}, "999.9 bn CNY"),
-        ({"kind": "level", "value": 1000.0, "unit": "bn CNY"}, "1,000 bn CNY"),
-        ({"kind": "upper", "value": 0.01234, "unit": "mn"}, "0.01234 mn"),
+        ({"kind": "growth", "value": 1.153}, "bnCNY/Year", "+15.3 %", "+15.3 %"),
+        ({"kind": "growth", "value": 0.9}, "bnCNY/Year", "-10.0 %", "-10.0 %"),
+        ({"kind": "share", "value": 0.125}, "firm", "12.5 %", "12.5 %"),
+        ({"kind": "level", "value": 0.343, "unit": "%"}, "Dmnl", "34.3 %", "34.3 %"),
+        # What was published as 3,265 in 100m CNY is read as 326.5 in the model's bn CNY.
+        (
+            {"kind": "level", "value": 326.5, "unit": "100m CNY"},
+            "bnCNY/Year",
+            "326.5 bn CNY",
+            "3,265 亿元",
+        ),
+        ({"kind": "level", "value": 1000.0}, "bnCNY/Year", "1,000 bn CNY", "1.00 万亿元"),
+        ({"kind": "over", "value": 150000.0, "unit": "户"}, "firm", "150,000 firm", "150,000 家"),
+        ({"kind": "upper", "value": 0.01234, "unit": "mn"}, "mn", "0.01234 mn", "0.01234 mn"),
     ],
 )
 def test_a_published_value_is_written_by_its_kind(
-    make: SimpleNamespace, fields: dict[str, Any], told: str
+    make: SimpleNamespace, fields: dict[str, Any], unit: str, told: str, told_zh: str
 ) -> None:
-    assert reports._value(make.row(**fields), "en") == told
+    labels = {"bnCNY": Label("bn CNY"), "firm": Label("firm", "家")}
+    assert reports._value(make.row(**fields), unit, "en", labels) == told
+    assert reports._value(make.row(**fields), unit, "zh", labels) == told_zh
 
 
 def table_of(text: str, title: str) -> list[str]:

@@ -124,6 +124,14 @@ def test_a_label_is_a_text_or_a_text_in_each_language(mine: Path) -> None:
     assert labels["Government"].en == "Government"
 
 
+def test_a_definition_is_called_by_its_title_in_the_language_of_the_labels(mine: Path) -> None:
+    path = mine / "study.toml"
+    text = path.read_text(encoding="utf-8")
+    title = next(iter(read_study(mine).noise.definitions.values())).title
+    path.write_text(text + f'[labels]\n"{title}" = {{ zh = "全口径" }}\n', encoding="utf-8")
+    assert read_study(mine).labels()[title] == Label(title, "全口径")
+
+
 def test_only_what_a_fit_depends_on_changes_the_hash_of_the_noise(mine: Path) -> None:
     path = mine / "study.toml"
     text = path.read_text(encoding="utf-8")

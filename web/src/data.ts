@@ -7,7 +7,7 @@ export interface Unit { name: string; label: Pair; steps: [Step[], Step[]] }
 
 export interface Points {
   start: number[]; end: number[]; kind: string[]; published: number[]; translated: number[];
-  definition: string[]; loose: number[]; source: string[]; line: number[];
+  definition: Pair[]; loose: number[]; source: string[]; line: number[];
 }
 export interface Place { name: string; label: Pair; observations: number; points: Points }
 export interface Scenario {

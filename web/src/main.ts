@@ -406,7 +406,7 @@ class Page {
       if (Math.floor(start + 1e-6) !== years[index]) return;
       lines.push(h("span", { class: "point" }, words.say("point", {
         period: words.period(start, points.end[i]), published: words.amount(points.published[i], data.unit),
-        here: words.amount(points.translated[i], data.unit), definition: points.definition[i],
+        here: words.amount(points.translated[i], data.unit), definition: words.of(points.definition[i]),
         source: points.source[i], line: points.line[i] })));
     });
     this.parts.readout.replaceChildren(...lines);

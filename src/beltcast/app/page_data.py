@@ -250,6 +250,7 @@ def _first_open_year(study: Study, forecast: xr.Dataset) -> int:
 def _place(study: Study, forecast: xr.Dataset, place: str) -> dict[str, Any]:
     mine = np.flatnonzero(forecast["row_place"].values == place)
     points = {name: forecast[f"row_{name}"].values[mine].tolist() for name in POINTS}
+    points["definition"] = [_label(_named(study, title)) for title in points["definition"]]
     points["translated"] = [v if np.isfinite(v) else 0.0 for v in points["translated"]]
     return {
         "name": place,

@@ -303,6 +303,7 @@ REPORT: Mapping[str, tuple[str, str]] = {
     "draws_of": ("{draws} draws of the {kind}; {versions}", "{draws} 个{kind}样本；{versions}"),
     "posterior": ("posterior", "后验"),
     "to": ("{middle} ({low} to {high})", "{middle}（{low} 至 {high}）"),
+    "percent": ("{band} %", "{band}%"),
 }
 """Texts of reports."""
 
@@ -441,14 +442,22 @@ def period_words(start: float, end: float, language: Language) -> str:
     return f"{one} {year}" if last <= first else f"{one}-{other} {year}"
 
 
+def money_unit(unit: str) -> bool:
+    """Whether amounts in a unit are written in 亿 and 万亿 in Chinese.
+
+    >>> money_unit("bnCNY/Year"), money_unit("Dmnl")
+    (True, False)
+    """
+    return unit.partition("/")[0].strip() in _MONEY_ZH
+
+
 def total_unit(unit: str, language: Language, labels: Mapping[str, Label]) -> str:
     """Name what yearly totals are counted in, where each number may bring its own unit.
 
     >>> total_unit("bnCNY", "zh", {}), total_unit("kt", "zh", {"kt": Label("kilotonnes", "千吨")})
     ('每年', '千吨/年')
     """
-    sized = language == "zh" and unit.partition("/")[0].strip() in _MONEY_ZH
-    return "每年" if sized else a_year(unit, language, labels)
+    return "每年" if language == "zh" and money_unit(unit) else a_year(unit, language, labels)
 
 
 def table_unit(unit: str, language: Language, labels: Mapping[str, Label]) -> tuple[float, str]:

@@ -8,7 +8,7 @@ lay them out, for the report and for the page alike.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,15 @@ import pandas as pd
 import xarray as xr
 
 from beltcast.display.numbers import digits
-from beltcast.display.translations import amount, called, period_words, total_unit, word
+from beltcast.display.translations import (
+    amount,
+    called,
+    element_called,
+    money_unit,
+    period_words,
+    total_unit,
+    word,
+)
 from beltcast.drivers.attribution.attribute import DRIVER, sign_source
 from beltcast.drivers.attribution.page import attribution_draws, complement_words
 from beltcast.drivers.attribution.plot import waterfall
@@ -25,7 +33,7 @@ from beltcast.ensembles.verdicts import chance_words
 from beltcast.forecasting.summary import draws_behind, shown_years
 from beltcast.inference.calibrate import estimate_verdict
 from beltcast.inference.sampling.draws_file import KeptFit
-from beltcast.model.quantities import PUBLISHED_UNITS
+from beltcast.model.quantities import is_flow
 from beltcast.pictures.plots import fan_chart
 from beltcast.reports.html import picture, rendered, sections_html, web_address
 from beltcast.schema import PLACE, QUANTILE, SCENARIO, YEAR, Label, Language
@@ -241,7 +249,7 @@ def _forecast(evidence: Evidence, asked: _Asked) -> Part:
 
 
 def _what_it_rests_on(evidence: Evidence, asked: _Asked) -> Part:
-    say, study = asked.say, evidence.study
+    say, study, labels = asked.say, evidence.study, evidence.study.labels()
     own = _own_rows(study, asked.place)
     words = evidence.estimates["verdict"].value_counts()
     counts = say(", ").join(f"{count} {say(str(name))}" for name, count in words.items())
@@ -257,8 +265,8 @@ def _what_it_rests_on(evidence: Evidence, asked: _Asked) -> Part:
             period_words(row.start, row.end, asked.language),
             _called(evidence, row.quantity, asked),
             say(f"kind {row.kind}"),
-            _value(row, asked.language),
-            study.noise.definitions[row.definition].title,
+            _value(row, study.model.variables[row.quantity].unit, asked.language, labels),
+            _called(evidence, study.noise.definitions[row.definition].title, asked),
             row.grade,
             str(row.line),
         )
@@ -275,17 +283,16 @@ def _what_it_rests_on(evidence: Evidence, asked: _Asked) -> Part:
     ]
     title = say("caption_figures", table=study.observations.path.name)
     tables = [_table("observations", title, heads, rows)] if rows else []
-    return _part(
-        say("h_rests"), texts=[text], tables=[*tables, *_estimates(evidence.estimates, asked)]
-    )
+    return _part(say("h_rests"), texts=[text], tables=[*tables, *_estimates(evidence, asked)])
 
 
-def _estimates(estimates: pd.DataFrame, asked: _Asked) -> list[Part]:
+def _estimates(evidence: Evidence, asked: _Asked) -> list[Part]:
     """Estimates of the place itself."""
+    estimates, labels = evidence.estimates, evidence.study.labels()
     own = estimates[[str(label).endswith(f"[{asked.place}]") for label in estimates.index]]
     rows = [
         (
-            str(label),
+            element_called(str(label), asked.language, labels),
             asked.three(row["prior_p10"], row["prior_median"], row["prior_p90"]),
             asked.three(row["p10"], row["median"], row["p90"]),
             f"{row['sd_ratio']:.2f}",
@@ -362,7 +369,10 @@ def _scenarios(evidence: Evidence, asked: _Asked) -> Part:
                     if known is None
                     else Label(known.text, known.text_zh).text(asked.language),
                 },
-                *(asked.band(change.sel({YEAR: year}), "{:+.1f}") + " %" for year in years),
+                *(
+                    say("percent", band=asked.band(change.sel({YEAR: year}), "{:+.1f}"))
+                    for year in years
+                ),
                 say(chance_text(last, "chance_of_more", {})),
                 say(chance_text(last, "prior_chance_of_more", {})),
             )
@@ -484,16 +494,18 @@ def _study_title(study: Study, language: Language) -> str:
     return Label(study.title, study.title_zh).text(language)
 
 
-def _value(row: Observation, language: Language) -> str:
-    """A value as published; money in Chinese as officials write it."""
+def _value(row: Observation, unit: str, language: Language, labels: Mapping[str, Label]) -> str:
+    """A value in the unit of the model, of which a total is an amount of the flow."""
     if row.kind == "growth":
         return f"{100 * (row.value - 1):+.1f} %"
-    if row.kind == "share":
+    if row.kind == "share" or row.unit == "%":
         return f"{100 * row.value:.1f} %"
-    if language == "zh" and row.unit in PUBLISHED_UNITS:
-        factor, unit = PUBLISHED_UNITS[row.unit]
-        return amount(factor * row.value, unit, Label(row.unit), language)
-    return f"{row.value:,.4g} {row.unit}" if row.value < 1000 else f"{row.value:,.0f} {row.unit}"
+    measure = unit.partition("/")[0].strip() if is_flow(unit) else unit
+    label = labels.get(measure, Label(measure))
+    if language == "zh" and money_unit(measure):
+        return amount(row.value, measure, label, language)
+    number = f"{row.value:,.4g}" if row.value < 1000 else f"{row.value:,.0f}"
+    return f"{number} {label.text(language)}"
 
 
 def _first(forecast: xr.Dataset) -> str:

@@ -19,7 +19,8 @@ table                     content
 ``[years]``               ``shown``, of tables; ``answer``, of single answers; ``past``, from and to
                           which growth is attributed; ``ahead``, first and last of policies
 ``[shares.key]``          shares that add up to one: ``variable``, ``weight``, ``title``, ``rest``
-``[labels]``              what to call variables, elements and units of the model
+``[labels]``              what to call variables, elements and units of the model, and titles of
+                          the study's definitions
 ``[loops]``               names of feedback loops, each with its variables
 ========================  =====================================================================
 
@@ -413,13 +414,20 @@ class _Reader:
             *(element for own in self.model.subscripts.values() for element in own),
             *units,
             *(unit.partition("/")[0].strip() for unit in units),
+            *self.titles(),
         }
         for name in table:
             if name not in known:
                 meant = did_you_mean(name, sorted(known))
-                problem = f"{quoted(name)} is no variable, element or unit of the model{meant}"
+                problem = f"{quoted(name)} is no variable, element, unit or definition{meant}"
                 raise table.fail(problem, name)
         return MappingProxyType({name: read_label(table, name, name=name) for name in table})
+
+    def titles(self) -> set[str]:
+        """Titles of the definitions of the study; what else is in their tables, noise judges."""
+        tables = self.owners["definitions"].tables.get("definitions")
+        given = tables.values() if isinstance(tables, dict) else ()
+        return {str(one["title"]) for one in given if isinstance(one, dict) and "title" in one}
 
     def names(self, table: TomlTable, key: str) -> tuple[str, ...]:
         """A list of variables, as the model spells them."""
