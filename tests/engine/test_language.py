@@ -88,6 +88,11 @@ ONE_LINERS: dict[str, tuple[str, list[float]]] = {
     "GET TIME VALUE from the start": ("GET TIME VALUE(1, 2, 0)", [2, 2, 2, 2, 2]),
     "INITIAL": ("INITIAL(Time + 3)", [3, 3, 3, 3, 3]),
     "SAMPLE IF TRUE": ("SAMPLE IF TRUE(MODULO(Time, 2) = 1, Time, -1)", [-1, 1, 1, 3, 3]),
+    # "When the same variable appears on the right it is the previous value" (fn_sample_if_true)
+    "SAMPLE IF TRUE of itself": (
+        "SAMPLE IF TRUE(Time*(4 - Time) > y, Time*(4 - Time) + y, 1)",
+        [1, 4, 4, 4, 4],
+    ),
     "DELAY FIXED": ("DELAY FIXED(Time*10, 2, -5)", [-5, -5, 0, 10, 20]),
     "a DELAY FIXED shorter than a step waits one": ("DELAY FIXED(Time, 0.2, 9)", [9, 0, 1, 2, 3]),
     "a DELAY FIXED of a half waits the next step up": (

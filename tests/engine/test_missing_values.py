@@ -62,6 +62,19 @@ def test_a_raw_series_is_missing_between_its_points(tmp_path: Path, backend: Bac
     assert run["y"].values.tolist() == [5, -1, 7, -1, -1]
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_nothing_of_what_is_missing_is_nothing(tmp_path: Path, backend: Backend) -> None:
+    """:NA: is -2^109 in Vensim (na.html), so 0 times it is 0; 0 times infinity is an error."""
+    equations = ["x = IF THEN ELSE(Time < 2, :NA:, Time)", "flag = IF THEN ELSE(x = :NA:, 0, 1)"]
+    model = small(tmp_path, *equations, "y = flag*x + x*flag", "z = 2*x", **CONTROLS)
+    run = model.simulate(backend=backend)
+    assert run["y"].values.tolist() == [0, 0, 4, 6, 8]
+    np.testing.assert_array_equal(run["z"], [np.nan, np.nan, 4, 6, 8])
+    broken = small(tmp_path, *equations, "w = (1 - flag)*(x + 1/MAX(0, Time - 9))", **CONTROLS)
+    with pytest.raises(SimulationError, match="'w' is nan at time 2"):
+        broken.simulate(backend=backend)
+
+
 def test_only_the_marked_nan_is_missing() -> None:
     with np.errstate(invalid="ignore"):
         values = np.array([MISSING, np.nan, 1.0, np.inf, -MISSING, np.array(0.0) / 0.0])

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from beltcast import load_model
-from beltcast.errors import UnsupportedConstruct
+from beltcast.errors import SimulationError, UnsupportedConstruct
 from beltcast.model.model import Backend
 
 from ..small_models import small, write
@@ -60,6 +60,39 @@ def test_no_point_between_two_times_is_missing(tmp_path: Path) -> None:
 def test_a_shifted_series_shows_the_future(tmp_path: Path) -> None:
     more = "y := TIME SHIFT(s, 1)"
     assert found(tmp_path, "y", "numpy", more) == [10, 20, 50, 40, 40]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_data_of_data_has_its_points_by_a_rule_of_its_own(tmp_path: Path, backend: Backend) -> None:
+    """``ahead :LOOK FORWARD: := planned production raw`` (Vensim's help, data equations)."""
+    model = small(
+        tmp_path,
+        "d: A, B",
+        "plan[d]",
+        "ahead[d] :LOOK FORWARD: := plan[d]",
+        "held[d] :HOLD BACKWARD: := ahead[d]",
+        "bare :RAW: := plan[B]",
+        "line := bare",
+        "at two = GET DATA AT TIME(line, 2.5)",
+        "first = GET DATA FIRST TIME(bare)",
+        "value := first",
+        TIME_STEP="1",
+    )
+    series = {"plan[A]": ([0.0, 3.0], [5.0, 8.0]), "plan[B]": ([1.0, 3.0], [10.0, 30.0])}
+    run = model.simulate(inputs=series, backend=backend)
+    assert run["ahead"].T.values.tolist() == [[5, 8, 8, 8, 8], [10, 10, 30, 30, 30]]
+    assert run["held"].T.values.tolist() == [[5, 5, 5, 8, 8], [10, 10, 10, 30, 30]]
+    np.testing.assert_array_equal(run["bare"], [np.nan, 10, np.nan, 30, np.nan])
+    assert run["line"].values.tolist() == [10, 10, 20, 30, 30]
+    assert run["at two"].values.tolist() == [25] * 5
+    assert run["first"].values.tolist() == run["value"].values.tolist() == [1] * 5
+    with pytest.raises(SimulationError, match="no numbers for the data variable 'plan"):
+        model.simulate()
+    model.save(tmp_path / "saved.mdl")
+    again = load_model(tmp_path / "saved.mdl").simulate(inputs=series, backend=backend)
+    assert again.equals(run)
+    with pytest.raises(UnsupportedConstruct, match="'y' is :RAW: data of 'x', which is no data"):
+        small(tmp_path, "x = Time", "y :RAW: := x")
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -134,6 +134,8 @@ class Program:
         Rows that hold constants, and their defaults.
     inputs : mapping of row to Data
         Exogenous series.
+    followers : mapping of row to rows
+        Inputs that have the points of another input, by the row of that other.
     setup, initial, settle, step, rates : tuple of Block
     stocks, flows : (s,)
         A step adds ``dt * row[flows[i]]`` to ``row[stocks[i]]``.
@@ -160,6 +162,7 @@ class Program:
     after: tuple[Block, ...] = ()
     pasts: Pasts = NO_PASTS
     fixed: Mapping[int, str] = field(default_factory=dict)
+    followers: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def stages(self) -> tuple[tuple[Block, ...], ...]:

@@ -142,17 +142,20 @@ class Data:
     Attributes
     ----------
     times : (points,)  [time]
-        In ascending order.  Empty if the model leaves the series to its user.
+        In ascending order.  Empty if the model leaves the series to its user, and with ``of``.
     values : (points,) or (points, elements, ...)  [unit of the equation]
         After time, one axis for each subscript of the equation that varies.
     method
         Between two points: a straight line (``interpolate``), the next point (``look forward``),
         the last point (``hold backward``), or no value (``raw``).
+    of
+        The data variable that has the points, as in ``b :RAW: := a``.
     """
 
     times: NDArray[np.float64]
     values: NDArray[np.float64]
     method: Literal["interpolate", "look forward", "hold backward", "raw"] = "interpolate"
+    of: Ref | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "times", _frozen(self.times))
@@ -167,13 +170,13 @@ class Data:
         if not isinstance(other, Data):
             return NotImplemented
         return (
-            self.method == other.method
+            (self.method, self.of) == (other.method, other.of)
             and np.array_equal(self.times, other.times)
             and np.array_equal(self.values, other.values, equal_nan=True)
         )
 
     def __hash__(self) -> int:
-        return hash((self.method, self.times.tobytes(), self.values.tobytes()))
+        return hash((self.method, self.of, self.times.tobytes(), self.values.tobytes()))
 
 
 Expr: TypeAlias = Number | Array | Ref | Call | Table | Tables | Data
@@ -292,6 +295,8 @@ def walk_expression(expression: Expr) -> Iterator[Expr]:
     if isinstance(expression, Call):
         for argument in expression.arguments:
             yield from walk_expression(argument)
+    elif isinstance(expression, Data) and expression.of is not None:
+        yield expression.of
 
 
 def references(expression: Expr) -> tuple[Ref, ...]:
@@ -322,6 +327,8 @@ def show(expression: Expr) -> str:
             return f"({points})"
         case Tables(tables):
             return f"{len(tables)} lookups"
+        case Data(of=Ref() as points):
+            return show(points)
         case Data(times):
             return f"data of {times.size} points"
         case Call(function, arguments):

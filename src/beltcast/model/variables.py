@@ -276,9 +276,9 @@ class Variables:
                     f"'{variable.name}' is not an input of {self.name} (kind: {variable.kind}); "
                     f"its inputs are {', '.join(self.inputs) or 'none'}"
                 )
-            for row in self.rows(name).tolist():
-                if row < 0:
-                    continue
+            named = [row for row in self.rows(name).tolist() if row >= 0]
+            follow = [f for row in named for f in self.program.followers.get(row, ())]
+            for row in (*named, *follow):
                 own = self.program.inputs[row]
                 kept = own.times < t[0]
                 series[row] = Data(

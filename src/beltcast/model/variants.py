@@ -108,8 +108,7 @@ def with_numbers(model: Model, constants: Constants, inputs: Inputs) -> Model:
     given = {
         row: replace(program.inputs[row], times=np.asarray(times), values=np.asarray(levels))
         for name, (times, levels) in inputs.items()
-        if model.input_series({name: (times, levels)})
-        for row in model.rows(name).tolist()
+        for row in model.input_series({name: (times, levels)})
     }
     changed = replace(program, constant_values=defaults, inputs={**program.inputs, **given})
     return replace(model, program=changed, _kernels={})

@@ -22,7 +22,7 @@ from beltcast.engine.language.random_functions import (
 )
 from beltcast.engine.lower.schedule import Parts
 from beltcast.engine.lower.symbols import NameTable
-from beltcast.engine.nodes import Clock, Const, Load, Node, apply, const
+from beltcast.engine.nodes import Clock, Const, IntArray, Load, Node, apply, const
 from beltcast.engine.program import Block, Pasts
 
 
@@ -105,9 +105,12 @@ class Memory:
         self.parts.pasts = self.parts.pasts.joined(Pasts(rows, inputs, orders, initials))
         return Load(rows)
 
-    def sample(self, condition: Node, value: Node, initial: Node) -> Node:
-        """SAMPLE IF TRUE: the input while the condition holds, and its last value otherwise."""
-        state, present = self.parts.new_rows(self.n), self.parts.new_rows(self.n)
+    def sample(self, state: IntArray, condition: Node, value: Node, initial: Node) -> Node:
+        """SAMPLE IF TRUE: the input while the condition holds, and its last value otherwise.
+
+        ``state`` are new rows, which hold that last value.
+        """
+        present = self.parts.new_rows(self.n)
         chosen = apply("if", condition, value, Load(state))
         self.parts.auxiliaries.append(Block(self.name, (present,), (chosen,)))
         self.parts.keep(self.name, state, initial, Load(present))
@@ -231,7 +234,6 @@ WITH_MEMORY: Mapping[str, Callable[..., Node]] = {
     "INTEG": Memory.integ,
     "INITIAL": Memory.initial,
     "DELAY FIXED": Memory.delay_fixed,
-    "SAMPLE IF TRUE": Memory.sample,
     "TREND": Memory.trend,
     "FORECAST": Memory.forecast,
     "ACTIVE INITIAL": Memory.active_initial,
@@ -251,7 +253,6 @@ ARITY: Mapping[str, tuple[int, int]] = {
     "INTEG": (2, 2),
     "INITIAL": (1, 1),
     "DELAY FIXED": (2, 3),
-    "SAMPLE IF TRUE": (3, 3),
     "TREND": (3, 3),
     "FORECAST": (4, 4),
     "ACTIVE INITIAL": (2, 2),

@@ -14,12 +14,12 @@ import numpy as np
 from beltcast.engine.language.series_functions import SERIES_FUNCTIONS
 from beltcast.engine.lower.symbols import NameTable
 from beltcast.engine.program import Program
-from beltcast.engine.syntax import Call, Data, Ref, Source, canonical, walk_expression
+from beltcast.engine.syntax import Call, Data, Expr, Ref, Source, canonical, walk_expression
 
 
 def looked_at(source: Source) -> frozenset[str]:
     """Return the canonical names of data variables that are used as a whole."""
-    return frozenset(
+    named = {
         canonical(node.arguments[0].name)
         for equation in source.equations
         for node in walk_expression(equation.expression)
@@ -27,7 +27,22 @@ def looked_at(source: Source) -> frozenset[str]:
         and node.function in SERIES_FUNCTIONS
         and node.arguments
         and isinstance(node.arguments[0], Ref)
-    )
+    }
+    while (
+        below := {
+            canonical(ref.name)
+            for equation in source.equations
+            if canonical(equation.name) in named
+            and isinstance(ref := _points_of(equation.expression), Ref)
+        }
+        - named
+    ):
+        named |= below
+    return frozenset(named)
+
+
+def _points_of(expression: Expr) -> Expr | None:
+    return expression.of if isinstance(expression, Data) else expression
 
 
 def with_series(source: Source, program: Program, given: Mapping[int, Data]) -> Source:

@@ -12,7 +12,7 @@ from beltcast.engine.language.lookups import (
     inverse_table,
 )
 from beltcast.engine.language.series_functions import SERIES_FUNCTIONS, series_function
-from beltcast.engine.lower.references import Scope
+from beltcast.engine.lower.references import Scope, data_row
 from beltcast.engine.lower.symbols import one_series_each
 from beltcast.engine.lower.walk import TablesDiffer, Walk
 from beltcast.engine.nodes import Clock, LookupAt, Node, apply
@@ -96,9 +96,13 @@ def series_call(walk: Walk, call: Call, scope: Scope) -> Node:
     elements = walk.references.elements(variable, slot, scope)
     if len(set(elements)) > 1:
         raise TablesDiffer
-    equation, element = walk.table.makers[int(slot.rows[walk.table.place(slot, elements[0])])]
+    row = int(slot.rows[walk.table.place(slot, elements[0])])
+    named = walk.table.makers[row][0].expression
+    equation, element = walk.table.makers[data_row(row, walk.table)]
     assert isinstance(equation.expression, Data)
+    assert isinstance(named, Data)
     own = walk.table.elements(equation)
     data = one_series_each(equation.expression, equation, own, walk.table)[own.index(element)]
+    data = replace(data, method=named.method)
     arguments = [walk.node(a, scope) for a in rest]
     return series_function(call.function, data, arguments, Clock(frozen=True))

@@ -10,7 +10,8 @@ their arguments.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -32,6 +33,12 @@ from beltcast.engine.lower.matrix_calls import (
     whole_axis_call,
     whole_axis_groups,
 )
+from beltcast.engine.lower.missing_values import (
+    compared_with_missing,
+    is_missing_itself,
+    product,
+    unsure_names,
+)
 from beltcast.engine.lower.range_calls import (
     element_call,
     order_call,
@@ -40,7 +47,7 @@ from beltcast.engine.lower.range_calls import (
     select_call,
     vector_lookup_call,
 )
-from beltcast.engine.lower.references import Scope
+from beltcast.engine.lower.references import Scope, data_row
 from beltcast.engine.lower.schedule import Parts, arrange
 from beltcast.engine.lower.symbols import (
     STOCKS,
@@ -81,9 +88,14 @@ def lower(source: Source) -> Program:
         Auxiliaries that depend on each other in a circle, or subscripts that do not fit.
     """
     table = NameTable(source)
+    table.unsure = unsure_names(source)
     parts = Parts(n_rows=table.n_rows)
     for equation in table.equations:
         _lower_equation(equation, table, parts)
+    for row, own in parts.data_of_data.items():
+        base = data_row(row, table)
+        parts.followers[base] = (*parts.followers.get(base, ()), row)
+        parts.inputs[row] = replace(parts.inputs[base], method=own.method)
     return arrange(table.slots, parts, source)
 
 
@@ -95,6 +107,9 @@ def _lower_equation(equation: Equation, table: NameTable, parts: Parts) -> None:
     rows = np.array([slot.rows[table.place(slot, e)] for e in elements], dtype=np.int64)
     expression = equation.expression
     if isinstance(expression, (Table, Tables)):
+        return
+    if isinstance(expression, Data) and expression.of is not None:
+        parts.data_of_data.update(dict.fromkeys(rows.tolist(), expression))
         return
     if isinstance(expression, Data):
         series = one_series_each(expression, equation, elements, table)
@@ -178,8 +193,8 @@ def _within(walk: Walk, call: Call, value: Node) -> Node:
 def _plain_call(walk: Walk, call: Call, scope: Scope) -> Node:
     """A function that is a formula in its arguments, or one that the engine does not know."""
     function, arguments = call.function, call.arguments
-    if function in COMPARISONS and any(_is_missing(walk, a) for a in arguments):
-        return _compared_with_missing(walk, function, arguments, scope)
+    if function in COMPARISONS and any(is_missing_itself(walk, a) for a in arguments):
+        return compared_with_missing(walk, function, arguments, scope)
     if function in INSTEAD:
         raise walk.refuse(f"the function {function}", INSTEAD[function])
     known = LANGUAGE.get(function)
@@ -188,32 +203,6 @@ def _plain_call(walk: Walk, call: Call, scope: Scope) -> Node:
         raise walk.refuse(f"the function {function}", "write it out", hint)
     walk.check_arity(function, known.arity, arguments)
     return known.build(*(walk.node(a, scope) for a in arguments))
-
-
-def _compared_with_missing(
-    walk: Walk, function: str, arguments: Sequence[Expr], scope: Scope
-) -> Node:
-    """``x = :NA:`` asks whether a number is missing, which NaN does not answer by itself."""
-    if function not in ("=", "<>"):
-        raise walk.refuse(f"a comparison '{function}' with :NA:", "ask by '=' or '<>'")
-    other = next((a for a in arguments if not _is_missing(walk, a)), arguments[0])
-    x = walk.node(other, scope)
-    return apply("ne" if function == "=" else "eq", x, x)
-
-
-def _is_missing(walk: Walk, expression: Expr) -> bool:
-    """Whether an expression is ``:NA:``, or a constant that is nothing else."""
-    if isinstance(expression, Ref):
-        slot = walk.table.slots.get(canonical(expression.name))
-        if slot is None or slot.kind != "constant":
-            return False
-        makers = {
-            id(e): e
-            for e in (walk.table.makers[r][0] for r in slot.rows.reshape(-1).tolist() if r >= 0)
-        }
-        values = [constant(e.expression) for e in makers.values()]
-        return all(v is not None and bool(np.isnan(v).all()) for v in values)
-    return isinstance(expression, Number) and bool(np.isnan(expression.value))
 
 
 def _time_value(walk: Walk, call: Call, scope: Scope) -> Node:
@@ -256,6 +245,15 @@ def _chain(walk: Walk, call: Call, scope: Scope) -> Node:
     return CHAINS[call.function](walk.memory, n, *nodes, *nodes[: 3 - len(nodes)])
 
 
+def _sample(walk: Walk, call: Call, scope: Scope) -> Node:
+    """SAMPLE IF TRUE, in which the variable itself is its previous value (fn_sample_if_true)."""
+    walk.check_arity(call.function, (3, 3), call.arguments)
+    *moving, initial = call.arguments
+    state = walk.parts.new_rows(walk.n)
+    condition, value = replace(walk, before=Load(state)).nodes(moving, scope)
+    return walk.memory.sample(state, condition, value, walk.node(initial, scope))
+
+
 def _input(walk: Walk, call: Call, scope: Scope) -> Node:
     """A function of the clock that needs the time step."""
     function = INPUTS[call.function]
@@ -269,6 +267,7 @@ def _with_memory(walk: Walk, call: Call, scope: Scope) -> Node:
 
 
 _RULES: Mapping[str, Rule] = {
+    "*": product,
     **dict.fromkeys(WITH_MEMORY, _with_memory),
     **dict.fromkeys(INPUTS, _input),
     **dict.fromkeys(REDUCTIONS, reduction_call),
@@ -285,6 +284,7 @@ _RULES: Mapping[str, Rule] = {
     "FIND MARKET PRICE": market_price_call,
     "GET TIME VALUE": _time_value,
     "RANK": rank_call,
+    "SAMPLE IF TRUE": _sample,
     "VECTOR LOOKUP": vector_lookup_call,
     "VECTOR SELECT": select_call,
     "XBELT": belt_flow,

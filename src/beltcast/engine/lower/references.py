@@ -15,7 +15,7 @@ import numpy as np
 from beltcast.engine.lower.symbols import NameTable
 from beltcast.engine.nodes import Clock, Const, Load, Node, const
 from beltcast.engine.program import Slot
-from beltcast.engine.syntax import Equation, Ref, canonical
+from beltcast.engine.syntax import Data, Equation, Ref, canonical
 from beltcast.errors import UnknownName, did_you_mean
 
 Scope = Mapping[str, Sequence[str]]
@@ -164,3 +164,23 @@ class References:
                 self.equation, f"no element of '{name}' is mapped to '{missing}' of '{other}'"
             )
         return [pairs[e] for e in elements]
+
+
+def data_row(row: int, table: NameTable) -> int:
+    """Return the row of the data variable that has the points of another, as in ``b := a``.
+
+    What stands between them, such as the parameter of a macro, only hands on.
+    """
+    seen: set[int] = set()
+    while row not in seen:
+        seen.add(row)
+        equation, element = table.makers[row]
+        expression = equation.expression
+        ref = expression.of if isinstance(expression, Data) else expression
+        if not isinstance(ref, Ref):
+            return row
+        scope = {canonical(s): [e] for s, e in zip(equation.subscripts, element, strict=True)}
+        node = References(equation, 1, table).node(ref, scope)
+        assert isinstance(node, Load)
+        row = int(node.rows[0])
+    raise table.error(table.makers[row][0], "data variables have each other's points")

@@ -27,6 +27,8 @@ class Parts:
     n_rows: int
     constants: dict[int, float] = field(default_factory=dict)
     inputs: dict[int, Data] = field(default_factory=dict)
+    data_of_data: dict[int, Data] = field(default_factory=dict)  # rows that have points of others
+    followers: dict[int, tuple[int, ...]] = field(default_factory=dict)  # by the row with points
     auxiliaries: list[Block] = field(default_factory=list)
     starts: list[Block] = field(default_factory=list)  # initial values of stocks and INITIAL()
     stocks: list[IntArray] = field(default_factory=list)
@@ -110,6 +112,7 @@ def arrange(slots: Mapping[str, Slot], parts: Parts, source: Source) -> Program:
             np.array([parts.constants[int(row)] for row in constants], dtype=np.float64)
         ),
         inputs=parts.inputs,
+        followers=parts.followers,
         setup=tuple(setup),
         initial=tuple(first),
         settle=tuple(settle),

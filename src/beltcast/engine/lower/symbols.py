@@ -51,6 +51,7 @@ class NameTable:
         self.equations = (*source.controls.values(), *source.equations)
         self.lookups: dict[str, dict[tuple[str, ...], Table]] = {}
         self.makers: dict[int, tuple[Equation, tuple[str, ...]]] = {}
+        self.unsure: frozenset[str] = frozenset()  # names whose value may be missing
         self.n_rows = 0
         by_name: dict[str, list[Equation]] = {}
         for equation in self.equations:

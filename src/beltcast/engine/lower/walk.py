@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from beltcast.engine.language.functions import REDUCTIONS, SLACK
@@ -32,7 +32,10 @@ class TablesDiffer(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Walk:
-    """Expressions of one equation, for n elements at once."""
+    """Expressions of one equation, for n elements at once.
+
+    ``before`` holds what the variable itself stands for on the right, where it may stand there.
+    """
 
     equation: Equation
     n: int
@@ -40,6 +43,7 @@ class Walk:
     parts: Parts
     rules: Mapping[str, Rule]
     otherwise: Rule
+    before: Node | None = field(default=None)
 
     @cached_property
     def references(self) -> References:
@@ -66,10 +70,17 @@ class Walk:
             case Number(value=value):
                 return const(value)
             case Ref():
+                if self.before is not None and self.is_itself(expression):
+                    return self.before
                 return self.references.node(expression, scope)
             case Call(function=function):
                 return self.rules.get(function, self.otherwise)(self, expression, scope)
         raise self.refuse("a list of numbers inside an expression", "give it a name of its own")
+
+    def is_itself(self, reference: Ref) -> bool:
+        """Whether a reference is the left side of the equation."""
+        own = (self.equation.name, *self.equation.subscripts)
+        return [*map(canonical, own)] == [*map(canonical, (reference.name, *reference.subscripts))]
 
     def nodes(self, expressions: Sequence[Expr], scope: Scope) -> list[Node]:
         """Return the node of each expression, in order."""

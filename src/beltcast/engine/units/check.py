@@ -153,7 +153,7 @@ class _EquationCheck:
         match expression:
             case Number(value):
                 return None if value == 0 else DIMENSIONLESS
-            case Ref(name):
+            case Ref(name) | Data(of=Ref(name)):
                 return self.units.get(canonical(name))
             case Array() | Table() | Tables() | Data():
                 return None

@@ -40,6 +40,7 @@ def equations_of(
     path: Path,
     macros: Collection[str] = (),
     points: Sequence[tuple[tuple[float, float], ...]] = (),
+    named: Mapping[str, str] | None = None,
 ) -> Iterator[Equation]:
     """Yield the equations of a section of PySD's model.
 
@@ -55,8 +56,10 @@ def equations_of(
         Canonical names of the model's macros.
     points : sequence
         Of long lookups, by number (`beltcast.engine.vensim.normal_text`).
+    named : mapping, optional
+        Further variables, those that calls of macros make, by canonical name.
     """
-    names = {canonical(element.name): element.name for element in elements}
+    names = {canonical(element.name): element.name for element in elements} | dict(named or {})
     for element in elements:
         places = lines.get(canonical(element.name), [])
         for number, component in enumerate(element.components):
@@ -124,7 +127,10 @@ class _Tree:
         if isinstance(ast, pysd_ast.DataStructure):
             method = self._method(getattr(component, "keyword", None))
             return Data(np.empty(0), np.empty(0), method)
-        return self.expression(ast)
+        expression = self.expression(ast)
+        if isinstance(component, pysd_model.AbstractData) and isinstance(expression, Ref):
+            return Data(np.empty(0), np.empty(0), self._method(component.keyword), of=expression)
+        return expression
 
     def expression(self, ast: Any) -> Expr:
         match ast:

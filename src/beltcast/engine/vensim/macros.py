@@ -3,7 +3,11 @@
 ``y = M(a + b, c)`` makes an equation for each parameter of ``M`` and for each equation inside it,
 under names that begin with the macro and the number of the call, and reads the one that is named
 like the macro.  The new equations carry the subscripts of the equation that calls, so that a
-stock inside a macro called for each belt is a stock for each belt.
+stock inside a macro called for each belt is a stock for each belt.  A call inside a SUM becomes an
+equation of its own first, over the ranges that the SUM runs over.
+
+Further outputs of a macro are its last parameters (Vensim's help 22145: they follow a colon).  A
+call that names variables there makes these variables.
 
 Inside a macro, names are those of its parameters and equations, then those of the model (``Time``,
 and anything marked with ``$``).
@@ -15,7 +19,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from beltcast.engine.syntax import Call, Equation, Expr, Ref, canonical, references
+from beltcast.engine.lower.walk import marked_in
+from beltcast.engine.syntax import Call, Data, Equation, Expr, Ref, canonical
 from beltcast.errors import ModelFileError, UnsupportedConstruct
 
 MARK = "MACRO "
@@ -26,12 +31,13 @@ MARK = "MACRO "
 class Macro:
     """A macro of a model file.
 
-    ``parameters`` are canonical names.
+    ``parameters`` are canonical names; the last ``outputs`` of them are further outputs.
     """
 
     name: str
     parameters: tuple[str, ...]
     equations: tuple[Equation, ...]
+    outputs: int = 0
 
 
 def expand(
@@ -56,7 +62,7 @@ def expand(
     ModelFileError
         A macro calls itself, or is called with a wrong number of arguments.
     UnsupportedConstruct
-        A macro has subscripts of its own, or is called inside a SUM.
+        A macro has subscripts of its own, or a SUM runs over a range of the equation itself.
     """
     if not macros:
         return equations
@@ -91,21 +97,46 @@ class _Expansion:
                 self.path,
                 equation.line,
             )
-        if len(arguments) != len(macro.parameters):
+        inputs = len(macro.parameters) - macro.outputs
+        if len(arguments) not in (inputs, len(macro.parameters)):
+            wanted = f"{inputs} arguments" if inputs != 1 else "one argument"
+            more = f", or {macro.outputs} outputs more," if macro.outputs else ""
             raise ModelFileError(
-                f"the macro '{macro.name}' takes {len(macro.parameters)} arguments and is given "
-                f"{len(arguments)}",
+                f"the macro '{macro.name}' takes {wanted}{more} and is given {len(arguments)}",
                 self.path,
                 equation.line,
             )
-        if any(s.endswith("!") for a in arguments for r in references(a) for s in r.subscripts):
-            raise UnsupportedConstruct(
-                f"the macro '{macro.name}' inside a SUM is not supported; give its result a name "
-                "of its own and sum that",
-                self.path,
-                equation.line,
-            )
+        marked = marked_in(*arguments)
+        if marked:
+            call = replace(expression, arguments=arguments)
+            return self._summand(call, tuple(marked), equation, inside)
         return self._instance(macro, arguments, equation, inside)
+
+    def _summand(
+        self, call: Call, marked: tuple[str, ...], equation: Equation, inside: tuple[str, ...]
+    ) -> Ref:
+        """A call inside a SUM, as a variable over the ranges of the equation and of the SUM."""
+        ranges = tuple(s[:-1] for s in marked)
+        if set(map(canonical, ranges)) & set(map(canonical, equation.subscripts)):
+            raise UnsupportedConstruct(
+                f"the macro '{call.function.removeprefix(MARK)}' inside a SUM over a range of the "
+                "equation itself is not supported; give its result a name of its own and sum that",
+                self.path,
+                equation.line,
+            )
+        self.calls += 1
+        name = f"{call.function.removeprefix(MARK)} {self.calls}: summand"
+        own = replace(
+            equation,
+            name=name,
+            subscripts=(*equation.subscripts, *ranges),
+            except_=tuple((*group, *ranges) for group in equation.except_),
+            expression=_unmarked(call),
+            unit="",
+            doc="",
+        )
+        self.add(own, inside)
+        return Ref(name, (*equation.subscripts, *marked))
 
     def _instance(
         self,
@@ -115,16 +146,19 @@ class _Expansion:
         inside: tuple[str, ...],
     ) -> Ref:
         self.calls += 1
+        inputs = macro.parameters[: len(macro.parameters) - macro.outputs]
         local = {canonical(e.name): e.name for e in macro.equations}
-        local |= {name: name for name in macro.parameters}
+        local |= {name: name for name in inputs}
         names = {key: f"{macro.name} {self.calls}: {name}" for key, name in local.items()}
-        if canonical(macro.name) not in names:
-            raise ModelFileError(
-                f"the macro '{macro.name}' has no equation of that name, so it has no result",
-                self.path,
-                equation.line,
-            )
-        for parameter, argument in zip(macro.parameters, arguments, strict=True):
+        for output in (canonical(macro.name), *macro.parameters[len(inputs) :]):
+            if output not in names:
+                raise ModelFileError(
+                    f"the macro '{macro.name}' has no equation of the name '{output}', so it has "
+                    "no result",
+                    self.path,
+                    equation.line,
+                )
+        for parameter, argument in zip(inputs, arguments, strict=False):
             given = replace(equation, name=names[parameter], expression=argument, unit="", doc="")
             self.done.append(given)
         for own in macro.equations:
@@ -146,18 +180,59 @@ class _Expansion:
                 ),
                 (*inside, macro.name),
             )
+        for output, variable in zip(
+            macro.parameters[len(inputs) :], arguments[len(inputs) :], strict=False
+        ):
+            self._output(macro, names[output], variable, equation)
         return Ref(names[canonical(macro.name)], equation.subscripts)
+
+    def _output(self, macro: Macro, result: str, variable: Expr, equation: Equation) -> None:
+        if not isinstance(variable, Ref):
+            raise ModelFileError(
+                f"an output of the macro '{macro.name}' is given as an expression; write the name "
+                "of the variable that it makes",
+                self.path,
+                equation.line,
+            )
+        self.done.append(
+            replace(
+                equation,
+                name=variable.name,
+                subscripts=variable.subscripts,
+                except_=equation.except_ if variable.subscripts else (),
+                expression=Ref(result, equation.subscripts),
+                unit="",
+                doc=f"Output of the macro {macro.name}.",
+            )
+        )
+
+
+def _unmarked(expression: Expr) -> Expr:
+    """The expression for one element of the ranges that a SUM runs over."""
+    if isinstance(expression, Ref):
+        return replace(
+            expression, subscripts=tuple(s.removesuffix("!") for s in expression.subscripts)
+        )
+    if isinstance(expression, Call):
+        return replace(expression, arguments=tuple(map(_unmarked, expression.arguments)))
+    return expression
 
 
 def _renamed(expression: Expr, names: Mapping[str, str], subscripts: tuple[str, ...]) -> Expr:
     if isinstance(expression, Ref):
-        own = names.get(canonical(expression.name))
-        if own is not None:
-            return Ref(own, (*expression.subscripts, *subscripts))
-        return replace(expression, name=expression.name.rstrip("$"))
+        return _renamed_ref(expression, names, subscripts)
     if isinstance(expression, Call):
         return replace(
             expression,
             arguments=tuple(_renamed(a, names, subscripts) for a in expression.arguments),
         )
+    if isinstance(expression, Data) and expression.of is not None:
+        return replace(expression, of=_renamed_ref(expression.of, names, subscripts))
     return expression
+
+
+def _renamed_ref(ref: Ref, names: Mapping[str, str], subscripts: tuple[str, ...]) -> Ref:
+    own = names.get(canonical(ref.name))
+    if own is not None:
+        return Ref(own, (*ref.subscripts, *subscripts))
+    return replace(ref, name=ref.name.rstrip("$"))

@@ -39,6 +39,11 @@ REWRITES: tuple[tuple[str, str, str], ...] = (
         "the grammar takes whatever stands before the last macro for equations",
     ),
     (
+        ":MACRO: M(a: lo), and x = M(c: low)",
+        ":MACRO: M(a, lo), and x = M(c, low)",
+        "further outputs follow the colon; `beltcast.engine.vensim.macros` makes them variables",
+    ),
+    (
         "x = A FUNCTION OF(a, b)",
         "nothing, where x has an equation as well",
         "Vensim ignores the arrows of the sketch once there is an equation; alone, it is refused",
@@ -124,12 +129,18 @@ class NormalText:
         Those of each macro, in order.
     points : tuple of tuple of (float, float)
         Points of long lookups, which the text has by number: the parser takes 0.2 ms a point.
+    outputs : mapping of str to int
+        How many further outputs each macro has that has any, by canonical name.
+    named : mapping of str to str
+        Variables that calls of these macros make: their names as written, by canonical name.
     """
 
     text: str
     statements: tuple[Statement, ...]
     macros: tuple[tuple[Statement, ...], ...] = field(default=())
     points: tuple[tuple[tuple[float, float], ...], ...] = ()
+    outputs: Mapping[str, int] = field(default_factory=dict)
+    named: Mapping[str, str] = field(default_factory=dict)
 
     def lines(self) -> Mapping[str, list[int]]:
         """Return the lines on which each name is defined, in order."""
@@ -159,6 +170,8 @@ def normal_text(text: str, path: Path, *, hold_points: bool = False) -> NormalTe
     plain = blank_comments(before_the_sketch(text), path)
     plain = re.sub(r"\\[ \t]*(?=\r?\n)", " ", plain)
     macros, rest = _cut_macros(plain)
+    calls = _OutputCalls(macros)
+    macros, rest = [(calls.heading(h), calls.text(b), n) for h, b, n in macros], calls.text(rest)
     strings = dict(_ALIAS.findall(text))
     statements = [s for s in _statements(rest, 1) if not _is_string(s, strings)]
     defined = {s.name for s in statements if not _is_unwritten(s.equation)}
@@ -172,7 +185,9 @@ def normal_text(text: str, path: Path, *, hold_points: bool = False) -> NormalTe
     pieces += [f":MACRO: {h}\n{_joined(body)}\n:END OF MACRO:" for h, body in inside]
     pieces.append(_joined(kept))
     bodies = tuple(tuple(body) for _, body in inside)
-    return NormalText("\n".join(pieces), tuple(kept), bodies, tuple(held or ()))
+    return NormalText(
+        "\n".join(pieces), tuple(kept), bodies, tuple(held or ()), calls.outputs, calls.named
+    )
 
 
 _HELD = 9.87654321e250
@@ -276,6 +291,51 @@ def _cut_macros(text: str) -> tuple[list[tuple[str, str, int]], str]:
 
 
 _MACRO, _END_OF_MACRO = ":MACRO:", ":END OF MACRO:"
+
+
+class _OutputCalls:
+    """Calls of macros with further outputs, ``x = M(a, b: low, high)``."""
+
+    def __init__(self, macros: Sequence[tuple[str, str, int]]) -> None:
+        self.outputs: dict[str, int] = {}
+        self.named: dict[str, str] = {}
+        for heading, _, _ in macros:
+            name, _, inside = heading.partition("(")
+            _, colon, outputs = inside.partition(":")
+            if colon:
+                self.outputs[canonical(name)] = outputs.count(",") + 1
+        names = (r"[\s_]+".join(map(re.escape, n.split())) for n in self.outputs)
+        self.calls = re.compile(rf"\b(?:{'|'.join(names)})\s*\(", re.IGNORECASE)
+
+    def heading(self, text: str) -> str:
+        return text.replace(":", ",")
+
+    def text(self, text: str) -> str:
+        """Write a comma for the colon of each call."""
+        if not self.outputs:
+            return text
+        pieces, at = [], 0
+        for match in self.calls.finditer(text):
+            inside = _up_to_bracket(text, match.end())
+            before, colon, after = inside.rpartition(":")
+            if colon:
+                for name in re.sub(r"\[[^\]]*\]", "", after).split(","):
+                    written = " ".join(name.split())
+                    self.named[canonical(written)] = written
+                end = match.end() + len(inside)
+                pieces += [text[at : match.end()], before, ",", after]
+                at = end
+        return "".join([*pieces, text[at:]])
+
+
+def _up_to_bracket(text: str, start: int) -> str:
+    """The text up to the bracket that closes the one before `start`."""
+    depth = 1
+    for match in re.finditer(r"[()]", text[start:]):
+        depth += 1 if match.group() == "(" else -1
+        if not depth:
+            return text[start : start + match.start()]
+    return ""
 
 
 def _statements(text: str, line: int) -> Iterator[Statement]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Literal
@@ -22,7 +22,18 @@ from pysd.translators.structures import abstract_model as pysd_model
 
 from beltcast.engine.external import read_subscript
 from beltcast.engine.filetext import decode, line_of, read_bytes
-from beltcast.engine.syntax import CONTROLS, XMILE, Calendar, Source, canonical
+from beltcast.engine.syntax import (
+    CONTROLS,
+    XMILE,
+    Calendar,
+    Data,
+    Equation,
+    Expr,
+    Number,
+    Ref,
+    Source,
+    canonical,
+)
 from beltcast.engine.vensim.expressions import equations_of
 from beltcast.engine.vensim.layout import read_group_docs, read_groups, read_sketch
 from beltcast.engine.vensim.macros import Macro, expand
@@ -69,6 +80,7 @@ def read_source(path: str | Path) -> Source:
         canonical(macro.name): Macro(
             name=macro.name,
             parameters=tuple(map(canonical, macro.params)),
+            outputs=normal.outputs.get(canonical(macro.name), 0),
             equations=tuple(
                 equations_of(macro.elements, subscripts, {}, path, macro_names, normal.points)
             ),
@@ -76,9 +88,9 @@ def read_source(path: str | Path) -> Source:
         for macro in model.sections[1:]
     }
     own = equations_of(
-        section.elements, subscripts, normal.lines(), path, macro_names, normal.points
+        section.elements, subscripts, normal.lines(), path, macro_names, normal.points, normal.named
     )
-    equations = expand(tuple(own), macros, path)
+    equations = _data_of_data(expand(tuple(own), macros, path), path)
     element_mappings = _element_mappings(named, subscripts, text, path)
     if all(canonical(e.name) in CONTROLS for e in equations):
         raise ModelFileError("the model has no variables; give a model with equations", path)
@@ -221,6 +233,39 @@ def _subscripts(
     expanded = {name: tuple(dict.fromkeys(elements(name, ()))) for name in written}
     mappings = {r.name: tuple(m for m in r.mapping if isinstance(m, str)) for r in ranges}
     return expanded, {name: to for name, to in mappings.items() if to}
+
+
+def _data_of_data(equations: tuple[Equation, ...], path: Path) -> tuple[Equation, ...]:
+    """Let ``b := a`` have the points of ``a`` where that is data, and its value where it is not."""
+    told: dict[str, list[Expr]] = {}
+    for equation in equations:
+        told.setdefault(canonical(equation.name), []).append(equation.expression)
+
+    def is_data(name: str, seen: frozenset[str]) -> bool:
+        return name not in seen and all(
+            has_points(e, seen | {name}) for e in told.get(name, [Number(0.0)])
+        )
+
+    def has_points(expression: Expr, seen: frozenset[str]) -> bool:
+        if isinstance(expression, Data) and expression.of is None:
+            return True
+        below = expression.of if isinstance(expression, Data) else expression
+        return isinstance(below, Ref) and is_data(canonical(below.name), seen)
+
+    found = []
+    for equation in equations:
+        own = equation.expression
+        if isinstance(own, Data) and own.of and not is_data(canonical(own.of.name), frozenset()):
+            if own.method != "interpolate":
+                raise UnsupportedConstruct(
+                    f"'{equation.name}' is :{own.method.upper()}: data of '{own.of.name}', which "
+                    "is no data variable; name one, or write '='",
+                    path,
+                    equation.line,
+                )
+            equation = replace(equation, expression=own.of)
+        found.append(equation)
+    return tuple(found)
 
 
 @dataclass(frozen=True)

@@ -339,6 +339,8 @@ class _Writer:
                 return f"{left} =\n\t{_numbers(values)}"
             case Data(method=method) as data:
                 keyword = f":{method.upper()}:"
+                if data.of is not None:
+                    return f"{left}{keyword} :=\n\t{show(data.of)}"
                 if not len(data.times):
                     return f"{left}{keyword}"
                 return f"{left}{keyword} :=\n\t{self._call(equation, data)}"

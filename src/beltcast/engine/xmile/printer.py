@@ -56,7 +56,7 @@ _KEPT = {
     name
     for name in (*LANGUAGE, *INPUTS, *WITH_MEMORY)
     if name[0].isalpha() and (name[0] != "X" or name == "XIDZ")
-} - {"INTEG", "PULSE", "negative"}
+} - {"INTEG", "PULSE", "negative"} | {"SAMPLE IF TRUE"}
 
 
 def print_expression(expression: Expr) -> str:

@@ -328,6 +328,8 @@ class _Writer:
                     *_points(table),
                     f"{blank}</gf>",
                 ]
+            case Data(method="interpolate", of=Ref() as points):
+                return [f"{blank}<eqn>{escape(self._printed(equation, points))}</eqn>"]
             case Data():
                 table = self._points_of_time(equation, expression)
                 return [
