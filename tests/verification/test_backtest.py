@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from beltcast import Study, load_model
 from beltcast.cli import app
-from beltcast.engine.nodes import FloatArray, IntArray
+from beltcast.engine.nodes import FloatArray
 from beltcast.errors import InputError, MissingExtra
 from beltcast.files.resume import Pieces
 from beltcast.files.shipped import shipped
@@ -26,7 +26,7 @@ from beltcast.study.noise import Definition
 from beltcast.study.observations import Observation
 from beltcast.study.scenarios import Scenario
 from beltcast.verification.backtest import FITTED, Settings, at_origin
-from beltcast.verification.baselines.history import History
+from beltcast.verification.baselines.history import Request
 from beltcast.verification.origin_rules import InputRule, OriginRules, read_origin_rules
 from beltcast.verification.pool import POOLS
 from beltcast.verification.record import backtest, origin_identity
@@ -49,17 +49,10 @@ RULES = OriginRules(inputs={"push": InputRule(delay=0.25, carry="growth", driver
 QUICK = Settings(draws=6, moves=2, starts=2, refine=1, switches=("SW A",))
 
 
-def last_level(
-    history: History,
-    years: IntArray,
-    *,
-    panel: Sequence[History],
-    size: int,
-    rng: np.random.Generator,
-) -> FloatArray:
-    """Persistence without any spread."""
-    assert any(other is history or len(other.years) for other in panel)
-    return np.full((size, len(years)), history.values[-1])
+def last_level(request: Request, *, rng: np.random.Generator) -> FloatArray:
+    """Persistence without any noise."""
+    assert request.panel
+    return np.full((request.size, len(request.years)), request.history.values[-1])
 
 
 def by_extra(*arguments: object, **named: object) -> FloatArray:

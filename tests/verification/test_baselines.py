@@ -19,6 +19,7 @@ from beltcast.verification.baselines.history import (
     GROWTH_SPREAD,
     LENT,
     History,
+    Request,
     about_drift,
     change_variance,
     panel_rate,
@@ -37,7 +38,7 @@ def draw(
     name: str, history: History, years: list[int], panel: list[History] = NOTHING, size: int = 4000
 ) -> np.ndarray:
     rng = np.random.default_rng(7)
-    return BASELINES[name](history, np.array(years), panel=panel, size=size, rng=rng)
+    return BASELINES[name](Request(history, np.array(years), panel, size), rng=rng)
 
 
 LONG = series([2012, 2013, 2015, 2016, 2018, 2019, 2022], [100, 131, 150, 210, 230, 300, 480])
@@ -174,14 +175,14 @@ def test_intervals_cover_as_often_as_they_say(name: str, growth: float | None) -
             path = np.exp(growth * np.arange(15) + walk)
         history = History(years, path[years - 2010], np.full(8, 0.05))
         ahead = np.array([2022 + int(rng.integers(3))])
-        draws = BASELINES[name](history, ahead, panel=[], size=400, rng=rng)
+        draws = BASELINES[name](Request(history, ahead, size=400), rng=rng)
         low, high = np.quantile(draws, [0.1, 0.9])
         hits += low < path[ahead[0] - 2010] < high
     assert abs(hits / 1000 - 0.8) < 0.044
 
 
 def test_a_panel_of_walks_calibrates_series_of_three_observations() -> None:
-    # Panels of twenty walks of one spread, whose growth differs as the default says: what they
+    # Panels of twenty walks of one sd, whose growth differs as the default says: what they
     # lend is the truth.
     rng = np.random.default_rng(12)
     hits = 0
@@ -191,9 +192,8 @@ def test_a_panel_of_walks_calibrates_series_of_three_observations() -> None:
         years = np.arange(2018, 2021)
         panel = [History(years, np.exp(z[:3]), np.full(3, 0.05)) for z in logs]
         for z, history in zip(logs, panel, strict=True):
-            draws = BASELINES["panel growth"](
-                history, np.array([2022]), panel=panel, size=400, rng=rng
-            )
+            asked = Request(history, np.array([2022]), panel, 400)
+            draws = BASELINES["panel growth"](asked, rng=rng)
             low, high = np.quantile(np.log(draws), [0.1, 0.9])
             hits += low < z[4] < high
     # 600 targets in 30 panels: about twice the binomial error of 0.016, times three.
@@ -202,7 +202,7 @@ def test_a_panel_of_walks_calibrates_series_of_three_observations() -> None:
 
 @pytest.mark.parametrize("name", ["persistence", "log drift", "damped trend", "panel growth"])
 def test_a_missing_year_adds_nothing_but_its_length(name: str) -> None:
-    # Where every change is growth times gap, with or without a figure, the centre is the same.
+    # Where every change is growth times gap, observed or not, the centre is the same.
     full = series(list(range(2013, 2023)), [100 * 1.1**k for k in range(10)])
     kept = [0, 1, 4, 5, 9]
     gappy = History(full.years[kept], full.values[kept], full.sds[kept])
@@ -212,7 +212,7 @@ def test_a_missing_year_adds_nothing_but_its_length(name: str) -> None:
     )
 
 
-def test_the_standard_deviation_of_a_walk_does_not_hang_on_its_gaps() -> None:
+def test_the_standard_deviation_of_a_walk_does_not_depend_on_its_gaps() -> None:
     rng = np.random.default_rng(3)
     kept = np.array([0, 1, 5, 6, 9, 14])
     walks = np.cumsum(rng.standard_normal((4000, 15)), axis=1)

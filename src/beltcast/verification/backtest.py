@@ -48,7 +48,7 @@ from beltcast.schema import CASE, DRAW, FORECASTER
 from beltcast.streams import Streams
 from beltcast.study.study import Study
 from beltcast.verification.baselines.baselines import BASELINES
-from beltcast.verification.baselines.history import Baseline, History
+from beltcast.verification.baselines.history import Baseline, History, Request
 from beltcast.verification.origin import (
     LEADS,
     Case,
@@ -319,7 +319,7 @@ def _of_baseline(
         assert history is not None
         # Two releases of one year have one forecast.
         years, column = np.unique([cases[i].year for i in members], return_inverse=True)
-        drawn = baseline(history, years, panel=panel, size=draws, rng=rng)
+        drawn = baseline(Request(history, years, panel, draws), rng=rng)
         forecast[:, members] = drawn[:, column]
     return forecast
 

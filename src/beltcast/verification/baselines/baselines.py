@@ -1,38 +1,39 @@
 """Every baseline, a forecaster that uses published observations only, by name.
 
-Each is a function of one published series, the panel of all series and a generator, and gives joint
-draws of the published level of later years (`data.history.Baseline`).  Levels are positive, so
+Each is given one published series and the panel of all series, and returns joint draws of the
+published level of later years (`history.Baseline`).  Levels are positive, so
 all but ``drift`` work on logs; standard deviation and growth are drawn, not taken as known.
 
-============  ==========================================================  ====================
+============  ==========================================================  ======================
 name          assumption                                                  in
-============  ==========================================================  ====================
-persistence   next year equals this one                                   `walks`
-drift         rises by the mean amount of its past                        `walks`
-log drift     grows by the mean rate of its past                          `walks`
-damped drift  the mean rate of its past fades                             `walks`
-damped trend  recent growth fades                                         `walks`
-panel growth  grows at the current rate of the others                     `walks`
-ETS, ARIMA,   a form chosen by information criterion (extra `verify`)     `automatic`
+============  ==========================================================  ======================
+persistence   next year equals this one                                   `random_walks`
+drift         rises by the mean amount of its past                        `random_walks`
+log drift     grows by the mean rate of its past                          `random_walks`
+damped drift  the mean rate of its past fades                             `random_walks`
+damped trend  recent growth fades                                         `random_walks`
+panel growth  grows at the current rate of the others                     `random_walks`
+ETS, ARIMA,   a form chosen by information criterion (extra `verify`)     `statsforecast_models`
 Theta
-Bass,         growth saturates                                            `curves`
+Bass,         growth saturates                                            `growth_curves`
 logistic
 average       an equal-weight mixture of all (a linear pool)              here
-============  ==========================================================  ====================
+============  ==========================================================  ======================
 
 The module of each describes it with one or two observations, and with missing years.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
 
-from beltcast.engine.nodes import FloatArray, IntArray
+from beltcast.engine.nodes import FloatArray
 from beltcast.verification.baselines.growth_curves import bass, logistic
-from beltcast.verification.baselines.history import Baseline, History
+from beltcast.verification.baselines.history import Baseline, Request
 from beltcast.verification.baselines.random_walks import (
     damped_drift,
     damped_trend,
@@ -61,14 +62,7 @@ PARTS: Mapping[str, Baseline] = MappingProxyType(
 """All except their average."""
 
 
-def average(
-    history: History,
-    years: IntArray,
-    *,
-    panel: Sequence[History],
-    size: int,
-    rng: np.random.Generator,
-) -> FloatArray:
+def average(request: Request, *, rng: np.random.Generator) -> FloatArray:
     """Draw from the equal-weight mixture of all other baselines.
 
     Each part gives the same number of draws, in random order; a draw is one part's joint draw.
@@ -81,16 +75,16 @@ def average(
     Examples
     --------
     >>> import numpy as np
-    >>> from beltcast.verification.baselines.history import History
+    >>> from beltcast.verification.baselines.history import History, Request
     >>> from beltcast.verification.baselines.baselines import average
     >>> history = History(np.array([2020, 2022]), np.array([80.0, 100.0]), np.full(2, 0.05))
-    >>> rng = np.random.default_rng(1)
-    >>> average(history, np.array([2023, 2024]), panel=[], size=500, rng=rng).shape
+    >>> request = Request(history, np.array([2023, 2024]), size=500)
+    >>> average(request, rng=np.random.default_rng(1)).shape
     (500, 2)
     """
-    share = -(-size // len(PARTS))
-    draws = [part(history, years, panel=panel, size=share, rng=rng) for part in PARTS.values()]
-    mixed: FloatArray = rng.permutation(np.concatenate(draws))[:size]
+    share = replace(request, size=-(-request.size // len(PARTS)))
+    draws = [part(share, rng=rng) for part in PARTS.values()]
+    mixed: FloatArray = rng.permutation(np.concatenate(draws))[: request.size]
     return mixed
 
 

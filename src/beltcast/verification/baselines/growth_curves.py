@@ -27,23 +27,23 @@ models. Journal of Marketing Research 27, 70-77.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import least_squares
 
-from beltcast.engine.nodes import FloatArray, IntArray
+from beltcast.engine.nodes import FloatArray
 from beltcast.verification.baselines.history import (
     History,
+    Request,
     Squares,
     about_drift,
-    ahead,
     change_variance,
     draw_sd,
     same,
 )
-from beltcast.verification.baselines.random_walks import bounded, panel_growth, steps
+from beltcast.verification.baselines.random_walks import panel_growth, steps
 
 FEWEST_POINTS = 3
 """Number of observations from which a curve is fitted."""
@@ -55,48 +55,39 @@ class Curve:
 
     ``log_share(theta, since, until)`` is (..., k) for parameters (..., d), years since the first
     observation (k,) and the span of the history.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from beltcast.verification.baselines.history import History, Request
+    >>> from beltcast.verification.baselines.growth_curves import logistic
+    >>> t = np.arange(2014, 2024)
+    >>> history = History(t, 500 / (1 + np.exp(-0.5 * (t - 2018.0))), np.full(10, 0.01))
+    >>> request = Request(history, np.array([2027]), size=2000)
+    >>> bool(480 < np.median(logistic(request, rng=np.random.default_rng(1))) < 520)
+    True
     """
 
     log_share: Callable[[FloatArray, FloatArray, float], FloatArray]
     mean: FloatArray
     sd: FloatArray
 
-
-def logistic(
-    history: History,
-    years: IntArray,
-    *,
-    panel: Sequence[History],
-    size: int,
-    rng: np.random.Generator,
-) -> FloatArray:
-    """Draw levels on a logistic curve; see the module and `history.Baseline`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from beltcast.verification.baselines.history import History
-    >>> from beltcast.verification.baselines.growth_curves import logistic
-    >>> t = np.arange(2014, 2024)
-    >>> history = History(t, 500 / (1 + np.exp(-0.5 * (t - 2018.0))), np.full(10, 0.01))
-    >>> rng = np.random.default_rng(1)
-    >>> draws = logistic(history, np.array([2027]), panel=[], size=2000, rng=rng)
-    >>> bool(480 < np.median(draws) < 520)
-    True
-    """
-    return _draw(LOGISTIC, history, years, panel, size, rng)
-
-
-def bass(
-    history: History,
-    years: IntArray,
-    *,
-    panel: Sequence[History],
-    size: int,
-    rng: np.random.Generator,
-) -> FloatArray:
-    """Draw levels on Bass's curve of diffusion; see the module and `data.history.Baseline`."""
-    return _draw(BASS, history, years, panel, size, rng)
+    def __call__(self, request: Request, *, rng: np.random.Generator) -> FloatArray:
+        """Draw levels on the curve, as `history.Baseline`."""
+        history, h, size = request.history, request.ahead, request.size
+        if len(history.years) < FEWEST_POINTS:
+            return panel_growth(request, rng=rng)
+        variance, _ = change_variance(history, request.panel, about_drift)
+        for _ in range(2):
+            theta, root = _fit(self, history, variance)
+            around = _about(self, theta, history)
+            variance, df = change_variance(history, request.panel, around)
+        sd = draw_sd(variance, df, size, rng)
+        drawn = theta + rng.standard_normal((size, len(theta))) @ root.T
+        since = np.concatenate([[history.span], history.span + h])
+        log_share = self.log_share(drawn, since, history.span)
+        trend = log_share[:, 1:] - log_share[:, :1]
+        return request.levels(trend + sd[:, None] * steps(h, size, rng))
 
 
 def _logistic_share(theta: FloatArray, since: FloatArray, span: float) -> FloatArray:
@@ -111,35 +102,11 @@ def _bass_share(theta: FloatArray, since: FloatArray, span: float) -> FloatArray
     return np.log(-np.expm1(-rate)) - np.log1p(q / p * np.exp(-rate))
 
 
-LOGISTIC = Curve(_logistic_share, np.array([0.0, np.log(0.38)]), np.array([1.5, 0.5]))
+logistic = Curve(_logistic_share, np.array([0.0, np.log(0.38)]), np.array([1.5, 0.5]))
 """Half of the market at the last observation, growth at the start as Bass's q."""
 
-BASS = Curve(_bass_share, np.log([0.03, 0.38, 5.0]), np.array([1.0, 0.5, 0.8]))
+bass = Curve(_bass_share, np.log([0.03, 0.38, 5.0]), np.array([1.0, 0.5, 0.8]))
 """p and q of Sultan et al.; about five years old at the first observation."""
-
-
-def _draw(
-    curve: Curve,
-    history: History,
-    years: IntArray,
-    panel: Sequence[History],
-    size: int,
-    rng: np.random.Generator,
-) -> FloatArray:
-    if len(history.years) < FEWEST_POINTS:
-        return panel_growth(history, years, panel=panel, size=size, rng=rng)
-    h = ahead(history, years)
-    variance, _ = change_variance(history, panel, about_drift)
-    for _ in range(2):
-        theta, root = _fit(curve, history, variance)
-        variance, df = change_variance(history, panel, _about(curve, theta, history))
-    sd = draw_sd(variance, df, size, rng)
-    drawn = theta + rng.standard_normal((size, len(theta))) @ root.T
-    since = np.concatenate([[history.span], history.span + h])
-    log_share = curve.log_share(drawn, since, history.span)
-    trend = log_share[:, 1:] - log_share[:, :1]
-    change = trend + sd[:, None] * steps(h, size, rng)
-    return float(history.values[-1]) * np.exp(bounded(change))
 
 
 def _about(curve: Curve, theta: FloatArray, history: History) -> Squares:

@@ -107,31 +107,60 @@ class History:
         return float(self.years[-1] - self.years[0])
 
 
+@dataclass(frozen=True, eq=False)
+class Request:
+    """What a baseline is asked for: draws of later years of one series.
+
+    Attributes
+    ----------
+    history : History
+        The series to continue.
+    years : (k,) of int  [Year]
+        Ascending, all after the last year of the history.
+    panel : sequence of History
+        All series known at the origin; the history itself may be among them.
+    size : int
+        Number of draws.
+
+    Raises
+    ------
+    InputError
+        There is no year, or the years are others.
+    """
+
+    history: History
+    years: IntArray
+    panel: Sequence[History] = ()
+    size: int = 1000
+
+    def __post_init__(self) -> None:
+        h = self.ahead
+        if len(h) < 1 or (h <= 0).any() or (np.diff(h) <= 0).any():
+            raise InputError(
+                f"the years to forecast are {[int(y) for y in self.years]}; expected ascending "
+                f"years after {int(self.history.years[-1])}, the last of the history"
+            )
+
+    @property
+    def ahead(self) -> FloatArray:
+        """Years from the last observation to each requested year, (k,), all positive."""
+        return np.asarray(self.years, dtype=np.float64) - float(self.history.years[-1])
+
+    def sds(self, squares: Squares, rng: np.random.Generator) -> FloatArray:
+        """Draws of the sd of a year's change, (size,)."""
+        variance, df = change_variance(self.history, self.panel, squares)
+        return draw_sd(variance, df, self.size, rng)
+
+    def levels(self, change: FloatArray) -> FloatArray:
+        """Levels after changes of the log, within +-50 so that a t's far tail stays finite."""
+        return float(self.history.values[-1]) * np.exp(np.clip(change, -50.0, 50.0))
+
+
 class Baseline(Protocol):
     """A forecaster that uses published series only."""
 
-    def __call__(
-        self,
-        history: History,
-        years: IntArray,
-        *,
-        panel: Sequence[History],
-        size: int,
-        rng: np.random.Generator,
-    ) -> FloatArray:
+    def __call__(self, request: Request, *, rng: np.random.Generator) -> FloatArray:
         """Draw the published level of later years.
-
-        Parameters
-        ----------
-        history : History
-            The series to continue.
-        years : (k,) of int  [Year]
-            All after the last year of the history.
-        panel : sequence of History
-            All series known at the origin; the history itself may be among them.
-        size : int
-            Number of draws.
-        rng : numpy.random.Generator
 
         Returns
         -------
@@ -150,17 +179,6 @@ class Rate:
 
     mean: float
     sd: float
-
-
-def ahead(history: History, years: IntArray) -> FloatArray:
-    """Years from the last observation to each requested year, (k,), all positive."""
-    h = np.asarray(years, dtype=np.float64) - float(history.years[-1])
-    if len(h) < 1 or (h <= 0).any() or (np.diff(h) <= 0).any():
-        raise InputError(
-            f"the years to forecast are {[int(y) for y in years]}; expected ascending years after "
-            f"{int(history.years[-1])}, the last of the history"
-        )
-    return h
 
 
 def same(one: History, other: History) -> bool:
@@ -187,7 +205,7 @@ def mean_growth(history: History) -> float:
 
 
 def change_variance(
-    history: History, panel: Sequence[History], squares: Squares, unit: float = DEFAULT_SD
+    history: History, panel: Sequence[History], squares: Squares
 ) -> tuple[float, float]:
     """Variance of a year's change and its degrees of freedom, own and lent (see the module).
 
@@ -198,8 +216,6 @@ def change_variance(
         All but the history itself lend.
     squares : callable
         `about_last`, `about_drift` or similar.
-    unit : float
-        The sd to lend if neither a panel nor a history informs it.
     """
     own, df = squares(history)
     found = [squares(other) for other in panel if not same(history, other)]
@@ -207,7 +223,7 @@ def change_variance(
     if total:
         lent, weight = sum(s for s, _ in found) / total, LENT
     elif df < 3:
-        lent, weight = unit**2, LENT
+        lent, weight = DEFAULT_SD**2, LENT
     else:
         lent, weight = 0.0, 0.0
     return (weight * lent + own) / (weight + df), weight + df

@@ -3,7 +3,7 @@
 They work on logs.  statsforecast does not allow gaps, so missing years are filled log-linearly,
 inside this module only: a filled year is not an observation, and the degrees of freedom count
 observations. Its intervals take the parameters as known and their sd from residuals of a handful of
-points; here the size of the first step is pooled with the panel's (`history.draw_sd`) and
+points; here the size of the first step is pooled with the panel's (`history.Request.sds`) and
 drawn, which makes the draws t; only the growth of the variance with the lead is statsforecast's.
 
 ============  ===========  ============================================================
@@ -27,25 +27,23 @@ state space models. International Journal of Forecasting 32, 1151-1161.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy.stats import norm
 
-from beltcast.engine.nodes import FloatArray, IntArray
+from beltcast.engine.nodes import FloatArray
 from beltcast.files.extras import need
 from beltcast.verification.baselines.history import (
     Baseline,
     History,
+    Request,
     about_drift,
-    ahead,
-    change_variance,
-    draw_sd,
     same,
 )
-from beltcast.verification.baselines.random_walks import bounded, damped_trend, log_drift
+from beltcast.verification.baselines.random_walks import damped_trend, log_drift
 
 INTERVAL_PERCENT = 80
 """Per cent of the interval from which the sd is read."""
@@ -72,21 +70,28 @@ class Automatic:
     least: int
     fewer: Baseline
 
-    def __call__(
-        self,
-        history: History,
-        years: IntArray,
-        *,
-        panel: Sequence[History],
-        size: int,
-        rng: np.random.Generator,
-    ) -> FloatArray:
+    def __call__(self, request: Request, *, rng: np.random.Generator) -> FloatArray:
         """Draw levels, as `history.Baseline`."""
         models = _statsforecast()
+        history, h, size = request.history, request.ahead, request.size
         if len(history.years) < self.least:
-            return self.fewer(history, years, panel=panel, size=size, rng=rng)
+            return self.fewer(request, rng=rng)
         model = getattr(models, self.model)(**self.settings)
-        return _draw(model, history, years, panel, size, rng)
+        index = h.astype(np.int64) - 1
+        # Relative to the last observation, so that an optimiser's start and tolerance do not
+        # depend on units.
+        mean, variance = _forecast(model, _filled(history) - history.logs[-1], int(h[-1]))
+        first = variance[0] if variance[0] > 0 else 0.0
+        shape = variance / first if first > 0 else np.arange(1.0, len(variance) + 1)
+
+        def residual(one: History) -> tuple[float, int]:
+            squares, df = about_drift(one)
+            return (first * df, df) if same(one, history) else (squares, df)
+
+        sds = request.sds(residual, rng)
+        each = np.sqrt(np.maximum(np.diff(shape[index], prepend=0.0), 0.0))
+        noise = np.cumsum(each * rng.standard_normal((size, len(h))), axis=1)
+        return request.levels(mean[index] + sds[:, None] * noise)
 
 
 ets = Automatic("AutoETS", {"season_length": 1, "model": "ZZN"}, 9, damped_trend)
@@ -104,33 +109,6 @@ def _statsforecast() -> Any:
         to="each of ETS, ARIMA and Theta, and the average that holds them,",
         otherwise="leave them out",
     )
-
-
-def _draw(
-    model: Any,
-    history: History,
-    years: IntArray,
-    panel: Sequence[History],
-    size: int,
-    rng: np.random.Generator,
-) -> FloatArray:
-    h = ahead(history, years)
-    index = h.astype(np.int64) - 1
-    # Relative to the last observation, so that an optimiser's start and tolerance do not depend on
-    # units.
-    mean, variance = _forecast(model, _filled(history) - history.logs[-1], int(h[-1]))
-    first = variance[0] if variance[0] > 0 else 0.0
-    shape = variance / first if first > 0 else np.arange(1.0, len(variance) + 1)
-
-    def residual(one: History) -> tuple[float, int]:
-        squares, df = about_drift(one)
-        return (first * df, df) if same(one, history) else (squares, df)
-
-    sd = draw_sd(*change_variance(history, panel, residual), size, rng)
-    each = np.sqrt(np.maximum(np.diff(shape[index], prepend=0.0), 0.0))
-    noise = np.cumsum(each * rng.standard_normal((size, len(h))), axis=1)
-    change = mean[index] + sd[:, None] * noise
-    return float(history.values[-1]) * np.exp(bounded(change))
 
 
 def _filled(history: History) -> FloatArray:
