@@ -194,6 +194,15 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
     return ""
 
 
+def reason_of(problem: OSError) -> str:
+    """Return what the system says of a failure, for the middle of a sentence.
+
+    >>> reason_of(FileNotFoundError(2, "No such file or directory"))
+    'no such file or directory'
+    """
+    return (problem.strerror or str(problem) or type(problem).__name__).lower()
+
+
 def quoted(value: object) -> str:
     r"""Quote what was given, on one line and not longer than a line can bear.
 

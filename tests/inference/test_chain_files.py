@@ -13,7 +13,8 @@ import xarray as xr
 
 from beltcast import Model, SampleOptions, Study, calibrate, make_likelihood, sample
 from beltcast.errors import InputError
-from beltcast.inference.sampling.chain_files import load_posterior, posterior_groups, save_groups
+from beltcast.files.netcdf import write_netcdf
+from beltcast.inference.sampling.chain_files import load_posterior, posterior_groups
 from beltcast.inference.sampling.chains import Chains
 
 
@@ -33,7 +34,7 @@ def saved(chains: Chains, tmp_path_factory: pytest.TempPathFactory) -> Path:
     groups = posterior_groups(
         chains, rng=np.random.default_rng(2), provenance={"model_sha256": "f00"}
     )
-    save_groups(groups, path)
+    write_netcdf(path, groups)
     return path
 
 
@@ -81,7 +82,7 @@ def test_arviz_judges_the_file_as_the_chains_that_were_run(chains: Chains, tmp_p
         stats={},
         log_likelihood=np.zeros((4, 1000, 6)),
     )
-    save_groups(posterior_groups(slow, rng=rng), tmp_path / "posterior.nc")
+    write_netcdf(tmp_path / "posterior.nc", posterior_groups(slow, rng=rng))
     written = xr.load_dataset(tmp_path / "posterior.nc", group="posterior")
     assert written.sizes["chain"] == 32
     with warnings.catch_warnings():
@@ -109,7 +110,7 @@ def test_draws_come_back_on_their_working_scales_for_their_study_only(
     chains: Chains, saved: Path, study: Study, tmp_path: Path
 ) -> None:
     groups = posterior_groups(chains, rng=np.random.default_rng(2), provenance=study.provenance())
-    save_groups(groups, tmp_path / "posterior.nc")
+    write_netcdf(tmp_path / "posterior.nc", groups)
     drawn = load_posterior(tmp_path, study, chains.likelihood)
     np.testing.assert_allclose(drawn.theta, chains.theta.reshape(800, -1), atol=1e-12)
     assert drawn.kind == "posterior"
@@ -140,6 +141,7 @@ def test_variables_carry_units_places_and_hashes(chains: Chains, saved: Path) ->
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
     with pytest.raises(InputError, match="cannot be written"):
-        save_groups({"a": xr.Dataset({"x": 1})}, tmp_path / "missing" / "x.nc")
-    assert not list(tmp_path.iterdir())
+        write_netcdf(tmp_path / "file" / "x.nc", {"a": xr.Dataset({"x": 1})})
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -19,7 +19,7 @@ import beltcast
 from beltcast.cli import choices, drivers, fitting, forecasting, frozen, models, pages
 from beltcast.cli.common import one_by_one
 from beltcast.cli.ending import ends_soon_when_interrupted
-from beltcast.errors import BeltcastError, CalibrationError, SimulationError
+from beltcast.errors import BeltcastError, CalibrationError, SimulationError, reason_of
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -132,8 +132,9 @@ def _leave_quietly(problem: OSError) -> NoReturn:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if problem.errno != errno.EPIPE:  # who closes a pipe has read enough
         with suppress(OSError):
-            reason = (problem.strerror or "no reason given").lower()
-            typer.echo(f"beltcast: standard output cannot be written ({reason})", err=True)
+            typer.echo(
+                f"beltcast: standard output cannot be written ({reason_of(problem)})", err=True
+            )
     sys.exit(1)
 
 

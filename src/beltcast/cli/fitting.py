@@ -267,9 +267,9 @@ def sbc_command(
     """
     import xarray as xr
 
+    from beltcast.files.netcdf import write_netcdf
     from beltcast.inference.assemble import make_likelihood
     from beltcast.inference.audit.sbc import Asked, sbc, sbc_verdict, uniformity
-    from beltcast.inference.sampling.chain_files import save_dataset
     from beltcast.pictures.plots import save_chart
     from beltcast.pictures.plots_ranks import rank_chart
     from beltcast.reports.json_output import table_facts
@@ -293,7 +293,8 @@ def sbc_command(
             ) from None
 
     def write(result: xr.Dataset) -> None:
-        save_dataset(result.assign_attrs(**run.provenance, **chosen.provenance()), output)
+        noted = result.assign_attrs(**run.provenance, **chosen.provenance())
+        write_netcdf(output, {"/": noted})
 
     with progress() as tell:
         result = sbc(

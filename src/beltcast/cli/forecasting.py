@@ -236,9 +236,9 @@ def backtest_command(
         beltcast backtest --ex-post --output runs/ex-post
     """
     from beltcast.reports.json_output import dataset_facts, table_facts
-    from beltcast.verification.backtest import Settings
+    from beltcast.verification.backtest import BACKTEST_ENCODING, Settings
     from beltcast.verification.origin_rules import rules_of
-    from beltcast.verification.record import BACKTEST_ENCODING, backtest
+    from beltcast.verification.record import backtest
     from beltcast.verification.skill import case_scores, score_table
     from beltcast.verification.skill_text import summarise_skill
 

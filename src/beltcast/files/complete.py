@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from beltcast.errors import InputError
+from beltcast.errors import InputError, reason_of
 
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 """Errors of the system when a disk is full or fails, whatever is written."""
@@ -57,8 +57,8 @@ def complete_folder(path: str | Path) -> Iterator[Path]:
             lock = _lock(work)
     except OSError as problem:
         raise InputError(
-            f"'{path.parent}' cannot be written to ({_reason(problem)}); choose another place with "
-            "--output"
+            f"'{path.parent}' cannot be written to ({reason_of(problem)}); choose another "
+            "place with --output"
         ) from None
     try:
         work.chmod(0o755)  # mkdtemp makes it private; results are for reading
@@ -272,7 +272,7 @@ def _of_the_disk(problem: Exception, work: Path) -> bool:
 
 
 def _cannot_be_written(path: Path, problem: Exception) -> InputError:
-    reason = _reason(problem) if isinstance(problem, OSError) else str(problem)
+    reason = reason_of(problem) if isinstance(problem, OSError) else str(problem)
     if free := _full(path):
         reason = f"{reason}; {free}"
     return InputError(f"'{path}' cannot be written ({reason}); choose another name with --output")
@@ -284,10 +284,6 @@ def _full(path: Path) -> str:
         if shutil.disk_usage(path.parent).free < 2**20:
             return "the disk is full"
     return ""
-
-
-def _reason(problem: OSError) -> str:
-    return (problem.strerror or str(problem) or "no reason given").lower()
 
 
 def _put_in_place(work: Path, path: Path) -> None:
@@ -305,7 +301,7 @@ def _put_in_place(work: Path, path: Path) -> None:
         work.rename(path)
     except OSError as problem:
         raise InputError(
-            f"'{path}' cannot be put in place ({_reason(problem)}); choose another name with "
+            f"'{path}' cannot be put in place ({reason_of(problem)}); choose another name with "
             "--output"
         ) from None
     finally:

@@ -11,7 +11,7 @@ import os
 import stat
 from pathlib import Path
 
-from beltcast.errors import BeltcastError
+from beltcast.errors import BeltcastError, reason_of
 
 LARGEST_TEXT = 64 * 2**20
 """Largest text file in bytes: a table of a million rows, or a study of any size."""
@@ -76,7 +76,7 @@ readable file
                 parts.append(part)
                 total += len(part)
     except OSError as problem:
-        raise _unreadable(path, error, what, _reason(problem)) from None
+        raise _unreadable(path, error, what, reason_of(problem)) from None
     if total > largest:  # a file of /proc reports size 0, and never ends
         raise _too_large(path, error, what, f"more than {largest}", largest)
     return b"".join(parts)
@@ -102,7 +102,7 @@ def regular_size(
     try:
         found = os.stat(path)
     except OSError as problem:
-        raise _unreadable(path, error, what, _reason(problem)) from None
+        raise _unreadable(path, error, what, reason_of(problem)) from None
     except ValueError:  # a null character, which no system allows in a name
         raise _unreadable(path, error, what, "not a valid path") from None
     _refuse(found, path, error, what, largest)
@@ -134,7 +134,3 @@ def _too_large(
 
 def _unreadable(path: Path, error: type[BeltcastError], what: str, reason: str) -> BeltcastError:
     return error(f"{what} cannot be read ({reason}); {ADVICE}".lstrip(), path)
-
-
-def _reason(problem: OSError) -> str:
-    return (problem.strerror or type(problem).__name__).lower()

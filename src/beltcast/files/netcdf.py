@@ -1,14 +1,15 @@
-"""NetCDF files: one reader, which handles damaged files."""
+"""NetCDF files: one reader, which handles damaged files, and one writer of complete ones."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from beltcast.errors import InputError
+from beltcast.errors import InputError, reason_of
+from beltcast.files.complete import appearing
 from beltcast.files.door import ADVICE, regular_size
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def read_netcdf(
         with path.open("rb") as file:
             start = file.read(8)
     except OSError as problem:
-        raise refusal((problem.strerror or "no reason given").lower()) from None
+        raise refusal(reason_of(problem)) from None
     if not start.startswith(_SIGNATURES):
         raise refusal("not a NetCDF file")
     try:
@@ -80,6 +81,43 @@ def read_netcdf(
     except Exception as problem:  # HDF5, netCDF4 and xarray document none of their classes
         words = " ".join(str(problem).split())[:100]
         raise refusal(f"damaged: {words or type(problem).__name__}") from None
+
+
+def write_netcdf(
+    path: str | Path,
+    groups: Mapping[str, xr.Dataset],
+    encoding: Mapping[str, Mapping[str, Any]] | None = None,
+) -> None:
+    """Write a NetCDF file, which appears when it is complete.
+
+    Parameters
+    ----------
+    path : str or Path
+        Its folder is made.
+    groups : mapping of str to xarray.Dataset
+        ``/`` is the root.
+    encoding : mapping, optional
+        Of variables, as xarray takes it; by default all are compressed a little.
+
+    Raises
+    ------
+    InputError
+        The file cannot be written.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with appearing(path) as part:
+            for number, (name, group) in enumerate(groups.items()):
+                packed = encoding or {
+                    str(v): {"zlib": True, "complevel": 1} for v in group.data_vars
+                }
+                mode: Literal["a", "w"] = "a" if number else "w"
+                group.to_netcdf(part, mode, group=name, engine="netcdf4", encoding=packed)
+    except OSError as problem:
+        raise InputError(
+            f"'{path}' cannot be written ({reason_of(problem)}); choose another place"
+        ) from None
 
 
 def check_variables(

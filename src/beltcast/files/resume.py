@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beltcast.errors import InputError, RunStopped
+from beltcast.errors import InputError, RunStopped, reason_of
 from beltcast.files.complete import appearing, remove_dead_parts
 
 Arrays = dict[str, NDArray[Any]]
@@ -105,7 +105,7 @@ class Pieces:
                 np.savez(file, allow_pickle=False, **piece)
         except OSError as problem:
             raise RunStopped(
-                f"'{path.parent}' cannot be written to ({_reason(problem)}); what is complete is "
+                f"'{path.parent}' cannot be written to ({reason_of(problem)}); what is complete is "
                 "kept: fix this, then rerun with --resume"
             ) from None
 
@@ -153,7 +153,7 @@ def keep_pieces(folder: str | Path, identity: Mapping[str, str], *, resume: bool
             _forget(folder)
     except OSError as problem:
         raise InputError(
-            f"'{folder}' cannot be written to ({_reason(problem)}); choose another place with "
+            f"'{folder}' cannot be written to ({reason_of(problem)}); choose another place with "
             "--output"
         ) from None
     return Pieces(folder, own)
@@ -239,10 +239,6 @@ def _read(path: Path) -> Arrays | None:
 
 def _as_json(identity: Mapping[str, str]) -> str:
     return json.dumps(dict(identity), indent=1, ensure_ascii=False)
-
-
-def _reason(problem: OSError) -> str:
-    return (problem.strerror or "no reason given").lower()
 
 
 def _short(value: object) -> str:

@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from beltcast.ensembles.ensemble import run_scenario
-from beltcast.errors import BeltcastError, InputError, RunStopped
+from beltcast.errors import BeltcastError, InputError, RunStopped, reason_of
 from beltcast.files.door import read_regular
 from beltcast.scale.runplan import ROLES, TABLE, MemberBlock, RunPlan, read_plan, version_of_code
 from beltcast.scale.store import Store
@@ -64,10 +64,9 @@ def compute(plan: RunPlan, store: Store, block: MemberBlock) -> Computed:
     try:
         store.write(block, pieces, good)
     except OSError as problem:
-        reason = (problem.strerror or "no reason given").lower()
         raise RunStopped(
-            f"'{store.path}' cannot be written to ({reason}); what is complete is kept: fix "
-            "this, then rerun with --resume"
+            f"'{store.path}' cannot be written to ({reason_of(problem)}); what is complete is "
+            "kept: fix this, then rerun with --resume"
         ) from None
     return Computed(block, bool(good.any()), time.monotonic() - began)
 

@@ -25,7 +25,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from beltcast.errors import BeltcastError, InputError
+from beltcast.errors import BeltcastError, InputError, reason_of
 
 
 class Tell(Protocol):
@@ -70,8 +70,7 @@ def journal(path: str | Path | None) -> Iterator[Tell]:
     try:
         file = Path(path).open("a", encoding="utf-8", buffering=1)  # noqa: SIM115  # closed below
     except OSError as problem:
-        reason = (problem.strerror or "no reason given").lower()
-        raise InputError(f"the log '{path}' cannot be written to ({reason})") from None
+        raise InputError(f"the log '{path}' cannot be written to ({reason_of(problem)})") from None
 
     def tell(event: str, **facts: object) -> None:
         at = datetime.now(UTC).isoformat(timespec="milliseconds")

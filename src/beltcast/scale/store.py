@@ -31,7 +31,7 @@ from beltcast.ensembles.ensemble import (
     output_dims,
     versions,
 )
-from beltcast.errors import InputError
+from beltcast.errors import InputError, reason_of
 from beltcast.files.complete import appearing, flush, remove_dead_parts
 from beltcast.files.door import read_regular
 from beltcast.files.extras import need
@@ -218,9 +218,9 @@ def create_store(plan: RunPlan) -> Store:
         (part / COMPLETE).mkdir()
         part.rename(path)
     except OSError as problem:
-        reason = (problem.strerror or "no reason given").lower()
         raise InputError(
-            f"the store '{path}' cannot be made ({reason}); choose another place in the plan"
+            f"the store '{path}' cannot be made ({reason_of(problem)}); choose another place in "
+            "the plan"
         ) from None
     finally:
         shutil.rmtree(part, ignore_errors=True)

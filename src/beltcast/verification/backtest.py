@@ -61,6 +61,9 @@ from beltcast.verification.origin import (
 from beltcast.verification.origin_rules import OriginRules
 from beltcast.verification.pool import pools
 
+BACKTEST_ENCODING = {"forecast": {"zlib": True, "complevel": 4, "shuffle": True}}
+"""The draws are nearly all of a backtest's size."""
+
 FITTED = ("sd", "no interaction")
 """Forecasters with a fit of their own."""
 
@@ -221,7 +224,9 @@ def _of_the_model(
             threads=1,
             pieces=own,
         )
-        posterior = _sampled(fit, settings, streams.posterior, own)
+        posterior = approximate_posterior(
+            fit, settings.draws, rng=streams.posterior, moves=settings.moves, pieces=own
+        )
         forecasts[name] = _printed(asked, posterior.theta, errors)
         fits[name] = fit, posterior
     asked = _asked(known, cases)
@@ -232,23 +237,6 @@ def _of_the_model(
     forecasts["sd prior"] = _printed(asked, prior.theta, errors)
     order = ("sd", "sd frozen drivers", "no interaction", "sd prior")
     return {name: forecasts[name] for name in order if name in forecasts}, fits
-
-
-def _sampled(
-    fit: Calibration, settings: Settings, rng: np.random.Generator, pieces: Pieces
-) -> Draws:
-    def made() -> dict[str, object]:
-        drawn = approximate_posterior(fit, settings.draws, rng=rng, moves=settings.moves)
-        return {name: value for name, value in vars(drawn).items() if name != "likelihood"}
-
-    found = pieces.take("draws", made)
-    return Draws(
-        fit.likelihood,
-        found["theta"],
-        str(found["kind"]),
-        float(found["acceptance"]),
-        float(found["start_correlation"]),
-    )
 
 
 def _asked(known: Study, cases: Sequence[Case]) -> Likelihood:

@@ -30,13 +30,12 @@ import numpy as np
 import xarray as xr
 
 from beltcast.errors import InputError
-from beltcast.files.complete import appearing
-from beltcast.files.netcdf import read_netcdf
+from beltcast.files.netcdf import read_netcdf, write_netcdf
 from beltcast.files.resume import of_the_package
 from beltcast.schema import CASE, DRAW, FORECASTER
 from beltcast.study.observations import Observation, Observations, Vintage
 from beltcast.study.study import Study
-from beltcast.verification.backtest import Settings, at_origin
+from beltcast.verification.backtest import BACKTEST_ENCODING, Settings, at_origin
 from beltcast.verification.baselines.baselines import BASELINES
 from beltcast.verification.baselines.history import Baseline, History
 from beltcast.verification.origin import Case, SeriesKey, before, histories, is_total
@@ -49,8 +48,6 @@ GOES_ON = 3.0
 
 CONTENT = "content_sha256"
 """Attribute with the hash of everything else in a frozen forecast."""
-
-_ENCODING = {"forecast": {"zlib": True, "complevel": 4, "shuffle": True}}
 
 
 def freeze(
@@ -187,13 +184,7 @@ def save_frozen(frozen: xr.Dataset, path: str | Path) -> None:
         raise InputError(
             f"'{path}' exists already, and a frozen forecast is never replaced; give another name"
         )
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with appearing(path) as file:
-            frozen.to_netcdf(file, engine="netcdf4", encoding=_ENCODING)
-    except OSError as problem:
-        reason = (problem.strerror or "no reason given").lower()
-        raise InputError(f"'{path}' cannot be written ({reason}); choose another place") from None
+    write_netcdf(path, {"/": frozen}, BACKTEST_ENCODING)
 
 
 def read_frozen(path: str | Path) -> xr.Dataset:

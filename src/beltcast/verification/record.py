@@ -18,20 +18,23 @@ from threading import Lock
 import xarray as xr
 
 from beltcast.engine.run.threads import side_by_side
-from beltcast.errors import InputError
-from beltcast.files.complete import appearing
-from beltcast.files.netcdf import read_netcdf
+from beltcast.errors import InputError, reason_of
+from beltcast.files.netcdf import read_netcdf, write_netcdf
 from beltcast.files.resume import NOT_KEPT, Pieces, difference, keep_pieces, unfinished
 from beltcast.inference.calibrate import one_blas_thread
 from beltcast.schema import Progress
 from beltcast.study.study import Study
-from beltcast.verification.backtest import Settings, at_origin, joined, provenance, usual_origins
+from beltcast.verification.backtest import (
+    BACKTEST_ENCODING,
+    Settings,
+    at_origin,
+    joined,
+    provenance,
+    usual_origins,
+)
 from beltcast.verification.baselines.baselines import BASELINES
 from beltcast.verification.baselines.history import Baseline
 from beltcast.verification.origin_rules import OriginRules, rules_of
-
-BACKTEST_ENCODING = {"forecast": {"zlib": True, "complevel": 4, "shuffle": True}}
-"""The draws are nearly all of a backtest's size."""
 
 ORIGIN_IDENTITY = "depends_on"
 """Attribute of a finished origin: what it depends on, as JSON."""
@@ -105,7 +108,9 @@ def backtest(
             )
             if place is not None:
                 with disk:
-                    _write(kept, pieces.identity, place / f"{date:g}.nc")
+                    marked = {ORIGIN_IDENTITY: json.dumps(dict(pieces.identity))}
+                    file = place / f"{date:g}.nc"
+                    write_netcdf(file, {"/": kept.assign_attrs(marked)}, BACKTEST_ENCODING)
                 pieces.discard()
         return kept
 
@@ -149,9 +154,9 @@ def _made(folder: Path, resume: bool) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
-        reason = (problem.strerror or "no reason given").lower()
         raise InputError(
-            f"'{folder}' cannot be written to ({reason}); choose another place with --output"
+            f"'{folder}' cannot be written to ({reason_of(problem)}); choose another place "
+            "with --output"
         ) from None
     return folder
 
@@ -182,14 +187,3 @@ def _read(path: Path) -> tuple[xr.Dataset | None, dict[str, str]]:
         return kept, identity if isinstance(identity, dict) else {}
     except (InputError, ValueError, TypeError):
         return None, {}  # truncated or not NetCDF: it is run again and replaced
-
-
-def _write(part: xr.Dataset, identity: Mapping[str, str], path: Path) -> None:
-    """Write one origin under its name only when it is complete."""
-    marked = part.assign_attrs({ORIGIN_IDENTITY: json.dumps(dict(identity))})
-    try:
-        with appearing(path) as file:
-            marked.to_netcdf(file, engine="netcdf4", encoding=BACKTEST_ENCODING)
-    except OSError as problem:
-        reason = (problem.strerror or "no reason given").lower()
-        raise InputError(f"'{path}' cannot be written ({reason}); choose another place") from None

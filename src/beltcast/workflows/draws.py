@@ -7,6 +7,7 @@ import json
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -123,7 +124,9 @@ def draw_study(
         return sample_prior(study, options.draws, rng=streams.posterior)
     if fit is None:
         fit = fit_study(study, options, rng=streams.fit, pieces=pieces.of("fit"), progress=progress)
-    return _kept(pieces, "draws", fit, options.draws, streams.posterior, progress)
+    return approximate_posterior(
+        fit, options.draws, rng=streams.posterior, pieces=pieces, progress=progress
+    )
 
 
 def drawn_before(
@@ -147,6 +150,7 @@ def drawn_before(
     Examples
     --------
     >>> from pathlib import Path
+    from typing import Any
     >>> from beltcast import read_study
     >>> from beltcast.workflows.draws import FitOptions, drawn_before
     >>> drawn_before(Path("nowhere"), read_study(), FitOptions(), seed=1) is None
@@ -156,21 +160,19 @@ def drawn_before(
         with (folder / DRAWN_FILE).open("rb") as file, np.load(file, allow_pickle=False) as kept:
             if str(kept["key"]) != _drawn_key(study, options, seed):
                 return None
-            theta, numbers = kept["theta"], kept["numbers"].tolist()
+            arrays = {name: kept[name] for name in ("theta", "kind", "numbers")}
         likelihood = likelihood_of(study)
         fit = load_calibration(folder, likelihood, study.hashes, renew="beltcast forecast")
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, InputError):
         return None  # what cannot be read is made again
-    acceptance, correlation, walkers = numbers
-    return fit, Draws(likelihood, theta, "posterior", acceptance, correlation, int(walkers))
+    return fit, Draws.restored(likelihood, arrays)
 
 
 def keep_drawn(folder: Path, draws: Draws, study: Study, options: FitOptions, seed: int) -> None:
     """Keep draws for `drawn_before`."""
-    numbers = np.array([draws.acceptance, draws.start_correlation, draws.walkers])
-    key = np.array(_drawn_key(study, options, seed))
+    arrays: dict[str, Any] = {**draws.arrays(), "key": _drawn_key(study, options, seed)}
     with (folder / DRAWN_FILE).open("wb") as file:
-        np.savez(file, allow_pickle=False, key=key, theta=draws.theta, numbers=numbers)
+        np.savez(file, allow_pickle=False, **arrays)
 
 
 def _drawn_key(study: Study, options: FitOptions, seed: int) -> str:
@@ -216,25 +218,6 @@ def draw_without_contrasts(
         return None
     alone = calibrate_from(fit.likelihood.without_contrasts(), fit.theta)
     stream = Streams.of(rng).stream("data")
-    return _kept(pieces, "data draws", alone, draws, stream, progress)
-
-
-def _kept(
-    pieces: Pieces,
-    name: str,
-    fit: Calibration,
-    count: int,
-    rng: np.random.Generator,
-    progress: Progress | None,
-) -> Draws:
-    """Existing draws of a fit."""
-
-    def draw() -> dict[str, object]:
-        made = approximate_posterior(fit, count, rng=rng, progress=progress)
-        numbers = made.acceptance, made.start_correlation, made.walkers
-        return {"theta": made.theta, "kind": made.kind, "numbers": numbers}
-
-    kept = pieces.take(name, draw)
-    acceptance, correlation, walkers = map(float, kept["numbers"])
-    theta, kind = kept["theta"], str(kept["kind"])
-    return Draws(fit.likelihood, theta, kind, acceptance, correlation, int(walkers))
+    return approximate_posterior(
+        alone, draws, rng=stream, pieces=pieces.of("data"), progress=progress
+    )

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import xarray as xr
 
+from beltcast.files.netcdf import write_netcdf
 from beltcast.inference.fit_over_time import plot_fit_over_time
-from beltcast.inference.sampling.chain_files import POSTERIOR_FILE, posterior_groups, save_groups
+from beltcast.inference.sampling.chain_files import POSTERIOR_FILE, posterior_groups
 from beltcast.inference.sampling.chains import Chains
 from beltcast.inference.sampling.loo import loo_words
 from beltcast.inference.sampling.sampler import SampleOptions, Unfinished, sample
@@ -44,7 +45,7 @@ class Sampled:
 
     def save(self, folder: Path, *, picture: bool = False) -> None:
         """Write the groups and the diagnostics, with a picture of the fit over time if asked."""
-        save_groups(self.groups, folder / POSTERIOR_FILE)
+        write_netcdf(folder / POSTERIOR_FILE, self.groups)
         self.chains.table().to_csv(folder / "diagnostics.csv", float_format="%.5g")
         if picture:
             likelihood = self.chains.likelihood

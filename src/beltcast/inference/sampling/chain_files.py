@@ -25,7 +25,7 @@ import numpy as np
 import xarray as xr
 
 from beltcast.engine.nodes import FloatArray
-from beltcast.errors import InputError
+from beltcast.errors import InputError, reason_of
 from beltcast.files.complete import appearing
 from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.sampling.arviz_groups import (
@@ -109,20 +109,6 @@ def posterior_groups(
     return {name: group.assign_attrs(provenance or {}) for name, group in groups.items()}
 
 
-def save_groups(groups: Mapping[str, xr.Dataset], path: str | Path) -> None:
-    """Write groups into one NetCDF file, which appears when it is complete."""
-    path = Path(path)
-    try:
-        with appearing(path) as part:
-            for number, (name, group) in enumerate(groups.items()):
-                packed = {v: {"zlib": True, "complevel": 1} for v in group.data_vars}
-                group.to_netcdf(
-                    part, "a" if number else "w", group=name, engine="netcdf4", encoding=packed
-                )
-    except OSError as problem:
-        raise InputError(f"'{path}' cannot be written ({problem.strerror})") from None
-
-
 def load_posterior(path: str | Path, study: Study, likelihood: Likelihood) -> Draws:
     """Read the draws of all chains, for the study that they were made from.
 
@@ -165,11 +151,6 @@ def load_posterior(path: str | Path, study: Study, likelihood: Likelihood) -> Dr
     return Draws(likelihood, theta.reshape(-1, likelihood.size), "posterior", acceptance)
 
 
-def save_dataset(dataset: xr.Dataset, path: str | Path) -> None:
-    """Write one dataset, which appears when it is complete."""
-    save_groups({"/": dataset}, path)
-
-
 def save_unfinished(state: Unfinished, path: str | Path) -> None:
     """Save the state of a run; the file is the complete new one or the one before."""
     path = Path(path)
@@ -187,7 +168,7 @@ def save_unfinished(state: Unfinished, path: str | Path) -> None:
         with appearing(path) as part, part.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
     except OSError as problem:
-        raise InputError(f"'{path}' cannot be written ({problem.strerror})") from None
+        raise InputError(f"'{path}' cannot be written ({reason_of(problem)})") from None
 
 
 def load_unfinished(path: str | Path) -> Unfinished:

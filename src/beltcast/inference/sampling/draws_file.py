@@ -22,7 +22,7 @@ import xarray as xr
 
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import BOOKS, InputError
-from beltcast.files.netcdf import check_variables, read_netcdf
+from beltcast.files.netcdf import check_variables, read_netcdf, write_netcdf
 from beltcast.files.shipped import shipped
 from beltcast.inference.assemble import make_likelihood
 from beltcast.inference.calibrate import Calibration, estimates_table
@@ -109,7 +109,6 @@ def save_draws(
     provenance : mapping, optional
         Attributes to add.
     """
-    path = Path(path)
     data = xr.Dataset(
         {
             "theta": ((MEMBER, PARAMETER), kept.posterior.theta.astype(np.float32)),
@@ -133,13 +132,8 @@ def save_draws(
     data["theta"].attrs = {"long_name": "draws of all unknowns on working scales", "units": "1"}
     data["optimum"].attrs = {"long_name": "most probable unknowns", "units": "1"}
     data["sd"].attrs = {"long_name": "Laplace's standard deviations", "units": "1"}
-    part = path.with_name(f".{path.name}.part")
-    try:
-        packed = {"theta": {"zlib": True, "complevel": 9, "shuffle": True}}
-        data.to_netcdf(part, engine="netcdf4", encoding=packed)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    packed = {"theta": {"zlib": True, "complevel": 9, "shuffle": True}}
+    write_netcdf(path, {"/": data}, packed)
 
 
 def load_draws(path: str | Path, study: Study, likelihood: Likelihood | None = None) -> KeptFit:

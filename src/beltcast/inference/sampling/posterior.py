@@ -11,14 +11,17 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from beltcast.display.facts import Facts, html_of, text_of
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import CalibrationError
+from beltcast.files.resume import NOT_KEPT, Pieces
 from beltcast.inference.assemble import likelihood_of
 from beltcast.inference.calibrate import Calibration, one_blas_thread
 from beltcast.inference.likelihood import Likelihood
@@ -99,6 +102,18 @@ class Draws:
         priors = self.likelihood.priors
         return priors.natural(self.theta[:, : len(priors)])[:, priors.settable]
 
+    def arrays(self) -> dict[str, object]:
+        """Return everything but the likelihood, for `restored`."""
+        numbers = self.acceptance, self.start_correlation, self.walkers
+        return {"theta": self.theta, "kind": self.kind, "numbers": numbers}
+
+    @classmethod
+    def restored(cls, likelihood: Likelihood, kept: Mapping[str, NDArray[Any]]) -> Draws:
+        """Make draws of the arrays that `arrays` returned."""
+        acceptance, correlation, walkers = kept["numbers"].tolist()
+        kind = str(kept["kind"])
+        return cls(likelihood, kept["theta"], kind, acceptance, correlation, int(walkers))
+
     def to_inferencedata(self) -> Any:
         """Return the draws as one chain of ArviZ's object.
 
@@ -151,6 +166,7 @@ def approximate_posterior(
     rng: np.random.Generator,
     moves: int | None = None,
     threads: int | None = None,
+    pieces: Pieces = NOT_KEPT,
     progress: Progress | None = None,
 ) -> Draws:
     """Draw from the posterior by walkers with a short burn-in.
@@ -170,8 +186,9 @@ def approximate_posterior(
     threads : int, optional
         Walkers are simulated in parallel on so many; one per processor by default.  The result
         does not depend on it.
-    progress : callable, optional
-        Called with (what, done, total).
+    pieces : Pieces, optional
+        Keeps the draws, so that a stopped run need not repeat them.
+    progress : Progress, optional
 
     Returns
     -------
@@ -193,10 +210,25 @@ def approximate_posterior(
     >>> draws.values.shape == (8, len(study.priors))
     True
     """
+
+    def made() -> dict[str, object]:
+        if moves == 0:
+            theta = _laplace(calibration, draws, rng)
+            return Draws(calibration.likelihood, theta, "laplace").arrays()
+        return _walked(calibration, draws, rng, moves, threads, progress or no_progress).arrays()
+
+    return Draws.restored(calibration.likelihood, pieces.take("draws", made))
+
+
+def _walked(
+    calibration: Calibration,
+    draws: int,
+    rng: np.random.Generator,
+    moves: int | None,
+    threads: int | None,
+    tell: Progress,
+) -> Draws:
     likelihood = calibration.likelihood
-    if moves == 0:
-        return Draws(likelihood, _laplace(calibration, draws, rng), "laplace")
-    tell = progress or no_progress
     threads = threads or os.cpu_count() or 1
     density, last = walker_density(calibration, threads)
     count = min(draws, QUICK_WALKERS)
