@@ -61,7 +61,7 @@ FLOOR = 0.1
 
 
 @dataclass(frozen=True)
-class Walk:
+class RandomWalk:
     """A walk of the logs from the last level on, with a growth rate that is drawn; see the module.
 
     Attributes
@@ -104,16 +104,16 @@ def recent_growth(history: History, sds: FloatArray) -> tuple[float, FloatArray]
     return (weight * history.changes).sum() / total, sds * error
 
 
-log_drift = Walk(whole_growth)
+log_drift = RandomWalk(whole_growth)
 """Levels that grow by the mean rate of the whole history."""
 
-damped_drift = Walk(whole_growth, fades=True)
+damped_drift = RandomWalk(whole_growth, fades=True)
 """Levels whose growth starts at the mean rate of the whole history and fades."""
 
-damped_trend = Walk(recent_growth, fades=True)
+damped_trend = RandomWalk(recent_growth, fades=True)
 """Levels whose recent growth fades (Gardner and McKenzie 1985)."""
 
-panel_growth = Walk()
+panel_growth = RandomWalk()
 """Levels that grow by the current rate of the panel, whatever their own was."""
 
 
