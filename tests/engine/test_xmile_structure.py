@@ -274,6 +274,59 @@ def test_a_module_that_is_not_whole_is_said(variables: str, words: str, tmp_path
         load_model(write(tmp_path, variables, more=INNER + loop))
 
 
+# --- what Vensim and Stella write ---
+
+
+def test_a_part_of_a_dimension_may_be_summed(tmp_path: Path) -> None:
+    """``*:part``, as the public converter of Vensim models writes it."""
+    parts = dimensions(dim("d", "A B C"), dim("part", "B C"))
+    model = load_model(write(tmp_path, X + aux("y", "SUM(x[*:part])"), dimensions=parts))
+    assert y(model, "numpy")[0] == 2 + 8
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        ("LOOKUP(g[d], TIME)", [[0, 10, 15, 20, 20], [0, 20, 30, 40, 40]]),
+        ("LOOKUP_BACKWARD(g[d], TIME)", [[0, 10, 10, 20, 20], [0, 20, 20, 40, 40]]),
+        ("LOOKUP(g[B], TIME) + 7", [[7, 27, 37, 47, 47], [7, 27, 37, 47, 47]]),
+    ],
+)
+def test_a_call_means_the_function_of_the_element_beside_its_equation(
+    call: str, expected: list[list[float]], tmp_path: Path
+) -> None:
+    def graph(name: str, top: float) -> str:
+        return (
+            f'<element subscript="{name}"><eqn>TIME + 7 - TIME</eqn><gf><xpts>0,1,3</xpts>'
+            f"<ypts>0,{top / 2},{top}</ypts></gf></element>"
+        )
+
+    plain = f'<aux name="g">{of("d")}{graph("A", 20)}{graph("B", 40)}</aux>'
+    variables = plain + aux("y", call, "d")
+    model = load_model(write(tmp_path, variables, dimensions=dimensions(dim("d", "A B"))))
+    np.testing.assert_array_equal(y(model, "numpy").T, expected)
+
+
+def test_the_inverse_of_a_function_beside_an_equation_is_its_inverse(tmp_path: Path) -> None:
+    graph = "<gf><xpts>0,1,2</xpts><ypts>0,10,40</ypts></gf>"
+    variables = f'<aux name="g"><eqn>TIME</eqn>{graph}</aux>' + aux("y", "LOOKUPINV(g, 25)")
+    assert first(tmp_path, variables) == 1.5
+
+
+def test_an_arrayed_flow_leaves_a_single_stock_as_a_whole(tmp_path: Path) -> None:
+    """What leaves one stock enters the other: 'a flow will take on identical dimensions to' the
+    stock with more of them (isee's rules for arrayed variables)."""
+    flow = f'<flow name="out">{of("d")}<eqn>x[d]</eqn></flow>'
+    pool = f'<stock name="pool">{of("d")}<eqn>0</eqn><inflow>out</inflow></stock>'
+    variables = X + flow + pool + '<stock name="y"><eqn>100</eqn><outflow>out</outflow>{}</stock>'
+    model = load_model(write(tmp_path, variables.format(""), dimensions=ABC))
+    run = model.simulate()
+    assert run["y"].values.tolist() == [100, 84, 68, 52, 36]
+    assert (run["y"] + run["pool"].sum("d")).values.tolist() == [100] * 5
+    with pytest.raises(UnsupportedConstruct, match="not said which element goes short"):
+        load_model(write(tmp_path, variables.format("<non_negative/>"), dimensions=ABC))
+
+
 # --- macros -----------------------------------------------------------------------------------
 
 LOGARITHM = (

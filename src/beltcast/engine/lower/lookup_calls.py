@@ -34,16 +34,14 @@ def lookup_call(walk: Walk, call: Call, scope: Scope) -> Node:
     walk.check_arity("a lookup", (1, 1), call.arguments[1:])
     lookup, argument = call.arguments
     at = walk.node(argument, scope)
-    if isinstance(lookup, Table):
-        return _at(walk, lookup, at, call.function)
     table = table_of(walk, lookup, call.function, scope)
     if isinstance(at, Clock) and call.function == "LOOKUP FORWARD":
         at = apply("sub", at, walk.slack())
     try:
         return _at(walk, LOOKUPS[call.function](table), at, call.function)
     except ValueError as problem:
-        assert isinstance(lookup, Ref)
-        raise walk.refuse(f"{call.function} of '{lookup.name}', {problem}", "") from None
+        name = f" of '{lookup.name}'" if isinstance(lookup, Ref) else ""
+        raise walk.refuse(f"{call.function}{name}, {problem}", "") from None
 
 
 def table_of(walk: Walk, lookup: Expr, function: str, scope: Scope) -> Table:

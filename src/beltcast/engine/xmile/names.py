@@ -71,6 +71,9 @@ class Names:
     copies
         The dimension that a range repeats, both canonical: a square has ``d`` and ``d (2)``,
         because the dimensions of an array must differ.
+    graphs
+        Variables with an equation and a graphical function for each element, by canonical name, and
+        the lookups that calls of them need beside.
     prefix
         Of the module whose equations are read: ``""`` or ``"hares."``.
     """
@@ -80,6 +83,7 @@ class Names:
     macros: Mapping[str, Heading]
     ranges: dict[str, tuple[str, ...]]
     copies: dict[str, str]
+    graphs: dict[str, str] = field(default_factory=dict)
     prefix: str = ""
 
     def inside(self, prefix: str) -> Names:
@@ -242,11 +246,9 @@ class _Meaning:
         if called.lookup:
             return self.reference(ref)
         if len(set(called.tables)) > 1:
-            raise self.left.place.refusal(
-                f"a call of '{called.name}', which has an equation and a graphical function for "
-                "each element, is not supported; put the functions into a variable without "
-                "equation"
-            )
+            apart = self.names.graphs.setdefault(canonical(called.name), f"{called.name} graph")
+            own = self.reference(ref)
+            return replace(own, name=apart) if isinstance(own, Ref) else own
         return called.tables[0]
 
     def array_function(self, function: str, argument: Expr) -> Expr:
@@ -420,6 +422,9 @@ class _Meaning:
         elements = self.names.elements(dim)
         if text == "*":
             return self.marked(dim, before, variable)
+        part = self.names.dimensions.get(canonical(text.removeprefix("*:")))
+        if text.startswith("*:") and part is not None and set(part) <= set(elements):
+            return self.marked(canonical(text.removeprefix("*:")), before, variable)
         sliced = _SLICE.fullmatch(text)
         if sliced:
             first, last = (self.element(t, dim, variable) for t in sliced.groups())
@@ -464,7 +469,13 @@ class _Meaning:
         )
 
 
-_OF_GRAPHS = {"LOOKUP": "LOOKUP", "LOOKUPAREA": "XLOOKUP AREA", "LOOKUPINV": "LOOKUP INVERT"}
+_OF_GRAPHS = {
+    "LOOKUP": "LOOKUP",
+    "LOOKUPAREA": "XLOOKUP AREA",
+    "LOOKUPINV": "LOOKUP INVERT",
+    # As Vensim writes them into XMILE.
+    **{name: name for name in ("LOOKUP BACKWARD", "LOOKUP EXTRAPOLATE", "LOOKUP FORWARD")},
+}
 """Functions whose first argument is a graphical function, and their names in the engine."""
 
 

@@ -98,6 +98,7 @@ def read_xmile(path: str | Path) -> Source:
         names.dimensions,
         _limited_conveyors(names, conveyors),
     )
+    equations = (*equations, *_graphs(names, parts))
     controls = _controls(specs, equations, names)
     return Source(
         path=path,
@@ -114,6 +115,19 @@ def read_xmile(path: str | Path) -> Source:
         group_docs=group_docs_of(root),
         sketch=views_of(root, content.decode(encoding, errors="replace")),
     )
+
+
+def _graphs(names: Names, parts: DocumentParts) -> Iterator[Equation]:
+    """Lookups beside variables that have an equation and a function for each element."""
+    for declared in parts.variables:
+        name = names.graphs.get(canonical(declared.name))
+        if name is not None:
+            for piece in _pieces(declared, names.variables[canonical(declared.name)], names):
+                if piece.graph is not None:
+                    points = graph_of(piece.graph)
+                    yield Equation(
+                        name, piece.left.subscripts, (), points, line=piece.left.place.line
+                    )
 
 
 def _as_the_vendor_rounds(equations: tuple[Equation, ...], root: Element) -> tuple[Equation, ...]:
@@ -451,6 +465,13 @@ def _right(
         return Call("MAX", (value, Number(0.0)))
     if element.tag == "stock":
         net = _net_flow(element, left, scope)
+        outflows = [_flow(flow, left, scope) for flow in element.all("outflow")] if held else []
+        if any(isinstance(flow, Call) and flow.function == "SUM" for flow in outflows):
+            raise left.place.refusal(
+                f"the stock '{declared.name}' that cannot be negative, with an outflow for each "
+                "element of a dimension that the stock has not, is not supported: it is not said "
+                "which element goes short; limit the flow and leave out <non_negative/>"
+            )
         return Call("NON NEGATIVE INTEG" if held else "INTEG", (net, value))
     return value
 
@@ -581,6 +602,11 @@ def _flow(flow: Element, left: Left, names: Names) -> Expr:
     """A flow is named, not computed: its name may hold any character without quotes."""
     if canonical(names.prefix + plain_name(flow.text)) in names.variables:
         name = '"' + plain_name(flow.text).replace("\\", "\\\\").replace('"', '\\"') + '"'
+        dims = names.variables[canonical(names.prefix + plain_name(flow.text))].dims
+        if set(dims) > set(left.variable.dims):
+            # All of it is the stock's: what leaves one stock enters the other.
+            own = tuple(d if d in left.variable.dims else "*" for d in dims)
+            return resolve(Call("SUM", (Ref(name, own),)), left, names)
         return resolve(Ref(name), left, names)
     return _parsed(flow.text, left, names, flow)
 
