@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,8 +18,6 @@ from beltcast.cli.common import (
     open_study,
     refuse_year,
     save,
-    with_own_scenarios,
-    with_scenarios,
 )
 
 if TYPE_CHECKING:
@@ -69,13 +68,11 @@ def discover_command(
 
         beltcast discover --below 4000 --year 2035 --scenario tariff-shock --prior
     """
-    from dataclasses import replace
-
-    from beltcast.drivers.discovery.discover import discover, limit_of
-    from beltcast.drivers.discovery.page import save_peeling_chart, summarise_discovery
+    from beltcast.drivers.discovery.discover import limit_of
     from beltcast.reports.json_output import dataset_facts
     from beltcast.study.scenarios import read_scenarios
-    from beltcast.workflows.draws import FitOptions, draw_study
+    from beltcast.workflows.draws import FitOptions
+    from beltcast.workflows.questions import discover_study
 
     limit_of(below, above, density)
     chosen = open_study(study)
@@ -83,32 +80,28 @@ def discover_command(
     refuse_year(chosen.model, year)
     if scenarios is not None:
         chosen = replace(chosen, scenarios=read_scenarios(scenarios, chosen.model))
-    name = scenario or next(iter(chosen.scenarios))
+    name = chosen.scenario(scenario).name
     options = FitOptions(draws=draws, starts=starts, prior=prior)
-    streams = run.streams
     folder = run.folder(study, "-discovered")
     with run.results(folder) as (work, tell):
         known = {"run": chosen.scenarios[name], "target": chosen.target}
         pieces = run.pieces(chosen, folder, **known, fit=options)
-        found = discover(
+        found = discover_study(
             chosen,
-            draw_study(chosen, options, rng=streams, pieces=pieces, progress=tell),
+            options,
             year=year,
             below=below,
             above=above,
             place=place,
             scenario=name,
-            target=chosen.target,
             density=density,
-            rng=streams,
-            pieces=pieces.of("runs"),
-            provenance=run.provenance,
+            rng=run.streams,
+            pieces=pieces,
+            progress=tell,
         )
-        page = summarise_discovery(found)
-        save(work, page, discovery=found)
-        save_peeling_chart(found, str(work / "peeling.png"))
+        save(work, found.page, {"discovery": found.result}, found.charts)
     pieces.discard()
-    run.finish("discover", folder, page, lambda: dataset_facts(found))
+    run.finish("discover", folder, found.page, lambda: dataset_facts(found.result))
 
 
 def policy_command(
@@ -166,7 +159,7 @@ def policy_command(
         beltcast policy --prior --pareto mean --pareto regret
     """
     from beltcast.drivers.policy.page import summarise_policies
-    from beltcast.drivers.policy.plot import save_policy_chart
+    from beltcast.drivers.policy.plot import policy_chart
     from beltcast.drivers.policy.policy import ASPECTS
     from beltcast.reports.json_output import dataset_facts
     from beltcast.workflows.draws import FitOptions, draw_study
@@ -197,8 +190,8 @@ def policy_command(
         drawn = draw_study(chosen, fitting, rng=streams, pieces=pieces, progress=tell)
         found = compare_policies(chosen, drawn, plan, rng=streams, pieces=pieces, progress=tell)
         page = summarise_policies(found.question, found.compared)
-        save(work, page, policies=found.compared)
-        save_policy_chart(found.compared, str(work / "policies.png"))
+        charts = {"policies": policy_chart(found.compared)}
+        save(work, page, {"policies": found.compared}, charts)
     pieces.discard()
     run.finish("policy", folder, page, lambda: dataset_facts(found.compared))
 
@@ -233,31 +226,24 @@ def price_command(
 
         beltcast price mine/study.toml --cost "my spending"
     """
-    from beltcast.drivers.price.page import summarise_prices
-    from beltcast.drivers.price.plot import save_price_chart
-    from beltcast.drivers.price.price import price, read_sizes
     from beltcast.reports.json_output import dataset_facts
-    from beltcast.workflows.draws import FitOptions, draw_study
+    from beltcast.workflows.draws import FitOptions
+    from beltcast.workflows.questions import price_study
 
-    chosen = with_scenarios(with_own_scenarios(open_study(study), scenarios), scenario)
-    unsure = read_sizes(chosen, sizes)
-    options = FitOptions(draws=draws, starts=starts, prior=prior)
-    streams = run.streams
+    chosen = open_study(study).with_scenarios(scenarios, scenario)
     folder = run.folder(study, "-price")
     with run.results(folder) as (work, tell):
-        found = price(
+        found = price_study(
             chosen,
-            draw_study(chosen, options, rng=streams, progress=tell),
+            FitOptions(draws=draws, starts=starts, prior=prior),
             years=_ahead(chosen, first, last),
             spending=cost,
-            sizes=unsure,
-            rng=streams,
+            sizes=sizes,
+            rng=run.streams,
             progress=tell,
-        ).assign_attrs(seed=str(run.seed))
-        page = summarise_prices(found)
-        save(work, page, price=found)
-        save_price_chart(found, str(work / "price.png"))
-    run.finish("price", folder, page, lambda: dataset_facts(found))
+        )
+        save(work, found.page, {"price": found.result}, found.charts)
+    run.finish("price", folder, found.page, lambda: dataset_facts(found.result))
 
 
 def _ahead(study: Study, first: int | None, last: int | None) -> tuple[int, int]:

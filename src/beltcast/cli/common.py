@@ -31,6 +31,8 @@ from beltcast.schema import Progress, no_progress
 
 if TYPE_CHECKING:
     import xarray as xr
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from beltcast.engine.run.plan import Method
     from beltcast.files.resume import Pieces
@@ -168,11 +170,6 @@ class Run:
 
         return Streams(self.seed)
 
-    @property
-    def provenance(self) -> dict[str, str]:
-        """What results say of their chance."""
-        return {"seed": str(self.seed)}
-
     def folder(self, study: Path | None, ending: str = "") -> Path:
         """Return the folder for the results."""
         from beltcast.study.study import study_name
@@ -282,33 +279,6 @@ def language_of(given: str | None) -> Language:
     return locale_language(os.environ) if given is None else checked_language(given)
 
 
-def with_scenarios(study: Study, names: list[str] | None) -> Study:
-    """Keep the named scenarios and the first one, which the others are compared with."""
-    if not names:
-        return study
-    from dataclasses import replace
-
-    from beltcast.study.scenarios import select
-
-    first = next(iter(study.scenarios))
-    ordered = dict.fromkeys([first, *names])
-    return replace(study, scenarios=select(study.scenarios, ordered))
-
-
-def with_own_scenarios(study: Study, path: Path | None) -> Study:
-    """Replace the scenarios of a study by those of a file, except the first one."""
-    if path is None:
-        return study
-    from dataclasses import replace
-
-    from beltcast.study.scenarios import read_scenarios
-
-    own = read_scenarios(path, study.model)
-    # The study's first scenario stays the reference, unless the file defines one of that name.
-    first = dict(list(study.scenarios.items())[:1])
-    return replace(study, scenarios={**first, **own})
-
-
 def refuse_instant(model: Model, time: float, option: str = "--year") -> None:
     """Refuse a time outside the model's range before anything is computed."""
     grid = model.grid()
@@ -339,12 +309,20 @@ def print_json(command: str, folder: Path, **facts: object) -> None:
     typer.echo(json_text({**known, **facts}))
 
 
-def save(folder: Path, page: RenderableType, **results: xr.Dataset) -> None:
-    """Write each result as NAME.nc, and the page as summary.txt."""
+def save(
+    folder: Path,
+    page: RenderableType,
+    results: Mapping[str, xr.Dataset] | None = None,
+    charts: Mapping[str, Axes | Figure] | None = None,
+) -> None:
+    """Write each result as NAME.nc, each chart as NAME.png, and the page as summary.txt."""
+    from beltcast.display.lines import save_chart
     from beltcast.forecasting.summary import as_text
 
-    for name, result in results.items():
+    for name, result in (results or {}).items():
         result.to_netcdf(folder / f"{name}.nc", engine="netcdf4")
+    for name, chart in (charts or {}).items():
+        save_chart(chart, folder / f"{name}.png")
     text = f"{page}\n" if isinstance(page, str) else as_text(page)
     (folder / "summary.txt").write_text(text, encoding="utf-8")
 

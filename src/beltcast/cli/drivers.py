@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Group
 
 from beltcast.cli.common import (
     AsJson,
@@ -19,8 +18,6 @@ from beltcast.cli.common import (
     open_study,
     refuse_instant,
     save,
-    with_own_scenarios,
-    with_scenarios,
 )
 from beltcast.errors import BOOKS, InputError
 
@@ -62,7 +59,7 @@ def attribute_command(
 
         beltcast attribute --tests
     """
-    from beltcast.drivers.attribution.plot import save_attribution_pictures
+    from beltcast.drivers.attribution.plot import attribution_charts
     from beltcast.reports.json_output import dataset_facts
     from beltcast.workflows.attribution import AttributeOptions, attribute_study
     from beltcast.workflows.draws import FitOptions
@@ -73,17 +70,9 @@ def attribute_command(
     place = run.folder(study, "-drivers")
     with run.results(place) as (folder, tell):
         pieces = run.pieces(chosen, place, options=options)
-        found = attribute_study(
-            chosen,
-            options,
-            rng=run.streams,
-            pieces=pieces,
-            progress=tell,
-            provenance=run.provenance,
-        )
+        found = attribute_study(chosen, options, rng=run.streams, pieces=pieces, progress=tell)
         page = found.page(shown)
-        save(folder, page, attribution=found.result, **found.tests)
-        save_attribution_pictures(found.result, str(folder), year=shown)
+        save(folder, page, found.datasets, attribution_charts(found.result, shown))
     pieces.discard()
     run.finish(
         "attribute",
@@ -119,26 +108,17 @@ def compare_command(
 
         beltcast compare --scenario tariff-shock --loss 0.2
     """
-    from beltcast.drivers.compare import compare, comparison_table, difference_table
     from beltcast.reports.json_output import comparison_facts
-    from beltcast.workflows.draws import FitOptions, draw_study
+    from beltcast.workflows.draws import FitOptions
+    from beltcast.workflows.questions import compare_study
 
-    chosen = with_scenarios(with_own_scenarios(open_study(study), scenarios), scenario)
+    chosen = open_study(study).with_scenarios(scenarios, scenario)
     options = FitOptions(draws=draws, starts=starts)
-    streams = run.streams
     target = run.folder(study, "-compared")
     with run.results(target) as (folder, tell):
-        result = compare(
-            chosen,
-            draw_study(chosen, options, rng=streams, progress=tell),
-            rng=streams,
-            target=chosen.target,
-            loss=loss,
-            provenance=run.provenance,
-        )
-        page = Group(difference_table(result), comparison_table(result))
-        save(folder, page, comparison=result)
-    run.finish("compare", target, page, lambda: comparison_facts(result))
+        found = compare_study(chosen, options, loss=loss, rng=run.streams, progress=tell)
+        save(folder, found.page, {"comparison": found.result})
+    run.finish("compare", target, found.page, lambda: comparison_facts(found.result))
 
 
 def sensitivity_command(
@@ -193,7 +173,7 @@ def sensitivity_command(
         beltcast sensitivity --pairs --top 8
     """
     from beltcast.drivers.sensitivity.page import summarise_sensitivity
-    from beltcast.drivers.sensitivity.plot import save_sensitivity_picture
+    from beltcast.drivers.sensitivity.plot import sensitivity_chart
     from beltcast.reports.json_output import dataset_facts
     from beltcast.workflows.sensitivity import SensitivityOptions, plan_sensitivity, sensitivity
 
@@ -215,11 +195,11 @@ def sensitivity_command(
     with run.results(place) as (folder, tell):
         pieces = run.pieces(chosen, place, plan=plan)
         found = sensitivity(chosen, plan, rng=run.streams, pieces=pieces, progress=tell)
-        result = found.result.assign_attrs(seed=str(run.seed))
+        result = found.result
         page = summarise_sensitivity(result, when=year)
         screened = {} if found.screening is None else {"screening": found.screening}
-        save(folder, page, sensitivity=result, **screened)
-        save_sensitivity_picture(result, str(folder), when=year)
+        chart = sensitivity_chart(result, when=year)
+        save(folder, page, {"sensitivity": result, **screened}, {"sensitivity": chart})
     pieces.discard()
     run.finish("sensitivity", place, page, lambda: dataset_facts(result))
 
@@ -282,7 +262,7 @@ def loops_command(
     folder = run.folder(None)
     with run.results(folder) as (work, _):
         both = {} if found.both is None else {"without": found.both}
-        save(work, page, loops=found.scores, **both)
+        save(work, page, {"loops": found.scores, **both})
         found.save(work, year)
     run.finish("loops", folder, page, lambda: dataset_facts(found.scores))
 

@@ -213,7 +213,6 @@ def sample_command(
             resume=before,
             keep=partial(save_unfinished, path=kept),
             progress=tell,
-            provenance=run.provenance,
         )
         found.save(folder, picture=own.model is not None)
         page = found.page()
@@ -265,49 +264,21 @@ def sbc_command(
 
         beltcast sbc --model sir.mdl --data flu.csv --priors sir.toml --sets 50
     """
-    import xarray as xr
-
-    from beltcast.files.netcdf import write_netcdf
-    from beltcast.inference.assemble import make_likelihood
-    from beltcast.inference.audit.sbc import Asked, sbc, sbc_verdict, uniformity
-    from beltcast.pictures.plots import save_chart
+    from beltcast.display.lines import save_chart
+    from beltcast.inference.audit.sbc import sbc_verdict, uniformity
     from beltcast.pictures.plots_ranks import rank_chart
     from beltcast.reports.json_output import table_facts
+    from beltcast.workflows.sbc import SbcOptions, sbc_study
 
     run = Run(seed, output, as_json)
     chosen = own.or_study(study, as_json)
-    asked = None
-    if chosen.target:
-        year = chosen.years.answer if year is None else year
+    if chosen.target and year is not None:
         refuse_year(chosen.model, year)
-        asked = Asked.by_place(chosen, year)
-    ranked = chosen.priors.subset(parameter) if parameter else chosen.priors
-    likelihood = make_likelihood(chosen.model, ranked, chosen.observations, chosen.noise)
-    done = None
-    if resume:
-        try:
-            done = xr.load_dataset(output, engine="netcdf4")
-        except OSError:
-            raise InputError(
-                f"there are no finished sets in '{output}'; start again without --resume"
-            ) from None
-
-    def write(result: xr.Dataset) -> None:
-        noted = result.assign_attrs(**run.provenance, **chosen.provenance())
-        write_netcdf(output, {"/": noted})
-
+    options = SbcOptions(sets, tuple(parameter or ()), burn_in, year)
     with progress() as tell:
-        result = sbc(
-            likelihood,
-            sets=sets,
-            rng=run.streams,
-            burn_in=burn_in,
-            asked=asked,
-            done=done,
-            keep=write,
-            progress=tell,
+        result = sbc_study(
+            chosen, options, rng=run.streams, file=output, resume=resume, progress=tell
         )
-    write(result)
     save_chart(rank_chart(result), output.with_suffix(".png"))
     run.finish(
         "sbc",

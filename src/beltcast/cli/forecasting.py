@@ -19,7 +19,6 @@ from beltcast.cli.common import (
     language_of,
     open_study,
     save,
-    with_scenarios,
 )
 from beltcast.errors import InputError
 
@@ -92,7 +91,7 @@ def forecast_command(
         return
     options = ForecastOptions(fitting, as_of, given, run.seed)
     with run.results(target) as (folder, tell):
-        chosen = with_scenarios(read, scenario)
+        chosen = read.with_scenarios(only=scenario)
         found = forecast_study(chosen, options, before=target, progress=tell)
         found.save(folder, target, spoken)
         page = found.page(spoken)
@@ -164,7 +163,6 @@ def update_command(
 
         beltcast update new.csv mine/study.toml --method refit --output runs/half-year
     """
-    from beltcast.forecasting.before_after import changes
     from beltcast.forecasting.forecast import FORECAST_ENCODING
     from beltcast.reports.json_output import update_facts
     from beltcast.workflows.draws import FitOptions
@@ -184,15 +182,13 @@ def update_command(
             UpdateOptions(fitting, method, as_of),
             rng=run.streams,
             progress=tell,
-            provenance=run.provenance,
         )
-        result, change = found.outlook, found.change
-        result.to_netcdf(folder / "update.nc", engine="netcdf4", encoding=FORECAST_ENCODING)
-        change.surprises.to_csv(folder / "surprises.csv", index=False, float_format="%.6g")
-        changes(result).to_csv(folder / "changes.csv", index=False, float_format="%.6g")
+        found.outlook.to_netcdf(folder / "update.nc", engine="netcdf4", encoding=FORECAST_ENCODING)
+        for name, table in found.tables().items():
+            table.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
         page = found.page()
         save(folder, page)
-    run.finish("update", target, page, lambda: update_facts(change, result))
+    run.finish("update", target, page, lambda: update_facts(found.change, found.outlook))
 
 
 def backtest_command(

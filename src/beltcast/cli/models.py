@@ -125,22 +125,17 @@ def run_command(
         return
     if resume or scheduler or workers or json_log:
         raise InputError("--resume, --scheduler, --workers and --json-log go with a plan (.toml)")
-    from beltcast.ensembles.ensemble import run_ensemble
-    from beltcast.files.shipped import shipped
-    from beltcast.model.model import load_model
     from beltcast.reports.export import check_run_path, save_run
-    from beltcast.study.scenarios import Scenario, read_scenarios, select
+    from beltcast.workflows.run import run_model
 
     check_run_path(output)
-    method = integration_of(integration)
-    loaded = load_model(model or shipped("models/belt/belt.mdl"), method=method)
-    path = scenarios or (None if model else shipped("models/belt/scenarios.toml"))
-    known = read_scenarios(path, loaded) if path else {"default": Scenario("default", "Default")}
-    result = run_ensemble(
-        loaded,
-        select(known, scenario) if scenario else known,
-        outputs=variable or loaded.computed,
-    ).squeeze("member", drop=True)
+    result = run_model(
+        model,
+        scenarios=scenarios,
+        names=scenario or (),
+        outputs=variable or (),
+        method=integration_of(integration),
+    )
     save_run(result, output)
     variables, runs = len(result.data_vars) - 1, result.sizes["scenario"]
     typer.echo(f"variables: {variables}, scenarios: {runs}")

@@ -7,6 +7,7 @@ Values of the lower rooms draw themselves with these; charts with a design of th
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -29,6 +30,13 @@ def new_axes(width: float = 7.0, height: float = 4.0) -> Axes:
     """Return the only axes of a new figure."""
     axes: Axes = new_figure(width, height).add_subplot()
     return axes
+
+
+def save_chart(drawn: Axes | Figure, path: str | Path) -> None:
+    """Write a figure, or that of some axes, to a PNG file."""
+    figure = drawn.figure if isinstance(drawn, Axes) else drawn
+    assert isinstance(figure, Figure)
+    figure.savefig(path, dpi=110)
 
 
 def plot_points(ax: Axes, x: Sequence[float], y: Sequence[float], **style: Any) -> Axes:

@@ -25,6 +25,7 @@ from beltcast.engine.loops.link_scores import single_effects
 from beltcast.engine.nodes import FloatArray
 from beltcast.engine.run.plan import steps_at
 from beltcast.engine.syntax import canonical
+from beltcast.ensembles.ensemble import member_constants
 from beltcast.errors import SimulationError
 from beltcast.model.model import Model
 from beltcast.schema import MEMBER, TIME
@@ -81,10 +82,11 @@ def compare_causes(
     """
     name = model.find(variable).name
     slot = model.program.slots[canonical(name)]
-    grid = model.grid(_constants(first))
+    scenarios = _scenario(first), _scenario(second)
+    grid = model.grid(scenarios[0].constants)
     instants = grid.saved() if times is None else np.asarray(times, dtype=np.float64)
     instants = grid.times()[steps_at(grid.times(), instants)]
-    states = [_states(model, scenario, draws, instants) for scenario in (first, second)]
+    states = [_states(model, scenario, draws, instants) for scenario in scenarios]
     members = states[0].shape[-1] // len(instants)
     clock = np.tile(instants, members)
     flow_of = dict(zip(model.program.stocks.tolist(), model.program.flows.tolist(), strict=True))
@@ -105,28 +107,23 @@ def compare_causes(
     return _labelled(model, name, causes, split, difference, instants, members, draws is not None)
 
 
-def _constants(scenario: Scenario | Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    return scenario.constants if isinstance(scenario, Scenario) else scenario
+def _scenario(given: Scenario | Mapping[str, Any] | None) -> Scenario:
+    return given if isinstance(given, Scenario) else Scenario("", "", constants=given or {})
 
 
 def _states(
     model: Model,
-    scenario: Scenario | Mapping[str, Any] | None,
+    scenario: Scenario,
     draws: tuple[Sequence[str], FloatArray] | None,
     instants: FloatArray,
 ) -> FloatArray:
     """Values of all rows, (rows, members x instants)."""
-    labels, members = draws if draws is not None else ((), np.empty((1, 0)))
-    parameters, columns = model.targets(labels)
-    own, given = model.constant_values(_constants(scenario))
-    kept = ~np.isin(parameters, own)
     run = model.batch(
-        np.concatenate([parameters[kept], own]),
-        np.concatenate([members.T[columns][kept], np.repeat(given[:, None], len(members), axis=1)]),
+        *member_constants(model, draws, scenario),
         outputs=np.arange(model.program.n_rows),
         saves=instants,
-        grid=model.grid(_constants(scenario)),
-        inputs=scenario.inputs if isinstance(scenario, Scenario) else None,
+        grid=model.grid(scenario.constants),
+        inputs=scenario.inputs,
     )
     if not np.isfinite(run[:, _visible(model)]).all():
         raise SimulationError("a run produced NaN or infinity, so its causes cannot be compared")

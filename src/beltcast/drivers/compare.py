@@ -41,9 +41,8 @@ def compare(
     draws: Draws,
     *,
     rng: Random,
-    target: str = "output",
+    target: str | None = None,
     loss: float = LOSS,
-    provenance: Mapping[str, str] | None = None,
 ) -> xr.Dataset:
     """Run the scenarios of a study and compare each with the first.
 
@@ -53,12 +52,10 @@ def compare(
     draws : Draws
     rng : Streams, numpy.random.Generator or int
         Draws uncertain sizes, the same in all scenarios.
-    target : str
-        A flow, over places or over none.
+    target : str, optional
+        A flow, over places or over none; the study's target by default.
     loss : float  [1]
         See `compare_runs`.
-    provenance : mapping, optional
-        Attributes to add.
 
     Returns
     -------
@@ -75,15 +72,12 @@ def compare(
     >>> float(result["ratio_quantile"].sel(scenario="baseline", place="China").max())
     1.0
     """
+    name = study.model.find(target or study.target).name
     runs = run_ensemble(
-        study.model, study.scenarios, (draws.labels, draws.values), outputs=[target], rng=rng
+        study.model, study.scenarios, (draws.labels, draws.values), outputs=[name], rng=rng
     )
-    result = compare_runs(
-        by_place(runs[study.model.find(target).name], study.whole(target)), loss=loss
-    )
-    return result.assign_attrs(
-        {**runs.attrs, **result.attrs, **study.provenance(), **(provenance or {})}
-    )
+    result = compare_runs(by_place(runs[name], study.whole(name)), loss=loss)
+    return result.assign_attrs({**runs.attrs, **result.attrs, **study.provenance()})
 
 
 def compare_runs(output: xr.DataArray, *, loss: float = LOSS) -> xr.Dataset:

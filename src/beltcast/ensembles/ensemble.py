@@ -36,7 +36,6 @@ def run_ensemble(
     *,
     outputs: Sequence[str],
     end: float | None = None,
-    provenance: Mapping[str, str] | None = None,
     backend: Backend = "auto",
     rng: Random | None = None,
     pieces: Pieces = NOT_KEPT,
@@ -56,15 +55,13 @@ def run_ensemble(
         Variables to keep.
     end : float, optional
         Last instant; the model's FINAL TIME by default.
-    provenance : mapping, optional
-        Attributes to add: hashes, seed.
     backend : 'auto', 'llvm' or 'numpy'
     rng : Streams, numpy.random.Generator or int, optional
         The uncertain sizes of scenarios are drawn from its streams, the same numbers in all
         scenarios. A single member takes the medians if none is given.
     pieces : Pieces, optional
         Store of finished blocks of members, so that a resumed run gives the same bits.
-    progress : callable, optional
+    progress : Progress, optional
         Called with (what, done, total) members, after each block that is kept, or scenario.
 
     Returns
@@ -122,7 +119,7 @@ def run_ensemble(
     return xr.Dataset(
         variables,
         output_coordinates(model, names, scenarios, len(values), end),
-        {**versions(), **_model_attributes(model), **(provenance or {})},
+        {**versions(), **_model_attributes(model)},
     )
 
 
@@ -235,15 +232,17 @@ def _instants(model: Model, end: float | None) -> FloatArray:
 
 
 def member_constants(
-    model: Model, draws: tuple[Sequence[str], FloatArray], scenario: Scenario
+    model: Model, draws: tuple[Sequence[str], FloatArray] | None, scenario: Scenario
 ) -> tuple[NDArray[np.int64], FloatArray]:
     """Rows of the constants that members set, and their values; the scenario overrides.
+
+    Without draws there is one member, with the model's own constants.
 
     Returns
     -------
     (p,), (p, N)
     """
-    labels, values = draws
+    labels, values = draws or ((), np.empty((1, 0)))
     rows, columns = model.targets(labels)
     members = np.ascontiguousarray(values.T[columns])
     own, given = model.constant_values(scenario.constants)

@@ -8,8 +8,6 @@ or a quarter gives a nowcast of the current year.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -35,7 +33,6 @@ def outlook(
     *,
     rng: Random,
     scenario: str | None = None,
-    provenance: Mapping[str, str] | None = None,
 ) -> xr.Dataset:
     """Forecast before and after an update, in one scenario.
 
@@ -47,8 +44,6 @@ def outlook(
         As for `beltcast.forecasting.forecast.forecast_draws`.
     scenario : str, optional
         The study's first by default.
-    provenance : mapping, optional
-        Attributes to add.
 
     Returns
     -------
@@ -59,13 +54,13 @@ def outlook(
         parameter).  ``parameter_shift`` (parameter), of the mean in standard deviations before, and
         ``parameter_ratio`` of the standard deviations; and the table of surprises along ``row``.
     """
-    name = scenario or next(iter(study.scenarios))
+    own = study.scenario(scenario)
     streams = Streams.of(rng)
     outputs, published = {}, {}
     for state, draws in ((BEFORE, change.before), (AFTER, change.after)):
         run = run_ensemble(
             study.model,
-            {name: study.scenarios[name]},
+            {own.name: own},
             (draws.labels, draws.values),
             outputs=[study.target],
             rng=streams,
@@ -97,12 +92,11 @@ def outlook(
             "whole": study.whole(study.target),
             "shown_years": list(study.years.shown),
             "unit": run[study.target].attrs["units"],
-            "scenario": name,
+            "scenario": own.name,
             "method": change.method,
             "why": change.why,
             "together": change.together,
             **study.provenance(),
-            **(provenance or {}),
         },
     )
     return _described(result)

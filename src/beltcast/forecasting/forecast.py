@@ -53,7 +53,6 @@ def forecast(
     draws: int | Draws = 1000,
     moves: int | None = None,
     progress: Progress | None = None,
-    provenance: Mapping[str, str] | None = None,
 ) -> xr.Dataset:
     """Forecast the output of every belt and of the nation in every scenario.
 
@@ -68,10 +67,7 @@ def forecast(
         Members: how many to draw, or existing draws of the posterior.
     moves : int, optional
         Moves between two draws of a walker, as of `beltcast.approximate_posterior`.
-    progress : callable, optional
-        Called with (what, done, total).
-    provenance : mapping, optional
-        Attributes to add.
+    progress : Progress, optional
 
     Returns
     -------
@@ -109,7 +105,6 @@ def forecast(
         calibration.theta,
         rng=streams,
         progress=progress,
-        provenance=provenance,
     )
 
 
@@ -121,7 +116,6 @@ def forecast_draws(
     *,
     rng: Random,
     progress: Progress | None = None,
-    provenance: Mapping[str, str] | None = None,
 ) -> xr.Dataset:
     """Forecast with existing draws, such as those of `draws_file`.
 
@@ -136,10 +130,7 @@ def forecast_draws(
     rng : Streams, numpy.random.Generator or int
         Its streams ``discrepancy``, ``year_shocks``, ``noise`` and ``sizes`` (of scenarios) are
         used.
-    progress : callable, optional
-        Called with (what, done, total).
-    provenance : mapping, optional
-        Attributes to add.
+    progress : Progress, optional
 
     Returns
     -------
@@ -204,7 +195,6 @@ def forecast_draws(
             "walkers": posterior.walkers,
             **_effective(study, posterior.walkers, published, change),
             **study.provenance(),
-            **(provenance or {}),
         },
     )
     result["title"] = runs["title"]

@@ -380,8 +380,7 @@ def calibrate(
         Refinements in parallel; one per processor by default.  The result does not depend on it.
     pieces : Pieces
         Store of finished refinements.
-    progress : callable, optional
-        Called with (what, done, total).
+    progress : Progress, optional
 
     Raises
     ------

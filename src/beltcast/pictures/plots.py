@@ -6,16 +6,14 @@ Every function draws on the axes it is given, or on new ones, and returns them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from beltcast.display.colours import OTHER, POINT, POSTERIOR, PRIOR
-from beltcast.display.lines import new_axes
+from beltcast.display.lines import new_axes, save_chart
 from beltcast.display.style import house_style
 from beltcast.display.translations import amount, called, total_unit, word
 from beltcast.ensembles.member_statistics import parting
@@ -184,13 +182,6 @@ def save_fan_charts(
         save_chart(ax, path)
         paths.append(path)
     return paths
-
-
-def save_chart(ax: Axes, path: str | Path) -> None:
-    """Write the figure of some axes to a PNG file."""
-    figure = ax.figure
-    assert isinstance(figure, Figure)
-    figure.savefig(path, dpi=110)
 
 
 def _label(forecast: xr.Dataset, scenario: str, language: Language) -> str:

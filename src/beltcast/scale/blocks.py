@@ -37,8 +37,7 @@ def run_plan(
         Continue with the existing store.
     client : dask.distributed.Client, optional
         Compute on its workers; in this process by default, with one thread per processor.
-    progress : callable, optional
-        Called with (what, done, total).
+    progress : Progress, optional
     tell : callable, optional
         Called with each event, as `beltcast.scale.journal.journal` provides it.
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -47,7 +47,7 @@ from beltcast.study.places import read_places, read_titles
 from beltcast.study.priors import Priors
 from beltcast.study.priors_file import read_priors
 from beltcast.study.roles import Roles, Years, default_years, read_label, read_roles
-from beltcast.study.scenarios import Scenario, read_scenarios
+from beltcast.study.scenarios import Scenario, read_scenarios, select
 from beltcast.study.statements import RealityCheck, read_statements
 from beltcast.study.vensim_files import read_voc
 
@@ -154,6 +154,31 @@ class Study:
             if set(belts) == elements:
                 return place
         return TOTAL
+
+    def scenario(self, name: str | None = None) -> Scenario:
+        """Return a scenario, by default the first, which the others are compared with.
+
+        Raises
+        ------
+        ScenarioError
+            There is no such scenario.
+        """
+        return next(iter(select(self.scenarios, [name or next(iter(self.scenarios))]).values()))
+
+    def with_scenarios(
+        self, path: str | Path | None = None, only: Sequence[str] | None = None
+    ) -> Study:
+        """Take the scenarios of a file instead, or keep some; the first one stays the reference.
+
+        A file may define another scenario of its name.
+        """
+        scenarios = self.scenarios
+        if path is not None:
+            first = self.scenario()
+            scenarios = {first.name: first, **read_scenarios(path, self.model)}
+        if only:
+            scenarios = select(scenarios, dict.fromkeys([next(iter(scenarios)), *only]))
+        return replace(self, scenarios=scenarios)
 
     @property
     def years(self) -> Years:

@@ -70,8 +70,7 @@ def backtest(
         Origins side by side; the result does not depend on it.
     resume : bool
         Go on within origins that were under way, too.
-    progress : callable, optional
-        Called with (what, done, total).
+    progress : Progress, optional
 
     Returns
     -------

@@ -13,20 +13,11 @@ import xarray as xr
 from matplotlib.axes import Axes
 from scipy.stats import binom
 
+from beltcast.display.colours import COLOURS
 from beltcast.display.lines import gridded, new_axes
 from beltcast.schema import FORECASTER
 from beltcast.verification.skill import coverage_table, pit_counts, skill_table
 
-FORECASTER_COLOURS = (
-    "#0072B2",
-    "#E69F00",
-    "#009E73",
-    "#CC79A7",
-    "#56B4E9",
-    "#D55E00",
-    "#000000",
-    "#999999",
-)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 
@@ -66,8 +57,8 @@ def skill_by_lead(
             own["lead"].to_numpy() + 0.5 * (i - 0.5 * (len(others) - 1)) / max(len(others), 1),
             ratio,
             yerr=[ratio - low, high - ratio],
-            color=FORECASTER_COLOURS[i % len(FORECASTER_COLOURS)],
-            marker=MARKERS[i // len(FORECASTER_COLOURS) % len(MARKERS)],
+            color=COLOURS[i % len(COLOURS)],
+            marker=MARKERS[i // len(COLOURS) % len(MARKERS)],
             ms=5,
             lw=1.2,
             ls="none",
@@ -113,8 +104,8 @@ def reliability_chart(
             100.0 * own["level"].to_numpy() + apart * (i - 0.5 * (len(names) - 1)),
             share,
             yerr=[share - low, high - share],
-            color=FORECASTER_COLOURS[i % len(FORECASTER_COLOURS)],
-            marker=MARKERS[i // len(FORECASTER_COLOURS) % len(MARKERS)],
+            color=COLOURS[i % len(COLOURS)],
+            marker=MARKERS[i // len(COLOURS) % len(MARKERS)],
             ms=4,
             lw=1,
             label=f"{name} ({int(own['cases'].iloc[0])})",
@@ -150,9 +141,7 @@ def pit_chart(
     low, high = binom.ppf([0.025, 0.975], n, 1.0 / bins)
     ax.axhspan(low, high, color="0.9", lw=0, zorder=0)
     ax.axhline(n / bins, color="0.6", lw=1, zorder=1)
-    ax.bar(
-        (np.arange(bins) + 0.5) / bins, counts, 0.92 / bins, color=FORECASTER_COLOURS[0], zorder=2
-    )
+    ax.bar((np.arange(bins) + 0.5) / bins, counts, 0.92 / bins, color=COLOURS[0], zorder=2)
     ax.set_xlim(0, 1)
     ax.set_xlabel("share of the forecast below the observation")
     ax.set_ylabel("cases")

@@ -61,6 +61,11 @@ class Attributed:
     result: xr.Dataset
     tests: Mapping[str, xr.Dataset]
 
+    @property
+    def datasets(self) -> dict[str, xr.Dataset]:
+        """The attribution and its tests, by the name of their file."""
+        return {"attribution": self.result, **self.tests}
+
     def page(self, year: int) -> RenderableType:
         """Return the summary of a year, for a `rich` console."""
         told = {"null": null_words, "placebo": placebo_words}
@@ -75,7 +80,6 @@ def attribute_study(
     rng: Random,
     pieces: Pieces = NOT_KEPT,
     progress: Progress | None = None,
-    provenance: Mapping[str, str] | None = None,
 ) -> Attributed:
     """Fit a study, draw from it and from its priors, and attribute its output to the drivers.
 
@@ -87,8 +91,6 @@ def attribute_study(
     pieces : Pieces, optional
         Keeps finished work, so that a stopped run can resume.
     progress : Progress, optional
-    provenance : mapping, optional
-        Attributes to add.
 
     Raises
     ------
@@ -119,8 +121,7 @@ def attribute_study(
         since=first if options.since is None else options.since,
         pieces=pieces,
         progress=progress,
-        provenance=provenance,
-    )
+    ).assign_attrs(seed=str(streams.seed))
     if not options.tests:
         return Attributed(result, {})
     score = against_null(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from beltcast.display.lines import save_chart
 from beltcast.files.resume import NOT_KEPT, Pieces
 from beltcast.forecasting.summary import fit_summary
 from beltcast.inference.assemble import likelihood_of
@@ -18,7 +19,6 @@ from beltcast.inference.pool_scales import pool_scales
 from beltcast.inference.sampling.posterior import Draws, approximate_posterior
 from beltcast.inference.saved import save_calibration
 from beltcast.inference.statistics import FitStatistics, fit_statistics
-from beltcast.pictures.plots import save_chart
 from beltcast.schema import Language, Progress
 from beltcast.streams import Random, Streams
 from beltcast.study.study import Study

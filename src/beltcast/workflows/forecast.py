@@ -148,7 +148,5 @@ def forecast_study(
         drawn = approximate_posterior(fit, fitting.draws, rng=streams.posterior, progress=progress)
     else:
         fit, drawn = kept
-    result = forecast(
-        study, fit, draws=drawn, rng=streams, progress=progress, provenance=provenance
-    )
-    return Forecasted(study, fit, drawn, result, options)
+    result = forecast(study, fit, draws=drawn, rng=streams, progress=progress)
+    return Forecasted(study, fit, drawn, result.assign_attrs(provenance), options)

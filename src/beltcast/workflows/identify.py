@@ -13,6 +13,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from rich.console import Group, RenderableType
 
+from beltcast.display.lines import save_chart
 from beltcast.drivers.answers import shown
 from beltcast.drivers.attribution.attribute import attribute
 from beltcast.drivers.attribution.evidence import driver_evidence, evidence_page
@@ -341,7 +342,7 @@ def save_identification(found: Identification, folder: Path) -> None:
         found.shrinkage.to_csv(folder / "shrinkage.csv", index=False, float_format="%.4g")
     _profile_table(found.profiles).to_csv(folder / "profiles.csv", index=False, float_format="%.6g")
     for name, chart in _charts(found).items():
-        plots.save_chart(chart, folder / f"{name}.png")
+        save_chart(chart, folder / f"{name}.png")
     (folder / "summary.txt").write_text(as_text(found.page()), encoding="utf-8")
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import xarray as xr
 from rich.console import Group, RenderableType
 
+from beltcast.display.lines import save_chart
 from beltcast.drivers.loops.loop_scores import loops, strongest
 from beltcast.drivers.loops.named_loops import KnockOut, knock_out, name_loops
 from beltcast.drivers.loops.page import summarise_loops, without_words
-from beltcast.drivers.loops.plot import save_loops_picture
+from beltcast.drivers.loops.plot import loops_over_time
 from beltcast.model.model import Model
 from beltcast.pictures.diagram import diagram
 
@@ -51,7 +52,7 @@ class ScoredLoops:
     def save(self, folder: Path, time: float | None = None) -> None:
         """Write the chart, and the diagram with the strongest loop at a time in colour."""
         if self.scores.sizes["loop"]:
-            save_loops_picture(self.scores, str(folder / "loops.png"))
+            save_chart(loops_over_time(self.scores), folder / "loops.png")
         of_first = (self.scores["loop_partition"] == 0).values
         leading = strongest(self.scores.isel(loop=of_first), self.at(time))[:1]
         path, title = "", self.model.name

@@ -109,7 +109,7 @@ def plan_policy(study: Study, options: PolicyOptions | None = None) -> PolicyPla
     return PolicyPlan(
         options=options,
         levers=levers_of(study, options.levers),
-        futures=select(study.scenarios, options.futures or [next(iter(study.scenarios))]),
+        futures=select(study.scenarios, options.futures or [study.scenario().name]),
         gain=study.model.find(options.gain or study.target).name,
         cost=cost,
         search=tuple(_criterion(name) for name in options.search),

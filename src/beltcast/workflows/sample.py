@@ -64,7 +64,6 @@ def sample_study(
     resume: Unfinished | None = None,
     keep: Callable[[Unfinished], None] | None = None,
     progress: Progress | None = None,
-    provenance: Mapping[str, str] | None = None,
 ) -> Sampled:
     """Fit a study and sample its posterior.
 
@@ -77,8 +76,6 @@ def sample_study(
     resume, keep
         As for `beltcast.sample`.
     progress : Progress, optional
-    provenance : mapping, optional
-        Attributes to add.
 
     Examples
     --------
@@ -95,5 +92,5 @@ def sample_study(
         keep=keep,
         progress=progress,
     )
-    noted = {**(provenance or {}), **study.provenance()}
+    noted = {"seed": str(streams.seed), **study.provenance()}
     return Sampled(chains, posterior_groups(chains, rng=streams.prior, provenance=noted), streams)

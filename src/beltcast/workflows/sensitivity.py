@@ -17,7 +17,7 @@ from beltcast.errors import InputError
 from beltcast.files.resume import NOT_KEPT, Pieces
 from beltcast.schema import Progress, no_progress
 from beltcast.streams import Random, Streams
-from beltcast.study.scenarios import Scenario, select
+from beltcast.study.scenarios import Scenario
 from beltcast.study.study import Study
 
 SCREENING_BASE = 16
@@ -95,8 +95,7 @@ def plan_sensitivity(study: Study, options: SensitivityOptions | None = None) ->
         raise InputError(f"unknown method '{options.method}'; expected one of {known}")
     if options.pairs and method != "sobol":
         raise InputError(f"--pairs needs the method sobol, not {method}; leave one of them out")
-    names = [options.scenario] if options.scenario else list(study.scenarios)[:1]
-    (scenario,) = select(study.scenarios, names).values()
+    scenario = study.scenario(options.scenario)
     return SensitivityPlan(options, options.target or _whole_or_first(study), method, scenario)
 
 
@@ -167,7 +166,7 @@ def sensitivity(
         pieces=pieces.of(plan.method),
         progress=lambda _, done, total: tell(plan.method, done, total),
     )
-    return Sensitivity(result.assign_attrs(study.provenance()), screening)
+    return Sensitivity(result.assign_attrs(study.provenance(), seed=str(streams.seed)), screening)
 
 
 def _whole_or_first(study: Study) -> str:

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pandas as pd
 import xarray as xr
 from rich.console import RenderableType
 
 from beltcast.errors import InputError
-from beltcast.forecasting.before_after import outlook
+from beltcast.forecasting.before_after import changes, outlook
 from beltcast.forecasting.update_text import summarise_update
 from beltcast.inference.sampling.posterior import approximate_posterior
 from beltcast.inference.updating.update import Update, check_method, update
@@ -57,6 +58,10 @@ class Updated:
     outlook: xr.Dataset
     notes: str
 
+    def tables(self) -> Mapping[str, pd.DataFrame]:
+        """Every table, by name."""
+        return {"surprises": self.change.surprises, "changes": changes(self.outlook)}
+
     def page(self) -> RenderableType:
         """Return the summary, for a `rich` console."""
         return summarise_update(self.outlook, self.change, self.notes)
@@ -69,7 +74,6 @@ def update_study(
     *,
     rng: Random,
     progress: Progress | None = None,
-    provenance: Mapping[str, str] | None = None,
 ) -> Updated:
     """Fit a study to its own observations, and update fit and forecast with new ones.
 
@@ -81,8 +85,6 @@ def update_study(
     options : UpdateOptions, optional
     rng : Streams, numpy.random.Generator or int
     progress : Progress, optional
-    provenance : mapping, optional
-        Attributes to add.
 
     Raises
     ------
@@ -100,7 +102,7 @@ def update_study(
     options = options or UpdateOptions()
     streams, fitting, as_of = Streams.of(rng), options.fit, options.as_of
     way = check_method(options.method)
-    noted = dict(provenance or {})
+    noted = {"seed": str(streams.seed)}
     if as_of is not None:
         if fitting.calibration is not None:
             raise InputError(
@@ -121,5 +123,5 @@ def update_study(
         fit, posterior, new.rows, rng=streams.under("update"), method=way, progress=progress
     )
     noted["new_rows_sha256"] = new.rows.sha256
-    result = outlook(study, change, rng=streams, provenance=noted)
+    result = outlook(study, change, rng=streams).assign_attrs(noted)
     return Updated(change, result, new.known_words())

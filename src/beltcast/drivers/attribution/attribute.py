@@ -44,7 +44,6 @@ from beltcast.files.resume import NOT_KEPT, Pieces
 from beltcast.inference.sampling.posterior import Draws
 from beltcast.model.model import LARGEST_RESULT
 from beltcast.schema import MEMBER, PLACE, SCENARIO, YEAR, Progress
-from beltcast.study.scenarios import select
 from beltcast.study.study import Study
 
 MOST_DRIVERS = 10
@@ -78,7 +77,6 @@ def attribute(
     since: int | None = None,
     pieces: Pieces = NOT_KEPT,
     progress: Progress | None = None,
-    provenance: Mapping[str, str] | None = None,
 ) -> xr.Dataset:
     """Attribute an output and its growth to the drivers, by place and year.
 
@@ -103,10 +101,7 @@ def attribute(
         Base year of growth; the first by default.
     pieces : Pieces, optional
         Store of finished runs, to resume from.
-    progress : callable, optional
-        Called with (what, done, total).
-    provenance : mapping, optional
-        Attributes to add.
+    progress : Progress, optional
 
     Returns
     -------
@@ -169,7 +164,6 @@ def attribute(
             **counts,
             "draws_kind": draws.kind,
             **study.provenance(),
-            **(provenance or {}),
         },
     )
     return _described(result, worth.attrs.get("units", ""))
@@ -304,8 +298,7 @@ def _worth(
     progress: Progress | None,
 ) -> tuple[xr.DataArray, dict[str, Any]]:
     """Output for every set of drivers, (coalition, member, place, year), and its provenance."""
-    names = [scenario] if scenario else list(study.scenarios)[:1]
-    (base,) = select(study.scenarios, names).values()
+    base = study.scenario(scenario)
     count = 2 ** len(switches)
     runs = []
     for s in range(count):

@@ -79,8 +79,7 @@ def against_null(
         Number of bootstrap samples.
     pieces : Pieces, optional
         Store of finished refinements of the fits, to resume from.
-    progress : callable, optional
-        Called with (what, done, total).
+    progress : Progress, optional
 
     Returns
     -------
@@ -183,7 +182,7 @@ def placebo(
         As for `calibrate`.
     pieces : Pieces, optional
         Store of finished refinements of the fits, to resume from.
-    progress : callable, optional
+    progress : Progress, optional
 
     Returns
     -------

@@ -11,7 +11,6 @@ from typing import Literal
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from beltcast.display.colours import COLOURS
 from beltcast.display.lines import gridded, new_axes
@@ -152,22 +151,13 @@ def waterfall(
     return _finished(ax, legend=False)
 
 
-def save_attribution_pictures(
-    attribution: xr.Dataset, folder: str, *, year: int, place: str | None = None
-) -> list[str]:
-    """Write both charts of a place into a folder; return the paths."""
-    paths = []
-    for name, ax in (
-        ("drivers-by-year", contribution_areas(attribution, place)),
-        ("drivers-by-year-log", contribution_areas(attribution, place, scale="log")),
-        (f"drivers-in-{year}", waterfall(attribution, place, year=year)),
-    ):
-        path = f"{folder}/{name}.png"
-        figure = ax.figure
-        assert isinstance(figure, Figure)
-        figure.savefig(path, dpi=110)
-        paths.append(path)
-    return paths
+def attribution_charts(attribution: xr.Dataset, year: int) -> dict[str, Axes]:
+    """Draw the whole by year, in levels and in logs, and in one year; by the name of the file."""
+    return {
+        "drivers-by-year": contribution_areas(attribution),
+        "drivers-by-year-log": contribution_areas(attribution, scale="log"),
+        f"drivers-in-{year}": waterfall(attribution, year=year),
+    }
 
 
 def _colours(count: int) -> list[str]:

@@ -11,7 +11,6 @@ observations make unlikely are as rare in it as in the posterior.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 import numpy as np
 import xarray as xr
@@ -32,7 +31,7 @@ from beltcast.files.resume import NOT_KEPT, Pieces
 from beltcast.inference.sampling.posterior import Draws
 from beltcast.schema import MEMBER, PARAMETER, PLACE, SCENARIO
 from beltcast.streams import Random, Streams
-from beltcast.study.scenarios import draw_sizes
+from beltcast.study.scenarios import Scenario, draw_sizes
 from beltcast.study.study import Study
 
 LEAF = "leaf"
@@ -47,11 +46,10 @@ def discover(
     above: float | None = None,
     place: str | None = None,
     scenario: str | None = None,
-    target: str = "output",
+    target: str | None = None,
     density: float = 0.8,
     rng: Random,
     pieces: Pieces = NOT_KEPT,
-    provenance: Mapping[str, str] | None = None,
 ) -> xr.Dataset:
     """Find the box of inputs in which an output crosses a limit.
 
@@ -66,16 +64,14 @@ def discover(
         A place, or the whole by default.
     scenario : str, optional
         The first of the study by default; its uncertain sizes are inputs too.
-    target : str
-        A flow, over places or over none.
+    target : str, optional
+        A flow, over places or over none; the study's target by default.
     density : float  [1]
         See `beltcast.drivers.discovery.prim.chosen_box`.
     rng : Streams, numpy.random.Generator or int
         Its stream ``sizes`` is used.
     pieces : Pieces, optional
         Store of finished runs, to resume from.
-    provenance : mapping, optional
-        Attributes to add.
 
     Returns
     -------
@@ -90,8 +86,10 @@ def discover(
     ------
     InputError
         Not exactly one limit is given, or no case, or every case, crosses it.
+    ScenarioError
+        The scenario does not exist.
     UnknownName
-        The scenario, place or year does not exist.
+        The place or year does not exist.
 
     Examples
     --------
@@ -105,25 +103,21 @@ def discover(
     (200, True)
     """
     limit = limit_of(below, above, density)
-    name = scenario or next(iter(study.scenarios))
-    if name not in study.scenarios:
-        raise UnknownName(
-            f"'{name}' is not a scenario of the study{did_you_mean(name, [*study.scenarios])}"
-        )
+    own = study.scenario(scenario)
     streams = Streams.of(rng)
+    variable = study.model.find(target or study.target).name
     runs = run_ensemble(
         study.model,
-        {name: study.scenarios[name]},
+        {own.name: own},
         (draws.labels, draws.values),
-        outputs=[target],
+        outputs=[variable],
         rng=streams,
         pieces=pieces,
     )
-    variable = study.model.find(target).name
-    output = by_place(runs[variable], study.whole(target)).isel({SCENARIO: 0}, drop=True)
-    outcome = _picked(output, place or study.whole(target), year)
+    output = by_place(runs[variable], study.whole(variable)).isel({SCENARIO: 0}, drop=True)
+    outcome = _picked(output, place or study.whole(variable), year)
     good = np.isfinite(outcome.values)
-    inputs = _inputs(study, draws, name, streams)
+    inputs = _inputs(own, draws, streams)
     crossed: BoolArray = (
         outcome.values[good] < limit if below is not None else outcome.values[good] > limit
     )
@@ -150,16 +144,15 @@ def discover(
             **runs.attrs,
             **study.provenance(),
             "target": variable,
-            "place": place or study.whole(target),
+            "place": place or study.whole(variable),
             "year": year,
             "side": "below" if below is not None else "above",
             "limit": float(limit),
-            "scenario": name,
+            "scenario": own.name,
             "draws_kind": draws.kind,
             "inputs_tried": everything.sizes[PARAMETER],
             "inputs_telling": len(told),
             "left_out": int((~good).sum()),
-            **(provenance or {}),
         }
     )
 
@@ -221,10 +214,9 @@ def _picked(output: xr.DataArray, place: str, year: int) -> xr.DataArray:
     return of_year.sel({PLACE: place}).transpose(MEMBER)
 
 
-def _inputs(study: Study, draws: Draws, scenario: str, streams: Streams) -> xr.DataArray:
+def _inputs(own: Scenario, draws: Draws, streams: Streams) -> xr.DataArray:
     """All inputs that differ between the members; constant ones separate nothing."""
     columns = dict(zip(draws.labels, draws.values.T, strict=True))
-    own = study.scenarios[scenario]
     columns |= draw_sizes(own, len(draws), rng=streams)
     for label in set(own.constants) - set(own.uncertain):
         columns.pop(label, None)  # the scenario's value overrides the drawn one

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from beltcast.display.lines import new_axes
 from beltcast.drivers.discovery.discover import LEAF, box_words
 from beltcast.drivers.discovery.prim import FEWEST_CASES
 from beltcast.ensembles.verdicts import share_error
@@ -97,8 +97,7 @@ def peeling_chart(found: xr.Dataset, ax: Axes | None = None) -> Axes:
         As `beltcast.discover` returns it.
     ax : matplotlib.axes.Axes, optional
     """
-    if ax is None:
-        ax = Figure(figsize=(7, 5), layout="constrained").add_subplot()
+    ax = ax or new_axes(7.0, 5.0)
     limited = np.isfinite(found["low"].values) | np.isfinite(found["high"].values)
     limits = limited.sum(axis=found["low"].get_axis_num(PARAMETER))
     drawn = ax.scatter(found["coverage"], found["density"], c=limits, cmap="viridis", s=22)
@@ -121,10 +120,3 @@ def peeling_chart(found: xr.Dataset, ax: Axes | None = None) -> Axes:
     ax.figure.colorbar(drawn, ax=ax, label="inputs with a limit")
     ax.spines[["top", "right"]].set_visible(False)
     return ax
-
-
-def save_peeling_chart(found: xr.Dataset, path: str) -> None:
-    """Write the chart."""
-    figure = peeling_chart(found).figure
-    assert isinstance(figure, Figure)
-    figure.savefig(path, dpi=110)

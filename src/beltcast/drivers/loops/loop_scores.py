@@ -28,6 +28,7 @@ from beltcast.engine.loops.search import Circuit, find_circuits
 from beltcast.engine.nodes import FloatArray
 from beltcast.engine.run.plan import steps_at
 from beltcast.engine.syntax import canonical
+from beltcast.ensembles.ensemble import member_constants
 from beltcast.errors import InputError, SimulationError, UnknownName
 from beltcast.model.model import Model
 from beltcast.schema import MEMBER, TIME
@@ -101,6 +102,7 @@ def loops(
     >>> found["loop"].values.tolist(), float(found["relative_score"].max())
     (['B1'], -1.0)
     """
+    scenario = scenario or Scenario("", "")
     instants = _instants(model, scenario, times)
     graph = row_graph(model.program, _rows_within(model, within or {}))
     chunks = _states(model, scenario, draws, instants)
@@ -178,8 +180,8 @@ def participation(scores: xr.Dataset, of: Literal["path", "stocks"] = "path") ->
 # --- runs -------------------------------------------------------------------------------------
 
 
-def _instants(model: Model, scenario: Scenario | None, times: Sequence[float] | None) -> FloatArray:
-    grid = model.grid(scenario.constants if scenario else None)
+def _instants(model: Model, scenario: Scenario, times: Sequence[float] | None) -> FloatArray:
+    grid = model.grid(scenario.constants)
     if times is None:
         return grid.saved()[1:]
     wanted = np.asarray(times, dtype=np.float64)
@@ -193,32 +195,26 @@ def _instants(model: Model, scenario: Scenario | None, times: Sequence[float] | 
 
 def _states(
     model: Model,
-    scenario: Scenario | None,
+    scenario: Scenario,
     draws: tuple[Sequence[str], FloatArray] | None,
     instants: FloatArray,
 ) -> Any:
     """Yield the states before and after each instant's step, (rows, members x instants) each."""
-    labels, members = draws if draws is not None else ((), np.empty((1, 0)))
-    parameters, columns = model.targets(labels)
-    own, given = model.constant_values(scenario.constants if scenario else None)
-    kept = ~np.isin(parameters, own)
-    grid = model.grid(scenario.constants if scenario else None)
+    rows, members = member_constants(model, draws, scenario)
+    grid = model.grid(scenario.constants)
     steps = grid.times()
     place = steps_at(steps, instants)
     saves = np.stack([steps[place - 1], steps[place]], axis=1).reshape(-1)
     size = max(1, _CHUNK // (2 * len(instants) * model.program.n_rows))
-    for start in range(0, len(members), size):
-        some = members[start : start + size]
-        values = np.concatenate(
-            [some.T[columns][kept], np.repeat(given[:, None], len(some), axis=1)]
-        )
+    for start in range(0, members.shape[1], size):
+        some = np.ascontiguousarray(members[:, start : start + size])
         run = model.batch(
-            np.concatenate([parameters[kept], own]),
-            values,
+            rows,
+            some,
             outputs=np.arange(model.program.n_rows),
             saves=saves,
             grid=grid,
-            inputs=scenario.inputs if scenario else None,
+            inputs=scenario.inputs,
         )
         visible = np.array(sorted(_visible(model)))
         bad = ~np.isfinite(run[:, visible]).all(axis=(0, 1))
@@ -230,7 +226,7 @@ def _states(
         # (instant, side, row, member) -> (side, row, member, instant)
         sides = np.moveaxis(run.reshape(len(instants), 2, *run.shape[1:]), 0, -1)
         before, after = (np.ascontiguousarray(s.reshape(s.shape[0], -1)) for s in sides)
-        yield before, after, np.tile(steps[place - 1], len(some))
+        yield before, after, np.tile(steps[place - 1], some.shape[1])
 
 
 # --- rows and loops ---------------------------------------------------------------------------

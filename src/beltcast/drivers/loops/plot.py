@@ -11,23 +11,13 @@ import textwrap
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
+from beltcast.display.colours import COLOURS
 from beltcast.display.lines import new_axes
 from beltcast.drivers.loops.loop_scores import LOOP
 from beltcast.drivers.loops.page import loop_words
 from beltcast.schema import MEMBER, TIME
 
-LOOP_COLOURS = (
-    "#0072B2",
-    "#E69F00",
-    "#009E73",
-    "#CC79A7",
-    "#56B4E9",
-    "#D55E00",
-    "#F0E442",
-    "#000000",
-)
 REST = "#CCCCCC"
 
 
@@ -57,7 +47,7 @@ def loops_over_time(
     chosen, rest = order[:most], order[most:]
     shares = [own.values[i] for i in chosen]
     labels = [_label(own.isel({LOOP: i})) for i in chosen]
-    colours = [LOOP_COLOURS[k % len(LOOP_COLOURS)] for k in range(len(chosen))]
+    colours = [COLOURS[k % len(COLOURS)] for k in range(len(chosen))]
     if len(rest):
         others = own.values[rest]
         shares += [np.maximum(others, 0).sum(axis=0), np.minimum(others, 0).sum(axis=0)]
@@ -81,14 +71,6 @@ def loops_over_time(
     )
     ax.spines[["top", "right"]].set_visible(False)
     return ax
-
-
-def save_loops_picture(scores: xr.Dataset, path: str) -> str:
-    """Write the chart of the largest partition; return its path."""
-    figure = loops_over_time(scores).figure
-    assert isinstance(figure, Figure)
-    figure.savefig(path, dpi=110)
-    return path
 
 
 def _label(loop: xr.DataArray) -> str:

@@ -45,8 +45,3 @@ def policy_chart(compared: xr.Dataset) -> Figure:
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)
     return figure
-
-
-def save_policy_chart(compared: xr.Dataset, path: str) -> None:
-    """Write the chart."""
-    policy_chart(compared).savefig(path, dpi=110)

@@ -61,8 +61,7 @@ def found_by(
         As for `search_policy`.
     pieces : Pieces, optional
         Store of finished runs, to resume from.
-    progress : callable, optional
-        Called with (what, done, total).
+    progress : Progress, optional
 
     Returns
     -------

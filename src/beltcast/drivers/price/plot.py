@@ -47,8 +47,3 @@ def price_chart(prices: xr.Dataset, scenarios: Sequence[str] | None = None) -> F
         ax.spines[["top", "right"]].set_visible(False)
     figure.supxlabel(f"{paid} for each {price_unit(prices)} gained", fontsize="small")
     return figure
-
-
-def save_price_chart(prices: xr.Dataset, path: str) -> None:
-    """Write the chart."""
-    price_chart(prices).savefig(path, dpi=110)

@@ -77,8 +77,7 @@ def price(
         Sizes to draw with the parameters, as `read_sizes` returns them.
     rng : Streams, numpy.random.Generator or int
         Draws these, and uncertain sizes of scenarios.
-    progress : callable, optional
-        Called with (what, done, total), as by `run_ensemble`.
+    progress : Progress, optional
 
     Returns
     -------

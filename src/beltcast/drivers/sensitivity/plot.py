@@ -9,23 +9,13 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
+from beltcast.display.colours import COLOURS
 from beltcast.display.lines import gridded, new_axes
 from beltcast.display.style import house_style
 from beltcast.drivers.sensitivity.sensitivity import CHIEF, at_time, ranked
 from beltcast.schema import PARAMETER
 
-CONSTANT_COLOURS = (
-    "#0072B2",
-    "#E69F00",
-    "#009E73",
-    "#CC79A7",
-    "#56B4E9",
-    "#D55E00",
-    "#000000",
-    "#999999",
-)
 STYLES = ("-", "--", ":", "-.")
 
 
@@ -53,7 +43,7 @@ def weights_over_time(
         ax.plot(
             result[dim],
             values.sel({PARAMETER: label}),
-            color=CONSTANT_COLOURS[i % len(CONSTANT_COLOURS)],
+            color=COLOURS[i % len(COLOURS)],
             ls=STYLES[i // 2 % len(STYLES)],
             lw=1.6,
             label=label,
@@ -95,11 +85,7 @@ def tornado_chart(
     return gridded(ax)
 
 
-def save_sensitivity_picture(result: xr.Dataset, folder: str, *, when: float) -> str:
-    """Write the chart that suits the method into a folder; return its path."""
+def sensitivity_chart(result: xr.Dataset, *, when: float) -> Axes:
+    """Draw the chart that suits the method."""
     draw = tornado_chart if result.attrs["method"] == "tornado" else weights_over_time
-    path = f"{folder}/sensitivity.png"
-    figure = draw(result, when=when).figure
-    assert isinstance(figure, Figure)
-    figure.savefig(path, dpi=110)
-    return path
+    return draw(result, when=when)

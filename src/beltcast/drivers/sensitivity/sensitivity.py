@@ -198,8 +198,7 @@ def sensitivity_indices(
         With Sobol', also the second-order index of each pair; nearly doubles the runs.
     pieces : Pieces, optional
         Store of finished runs, to resume from.
-    progress : callable, optional
-        Called with (what, done, total), as by `run_ensemble`.
+    progress : Progress, optional
 
     Returns
     -------

@@ -118,8 +118,7 @@ def error_scales(
     rng : numpy.random.Generator
     starts, refine : int
         Of the first fit, as for `calibrate`; all others continue from there.
-    progress : callable, optional
-        Called with (what, done, total).
+    progress : Progress, optional
 
     Raises
     ------

@@ -502,7 +502,7 @@ def leave_out(
         Calibration to answers (a,).
     most : int, optional
         Only this many groups, those with the most rows; each takes a fit. All by default.
-    progress : callable, optional
+    progress : Progress, optional
 
     Returns
     -------

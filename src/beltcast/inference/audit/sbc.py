@@ -137,7 +137,7 @@ def sbc(
         Sets that were finished before, of the same likelihood and seed.
     keep : callable, optional
         Called with all finished sets now and then, to store them.
-    progress : callable, optional
+    progress : Progress, optional
 
     Returns
     -------

@@ -153,7 +153,7 @@ def sample(
         State to continue from.
     keep : callable, optional
         Called with the state after every block, to store it.
-    progress : callable, optional
+    progress : Progress, optional
         Called with (what, done, total); what is 'draws: ' and the acceptance or the
         divergences.
 

@@ -167,8 +167,7 @@ def update(
         With 'auto' the first that is good enough.
     moves : int, optional
         Moves between two draws of a walker after a refit, as of `beltcast.approximate_posterior`.
-    progress : callable, optional
-        Called with (what, done, total).
+    progress : Progress, optional
 
     Raises
     ------
