@@ -11,7 +11,7 @@ from beltcast import discover, make_likelihood, read_study, sample_prior
 from beltcast.drivers.discovery.discover import box_words
 from beltcast.drivers.discovery.page import summarise_discovery
 from beltcast.ensembles import ensemble
-from beltcast.errors import InputError, UnknownName
+from beltcast.errors import InputError, ScenarioError, UnknownName
 from beltcast.forecasting.summary import as_text
 from beltcast.inference.sampling.posterior import Draws
 from beltcast.streams import Streams
@@ -86,7 +86,7 @@ def test_what_cannot_be_asked_is_refused(study: Study, draws: Draws) -> None:
     rng = np.random.default_rng(1)
     with pytest.raises(InputError, match="give one limit"):
         discover(study, draws, year=2030, rng=rng)
-    with pytest.raises(UnknownName, match="did you mean 'tariff-shock'"):
+    with pytest.raises(ScenarioError, match="did you mean 'tariff-shock'"):
         discover(study, draws, year=2030, below=1.0, scenario="tarif-shock", rng=rng)
     with pytest.raises(UnknownName, match="'Fosham' is not a place; did you mean 'Foshan'"):
         discover(study, draws, year=2030, below=1.0, place="Fosham", rng=rng)
