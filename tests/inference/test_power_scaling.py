@@ -16,7 +16,7 @@ from beltcast.inference.audit.power_scaling import (
     ALPHA,
     LIKELIHOOD,
     NUISANCES,
-    cjs_distance,
+    _sensitivity,
     log_parts,
 )
 from beltcast.inference.audit.power_scaling import (
@@ -68,24 +68,29 @@ def test_the_posterior_mean_moves_as_the_powered_prior_says(case: tuple[float, .
     assert table.loc[("a0", "prior"), "shift"] == pytest.approx(exact_shift(*case), abs=0.02)
 
 
-def test_the_distance_has_its_bounds() -> None:
-    values = np.array([[0.0], [1.0], [2.0], [3.0]])
-    order = np.argsort(values, axis=0)
-    assert cjs_distance(values, order, np.full(4, 0.25)) == pytest.approx(0.0, abs=1e-12)
+def distance(values: np.ndarray, weights: np.ndarray) -> float:
+    """Distance of weighted from equal draws, from the slope per doubling of the power."""
+    return float(_sensitivity(values[None], weights, weights)[0] * np.log2(ALPHA))
+
+
+def test_the_distance_is_the_integral_of_its_definition() -> None:
+    values = np.array([0.0, 1.0, 2.0, 3.0])
+    assert distance(values, np.full(4, 0.25)) == pytest.approx(0.0, abs=1e-12)
     # All weight on the first against 1/4 each: P = 1/4, 1/2, 3/4, Q = 1 on three unit bins, so the
     # integrals of the definition are sums of three; mirrored, P = 3/4, 1/2, 1/4 and Q = 0.
     p = np.array([0.25, 0.5, 0.75])
     one = (p * np.log2(2 * p / (p + 1)) + np.log2(2 / (p + 1))).sum() / (p + 1).sum()
     mirrored = 1.0  # P log2(2) over P: the largest distance there is
-    found = cjs_distance(values, order, np.array([1.0, 0.0, 0.0, 0.0]))
-    assert found == pytest.approx(max(np.sqrt(one), mirrored))
+    assert distance(values, np.array([1.0, 0.0, 0.0, 0.0])) == pytest.approx(
+        max(np.sqrt(one), mirrored)
+    )
 
 
 def test_the_threshold_is_a_quarter_of_a_standard_deviation_a_doubling() -> None:
     sd = 0.235 * np.log2(ALPHA)
     tilted = np.exp(sd * Z)
-    distance = cjs_distance(Z[:, None], np.argsort(Z[:, None], axis=0), tilted / tilted.sum())
-    assert distance / np.log2(ALPHA) == pytest.approx(0.05, abs=0.002)
+    found = distance(Z, tilted / tilted.sum())
+    assert found / np.log2(ALPHA) == pytest.approx(0.05, abs=0.002)
 
 
 def test_a_prior_that_the_observations_contradict_is_a_conflict() -> None:
@@ -95,7 +100,7 @@ def test_a_prior_that_the_observations_contradict_is_a_conflict() -> None:
     )
 
 
-def test_a_prior_that_alone_speaks_is_strong_and_a_wide_one_harmless() -> None:
+def test_a_prior_without_data_is_strong_and_a_wide_one_harmless() -> None:
     theta, parts = normal_case(0.0, 0.5, 0.1, 10.0)
     strong = power_scaling(answers(theta), parts).loc[("a0", "prior")]
     assert strong["diagnosis"] == "strong prior"

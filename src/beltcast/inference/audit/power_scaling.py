@@ -6,8 +6,9 @@ new posterior are the old ones with importance weights
 
     w_s  proportional to  p_part(theta_s)^(alpha - 1),
 
-smoothed (`psis`).  The shift of an answer's distribution is the cumulative Jensen-Shannon
-distance of its weighted from its unweighted draws, and its sensitivity the mean slope per doubling
+smoothed (`psis`; arviz-stats smooths both tails of these weights, and weights differ by 1e-5).
+The shift of an answer's distribution is the cumulative Jensen-Shannon distance of its weighted from
+its unweighted draws, and its sensitivity, which arviz-stats computes, the mean slope per doubling
 of alpha::
 
     CJS(P||Q) = int P log2(2 P / (P + Q)) + (Q - P) / (2 ln 2)
@@ -50,6 +51,7 @@ import xarray as xr
 
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import InputError
+from beltcast.inference.sampling.diagnostics import array_library
 from beltcast.inference.sampling.posterior import Draws
 from beltcast.inference.sampling.psis import LIMIT, smoothed
 
@@ -108,23 +110,21 @@ def power_scaling(
     if LIKELIHOOD not in parts:
         raise InputError(f"the parts are {', '.join(parts)}; expected 'likelihood' among them")
     whole = np.isfinite(answers.values).all(axis=1)
-    values: FloatArray = answers.values[whole]
-    if len(values) < 2:
+    values: FloatArray = answers.values[whole].T
+    if values.shape[1] < 2:
         raise InputError("fewer than two draws have all answers; take more draws")
-    # Sorted once: every weighting has the same draws.
-    order = np.argsort(values, axis=0, kind="stable")
     found = {}
     for name, logs in parts.items():
         scaled = [smoothed((alpha - 1.0) * logs[whole]) for alpha in (1.0 / ALPHA, ALPHA)]
         weaker, stronger = (weights.values for weights in scaled)
-        moved = _sensitivity(values, order, weaker, stronger)
+        moved = _sensitivity(values, weaker, stronger)
         noise = np.zeros(len(moved))
         for _ in range(SHUFFLES):
-            mixed = rng.permutation(len(values))
-            chance = _sensitivity(values, order, weaker[mixed], stronger[mixed])
+            mixed = rng.permutation(values.shape[1])
+            chance = _sensitivity(values, weaker[mixed], stronger[mixed])
             noise = np.maximum(noise, chance)
         with np.errstate(invalid="ignore", divide="ignore"):
-            shift = (stronger - weaker) @ values / values.std(axis=0) / (2.0 * np.log2(ALPHA))
+            shift = values @ (stronger - weaker) / values.std(axis=1) / (2.0 * np.log2(ALPHA))
         found[name] = (moved, noise, shift, max(weights.k for weights in scaled))
     by_likelihood, its_noise, _, its_k = found[LIKELIHOOD]
     labels = [str(name) for name in answers["answer"].values]
@@ -210,46 +210,11 @@ def _told(sensitivity: float, noise: float, k: float) -> bool | None:
     return True if sensitivity > noise else None
 
 
-def _sensitivity(
-    values: FloatArray, order: np.ndarray, weaker: FloatArray, stronger: FloatArray
-) -> FloatArray:
+def _sensitivity(values: FloatArray, weaker: FloatArray, stronger: FloatArray) -> FloatArray:
     """Mean distance of both weightings from equal weights, per doubling of the power; (a,)."""
-    both = cjs_distance(values, order, weaker) + cjs_distance(values, order, stronger)
-    slope: FloatArray = both / (2.0 * np.log2(ALPHA))
-    return slope
-
-
-def cjs_distance(values: FloatArray, order: np.ndarray, weights: FloatArray) -> FloatArray:
-    """Cumulative Jensen-Shannon distance of weighted from unweighted draws, 0 to 1.
-
-    Parameters
-    ----------
-    values : (N, a)
-    order : (N, a) int
-        Sorts each column.
-    weights : (N,)
-        They add up to 1.
-
-    Returns
-    -------
-    (a,)
-        The larger of that of the values and of their negatives; NaN if they do not vary.
-    """
-    widths = np.diff(np.take_along_axis(values, order, axis=0), axis=0)
-    p = np.arange(1, len(values))[:, None] / len(values)
-    q = np.cumsum(weights[order], axis=0)[:-1]
-    # 1 - F from the other end of the same sums; rounding may leave it slightly below 0.
-    return np.maximum(
-        _one_sided(p, q, widths), _one_sided(1.0 - p, np.maximum(1.0 - q, 0.0), widths)
-    )
-
-
-def _one_sided(p: FloatArray, q: FloatArray, widths: FloatArray) -> FloatArray:
-    middle = 0.5 * (p + q)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        own = np.where(p > 0, p * np.log2(p / middle), 0.0)
-        other = np.where(q > 0, q * np.log2(q / middle), 0.0)
-        # The terms (Q - P) / (2 ln 2) of the two directions cancel.
-        ratio = ((own + other) * widths).sum(axis=0) / ((p + q) * widths).sum(axis=0)
-        distance: FloatArray = np.sqrt(np.maximum(ratio, 0.0))
-    return distance
+    weights = (np.broadcast_to(w, values.shape) for w in (weaker, stronger))
+    with np.errstate(invalid="ignore"):  # NaN for an answer that does not vary
+        found: FloatArray = array_library().power_scale_sense(
+            values, *weights, 1.0 / ALPHA, ALPHA, chain_axis=None
+        )
+    return found

@@ -69,7 +69,7 @@ def diagnose(draws: FloatArray, names: Sequence[str]) -> pd.DataFrame:
 def rhat(draws: FloatArray) -> FloatArray:
     """Rank-normalised split R-hat, (unknowns,); infinite if chains are constant and differ."""
     with np.errstate(divide="ignore", invalid="ignore"):  # constant chains
-        found = _library().rhat(draws, chain_axis=0, draw_axis=1)
+        found = array_library().rhat(draws, chain_axis=0, draw_axis=1)
     return _without_constants(draws, found)
 
 
@@ -84,7 +84,7 @@ def nested_rhat(draws: FloatArray, superchain: IntArray) -> FloatArray:
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         found = [
-            _library().rhat_nested(draws[:, :, i], superchain_ids=superchain)
+            array_library().rhat_nested(draws[:, :, i], superchain_ids=superchain)
             for i in range(draws.shape[2])
         ]
     return _without_constants(draws, np.array(found))
@@ -137,7 +137,7 @@ def effective_draws(values: FloatArray, walkers: int) -> FloatArray:
 
 def _ess(draws: FloatArray, method: str, **options: Any) -> FloatArray:
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = _library().ess(draws, method=method, chain_axis=0, draw_axis=1, **options)
+        found = array_library().ess(draws, method=method, chain_axis=0, draw_axis=1, **options)
     return np.where(np.ptp(draws, axis=(0, 1)) > 0, found, np.nan)
 
 
@@ -148,7 +148,8 @@ def _without_constants(draws: FloatArray, found: FloatArray) -> FloatArray:
     return np.where(moving, found, np.where(apart, np.inf, np.nan))
 
 
-def _library() -> Any:
+def array_library() -> Any:
+    """Return the array layer of arviz-stats."""
     # Here and not above: the import takes a second, and opening a fit needs none of it.
     from arviz_stats.base.array import array_stats
 

@@ -15,6 +15,7 @@ import numpy as np
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import InputError
 from beltcast.inference.sampling.chains import Chains
+from beltcast.inference.sampling.diagnostics import array_library
 from beltcast.inference.sampling.psis import LIMIT
 
 
@@ -74,11 +75,7 @@ def loo(chains: Chains) -> Loo:
     >>> rng = np.random.default_rng(1)
     >>> loo(sample(calibrate(read_study(), rng=rng), rng=rng)).elpd  # doctest: +SKIP
     """
-    # Here and not above: the import takes a second.
-    from arviz_stats.base.array import array_stats as untyped
-
-    library: Any = untyped
-
+    library = array_library()
     likelihood = chains.likelihood
     logs = likelihood.families.log & (likelihood.side == 0) & (likelihood.half == 0)
     jacobian = np.where(logs, likelihood.published, 0.0)
