@@ -73,11 +73,11 @@ def loss(y: Array, phi: float, sd: Array, mean: bool, jump: int | None) -> float
     total, seen = 0.0, 0
     for t, value in enumerate(y):
         if not np.isnan(value):
-            spread, error = cov[0, 0], value - state[0]
+            variance, error = cov[0, 0], value - state[0]
             if seen >= 2:
-                total += 0.5 * (np.log(2 * np.pi * spread) + error**2 / spread)
+                total += 0.5 * (np.log(2 * np.pi * variance) + error**2 / variance)
             seen += 1
-            gain = cov[:, 0] / spread
+            gain = cov[:, 0] / variance
             state, cov = state + gain * error, cov - np.outer(gain, cov[0])
             cov = (cov + cov.T) / 2
         level = sd[0] ** 2 + (0.2**2 if t == jump else 0)
@@ -103,7 +103,7 @@ def profile(y: Array, mean: bool, jump: int | None = None) -> Array:
     return np.array([at(phi) for phi in PHI])
 
 
-def spreads(y: Array, phi: float) -> Array:
+def sds(y: Array, phi: float) -> Array:
     """Estimate standard deviations of the level's step and of the deviation of growth at any time.
 
     Returns
@@ -144,7 +144,7 @@ def main() -> None:
     for name, pair in columns.items():
         print(f"| {name} | {' | '.join(map(line, pair))} |")
     for name, y in found.items():
-        level, growth = spreads(y, TAKEN)
+        level, growth = sds(y, TAKEN)
         print(f"| {name} | {level:.3f} | {growth:.3f} |")
 
 

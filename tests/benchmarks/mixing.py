@@ -43,13 +43,13 @@ def main() -> None:
     def tangents(z, answers, rng):
         return with_nuisances(likelihood, rule, z, answers, rng)
 
-    figures = completion(likelihood, near=fit.theta)
+    observed = completion(likelihood, near=fit.theta)
     now = walkers.CYCLE
     for name, complete, cycle in (
         ("tangents, no few", tangents, WITHOUT_FEW),
         ("tangents, few", tangents, now),
-        ("figures, no few", figures, WITHOUT_FEW),
-        ("figures, few", figures, now),
+        ("observations, no few", observed, WITHOUT_FEW),
+        ("observations, few", observed, now),
     ):
         walkers.CYCLE = cycle
         with one_blas_thread():

@@ -289,8 +289,8 @@ def test_a_share_that_moved_is_not_called_mostly_prior(shares: xr.Dataset) -> No
     (line,) = [line for line in page.splitlines() if line.startswith("Ningbo")]
     assert line.count("*") == 3  # the prior beside itself
     moved = shares.copy()
-    spread = float(shares["shapley_log_sd_ratio"].max())
-    assert spread == pytest.approx(1.0)
+    ratio = float(shares["shapley_log_sd_ratio"].max())
+    assert ratio == pytest.approx(1.0)
     moved["shapley_log_quantile"] = shares["shapley_log_quantile"] + 5.0
     page = as_text(summarise_attribution(moved))
     (line,) = [line for line in page.splitlines() if line.startswith("Ningbo")]

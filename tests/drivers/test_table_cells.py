@@ -112,7 +112,7 @@ def test_every_cell_of_the_table_of_differences(output: xr.DataArray, place: str
         assert table[name] == " ".join(want)
 
 
-# --- what the drivers brought -------------------------------------------------------------------
+# --- contributions of the drivers ---------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

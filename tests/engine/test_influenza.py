@@ -9,7 +9,7 @@ section 2; their case study prints, for a negative binomial error, mean, sd and 
     gamma  0.54  0.05  (0.45, 0.64)      recovery time  1.86  0.16  (1.56, 2.21)
 
 Ours has the same model, counts and priors, and normal errors of logs in place of the negative
-binomial: with its dispersion of about 8 those have a spread of sqrt(1/8 + 1/count).
+binomial: with its dispersion of about 8 those have an sd of sqrt(1/8 + 1/count).
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def test_the_published_estimates_are_met(outbreak: Calibration, method: str) -> 
     beta, gamma = chains.theta[:, :, 0], chains.theta[:, :, 1]
     found = {"beta": beta, "gamma": gamma, "R0": beta / gamma, "recovery time": 1 / gamma}
     for name, (mean, sd, low, high) in PUBLISHED.items():
-        # Another error model moves an estimate by a part of its spread, not by a whole one.
+        # Another error model moves an estimate by a part of its sd, not by a whole one.
         assert found[name].mean() == pytest.approx(mean, abs=0.6 * sd), name
         assert found[name].std() == pytest.approx(sd, rel=0.5), name
         ends = np.quantile(found[name], [0.025, 0.975])

@@ -20,7 +20,7 @@ from beltcast.study.observations import Observations
 
 
 def synthetic(likelihood: Likelihood, theta: np.ndarray, rng: np.random.Generator) -> Observations:
-    """Figures as the noise model has them published, for known parameters.
+    """Observations that the noise model would publish, for known parameters.
 
     The same rows, kinds and gaps as the real file.  A bound is put one standard deviation on its
     safe side of what it bounds.

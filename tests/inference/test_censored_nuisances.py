@@ -15,7 +15,7 @@ from scipy.stats import multivariate_normal, norm, truncnorm
 
 from beltcast import Model, make_likelihood
 from beltcast.inference.likelihood import Likelihood
-from beltcast.inference.sampling.censored_nuisances import _cut_normal, _with_figures, completion
+from beltcast.inference.sampling.censored_nuisances import _cut_normal, _with_values, completion
 from beltcast.study.noise import Definition
 
 OFFSET, OWN = 0.3, 0.1  # standard deviations of the definition "wide" and of a row
@@ -36,10 +36,14 @@ def of(small: Model, make: SimpleNamespace):
     return build
 
 
-def weights(one: Likelihood, z: list[float], draws: int, seed: int = 1, *, figures: bool = False):
+def weights(
+    one: Likelihood, z: list[float], draws: int, seed: int = 1, *, observations: bool = False
+):
     """Unknowns and log weights at each z, (len(z), draws, ...)."""
     many = np.repeat(z, draws)[:, None]
-    complete = _with_figures(one, one.side != 0, 0.0) if figures else completion(one, nothing(one))
+    complete = (
+        _with_values(one, one.side != 0, 0.0) if observations else completion(one, nothing(one))
+    )
     theta, weight = complete(many, one.answers(many), np.random.default_rng(seed))
     return theta.reshape(len(z), draws, -1), weight.reshape(len(z), draws)
 
@@ -97,7 +101,7 @@ def test_bounds_that_share_an_offset_have_the_probability_of_their_box_in_the_me
         make.row("upper", start=2018.0, value=14.0),
     )
     z, sign = [-0.3, 0.2, 0.6], np.array([1.0, 1.0, -1.0])
-    weight = weights(one, z, 20_000, figures=True)[1]
+    weight = weights(one, z, 20_000, observations=True)[1]
     covariance = (OFFSET**2 + OWN**2 * np.eye(3)) * np.outer(sign, sign)
     expected = np.array(
         [

@@ -53,9 +53,9 @@ def kalman(times, gaps, sds, level: float, growth: float, damping: float, ahead=
         if np.isnan(gap):
             later.append((state[0], cov[0, 0]))
             continue
-        spread = cov[0, 0] + sd**2
-        total -= 0.5 * (np.log(2.0 * np.pi * spread) + (gap - state[0]) ** 2 / spread)
-        gain = cov[:, 0] / spread
+        variance = cov[0, 0] + sd**2
+        total -= 0.5 * (np.log(2.0 * np.pi * variance) + (gap - state[0]) ** 2 / variance)
+        gain = cov[:, 0] / variance
         state, cov = state + gain * (gap - state[0]), cov - np.outer(gain, cov[0])
     return total, np.array(later)
 
@@ -119,9 +119,9 @@ def test_paths_go_on_from_the_innovations_as_a_kalman_filter_does(
     _, later = kalman(times, gaps, np.full(5, 1e-9), **of_all(one), ahead=ahead[1:])
     # The level that is known is kept.
     np.testing.assert_allclose(found[:, 0], gaps[-1], atol=1e-7)
-    spread = np.sqrt(later[:, 1])
-    np.testing.assert_allclose(found[:, 1:].mean(axis=0), later[:, 0], atol=4 * spread[1] / n**0.5)
-    np.testing.assert_allclose(found[:, 1:].std(axis=0), spread, rtol=4 / np.sqrt(2 * n))
+    sd = np.sqrt(later[:, 1])
+    np.testing.assert_allclose(found[:, 1:].mean(axis=0), later[:, 0], atol=4 * sd[1] / n**0.5)
+    np.testing.assert_allclose(found[:, 1:].std(axis=0), sd, rtol=4 / np.sqrt(2 * n))
 
 
 def test_a_forecast_starts_from_the_last_level_and_its_momentum_is_damped(

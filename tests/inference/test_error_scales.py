@@ -1,4 +1,4 @@
-"""Spreads of errors, estimated: against restricted maximum likelihood in closed form."""
+"""Estimated standard deviations of errors: against restricted maximum likelihood in closed form."""
 
 from __future__ import annotations
 

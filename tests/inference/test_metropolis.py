@@ -27,7 +27,7 @@ def sampled(density: Density, n: int, *, seed: int, records: int = 400, walkers:
 
 
 def has_moments(draws: np.ndarray, mean: list[float], sd: list[float]) -> None:
-    """Within 4.5 standard errors of a mean and of a spread.
+    """Within 4.5 standard errors of a mean and of an sd.
 
     The errors are told by the walkers, which are independent of each other: an effective size
     would be told by the bulk of each, and standard deviations depend on the tails.

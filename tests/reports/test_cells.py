@@ -386,10 +386,10 @@ def test_every_cell_of_a_summary(
             low, middle, high = (
                 amount(file("published_quantile", quantile=q, **at)) for q in (0.1, 0.5, 0.9)
             )
-            spread = file("published_quantile", quantile=0.9, **at) - file(
+            width = file("published_quantile", quantile=0.9, **at) - file(
                 "published_quantile", quantile=0.1, **at
             )
-            if file("published_quantile", quantile=0.5, **at) < 1e-3 * spread:
+            if file("published_quantile", quantile=0.5, **at) < 1e-3 * width:
                 middle = "0"
             cells.append(f"{middle} ({low}–{high})")
         cells.append(f"{ratio:.2f}" + " mostly prior" * (ratio > 0.7))

@@ -1,4 +1,4 @@
-"""Spreads of published numbers, and what a study's tables of them may hold."""
+"""Standard deviations of published numbers, and what a study's tables of them may hold."""
 
 from __future__ import annotations
 

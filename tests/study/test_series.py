@@ -122,8 +122,8 @@ def test_a_stranger_s_epidemic_gives_back_its_rates(tmp_path: Path, sir: Model) 
         assert abs(row["median"] - truth) < 4 * sd
         assert sd < 0.2 * truth
     # The standard deviation was estimated: e^eta of the assumed 0.1, and 0.05 is what was made.
-    spread = 0.1 * np.exp(fit.theta[one.labels.index("sd of Infected")])
-    assert 0.02 < spread < 0.12
+    sd = 0.1 * np.exp(fit.theta[one.labels.index("sd of Infected")])
+    assert 0.02 < sd < 0.12
 
 
 def test_the_command_needs_no_study(

@@ -194,7 +194,7 @@ def test_the_forecast_is_the_exact_predictive_distribution(driven: Study) -> Non
         loading = np.array([1.0, 0.1 * (year + 0.5 - origin)])
         expected = model_at[year] + loading @ mean
         sd = math.sqrt(0.1**2 + loading @ np.linalg.solve(precision, loading))
-        # 20,000 draws: four standard errors of a mean and of a spread.
+        # 20,000 draws: four standard errors of a mean and of an sd.
         assert float(logs[i].mean()) == pytest.approx(expected, abs=4 * sd / math.sqrt(20000))
         assert float(logs[i].std()) == pytest.approx(sd, rel=4 / math.sqrt(40000))
     west = float(logs[np.flatnonzero(~east)[0]].std())
@@ -252,8 +252,8 @@ def test_a_forecast_has_the_tails_and_the_estimated_standard_deviation_of_the_no
     assert np.quantile(errors(tails=4.0), 0.975) == pytest.approx(0.2776, rel=0.12)
     # A standard deviation of 0.1 exp(eta / 2), eta standard normal: variance 0.01 exp(1/2); that of
     # a sample has a relative standard error of sqrt((3 e - 1) / 20,000), 2 %.
-    spread = errors(error_scale_sd=0.5).std()
-    assert spread == pytest.approx(0.1 * math.exp(0.25), rel=0.04)
+    sd = errors(error_scale_sd=0.5).std()
+    assert sd == pytest.approx(0.1 * math.exp(0.25), rel=0.04)
 
 
 def test_cases_carry_what_a_score_needs(driven: Study) -> None:

@@ -68,8 +68,8 @@ def test_every_baseline_answers_every_history(
 
 @pytest.mark.parametrize("name", BASELINES)
 def test_uncertainty_grows_with_the_lead(name: str) -> None:
-    spreads = np.log(draw(name, LONG, [2023, 2024, 2025, 2026], PANEL)).std(axis=0)
-    assert (np.diff(spreads) > 0).all()
+    sds = np.log(draw(name, LONG, [2023, 2024, 2025, 2026], PANEL)).std(axis=0)
+    assert (np.diff(sds) > 0).all()
 
 
 def test_persistence_is_a_t_with_a_degree_for_each_change() -> None:

@@ -98,7 +98,7 @@ def test_a_prior_is_blinded_up_to_its_date_and_not_on_it(study: Study) -> None:
     rule = OriginRules(priors={name: PriorRule(until=2024.5, sd=9.0)})
     assert as_known(study, 2024.5, rule).priors.sigma[own] == study.priors.sigma[own]
     assert as_known(study, 2024.49, rule).priors.sigma[own] == 9.0
-    # A spread is never smaller than the shipped one.
+    # An sd is never smaller than the shipped one.
     narrow = OriginRules(priors={name: PriorRule(until=2024.5, sd=1e-9)})
     assert as_known(study, 2024.0, narrow).priors.sigma[own] == study.priors.sigma[own]
 

@@ -326,7 +326,7 @@ def test_errors_are_split_into_a_side_and_a_standard_deviation() -> None:
         own = scores.isel(case=scores["origin"].values == row["origin"]).sel(forecaster="high")
         rest = np.log(own["median"].values / own["observed"].values)
         assert row["bias"] == pytest.approx(rest.mean())
-        # Error in squares is bias and spread.
+        # Squared error is squared bias and variance.
         assert row["bias"] ** 2 + row["sd"] ** 2 == pytest.approx((rest**2).mean())
         assert row["error"] == pytest.approx(np.abs(rest).mean())
     whole = error_table(scores, "high").iloc[0]

@@ -222,7 +222,7 @@ class LongRun(Run):
 def one_by_one(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command an option for each field of the options values that it takes.
 
-    Typer makes an option of each parameter, and knows nothing of options that belong together.
+    Typer makes an option of each parameter and has no way to group options.
     """
     parameters: list[Parameter] = []
     values: dict[str, type[OwnFiles] | type[Run]] = {}

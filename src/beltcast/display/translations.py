@@ -312,7 +312,7 @@ WORDS: Mapping[str, tuple[str, str]] = {**SHARED, **PAGE, **PICTURE, **REPORT, *
 
 
 def word(key: str, language: Language, **parts: object) -> str:
-    """Return a text in a language; a key that has none stands for itself.
+    """Return a text in a language; a key without one is its own text.
 
     >>> word("place", "en")
     'Place'

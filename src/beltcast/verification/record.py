@@ -120,7 +120,7 @@ def backtest(
         return _before(place / f"{date:g}.nc", identity, resume)
 
     parts = []
-    # Held from outside, lest one origin's end gives the threads back under another that goes on.
+    # Held from outside: the end of one origin must not release the threads of another.
     with one_blas_thread():
         work = [(date, *before(date)) for date in dates]
         for part in side_by_side(lambda one: finished(*one), work, jobs):

@@ -48,7 +48,7 @@ class AttributeOptions:
 
 @dataclass(frozen=True, eq=False)
 class Attributed:
-    """What the drivers brought.
+    """Contributions of the drivers.
 
     Attributes
     ----------

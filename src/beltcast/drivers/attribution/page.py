@@ -34,7 +34,7 @@ def summarise_attribution(attribution: xr.Dataset, *, year: int | None = None) -
     """
     year = _year(attribution, year)
     return Group(
-        Text(f"{attribution.attrs['title']}: what the drivers brought", style="bold"),
+        Text(f"{attribution.attrs['title']}: contributions of the drivers", style="bold"),
         _whole(attribution, year),
         *_evidence(attribution, year),
         _growth(attribution, year),

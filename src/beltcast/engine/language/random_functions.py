@@ -29,14 +29,14 @@ def uniform_draw(u: Node, least: Node, most: Node) -> Node:
     return apply("add", least, apply("mul", u, apply("sub", most, least)))
 
 
-def normal_draw(u: Node, least: Node, most: Node, mean: Node, spread: Node) -> Node:
-    """RANDOM NORMAL(least, most, mean, spread)."""
-    low = normal_share(apply("div", apply("sub", least, mean), spread))
-    high = normal_share(apply("div", apply("sub", most, mean), spread))
+def normal_draw(u: Node, least: Node, most: Node, mean: Node, sd: Node) -> Node:
+    """RANDOM NORMAL(least, most, mean, sd)."""
+    low = normal_share(apply("div", apply("sub", least, mean), sd))
+    high = normal_share(apply("div", apply("sub", most, mean), sd))
     share = apply("add", low, apply("mul", u, apply("sub", high, low)))
     # A share of 0 or 1 has no quantile.
     share = apply("min", apply("max", share, const(2.0**-54)), const(LAST))
-    value = apply("add", mean, apply("mul", spread, normal_quantile(share)))
+    value = apply("add", mean, apply("mul", sd, normal_quantile(share)))
     return _between(value, least, most)
 
 

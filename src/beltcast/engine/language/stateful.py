@@ -128,7 +128,7 @@ class Memory:
         self.parts.stock(self.name, rows, initial, apply("mul", running, gap))
         return Load(rows)
 
-    def pink_noise(self, mean: Node, spread: Node, correlation: Node, stream: Node) -> Node:
+    def pink_noise(self, mean: Node, sd: Node, correlation: Node, stream: Node) -> Node:
         """RANDOM PINK NOISE(mean, standard deviation, correlation time, stream).
 
         White noise through a first-order smooth, scaled so that mean and sd are those asked
@@ -139,9 +139,9 @@ class Memory:
         first, white = (normal_draw(self.draw(stream), *ends) for _ in range(2))
         ratio = apply("div", self.time_step(), correlation)
         scale = apply("sqrt", apply("div", apply("sub", const(2.0), ratio), ratio))
-        scaled = apply("add", mean, apply("mul", apply("mul", white, spread), scale))
+        scaled = apply("add", mean, apply("mul", apply("mul", white, sd), scale))
         rows = self.parts.new_rows(self.n)
-        start = apply("add", mean, apply("mul", spread, first))
+        start = apply("add", mean, apply("mul", sd, first))
         gap = apply("sub", scaled, Load(rows))
         self.parts.stock(self.name, rows, start, apply("div", gap, correlation))
         return Load(rows)

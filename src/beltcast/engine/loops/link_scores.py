@@ -9,7 +9,7 @@ the link from x to z is::
 after Schoenberg, Davidsen and Eberlein (2020), equation 1.  A stock's net flow is a row of its own
 here, so the link from it to its stock scores 1, and a link into it scores by the *change* of the
 net flow: that is the correction of Schoenberg, Hayward and Eberlein (2023), equation 3, which they
-show to be the same.  What a delay of fixed length or a sample hands on scores 1 too.
+show to be the same.  What a delay of fixed length or a sample passes on scores 1 too.
 
 Everything is done for a whole equation over a range and for all instants and members at once: the
 k-th source of every element is moved together.

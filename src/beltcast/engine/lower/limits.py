@@ -1,6 +1,6 @@
 """Limits on the size of a model: larger ones are refused before time or memory is spent on them.
 
-A model file is somebody's text.  A few bytes of it can ask for a range of a thousand million
+A model file is somebody's text.  A few bytes of it can declare a range of a thousand million
 elements, for brackets a thousand deep, for a name of a megabyte; the parser would take minutes or
 the interpreter's stack would end, with a message about neither.  The limits are far beyond models
 that people write, and each refusal says what was asked for and what is allowed.

@@ -31,7 +31,7 @@ from beltcast.engine.syntax import (
 def compared_with_missing(
     walk: Walk, function: str, arguments: Sequence[Expr], scope: Scope
 ) -> Node:
-    """``x = :NA:`` asks whether a number is missing, which NaN does not answer by itself."""
+    """``x = :NA:`` tests whether a number is missing; NaN alone does not compare equal."""
     if function not in ("=", "<>"):
         raise walk.refuse(f"a comparison '{function}' with :NA:", "ask by '=' or '<>'")
     other = next((a for a in arguments if not is_missing_itself(walk, a)), arguments[0])

@@ -169,7 +169,7 @@ class References:
 def data_row(row: int, table: NameTable) -> int:
     """Return the row of the data variable that has the points of another, as in ``b := a``.
 
-    What stands between them, such as the parameter of a macro, only hands on.
+    What lies between them, such as the parameter of a macro, only passes the value on.
     """
     seen: set[int] = set()
     while row not in seen:

@@ -119,9 +119,9 @@ def _mean(*arguments: Expr) -> Expr:
 _ZERO, _ONE = Number(0.0), Number(1.0)
 
 
-def _normal(mean: Expr, spread: Expr, seed: Expr = _ZERO, *ends: Expr) -> Expr:
+def _normal(mean: Expr, sd: Expr, seed: Expr = _ZERO, *ends: Expr) -> Expr:
     least, most = ends or (Number(-math.inf), Number(math.inf))
-    return Call("RANDOM NORMAL", (least, most, mean, spread, seed))
+    return Call("RANDOM NORMAL", (least, most, mean, sd, seed))
 
 
 def _law(function: str, *, scaled: bool = False) -> Callable[..., Expr]:
@@ -175,18 +175,18 @@ def _derivative(x: Expr, order: Expr) -> Expr:
     raise UnsupportedConstruct("DERIVN of an order other than 0 or 1; nest DERIVN(..., 1)")
 
 
-def _normal_share(low: Expr, high: Expr, mean: Expr = _ZERO, spread: Expr = _ONE) -> Expr:
+def _normal_share(low: Expr, high: Expr, mean: Expr = _ZERO, sd: Expr = _ONE) -> Expr:
     """NORMALCDF: the share of a normal distribution between two numbers."""
 
     def below(x: Expr) -> Expr:
-        return Call("NORMAL CDF", (Call("/", (Call("-", (x, mean)), spread)),))
+        return Call("NORMAL CDF", (Call("/", (Call("-", (x, mean)), sd)),))
 
     return Call("-", (below(high), below(low)))
 
 
-def _normal_quantile(share: Expr, mean: Expr = _ZERO, spread: Expr = _ONE) -> Expr:
+def _normal_quantile(share: Expr, mean: Expr = _ZERO, sd: Expr = _ONE) -> Expr:
     """INVNORM: the number that so much of a normal distribution lies below."""
-    return Call("+", (mean, Call("*", (spread, Call("XNORMAL QUANTILE", (share,))))))
+    return Call("+", (mean, Call("*", (sd, Call("XNORMAL QUANTILE", (share,))))))
 
 
 def _history(x: Expr, time: Expr) -> Expr:

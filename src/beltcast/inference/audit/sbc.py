@@ -252,7 +252,7 @@ def synthetic(
         # The posterior gives points that cannot be simulated no probability: so must the prior
         # here.
         if np.isfinite(expected).all():
-            return theta[0], _figures(likelihood, theta, expected, rng)
+            return theta[0], _simulated(likelihood, theta, expected, rng)
     raise CalibrationError(
         f"none of {attempts} draws of the prior could be simulated; look at the priors with the "
         "command 'beltcast check'"
@@ -340,7 +340,7 @@ def _beyond_all_draws(ranks: IntArray) -> FloatArray:
     return np.minimum(2.0 * chance, 1.0)
 
 
-def _figures(
+def _simulated(
     likelihood: Likelihood, theta: FloatArray, expected: FloatArray, rng: np.random.Generator
 ) -> Likelihood:
     """Likelihood of observations around their expectation, (m,) logs, following its noise."""

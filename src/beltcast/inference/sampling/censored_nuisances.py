@@ -91,8 +91,8 @@ def completion(likelihood: Likelihood, near: FloatArray) -> Completion:
     if not normal or likelihood.is_scaled or not cut.any():
         return by_tangents
     season = float(near[-1]) if likelihood.noise.seasonal else 0.0
-    with_figures = _with_figures(likelihood, cut, season)
-    return max(with_figures, by_tangents, key=lambda one: _agreement(one, likelihood, near))
+    with_values = _with_values(likelihood, cut, season)
+    return max(with_values, by_tangents, key=lambda one: _agreement(one, likelihood, near))
 
 
 def with_nuisances(
@@ -150,7 +150,7 @@ def _agreement(complete: Completion, likelihood: Likelihood, near: FloatArray) -
     return float(np.exp(np.minimum(weight[:_TRIED] - weight[_TRIED:], 0.0)).mean())
 
 
-def _with_figures(likelihood: Likelihood, cut: Mask, season: float) -> Completion:
+def _with_values(likelihood: Likelihood, cut: Mask, season: float) -> Completion:
     """Draw the observations of truncated rows, then nuisances given all observations."""
     numbers = likelihood.rule_of_numbers(~cut, season)
     all_rows = likelihood.rule_of_numbers(np.ones_like(cut), season)

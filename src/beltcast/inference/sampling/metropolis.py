@@ -76,7 +76,7 @@ CYCLE = (0, 0, 0, 2, 0, 1, 0, 2, 0, 0, 0, 2, 0, 0, 0, 2, 0, 1, 0, 2)
 shows what moves in few unknowns contribute on the belt study."""
 
 WITH_SURROGATE = (3, 3, 3, 0, 3, 3, 3, 2, 3, 3, 3, 1)
-"""Order of the kinds with a surrogate: what it does not know of is still found by the others."""
+"""Order of the kinds with a surrogate: the others still find what it misses."""
 
 FEW = 3
 """Largest number of unknowns that a move in few unknowns changes."""
