@@ -46,8 +46,9 @@ import numpy as np
 from beltcast import load_model
 from beltcast.engine.syntax import canonical
 from beltcast.errors import BeltcastError
+from beltcast.model.arguments import Inputs
 from beltcast.model.labels import find_label
-from beltcast.model.model import Inputs, Model
+from beltcast.model.model import Model
 
 VARIABLE = "BELTCAST_TEST_MODELS"
 TOLERANCE = 1e-6

@@ -25,8 +25,9 @@ import numpy as np
 from beltcast import load_model
 from beltcast.engine.syntax import canonical
 from beltcast.errors import BeltcastError
+from beltcast.model.arguments import Inputs
 from beltcast.model.labels import find_label
-from beltcast.model.model import Inputs, Model
+from beltcast.model.model import Model
 
 from .conformance import VENDOR, Outcome, summary
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from beltcast import load_model
-from beltcast.model.model import Backend, Model
+from beltcast.engine.run.prepare import Backend
+from beltcast.model.model import Model
 
 HEAD = (
     '<?xml version="1.0" encoding="utf-8"?>\n'

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from beltcast import load_model
+from beltcast.engine.run.prepare import Backend
 from beltcast.errors import ModelFileError, SimulationError, UnsupportedConstruct
-from beltcast.model.model import Backend, Model
+from beltcast.model.model import Model
 
 from ..xmile_texts import aux, write, y
 

@@ -14,7 +14,8 @@ import pytest
 
 from beltcast import load_model
 from beltcast.engine.nodes import FloatArray
-from beltcast.model.model import Backend, Model
+from beltcast.engine.run.prepare import Backend
+from beltcast.model.model import Model
 
 from ..small_models import small, write
 from ..xmile_texts import aux, xmile

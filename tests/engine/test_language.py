@@ -15,8 +15,10 @@ import pytest
 from beltcast import load_model
 from beltcast.engine.language.array_functions import allocate_by_priority
 from beltcast.engine.nodes import FloatArray
+from beltcast.engine.run.plan import Method
+from beltcast.engine.run.prepare import Backend
 from beltcast.errors import ModelFileError, SimulationError, UnsupportedConstruct
-from beltcast.model.model import Backend, Method, Model
+from beltcast.model.model import Model
 
 CONTROLS = """
 INITIAL TIME = 0 ~~|

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from beltcast.engine.nodes import MISSING, is_missing
+from beltcast.engine.run.prepare import Backend
 from beltcast.errors import ModelFileError, SimulationError
-from beltcast.model.model import Backend
 
 from ..small_models import small, text, write
 

@@ -12,8 +12,9 @@ import xarray as xr
 
 from beltcast import load_model
 from beltcast.engine.run.plan import Method
+from beltcast.engine.run.prepare import Backend
 from beltcast.errors import ModelFileError, UnsupportedConstruct
-from beltcast.model.model import Backend, Model
+from beltcast.model.model import Model
 
 from ..small_models import small
 

@@ -21,8 +21,9 @@ from beltcast.engine.language.distributions import DISTRIBUTIONS, uniform_value
 from beltcast.engine.language.primitives import PRIMITIVES
 from beltcast.engine.language.random_functions import normal_quantile, normal_share, weibull_draw
 from beltcast.engine.nodes import Apply, Const, FloatArray, Node, const
+from beltcast.engine.run.prepare import Backend
 from beltcast.errors import ModelFileError, SimulationError, UnsupportedConstruct
-from beltcast.model.model import Backend, Model
+from beltcast.model.model import Model
 
 from .. import xmile_texts
 from ..small_models import small

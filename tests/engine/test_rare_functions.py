@@ -15,8 +15,8 @@ import pytest
 from scipy import stats
 
 from beltcast import load_model
+from beltcast.engine.run.prepare import Backend
 from beltcast.errors import UnsupportedConstruct
-from beltcast.model.model import Backend
 
 from ..small_models import small, text, write
 from ..xmile_texts import aux, y

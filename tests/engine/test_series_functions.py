@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from beltcast import load_model
+from beltcast.engine.run.prepare import Backend
 from beltcast.errors import SimulationError, UnsupportedConstruct
-from beltcast.model.model import Backend
 
 from ..small_models import small, write
 from ..xmile_texts import aux, xmile

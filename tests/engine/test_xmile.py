@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from beltcast import load_model
+from beltcast.engine.run.prepare import Backend
 from beltcast.errors import ModelFileError, UnsupportedConstruct
-from beltcast.model.model import Backend
 
 from ..xmile_texts import aux, write, y
 

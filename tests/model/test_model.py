@@ -11,8 +11,10 @@ import pytest
 import xarray as xr
 
 from beltcast import load_model
+from beltcast.engine.run.time_grid import Grid
 from beltcast.errors import InputError, ModelError, ModelFileError, SimulationError, UnknownName
-from beltcast.model.model import LARGEST_RESULT, Grid, Model
+from beltcast.model.model import Model
+from beltcast.model.running import LARGEST_RESULT
 
 from ..small_models import small
 

@@ -1,7 +1,7 @@
 """Display of a model in a notebook: its short text, its constants, single variables.
 
-`Browsable` adds this to `beltcast.model.variables.Variables`, and `beltcast.model.model.Model` adds
-the runs.
+`Browsable` adds this to `beltcast.model.variables.Variables`, and
+`beltcast.model.running.Running` adds the runs.
 """
 
 from __future__ import annotations

@@ -14,7 +14,8 @@ import numpy as np
 
 from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.model.arguments import Constants, Inputs
-from beltcast.model.model import BatchOptions, Model
+from beltcast.model.model import Model
+from beltcast.model.running import BatchOptions
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -42,7 +42,7 @@ from beltcast.ensembles.verdicts import negligible, ratio_of, sign_of
 from beltcast.errors import InputError
 from beltcast.files.resume import NOT_KEPT, Pieces
 from beltcast.inference.sampling.posterior import Draws
-from beltcast.model.model import LARGEST_RESULT
+from beltcast.model.running import LARGEST_RESULT
 from beltcast.schema import MEMBER, PLACE, SCENARIO, YEAR, Progress
 from beltcast.study.study import Study
 
