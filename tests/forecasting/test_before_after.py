@@ -14,9 +14,10 @@ import xarray as xr
 from rich.table import Table
 
 from beltcast import Calibration, Draws, Study, Update, approximate_posterior, cli, update
+from beltcast.display.tables import titled
 from beltcast.files.shipped import shipped
 from beltcast.forecasting.before_after import changes, nowcast_years, outlook
-from beltcast.forecasting.summary import as_text, titled
+from beltcast.forecasting.summary import as_text
 from beltcast.forecasting.update_text import _period, summarise_update, surprise_words
 from beltcast.study.new_rows import read_new_rows
 from beltcast.study.observations import Observations

@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
+from rich.console import RenderableType
 
+from beltcast.display.tables import console_table, titled
 from beltcast.display.translations import called, word
 from beltcast.ensembles.ensemble import run_ensemble
 from beltcast.ensembles.member_statistics import (
@@ -163,7 +162,7 @@ def comparison_table(
     place = place or str(comparison.attrs["whole"])
     last = int(comparison[YEAR].values[-1])
     zh = (labels or {}) if language == "zh" else {}  # an English table has the names themselves
-    title = "\n" + word(
+    title = word(
         "losses",
         language,
         loss=100 * comparison.attrs["loss"],
@@ -171,10 +170,8 @@ def comparison_table(
         place=called(place, language, zh),
         last=last,
     )
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in ("scenario_head", "chance", "year", "recover"):
-        left = name == "scenario_head"
-        table.add_column(word(name, language), justify="left" if left else "right", overflow="fold")
+    headings = ("scenario_head", "chance", "year", "recover")
+    table = console_table(*(word(name, language) for name in headings))
     at = comparison.sel({PLACE: place})
     for name in map(str, comparison[SCENARIO].values[1:]):
         own = at.sel({SCENARIO: name})
@@ -186,7 +183,7 @@ def comparison_table(
             back = word(chance_text(own, "chance_of_recovery", {}), language)
         share = word(chance_text(own, "chance_of_loss", {}), language)
         table.add_row(called(name, language, zh), share, when, back)
-    return Group(Text(title, style="bold"), table)
+    return titled(title, table)
 
 
 def difference_table(comparison: xr.Dataset, place: str | None = None) -> RenderableType:
@@ -197,18 +194,16 @@ def difference_table(comparison: xr.Dataset, place: str | None = None) -> Render
     fifth = [year for year in at[YEAR].values.tolist() if year % 5 == 0 and last - year <= 10]
     years = fifth or [last]
     title = (
-        f"\nChange against '{comparison.attrs['baseline']}', {place}, draw by draw: median (80% "
+        f"Change against '{comparison.attrs['baseline']}', {place}, draw by draw: median (80% "
         f"band),\nand the share of draws with more in {last} (± Monte Carlo standard error)"
     )
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in ("scenario", *map(str, years), "more"):
-        table.add_column(name, justify="left" if name == "scenario" else "right", overflow="fold")
+    table = console_table("scenario", *map(str, years), "more")
     for name in map(str, comparison[SCENARIO].values[1:]):
         own = at.sel({SCENARIO: name})
         percent = 100.0 * (own["ratio_quantile"] - 1.0)
         more = chance_text(own, "chance_of_more", {YEAR: last})
         table.add_row(name, *(_band(percent.sel({YEAR: y})) for y in years), more)
-    return Group(Text(title, style="bold"), table)
+    return titled(title, table)
 
 
 def _band(percent: xr.DataArray) -> str:

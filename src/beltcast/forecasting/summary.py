@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from beltcast.display.numbers import digits, filled
+from beltcast.display.tables import console_table, titled
 from beltcast.display.translations import called, element_called, table_unit, word
 from beltcast.ensembles.member_statistics import chance_text
 from beltcast.inference.audit.identify import Profile, Spectrum
@@ -162,11 +163,6 @@ def example_words(observations: Observations, language: Language = "en") -> str:
     return word("examples", language, count=count, all=len(observations)) if count else ""
 
 
-def titled(title: str, table: Table) -> RenderableType:
-    """Put a title above a table; the table's own title would wrap at its width."""
-    return Group(Text(f"\n{title}", style="bold"), table)
-
-
 def as_text(renderable: RenderableType, width: int = PAGE_WIDTH) -> str:
     """Return a renderable as plain text."""
     stream = io.StringIO()
@@ -238,12 +234,7 @@ def _names(forecast: xr.Dataset, language: Language) -> Mapping[str, Label]:
 
 
 def _table(first: str, names: Sequence[str], language: Language) -> Table:
-    """A table without rules whose first column is text, the others numbers."""
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column(word(first, language), justify="left", overflow="fold")
-    for name in names:
-        table.add_column(word(name, language), justify="right", overflow="fold")
-    return table
+    return console_table(*(word(name, language) for name in (first, *names)))
 
 
 def _places(forecast: xr.Dataset, language: Language) -> RenderableType:

@@ -10,11 +10,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
+from beltcast.display.tables import console_table, titled
 from beltcast.forecasting.before_after import changes, nowcast_years
-from beltcast.forecasting.summary import titled
 from beltcast.inference.updating.update import Update
 from beltcast.schema import PLACE
 
@@ -105,7 +104,7 @@ def _way(change: Update) -> Text:
 
 
 def _surprises(surprises: pd.DataFrame) -> RenderableType:
-    table = _table()
+    table = console_table()
     series, moves = "series", "moves most (sd)"
     for name in (series, "period", "published", "expected (80%)", "z", "p", moves):
         left = name in (series, moves)
@@ -139,9 +138,7 @@ def _short(nuisance: str, place: str, definition: str) -> str:
 
 
 def _before_and_after(title: str, rows: pd.DataFrame) -> RenderableType:
-    table = _table()
-    for name in ("place", "year", "before", "after", "change", "width"):
-        table.add_column(name, justify="left" if name == "place" else "right", overflow="fold")
+    table = console_table("place", "year", "before", "after", "change", "width")
     for _, row in rows.iterrows():
         table.add_row(
             str(row["place"]),
@@ -165,9 +162,7 @@ def _moved(change: Update) -> RenderableType:
             f"\nNo parameter moved by {LEAST_SHIFT:g} standard deviations; the largest shift is "
             f"that of {moved.index[0]}, {largest['shift']:+.2f}."
         )
-    table = _table()
-    for name in ("parameter", "before", "after", "shift", "sd ratio"):
-        table.add_column(name, justify="left" if name == "parameter" else "right", overflow="fold")
+    table = console_table("parameter", "before", "after", "shift", "sd ratio")
     for label, row in chosen.iterrows():
         table.add_row(
             str(label),
@@ -181,10 +176,6 @@ def _moved(change: Update) -> RenderableType:
         "sd ratio,\nafter to before"
     )
     return titled(title, table)
-
-
-def _table() -> Table:
-    return Table(box=None, padding=(0, 2, 0, 0))
 
 
 def _of(result: xr.Dataset) -> str:

@@ -9,12 +9,11 @@ from __future__ import annotations
 import pandas as pd
 import xarray as xr
 from rich.console import RenderableType
-from rich.table import Table
 
+from beltcast.display.tables import console_table, titled
 from beltcast.drivers.attribution.attribute import DRIVER
 from beltcast.ensembles.member_statistics import at_year
 from beltcast.errors import InputError
-from beltcast.forecasting.summary import titled
 from beltcast.schema import PLACE, QUANTILE
 
 SOURCES = {"prior": "prior_", "data": "data_", "evidence": ""}
@@ -72,9 +71,7 @@ def driver_evidence(attribution: xr.Dataset, *, year: int | None = None) -> pd.D
 
 def evidence_page(table: pd.DataFrame, whole: str, year: int) -> RenderableType:
     """Lay out the table of `driver_evidence` for a `rich` console."""
-    page = Table(box=None, padding=(0, 2, 0, 0))
-    for name in ("", "prior", "data", "data and evidence"):
-        page.add_column(name, justify="right" if name else "left", overflow="fold")
+    page = console_table("", "prior", "data", "data and evidence")
     for driver, row in table.iterrows():
         cells = (f"{row[f'{s}_median']:+.3f} ± {row[f'{s}_sd']:.3f}" for s in SOURCES)
         page.add_row(str(driver), *cells)

@@ -11,15 +11,14 @@ import math
 import numpy as np
 import xarray as xr
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
+from beltcast.display.tables import console_table, titled
 from beltcast.display.translations import called, word
 from beltcast.drivers.attribution.attribute import COALITION, DRIVER, sign_source
 from beltcast.drivers.attribution.evidence import driver_evidence, evidence_page
 from beltcast.ensembles.member_statistics import at_year
 from beltcast.ensembles.verdicts import FEWEST_DRAWS, negligible, share_error, with_error
-from beltcast.forecasting.summary import titled
 from beltcast.inference.calibrate import estimate_verdict
 from beltcast.schema import MEMBER, PLACE, QUANTILE, Language, labels_of
 
@@ -114,9 +113,8 @@ def _whole(attribution: xr.Dataset, year: int) -> RenderableType:
         "deviation;\nP>0: probability of a positive value, posterior and prior (standard error at "
         f"most {float(share_error(0.5, attribution.sizes[MEMBER])):.2f})"
     )
-    table = _table(padding=1)
-    for name in ("", "Shapley value", "prior alone", "shift", "ratio", "P>0", "prior"):
-        table.add_column(name, justify="right" if name else "left", overflow="fold")
+    headings = ("", "Shapley value", "prior alone", "shift", "ratio", "P>0", "prior")
+    table = console_table(*headings, padding=1)
     at = at_year(attribution, year).sel({PLACE: whole})
     rows = [(str(d), "shapley", {DRIVER: d}) for d in at[DRIVER].values]
     rows += [("all together", "gain", {}), ("synergy", "synergy", {})]
@@ -157,9 +155,7 @@ def _growth(attribution: xr.Dataset, year: int) -> RenderableType:
         f"{whole}: {_target(attribution)} in {year}, and its growth since {since}: Shapley values, "
         "median (80% band)"
     )
-    table = _table()
-    for name in ("", f"{year}, {unit}", "growth, log", f"growth, {unit}"):
-        table.add_column(name, justify="right" if name else "left", overflow="fold")
+    table = console_table("", f"{year}, {unit}", "growth, log", f"growth, {unit}")
     at = at_year(attribution, year).sel({PLACE: whole})
     for driver in at[DRIVER].values:
         own = at.sel({DRIVER: driver})
@@ -178,11 +174,9 @@ def _places(attribution: xr.Dataset, year: int) -> RenderableType:
         f"By place in {year}: Shapley values in logs, median (80% band), and the mean joint gain "
         f"in\n{unit} a year. * mostly prior: neither narrower than the prior nor moved from it"
     )
-    table = _table()
     at = at_year(attribution, year)
     drivers = [str(d) for d in at[DRIVER].values]
-    for name in ("place", *drivers, "gain"):
-        table.add_column(name, justify="left" if name == "place" else "right", overflow="fold")
+    table = console_table("place", *drivers, "gain")
     for place in map(str, at[PLACE].values):
         own = at.sel({PLACE: place})
         table.add_row(
@@ -229,10 +223,6 @@ def _is_prior(at: xr.Dataset, kind: str) -> bool:
 
 def _number(value: float, form: str) -> str:
     return f"{value:{form}}" if math.isfinite(value) else "-"
-
-
-def _table(padding: int = 2) -> Table:
-    return Table(box=None, padding=(0, padding, 0, 0))
 
 
 def _band(values: xr.DataArray, form: str = "{:.2f}") -> str:

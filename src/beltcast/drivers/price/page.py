@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
+from beltcast.display.tables import console_table, titled
 from beltcast.display.translations import called
 from beltcast.drivers.price.price import FLOW, PAID
 from beltcast.ensembles.member_statistics import chance_text
@@ -103,7 +103,7 @@ def _changes(prices: xr.Dataset) -> RenderableType:
         f"{prices.attrs['first_year']} to {prices.attrs['last_year']}{_unit(units)}: median (80% "
         "band)"
     )
-    table = _table(["scenario", *shown])
+    table = console_table("scenario", *shown, padding=1)
     base = prices["level"].sel({PLACE: whole})
     table.add_row("(level)", *_amounts(base, shown))
     for name in _others(prices):
@@ -121,16 +121,17 @@ def _amounts(values: xr.DataArray, flows: list[str]) -> list[str]:
 def _whole(prices: xr.Dataset) -> RenderableType:
     whole, paid, target = str(prices.attrs["whole"]), str(prices[PAID].values[0]), _target(prices)
     unit, of = _unit_of(prices, paid), _unit_of(prices, target)
-    title = f"\nWhat each {of} of {target} means for {paid}, {whole}, {unit}: median (80% band)"
+    title = f"What each {of} of {target} means for {paid}, {whole}, {unit}: median (80% band)"
     left = _left(prices)[:1]
-    table = _table(["scenario", target, "", *(f"draws in which {name} rises" for name in left)])
+    rises = (f"draws in which {name} rises" for name in left)
+    table = console_table("scenario", target, "", *rises, padding=1)
     for name in _others(prices):
         row = [name, *price_words(prices, name)]
         for flow in left:
             at = {FLOW: flow, SCENARIO: name, PLACE: whole}
             row.append(chance_text(prices, "chance_of_more", at))
         table.add_row(*row)
-    return Group(Text(title, style="bold"), table)
+    return titled(title, table)
 
 
 def _places(prices: xr.Dataset) -> RenderableType:
@@ -139,14 +140,14 @@ def _places(prices: xr.Dataset) -> RenderableType:
         return Text("")
     paid = str(prices[PAID].values[0])
     title = (
-        f"\n{paid.capitalize()}, {_unit_of(prices, paid)}, for each {price_unit(prices)} gained, "
+        f"{paid.capitalize()}, {_unit_of(prices, paid)}, for each {price_unit(prices)} gained, "
         "by place: median (80% band)"
     )
-    table = _table(["place", *names])
+    table = console_table("place", *names, padding=1)
     for place in map(str, prices[PLACE].values):
         at = prices["price"].sel({PAID: paid, PLACE: place})
         table.add_row(place, *(_band(at.sel({SCENARIO: name}), ".2f") for name in names))
-    return Group(Text(title, style="bold"), table)
+    return titled(title, table)
 
 
 def _judgement(prices: xr.Dataset) -> str:
@@ -194,10 +195,3 @@ def _band(values: xr.DataArray, form: str) -> str:
     if not np.isfinite(middle):
         return "-"
     return f"{middle:{form}} ({low:{form}} to {high:{form}})"
-
-
-def _table(columns: list[str]) -> Table:
-    table = Table(box=None, padding=(0, 1, 0, 0))
-    for i, name in enumerate(columns):
-        table.add_column(name, justify="right" if i else "left", overflow="fold")
-    return table

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import xarray as xr
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
+from beltcast.display.tables import console_table
 from beltcast.drivers.sensitivity.sensitivity import (
     CHIEF,
     OTHER_PARAMETER,
@@ -57,10 +57,8 @@ def summarise_sensitivity(result: xr.Dataset, *, when: float, rows: int = 20) ->
         f"{a['runs']:,} runs",
         style="bold",
     )
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in ("parameter", "rank", *measures):
-        text = name.replace("_error", " ±").replace("_", " ")
-        table.add_column(text, justify="left" if name == "parameter" else "right", overflow="fold")
+    names = (name.replace("_error", " ±").replace("_", " ") for name in measures)
+    table = console_table("parameter", "rank", *names)
     at = at_time(result, when)
     if at[chief].isnull().all():
         flat = "The output does not change with any of these constants (but for rounding)."
