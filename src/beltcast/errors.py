@@ -26,8 +26,9 @@ class that they can answer.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 BOOKS = (".xlsx", ".xlsm", ".xls")
 """Endings of workbooks; ``mine.xlsx/places`` is the path of a sheet in one."""
@@ -192,6 +193,30 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
     if 0 < len(known) <= 8:
         return "; expected one of " + ", ".join(quoted(other) for other in known)
     return ""
+
+
+T = TypeVar("T", bound=str)
+
+
+def one_of(
+    given: str, known: Sequence[T], what: str, error: type[BeltcastError] | None = None
+) -> T:
+    """Return the one of some names that is given.
+
+    Raises
+    ------
+    InputError
+        There is no such name; as ``error`` if another class is given.
+
+    Examples
+    --------
+    >>> one_of("zh", ("en", "zh"), "language")
+    'zh'
+    """
+    for one in known:
+        if one == given:
+            return one
+    raise (error or InputError)(f"unknown {what} {quoted(given)}{did_you_mean(given, known)}")
 
 
 def reason_of(problem: OSError) -> str:

@@ -56,7 +56,7 @@ def test_a_stopped_sample_is_resumed_and_says_whether_it_mixed(
 def test_nothing_to_resume_and_unknown_methods_leave_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no unfinished run"):
         run("sample", "--resume", "--output", str(tmp_path / "x"))
-    with pytest.raises(InputError, match="unknown method 'gibbs'"):
+    with pytest.raises(InputError, match="unknown method of sampling 'gibbs'"):
         run("sample", "--method", "gibbs", "--output", str(tmp_path / "x"))
     with pytest.raises(InputError, match="no finished sets"):
         run("sbc", "--resume", "--output", str(tmp_path / "x.nc"))

@@ -275,7 +275,7 @@ def test_progress_tells_draws_and_acceptance(exact: SimpleNamespace) -> None:
 
 
 def test_wrong_settings_are_refused(exact: SimpleNamespace) -> None:
-    with pytest.raises(InputError, match="unknown method 'gibbs'"):
+    with pytest.raises(InputError, match="unknown method of sampling 'gibbs'"):
         some(exact.fit, method="gibbs")
     with pytest.raises(InputError, match="at least 4 draws"):
         some(exact.fit, draws=3)

@@ -113,5 +113,5 @@ def test_a_population_is_the_same_from_the_same_seed(small: Model, make: SimpleN
 
 
 def test_an_unknown_method_is_refused(small: Model, make: SimpleNamespace) -> None:
-    with pytest.raises(CalibrationError, match="unknown method 'powell' of calibration"):
+    with pytest.raises(CalibrationError, match="unknown method of calibration 'powell'"):
         calibrate(linear(small, make), rng=np.random.default_rng(0), starts=2, method="powell")  # type: ignore[arg-type]

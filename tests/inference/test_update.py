@@ -18,10 +18,10 @@ from beltcast import (
     make_likelihood,
     update,
 )
-from beltcast.errors import CalibrationError, InputError, TableError
+from beltcast.errors import CalibrationError, InputError, TableError, one_of
 from beltcast.inference.updating.carry_draws import carried, extended, predictive
 from beltcast.inference.updating.predictive_checks import surprises, together
-from beltcast.inference.updating.update import UpdateMethod, check_method
+from beltcast.inference.updating.update import UPDATE_METHODS, UpdateMethod
 from beltcast.study.noise import Definition
 
 DRAWS = 4000
@@ -268,8 +268,8 @@ def test_the_same_seed_gives_the_same_bits(exact: SimpleNamespace, make: SimpleN
 
 def test_faults_are_said(exact: SimpleNamespace, make: SimpleNamespace) -> None:
     rng = np.random.default_rng(0)
-    with pytest.raises(InputError, match=r"unknown method 'rewieght'; did you mean 'reweight'\?"):
-        check_method("rewieght")
+    with pytest.raises(InputError, match=r"'rewieght'; did you mean 'reweight'\?"):
+        one_of("rewieght", UPDATE_METHODS, "method of updating")
     with pytest.raises(CalibrationError, match="no new row"):
         update(exact.fit, exact.draws, make.table(), rng=rng)
     late = dataclasses.replace(make.table(make.row(start=2050.0)), path=make.table().path)

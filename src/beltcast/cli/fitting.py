@@ -194,12 +194,12 @@ def sample_command(
         beltcast sample --model sir.mdl --data flu.csv --priors sir.toml
     """
     from beltcast.inference.sampling.chain_files import load_unfinished, save_unfinished
-    from beltcast.inference.sampling.sampler import SampleOptions, check_sampling_method
+    from beltcast.inference.sampling.sampler import SampleOptions
     from beltcast.reports.json_output import table_facts
     from beltcast.workflows.draws import FitOptions
     from beltcast.workflows.sample import sample_study
 
-    options = SampleOptions(chains, draws, check_sampling_method(method), every, burn_in)
+    options = SampleOptions(chains, draws, method, every, burn_in)
     target = run.folder(study or own.model, "-posterior")
     kept = target.with_name(f"{target.name}.unfinished.npz")
     before = load_unfinished(kept) if run.resume else None

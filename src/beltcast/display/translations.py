@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from beltcast.display.numbers import digits
 from beltcast.display.summary_texts import SUMMARY
-from beltcast.errors import InputError, did_you_mean
+from beltcast.errors import one_of
 from beltcast.schema import LANGUAGES, Label, Language
 
 PAGE: Mapping[str, tuple[str, str]] = {
@@ -507,7 +507,4 @@ def checked_language(given: str) -> Language:
     >>> checked_language("zh")
     'zh'
     """
-    for language in LANGUAGES:
-        if given == language:
-            return language
-    raise InputError(f"unknown language '{given}'{did_you_mean(given, LANGUAGES)}")
+    return one_of(given, LANGUAGES, "language")

@@ -19,16 +19,17 @@ centre, so that an optimiser that is lost there returns.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, cast, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from scipy.optimize import differential_evolution, least_squares
 
 from beltcast.engine.nodes import FloatArray
-from beltcast.errors import CalibrationError, did_you_mean, quoted
+from beltcast.errors import CalibrationError, one_of
 from beltcast.inference.likelihood import Likelihood
 
 FitMethod = Literal["least_squares", "differential_evolution"]
+FIT_METHODS: tuple[FitMethod, ...] = get_args(FitMethod)
 
 _REACH = 4.0
 """Range of a population in prior standard deviations, for a prior without bounds."""
@@ -99,23 +100,8 @@ def optimise(
     """
     if method == "least_squares":
         return _least_squares(likelihood, starts[0], tolerance)
-    check_fit_method(method)
+    one_of(method, FIT_METHODS, "method of calibration", CalibrationError)
     return _differential_evolution(likelihood, starts, rng)
-
-
-def check_fit_method(name: str) -> FitMethod:
-    """Return a method of calibration by its name.
-
-    Raises
-    ------
-    CalibrationError
-        It is not one of `FitMethod`.
-    """
-    for method in get_args(FitMethod):
-        if method == name:
-            return cast(FitMethod, method)
-    known = did_you_mean(name, get_args(FitMethod))
-    raise CalibrationError(f"unknown method {quoted(name)} of calibration{known}")
 
 
 def _least_squares(likelihood: Likelihood, start: FloatArray, tolerance: float = 1e-7) -> Optimum:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from beltcast.errors import InputError
+from beltcast.errors import InputError, one_of
 from beltcast.files.complete import complete_file
 from beltcast.files.extras import need
 from beltcast.files.netcdf import read_netcdf
@@ -46,8 +46,8 @@ def format_of(path: str | Path | None, form: str | None) -> str:
     >>> format_of("a.xlsx", None), format_of("a.iamc.csv", None), format_of("a.csv", None)
     ('xlsx', 'iamc', 'csv')
     """
-    if form is not None and form not in FORMATS:
-        raise InputError(f"unknown format '{form}'; expected one of {', '.join(FORMATS)}")
+    if form is not None:
+        one_of(form, FORMATS, "format")
     if path is None:
         return form or "iamc"
     ending = Path(path).suffix.lower()
@@ -300,8 +300,7 @@ def export(
     >>> runs = run_ensemble(model, {"base": Scenario("base", "Base")}, outputs=["Stock"])
     >>> export(runs, "runs.nc", form="netcdf")
     """
-    if form not in FORMATS:
-        raise InputError(f"unknown format '{form}'; expected one of {', '.join(FORMATS)}")
+    one_of(form, FORMATS, "format")
     if form == "netcdf":
         # Attributes of a store may be tables, which NetCDF cannot hold.
         plain = results.copy()

@@ -9,12 +9,13 @@ from pathlib import Path
 import pandas as pd
 
 from beltcast.display.lines import save_chart
+from beltcast.errors import CalibrationError, one_of
 from beltcast.files.resume import NOT_KEPT, Pieces
 from beltcast.forecasting.summary import fit_summary
 from beltcast.inference.assemble import likelihood_of
 from beltcast.inference.calibrate import EXACT, Calibration, calibrate
 from beltcast.inference.fit_over_time import plot_fit_over_time
-from beltcast.inference.optimise import check_fit_method
+from beltcast.inference.optimise import FIT_METHODS
 from beltcast.inference.pool_scales import pool_scales
 from beltcast.inference.sampling.posterior import Draws, approximate_posterior
 from beltcast.inference.saved import save_calibration
@@ -137,7 +138,7 @@ def calibrate_study(
         rng=streams.fit,
         starts=options.starts,
         refine=options.refine,
-        method=check_fit_method(options.method),
+        method=one_of(options.method, FIT_METHODS, "method of calibration", CalibrationError),
         pieces=pieces,
         progress=progress,
     )

@@ -19,7 +19,7 @@ from beltcast.drivers.policy.policy import (
 )
 from beltcast.drivers.policy.search import found_by
 from beltcast.drivers.price.price import read_sizes, with_sizes
-from beltcast.errors import InputError, did_you_mean
+from beltcast.errors import InputError, did_you_mean, one_of
 from beltcast.files.resume import NOT_KEPT, Pieces
 from beltcast.inference.sampling.posterior import Draws
 from beltcast.schema import Progress
@@ -112,7 +112,7 @@ def plan_policy(study: Study, options: PolicyOptions | None = None) -> PolicyPla
         futures=select(study.scenarios, options.futures or [study.scenario().name]),
         gain=study.model.find(options.gain or study.target).name,
         cost=cost,
-        search=tuple(_criterion(name) for name in options.search),
+        search=tuple(one_of(name, CRITERIA, "criterion") for name in options.search),
         sizes=read_sizes(study, options.sizes),
     )
 
@@ -200,10 +200,3 @@ def _paid(study: Study, cost: str | None) -> str:
         f"add it to the model, as in spending{dims} = Cost Share*(My Lever - 1)*{study.target}"
         f'{dims} ~ {target.unit}, and spending = ["spending"] to the table [money] of the study'
     )
-
-
-def _criterion(name: str) -> Criterion:
-    known = next((c for c in CRITERIA if c == name), None)
-    if known is None:
-        raise InputError(f"no criterion '{name}'; search by one of {', '.join(CRITERIA)}")
-    return known

@@ -13,7 +13,7 @@ from beltcast.drivers.sensitivity.sensitivity import (
     ranked,
     sensitivity_indices,
 )
-from beltcast.errors import InputError
+from beltcast.errors import InputError, one_of
 from beltcast.files.resume import NOT_KEPT, Pieces
 from beltcast.schema import Progress, no_progress
 from beltcast.streams import Random, Streams
@@ -89,10 +89,7 @@ def plan_sensitivity(study: Study, options: SensitivityOptions | None = None) ->
         The scenario does not exist.
     """
     options = options or SensitivityOptions()
-    method = next((m for m in SENSITIVITY_METHODS if m == options.method), None)
-    if method is None:
-        known = ", ".join(SENSITIVITY_METHODS)
-        raise InputError(f"unknown method '{options.method}'; expected one of {known}")
+    method = one_of(options.method, SENSITIVITY_METHODS, "method of sensitivity analysis")
     if options.pairs and method != "sobol":
         raise InputError(f"--pairs needs the method sobol, not {method}; leave one of them out")
     scenario = study.scenario(options.scenario)

@@ -10,11 +10,11 @@ import pandas as pd
 import xarray as xr
 from rich.console import RenderableType
 
-from beltcast.errors import InputError
+from beltcast.errors import InputError, one_of
 from beltcast.forecasting.before_after import changes, outlook
 from beltcast.forecasting.update_text import summarise_update
 from beltcast.inference.sampling.posterior import approximate_posterior
-from beltcast.inference.updating.update import Update, check_method, update
+from beltcast.inference.updating.update import UPDATE_METHODS, Update, update
 from beltcast.schema import Progress
 from beltcast.streams import Random, Streams
 from beltcast.study.new_rows import NewRows, read_new_rows
@@ -101,7 +101,7 @@ def update_study(
     """
     options = options or UpdateOptions()
     streams, fitting, as_of = Streams.of(rng), options.fit, options.as_of
-    way = check_method(options.method)
+    way = one_of(options.method, UPDATE_METHODS, "method of updating")
     noted = {"seed": str(streams.seed)}
     if as_of is not None:
         if fitting.calibration is not None:

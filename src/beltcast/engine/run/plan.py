@@ -15,7 +15,7 @@ import numpy as np
 from beltcast.engine.nodes import FloatArray, IntArray, marked
 from beltcast.engine.program import Program
 from beltcast.engine.syntax import Data
-from beltcast.errors import InputError, SimulationError
+from beltcast.errors import SimulationError, one_of
 
 Method = Literal["euler", "rk2", "rk4", "adaptive", "stiff"]
 
@@ -34,11 +34,7 @@ def integration_method(name: str) -> Method:
     InputError
         The method does not exist.
     """
-    for method in (*METHODS, *ADAPTIVE):
-        if method == name:
-            return method
-    known = ", ".join((*METHODS, *ADAPTIVE))
-    raise InputError(f"unknown method of integration '{name}'; expected one of {known}")
+    return one_of(name, (*METHODS, *ADAPTIVE), "method of integration")
 
 
 LARGEST_RUN = 10_000_000

@@ -37,7 +37,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from beltcast.engine.nodes import FloatArray
-from beltcast.errors import CalibrationError, InputError
+from beltcast.errors import CalibrationError, InputError, one_of
 from beltcast.inference.calibrate import Calibration, one_blas_thread
 from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.sampling.chains import Chains
@@ -100,6 +100,10 @@ class SampleOptions:
     every: int | None = None
     burn_in: int | None = None
     threads: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.method is not None:
+            one_of(self.method, SAMPLING_METHODS, "method of sampling")
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,23 +250,9 @@ class _Plan:
         return self.records * (k + 1) // count - self.records * k // count
 
 
-def check_sampling_method(name: str | None) -> SamplingMethod | None:
-    """Return a method by its name.
-
-    Raises
-    ------
-    InputError
-        There is no such method.
-    """
-    if name is None or name in SAMPLING_METHODS:
-        return name
-    known = " or ".join(f"'{m}'" for m in SAMPLING_METHODS)
-    raise InputError(f"unknown method '{name}' of sampling; expected {known}")
-
-
 def _plan(likelihood: Likelihood, options: SampleOptions) -> _Plan:
     chains, draws, every, burn_in = options.chains, options.draws, options.every, options.burn_in
-    method = check_sampling_method(options.method)
+    method = options.method
     if method is None:
         # Moves between draws are those of walkers.
         method = "walkers" if every else default_method(likelihood)

@@ -39,7 +39,7 @@ from numpy.typing import NDArray
 
 from beltcast.display.facts import Facts, html_of, text_of
 from beltcast.engine.nodes import FloatArray
-from beltcast.errors import CalibrationError, InputError, did_you_mean, quoted
+from beltcast.errors import CalibrationError
 from beltcast.inference.assemble import make_likelihood
 from beltcast.inference.calibrate import Calibration, calibrate_from, one_blas_thread
 from beltcast.inference.likelihood import Likelihood
@@ -54,6 +54,7 @@ from beltcast.study.observations import Observations
 
 Way: TypeAlias = Literal["reweight", "smoother", "refit"]
 UpdateMethod: TypeAlias = Literal["auto", "reweight", "smoother", "refit"]
+UPDATE_METHODS: tuple[UpdateMethod, ...] = get_args(UpdateMethod)
 WAYS: tuple[Way, ...] = get_args(Way)
 
 
@@ -234,21 +235,6 @@ def update(
         surprises=surprises(likelihood, is_new, z, expected),
         together=together(likelihood, is_new, expected),
     )
-
-
-def check_method(name: str) -> UpdateMethod:
-    """Return the method of a name.
-
-    Raises
-    ------
-    InputError
-        The method does not exist.
-    """
-    methods: tuple[UpdateMethod, ...] = get_args(UpdateMethod)
-    for method in methods:
-        if method == name:
-            return method
-    raise InputError(f"unknown method {quoted(name)}{did_you_mean(name, methods)}")
 
 
 def _with_new_rows(old: Likelihood, new: Observations) -> tuple[Likelihood, NDArray[np.bool_]]:
