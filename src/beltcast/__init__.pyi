@@ -3,7 +3,7 @@
 from beltcast.drivers.attribution.attribute import attribute as attribute
 from beltcast.drivers.cause_effects import compare_causes as compare_causes
 from beltcast.drivers.compare import compare as compare
-from beltcast.drivers.discovery.discover import discover as discover
+from beltcast.drivers.discovery.discover import Crossing as Crossing, discover as discover
 from beltcast.drivers.loops.loop_scores import loops as loops
 from beltcast.drivers.loops.named_loops import (
     KnockOut as KnockOut,

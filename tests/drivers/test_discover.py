@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from beltcast import discover, make_likelihood, read_study, sample_prior
+from beltcast import Crossing, discover, make_likelihood, read_study, sample_prior
 from beltcast.drivers.discovery.discover import box_words
 from beltcast.drivers.discovery.page import summarise_discovery
 from beltcast.ensembles import ensemble
@@ -45,7 +45,7 @@ def draws(study: Study) -> Draws:
 def test_a_size_that_rules_the_outcome_is_found_with_its_side(study: Study, draws: Draws) -> None:
     """A tariff of 0 to several hundred per cent outweighs all else: it must bound the box below."""
     rng = np.random.default_rng(2)
-    found = discover(study, draws, year=2030, below=2000.0, scenario="unsure", rng=rng)
+    found = discover(study, draws, Crossing(2030, below=2000.0, scenario="unsure"), rng=rng)
     words = box_words(found, "chosen_")
     assert words[0].startswith("Tariff Add > ")
     # Ranks of 400 independent pairs have an sd of 0.05.
@@ -70,14 +70,14 @@ def test_a_run_that_takes_more_random_numbers_leaves_the_inputs_as_they_were(
         return run(model, scenario, *args, rng=rng, **kwargs)
 
     monkeypatch.setattr(ensemble, "run_scenario", greedy)
-    found = discover(study, draws, year=2030, below=2000.0, scenario="unsure", rng=Streams(2))
+    found = discover(study, draws, Crossing(2030, below=2000.0, scenario="unsure"), rng=Streams(2))
     np.testing.assert_array_equal(found["inputs"].sel(parameter="Tariff Add"), seen["Tariff Add"])
 
 
 def test_below_and_above_are_two_sides_of_one_limit(study: Study, draws: Draws) -> None:
     sides = [
-        discover(study, draws, year=2030, rng=np.random.default_rng(3), **side)["interest"].sum()
-        for side in ({"below": 4000.0}, {"above": 4000.0})
+        discover(study, draws, crossing, rng=np.random.default_rng(3))["interest"].sum()
+        for crossing in (Crossing(2030, below=4000.0), Crossing(2030, above=4000.0))
     ]
     assert sum(int(side) for side in sides) == 400
 
@@ -85,12 +85,12 @@ def test_below_and_above_are_two_sides_of_one_limit(study: Study, draws: Draws) 
 def test_what_cannot_be_asked_is_refused(study: Study, draws: Draws) -> None:
     rng = np.random.default_rng(1)
     with pytest.raises(InputError, match="give one limit"):
-        discover(study, draws, year=2030, rng=rng)
+        discover(study, draws, Crossing(2030), rng=rng)
     with pytest.raises(ScenarioError, match="did you mean 'tariff-shock'"):
-        discover(study, draws, year=2030, below=1.0, scenario="tarif-shock", rng=rng)
+        discover(study, draws, Crossing(2030, below=1.0, scenario="tarif-shock"), rng=rng)
     with pytest.raises(UnknownName, match="'Fosham' is not a place; did you mean 'Foshan'"):
-        discover(study, draws, year=2030, below=1.0, place="Fosham", rng=rng)
+        discover(study, draws, Crossing(2030, below=1.0, place="Fosham"), rng=rng)
     with pytest.raises(UnknownName, match="year 2050 is not run"):
-        discover(study, draws, year=2050, below=1.0, rng=rng)
+        discover(study, draws, Crossing(2050, below=1.0), rng=rng)
     with pytest.raises(InputError, match="no case of 400"):
-        discover(study, draws, year=2030, below=1.0, rng=rng)
+        discover(study, draws, Crossing(2030, below=1.0), rng=rng)

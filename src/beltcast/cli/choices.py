@@ -68,36 +68,26 @@ def discover_command(
 
         beltcast discover --below 4000 --year 2035 --scenario tariff-shock --prior
     """
-    from beltcast.drivers.discovery.discover import limit_of
+    from beltcast.drivers.discovery.discover import Crossing
     from beltcast.reports.json_output import dataset_facts
     from beltcast.study.scenarios import read_scenarios
     from beltcast.workflows.draws import FitOptions
     from beltcast.workflows.questions import discover_study
 
-    limit_of(below, above, density)
+    asked = Crossing(year or 0, below, above, place, scenario, density=density)
     chosen = open_study(study)
-    year = chosen.years.answer if year is None else year
-    refuse_year(chosen.model, year)
     if scenarios is not None:
         chosen = replace(chosen, scenarios=read_scenarios(scenarios, chosen.model))
-    name = chosen.scenario(scenario).name
+    year = chosen.years.answer if year is None else year
+    refuse_year(chosen.model, year)
+    run_in = chosen.scenario(scenario)
+    asked = replace(asked, year=year, scenario=run_in.name, target=chosen.target)
     options = FitOptions(draws=draws, starts=starts, prior=prior)
     folder = run.folder(study, "-discovered")
     with run.results(folder) as (work, tell):
-        known = {"run": chosen.scenarios[name], "target": chosen.target}
-        pieces = run.pieces(chosen, folder, **known, fit=options)
+        pieces = run.pieces(chosen, folder, run=run_in, target=chosen.target, fit=options)
         found = discover_study(
-            chosen,
-            options,
-            year=year,
-            below=below,
-            above=above,
-            place=place,
-            scenario=name,
-            density=density,
-            rng=run.streams,
-            pieces=pieces,
-            progress=tell,
+            chosen, asked, options, rng=run.streams, pieces=pieces, progress=tell
         )
         save(work, found.page, {"discovery": found.result}, found.charts)
     pieces.discard()

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from rich.console import Group, RenderableType
 
 from beltcast.drivers.compare import LOSS, compare, comparison_table, difference_table
-from beltcast.drivers.discovery.discover import discover
+from beltcast.drivers.discovery.discover import Crossing, discover
 from beltcast.drivers.discovery.page import peeling_chart, summarise_discovery
 from beltcast.drivers.price.page import summarise_prices
 from beltcast.drivers.price.plot import price_chart
@@ -73,14 +73,9 @@ def compare_study(
 
 def discover_study(
     study: Study,
+    crossing: Crossing,
     fit: FitOptions | None = None,
     *,
-    year: int,
-    below: float | None = None,
-    above: float | None = None,
-    place: str | None = None,
-    scenario: str | None = None,
-    density: float = 0.8,
     rng: Random,
     pieces: Pieces = NOT_KEPT,
     progress: Progress | None = None,
@@ -89,27 +84,18 @@ def discover_study(
 
     Examples
     --------
-    >>> from beltcast import read_study
+    >>> from beltcast import Crossing, read_study
     >>> from beltcast.workflows.draws import FitOptions
     >>> from beltcast.workflows.questions import discover_study
     >>> prior = FitOptions(draws=200, prior=True)
-    >>> found = discover_study(read_study(), prior, year=2030, below=3000.0, rng=1)
+    >>> found = discover_study(read_study(), Crossing(2030, below=3000.0), prior, rng=1)
     >>> found.result.attrs["cases"], list(found.charts)
     (200, ['peeling'])
     """
     streams = Streams.of(rng)
-    result = discover(
-        study,
-        draw_study(study, fit, rng=streams, pieces=pieces, progress=progress),
-        year=year,
-        below=below,
-        above=above,
-        place=place,
-        scenario=scenario,
-        density=density,
-        rng=streams,
-        pieces=pieces.of("runs"),
-    ).assign_attrs(seed=str(streams.seed))
+    draws = draw_study(study, fit, rng=streams, pieces=pieces, progress=progress)
+    found = discover(study, draws, crossing, rng=streams, pieces=pieces.of("runs"))
+    result = found.assign_attrs(seed=str(streams.seed))
     return Answer(result, summarise_discovery(result), {"peeling": peeling_chart(result)})
 
 

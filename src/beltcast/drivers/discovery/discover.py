@@ -11,6 +11,7 @@ observations make unlikely are as rare in it as in the posterior.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
@@ -37,26 +38,12 @@ from beltcast.study.study import Study
 LEAF = "leaf"
 
 
-def discover(
-    study: Study,
-    draws: Draws,
-    *,
-    year: int,
-    below: float | None = None,
-    above: float | None = None,
-    place: str | None = None,
-    scenario: str | None = None,
-    target: str | None = None,
-    density: float = 0.8,
-    rng: Random,
-    pieces: Pieces = NOT_KEPT,
-) -> xr.Dataset:
-    """Find the box of inputs in which an output crosses a limit.
+@dataclass(frozen=True)
+class Crossing:
+    """The outcome of interest: an output that lies beyond a limit in a year.
 
-    Parameters
+    Attributes
     ----------
-    study : Study
-    draws : Draws
     year : int
     below, above : float, optional  [unit of the target]
         One of them defines the cases of interest.
@@ -68,6 +55,49 @@ def discover(
         A flow, over places or over none; the study's target by default.
     density : float  [1]
         See `beltcast.drivers.discovery.prim.chosen_box`.
+
+    Raises
+    ------
+    InputError
+        No limit or two, a limit that is not finite, a density that no box can have.
+    """
+
+    year: int
+    below: float | None = None
+    above: float | None = None
+    place: str | None = None
+    scenario: str | None = None
+    target: str | None = None
+    density: float = 0.8
+
+    def __post_init__(self) -> None:
+        if (self.below is None) == (self.above is None):
+            raise InputError("give one limit, below or above, to define the cases of interest")
+        if not math.isfinite(self.limit):
+            raise InputError(f"the limit is {self.limit}; expected a number in the target's unit")
+        if not 0.0 < self.density <= 1.0:
+            raise InputError(
+                f"the density is {self.density:g}; expected a share above 0 and at most 1, as 0.8"
+            )
+
+    @property
+    def limit(self) -> float:
+        """The limit that is given."""
+        limit = self.above if self.below is None else self.below
+        assert limit is not None
+        return float(limit)
+
+
+def discover(
+    study: Study, draws: Draws, crossing: Crossing, *, rng: Random, pieces: Pieces = NOT_KEPT
+) -> xr.Dataset:
+    """Find the box of inputs in which an output crosses a limit.
+
+    Parameters
+    ----------
+    study : Study
+    draws : Draws
+    crossing : Crossing
     rng : Streams, numpy.random.Generator or int
         Its stream ``sizes`` is used.
     pieces : Pieces, optional
@@ -85,7 +115,7 @@ def discover(
     Raises
     ------
     InputError
-        Not exactly one limit is given, or no case, or every case, crosses it.
+        No case, or every case, crosses the limit.
     ScenarioError
         The scenario does not exist.
     UnknownName
@@ -94,18 +124,16 @@ def discover(
     Examples
     --------
     >>> import numpy as np
-    >>> from beltcast import discover, read_study, sample_prior
+    >>> from beltcast import Crossing, discover, read_study, sample_prior
     >>> study, rng = read_study(), np.random.default_rng(1)
-    >>> found = discover(
-    ...     study, sample_prior(study, 200, rng=rng), year=2030, below=3000.0, rng=rng
-    ... )
+    >>> draws = sample_prior(study, 200, rng=rng)
+    >>> found = discover(study, draws, Crossing(2030, below=3000.0), rng=rng)
     >>> found.attrs["cases"], bool(found["chosen_coverage"] <= 1.0)
     (200, True)
     """
-    limit = limit_of(below, above, density)
-    own = study.scenario(scenario)
+    own = study.scenario(crossing.scenario)
     streams = Streams.of(rng)
-    variable = study.model.find(target or study.target).name
+    variable = study.model.find(crossing.target or study.target).name
     runs = run_ensemble(
         study.model,
         {own.name: own},
@@ -115,19 +143,19 @@ def discover(
         pieces=pieces,
     )
     output = by_place(runs[variable], study.whole(variable)).isel({SCENARIO: 0}, drop=True)
-    outcome = _picked(output, place or study.whole(variable), year)
+    place = crossing.place or study.whole(variable)
+    outcome = _picked(output, place, crossing.year)
     good = np.isfinite(outcome.values)
     inputs = _inputs(own, draws, streams)
-    crossed: BoolArray = (
-        outcome.values[good] < limit if below is not None else outcome.values[good] > limit
-    )
+    beyond = outcome.values[good] - crossing.limit
+    crossed: BoolArray = beyond > 0 if crossing.below is None else beyond < 0
     everything = inputs.isel({MEMBER: good})
     told = telling(everything, crossed)
     # If no input separates the cases on its own, the box may still need several together.
     table = everything.sel({PARAMETER: told}) if told else everything
     boxes = prim(table, crossed)
-    chosen = chosen_box(table, crossed, boxes, density=density).isel({BOX: 0}, drop=True)
-    halves = stability(table, crossed, density=density, rng=streams.halves)
+    chosen = chosen_box(table, crossed, boxes, density=crossing.density).isel({BOX: 0}, drop=True)
+    halves = stability(table, crossed, density=crossing.density, rng=streams.halves)
     leaves = cart(table, crossed).rename({BOX: LEAF})
     result = boxes.assign(
         {
@@ -144,10 +172,10 @@ def discover(
             **runs.attrs,
             **study.provenance(),
             "target": variable,
-            "place": place or study.whole(variable),
-            "year": year,
-            "side": "below" if below is not None else "above",
-            "limit": float(limit),
+            "place": place,
+            "year": crossing.year,
+            "side": "above" if crossing.below is None else "below",
+            "limit": crossing.limit,
             "scenario": own.name,
             "draws_kind": draws.kind,
             "inputs_tried": everything.sizes[PARAMETER],
@@ -184,26 +212,6 @@ def box_words(box: xr.Dataset, prefix: str = "") -> list[str]:
         else:
             words.append(f"{name} < {high[i]:.3g}")
     return words
-
-
-def limit_of(below: float | None, above: float | None, density: float) -> float:
-    """Return the one limit of a question, or raise what is wrong with the question.
-
-    Raises
-    ------
-    InputError
-        No limit or two, a limit that is not finite, a density that no box can have.
-    """
-    given = [limit for limit in (below, above) if limit is not None]
-    if len(given) != 1:
-        raise InputError("give one limit, below or above, to define the cases of interest")
-    if not math.isfinite(given[0]):
-        raise InputError(f"the limit is {given[0]}; expected a number in the target's unit")
-    if not 0.0 < density <= 1.0:
-        raise InputError(
-            f"the density is {density:g}; expected a share above 0 and at most 1, as 0.8"
-        )
-    return given[0]
 
 
 def _picked(output: xr.DataArray, place: str, year: int) -> xr.DataArray:
