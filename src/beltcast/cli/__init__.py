@@ -19,6 +19,7 @@ import beltcast
 from beltcast.cli import choices, drivers, fitting, forecasting, frozen, models, pages
 from beltcast.cli.common import one_by_one
 from beltcast.cli.ending import ends_soon_when_interrupted
+from beltcast.cli.language import said_error, say, speaking, spoken_command
 from beltcast.errors import BeltcastError, CalibrationError, SimulationError, reason_of
 
 app = typer.Typer(
@@ -100,10 +101,15 @@ for _panel, _commands in _PANELS.items():
 
 def main() -> None:
     """Run the command line; an error prints one sentence."""
+    with speaking(sys.argv[1:]):
+        _run()
+
+
+def _run() -> None:
     try:
         try:
             with ends_soon_when_interrupted():
-                app()
+                spoken_command(app)()
         finally:
             sys.stdout.flush()  # what does not fit on the disk shows here, and not after the end
     except (SimulationError, CalibrationError) as problem:
@@ -132,12 +138,10 @@ def _leave_quietly(problem: OSError) -> NoReturn:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if problem.errno != errno.EPIPE:  # who closes a pipe has read enough
         with suppress(OSError):
-            typer.echo(
-                f"beltcast: standard output cannot be written ({reason_of(problem)})", err=True
-            )
+            say(f"beltcast: standard output cannot be written ({reason_of(problem)})", err=True)
     sys.exit(1)
 
 
 def _fail(problem: BeltcastError, code: int) -> None:
-    typer.echo(f"beltcast: {problem}", err=True)
+    typer.echo(f"beltcast: {said_error(problem)}", err=True)
     sys.exit(code)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from rich.progress import (
 )
 
 import beltcast
+from beltcast.cli.language import remember, said, said_page, say, speak
 from beltcast.errors import InputError
 from beltcast.schema import Progress, no_progress
 
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from beltcast.engine.run.plan import Method
     from beltcast.files.resume import Pieces
     from beltcast.model.model import Model
-    from beltcast.schema import Language
     from beltcast.streams import Streams
     from beltcast.study.study import Study
     from beltcast.workflows.own_model import OwnModel
@@ -125,8 +124,8 @@ class OwnFiles:
             raise InputError("both a study and --model are given; keep one of them")
         own = self._petab() if self.model.suffix.lower() in (".yaml", ".yml") else self._read()
         for sentence in own.assumed:
-            typer.echo(f"assumed: {sentence}", err=as_json)
-        return own.study
+            say(f"assumed: {sentence}", err=as_json)
+        return remember(own.study)
 
     def _petab(self) -> OwnModel:
         if self != OwnFiles(model=self.model, integration=self.integration):
@@ -190,19 +189,16 @@ class Run:
         folder: Path,
         page: RenderableType,
         facts: Callable[[], Mapping[str, object]],
-        language: Language = "en",
     ) -> None:
         """Print the result and its folder, or one JSON object."""
-        from beltcast.display.translations import word
-
         if self.as_json:
             print_json(command, folder, **facts())
             return
         if isinstance(page, str):  # unchanged: rich would wrap it and colour its numbers
-            typer.echo(page)
+            say(page)
         else:
-            console().print(page)
-        typer.echo(word("wrote", language, path=f"{folder}{'' if folder.is_file() else '/'}"))
+            console().print(said_page(page))
+        say(f"Wrote {folder}{'' if folder.is_file() else '/'}")
 
 
 @dataclass(frozen=True)
@@ -220,7 +216,7 @@ class LongRun(Run):
 
 
 def one_by_one(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command an option for each field of the options values that it takes.
+    """Give a command its language, and an option for each field of the options values it takes.
 
     Typer makes an option of each parameter and has no way to group options.
     """
@@ -243,7 +239,14 @@ def one_by_one(command: Callable[..., None]) -> Callable[..., None]:
             for field in fields(kind)
         )
 
+    if own := "language" not in [parameter.name for parameter in parameters]:
+        parameters.append(
+            Parameter("language", Parameter.KEYWORD_ONLY, default=None, annotation=InLanguage)
+        )
+
     def flat(**given: object) -> None:
+        language = given.pop("language") if own else given["language"]
+        speak(None if language is None else str(language))
         grouped = {
             name: kind(**{field.name: given.pop(field.name) for field in fields(kind)})  # type: ignore[arg-type]  # as typer has checked
             for name, kind in values.items()
@@ -269,14 +272,7 @@ def open_study(path: Path | None) -> Study:
     """Read the study that a command is given, or the shipped one."""
     from beltcast.study.study import read_study
 
-    return read_study(path)
-
-
-def language_of(given: str | None) -> Language:
-    """Return the language that is given, else that of the locale."""
-    from beltcast.display.translations import checked_language, locale_language
-
-    return locale_language(os.environ) if given is None else checked_language(given)
+    return remember(read_study(path))
 
 
 def refuse_instant(model: Model, time: float, option: str = "--year") -> None:
@@ -323,6 +319,7 @@ def save(
         result.to_netcdf(folder / f"{name}.nc", engine="netcdf4")
     for name, chart in (charts or {}).items():
         save_chart(chart, folder / f"{name}.png")
+    page = said_page(page)
     text = f"{page}\n" if isinstance(page, str) else as_text(page)
     (folder / "summary.txt").write_text(text, encoding="utf-8")
 
@@ -351,7 +348,7 @@ def progress() -> Iterator[Progress]:
             # The text after a colon changes while the task runs.
             key = what.partition(":")[0]
             if key not in tasks:
-                tasks[key] = bars.add_task(what, total=total)
-            bars.update(tasks[key], completed=done, description=what)  # type: ignore[arg-type]  # a TaskID of rich
+                tasks[key] = bars.add_task(said(what), total=total)
+            bars.update(tasks[key], completed=done, description=said(what))  # type: ignore[arg-type]  # a TaskID of rich
 
         yield tell

@@ -19,12 +19,12 @@ from beltcast.cli.common import (
     Seed,
     Starts,
     StudyFile,
-    language_of,
     open_study,
     progress,
     refuse_year,
     save,
 )
+from beltcast.cli.language import language_of
 from beltcast.errors import InputError
 
 
@@ -76,7 +76,7 @@ def calibrate_command(
         page = found.page(spoken)
         save(folder, page)
     pieces.discard()
-    run.finish("calibrate", place, page, lambda: calibration_facts(found.fit), spoken)
+    run.finish("calibrate", place, page, lambda: calibration_facts(found.fit))
 
 
 def identify_command(

@@ -16,10 +16,10 @@ from beltcast.cli.common import (
     Saved,
     Starts,
     StudyFile,
-    language_of,
     open_study,
     save,
 )
+from beltcast.cli.language import language_of
 from beltcast.errors import InputError
 
 if TYPE_CHECKING:
@@ -101,7 +101,6 @@ def forecast_command(
         target,
         page,
         lambda: {**forecast_facts(found.result), "fit": calibration_facts(found.fit)},
-        spoken,
     )
 
 

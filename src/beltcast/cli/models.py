@@ -16,11 +16,11 @@ from beltcast.cli.common import (
     InLanguage,
     Integration,
     integration_of,
-    language_of,
     open_study,
     print_json,
     progress,
 )
+from beltcast.cli.language import language_of, said, said_error, say
 from beltcast.errors import (
     InputError,
 )
@@ -62,18 +62,18 @@ def init_command(
     from beltcast.study.starter import start_study
 
     if name is None and places is None and _is_terminal():
-        name = typer.prompt("Title of the study", default=folder.name)
-        places = typer.prompt("Belts, separated by commas", default="My belt")
-        start = typer.prompt("First year of a run", default=start)
-        end = typer.prompt("Last year of a run", default=end)
-        template = typer.prompt("From which template, belt or blank", default=template)
+        name = typer.prompt(said("Title of the study"), default=folder.name)
+        places = typer.prompt(said("Belts, separated by commas"), default="My belt")
+        start = typer.prompt(said("First year of a run"), default=start)
+        end = typer.prompt(said("Last year of a run"), default=end)
+        template = typer.prompt(said("From which template, belt or blank"), default=template)
     belts = (places or "My belt").replace("，", ",").replace("、", ",").split(",")
     files = start_study(
         folder, title=name, belts=belts, start=start, end=end, template=template, workbook=xlsx
     )
-    typer.echo(f"Wrote {folder}/: {', '.join(path.name for path in files)}")
+    say(f"Wrote {folder}/: {', '.join(path.name for path in files)}")
     quoted = shlex.quote(str(folder))
-    typer.echo(f"Next: beltcast check {quoted}; beltcast forecast {quoted}")
+    say(f"Next: beltcast check {quoted}; beltcast forecast {quoted}")
 
 
 def run_command(
@@ -138,8 +138,8 @@ def run_command(
     )
     save_run(result, output)
     variables, runs = len(result.data_vars) - 1, result.sizes["scenario"]
-    typer.echo(f"variables: {variables}, scenarios: {runs}")
-    typer.echo(f"Wrote {output}")
+    say(f"variables: {variables}, scenarios: {runs}")
+    say(f"Wrote {output}")
 
 
 def study_command(
@@ -195,10 +195,10 @@ def study_command(
         integration=integration_of(integration),
     )
     for sentence in assumed:
-        typer.echo(f"assumed: {sentence}")
+        say(f"assumed: {sentence}")
     quoted = shlex.quote(str(folder))
-    typer.echo(f"Wrote {folder}/")
-    typer.echo(f"Next: beltcast check {quoted}; beltcast forecast {quoted}")
+    say(f"Wrote {folder}/")
+    say(f"Next: beltcast check {quoted}; beltcast forecast {quoted}")
 
 
 def check_command(
@@ -275,12 +275,12 @@ def check_command(
         typer.echo(json.dumps(found.facts(), ensure_ascii=False, indent=1))
     else:
         for line in found.lines(spoken):
-            typer.echo(line)
+            say(line)
     if found.faults:
         raise typer.Exit(1)
     if not as_json:
         key = {0: "no fault", 1: "one doubt"}.get(found.doubts, "many doubts")
-        typer.echo(word(key, spoken, count=found.doubts))
+        say(word(key, spoken, count=found.doubts))
 
 
 def _check_store(path: Path, as_json: bool) -> None:
@@ -292,10 +292,10 @@ def _check_store(path: Path, as_json: bool) -> None:
         print_json("check", path, whole=whole, blocks=blocks, damaged=damaged)
     else:
         for block, what in damaged.items():
-            typer.echo(f"block {block}: {what}")
-        typer.echo(f"{whole} of {blocks} blocks are complete and whole, {len(damaged)} damaged")
+            say(f"block {block}: {what}")
+        say(f"{whole} of {blocks} blocks are complete and whole, {len(damaged)} damaged")
         if damaged:
-            typer.echo("Next: beltcast run PLAN.toml --resume computes the damaged blocks again")
+            say("Next: beltcast run PLAN.toml --resume computes the damaged blocks again")
     if damaged:
         raise typer.Exit(1)
 
@@ -308,7 +308,7 @@ def _compare_with(model: Model, program: str) -> None:
         known = " or ".join(PROGRAMS)
         raise typer.BadParameter(f"'{program}' is not known; choose {known}")
     opinion = second_opinion(model, program)
-    typer.echo(opinion.sentence())
+    say(opinion.sentence())
     if opinion.variable is not None:
         raise typer.Exit(1)
 
@@ -351,9 +351,9 @@ def trace_command(
         print_json("trace", model, **{name: asdict(tree) for name, tree in trees.items()})
         return
     for name, tree in trees.items():
-        typer.echo(f"{name.capitalize()}:\n{tree}")
+        say(f"{name.capitalize()}:\n{tree}")
     if picture is not None:
-        typer.echo(f"Wrote {picture}")
+        say(f"Wrote {picture}")
 
 
 def diff_command(
@@ -377,7 +377,7 @@ def diff_command(
     if as_json:
         print_json("diff", second, **asdict(found))
     else:
-        typer.echo(str(found))
+        say(str(found))
     if found:
         raise typer.Exit(1)
 
@@ -410,7 +410,7 @@ def document_command(
     path = output or Path(f"{loaded.name}.html")
     with complete_file(path) as part:
         part.write_text(document(loaded, checks=checks), encoding="utf-8")
-    typer.echo(f"Written to {path}")
+    say(f"Written to {path}")
 
 
 def schemas_command(
@@ -438,7 +438,7 @@ def schemas_command(
         text = json.dumps(make(loaded), indent=1, ensure_ascii=False)
         with complete_file(path) as part:
             part.write_text(text + "\n", encoding="utf-8")
-        typer.echo(f"Wrote {path}")
+        say(f"Wrote {path}")
 
 
 def _is_terminal() -> bool:
@@ -457,7 +457,7 @@ def _refuse_faults(path: Path | None, as_json: bool) -> None:
         ]
         typer.echo(json.dumps({"faults": faults}, ensure_ascii=False, indent=1))
     for problem in found:
-        typer.echo(f"beltcast: {problem}", err=True)
+        typer.echo(f"beltcast: {said_error(problem)}", err=True)
     if found:
         raise typer.Exit(2)
 
@@ -474,5 +474,5 @@ def _run_plan(
         plan = read_plan(path)
         with connected(scheduler, workers) as client, progress() as show:
             store = run_plan(plan, resume=resume, client=client, progress=show, tell=tell)
-    typer.echo(f"{len(plan.scenarios)} scenarios, {plan.members} members: complete")
-    typer.echo(f"Wrote {store.path}")
+    say(f"{len(plan.scenarios)} scenarios, {plan.members} members: complete")
+    say(f"Wrote {store.path}")

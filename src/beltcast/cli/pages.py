@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from beltcast.cli.common import InLanguage, Run, Seed, language_of, progress
+from beltcast.cli.common import InLanguage, Run, Seed, progress
+from beltcast.cli.language import language_of, say
 from beltcast.errors import InputError
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def export_command(
     else:
         with complete_file(path) as part:
             export(known, part, form, members=members, more=_estimates(results))
-    typer.echo(f"Wrote {path}")
+    say(f"Wrote {path}")
 
 
 def _estimates(results: Path) -> dict[str, pd.DataFrame]:
@@ -133,8 +134,8 @@ def report_command(
         reports = [page for page in pages if page.place]
         lines = [f"{page.file}: {page.title}" for page in reports]
         (folder / "summary.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    typer.echo(f"{len(reports)} reports" if len(reports) > 1 else "1 report")
-    typer.echo(f"Wrote {output}/")
+    say(f"{len(reports)} reports" if len(reports) > 1 else "1 report")
+    say(f"Wrote {output}/")
 
 
 def page_command(
@@ -153,7 +154,7 @@ def page_command(
         beltcast page runs/mine --output mine.html
     """
     path = _write_page(results, output)
-    typer.echo(f"Wrote {path} ({path.stat().st_size / 1e6:.2f} MB)")
+    say(f"Wrote {path} ({path.stat().st_size / 1e6:.2f} MB)")
 
 
 def app_command(
@@ -171,9 +172,9 @@ def app_command(
     import webbrowser
 
     path = _write_page(results, output)
-    typer.echo(f"Wrote {path}")
+    say(f"Wrote {path}")
     if not webbrowser.open(path.resolve().as_uri()):
-        typer.echo("No browser was found; open the file yourself.", err=True)
+        say("No browser was found; open the file yourself.", err=True)
 
 
 def _write_page(results: Path | None, output: Path | None) -> Path:

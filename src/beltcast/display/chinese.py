@@ -1,0 +1,87 @@
+"""Chinese of finished English sentences: help, errors, tables and progress of the command line.
+
+An error is raised in English, deep in the package, and stays so in Python.  The command line says
+it in Chinese: `in_chinese` finds a sentence, or each of its clauses, in the catalogue
+``chinese.tsv``, where ``{}`` stands for what varies, and says that in Chinese too where it can.
+What the catalogue lacks stays English; tests hold that it lacks no help and no error.  Texts that
+are composed by language are in `translations`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+
+from beltcast.schema import Label
+
+_NOTHING: Mapping[str, Label] = MappingProxyType({})
+_VARYING = r"((?:(?!; |\. ).)+?)"  # within one clause
+_MARKS = (("\n", "\n"), ("; ", "；"), (". ", "。"), (": ", "："), (", ", "，"))
+"""What ends a clause, from the longest piece to the shortest, in English and in Chinese."""
+
+
+def in_chinese(text: str, labels: Mapping[str, Label] = _NOTHING) -> str:
+    """Say an English text in Chinese, as far as the catalogue and the labels of a study go.
+
+    Parameters
+    ----------
+    text : str
+    labels : mapping of str to Label
+        What a study calls its variables, places and scenarios.
+
+    Examples
+    --------
+    >>> in_chinese("the belt 'Foshan' is given twice; keep one of them")
+    "产业带 'Foshan' 重复；请只保留一个"
+    >>> in_chinese("Foshan", {"Foshan": Label("Foshan", "佛山")}), in_chinese("a sentence unknown")
+    ('佛山', 'a sentence unknown')
+    """
+    if not re.search("[A-Za-z]{2}", text):
+        return text
+    lead = text[: len(text) - len(text.lstrip())]
+    plain = " ".join(text.split())
+    whole = _entry(plain, labels)
+    if whole is not None:
+        return lead + whole
+    if plain.endswith(".") and (whole := _entry(plain[:-1], labels)) is not None:
+        return f"{lead}{whole}。"
+    for mark, chinese in _MARKS:
+        parts = text.split(mark)
+        told = [in_chinese(part, labels) for part in parts] if len(parts) > 1 else parts
+        if told != parts:
+            new = [one != other for one, other in zip(told, parts, strict=True)]
+            joined = told[0]
+            for k, part in enumerate(told[1:]):
+                joined += (chinese if new[k] and new[k + 1] else mark) + part
+            return joined
+    return text
+
+
+def _entry(plain: str, labels: Mapping[str, Label]) -> str | None:
+    """Look a piece of text up: as it stands, as a label, or by the template that it fills."""
+    exact, templates = _catalogue()
+    if plain in exact:
+        return exact[plain]
+    if plain in labels:
+        return labels[plain].text("zh")
+    for pattern, chinese in templates:
+        if found := pattern.fullmatch(plain):
+            return chinese.format(*(in_chinese(part, labels) for part in found.groups()))
+    return None
+
+
+@cache
+def _catalogue() -> tuple[dict[str, str], list[tuple[re.Pattern[str], str]]]:
+    """Texts without anything that varies, and templates, the most definite one first."""
+    text = Path(__file__).with_name("chinese.tsv").read_text(encoding="utf-8")
+    pairs = [line.split("\t") for line in text.splitlines() if line and not line.startswith("#")]
+    exact = {english: chinese for english, chinese in pairs if "{" not in english}
+    varying = [(english, chinese) for english, chinese in pairs if "{" in english]
+    varying.sort(key=lambda pair: -len(pair[0].replace("{}", "")))
+    return exact, [
+        (re.compile(_VARYING.join(map(re.escape, english.split("{}")))), chinese)
+        for english, chinese in varying
+    ]
