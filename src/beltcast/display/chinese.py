@@ -10,7 +10,7 @@ are composed by language are in `translations`.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -18,7 +18,7 @@ from types import MappingProxyType
 from beltcast.schema import Label
 
 _NOTHING: Mapping[str, Label] = MappingProxyType({})
-_VARYING = r"((?:(?!; |\. ).)+?)"  # within one clause
+_VARYING = r"((?:(?!; |\. ).)*?)"  # within one clause
 _MARKS = (("\n", "\n"), ("; ", "；"), (". ", "。"), (": ", "："), (", ", "，"))
 """What ends a clause, from the longest piece to the shortest, in English and in Chinese."""
 
@@ -69,8 +69,14 @@ def _entry(plain: str, labels: Mapping[str, Label]) -> str | None:
         return labels[plain].text("zh")
     for pattern, chinese in templates:
         if found := pattern.fullmatch(plain):
-            return chinese.format(*(in_chinese(part, labels) for part in found.groups()))
+            return _filled(chinese, [in_chinese(part, labels) for part in found.groups()])
     return None
+
+
+def _filled(chinese: str, parts: Sequence[str]) -> str:
+    """Put parts into ``{}``, in turn, and into ``{0}``, ``{1}`` by number; other braces stay."""
+    turn = iter(parts)
+    return re.sub(r"\{(\d*)\}", lambda at: parts[int(at[1])] if at[1] else next(turn), chinese)
 
 
 @cache
@@ -78,8 +84,8 @@ def _catalogue() -> tuple[dict[str, str], list[tuple[re.Pattern[str], str]]]:
     """Texts without anything that varies, and templates, the most definite one first."""
     text = Path(__file__).with_name("chinese.tsv").read_text(encoding="utf-8")
     pairs = [line.split("\t") for line in text.splitlines() if line and not line.startswith("#")]
-    exact = {english: chinese for english, chinese in pairs if "{" not in english}
-    varying = [(english, chinese) for english, chinese in pairs if "{" in english]
+    exact = {english: chinese for english, chinese in pairs if "{}" not in english}
+    varying = [(english, chinese) for english, chinese in pairs if "{}" in english]
     varying.sort(key=lambda pair: -len(pair[0].replace("{}", "")))
     return exact, [
         (re.compile(_VARYING.join(map(re.escape, english.split("{}")))), chinese)
