@@ -243,3 +243,22 @@ def test_stock_chains_of_every_length_agree(tmp_path: Path) -> None:
             "d[All] = DELAY3(S[All], 1 + a[All])",
         )
         assert_runs_agree(model, {})
+
+
+@pytest.mark.parametrize("method", ["euler", "rk2", "rk4"])
+def test_a_member_alone_has_its_bits_and_no_padding(tmp_path: Path, method: Method) -> None:
+    """One member is stored as one number, where a block stores sixteen."""
+    model = small(
+        tmp_path, "k = 0.3", "S = INTEG(k - S^1.5/7, 2)", "y = EXP(-S)", "d = DELAY FIXED(S, 1, 0)"
+    )
+    outputs = np.concatenate([model.rows(name) for name in ("S", "y", "d", "k")])
+    row, saves = model.rows("k"), model.grid().saved()
+    values = np.linspace(0.1, 2.0, 37)[None, :]
+    together = model.batch(row, values, outputs=outputs, saves=saves, method=method)
+    for column in (0, 20, 36):
+        one = values[:, [column]]
+        alone = model.batch(row, one, outputs=outputs, saves=saves, method=method)
+        assert alone.shape == (*together.shape[:2], 1)
+        assert np.array_equal(alone[:, :, 0], together[:, :, column])
+    kernel = LlvmKernel(model.program)
+    assert [kernel._lanes(n) for n in (1, 2, 17)] == [1, kernel.width, 2 * kernel.width]

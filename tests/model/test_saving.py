@@ -137,6 +137,17 @@ def test_a_small_model_comes_back_from_both_dialects(
     assert_same(model, through(model, tmp_path / f"again{ending}"))
 
 
+def test_elements_in_quotes_come_back_from_vensim_text(tmp_path: Path) -> None:
+    model = small(
+        tmp_path,
+        'Age: "20-24", "25-29", old',
+        "people[Age] = 1, 2, 3",
+        'young = people["20-24"] + SUM(people[Age!])',
+    )
+    assert runs(model)["young"][0] == 7
+    assert_same(model, through(model, tmp_path / "again.mdl"))
+
+
 def test_a_model_of_xmile_becomes_one_of_vensim(tmp_path: Path) -> None:
     """Graphical functions of all kinds, PULSE of a quantity, SAFEDIV, signed powers."""
     gf = '<gf type="{}"><xpts>0,1,3</xpts><ypts>0,4,5</ypts></gf>'
@@ -210,6 +221,7 @@ def test_data_that_xmile_cannot_say_is_refused_by_name(
         ('<aux name="y"><eqn>INF</eqn></aux>', "infinite number"),
         ('<aux name="y"><eqn>INT(TIME)</eqn></aux>', "INT that rounds down"),
         ('<aux name="y"><eqn>PULSE(6, 0.3)</eqn></aux>', "PULSE of a quantity"),
+        ('<aux name="Exp"><eqn>EXP(TIME)</eqn></aux>', "the name of the function 'Exp'"),
     ],
 )
 def test_what_vensim_cannot_say_is_refused_by_name(
@@ -225,6 +237,7 @@ def test_what_vensim_cannot_say_is_refused_by_name(
     [
         (("y = PULSE(1, 2)",), "'y': XMILE has no PULSE of a start and a width"),
         (("Belt: A, B", "x[Belt] = Belt"), "'x': XMILE has no 'belt' as a number"),
+        (("DT = 3", "x = DT"), "'DT': XMILE has no 'DT' but its own word for the run"),
         (("Belt: A, B, C", "x[A] = 1", "x[C] = 2"), "'x': XMILE has no array without some"),
         (
             ("Belt: A, B, C", "Part: A, B", "x[Belt] = 1", "y = SUM(x[Part!])"),

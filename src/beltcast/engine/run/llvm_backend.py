@@ -79,10 +79,11 @@ class LlvmKernel:
         """
         width, members = self.width, values.shape[1]
         blocks = -(-members // width)
-        padded = np.empty((len(plan.parameters), blocks * width))
+        lanes = self._lanes(members)
+        padded = np.empty((len(plan.parameters), lanes))
         padded[:, :members] = values
         padded[:, members:] = values[:, -1:]
-        out = np.empty((len(plan.saves), len(plan.outputs), blocks * width))
+        out = np.empty((len(plan.saves), len(plan.outputs), lanes))
         run = self._bound(plan, padded, out)
         threads = (threads or os.cpu_count() or 1) if blocks > 1 else 1
         # Eight for each thread compensate for other work on the machine.
@@ -96,8 +97,9 @@ class LlvmKernel:
     def bind(self, plan: Plan, members: int) -> Callable[[FloatArray], FloatArray]:
         """Return a function that runs a plan repeatedly on this thread; only values vary."""
         blocks = -(-members // self.width)
-        padded = np.empty((len(plan.parameters), blocks * self.width))
-        out = np.empty((len(plan.saves), len(plan.outputs), blocks * self.width))
+        lanes = self._lanes(members)
+        padded = np.empty((len(plan.parameters), lanes))
+        out = np.empty((len(plan.saves), len(plan.outputs), lanes))
         run = self._bound(plan, padded, out)
 
         def again(values: FloatArray) -> FloatArray:
@@ -107,6 +109,10 @@ class LlvmKernel:
             return out[:, :, :members].copy()
 
         return again
+
+    def _lanes(self, members: int) -> int:
+        """Members padded to whole blocks; one alone has no padding, which would fill the memory."""
+        return 1 if members == 1 else -(-members // self.width) * self.width
 
     def _bound(self, plan: Plan, values: FloatArray, out: FloatArray) -> Callable[[int, int], None]:
         """Return the machine function with everything but the blocks given."""

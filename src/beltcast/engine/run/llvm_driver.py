@@ -111,7 +111,8 @@ class _Driver:
     """The pieces of a driver, each of which adds its lines to the body.
 
     Names of the text: ``%rows`` is the scratch table of one block, ``%member`` the number of the
-    block's first member, ``%saved`` how many times were saved so far.
+    block's first member, ``%saved`` how many times were saved so far.  A member that is alone
+    (``%padded`` is 1) has one number for each parameter and output, without a block's padding.
     """
 
     b: Body
@@ -158,6 +159,7 @@ class _Driver:
         for i, name in enumerate(_POINTERS):
             self.line(f"%{name}.at = getelementptr inbounds ptr, ptr %arrays, i64 {i}")
             self.line(f"%{name} = load ptr, ptr %{name}.at")
+        self.line("%alone = icmp eq i64 %padded, 1")
         self.line("%start = load double, ptr %times")
         self.line("%n_times = add nsw i64 %n_steps, 1")
         self.line("%saved = alloca i64")
@@ -203,6 +205,16 @@ class _Driver:
         b.line(f"br i1 %{name}.more, label %{name}, label %{name}.end")
         b.label(f"{name}.end")
 
+    def if_alone(self, name: str, yes: Callable[[], None], no: Callable[[], None]) -> None:
+        """Write what one member does, and what a block of them does instead."""
+        b = self.b
+        b.line(f"br i1 %alone, label %{name}.one, label %{name}.block")
+        for label, write in (("one", yes), ("block", no)):
+            b.label(f"{name}.{label}")
+            write()
+            b.line(f"br label %{name}.done")
+        b.label(f"{name}.done")
+
     def calls(self, stage: str, time: str, frozen: str) -> None:
         """Call the functions of a stage."""
         for function in self.stages[stage]:
@@ -226,8 +238,12 @@ class _Driver:
         b = self.b
         at = b.let(f"add nsw i64 {b.let(f'mul nsw i64 {i}, %padded')}, %member")
         place = b.let(f"getelementptr inbounds double, ptr %values, i64 {at}")
-        value = b.let(f"load {b.v.doubles}, ptr {place}, align 8")
-        self.store(value, self.numbered("%parameters", i))
+        row = self.numbered("%parameters", i)
+        self.if_alone(
+            "given",
+            lambda: self.store(b.broadcast(b.let(f"load double, ptr {place}")), row),
+            lambda: self.store(b.let(f"load {b.v.doubles}, ptr {place}, align 8"), row),
+        )
 
     def set_inputs(self, name: str, k: str) -> None:
         """Set the exogenous series to their values at step k."""
@@ -254,7 +270,12 @@ class _Driver:
             line = b.let(f"mul nsw i64 {b.let(f'add nsw i64 {base}, {i}')}, %padded")
             at = b.let(f"add nsw i64 {line}, %member")
             place = b.let(f"getelementptr inbounds double, ptr %out, i64 {at}")
-            b.line(f"store {b.v.doubles} {value}, ptr {place}, align 8")
+            only = b.let(f"extractelement {b.v.doubles} {value}, i64 0")
+            self.if_alone(
+                "saved",
+                lambda: b.line(f"store double {only}, ptr {place}"),
+                lambda: b.line(f"store {b.v.doubles} {value}, ptr {place}, align 8"),
+            )
 
         self.loop("save", "%n_outputs", one)
         b.line(f"store i64 {b.let(f'add nsw i64 {saved}, 1')}, ptr %saved")

@@ -32,6 +32,7 @@ from beltcast.engine.syntax import (
     Tables,
     canonical,
     show,
+    walk_expression,
 )
 from beltcast.engine.vensim.layout import SKETCH
 from beltcast.errors import UnsupportedConstruct
@@ -109,11 +110,21 @@ def _expressible(source: Source) -> Source:
             kinds[canonical(equation.name)] = tables.kind
         elif isinstance(tables, Tables):
             kinds[canonical(equation.name)] = tables.tables[0].kind
+    called = {
+        node.function.lower()
+        for equation in source.equations
+        for node in walk_expression(equation.expression)
+        if isinstance(node, Call)
+    }
     added: list[Equation] = []
     taken = {canonical(e.name) for e in source.equations}
     equations: list[Equation] = []
     for equation in source.equations:
         work = _Rewriting(equation, source, kinds, taken)
+        if canonical(equation.name) in called:
+            raise work.refuse(
+                f"variable with the name of the function '{equation.name}'", "rename it"
+            )
         equations.append(replace(equation, expression=work.of(equation.expression)))
         added += work.added
     return replace(source, equations=(*equations, *added))
@@ -253,7 +264,7 @@ def range_statements(source: Source) -> Iterator[str]:
         named.setdefault(own, []).append(f"({by_canonical[target]}: {', '.join(entries)})")
     for name, elements in source.subscripts.items():
         for element in elements:
-            if not element[:1].isalpha():
+            if not element[:1].isalpha() and element[:1] != '"':
                 raise UnsupportedConstruct(
                     f"the element '{element}' of '{name}' does not begin with a letter, which "
                     "Vensim demands; rename it",

@@ -160,7 +160,12 @@ def full_name(text: str, prefix: str) -> str:
     return ("" if text.lstrip().startswith(".") else prefix) + ".".join(parts)
 
 
-_RUN = {"dt": "TIME STEP", "starttime": "INITIAL TIME", "stoptime": "FINAL TIME", "time": "Time"}
+RUN_WORDS = {
+    "dt": "TIME STEP",
+    "starttime": "INITIAL TIME",
+    "stoptime": "FINAL TIME",
+    "time": "Time",
+}
 _ENGINE = {"MIN": "VMIN", "MAX": "VMAX"}
 _RUNNING = ("SUM", "PROD", "VMIN", "VMAX", "RANK")
 _SLICE = re.compile(r"(.*):(.*)")
@@ -359,8 +364,8 @@ class _Meaning:
                 return self.left.ref
             if name in ("pi", "inf"):
                 return translate(name.upper(), (), self.left.ref, self.left.place)
-            if name in _RUN:
-                return Ref(_RUN[name])
+            if name in RUN_WORDS:
+                return Ref(RUN_WORDS[name])
             number = self.number(name)
             if number is not None:
                 return number

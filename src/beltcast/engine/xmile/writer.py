@@ -41,6 +41,7 @@ from beltcast.engine.syntax import (
     references,
     walk_expression,
 )
+from beltcast.engine.xmile.names import RUN_WORDS
 from beltcast.engine.xmile.printer import CannotSay, identifier, plain, print_expression
 from beltcast.errors import UnsupportedConstruct
 
@@ -117,6 +118,10 @@ class _Writer:
         self.table = NameTable(source)
         self.by_name: dict[str, list[Equation]] = {}
         for equation in source.equations:
+            if canonical(equation.name) in RUN_WORDS:
+                raise self.refuse(
+                    equation, f"'{equation.name}' but its own word for the run", "rename it"
+                )
             self.by_name.setdefault(canonical(equation.name), []).append(equation)
         self.added: dict[str, list[Equation]] = {}
         self.stocks = {
