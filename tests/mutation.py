@@ -483,7 +483,7 @@ def main() -> None:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     with tempfile.TemporaryDirectory(prefix="mutants-") as scratch:
-        folder = asked.results or Path(scratch) / "results"
+        folder = (asked.results or Path(scratch) / "results").resolve()
         folder.mkdir(parents=True, exist_ok=True)
         results = folder / "verdicts.jsonl"
         lines = results.read_text("utf-8").splitlines() if results.exists() else []
