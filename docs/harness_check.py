@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from beltcast.verification.baselines.baselines import PARTS
-from beltcast.verification.baselines.history import History
+from beltcast.verification.baselines.history import History, Request
 from beltcast.verification.scores import covered, crps_ensemble
 
 TABLE = Path(__file__).resolve().parent.parent / "calibration" / "data" / "damping-series.csv"
@@ -41,7 +41,7 @@ def main() -> None:
             later = np.arange(years[known - 1] + 1, years[known - 1] + 1 + LEADS)
             for forecaster in SHOWN:
                 rng = np.random.default_rng(1)
-                draws = PARTS[forecaster](history, later, panel=[], size=DRAWS, rng=rng)
+                draws = PARTS[forecaster](Request(history, later, size=DRAWS), rng=rng)
                 logs = np.log(np.maximum(draws, 1e-9))
                 for lead, year in enumerate(later, 1):
                     if year not in values:

@@ -141,6 +141,14 @@ def test_a_dimension_may_be_a_number_of_elements(tmp_path: Path) -> None:
     assert got == 2 + 60 + 12
 
 
+def test_a_number_from_first_to_last_stands_for_an_element(tmp_path: Path) -> None:
+    equation = aux("y", "x[1] + 100 * x[3]")
+    assert first(tmp_path, X + equation, dims=ABC) == 6 + 100 * 8
+    for wrong in ("0", "4"):
+        with pytest.raises(ModelFileError, match=f"'{wrong}' is no element of 'd'"):
+            first(tmp_path, X + aux("y", f"x[{wrong}]"), dims=ABC)
+
+
 def test_two_dimensions_of_the_same_elements_are_not_confused(tmp_path: Path) -> None:
     # The engine compares elements as text, and finds the range of 'v' by its elements.
     twins = dimensions(dim("from", "A B"), dim("to", "A B"))

@@ -15,7 +15,12 @@ from scipy.stats import multivariate_normal, norm, truncnorm
 
 from beltcast import Model, make_likelihood
 from beltcast.inference.likelihood import Likelihood
-from beltcast.inference.sampling.censored_nuisances import _cut_normal, _with_values, completion
+from beltcast.inference.sampling.censored_nuisances import (
+    _cut_normal,
+    _with_observations,
+    bounded_rows,
+    completion,
+)
 from beltcast.study.noise import Definition
 
 OFFSET, OWN = 0.3, 0.1  # standard deviations of the definition "wide" and of a row
@@ -41,9 +46,9 @@ def weights(
 ):
     """Unknowns and log weights at each z, (len(z), draws, ...)."""
     many = np.repeat(z, draws)[:, None]
-    complete = (
-        _with_values(one, one.side != 0, 0.0) if observations else completion(one, nothing(one))
-    )
+    rows = bounded_rows(one, nothing(one))
+    assert rows is not None
+    complete = _with_observations(one, rows) if observations else completion(one, nothing(one))
     theta, weight = complete(many, one.answers(many), np.random.default_rng(seed))
     return theta.reshape(len(z), draws, -1), weight.reshape(len(z), draws)
 

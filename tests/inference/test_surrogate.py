@@ -10,6 +10,7 @@ from scipy import stats
 
 from beltcast import Likelihood, Model, approximate_posterior, calibrate, make_likelihood
 from beltcast.engine.nodes import FloatArray
+from beltcast.inference.sampling.censored_nuisances import completion
 from beltcast.inference.sampling.surrogate import Surrogate, make_surrogate, may_have_surrogate
 
 POINTS = 400
@@ -50,14 +51,68 @@ def test_a_surrogate_of_linear_answers_is_the_posterior_with_nuisances_integrate
     np.testing.assert_allclose(found - found[0], want - want[0], rtol=1e-4, atol=1e-3)
 
 
-def test_the_gradient_is_the_slope(linear: Surrogate) -> None:
-    x = np.array([[0.3, -0.7, 1.1]])
+@pytest.fixture(scope="module")
+def bounded(small: Model, make: SimpleNamespace) -> tuple[Likelihood, Surrogate]:
+    """A number, and a bound that the prior crosses."""
+    rows = make.table(
+        make.row(start=2014.0, value=11.0),
+        make.row("lower", value=25.0, place="West", elements=("West",)),
+    )
+    priors = make.priors("Level[East]", "Level[West]", mu=np.log([10.0, 20.0]), sigma=[0.5, 0.5])
+    likelihood = make_likelihood(small, priors, rows, make.noise(year_shock=0.05))
+    near = np.append(priors.mu, np.zeros(len(likelihood.nuisances)))
+    past = priors.draw(np.random.default_rng(1), POINTS)
+    made = make_surrogate(likelihood, near, past, np.diag(priors.sigma), likelihood.answers)
+    assert made is not None
+    return likelihood, made
+
+
+def test_a_surrogate_knows_a_bound_by_its_probability_and_not_by_a_tangent(
+    bounded: tuple[Likelihood, Surrogate],
+) -> None:
+    likelihood, made = bounded
+    z = likelihood.priors.draw(np.random.default_rng(2), 8)
+    near = np.append(likelihood.priors.mu, np.zeros(len(likelihood.nuisances)))
+    # One bound beside numbers: the weight is the density of z, whatever is drawn.
+    complete = completion(likelihood, near)
+    want = complete(z, likelihood.answers(z), np.random.default_rng(3))[1]
+    found = made.log_density(z)
+    np.testing.assert_allclose(found - found[0], want - want[0], rtol=1e-3, atol=1e-2)
+
+
+def test_the_gradient_is_the_slope(
+    linear: Surrogate, bounded: tuple[Likelihood, Surrogate]
+) -> None:
     step = 1e-6
-    slopes = [
-        (linear._value(x + step * e)[0] - linear._value(x - step * e)[0])[0] / (2 * step)
-        for e in np.eye(3)
-    ]
-    np.testing.assert_allclose(linear._value(x)[1][0], slopes, rtol=1e-6, atol=1e-7)
+    for made, x in ((linear, [0.3, -0.7, 1.1]), (bounded[1], [0.3, -1.7])):
+        at = np.array([x])
+        slopes = [
+            (made._value(at + step * e)[0] - made._value(at - step * e)[0])[0] / (2 * step)
+            for e in np.eye(len(x))
+        ]
+        np.testing.assert_allclose(made._value(at)[1][0], slopes, rtol=1e-6, atol=1e-7)
+
+
+def test_a_surrogate_covers_the_posterior_although_walkers_have_hardly_moved(
+    one: Likelihood,
+) -> None:
+    near = np.append(one.priors.mu, np.zeros(len(one.nuisances)))
+    narrow = 0.2 * one.priors.sigma
+    rng = np.random.default_rng(1)
+    past = one.priors.mu + narrow * rng.standard_normal((POINTS, 3))
+    made = make_surrogate(one, near, past, np.diag(narrow), one.answers)
+    assert made is not None
+    # Answers are linear: the posterior is normal, with the curvature of log p as its precision.
+    jacobian = one.jacobian(near)[:, :3]
+    rule = one.nuisance_rule(near)
+    rows = len(rule.free)
+    covariance = np.eye(rows) + rule.loadings @ rule.loadings.T
+    slopes = jacobian[:rows]
+    precision = slopes.T @ np.linalg.solve(covariance, slopes) + np.diag(one.priors.sigma**-2.0)
+    want = np.sqrt(np.diag(np.linalg.inv(precision)))
+    covered = np.sqrt((made.root**2).sum(axis=1))
+    # Points stay within the first likeness's draws: 3,000 of them, correlated over a few records.
+    np.testing.assert_allclose(covered, want, rtol=0.15)
 
 
 def test_proposals_leave_the_surrogate_unchanged(linear: Surrogate) -> None:

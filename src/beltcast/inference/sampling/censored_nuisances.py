@@ -35,6 +35,7 @@ augmentation. Journal of the American Statistical Association 82, 528-540.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import solve_triangular
@@ -85,14 +86,84 @@ def completion(likelihood: Likelihood, near: FloatArray) -> Completion:
     ) -> tuple[FloatArray, FloatArray]:
         return with_nuisances(likelihood, rule, z, answers, rng)
 
+    rows = bounded_rows(likelihood, near)
+    if rows is None:
+        return by_tangents
+    with_observations = _with_observations(likelihood, rows)
+    return max(with_observations, by_tangents, key=lambda one: _agreement(one, likelihood, near))
+
+
+@dataclass(frozen=True, eq=False)
+class BoundedRows:
+    """Observations known only within bounds, given the numbers and the model's answers.
+
+    Attributes
+    ----------
+    cut : (m,) bool
+        These rows among all.
+    numbers, all_rows : NuisanceRule
+        Of the other rows, and of all as if numbers had been published.
+    loadings : (k, u)
+        What a unit of each nuisance adds to the log of each observation.
+    root : (k, k)
+        Lower Cholesky factor of the covariance of their logs.
+    lower, upper : (k,)
+        Bounds, as logs relative to the published value.
+    """
+
+    cut: Mask
+    numbers: NuisanceRule
+    all_rows: NuisanceRule
+    loadings: FloatArray
+    root: FloatArray
+    lower: FloatArray
+    upper: FloatArray
+
+    def middle(self, answers: FloatArray) -> FloatArray:
+        """Means of the logs relative to the published values; (N, m) -> (N, k)."""
+        own: FloatArray = (answers - self.all_rows.free)[:, self.cut]
+        return own + self.numbers.mean(answers) @ self.loadings.T
+
+
+def bounded_rows(likelihood: Likelihood, near: FloatArray) -> BoundedRows | None:
+    """Return the rows with bounds, if nuisances are normal given all observations.
+
+    Parameters
+    ----------
+    likelihood : Likelihood
+    near : (size,)
+        The season is taken as linear about its value there.
+
+    Returns
+    -------
+    BoundedRows or None
+        None where no row has bounds, errors have Student's tails, or scales are estimated.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from beltcast import make_likelihood, read_study
+    >>> study = read_study()
+    >>> likelihood = make_likelihood(study.model, study.priors, study.observations, study.noise)
+    >>> center = np.append(likelihood.priors.mu, np.zeros(len(likelihood.nuisances)))
+    >>> rows = bounded_rows(likelihood, center)
+    >>> rows.middle(likelihood.answers(likelihood.priors.mu[None])).shape == (1, len(rows.lower))
+    True
+    """
     cut = np.asarray((likelihood.side != 0) | (likelihood.half > 0), dtype=np.bool_)
     families = likelihood.families
     normal = families.number.all() and bool((families.tails == NORMAL).all())
     if not normal or likelihood.is_scaled or not cut.any():
-        return by_tangents
+        return None
     season = float(near[-1]) if likelihood.noise.seasonal else 0.0
-    with_values = _with_values(likelihood, cut, season)
-    return max(with_values, by_tangents, key=lambda one: _agreement(one, likelihood, near))
+    numbers = likelihood.rule_of_numbers(~cut, season)
+    all_rows = likelihood.rule_of_numbers(np.ones_like(cut), season)
+    sds = likelihood.sds[cut]
+    loadings = all_rows.loadings[cut] * sds[:, None]
+    # Distribution of the observations given the numbers.
+    half = solve_triangular(numbers.factor, loadings.T, lower=True)
+    root = np.asarray(np.linalg.cholesky(half.T @ half + np.diag(sds**2)), dtype=np.float64)
+    return BoundedRows(cut, numbers, all_rows, loadings, root, *_box(likelihood, cut))
 
 
 def with_nuisances(
@@ -150,16 +221,9 @@ def _agreement(complete: Completion, likelihood: Likelihood, near: FloatArray) -
     return float(np.exp(np.minimum(weight[:_TRIED] - weight[_TRIED:], 0.0)).mean())
 
 
-def _with_values(likelihood: Likelihood, cut: Mask, season: float) -> Completion:
-    """Draw the observations of truncated rows, then nuisances given all observations."""
-    numbers = likelihood.rule_of_numbers(~cut, season)
-    all_rows = likelihood.rule_of_numbers(np.ones_like(cut), season)
-    sds, priors = likelihood.sds[cut], likelihood.priors
-    loadings = all_rows.loadings[cut] * sds[:, None]
-    # Distribution of the observations given the numbers.
-    half = solve_triangular(numbers.factor, loadings.T, lower=True)
-    root = np.asarray(np.linalg.cholesky(half.T @ half + np.diag(sds**2)), dtype=np.float64)
-    lower, upper = _box(likelihood, cut)
+def _with_observations(likelihood: Likelihood, rows: BoundedRows) -> Completion:
+    """Draw the observations of rows with bounds, then nuisances given all observations."""
+    cut, all_rows, root, priors = rows.cut, rows.all_rows, rows.root, likelihood.priors
 
     def complete(
         z: FloatArray, answers: FloatArray, rng: np.random.Generator
@@ -168,8 +232,8 @@ def _with_values(likelihood: Likelihood, cut: Mask, season: float) -> Completion
         possible: Mask = np.asarray(np.isfinite(answers).all(axis=1) & inside.all(axis=1))
         answers = np.where(possible[:, None], answers, 0.0)
         # Observations are expressed as logs relative to the published values.
-        middle = (answers - all_rows.free)[:, cut] + numbers.mean(answers) @ loadings.T
-        errors, log_box = _entered(lower - middle, upper - middle, root, rng)
+        middle = rows.middle(answers)
+        errors, log_box = _entered(rows.lower - middle, rows.upper - middle, root, rng)
         above = np.zeros_like(answers)
         above[:, cut] = middle + errors @ root.T
         xi = rng.standard_normal((len(z), len(likelihood.nuisances)))

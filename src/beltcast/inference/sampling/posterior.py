@@ -40,7 +40,7 @@ from beltcast.study.study import Study
 QUICK_WALKERS = 32
 """Markov chains that move together; each gives an equal part of the draws."""
 
-MOVES = 16
+MOVES = 24
 """Moves between two draws of a walker, where a surrogate proposes them."""
 
 SLOW_MOVES = 40
@@ -181,7 +181,7 @@ def approximate_posterior(
     rng : numpy.random.Generator
     moves : int, optional
         Metropolis moves between two draws of a walker, after ten times as many of burn-in. By
-        default 16 that a surrogate proposes (`surrogate`), after a burn-in of 224; without one 40.
+        default 24 that a surrogate proposes (`surrogate`), after a burn-in of 224; without one 40.
         0 gives Laplace's approximation itself.
     threads : int, optional
         Walkers are simulated in parallel on so many; one per processor by default.  The result

@@ -2,12 +2,15 @@
 
 Many evaluations of a polynomial cost less than a run of the model.  So answers are fitted by
 polynomials of the second degree in whitened parameters x, on a few thousand points about where the
-walkers have been.  Nuisances are integrated out by the tangents of `NuisanceRule`; what is left is
+walkers have been.  Nuisances are integrated out, by the tangents of `NuisanceRule` where they are
+not normal; what is left is
 
-    log p*(x) = -1/2 sum_k r_k(x)^2 + log prior,      r_k a polynomial of the second degree,
+    log p*(x) = -1/2 sum_k r_k(x)^2 + sum_j log P(l_j < m_j(x) + e < u_j) + log prior,
 
-with an exact gradient.  A proposal is a few trajectories of Hamiltonian Monte Carlo (Neal 2011) in
-p*, which nearly forget where they began.  It is accepted with probability
+r_k and m_j polynomials of the second degree, with an exact gradient.  The second sum is over
+observations known within bounds, as if these were independent given the others.  A proposal is a
+trajectory of Hamiltonian Monte Carlo (Neal 2011) in p*, which nearly forgets where it began.  It is
+accepted with probability
 
     min(1, [p(z') / p*(z')] / [p(z) / p*(z)]),
 
@@ -29,22 +32,24 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
+from scipy.special import log_ndtr
 
 from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.inference.contrast_rows import ContrastRows
 from beltcast.inference.families import Mask
 from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.residuals import NORMAL
+from beltcast.inference.sampling.censored_nuisances import BoundedRows, bounded_rows
 
 MOST_MOVED = 80
 """Unknowns up to which a surrogate is made: its polynomials have half the square as many terms."""
 
-PER_TERM, OF_CONTRASTS = 8, 3
-"""Points to fit polynomials to, for each of their terms; of contrasts, which bend less and cost
-more, some of these.  Chains wait where the likeness is poor: fewer points make worse draws."""
+FIRST, PER_TERM, OF_CONTRASTS = 3, 6, 3
+"""Points to fit polynomials to, for each of their terms, at first and then; of contrasts, which
+bend less and cost more, some of these.  Chains wait where the likeness is poor."""
 
-JITTER = 0.8
-"""Part of the reference's standard deviation that is added to visited positions."""
+NEARER, JITTER = 0.3, 0.8
+"""Part of the reference's standard deviation that is added to positions, to every second each."""
 
 RIDGE = 1e-6
 """Penalty of the squared coefficients, for each point."""
@@ -52,12 +57,14 @@ RIDGE = 1e-6
 STEADY_SD = 0.02
 """Residuals that vary by less are kept to first order only."""
 
-STEPS = (1, 4, 8)
-"""Leapfrog steps of a trajectory, drawn for each proposal.  Long ones forget where they began;
-where the likeness is poor they are refused, and a single step still moves."""
+STEPS = (1, 16, 16)
+"""Leapfrog steps of a trajectory, drawn for each proposal.  16 forget where they began: on the belt
+study the mean squared jump is twice the variance, and no fewer are accepted than of 8, since what
+the likeness lacks does not grow with the distance.  A single step still moves where it is poor."""
 
 _GOOD = 0.75
 _TUNED = 12
+_WALKERS, _RECORDS = 256, 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,9 +78,12 @@ class Surrogate:
     unwhiten : (n, n)
         Inverse of `root`.
     constant, linear, quadratic : (k,), (n, k), (n, n * k)
-        Of the polynomials: residuals, then one term of the log density, then contrasts.
+        Of the polynomials: residuals, then one term of the log density, then means of observations
+        known within bounds, then contrasts.
     residuals : int
         How many of the polynomials are residuals.
+    bounds : (2, j)
+        Lower and upper ends of these observations, in their standard deviations, as the means are.
     contrasts : ContrastRows or None
     lower, upper, mu, sigma : (n,)
         Of the priors.
@@ -88,6 +98,7 @@ class Surrogate:
     linear: FloatArray
     quadratic: FloatArray
     residuals: int
+    bounds: FloatArray
     contrasts: ContrastRows | None
     lower: FloatArray
     upper: FloatArray
@@ -138,8 +149,14 @@ class Surrogate:
         # What the log density changes by with each polynomial.
         by = np.concatenate([-r, np.ones((count, 1))], axis=1)
         density = -0.5 * (r**2).sum(axis=1) + values[:, self.residuals]
+        first = self.residuals + 1
+        last = first + self.bounds.shape[1]
+        if last > first:
+            middle = values[:, first:last]
+            more, pull = _log_within(self.bounds[0] - middle, self.bounds[1] - middle)
+            density, by = density + more.sum(axis=1), np.concatenate([by, pull], axis=1)
         if self.contrasts is not None:
-            more, pull = self.contrasts.density_of(values[:, self.residuals + 1 :])
+            more, pull = self.contrasts.density_of(values[:, last:])
             density, by = density + more, np.concatenate([by, pull], axis=1)
         away = (self.center + x @ self.root.T - self.mu) / self.sigma
         density = density - 0.5 * (away**2).sum(axis=1)
@@ -184,36 +201,60 @@ def make_surrogate(
     Surrogate or None
         None where the likelihood may have none, and where too few points can be simulated.
     """
-    n = likelihood.n_parameters
     if not may_have_surrogate(likelihood) or not (np.ptp(past, axis=0) > 0).all():
         return None
     rng = np.random.default_rng(0)
+    first = _made(likelihood, near, past, root, answers, contrasts, FIRST, rng)
+    if first is None:
+        return None
+    # Walkers of a short burn-in have not been everywhere: the first likeness says where else.
+    visited = _visited(first, past, rng)
+    root = np.asarray(np.linalg.cholesky(np.cov(visited.T) + 1e-12 * root @ root.T))
+    return _made(likelihood, near, visited, root, answers, contrasts, PER_TERM, rng) or first
+
+
+def _made(
+    likelihood: Likelihood,
+    near: FloatArray,
+    past: FloatArray,
+    root: FloatArray,
+    answers: Callable[[FloatArray], FloatArray],
+    contrasts: Callable[[FloatArray], FloatArray] | None,
+    per_term: int,
+    rng: np.random.Generator,
+) -> Surrogate | None:
+    """Fit polynomials on so many points for each of their terms, about some positions."""
+    n = likelihood.n_parameters
     terms = 1 + n + n * (n + 1) // 2
-    center = past.mean(axis=0)
-    start = past[rng.integers(len(past), size=PER_TERM * terms)]
-    jitter = JITTER * rng.standard_normal(start.shape) @ root.T
-    # Every second point is a visited position itself.
-    shrunk = center + np.sqrt(1.0 - JITTER**2) * (start - center) + jitter
-    points = np.where(np.arange(len(start))[:, None] % 2 == 0, start, shrunk)
-    points = np.clip(points, likelihood.priors.lower, likelihood.priors.upper)
+    points = _about(likelihood, past, root, per_term * terms, rng)
     found = answers(points)
     good: Mask = np.asarray(np.isfinite(found).all(axis=1))
     if good.sum() < 2 * terms:
         return None
+    center = past.mean(axis=0)
     covariance = np.cov(points[good].T).reshape(n, n) + 1e-12 * root @ root.T
     root = np.asarray(np.linalg.cholesky(covariance), dtype=np.float64)
     unwhiten = np.asarray(np.linalg.inv(root), dtype=np.float64)
     x = (points[good] - center) @ unwhiten.T
     one, other = np.triu_indices(n)
-    rows = _white(likelihood, near, found[good])
-    reduced, kept = _reduced(_fitted(_features(x, one, other), rows), x, one, other)
+    without = likelihood.without_contrasts()
+    bounded = bounded_rows(without, near)
+    rows = _white(without, near, bounded, found[good])
+    features = _features(x, one, other)
+    reduced, kept = _reduced(_fitted(features, rows), x, one, other)
+    bounds = np.empty((2, 0))
+    if bounded is not None:
+        sds = np.sqrt((bounded.root**2).sum(axis=1))
+        bounds = np.array([bounded.lower, bounded.upper]) / sds
+        means = _fitted(features, bounded.middle(found[good]) / sds)
+        reduced = np.concatenate([reduced, means], axis=1)
     contrast_rows = likelihood.contrasts
     if contrast_rows is not None and contrasts is not None:
         some = points[good][: OF_CONTRASTS * terms]
         differences = contrasts(some)
         if not np.isfinite(differences).all():
             return None
-        of_contrasts = _fitted(_features(x[: len(some)], one, other), differences)
+        of_contrasts = _fitted(features[: len(some)], differences)
         reduced = np.concatenate([reduced, of_contrasts], axis=1)
     constant, linear, quadratic = _coefficients(reduced, n, one, other)
     surrogate = Surrogate(
@@ -224,6 +265,7 @@ def make_surrogate(
         linear=linear,
         quadratic=quadratic,
         residuals=kept,
+        bounds=bounds,
         contrasts=contrast_rows,
         lower=likelihood.priors.lower,
         upper=likelihood.priors.upper,
@@ -233,14 +275,54 @@ def make_surrogate(
     return _tuned(surrogate, past[rng.integers(len(past), size=32)], rng)
 
 
-def _white(likelihood: Likelihood, near: FloatArray, answers: FloatArray) -> FloatArray:
-    """Residuals whose squares add up to the cost with the nuisances integrated out; (N, m)."""
-    rule = likelihood.without_contrasts().nuisance_rule(near)
-    weighted = (rule.free - answers) * rule.weight
+def _about(
+    likelihood: Likelihood, past: FloatArray, root: FloatArray, count: int, rng: np.random.Generator
+) -> FloatArray:
+    """Points about positions: every second near one, the others further away, (count, n)."""
+    center = past.mean(axis=0)
+    start = past[rng.integers(len(past), size=count)]
+    away = np.where(np.arange(count)[:, None] % 2 == 0, NEARER, JITTER)
+    noise = away * (rng.standard_normal(start.shape) @ root.T)
+    points = center + np.sqrt(1.0 - away**2) * (start - center) + noise
+    return np.clip(points, likelihood.priors.lower, likelihood.priors.upper)
+
+
+def _visited(surrogate: Surrogate, past: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Positions of many walkers in the likeness alone, which costs no run of the model; (k, n)."""
+    z = past[rng.integers(len(past), size=_WALKERS)]
+    found = []
+    for _ in range(_RECORDS):
+        z = surrogate._moved(z, rng, max(STEPS))[0]
+        found.append(z)
+    return np.concatenate(found[_RECORDS // 4 :])
+
+
+def _white(
+    likelihood: Likelihood, near: FloatArray, bounded: BoundedRows | None, answers: FloatArray
+) -> FloatArray:
+    """Residuals whose squares add up to the cost with the nuisances integrated out; (N, m).
+
+    Without the rows that are known within bounds.
+    """
+    rule = likelihood.nuisance_rule(near) if bounded is None else bounded.numbers
+    rows = np.ones(len(rule.free), dtype=np.bool_) if bounded is None else ~bounded.cut
+    weighted = ((rule.free - answers) * rule.weight)[:, rows]
     # I - B P^-1 B' has the inverse I + B B' (the precision is I + B'B).
-    covariance = np.eye(len(rule.free)) + rule.loadings @ rule.loadings.T
+    covariance = np.eye(rows.sum()) + rule.loadings[rows] @ rule.loadings[rows].T
     white: FloatArray = np.linalg.solve(np.linalg.cholesky(covariance), weighted.T).T
     return white
+
+
+def _log_within(lower: FloatArray, upper: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Log of the probability of a standard normal between bounds, and its fall with both bounds."""
+    # On the side where the distribution function keeps its digits.
+    flip = lower > -upper
+    below, above = np.where(flip, -upper, lower), np.where(flip, -lower, upper)
+    log_below, log_above = log_ndtr(below), log_ndtr(above)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log_p = log_above + np.log(-np.expm1(log_below - log_above))
+    ends = np.exp(-0.5 * lower**2 - log_p) - np.exp(-0.5 * upper**2 - log_p)
+    return log_p, ends / np.sqrt(2.0 * np.pi)
 
 
 def _features(x: FloatArray, one: IntArray, other: IntArray) -> FloatArray:
