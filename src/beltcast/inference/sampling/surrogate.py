@@ -283,7 +283,7 @@ def _about(
     start = past[rng.integers(len(past), size=count)]
     away = np.where(np.arange(count)[:, None] % 2 == 0, NEARER, JITTER)
     noise = away * (rng.standard_normal(start.shape) @ root.T)
-    points = center + np.sqrt(1.0 - away**2) * (start - center) + noise
+    points: FloatArray = center + np.sqrt(1.0 - away**2) * (start - center) + noise
     return np.clip(points, likelihood.priors.lower, likelihood.priors.upper)
 
 
