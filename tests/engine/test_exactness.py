@@ -159,3 +159,12 @@ def test_a_tangent_is_finite_where_the_value_is(
         backend=backend,
     )
     assert float(out[0, 0, 0, 1]) == pytest.approx(slope, abs=1e-12)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "llvm"])
+def test_the_root_of_a_negative_zero_is_zero_as_its_power_is(
+    tmp_path: Path, backend: Backend
+) -> None:
+    # C's pow(-0.0, 0.5) is +0, and 1/(+0) is infinite upwards.
+    model = small(tmp_path, "a = 1", "y = ARCTAN(1/((0*-a)^0.5))")
+    assert float(model.simulate(backend=backend)["y"][0]) == pytest.approx(math.pi / 2)

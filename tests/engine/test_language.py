@@ -571,6 +571,8 @@ def test_na_has_no_order(tmp_path: Path) -> None:
         ("k = INTEG(1, 0) ~~|\ny = SMOOTH N(Time, 2, 0, k) ~~|", "order is not a whole number"),
         ("d: A, B ~~|\nx[d] = 1 ~~|\ny = INVERT MATRIX(x[A], 1) + 1 ~~|", "inside an expression"),
         ("f((0,1),(1,0),(2,1)) ~~|\ny = LOOKUP INVERT(f, Time) ~~|", "neither rises nor falls"),
+        ("f((0,1),(1,1),(2,0)) ~~|\ny = LOOKUP INVERT(f, Time) ~~|", "neither rises nor falls"),
+        ("f((0,0),(1,1),(2,1)) ~~|\ny = LOOKUP INVERT(f, Time) ~~|", "neither rises nor falls"),
     ],
 )
 def test_what_is_not_supported_is_refused_with_its_line(

@@ -150,6 +150,7 @@ def test_any_text_is_a_tree_or_one_sentence(text: str) -> None:
         ("a // b", "SAFEDIV(a, b)"),
         ("-a^-b", "-(a^(-b))"),
         ("if a then b else c + 1", "IF THEN ELSE(a, b, c + 1)"),
+        ("if a or b then c or d else e or f", "IF THEN ELSE(a :OR: b, c :OR: d, e :OR: f)"),
         ("f(a, g())", "F(a, G())"),
         ("a < b = c", "(a < b) = c"),
         ("x[A, *, 1:3]", "x[A, *, 1:3]"),

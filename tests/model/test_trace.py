@@ -8,6 +8,7 @@ import pytest
 
 from beltcast.errors import UnknownName
 from beltcast.model.model import Model
+from beltcast.model.trace import Tree
 
 from ..small_models import small
 
@@ -55,6 +56,23 @@ def test_a_branch_that_returns_to_its_root_is_a_feedback_loop(rabbits: Model) ->
     assert again.loop
     assert not again.branches
     assert "feedback loop" in str(tree)
+
+
+def test_a_tree_has_as_many_levels_as_are_asked_for(rabbits: Model) -> None:
+    def levels(tree: Tree) -> int:
+        return 1 + max((levels(one) for one in tree), default=-1)
+
+    # Root: rabbits, births, crowding, the points' own inputs; a loop ends a branch earlier.
+    assert [levels(rabbits.uses("birth rate", depth)) for depth in (0, 1, 2, 3)] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "call", ["SMOOTHI(x, 2, first)", "SMOOTH3I(x, 2, first)", "DELAY1I(x, 2, first)"]
+)
+def test_a_first_value_of_a_delay_acts_at_the_start_only(tmp_path: Path, call: str) -> None:
+    model = small(tmp_path, f"y = {call}", "x = RAMP(1, 0, 9)", "first = 3")
+    initial = {one.variable: one.initial for one in model.causes("y", 1)}
+    assert initial == {"x": False, "first": True}
 
 
 def test_a_tree_says_where_it_was_cut(rabbits: Model) -> None:

@@ -133,6 +133,18 @@ def test_options_of_the_noise_are_read(read) -> None:
     assert noise.offset_common == 0.3
 
 
+def test_a_season_without_an_sd_is_known(read) -> None:
+    noise = read(TABLES.replace(", sd = 0.05 }", " }"))
+    assert (noise.season_mean, noise.season_sd) == (0.1, 0.0)
+
+
+def test_only_a_family_with_a_scale_needs_one(read) -> None:
+    counted = read(TABLES + 'errors = { family = "poisson" }\n').definitions
+    assert [one.errors.family for one in counted.values() if one.errors] == ["poisson"]
+    with pytest.raises(InputError, match="have no scale; add one"):
+        read(TABLES + 'errors = { family = "normal" }\n')
+
+
 def test_a_missing_table_is_named(read) -> None:
     with pytest.raises(InputError, match=r"\[noise\] is missing"):
         read("[definitions.full]\nnoise = 0\n")

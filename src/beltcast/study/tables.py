@@ -90,8 +90,8 @@ def filled_rows(text: Text) -> Iterator[tuple[int, list[str]]]:
 def separator(text: str) -> str:
     """Separator of the cells: the most frequent in the first line; a comma if in doubt.
 
-    >>> separator("place;value"), separator("place,value")
-    (';', ',')
+    >>> separator("place;value"), separator("place,value"), separator("place"), separator("a;b,c")
+    (';', ',', ',', ',')
     """
     first = next((line for line in text.splitlines() if line.strip()), "")
     return max(",;\t", key=lambda one: (first.count(one), one == ","))
