@@ -12,6 +12,7 @@ from beltcast import approximate_posterior, calibrate
 from beltcast.inference.calibrate import Calibration
 from beltcast.inference.pool_scales import pool_scales
 from beltcast.inference.statistics import FitStatistics, fit_statistics
+from beltcast.workflows.calibrate import CalibrateOptions, calibrate_study
 from beltcast.workflows.own_model import read_own_model
 
 GALLERY = Path(__file__).parents[2] / "docs" / "gallery"
@@ -53,8 +54,15 @@ def statistics(name: str, starts: int = 16) -> FitStatistics:
         ),
         # R's nls of Indometh, subject 1: SSbiexp (Davidian and Giltinan 1995), by ODE here.
         ("indometacin", {"A1": 2.0293, "lrc1": 0.5794, "A2": 0.1916, "lrc2": -1.7878}),
+        # NIST Statistical Reference Datasets, MGH10 (Meyer 1970) and Lanczos2, certified values.
+        ("meyer", {"b1": 5.6096364710e-3, "b2": 6.1813463463e3, "b3": 3.4522363462e2}),
+        (
+            "lanczos",
+            {"b1": 9.6251029939e-2, "b2": 1.0057332849, "b3": 8.6424689056e-1,
+             "b4": 3.0078283915, "b5": 1.5529016879, "b6": 5.0028798100},
+        ),
     ],
-)
+)  # fmt: skip
 def test_least_squares_of_others_come_back(name: str, published: dict[str, float]) -> None:
     estimates = statistics(name).estimates
     for label, value in published.items():
@@ -69,6 +77,32 @@ def test_the_certified_standard_deviations_of_misra1a_come_back() -> None:
     ratio = np.sqrt(14 / 12)
     assert estimates.loc["b1", "standard_error"] * ratio == pytest.approx(2.7070075241, rel=0.05)
     assert estimates.loc["b2", "standard_error"] * ratio == pytest.approx(7.2668688e-6, rel=0.05)
+
+
+def test_the_certified_standard_deviations_of_nearly_exact_data_come_back() -> None:
+    # Lanczos2: six digits, errors of a millionth; NIST's residual variance is over n - 6.
+    estimates, ratio = statistics("lanczos").estimates, np.sqrt(24 / 18)
+    certified = {"b1": 6.6770575477e-4, "b2": 3.3989646176e-3, "b6": 1.3958787284e-3}
+    for label, value in certified.items():
+        found = estimates.loc[label, "standard_error"] * ratio
+        assert found == pytest.approx(value, rel=0.01), label
+    assert not estimates["at_bound"].any()
+
+
+def test_data_closer_to_the_model_than_the_prior_of_their_scale_are_told() -> None:
+    folder = GALLERY / "lanczos"
+    files = (folder / name for name in ("model.mdl", "data.csv", "search.voc"))
+    own = read_own_model(*files, columns=folder / "columns.toml")
+    page = calibrate_study(own.study, CalibrateOptions(starts=2, refine=2), rng=1).page()
+    assert "sd of Signal: the data are closer to the model than the least value" in page
+
+
+def test_points_along_one_valley_are_one_optimum() -> None:
+    # The starts of Meyer's problem end beside each other in a valley; one is at the other end of
+    # the priors, where the exponential overflows.
+    fit = fitted("meyer")
+    assert len(fit.clusters()) == 1
+    assert fit.agreeing > 5
 
 
 @pytest.mark.parametrize(

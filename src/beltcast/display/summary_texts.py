@@ -94,6 +94,10 @@ SUMMARY: Mapping[str, tuple[str, str]] = {
     ),
     "one optimum": ("1 optimum", "1 个局部最优解"),
     "optima": ("{count} different optima", "{count} 个不同的局部最优解"),
+    "cut short": (
+        "{count} were cut short, or ended where the model fails, and count for no optimum.",
+        "其中 {count} 个未收敛或止于模型无法运行之处，不计为最优解。",
+    ),
     "optima unknown": (
         "These are too few starts to estimate how many other optima there are.",
         "起点过少，无法估计还有多少其他局部最优解。",

@@ -27,7 +27,7 @@ from beltcast.ensembles.verdicts import FEWEST_DRAWS
 from beltcast.errors import CalibrationError
 from beltcast.files.resume import NOT_KEPT, Pieces
 from beltcast.inference.assemble import likelihood_of
-from beltcast.inference.likelihood import Likelihood
+from beltcast.inference.likelihood import BLAME, Likelihood
 from beltcast.inference.optimise import FitMethod, Optimum, optimise
 from beltcast.inference.starts import FEW_ENOUGH, expected_missed, starting_points
 from beltcast.schema import Language, Progress, no_progress
@@ -114,13 +114,14 @@ class Calibration:
 
         Infinite if too few starts were refined to tell.
         """
-        searches = int(self.converged.sum())
-        return expected_missed(len(self._leaders()), max(searches, len(self.optima)))
+        leaders = self._leaders()
+        return expected_missed(len(leaders), sum(count for _, count in leaders))
 
     def search_words(self, language: Language = "en") -> str:
         """Return what was searched and found, as sentences."""
         refined, starts = len(self.refined_costs), len(self.start_costs)
-        count = len(self._leaders()) if self.optima else 1
+        leaders = self._leaders()
+        count = max(1, len(leaders))
         found = word("one optimum" if count == 1 else "optima", language, count=count)
         missed = self.expected_missed
         if not np.isfinite(missed):
@@ -138,6 +139,9 @@ class Calibration:
             ),
             word(rest, language, missed=missed),
         ]
+        lost = len(self.optima) - sum(count for _, count in leaders)
+        if lost:
+            sentences.insert(1, word("cut short", language, count=lost))
         return (" " if language == "en" else "").join(sentences)
 
     @property
@@ -167,9 +171,9 @@ class Calibration:
         -------
         pandas.DataFrame
             One row per optimum: its ``cost``, how many refined ``starts`` reached it (the best and
-            all within one posterior sd of it in every parameter), and the parameter in
-            which it is ``furthest`` from the best, with the ``distance`` in posterior standard
-            deviations.
+            all within one posterior sd of it in every parameter, or of the same cost and the same
+            expected values), and the parameter in which it is ``furthest`` from the best, with the
+            ``distance`` in posterior standard deviations.
         """
         n = len(self.likelihood.priors)
         sd = np.sqrt(np.diag(self.covariance)[:n])
@@ -185,30 +189,55 @@ class Calibration:
             }
         )
 
-    def distinct(self, within: float) -> tuple[FloatArray, ...]:
+    def distinct(self, within: float, *, by_fit: bool = False) -> tuple[FloatArray, ...]:
         """Distinct optima whose cost exceeds the best by at most so much, the best first.
+
+        Parameters
+        ----------
+        within : float
+        by_fit : bool
+            Whether points of one cost and the same expected values are one optimum (`clusters`).
+            Chains start from both.
 
         Returns
         -------
         tuple of (size,)
             Only the best one if the optima were not kept.
         """
-        near = (one.theta for one, _ in self._leaders()[1:] if one.cost <= self.cost + within)
+        leaders = self._leaders(by_fit=by_fit)[1:]
+        near = (one.theta for one, _ in leaders if one.cost <= self.cost + within)
         return (self.theta, *near)
 
-    def _leaders(self) -> list[tuple[Optimum, int]]:
+    def _leaders(self, *, by_fit: bool = True) -> list[tuple[Optimum, int]]:
         """The best optimum of each cluster, and the size of the cluster."""
         n = len(self.likelihood.priors)
         sd = np.sqrt(np.diag(self.covariance)[:n])
-        found: list[tuple[Optimum, int]] = []
-        for one in sorted(self.optima, key=lambda one: one.cost):
+        ends = sorted(self.optima, key=lambda one: one.cost)
+        if not ends:
+            return []
+        expected = self._compared(np.array([one.theta for one in ends]))
+        found: list[tuple[int, int]] = []
+        for i, one in enumerate(ends):
             for k, (leader, count) in enumerate(found):
-                if np.abs((one.theta - leader.theta)[:n] / sd).max() < 1.0:
+                first = ends[leader]
+                near = np.abs((one.theta - first.theta)[:n] / sd).max() < 1.0
+                # To tell two such curves apart takes more data than there are.
+                apart = 0.5 * np.sum((expected[i] - expected[leader]) ** 2)
+                if near or (by_fit and max(one.cost - first.cost, apart) < SAME_OPTIMUM):
                     found[k] = (leader, count + 1)
                     break
             else:
-                found.append((one, 1))
-        return found
+                # A search that was cut short, or ended where the model fails, has found nothing.
+                settled = one.converged and one.cost - self.cost < 0.5 * BLAME**2
+                if settled or not found or not by_fit:
+                    found.append((i, 1))
+        return [(ends[leader], count) for leader, count in found]
+
+    def _compared(self, theta: FloatArray) -> FloatArray:
+        """Expected values in standard deviations of the best fit; (k, size) -> (k, m)."""
+        sds = self.likelihood.row_sds(self.theta[None])
+        with np.errstate(over="ignore"):
+            return np.clip(self.likelihood.expected(theta) / sds, -1e100, 1e100)
 
     def history(self) -> pd.DataFrame:
         """Cost of every evaluation of every refinement.

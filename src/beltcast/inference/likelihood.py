@@ -44,7 +44,7 @@ from beltcast.study.observations import Observations
 from beltcast.study.priors import Priors
 
 SCALE_LIMIT = 4.0
-"""Bound of the nuisances that are sd factors, in prior standard deviations."""
+"""Default bound of the nuisances that are sd factors, in prior standard deviations."""
 
 LOWEST = 8.0
 """A parameter that scales an sd is bounded this many prior sds below its mu."""
@@ -55,8 +55,8 @@ UNSEEN = float(np.exp(20.0))
 BLAME = 1e3
 """Residual of a row whose answer is NaN or infinite: a wall that a fit turns away from."""
 
-FARTHEST = 1e100
-"""Largest residual, so that sums of squares stay finite and a start this far just loses."""
+FARTHEST = 1e30
+"""Largest residual, so that squares of its slopes stay finite and a start this far just loses."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -95,6 +95,8 @@ class Likelihood:
         Factor of the residual of the prior of each unknown; 1 by default.
     contrasts : ContrastRows, optional
         Published differences between two runs of the model.
+    scale_limit : float
+        Bound of the nuisances that are sd factors, in prior standard deviations.
     """
 
     model: Model
@@ -118,6 +120,7 @@ class Likelihood:
     scale_power: FloatArray
     prior_weights: FloatArray | None = None
     contrasts: ContrastRows | None = None
+    scale_limit: float = SCALE_LIMIT
 
     def __repr__(self) -> str:
         return (
@@ -143,7 +146,7 @@ class Likelihood:
     def bounds(self) -> tuple[FloatArray, FloatArray]:
         """Lower and upper bounds of theta."""
         free = np.full(len(self.nuisances), np.inf)
-        free[: self.scale_loadings.shape[1]][self.scale_loadings.any(axis=0)] = SCALE_LIMIT
+        free[: self.scale_loadings.shape[1]][self.scale_loadings.any(axis=0)] = self.scale_limit
         return np.concatenate([self.priors.lower, -free]), np.concatenate([self.priors.upper, free])
 
     def residuals(self, theta: FloatArray, answers: FloatArray | None = None) -> FloatArray:
@@ -309,7 +312,7 @@ class Likelihood:
         by_theta = np.concatenate([by_parameter, self._nuisance_slopes(theta)], axis=1)
         z, half = self._standardised(theta[None], answers)
         z, half = z[0], half[0]
-        good = np.isfinite(z) & np.isfinite(by_theta).all(axis=1)
+        good = (np.abs(z) < FARTHEST) & np.isfinite(by_theta).all(axis=1)
         safe = np.where(good, z, 0.0)
         by_z, by_half = (
             part[0] for part in self.families.slopes(safe[None], self.side, half[None])
@@ -504,7 +507,7 @@ class Likelihood:
     @cached_property
     def _heights(self) -> Heights:
         """Heights of the rows whose sd is estimated."""
-        reach = SCALE_LIMIT * np.abs(self.scale_loadings).sum(axis=1)
+        reach = self.scale_limit * np.abs(self.scale_loadings).sum(axis=1)
         by = self.scale_by >= 0
         # Scales alone move: far out, the sd between subjects would carry these beyond all numbers.
         moved = np.zeros_like(self.priors.sigma)

@@ -3,15 +3,16 @@
 =======================  ==================================================  ======================
 method                   what it does                                        for
 =======================  ==================================================  ======================
-least_squares            trust-region reflective steps on the residuals      nearly always: it uses
-                         with their exact Jacobian (Branch, Coleman and      the curvature
+least_squares            steps within a trust region on the residuals with   nearly always: it uses
+                         their exact Jacobian: `descent`; of more than 60    the curvature
+                         unknowns, reflective ones (Branch, Coleman and
                          Li 1999)
 differential_evolution   populations of the parameters, each one ensemble    cliffs, many optima
                          of runs (Storn and Price 1997), nuisances solved
                          for; the best is refined by least squares
 =======================  ==================================================  ======================
 
-Both come from SciPy and minimise the cost of `likelihood`.  A run that fails raises no exception:
+Both minimise the cost of `likelihood`.  A run that fails raises no exception:
 each of its rows costs ``BLAME^2 / 2``, which is flat, and the priors add their slope towards their
 centre, so that an optimiser that is lost there returns.
 """
@@ -26,10 +27,14 @@ from scipy.optimize import differential_evolution, least_squares
 
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import CalibrationError, one_of
+from beltcast.inference.descent import descend
 from beltcast.inference.likelihood import Likelihood
 
 FitMethod = Literal["least_squares", "differential_evolution"]
 FIT_METHODS: tuple[FitMethod, ...] = get_args(FitMethod)
+
+LEARNT = 60
+"""Number of unknowns up to which curvature beyond Gauss and Newton's is learnt (`descent`)."""
 
 _REACH = 4.0
 """Range of a population in prior standard deviations, for a prior without bounds."""
@@ -65,7 +70,6 @@ def optimise(
     method: FitMethod = "least_squares",
     *,
     rng: np.random.Generator,
-    tolerance: float = 1e-7,
 ) -> Optimum:
     """Find the lowest cost from some starts.
 
@@ -78,9 +82,6 @@ def optimise(
     method : str
     rng : numpy.random.Generator
         Moves populations; the others use no random numbers.
-
-    tolerance : float
-        Least squares stops if a step changes the cost, or the unknowns, by a smaller part.
 
     Raises
     ------
@@ -99,12 +100,15 @@ def optimise(
     True
     """
     if method == "least_squares":
-        return _least_squares(likelihood, starts[0], tolerance)
+        return _least_squares(likelihood, starts[0])
     one_of(method, FIT_METHODS, "method of calibration", CalibrationError)
     return _differential_evolution(likelihood, starts, rng)
 
 
-def _least_squares(likelihood: Likelihood, start: FloatArray, tolerance: float = 1e-7) -> Optimum:
+def _least_squares(likelihood: Likelihood, start: FloatArray) -> Optimum:
+    if likelihood.size <= LEARNT:
+        found = descend(likelihood.residuals, likelihood.jacobian, start, likelihood.bounds())
+        return Optimum(found.x, float(found.costs.min()), found.costs, found.converged)
     costs: list[float] = []
 
     def residuals(theta: FloatArray) -> FloatArray:
@@ -119,10 +123,10 @@ def _least_squares(likelihood: Likelihood, start: FloatArray, tolerance: float =
         bounds=likelihood.bounds(),
         method="trf",
         x_scale=_scale(likelihood),
-        ftol=tolerance,
-        xtol=tolerance,
-        gtol=tolerance,
-        max_nfev=100 if tolerance >= 1e-7 else 400,
+        ftol=1e-7,
+        xtol=1e-7,
+        gtol=1e-7,
+        max_nfev=100,
     )
     return Optimum(fit.x, float(fit.cost), np.array(costs), bool(fit.status > 0))
 

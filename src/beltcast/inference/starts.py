@@ -25,7 +25,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from beltcast.engine.nodes import FloatArray
-from beltcast.inference.likelihood import SCALE_LIMIT, Likelihood
+from beltcast.inference.likelihood import Likelihood
 
 FEW_ENOUGH = 0.5
 """Expected number of missed optima below which a search stops."""
@@ -105,6 +105,6 @@ def _with_scales(likelihood: Likelihood, theta: FloatArray, answers: FloatArray)
             log_scale = 0.5 * np.log(np.mean(z[:, rows] ** 2, axis=1) + 1e-12)
         eta = log_scale / scale_loadings[rows, k].mean()
         eta = np.where(np.isfinite(eta), eta, 0.0)
-        limit = 0.9 * SCALE_LIMIT
+        limit = 0.9 * likelihood.scale_limit
         theta[:, likelihood.n_parameters + k] = np.clip(eta, -limit, limit)
     return theta

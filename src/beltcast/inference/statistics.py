@@ -39,6 +39,9 @@ from beltcast.study.series import SCALE_LOG_SD
 AT_BOUND = 1e-3
 """Distance from a bound, as a part of the range, below which an estimate is said to be at it."""
 
+SCALE_LIMIT = 14.0
+"""Bound of an estimated scale, in prior standard deviations; by default e^-28 of its median."""
+
 SEARCHES = 6
 """Optima of the posterior that the best fit is searched from, the best first."""
 
@@ -128,11 +131,11 @@ def fit_statistics(calibration: Calibration) -> FitStatistics:
     likelihood = _without_flat_priors(calibration.likelihood)
     rng = np.random.default_rng(0)  # least squares uses no random numbers
     found = [
-        optimise(likelihood, _start(calibration.likelihood, likelihood, one), rng=rng)
-        for one in calibration.distinct(np.inf)[:SEARCHES]
+        optimise(likelihood, _start(calibration.likelihood, likelihood, one)[None], rng=rng)
+        for one in calibration.distinct(np.inf, by_fit=True)[:SEARCHES]
     ]
-    best = min(found, key=lambda one: one.cost).theta[None]
-    theta = optimise(likelihood, best, rng=rng, tolerance=1e-12).theta
+    best = min(found, key=lambda one: one.cost)
+    theta = best.theta
     try:
         covariance = curvature_covariance(likelihood, theta)
     except np.linalg.LinAlgError:  # an undetermined direction has no standard error
@@ -163,18 +166,18 @@ def _without_flat_priors(likelihood: Likelihood) -> Likelihood:
         }
         if SCALE_LOG_SD in scales:
             weights[len(boxed) + k] = 0.0
-    return replace(likelihood, priors=boxed, prior_weights=weights)
+    return replace(likelihood, priors=boxed, prior_weights=weights, scale_limit=SCALE_LIMIT)
 
 
 def _start(given: Likelihood, boxed: Likelihood, theta: FloatArray) -> FloatArray:
-    """The same unknowns on the scales of the best fit, inside its bounds; (1, size)."""
+    """The same unknowns on the scales of the best fit, inside its bounds; (size,)."""
     n = given.n_parameters
     flat = np.isin(given.priors.families, FLAT)
     moved = theta.copy()
     moved[:n][flat] = boxed.priors.working(given.priors.natural(theta[:n]))[flat]
     lower, upper = boxed.bounds()
     margin = np.minimum(1e-9, 1e-6 * (upper - lower))
-    return np.clip(moved, lower + margin, upper - margin)[None]
+    return np.clip(moved, lower + margin, upper - margin)
 
 
 def _estimates(likelihood: Likelihood, theta: FloatArray, covariance: FloatArray) -> pd.DataFrame:
@@ -203,7 +206,8 @@ def _estimates(likelihood: Likelihood, theta: FloatArray, covariance: FloatArray
     lower, upper = priors.lower, priors.upper
     near = np.minimum(theta[:n] - lower, upper - theta[:n]) < AT_BOUND * (upper - lower)
     at_bound = np.isfinite(upper - lower) & near
-    table["at_bound"] = table.index.isin(np.array(priors.labels)[at_bound])
+    scales = np.array(likelihood.nuisances)[np.abs(theta[n:]) > likelihood.scale_limit - AT_BOUND]
+    table["at_bound"] = table.index.isin([*np.array(priors.labels)[at_bound], *scales])
     return table
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from beltcast.display.lines import save_chart
@@ -19,7 +20,7 @@ from beltcast.inference.optimise import FIT_METHODS
 from beltcast.inference.pool_scales import pool_scales
 from beltcast.inference.sampling.posterior import Draws, approximate_posterior
 from beltcast.inference.saved import save_calibration
-from beltcast.inference.statistics import FitStatistics, fit_statistics
+from beltcast.inference.statistics import FitStatistics, fit_statistics, scales_of
 from beltcast.schema import Language, Progress
 from beltcast.streams import Random, Streams
 from beltcast.study.study import Study
@@ -74,11 +75,23 @@ class Calibrated:
         """Return the summary."""
         page = fit_summary(self.fit, language, self.study.labels())
         if self.statistics is not None:
-            page += "\n\n" + self.statistics.words()
+            page += "\n\n" + "".join(self._nearly_exact()) + self.statistics.words()
         if len(self.between):
             page += "\n\nstandard deviations between elements, all else integrated out:\n"
             page += self.between.to_string(float_format="%.4g")
         return page
+
+    def _nearly_exact(self) -> Iterator[str]:
+        """A sentence for each column that the model follows more closely than its prior allows."""
+        for name, loading, base in scales_of(self.fit.likelihood):
+            eta = float(self.fit.theta[self.fit.likelihood.labels.index(name)])
+            if name in self.fit.at_bound and eta < 0.0:
+                yield (
+                    f"{name}: the data are closer to the model than the least value that its prior "
+                    f"allows, {base * np.exp(loading * eta):.3g}; intervals of the posterior are "
+                    "too wide, those of the best fit below are not. State a smaller `scale` in "
+                    "columns.toml.\n\n"
+                )
 
     def save(self, folder: Path) -> None:
         """Write the fit, its tables and its picture."""

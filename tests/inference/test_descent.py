@@ -1,0 +1,86 @@
+"""Descents to problems of the literature whose optima are certified, and to what a bound leaves."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from beltcast.engine.nodes import FloatArray
+from beltcast.inference.descent import ENOUGH, Descent, descend
+
+NOTHING = (np.full(3, -np.inf), np.full(3, np.inf))
+
+# NIST Statistical Reference Datasets, MGH10 (Meyer 1970), https://www.itl.nist.gov/div898/strd/nls/
+X = np.arange(50.0, 126.0, 5.0)
+Y = np.array(
+    [34780, 28610, 23650, 19630, 16370, 13720, 11540, 9744, 8261, 7030, 6005, 5147, 4427, 3820,
+     3307, 2872],
+    dtype=float,
+)  # fmt: skip
+CERTIFIED = np.array([5.6096364710e-3, 6.1813463463e3, 3.4522363462e2])
+STANDARD_ERRORS = np.array([1.5687892471e-4, 23.309021107, 0.78486103508])
+
+
+def meyer(b: FloatArray) -> FloatArray:
+    return b[0] * np.exp(b[1] / (X + b[2])) - Y
+
+
+def meyer_slopes(b: FloatArray) -> FloatArray:
+    e = np.exp(b[1] / (X + b[2]))
+    return np.column_stack([e, b[0] * e / (X + b[2]), -b[0] * e * b[1] / (X + b[2]) ** 2])
+
+
+def test_the_bent_valley_of_meyer_is_followed_to_its_certified_end() -> None:
+    found = descend(meyer, meyer_slopes, np.array([0.02, 4000.0, 250.0]), NOTHING)
+    assert found.converged
+    assert np.abs((found.x - CERTIFIED) / STANDARD_ERRORS).max() < 1e-4
+    assert 2 * found.costs.min() == pytest.approx(87.945855171, rel=1e-9)
+
+
+def test_a_bound_across_the_valley_is_where_the_descent_ends() -> None:
+    # Kept at b3 <= 340, the best of b1 and b2 is found without bounds by two unknowns alone.
+    bounds = (NOTHING[0], np.array([np.inf, np.inf, 340.0]))
+    found = descend(meyer, meyer_slopes, np.array([0.02, 4000.0, 250.0]), bounds)
+    alone = descend(
+        lambda b: meyer(np.append(b, 340.0)),
+        lambda b: meyer_slopes(np.append(b, 340.0))[:, :2],
+        found.x[:2] * 1.001,
+        (NOTHING[0][:2], NOTHING[1][:2]),
+    )
+    assert found.converged
+    assert found.x[2] == 340.0
+    assert found.x[:2] == pytest.approx(alone.x, rel=1e-7)
+
+
+def jennrich(x: FloatArray) -> Descent:
+    """Exponentials far from the data, so that J'J is not the curvature."""
+    t, y = np.arange(1.0, 11.0), 2.0 + 2.0 * np.arange(1.0, 11.0)
+
+    def residuals(b: FloatArray) -> FloatArray:
+        return y - np.exp(t * b[0]) - np.exp(t * b[1])
+
+    def slopes(b: FloatArray) -> FloatArray:
+        return -np.column_stack([t * np.exp(t * b[0]), t * np.exp(t * b[1])])
+
+    return descend(residuals, slopes, x, (np.full(2, -np.inf), np.full(2, np.inf)))
+
+
+def test_large_residuals_take_few_steps() -> None:
+    # Jennrich and Sampson (1968), in Moré, Garbow and Hillstrom (1981), problem 6: 124.362 at
+    # 0.2578.
+    found = jennrich(np.array([0.3, 0.4]))
+    assert found.converged
+    assert found.x == pytest.approx([0.257825, 0.257825], abs=1e-4)
+    assert 2 * found.costs.min() == pytest.approx(124.362, abs=1e-3)
+    assert len(found.costs) < 30
+
+
+def test_a_descent_ends_where_less_than_enough_is_left_to_gain() -> None:
+    found = descend(
+        lambda x: np.array([x[0] - 1.0, 3.0]),
+        lambda x: np.array([[1.0], [0.0]]),
+        np.array([5.0]),
+        (np.array([-np.inf]), np.array([np.inf])),
+    )
+    assert found.converged
+    assert found.costs.min() - 4.5 < ENOUGH
