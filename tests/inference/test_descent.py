@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from beltcast.engine.nodes import FloatArray
-from beltcast.inference.descent import ENOUGH, Descent, descend
+from beltcast.inference.descent import LEFT_TO_GAIN, Descent, descend
 
 NOTHING = (np.full(3, -np.inf), np.full(3, np.inf))
 
@@ -83,4 +83,4 @@ def test_a_descent_ends_where_less_than_enough_is_left_to_gain() -> None:
         (np.array([-np.inf]), np.array([np.inf])),
     )
     assert found.converged
-    assert found.costs.min() - 4.5 < ENOUGH
+    assert found.costs.min() - 4.5 < LEFT_TO_GAIN

@@ -7,8 +7,8 @@ trust region in units of the columns of J (Moré 1978) and follow the bend of a 
 derivative of the residuals along the step (Transtrum and Sethna 2012).  A bound that is reached is
 kept until the gradient leads away from it.
 
-A descent ends if the model promises less than `ENOUGH` units of log density.  Near an optimum that
-is a distance of ``sqrt(2 ENOUGH)`` standard errors.
+A descent ends if the model promises less than `LEFT_TO_GAIN` units of log density.  Near an optimum
+that is a distance of ``sqrt(2 LEFT_TO_GAIN)`` standard errors.
 
 References
 ----------
@@ -29,13 +29,13 @@ import numpy as np
 
 from beltcast.engine.nodes import FloatArray
 
-ENOUGH = 1e-8
+LEFT_TO_GAIN = 1e-8
 """Promised decrease of the cost below which a descent ends."""
 
-ROUNDING = 1e-4
-"""Part of `ENOUGH` at which a descent ends even if the trust region has become small."""
+STALLED = 1e-4
+"""Part of `LEFT_TO_GAIN` at which a descent ends even if the trust region has become small."""
 
-MOST = 200
+MOST_EVALUATIONS = 200
 """Most evaluations of a descent."""
 
 
@@ -85,7 +85,7 @@ def descend(
     costs = [cost]
     unit = np.full(len(x), 1e-12)
     learnt, use_learnt, radius = np.zeros((len(x), len(x))), False, float(np.sqrt(len(x)))
-    while len(costs) < MOST:
+    while len(costs) < MOST_EVALUATIONS:
         gradient, normal = slope.T @ r, slope.T @ slope
         unit = np.maximum(unit, np.sqrt(np.diag(normal)))
         curvature = normal + learnt if use_learnt else normal
@@ -93,7 +93,7 @@ def descend(
         part = _room(x, step, lower, upper)
         whole = part == 1.0 and float(np.linalg.norm(unit * step)) < 0.99 * radius
         promised = _promise(part * step, gradient, curvature)
-        if promised < ENOUGH and (whole or promised < ENOUGH * ROUNDING):
+        if promised < LEFT_TO_GAIN and (whole or promised < LEFT_TO_GAIN * STALLED):
             return Descent(x, np.array(costs), True)
         if part == 1.0:
             bent = _bend(residuals, x, step, r, slope, inverse)

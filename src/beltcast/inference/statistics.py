@@ -39,7 +39,7 @@ from beltcast.study.series import SCALE_LOG_SD
 AT_BOUND = 1e-3
 """Distance from a bound, as a part of the range, below which an estimate is said to be at it."""
 
-SCALE_LIMIT = 14.0
+BEST_SCALE_LIMIT = 14.0
 """Bound of an estimated scale, in prior standard deviations; by default e^-28 of its median."""
 
 SEARCHES = 6
@@ -166,7 +166,7 @@ def _without_flat_priors(likelihood: Likelihood) -> Likelihood:
         }
         if SCALE_LOG_SD in scales:
             weights[len(boxed) + k] = 0.0
-    return replace(likelihood, priors=boxed, prior_weights=weights, scale_limit=SCALE_LIMIT)
+    return replace(likelihood, priors=boxed, prior_weights=weights, scale_limit=BEST_SCALE_LIMIT)
 
 
 def _start(given: Likelihood, boxed: Likelihood, theta: FloatArray) -> FloatArray:
