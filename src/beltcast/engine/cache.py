@@ -114,7 +114,7 @@ def _header(key: str, payload: bytes) -> bytes:
 
 
 def key_of(parts: Iterable[str | bytes]) -> str:
-    """Hash a sequence of parts, so that no two sequences run into each other.
+    """Hash a sequence of parts; their lengths keep different sequences apart.
 
     >>> key_of(["ab", "c"]) == key_of(["a", "bc"])
     False

@@ -1,4 +1,4 @@
-"""Reading without the collector of circular garbage.
+"""Pause Python's cyclic garbage collector while a model is read.
 
 Trees of a large model are millions of objects that all stay, and hold no circles; Python's
 collector walks all of them again and again while they are made, and finds nothing.
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Leave the collector off inside; it is on again when the first to turn it off ends.
+    """Turn the collector off inside; the outermost use turns it on again.
 
     Examples
     --------

@@ -63,7 +63,7 @@ class Belt:
         *,
         exponential: bool,
     ) -> tuple[Node, ...]:
-        """A conveyor of XMILE: what comes off, and what each leak takes."""
+        """A conveyor of XMILE: its outflow, and what each leak takes."""
         step = self.memory.time_step()
         running = self._spread(apply("eq", arrest, const(0.0)))
         shape = self._profile(leaks, exponential=exponential)
@@ -119,7 +119,7 @@ class Belt:
         return [apply("div", apply("mul", Load(content), Load(share)), most) for share in shares]
 
     def _profile(self, leaks: Sequence[Leak], *, exponential: bool) -> IntArray:
-        """What a steady inflow of 1 a slat leaves on each slat, found once at the start."""
+        """Content of each slat under a steady inflow of 1 a slat, computed once at the start."""
         step = self.memory.time_step()
         if not exponential:
             lost: Node = self._by_slat(np.zeros(self.slats))
@@ -174,14 +174,14 @@ class Belt:
         return rows
 
     def _started(self, node: Node) -> IntArray:
-        """Rows for a value that is found once, at the start."""
+        """Rows for a value that is computed once, at the start."""
         whole = isinstance(node, Const) or _size(node) > self.memory.n
         rows = self._rows() if whole else self.memory.parts.new_rows(self.memory.n)
         self.memory.parts.starts.append(Block(self.memory.name, (rows,), (node,)))
         return rows
 
     def _total(self, rows: IntArray, *, started: bool) -> IntArray:
-        """Add up the slats, halves joined to halves: each a loop, not a text."""
+        """Sum the slats pairwise: a loop for each level instead of one long expression."""
         parts, n = self.memory.parts, self.memory.n
         place = parts.starts if started else parts.auxiliaries
         columns: IntArray = rows.reshape(-1, n)
@@ -217,7 +217,7 @@ class Belt:
 
 
 def _size(node: Node) -> int:
-    """How many elements a node has, 1 where one serves all."""
+    """Number of elements of a node; 1 if one value serves all."""
     if isinstance(node, Const):
         return len(node.values)
     if isinstance(node, Load):

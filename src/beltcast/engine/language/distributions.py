@@ -1,4 +1,4 @@
-"""Values of primitives for which NumPy has no function: numbers by chance, and distributions.
+"""Primitives for which NumPy has no function: random numbers and distributions.
 
 A distribution here has no closed form: its `share` is the probability of a value at or below the
 argument, its `quantile` the smallest value with at least that share.  SciPy computes both, for
@@ -44,7 +44,7 @@ def uniform_value(*keys: FloatArray) -> FloatArray:
 
 
 def log_gamma(x: FloatArray) -> FloatArray:
-    """Logarithm of the gamma function's size."""
+    """Logarithm of the absolute value of the gamma function."""
     from scipy import special  # imported late, as below: few models need it, and it takes a while
 
     return np.asarray(special.gammaln(x))

@@ -1,4 +1,4 @@
-"""Graphical functions: their value, their derivative, and the tables made of other tables.
+"""Graphical functions: their value, their derivative, and tables derived from other tables.
 
 A table is a `beltcast.engine.syntax.Table`; its kind determines the values between its points and
 beyond its ends.  The derivative of a table is a table again, one that holds between points.

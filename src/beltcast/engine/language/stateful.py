@@ -43,7 +43,7 @@ class Memory:
         return Load(self.table.slots["time step"].rows.reshape(-1))
 
     def initial(self, value: Node) -> Node:
-        """INITIAL: the value at the start of the run, ever after."""
+        """INITIAL: the value at the start of the run, kept throughout."""
         rows = self.parts.new_rows(self.n)
         self.parts.starts.append(Block(self.name, (rows,), (value,)))
         return Load(rows)
@@ -59,7 +59,7 @@ class Memory:
         return value
 
     def delay(self, n: int, value: Node, time: Node, initial: Node) -> Node:
-        """n-th order material delay: a chain of stocks that keep what went in (Vensim DELAY N)."""
+        """n-th order material delay: stocks in a chain that conserve the input (Vensim DELAY N)."""
         part = apply("div", time, const(float(n)))
         for _ in range(n):
             rows = self.parts.new_rows(self.n)
@@ -155,7 +155,7 @@ class Memory:
         return LANGUAGE["ZIDZ"].build(gap, apply("mul", time, apply("abs", Load(rows))))
 
     def forecast(self, value: Node, time: Node, horizon: Node, initial: Node) -> Node:
-        """FORECAST: the input carried on along its own trend."""
+        """FORECAST: the input extrapolated along its own trend."""
         rows = self.parts.new_rows(self.n)
         start = apply("div", value, apply("add", const(1.0), initial))
         gap = apply("sub", value, Load(rows))

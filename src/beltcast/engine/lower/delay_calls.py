@@ -49,7 +49,7 @@ def discrete_delay(walk: Walk, call: Call, scope: Scope) -> Node:
 
 
 def belt_flow(walk: Walk, call: Call, scope: Scope) -> Node:
-    """A flow off a conveyor of XMILE that leaks or stops: 0 off its end, 1 and on leaks.
+    """An outflow of an XMILE conveyor that leaks or stops: 0 at its end, 1 and up for leaks.
 
     All flows of a conveyor share its belt.
     """
@@ -84,7 +84,7 @@ def conveyor(walk: Walk, call: Call, scope: Scope) -> Node:
 
 
 def _slats(walk: Walk, transit: Expr, scope: Scope, because: str = "") -> int:
-    """How many steps what flows onto a conveyor is on it.
+    """Number of steps that material spends on a conveyor.
 
     `because` says what the TIME STEP shapes; no run can set it then.
     """

@@ -191,7 +191,7 @@ def _within(walk: Walk, call: Call, value: Node) -> Node:
 
 
 def _plain_call(walk: Walk, call: Call, scope: Scope) -> Node:
-    """A function that is a formula in its arguments, or one that the engine does not know."""
+    """A function written in primitives; any other is an error."""
     function, arguments = call.function, call.arguments
     if function in COMPARISONS and any(is_missing_itself(walk, a) for a in arguments):
         return compared_with_missing(walk, function, arguments, scope)

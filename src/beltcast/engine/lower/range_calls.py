@@ -47,7 +47,7 @@ def reduction_call(walk: Walk, call: Call, scope: Scope) -> Node:
 def _long_reduction(
     walk: Walk, function: str, argument: Expr, marked: Sequence[str], scope: Scope
 ) -> Node:
-    """Terms as rows of their own, then halves joined to halves: each a loop, not a text."""
+    """Sum rows of terms pairwise: a loop for each level instead of one long expression."""
     axes = [walk.table.expand(walk.equation, m[:-1]) for m in marked]
     elements = list(itertools.product(*axes))
     n, name = walk.n, walk.equation.name

@@ -167,7 +167,7 @@ class References:
 
 
 def data_row(row: int, table: NameTable) -> int:
-    """Return the row of the data variable that has the points of another, as in ``b := a``.
+    """Return the row of the data variable whose points another one takes, as in ``b := a``.
 
     What lies between them, such as the parameter of a macro, only passes the value on.
     """

@@ -182,9 +182,9 @@ def _in_order(
 def _depth_first(
     needs: Sequence[set[int]], starts: Iterable[int]
 ) -> tuple[list[int], list[list[int]]]:
-    """Order what the starts need, each after its own needs; and circles that share no member.
+    """Order the starts and all that they need, each after its own needs; and disjoint cycles.
 
-    Each member of a circle needs the next one, and the last the first.
+    Each member of a cycle needs the next one, and the last the first.
     """
     order: list[int] = []
     circles: list[list[int]] = []

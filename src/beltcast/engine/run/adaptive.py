@@ -1,4 +1,4 @@
-"""Runs whose steps adapt to a tolerance: an explicit pair, and an implicit method for stiff models.
+"""Runs with adaptive steps: an explicit pair, and an implicit method for stiff models.
 
 Between two times of the grid each member takes steps of its own, short enough that the estimated
 error of each stock stays below `RELATIVE` of its value, or of `SMALLEST` of the largest value that
@@ -84,7 +84,7 @@ class _Start(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Adaptive:
-    """A question ready to run with steps that adapt.
+    """A request ready to run with adaptive steps.
 
     Attributes
     ----------
@@ -161,7 +161,7 @@ def make_adaptive(
     start: Callable[[Program, IntArray], _Start],
     kernel: Callable[[Program], _Kernel],
 ) -> Adaptive:
-    """Make a question ready to run with steps that adapt.
+    """Make a request ready to run with adaptive steps.
 
     Parameters
     ----------
@@ -218,7 +218,7 @@ SMOOTH = frozenset({"add", "sub", "mul", "div", "pow", "neg", "exp", "log", "sqr
 
 
 def _jumps(program: Program) -> bool:
-    """Whether something may jump at a time by itself, so that a step must not pass over it."""
+    """Whether a value may jump at a time of its own, which no step may cross."""
     stages = (program.settle, program.step, program.rates)
     nodes = [x for stage in stages for b in stage for e in b.expressions for x in all_nodes(e)]
     clocks = [node for node in nodes if isinstance(node, Clock)]
@@ -534,7 +534,7 @@ def _extrapolate(
 
 
 def _inverses(matrices: FloatArray) -> FloatArray:
-    """Inverse of each matrix; NaN for the members of one that has none."""
+    """Inverse of each matrix; NaN where a matrix is singular."""
     try:
         return np.asarray(np.linalg.inv(matrices), dtype=np.float64)
     except np.linalg.LinAlgError:

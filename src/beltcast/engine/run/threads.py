@@ -73,7 +73,7 @@ def side_by_side(
 
 
 def pause() -> None:
-    """Continue, unless the work that this thread is part of was cancelled.
+    """Raise KeyboardInterrupt if the work of this thread was cancelled.
 
     Raises
     ------

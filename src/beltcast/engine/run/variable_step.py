@@ -118,7 +118,7 @@ class _Clock:
         self.series = {row: inputs.get(row, data) for row, data in self.program.inputs.items()}
 
     def start(self) -> float:
-        """INITIAL TIME; one that reads the time is taken at 0, if it agrees with itself there."""
+        """INITIAL TIME; one that depends on time is evaluated at 0 and must be consistent there."""
         given = self.controls["initial time"]
         if not isinstance(given, int):
             return float(given)

@@ -159,7 +159,7 @@ def _parse_section(section: Section, statements: Sequence[Statement], path: Path
 
 
 def _elements(section: Section, statements: Sequence[Statement]) -> list[Any]:
-    """PySD's elements; its grammar, which takes a character at a time, only where it has to."""
+    """PySD's elements; its slow grammar is used only where necessary."""
     plain = all(len(s.fields) in (3, 4) and '"' not in s.fields[1] for s in statements)
     if not plain or any(_odd_limits(s.fields[1]) for s in statements):
         tree = vensim_utils.Grammar.get("section_elements").parse(section.content)

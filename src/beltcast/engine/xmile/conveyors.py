@@ -186,7 +186,7 @@ def _check_inflows(
     driven: Mapping[str, Conveyor],
     defaults: Mapping[str, bool],
 ) -> None:
-    """Inflows of a conveyor cannot be negative: no rule says what would leave it then."""
+    """Refuse an inflow that may be negative: the outflow would then be undefined."""
     stock = conveyor.stock
     for flow, name in _inflows(conveyor):
         own = declared.get(name)
