@@ -21,6 +21,11 @@ def console_table(*headings: str, padding: int = 2, text: Collection[str] = ()) 
     return table
 
 
+def page_table(title: str) -> Table:
+    """Return a table without rules under a title of its own, for columns of any kind."""
+    return Table(title=f"\n{title}", title_justify="left", title_style="", box=None)
+
+
 def titled(title: str, table: Table) -> RenderableType:
     """Put a title above a table; the table's own title would wrap at its width."""
     return Group(Text(f"\n{title}", style="bold"), table)

@@ -8,6 +8,7 @@ import xarray as xr
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from beltcast.display.tables import page_table
 from beltcast.schema import CASE, DRAW, FORECASTER
 from beltcast.verification.frozen import CONTENT, Scored
 
@@ -17,7 +18,7 @@ _SCOPE = ("place", "quantity", "definition", "period", "release")
 def summarise_frozen(frozen: xr.Dataset) -> RenderableType:
     """Return the cases of a frozen forecast with the quantiles of the model, for a console."""
     attrs = frozen.attrs
-    table = _table("Forecasts of 'sd': median and 80% band, in the model's units")
+    table = page_table("Forecasts of 'sd': median and 80% band, in the model's units")
     for name in (*_SCOPE, "median", "80% band"):
         _column(table, name)
     draws = frozen["forecast"].sel({FORECASTER: "sd"})
@@ -69,7 +70,7 @@ def summarise_score(scored: Scored) -> RenderableType:
     """Return the scores of a frozen forecast for a console: row by row, then by forecaster."""
     scores = scored.scores
     own = scores.sel({FORECASTER: "sd"})
-    rows = _table(
+    rows = page_table(
         "Published values beside the forecast of 'sd' (CRPS of logs); * published before the freeze"
     )
     for name in (*_SCOPE, "observed", "median", "80% band", "z", "in 80%", "CRPS"):
@@ -86,7 +87,7 @@ def summarise_score(scored: Scored) -> RenderableType:
             "yes" if float(one["covered"].sel(level=0.8)) else "no",
             f"{float(one['log_crps']):.3f}",
         )
-    means = _table("Forecasters on the rows that each answers; smaller is better")
+    means = page_table("Forecasters on the rows that each answers; smaller is better")
     headings = ("forecaster", "rows", "CRPS of logs", "sd on the same", "rms z", "in 80%")
     for name in headings:
         means.add_column(name, justify="left" if name == "forecaster" else "right", no_wrap=True)
@@ -122,7 +123,3 @@ def _column(table: Table, name: str) -> None:
         no_wrap=name not in _SCOPE[:3],
         overflow="fold",
     )
-
-
-def _table(title: str) -> Table:
-    return Table(title=f"\n{title}", title_justify="left", title_style="", box=None)

@@ -201,7 +201,6 @@ def skill_table(
     against: Sequence[str] | None = None,
     by: str | None = None,
     score: str = "log_crps",
-    confidence: float = 0.95,
 ) -> pd.DataFrame:
     """Compare one forecaster with others, pair by pair, on the cases that both answer.
 
@@ -216,15 +215,13 @@ def skill_table(
         A coordinate that splits the table.
     score : str
         A loss, such as ``log_crps``, ``crps`` or ``scaled_error``.
-    confidence : float
-        Of the interval.
 
     Returns
     -------
     pandas.DataFrame
         ``against``, ``cases``, ``targets`` (places by years), ``years``, mean loss ``own`` and
-        ``other``, ``skill`` (1 minus their ratio) with ``low`` and ``high`` of `paired_skill`, its
-        ``p`` and ``p_adjusted`` by Holm's method over the forecasters compared; ``dm`` and
+        ``other``, ``skill`` (1 minus their ratio) with ``low`` and ``high`` of `paired_skill`,
+        its ``p`` and ``p_adjusted`` by Holm's method over the forecasters compared; ``dm`` and
         ``dm_p`` of Diebold and Mariano's test on the means of each origin, at the longest lead;
         ``verdict``: 'better', 'worse', 'not told apart' or 'too few years'.
 
@@ -246,7 +243,7 @@ def skill_table(
         found = []
         for other in others:
             both = part.isel({CASE: _answered(part, [forecaster, other], score)})
-            found.append({**group, **_compared(both, forecaster, other, score, confidence)})
+            found.append({**group, **_compared(both, forecaster, other, score)})
         for row, p in zip(found, holm([float(row["p"]) for row in found]), strict=True):
             rows.append({**row, "p_adjusted": p, "verdict": _verdict(row, float(p))})
     return _sorted(pd.DataFrame(rows), by, "skill")
@@ -424,9 +421,7 @@ def _answered(
     return known
 
 
-def _compared(
-    both: xr.Dataset, forecaster: str, other: str, score: str, confidence: float
-) -> dict[str, Any]:
+def _compared(both: xr.Dataset, forecaster: str, other: str, score: str) -> dict[str, Any]:
     own, theirs = (both[score].sel({FORECASTER: n}).values for n in (forecaster, other))
     years = both["year"].values
     counts = {
@@ -438,7 +433,7 @@ def _compared(
     if not len(own):
         blank = ("own", "other", "skill", "low", "high", "p", "dm", "dm_p")
         return {**counts, **dict.fromkeys(blank, np.nan)}
-    found = paired_skill(own, theirs, years, both["place"].values, confidence=confidence)
+    found = paired_skill(own, theirs, years, both["place"].values)
     by_origin = pd.Series(own - theirs).groupby(both["origin"].values).mean()
     lead = max(1, int(np.ceil(float(both["lead"].values.max()))))
     test = diebold_mariano(by_origin.to_numpy(), lead=lead)

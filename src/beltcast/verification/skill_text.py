@@ -11,6 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from beltcast.display.tables import page_table
 from beltcast.errors import InputError, did_you_mean
 from beltcast.schema import CASE, FORECASTER
 from beltcast.verification.skill import (
@@ -209,7 +210,7 @@ def _notes(scores: xr.Dataset) -> list[str]:
 def _scores(scores: xr.Dataset) -> Table:
     table = score_table(scores)
     answered = int(table["cases"].iloc[0]) if len(table) else 0
-    drawn = _table(f"Mean scores over the {answered} cases that all answer; smaller is better")
+    drawn = page_table(f"Mean scores over the {answered} cases that all answer; smaller is better")
     _columns(drawn, "forecaster", *HEADINGS.values())
     for row in table.to_dict("records"):
         cells = [_number(row[name]) for name in list(HEADINGS)[:-1]]
@@ -219,7 +220,7 @@ def _scores(scores: xr.Dataset) -> Table:
 
 def _skill(scores: xr.Dataset, forecaster: str) -> Table:
     table = skill_table(scores, forecaster)
-    drawn = _table(
+    drawn = page_table(
         f"What '{forecaster}' gains in CRPS of logs on each: 95% interval clustered by year and "
         "place; p adjusted for the number of forecasters"
     )
@@ -237,7 +238,7 @@ def _skill(scores: xr.Dataset, forecaster: str) -> Table:
 
 
 def _errors(scores: xr.Dataset, forecaster: str) -> Table:
-    drawn = _table(
+    drawn = page_table(
         f"Where '{forecaster}' errs: the log of its median less that of the observation, on all "
         "cases that it answers"
     )
@@ -270,7 +271,7 @@ def _coverage(scores: xr.Dataset) -> Table:
     by = "first" if "first" in scores.coords else None
     table = coverage_table(scores, by=by)
     levels = sorted(table["level"].unique())
-    drawn = _table("Share of observations inside central intervals (95% of Clopper and Pearson)")
+    drawn = page_table("Share of observations in central intervals (95% of Clopper and Pearson)")
     _columns(drawn, "forecaster", "where", "cases", *(_percent(level) for level in levels))
     for name in table["forecaster"].unique():
         own = table[table["forecaster"] == name]
@@ -289,7 +290,7 @@ def _coverage(scores: xr.Dataset) -> Table:
 
 def _misses(scores: xr.Dataset, forecaster: str, most: int) -> Table:
     table = worst_misses(scores, forecaster, most=most)
-    drawn = _table(f"Where '{forecaster}' lost most")
+    drawn = page_table(f"Where '{forecaster}' lost most")
     columns = ("place", "year", "origin", "definition", "observed", "median", "80% band", "ratio")
     _columns(drawn, *columns)
     for row in table.to_dict("records"):
@@ -309,10 +310,6 @@ def _misses(scores: xr.Dataset, forecaster: str, most: int) -> Table:
 def _gain(row: Mapping[Hashable, Any]) -> str:
     text = f"{_percent(row['skill'])} ({_percent(row['low'])} to {_percent(row['high'])})"
     return f"{text}, {row['verdict']}"
-
-
-def _table(title: str) -> Table:
-    return Table(title=f"\n{title}", title_justify="left", title_style="", box=None)
 
 
 def _columns(table: Table, *names: str) -> None:
