@@ -216,7 +216,7 @@ class Page {
             h("button", { type: "button", id: "toml", click: () => this.toml() }, say("toml")),
             h("button", { type: "button", click: () => print() }, say("print"))),
           h("p", { class: "soft" }, say("link"))),
-        h("footer", {}, h("p", { class: "soft" }, say("foot", { draws: data.draws, figures: data.observations }))),
+        h("footer", {}, h("p", { class: "soft" }, say("foot", { draws: data.draws, observations: data.observations }))),
       ),
     );
     this.charts = {

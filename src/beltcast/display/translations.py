@@ -109,9 +109,9 @@ PAGE: Mapping[str, tuple[str, str]] = {
     ),
     "foot": (
         "Forecasts come from beltcast forecast. This page computes changes with the model and "
-        "{draws} draws of the posterior, fitted to {figures} observations.",
+        "{draws} draws of the posterior, fitted to {observations} observations.",
         "预测数值来自 beltcast forecast；调整后的变化由本页内置模型以 {draws} 个后验样本计算，"
-        "模型拟合了 {figures} 条公布数据。",
+        "模型拟合了 {observations} 条公布数据。",
     ),
 }
 """Texts of the page."""
@@ -224,7 +224,7 @@ REPORT: Mapping[str, tuple[str, str]] = {
         "parameters {counts}.",
         "本研究的 {all} 条公布数据中，直接针对该地的有 {own} 条。{count} 个参数中：{counts}。",
     ),
-    "caption_figures": ("Observations, by line of {table}", "公布数据（按 {table} 的行号）"),
+    "caption_observations": ("Observations, by line of {table}", "公布数据（按 {table} 的行号）"),
     "period": ("period", "时段"),
     "quantity": ("quantity", "变量"),
     "kind": ("kind", "类型"),
@@ -244,7 +244,7 @@ REPORT: Mapping[str, tuple[str, str]] = {
     ),
     "parameter": ("parameter", "参数"),
     "prior_short": ("prior", "先验"),
-    "with_figures": ("posterior", "结合数据"),
+    "with_data": ("posterior", "结合数据"),
     "ratio": ("ratio", "比值"),
     "caption_drivers": (
         "What each driver added to the log of {what} in {year}: median (80% band)",
@@ -293,8 +293,8 @@ REPORT: Mapping[str, tuple[str, str]] = {
         "{titles}.",
         "以下情景带来增加还是减少，取决于模型结构而非数据：{titles}。",
     ),
-    "figures_of": ("Of the observations of {place}:", "{place}的数据来源："),
-    "figures_of_both": (
+    "observations_of": ("Of the observations of {place}:", "{place}的数据来源："),
+    "observations_of_both": (
         "Of the observations of {place} and of {whole}:",
         "{place}与{whole}的数据来源：",
     ),

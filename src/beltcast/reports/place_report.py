@@ -281,7 +281,7 @@ def _what_it_rests_on(evidence: Evidence, asked: _Asked) -> Part:
         (say("grade"), "short"),
         (say("row"), "n"),
     ]
-    title = say("caption_figures", table=study.observations.path.name)
+    title = say("caption_observations", table=study.observations.path.name)
     tables = [_table("observations", title, heads, rows)] if rows else []
     return _part(say("h_rests"), texts=[text], tables=[*tables, *_estimates(evidence, asked)])
 
@@ -303,7 +303,7 @@ def _estimates(evidence: Evidence, asked: _Asked) -> list[Part]:
     heads = [
         (asked.say("parameter"), ""),
         (asked.say("prior_short"), "n"),
-        (asked.say("with_figures"), "n"),
+        (asked.say("with_data"), "n"),
         (asked.say("ratio"), "n"),
         ("", ""),
     ]
@@ -464,7 +464,7 @@ def _sources(evidence: Evidence, asked: _Asked) -> Part:
         for (source, url), at in lines.items()
     ]
     of = say(
-        "figures_of" if asked.place == whole else "figures_of_both",
+        "observations_of" if asked.place == whole else "observations_of_both",
         place=study.title_of(asked.place, asked.language),
         whole=study.title_of(whole, asked.language),
     )
