@@ -150,7 +150,6 @@ def drawn_before(
     Examples
     --------
     >>> from pathlib import Path
-    from typing import Any
     >>> from beltcast import read_study
     >>> from beltcast.workflows.draws import FitOptions, drawn_before
     >>> drawn_before(Path("nowhere"), read_study(), FitOptions(), seed=1) is None
