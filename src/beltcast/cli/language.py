@@ -110,8 +110,13 @@ def said_page(page: RenderableType) -> RenderableType:
                 setattr(page, name, (own := getattr(page, name)) and said_page(own))
             for column in page.columns:
                 column.header = said_page(column.header)
-                column._cells = list(map(said_page, column._cells))
+                column._cells = [_said_cell(cell) for cell in column._cells]
     return page
+
+
+def _said_cell(cell: RenderableType) -> RenderableType:
+    """Say a cell line by line: each is a thing of its own."""
+    return "\n".join(map(said, cell.split("\n"))) if isinstance(cell, str) else said_page(cell)
 
 
 def said_error(problem: BeltcastError) -> str:

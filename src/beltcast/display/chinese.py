@@ -15,10 +15,12 @@ from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
+from beltcast.display.translations import WORDS, element_called
 from beltcast.schema import Label
 
 _NOTHING: Mapping[str, Label] = MappingProxyType({})
 _VARYING = r"((?:(?!; |\. ).)*?)"  # within one clause
+_NAMED = re.compile(r"\{(\w+)[^}]*\}")
 _MARKS = (("\n", "\n"), ("; ", "；"), (". ", "。"), (": ", "："), (", ", "，"))
 """What ends a clause, from the longest piece to the shortest, in English and in Chinese."""
 
@@ -67,6 +69,8 @@ def _entry(plain: str, labels: Mapping[str, Label]) -> str | None:
         return exact[plain]
     if plain in labels:
         return labels[plain].text("zh")
+    if plain.partition("[")[0] in labels:
+        return element_called(plain, "zh", labels)
     for pattern, chinese in templates:
         if found := pattern.fullmatch(plain):
             return _filled(chinese, [in_chinese(part, labels) for part in found.groups()])
@@ -83,11 +87,19 @@ def _filled(chinese: str, parts: Sequence[str]) -> str:
 def _catalogue() -> tuple[dict[str, str], list[tuple[re.Pattern[str], str]]]:
     """Texts without anything that varies, and templates, the most definite one first."""
     text = Path(__file__).with_name("chinese.tsv").read_text(encoding="utf-8")
-    pairs = [line.split("\t") for line in text.splitlines() if line and not line.startswith("#")]
-    exact = {english: chinese for english, chinese in pairs if "{}" not in english}
-    varying = [(english, chinese) for english, chinese in pairs if "{}" in english]
-    varying.sort(key=lambda pair: -len(pair[0].replace("{}", "")))
+    lines = [line.split("\t") for line in text.splitlines() if line and not line.startswith("#")]
+    pairs = {**dict(map(_by_number, WORDS.values())), **dict(lines)}
+    exact = {english: chinese for english, chinese in pairs.items() if "{}" not in english}
+    varying = [english for english in pairs if re.search("[a-z]{2}", english) and "{}" in english]
+    varying.sort(key=lambda english: -len(english.replace("{}", "")))
     return exact, [
-        (re.compile(_VARYING.join(map(re.escape, english.split("{}")))), chinese)
-        for english, chinese in varying
+        (re.compile(_VARYING.join(map(re.escape, english.split("{}")))), pairs[english])
+        for english in varying
     ]
+
+
+def _by_number(pair: tuple[str, str]) -> tuple[str, str]:
+    """Give the parts of a text that is composed by language numbers in place of names."""
+    names = _NAMED.findall(pair[0])
+    chinese = _NAMED.sub(lambda at: f"{{{names.index(at[1])}}}", pair[1])
+    return " ".join(_NAMED.sub("{}", pair[0]).split()), chinese
