@@ -109,3 +109,20 @@ def test_a_study_of_one_place_goes_the_whole_way(
         assert result["scenario"].values.tolist() == ["baseline"]
         assert result.attrs["target"] == "infection"
     assert "Infected" in (tmp_path / "runs/report/total.html").read_text(encoding="utf-8")
+
+
+def test_a_study_that_names_nothing_has_its_total_and_its_scenario_in_chinese(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "flu.csv").write_text("time,infection\n1,7\n2,20\n3,60\n", encoding="utf-8")
+    (tmp_path / "sir.voc").write_text("1 <= Contact Rate = 2 <= 3\n", encoding="utf-8")
+    start_series_study(
+        tmp_path / "flu",
+        model=shipped("models/sir/sir.mdl"),
+        data=tmp_path / "flu.csv",
+        priors=tmp_path / "sir.voc",
+    )
+    study = read_study(tmp_path / "flu")
+    whole = study.whole(study.target)
+    assert (whole, study.title_of(whole, "zh")) == ("total", "合计")
+    assert study.labels()["baseline"].text("zh") == "基准情景"

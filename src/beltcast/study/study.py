@@ -66,6 +66,9 @@ _ROLES = ("forecast", "years", "levers", "drivers", "money", "shares", "labels",
 _FILES = ("model", "observations", "priors")
 """Files that a study names."""
 
+_ALL = "合计"
+"""`TOTAL` in Chinese, where the study has no name for the sum of its places."""
+
 _OPTIONAL_FILES = ("places", "scenarios", "contrasts")
 """Files that it may leave out: a study of one place, of the model as it stands, without evidence on
 differences between two runs."""
@@ -143,7 +146,7 @@ class Study:
 
     def title_of(self, place: str, language: Language = "en") -> str:
         """Return the title of a place; its name if the study has no title for it."""
-        own = self.titles_zh if language == "zh" else {}
+        own = {TOTAL: _ALL, **self.titles_zh} if language == "zh" else {}
         return own.get(place) or self.titles.get(place, place)
 
     def whole(self, variable: str) -> str:
@@ -201,7 +204,8 @@ class Study:
         """
         drivers = {label.en: label for label in self.roles.drivers.values()}
         scenarios = {one.name: Label(one.title, one.title_zh) for one in self.scenarios.values()}
-        places = {place: Label(place, title) for place, title in self.titles_zh.items() if title}
+        titles = {TOTAL: _ALL, **self.titles_zh}
+        places = {place: Label(place, title) for place, title in titles.items() if title}
         title = {self.title: Label(self.title, self.title_zh)} if self.title_zh else {}
         return {**places, **self.roles.labels, **drivers, **scenarios, **title}
 
@@ -246,7 +250,7 @@ def read_study(path: str | Path | None = None) -> Study:
     contrasts = _contrasts(files.get("contrasts"), owners["contrasts"], model, places)
     observations = replace(observations, contrasts=contrasts)
     priors = any_priors(files["priors"], model)
-    scenarios = {"baseline": Scenario("baseline", "Baseline")}
+    scenarios = {"baseline": Scenario("baseline", "Baseline", title_zh="基准情景")}
     if "scenarios" in files:
         scenarios = read_scenarios(files["scenarios"], model)
     fitted = {name: owners[name].tables.get(name) for name in _FITTED}
