@@ -82,6 +82,8 @@ def test_forecast_goes_on_with_the_columns_until_final_time(
         *files,
         "--integration",
         "adaptive",
+        "--rtol",
+        "1e-5",
         "--draws",
         "400",
         "--starts",
@@ -95,6 +97,8 @@ def test_forecast_goes_on_with_the_columns_until_final_time(
     # Between the last value and its exact continuation, with 5 % errors estimated from six rows.
     np.testing.assert_allclose(table["model_median"], 100 * np.exp(-0.5 * table["time"]), rtol=0.1)
     assert (table["low_95"] < table["low_80"]).all()
+    with pytest.raises(InputError, match="--rtol and --atol need --integration"):
+        run("forecast", *files, "--rtol", "1e-5")
     with pytest.raises(InputError, match="--as-of need a study"):
         run("forecast", *files, "--as-of", "5")
 

@@ -204,3 +204,42 @@ def test_the_published_point_of_boehm_runs(tmp_path: Path) -> None:
     beyond = boehm.simulate({**point, "ihom": 1e7}, outputs=["pSTATA", "pSTATB"])
     np.testing.assert_allclose(at["pSTATA"][1:], beyond["pSTATA"][1:], rtol=1e-4)
     np.testing.assert_allclose(at["pSTATB"][1:], beyond["pSTATB"][1:], rtol=1e-4)
+
+
+@pytest.mark.parametrize("method", ["adaptive", "stiff"])
+def test_a_smaller_tolerance_makes_a_smaller_error(tmp_path: Path, method) -> None:
+    decay = model(tmp_path, DECAY)
+    assert decay.path is not None
+    exact = 100 * np.exp(-5.0)
+    errors = []
+    for rtol in (1e-3, 1e-6, 1e-10):
+        one = load_model(decay.path, method=method, rtol=rtol)
+        errors.append(abs(float(one.simulate()["S"][-1]) - exact) / exact)
+    assert errors[0] > 10 * errors[1] > 100 * errors[2]
+    assert errors[2] < 1e-8
+
+
+def test_an_absolute_tolerance_is_in_the_unit_of_the_stock(tmp_path: Path) -> None:
+    # Where an error of 1 is allowed, each time of the grid is reached in one step of length 1.
+    decay = model(tmp_path, DECAY)
+    assert decay.path is not None
+    errors = []
+    for atol in (1.0, 1e-16):
+        one = load_model(decay.path, method="adaptive", rtol=1e-10, atol=atol)
+        errors.append(abs(float(one.simulate()["S"][-1]) - 100 * np.exp(-5.0)))
+    assert 1.0 > errors[0] > 1e-5 > 1e-8 > errors[1]
+
+
+@pytest.mark.parametrize(
+    ("method", "rtol", "message"),
+    [
+        ("rk4", 1e-6, "rk4 takes fixed ones; expected one of adaptive, stiff"),
+        ("stiff", 0.0, "rtol is 0 and atol 1e-16; expected rtol from 1e-13 to 1"),
+        ("stiff", float("nan"), "rtol is nan"),
+    ],
+)
+def test_an_impossible_tolerance_is_refused(tmp_path: Path, method, rtol, message) -> None:
+    path = model(tmp_path, DECAY).path
+    assert path is not None
+    with pytest.raises(InputError, match=message):
+        load_model(path, method=method, rtol=rtol)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from beltcast.engine.run.plan import Method
+    from beltcast.engine.run import plan
     from beltcast.files.resume import Pieces
     from beltcast.model.model import Model
     from beltcast.streams import Streams
@@ -60,6 +60,14 @@ Integration = Annotated[
     typer.Option(
         help="euler, rk2, rk4, adaptive or stiff (implicit). Default: as the model file says."
     ),
+]
+Rtol = Annotated[
+    float | None,
+    typer.Option(help="Of adaptive and stiff steps: error over a stock's value. Default: 1e-7."),
+]
+Atol = Annotated[
+    float | None,
+    typer.Option(help="Of adaptive and stiff steps: error in a stock's unit. Default: 1e-16."),
 ]
 Seed = Annotated[int, typer.Option(help="Seed of the random numbers.")]
 Starts = Annotated[int, typer.Option(help="Starting points of the calibration.", min=1)]
@@ -110,14 +118,17 @@ class OwnFiles:
         ),
     ] = None
     integration: Integration = None
+    rtol: Rtol = None
+    atol: Atol = None
 
     def or_study(self, study: Path | None, as_json: bool) -> Study:
         """Read a study, or make one in memory of these files; say what it assumes."""
         if self.model is None:
             if self != OwnFiles():
                 raise InputError(
-                    "--data, --columns, --priors, --payoff, --changes, --conditions and "
-                    '--integration need --model; add it (a study says integration = "stiff")'
+                    "--data, --columns, --priors, --payoff, --changes, --conditions, "
+                    "--integration, --rtol and --atol need --model; add it (a study says "
+                    'integration = "stiff", rtol = 1e-9)'
                 )
             return open_study(study)
         if study is not None:
@@ -128,14 +139,17 @@ class OwnFiles:
         return remember(own.study)
 
     def _petab(self) -> OwnModel:
-        if self != OwnFiles(model=self.model, integration=self.integration):
+        stepping = {"integration": self.integration, "rtol": self.rtol, "atol": self.atol}
+        if self != OwnFiles(model=self.model, **stepping):
             raise InputError(
                 f"{self.model and self.model.name} is a PEtab problem, which names its own tables"
             )
         from beltcast.workflows.petab import read_petab
 
         assert self.model is not None
-        return read_petab(self.model, integration=integration_of(self.integration))
+        return read_petab(
+            self.model, integration=integration_of(self.integration, self.rtol, self.atol)
+        )
 
     def _read(self) -> OwnModel:
         if self.model is None or not self.data or self.priors is None:
@@ -150,7 +164,7 @@ class OwnFiles:
             payoff=self.payoff,
             changes=self.changes,
             conditions=self.conditions,
-            integration=integration_of(self.integration),
+            integration=integration_of(self.integration, self.rtol, self.atol),
         )
 
 
@@ -259,13 +273,17 @@ def one_by_one(command: Callable[..., None]) -> Callable[..., None]:
     return flat
 
 
-def integration_of(name: str | None) -> Method | None:
-    """Return the method of integration that an option names."""
+def integration_of(
+    name: str | None, rtol: float | None, atol: float | None
+) -> plan.Stepping | None:
+    """Return the method of integration that an option names, with its tolerance."""
     if name is None:
+        if (rtol, atol) != (None, None):
+            raise InputError("--rtol and --atol need --integration adaptive or stiff; add it")
         return None
-    from beltcast.engine.run.plan import integration_method
+    from beltcast.engine.run.plan import stepping
 
-    return integration_method(name)
+    return stepping(name, rtol, atol)
 
 
 def open_study(path: Path | None) -> Study:

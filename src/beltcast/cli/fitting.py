@@ -70,7 +70,9 @@ def calibrate_command(
     chosen = own.or_study(study, run.as_json)
     place = run.folder(study or own.model, "-fit")
     with run.results(place) as (folder, tell):
-        pieces = run.pieces(chosen, place, fit=options, integration=own.integration)
+        pieces = run.pieces(
+            chosen, place, fit=options, integration=own.integration, rtol=own.rtol, atol=own.atol
+        )
         found = calibrate_study(chosen, options, rng=run.streams, pieces=pieces, progress=tell)
         found.save(folder)
         page = found.page(spoken)

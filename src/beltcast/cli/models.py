@@ -13,8 +13,10 @@ import typer
 
 from beltcast.cli.common import (
     AsJson,
+    Atol,
     InLanguage,
     Integration,
+    Rtol,
     integration_of,
     open_study,
     print_json,
@@ -92,6 +94,8 @@ def run_command(
         Path, typer.Option(help="File to write: NetCDF (.nc), .csv, .xlsx or .parquet.")
     ] = Path("run.nc"),
     integration: Integration = None,
+    rtol: Rtol = None,
+    atol: Atol = None,
     resume: Annotated[bool, typer.Option(help="Go on with a plan's unfinished store.")] = False,
     scheduler: Annotated[
         str | None, typer.Option(help="Of dask, such as tcp://10.0.0.1:8786; for a plan.")
@@ -119,8 +123,11 @@ def run_command(
         beltcast run plan.toml --resume
     """
     if model is not None and model.suffix.lower() == ".toml":
-        if integration is not None:
-            raise InputError("--integration goes with a model, and this is a plan; leave it out")
+        if (integration, rtol, atol) != (None, None, None):
+            raise InputError(
+                "--integration, --rtol and --atol go with a model, and this is a plan; leave them "
+                "out"
+            )
         _run_plan(model, resume, scheduler, workers, json_log)
         return
     if resume or scheduler or workers or json_log:
@@ -134,7 +141,7 @@ def run_command(
         scenarios=scenarios,
         names=scenario or (),
         outputs=variable or (),
-        method=integration_of(integration),
+        method=integration_of(integration, rtol, atol),
     )
     save_run(result, output)
     variables, runs = len(result.data_vars) - 1, result.sizes["scenario"]
@@ -164,6 +171,8 @@ def study_command(
         str | None, typer.Option(help="Title of the study; the folder's name by default.")
     ] = None,
     integration: Integration = None,
+    rtol: Rtol = None,
+    atol: Atol = None,
 ) -> None:
     """Write a study from a model, a table of times and values, and priors.
 
@@ -192,7 +201,7 @@ def study_command(
         payoff=compared,
         columns=() if columns is None else read_columns(columns),
         title=name,
-        integration=integration_of(integration),
+        integration=integration_of(integration, rtol, atol),
     )
     for sentence in assumed:
         say(f"assumed: {sentence}")

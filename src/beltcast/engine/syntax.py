@@ -264,6 +264,8 @@ class Source:
         The equations named in `CONTROLS`, by canonical name.
     method
         How the file asks to be integrated.
+    tolerance
+        Relative and absolute, of methods whose steps adapt; no file states it.
     groups
         Group of each variable, by canonical name, where the file puts it into one.
     group_docs
@@ -283,6 +285,7 @@ class Source:
     controls: Mapping[str, Equation] = field(default_factory=dict)
     element_mappings: Mapping[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
     method: Literal["euler", "rk2", "rk4", "adaptive", "stiff"] = "euler"
+    tolerance: tuple[float, float] = (1e-7, 1e-16)
     groups: Mapping[str, str] = field(default_factory=dict)
     group_docs: Mapping[str, str] = field(default_factory=dict)
     sketch: str = ""

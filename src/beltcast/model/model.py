@@ -19,7 +19,8 @@ from beltcast.engine.lower.symbols import copied
 from beltcast.engine.parse_cache import read_parsed
 from beltcast.engine.run.plan import (
     Method,
-    integration_method,
+    Stepping,
+    stepping,
 )
 from beltcast.engine.syntax import Equation, Source, canonical
 from beltcast.errors import ModelError, ModelFileError, SimulationError
@@ -209,7 +210,13 @@ class Model(Running):
         return compile_model(source)
 
 
-def load_model(path: str | Path, *, method: Method | None = None) -> Model:
+def load_model(
+    path: str | Path,
+    *,
+    method: Method | Stepping | None = None,
+    rtol: float | None = None,
+    atol: float | None = None,
+) -> Model:
     """Read a model file.
 
     Parameters
@@ -218,7 +225,10 @@ def load_model(path: str | Path, *, method: Method | None = None) -> Model:
         A Vensim ``.mdl`` file in UTF-8, GB18030 or Latin-1, or an XMILE file.  Tables that
         it refers to are in its folder.
     method : str, optional
-        Integration method, as for `Model.simulate`; by default as the file states.
+        Stepping method, as for `Model.simulate`; by default as the file states.
+    rtol, atol : float, optional
+        Error that one step of the methods 'adaptive' and 'stiff' may make, over the value of a
+        stock and in its unit; 1e-7 and 1e-16 by default.
 
     Raises
     ------
@@ -235,9 +245,8 @@ def load_model(path: str | Path, *, method: Method | None = None) -> Model:
     ('Brand', 'Factory', 'Distributor')
     """
     source = read_parsed(path, open_cache())
-    return compile_model(
-        source if method is None else replace(source, method=integration_method(method))
-    )
+    way = method if isinstance(method, Stepping) else stepping(method or source.method, rtol, atol)
+    return compile_model(replace(source, method=way.method, tolerance=(way.rtol, way.atol)))
 
 
 @uncollected()

@@ -260,6 +260,7 @@ class Running(Browsable):
                 saves=steps,
                 inputs=self.input_series(inputs),
                 method=way,
+                tolerance=self.source.tolerance,
             )
 
         out = prepared.run(plan, parameters, values)

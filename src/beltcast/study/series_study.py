@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from beltcast.engine.run.plan import Method
+from beltcast.engine.run.plan import Method, Stepping
 from beltcast.errors import InputError, UnknownName, quoted
 from beltcast.files.complete import complete_folder
 from beltcast.model.model import Model, load_model
@@ -38,7 +38,7 @@ def start_series_study(
     payoff: Sequence[Payoff] = (),
     columns: Sequence[Column] = (),
     title: str | None = None,
-    integration: Method | None = None,
+    integration: Stepping | Method | None = None,
 ) -> tuple[str, ...]:
     """Write a study of a model, a table and priors.
 
@@ -171,9 +171,14 @@ def _study(
     priors: str,
     target: str,
     series: Series,
-    integration: Method | None,
+    integration: Stepping | Method | None,
 ) -> str:
-    by = f'\nintegration = "{integration}"' if integration else ""
+    by = ""
+    if integration:
+        way = Stepping(integration) if isinstance(integration, str) else integration
+        by = f'\nintegration = "{way.method}"'
+        if way != Stepping(way.method):
+            by += f"\nrtol = {way.rtol!r}\natol = {way.atol!r}"
     slugs = _slugs(series)
     assumed = "".join(f"# - {sentence}\n" for sentence in series.assumed)
     definitions = "\n".join(

@@ -7,7 +7,7 @@ values.
 A study may extend another one beside it, ``extends = "belt.toml"``: a table or file that it does
 not give is that of the other.  With ``only = ["China"]`` it is fitted to the observations of these
 places only.  With ``integration = "stiff"`` the model is integrated by another method than its
-file states.
+file states; ``rtol`` and ``atol`` beside it are its tolerance.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from beltcast.display.facts import Facts, html_of, listed, text_of
-from beltcast.engine.run.plan import Method, integration_method
+from beltcast.engine.run.plan import Stepping, stepping
 from beltcast.engine.syntax import XMILE
 from beltcast.errors import (
     BOOKS,
@@ -239,7 +239,8 @@ def read_study(path: str | Path | None = None) -> Study:
     table = read_table(toml, "study")
     base = _base(toml, table)
     files = study_files(toml)
-    model = load_model(files["model"], method=_integration(table))
+    way = _integration(table)
+    model = load_model(files["model"], method=way)
     places = read_places(files["places"], model) if "places" in files else {}
     owners = study_owners(toml)
     noise = noise_from_table(owners["noise"])
@@ -257,9 +258,7 @@ def read_study(path: str | Path | None = None) -> Study:
     hashes = {
         "study": toml.sha256 if base is toml else _joined(toml.sha256, base.sha256),
         "noise": _joined(json.dumps([fitted, table.values.get("only")], sort_keys=True)),
-        "model": _joined(model.source.text_sha256, model.source.method)
-        if "integration" in table
-        else model.source.text_sha256,
+        "model": _joined(model.source.text_sha256, str(way)) if way else model.source.text_sha256,
         "observations": observations.sha256,
         "priors": priors.sha256,
         **{name: _file_sha256(files.get(name), name) for name in ("places", "scenarios")},
@@ -399,12 +398,14 @@ def _base(toml: Toml, table: TomlTable) -> Toml:
     return base
 
 
-def _integration(table: TomlTable) -> Method | None:
+def _integration(table: TomlTable) -> Stepping | None:
     """Return the method of integration that the study names, if it names one."""
     if "integration" not in table:
         return None
+    rtol, atol = (table.number(key) if key in table else None for key in ("rtol", "atol"))
+    name = table.text("integration", expected="a method of integration")
     try:
-        return integration_method(table.text("integration", expected="a method of integration"))
+        return stepping(name, rtol, atol)
     except InputError as problem:
         raise table.fail(problem.sentence, "integration") from None
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from beltcast.engine.run.plan import Method
+from beltcast.engine.run.plan import Method, Stepping
 from beltcast.errors import InputError
 from beltcast.files.text import file_sha256
 from beltcast.inference.assemble import likelihood_of
@@ -54,7 +54,7 @@ def read_own_model(
     payoff: Path | None = None,
     changes: Path | None = None,
     conditions: Path | None = None,
-    integration: Method | None = None,
+    integration: Stepping | Method | None = None,
 ) -> OwnModel:
     """Read a model, a table of times and values, and priors.
 
@@ -75,8 +75,9 @@ def read_own_model(
     conditions : Path, optional
         Sets of constants under which the model is run (.toml); a column ``condition`` of the data
         names them.
-    integration : str, optional
-        Method, as for `load_model`; by default as the model file says.
+    integration : str or Stepping, optional
+        Method, or one with its tolerance (`beltcast.engine.run.plan.stepping`); by default as
+        the model file says.
 
     Raises
     ------
@@ -116,7 +117,7 @@ def study_in_memory(
     files: Mapping[str, Path],
     *,
     title: str,
-    integration: Method | None,
+    integration: Stepping | Method | None,
 ) -> OwnModel:
     """Put a study together of what was read.
 
@@ -128,12 +129,12 @@ def study_in_memory(
     files : mapping of str to Path
         What was read, for provenance.
     title : str
-    integration : str or None
+    integration : str, Stepping or None
         Method, if another than the model file's was asked for.
     """
     hashes = {name: file_sha256(path, InputError) for name, path in files.items()}
     if integration is not None:
-        hashes["integration"] = integration
+        hashes["integration"] = str(integration)
     try:
         target = flow_to_forecast(model, series, None)
     except InputError:

@@ -19,7 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from beltcast.engine.run.plan import Method
+from beltcast.engine.run.plan import Method, Stepping
 from beltcast.engine.syntax import canonical
 from beltcast.errors import InputError, ModelError, TableError, UnknownName, quoted
 from beltcast.files.extras import need
@@ -58,15 +58,15 @@ class _Table:
         return value
 
 
-def read_petab(problem: str | Path, *, integration: Method | None = None) -> OwnModel:
+def read_petab(problem: str | Path, *, integration: Stepping | Method | None = None) -> OwnModel:
     """Read a PEtab problem of a Vensim or XMILE model.
 
     Parameters
     ----------
     problem : str or Path
         The YAML file, of version 1; ``model_files`` or ``sbml_files`` names the model.
-    integration : str, optional
-        Method, as for `load_model`.
+    integration : str or Stepping, optional
+        Method, or one with its tolerance (`beltcast.engine.run.plan.stepping`).
 
     Raises
     ------

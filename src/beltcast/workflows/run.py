@@ -7,7 +7,7 @@ from pathlib import Path
 
 import xarray as xr
 
-from beltcast.engine.run.plan import Method
+from beltcast.engine.run.plan import Method, Stepping
 from beltcast.ensembles.ensemble import run_ensemble
 from beltcast.files.shipped import shipped
 from beltcast.model.model import load_model
@@ -21,7 +21,7 @@ def run_model(
     scenarios: Path | None = None,
     names: Sequence[str] = (),
     outputs: Sequence[str] = (),
-    method: Method | None = None,
+    method: Stepping | Method | None = None,
 ) -> xr.Dataset:
     """Run a model in the scenarios of a file.
 
@@ -35,8 +35,8 @@ def run_model(
         Scenarios to run; all if there are none.
     outputs : sequence of str
         Variables to keep; all computed ones if there are none.
-    method : str, optional
-        Of integration; as the model file states by default.
+    method : str or Stepping, optional
+        Of integration, or one with its tolerance; as the model file states by default.
 
     Examples
     --------

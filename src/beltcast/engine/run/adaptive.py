@@ -1,11 +1,12 @@
 """Runs with adaptive steps: an explicit pair, and an implicit method for stiff models.
 
 Between two times of the grid each member takes steps of its own, short enough that the estimated
-error of each stock stays below `RELATIVE` of its value, or of `SMALLEST` of the largest value that
-it has had, plus `ABSOLUTE`.  What a fixed step holds from step to step is held from one time of
-it has had, plus `ABSOLUTE`.  Values that a fixed step holds from step to step are held from one
-time of the grid to the next: series of data, and STEP, PULSE, RAMP and random numbers as functions
-of time.  A model of smooth equations without data is stopped only where something is saved.
+error of each stock stays below ``rtol`` of its value, or of `SMALLEST` of the largest value that
+it has had, plus ``atol`` (`Plan.tolerance`).  Values that a fixed step holds from step to step are
+held from one time of the grid to the next: series of data, and STEP, PULSE, RAMP and random numbers
+as functions of time.  A model of smooth equations without data is stopped only where something is
+saved.
+
 `adaptive` is the pair of Dormand and Prince (1980), of orders 5 and 4.  `stiff` extrapolates the
 linearly implicit Euler method to order 5 (Deuflhard 1985; Hairer and Wanner, *Solving Ordinary
 Differential Equations II*, section IV.9), with the exact Jacobian from forward mode.  Derivatives
@@ -43,14 +44,8 @@ from beltcast.engine.run.plan import Method, Plan
 from beltcast.engine.run.threads import pause
 from beltcast.errors import UnsupportedConstruct
 
-RELATIVE = 1e-7
-"""Error of one step over the value of a stock."""
-
 SMALLEST = 1e-6
 """Share of the largest value of a stock below which its error is no longer relative."""
-
-ABSOLUTE = 1e-16
-"""Error of one step, in the unit of the stock, that is always allowed."""
 
 LARGEST_COURSE = 100_000
 """Steps between two stops beyond which members are lost: `adaptive` on a stiff model."""
@@ -420,6 +415,7 @@ def _advance(
 ) -> None:
     """Move all members to a time, in place: state (N, n, 1 + d), steps (N,), largest (N, n)."""
     question, begin = course.question, course.now
+    rtol, atol = course.plan.tolerance
     flows, stocks = question.flows, state.shape[1]
     left = np.flatnonzero(np.isfinite(state[..., 0]).all(axis=1)) if stocks else NO_ROWS
     state[np.setdiff1d(np.arange(len(state)), left)] = np.nan
@@ -443,7 +439,7 @@ def _advance(
             moved, error, then = step(course, left, state[left], rates[left], times[left], length)
             size = np.maximum(np.abs(state[left, :, 0]), np.abs(moved[..., 0]))
             scale = np.maximum(largest[left], size)
-            allowed = RELATIVE * np.maximum(size, SMALLEST * scale) + ABSOLUTE
+            allowed = rtol * np.maximum(size, SMALLEST * scale) + atol
             share = (np.abs(error) / allowed).max(axis=1, initial=0.0)
             share = np.where(np.isfinite(moved).all(axis=(1, 2)), share, np.inf)
             share = np.where(np.isnan(share), np.inf, share)

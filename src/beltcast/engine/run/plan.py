@@ -15,15 +15,72 @@ import numpy as np
 from beltcast.engine.nodes import FloatArray, IntArray, marked
 from beltcast.engine.program import Program
 from beltcast.engine.syntax import Data
-from beltcast.errors import SimulationError, one_of
+from beltcast.errors import InputError, SimulationError, one_of
 
 Method = Literal["euler", "rk2", "rk4", "adaptive", "stiff"]
 
 METHODS: tuple[Method, ...] = ("euler", "rk2", "rk4")
 """Methods of fixed steps, one TIME STEP each."""
 
+RTOL, ATOL = 1e-7, 1e-16
+"""Default tolerance of steps that adapt."""
+
+SMALLEST_RTOL = 1e-13
+"""Least relative tolerance; below it rounding decides the length of a step."""
+
 ADAPTIVE: tuple[Method, ...] = ("adaptive", "stiff")
 """Methods whose steps adapt to a tolerance (`beltcast.engine.run.adaptive`)."""
+
+
+@dataclass(frozen=True)
+class Stepping:
+    """A method of integration, and the tolerance of one whose steps adapt.
+
+    Attributes
+    ----------
+    method : str
+    rtol : float
+        Error that one step may make, over the value of a stock.
+    atol : float
+        Error of one step that is always allowed, in the unit of the stock.
+    """
+
+    method: Method
+    rtol: float = RTOL
+    atol: float = ATOL
+
+    def __str__(self) -> str:
+        if (self.rtol, self.atol) == (RTOL, ATOL):
+            return self.method
+        return f"{self.method}, rtol {self.rtol:g}, atol {self.atol:g}"
+
+
+def stepping(name: str, rtol: float | None = None, atol: float | None = None) -> Stepping:
+    """Return a method with its tolerance.
+
+    Raises
+    ------
+    InputError
+        There is no such method, its steps are fixed, or a tolerance is not possible.
+
+    Examples
+    --------
+    >>> print(stepping("stiff", rtol=1e-9))
+    stiff, rtol 1e-09, atol 1e-16
+    """
+    method = integration_method(name)
+    if (rtol, atol) != (None, None) and method not in ADAPTIVE:
+        raise InputError(
+            f"a tolerance (rtol, atol) goes with steps that adapt, and {method} takes fixed ones; "
+            f"expected one of {', '.join(ADAPTIVE)}"
+        )
+    found = Stepping(method, RTOL if rtol is None else rtol, ATOL if atol is None else atol)
+    if not (SMALLEST_RTOL <= found.rtol < 1 and 0 < found.atol < np.inf):
+        raise InputError(
+            f"rtol is {found.rtol:g} and atol {found.atol:g}; expected rtol from "
+            f"{SMALLEST_RTOL:g} to 1 and atol above 0"
+        )
+    return found
 
 
 def integration_method(name: str) -> Method:
@@ -60,6 +117,8 @@ class Plan:
         Value of each exogenous series at each step, in the order of ``Program.inputs``.
     method : str
         Inputs are frozen within a TIME STEP under every method, as Vensim does.
+    tolerance : (2,)
+        Relative and absolute, of steps that adapt.
     """
 
     parameters: IntArray
@@ -69,6 +128,7 @@ class Plan:
     saves: IntArray
     inputs: FloatArray
     method: Method
+    tolerance: tuple[float, float] = (RTOL, ATOL)
 
 
 def count_steps(start: float, end: float, step: float) -> int:
@@ -137,6 +197,7 @@ def make_plan(
     saves: IntArray,
     inputs: Mapping[int, Data] | None = None,
     method: Method = "euler",
+    tolerance: tuple[float, float] = (RTOL, ATOL),
 ) -> Plan:
     """Assemble a plan.
 
@@ -155,6 +216,7 @@ def make_plan(
         saves=np.asarray(saves, dtype=np.int64),
         inputs=np.array(series, dtype=np.float64).T.reshape(len(times), len(series)),
         method=method,
+        tolerance=tolerance,
     )
 
 

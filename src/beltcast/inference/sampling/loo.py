@@ -115,12 +115,15 @@ def loo_words(chains: Chains) -> str:
         found = loo(chains)
     except InputError as few:
         return f"Leave-one-out: {few.sentence}."
-    bad = int((found.pareto_k > LIMIT).sum())
-    doubt = (
-        f"{bad} of them with a Pareto k above {LIMIT:g}, which only a fit without them can tell"
-        if bad
-        else f"Pareto k at most {LIMIT:g}"
-    )
+    bad = found.pareto_k > LIMIT
+    doubt = f"Pareto k at most {LIMIT:g}"
+    if bad.any():
+        doubt = (
+            f"{bad.sum()} of them with a Pareto k above {LIMIT:g}: their part of it, "
+            f"{found.pointwise[bad].sum():.1f}, is unreliable and as a rule too high. The other "
+            f"rows have {found.pointwise[~bad].sum():.1f}; compare models on those, or fit without "
+            "the doubtful ones"
+        )
     return (
         f"Leave-one-out: log predictive density {found.elpd:.1f} ± {found.standard_error:.1f} of "
         f"{len(found.pointwise)} rows (natural logs, of the numbers as published), "
