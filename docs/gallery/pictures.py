@@ -22,6 +22,8 @@ def draw(case: str) -> None:
     with TemporaryDirectory() as scratch:
         out = Path(scratch) / "fit"
         command = ["beltcast", "calibrate", *files, "--priors", priors, "--output", str(out)]
+        if case == "boehm":
+            command += ["--integration", "stiff"]
         subprocess.run(command, cwd=folder, check=True)
         shutil.copy(out / "fit.png", folder / "picture.png")
 
