@@ -107,3 +107,25 @@ def test_a_macro_may_stand_in_a_sum(tmp_path: Path, backend: Backend) -> None:
     assert run["y"][:2].values.tolist() == [[3, 3], [214, 2014]]
     with pytest.raises(UnsupportedConstruct, match="inside a SUM over a range of the equation"):
         model_of(tmp_path, grow, "s: A, B", "v[s] = 1, 10", "x[s] = v[s] + SUM(GROW(v[s!]))")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_delay_with_its_pipeline_is_a_delay_and_what_is_in_it(
+    tmp_path: Path, backend: Backend
+) -> None:
+    """fn_delayp: "The following equations have the same effect"."""
+    model = model_of(
+        tmp_path,
+        "",
+        "starts = 10 + STEP(5, 1)",
+        "lead = 3",
+        "done = DELAYP(starts, lead : in work)",
+        "done again = DELAY3(starts, lead)",
+        "in work again = INTEG(starts - done again, starts*lead)",
+        "both = DELAYP(starts, lead)",
+    )
+    run = model.simulate(backend=backend)
+    np.testing.assert_allclose(run["done"], run["done again"], rtol=1e-14)
+    np.testing.assert_allclose(run["in work"], run["in work again"], rtol=1e-14)
+    assert run["both"].values.tolist() == run["done"].values.tolist()
+    assert run["in work"].values[:3].tolist() == [30, 30, 35]

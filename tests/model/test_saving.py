@@ -137,6 +137,16 @@ def test_a_small_model_comes_back_from_both_dialects(
     assert_same(model, through(model, tmp_path / f"again{ending}"))
 
 
+def test_what_a_macro_draws_comes_back(tmp_path: Path) -> None:
+    """Calls are numbered in the order of the file, and groups are written together."""
+    stars = "*" * 20
+    macro = ":MACRO: NOISE(seed)\nNOISE = RANDOM UNIFORM(0, 1, seed) ~~|\n:END OF MACRO:\n"
+    equations = text("a = NOISE(1)", "b = RANDOM NORMAL(-1, 1, 0, 1, 2)").removeprefix("{UTF-8}")
+    model = load_model(write_text(tmp_path, f"{macro}{stars}\n\t.own\n{stars}~\n\t|{equations}"))
+    assert_same(model, through(model, tmp_path / "again.mdl"))
+    assert model.source.groups["noise 1: noise"] == "own"
+
+
 def test_elements_in_quotes_come_back_from_vensim_text(tmp_path: Path) -> None:
     model = small(
         tmp_path,

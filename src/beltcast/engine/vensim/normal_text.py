@@ -44,6 +44,11 @@ REWRITES: tuple[tuple[str, str, str], ...] = (
         "further outputs follow the colon; `beltcast.engine.vensim.macros` makes them variables",
     ),
     (
+        "x = DELAYP(a, time: pipeline)",
+        "a macro of that name",
+        "the help gives its equations, and the grammar knows no second output",
+    ),
+    (
         "x = A FUNCTION OF(a, b)",
         "nothing, where x has an equation as well",
         "Vensim ignores the arrows of the sketch once there is an equation; alone, it is refused",
@@ -170,6 +175,8 @@ def normal_text(text: str, path: Path, *, hold_points: bool = False) -> NormalTe
     plain = blank_comments(before_the_sketch(text), path)
     plain = re.sub(r"\\[ \t]*(?=\r?\n)", " ", plain)
     macros, rest = _cut_macros(plain)
+    if re.search(r"\bDELAYP\s*\(", plain, re.IGNORECASE) and not _defines(macros, "delayp"):
+        macros.append(_DELAYP)
     calls = _OutputCalls(macros)
     macros, rest = [(calls.heading(h), calls.text(b), n) for h, b, n in macros], calls.text(rest)
     strings = dict(_ALIAS.findall(text))
@@ -291,6 +298,20 @@ def _cut_macros(text: str) -> tuple[list[tuple[str, str, int]], str]:
 
 
 _MACRO, _END_OF_MACRO = ":MACRO:", ":END OF MACRO:"
+
+
+def _defines(macros: Sequence[tuple[str, str, int]], name: str) -> bool:
+    return any(canonical(heading.partition("(")[0]) == name for heading, _, _ in macros)
+
+
+_DELAYP = (
+    " DELAYP(input, delay time : pipeline)",
+    "DELAYP = LV3/DL ~~|\npipeline = LV3 + LV2 + LV1 ~~|\nDL = delay time/3 ~~|\n"
+    "LV3 = INTEG(RT2 - DELAYP, DL*input) ~~|\nRT2 = LV2/DL ~~|\n"
+    "LV2 = INTEG(RT1 - RT2, LV3) ~~|\nRT1 = LV1/DL ~~|\nLV1 = INTEG(input - RT1, LV3) ~~|\n",
+    0,
+)
+"""DELAYP as Vensim's help (fn_delayp) writes it out."""
 
 
 class _OutputCalls:

@@ -87,10 +87,18 @@ def read_source(path: str | Path) -> Source:
         )
         for macro in model.sections[1:]
     }
-    own = equations_of(
-        section.elements, subscripts, normal.lines(), path, macro_names, normal.points, normal.named
+    own = tuple(
+        equations_of(
+            section.elements,
+            subscripts,
+            normal.lines(),
+            path,
+            macro_names,
+            normal.points,
+            normal.named,
+        )
     )
-    equations = _data_of_data(expand(tuple(own), macros, path), path)
+    equations = _data_of_data(expand(own, macros, path), path)
     element_mappings = _element_mappings(named, subscripts, text, path)
     if all(canonical(e.name) in CONTROLS for e in equations):
         raise ModelFileError("the model has no variables; give a model with equations", path)
@@ -110,7 +118,7 @@ def read_source(path: str | Path) -> Source:
         controls=controls,
         element_mappings=element_mappings,
         method=_method(text, path),
-        groups=read_groups(text),
+        groups=_groups(text, own, equations),
         group_docs=read_group_docs(text),
         sketch=read_sketch(text),
         calendar=_calendar(_settings(text)),
@@ -233,6 +241,19 @@ def _subscripts(
     expanded = {name: tuple(dict.fromkeys(elements(name, ()))) for name in written}
     mappings = {r.name: tuple(m for m in r.mapping if isinstance(m, str)) for r in ranges}
     return expanded, {name: to for name, to in mappings.items() if to}
+
+
+def _groups(text: str, own: Sequence[Equation], equations: Sequence[Equation]) -> Mapping[str, str]:
+    """Groups of the file; what a call of a macro made is in the group of its caller."""
+    groups = dict(read_groups(text))
+    written = {canonical(e.name) for e in own}
+    last = ""
+    for name in (canonical(e.name) for e in equations):
+        if name in written:
+            last = groups.get(name, "")
+        elif last:
+            groups[name] = last
+    return groups
 
 
 def _data_of_data(equations: tuple[Equation, ...], path: Path) -> tuple[Equation, ...]:
