@@ -26,6 +26,7 @@ RESULTS = ROOT / "runs" / "belt"
 KEPT = ("calibration.csv", "draws.nc", "fit.csv", "summary.txt")
 VERIFICATION = ROOT / "calibration" / "results" / "verification.nc"
 SKILL = "skill: python docs/refresh.py skill"
+ORIGINS = "origins: python docs/refresh.py skill"
 
 
 def main() -> None:
@@ -54,13 +55,21 @@ def skill() -> None:
     # Here and not above: the other jobs need no package in this process.
     import xarray as xr
 
-    from beltcast.verification.skill import case_scores
+    from beltcast.verification.skill import case_scores, error_table
     from beltcast.verification.skill_text import place_year_markdown, skill_markdown
 
     with xr.open_dataset(VERIFICATION) as backtest:
         scores = case_scores(backtest.load())
     tables = place_year_markdown(scores, "sd") + "\n" + skill_markdown(scores, "sd")
     write(SKILL, tables.strip(), "docs/verification.md")
+    known = ((scores["scope"] == "nation") & (scores["first"] == 0)).values
+    errors = error_table(scores.isel(case=known), "sd", by="origin")
+    lines = ["| origin | cases | mean log error | in 80 % |", "|---|---:|---:|---:|"]
+    lines += [
+        f"| {row.origin:g} | {row.cases} | {row.bias:+.2f} | {100 * row.covered_80:.0f} % |"
+        for row in errors.itertuples()
+    ]
+    write(ORIGINS, "\n".join(lines), "docs/verification.md")
 
 
 def drivers() -> None:

@@ -55,6 +55,21 @@ def test_a_start_in_the_part_where_the_model_fails_finds_its_way_back(
     assert found.cost < 1.0
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_costs_are_those_of_all_evaluations_and_come_down(
+    small: Model, make: SimpleNamespace, method: FitMethod
+) -> None:
+    one = linear(small, make)
+    far = np.append([1.5], np.zeros(one.size - 1))[None]
+    found = optimise(one, far, method, rng=np.random.default_rng(1))
+    r = one.residuals(far)[0]
+    # A population holds its starts in the first of its generations, at nuisances given parameters.
+    assert found.costs[0] <= 0.5 * float(r @ r)
+    assert found.costs[-1] == pytest.approx(found.cost)
+    # A linear problem takes two steps; a population is evaluated once a generation before them.
+    assert len(found.costs) >= {"least_squares": 2, "differential_evolution": 10}[method]
+
+
 def two_valleys(small: Model, make: SimpleNamespace) -> Likelihood:
     # Under tails as heavy as Cauchy's, two observations that contradict each other are two valleys.
     rows = [make.row(start=2014.0, value=5.0), make.row(start=2015.0, value=20.0)]

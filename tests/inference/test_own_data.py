@@ -166,3 +166,12 @@ def test_a_prior_of_the_time_grid_is_refused(tmp_path: Path, control: str) -> No
 )
 def test_tables_of_spreadsheets_are_read(tmp_path: Path, data: str) -> None:
     assert best(own(tmp_path, data)) == pytest.approx(0.51, abs=0.02)
+
+
+def test_a_count_may_be_0_and_neither_negative_nor_broken(tmp_path: Path) -> None:
+    counts = {"c.toml": '[Gone]\nerrors = { family = "poisson" }\n'}
+    read = own(tmp_path, column("Gone", {1: 0, 2: 3}), **counts)
+    assert [row.value for row in read.likelihood.observations.rows] == [0.0, 3.0]
+    for wrong in (-1, 0.5):
+        with pytest.raises(InputError, match="counts are whole numbers, 0 or more"):
+            own(tmp_path, column("Gone", {1: 0, 2: wrong}), **counts)

@@ -148,6 +148,8 @@ def test_prior_draws_have_the_quantiles_that_are_printed(tmp_path: Path, schools
     bounded = priors_of(tmp_path, schools, bounds="0.8, 5.0")
     values = bounded.natural(bounded.draw(np.random.default_rng(2), 2000))[:, 2:]
     assert values.min() >= 0.8  # a belt stays within the constant's bounds
+    np.testing.assert_allclose(bounded.quantiles(0.0)[2:], 0.8)
+    np.testing.assert_allclose(bounded.quantiles(1.0)[2:], 5.0)
     priors = priors_of(tmp_path, schools)
     values = priors.natural(priors.draw(np.random.default_rng(2), 40_000))
     for p in (0.1, 0.5, 0.9):
