@@ -67,7 +67,13 @@ def test_a_tree_has_as_many_levels_as_are_asked_for(rabbits: Model) -> None:
 
 
 @pytest.mark.parametrize(
-    "call", ["SMOOTHI(x, 2, first)", "SMOOTH3I(x, 2, first)", "DELAY1I(x, 2, first)"]
+    "call",
+    [
+        "SMOOTHI(x, 2, first)",
+        "SMOOTH3I(x, 2, first)",
+        "DELAY1I(x, 2, first)",
+        "DELAY N(x, 2, first, 3)",
+    ],
 )
 def test_a_first_value_of_a_delay_acts_at_the_start_only(tmp_path: Path, call: str) -> None:
     model = small(tmp_path, f"y = {call}", "x = RAMP(1, 0, 9)", "first = 3")
