@@ -153,13 +153,14 @@ def make_dataset(
     import numpy as np
     import pandas as pd
     import xarray as xr
+    from xarray.indexes import PandasIndex
 
     indexes: dict[str, xr.Index] = {}
     held: dict[str, xr.Variable] = {}
     for dim, (values, of_dim) in coordinates.items():
         plain = np.asarray(values)
         names = pd.Index(plain, dtype=object if plain.dtype.kind == "U" else None)
-        indexes[dim] = xr.indexes.PandasIndex(names, dim, coord_dtype=plain.dtype)
+        indexes[dim] = PandasIndex(names, dim, coord_dtype=plain.dtype)
         held.update(indexes[dim].create_variables())
         held[dim].attrs.update(of_dim)
     return xr.Dataset(
