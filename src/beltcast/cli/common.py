@@ -139,8 +139,10 @@ class OwnFiles:
         return remember(own.study)
 
     def _petab(self) -> OwnModel:
-        stepping = {"integration": self.integration, "rtol": self.rtol, "atol": self.atol}
-        if self != OwnFiles(model=self.model, **stepping):
+        allowed = OwnFiles(
+            model=self.model, integration=self.integration, rtol=self.rtol, atol=self.atol
+        )
+        if self != allowed:
             raise InputError(
                 f"{self.model and self.model.name} is a PEtab problem, which names its own tables"
             )
