@@ -110,7 +110,9 @@ def test_without_pyarrow_parquet_says_what_to_install(
 def test_an_unknown_format_is_refused_with_those_there_are(
     results: xr.Dataset, tmp_path: Path
 ) -> None:
-    with pytest.raises(InputError, match="expected one of iamc, csv, tables, xlsx, parquet"):
+    with pytest.raises(
+        InputError, match="expected one of 'iamc', 'csv', 'tables', 'xlsx', 'parquet'"
+    ):
         export(results, tmp_path / "x", "docx")
 
 
