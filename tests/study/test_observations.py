@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from beltcast.display.translations import WORDS
 from beltcast.errors import TableError, UnitError
 from beltcast.model.quantities import convert, is_flow, mean_rate, same_unit
 from beltcast.study.observations import Observations
@@ -167,6 +168,18 @@ def test_gb18030_is_read_and_said(tmp_path: Path) -> None:
     found = read(tmp_path, quote, encoding="gb18030")
     assert found.encoding == "gb18030"
     assert found.rows == read(tmp_path, quote).rows
+
+
+@pytest.mark.parametrize(
+    ("cell", "kind"),
+    [(zh, key.removeprefix("kind ")) for key, (_, zh) in WORDS.items() if key.startswith("kind ")]
+    + [("全年", "level"), ("同比增长", "growth"), ("份额", "share"), ("累计", "part-year")],
+)
+def test_a_kind_that_reports_print_in_chinese_is_read(tmp_path: Path, cell: str, kind: str) -> None:
+    part = {"end": "2023.5"} if kind == "part-year" else {}
+    percent = {"unit": "%", "value": "12"} if kind in ("growth", "share") else {}
+    (row,) = read(tmp_path, {"kind": cell, "vintage": "最终", **part, **percent})
+    assert (row.kind, row.vintage) == (kind, "final")
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path: Path) -> None:

@@ -310,9 +310,25 @@ class _RowReader:
         return to_model(f"{variable.unit} * Year" if total else variable.unit)
 
 
+_CHINESE: Mapping[str, Mapping[str, str]] = {
+    "kind": {
+        **dict.fromkeys(("数值", "全年", "总量", "总额"), "level"),
+        **dict.fromkeys(("部分年份", "累计"), "part-year"),
+        **dict.fromkeys(("增速", "增长率", "同比", "同比增长"), "growth"),
+        **dict.fromkeys(("占比", "比重", "份额"), "share"),
+        "略超": "over",
+        "下限": "lower",
+        "上限": "upper",
+    },
+    "vintage": {"最终": "final", "修订": "revised", "初步": "preliminary", "唯一": "only"},
+}
+"""Cells as Chinese tables write them; what reports print in Chinese is read again."""
+
+
 def _one_of(value: str, what: str, choices: Sequence[_Choice]) -> _Choice:
+    name = _CHINESE.get(what, {}).get(value, value)
     for choice in choices:
-        if choice == value:
+        if choice == name:
             return choice
     with about(what):
         raise TableError(f"unknown {what} {quoted(value)}{did_you_mean(value, choices)}")

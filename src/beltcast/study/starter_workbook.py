@@ -53,7 +53,8 @@ _HELP = (
         "%, on the same period of the year before), share (in %), over, lower and upper "
         "(bounds).",
         "kind：level 为全年总量或某一时点的存量，part-year 为不足一年的总量，growth 为同比增"
-        "速（%），share 为占比（%），over 为“超过”某个整数，lower 和 upper 为下限和上限。",
+        "速（%），share 为占比（%），over 为“超过”某个整数，lower 和 upper 为下限和上限；也可写"
+        "全年、部分年份、增速、占比、略超、下限、上限。",
     ),
     (
         "period: 2024, 2024H1, 2024Q1-Q3, 2024年1-6月, 2024-03, or 2024-01-01 to 2024-06-30. "
