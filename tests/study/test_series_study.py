@@ -71,6 +71,18 @@ def test_the_target_is_the_observed_flow_or_a_flow_of_the_observed_stock(
     assert not (tmp_path / "other").exists()
 
 
+def test_a_model_whose_rates_have_no_names_is_told_what_to_do(tmp_path: Path) -> None:
+    # The rates of hare and lynx stand within the equations of the stocks.
+    gallery = Path(__file__).resolve().parents[2] / "docs" / "gallery" / "hare-lynx"
+    with pytest.raises(InputError, match=r"no flow to forecast; give a rate .* --model"):
+        start_series_study(
+            tmp_path / "study",
+            model=gallery / "model.mdl",
+            data=gallery / "data.csv",
+            priors=gallery / "priors.toml",
+        )
+
+
 def test_a_payoff_gives_the_study_its_noise(files: dict[str, Path], tmp_path: Path) -> None:
     payoff = (Payoff("Infected", "Infected", 0.07, True),)
     start_series_study(tmp_path / "flu", **files, payoff=payoff)

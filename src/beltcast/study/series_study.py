@@ -121,6 +121,12 @@ def flow_to_forecast(model: Model, series: Series, given: str | None) -> str:
         for flow in flows:
             if flow.dims == own.dims and same_unit(flow.unit, f"{own.unit}/{model.time_unit}"):
                 return flow.name
+    if not flows:
+        raise InputError(
+            f"the model has no auxiliary in a unit per {model.time_unit}, so there is no flow to "
+            "forecast; give a rate of the model a name of its own, or forecast the observed "
+            "variables with 'beltcast forecast --model'"
+        )
     raise InputError(
         f"no flow of the model is observed or belongs to {', '.join(map(quoted, observed))}; name "
         "the flow to forecast with --target"
