@@ -113,7 +113,9 @@ def test_a_study_of_one_place_goes_the_whole_way(
     ]
     run("sample", "flu", "--chains", "2", "--draws", "10")
     run("identify", "flu", "--draws", "20", "--starts", "4")
-    assert "total" in run("forecast", "flu", "--draws", "20", "--starts", "4")
+    page = run("forecast", "flu", "--draws", "20", "--starts", "4")
+    assert "total" in page
+    assert "relative to the first scenario" not in page  # there is one
     run("sensitivity", "flu", "--method", "tornado", "--levels")
     run("report", "runs/flu")
     with xr.open_dataset("runs/flu/forecast.nc") as result:

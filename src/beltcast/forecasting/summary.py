@@ -38,11 +38,12 @@ def summarise(
     """Return the summary of a forecast, for a `rich` console."""
     labels = _names(forecast, language)
     title = str(forecast.attrs["title"])
+    compared = [_scenarios(forecast, language)] if forecast.sizes[SCENARIO] > 1 else []
     return Group(
         Text(called(title, language, labels), style="bold"),
         _basis(forecast, calibration, language),
         _places(forecast, language),
-        _scenarios(forecast, language),
+        *compared,
         _estimates(calibration, [str(place) for place in forecast[PLACE].values], language, labels),
     )
 

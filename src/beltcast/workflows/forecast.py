@@ -17,7 +17,7 @@ from beltcast.inference.calibrate import Calibration
 from beltcast.inference.sampling.draws_file import DRAWS_FILE, kept_fit, save_draws, study_link
 from beltcast.inference.sampling.posterior import Draws, approximate_posterior
 from beltcast.pictures.plots import save_fan_charts
-from beltcast.schema import Language, Progress
+from beltcast.schema import SCENARIO, Language, Progress
 from beltcast.streams import Streams
 from beltcast.study.events import WITHOUT, given_events
 from beltcast.study.study import Study
@@ -69,11 +69,11 @@ class Forecasted:
 
     def page(self, language: Language = "en") -> RenderableType:
         """Return the summary, for a `rich` console."""
-        losses = compare_runs(self.result["output"])
-        page = Group(
-            summarise(self.result, self.fit, language),
-            comparison_table(losses, language=language, labels=self.study.labels()),
-        )
+        page = summarise(self.result, self.fit, language)
+        if self.result.sizes[SCENARIO] > 1:
+            losses = compare_runs(self.result["output"])
+            table = comparison_table(losses, language=language, labels=self.study.labels())
+            page = Group(page, table)
         if self.options.as_of is None:
             return page
         rows = len(self.study.observations)
