@@ -29,7 +29,7 @@ def test_the_roles_of_a_study_are_those_of_its_tables(mine: Path) -> None:
     assert [lever.key for lever in roles.levers][:1] == ["Support Final Multiplier"]
     support = roles.levers[0]
     assert (support.low, support.high, support.idle, support.unit) == (0.0, 2.0, 1.0, "Dmnl")
-    assert support.one == Label("support as planned")
+    assert support.one == Label("support as planned", "按计划支持")
     assert roles.switches == ("SW Government", "SW Market", "SW Platform")
     assert roles.driver("SW Market") == "Market"
     assert roles.companions == ("active sellers", "Brand Strength")
@@ -85,11 +85,15 @@ FAULTS = {
     ),
     "key": ("range = [0.0, 2.0]", "ranges = [0.0, 2.0]", "unknown key 'ranges' of [levers."),
     "driver": ('driver = "SW Market"', 'driver = "SW Markets"', "no driver 'SW Markets'"),
-    "label": ('label = "Support"', 'label = { de = "Hilfe" }', "texts by language"),
+    "label": (
+        'Multiplier"]\nlabel = { en = "Support", zh = "政策支持" }',
+        'Multiplier"]\nlabel = { de = "Hilfe" }',
+        "texts by language",
+    ),
     "flow": ("# [money]", '[money]\nspending = ["support costs"]', "spending: 'support costs'"),
     "sizes": ("# [money]", '[money]\nsizes = "money.toml"', "the sizes file 'money.toml' is"),
     "compare": ("[forecast]", '[forecast]\ncompare = "storm"', "compare: there is no scenario"),
-    "called": ("[forecast]", '[labels]\nfog = "fog"\n[forecast]', "'fog' is no variable"),
+    "called": ("[labels]", '[labels]\nfog = "fog"', "'fog' is no variable"),
 }  # fmt: skip
 
 
@@ -115,12 +119,13 @@ def test_a_name_that_the_model_does_not_have_is_refused_with_its_line(
 def test_a_label_is_a_text_or_a_text_in_each_language(mine: Path) -> None:
     path = mine / "study.toml"
     text = path.read_text(encoding="utf-8")
-    own = '[labels]\noutput = { zh = "产出" }\nbnCNY = "bn CNY"\n'
-    path.write_text(text + own, encoding="utf-8")
+    both = '{ en = "bn CNY", zh = "10 亿元" }'
+    assert f"bnCNY = {both}" in text
+    path.write_text(text.replace(both, '"bn CNY"'), encoding="utf-8")
     labels = read_study(mine).labels()
     assert labels["output"] == Label("output", "产出")
     assert labels["bnCNY"].text("zh") == "bn CNY"
-    assert labels["support-fades"] == Label("Support fades out")
+    assert labels["support-fades"].en == "Support fades out"
     assert labels["Government"].en == "Government"
 
 
@@ -128,8 +133,10 @@ def test_a_definition_is_called_by_its_title_in_the_language_of_the_labels(mine:
     path = mine / "study.toml"
     text = path.read_text(encoding="utf-8")
     title = next(iter(read_study(mine).noise.definitions.values())).title
-    path.write_text(text + f'[labels]\n"{title}" = {{ zh = "全口径" }}\n', encoding="utf-8")
-    assert read_study(mine).labels()[title] == Label(title, "全口径")
+    (own,) = (line for line in text.splitlines() if line.startswith(f'"{title}" = '))
+    text = text.replace(own, f'"{title}" = {{ zh = "某口径" }}')
+    path.write_text(text, encoding="utf-8")
+    assert read_study(mine).labels()[title] == Label(title, "某口径")
 
 
 def test_only_what_a_fit_depends_on_changes_the_hash_of_the_noise(mine: Path) -> None:
@@ -141,7 +148,7 @@ def test_only_what_a_fit_depends_on_changes_the_hash_of_the_noise(mine: Path) ->
         return read_study(mine)
 
     before = hashes(text).hashes
-    renamed = hashes(text.replace('label = "Support"', 'label = "Aid"')).hashes
+    renamed = hashes(text.replace('en = "Support"', 'en = "Aid"')).hashes
     assert renamed["noise"] == before["noise"]
     assert renamed["study"] != before["study"]
     wider = hashes(text.replace("A = 0.02", "A = 0.03")).hashes

@@ -110,24 +110,30 @@ def _expressible(source: Source) -> Source:
             kinds[canonical(equation.name)] = tables.kind
         elif isinstance(tables, Tables):
             kinds[canonical(equation.name)] = tables.tables[0].kind
-    called = {
-        node.function.lower()
-        for equation in source.equations
-        for node in walk_expression(equation.expression)
-        if isinstance(node, Call)
-    }
     added: list[Equation] = []
     taken = {canonical(e.name) for e in source.equations}
     equations: list[Equation] = []
     for equation in source.equations:
         work = _Rewriting(equation, source, kinds, taken)
-        if canonical(equation.name) in called:
-            raise work.refuse(
-                f"variable with the name of the function '{equation.name}'", "rename it"
-            )
         equations.append(replace(equation, expression=work.of(equation.expression)))
         added += work.added
+    called = {
+        _written_function(node)
+        for equation in (*equations, *added)
+        for node in walk_expression(equation.expression)
+        if isinstance(node, Call)
+    }
+    for equation in source.equations:
+        if canonical(equation.name) in called:
+            named = f"variable with the name of the function '{equation.name}'"
+            raise _Rewriting(equation, source, kinds, taken).refuse(named, "rename it")
     return replace(source, equations=(*equations, *added))
+
+
+def _written_function(call: Call) -> str:
+    """Name by which a function is written: that of a family depends on its arguments."""
+    family = call.function in ("SMOOTH", "DELAY", "DELAY N")
+    return (show(call).partition("(")[0] if family else call.function).lower()
 
 
 @dataclass
