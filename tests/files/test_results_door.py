@@ -9,9 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import xarray as xr
 
 from beltcast.errors import InputError
 from beltcast.files.complete import complete_file, complete_folder
+from beltcast.files.netcdf import write_netcdf
+from beltcast.inference.sampling.chain_files import save_unfinished
+from beltcast.inference.sampling.sampler import Unfinished
 
 posix = pytest.mark.skipif(os.name != "posix", reason="devices, links and locks of POSIX")
 
@@ -149,6 +153,21 @@ def test_parts_of_dead_processes_are_removed_and_of_live_ones_kept(tmp_path: Pat
     assert sorted(os.listdir(tmp_path)) == sorted(
         [f".{os.getppid()}-1-a.csv", f".{dead.pid}-1-b.csv", "a.csv"]
     )
+
+
+@pytest.mark.parametrize("name", ["state.npz", "file.nc"])
+def test_a_file_written_many_times_removes_what_a_killed_run_left_of_it(
+    tmp_path: Path, name: str
+) -> None:
+    # The state of `sample` and the sets of `sbc`: found by 20 kills of `sample`.
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    (tmp_path / f".{dead.pid}-1-{name}").touch()
+    if name == "state.npz":
+        save_unfinished(Unfinished("key", 0, None, (), (), 0), tmp_path / name)
+    else:
+        write_netcdf(tmp_path / name, {"/": xr.Dataset({"x": 1.0})})
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def command(*words: str, **environment: str) -> subprocess.Popen[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from beltcast.errors import InputError, reason_of
-from beltcast.files.complete import appearing
+from beltcast.files.complete import appearing, remove_dead_parts
 from beltcast.files.door import ADVICE, regular_size
 
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ def write_netcdf(
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_dead_parts(path.parent, path.name)
         with appearing(path) as part:
             for number, (name, group) in enumerate(groups.items()):
                 packed = encoding or {

@@ -26,7 +26,7 @@ import xarray as xr
 
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import InputError, reason_of
-from beltcast.files.complete import appearing
+from beltcast.files.complete import appearing, remove_dead_parts
 from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.sampling.arviz_groups import (
     NUISANCE,
@@ -165,6 +165,7 @@ def save_unfinished(state: Unfinished, path: str | Path) -> None:
         arrays |= {f"stats {block} {name}": value for name, value in stats.items()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_dead_parts(path.parent, path.name)
         with appearing(path) as part, part.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
     except OSError as problem:
