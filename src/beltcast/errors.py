@@ -220,7 +220,7 @@ def one_of(
 
 
 def reason_of(problem: OSError) -> str:
-    """Return what the system says of a failure, for the middle of a sentence.
+    """Return the reason that the operating system gives for a failure, to stand within a sentence.
 
     >>> reason_of(FileNotFoundError(2, "No such file or directory"))
     'no such file or directory'

@@ -57,7 +57,7 @@ def sbc_study(
     file : Path
         NetCDF.
     resume : bool
-        Go on with the finished sets of the file.
+        Continue after the finished sets in the file.
     progress : Progress, optional
 
     Raises

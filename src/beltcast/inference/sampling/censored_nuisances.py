@@ -273,15 +273,36 @@ def _entered(
     return errors, log_box
 
 
+def log_interval(
+    lower: FloatArray, upper: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Log of the probability that a standard normal lies between two bounds.
+
+    Returns
+    -------
+    below, above, log_below, log_p : like the bounds
+        The bounds, mirrored where both are nearer to the upper tail, so that the log of the
+        distribution function keeps its digits; that log at `below`; the log of the probability.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from beltcast.inference.sampling.censored_nuisances import log_interval
+    >>> round(float(np.exp(log_interval(np.array([-1.0]), np.array([1.0]))[3][0])), 4)
+    0.6827
+    """
+    flip = lower > -upper
+    below, above = np.where(flip, -upper, lower), np.where(flip, -lower, upper)
+    log_below, log_above = log_ndtr(below), log_ndtr(above)
+    return below, above, log_below, log_above + np.log(-np.expm1(log_below - log_above))
+
+
 def _cut_normal(
     lower: FloatArray, upper: FloatArray, chance: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Quantile of a truncated standard normal, and the log of its probability."""
-    # Below its middle, where the log of the distribution function keeps its digits.
+    below, above, log_below, log_p = log_interval(lower, upper)
     flip = lower > -upper
-    below, above = np.where(flip, -upper, lower), np.where(flip, -lower, upper)
-    log_below, log_above = log_ndtr(below), log_ndtr(above)
-    log_p = log_above + np.log(-np.expm1(log_below - log_above))
     drawn = ndtri_exp(np.logaddexp(log_below, np.log(chance) + log_p))
     drawn = np.clip(drawn, below, above)
     return np.where(flip, -drawn, drawn), log_p

@@ -32,14 +32,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
-from scipy.special import log_ndtr
 
 from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.inference.contrast_rows import ContrastRows
 from beltcast.inference.families import Mask
 from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.residuals import NORMAL
-from beltcast.inference.sampling.censored_nuisances import BoundedRows, bounded_rows
+from beltcast.inference.sampling.censored_nuisances import (
+    BoundedRows,
+    bounded_rows,
+    log_interval,
+)
 
 MOST_MOVED = 80
 """Unknowns up to which a surrogate is made: its polynomials have half the square as many terms."""
@@ -58,9 +61,9 @@ STEADY_SD = 0.02
 """Residuals that vary by less are kept to first order only."""
 
 STEPS = (1, 16, 16)
-"""Leapfrog steps of a trajectory, drawn for each proposal.  16 forget where they began: on the belt
-study the mean squared jump is twice the variance, and no fewer are accepted than of 8, since what
-the likeness lacks does not grow with the distance.  A single step still moves where it is poor."""
+"""Leapfrog steps of a trajectory, drawn for each proposal.  16 forget where they began, and are
+accepted as often as fewer, since what the likeness lacks does not grow with the distance.  A single
+step still moves where it is poor."""
 
 _GOOD = 0.75
 _TUNED = 12
@@ -315,12 +318,8 @@ def _white(
 
 def _log_within(lower: FloatArray, upper: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Log of the probability of a standard normal between bounds, and its fall with both bounds."""
-    # On the side where the distribution function keeps its digits.
-    flip = lower > -upper
-    below, above = np.where(flip, -upper, lower), np.where(flip, -lower, upper)
-    log_below, log_above = log_ndtr(below), log_ndtr(above)
     with np.errstate(divide="ignore", invalid="ignore"):
-        log_p = log_above + np.log(-np.expm1(log_below - log_above))
+        log_p = log_interval(lower, upper)[3]
     ends = np.exp(-0.5 * lower**2 - log_p) - np.exp(-0.5 * upper**2 - log_p)
     return log_p, ends / np.sqrt(2.0 * np.pi)
 
