@@ -111,6 +111,8 @@ def said_page(page: RenderableType) -> RenderableType:
             for column in page.columns:
                 column.header = said_page(column.header)
                 column._cells = [_said_cell(cell) for cell in column._cells]
+        case _:
+            pass
     return page
 
 

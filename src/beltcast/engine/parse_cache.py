@@ -168,6 +168,8 @@ def _plain(value: Any) -> Any:
             return {"array": [list(value.shape), value.astype(np.float64).reshape(-1).tolist()]}
         case Mapping():
             return {"map": [[_plain(k), _plain(v)] for k, v in value.items()]}
+        case _:
+            pass
     kind = type(value)
     if _KINDS.get(kind.__name__) is not kind:
         raise TypeError(f"a {kind.__name__} has no text")

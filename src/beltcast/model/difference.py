@@ -14,7 +14,19 @@ from typing import Literal
 
 import numpy as np
 
-from beltcast.engine.syntax import Call, Equation, Expr, Ref, Source, canonical
+from beltcast.engine.syntax import (
+    Array,
+    Call,
+    Data,
+    Equation,
+    Expr,
+    Number,
+    Ref,
+    Source,
+    Table,
+    Tables,
+    canonical,
+)
 from beltcast.errors import SimulationError
 from beltcast.model.model import Model
 from beltcast.model.shown import ShownVariable, show_equation
@@ -230,7 +242,8 @@ def _plain(expression: Expr) -> Expr:
             return Ref(canonical(name), tuple(map(canonical, subscripts)))
         case Call(function, arguments):
             return Call(function, tuple(map(_plain, arguments)))
-    return expression
+        case Number() | Array() | Table() | Tables() | Data():
+            return expression
 
 
 def _text(entry: ShownVariable | None) -> str:

@@ -83,7 +83,8 @@ def equation_math(equation: Equation, address: Address = lambda name: "") -> str
             return f"<math><mrow>{left}<mo>:</mo><mtext>points</mtext></mrow></math>"
         case Data():
             return f"<math><mrow>{left}<mo>=</mo><mtext>data over time</mtext></mrow></math>"
-    return f"<math><mrow>{left}<mo>=</mo>{_set(expression, 0, address)}</mrow></math>"
+        case Number() | Array() | Ref() | Call():
+            return f"<math><mrow>{left}<mo>=</mo>{_set(expression, 0, address)}</mrow></math>"
 
 
 def expression_math(expression: Expr, address: Address = lambda name: "") -> str:

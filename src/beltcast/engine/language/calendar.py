@@ -72,7 +72,8 @@ def _of_360_days(measure: int, days: Node) -> Node:
             return _plus(_divided(_rest(days, 360.0), 90.0), 1.0)
         case "month":
             return _plus(_divided(_rest(days, 360.0), 30.0), 1.0)
-    return _plus(_rest(days, 30.0), 1.0)
+        case _:
+            return _plus(_rest(days, 30.0), 1.0)
 
 
 def _of_real_days(measure: int, days: Node) -> Node:

@@ -64,7 +64,8 @@ def series_function(function: str, data: Data, arguments: list[Node], clock: Nod
             return _at(series, data.method, apply("add", clock, arguments[0]))
         case "GET DATA BETWEEN TIMES":
             return _between(series, *arguments)
-    return _over(function, series, *arguments)
+        case _:
+            return _over(function, series, *arguments)
 
 
 def _at(series: _Series, method: str, time: Node) -> Node:
@@ -79,7 +80,8 @@ def _at(series: _Series, method: str, time: Node) -> Node:
             here = apply("eq", LookupAt(Table(series.times, series.times, "hold"), time), time)
             held = LookupAt(Table(series.times, series.values, "hold"), time)
             return apply("if", here, held, const(MISSING))
-    return LookupAt(table, time)
+        case _:
+            return LookupAt(table, time)
 
 
 def _between(series: _Series, time: Node, mode: Node) -> Node:

@@ -52,7 +52,8 @@ def vector_select(
                 return over("min", values, math.inf)
             case 3:
                 return over("max", values, -math.inf)
-        return mean(values)
+            case _:
+                return mean(values)
 
     if isinstance(action, Const) and len(action.values) == 1 and action.values[0] in range(11):
         value = results(int(action.values[0]))

@@ -31,6 +31,7 @@ from beltcast.engine.nodes import (
     Clock,
     Const,
     FloatArray,
+    Foreign,
     Load,
     LookupAt,
     Node,
@@ -272,7 +273,7 @@ def _local_slopes(node: Node, rows: FloatArray, time: float) -> Iterator[tuple[N
         case LookupAt(argument=argument):
             local = lookup_derivative(node, const(1.0))
             yield argument, np.zeros(1) if local is None else evaluate(local, rows, time)[:, 0]
-        case _:
+        case Const() | Load() | Clock() | Foreign():
             return
 
 
@@ -295,6 +296,8 @@ def _from_the_top(expression: Node) -> list[Node]:
                 waiting.extend((a, False) for a in arguments)
             case LookupAt(argument=argument):
                 waiting.append((argument, False))
+            case Const() | Load() | Clock() | Foreign():
+                pass
     return order[::-1]
 
 

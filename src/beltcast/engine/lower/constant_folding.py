@@ -16,7 +16,17 @@ from beltcast.engine.language.primitives import PRIMITIVES
 from beltcast.engine.lower.references import References, Scope
 from beltcast.engine.lower.symbols import constant, one_each
 from beltcast.engine.nodes import Apply, Clock, Const, FloatArray, Load, Node
-from beltcast.engine.syntax import Call, Expr, Number, Ref, canonical
+from beltcast.engine.syntax import (
+    Array,
+    Call,
+    Data,
+    Expr,
+    Number,
+    Ref,
+    Table,
+    Tables,
+    canonical,
+)
 
 LONGEST_CHAIN = 1000
 """Order of a delay or smooth, each of which is a stock."""
@@ -114,7 +124,8 @@ class Known:
                 *given, start, step = (Const(v) for v in inner if v is not None)
                 node = INPUTS[function].build(step, *given)
                 return _evaluate(node, start.values)
-        return None
+            case Call() | Array() | Table() | Tables() | Data():
+                return None
 
     def _is_plain(self, ref: Ref) -> bool:
         slot = self.references.table.slots.get(canonical(ref.name))

@@ -233,7 +233,8 @@ def _element_count(walk: Walk, call: Call, scope: Scope) -> Node:
     match call.arguments:
         case (Ref(name=name),):
             return const(float(len(walk.table.expand(walk.equation, name))))
-    return _plain_call(walk, call, scope)
+        case _:
+            return _plain_call(walk, call, scope)
 
 
 def _chain(walk: Walk, call: Call, scope: Scope) -> Node:

@@ -17,12 +17,15 @@ from beltcast.engine.lower.walk import Walk
 from beltcast.engine.nodes import Node, apply, const
 from beltcast.engine.syntax import (
     COMPARISONS,
+    Array,
     Call,
     Data,
     Expr,
     Number,
     Ref,
     Source,
+    Table,
+    Tables,
     canonical,
     walk_expression,
 )
@@ -85,7 +88,8 @@ def _marks(expression: Expr) -> bool:
             return bool(np.isnan(value))
         case Data(method=method):
             return method == "raw"
-    return False
+        case Array() | Ref() | Call() | Table() | Tables():
+            return False
 
 
 def _is_unsure(expression: Expr, unsure: frozenset[str]) -> bool:
@@ -96,4 +100,5 @@ def _is_unsure(expression: Expr, unsure: frozenset[str]) -> bool:
             return function not in COMPARISONS and any(_is_unsure(a, unsure) for a in arguments)
         case Data(of=Ref(name)) if canonical(name) in unsure:
             return True
-    return _marks(expression)
+        case Number() | Array() | Table() | Tables() | Data():
+            return _marks(expression)

@@ -19,7 +19,18 @@ from beltcast.engine.lower.references import References, Scope
 from beltcast.engine.lower.schedule import Parts
 from beltcast.engine.lower.symbols import NameTable
 from beltcast.engine.nodes import Node, apply, const
-from beltcast.engine.syntax import Call, Equation, Expr, Number, Ref, canonical
+from beltcast.engine.syntax import (
+    Array,
+    Call,
+    Data,
+    Equation,
+    Expr,
+    Number,
+    Ref,
+    Table,
+    Tables,
+    canonical,
+)
 from beltcast.errors import UnsupportedConstruct
 
 LONGEST_VECTOR = 64
@@ -75,7 +86,9 @@ class Walk:
                 return self.references.node(expression, scope)
             case Call(function=function):
                 return self.rules.get(function, self.otherwise)(self, expression, scope)
-        raise self.refuse("a list of numbers inside an expression", "give it a name of its own")
+            case Array() | Table() | Tables() | Data():
+                todo = "give it a name of its own"
+                raise self.refuse("a list of numbers inside an expression", todo)
 
     def is_itself(self, reference: Ref) -> bool:
         """Whether a reference is the left side of the equation."""

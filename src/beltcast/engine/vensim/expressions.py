@@ -183,8 +183,9 @@ class _Tree:
                 )
             case str():
                 raise self._refuse("a text as a value", "write a number")
-        name = type(ast).__name__.removesuffix("Structure")
-        raise self._refuse(f"'{name}'", "write the equation without it")
+            case _:
+                name = type(ast).__name__.removesuffix("Structure")
+                raise self._refuse(f"'{name}'", "write the equation without it")
 
     def _chain(self, family: str, ast: Any, time: Any) -> Call:
         """A smooth or delay; PySD uses its input as the initial value if there is none.
@@ -320,7 +321,8 @@ class _Tree:
                 return "hold backward"
             case "raw":
                 return "raw"
-        raise self._refuse(f"the data keyword ':{keyword}:'", "use :INTERPOLATE:")
+            case _:
+                raise self._refuse(f"the data keyword ':{keyword}:'", "use :INTERPOLATE:")
 
     def _lengths(self) -> list[int]:
         """Number of elements of each subscript on the left that is a range."""

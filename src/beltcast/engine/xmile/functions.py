@@ -172,7 +172,8 @@ def _derivative(x: Expr, order: Expr) -> Expr:
             return x
         case Number(1.0):
             return Call("XDERIVATIVE", (x,))
-    raise UnsupportedConstruct("DERIVN of an order other than 0 or 1; nest DERIVN(..., 1)")
+        case _:
+            raise UnsupportedConstruct("DERIVN of an order other than 0 or 1; nest DERIVN(..., 1)")
 
 
 def _normal_share(low: Expr, high: Expr, mean: Expr = _ZERO, sd: Expr = _ONE) -> Expr:
@@ -197,9 +198,11 @@ def _history(x: Expr, time: Expr) -> Expr:
             return Call("IF THEN ELSE", (Call(">", (lag, _ZERO)), late, x))
         case Ref("Time"):
             return x
-    raise UnsupportedConstruct(
-        "HISTORY of a time other than TIME less a lag is not supported; keep the value with a stock"
-    )
+        case _:
+            raise UnsupportedConstruct(
+                "HISTORY of a time other than TIME less a lag is not supported; "
+                "keep the value with a stock"
+            )
 
 
 def _wave(function: str, size: Expr, period: Expr) -> Expr:

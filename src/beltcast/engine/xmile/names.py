@@ -18,7 +18,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from beltcast.engine.syntax import Array, Call, Expr, Number, Ref, Table, canonical
+from beltcast.engine.syntax import (
+    Array,
+    Call,
+    Data,
+    Expr,
+    Number,
+    Ref,
+    Table,
+    Tables,
+    canonical,
+)
 from beltcast.engine.vensim.macros import MARK
 from beltcast.engine.xmile.document import DocumentPlace
 from beltcast.engine.xmile.expression import COMPUTED, ELEMENT, plain_name
@@ -189,7 +199,8 @@ class _Meaning:
                 raise self.error(
                     "a list of numbers inside an expression; give it a name of its own"
                 )
-        return tree
+            case Number() | Array() | Table() | Tables() | Data():
+                return tree
 
     def error(self, problem: str) -> ModelFileError:
         return self.left.place.error(f"in the equation of '{self.left.variable.name}': {problem}")
@@ -273,7 +284,8 @@ class _Meaning:
             case "STDDEV":
                 square = Call("^", (Call("-", (inside, mean)), Number(2.0)))
                 return Call("SQRT", (Call("/", (Call("SUM", (square,)), count)),))
-        return Call(_ENGINE.get(function, function), (inside,))
+            case _:
+                return Call(_ENGINE.get(function, function), (inside,))
 
     def spread(self, function: str, argument: Expr) -> Expr:
         """The argument of an array function, with the ranges marked that it runs over."""

@@ -142,8 +142,9 @@ def _call(function: str, arguments: tuple[Expr, ...]) -> tuple[int, str]:
         case "IF THEN ELSE", (condition, yes, no):
             parts = (_text(part, 0) for part in (condition, yes, no))
             return _OPERAND, "(IF {} THEN {} ELSE {})".format(*parts)
-    name, given = _function(function, arguments)
-    return _OPERAND, f"{name}({', '.join(_text(a, 0) for a in given)})"
+        case _:
+            name, given = _function(function, arguments)
+            return _OPERAND, f"{name}({', '.join(_text(a, 0) for a in given)})"
 
 
 def _function(function: str, arguments: tuple[Expr, ...]) -> tuple[str, tuple[Expr, ...]]:
@@ -165,11 +166,12 @@ def _function(function: str, arguments: tuple[Expr, ...]) -> tuple[str, tuple[Ex
                 "PULSE of a start and a width (XMILE's PULSE gives a quantity)",
                 "write it as a difference of two STEP",
             )
-    if function in _RENAMED:
-        return _RENAMED[function], arguments
-    if function in _KEPT:
-        return function.replace(" ", "_"), arguments
-    raise CannotSay(function, "write it out")
+        case _ if function in _RENAMED:
+            return _RENAMED[function], arguments
+        case _ if function in _KEPT:
+            return function.replace(" ", "_"), arguments
+        case _:
+            raise CannotSay(function, "write it out")
 
 
 def _chain(family: str, arguments: tuple[Expr, ...]) -> tuple[str, tuple[Expr, ...]]:

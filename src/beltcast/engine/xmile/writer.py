@@ -343,7 +343,8 @@ class _Writer:
                     *_points(table),
                     f"{blank}</gf>",
                 ]
-        return [f"{blank}<eqn>{escape(self._printed(equation, expression))}</eqn>"]
+            case Number() | Array() | Ref() | Call() | Table() | Tables():
+                return [f"{blank}<eqn>{escape(self._printed(equation, expression))}</eqn>"]
 
     def _points_of_time(self, equation: Equation, data: Data) -> Table:
         """A data variable as a graphical function of TIME."""
