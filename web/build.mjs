@@ -1,13 +1,15 @@
 // Builds the page's script: `npm ci && npm run build`.  Writes src/beltcast/app/assets/.
+// `node build.mjs FOLDER --traced` writes one that logs the file of each function it enters.
 import { build } from "esbuild";
 import { readFile, writeFile, mkdir } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const folder = process.argv[2] ?? here("../src/beltcast/app/assets/");
-const common = { bundle: true, minify: true, write: false, target: "es2022", legalComments: "none", charset: "utf8" };
+const { plugins, banner } = process.argv.includes("--traced") ? await import("./trace.mjs") : { plugins: [] };
+const common = { bundle: true, minify: true, write: false, target: "es2022", legalComments: "none", charset: "utf8", banner };
 
-const worker = await build({ ...common, entryPoints: [here("src/worker.ts")], format: "iife" });
+const worker = await build({ ...common, entryPoints: [here("src/worker.ts")], format: "iife", plugins });
 const inlined = {
   name: "worker-code",
   setup(own) {
@@ -15,7 +17,7 @@ const inlined = {
     own.onLoad({ filter: /.*/, namespace: "inlined" }, () => ({ contents: worker.outputFiles[0].text, loader: "text" }));
   },
 };
-const page = await build({ ...common, entryPoints: [here("src/main.ts")], format: "iife", plugins: [inlined] });
+const page = await build({ ...common, entryPoints: [here("src/main.ts")], format: "iife", plugins: [inlined, ...plugins] });
 const css = await build({ ...common, entryPoints: [here("src/page.css")], bundle: true });
 const licence = await readFile(here("node_modules/uplot/LICENSE"), "utf8");
 await mkdir(folder, { recursive: true });
