@@ -24,6 +24,8 @@ EXTRAS = ("scale", "parquet", "xls")
 SELECTED = (
     "tests/test_journey.py",
     "tests/engine/test_language.py",
+    "tests/engine/test_array_functions.py",
+    "tests/engine/test_tables.py",
     "tests/study/test_starter.py",
     "tests/study/test_workbooks.py",
     "tests/reports/test_export.py",

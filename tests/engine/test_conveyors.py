@@ -15,11 +15,6 @@ from beltcast.model.model import Model
 from ..xmile_texts import aux, write, y
 
 
-@pytest.fixture(params=["numpy", "llvm"])
-def backend(request: pytest.FixtureRequest) -> Backend:
-    return request.param  # type: ignore[no-any-return]
-
-
 def belt(
     inflow: str,
     *,

@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 
 from beltcast import load_model
+from beltcast.engine.nodes import FloatArray
+from beltcast.engine.run.prepare import Backend
 from beltcast.model.model import Model
 
 from ..small_models import small
+from .language_models import model_of
 
 PARAMETERS = (
     "Imitation Rate",
@@ -205,3 +208,38 @@ def test_derivatives_by_an_initial_value_and_at_a_divisor_of_zero(
     late, safe = result[:, 0, 0], result[:, 1, 0]
     assert late.tolist() == [[3, 1, 0], [3, 1, 0], [0, 0, 0], [2, 0, 0]]
     assert safe.tolist() == [[3, 1, 0]] * 4
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "SAMPLE IF TRUE(Time > 1, k*Time, k)",
+        "DELAY FIXED(k*k*Time, 2, k)",
+        "DELAY N(k*Time, 3 + STEP(1, 1), k, 2)",
+        "TREND(k + Time, 2, k)",
+        "FORECAST(k + Time*k, 2, 3)",
+        "ACTIVE INITIAL(k*Time, k)",
+    ],
+)
+def test_derivatives_pass_through_memory(expression: str, tmp_path: Path, backend: Backend) -> None:
+    model = model_of(tmp_path, f"k = 1.5 ~~|\ny = {expression} ~~|\ns = INTEG(y, k) ~~|")
+    saves = model.grid().saved()
+    rows = np.concatenate([model.rows("y"), model.rows("s")])
+    parameters = model.rows("k")
+
+    def at(k: float) -> FloatArray:
+        return model.batch(parameters, np.array([[k]]), outputs=rows, saves=saves, backend=backend)[
+            :, :, 0
+        ]
+
+    exact = model.batch(
+        parameters,
+        np.array([[1.5]]),
+        outputs=rows,
+        saves=saves,
+        directions=np.array([0]),
+        backend=backend,
+    )[:, :, 0, 1]
+    # Central differences: error of third order, about 1e-10 with this step.
+    slope = (at(1.5 + 1e-5) - at(1.5 - 1e-5)) / 2e-5
+    np.testing.assert_allclose(exact, slope, rtol=1e-7, atol=1e-8)

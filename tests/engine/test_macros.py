@@ -13,6 +13,7 @@ from beltcast.errors import ModelFileError, UnsupportedConstruct
 from beltcast.model.model import Model
 
 from ..small_models import text, write
+from .language_models import close, model_of, values
 
 BACKENDS: tuple[Backend, ...] = ("numpy", "llvm")
 ADD3 = (
@@ -24,7 +25,7 @@ ADD3 = (
 """The example of Vensim's help (22150)."""
 
 
-def model_of(folder: Path, macro: str, *equations: str) -> Model:
+def with_macro(folder: Path, macro: str, *equations: str) -> Model:
     return load_model(
         write(folder, macro + text(*equations, TIME_STEP="1").removeprefix("{UTF-8}"))
     )
@@ -32,7 +33,7 @@ def model_of(folder: Path, macro: str, *equations: str) -> Model:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_further_outputs_are_variables_of_the_model(tmp_path: Path, backend: Backend) -> None:
-    model = model_of(
+    model = with_macro(
         tmp_path,
         ADD3,
         "s: A, B",
@@ -50,11 +51,11 @@ def test_further_outputs_are_variables_of_the_model(tmp_path: Path, backend: Bac
 
 def test_an_output_needs_a_name_and_an_equation(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="output of the macro 'add3' is given as an ex"):
-        model_of(tmp_path, ADD3, "x = ADD3(1, 2, 3 : 2*low, high)")
+        with_macro(tmp_path, ADD3, "x = ADD3(1, 2, 3 : 2*low, high)")
     with pytest.raises(ModelFileError, match="3 arguments, or 2 outputs more, and is given 4"):
-        model_of(tmp_path, ADD3, "x = ADD3(1, 2, 3 : low)")
+        with_macro(tmp_path, ADD3, "x = ADD3(1, 2, 3 : low)")
     with pytest.raises(ModelFileError, match="no equation of the name 'half'"):
-        model_of(tmp_path, ":MACRO: M(a : half)\nM = a ~~|\n:END OF MACRO:\n", "x = M(1 : h)")
+        with_macro(tmp_path, ":MACRO: M(a : half)\nM = a ~~|\n:END OF MACRO:\n", "x = M(1 : h)")
 
 
 def test_statistics_of_a_fit_count_the_points_there_are(tmp_path: Path) -> None:
@@ -73,7 +74,7 @@ def test_statistics_of_a_fit_count_the_points_there_are(tmp_path: Path) -> None:
         "Sy = SQRT(MAX(0, ZIDZ(INTEG(Yi*Yi/dt, 0), Count) - MY*MY)) ~~|\n"
         "Y :RAW: := historical ~~|\nX := simulated ~~|\n:END OF MACRO:\n"
     )
-    model = model_of(
+    model = with_macro(
         tmp_path,
         statistics,
         "seen",
@@ -92,7 +93,7 @@ def test_statistics_of_a_fit_count_the_points_there_are(tmp_path: Path) -> None:
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_macro_may_stand_in_a_sum(tmp_path: Path, backend: Backend) -> None:
     grow = ":MACRO: GROW(a)\nGROW = INTEG(a, 1) ~~|\n:END OF MACRO:\n"
-    model = model_of(
+    model = with_macro(
         tmp_path,
         grow,
         "s: A, B",
@@ -106,7 +107,7 @@ def test_a_macro_may_stand_in_a_sum(tmp_path: Path, backend: Backend) -> None:
     assert run["x"].values.tolist() == [2, 13, 24, 35, 46]
     assert run["y"][:2].values.tolist() == [[3, 3], [214, 2014]]
     with pytest.raises(UnsupportedConstruct, match="inside a SUM over a range of the equation"):
-        model_of(tmp_path, grow, "s: A, B", "v[s] = 1, 10", "x[s] = v[s] + SUM(GROW(v[s!]))")
+        with_macro(tmp_path, grow, "s: A, B", "v[s] = 1, 10", "x[s] = v[s] + SUM(GROW(v[s!]))")
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -114,7 +115,7 @@ def test_a_delay_with_its_pipeline_is_a_delay_and_what_is_in_it(
     tmp_path: Path, backend: Backend
 ) -> None:
     """fn_delayp: "The following equations have the same effect"."""
-    model = model_of(
+    model = with_macro(
         tmp_path,
         "",
         "starts = 10 + STEP(5, 1)",
@@ -129,3 +130,22 @@ def test_a_delay_with_its_pipeline_is_a_delay_and_what_is_in_it(
     np.testing.assert_allclose(run["in work"], run["in work again"], rtol=1e-14)
     assert run["both"].values.tolist() == run["done"].values.tolist()
     assert run["in work"].values[:3].tolist() == [30, 30, 35]
+
+
+def test_each_call_of_a_macro_has_its_own_stock(tmp_path: Path, backend: Backend) -> None:
+    model = model_of(
+        tmp_path,
+        ":MACRO: GROW(inflow, start)\nGROW = INTEG(twice, start) ~~|\n"
+        "twice = inflow*2 ~~|\n:END OF MACRO:\n"
+        "d: A, B ~~|\nrate[d] = 1, 10 ~~|\n"
+        "y[d] = GROW(rate[d], 0) ~~|\nz = GROW(Time, 5) + 1 ~~|",
+        end=2,
+    )
+    close(values(model, "y", backend), [[0, 0], [2, 20], [4, 40]])
+    close(values(model, "z", backend), [6, 6, 8])
+
+
+def test_a_macro_that_calls_itself_is_refused(tmp_path: Path) -> None:
+    text = ":MACRO: M(x)\nM = M(x) + 1 ~~|\n:END OF MACRO:\ny = M(1) ~~|"
+    with pytest.raises(ModelFileError, match="'m' calls itself"):
+        model_of(tmp_path, text)

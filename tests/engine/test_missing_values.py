@@ -9,9 +9,10 @@ import pytest
 
 from beltcast.engine.nodes import MISSING, is_missing
 from beltcast.engine.run.prepare import Backend
-from beltcast.errors import ModelFileError, SimulationError
+from beltcast.errors import ModelFileError, SimulationError, UnsupportedConstruct
 
 from ..small_models import small, text, write
+from .language_models import close, model_of, values
 
 BACKENDS: tuple[Backend, ...] = ("numpy", "llvm")
 CONTROLS = {"TIME_STEP": "1"}
@@ -113,3 +114,19 @@ def test_a_model_without_variables_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ModelFileError, match="no variables"):
         load_model(write(tmp_path, text()))
+
+
+def test_a_missing_number_is_equal_to_na_alone(tmp_path: Path, backend: Backend) -> None:
+    model = model_of(
+        tmp_path,
+        "x = IF THEN ELSE(Time > 1, :NA:, Time) ~~|\n"
+        "y = IF THEN ELSE(x = :NA:, -1, x) ~~|\nz = IF THEN ELSE(x <> :NA:, x, -1) ~~|",
+        end=2,
+    )
+    for label in ("y", "z"):
+        close(values(model, label, backend), [0, 1, -1])
+
+
+def test_na_has_no_order(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedConstruct, match="a comparison '<' with :NA:"):
+        model_of(tmp_path, "y = IF THEN ELSE(Time < :NA:, 1, 0) ~~|")

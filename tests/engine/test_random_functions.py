@@ -35,11 +35,6 @@ FAR = 0.0301
 """Kolmogorov's distance of 4,200 draws passes this once in a thousand times."""
 
 
-@pytest.fixture(params=["numpy", "llvm"])
-def backend(request: pytest.FixtureRequest) -> Backend:
-    return request.param  # type: ignore[no-any-return]
-
-
 def draws(model: Model, label: str, backend: Backend, seeds: FloatArray) -> FloatArray:
     """Draws of one variable, (times, seeds)."""
     return model.batch(

@@ -16,11 +16,6 @@ from beltcast.errors import ModelFileError, UnsupportedConstruct
 from ..xmile_texts import aux, write, y
 
 
-@pytest.fixture(params=["numpy", "llvm"])
-def backend(request: pytest.FixtureRequest) -> Backend:
-    return request.param  # type: ignore[no-any-return]
-
-
 @pytest.mark.parametrize(
     ("equation", "expected"),
     [
