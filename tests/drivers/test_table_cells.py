@@ -281,3 +281,25 @@ def test_every_cell_of_the_page_of_prices(prices: xr.Dataset) -> None:
         assert " ".join([place, *own]) in printed
     assert "so the bands include it: A." in text
     assert "so the bands exclude it: B." in text
+
+
+def test_chinese_amounts_are_ten_times_those_in_bn_cny_and_prices_are_the_same(
+    prices: xr.Dataset,
+) -> None:
+    """10 亿元 are 1 bn CNY; a price is yuan for yuan."""
+    text = as_text(summarise_prices(prices, "zh"), 240)
+    printed = [" ".join(line.split()) for line in text.splitlines()]
+    base = prices["level"].sel(place="all")
+    cells_ = [amounts(10 * base.sel(flow=f).values, ",.0f") for f in ("output", "spending")]
+    assert any(line.startswith(f"(level) {' '.join(cells_)}") for line in printed)
+    price = prices["price"].sel(paid="spending", scenario="down", place="all").values
+    assert any(amounts(price, ".2f") in line for line in printed)
+    assert "亿元" in text
+    assert "bn" not in text
+
+
+def test_chinese_contributions_are_in_yi(shares: xr.Dataset) -> None:
+    third = as_text(summarise_attribution(shares, language="zh"), 200).split("\n\n")[3]
+    printed = [" ".join(line.split()) for line in third.splitlines()]
+    gain = float(shares["shapley_level"].sel(year=2024, place="all").mean("member").sum("driver"))
+    assert any(line.endswith(f" {10 * gain:+,.0f}") for line in printed)

@@ -18,7 +18,7 @@ from beltcast.display.tables import titled
 from beltcast.files.shipped import shipped
 from beltcast.forecasting.before_after import changes, nowcast_years, outlook
 from beltcast.forecasting.summary import as_text
-from beltcast.forecasting.update_text import _period, summarise_update, surprise_words
+from beltcast.forecasting.update_text import summarise_update, surprise_words
 from beltcast.study.new_rows import read_new_rows
 from beltcast.study.observations import Observations
 from beltcast.study.observations_file import COLUMNS
@@ -110,12 +110,22 @@ def test_the_page_says_method_surprise_and_change(result: xr.Dataset, change: Up
         ": 1 new observation Line 9",
         "Line 9 repeats line 3. Method reweight",
         "good up to",
-        "Jan-Jun 2026",
+        "2026, first half",
         "The year 2026, published in part",
-        "The most surprising: China, gacc, Jan-Jun 2026",
+        "The most surprising: China, gacc, 2026, first half",
     ):
         assert words in flat
     assert max(map(len, page.splitlines())) <= 112
+
+
+def test_a_chinese_page_counts_in_yi_and_names_halves(result: xr.Dataset, change: Update) -> None:
+    page = as_text(summarise_update(result, change, language="zh"))
+    (row,) = change.surprises.to_dict("records")
+    assert "2026年上半年" in page
+    assert f"{10 * row['published']:,.0f} " in page
+    middle = changes(result).set_index(["place", "year"]).loc[("China", 2026), "median after"]
+    assert f"{10 * middle:,.0f} (" in page
+    assert "亿元/年" in page
 
 
 def test_a_long_list_of_new_figures_keeps_its_first_column(
@@ -234,21 +244,6 @@ def _exit_of(main) -> int:
     except SystemExit as end:
         return int(end.code or 0)
     return 0
-
-
-@pytest.mark.parametrize(
-    ("start", "end", "words"),
-    [
-        (2025.0, 2026.0, "2025"),
-        (2025.0, 2025.5, "Jan-Jun 2025"),
-        (2025.5, 2025.75, "Jul-Sep 2025"),
-        (2025.0833, 2025.1667, "Feb 2025"),
-        (2024.9, 2024.9, "2024.90"),
-        (2024.5, 2025.5, "2024.50-2025.50"),
-    ],
-)
-def test_periods_are_named_by_their_months(start: float, end: float, words: str) -> None:
-    assert _period(start, end) == words
 
 
 def test_a_title_is_not_folded_to_the_width_of_its_table() -> None:

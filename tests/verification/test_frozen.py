@@ -106,6 +106,16 @@ def test_a_frozen_forecast_says_when_of_what_and_by_which_version(frozen: xr.Dat
     assert "4 observations to come" in as_text(summarise_frozen(frozen))
 
 
+def test_a_chinese_page_of_a_frozen_forecast_counts_money_in_yi(known_law: xr.Dataset) -> None:
+    """The median of the law is exp(2), 7.389 bn CNY."""
+    quantity = str(known_law["quantity"].values[0])
+    english = as_text(summarise_frozen(known_law))
+    chinese = as_text(summarise_frozen(known_law, units={quantity: "bnCNY/Year"}, language="zh"))
+    assert " 7.389 " in english
+    assert " 73.89 " in chinese
+    assert "2023年上半年" in chinese
+
+
 def test_a_file_has_the_hash_of_its_content_and_is_never_replaced(
     frozen: xr.Dataset, tmp_path: Path
 ) -> None:
@@ -189,7 +199,7 @@ def test_rows_are_matched_by_scope_period_and_release_and_others_are_named(
     assert scored.scores["early"].values.tolist() == [0, 1]
     page = as_text(summarise_score(scored))
     assert "Line 4 is not in the frozen forecast." in page
-    assert "2023, 6 months" in page
+    assert "2023, first half" in page
     with pytest.raises(InputError, match="none of 1 rows belongs to the frozen forecast"):
         score(known_law, make.table(make.row(start=2019.0)))
 

@@ -16,9 +16,10 @@ from beltcast.cli.common import (
     Starts,
     StudyFile,
     open_study,
-    refuse_year,
+    refuse_years,
     save,
 )
+from beltcast.cli.language import spoken
 
 if TYPE_CHECKING:
     from beltcast.study.study import Study
@@ -79,7 +80,7 @@ def discover_command(
     if scenarios is not None:
         chosen = replace(chosen, scenarios=read_scenarios(scenarios, chosen.model))
     year = chosen.years.answer if year is None else year
-    refuse_year(chosen.model, year)
+    refuse_years(chosen.model, {"--year": year})
     run_in = chosen.scenario(scenario)
     asked = replace(asked, year=year, scenario=run_in.name, target=chosen.target)
     options = FitOptions(draws=draws, starts=starts, prior=prior)
@@ -179,7 +180,9 @@ def policy_command(
         pieces = run.pieces(chosen, folder, plan=plan, fit=fitting)
         drawn = draw_study(chosen, fitting, rng=streams, pieces=pieces, progress=tell)
         found = compare_policies(chosen, drawn, plan, rng=streams, pieces=pieces, progress=tell)
-        page = summarise_policies(found.question, found.compared)
+        page = summarise_policies(
+            found.question, found.compared, language=spoken(), labels=chosen.labels()
+        )
         charts = {"policies": policy_chart(found.compared)}
         save(work, page, {"policies": found.compared}, charts)
     pieces.discard()
@@ -216,6 +219,7 @@ def price_command(
 
         beltcast price mine/study.toml --cost "my spending"
     """
+    from beltcast.drivers.price.page import summarise_prices
     from beltcast.reports.json_output import dataset_facts
     from beltcast.workflows.draws import FitOptions
     from beltcast.workflows.questions import price_study
@@ -232,11 +236,13 @@ def price_command(
             rng=run.streams,
             progress=tell,
         )
-        save(work, found.page, {"price": found.result}, found.charts)
-    run.finish("price", folder, found.page, lambda: dataset_facts(found.result))
+        page = summarise_prices(found.result, spoken())
+        save(work, page, {"price": found.result}, found.charts)
+    run.finish("price", folder, page, lambda: dataset_facts(found.result))
 
 
 def _ahead(study: Study, first: int | None, last: int | None) -> tuple[int, int]:
     """First and last year of totals: those given, else those of the study."""
     ahead = study.years.ahead
+    refuse_years(study.model, {"--first": first, "--last": last})
     return ahead[0] if first is None else first, ahead[1] if last is None else last

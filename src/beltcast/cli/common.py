@@ -306,15 +306,28 @@ def refuse_instant(model: Model, time: float, option: str = "--year") -> None:
         )
 
 
-def refuse_year(model: Model, year: int) -> None:
-    """Refuse a year that the model does not cover completely, before anything is computed."""
-    grid = model.grid()
-    if not math.ceil(grid.start) <= year <= math.floor(grid.end) - 1:
-        raise InputError(
-            f"--year is {year}; the model '{model.name}' runs from {grid.start:g} to "
-            f"{grid.end:g}; choose a year from {math.ceil(grid.start)} to "
-            f"{math.floor(grid.end) - 1}"
-        )
+def refuse_years(model: Model, years: Mapping[str, int | None]) -> None:
+    """Refuse years, by their options, that the model does not cover completely.
+
+    It is asked before anything is computed.  Options in their order of time: a year must not be
+    before the one above it.
+    """
+    grid, before = model.grid(), ""
+    first, last = math.ceil(grid.start), math.floor(grid.end) - 1
+    for option, year in years.items():
+        if year is None:
+            continue
+        if not first <= year <= last:
+            raise InputError(
+                f"{option} is {year}; the model '{model.name}' runs from {grid.start:g} to "
+                f"{grid.end:g}; choose a year from {first} to {last}"
+            )
+        if before and year < (years[before] or year):
+            raise InputError(
+                f"{option} is {year}, before {before} {years[before]}; choose a year from "
+                f"{years[before]} to {last}"
+            )
+        before = option
 
 
 def print_json(command: str, folder: Path, **facts: object) -> None:

@@ -17,8 +17,10 @@ from beltcast.cli.common import (
     StudyFile,
     open_study,
     refuse_instant,
+    refuse_years,
     save,
 )
+from beltcast.cli.language import spoken
 from beltcast.errors import BOOKS, InputError
 
 
@@ -66,12 +68,13 @@ def attribute_command(
 
     chosen = open_study(study)
     shown = chosen.years.past[1] if year is None else year
+    refuse_years(chosen.model, {"--since": since, "--year": year})
     options = AttributeOptions(FitOptions(draws=draws, starts=starts), since, tests, held_out)
     place = run.folder(study, "-drivers")
     with run.results(place) as (folder, tell):
         pieces = run.pieces(chosen, place, options=options)
         found = attribute_study(chosen, options, rng=run.streams, pieces=pieces, progress=tell)
-        page = found.page(shown)
+        page = found.page(shown, spoken())
         save(folder, page, found.datasets, attribution_charts(found.result, shown))
     pieces.discard()
     run.finish(
@@ -179,6 +182,7 @@ def sensitivity_command(
 
     chosen = open_study(study)
     year = chosen.years.past[1] if year is None else year
+    refuse_years(chosen.model, {"--year": year})
     options = SensitivityOptions(
         target=target,
         method=method,

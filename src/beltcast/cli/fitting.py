@@ -21,7 +21,7 @@ from beltcast.cli.common import (
     StudyFile,
     open_study,
     progress,
-    refuse_year,
+    refuse_years,
     save,
 )
 from beltcast.cli.language import language_of
@@ -131,7 +131,7 @@ def identify_command(
     chosen = own.or_study(study, run.as_json)
     if chosen.target:
         year = chosen.years.answer if year is None else year
-        refuse_year(chosen.model, year)
+        refuse_years(chosen.model, {"--year": year})
     # Opened before the fit, so that a file that cannot be read costs no time.
     chains = load_posterior(posterior, chosen, likelihood_of(chosen)) if posterior else None
     options = IdentifyOptions(year, draws, profiles, sources, by)
@@ -274,8 +274,8 @@ def sbc_command(
 
     run = Run(seed, output, as_json)
     chosen = own.or_study(study, as_json)
-    if chosen.target and year is not None:
-        refuse_year(chosen.model, year)
+    if chosen.target:
+        refuse_years(chosen.model, {"--year": year})
     options = SbcOptions(sets, tuple(parameter or ()), burn_in, year)
     with progress() as tell:
         result = sbc_study(

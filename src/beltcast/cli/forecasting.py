@@ -19,7 +19,7 @@ from beltcast.cli.common import (
     open_study,
     save,
 )
-from beltcast.cli.language import language_of
+from beltcast.cli.language import language_of, spoken
 from beltcast.errors import InputError
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def update_command(
         found.outlook.to_netcdf(folder / "update.nc", engine="netcdf4", encoding=FORECAST_ENCODING)
         for name, table in found.tables().items():
             table.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
-        page = found.page()
+        page = found.page(spoken())
         save(folder, page)
     run.finish("update", target, page, lambda: update_facts(found.change, found.outlook))
 

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from beltcast.cli.common import AsJson, Output, Run, Seed, Starts, StudyFile, open_study, save
+from beltcast.cli.common import (
+    AsJson,
+    Output,
+    Run,
+    Seed,
+    Starts,
+    StudyFile,
+    open_study,
+    refuse_years,
+    save,
+)
+from beltcast.cli.language import spoken
+
+if TYPE_CHECKING:
+    from beltcast.study.study import Study
 
 
 def freeze_command(
@@ -42,6 +56,7 @@ def freeze_command(
     from beltcast.verification.frozen_text import summarise_frozen
 
     chosen = open_study(study)
+    refuse_years(chosen.model, {"--year": year})
     settings = Settings(draws=draws, starts=starts, moves=moves, seed=seed)
     frozen = freeze(chosen, year=year, settings=settings)
     ending = f"-frozen-{int(frozen['year'].values[0])}.nc"
@@ -49,7 +64,8 @@ def freeze_command(
     path = output or run.folder(study, ending)
     save_frozen(frozen, path)
     facts = frozen.drop_vars("forecast")
-    run.finish("freeze", path, summarise_frozen(frozen), lambda: dataset_facts(facts))
+    page = summarise_frozen(frozen, units=_units(chosen), language=spoken())
+    run.finish("freeze", path, page, lambda: dataset_facts(facts))
 
 
 def score_command(
@@ -81,10 +97,15 @@ def score_command(
     scored = score(known, new)
     run = Run(output=output, as_json=as_json)
     target = run.folder(study, "-scored")
-    page = summarise_score(scored)
+    page = summarise_score(scored, units=_units(chosen), language=spoken())
     with complete_folder(target) as folder:
         table = scored.scores.drop_dims("level").to_dataframe()
         table.to_csv(folder / "scores.csv", float_format="%.6g")
         save(folder, page)
     facts = {"forecasters": table_facts(forecaster_table(scored))}
     run.finish("score", target, page, lambda: facts)
+
+
+def _units(study: Study) -> dict[str, str]:
+    """Unit of each variable of the model."""
+    return {name: variable.unit for name, variable in study.model.variables.items()}

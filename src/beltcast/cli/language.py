@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 from typer import rich_utils
 
-from beltcast.display.chinese import in_chinese
+from beltcast.display.chinese import CHART_TEXTS, in_chinese
 from beltcast.display.translations import checked_language, locale_language
 from beltcast.errors import BeltcastError
 from beltcast.schema import LANGUAGES
@@ -48,9 +48,15 @@ def language_of(given: str | None) -> Language:
     return locale_language(os.environ) if given is None else checked_language(given)
 
 
+def spoken() -> Language:
+    """Return the language in use."""
+    return _SPOKEN.get()
+
+
 def speak(given: str | None) -> None:
     """Use a language from now on, or that of the locale."""
     _SPOKEN.set(language_of(given))
+    CHART_TEXTS.set(said)
 
 
 @contextmanager

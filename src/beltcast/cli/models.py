@@ -353,9 +353,10 @@ def trace_command(
         if not alone
     }
     if picture is not None:
+        from beltcast.display.lines import save_chart
         from beltcast.pictures.causes_strip import plot_causes
 
-        plot_causes(loaded, variable).savefig(picture, dpi=110)
+        save_chart(plot_causes(loaded, variable), picture)
     if as_json:
         print_json("trace", model, **{name: asdict(tree) for name, tree in trees.items()})
         return

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from beltcast.cli.common import InLanguage, Run, Seed, progress
+from beltcast.cli.common import InLanguage, Run, Seed, progress, refuse_years
 from beltcast.cli.language import language_of, say
 from beltcast.errors import InputError
 
@@ -116,6 +116,7 @@ def report_command(
         find_browser()  # a missing browser is reported before the work
     study, kept, forecast = open_forecast(results)
     check_places(study, place)
+    refuse_years(study.model, {"--year": year})
     with complete_folder(output) as folder, progress() as tell:
         pages = report(
             study,

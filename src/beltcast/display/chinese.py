@@ -10,7 +10,8 @@ are composed by language are in `translations`.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -18,10 +19,13 @@ from types import MappingProxyType
 from beltcast.display.translations import WORDS, element_called
 from beltcast.schema import Label
 
+CHART_TEXTS: ContextVar[Callable[[str], str]] = ContextVar("chart_texts", default=str)
+"""How the texts of a chart are said as it is written to a file; the command line sets it."""
+
 _NOTHING: Mapping[str, Label] = MappingProxyType({})
 _VARYING = r"((?:(?!; |\. ).)*?)"  # within one clause
 _NAMED = re.compile(r"\{(\w+)[^}]*\}")
-_MARKS = (("\n", "\n"), ("; ", "；"), (". ", "。"), (": ", "："), (", ", "，"))
+_MARKS = (("\n", "\n"), ("; ", "；"), (". ", "。"), (": ", "："), (", ", "，"), (" + ", " + "))
 """What ends a clause, from the longest piece to the shortest, in English and in Chinese."""
 
 

@@ -6,15 +6,18 @@ Values of the lower rooms draw themselves with these; charts with a design of th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.ticker import FixedFormatter
 from numpy.typing import NDArray
 
+from beltcast.display.chinese import CHART_TEXTS
 from beltcast.display.colours import COLOURS
 
 BAND = (0.1, 0.9)
@@ -36,7 +39,21 @@ def save_chart(drawn: Axes | Figure, path: str | Path) -> None:
     """Write a figure, or that of some axes, to a PNG file."""
     figure = drawn.figure if isinstance(drawn, Axes) else drawn
     assert isinstance(figure, Figure)
+    _say_texts(figure, CHART_TEXTS.get())
     figure.savefig(path, dpi=110)
+
+
+def _say_texts(figure: Figure, say: Callable[[str], str]) -> None:
+    """Say titles, legends, notes and labels in another language."""
+    if say is str:
+        return
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        text.set_text(say(text.get_text()))
+    for ax in figure.axes:
+        for axis in (ax.xaxis, ax.yaxis):
+            if isinstance(named := axis.get_major_formatter(), FixedFormatter):
+                named.seq = [say(label) for label in named.seq]
 
 
 def plot_points(ax: Axes, x: Sequence[float], y: Sequence[float], **style: Any) -> Axes:

@@ -27,6 +27,22 @@ def digits(value: float, decimals: int = -1) -> str:
     return f"{value:,.{decimals}f}"
 
 
+def rounded(value: float, figures: int = 3) -> str:
+    """Write a number to a few figures, in full: 160 and not 1.6e+02, and a year as a year.
+
+    Examples
+    --------
+    >>> rounded(159.7, 2), rounded(2018.6), rounded(105213.4), rounded(0.012345), rounded(-1e-17)
+    ('160', '2019', '105,213', '0.0123', '0')
+    """
+    size = abs(value)
+    if size < 1e-12:  # a rounding error of a subtraction
+        return "0"
+    if size >= 1000:
+        return f"{value:,.0f}" if size >= 10_000 else f"{value:.0f}"
+    return f"{float(f'{value:.{figures}g}'):.10g}"
+
+
 def filled(text: str, width: int) -> str:
     """Fill a text with spaces to a width in columns: on the left if the width is below 0.
 

@@ -422,9 +422,17 @@ def period_words(start: float, end: float, language: Language) -> str:
     ('Jan-Sep 2024', '2019')
     >>> period_words(1.0, 2.0, "en"), period_words(1.5, 1.5, "zh")  # a time that is no date
     ('1–2', '1.5')
+    >>> period_words(2024.0, 2024.0, "en"), period_words(2022.4167, 2022.4167, "zh")  # instants
+    ('end of 2023', '2022年5月')
     """
+    instant = end - start < 1e-6
     if abs(start) < FIRST_YEAR:
-        return f"{start:g}" if end - start < 1e-6 else f"{start:g}–{end:g}"
+        return f"{start:g}" if instant else f"{start:g}–{end:g}"
+    if instant:
+        if abs(start - round(start)) < 1e-3:
+            return f"{start - 1:.0f}年末" if language == "zh" else f"end of {start - 1:.0f}"
+        # The month that ends then, or that the time lies in.
+        start, end = (math.ceil(12 * start - 0.01) - 1) / 12, math.ceil(12 * start - 0.01) / 12
     year = math.floor(start + 1e-6)
     first, last = round(12 * (start - year)) + 1, round(12 * (end - year))
     if (first, last) == (1, 12):
@@ -468,11 +476,18 @@ def table_unit(unit: str, language: Language, labels: Mapping[str, Label]) -> tu
     >>> table_unit("bnCNY", "zh", {}), table_unit("bnCNY", "en", {})
     ((10.0, '亿元/年'), (1.0, 'bnCNY a year'))
     """
-    money = _MONEY_ZH.get(unit.partition("/")[0].strip()) if language == "zh" else None
-    if money is None:
-        return 1.0, a_year(unit, language, labels)
-    _, factor, name, _ = money[-1]
+    factor, name = counted_in(unit, language, labels)
     return factor, word("a year", language, unit=name)
+
+
+def counted_in(unit: str, language: Language, labels: Mapping[str, Label]) -> tuple[float, str]:
+    """Return a factor and the unit after it, in which a table writes amounts.
+
+    >>> counted_in("bnCNY", "zh", {}), counted_in("bnCNY", "en", {"bnCNY": Label("bn CNY")})
+    ((10.0, '亿元'), (1.0, 'bn CNY'))
+    """
+    money = _MONEY_ZH.get(unit.partition("/")[0].strip()) if language == "zh" else None
+    return (1.0, called(unit, language, labels)) if money is None else money[-1][1:3]
 
 
 def locale_language(environment: Mapping[str, str]) -> Language:

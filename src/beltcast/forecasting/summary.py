@@ -16,7 +16,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from beltcast.display.numbers import digits, filled
+from beltcast.display.numbers import digits, filled, rounded
 from beltcast.display.tables import console_table, titled
 from beltcast.display.translations import called, element_called, table_unit, word
 from beltcast.ensembles.member_statistics import chance_text
@@ -324,8 +324,10 @@ def _estimates(
     for label, row in chosen.iterrows():
         table.add_row(
             element_called(str(label), language, labels),
-            _joined(row["prior_p10"], row["prior_median"], row["prior_p90"], _short, language),
-            _joined(row["p10"], row["median"], row["p90"], _short, language),
+            _joined(
+                row["prior_p10"], row["prior_median"], row["prior_p90"], _two_figures, language
+            ),
+            _joined(row["p10"], row["median"], row["p90"], _two_figures, language),
             f"{row['sd_ratio']:.2f}",
             word(str(row["verdict"]), language),
         )
@@ -359,14 +361,8 @@ def _joined(
     return f"{form(middle)} ({form(low)}{joint}{form(high)})"
 
 
-def _short(value: float) -> str:
-    if abs(value) < 1e-12:  # a rounding error of a subtraction
-        return "0"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.2g}"
-
-
-def _three_digits(value: float) -> str:
-    return f"{value:.3g}" if abs(value) >= 1e-12 else "0"  # a rounding error of a subtraction
+def _two_figures(value: float) -> str:
+    return rounded(value, 2)
 
 
 def fit_summary(
@@ -408,16 +404,16 @@ def fit_summary(
         prior = word(
             "to",
             language,
-            low=_three_digits(row.prior_p10),
-            middle=_three_digits(row.prior_median),
-            high=_three_digits(row.prior_p90),
+            low=rounded(row.prior_p10),
+            middle=rounded(row.prior_median),
+            high=rounded(row.prior_p90),
         )
         after = word(
             "to",
             language,
-            low=_three_digits(row.p10),
-            middle=_three_digits(row["median"]),
-            high=_three_digits(row.p90),
+            low=rounded(row.p10),
+            middle=rounded(row["median"]),
+            high=rounded(row.p90),
         )
         name = filled(element_called(str(label), language, known), 34)
         says = f"{row.sd_ratio:.2f} {word(str(row.verdict), language)}"

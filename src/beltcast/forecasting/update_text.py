@@ -12,12 +12,12 @@ import xarray as xr
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from beltcast.display.numbers import rounded
 from beltcast.display.tables import console_table, titled
+from beltcast.display.translations import counted_in, period_words, table_unit
 from beltcast.forecasting.before_after import changes, nowcast_years
 from beltcast.inference.updating.update import Update
-from beltcast.schema import PLACE
-
-MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+from beltcast.schema import PLACE, Language, labels_of
 
 SURPRISE = 0.05
 """Probability below which an observation is called a surprise."""
@@ -26,7 +26,9 @@ LEAST_SHIFT = 0.1
 """Shift, in standard deviations, below which a parameter counts as unmoved."""
 
 
-def summarise_update(result: xr.Dataset, change: Update, notes: str = "") -> RenderableType:
+def summarise_update(
+    result: xr.Dataset, change: Update, notes: str = "", language: Language = "en"
+) -> RenderableType:
     """Return the summary of an update, for a `rich` console.
 
     Parameters
@@ -36,35 +38,39 @@ def summarise_update(result: xr.Dataset, change: Update, notes: str = "") -> Ren
     change : Update
     notes : str
         Lines to print first, such as which rows the study already had.
+    language : 'en' or 'zh'
+        In which periods are named and money is counted: 亿元 in Chinese.
     """
+    factor, unit = table_unit(result.attrs["unit"], language, labels_of(result.attrs))
+    of = f"{result.attrs['target']}, {unit}"
     table = changes(result)
     parts: list[RenderableType] = [
         Text(f"{result.attrs['title']}: {_count(len(change.surprises))}", style="bold"),
         *([Text(notes)] if notes else []),
         _way(change),
-        _surprises(change.surprises),
-        Text("\n" + surprise_words(change)),
+        _surprises(change, language),
+        Text("\n" + surprise_words(change, language)),
     ]
     whole = str(result.attrs["whole"])
     for year, places in sorted(nowcast_years(change).items()):
         shown = [p for p in dict.fromkeys([whole, *places]) if p in result[PLACE].values]
         title = (
-            f"The year {year}, published in part: {_of(result)}, as an observation on the model's\n"
+            f"The year {year}, published in part: {of}, as an observation on the model's\n"
             "own scope: median (80% band)"
         )
         nowcast = table[(table["year"] == year) & table["place"].isin(shown)]
-        parts.append(_before_and_after(title, nowcast))
-    title = f"The forecast before and after, scenario '{result.attrs['scenario']}': {_of(result)}"
-    parts += [_before_and_after(title, _chosen(table, whole, result)), _moved(change)]
+        parts.append(_before_and_after(title, nowcast, factor))
+    title = f"The forecast before and after, scenario '{result.attrs['scenario']}': {of}"
+    parts += [_before_and_after(title, _chosen(table, whole, result), factor), _moved(change)]
     return Group(*parts)
 
 
-def surprise_words(change: Update) -> str:
+def surprise_words(change: Update, language: Language = "en") -> str:
     """Say in a sentence or two how surprising the new observations are."""
     table = change.surprises
     count = int((table["p"] < SURPRISE).sum())
     first = table.iloc[0]
-    period = _period(first["start"], first["end"])
+    period = period_words(first["start"], first["end"], language)
     few = "observation has" if len(table) == 1 else "observations have"
     one = (
         f"{count} of {len(table)} new {few} p below {SURPRISE:g}; by chance it would be "
@@ -103,8 +109,8 @@ def _way(change: Update) -> Text:
     return Text(f"Method {change.method}: {meaning}.\n({change.why}.)")
 
 
-def _surprises(surprises: pd.DataFrame) -> RenderableType:
-    table = console_table()
+def _surprises(change: Update, language: Language) -> RenderableType:
+    variables, table = change.after.likelihood.model.variables, console_table()
     series, moves = "series", "moves most (sd)"
     for name in (series, "period", "published", "expected (80%)", "z", "p", moves):
         left = name in (series, moves)
@@ -112,14 +118,15 @@ def _surprises(surprises: pd.DataFrame) -> RenderableType:
         table.add_column(
             name, justify="left" if left else "right", overflow="fold", min_width=20 * left
         )
-    for _, row in surprises.iterrows():
+    for _, row in change.surprises.iterrows():
+        factor, _ = counted_in(variables[row["quantity"]].unit, language, {})
         sign = {"over": ">", "lower": ">", "upper": "<"}.get(row["kind"], "")
         nuisance = _short(row["nuisance"], row["place"], row["definition"])
         table.add_row(
             f"{row['place']}, {row['quantity']}\n{row['definition']}",
-            _period(row["start"], row["end"]),
-            f"{sign}{_value(row['published'], row['kind'])}",
-            _expected(row),
+            period_words(row["start"], row["end"], language),
+            f"{sign}{_value(row['published'], row['kind'], factor)}",
+            _expected(row, factor),
             f"{row['z']:+.1f}",
             _p(row["p"]),
             f"{nuisance} {row['nuisance_shift']:+.2f}\n"
@@ -137,15 +144,17 @@ def _short(nuisance: str, place: str, definition: str) -> str:
     return nuisance.replace(f" of {place}, {definition}", "")
 
 
-def _before_and_after(title: str, rows: pd.DataFrame) -> RenderableType:
+def _before_and_after(title: str, rows: pd.DataFrame, factor: float) -> RenderableType:
     table = console_table("place", "year", "before", "after", "change", "width")
     for _, row in rows.iterrows():
         table.add_row(
             str(row["place"]),
             str(row["year"]),
             *(
-                f"{row[f'median {s}']:,.0f} ({row[f'low {s}']:,.0f}–{row[f'high {s}']:,.0f})"
-                for s in ("before", "after")
+                "{:,.0f} ({:,.0f}–{:,.0f})".format(
+                    *(factor * row[f"{name} {state}"] for name in ("median", "low", "high"))
+                )
+                for state in ("before", "after")
             ),
             f"{100 * (row['change'] - 1):+.1f} %",
             f"{row['width']:.2f}",
@@ -166,8 +175,8 @@ def _moved(change: Update) -> RenderableType:
     for label, row in chosen.iterrows():
         table.add_row(
             str(label),
-            f"{row['before']:.3g}",
-            f"{row['after']:.3g}",
+            rounded(row["before"]),
+            rounded(row["after"]),
             f"{row['shift']:+.2f}",
             f"{row['ratio']:.2f}",
         )
@@ -178,37 +187,22 @@ def _moved(change: Update) -> RenderableType:
     return titled(title, table)
 
 
-def _of(result: xr.Dataset) -> str:
-    return f"{result.attrs['target']}, {result.attrs['unit']} a year"
-
-
-def _expected(row: pd.Series) -> str:
-    low, middle, high = (_value(row[name], row["kind"]) for name in ("low", "median", "high"))
+def _expected(row: pd.Series, factor: float) -> str:
+    low, middle, high = (
+        _value(row[name], row["kind"], factor) for name in ("low", "median", "high")
+    )
     if row["kind"] == "growth":
         return f"{middle} ({low.removesuffix(' %')} to {high})"
     return f"{middle} ({low}–{high})"
 
 
-def _value(value: float, kind: str) -> str:
+def _value(value: float, kind: str, factor: float) -> str:
     if kind == "growth":
         return f"{100 * (value - 1):+.0f} %"
     if kind == "share":
         return f"{100 * value:.1f} %"
+    value *= factor
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def _period(start: float, end: float) -> str:
-    """A year, an instant, or months: '2025', '2015.90', 'Jan-Jun 2025'."""
-    year = int(np.floor(start + 1e-3))
-    first, months = round(12 * (start - year)), round(12 * (end - start))
-    if months == 0:
-        return f"{start:.2f}"
-    if first == 0 and months == 12:
-        return str(year)
-    if first + months > 12:
-        return f"{start:.2f}-{end:.2f}"
-    names = [MONTHS[first], MONTHS[first + months - 1]]
-    return f"{'-'.join(dict.fromkeys(names))} {year}"
 
 
 def _p(p: float) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
-from beltcast.display.numbers import digits
+from beltcast.display.numbers import digits, rounded
 from beltcast.display.translations import (
     amount,
     called,
@@ -193,7 +193,7 @@ class _Asked:
 
     def three(self, low: float, middle: float, high: float) -> str:
         """The same for three numbers of any size."""
-        return self.say("to", low=_digits(low), middle=_digits(middle), high=_digits(high))
+        return self.say("to", low=rounded(low), middle=rounded(middle), high=rounded(high))
 
 
 # --- the sections ---
@@ -510,11 +510,6 @@ def _value(row: Observation, unit: str, language: Language, labels: Mapping[str,
 
 def _first(forecast: xr.Dataset) -> str:
     return str(forecast[SCENARIO].values[0])
-
-
-def _digits(value: float) -> str:
-    """Three digits: a thousand is 1,000 and not 1e+03, and a rounding error is 0."""
-    return "0" if abs(value) < 1e-12 else f"{float(f'{value:.3g}'):,.10g}"
 
 
 def _named(evidence: Evidence, scenario: str, asked: _Asked) -> str:

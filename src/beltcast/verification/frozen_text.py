@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -9,23 +12,36 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from beltcast.display.tables import page_table
-from beltcast.schema import CASE, DRAW, FORECASTER
+from beltcast.display.translations import counted_in, period_words
+from beltcast.schema import CASE, DRAW, FORECASTER, Language
 from beltcast.verification.frozen import CONTENT, Scored
 
+_NO_UNITS: Mapping[str, str] = MappingProxyType({})
 _SCOPE = ("place", "quantity", "definition", "period", "release")
 
 
-def summarise_frozen(frozen: xr.Dataset) -> RenderableType:
-    """Return the cases of a frozen forecast with the quantiles of the model, for a console."""
+def summarise_frozen(
+    frozen: xr.Dataset, *, units: Mapping[str, str] = _NO_UNITS, language: Language = "en"
+) -> RenderableType:
+    """Return the cases of a frozen forecast with the quantiles of the model, for a console.
+
+    Parameters
+    ----------
+    frozen : xarray.Dataset
+        As `beltcast.freeze` returns it.
+    units : mapping of str to str
+        Unit of each quantity in the model: in Chinese, money is counted in 亿.
+    language : 'en' or 'zh'
+    """
     attrs = frozen.attrs
     table = page_table("Forecasts of 'sd': median and 80% band, in the model's units")
     for name in (*_SCOPE, "median", "80% band"):
         _column(table, name)
     draws = frozen["forecast"].sel({FORECASTER: "sd"})
-    low, middle, high = draws.quantile([0.1, 0.5, 0.9], DRAW).values
+    fan = draws.quantile([0.1, 0.5, 0.9], DRAW).values
     for number in range(frozen.sizes[CASE]):
-        numbers = f"{middle[number]:,.4g}", f"{low[number]:,.4g} to {high[number]:,.4g}"
-        table.add_row(*_scope(frozen, number), *numbers)
+        low, middle, high = map(_digits, fan[:, number] * _factor(frozen, number, units, language))
+        table.add_row(*_scope(frozen, number, language), middle, f"{low}–{high}")
     return Group(
         f"Frozen on {attrs['frozen_on']} by beltcast {attrs['beltcast']}; data until "
         f"{float(attrs['data_until']):g}; content {attrs[CONTENT][:12]}",
@@ -66,8 +82,13 @@ def forecaster_table(scored: Scored, *, reference: str = "sd") -> pd.DataFrame:
     return pd.DataFrame(rows).sort_values("log_crps", kind="stable", ignore_index=True)
 
 
-def summarise_score(scored: Scored) -> RenderableType:
-    """Return the scores of a frozen forecast for a console: row by row, then by forecaster."""
+def summarise_score(
+    scored: Scored, *, units: Mapping[str, str] = _NO_UNITS, language: Language = "en"
+) -> RenderableType:
+    """Return the scores of a frozen forecast for a console: row by row, then by forecaster.
+
+    Units and language are as for `summarise_frozen`.
+    """
     scores = scored.scores
     own = scores.sel({FORECASTER: "sd"})
     rows = page_table(
@@ -78,11 +99,15 @@ def summarise_score(scored: Scored) -> RenderableType:
     for number in range(scores.sizes[CASE]):
         one = own.isel({CASE: number})
         early = "*" if int(one["early"]) else ""
+        factor = _factor(scores, number, units, language)
+        observed, middle, low, high = (
+            _digits(factor * float(one[name])) for name in ("observed", "median", "p10", "p90")
+        )
         rows.add_row(
-            *_scope(scores, number),
-            f"{float(one['observed']):,.4g}{early}",
-            f"{float(one['median']):,.4g}",
-            f"{float(one['p10']):,.4g} to {float(one['p90']):,.4g}",
+            *_scope(scores, number, language),
+            observed + early,
+            middle,
+            f"{low}–{high}",
             f"{float(one['z']):+.2f}",
             "yes" if float(one["covered"].sel(level=0.8)) else "no",
             f"{float(one['log_crps']):.3f}",
@@ -107,11 +132,18 @@ def summarise_score(scored: Scored) -> RenderableType:
     return Group(rows, means, *left)
 
 
-def _scope(data: xr.Dataset, number: int) -> list[str]:
+def _factor(data: xr.Dataset, number: int, units: Mapping[str, str], language: Language) -> float:
+    quantity = str(data["quantity"].values[number])
+    return counted_in(units.get(quantity, ""), language, {})[0]
+
+
+def _digits(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def _scope(data: xr.Dataset, number: int, language: Language) -> list[str]:
     one = data.isel({CASE: number})
-    months = round(12 * float(one["end"] - one["start"]))
-    year = f"{float(one['start']):.0f}"
-    period = year if months == 12 else f"{year}, {months} months"
+    period = period_words(float(one["start"]), float(one["end"]), language)
     return [*(str(one[name].values) for name in _SCOPE[:3]), period, str(one["vintage"].values)]
 
 

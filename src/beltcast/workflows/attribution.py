@@ -18,7 +18,7 @@ from beltcast.drivers.attribution.null_models import (
 from beltcast.drivers.attribution.page import summarise_attribution
 from beltcast.files.resume import NOT_KEPT, Pieces
 from beltcast.inference.sampling.posterior import sample_prior
-from beltcast.schema import Progress
+from beltcast.schema import Language, Progress
 from beltcast.streams import Random, Streams
 from beltcast.study.study import Study
 from beltcast.workflows.draws import FitOptions, draw_study, draw_without_contrasts, fit_study
@@ -66,11 +66,11 @@ class Attributed:
         """The attribution and its tests, by the name of their file."""
         return {"attribution": self.result, **self.tests}
 
-    def page(self, year: int) -> RenderableType:
+    def page(self, year: int, language: Language = "en") -> RenderableType:
         """Return the summary of a year, for a `rich` console."""
         told = {"null": null_words, "placebo": placebo_words}
         words = (f"\n{told[name](found)}" for name, found in self.tests.items())
-        return Group(summarise_attribution(self.result, year=year), *words)
+        return Group(summarise_attribution(self.result, year=year, language=language), *words)
 
 
 def attribute_study(

@@ -108,7 +108,7 @@ class Calibrated:
         else:
             drawn, noise = self.draws, self.streams.noise
             picture = plot_fit_over_time(drawn.likelihood, drawn.theta, rng=noise)
-            picture.savefig(folder / "fit.png")
+            save_chart(picture, folder / "fit.png")
 
 
 def calibrate_study(

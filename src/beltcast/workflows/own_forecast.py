@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from beltcast.display.lines import save_chart
 from beltcast.engine.nodes import FloatArray
 from beltcast.errors import InputError
 from beltcast.inference.assemble import likelihood_of, make_likelihood
@@ -68,7 +69,7 @@ class OwnForecast:
         if self.fit is not None:
             save_fit(self.fit, folder, self.hashes)
         self.table.to_csv(folder / "forecast.csv", index=False, float_format="%.6g")
-        self.figure.savefig(folder / "forecast.png")
+        save_chart(self.figure, folder / "forecast.png")
 
 
 def forecast_own(

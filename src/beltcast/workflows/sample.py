@@ -8,6 +8,7 @@ from pathlib import Path
 
 import xarray as xr
 
+from beltcast.display.lines import save_chart
 from beltcast.files.netcdf import write_netcdf
 from beltcast.inference.fit_over_time import plot_fit_over_time
 from beltcast.inference.sampling.chain_files import POSTERIOR_FILE, posterior_groups
@@ -52,7 +53,7 @@ class Sampled:
             theta = self.chains.separate.reshape(-1, likelihood.size)
             chosen = theta[:: max(1, len(theta) // _PICTURED)]
             figure = plot_fit_over_time(likelihood, chosen, rng=self.streams.noise)
-            figure.savefig(folder / "fit.png")
+            save_chart(figure, folder / "fit.png")
 
 
 def sample_study(

@@ -15,7 +15,7 @@ from beltcast.forecasting.before_after import changes, outlook
 from beltcast.forecasting.update_text import summarise_update
 from beltcast.inference.sampling.posterior import approximate_posterior
 from beltcast.inference.updating.update import UPDATE_METHODS, Update, update
-from beltcast.schema import Progress
+from beltcast.schema import Language, Progress
 from beltcast.streams import Random, Streams
 from beltcast.study.new_rows import NewRows, read_new_rows
 from beltcast.study.study import Study
@@ -62,9 +62,9 @@ class Updated:
         """Every table, by name."""
         return {"surprises": self.change.surprises, "changes": changes(self.outlook)}
 
-    def page(self) -> RenderableType:
+    def page(self, language: Language = "en") -> RenderableType:
         """Return the summary, for a `rich` console."""
-        return summarise_update(self.outlook, self.change, self.notes)
+        return summarise_update(self.outlook, self.change, self.notes, language)
 
 
 def update_study(

@@ -71,7 +71,7 @@ def driver_evidence(attribution: xr.Dataset, *, year: int | None = None) -> pd.D
 
 def evidence_page(table: pd.DataFrame, whole: str, year: int) -> RenderableType:
     """Lay out the table of `driver_evidence` for a `rich` console."""
-    page = console_table("", "prior", "data", "data and evidence")
+    page = console_table("", "prior", "with the data", "with contrasts")
     for driver, row in table.iterrows():
         cells = (f"{row[f'{s}_median']:+.3f} ± {row[f'{s}_sd']:.3f}" for s in SOURCES)
         page.add_row(str(driver), *cells)

@@ -14,7 +14,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from beltcast.display.tables import console_table, titled
-from beltcast.display.translations import called, word
+from beltcast.display.translations import called, counted_in, word
 from beltcast.drivers.attribution.attribute import COALITION, DRIVER, sign_source
 from beltcast.drivers.attribution.evidence import driver_evidence, evidence_page
 from beltcast.ensembles.member_statistics import at_year
@@ -26,19 +26,24 @@ MOVED = 1.0
 """Shift of a median, in prior standard deviations, from which the observations have moved it."""
 
 
-def summarise_attribution(attribution: xr.Dataset, *, year: int | None = None) -> RenderableType:
+def summarise_attribution(
+    attribution: xr.Dataset, *, year: int | None = None, language: Language = "en"
+) -> RenderableType:
     """Return the summary of an attribution with a prior beside it, for a `rich` console.
 
-    The year is by default that of the attribution's attributes.
+    The year is by default that of the attribution's attributes; in Chinese, money is in 亿元.
     """
-    year = _year(attribution, year)
+    year, labels = _year(attribution, year), labels_of(attribution.attrs)
+    unit = str(attribution["without_level"].attrs.get("units", ""))
+    money = counted_in(unit, language, labels)
+    whole = called(str(attribution.attrs["whole"]), language, labels)
     return Group(
         Text(f"{attribution.attrs['title']}: contributions of the drivers", style="bold"),
         _whole(attribution, year),
         *_evidence(attribution, year),
-        _growth(attribution, year),
-        _places(attribution, year),
-        Text("\n" + complement_words(attribution, year=year)),
+        _growth(attribution, year, *money),
+        _places(attribution, year, *money),
+        Text("\n" + complement_words(attribution, year=year, language=language, title=whole)),
     )
 
 
@@ -147,9 +152,8 @@ def _evidence(attribution: xr.Dataset, year: int) -> list[RenderableType]:
     return [evidence_page(table, str(attribution.attrs["whole"]), year)]
 
 
-def _growth(attribution: xr.Dataset, year: int) -> RenderableType:
+def _growth(attribution: xr.Dataset, year: int, factor: float, unit: str) -> RenderableType:
     since = attribution.attrs["since"]
-    unit = _unit(attribution)
     whole = attribution.attrs["whole"]
     title = (
         f"{whole}: {_target(attribution)} in {year}, and its growth since {since}: Shapley values, "
@@ -161,15 +165,14 @@ def _growth(attribution: xr.Dataset, year: int) -> RenderableType:
         own = at.sel({DRIVER: driver})
         table.add_row(
             str(driver),
-            _band(own["shapley_level_quantile"], "{:,.0f}"),
+            _band(factor * own["shapley_level_quantile"], "{:,.0f}"),
             _band(own["growth_log_quantile"]),
-            _band(own["growth_level_quantile"], "{:,.0f}"),
+            _band(factor * own["growth_level_quantile"], "{:,.0f}"),
         )
     return titled(title, table)
 
 
-def _places(attribution: xr.Dataset, year: int) -> RenderableType:
-    unit = _unit(attribution)
+def _places(attribution: xr.Dataset, year: int, factor: float, unit: str) -> RenderableType:
     title = (
         f"By place in {year}: Shapley values in logs, median (80% band), and the mean joint gain "
         f"in\n{unit} a year. * mostly prior: neither narrower than the prior nor moved from it"
@@ -186,7 +189,7 @@ def _places(attribution: xr.Dataset, year: int) -> RenderableType:
                 + ("*" if _is_prior(own.sel({DRIVER: d}), "shapley") else " ")
                 for d in drivers
             ),
-            f"{float(own['shapley_level'].mean(MEMBER).sum(DRIVER)):+,.0f}",
+            f"{factor * float(own['shapley_level'].mean(MEMBER).sum(DRIVER)):+,.0f}",
             style="bold" if place == attribution.attrs["whole"] else "",
         )
     return titled(title, table)
@@ -198,11 +201,6 @@ def _year(attribution: xr.Dataset, year: int | None) -> int:
 
 def _target(attribution: xr.Dataset) -> str:
     return called(str(attribution.attrs["target"]), "en", labels_of(attribution.attrs))
-
-
-def _unit(attribution: xr.Dataset) -> str:
-    unit = str(attribution["without_level"].attrs.get("units", ""))
-    return called(unit, "en", labels_of(attribution.attrs))
 
 
 def _shift(at: xr.Dataset, kind: str) -> float:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import numpy as np
 import xarray as xr
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from beltcast.display.translations import counted_in
 from beltcast.drivers.discovery.discover import box_words
 from beltcast.drivers.policy.policy import PolicyQuestion, signposts
 from beltcast.ensembles.verdicts import FEWEST_DRAWS, chance_words, negligible
 from beltcast.errors import InputError
-from beltcast.schema import MEMBER
+from beltcast.schema import MEMBER, Label, Language
+
+_NO_LABELS: Mapping[str, Label] = MappingProxyType({})
 
 BEST = {
     "mean": "best mean",
@@ -23,7 +29,12 @@ BEST = {
 
 
 def summarise_policies(
-    question: PolicyQuestion, compared: xr.Dataset, most: int = 12
+    question: PolicyQuestion,
+    compared: xr.Dataset,
+    most: int = 12,
+    *,
+    language: Language = "en",
+    labels: Mapping[str, Label] = _NO_LABELS,
 ) -> RenderableType:
     """Lay out the undominated policies for a `rich` console, and signposts of the least regret.
 
@@ -34,18 +45,23 @@ def summarise_policies(
         As `beltcast.drivers.policy.policy.compare_policies` returns it for that question.
     most : int
         Policies to show.
+    language : 'en' or 'zh'
+        Whose units of money are used: 亿元 in Chinese.
+    labels : mapping of str to Label
+        What the study calls units.
     """
     first, last = question.years
+    factor, unit = counted_in(str(compared["gain"].attrs["units"]), language, labels)
     able = compared["affordable"].values.astype(bool)
     kept = compared["pareto"].values.astype(bool)
     title = (
         f"Policies from {first} to {last}: gain of {question.gain} and cost ({question.cost}) "
-        "against doing nothing, totals of the years"
+        f"against doing nothing, totals of the years, {unit}"
     )
     counts = (
-        f"{len(able)} policies, {able.sum()} within the budget of {question.budget:g}, "
+        f"{len(able)} policies, {able.sum()} within the budget of {factor * question.budget:,g}, "
         f"{kept.sum()} undominated; {compared.sizes['scenario']} futures x "
-        f"{compared.sizes['member']} draws; goal {question.goal:g}"
+        f"{compared.sizes['member']} draws; goal {factor * question.goal:,g}"
     )
     table = Table(box=None, padding=(0, 2, 0, 0))
     names = [_short(lever.name) for lever in question.levers]
@@ -62,9 +78,9 @@ def summarise_policies(
         own = compared.isel(policy=int(i))
         table.add_row(
             *(f"{float(v):.2f}" for v in own["setting"].values),
-            *(f"{float(own[n]):,.0f}" for n in ("mean_cost", "mean", "percentile")),
+            *(f"{factor * float(own[n]):,.0f}" for n in ("mean_cost", "mean", "percentile")),
             chance_words(float(own["satisficing"]), draws),
-            f"{float(own['regret']):,.0f}",
+            f"{factor * float(own['regret']):,.0f}",
             told.get(int(i), ""),
         )
     few = f"{draws} draws are too few to call a policy the best (at least {FEWEST_DRAWS})."

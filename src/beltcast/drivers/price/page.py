@@ -8,11 +8,11 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from beltcast.display.tables import console_table, titled
-from beltcast.display.translations import called
+from beltcast.display.translations import counted_in
 from beltcast.drivers.price.price import FLOW, PAID
 from beltcast.ensembles.member_statistics import chance_text
 from beltcast.ensembles.verdicts import DECIDED, FEWEST_DRAWS
-from beltcast.schema import PLACE, QUANTILE, SCENARIO, labels_of
+from beltcast.schema import PLACE, QUANTILE, SCENARIO, Language, labels_of
 
 BANDS = 3
 """Number of these flows with their bands; a page has no room for more."""
@@ -24,14 +24,17 @@ NOTHING = 0.005
 """Median spending per unit of the target below which a scenario counts as not paying."""
 
 
-def summarise_prices(prices: xr.Dataset) -> RenderableType:
+def summarise_prices(prices: xr.Dataset, language: Language = "en") -> RenderableType:
     """Lay out, for a `rich` console, costs and gains of scenarios, and the price of output.
 
     Parameters
     ----------
     prices : xarray.Dataset
         As `beltcast.price` returns it.
+    language : 'en' or 'zh'
+        Whose units of money are used: 亿元 in Chinese.
     """
+    prices = _counted(prices, language)
     return Group(
         _changes(prices),
         _whole(prices),
@@ -178,7 +181,19 @@ def _left(prices: xr.Dataset) -> list[str]:
 
 def _unit_of(prices: xr.Dataset, flow: str) -> str:
     unit = str(prices["unit"].sel({FLOW: flow}).item())
-    return called(unit, "en", labels_of(prices.attrs))
+    return counted_in(unit, "en", labels_of(prices.attrs))[1]
+
+
+def _counted(prices: xr.Dataset, language: Language) -> xr.Dataset:
+    """Return the amounts in the units that readers of a language count in."""
+    named = [counted_in(str(u), language, labels_of(prices.attrs)) for u in prices["unit"].values]
+    factor = xr.DataArray([factor for factor, _ in named], coords={FLOW: prices[FLOW]})
+    paid = factor.sel({FLOW: prices[PAID].values}).rename({FLOW: PAID})
+    return prices.assign(
+        level=prices["level"] * factor,
+        change=prices["change"] * factor,
+        price=prices["price"] * paid / float(factor.sel({FLOW: _target(prices)})),
+    ).assign_coords(unit=(FLOW, [name for _, name in named]))
 
 
 def price_unit(prices: xr.Dataset) -> str:
