@@ -1,7 +1,7 @@
 """Pause Python's cyclic garbage collector while a model is read.
 
-Trees of a large model are millions of objects that all stay, and hold no circles; Python's
-collector walks all of them again and again while they are made, and finds nothing.
+The trees of a large model are millions of objects that stay alive and contain no reference cycles.
+While they are built, the collector would traverse all of them repeatedly and free nothing.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ that a list runs down the column, ``A`` is a column of times and ``1`` a row of 
 a cell a spreadsheet may define a name for a range.  An empty cell is a missing number: it is left
 out of a series, and refused in a list of constants.
 
-A file named in a model is searched for beside the model and below, nowhere else: a model is
-somebody's text and must not read elsewhere on the disk.
+A file named in a model is searched for beside the model and below, nowhere else: a model file is
+untrusted and must not read other parts of the disk.
 """
 
 from __future__ import annotations

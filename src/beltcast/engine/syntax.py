@@ -1,10 +1,10 @@
 """The vocabulary of a model: its equations as plain values.
 
-A model file becomes a `Source`: ordered equations, subscript ranges and the four control
-equations. Each right-hand side is a tree of six kinds of node (`Expr`). The reader builds the
-tree, `program` turns it into ordered equations, `units` checks it, and nothing modifies it.
-The tree keeps what the modeller wrote (names, subscripts, the order of operands), so that a
-message can quote the wrong piece of text: `show` prints a tree as Vensim text.
+A model file becomes a `Source`: ordered equations, subscript ranges and the four control equations.
+Each right-hand side is a tree of seven kinds of node (`Expr`). A reader builds the tree, `lower`
+turns it into ordered equations, `units` checks it, and nothing modifies it. The tree keeps what the
+modeller wrote (names, subscripts, the order of operands), so that a message can quote the wrong
+piece of text: `show` prints a tree as Vensim text.
 
 Names are kept as written and compared by `canonical`.
 """

@@ -1,4 +1,4 @@
-"""Nuisances: what rows share apart from the model, one standard normal number for each item.
+"""Nuisances: errors that observations share, each a standard normal number.
 
 A nuisance adds to the *log* of some rows (an offset, a drift, a year's shock, an error that rows
 share: `loadings`) or to the log of their *standard deviation* (`scale_loadings`); the season,

@@ -12,9 +12,9 @@ differential_evolution   populations of the parameters, each one ensemble    cli
                          for; the best is refined by least squares
 =======================  ==================================================  ======================
 
-Both minimise the cost of `likelihood`.  A run that fails raises no exception:
-each of its rows costs ``BLAME^2 / 2``, which is flat, and the priors add their slope towards their
-centre, so that an optimiser that is lost there returns.
+Both minimise the cost of `likelihood`.  A run that fails raises no exception: each of its rows
+costs the constant ``BLAME^2 / 2``; the slope of the priors leads an optimiser back towards their
+centre.
 """
 
 from __future__ import annotations

@@ -39,15 +39,15 @@ def changed_source(source: Source, changes: Mapping[str, Change]) -> Source:
     changes : mapping
         Left-hand side, ``births`` or ``size[Shenzhen]``, to a `Change`.  A name alone stands for
         all elements of a variable that exists, and a new name becomes a new variable.  An element
-        takes its place out of the equation that held it.  Unit and comment stay as they are where
-        a change does not give them.
+        is removed from the equation that defined it before.  Unit and comment stay unless a
+        change gives them.
 
     Raises
     ------
     UnknownName
         A variable to remove does not exist.
-    A text is not an equation, or uses something that the engine does not support.
-        A text is no equation, or uses what the engine does not know.
+    ModelFileError, UnsupportedConstruct
+        A text is not an equation, or uses something that the engine does not support.
     """
     known: dict[str, list[Equation]] = {}
     for equation in (*source.controls.values(), *source.equations):

@@ -95,7 +95,7 @@ class Checked:
     negative : tuple of Fault
         Stocks that go negative with the model's own constants.
     extremes_tried, extremes_all : int
-        How many runs with an extreme constant were made, and how many there are.
+        Number of runs with an extreme constant that were made, and that there are in all.
     extremes : tuple of Extreme
         Only those with a fault.
     components : tuple of Component
@@ -130,9 +130,9 @@ def check_model(
     ----------
     model : Model
     progress : callable
-        Told how many runs with an extreme constant are done, and how many there are.
+        Called with the number of finished runs with an extreme constant, and their total.
     seconds : float
-        Runs with extreme constants end after so long; the first is always made.
+        Time limit for runs with extreme constants; the first one is always made.
 
     Raises
     ------
@@ -223,8 +223,8 @@ def _negative(model: Model, rows: IntArray, values: FloatArray) -> list[tuple[Fa
 def _not_finite(model: Model, rows: IntArray, values: FloatArray) -> list[tuple[Fault, ...]]:
     """The first value that is not finite, in order of time and then of computation, by member.
 
-    One division by zero spreads through the whole model within a step or two, so only the first
-    told.
+    One division by zero spreads through the whole model within a step or two, so only the first is
+    reported.
     """
     wild = ~np.isfinite(values)
     never = values.shape[0]
@@ -358,7 +358,7 @@ def check_text(
     path : optional
         Printed before the line of each fault, as compilers do.
     most : int
-        Lines of one kind to print.
+        Largest number of lines of one kind to print.
     language : {'en', 'zh'}
         Faults themselves are in English.
     labels : mapping of str to Label, optional

@@ -80,8 +80,8 @@ def with_conditions(model: Model, conditions: Mapping[str, Mapping[str, float | 
     Raises
     ------
     InputError
-        A constant is none of the model or has subscripts, the model has a range `Condition`, or
-        a control such as FINAL TIME would depend on the condition.
+        A constant does not exist or has subscripts, the model has a range `Condition`, or a control
+        such as FINAL TIME would depend on the condition.
 
     Examples
     --------

@@ -21,7 +21,7 @@ class Opinion:
     ----------
     program : str
     compared : int
-        Series that both programs have.
+        Number of series that both programs have.
     variable : str or None
         The first that differs, with its element; None if all agree.
     time : float or None  [model time]

@@ -1,7 +1,7 @@
 """All errors in the files of a study: each row, prior, scenario, statement, lever, definition.
 
-`read_study` stops at the first error.  A user who has just filled in six files wants the whole
-list: here every file is read as far as the files that it depends on allow, and faulty parts are
+`read_study` stops at the first error.  A user who has just filled in six files needs the whole
+list.  Here every file is read as far as the files that it depends on allow, and faulty parts are
 left out, so that no error is reported twice.
 """
 

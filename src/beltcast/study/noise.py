@@ -18,8 +18,8 @@ a model whose level and growth are wrong for   a *discrepancy*: a random walk of
 years                                          a growth deviation that is damped
 a quarter, a half, ten months                  the *season*: within a year the flow is
                                                ``1 + a (2u - 1)``, u the fraction of the year
-rounding, haste, hearsay                       the *grade* of the row (log sd)
-grades that are themselves uncertain           ``error_scales = { sd = 0.5, by = ["grade"] }``: the
+numbers of different reliability               the *grade* of the row (log sd) grades that are
+themselves uncertain           ``error_scales = { sd = 0.5, by = ["grade"] }``: the
                                                log of each grade's sd factor is estimated, with that
                                                prior
 the same, with many nuisances                  factors that `error_scales` finds:
@@ -140,8 +140,8 @@ class Noise:
     release has a revision error instead of a wider error of its own.
 
     ``exceeds`` is the standard deviation of how far the truth lies above what is printed as "over"
-    (kind ``over``): its log is that of the number plus ``|N(0, exceeds)|``, taken by its mean,
-    ``exceeds sqrt(2 / pi)``, and its standard deviation, ``exceeds sqrt(1 - 2 / pi)``.
+    (kind ``over``): its log is that of the number plus ``|N(0, exceeds)|``, approximated by the
+    mean, ``exceeds sqrt(2 / pi)``, and its standard deviation, ``exceeds sqrt(1 - 2 / pi)``.
     Components of a fading drift below the part ``trend_detail`` of the largest component's variance
     are left out, since each one is an unknown.
 

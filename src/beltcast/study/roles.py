@@ -424,7 +424,7 @@ class _Reader:
         return MappingProxyType({name: read_label(table, name, name=name) for name in table})
 
     def titles(self) -> set[str]:
-        """Titles of the definitions of the study; what else is in their tables, noise judges."""
+        """Titles of the definitions of the study; `beltcast.study.noise` reads their other keys."""
         tables = self.owners["definitions"].tables.get("definitions")
         given = tables.values() if isinstance(tables, dict) else ()
         return {str(one["title"]) for one in given if isinstance(one, dict) and "title" in one}

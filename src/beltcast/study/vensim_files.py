@@ -6,8 +6,8 @@ those of Vensim's reference manual (vensim.com/documentation, pages "Optimizatio
 Definitions", "Extended Payoffs", "Constant Input Files").
 
 Settings of Vensim's optimiser (tolerances, starting values) are ignored: the methods here have
-their own.  Any other unknown line is an error with file and line, because a calibration that
-silently ignores a line is another calibration.
+their own.  Any other unknown line is an error with file and line, because silently ignoring a line
+would fit a different model.
 """
 
 from __future__ import annotations

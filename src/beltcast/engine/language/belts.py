@@ -1,18 +1,21 @@
 """Conveyor belts: rows that move material one place per step from inflow to outflow.
 
-A conveyor of XMILE that leaks or stops, and Vensim's DELAY CONVEYOR, are a row of slats.  Each slat
-holds what flowed on in one step; all of them are rows of one block, so that a long belt compiles
-as fast as a short one.  A plain conveyor needs none of this: it is a DELAY FIXED.
+An XMILE conveyor that leaks or stops, and Vensim's DELAY CONVEYOR, consist of slats. Each slat
+holds the inflow of one step. All slats are rows of one block, so that a long belt compiles as fast
+as a short one. A conveyor without leaks and stops is a DELAY FIXED and does not use this module.
 
 The rules are those of isee's help ("Conveyor Computation", "Steady-State Initialization of
-Conveyors") and of OASIS XMILE 1.0, 3.7.2.  In each step a leak takes its part of every slat in its
-zone, then the first slat comes off, the others move up and what flows on fills the last.
+Conveyors") and of OASIS XMILE 1.0, 3.7.2.  In each step, each leak removes its share from every
+slat in its zone; then the first slat becomes the outflow, the others move up, and the inflow fills
+the last.
 
-* A **linear** leak takes a fraction of what flowed on, evenly over the slats of its zone, whatever
-  else leaks; if they take more than is there the first takes its part first.
-* An **exponential** leak takes a fraction, per unit of time, of what is on the slat; of several the
-  fractions add up.
-* What is there at first is spread as a steady inflow would have it, less what would have leaked.
+* A **linear** leak removes a fraction of the inflow, evenly over the slats of its zone, whatever
+  else leaks. If several leaks together exceed the content of a slat, the first one in the file
+  takes its share first.
+* An **exponential** leak removes a fraction of the content of the slat per unit of time; the
+  fractions of several leaks add up.
+* The initial content is distributed as a steady inflow would distribute it, less what would have
+  leaked.
 """
 
 from __future__ import annotations
@@ -35,17 +38,17 @@ Leak = tuple[Node, float, float]
 class Belt:
     """A belt of some slats, for the n elements of an equation at once.
 
-    Rows lie slat by slat, the slat that comes off next first.
+    Rows are ordered by slat; the slat that leaves next comes first.
     """
 
     memory: Memory
     slats: int
 
     def vensim(self, inflow: Node, leak: Node, total: Node) -> Node:
-        """DELAY CONVEYOR of Vensim with a flat initial profile: what comes off.
+        """The outflow of Vensim's DELAY CONVEYOR with a flat initial profile.
 
-        What flows on leaks in the same step, what comes off no longer ("ahead level" in Vensim's
-        manual).
+        The inflow leaks in the step in which it enters; the outflow does not leak in the step in
+        which it leaves ("ahead level" in Vensim's manual).
         """
         step = self.memory.time_step()
         kept = apply("sub", const(1.0), apply("mul", leak, step))
@@ -63,7 +66,7 @@ class Belt:
         *,
         exponential: bool,
     ) -> tuple[Node, ...]:
-        """A conveyor of XMILE: its outflow, and what each leak takes."""
+        """The outflow and the leak flows of an XMILE conveyor."""
         step = self.memory.time_step()
         running = self._spread(apply("eq", arrest, const(0.0)))
         shape = self._profile(leaks, exponential=exponential)

@@ -3,8 +3,8 @@
 `LANGUAGE` maps the functions of Vensim onto `beltcast.engine.language.primitives`; those with a
 memory (stocks, delays, smooths) live in `beltcast.engine.language.stateful`, because they add rows.
 `REDUCTIONS` run over ranges, `INPUTS` are functions of time, `INSTEAD` are refused by name.
-Functions of graphs, of vectors and of chance have modules of their own: `lookups`, `vectors` and
-`chance`.
+Graphical functions, functions of vectors and random functions have modules of their own: `lookups`,
+`vectors` and `random_functions`.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
-"""Draws: from one number between 0 and 1 to one number of a distribution, cut off at both ends.
+"""Random draws: a number between 0 and 1 becomes a number of a distribution truncated at both ends.
 
 `CHANCE` maps the RANDOM functions of Vensim, and two of XMILE, onto primitives.  A draw is the
 quantile at a share between those of the two ends.  Vensim draws again until a number falls between
 the ends, which has the same distribution.  Both ends may be drawn.  Where a distribution has
-negligible share between the ends (less than the last bit), the draw is NaN, which stops a run;
-a normal gives the end that is nearest.  Shift and stretch are defined as in Vensim: the number is
-stretched, then shifted, then cut off.
+negligible probability between the ends (less than the last bit), the draw is NaN, which stops a
+run; a normal distribution returns the nearest end.  Shift and stretch are defined as in Vensim: the
+number is stretched, then shifted, then cut off.
 
-Derivatives hold the share fixed.  A whole number jumps where its mean moves, so that it has none,
-and none is known here by the shape of RANDOM GAMMA and RANDOM BETA: a fit that would need one is
-refused.
+Derivatives hold the probability fixed. A whole number has no derivative, because it jumps when its
+mean moves; the derivatives by the shapes of RANDOM GAMMA and RANDOM BETA are not implemented. A fit
+that needs one of these is refused.
 """
 
 from __future__ import annotations

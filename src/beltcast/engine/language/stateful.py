@@ -1,4 +1,4 @@
-"""Functions with a memory: each becomes rows that hold state, and equations that update them.
+"""Functions with memory: each becomes rows that hold state, and equations that update them.
 
 Delays, smooths, TREND and FORECAST become stocks; DELAY FIXED, SAMPLE IF TRUE and INITIAL become
 rows that change between steps or never; a random number remembers which call it is.  They live
@@ -73,8 +73,8 @@ class Memory:
         """DELAY N: what has entered keeps the delay time that held when it entered.
 
         The delay times travel down the chain one place per step, beside the material; the outflow
-        is divided by the time of one step ago.  (PySD's reading, which meets Vensim's output.)
-        With a constant delay time this is `delay`.
+        is divided by the time of one step ago.  (PySD's interpretation, which agrees with Vensim's
+        output.) With a constant delay time this is `delay`.
         """
         part = apply("div", time, const(float(n)))
         times = [self.parts.new_rows(self.n) for _ in range(n)]
@@ -91,7 +91,7 @@ class Memory:
         return apply("div", Load(levels[-1]), Load(times[0]))
 
     def delay_fixed(self, value: Node, time: Node, initial: Node | None = None) -> Node:
-        """DELAY FIXED: the input so many steps ago; the number of steps is settled at the start."""
+        """DELAY FIXED: the input a number of steps ago that is computed at the start."""
         rows, inputs, orders, initials = (self.parts.new_rows(self.n) for _ in range(4))
         name = self.name
         ratio = apply("div", time, self.time_step())

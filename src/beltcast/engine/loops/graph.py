@@ -9,10 +9,10 @@ stocks inside a delay or a smooth belong to its variable.
 
 A loop is reinforcing (``R``) when an even number of its links is negative, balancing (``B``) when
 it is odd (Sterman, *Business Dynamics*, 2000, chapter 5).  Loops are listed for each strongly
-component: all of them (Johnson, SIAM J. Comput. 4, 1975), or, if there are more than a person
-can read, the shortest loop through each link, shortest first, as long as it shows a link
-that no loop before it has (after Oliva, System Dynamics Review 20, 2004).  Each loop of that set is
-independent of the others and every link of the component is in one.
+component: all of them (Johnson, SIAM J. Comput. 4, 1975), or, if there are too many to read, the
+shortest loop through each link, shortest first, omitting loops whose links have all appeared before
+(after Oliva, System Dynamics Review 20, 2004).  Each loop of that set is independent of the others
+and every link of the component is in one.
 """
 
 from __future__ import annotations

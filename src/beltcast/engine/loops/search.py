@@ -4,7 +4,7 @@ A graph of a dozen stocks can have millions of loops.  Up to a limit all are lis
 Beyond it each stock starts a walk along its strongest links, at one instant after the other, that
 gives up wherever a stronger path has been before (Eberlein and Schoenberg 2020).  That is a
 heuristic, as its authors say: it can miss a loop, and those it misses share most of their links
-with one it finds.  Other than in the paper each stock starts afresh, which finds no fewer.
+with one it finds.  Unlike in the paper, each stock starts afresh, which never finds fewer loops.
 
 References
 ----------

@@ -77,7 +77,7 @@ def belt_flow(walk: Walk, call: Call, scope: Scope) -> Node:
 
 
 def conveyor(walk: Walk, call: Call, scope: Scope) -> Node:
-    """The outflow of a conveyor of XMILE: its inflow so many whole steps ago."""
+    """The outflow of an XMILE conveyor: its inflow a whole number of steps ago."""
     inflow, transit, initial = call.arguments
     _slats(walk, transit, scope)
     return walk.memory.delay_fixed(*walk.nodes((inflow, transit, initial), scope))

@@ -1,9 +1,9 @@
 """Limits on the size of a model: larger ones are refused before time or memory is spent on them.
 
-A model file is somebody's text.  A few bytes of it can declare a range of a thousand million
-elements, for brackets a thousand deep, for a name of a megabyte; the parser would take minutes or
-the interpreter's stack would end, with a message about neither.  The limits are far beyond models
-that people write, and each refusal says what was asked for and what is allowed.
+A model file is untrusted. A few bytes of it can declare a range of a thousand million elements,
+nest brackets a thousand deep or contain a name of a megabyte; the parser would then run for minutes
+or overflow the interpreter's stack, without a useful message. The limits are far above the models
+that people write, and each error states the size found and the size allowed.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ def lookup_area(walk: Walk, call: Call, scope: Scope) -> Node:
 
 
 def series_call(walk: Walk, call: Call, scope: Scope) -> Node:
-    """GET DATA AT TIME and its like: functions of a data variable as a whole."""
+    """GET DATA AT TIME and similar functions of a whole data variable."""
     count = SERIES_FUNCTIONS[call.function]
     walk.check_arity(call.function, (count, count), call.arguments)
     variable, *rest = call.arguments

@@ -84,7 +84,7 @@ def rank_call(walk: Walk, call: Call, scope: Scope) -> Node:
 
 
 def element_call(walk: Walk, call: Call, scope: Scope) -> Node:
-    """VECTOR ELM MAP(vector[element], offset): the element so many places after the named one.
+    """VECTOR ELM MAP(vector[element], offset): the element `offset` places after the named one.
 
     Along the last subscript that names an element; beyond the range it is missing.
     """

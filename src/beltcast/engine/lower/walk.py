@@ -150,7 +150,7 @@ Rule = Callable[[Walk, Call, Scope], Node]
 
 
 def marked_in(*expressions: Expr) -> list[str]:
-    """Subscripts marked with '!' anywhere below, each once."""
+    """Subscripts marked with '!' anywhere in an expression, each once."""
     refs = [ref for e in expressions for ref in references_in(e)]
     return list(dict.fromkeys(s for ref in refs for s in ref.subscripts if s.endswith("!")))
 

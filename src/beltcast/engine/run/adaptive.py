@@ -11,7 +11,8 @@ saved.
 linearly implicit Euler method to order 5 (Deuflhard 1985; Hairer and Wanner, *Solving Ordinary
 Differential Equations II*, section IV.9), with the exact Jacobian from forward mode.  Derivatives
 by constants are more columns of the same steps, whose error does not decide their length.  The
-extrapolation holds its order for any matrix, so that derivatives use the Jacobian of the stocks.
+extrapolation keeps its order for any matrix, so the Jacobian of the stocks also serves the
+derivatives.
 
 The equations come from the compiled model: one time is computed, with the stocks as constants.
 """
@@ -166,7 +167,7 @@ def make_adaptive(
     rows : (o,)
         Rows to save.
     moved : (d,), optional
-        Rows of the constants to differentiate by.
+        Rows of the constants to differentiate with respect to.
     start : callable
         From the program and rows to what answers with them and their derivatives at the start.
     kernel : callable
@@ -175,7 +176,8 @@ def make_adaptive(
     Raises
     ------
     UnsupportedConstruct
-        Something changes once a step, or `stiff` needs a derivative that there is none of.
+        A variable changes once per step, or `stiff` needs a derivative that a function does not
+        have.
     """
     _check_equations(program, method)
     equations, memory, given = state_equations(program)

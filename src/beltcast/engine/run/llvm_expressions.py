@@ -191,7 +191,7 @@ class Writer:
         return b.select(within, x, rest)
 
     def _uniform(self, keys: list[str]) -> str:
-        """The mixing of `special.uniform_value`, to the bit."""
+        """The same mixing as `distributions.uniform_value`, bit for bit."""
         b = self.body
         state = b.isplat(0)
         for key in keys:

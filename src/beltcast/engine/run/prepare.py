@@ -1,7 +1,7 @@
-"""Prepared requests: the part of a program that answers one, on a back end, with derivatives.
+"""Prepared requests: the part of a program that computes certain rows, with their derivatives.
 
-A request asks for rows, for running totals of rows, and for derivatives by constants.  `prepare`
-cuts the program down to it and compiles; `Prepared.run` answers it for many members.
+A request consists of rows, running totals of rows, and derivatives with respect to constants.
+`prepare` cuts the program down to it and compiles; `Prepared.run` answers it for many members.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def prepare(
     totals : (t,), optional
         Rows whose running totals since the start are saved after the outputs.
     moved : (d,), optional
-        Rows of the constants to differentiate by.
+        Rows of the constants to differentiate with respect to.
     method : str
         Of `beltcast.engine.run.plan`; all with fixed steps are prepared alike.
 

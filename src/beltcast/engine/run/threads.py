@@ -1,10 +1,10 @@
-"""Parallel work on threads, which end soon when their result is no longer needed.
+"""Parallel work on threads that stop soon after their result is no longer needed.
 
 Python raises an interruption in the main thread only, and then a pool waits until its threads have
-finished: minutes, if each of them fits a model.  Here a caller that leaves early, interrupted or
-by an error, asks the threads of that work to stop, and these ask their own threads.  They
-do so at their next `pause`; a kernel pauses between two slices of members, so that everything
-that runs a model ends soon.
+finished: minutes, if each of them fits a model.  Here a caller that leaves early, after an
+interruption or an error, cancels the threads of that work, which cancel their own threads.  A
+thread stops at its next `pause`; a kernel pauses between two slices of members, so that everything
+that runs a model stops soon.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The course of a run whose TIME STEP or SAVEPER moves with time.
+"""The steps of a run whose TIME STEP or SAVEPER varies with time.
 
-The steps are found before the run, from the equations of the controls alone: these may read
-the time, data and constants, so that all members of an ensemble share one course.  A TIME
-STEP that reads a stock would give each member steps of its own and is refused.
+The steps are found before the run, from the equations of the controls alone: these may read the
+time, data and constants, so that all members of an ensemble take the same steps. A TIME STEP that
+reads a stock would give each member different steps; it is refused.
 """
 
 from __future__ import annotations

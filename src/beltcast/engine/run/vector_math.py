@@ -1,6 +1,6 @@
 """exp, log and pow on vectors of doubles, as LLVM text.
 
-LLVM has no vector library of its own here: a call of ``exp`` on sixteen doubles would become
+LLVM has no vector math library of its own: a call of ``exp`` on sixteen doubles would become
 sixteen calls of libm.  These functions do the sixteen at once, in strict IEEE arithmetic, with
 fused multiply-add where the target has it, without branches, so that the result of a lane never
 depends on its neighbours.
@@ -14,10 +14,10 @@ depends on its neighbours.
     ``ln m`` from a polynomial in ``s = f / (2 + f)``.
 ``vpow``
     ``exp(y ln|x|)`` with the logarithm and the product as sums of two doubles (T. J. Dekker,
-    Numerische Mathematik 18, 1971) and one rounding at the end, so that a power that is a double
-    is that double: 9^0.5 is 3 and 10^15 is 10^15.  INTEGER, QUANTUM, MODULO and ``=`` would turn
-    the last bit into a whole step.  Sign and special values after IEEE 754-2019, section 9.2.1
-    (x^0 = 1, 1^y = 1, a negative base needs a whole exponent).
+    Numerische Mathematik 18, 1971) and one rounding at the end, so that a power that is a double is
+    that double: 9^0.5 is 3 and 10^15 is 10^15.  INTEGER, QUANTUM, MODULO and ``=`` would turn the
+    last bit into a whole step.  Sign and special values follow IEEE 754-2019, section 9.2.1 (x^0 =
+    1, 1^y = 1, a negative base needs a whole exponent).
 
 Bounds, held against mpmath over the whole range, subnormals included, in units in the last place
 (measured values in brackets): ``vexp`` 1 (0.83), ``vlog`` 0.75 (0.62), ``vpow`` 0.65 (0.60) up to

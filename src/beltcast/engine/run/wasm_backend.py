@@ -7,8 +7,8 @@ sections for a linker and adds the table of exports.  The module imports its mem
 model uses them, the trigonometric and hyperbolic functions of the host.
 
 The exports ``begin``, ``renew`` and ``advance`` are those of
-`beltcast.engine.run.llvm_driver.resumable`; `layout` puts a plan into memory for them.
-Blocks that the compiled back end leaves to NumPy are refused: nothing can be called back in a page.
+`beltcast.engine.run.llvm_driver.resumable`; `layout` puts a plan into memory for them. Blocks that
+the compiled back end leaves to NumPy are refused, because a page has no NumPy to call back.
 
 References
 ----------

@@ -1,9 +1,8 @@
 """Dimensional check of the equations, naming the sub-expression that is wrong.
 
 `check_units` derives the unit of each right-hand side from the declared units of its variables,
-from the leaves up, and compares it with the declared unit of the left-hand side. The expected
-about the result goes down with it, so that a problem is named at the smallest expression that is
-wrong.
+from the leaves up, and compares it with the declared unit of the left-hand side. The expected unit
+is passed down the tree, so that a problem is reported at the smallest wrong expression.
 
 Literal numbers: a bare 0 fits any unit. A right-hand side of numbers alone defines a
 constant and takes the declared unit. Any other number is dimensionless, so ``MAX(Orders, 5)``

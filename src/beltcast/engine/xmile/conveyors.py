@@ -1,11 +1,11 @@
 """Conveyors of XMILE: a stock whose outflow is what flowed in, one transit time ago.
 
-The initial content of a conveyor is distributed as by a steady inflow.  A plain
-conveyor is ``DELAY FIXED(inflow, transit time, initial stock / transit time)``, and the stock adds
-up inflow minus outflow; one that leaks or stops has a belt of its own
-(`beltcast.engine.language.belts`).  A capacity, an inflow limit and an arrest limit the flows onto
-it, so that what it does not take stays where it was: the capacity by isee's ``MIN((Capacity -
-Conveyor)/DT + total outflow, inflow)``, several inflows in the order of the file.
+The initial content of a conveyor is distributed as by a steady inflow.  A plain conveyor is ``DELAY
+FIXED(inflow, transit time, initial stock / transit time)``, and the stock adds up inflow minus
+outflow; one that leaks or stops has a belt of its own (`beltcast.engine.language.belts`).  A
+capacity, an inflow limit and an arrest limit its inflows, so that material it cannot accept stays
+where it was.  The capacity follows isee's ``MIN((Capacity - Conveyor)/DT + total outflow,
+inflow)``, with several inflows in the order of the file.
 
 Supported are conveyors with inflows that cannot be negative, Euler's method, and a transit time of
 constants that is a whole number of steps.  Refused by name: batches (``discrete``, queues), leaks

@@ -136,7 +136,7 @@ def _law(function: str, *, scaled: bool = False) -> Callable[..., Expr]:
 
 
 def _sampled(build: Callable[..., Expr], count: int) -> Mapping[int, _Builder]:
-    """A draw with so many parameters, then a seed if given, then its two ends if given."""
+    """A draw: its parameters, then a seed and its two ends if given."""
 
     def with_rest(*arguments: Expr) -> Expr:
         rest = arguments[count:]
@@ -158,7 +158,7 @@ def _weibull(shape: Expr, scale: Expr, seed: Expr = _ZERO) -> Expr:
 
 
 def _monte_carlo(percent: Expr, seed: Expr = _ZERO) -> Expr:
-    """1 with so many per cent a unit of time, else 0 (as isee writes it out)."""
+    """1 with the given probability (in percent) per unit of time, else 0, as isee defines it."""
     draw = Call("RANDOM UNIFORM", (_ZERO, Number(100.0), seed))
     return Call("<", (draw, Call("*", (percent, _STEP))))
 
@@ -211,7 +211,7 @@ def _wave(function: str, size: Expr, period: Expr) -> Expr:
 
 
 def _compound_growth(percent: Expr) -> Expr:
-    """The rate that grows by so many per cent a unit of time, whatever the step."""
+    """The rate of compound growth per unit of time, whatever the step."""
     factor = Call("+", (Number(1.0), Call("/", (percent, Number(100.0)))))
     grown = Call("-", (Call("^", (factor, _STEP)), Number(1.0)))
     return Call("/", (grown, _STEP))

@@ -3,9 +3,9 @@
 The outflows of a stock that cannot fall below zero are limited to its content.
 
 As isee's help has it ("Flow prioritization"): an outflow is at most ``stock/DT + total inflow``,
-and of several outflows the first takes its share first.  The flow itself is limited, so that what
-leaves one stock is what reaches the next; a stock that is only truncated at zero would deliver
-material that it never had.  An inflow that may be negative is limited in the same way.
+and of several outflows the first takes its share first.  The flow itself is limited, so that
+material is conserved between stocks; a stock that is only truncated at zero would deliver material
+that it never had.  An inflow that may be negative is limited in the same way.
 
 Where an inflow depends on the outflow at the same instant, the outflow is limited without that
 inflow: it never takes more than there is.  A flow that leaves several stocks at once, or enters

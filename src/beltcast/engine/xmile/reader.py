@@ -1,11 +1,10 @@
 """Read an XMILE file to a `Source`.
 
 XMILE 1.0 (OASIS, 2015) writes a model as XML.  Reading it takes four steps with a module each:
-`xmile_document` (the XML, hardened), `xmile_modules` (modules and macros: which variables there
-are, under which full names), `xmile_expression` (the text of an equation) and `xmile_names` (what
-its names mean); `xmile_conveyors` finds the stocks that are conveyors.  This module owns the
-variables themselves: a stock with its flows, a graphical function, an array given as one or element
-by element.
+`document` (the XML, hardened), `modules` (modules and macros: the variables and their full names),
+`expression` (the text of an equation) and `names` (the meaning of its names); `conveyors` finds the
+stocks that are conveyors.  This module owns the variables themselves: a stock with its flows, a
+graphical function, an array given as one or element by element.
 
 What is not supported is refused by name and line before anything runs: queues and ovens, computed
 subscripts, imported data, models in other files.

@@ -3,11 +3,12 @@
     contraction = 1 - var(posterior) / var(prior)
 
 of the same quantity, computed from draws of both (Schad, Betancourt and Vasishth 2021,
-Psychological Methods 26, 103-126).  1 means known exactly, 0 as before the observations, and below
-0 wider than before, which happens if the observations are far from what the prior expected.  For
-a normal answer with n normal observations it is ``I / (1 + I)``, I the information of the
-observations in units of the prior's.  The standard deviation is half the width of the central 68 %
-over draws, which outliers hardly change, as in ``sd_ratio`` of a forecast.
+Psychological Methods 26, 103-126).  1 means known exactly and 0 no narrower than before the
+observations; a value below 0 means wider than before, which happens if the observations are far
+from the prior predictive distribution.  For a normal answer with n normal observations it is ``I /
+(1 + I)``, I the information of the observations in units of the prior's.  The standard deviation is
+half the width of the central 68 % over draws, which outliers hardly change, as in ``sd_ratio`` of a
+forecast.
 
 Draws are finite: with N of the posterior and M of the prior the ratio of standard deviations has a
 relative error of about ``sqrt(0.93 (1/N + 1/M))`` for normal answers, that of variances twice it.

@@ -1,4 +1,4 @@
-"""Sizes of observation errors, as far as the observations determine them.
+"""Standard deviations of observation errors, estimated from the observations.
 
 The grade of a row is a judgement.  Its standard deviation can be estimated, but not at the optimum
 of all unknowns together: rows have nuisances of their own, of which there may be more than rows,

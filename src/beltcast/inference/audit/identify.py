@@ -6,8 +6,7 @@ Four views of one fit, from cheap to expensive:
     Eigenvalues of the Fisher information of the observations, nuisances marginalised, in units of
     the priors (each parameter divided by its prior standard deviation).  An eigenvalue above 1 is a
     direction in which the observations carry more information than the priors: the variance is at
-    least halved.
-    The rest is prior.
+    least halved.  The other directions rest on the priors.
 `confounded`
     Pairs that are correlated in the posterior though independent a priori: the observations
     determine a combination of the two and not each.

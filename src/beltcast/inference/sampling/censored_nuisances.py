@@ -1,11 +1,10 @@
 """Nuisances drawn given parameters, including observations known only within bounds.
 
-Given the model's answers at parameters z, the nuisances u are normal as far as numbers inform
-them.  A bound ("more than 1,500 sellers") or a rounded number does not fit into that: it truncates
-the normal.  Its tangent at the optimum is a poor approximation: a draw of u often makes some bound
-improbable, and a good move of z is rejected for it (``tests/benchmarks/mixing.py``).  So the
-observation itself, the log y* that would have been printed, is drawn too (Tanner and Wong 1987).
-Of k such rows
+Given the model's answers at parameters z, the nuisances u are normal as far as numbers inform them.
+A bound ("more than 1,500 sellers") or a rounded number truncates that normal.  Its tangent at the
+optimum is a poor approximation: a draw of u often makes some bound improbable, and a good move of z
+is rejected for it (``tests/benchmarks/mixing.py``).  So the observation itself, the log y* that
+would have been printed, is drawn too (Tanner and Wong 1987).  Of k such rows
 
     y* | z, numbers  is normal, N(m(z), S), truncated to a box,
     u | z, numbers, y*  is normal again,

@@ -12,8 +12,9 @@ all of them as one ensemble.  Three kinds of moves alternate:
   may jump from one mode to another.
 * **difference in a few unknowns** that belong together, such as those that one published
   observation depends on (`Walkers.together`); the others stay (the crossover of Vrugt and others
-  2009, with known groups).  Two belts of which only the sum is published may have changed
-  places: a difference in all unknowns hardly ever lands there, one in those two often does.
+  2009, with known groups).  Where only the sum of two belts is published, one may rise as the other
+  falls: a difference in all unknowns rarely proposes such a move, one in these two unknowns often
+  does.
 
 While `adapted` is called after each stretch (the burn-in), c and S follow the walkers, b and g
 their acceptance, and the archive grows.  After that everything is frozen, and a walker is a Markov

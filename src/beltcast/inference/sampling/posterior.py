@@ -292,7 +292,7 @@ def sample_prior(source: Study | Likelihood, draws: int, *, rng: np.random.Gener
     """Draw from the priors alone.
 
     Some priors were centred with the published levels in view (the sizes of belts, the share of
-    exports), so even the prior is not independent of the observations; it is only not fitted to
+    exports), so even the prior is not independent of the observations, although it is not fitted to
     them.
 
     Examples

@@ -1,11 +1,11 @@
 """Pareto-smoothed importance sampling: weights with a smoothed tail, and its diagnostic k.
 
 Draws of one density represent another with weights ``w``, the ratio of the two.  A few large
-weights can dominate; how bad that is shows in the tail of the weights, which is close to a
-generalised Pareto distribution with shape k.  The M largest weights are replaced by the quantiles
-of the fitted tail, ``F^-1((j - 1/2) / M)``, cut at the largest raw weight (Vehtari, Simpson,
-Gelman, Yao and Gabry 2024, Pareto smoothed importance sampling, JMLR 25(72)).  The weights have
-moments below 1 / k: from 0.7 on no practical number of draws is enough.
+weights can dominate.  The tail of the weights, which is close to a generalised Pareto distribution,
+measures this by its shape k.  The M largest weights are replaced by the quantiles of the fitted
+tail, ``F^-1((j - 1/2) / M)``, cut at the largest raw weight (Vehtari, Simpson, Gelman, Yao and
+Gabry 2024, Pareto smoothed importance sampling, JMLR 25(72)).  The weights have moments below 1 /
+k: from 0.7 on no practical number of draws is enough.
 """
 
 from __future__ import annotations

@@ -12,11 +12,11 @@ method           a chain is                                         use for
                  gradient (`nuts`, needs ``bayes``)
 ===============  =================================================  ==============================
 
-Both start more widely than Laplace's normal, around the distinct optima if there are several,
-chain after chain, and are monitored by `diagnostics`.  The verdict uses the nested R-hat between
-groups.  A group may hide a lost walker, and walkers of a group do not start from one point
-as Margossian and others propose, so R-hat of the single walkers is reported too.  It is stricter: a
-walker has an eighth of the draws of its group.
+Both start from a distribution wider than Laplace's normal, around the distinct optima if there are
+several, chain after chain, and are monitored by `diagnostics`.  The verdict uses the nested R-hat
+between groups.  A group may hide a walker that is stuck elsewhere, and walkers of a group do not
+start from one point as Margossian and others propose, so R-hat of the single walkers is reported
+too.  It is stricter: a walker has an eighth of the draws of its group.
 
 Work is done in blocks, each with a random generator of its own.  The state after a block is a value
 (`Unfinished`), so that a stopped run continues from its last block and ends, to the last bit, where
@@ -108,7 +108,7 @@ class SampleOptions:
 
 @dataclass(frozen=True, eq=False)
 class Unfinished:
-    """State of a run so far; give it to `sample` to continue.
+    """State of a run so far; pass it to `sample` to continue.
 
     Attributes
     ----------
@@ -217,7 +217,7 @@ def sample(
 def default_method(likelihood: Likelihood) -> SamplingMethod:
     """Return 'nuts' for few unknowns if nutpie is installed, else 'walkers'.
 
-    Walkers learn from their past where to move, and miss long tails that they have not visited.
+    Walkers propose moves from their past positions, and miss long tails that they have not visited.
     """
     few = likelihood.size <= FEW_UNKNOWNS
     return "nuts" if few and find_spec("nutpie") is not None else "walkers"

@@ -1,22 +1,22 @@
-"""A cheap likeness of the posterior, which proposes moves that the posterior judges.
+"""A cheap approximation of the posterior, which proposes moves for the exact one to accept.
 
-Many evaluations of a polynomial cost less than a run of the model.  So answers are fitted by
-polynomials of the second degree in whitened parameters x, on a few thousand points about where the
-walkers have been.  Nuisances are integrated out, by the tangents of `NuisanceRule` where they are
-not normal; what is left is
+Many evaluations of a polynomial cost less than a run of the model.  So the answers are fitted by
+polynomials of the second degree in whitened parameters x, on a few thousand points around positions
+that the walkers visited.  Nuisances are integrated out, by the tangents of `NuisanceRule` where
+they are not normal; what is left is
 
     log p*(x) = -1/2 sum_k r_k(x)^2 + sum_j log P(l_j < m_j(x) + e < u_j) + log prior,
 
 r_k and m_j polynomials of the second degree, with an exact gradient.  The second sum is over
 observations known within bounds, as if these were independent given the others.  A proposal is a
-trajectory of Hamiltonian Monte Carlo (Neal 2011) in p*, which nearly forgets where it began.  It is
-accepted with probability
+trajectory of Hamiltonian Monte Carlo (Neal 2011) in p*, whose end is nearly independent of its
+start.  It is accepted with probability
 
     min(1, [p(z') / p*(z')] / [p(z) / p*(z)]),
 
-so that whatever the polynomials miss, the posterior stays exact (Liu 2001, section 9.4.3: the
-surrogate transition method); they only decide how many proposals are accepted.  Once made, a
-surrogate does not change.
+so that the draws follow the exact posterior whatever the error of the polynomials (Liu 2001,
+section 9.4.3: the surrogate transition method); that error only lowers the share of accepted
+proposals. Once made, a surrogate does not change.
 
 References
 ----------
@@ -185,7 +185,7 @@ def make_surrogate(
     answers: Callable[[FloatArray], FloatArray],
     contrasts: Callable[[FloatArray], FloatArray] | None = None,
 ) -> Surrogate | None:
-    """Fit polynomials to the model's answers where walkers have been.
+    """Fit polynomials to the model's answers around positions that walkers visited.
 
     Parameters
     ----------
@@ -195,7 +195,7 @@ def make_surrogate(
     past : (A, n)
         Positions of walkers.
     root : (n, n)
-        Cholesky factor of the covariance of what is added to these for more points.
+        Cholesky factor of the covariance of the displacements that make further points of these.
     answers, contrasts : callable
         `Likelihood.answers` and `ContrastRows.answers`, perhaps on several threads.
 
@@ -226,7 +226,7 @@ def _made(
     per_term: int,
     rng: np.random.Generator,
 ) -> Surrogate | None:
-    """Fit polynomials on so many points for each of their terms, about some positions."""
+    """Fit polynomials on a number of points per term, around some positions."""
     n = likelihood.n_parameters
     terms = 1 + n + n * (n + 1) // 2
     points = _about(likelihood, past, root, per_term * terms, rng)
@@ -281,7 +281,7 @@ def _made(
 def _about(
     likelihood: Likelihood, past: FloatArray, root: FloatArray, count: int, rng: np.random.Generator
 ) -> FloatArray:
-    """Points about positions: every second near one, the others further away, (count, n)."""
+    """Points around positions: every second one near, the others further away, (count, n)."""
     center = past.mean(axis=0)
     start = past[rng.integers(len(past), size=count)]
     away = np.where(np.arange(count)[:, None] % 2 == 0, NEARER, JITTER)
@@ -291,7 +291,7 @@ def _about(
 
 
 def _visited(surrogate: Surrogate, past: FloatArray, rng: np.random.Generator) -> FloatArray:
-    """Positions of many walkers in the likeness alone, which costs no run of the model; (k, n)."""
+    """Positions of many walkers in the surrogate alone, which costs no run of the model; (k, n)."""
     z = past[rng.integers(len(past), size=_WALKERS)]
     found = []
     for _ in range(_RECORDS):
@@ -365,7 +365,7 @@ def _coefficients(
 
 
 def _tuned(surrogate: Surrogate, z: FloatArray, rng: np.random.Generator) -> Surrogate:
-    """Choose the step by what it accepts."""
+    """Choose the step by the share of accepted trajectories."""
     for _ in range(_TUNED):
         z, accepted = surrogate._moved(z, rng, max(STEPS))
         factor = np.exp(0.5 * (accepted - _GOOD))

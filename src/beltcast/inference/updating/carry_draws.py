@@ -11,7 +11,7 @@ Draws can be weighted for new rows without interference from the nuisances.  New
 nuisances of their own, v (a shock of a new year, the offset of a new definition), and sharpen old
 ones.  So a draw (z, u) is carried to (z, u', v): u' by the affine map from the normal that the old
 rows give to the one that all rows give, v drawn from its normal given these.  The map's Jacobian is
-a constant, and the weight of what arrives is
+a constant, and the weight of the carried draw is
 
     w = p(z, u', v | all) / (p(z, u | old) g(v | z, u')).
 
@@ -121,7 +121,7 @@ def carried(
     Returns
     -------
     theta : (N, new size)
-    Of each, up to a constant; minus infinity if it is impossible.
+    log_weight : (N,)
         Of each, up to a constant; minus infinity where it is impossible.
     """
     n = old.n_parameters

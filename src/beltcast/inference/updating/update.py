@@ -1,12 +1,12 @@
-"""Update of a posterior with new observations, by the cheapest method that is good enough.
+"""Update a posterior with new observations, by the cheapest method that is accurate enough.
 
 Three methods, tried in this order:
 
 *reweight*
     The draws stay and are weighted by the probability they give the new observations, with the
     nuisances taken along (`beltcast.inference.updating.carry_draws`) and the tail of the weights
-    smoothed (`beltcast.inference.sampling.psis`).  Good while the observations are no great
-    surprise.
+    smoothed (`beltcast.inference.sampling.psis`).  Accurate unless the observations are very
+    surprising.
 
 *smoother*
     The draws are moved first, by the Kalman update of an ensemble, and then weighted to correct
