@@ -46,7 +46,7 @@ def main() -> None:
     for table in tables[1:]:
         common = common.intersection(table.index)
     print(f"{len(common)} cases that all have")
-    for scope in ("nation", "belts"):
+    for scope in ("whole", "parts"):
         at = [key for key in common if tables[0].loc[key, "scope"] == scope]
         for name in SHOWN:
             cells = [

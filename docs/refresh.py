@@ -62,7 +62,7 @@ def skill() -> None:
         scores = case_scores(backtest.load())
     tables = place_year_markdown(scores, "sd") + "\n" + skill_markdown(scores, "sd")
     write(SKILL, tables.strip(), "docs/verification.md")
-    known = ((scores["scope"] == "nation") & (scores["first"] == 0)).values
+    known = ((scores["scope"] == "whole") & (scores["first"] == 0)).values
     errors = error_table(scores.isel(case=known), "sd", by="origin")
     lines = ["| origin | cases | mean log error | in 80 % |", "|---|---:|---:|---:|"]
     lines += [

@@ -253,7 +253,7 @@ def skill(case: str) -> str:
             },
         },
     )
-    return str(skill_table(case_scores(backtest, nation="all"), "own")["verdict"].item())
+    return str(skill_table(case_scores(backtest, whole="all"), "own")["verdict"].item())
 
 
 def pool(case: str) -> str:
@@ -324,7 +324,7 @@ def null_model(case: str) -> str:
 
 
 def placebo_dates(case: str) -> str:
-    """`attribute --tests`: whether the observations favour the true dates."""
+    """`attribute --placebo`: whether the observations favour the true dates."""
     evidence = {"wrong sign": [0.0, 5.0], "NaN": [0.0, np.nan]}.get(case, [0.0, 0.0])
     zero = ("shift", [0.0, 0.0])
     table = xr.Dataset(

@@ -204,7 +204,7 @@ def test_a_date_without_later_levels_is_refused(two: Model) -> None:
 
 def test_false_dates_cost_evidence_where_the_dates_matter(two: Model) -> None:
     table = placebo(
-        made_up(two), rng=np.random.default_rng(3), constant="Start", gain="Gain",
+        made_up(two), "Start", "Gain", rng=np.random.default_rng(3),
         shifts=(-1.5, 1.5), starts=4, refine=1,
     )  # fmt: skip
     assert table["gain"][0].item() == pytest.approx(0.15, abs=0.03)
@@ -214,7 +214,7 @@ def test_false_dates_cost_evidence_where_the_dates_matter(two: Model) -> None:
 
 def test_false_dates_are_as_good_where_there_is_no_gain(two: Model) -> None:
     table = placebo(
-        made_up(two, Gain=0.0), rng=np.random.default_rng(3), constant="Start", gain="Gain",
+        made_up(two, Gain=0.0), "Start", "Gain", rng=np.random.default_rng(3),
         shifts=(-1.5, 1.5), starts=4, refine=1,
     )  # fmt: skip
     assert "do not favour the true dates" in placebo_words(table)

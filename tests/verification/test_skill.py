@@ -70,6 +70,7 @@ def backtest(
             "last": ("case", size),
             "scale": ("case", 0.1 * size),
         },
+        {"whole": "China"},
     )
 
 
@@ -226,7 +227,7 @@ def test_tables_split_by_lead_and_scope(three: xr.Dataset) -> None:
     scores = case_scores(three)
     assert set(score_table(scores, by="lead")["lead"]) == {1, 2}
     cases = score_table(scores, by="scope").groupby("scope")["cases"].first()
-    assert cases.to_dict() == {"belts": 32, "nation": 8}
+    assert cases.to_dict() == {"parts": 32, "whole": 8}
     split = skill_table(scores, "good", by="lead")
     assert len(split) == 4
 
@@ -244,7 +245,7 @@ def test_all_cases_of_a_place_and_year_are_one_event(three: xr.Dataset) -> None:
     np.testing.assert_allclose(
         events["log_crps"].values[at], scores["log_crps"].values[own].mean(axis=0)
     )
-    assert set(events["scope"].values) == {"nation", "belts"}
+    assert set(events["scope"].values) == {"whole", "parts"}
 
 
 def test_a_place_may_count_as_one_event_with_all_its_years(three: xr.Dataset) -> None:

@@ -43,6 +43,7 @@ def scores() -> xr.Dataset:
             "quantity": ("case", ["trade"] * n),
             "scale": ("case", np.full(n, 100.0)),
         },
+        {"whole": "China"},
     )
     return case_scores(data)
 
@@ -70,8 +71,8 @@ def test_tables_of_places_and_years_count_each_once(scores: xr.Dataset) -> None:
     lines = {line.split(" | ")[0].strip("| "): line for line in pooled.splitlines()[2:]}
     assert lines["all"].split(" | ")[1] == "16"
     assert lines["all, Yiwu once"].split(" | ")[1] == "9"
-    assert lines["belts, Yiwu once"].split(" | ")[1] == "1"
-    assert "belts without Yiwu" not in lines
+    assert lines["parts, Yiwu once"].split(" | ")[1] == "1"
+    assert "parts without Yiwu" not in lines
     gain = skill_table(scores, "sharp")["skill"][0]
     assert f"; {100 * gain:.0f}% (" in lines["all"]
 

@@ -34,8 +34,15 @@ def attribute_command(
     since: Annotated[int | None, typer.Option(help="Base year of growth.")] = None,
     tests: Annotated[
         bool,
-        typer.Option("--tests", help="Also fit the null model and the placebo; takes minutes."),
+        typer.Option("--tests", help="Also fit the null model; takes minutes."),
     ] = False,
+    placebo: Annotated[
+        str | None,
+        typer.Option(
+            help="DATES=GAIN: also fit with these dates moved, and follow this parameter, such as "
+            "'Zone Year=Support Gain'."
+        ),
+    ] = None,
     held_out: Annotated[
         float | None,
         typer.Option(
@@ -49,9 +56,10 @@ def attribute_command(
     """Attribute output to the drivers, by place, and test whether drivers reinforce each other.
 
     Writes attribution.nc, charts of the total by year and in one year, and summary.txt; where the
-    study has contrasts, each driver stands under the priors, with the data and with both. With
-    --tests also null.nc (held-out score against a null model without interaction) and placebo.nc
-    (pilot zones at false dates). A stopped run leaves FOLDER.unfinished; --resume continues it.
+    study has contrasts, each driver is shown under the priors, with the data and with both. With
+    --tests also null.nc (held-out score against a null model without interaction), with --placebo
+    placebo.nc (an effect at false dates). A stopped run leaves FOLDER.unfinished; --resume
+    continues it.
 
     For example:
 
@@ -59,7 +67,7 @@ def attribute_command(
 
         beltcast attribute --draws 200 --since 2020 --output runs/drivers
 
-        beltcast attribute --tests
+        beltcast attribute --tests --placebo "Zone Year=Support Gain"
     """
     from beltcast.drivers.attribution.plot import attribution_charts
     from beltcast.reports.json_output import dataset_facts
@@ -69,7 +77,9 @@ def attribute_command(
     chosen = open_study(study)
     shown = chosen.years.past[1] if year is None else year
     refuse_years(chosen.model, {"--since": since, "--year": year})
-    options = AttributeOptions(FitOptions(draws=draws, starts=starts), since, tests, held_out)
+    moved = None if placebo is None else _dates_and_gain(placebo)
+    fit = FitOptions(draws=draws, starts=starts)
+    options = AttributeOptions(fit, since, tests, moved, held_out)
     place = run.folder(study, "-drivers")
     with run.results(place) as (folder, tell):
         pieces = run.pieces(chosen, place, options=options)
@@ -269,6 +279,14 @@ def loops_command(
         save(work, page, {"loops": found.scores, **both})
         found.save(work, year)
     run.finish("loops", folder, page, lambda: dataset_facts(found.scores))
+
+
+def _dates_and_gain(text: str) -> tuple[str, str]:
+    """Read ``DATES=GAIN``."""
+    dates, equals, gain = text.partition("=")
+    if not equals:
+        raise InputError(f"'{text}' is not DATES=GAIN; write, for example, Zone Year=Support Gain")
+    return dates.strip(), gain.strip()
 
 
 def _elements(chosen: list[str] | None) -> dict[str, str]:

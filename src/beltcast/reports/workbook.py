@@ -99,15 +99,11 @@ def _chart(sheet: Any, table: pd.DataFrame) -> Any:
     across = next((c for c in ("year", "time") if c in table), None)
     if across is None or table.empty:
         return None
-    labels = ("quantity", "unit", "place", "scenario", "member", "Belt")
-    same = [c for c in labels if c in table]
+    numeric = table.select_dtypes("number").columns
+    same = [c for c in table if c != across and (c not in numeric or c == "member")]
     first = int((table[same] == table[same].iloc[0]).all(axis=1).cumprod().sum()) if same else 0
     rows = first or len(table)
-    drawn = [
-        c
-        for c in table.columns
-        if c not in (*labels, across) and pd.api.types.is_numeric_dtype(table[c])
-    ]
+    drawn = [c for c in numeric if c not in ("member", across)]
     drawn = [c for c in drawn if table[c].iloc[:rows].notna().any()][:_CHARTED]
     if not drawn:
         return None

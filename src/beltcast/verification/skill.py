@@ -1,9 +1,9 @@
 """Skill of every forecaster of a backtest, case by case and in tables.
 
-The first score is the CRPS of the *log* of the level.  Belts differ in size by a factor of a
-hundred: in bn CNY only the nation would count, while an error of ten per cent is the same in logs
-for all.  It reads as a relative error (0.1 is about 10%), stays proper, and does not change with
-the unit (Bosse et al. 2023).  The CRPS of levels and the MASE are reported too.
+The first score is the CRPS of the *log* of the level.  Places may differ in size by a factor of a
+hundred: in the unit of the series only the largest would count, while an error of ten percent is
+the same in logs for all.  It reads as a relative error (0.1 is about 10%), stays proper, and does
+not change with the unit (Bosse et al. 2023).  The CRPS of levels and the MASE are reported too.
 
 Forecasters are compared on the cases that all of them answer; the number is in every table.
 "Better" and "worse" are given only if errors clustered by year and place exclude equal losses,
@@ -42,7 +42,7 @@ LEVEL_OF_TEST = 0.05
 """Share of false verdicts among equal forecasters, over all comparisons of one table together."""
 
 
-def case_scores(backtest: xr.Dataset, *, nation: str | None = None) -> xr.Dataset:
+def case_scores(backtest: xr.Dataset, *, whole: str | None = None) -> xr.Dataset:
     """Score every forecaster on every case.
 
     Parameters
@@ -51,7 +51,7 @@ def case_scores(backtest: xr.Dataset, *, nation: str | None = None) -> xr.Datase
         ``forecast`` (case, forecaster, draw), draws of the published level; ``observed`` (case);
         along case ``origin``, ``lead``, ``year``, ``place``, ``definition``, ``quantity`` and
         ``scale``, the mean absolute change of the known history.
-    nation : str, optional
+    whole : str, optional
         The place that is the whole; by default the attribute ``whole``, else 'China'.
 
     Returns
@@ -61,7 +61,7 @@ def case_scores(backtest: xr.Dataset, *, nation: str | None = None) -> xr.Datase
         ``log_error``, the log of the median minus that of the observed level, ``crps`` and
         ``absolute_error`` in the unit of the case, ``scaled_error`` (its mean is the MASE),
         ``pit``, quantiles ``p10``, ``median`` and ``p90``; ``covered`` also along ``level``.  The
-        coordinate ``scope`` is 'nation' or 'belts'.  NaN if a forecaster gives none.
+        coordinate ``scope`` is 'whole' or 'parts'.  NaN if a forecaster gives none.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def case_scores(backtest: xr.Dataset, *, nation: str | None = None) -> xr.Datase
         A variable that the table needs is missing.
     """
     _check(backtest)
-    whole = nation or str(backtest.attrs.get("whole", "China"))
+    whole = whole or str(backtest.attrs["whole"])
     names = [str(f) for f in backtest[FORECASTER].values]
     observed = backtest["observed"].values.astype(np.float64)
     scale = backtest["scale"].values.astype(np.float64)
@@ -87,7 +87,7 @@ def case_scores(backtest: xr.Dataset, *, nation: str | None = None) -> xr.Datase
         (CASE, FORECASTER, LEVEL),
         np.stack([part["covered"] for part in parts], axis=1),
     )
-    scope = np.where(backtest["place"].values == whole, "nation", "belts")
+    scope = np.where(backtest["place"].values == whole, "whole", "parts")
     along = {n: c for n, c in backtest.coords.items() if c.dims == (CASE,)}
     coords = {FORECASTER: names, LEVEL: list(rules.COVERAGE_LEVELS), SCOPE: (CASE, scope), **along}
     attrs = {"whole": whole, **{k: backtest.attrs.get(k, "") for k in ("information", "left_out")}}
@@ -146,13 +146,13 @@ def place_years(scores: xr.Dataset, *, once: Sequence[str] = ()) -> xr.Dataset:
         first.append(int(years[members].min()))
     if not parts:
         return scores.assign_coords(count=(CASE, np.zeros(0, dtype=int)))
-    whole = str(scores.attrs.get("whole", "China"))
+    whole = str(scores.attrs["whole"])
     return xr.concat(parts, CASE).assign_coords(
         place=(CASE, [place for place, _ in events]),
         year=(CASE, first),
         origin=(CASE, first),
         lead=(CASE, np.ones(len(events))),
-        scope=(CASE, ["nation" if place == whole else "belts" for place, _ in events]),
+        scope=(CASE, ["whole" if place == whole else "parts" for place, _ in events]),
         count=(CASE, [labels.count(event) for event in events]),
     )
 

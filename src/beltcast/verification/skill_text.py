@@ -131,17 +131,17 @@ def place_year_markdown(
         cells = [_event(own.sel({FORECASTER: name})) for name in names]
         label = f"{own['place'].item()} {own['year'].item()}"
         single.append((label, f"{own['count'].item()}", *cells))
-    of_belts = events["place"].values[events["scope"].values == "belts"]
-    often = max(dict.fromkeys(of_belts), key=of_belts.tolist().count, default="")
+    of_parts = events["place"].values[events["scope"].values == "parts"]
+    often = max(dict.fromkeys(of_parts), key=of_parts.tolist().count, default="")
     once = place_years(common, once=[often])
-    belts, of_once = (part["scope"].values == "belts" for part in (events, once))
+    parts, of_once = (part["scope"].values == "parts" for part in (events, once))
     groups = {
         "all": events,
         f"all, {often} once": once,
-        "nation": events.isel({CASE: ~belts}),
-        "belts": events.isel({CASE: belts}),
-        f"belts, {often} once": once.isel({CASE: of_once}),
-        f"belts without {often}": events.isel({CASE: belts & (events["place"].values != often)}),
+        "whole": events.isel({CASE: ~parts}),
+        "parts": events.isel({CASE: parts}),
+        f"parts, {often} once": once.isel({CASE: of_once}),
+        f"parts without {often}": events.isel({CASE: parts & (events["place"].values != often)}),
     }
     pooled = [
         (name, f"{part.sizes[CASE]}", *(_pooled(part, n, forecaster) for n in names))

@@ -33,16 +33,20 @@ class AttributeOptions:
     fit : FitOptions
     since : int, optional
         Base year of growth; the first of the study's past years by default.
-    tests : bool
-        Also fit the null model and the placebo dates.
+    null : bool
+        Also fit the null model without interaction.
+    placebo : (str, str), optional
+        Also fit with false dates: a constant that holds dates, and the parameter whose estimate is
+        followed.
     held_out : float, optional  [Year]
-        The tests hold out what was published after this date; two and a half years before the end
-        of the study's last past year by default.
+        The null model is scored on what was published after this date; two and a half years before
+        the end of the study's last past year by default.
     """
 
     fit: FitOptions = field(default_factory=FitOptions)
     since: int | None = None
-    tests: bool = False
+    null: bool = False
+    placebo: tuple[str, str] | None = None
     held_out: float | None = None
 
 
@@ -122,14 +126,18 @@ def attribute_study(
         pieces=pieces,
         progress=progress,
     ).assign_attrs(seed=str(streams.seed))
-    if not options.tests:
-        return Attributed(result, {})
-    score = against_null(
-        study,
-        rng=streams.under("null model"),
-        published_by=last - 2.5 if options.held_out is None else options.held_out,
-        pieces=pieces,
-        progress=progress,
-    )
-    dates = placebo(study, rng=streams.under("placebo"), pieces=pieces, progress=progress)
-    return Attributed(result, {"null": score, "placebo": dates})
+    tests = {}
+    if options.null:
+        tests["null"] = against_null(
+            study,
+            rng=streams.under("null model"),
+            published_by=last - 2.5 if options.held_out is None else options.held_out,
+            pieces=pieces,
+            progress=progress,
+        )
+    if options.placebo is not None:
+        own = streams.under("placebo")
+        tests["placebo"] = placebo(
+            study, *options.placebo, rng=own, pieces=pieces, progress=progress
+        )
+    return Attributed(result, tests)

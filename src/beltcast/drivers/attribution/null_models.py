@@ -4,9 +4,9 @@
 interaction (`beltcast.model.variants.without_interaction`) are fitted to what was published by a
 date, with the same priors, and each is scored by its density of levels published later.
 
-`placebo` tests whether the effect of pilot zones depends on the years in which they opened: these
-years are moved, the model is fitted again, and the gain of support should shrink and the fit
-worsen. If they do not, the observations cannot distinguish the effect of zones from a trend.
+`placebo` tests whether an effect depends on the dates at which it began: the dates are moved, the
+model is fitted again, and the estimate of the effect should shrink and the fit worsen. If they do
+not, the observations cannot distinguish the effect from a trend.
 """
 
 from __future__ import annotations
@@ -155,11 +155,11 @@ def against_null(
 
 def placebo(
     study: Study,
+    constant: str,
+    gain: str,
     *,
     rng: Random,
     shifts: Sequence[float] = (-2.0, 2.0),
-    constant: str = "Zone Year",
-    gain: str = "Support Gain",
     starts: int = 32,
     refine: int = 3,
     pieces: Pieces = NOT_KEPT,
@@ -170,14 +170,14 @@ def placebo(
     Parameters
     ----------
     study : Study
+    constant : str
+        The dates: a constant over one subscript range.
+    gain : str
+        Parameter whose estimate is followed.
     rng : Streams, numpy.random.Generator or int
         Every fit gets the same starts.
     shifts : sequence of float  [Year]
         Shifts of all dates; the true dates are always fitted first.
-    constant : str
-        The dates.
-    gain : str
-        Parameter whose estimate is followed.
     starts, refine : int
         As for `calibrate`.
     pieces : Pieces, optional
@@ -195,17 +195,24 @@ def placebo(
     ------
     UnknownName, CalibrationError
         The constant or the parameter does not exist.
+    InputError
+        The constant does not hold one date for each element of a range.
 
     Examples
     --------
-    >>> import numpy as np
     >>> from beltcast import read_study
     >>> from beltcast.drivers.attribution.null_models import placebo
-    >>> table = placebo(read_study(), rng=np.random.default_rng(1))  # doctest: +SKIP
+    >>> dates, gain = "Zone Year", "Support Gain"
+    >>> table = placebo(read_study(), dates, gain, rng=1)  # doctest: +SKIP
     """
     if gain not in study.priors.labels:
-        raise CalibrationError(f"'{gain}' has no prior, so no fit can say what becomes of it")
-    (dim,) = study.model.find(constant).dims
+        raise CalibrationError(f"'{gain}' has no prior, so no fit estimates it")
+    dims = study.model.find(constant).dims
+    if len(dims) != 1:
+        raise InputError(
+            f"'{constant}' is not a constant over one range; name one that holds dates"
+        )
+    (dim,) = dims
     true = {e: study.model.value(f"{constant}[{e}]") for e in study.model.subscripts[dim]}
     streams = Streams.of(rng)
     moved = (0.0, *(s for s in shifts if s != 0.0))
