@@ -212,6 +212,11 @@ def test_false_dates_cost_evidence_where_the_dates_matter(two: Model) -> None:
     assert "the observations favour the true dates" in placebo_words(table)
 
 
+def test_dates_that_are_a_single_number_are_refused(two: Model) -> None:
+    with pytest.raises(InputError, match="'Gain' is not a constant over one range"):
+        placebo(made_up(two), "Gain", "Gain", rng=1)
+
+
 def test_false_dates_are_as_good_where_there_is_no_gain(two: Model) -> None:
     table = placebo(
         made_up(two, Gain=0.0), "Start", "Gain", rng=np.random.default_rng(3),
