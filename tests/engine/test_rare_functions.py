@@ -104,6 +104,82 @@ def test_functions_of_time_and_memory(
     np.testing.assert_allclose(found, expected, rtol=1e-14, atol=1e-15)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    ("equation", "expected"),
+    [
+        # A profile from 0 to 2 has the mean 1; with a delay of 2 it lasts from 0 to 4.  Half of
+        # each quarter goes to the step before it: 1/8 at 0, which leaves one step later, and at 4.
+        ("DELAY PROFILE(even, PULSE(0, 1), 2, 0, 0)", [0, 3 / 8, 1 / 4, 1 / 4, 1 / 8]),
+        # A narrow profile is a fixed delay, and lets out its initial value until then.
+        ("DELAY PROFILE(late, 3 + Time, 2, 7, 0)", [7, 7, 3, 4, 5]),
+        # What grew by a tenth a step before the start goes on growing if the input does.
+        ("DELAY PROFILE(late, 1.1^Time, 2, 1.1^-2, LN(1.1))", 1.1 ** np.arange(-2.0, 3.0)),
+        # Paid at the ends of periods 1 and 2: 100 = 55/1.1 + 60.5/1.1^2.
+        (
+            "INTERNAL RATE OF RETURN(IF THEN ELSE(Time < 1, 55, 60.5), 1, -100, 0)",
+            [None, -0.45, 0.1],
+        ),
+        # Two steps a period: 60 and 61 are paid together at its end.
+        ("INTERNAL RATE OF RETURN(60 + Time, 2, -110, 0)", [None, -5 / 11, 0.1]),
+        # Nobody is paid back.
+        ("INTERNAL RATE OF RETURN(5, 1, 100, 0)", [None, None, None, None, None]),
+        # The rate would be 9, beyond the largest of 1.
+        ("INTERNAL RATE OF RETURN(1000, 4, -100, 0)", [None, None, None, None, None]),
+        ("REINITIAL(3 + Time)", [3, 3, 3, 3, 3]),
+    ],
+)
+def test_functions_of_a_whole_past(
+    tmp_path: Path, equation: str, expected: list[float | None], backend: Backend
+) -> None:
+    profiles = ("even((0,1),(2,1))", "late((1,0),(1.0001,1),(1.0002,0))")
+    found = series(tmp_path, equation, backend, *profiles)[: len(expected)]
+    np.testing.assert_allclose(found, np.array(expected, dtype=float), rtol=1e-3, atol=1e-12)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    ("adding", "last", "gone"),
+    [(0, [1, 2, 2, 3.5, 3.5], [0, 1, 0, 2, 0]), (1, [1, 3, 3, 6.5, 6.5], [0, 0, 0, 0, 0])],
+)
+def test_a_chain_is_shifted_before_anything_else_is_computed(
+    tmp_path: Path, adding: float, last: list[float], gone: list[float], backend: Backend
+) -> None:
+    """At times 1 and 3, while half a unit a step flows into the first of three."""
+    run = small(
+        tmp_path,
+        "A: before, a1, a2, a3",
+        "chain: a1, a2, a3",
+        "p[before] = INTEG(1, 0)",
+        "p[chain] = INTEG(births[chain], first[chain])",
+        "births[chain] = 0.5, 0, 0",
+        "first[chain] = 3, 2, 1",
+        f"gone = SHIFT IF TRUE(p[a1], MODULO(Time, 2) = 1, 3, {adding}, 10)",
+        "total = SUM(p[chain!])",
+        **STEPS,
+    ).simulate(backend=backend)
+    expected = [[0, 3, 2, 1], [1, 10, 3.5], [2, 10.5, 3.5], [3, 10, 11], [4, 10.5, 11]]
+    for row, own in zip(run["p"].values, expected, strict=True):
+        np.testing.assert_array_equal(row[: len(own)], own)
+    np.testing.assert_array_equal(run["p"].values[:, 3], last)
+    np.testing.assert_array_equal(run["gone"].values, gone)
+    np.testing.assert_array_equal(run["total"].values, run["p"].values[:, 1:].sum(axis=1))
+
+
+def test_a_shift_of_many_chains_and_a_part_of_the_model(tmp_path: Path) -> None:
+    model = small(
+        tmp_path,
+        "A: a1, a2, a3",
+        "G: m, f",
+        "p[G, A] = INTEG(0, start[G, A])",
+        "start[G, A] = 1, 2, 3; 4, 5, 6;",
+        "gone[G] = SHIFT IF TRUE(p[G, a1], Time = 2, 2, 0, 0)",
+        **STEPS,
+    )
+    run = model.simulate(outputs="p")
+    assert run["p"].values[-1].tolist() == [[0, 1, 3], [0, 4, 6]]
+
+
 def test_what_leaks_off_a_delay_conveyor_is_what_the_manual_says(tmp_path: Path) -> None:
     """Its four equations of the leakage, around a conveyor: nothing is made or lost."""
     run = small(
@@ -239,8 +315,9 @@ def test_what_the_manual_leaves_open_of_the_calendar_is_refused(
         ("VECTOR LOOKUP(v[r1], Time, 0, 1, 6)", "a slope is the difference of two calls"),
         ("LOOKUP SLOPE(look, Time, 1)", "leaves open the slope at a point"),
         ("ARCTAN2(Time, 1)", r"write ARCTAN\(y/x\)"),
-        ("SHIFT IF TRUE(v[r1], Time > 1, 3, 1, 0)", "write it as flows"),
-        ("INTERNAL RATE OF RETURN(Time, 1, 0, 0)", "write NPV at a trial rate"),
+        ("SHIFT IF TRUE(v[r1], Time > 1, 3, 1, 0)", "of what is no stock"),
+        ("INTERNAL RATE OF RETURN(1, Time, 0, 0)", "fiscal period is no positive constant"),
+        ("DELAY PROFILE(look, Time, 2 + Time, 0, 0)", "a delay time or a growth rate that moves"),
         ("PROBABILITY OF(0.1, 0.2)", "multiply the probabilities"),
         ("DELAY MATERIAL(Time, 1 + Time, 0, 0)", "a delay time that moves"),
         ("DELAY CONVEYOR(Time, 2, 0, look, 9, 2)", "initial profile is not flat"),

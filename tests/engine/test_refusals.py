@@ -16,8 +16,6 @@ from .language_models import model_of, write
 @pytest.mark.parametrize(
     ("equations", "words"),
     [
-        ("y = DELAY PROFILE(1, 2, 3) ~~|", "DELAY PROFILE is not supported; Vensim does not"),
-        ("y = REINITIAL(1) ~~|", "REINITIAL is not supported; write INITIAL"),
         ("y = RANDOM LOOKUP(1, 2, 3) ~~|", "RANDOM LOOKUP is not supported; call a lookup"),
         ("y = GET TIME VALUE(1, 0, 3) ~~|", "no settings that date its time"),
         ("y = GET TIME VALUE(2, 0, 0) ~~|", "the computer.s clock"),

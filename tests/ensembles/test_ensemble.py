@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from beltcast import Model, Scenario, Study, run_ensemble
+from beltcast import Model, Scenario, Study, load_model, run_ensemble
 from beltcast.ensembles import ensemble
 from beltcast.errors import SimulationError
 from beltcast.files.resume import NOT_KEPT, Pieces, keep_pieces
 from beltcast.inference.sampling.posterior import sample_prior
 from beltcast.study.scenarios import Size, select
+
+from ..small_models import text
 
 OUTPUTS = ("output", "active sellers")
 
@@ -126,6 +128,15 @@ def test_a_member_that_fails_is_marked_and_the_others_go_on(small: Model) -> Non
     for name in ("output", "firms"):
         assert np.isnan(run[name].isel(member=1)).all()
         assert np.isfinite(run[name].isel(member=[0, 2])).all()
+
+
+def test_what_the_model_marks_as_missing_is_no_failure(tmp_path: Path) -> None:
+    path = tmp_path / "na.mdl"
+    path.write_text(text("x = IF THEN ELSE(Time < 2, :NA:, 3)", "y = x + 1"))
+    runs = run_ensemble(load_model(path), {"s": Scenario("s", "S")}, outputs=["x", "y"])
+    assert runs["status"].values.tolist() == [[0]]
+    assert np.isnan(runs["y"].values[0, 0, :2]).all()
+    assert runs["y"].values[0, 0, 2] == 4
 
 
 def test_all_members_failing_is_an_error_that_names_the_scenario(small: Model) -> None:

@@ -60,6 +60,42 @@ def test_a_condition_is_forced(tmp_path: Path, condition: str, y: str) -> None:
     assert sentence.startswith("fails at time 0")
 
 
+@pytest.mark.parametrize(
+    ("condition", "consequence", "words"),
+    [
+        ("x = 1 :OR: x = 2", "y = 1 :OR: y = 2", ""),
+        ("x = 1 :OR: x = 2", "y = 1", "where x = 2: fails at time 0: y is 2, which is not = 1, 1"),
+        ("x = 1 :OR: x = 2", ":NOT: (y < 1 :OR: y > 2)", ""),
+        (":NOT: (x < 20 :OR: x > 20)", "y >= 20 :AND: y <= 20", ""),
+        ("(x = 1 :OR: x = 2) :AND: z = 3", "(w = 4 :OR: w = 5)", ""),
+        (
+            "(x = 1 :OR: x = 2) :AND: z = 3",
+            "w = 4 :OR: w = 6",
+            "where x = 2 :AND: z = 3: fails at time 0: "
+            "w is 5, which is not = 4, 4; w is 5, which is not = 6, 6",
+        ),
+        ("x = 1", "(y + 1)*2 = (4)", ""),
+    ],
+)
+def test_conditions_and_consequences_are_joined_by_logic(
+    tmp_path: Path, condition: str, consequence: str, words: str
+) -> None:
+    """A condition of several cases is a check of each; every step of a consequence is judged."""
+    found = implied(tmp_path, condition, consequence, *X, "z = 0", "w = x + z")
+    assert found == ([words] if words else [])
+
+
+def test_another_run_is_compared_with(tmp_path: Path) -> None:
+    """The other run is 5 + Time; from time 1 on x is twice that, and before it 10 + Time."""
+    (tmp_path / "other run.csv").write_text("time,x,y\n0,5,0\n10,15,0\n")
+    condition = "x = RC COMPARE('other run', x, 2, 1)"
+    y = "IF THEN ELSE(Time < 0.9, 10 + Time, 10 + 2*Time)"
+    assert implied(tmp_path, condition, f"y = {y}", *X) == []
+    assert implied(tmp_path, condition, "y <= RC COMPARE CHECK('other run', x, 1, 2, 1)", *X) == []
+    (sentence,) = implied(tmp_path, condition, "y <= RC COMPARE CHECK('other run', x, 1, 1, 1)", *X)
+    assert sentence.startswith("fails at time 2: y is 14, which is not <=")
+
+
 def test_the_models_own_start_counts(tmp_path: Path) -> None:
     equations = (*X, "RC START TIME = 3")
     y = "IF THEN ELSE(Time < 2.9, 10 + Time, 6.5)"
@@ -111,12 +147,12 @@ def test_each_element_is_a_check(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("condition", "consequence", "words"),
     [
-        ("x = 1 :OR: x = 2", "y > 0", ":OR: in a reality check cannot be run"),
+        ("x = 1 :OR: :NOT: x = 2", "y > 0", "says not which value"),
         ("x = 1", "y > :CROSSING: 2", ":CROSSING: in a reality check"),
         ("nothing", "y > 0", "'nothing' is neither a comparison nor a test input"),
         ("nothing = 2", "y > 0", "'nothing' is neither a variable nor a test input"),
         ("x <> 2", "y > 0", "says not which value"),
-        ("x = RC COMPARE('base', x, 2)", "y > 0", "RC COMPARE compares with another run"),
+        ("x = RC COMPARE('base', x, 2)", "y > 0", "there is no 'base.csv' beside the model"),
         ("x = RC STEP(x)", "y > 0", "wrong number of arguments"),
         ("x = RC STEP CHECK(1, x, 2)", "y > 0", "RC STEP CHECK stands only after :IMPLIES:"),
         ("x = y", "y > 0", "cannot be run"),

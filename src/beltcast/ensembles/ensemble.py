@@ -18,7 +18,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from beltcast.engine.nodes import FloatArray
+from beltcast.engine.nodes import FloatArray, is_missing
 from beltcast.engine.run.prepare import Backend
 from beltcast.errors import ScenarioError, SimulationError
 from beltcast.files.resume import NOT_KEPT, Pieces
@@ -151,7 +151,7 @@ def run_scenario(
     pieces : dict of str to (member, subscripts..., year or time)
         NaN in members that failed.
     good : (member,)
-        Which members produced finite numbers only.
+        Which members produced finite numbers only, and what the model marks as missing.
 
     Raises
     ------
@@ -178,7 +178,10 @@ def run_scenario(
         )
 
     run = _in_blocks(batch, combined, pieces, tell or _told_nobody)
-    good = np.asarray(np.isfinite(run).all(axis=(0, 1)))
+    known = np.isfinite(run)
+    if not known.all():
+        known |= is_missing(run)
+    good = np.asarray(known.all(axis=(0, 1)))
     # A year before the run produced NaN or infinity is not reliable either.
     run[:, :, ~good] = np.nan
     return dict(_pieces(model, run, instants, flows)), good

@@ -18,7 +18,7 @@ import numpy as np
 
 from beltcast.display.translations import element_called, word
 from beltcast.engine.loops.graph import Component, causal_links, feedback_loops
-from beltcast.engine.nodes import FloatArray, IntArray
+from beltcast.engine.nodes import FloatArray, IntArray, is_missing
 from beltcast.engine.syntax import CONTROLS, canonical
 from beltcast.engine.units.check import UnitProblem, check_units
 from beltcast.model.model import Model
@@ -226,7 +226,7 @@ def _not_finite(model: Model, rows: IntArray, values: FloatArray) -> list[tuple[
     One division by zero spreads through the whole model within a step or two, so only the first is
     reported.
     """
-    wild = ~np.isfinite(values)
+    wild = ~(np.isfinite(values) | is_missing(values))
     never = values.shape[0]
     first = np.where(wild.any(axis=0), wild.argmax(axis=0), never)  # (rows, N)
     times = model.grid().saved()

@@ -157,6 +157,7 @@ _INITIAL: Mapping[str, tuple[int, ...]] = {
     "NON NEGATIVE INTEG": (1,),
     "SINTEG": (1,),
     "INITIAL": (0,),
+    "REINITIAL": (0,),
     "ACTIVE INITIAL": (1,),
     "SMOOTH": (2,),
     "DELAY": (2,),

@@ -10,17 +10,23 @@ Each check is one run with its condition forced (Vensim's manual, "Simulation an
   DECAY`` change exponentially.  The start is ``RC START TIME``, or the second step of the run.
 * A consequence with ``RC ... CHECK(grace, ...)`` is judged from the grace after the start on, any
   other at every step.
+* ``RC COMPARE('run', variable, mult)`` takes the variable from the table ``run.csv`` beside the
+  model, as ``beltcast run --output run.csv`` writes it.
+* A condition with ``:OR:`` is run for each way in which it can come true.
 
 A check with subscripts is one check for each element.
 """
 
 from __future__ import annotations
 
+import csv
+import io
 import itertools
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -98,8 +104,7 @@ _REFERENCE = re.compile(r'\s*("(?:[^"\\]|\\.)*"|[^\[\]()<>=:]+?)\s*(?:\[([^\]]*)
 _COMPARED = ("<>", "<=", ">=", "=", "<", ">")
 
 
-def _test_inputs(equations: Sequence[str]) -> dict[str, tuple[tuple[str, ...], str]]:
-    """Canonical name to the subscripts and the equation of each test input."""
+def _test_inputs(equations: Sequence[str]) -> _Inputs:
     found = {}
     for equation in equations:
         if match := _INPUT.fullmatch(equation):
@@ -158,24 +163,84 @@ def _cut(text: str, *marks: str) -> list[str]:
     return [*pieces, text[start:]]
 
 
-def _comparisons(text: str) -> list[tuple[str, str, str]]:
-    """Left side, operator and right side of each comparison; a name alone has no operator."""
-    found = []
-    for piece in _cut(text, ":AND:")[::2]:
-        other = _cut(piece, ":OR:", ":NOT:", ":CROSSING:", ":AT LEAST ONCE:")
-        if len(other) > 1:
-            raise UnsupportedConstruct(
-                f"{other[1]} in a reality check cannot be run; write a check for each case, or a "
-                "statement of checks.toml"
-            )
-        parts = _cut(piece, *_COMPARED)
-        if len(parts) == 1:
-            found.append((piece.strip(), "", ""))
-        elif len(parts) == 3:
-            found.append((parts[0].strip(), parts[1], parts[2].strip()))
-        else:
-            raise UnsupportedConstruct(f"'{_short(piece)}' is not one comparison")
-    return found
+@dataclass(frozen=True)
+class _Comparison:
+    """One comparison."""
+
+    left: str
+    operator: str
+    right: str
+
+
+@dataclass(frozen=True)
+class _Joined:
+    """Statements of which all hold, or one at least."""
+
+    one_is_enough: bool
+    parts: tuple[_Logic, ...]
+
+
+_Logic: TypeAlias = "_Comparison | _Joined"
+_Inputs: TypeAlias = Mapping[str, tuple[tuple[str, ...], str]]
+"""Canonical name to the subscripts and the equation of each test input."""
+_OPPOSITE = {"=": "<>", "<>": "=", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
+
+
+def _logic(text: str, inputs: _Inputs | None = None) -> _Logic:
+    """Read comparisons joined by logic; without test inputs, a name alone is refused."""
+    text = text.strip()
+    for mark in (":OR:", ":AND:"):
+        pieces = _cut(text, mark)
+        if len(pieces) > 1:
+            return _Joined(mark == ":OR:", tuple(_logic(p, inputs) for p in pieces[::2]))
+    if text[:5].upper() == ":NOT:":
+        return _opposite(_logic(text[5:], inputs))
+    other = _cut(text, ":CROSSING:", ":AT LEAST ONCE:")
+    if len(other) > 1:
+        raise UnsupportedConstruct(
+            f"{other[1]} in a reality check cannot be run; write a statement of checks.toml"
+        )
+    if text[:1] == "(" and _closing(text, 1) == len(text) - 1:
+        inside = text[1:-1]
+        if len(_cut(inside, ":OR:", ":AND:", ":NOT:", *_COMPARED)) > 1 or inside[:1] == "(":
+            return _logic(inside, inputs)
+    parts = _cut(text, *_COMPARED)
+    if len(parts) == 3:
+        return _Comparison(parts[0].strip(), parts[1], parts[2].strip())
+    if len(parts) > 1 or inputs is None:
+        raise UnsupportedConstruct(f"'{_short(text)}' is not a comparison")
+    name, subscripts = _reference(text)
+    if canonical(name) not in inputs:
+        raise UnsupportedConstruct(f"'{_short(text)}' is neither a comparison nor a test input")
+    ranges, equation = inputs[canonical(name)]
+    if len(ranges) != len(subscripts):
+        raise UnsupportedConstruct(f"the test input '{name}' has {len(ranges)} subscripts")
+    chosen = dict(zip(map(canonical, ranges), subscripts, strict=True))
+    without = {n: own for n, own in inputs.items() if n != canonical(name)}
+    return _logic(_named(equation, chosen), without)
+
+
+def _opposite(logic: _Logic) -> _Logic:
+    if isinstance(logic, _Joined):
+        return _Joined(not logic.one_is_enough, tuple(map(_opposite, logic.parts)))
+    return _Comparison(logic.left, _OPPOSITE[logic.operator], logic.right)
+
+
+def _ways(logic: _Logic) -> list[tuple[_Comparison, ...]]:
+    """The sets of comparisons each of which makes a condition true."""
+    if isinstance(logic, _Comparison):
+        return [(logic,)]
+    each = [_ways(part) for part in logic.parts]
+    if logic.one_is_enough:
+        return [way for ways in each for way in ways]
+    if math.prod(map(len, each)) > _MOST_WAYS:
+        raise UnsupportedConstruct(
+            f"a condition that can come true in more than {_MOST_WAYS} ways; write several checks"
+        )
+    return [sum(ways, ()) for ways in itertools.product(*each)]
+
+
+_MOST_WAYS = 64
 
 
 def _short(text: str) -> str:
@@ -185,7 +250,7 @@ def _short(text: str) -> str:
 # --- trajectories -----------------------------------------------------------------------------
 
 _RC = re.compile(r"RC[\s_]+(STEP|RAMP|GROW|DECAY|COMPARE)([\s_]+CHECK)?\s*\(", re.IGNORECASE)
-_OWN = {"STEP": 1, "RAMP": 2, "GROW": 1, "DECAY": 1}
+_OWN = {"STEP": 1, "RAMP": 2, "GROW": 1, "DECAY": 1, "COMPARE": 1}
 """Arguments between the basis and the start."""
 
 
@@ -211,40 +276,64 @@ class _Changes:
         while match := _RC.search(text):
             kind, check = match[1].upper(), bool(match[2])
             words = " ".join(match[0].rstrip("( \t").upper().replace("_", " ").split())
-            if kind == "COMPARE":
-                raise UnsupportedConstruct(
-                    f"{words} compares with another run, which cannot be run here; use a statement "
-                    "of checks.toml with 'compared'"
-                )
             if check is not judged:
                 side = "after" if check else "before"
                 raise UnsupportedConstruct(f"{words} stands only {side} :IMPLIES:")
             end = _closing(text, match.end())
             arguments = [a.strip() for a in _cut(text[match.end() : end], ",")[::2]]
-            grace = arguments.pop(0) if check else "0"
+            run = arguments.pop(0) if kind == "COMPARE" else ""
+            at = min(int(kind == "COMPARE"), len(arguments) - 1)
+            grace = arguments.pop(at) if check else "0"
             own = _OWN[kind]
             if not own + 1 <= len(arguments) <= own + 3 or not all(arguments):
                 raise UnsupportedConstruct(f"{words} has a wrong number of arguments")
-            text = f"{text[: match.start()]}{self._path(kind, grace, arguments)}{text[end + 1 :]}"
+            text = (
+                f"{text[: match.start()]}{self._path(kind, run, grace, arguments)}{text[end + 1 :]}"
+            )
         return text
 
-    def _path(self, kind: str, grace: str, arguments: Sequence[str]) -> str:
+    def _path(self, kind: str, run: str, grace: str, arguments: Sequence[str]) -> str:
         basis, *given = arguments
         own, timing = given[: _OWN[kind]], given[_OWN[kind] :]
         start = self.hidden(timing[0] if timing else self._default_start())
-        frozen = self.hidden(f"SAMPLE IF TRUE(Time < {start} + TIME STEP/2, {basis}, {basis})")
+        frozen = self.hidden(
+            f"WITH LOOKUP(Time, {self._saved(run, basis)})"
+            if run
+            else f"SAMPLE IF TRUE(Time < {start} + TIME STEP/2, {basis}, {basis})"
+        )
         until = f"Time < {start} + ({timing[1]}) - TIME STEP/2" if timing[1:] else "1 > 0"
         self.ends = self.ends or bool(timing[1:])
         self.windows.append(f"Time > {start} + ({grace}) - TIME STEP/2 :AND: {until}")
         since = f"MAX(0, Time - {start})"
         path = {
             "STEP": "{0}",
+            "COMPARE": "{0}",
             "RAMP": "(1 + (({0}) - 1)*MIN(1, {since}/({1})))",
             "GROW": "EXP(({0})*{since})",
             "DECAY": "EXP(-{since}/({0}))",
         }[kind].format(*[f"({a})" for a in own], since=since)
         on = f"Time > {start} - TIME STEP/2 :AND: {until}"
         return f"(IF THEN ELSE({on}, {frozen}*{path}, {basis}))"
+
+    def _saved(self, run: str, basis: str) -> str:
+        """Points of a variable in the results of another run, which lie beside the model."""
+        assert self.model.path is not None
+        path = self.model.path.with_name(f"{run.strip(chr(39))}.csv")
+        if not path.is_file():
+            raise UnsupportedConstruct(
+                f"RC COMPARE names the run {run}, and there is no '{path.name}' beside the model; "
+                f"make it with 'beltcast run {self.model.path.name} --output {path.name}'"
+            )
+        rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig"))))
+        wanted = _column(basis)
+        places = [i for i, label in enumerate(rows[0]) if _column(label) == wanted]
+        times = [i for i, label in enumerate(rows[0]) if canonical(label) == "time"]
+        if not places or not times:
+            raise UnsupportedConstruct(f"'{path.name}' has no column '{basis}' beside its time")
+        points = {float(row[times[0]]): float(row[places[0]]) for row in rows[1:]}
+        if len(points) < len(rows) - 1:
+            raise UnsupportedConstruct(f"'{path.name}' holds more than one run")
+        return f"({','.join(f'({t!r},{v!r})' for t, v in sorted(points.items()))})"
 
     def _default_start(self) -> str:
         named = any(canonical(n) == "rc start time" for n in self.model.variables)
@@ -261,8 +350,10 @@ class _Changes:
         text = self.expanded(right, judged=False)
         if operator == "<>":
             raise UnsupportedConstruct("a condition with <> says not which value to take")
+        target = variable + (f"[{', '.join(subscripts)}]" if subscripts else "")
         if operator != "=":
-            text = f"IF THEN ELSE({left} {operator} {text}, {left}, {text})"
+            own = self.hidden(self.equations[target]) if target in self.equations else left
+            text = f"IF THEN ELSE({own} {operator} {text}, {own}, {text})"
         again = operator != "=" or self.ends
         if again and self.model.variables[variable].kind == "stock":
             raise UnsupportedConstruct(
@@ -270,10 +361,14 @@ class _Changes:
                 "acts on it; force one of its flows"
             )
         self.ends = self.ends or ended
-        target = variable + (f"[{', '.join(subscripts)}]" if subscripts else "")
-        own = list(self.equations)[before:]
+        added = list(self.equations)[before:]
         self.equations[target] = text
-        self.forced.setdefault(canonical(variable), []).extend([*own, target])
+        self.forced.setdefault(canonical(variable), []).extend([*added, target])
+
+
+def _column(label: str) -> tuple[str, ...]:
+    name, subscripts = _reference(label)
+    return tuple(map(canonical, (name, *subscripts)))
 
 
 def _closing(text: str, at: int) -> int:
@@ -289,17 +384,33 @@ def _closing(text: str, at: int) -> int:
 
 
 def _finding(
-    model: Model,
-    name: str,
-    line: int,
-    parts: tuple[str, str],
-    inputs: Mapping[str, tuple[tuple[str, ...], str]],
+    model: Model, name: str, line: int, parts: tuple[str, str], inputs: _Inputs
+) -> VensimFinding | None:
+    """The first way of making the condition true under which the consequence fails."""
+    try:
+        consequence = _logic(parts[1])
+        ways = _ways(_logic(parts[0], inputs))
+    except UnsupportedConstruct as problem:
+        return VensimFinding(name, line, f"cannot be run: {problem}", fails=False)
+    for way in ways:
+        found = _finding_of_way(model, name, line, way, consequence)
+        if found is not None:
+            where = " :AND: ".join(f"{c.left} {c.operator} {c.right}" for c in way)
+            said = f"where {_short(where)}: {found.sentence}" if len(ways) > 1 else found.sentence
+            return replace(found, sentence=said)
+    return None
+
+
+def _finding_of_way(
+    model: Model, name: str, line: int, way: Sequence[_Comparison], consequence: _Logic
 ) -> VensimFinding | None:
     changes = _Changes(model)
+    judged: dict[_Comparison, tuple[str, str, str]] = {}
     try:
-        for left, operator, right in _conditions(parts[0], inputs):
-            changes.force(left, operator, right)
-        judged = [_judged(changes, one) for one in _comparisons(parts[1])]
+        for forced_one in way:
+            changes.force(forced_one.left, forced_one.operator, forced_one.right)
+        for one in _leaves(consequence):
+            judged[one] = _judged(changes, one)
         changes.equations["SAVEPER"] = "TIME STEP"
         forced = compile_model(_forced_source(model.source, changes))
     except BeltcastError as problem:
@@ -308,50 +419,53 @@ def _finding(
         result = forced.simulate()
     except SimulationError as problem:
         return VensimFinding(name, line, f"does not run under its condition: {problem}", True)
-    times = result["time"].to_numpy()
-    for (left, operator, right), names in judged:
-        a, b, applies = (np.asarray(result[n].to_numpy(), dtype=float) for n in names)
-        bad = (applies > 0) & ~_holds(a, operator, b)
-        if bad.any():
-            at = int(np.flatnonzero(bad)[0])
-            sentence = (
-                f"fails at time {times[at]:g}: {_short(left)} is {a[at]:g}, which is not "
-                f"{operator} {_short(right)}, {b[at]:g}"
-            )
-            return VensimFinding(name, line, sentence, fails=True)
-    return None
+    sides = {
+        one: tuple(np.asarray(result[n].to_numpy(), dtype=float) for n in names)
+        for one, names in judged.items()
+    }
+    truth = {one: ~(on > 0) | _holds(a, one.operator, b) for one, (a, b, on) in sides.items()}
+    bad = ~_truth(consequence, truth)
+    if not bad.any():
+        return None
+    at = int(np.flatnonzero(bad)[0])
+    wrong = consequence
+    while isinstance(wrong, _Joined) and not wrong.one_is_enough:
+        wrong = next(part for part in wrong.parts if not _truth(part, truth)[at])
+    said = []
+    for one in _leaves(wrong):
+        a, b, _ = sides[one]
+        said.append(
+            f"{_short(one.left)} is {a[at]:g}, which is not {one.operator} "
+            f"{_short(one.right)}, {b[at]:g}"
+            if not truth[one][at]
+            else f"{_short(one.left)} {one.operator} {_short(one.right)} alone is not enough"
+        )
+    when = f"fails at time {result['time'].to_numpy()[at]:g}"
+    return VensimFinding(name, line, f"{when}: {'; '.join(said)}", fails=True)
 
 
-def _conditions(
-    text: str, inputs: Mapping[str, tuple[tuple[str, ...], str]]
-) -> Iterator[tuple[str, str, str]]:
-    """Comparisons of a condition, with those of its test inputs."""
-    for left, operator, right in _comparisons(text):
-        if operator:
-            yield left, operator, right
-            continue
-        name, subscripts = _reference(left)
-        if canonical(name) not in inputs:
-            raise UnsupportedConstruct(f"'{_short(left)}' is neither a comparison nor a test input")
-        ranges, equation = inputs[canonical(name)]
-        if len(ranges) != len(subscripts):
-            raise UnsupportedConstruct(f"the test input '{name}' has {len(ranges)} subscripts")
-        chosen = dict(zip(map(canonical, ranges), subscripts, strict=True))
-        yield from _comparisons(_named(equation, chosen))
+def _leaves(logic: _Logic) -> Iterator[_Comparison]:
+    if isinstance(logic, _Comparison):
+        yield logic
+    else:
+        for part in logic.parts:
+            yield from _leaves(part)
 
 
-def _judged(
-    changes: _Changes, comparison: tuple[str, str, str]
-) -> tuple[tuple[str, str, str], tuple[str, str, str]]:
-    """A comparison of the consequence, and the new variables with both sides and the window."""
-    left, operator, right = comparison
-    if not operator:
-        raise UnsupportedConstruct(f"'{_short(left)}' is not a comparison")
+def _truth(logic: _Logic, known: Mapping[_Comparison, Any]) -> Any:
+    if isinstance(logic, _Comparison):
+        return known[logic]
+    parts = [_truth(part, known) for part in logic.parts]
+    return np.any(parts, axis=0) if logic.one_is_enough else np.all(parts, axis=0)
+
+
+def _judged(changes: _Changes, comparison: _Comparison) -> tuple[str, str, str]:
+    """New variables with both sides of a comparison of the consequence, and its window."""
     changes.windows = []
-    one = changes.hidden(changes.expanded(left, judged=True))
-    other = changes.hidden(changes.expanded(right, judged=True))
+    one = changes.hidden(changes.expanded(comparison.left, judged=True))
+    other = changes.hidden(changes.expanded(comparison.right, judged=True))
     window = " :AND: ".join(changes.windows) or "1 > 0"
-    return comparison, (one, other, changes.hidden(f"IF THEN ELSE({window}, 1, 0)"))
+    return one, other, changes.hidden(f"IF THEN ELSE({window}, 1, 0)")
 
 
 def _holds(a: Any, operator: str, b: Any) -> Any:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from beltcast.engine.language.random_functions import normal_share
-from beltcast.engine.nodes import FloatArray, Node, apply, const, undefined
+from beltcast.engine.nodes import MISSING, FloatArray, Node, apply, const, undefined
 
 
 @dataclass(frozen=True)
@@ -271,6 +271,54 @@ def _clearing_price(curves: FloatArray, demanded: int) -> float:
     return high
 
 
+def rate_of_return(flows: FloatArray, paid: FloatArray, when: FloatArray) -> FloatArray:
+    """INTERNAL RATE OF RETURN: the rate at which the payments are worth nothing in total.
+
+    ``:NA:`` unless the total has different signs at the rates -1 and 1, between which it is looked
+    for (Vensim's manual, fn_internal_rate_of_return).
+
+    Parameters
+    ----------
+    flows : (periods, members)
+        Totals of the fiscal periods, each paid at the end of its own.
+    paid, when : (1, members)
+        One more payment, and the periods to it.
+    """
+    found = [
+        _rate_of_return(*(a[:, m] for a in np.broadcast_arrays(flows, paid, when)))
+        for m in range(flows.shape[1])
+    ]
+    return np.broadcast_to(np.array(found), flows.shape)
+
+
+def _rate_of_return(flows: FloatArray, paid: FloatArray, when: FloatArray) -> float:
+    amounts = np.append(flows, paid[0])
+    times = np.append(np.arange(1.0, len(flows) + 1.0), when[0])
+    amounts, times = amounts[amounts != 0.0], times[amounts != 0.0]
+    if not len(amounts) or not np.isfinite(amounts).all():
+        return MISSING
+    left = times.max() - times  # worth at the last payment, which is finite at a rate of -1 too
+
+    def worth(growth: float) -> float:
+        return float(amounts @ growth**left)
+
+    low, high = 0.0, 2.0
+    falling = worth(low) > 0.0
+    if worth(high) == 0.0:
+        return high - 1.0
+    if (worth(high) > 0.0) == falling:
+        return MISSING
+    for _ in range(200):  # bisection, to the last bit
+        middle = 0.5 * (low + high)
+        if middle in (low, high):
+            break
+        if (worth(middle) > 0.0) == falling:
+            low = middle
+        else:
+            high = middle
+    return 0.5 * (low + high) - 1.0
+
+
 def quantity_at_price(
     quantity: Node, shape: Node, priority: Node, width: Node, price: Node, *, supply: bool
 ) -> Node:
@@ -312,4 +360,5 @@ FOREIGN: Mapping[str, ForeignFunction] = {
         ("vector", "vector", "none", "one", "one"), allocate_by_priority
     ),
     "FIND MARKET PRICE": ForeignFunction(("market",) * 4, market_price),
+    "INTERNAL RATE OF RETURN": ForeignFunction(("flows", "one", "one"), rate_of_return),
 }

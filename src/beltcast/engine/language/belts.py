@@ -27,8 +27,9 @@ import numpy as np
 
 from beltcast.engine.language.functions import REDUCTIONS
 from beltcast.engine.language.stateful import Memory
-from beltcast.engine.nodes import Const, IntArray, Load, Node, apply, const
+from beltcast.engine.nodes import Const, FloatArray, IntArray, Load, Node, apply, const
 from beltcast.engine.program import Block
+from beltcast.engine.syntax import Table
 
 Leak = tuple[Node, float, float]
 """Its fraction, and where its zone starts and ends, as shares of the belt from the inflow."""
@@ -90,6 +91,30 @@ class Belt:
         off = apply("mul", self._one(running), Load(rest[:n]))
         flows: list[Node] = [off, *(Load(self._total(own, started=False)) for own in taken)]
         return tuple(apply("div", flow, step) for flow in flows)
+
+    def profile(self, arriving: FloatArray, inflow: Node, initial: Node, growth: float) -> Node:
+        """DELAY PROFILE of Vensim: what comes off, of inputs that are spread over all slats.
+
+        Parameters
+        ----------
+        arriving : (slats,)
+            Share of an input that comes off after each number of steps, from 1 on.
+        inflow, initial : Node
+            The input, and what comes off at first.
+        growth : float
+            By which factor the input grew from step to step before the start.
+        """
+        before = growth ** -np.arange(1.0, self.slats + 1.0)  # inputs so many steps before
+        at_first = np.array([arriving[i:] @ before[: self.slats - i] for i in range(self.slats)])
+        content = self._rows()
+        first = apply("mul", self._spread(initial), self._by_slat(at_first / at_first[0]))
+        onto = apply("mul", self._spread(inflow), self._by_slat(arriving))
+        n = self.memory.n
+        nothing = self.memory.parts.new_rows(n)
+        self.memory.parts.starts.append(Block(self.memory.name, (nothing,), (const(0.0),)))
+        above = Load(np.concatenate([content[n:], nothing]))
+        self.memory.parts.keep(self.memory.name, content, first, apply("add", above, onto))
+        return Load(content[:n])
 
     # --- leaks
 
@@ -217,6 +242,65 @@ class Belt:
         if running is not None:
             following = apply("if", running, following, Load(rows))
         parts.keep(self.memory.name, rows, initial, following)
+
+
+def profile_shares(table: Table, steps: float) -> FloatArray:
+    """Share of an input that a DELAY PROFILE lets out after 1, 2, ... steps.
+
+    The profile is stretched so that its mean is the delay time, and each moment of it goes to the
+    two steps around it, nearer first, so that the mean stays what it is.  What would come out
+    before the first step comes out after it.
+
+    Parameters
+    ----------
+    table : Table
+        The profile, from the moment of the input on.
+    steps : float
+        Mean delay, in steps.
+
+    Raises
+    ------
+    ValueError
+        It is no profile.
+
+    Examples
+    --------
+    >>> profile_shares(Table((0.0, 2.0), (1.0, 1.0)), 2.0).tolist()
+    [0.375, 0.25, 0.25, 0.125]
+    """
+    x, y = np.array(table.x), np.array(table.y)
+    if len(x) < 2 or x[0] < 0.0 or (y < 0.0).any() or not (y > 0.0).any():
+        raise ValueError("whose profile is negative, starts before 0 or is 0 throughout")
+    mean = _integral(x, y, x) / _integral(x, y, np.ones_like(x))
+    x = x * (steps / mean)
+    last = int(np.ceil(x[-1]))
+    if last > LONGEST_PROFILE:
+        raise ValueError(f"that ends after {last} steps, of which {LONGEST_PROFILE} work")
+    at = np.union1d(x, np.arange(max(0.0, np.floor(x[0])), last + 1.0))
+    height = np.interp(at, x, y, left=0.0, right=0.0)
+    height[at < x[0]] = 0.0
+    shares = np.zeros(max(last, 1) + 1)
+    for a, b, u, v in zip(at[:-1], at[1:], height[:-1], height[1:], strict=True):
+        if a < x[0] or b > x[-1]:
+            continue
+        whole = int(np.floor(0.5 * (a + b)))
+        piece, own = np.array([a, b]), np.array([u, v])
+        later = _integral(piece, own, piece - whole)
+        shares[min(whole + 1, len(shares) - 1)] += later
+        shares[whole] += _integral(piece, own, np.ones(2)) - later
+    shares[1] += shares[0]
+    return np.asarray(shares[1:] / shares[1:].sum())
+
+
+def _integral(x: FloatArray, y: FloatArray, z: FloatArray) -> float:
+    """Integral of the product of two functions that are straight between the points."""
+    ends = y[:-1] * z[:-1] + y[1:] * z[1:]
+    middles = (y[:-1] + y[1:]) * (z[:-1] + z[1:])
+    return float(np.diff(x) @ (ends + middles) / 6.0)
+
+
+LONGEST_PROFILE = 2_000
+"""Steps over which a DELAY PROFILE may spread an input."""
 
 
 def _size(node: Node) -> int:

@@ -345,20 +345,12 @@ INSTEAD: Mapping[str, str] = {
     "ARCTAN2": "Vensim's manual has no such function; write ARCTAN(y/x), and its quadrant with IF "
     "THEN ELSE",
     "DELAY BATCH": "write the batches with SAMPLE IF TRUE",
-    "DELAY PROFILE": "Vensim does not say how it spreads the profile over steps; add up several "
-    "DELAY N or DELAY FIXED with weights",
-    "INTERNAL RATE OF RETURN": "the manual does not say how a fiscal period that has begun counts; "
-    "write NPV at a trial rate, or compute it from the saved stream",
     "LOOKUP SLOPE": "the manual leaves open the slope at a point; write the difference of two "
     "calls of the lookup",
     "NORMALIZE": "Vensim's manual has no such function; divide by SUM(x[range!])",
     "PROBABILITY OF": "Vensim's manual has no such function; multiply the probabilities of "
     "independent events",
     "RANDOM LOOKUP": "call a lookup that gives the number for its share, with RANDOM UNIFORM(0, 1)",
-    "REINITIAL": "write INITIAL, which is the value at INITIAL TIME, where every run starts",
-    "SHIFT IF TRUE": "the manual does not say whether the values saved at that time are those "
-    "before or after the shift; write it as flows: IF THEN ELSE(condition, stock/TIME STEP, 0) "
-    "from each element to the next",
     "VMEDIAN": "Vensim's manual has no such function; pick the middle of VECTOR SORT ORDER",
 }
 """Functions that are refused by name, because no manual says exactly what they compute or nothing

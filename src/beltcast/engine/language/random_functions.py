@@ -161,7 +161,7 @@ def _cut_off(
 ) -> Node:
     """A number with a density, between two ends."""
     low, high = (share(_place(end, shift, stretch)) for end in (least, most))
-    value = apply("add", shift, apply("mul", stretch, quantile(_level(u, low, high))))
+    value = _scaled(quantile(_level(u, low, high)), shift, stretch)
     return _between(value, least, most)
 
 
@@ -174,7 +174,13 @@ def _counted(
     last = apply("floor", apply("max", *ends))
     low, high = share(apply("sub", first, const(1.0))), share(last)
     count = _between(quantile(_level(u, low, high)), first, last)
-    return apply("add", shift, apply("mul", stretch, count))
+    return _scaled(count, shift, stretch)
+
+
+def _scaled(value: Node, shift: Node, stretch: Node) -> Node:
+    """A draw on its scale; the shift itself where it has no width, as with RANDOM NORMAL."""
+    nothing = apply("eq", stretch, const(0.0))
+    return apply("if", nothing, shift, apply("add", shift, apply("mul", stretch, value)))
 
 
 def _place(end: Node, shift: Node, stretch: Node) -> Node:

@@ -233,6 +233,7 @@ CHAINS: Mapping[str, Callable[..., Node]] = {
 WITH_MEMORY: Mapping[str, Callable[..., Node]] = {
     "INTEG": Memory.integ,
     "INITIAL": Memory.initial,
+    "REINITIAL": Memory.initial,  # differs only where a run is resumed, which none is here
     "DELAY FIXED": Memory.delay_fixed,
     "TREND": Memory.trend,
     "FORECAST": Memory.forecast,
@@ -252,6 +253,7 @@ WITH_MEMORY: Mapping[str, Callable[..., Node]] = {
 ARITY: Mapping[str, tuple[int, int]] = {
     "INTEG": (2, 2),
     "INITIAL": (1, 1),
+    "REINITIAL": (1, 1),
     "DELAY FIXED": (2, 3),
     "TREND": (3, 3),
     "FORECAST": (4, 4),

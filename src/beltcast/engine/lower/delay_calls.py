@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from beltcast.engine.language.belts import Belt
+from beltcast.engine.language.belts import Belt, profile_shares
 from beltcast.engine.lower.lookup_calls import table_of
 from beltcast.engine.lower.references import Scope
 from beltcast.engine.lower.walk import TablesDiffer, Walk
@@ -46,6 +48,39 @@ def discrete_delay(walk: Walk, call: Call, scope: Scope) -> Node:
     because = f"the slats of '{walk.equation.name}'"
     belt = Belt(walk.memory, _slats(walk, transit, scope, because))
     return belt.vensim(*walk.nodes((inflow, leak, total), scope))
+
+
+def profile_delay(walk: Walk, call: Call, scope: Scope) -> Node:
+    """DELAY PROFILE(profile, input, delay time, initial value, initial growth).
+
+    Vensim's manual (fn_delay_profile): the profile is scaled to a distribution whose mean is the
+    delay time.  It starts as if the input had grown at the initial growth rate to where the output
+    is the initial value.
+    """
+    walk.check_arity(call.function, (5, 5), call.arguments)
+    profile, inflow, time, initial, growth = call.arguments
+    because = f"the steps of the DELAY PROFILE in '{walk.equation.name}'"
+    known = [walk.known.value(e, scope, because) for e in (time, growth)]
+    step = walk.known.value(Ref("TIME STEP"), {}, because)
+    if known[0] is None or known[1] is None or step is None:
+        raise walk.refuse(
+            "DELAY PROFILE with a delay time or a growth rate that moves", "write constants"
+        )
+    if any(len(set(k.tolist())) > 1 for k in known if k is not None):
+        raise TablesDiffer
+    lasting, rate, dt = float(known[0].flat[0]), float(known[1].flat[0]), float(step.flat[0])
+    if not lasting >= dt:
+        raise walk.table.error(
+            walk.equation,
+            f"a delay of {lasting:g} is shorter than the TIME STEP of {dt:g}; take a smaller step",
+        )
+    try:
+        shares = profile_shares(table_of(walk, profile, call.function, scope), lasting / dt)
+    except ValueError as problem:
+        raise walk.refuse(f"{call.function} {problem}", "draw another") from None
+    belt = Belt(walk.memory, len(shares))
+    flow, start = walk.nodes((inflow, initial), scope)
+    return belt.profile(shares, flow, start, math.exp(rate * dt))
 
 
 def belt_flow(walk: Walk, call: Call, scope: Scope) -> Node:

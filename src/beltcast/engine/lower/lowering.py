@@ -24,6 +24,7 @@ from beltcast.engine.lower.delay_calls import (
     belt_flow,
     conveyor,
     discrete_delay,
+    profile_delay,
 )
 from beltcast.engine.lower.lookup_calls import LOOKUPS, lookup_area, lookup_call, series_call
 from beltcast.engine.lower.matrix_calls import (
@@ -39,6 +40,7 @@ from beltcast.engine.lower.missing_values import (
     product,
     unsure_names,
 )
+from beltcast.engine.lower.past_calls import lower_shifts, rate_of_return_call, shift_call
 from beltcast.engine.lower.range_calls import (
     element_call,
     order_call,
@@ -92,6 +94,7 @@ def lower(source: Source) -> Program:
     parts = Parts(n_rows=table.n_rows)
     for equation in table.equations:
         _lower_equation(equation, table, parts)
+    lower_shifts(parts)
     for row, own in parts.data_of_data.items():
         base = data_row(row, table)
         parts.followers[base] = (*parts.followers.get(base, ()), row)
@@ -281,11 +284,14 @@ _RULES: Mapping[str, Rule] = {
     **dict.fromkeys(("VECTOR ELM MAP", "XELEMENT"), element_call),
     **dict.fromkeys(("VECTOR SORT ORDER", "VECTOR RANK", "VECTOR REORDER"), order_call),
     **dict.fromkeys(("DEMAND AT PRICE", "SUPPLY AT PRICE"), at_price),
+    "DELAY PROFILE": profile_delay,
     "ELMCOUNT": _element_count,
     "FIND MARKET PRICE": market_price_call,
     "GET TIME VALUE": _time_value,
+    "INTERNAL RATE OF RETURN": rate_of_return_call,
     "RANK": rank_call,
     "SAMPLE IF TRUE": _sample,
+    "SHIFT IF TRUE": shift_call,
     "VECTOR LOOKUP": vector_lookup_call,
     "VECTOR SELECT": select_call,
     "XBELT": belt_flow,

@@ -88,7 +88,9 @@ def _marks(expression: Expr) -> bool:
             return bool(np.isnan(value))
         case Data(method=method):
             return method == "raw"
-        case Array() | Ref() | Call() | Table() | Tables():
+        case Call(function=function):
+            return function == "INTERNAL RATE OF RETURN"
+        case Array() | Ref() | Table() | Tables():
             return False
 
 
@@ -97,7 +99,8 @@ def _is_unsure(expression: Expr, unsure: frozenset[str]) -> bool:
         case Ref(name):
             return canonical(name) in unsure
         case Call(function, arguments):
-            return function not in COMPARISONS and any(_is_unsure(a, unsure) for a in arguments)
+            below = any(_is_unsure(a, unsure) for a in arguments)
+            return function not in COMPARISONS and (below or _marks(expression))
         case Data(of=Ref(name)) if canonical(name) in unsure:
             return True
         case Number() | Array() | Table() | Tables() | Data():

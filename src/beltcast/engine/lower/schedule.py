@@ -20,6 +20,31 @@ from beltcast.engine.syntax import Data, Source
 from beltcast.errors import ModelFileError
 
 
+@dataclass(frozen=True, eq=False)
+class Shift:
+    """Elements of a stock that move up by one where a condition holds (SHIFT IF TRUE).
+
+    Attributes
+    ----------
+    chain : (elements, n)
+        Rows of the stock, the element that is entered first.
+    condition, adding, entering : Node
+        Whether they move, whether the last adds up, and what enters.
+    step : Node
+        The time step.
+    removed : (n,)
+        Rows for what leaves the last.
+    """
+
+    name: str
+    chain: IntArray
+    condition: Node
+    adding: Node
+    entering: Node
+    step: Node
+    removed: IntArray
+
+
 @dataclass
 class Parts:
     """Result of lowering before it is put in order."""
@@ -40,6 +65,7 @@ class Parts:
     fixed: dict[int, str] = field(default_factory=dict)
     draws: int = 0
     belts: dict[object, tuple[Node, ...]] = field(default_factory=dict)
+    shifts: list[Shift] = field(default_factory=list)
 
     def new_rows(self, n: int) -> IntArray:
         """Number rows that no name of the model has."""
@@ -55,8 +81,12 @@ class Parts:
 
     def keep(self, name: str, rows: IntArray, initial: Node, following: Node) -> None:
         """Make rows that take the value of `following`, as of the start of a step, at its end."""
-        pending = self.new_rows(len(rows))
         self.starts.append(Block(name, (rows,), (initial,)))
+        self.proceed(name, rows, following)
+
+    def proceed(self, name: str, rows: IntArray, following: Node) -> None:
+        """Let rows take a value of the start of a step at its end."""
+        pending = self.new_rows(len(rows))
         self.held.append(rows)
         self.hold.append(Block(name, (pending,), (following,)))
         self.after.append(Block(name, (rows,), (Load(pending),)))
