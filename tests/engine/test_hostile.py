@@ -13,7 +13,7 @@ import time
 import tracemalloc
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -25,6 +25,8 @@ from hypothesis import strategies as st
 import beltcast.engine.vensim.reader  # noqa: F401  # so that no case below pays for importing PySD
 from beltcast.engine.lower.limits import DEEPEST_BRACKETS, DEEPEST_EXPRESSION, check_file
 from beltcast.engine.run.plan import LARGEST_RUN, time_grid
+from beltcast.engine.vensim.writer import mdl_text
+from beltcast.engine.xmile.writer import xmile_text
 from beltcast.errors import BeltcastError, ModelFileError, SimulationError, UnsupportedConstruct
 from beltcast.model.checks import check_model
 from beltcast.model.model import load_model
@@ -353,6 +355,19 @@ RARE = model_text(
         "sold[R]": "SUPPLY AT PRICE(v[R], pp[R,ptype], price)",
     }
 )
+PAST = model_text(
+    {
+        "R:": "a, b, c",
+        "stock[R]": "INTEG(1/(Time + 1), start[R])",
+        "start[R]": "1, 3, 2",
+        "gone": "SHIFT IF TRUE(stock[a], MODULO(Time, 3) = 1, 3, 1, 5)",
+        "bump(": "[(0,0)-(1,1)],(0,1),(1,3),(2,0))",
+        "spread": "DELAY PROFILE(bump, gone + Time, 2.5, 1, 0.1)",
+        "rate": "INTERNAL RATE OF RETURN(spread, 2, -9, 1)",
+        "known": "IF THEN ELSE(rate = :NA:, REINITIAL(spread), rate)",
+        "mapped[R]": "VECTOR ELM MAP(start[R], R - 1)",
+    }
+)
 CONVEYOR = xmile_texts.xmile(
     '<stock name="belt"><eqn>8</eqn><inflow>in</inflow><outflow>out</outflow>'
     '<outflow>lost</outflow><conveyor exponential_leak="true"><len>2</len><capacity>9</capacity>'
@@ -386,14 +401,15 @@ XMILE = xmile_texts.xmile(
     '<macro name="DOUBLE"><parm>a</parm><eqn>2*a</eqn></macro>',
 )
 DECAY = model_text({"S": "INTEG(-S/5, 100)"})
-BASES = [LANGUAGE, model_text(SIR), DECAY, CHANCE, RARE, XMILE, CONVEYOR]
-NAMES = ["language", "epidemic", "decay", "chance", "rare", "xmile", "conveyor"]
+BASES = [LANGUAGE, model_text(SIR), DECAY, CHANCE, RARE, PAST, XMILE, CONVEYOR]
+NAMES = ["language", "epidemic", "decay", "chance", "rare", "past", "xmile", "conveyor"]
 
 WORDS = [
     *"()[]{},;:=|~!^*/+-<>\"'\\\n\t ",
     *("\\\\\\---///", ":EXCEPT:", ":NA:", ":MACRO:", ":END OF MACRO:", ":AND:", ":NOT:", "<->"),
     *("INTEG(", "INITIAL(", "SUM(", "DELAY3(", "SMOOTH(", "DELAY FIXED(", "WITH LOOKUP("),
     *("VECTOR SELECT(", "ALLOCATE AVAILABLE(", "RANDOM UNIFORM(", "GET DIRECT DATA(", "GAME("),
+    *("SHIFT IF TRUE(", "DELAY PROFILE(", "INTERNAL RATE OF RETURN(", "stock[a]", "bump"),
     *("VECTOR LOOKUP(", "LOOKUP AREA(", "FIND MARKET PRICE(", "DELAY CONVEYOR(", "v[a]", "flat"),
     *("SAMPLE IF TRUE(", "ACTIVE INITIAL(", "TABBED ARRAY(", "TREND(", "FORECAST(", "A FUNCTION"),
     *("Time", "TIME STEP", "Belt", "Belt!", "North", "Sub", "all", "effect", "Firms[Belt]"),
@@ -460,6 +476,9 @@ def survive(content: bytes, folder: Path) -> None:
             model = load_model(path)
             if len(model.grid().times()) <= 2000:
                 model.simulate(backend="numpy")
+            for write in (mdl_text, xmile_text):
+                with suppress(BeltcastError):
+                    write(model.source)
         except BeltcastError:
             pass
 
@@ -477,6 +496,9 @@ SEEDS: dict[str, str] = {
     "a TIME STEP that reads a stock, and no SAVEPER": model_text(
         {"S": "INTEG(-S/5, 100)", "TIME STEP": "IF THEN ELSE(S > 50, 1, 0.5)"}
     ).replace("SAVEPER", "SAVER"),
+    "brackets inside brackets in a unit": model_text({"S": "INTEG(-S/5, 100)"}).replace(
+        "~", "~[(0,[(0,0)-(1,1)]0)-(1,1)]", 1
+    ),
     "half of a WITH LOOKUP": LANGUAGE.replace("SUM(Firms[Belt!])", "WITH LOOKUP(Life, 1)"),
 }
 

@@ -407,3 +407,26 @@ def test_sinteg_on_a_grid_of_multiples_is_refused(tmp_path: Path) -> None:
         series(tmp_path, "SINTEG(1, 0, 0, 100, 1, :NA:, :NA:)", "numpy")
     with pytest.raises(UnsupportedConstruct, match="XMILE has no SINTEG"):
         small(tmp_path, "x = SINTEG(1, 0, 0, 5, :NA:, :NA:, :NA:)").save(tmp_path / "x.xmile")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_each_element_of_a_range_begins_with_itself(tmp_path: Path, backend: Backend) -> None:
+    run = small(
+        tmp_path,
+        *VECTOR,
+        "off[R] = 0, 1, 1",
+        "own[R] = VECTOR ELM MAP(v[R], off[R])",
+        "mode = 2",
+        "x = VECTOR LOOKUP(v[r1], 6*Time, 0, 20, mode)",
+        **STEPS,
+    ).simulate(backend=backend)
+    np.testing.assert_array_equal(run["own"].values[0], [1, 2, np.nan])
+    np.testing.assert_array_equal(run["x"].values, [1, 1, 3, 3, 2])
+
+
+def test_functions_that_a_translator_did_not_know_are_read_as_calls(tmp_path: Path) -> None:
+    variables = aux("a", "LOOKUP(COSH, TIME)") + aux("b", "IF TIME &gt; 1 THEN NAN ELSE 2")
+    run = load_model(write_xmile(tmp_path, variables)).simulate()
+    np.testing.assert_allclose(run["a"].values, np.cosh(run["time"].values), rtol=1e-15)
+    assert run["b"].values[0] == 2
+    assert np.isnan(run["b"].values[-1])

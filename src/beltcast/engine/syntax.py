@@ -322,7 +322,8 @@ def show(expression: Expr) -> str:
         case Array(values):
             return _show_array(values)
         case Ref(name, subscripts):
-            return _show_name(name) + (f"[{', '.join(subscripts)}]" if subscripts else "")
+            inside = ", ".join(map(_show_subscript, subscripts))
+            return _show_name(name) + (f"[{inside}]" if subscripts else "")
         case Table(x, y):
             points = ",".join(
                 f"({_show_number(a)},{_show_number(b)})" for a, b in zip(x, y, strict=True)
@@ -415,6 +416,11 @@ def _show_name(name: str) -> str:
     """Quote a name that Vensim would not read without quotes."""
     plain = re.fullmatch(r"[^\W\d_][\w\s$']*", name)
     return name if plain or name.startswith('"') else '"' + name.replace('"', '\\"') + '"'
+
+
+def _show_subscript(subscript: str) -> str:
+    marked = subscript.endswith("!")
+    return _show_name(subscript[:-1] if marked else subscript) + "!" * marked
 
 
 def _frozen(values: NDArray[np.float64]) -> NDArray[np.float64]:

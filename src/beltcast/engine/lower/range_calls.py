@@ -86,7 +86,8 @@ def rank_call(walk: Walk, call: Call, scope: Scope) -> Node:
 def element_call(walk: Walk, call: Call, scope: Scope) -> Node:
     """VECTOR ELM MAP(vector[element], offset): the element `offset` places after the named one.
 
-    Along the last subscript that names an element; beyond the range it is missing.
+    Along the last subscript that names an element, or the last one, whose elements then each begin
+    with themselves; beyond the range it is missing.
     """
     walk.check_arity(call.function, (2, 3), call.arguments)
     vector, offset, *given = call.arguments
@@ -94,14 +95,12 @@ def element_call(walk: Walk, call: Call, scope: Scope) -> Node:
     if slot is None or not isinstance(vector, Ref) or not slot.dims:
         raise walk.refuse("VECTOR ELM MAP of what has no subscripts", "name an element")
     named = [i for i, s in enumerate(vector.subscripts) if canonical(s) not in walk.table.ranges]
-    if not named:
-        raise walk.refuse(
-            "VECTOR ELM MAP without an element to begin with", "name the first element"
-        )
-    # XMILE names the subscript by its place, Vensim by an element.
-    axis = int(given[0].value) if given and isinstance(given[0], Number) else named[-1]
+    # XMILE names the subscript by its place, Vensim by an element; a range stands for each of its.
+    last = named[-1] if named else len(vector.subscripts) - 1
+    axis = int(given[0].value) if given and isinstance(given[0], Number) else last
     elements = walk.table.ranges[canonical(slot.dims[axis])]
-    first = [canonical(e) for e in elements].index(canonical(vector.subscripts[axis]))
+    begins = walk.references.elements(vector, slot, scope)
+    first = Const(np.array([float(elements.index(e[axis])) for e in begins]))
     walk.check_length(call.function, len(elements))
     values = [
         walk.node(
@@ -113,7 +112,7 @@ def element_call(walk: Walk, call: Call, scope: Scope) -> Node:
         )
         for e in elements
     ]
-    place = apply("add", apply("trunc", walk.node(offset, scope)), const(float(first)))
+    place = apply("add", apply("trunc", walk.node(offset, scope)), first)
     return vector_reorder(values, place, const(MISSING))
 
 
@@ -121,7 +120,10 @@ def vector_lookup_call(walk: Walk, call: Call, scope: Scope) -> Node:
     """VECTOR LOOKUP(vector[first element], x, least x, most x, mode)."""
     walk.check_arity(call.function, (5, 5), call.arguments)
     vector, x, least, most, mode = call.arguments
-    if not isinstance(mode, Number) or mode.value not in LOOKUP_MODES:
+    known = walk.known.value(
+        mode, scope, f"the mode of the VECTOR LOOKUP in '{walk.equation.name}'"
+    )
+    if known is None or known.flat[0] not in LOOKUP_MODES:
         raise walk.refuse(
             "VECTOR LOOKUP with a mode other than 0, 1, 2, 3, 4, 5, 7 or 8",
             "write the number; a slope is the difference of two calls",
@@ -130,7 +132,7 @@ def vector_lookup_call(walk: Walk, call: Call, scope: Scope) -> Node:
     if len(values) < 2:
         raise walk.refuse("VECTOR LOOKUP of one element", "give it two or more")
     at, low, high = walk.nodes((x, least, most), scope)
-    return vector_lookup(values, at, low, high, int(mode.value))
+    return vector_lookup(values, at, low, high, int(known.flat[0]))
 
 
 def select_call(walk: Walk, call: Call, scope: Scope) -> Node:

@@ -525,7 +525,10 @@ def _plain_limits(unit: str) -> str:
         if len(limits) in (2, 3) and all(p == "?" or _is_number(p) for p in limits):
             return unit
         return match.group(1) + match.group(3)
-    return re.sub(r"\[[^\[\]]*\]", "", unit) if unit.rstrip().endswith("]") else unit
+    if not unit.rstrip().endswith("]"):
+        return unit
+    without = re.sub(r"\[[^\[\]]*\]", "", unit)
+    return re.sub(r"[\[\]]", "", without) if without.rstrip().endswith("]") else without
 
 
 def _is_number(text: str) -> bool:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from beltcast.engine.language.functions import SLACK
 from beltcast.engine.nodes import FloatArray
 from beltcast.engine.syntax import (
     Array,
@@ -165,6 +166,8 @@ class _Rewriting:
         function, arguments = expression.function, expression.arguments
         if function == "WITH LOOKUP" and isinstance(arguments[0], Table):
             return self.inline(arguments[0], self.of(arguments[1]))
+        if function.startswith("LOOKUP ") and isinstance(arguments[0], Table):
+            arguments = (self.named(arguments[0]), *arguments[1:])
         if function == "LOOKUP" and isinstance(arguments[0], Ref):
             kind = self.kinds.get(canonical(arguments[0].name), "interpolate")
             return Call(_CALLED[kind], (arguments[0], self.of(arguments[1])))
@@ -172,19 +175,35 @@ class _Rewriting:
             arguments = tuple(_bounded(a) for a in arguments)
         given = tuple(self.of(a) for a in arguments)
         match function, given:
-            case "XPULSE", (start, size):
-                self.check_on_grid(start)
-                pulse = Call("PULSE", (start, Number(0.0)))
-                return Call("*", (Call("/", (size, Ref("TIME STEP"))), pulse))
-            case "XPULSE TRAIN", (start, interval, size):
-                self.check_on_grid(start, interval)
-                ends = Number(_LARGEST)
-                pulse = Call("PULSE TRAIN", (start, Number(0.0), interval, ends))
-                return Call("*", (Call("/", (size, Ref("TIME STEP"))), pulse))
+            case ("XPULSE", (start, size)) | ("XPULSE TRAIN", (start, _, size)):
+                interval = given[1] if function == "XPULSE TRAIN" else None
+                per_step = Call("/", (size, Ref("TIME STEP")))
+                if self.on_grid(start, interval):
+                    ends = (interval, Number(_LARGEST)) if interval is not None else ()
+                    name = "PULSE TRAIN" if ends else "PULSE"
+                    return Call("*", (per_step, Call(name, (start, Number(0.0), *ends))))
+                if self.source.method != "euler":
+                    raise self.refuse(
+                        "PULSE of a quantity under Runge-Kutta",
+                        "let it begin at a number on the grid of steps, or use PULSE",
+                    )
+                return Call("*", (per_step, _pulse_of_quantity(start, interval)))
             case "XSAFEDIV", (top, bottom, *otherwise):
                 zero = Call("=", (bottom, Number(0.0)))
                 rest = otherwise[0] if otherwise else Number(0.0)
                 return Call("IF THEN ELSE", (zero, rest, Call("/", (top, bottom))))
+            case "NON NEGATIVE INTEG", (rate, initial):
+                if isinstance(initial, Number) and initial.value < 0.0:
+                    raise self.refuse(
+                        "stock that starts below zero and then cannot", "start it at 0 or above"
+                    )
+                return Call("SINTEG", (rate, initial, Number(0.0), *[Number(math.nan)] * 4))
+            case ("XCONVEYOR", _) | ("DELAY FIXED", (_, _)):
+                return Call("DELAY FIXED", (*given, given[0])[:3])
+            case "XINT", (x,):
+                whole = Call("INTEGER", (x,))
+                above = Call(">", (whole, x))
+                return Call("-", (whole, Call("IF THEN ELSE", (above, Number(1.0), Number(0.0)))))
             case "FORECAST", (value, time, horizon, initial):
                 if initial != Number(0.0):
                     raise self.refuse("FORECAST with an initial trend", "leave it 0")
@@ -196,20 +215,17 @@ class _Rewriting:
             raise self.refuse(*_ENGINE_ONLY.get(function, (function, "write it out")))
         return Call(function, given)
 
-    def check_on_grid(self, start: Expr, interval: Expr | None = None) -> None:
-        """Refuse a pulse of a quantity that both dialects would not give in the same step."""
+    def on_grid(self, start: Expr, interval: Expr | None = None) -> bool:
+        """Whether both dialects give a pulse of a quantity in the same step."""
         controls = self.source.controls
         zero, step = (controls[name].expression for name in ("initial time", "time step"))
         numbers = [e.value for e in (start, zero, step) if isinstance(e, Number)]
         own = [interval.value] if isinstance(interval, Number) else []
-        if len(numbers) == 3 and len(own) == (interval is not None):
-            first, origin, dt = numbers
-            steps = [(first - origin) / dt, *(v / dt for v in own)]
-            if all(abs(n - round(n)) < 1e-9 for n in steps) and all(v >= dt for v in own):
-                return
-        raise self.refuse(
-            "PULSE of a quantity", "let it begin at a number on the grid of steps, or use PULSE"
-        )
+        if len(numbers) < 3 or len(own) != (interval is not None):
+            return False
+        first, origin, dt = numbers
+        steps = [(first - origin) / dt, *(v / dt for v in own)]
+        return all(abs(n - round(n)) < 1e-9 for n in steps) and all(v >= dt for v in own)
 
     def plain(self, expression: Table | Tables) -> Table | Tables:
         """A lookup without its kind: the kind is in the call."""
@@ -220,13 +236,17 @@ class _Rewriting:
     def inline(self, table: Table, at: Expr) -> Expr:
         if table.kind == "interpolate":
             return Call("WITH LOOKUP", (table, at))
+        return Call(_CALLED[table.kind], (self.named(table), at))
+
+    def named(self, table: Table) -> Ref:
+        """A lookup of its own for the points of a graphical function."""
         name = f"{self.equation.name} lookup".replace('"', "")
         while canonical(name) in self.taken:
             name += " x"
         self.taken.add(canonical(name))
         plain = replace(table, kind="interpolate")
         self.added.append(Equation(name, (), (), plain, doc="Points of a graphical function."))
-        return Call(_CALLED[table.kind], (Ref(name), at))
+        return Ref(name)
 
 
 _CALLED = {
@@ -235,11 +255,24 @@ _CALLED = {
     "hold": "LOOKUP BACKWARD",
 }
 _ENGINE_ONLY: Mapping[str, tuple[str, str]] = {
-    "NON NEGATIVE INTEG": ("stock that cannot go negative", "limit its outflows"),
-    "XCONVEYOR": ("conveyor", "write the outflow as DELAY FIXED"),
-    "XINT": ("INT that rounds down", "write INTEGER, which rounds towards zero"),
     "RANK": ("RANK of XMILE", "write VECTOR SORT ORDER"),
 }
+
+
+def _pulse_of_quantity(start: Expr, interval: Expr | None) -> Expr:
+    """1 in the first step at or after the start, and after each interval, by comparisons.
+
+    As `beltcast.engine.language.functions.xmile_pulse_train` defines it.
+    """
+    late = Call("+", (Ref("Time"), Call("*", (Ref("TIME STEP"), Number(SLACK)))))
+    since = place = Call("-", (late, start))
+    if interval is not None:
+        repeats = Call(">", (interval, Number(0.0)))
+        every = Call("IF THEN ELSE", (repeats, interval, Number(1.0)))
+        whole = Call("*", (every, Call("INTEGER", (Call("/", (since, every)),))))
+        place = Call("IF THEN ELSE", (repeats, Call("-", (since, whole)), since))
+    begun, inside = Call(">=", (since, Number(0.0))), Call("<", (place, Ref("TIME STEP")))
+    return Call("IF THEN ELSE", (Call(":AND:", (begun, inside)), Number(1.0), Number(0.0)))
 
 
 def _bounded(argument: Expr) -> Expr:
@@ -269,18 +302,15 @@ def range_statements(source: Source) -> Iterator[str]:
             entries.append(entry)
         named.setdefault(own, []).append(f"({by_canonical[target]}: {', '.join(entries)})")
     for name, elements in source.subscripts.items():
-        for element in elements:
-            if not element[:1].isalpha() and element[:1] != '"':
-                raise UnsupportedConstruct(
-                    f"the element '{element}' of '{name}' does not begin with a letter, which "
-                    "Vensim demands; rename it",
-                    source.path,
-                )
-        told = {canonical(n) for n, _ in source.element_mappings if n == canonical(name)}
-        plain = [] if told else list(source.mappings.get(name, ()))
+        plain = [
+            target
+            for target in source.mappings.get(name, ())
+            if (canonical(name), canonical(target)) not in source.element_mappings
+        ]
         mappings = [*plain, *named.get(canonical(name), ())]
         arrow = f"\n\t\t-> {', '.join(mappings)}" if mappings else ""
-        yield f"{name}:\n\t{', '.join(elements)}{arrow}\n\t~\n\t~\n\t|"
+        inside = ", ".join(show(Ref(element)) for element in elements)
+        yield f"{show(Ref(name))}:\n\t{inside}{arrow}\n\t~\n\t~\n\t|"
 
 
 def _range_of(elements: Sequence[str], source: Source) -> str | None:

@@ -31,6 +31,11 @@ ARRAY_FUNCTIONS = frozenset({"SUM", "PROD", "MIN", "MAX", "VMIN", "VMAX", "MEAN"
 _Builder = Callable[..., Expr]
 
 
+def is_function(name: str) -> bool:
+    """Whether a name in upper case is that of a function."""
+    return name in _FUNCTIONS or name in ARRAY_FUNCTIONS or name in _SHARED
+
+
 def translate(function: str, arguments: tuple[Expr, ...], owner: Ref, place: DocumentPlace) -> Expr:
     """Translate a call of a function of XMILE to the engine's functions.
 
@@ -221,6 +226,7 @@ _FUNCTIONS: Mapping[str, Mapping[int, _Builder]] = {
     "INT": _calls("XINT", 1),
     "INIT": _calls("INITIAL", 1),
     "INF": {0: lambda: Number(math.inf)},
+    "NAN": {0: lambda: Number(math.nan)},
     "PI": {0: lambda: Number(math.pi)},
     "MIN": _joined("MIN"),
     "MAX": _joined("MAX"),

@@ -32,7 +32,7 @@ from beltcast.engine.syntax import (
 from beltcast.engine.vensim.macros import MARK
 from beltcast.engine.xmile.document import DocumentPlace
 from beltcast.engine.xmile.expression import COMPUTED, ELEMENT, plain_name
-from beltcast.engine.xmile.functions import ARRAY_FUNCTIONS, translate
+from beltcast.engine.xmile.functions import ARRAY_FUNCTIONS, is_function, translate
 from beltcast.errors import ModelFileError, did_you_mean
 
 
@@ -225,6 +225,10 @@ class _Meaning:
             return self.graph(called, Ref(function), arguments)
         if function in _OF_GRAPHS and arguments and isinstance(arguments[0], Ref):
             called = self.find(arguments[0].name)
+            meant = canonical(arguments[0].name).upper()
+            if called is None and function == "LOOKUP" and is_function(meant):
+                # xmutil writes LOOKUP(COSH, x) for a function that it does not know.
+                return self.call(meant, arguments[1:])
             if called is None or not called.tables:
                 raise self.error(f"'{plain_name(arguments[0].name)}' is no graphical function")
             if function == "LOOKUP":
@@ -374,7 +378,7 @@ class _Meaning:
         if not ref.subscripts:
             if name == "self":
                 return self.left.ref
-            if name in ("pi", "inf"):
+            if name in ("pi", "inf", "nan"):
                 return translate(name.upper(), (), self.left.ref, self.left.place)
             if name in RUN_WORDS:
                 return Ref(RUN_WORDS[name])

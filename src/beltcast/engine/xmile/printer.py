@@ -44,6 +44,7 @@ _RENAMED = {
     "DELAY FIXED": "DELAY",
     "RANDOM UNIFORM": "RANDOM",
     "GAMMA LN": "GAMMALN",
+    "XCONVEYOR": "DELAY",
     "XINT": "INT",
     "XSAFEDIV": "SAFEDIV",
     "SUM": "SUM",
@@ -109,7 +110,7 @@ def _text(expression: Expr, strength: int) -> str:
 
 def _number(value: float, strength: int) -> str:
     if math.isnan(value):
-        raise CannotSay(":NA:", "write a number")
+        return "NAN"
     if math.isinf(value):
         text = "INF" if value > 0 else "-INF"
     else:

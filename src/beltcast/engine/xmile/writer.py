@@ -22,9 +22,11 @@ from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 
-from beltcast.engine.language.functions import REDUCTIONS
+from beltcast.engine.language.functions import REDUCTIONS, SLACK
+from beltcast.engine.lower.lookup_calls import LOOKUPS
 from beltcast.engine.lower.references import References
 from beltcast.engine.lower.symbols import STOCKS, NameTable, copied, one_each, one_series_each
+from beltcast.engine.nodes import Const
 from beltcast.engine.program import Slot
 from beltcast.engine.syntax import (
     Array,
@@ -46,7 +48,8 @@ from beltcast.engine.xmile.printer import CannotSay, identifier, plain, print_ex
 from beltcast.errors import UnsupportedConstruct
 
 _KINDS = {"interpolate": "continuous", "extrapolate": "extrapolate", "hold": "discrete"}
-_CALLED = {"LOOKUP EXTRAPOLATE": "extrapolate", "LOOKUP BACKWARD": "hold"}
+_CALLED = set(LOOKUPS) - {"LOOKUP", "WITH LOOKUP"}
+"""Ways of reading a lookup, each of which gets a graphical function of its own."""
 
 
 def xmile_text(source: Source, *, name: str = "model") -> str:
@@ -369,6 +372,8 @@ class _Writer:
         return Table(tuple(times), tuple(values), kinds[data.method])  # type: ignore[arg-type]  # a kind of `Table`
 
     def _printed(self, equation: Equation, expression: Expr) -> str:
+        if isinstance(expression, Array) and expression.values.size == 1:
+            expression = Number(float(expression.values.flat[0]))
         try:
             return print_expression(self._prepared(equation, expression))
         except CannotSay as problem:
@@ -379,25 +384,47 @@ class _Writer:
         """Give graphical functions inside an expression a name, and check references."""
         if isinstance(expression, Ref):
             name = canonical(expression.name)
-            if name not in self.table.slots and name not in ("time", *self.added):
-                raise self.refuse(equation, f"'{expression.name}' as a number", "write the number")
-            return expression
+            if name in self.table.slots or name in ("time", *self.added):
+                return expression
+            return self._number(equation, expression, {})
         if not isinstance(expression, Call):
             return expression
         function, arguments = expression.function, expression.arguments
         if function == "WITH LOOKUP" and isinstance(arguments[0], Table):
             name = self._new_lookup(f"{plain(equation.name)} lookup", arguments[0])
             return Call("LOOKUP", (Ref(name), self._prepared(equation, arguments[1])))
-        if function in _CALLED and isinstance(arguments[0], Ref) and not arguments[0].subscripts:
-            table = self.by_name[canonical(arguments[0].name)][0].expression
-            assert isinstance(table, Table)
-            kind = _CALLED[function]
-            own = replace(table, kind=kind)  # type: ignore[arg-type]  # one of the literals
-            name = self._new_lookup(f"{plain(arguments[0].name)} {kind}", own)
+        if function in _CALLED:
+            table = self._points_of(arguments[0])
+            ahead = function == "LOOKUP FORWARD" and arguments[1] == Ref("Time")
+            if table is None or ahead:
+                raise self.refuse(equation, function, "write it out")
+            named = arguments[0] if isinstance(arguments[0], Ref) else Ref(equation.name)
+            own = LOOKUPS[function](table)
+            if math.isinf(own.x[0]):  # a staircase from the beginning of time
+                own = replace(own, x=(min(*own.x[1:], 1.0) - 1.0, *own.x[1:]))
+            name = self._new_lookup(
+                f"{plain(named.name)} {function.partition(' ')[2].lower()}", own
+            )
             return Call("LOOKUP", (Ref(name), self._prepared(equation, arguments[1])))
+        if function == "ELMCOUNT" and isinstance(arguments[0], Ref):
+            return Number(float(len(self.table.expand(equation, arguments[0].name))))
+        if function == "PULSE" and self.source.method == "euler":
+            return self._prepared(equation, _pulse(*arguments))
         if function in REDUCTIONS or function == "RANK":
             self._check_marks(equation, expression)
         return Call(function, tuple(self._prepared(equation, a) for a in arguments))
+
+    def _number(self, equation: Equation, ref: Ref, scope: dict[str, list[str]]) -> Number:
+        """The number of an element, where its range or its own name stands for one."""
+        node = References(equation, 1, self.table).node(ref, scope)
+        if not isinstance(node, Const):
+            raise self.refuse(equation, f"'{ref.name}' as a number", "write the number")
+        return Number(float(node.values[0]))
+
+    def _points_of(self, lookup: Expr) -> Table | None:
+        if isinstance(lookup, Ref) and not lookup.subscripts:
+            lookup = self.by_name[canonical(lookup.name)][0].expression
+        return lookup if isinstance(lookup, Table) else None
 
     def _new_lookup(self, name: str, table: Table) -> str:
         while canonical(name) in self.by_name or (
@@ -408,6 +435,13 @@ class _Writer:
         return name
 
     def _check_marks(self, equation: Equation, call: Call) -> None:
+        over = {marks for ref in references(call) if (marks := _marks(ref))}
+        if any(not marks <= max(over, key=len) for marks in over):
+            raise self.refuse(
+                equation,
+                f"{call.function} over arrays of different dimensions",
+                "write the product into an array of its own",
+            )
         for ref in references(call):
             slot = self.table.slots.get(canonical(ref.name))
             for subscript, dim in zip(ref.subscripts, slot.dims if slot else (), strict=False):
@@ -436,6 +470,8 @@ class _Writer:
 
     def _direct(self, ref: Ref, left: Sequence[str]) -> bool:
         slot = self.table.slots.get(canonical(ref.name))
+        if slot is None and canonical(ref.name) in self.table.ranges:
+            return False
         for subscript, dim in zip(ref.subscripts, slot.dims if slot else (), strict=False):
             name = canonical(subscript)
             if name in self.table.ranges and not (name in left and name == canonical(dim)):
@@ -462,13 +498,17 @@ class _Writer:
     def _substituted(
         self, equation: Equation, expression: Expr, scope: dict[str, list[str]]
     ) -> Expr:
+        if isinstance(expression, Call) and expression.function == "ELMCOUNT":
+            return expression
         if isinstance(expression, Call):
             given = (self._substituted(equation, a, scope) for a in expression.arguments)
             return Call(expression.function, tuple(given))
-        if not isinstance(expression, Ref) or not expression.subscripts:
+        if not isinstance(expression, Ref):
             return expression
         slot = self.table.slots.get(canonical(expression.name))
-        if slot is None:
+        if slot is None and canonical(expression.name) in self.table.ranges:
+            return self._number(equation, expression, scope)
+        if slot is None or not expression.subscripts:
             return expression
         return replace(expression, subscripts=self._elements(equation, expression, slot, scope))
 
@@ -488,6 +528,27 @@ class _Writer:
 
 
 _NONE = (None, None)
+
+
+def _pulse(start: Expr, width: Expr) -> Expr:
+    """PULSE as `beltcast.engine.language.functions` defines it, by comparisons of the time."""
+
+    def middle(share: float) -> Expr:
+        return Call("+", (Ref("Time"), Call("*", (Ref("TIME STEP"), Number(share)))))
+
+    lasting: Expr = width
+    if width == Number(0.0):
+        lasting = Ref("TIME STEP")
+    elif not isinstance(width, Number):
+        none = Call("=", (width, Number(0.0)))
+        lasting = Call("IF THEN ELSE", (none, Ref("TIME STEP"), width))
+    begun = Call(">", (middle(0.5 - SLACK), start))
+    lasts = Call("<", (middle(0.5 + SLACK), Call("+", (start, lasting))))
+    return Call("IF THEN ELSE", (Call(":AND:", (begun, lasts)), Number(1.0), Number(0.0)))
+
+
+def _marks(ref: Ref) -> frozenset[str]:
+    return frozenset(canonical(s) for s in ref.subscripts if s.endswith("!"))
 
 
 def _terms(rate: Expr, sign: int) -> Iterator[tuple[int, Expr]]:
