@@ -13,6 +13,7 @@ import typer
 
 from beltcast import cli
 from beltcast.display.chinese import _catalogue, in_chinese
+from beltcast.schema import Label
 
 SOURCE = Path(cli.__file__).parents[1]
 OTHERS = {"UnknownName", "UnsupportedConstruct", "MissingExtra", "RunStopped", "fail"}
@@ -80,6 +81,18 @@ def test_what_varies_in_a_sentence_is_said_in_chinese_too_and_names_stay() -> No
     assert in_chinese("what no catalogue has; keep one of them") == (
         "what no catalogue has; 请只保留一个"
     )
+
+
+def test_a_term_keeps_its_number_and_its_brackets() -> None:
+    labels = {
+        "Size": Label("Size", "规模"),
+        "East": Label("East", "东部"),
+        "pull": Label("pull", "拉动"),
+    }
+    told = in_chinese("1. (8.5) Size[East] +0.87, pull -0.35, Size[East] -0.23", labels)
+    assert told == "1. (8.5) 规模[东部] +0.87，拉动 -0.35，规模[东部] -0.23"
+    told = in_chinese("Size[East] and pull: correlation +0.93", labels)
+    assert told == "规模[东部] 与 拉动：相关系数 +0.93"
 
 
 def template(node: ast.expr) -> str:

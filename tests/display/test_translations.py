@@ -11,7 +11,7 @@ import xarray as xr
 from rich.cells import cell_len
 
 from beltcast import Calibration, cli, read_study
-from beltcast.display.translations import WORDS, locale_language
+from beltcast.display.translations import PAGE, WORDS, locale_language, timed
 from beltcast.drivers.compare import compare_runs, comparison_table
 from beltcast.files.shipped import shipped
 from beltcast.forecasting.summary import _scenarios, as_text, fit_summary, summarise
@@ -35,6 +35,13 @@ def parts(text: str) -> set[str]:
 def test_every_text_has_the_same_parts_in_both_languages() -> None:
     differing = [key for key, (en, zh) in WORDS.items() if parts(en) != parts(zh)]
     assert not differing
+
+
+def test_the_page_of_a_model_in_days_speaks_of_days() -> None:
+    for english, chinese in PAGE.values():
+        assert "year" not in re.sub(r"\{\w+\}", "", timed(english, "en", "Day"))
+        assert "年" not in timed(chinese, "zh", "days")
+    assert timed("第 {year} 天", "zh", "Year") == "第 {year} 天"
 
 
 def test_no_chinese_text_counts_money_in_units_of_ten_hundred_million(study: Study) -> None:

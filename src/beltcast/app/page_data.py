@@ -17,7 +17,7 @@ import xarray as xr
 
 from beltcast.app.page_diagram import diagram_facts
 from beltcast.app.page_model import PageModel, model_facts, page_model
-from beltcast.display.translations import PAGE, SHARED, money_steps
+from beltcast.display.translations import PAGE, SHARED, money_steps, timed
 from beltcast.engine.run.plan import series_at
 from beltcast.ensembles.ensemble import run_ensemble
 from beltcast.ensembles.member_statistics import by_place
@@ -170,7 +170,10 @@ def page_data(
             "image": base64.b64encode(made.placed.image).decode("ascii"),
             "draws": packed(values.T, "f8"),
         },
-        "texts": {key: list(pair) for key, pair in {**SHARED, **PAGE}.items()},
+        "texts": {
+            key: [timed(t, c, model.time_unit) for t, c in zip(pair, LANGUAGES, strict=True)]
+            for key, pair in {**SHARED, **PAGE}.items()
+        },
     }
 
 

@@ -70,6 +70,7 @@ def discover_command(
         beltcast discover --below 4000 --year 2035 --scenario tariff-shock --prior
     """
     from beltcast.drivers.discovery.discover import Crossing
+    from beltcast.drivers.discovery.page import summarise_discovery
     from beltcast.reports.json_output import dataset_facts
     from beltcast.study.scenarios import read_scenarios
     from beltcast.workflows.draws import FitOptions
@@ -90,9 +91,10 @@ def discover_command(
         found = discover_study(
             chosen, asked, options, rng=run.streams, pieces=pieces, progress=tell
         )
-        save(work, found.page, {"discovery": found.result}, found.charts)
+        page = summarise_discovery(found.result, spoken())
+        save(work, page, {"discovery": found.result}, found.charts)
     pieces.discard()
-    run.finish("discover", folder, found.page, lambda: dataset_facts(found.result))
+    run.finish("discover", folder, page, lambda: dataset_facts(found.result))
 
 
 def policy_command(
@@ -183,7 +185,9 @@ def policy_command(
         page = summarise_policies(
             found.question, found.compared, language=spoken(), labels=chosen.labels()
         )
-        charts = {"policies": policy_chart(found.compared)}
+        charts = {
+            "policies": policy_chart(found.compared, language=spoken(), labels=chosen.labels())
+        }
         save(work, page, {"policies": found.compared}, charts)
     pieces.discard()
     run.finish("policy", folder, page, lambda: dataset_facts(found.compared))
@@ -219,7 +223,8 @@ def price_command(
 
         beltcast price mine/study.toml --cost "my spending"
     """
-    from beltcast.drivers.price.page import summarise_prices
+    from beltcast.drivers.price.page import counted_prices, summarise_prices
+    from beltcast.drivers.price.plot import price_chart
     from beltcast.reports.json_output import dataset_facts
     from beltcast.workflows.draws import FitOptions
     from beltcast.workflows.questions import price_study
@@ -237,7 +242,8 @@ def price_command(
             progress=tell,
         )
         page = summarise_prices(found.result, spoken())
-        save(work, page, {"price": found.result}, found.charts)
+        chart = price_chart(counted_prices(found.result, spoken()))
+        save(work, page, {"price": found.result}, {"price": chart})
     run.finish("price", folder, page, lambda: dataset_facts(found.result))
 
 

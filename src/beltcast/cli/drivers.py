@@ -85,7 +85,7 @@ def attribute_command(
         pieces = run.pieces(chosen, place, options=options)
         found = attribute_study(chosen, options, rng=run.streams, pieces=pieces, progress=tell)
         page = found.page(shown, spoken())
-        save(folder, page, found.datasets, attribution_charts(found.result, shown))
+        save(folder, page, found.datasets, attribution_charts(found.result, shown, spoken()))
     pieces.discard()
     run.finish(
         "attribute",
@@ -263,6 +263,8 @@ def loops_command(
         open_study(path) if path and (path.is_dir() or path.suffix in (".toml", *BOOKS)) else None
     )
     model = study.model if study else load_model(path or shipped("models/belt/belt.mdl"))
+    if path is None and spoken() == "zh":
+        open_study(None)  # for what it calls the variables of this model
     if year is not None:
         refuse_instant(model, year)
     found = score_loops(

@@ -24,8 +24,19 @@ CHART_TEXTS: ContextVar[Callable[[str], str]] = ContextVar("chart_texts", defaul
 
 _NOTHING: Mapping[str, Label] = MappingProxyType({})
 _VARYING = r"((?:(?!; |\. ).)*?)"  # within one clause
+_WEIGHED = re.compile(r"(\([\d.,]+\) |\S+ < )?(.*?[^\W\d].*?)( [+-]\d[\d.]*| [<>] [-\d]\S*)?")
+"""A term of a sum, or a limit: a name between what stays as it is."""
+
 _NAMED = re.compile(r"\{(\w+)[^}]*\}")
-_MARKS = (("\n", "\n"), ("; ", "；"), (". ", "。"), (": ", "："), (", ", "，"), (" + ", " + "))
+_MARKS = (
+    ("\n", "\n"),
+    ("; ", "；"),
+    (". ", "。"),
+    (": ", "："),
+    (", ", "，"),
+    (" + ", " + "),
+    (" -> ", " → "),
+)
 """What ends a clause, from the longest piece to the shortest, in English and in Chinese."""
 
 
@@ -73,11 +84,13 @@ def _entry(plain: str, labels: Mapping[str, Label]) -> str | None:
         return exact[plain]
     if plain in labels:
         return labels[plain].text("zh")
-    if plain.partition("[")[0] in labels:
+    if plain.partition("[")[0] in labels and plain.find("]") == len(plain) - 1:
         return element_called(plain, "zh", labels)
     for pattern, chinese in templates:
         if found := pattern.fullmatch(plain):
             return _filled(chinese, [in_chinese(part, labels) for part in found.groups()])
+    if (term := _WEIGHED.fullmatch(plain)) and (term[1] or term[3]):
+        return f"{term[1] or ''}{in_chinese(term[2], labels)}{term[3] or ''}"
     return None
 
 

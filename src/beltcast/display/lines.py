@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from beltcast.display.chinese import CHART_TEXTS
 from beltcast.display.colours import COLOURS
+from beltcast.display.style import chinese_fonts
 
 BAND = (0.1, 0.9)
 """Quantiles between which a band is drawn: the middle 80% of the members."""
@@ -50,6 +51,7 @@ def _say_texts(figure: Figure, say: Callable[[str], str]) -> None:
     for text in figure.findobj(Text):
         assert isinstance(text, Text)
         text.set_text(say(text.get_text()))
+        text.set_fontfamily([*text.get_fontfamily(), *chinese_fonts()])
     for ax in figure.axes:
         for axis in (ax.xaxis, ax.yaxis):
             if isinstance(named := axis.get_major_formatter(), FixedFormatter):

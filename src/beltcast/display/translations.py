@@ -8,6 +8,7 @@ What a study calls its places, scenarios, drivers, variables and units comes fro
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 
 from beltcast.display.numbers import digits
@@ -322,6 +323,46 @@ def word(key: str, language: Language, **parts: object) -> str:
     return text.format(**parts) if parts else text
 
 
+_TIMES = {
+    "hour": "小时",
+    "day": "天",
+    "week": "周",
+    "month": "月",
+    "quarter": "季度",
+    "minute": "分钟",
+    "second": "秒",
+}
+_IN_CHINESE = (
+    (r"(\{\w+\}|\d+) 年", r"第 \1 {}"),
+    ("/年", "/{}"),
+    ("每年", "每{}"),
+    ("全年", "整个时段"),
+    ("(?<=单个|部分)年份", "时段"),
+    ("某一年", "某一时点"),
+    ("年份", "时间（{}）"),
+)
+
+
+def timed(text: str, language: Language, unit: str) -> str:
+    """Say a text that speaks of years in the unit of time of a model; in years as it stands.
+
+    Examples
+    --------
+    >>> timed("Point at a year", "en", "Day"), timed("{year} 年", "zh", "Day")
+    ('Point at a day', '第 {year} 天')
+    >>> timed("{year}", "en", "Week"), timed("2035 年", "zh", "Year")
+    ('week {year}', '2035 年')
+    """
+    name = unit.lower().removesuffix("s")
+    if name in ("", "year"):
+        return text
+    if language == "en":
+        return f"{name} {text}" if text == "{year}" else re.sub(r"(?<!\{)\byear", name, text)
+    for years, times in _IN_CHINESE:
+        text = re.sub(years, times.replace("{}", _TIMES.get(name, unit)), text)
+    return text
+
+
 def called(name: str, language: Language, labels: Mapping[str, Label]) -> str:
     """Return what a study calls a variable, element, unit, driver or scenario; else its name.
 
@@ -346,12 +387,13 @@ def element_called(label: str, language: Language, labels: Mapping[str, Label]) 
 
 
 def a_year(unit: str, language: Language, labels: Mapping[str, Label]) -> str:
-    """Name the unit of a yearly total of a flow.
+    """Name the unit of a yearly total of a flow; a rate of another unit of time has its own.
 
-    >>> a_year("kt", "en", {"kt": Label("kilotonnes", "千吨")}), a_year("piece", "en", {})
-    ('kilotonnes a year', 'piece a year')
+    >>> a_year("kt", "en", {"kt": Label("kilotonnes", "千吨")}), a_year("case/Day", "en", {})
+    ('kilotonnes a year', 'case/Day')
     """
-    return word("a year", language, unit=called(unit, language, labels))
+    name = called(unit, language, labels)
+    return name if "/" in unit else word("a year", language, unit=name)
 
 
 Step = tuple[float, float, str, int]
@@ -477,7 +519,7 @@ def table_unit(unit: str, language: Language, labels: Mapping[str, Label]) -> tu
     ((10.0, '亿元/年'), (1.0, 'bnCNY a year'))
     """
     factor, name = counted_in(unit, language, labels)
-    return factor, word("a year", language, unit=name)
+    return factor, a_year(name, language, {})
 
 
 def counted_in(unit: str, language: Language, labels: Mapping[str, Label]) -> tuple[float, str]:

@@ -188,6 +188,7 @@ def forecast_draws(
             "whole": study.whole(target),
             "shown_years": list(study.years.shown),
             "unit": runs[target].attrs["units"],
+            "time_unit": study.model.time_unit,
             "draws": len(posterior),
             "draws_kind": posterior.kind,
             "acceptance": posterior.acceptance,

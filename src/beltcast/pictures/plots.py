@@ -15,7 +15,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from beltcast.display.colours import OTHER, POINT, POSTERIOR, PRIOR
 from beltcast.display.lines import new_axes, save_chart
 from beltcast.display.style import house_style
-from beltcast.display.translations import amount, called, total_unit, word
+from beltcast.display.translations import amount, called, timed, total_unit, word
 from beltcast.ensembles.member_statistics import parting
 from beltcast.inference.audit.identify import CUT, Profile
 from beltcast.inference.calibrate import MOSTLY_PRIOR, Calibration
@@ -88,7 +88,7 @@ def fan_chart(
     ax.yaxis.set_minor_formatter(NullFormatter())
     ax.set_title(title or place, loc="left")
     target, unit = (str(forecast.attrs[name]) for name in ("target", "unit"))
-    labels = labels_of(forecast.attrs)
+    labels, time = labels_of(forecast.attrs), str(forecast.attrs.get("time_unit", ""))
     what, each_year = called(target, language, labels), total_unit(unit, language, labels)
     if language == "zh":  # amounts as officials write them, each with its unit
         label = labels.get(unit, Label(unit))
@@ -100,7 +100,7 @@ def fan_chart(
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(loc="upper left", fontsize="small", frameon=False)
     ax.annotate(
-        word("fan_note", language),
+        timed(word("fan_note", language), language, time),
         (0, -0.09),
         xycoords="axes fraction",
         fontsize="x-small",

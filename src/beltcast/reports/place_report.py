@@ -22,6 +22,7 @@ from beltcast.display.translations import (
     element_called,
     money_unit,
     period_words,
+    timed,
     total_unit,
     word,
 )
@@ -97,7 +98,7 @@ def place_report(
     True
     """
     past = evidence.study.years.past[1]
-    asked = _Asked(place, past if year is None else year, language)
+    asked = _Asked(place, past if year is None else year, language, evidence.study.model.time_unit)
     parts = [
         _forecast(evidence, asked),
         _what_it_rests_on(evidence, asked),
@@ -123,7 +124,7 @@ def place_sections(
     evidence = Evidence(study, forecast, None, kept.estimates())
     found = {}
     for place in map(str, forecast[PLACE].values):
-        asked = _Asked(place, 0, language)
+        asked = _Asked(place, 0, language, study.model.time_unit)
         parts = (_what_it_rests_on, _scenarios, _cannot_tell, _sources, _how)
         found[place] = sections_html([p for part in parts if (p := part(evidence, asked))])
     return found
@@ -173,9 +174,10 @@ class _Asked:
     place: str
     year: int
     language: Language
+    time: str
 
     def say(self, key: str, **parts: object) -> str:
-        return word(key, self.language, **parts)
+        return timed(word(key, self.language, **parts), self.language, self.time)
 
     def band(self, values: xr.DataArray, form: str = "{:,.0f}") -> str:
         """Median and 80% band."""

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from beltcast.display.colours import COLOURS
 from beltcast.display.lines import gridded, new_axes
 from beltcast.display.style import house_style
-from beltcast.display.translations import a_year, called, word
+from beltcast.display.translations import a_year, called, counted_in, word
 from beltcast.drivers.attribution.attribute import DRIVER
 from beltcast.ensembles.member_statistics import at_year
 from beltcast.schema import MEMBER, PLACE, QUANTILE, YEAR, Language, labels_of
@@ -30,6 +30,7 @@ def contribution_areas(
     *,
     scale: ShareScale = "level",
     title: str | None = None,
+    language: Language = "en",
     ax: Axes | None = None,
 ) -> Axes:
     """Draw the drivers' contributions by year, stacked; negative ones hang below zero.
@@ -42,6 +43,8 @@ def contribution_areas(
         The whole by default.
     scale : 'log' or 'level'
     title : str, optional
+    language : 'en' or 'zh'
+        Of the axis; the command line says the other texts.
     ax : matplotlib.axes.Axes, optional
 
     Returns
@@ -56,7 +59,7 @@ def contribution_areas(
     >>> from beltcast.drivers.attribution.plot import contribution_areas
     >>> contribution_areas(xr.open_dataset("runs/drivers/attribution.nc"))  # doctest: +SKIP
     """
-    ax = ax or new_axes(8.0, 5.0)
+    ax, attribution = ax or new_axes(8.0, 5.0), _counted(attribution, language)
     place = place or str(attribution.attrs["whole"])
     at = attribution.sel({PLACE: place})
     middle = at[YEAR].values + 0.5
@@ -75,7 +78,7 @@ def contribution_areas(
     ax.plot(middle, shares.sum(DRIVER), color="black", lw=1.6, label="all together, mean")
     ax.axhline(0.0, color="0.3", lw=0.8)
     ax.set_title(title or f"{place}: what the drivers added", loc="left")
-    ax.set_ylabel(_unit(attribution, scale))
+    ax.set_ylabel(_unit(attribution, scale, language))
     return _finished(ax)
 
 
@@ -117,7 +120,7 @@ def waterfall(
     >>> from beltcast.drivers.attribution.plot import waterfall
     >>> waterfall(xr.open_dataset("runs/drivers/attribution.nc"), year=2024)  # doctest: +SKIP
     """
-    ax = ax or new_axes(8.0, 5.0)
+    ax, attribution = ax or new_axes(8.0, 5.0), _counted(attribution, language)
     place = place or str(attribution.attrs["whole"])
     year = int(attribution.attrs["year"]) if year is None else year
     at = at_year(attribution, year).sel({PLACE: place})
@@ -151,13 +154,27 @@ def waterfall(
     return _finished(ax, legend=False)
 
 
-def attribution_charts(attribution: xr.Dataset, year: int) -> dict[str, Axes]:
+def attribution_charts(
+    attribution: xr.Dataset, year: int, language: Language = "en"
+) -> dict[str, Axes]:
     """Draw the whole by year, in levels and in logs, and in one year; by the name of the file."""
     return {
-        "drivers-by-year": contribution_areas(attribution),
-        "drivers-by-year-log": contribution_areas(attribution, scale="log"),
-        f"drivers-in-{year}": waterfall(attribution, year=year),
+        "drivers-by-year": contribution_areas(attribution, language=language),
+        "drivers-by-year-log": contribution_areas(attribution, scale="log", language=language),
+        f"drivers-in-{year}": waterfall(attribution, year=year, language=language),
     }
+
+
+def _counted(attribution: xr.Dataset, language: Language) -> xr.Dataset:
+    """Return the amounts in the unit that readers of a language count in."""
+    unit = str(attribution["without_level"].attrs.get("units", ""))
+    factor, name = counted_in(unit, language, labels_of(attribution.attrs))
+    if factor == 1.0:
+        return attribution
+    levels = [str(variable) for variable in attribution.data_vars if "_level" in str(variable)]
+    return attribution.assign(
+        {level: (factor * attribution[level]).assign_attrs(units=name) for level in levels}
+    )
 
 
 def _colours(count: int) -> list[str]:

@@ -13,23 +13,27 @@ from rich.table import Table
 from rich.text import Text
 
 from beltcast.display.lines import new_axes
+from beltcast.display.translations import counted_in
 from beltcast.drivers.discovery.discover import LEAF, box_words
 from beltcast.drivers.discovery.prim import FEWEST_CASES
 from beltcast.ensembles.verdicts import share_error
-from beltcast.schema import PARAMETER
+from beltcast.schema import PARAMETER, Language, labels_of
 
 
-def summarise_discovery(found: xr.Dataset) -> RenderableType:
+def summarise_discovery(found: xr.Dataset, language: Language = "en") -> RenderableType:
     """Lay out, for a `rich` console, the chosen box and the tree.
 
     Parameters
     ----------
     found : xarray.Dataset
         As `beltcast.discover` returns it.
+    language : 'en' or 'zh'
+        Whose units of money are used: 亿元 in Chinese.
     """
     a = found.attrs
     unit = str(found["outcome"].attrs.get("units", ""))
-    crossing = f"{a['side']} {a['limit']:g} {unit}"
+    factor, name = counted_in(unit, language, labels_of(a))
+    crossing = f"{a['side']} {factor * a['limit']:,g} {name}"
     title = (
         f"When is {a['target']} of {a['place']} in {a['year']} {crossing}, scenario "
         f"'{a['scenario']}'?"

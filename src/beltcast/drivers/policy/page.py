@@ -64,7 +64,7 @@ def summarise_policies(
         f"{compared.sizes['member']} draws; goal {factor * question.goal:,g}"
     )
     table = Table(box=None, padding=(0, 2, 0, 0))
-    names = [_short(lever.name) for lever in question.levers]
+    names = [_short(lever.name, language, labels) for lever in question.levers]
     for name in [*names, "cost", "mean", "10 %", "goal", "regret", ""]:
         table.add_column(name, justify="left" if not name else "right")
     draws = compared.sizes[MEMBER]
@@ -93,7 +93,9 @@ def summarise_policies(
     )
 
 
-def _short(label: str) -> str:
+def _short(label: str, language: Language, labels: Mapping[str, Label]) -> str:
+    if language == "zh" and label in labels:
+        return labels[label].text("zh")
     return label.removesuffix(" Multiplier").removesuffix(" Final")
 
 

@@ -34,7 +34,7 @@ def summarise_prices(prices: xr.Dataset, language: Language = "en") -> Renderabl
     language : 'en' or 'zh'
         Whose units of money are used: 亿元 in Chinese.
     """
-    prices = _counted(prices, language)
+    prices = counted_prices(prices, language)
     return Group(
         _changes(prices),
         _whole(prices),
@@ -143,8 +143,8 @@ def _places(prices: xr.Dataset) -> RenderableType:
         return Text("")
     paid = str(prices[PAID].values[0])
     title = (
-        f"{paid.capitalize()}, {_unit_of(prices, paid)}, for each {price_unit(prices)} gained, "
-        "by place: median (80% band)"
+        f"By place: {paid}, {_unit_of(prices, paid)}, for each {price_unit(prices)} gained: median "
+        "(80% band)"
     )
     table = console_table("place", *names, padding=1)
     for place in map(str, prices[PLACE].values):
@@ -184,8 +184,8 @@ def _unit_of(prices: xr.Dataset, flow: str) -> str:
     return counted_in(unit, "en", labels_of(prices.attrs))[1]
 
 
-def _counted(prices: xr.Dataset, language: Language) -> xr.Dataset:
-    """Return the amounts in the units that readers of a language count in."""
+def counted_prices(prices: xr.Dataset, language: Language) -> xr.Dataset:
+    """Return the amounts in the units that readers of a language count in: 亿元 in Chinese."""
     named = [counted_in(str(u), language, labels_of(prices.attrs)) for u in prices["unit"].values]
     factor = xr.DataArray([factor for factor, _ in named], coords={FLOW: prices[FLOW]})
     paid = factor.sel({FLOW: prices[PAID].values}).rename({FLOW: PAID})

@@ -57,8 +57,7 @@ def summarise_sensitivity(result: xr.Dataset, *, when: float, rows: int = 20) ->
         f"{a['runs']:,} runs",
         style="bold",
     )
-    names = (name.replace("_error", " ±").replace("_", " ") for name in measures)
-    table = console_table("parameter", "rank", *names)
+    table = console_table("parameter", "rank", *map(_heading, measures))
     at = at_time(result, when)
     if at[chief].isnull().all():
         flat = "The output does not change with any of these constants (but for rounding)."
@@ -70,7 +69,7 @@ def summarise_sensitivity(result: xr.Dataset, *, when: float, rows: int = 20) ->
         first, last = ranges[label]
         rank = f"{first}" if first == last else f"{first}–{last}"
         table.add_row(label, rank, *(_three(float(own[name]), largest) for name in measures))
-    notes = [f"{name}: {result[name].attrs['long_name']}" for name in measures]
+    notes = [f"{_heading(name)}: {result[name].attrs['long_name']}" for name in measures]
     if method != "tornado":
         change = unsettled(result, when)
         notes.append(f"With half of the runs, {chief} differs by at most {change:.3g}.")
@@ -89,6 +88,10 @@ def summarise_sensitivity(result: xr.Dataset, *, when: float, rows: int = 20) ->
     if "second" in result:
         notes += ["", *pair_words(at)]
     return Group(title, table, Text("\n" + "\n".join(notes)))
+
+
+def _heading(measure: str) -> str:
+    return measure.replace("_error", " ±").replace("_", " ")
 
 
 def _three(value: float, scale: float) -> str:
