@@ -19,6 +19,7 @@ from typer.main import get_command
 
 from beltcast import cli, read_study
 from beltcast.files.shipped import shipped
+from beltcast.study.observations_file import COLUMNS
 from beltcast.study.scenarios import read_scenarios
 from beltcast.study.starter import start_study
 
@@ -213,6 +214,14 @@ RUN = [
 GALLERY = "docs/gallery/"
 HARE = {name: f"{GALLERY}hare-lynx/{name}" for name in ("data.csv", "priors.toml", "columns.toml")}
 BASS = {"sir.mdl": f"{GALLERY}bass/model.mdl"}
+HARES = (
+    (ROOT / GALLERY / "hare-lynx" / "model.mdl")
+    .read_text(encoding="utf-8")
+    .replace("alpha*Hare -", "hare births -")
+    .replace("Hare0 =", "hare births = alpha*Hare ~ kpelt/Year ~ |\nHare0 =")
+)
+"""A model with a flow that has a name, so that a study can forecast it."""
+
 RABBITS = """{UTF-8}
 rabbits = INTEG(births - deaths, 100) ~ rabbit ~ |
 births = rabbits*birth rate ~ rabbit/Year ~ |
@@ -224,7 +233,7 @@ FINAL TIME = 10 ~ Year ~ |
 TIME STEP = 0.125 ~ Year ~ |
 SAVEPER = TIME STEP ~ Year ~ |
 """
-HEADER = "place,quantity,kind,start,end,value,unit,definition,vintage,grade,published,source\n"
+HEADER = ",".join(COLUMNS) + "\n"
 OWN: dict[str, dict[str, str]] = {
     "docs/howto/compare-and-document.md": {
         "old.mdl": RABBITS,
@@ -235,13 +244,9 @@ OWN: dict[str, dict[str, str]] = {
     "docs/howto/export.md": {"runs/belt/forecast.nc": "calibration/results/forecast.nc"},
     "docs/howto/frozen-forecasts.md": {
         "new-rows.csv": HEADER + "China,output,part-year,2026,2026.5,1090,bn CNY,gacc,preliminary,"
-        "A,2026.54,a test\n"
+        "A,2026.54,a test,,,\n"
     },
-    "docs/howto/own-model.md": {
-        **HARE,
-        "mine.mdl": f"{GALLERY}hare-lynx/model.mdl",
-        "model.mdl": f"{GALLERY}hare-lynx/model.mdl",
-    },
+    "docs/howto/own-model.md": {**HARE, "mine.mdl": HARES, "model.mdl": HARES},
     "docs/howto/study.md": {
         **BASS,
         "flu.csv": f"{GALLERY}bass/data.csv",
@@ -250,9 +255,9 @@ OWN: dict[str, dict[str, str]] = {
     "docs/howto/trace-causes.md": {"mine.mdl": RABBITS},
     "docs/howto/update.md": {
         "new-rows.csv": HEADER + "China,output,part-year,2026,2026.5,1090,bn CNY,gacc,preliminary,"
-        "A,2026.54,a test\n",
+        "A,2026.54,a test,,,\n",
         "my-rows.csv": HEADER + "Foshan,output,level,2026,2027,30,bn CNY,reference,final,B,2027.2,"
-        "a test\n",
+        "a test,,,\n",
         "calibration/data/half-year-2025.csv": "calibration/data/half-year-2025.csv",
     },
     "docs/howto/vensim-files.md": {

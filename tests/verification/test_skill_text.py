@@ -9,6 +9,7 @@ import pytest
 import xarray as xr
 from matplotlib.figure import Figure
 
+from beltcast.display.tables import narrowed
 from beltcast.errors import InputError
 from beltcast.forecasting.summary import as_text
 from beltcast.verification.skill import case_scores, coverage_table, pit_counts, skill_table
@@ -59,6 +60,18 @@ def test_the_page_says_what_was_asked_and_who_is_better(scores: xr.Dataset) -> N
     assert line.rstrip().endswith("too few years")
     for heading in ("Where 'sharp' errs", "Clopper", "lost most"):
         assert heading in page
+
+
+@pytest.mark.parametrize("width", [80, 60, 40])
+def test_a_narrow_terminal_cuts_no_cell_and_breaks_no_word(scores: xr.Dataset, width: int) -> None:
+    """The words of the page are those of a wide one."""
+    page = summarise_skill(scores, "sharp")
+    wide = as_text(page, 200)
+    narrow = as_text(narrowed(page, width), width)
+    assert max(map(len, narrow.splitlines())) <= width
+    words = {word.rstrip(";") for word in narrow.split()}
+    assert words >= {word.rstrip(";") for word in wide.split()}
+    assert "…" not in narrow
 
 
 def test_tables_of_places_and_years_count_each_once(scores: xr.Dataset) -> None:

@@ -213,7 +213,10 @@ class Run:
         if isinstance(page, str):  # unchanged: rich would wrap it and colour its numbers
             say(page)
         else:
-            console().print(said_page(page))
+            from beltcast.display.tables import narrowed
+
+            shown = console()
+            shown.print(narrowed(said_page(page), shown.width))
         say(f"Wrote {folder}{'' if folder.is_file() else '/'}")
 
 

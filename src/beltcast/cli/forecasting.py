@@ -252,7 +252,8 @@ def backtest_command(
         )
         result.to_netcdf(work / "verification.nc", engine="netcdf4", encoding=BACKTEST_ENCODING)
         scores = case_scores(result)
-        page = summarise_skill(scores, "sd")
+        units = {name: v.unit for name, v in chosen.model.variables.items()}
+        page = summarise_skill(scores, "sd", units=units, language=spoken())
         save(work, page)
     run.finish(
         "backtest",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from rich.cells import cell_len
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -24,6 +26,63 @@ def console_table(*headings: str, padding: int = 2, text: Collection[str] = ()) 
 def page_table(title: str) -> Table:
     """Return a table without rules under a title of its own, for columns of any kind."""
     return Table(title=f"\n{title}", title_justify="left", title_style="", box=None)
+
+
+_WORD = 10
+"""Columns that a cell that may fold needs."""
+
+
+def narrowed(page: RenderableType, width: int) -> RenderableType:
+    """Lay tables that a narrow terminal would cut out as lists, an entry for each row.
+
+    Parameters
+    ----------
+    page : rich.console.RenderableType
+    width : int
+        Columns of the terminal.
+
+    Examples
+    --------
+    >>> from rich.console import Console
+    >>> table = page_table("Gains")
+    >>> for name in ("against", "gain"):
+    ...     table.add_column(name, no_wrap=True)
+    >>> table.add_row("drift", "-38% to 12%")
+    >>> Console(width=16).print(narrowed(table, 16))
+    <BLANKLINE>
+    Gains
+    drift
+      gain -38% to
+      12%
+    """
+    match page:
+        case Group():
+            return Group(*(narrowed(part, width) for part in page.renderables))
+        case Table() if _least_width(page) > width:
+            return _listed(page)
+    return page
+
+
+def _least_width(table: Table) -> int:
+    """Columns that a table needs before it cuts a cell or puts a letter on a line."""
+    total = 0
+    for column in table.columns:
+        lines = [line for cell in (column.header, *column._cells) for line in str(cell).split("\n")]
+        longest = max(map(cell_len, lines), default=0)
+        total += longest if column.no_wrap else min(longest, _WORD)
+    return total + len(table.columns) * sum(table.padding[1::2])
+
+
+def _listed(table: Table) -> RenderableType:
+    """Say each row as its first cell, and the others below it, each after its heading."""
+    heads = [str(column.header) for column in table.columns]
+    parts: list[RenderableType] = [str(table.title)] if table.title else []
+    for first, *cells in zip(*(column._cells for column in table.columns), strict=True):
+        told = (
+            f"{head} {cell}".strip() for head, cell in zip(heads[1:], cells, strict=True) if cell
+        )
+        parts += [Text(str(first)), Padding(Text("; ".join(told)), (0, 0, 0, 2))]
+    return Group(*parts)
 
 
 def titled(title: str, table: Table) -> RenderableType:

@@ -6,14 +6,16 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from beltcast.display.tables import page_table
+from beltcast.display.translations import counted_in
 from beltcast.errors import InputError, did_you_mean
-from beltcast.schema import CASE, FORECASTER
+from beltcast.schema import CASE, FORECASTER, Language
 from beltcast.verification.skill import (
     common_cases,
     coverage_table,
@@ -37,7 +39,14 @@ HEADINGS = {
 TableCell = str | float | int
 
 
-def summarise_skill(scores: xr.Dataset, forecaster: str, *, most: int = 8) -> RenderableType:
+def summarise_skill(
+    scores: xr.Dataset,
+    forecaster: str,
+    *,
+    most: int = 8,
+    units: Mapping[str, str] | None = None,
+    language: Language = "en",
+) -> RenderableType:
     """Return the summary of one forecaster of a backtest among the others, for a `rich` console.
 
     Parameters
@@ -48,6 +57,9 @@ def summarise_skill(scores: xr.Dataset, forecaster: str, *, most: int = 8) -> Re
         The one that is compared with the others.
     most : int
         Number of the worst misses to list.
+    units : mapping of str to str, optional
+        Unit of each quantity in the model: in Chinese, money is counted in 亿.
+    language : 'en' or 'zh'
 
     Raises
     ------
@@ -64,7 +76,7 @@ def summarise_skill(scores: xr.Dataset, forecaster: str, *, most: int = 8) -> Re
         _skill(scores, forecaster),
         _errors(scores, forecaster),
         _coverage(scores),
-        _misses(scores, forecaster, most),
+        _misses(worst_misses(scores, forecaster, most=most), forecaster, units or {}, language),
     )
 
 
@@ -288,20 +300,25 @@ def _coverage(scores: xr.Dataset) -> Table:
     return drawn
 
 
-def _misses(scores: xr.Dataset, forecaster: str, most: int) -> Table:
-    table = worst_misses(scores, forecaster, most=most)
-    drawn = page_table(f"Where '{forecaster}' lost most")
+def _misses(
+    table: pd.DataFrame, forecaster: str, units: Mapping[str, str], language: Language
+) -> Table:
+    drawn = page_table(f"Where '{forecaster}' lost most, in the model's units")
     columns = ("place", "year", "origin", "definition", "observed", "median", "80% band", "ratio")
     _columns(drawn, *columns)
     for row in table.to_dict("records"):
+        factor = counted_in(units.get(row["quantity"], ""), language, {})[0]
+        observed, median, low, high = (
+            _number(factor * row[name]) for name in ("observed", "median", "p10", "p90")
+        )
         drawn.add_row(
             str(row["place"]),
             str(int(row["year"])),
             f"{row['origin']:g}",
             str(row["definition"]),
-            _number(row["observed"]),
-            _number(row["median"]),
-            f"{_number(row['p10'])}–{_number(row['p90'])}",
+            observed,
+            median,
+            f"{low}–{high}",
             f"{row['ratio']:.2f}",
         )
     return drawn
