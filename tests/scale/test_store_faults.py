@@ -52,7 +52,7 @@ def start(*arguments: object, prefix: tuple[str, ...] = ()) -> subprocess.Popen[
 
 
 def complete(folder: Path) -> int:
-    return len(list((folder / "out.zarr" / COMPLETE).glob("*.json")))
+    return len(list((folder / "out.zarr" / COMPLETE).glob("[0-9]*.json")))
 
 
 def until(true: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:
