@@ -7,76 +7,28 @@ the bound of 1e-9 leaves room for machines and none for a different equation.
 
 from __future__ import annotations
 
-import shutil
-import warnings
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
 
-from beltcast import load_model
 from beltcast.model.model import Model
+
+from .. import pysd_runs
 
 BOUND = 1e-9
 
-# Every lever of the model is moved in one of them.
-SCENARIOS: dict[str, dict[str, float]] = {
-    "support and trade": {
-        "Support Final Multiplier": 0.0,
-        "Tariff Add": 0.6,
-        "Tariff Start": 2025.34,
-        "Ad Cost Final Multiplier": 1.5,
-    },
-    "drive": {
-        "Belt Deepening Multiplier": 1.5,
-        "Brand Propensity Final Multiplier": 1.5,
-        "Tilt Final Multiplier": 1.5,
-    },
-    "stop": {
-        "Zone Stop": 1.0,
-        "Zone Stop Year": 2019.0,
-        "Threshold Final Multiplier": 1.5,
-        "Demand Final Multiplier": 0.8,
-        "SW Market": 0.0,
-    },
-}
-# A step four times the file's keeps PySD's three runs together under a minute.
-STEP, END = 0.25, 2030.0
+
+@pytest.fixture(scope="module")
+def belt() -> Model:
+    return pysd_runs.belt_model()
 
 
 @pytest.fixture(scope="module")
-def belt(root: Path) -> Model:
-    return load_model(root / "models" / "belt" / "belt.mdl")
-
-
-@pytest.fixture(scope="module")
-def translated(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """PySD's Python file, in a copy of the folder, for PySD writes beside the model."""
-    folder = tmp_path_factory.mktemp("pysd") / "belt"
-    shutil.copytree(root / "models" / "belt", folder)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # PySD's own; not what is tested here
-        import pysd
-
-        pysd.read_vensim(str(folder / "belt.mdl"), missing_values="ignore")
-    return folder / "belt.py"
-
-
-def pysd_run(
-    translated: Path, model: Model, constants: Mapping[str, float], **controls: float
-) -> pd.DataFrame:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import pysd
-
-        # Loaded again: PySD remembers the parameters of the run before.
-        other = pysd.load(str(translated), missing_values="ignore")
-        frame = other.run(dict(constants), model.computed, **controls)
-    assert isinstance(frame, pd.DataFrame)
-    return frame
+def kept() -> Mapping[str, pd.DataFrame]:
+    return pysd_runs.read()
 
 
 def columns(run: xr.Dataset) -> dict[str, np.ndarray]:
@@ -95,7 +47,7 @@ def columns(run: xr.Dataset) -> dict[str, np.ndarray]:
 
 
 def compare(model: Model, frame: pd.DataFrame, constants: Mapping[str, float]) -> None:
-    run = model.simulate(constants)
+    run = model.simulate(constants).sel(time=frame.index.to_numpy(), method="nearest")
     ours = columns(run)
     np.testing.assert_allclose(frame.index.to_numpy(dtype=float), run["time"], rtol=1e-12)
     assert set(ours) == set(frame.columns), "every variable, no more"
@@ -116,13 +68,14 @@ def compare(model: Model, frame: pd.DataFrame, constants: Mapping[str, float]) -
     assert not bad
 
 
-@pytest.mark.slow
-def test_the_file_unchanged_runs_as_in_pysd(belt: Model, translated: Path) -> None:
-    compare(belt, pysd_run(translated, belt, {}), {})
+@pytest.mark.parametrize("name", pysd_runs.SCENARIOS)
+def test_the_belt_model_runs_as_in_pysd(
+    belt: Model, kept: Mapping[str, pd.DataFrame], name: str
+) -> None:
+    compare(belt, kept[name], {**pysd_runs.SCENARIOS[name], **pysd_runs.controls(name)})
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", SCENARIOS)
-def test_scenarios_run_as_in_pysd(belt: Model, translated: Path, name: str) -> None:
-    theirs = pysd_run(translated, belt, SCENARIOS[name], time_step=STEP, final_time=END)
-    compare(belt, theirs, SCENARIOS[name] | {"TIME STEP": STEP, "FINAL TIME": END})
+@pytest.mark.long
+def test_what_is_kept_of_pysd_is_what_it_computes(kept: Mapping[str, pd.DataFrame]) -> None:
+    for name, frame in pysd_runs.runs():
+        pd.testing.assert_frame_equal(kept[name], frame, check_names=False, rtol=1e-12, atol=1e-12)
