@@ -417,13 +417,13 @@ def test_backtest_leaves_a_small_file_and_a_page(tmp_path: Path) -> None:
     folder = tmp_path / "verified"
     done = CliRunner().invoke(
         app,
-        ["backtest", "--origins", "2024.5", "--draws", "4", "--moves", "1", "--starts", "1",
+        ["backtest", "--origins", "2019.5", "--draws", "4", "--moves", "1", "--starts", "1",
          "--output", str(folder)],
         catch_exceptions=False,
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     assert {path.name for path in folder.iterdir()} == {"verification.nc", "summary.txt"}
-    assert [path.name for path in (tmp_path / "verified-origins").iterdir()] == ["2024.5.nc"]
+    assert [path.name for path in (tmp_path / "verified-origins").iterdir()] == ["2019.5.nc"]
     with xr.open_dataset(folder / "verification.nc") as kept:
         assert kept["forecast"].dtype == np.float32
         assert kept.attrs["rules_sha256"]

@@ -88,7 +88,7 @@ def backtest(
     >>> from beltcast import OriginRules, backtest, read_study
     >>> from beltcast.verification.backtest import Settings
     >>> quick = Settings(draws=4, moves=0, starts=1, refine=1)
-    >>> result = backtest(read_study(), OriginRules(), origins=[2024.5], settings=quick)
+    >>> result = backtest(read_study(), OriginRules(), origins=[2019.5], settings=quick)
     >>> result["forecast"].dims
     ('case', 'forecaster', 'draw')
     """
