@@ -109,7 +109,9 @@ def test_one_contrast_and_a_normal_prior_give_the_normal_posterior(tmp_path: Pat
 def test_chains_have_the_same_posterior(tmp_path: Path) -> None:
     fit = fit_of(study_of(tmp_path, ONE))
     rng = np.random.default_rng(1)
-    draws = sample(fit, SampleOptions(method="walkers"), rng=rng).theta[..., 0]
+    draws = sample(fit, SampleOptions(method="walkers", every=4, burn_in=400), rng=rng).theta[
+        ..., 0
+    ]
     precision = 1 / 0.5**2 + 1 / 0.2**2
     mean, sd = (0.1 / 0.5**2 + 0.3 / 0.2**2) / precision, precision**-0.5
     # Four standard errors of 1,000 effective draws.

@@ -145,7 +145,7 @@ def test_draws_with_a_poor_surrogate_are_still_of_the_posterior(
         small, make.priors("Factor", mu=0.0, sigma=0.5), rows, make.noise()
     )
     fit = calibrate(likelihood, rng=np.random.default_rng(0), starts=4, refine=1)
-    z = approximate_posterior(fit, 8000, rng=np.random.default_rng(5)).theta[:, 0]
+    z = approximate_posterior(fit, 3200, rng=np.random.default_rng(5)).theta[:, 0]
     grid = np.linspace(-3, 3, 20001)
     density = stats.norm.pdf(grid, 0, 0.5) * stats.norm.cdf((grid - np.log(1.2)) / 0.1)
     density /= density.sum()
