@@ -80,7 +80,8 @@ print(complement_words(drivers))
 # is no finding about zones.
 
 # %%
-dates = placebo(study, rng=streams.under("placebo"), shifts=(-2.0,), starts=8, refine=1)
+options = {"shifts": (-2.0,), "starts": 8, "refine": 1}
+dates = placebo(study, "Zone Year", "Support Gain", rng=streams.under("placebo"), **options)
 print(placebo_words(dates))
 
 # %% [markdown]
