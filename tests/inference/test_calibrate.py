@@ -320,3 +320,16 @@ def test_starts_lie_in_the_middle_nine_tenths_of_the_priors_and_within_the_bound
     np.testing.assert_allclose(answers, one.answers(theta[:, :2]), rtol=1e-12)
     # Nuisances are those that the answers imply.
     np.testing.assert_allclose(theta[:, 2:], one.nuisances_given(answers)[0], rtol=1e-9, atol=1e-12)
+
+
+def test_half_of_the_starts_are_the_most_probable_of_their_part_of_the_sequence(
+    small: Model, make: SimpleNamespace
+) -> None:
+    priors = make.priors("Level", "Factor", mu=[np.log(10.0), 0.0], sigma=[0.5, 0.3])
+    one = make_likelihood(small, priors, make.table(make.row()), make.noise(year_shock=0.05))
+    theta, answers = starting_points(one, np.random.default_rng(1), 8, tried=3)
+    every, _ = starting_points(one, np.random.default_rng(1), 4 + 4 * 6)
+    np.testing.assert_array_equal(theta[:4], every[:4])
+    best = -one.log_density(every[4:]).reshape(4, 6)
+    found = -one.log_density(theta[4:], answers[4:])
+    np.testing.assert_allclose(found, best.min(axis=1), rtol=1e-12)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from beltcast.engine.nodes import FloatArray
-from beltcast.inference.descent import LEFT_TO_GAIN, Descent, descend
+from beltcast.inference.descent import LEFT_TO_GAIN, Descent, descend, descend_all
 
 NOTHING = (np.full(3, -np.inf), np.full(3, np.inf))
 
@@ -84,3 +84,28 @@ def test_a_descent_ends_where_less_than_enough_is_left_to_gain() -> None:
     )
     assert found.converged
     assert found.costs.min() - 4.5 < LEFT_TO_GAIN
+
+
+def test_descents_side_by_side_are_those_of_each_start_alone() -> None:
+    starts = np.array([[0.02, 4000.0, 250.0], [0.01, 5000.0, 300.0], [5.6e-3, 6181.0, 345.0]])
+    together = descend_all(
+        lambda b: np.array([meyer(one) for one in b]),
+        lambda b: np.array([meyer_slopes(one) for one in b]),
+        starts,
+        NOTHING,
+    )
+    for start, found in zip(starts, together, strict=True):
+        alone = descend(meyer, meyer_slopes, start, NOTHING)
+        np.testing.assert_array_equal(found.costs, alone.costs)
+        np.testing.assert_array_equal(found.x, alone.x)
+
+
+def test_a_bound_that_is_missed_by_rounding_does_not_end_a_descent() -> None:
+    # One ulp below the bound a step along it has no room, and would promise nothing.
+    def residuals(x: FloatArray) -> FloatArray:
+        return np.array([x[0] - 1.0, x[1] - 3.0])
+
+    bounds = (np.full(2, -np.inf), np.array([0.3, np.inf]))
+    start = np.array([np.nextafter(0.3, 0.0), 0.0])
+    found = descend(residuals, lambda x: np.eye(2), start, bounds)
+    assert found.x == pytest.approx([0.3, 3.0])

@@ -10,6 +10,7 @@ import pytest
 
 from beltcast import approximate_posterior, calibrate
 from beltcast.inference.calibrate import Calibration, calibrate_from
+from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.pool_scales import pool_scales
 from beltcast.inference.statistics import FitStatistics, fit_statistics
 from beltcast.workflows.calibrate import CalibrateOptions, calibrate_study
@@ -147,6 +148,19 @@ def test_the_standard_deviations_between_subjects_of_theophylline_come_back() ->
     assert between["sd of Cl"] == pytest.approx(0.17, abs=0.03)
 
 
+def boehm() -> Likelihood:
+    folder = GALLERY / "boehm"
+    files = (folder / name for name in ("model.mdl", "data.csv", "priors.toml"))
+    return read_own_model(*files, columns=folder / "columns.toml", integration="stiff").likelihood
+
+
+@pytest.mark.long
+def test_the_default_search_of_boehm_finds_the_published_optimum() -> None:
+    found = calibrate(boehm(), rng=np.random.default_rng(1))
+    assert found.agreeing > 1
+    assert fit_statistics(found).log_likelihood == pytest.approx(-138.221976, abs=1e-4)
+
+
 @pytest.mark.slow
 def test_the_published_optimum_of_boehm_comes_back() -> None:
     # Nominal values of Boehm_JProteomeRes2014 in the PEtab benchmark collection, and the negative
@@ -162,11 +176,7 @@ def test_the_published_optimum_of_boehm_comes_back() -> None:
         "sd of pSTATB": 6.59147818673419,
         "sd of rSTATA": 3.15271275648527,
     }
-    folder = GALLERY / "boehm"
-    files = (folder / name for name in ("model.mdl", "data.csv", "priors.toml"))
-    likelihood = read_own_model(
-        *files, columns=folder / "columns.toml", integration="stiff"
-    ).likelihood
+    likelihood = boehm()
     # From far away along the flat valley.
     begin = {"ed": 0.03, "khet": 1e-4, "khom": 0.01, "ihet": 0.02, "ihom": 10.0, "kp": 15000.0}
     values = np.array([begin[name] for name in likelihood.priors.labels])

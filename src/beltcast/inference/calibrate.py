@@ -8,13 +8,14 @@ every start, because a fit that only one start reached is doubtful.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy.linalg import cho_solve
 from scipy.special import ndtri
 from threadpoolctl import threadpool_limits
@@ -28,8 +29,15 @@ from beltcast.errors import CalibrationError
 from beltcast.files.resume import NOT_KEPT, Pieces
 from beltcast.inference.assemble import likelihood_of
 from beltcast.inference.likelihood import BLAME, Likelihood
-from beltcast.inference.optimise import FitMethod, Optimum, optimise
-from beltcast.inference.starts import FEW_ENOUGH, expected_missed, starting_points
+from beltcast.inference.optimise import LEARNT, FitMethod, Optimum, optimise
+from beltcast.inference.optimise import refine as refine_starts
+from beltcast.inference.starts import (
+    FEW_ENOUGH,
+    TRIED,
+    expected_missed,
+    searches_needed,
+    starting_points,
+)
 from beltcast.schema import Language, Progress, no_progress
 from beltcast.study.priors import Priors
 from beltcast.study.study import Study
@@ -397,12 +405,13 @@ def calibrate(
     rng : numpy.random.Generator
         Scrambles the Sobol' sequence.
     starts : int
-        Starting points, all simulated as one ensemble.
+        Starting points.  Of up to 40 unknowns 16 times as many are simulated, and half of the
+        starts are each the most probable of 32.
     refine : int, optional
-        How many of the starts are refined, the best first.  By default the best six, then others in
-        the order of the sequence until the stopping rule of `beltcast.inference.starts` is met and
-        the best optimum was found twice; of more than 40 unknowns the best six.  A population
-        (differential evolution) is all of them at once, so it is refined once.
+        How many of the starts are refined, the best first.  By default six, then others until the
+        stopping rule of `beltcast.inference.starts` is met and the best optimum was found twice; of
+        more than 40 unknowns the best six.  A population (differential evolution) is all of them
+        at once, so it is refined once.
     method : str
         'least_squares' or 'differential_evolution', see `beltcast.inference.optimise`.
     threads : int, optional
@@ -426,7 +435,8 @@ def calibrate(
     """
     likelihood, tell = likelihood_of(source), progress or no_progress
     tell("starts", 0, starts)
-    points, answers = starting_points(likelihood, rng, starts)
+    few = likelihood.size <= SEARCHED
+    points, answers = starting_points(likelihood, rng, starts, tried=TRIED if few else 1)
     simulated = np.isfinite(answers).all(axis=1)
     costs = np.where(simulated, -likelihood.log_density(points, answers), np.inf)
     tell("starts", starts, starts)
@@ -435,41 +445,74 @@ def calibrate(
             f"none of {starts} starts could be simulated; look at the priors with the command "
             "'beltcast check', their bounds may allow impossible values"
         )
-    whole = method == "differential_evolution"
-    order = _order(costs)
-    by_rule = refine is None and not whole and likelihood.size <= SEARCHED
-    most = len(order) if by_rule else min(refine or FIRST, len(order))
-    groups = [order] if whole else [order[k:] for k in range(most)]
+    whole = method != "least_squares"
+    order = _order(costs, chosen=starts // 2 if few else 0)
+    by_rule = refine is None and not whole and few
+    most = 1 if whole else len(order) if by_rule else min(refine or FIRST, len(order))
     # Only populations use random numbers; the others leave the generator unchanged.
-    seeds = rng.spawn(1) if whole else [rng] * len(groups)
+    moving = rng.spawn(1)[0] if whole else rng
 
-    def refined(k: int) -> Optimum:
-        found = pieces.take(
-            f"refinement {k}",
-            lambda: vars(optimise(likelihood, points[groups[k]], method, rng=seeds[k])),
-        )
-        cost, converged = float(found["cost"]), bool(found["converged"])
-        return Optimum(found["theta"], cost, found["costs"], converged)
+    def refined(task: range) -> list[Optimum]:
+        def make() -> list[Optimum]:
+            if whole:
+                return [optimise(likelihood, points[order], method, rng=moving)]
+            return refine_starts(likelihood, points[order[task]])
+
+        return _kept(pieces, task, make)
 
     optima: list[Optimum] = []
-    while len(optima) < len(groups):
-        batch = range(len(optima), min(len(optima) + FIRST, len(groups)))
-        for one in side_by_side(refined, batch, threads):
-            optima.append(one)
-            tell("refinements", len(optima), len(groups))
+    wanted = FIRST
+    while len(optima) < most:
+        batch = range(len(optima), min(wanted, most))
+        side = 1 if likelihood.size > LEARNT else len(batch)
+        tasks = (batch[k : k + side] for k in range(0, len(batch), side))
+        for ends in side_by_side(refined, tasks, threads):
+            for one in ends:
+                optima.append(one)
+                tell("refinements", len(optima), most)
         found = calibration_at(likelihood, costs, order[: len(optima)], optima, method)
         if by_rule and found.agreeing > 1 and found.expected_missed < FEW_ENOUGH:
             break
-    if len(optima) < len(groups):
+        wanted = max(len(optima) + FIRST, searches_needed(len(found.clusters())))
+    if len(optima) < most:
         tell("refinements", len(optima), len(optima))
     return found
 
 
-def _order(costs: FloatArray) -> IntArray:
-    """Starts that can be simulated: the best ones, then the others in order."""
+def _kept(pieces: Pieces, task: range, make: Callable[[], list[Optimum]]) -> list[Optimum]:
+    """Refinements that are one piece of work."""
+
+    def arrays() -> dict[str, ArrayLike]:
+        found = enumerate(make())
+        return {f"{k} {key}": value for k, one in found for key, value in vars(one).items()}
+
+    name = " to ".join(str(k) for k in dict.fromkeys((task[0], task[-1])))
+    made = pieces.take(f"refinement {name}", arrays)
+    return [
+        Optimum(
+            theta=made[f"{k} theta"],
+            cost=float(made[f"{k} cost"]),
+            costs=made[f"{k} costs"],
+            converged=bool(made[f"{k} converged"]),
+        )
+        for k in range(len(made) // len(fields(Optimum)))
+    ]
+
+
+def _order(costs: FloatArray, *, chosen: int) -> IntArray:
+    """Starts that can be simulated: the best ones, then the others in order.
+
+    The last `chosen` ones, of which there may be none, are the most probable of many: these by
+    cost, in turn with the others in order.
+    """
     possible = np.flatnonzero(np.isfinite(costs))
-    best = possible[np.argsort(costs[possible], kind="stable")][:FIRST]
-    return np.concatenate([best, np.setdiff1d(possible, best)])
+    by_cost = possible[np.argsort(costs[possible], kind="stable")]
+    if not chosen:
+        return np.concatenate([by_cost[:FIRST], np.setdiff1d(possible, by_cost[:FIRST])])
+    most = by_cost[by_cost >= len(costs) - chosen]
+    others = possible[possible < len(costs) - chosen]
+    turn = np.concatenate([np.arange(len(most)) - 0.5, np.arange(len(others))])
+    return np.concatenate([most, others])[np.argsort(turn, kind="stable")]
 
 
 @one_blas_thread()

@@ -184,7 +184,7 @@ class ContrastRows:
         logs = np.empty((1 + len(self.changes), len(self.run_of)))
         by_row = np.empty((*logs.shape, p))
         for k in range(len(logs)):
-            logs[k], by_row[k] = self.asked.derivative(run[:, :, [k]])
+            logs[k], by_row[k] = self.asked.derivative(run[:, :, k])
         for k, (positions, _) in enumerate(self.changes):
             # A constant that the run sets itself does not follow the parameter.
             by_row[k + 1][:, positions[positions < p]] = 0.0

@@ -5,7 +5,8 @@ fits make large; here it is learnt from differences of gradients, and each step 
 two models that foretold the last step better (Dennis, Gay and Welsch 1981).  Steps are limited by a
 trust region in units of the columns of J (Moré 1978) and follow the bend of a valley, by the second
 derivative of the residuals along the step (Transtrum and Sethna 2012).  A bound that is reached is
-kept until the gradient leads away from it.
+kept until the gradient leads away from it.  Many descents go side by side: each states which
+residuals or derivatives it needs next, and these are computed together.
 
 A descent ends if the model promises less than `LEFT_TO_GAIN` units of log density.  Near an optimum
 that is a distance of ``sqrt(2 LEFT_TO_GAIN)`` standard errors.
@@ -22,7 +23,7 @@ nonlinear least-squares minimization. arXiv:1201.5885.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import NamedTuple
 
 import numpy as np
@@ -37,6 +38,10 @@ STALLED = 1e-4
 
 MOST_EVALUATIONS = 200
 """Most evaluations of a descent."""
+
+
+NEARBY = 0.1
+"""Part of a step after which residuals tell how they bend along it."""
 
 
 class Descent(NamedTuple):
@@ -79,13 +84,72 @@ def descend(
     >>> found.x.round(3), found.converged
     (array([0.5 , 0.25]), True)
     """
+    return descend_all(
+        lambda x: np.array([residuals(one) for one in x]),
+        lambda x: np.array([jacobian(one) for one in x]),
+        start[None],
+        bounds,
+    )[0]
+
+
+def descend_all(
+    residuals: Callable[[FloatArray], FloatArray],
+    jacobian: Callable[[FloatArray], FloatArray],
+    starts: FloatArray,
+    bounds: tuple[FloatArray, FloatArray],
+) -> list[Descent]:
+    """Descend from several points side by side, each as `descend` does.
+
+    Parameters
+    ----------
+    residuals, jacobian : callable
+        As for `descend`, of several points: (k, n) -> (k, m) and (k, m, n).
+    starts : (k, n)
+    bounds : two of (n,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> found = descend_all(
+    ...     lambda x: x**2 - 1.0,
+    ...     lambda x: 2.0 * x[:, :, None],
+    ...     np.array([[-3.0], [0.5]]),
+    ...     (np.array([-np.inf]), np.array([np.inf])),
+    ... )
+    >>> [one.x.round(3).item() for one in found]
+    [-1.0, 1.0]
+    """
+    courses = [_descent(start, bounds) for start in starts]
+    asked = {k: next(course) for k, course in enumerate(courses)}
+    ends: dict[int, Descent] = {}
+    while asked:
+        answers: dict[int, FloatArray] = {}
+        for of_slopes, compute in ((False, residuals), (True, jacobian)):
+            which = [k for k, (slopes, _) in asked.items() if slopes == of_slopes]
+            if which:
+                points = np.array([asked[k][1] for k in which])
+                answers.update(zip(which, compute(points), strict=True))
+        for k, answer in answers.items():
+            try:
+                asked[k] = courses[k].send(answer)
+            except StopIteration as end:
+                ends[k] = end.value
+                del asked[k]
+    return [ends[k] for k in range(len(courses))]
+
+
+def _descent(
+    start: FloatArray, bounds: tuple[FloatArray, FloatArray]
+) -> Generator[tuple[bool, FloatArray], FloatArray, Descent]:
+    """One descent; it yields whether derivatives are needed, and where."""
     lower, upper = bounds
-    x, r, slope = start, residuals(start), jacobian(start)
+    x = _inside(start, lower, upper)
+    r, slope = (yield False, x), (yield True, x)
     cost = 0.5 * float(r @ r)
     costs = [cost]
     unit = np.full(len(x), 1e-12)
     learnt, use_learnt, radius = np.zeros((len(x), len(x))), False, float(np.sqrt(len(x)))
-    while len(costs) < MOST_EVALUATIONS:
+    while len(costs) < MOST_EVALUATIONS and radius > 0.0:
         gradient, normal = slope.T @ r, slope.T @ slope
         unit = np.maximum(unit, np.sqrt(np.diag(normal)))
         curvature = normal + learnt if use_learnt else normal
@@ -96,13 +160,14 @@ def descend(
         if promised < LEFT_TO_GAIN and (whole or promised < LEFT_TO_GAIN * STALLED):
             return Descent(x, np.array(costs), True)
         if part == 1.0:
-            bent = _bend(residuals, x, step, r, slope, inverse)
+            nearby = yield False, x + NEARBY * step
+            bent = _bend(nearby, step, r, slope, inverse)
             if np.linalg.norm(unit * bent) < 0.375 * np.linalg.norm(unit * step):
                 step = step + bent
                 part = _room(x, step, lower, upper)
         step = part * step
-        new = np.clip(x + step, lower, upper)
-        r_new = residuals(new)
+        new = _inside(x + step, lower, upper)
+        r_new = yield False, new
         costs.append(0.5 * float(r_new @ r_new))
         gained, size = cost - costs[-1], float(np.linalg.norm(unit * step))
         if not gained > 0.0 and use_learnt:
@@ -114,7 +179,7 @@ def descend(
             radius = max(radius, 3.0 * size)
         if not gained > 0.0:
             continue
-        slope_new = jacobian(new)
+        slope_new = yield True, new
         change = slope_new.T @ r_new - gradient
         other = normal if use_learnt else normal + learnt
         foretold = _promise(step, gradient, other)
@@ -131,16 +196,10 @@ def _promise(step: FloatArray, gradient: FloatArray, curvature: FloatArray) -> f
 
 
 def _bend(
-    residuals: Callable[[FloatArray], FloatArray],
-    x: FloatArray,
-    step: FloatArray,
-    r: FloatArray,
-    slope: FloatArray,
-    inverse: FloatArray,
+    nearby: FloatArray, step: FloatArray, r: FloatArray, slope: FloatArray, inverse: FloatArray
 ) -> FloatArray:
     """Half the acceleration along a step: the way in which the valley bends."""
-    h = 0.1
-    second = 2.0 / h * ((residuals(x + h * step) - r) / h - slope @ step)
+    second = 2.0 / NEARBY * ((nearby - r) / NEARBY - slope @ step)
     bent: FloatArray = -0.5 * inverse @ (slope.T @ second)
     return bent
 
@@ -150,6 +209,12 @@ def _room(x: FloatArray, step: FloatArray, lower: FloatArray, upper: FloatArray)
     with np.errstate(divide="ignore", invalid="ignore"):
         room = np.where(step > 0, (upper - x) / step, (lower - x) / step)
     return float(np.min(np.where(step != 0, room, np.inf), initial=1.0))
+
+
+def _inside(x: FloatArray, lower: FloatArray, upper: FloatArray) -> FloatArray:
+    """Return a point within the bounds, on those that it misses by rounding."""
+    near = 1e-12 * np.maximum(1.0, np.abs(x))
+    return np.where(x <= lower + near, lower, np.where(x >= upper - near, upper, x))
 
 
 def _step(

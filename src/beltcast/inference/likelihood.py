@@ -288,22 +288,27 @@ class Likelihood:
 
         Parameters
         ----------
-        theta : (size,)
+        theta : (size,) or (N, size)
 
         Returns
         -------
-        (m + size + g + r, size)
+        (m + size + g + r, size) or (N, m + size + g + r, size)
         """
-        n = self.n_parameters
-        values = self.values(theta[None, :n])
+        many = np.atleast_2d(theta)
         run = self.model.batch(
             self.rows_of,
-            values,
+            self.values(many[:, : self.n_parameters]),
             outputs=self.asked.outputs,
             totals=self.asked.totals,
             saves=self.asked.saves,
             directions=np.arange(len(self.rows_of)),
         )
+        found = [self._slopes(one, run[:, :, k]) for k, one in enumerate(many)]
+        return np.array(found) if np.ndim(theta) == 2 else found[0]
+
+    def _slopes(self, theta: FloatArray, run: FloatArray) -> FloatArray:
+        """Derivative of the residuals at one point, of its run with derivatives."""
+        n = self.n_parameters
         answers, by_row = self.asked.derivative(run)
         # A parameter may set several rows (one constant for all belts): add their derivatives.
         by_parameter = np.zeros((len(answers), n))

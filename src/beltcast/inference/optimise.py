@@ -19,15 +19,17 @@ centre.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
 from scipy.optimize import differential_evolution, least_squares
 
 from beltcast.engine.nodes import FloatArray
+from beltcast.engine.run.plan import ADAPTIVE
 from beltcast.errors import CalibrationError, one_of
-from beltcast.inference.descent import descend
+from beltcast.inference.descent import descend_all
+from beltcast.inference.flat_priors import bounds_only, has_flat_priors, moved
 from beltcast.inference.likelihood import Likelihood
 
 FitMethod = Literal["least_squares", "differential_evolution"]
@@ -35,6 +37,9 @@ FIT_METHODS: tuple[FitMethod, ...] = get_args(FitMethod)
 
 LEARNT = 60
 """Number of unknowns up to which curvature beyond Gauss and Newton's is learnt (`descent`)."""
+
+SEARCH_RTOL = 1e-4
+"""Tolerance of adaptive steps while an optimum is searched; its end has the model's own."""
 
 _REACH = 4.0
 """Range of a population in prior standard deviations, for a prior without bounds."""
@@ -100,15 +105,51 @@ def optimise(
     True
     """
     if method == "least_squares":
-        return _least_squares(likelihood, starts[0])
+        return refine(likelihood, starts[:1])[0]
     one_of(method, FIT_METHODS, "method of calibration", CalibrationError)
     return _differential_evolution(likelihood, starts, rng)
 
 
-def _least_squares(likelihood: Likelihood, start: FloatArray) -> Optimum:
-    if likelihood.size <= LEARNT:
-        found = descend(likelihood.residuals, likelihood.jacobian, start, likelihood.bounds())
-        return Optimum(found.x, float(found.costs.min()), found.costs, found.converged)
+def refine(likelihood: Likelihood, starts: FloatArray) -> list[Optimum]:
+    """Find the optimum of the valley of each start by least squares.
+
+    Of up to `LEARNT` unknowns all starts descend side by side, with flat priors first as if these
+    were bounds only (`flat_priors`), and with adaptive steps first at a coarser tolerance; the
+    costs are those of the last descent.
+
+    Parameters
+    ----------
+    likelihood : Likelihood
+    starts : (k, size)
+    """
+    if likelihood.size > LEARNT:
+        return [_reflective(likelihood, start) for start in starts]
+    quick = _quick(likelihood)
+    if has_flat_priors(likelihood):
+        boxed = bounds_only(quick)
+        found = _descents(boxed, moved(starts, quick, boxed))
+        starts = moved(np.array([one.theta for one in found]), boxed, quick)
+    if quick is not likelihood:
+        starts = np.array([one.theta for one in _descents(quick, starts)])
+    return _descents(likelihood, starts)
+
+
+def _quick(likelihood: Likelihood) -> Likelihood:
+    """The likelihood of a model whose steps adapt to a tolerance of `SEARCH_RTOL`."""
+    model = likelihood.model
+    rtol, atol = model.source.tolerance
+    if model.source.method not in ADAPTIVE or rtol >= SEARCH_RTOL:
+        return likelihood
+    source = replace(model.source, tolerance=(SEARCH_RTOL, atol))
+    return replace(likelihood, model=replace(model, source=source))
+
+
+def _descents(likelihood: Likelihood, starts: FloatArray) -> list[Optimum]:
+    ends = descend_all(likelihood.residuals, likelihood.jacobian, starts, likelihood.bounds())
+    return [Optimum(one.x, float(one.costs.min()), one.costs, one.converged) for one in ends]
+
+
+def _reflective(likelihood: Likelihood, start: FloatArray) -> Optimum:
     costs: list[float] = []
 
     def residuals(theta: FloatArray) -> FloatArray:
@@ -166,7 +207,7 @@ def _differential_evolution(
     )
     margin = np.minimum(1e-6, 0.25 * (priors.upper - priors.lower))
     z = np.clip(fit.x, priors.lower + margin, priors.upper - margin)
-    last = _least_squares(likelihood, completed(z[None])[0][0])
+    last = refine(likelihood, completed(z[None])[0])[0]
     return Optimum(last.theta, last.cost, np.append(costs, last.costs), last.converged)
 
 

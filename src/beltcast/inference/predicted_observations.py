@@ -75,14 +75,14 @@ class Questions:
 
         Parameters
         ----------
-        run : (s, o + t, 1, 1 + d)
-            What `Model.batch` returned with directions.
+        run : (s, o + t, 1 + d)
+            What `Model.batch` returned for it with directions.
 
         Returns
         -------
         (m,), (m, d)
         """
-        flat = run[:, :, 0, :].reshape(-1, run.shape[3])
+        flat = run.reshape(-1, run.shape[2])
         top, bottom = self.top @ flat, self.bottom @ flat
         with np.errstate(all="ignore"):
             value, slopes = top[:, 0].copy(), top[:, 1:].copy()

@@ -23,7 +23,7 @@ of the two,
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -31,16 +31,12 @@ from scipy.special import ndtri
 
 from beltcast.engine.nodes import FloatArray
 from beltcast.inference.calibrate import Calibration, curvature_covariance, one_blas_thread
+from beltcast.inference.flat_priors import bounds_only, moved
 from beltcast.inference.likelihood import Likelihood
-from beltcast.inference.optimise import optimise
-from beltcast.study.distributions import FLAT
-from beltcast.study.series import SCALE_LOG_SD
+from beltcast.inference.optimise import refine
 
 AT_BOUND = 1e-3
 """Distance from a bound, as a part of the range, below which an estimate is said to be at it."""
-
-BEST_SCALE_LIMIT = 14.0
-"""Bound of an estimated scale, in prior standard deviations; by default e^-28 of its median."""
 
 SEARCHES = 6
 """Optima of the posterior that the best fit is searched from, the best first."""
@@ -128,12 +124,9 @@ def fit_statistics(calibration: Calibration) -> FitStatistics:
     >>> list(found.estimates.index), found.observations
     (['Lifetime', 'sd of Stock'], 5)
     """
-    likelihood = _without_flat_priors(calibration.likelihood)
-    rng = np.random.default_rng(0)  # least squares uses no random numbers
-    found = [
-        optimise(likelihood, _start(calibration.likelihood, likelihood, one)[None], rng=rng)
-        for one in calibration.distinct(np.inf, by_fit=True)[:SEARCHES]
-    ]
+    likelihood = bounds_only(calibration.likelihood)
+    optima = np.array(calibration.distinct(np.inf, by_fit=True)[:SEARCHES])
+    found = refine(likelihood, moved(optima, calibration.likelihood, likelihood))
     best = min(found, key=lambda one: one.cost)
     theta = best.theta
     try:
@@ -152,32 +145,6 @@ def fit_statistics(calibration: Calibration) -> FitStatistics:
         observations=len(of_rows),
         columns=_columns(likelihood, theta),
     )
-
-
-def _without_flat_priors(likelihood: Likelihood) -> Likelihood:
-    boxed = likelihood.priors.boxed()
-    weights = np.ones(likelihood.size)
-    weights[: len(boxed)] = [float(family not in FLAT) for family in likelihood.priors.families]
-    for k, name in enumerate(likelihood.nuisances):
-        scales = {
-            errors.scale_log_sd
-            for one in likelihood.noise.definitions.values()
-            if (errors := one.errors) is not None and errors.scale_name == name
-        }
-        if SCALE_LOG_SD in scales:
-            weights[len(boxed) + k] = 0.0
-    return replace(likelihood, priors=boxed, prior_weights=weights, scale_limit=BEST_SCALE_LIMIT)
-
-
-def _start(given: Likelihood, boxed: Likelihood, theta: FloatArray) -> FloatArray:
-    """The same unknowns on the scales of the best fit, inside its bounds; (size,)."""
-    n = given.n_parameters
-    flat = np.isin(given.priors.families, FLAT)
-    moved = theta.copy()
-    moved[:n][flat] = boxed.priors.working(given.priors.natural(theta[:n]))[flat]
-    lower, upper = boxed.bounds()
-    margin = np.minimum(1e-9, 1e-6 * (upper - lower))
-    return np.clip(moved, lower + margin, upper - margin)
 
 
 def _estimates(likelihood: Likelihood, theta: FloatArray, covariance: FloatArray) -> pd.DataFrame:
