@@ -356,9 +356,23 @@ def _joined(
     low: float, middle: float, high: float, form: Callable[[float], str], language: Language
 ) -> str:
     joint = "–" if low >= 0 else " 至 " if language == "zh" else " to "
-    if abs(middle) < 1e-3 * (high - low):  # the bounds of a prior move its median this little
-        middle = 0.0
+    middle = _unmoved(low, middle, high)
     return f"{form(middle)} ({form(low)}{joint}{form(high)})"
+
+
+def three_words(low: float, middle: float, high: float, language: Language) -> str:
+    """Say a median with its band, each with three figures.
+
+    >>> three_words(-0.256, 7.94e-06, 0.256, "en")
+    '0 (-0.256 to 0.256)'
+    """
+    own = {"low": low, "middle": _unmoved(low, middle, high), "high": high}
+    return word("to", language, **{name: rounded(value) for name, value in own.items()})
+
+
+def _unmoved(low: float, middle: float, high: float) -> float:
+    """Return a median that the bounds of a prior move by next to nothing as 0."""
+    return 0.0 if abs(middle) < 1e-3 * (high - low) else middle
 
 
 def _two_figures(value: float) -> str:
@@ -401,20 +415,8 @@ def fit_summary(
         f"{filled(heads[0], 34)} {filled(heads[1], -28)} {filled(heads[2], -28)}  {heads[3]}",
     ]
     for label, row in table.iterrows():
-        prior = word(
-            "to",
-            language,
-            low=rounded(row.prior_p10),
-            middle=rounded(row.prior_median),
-            high=rounded(row.prior_p90),
-        )
-        after = word(
-            "to",
-            language,
-            low=rounded(row.p10),
-            middle=rounded(row["median"]),
-            high=rounded(row.p90),
-        )
+        prior = three_words(row.prior_p10, row.prior_median, row.prior_p90, language)
+        after = three_words(row.p10, row["median"], row.p90, language)
         name = filled(element_called(str(label), language, known), 34)
         says = f"{row.sd_ratio:.2f} {word(str(row.verdict), language)}"
         lines.append(f"{name} {filled(prior, -28)} {filled(after, -28)}  {says}")

@@ -29,6 +29,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
+from beltcast.display.numbers import rounded
 from beltcast.engine.nodes import FloatArray
 from beltcast.inference.calibrate import Calibration, curvature_covariance, one_blas_thread
 from beltcast.inference.flat_priors import bounds_only, moved
@@ -86,9 +87,10 @@ class FitStatistics:
             f"{'best fit':34s} {'estimate':>12s} {'std. error':>12s}  {'95% interval':>24s}",
         ]
         for name, row in self.estimates.iterrows():
-            interval = f"{row['p2_5']:.4g} to {row['p97_5']:.4g}"
+            interval = f"{rounded(row['p2_5'], 4)} to {rounded(row['p97_5'], 4)}"
             lines.append(
-                f"{name!s:34s} {row['estimate']:12.5g} {row['standard_error']:12.3g}  "
+                f"{name!s:34s} {rounded(row['estimate'], 5):>12s} "
+                f"{rounded(row['standard_error']):>12s}  "
                 f"{interval:>24s}" + ("  at its bound" if row["at_bound"] else "")
             )
         lines += ["", f"{'column':34s} rows       RMSE     R2  Theil U  bias  var.  cov."]

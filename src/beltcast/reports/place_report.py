@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
-from beltcast.display.numbers import digits, rounded
+from beltcast.display.numbers import digits
 from beltcast.display.translations import (
     amount,
     called,
@@ -31,7 +31,7 @@ from beltcast.drivers.attribution.page import attribution_draws, complement_word
 from beltcast.drivers.attribution.plot import waterfall
 from beltcast.ensembles.member_statistics import at_year, chance_text
 from beltcast.ensembles.verdicts import chance_words
-from beltcast.forecasting.summary import draws_behind, shown_years
+from beltcast.forecasting.summary import draws_behind, shown_years, three_words
 from beltcast.inference.calibrate import estimate_verdict
 from beltcast.inference.sampling.draws_file import KeptFit
 from beltcast.model.quantities import is_flow
@@ -195,7 +195,7 @@ class _Asked:
 
     def three(self, low: float, middle: float, high: float) -> str:
         """The same for three numbers of any size."""
-        return self.say("to", low=rounded(low), middle=rounded(middle), high=rounded(high))
+        return three_words(low, middle, high, self.language)
 
 
 # --- the sections ---

@@ -18,8 +18,8 @@ a model whose level and growth are wrong for   a *discrepancy*: a random walk of
 years                                          a growth deviation that is damped
 a quarter, a half, ten months                  the *season*: within a year the flow is
                                                ``1 + a (2u - 1)``, u the fraction of the year
-numbers of different reliability               the *grade* of the row (log sd) grades that are
-themselves uncertain           ``error_scales = { sd = 0.5, by = ["grade"] }``: the
+numbers of different reliability               the *grade* of the row (log sd)
+grades that are themselves uncertain           ``error_scales = { sd = 0.5, by = ["grade"] }``: the
                                                log of each grade's sd factor is estimated, with that
                                                prior
 the same, with many nuisances                  factors that `error_scales` finds:
