@@ -18,16 +18,25 @@ import tempfile
 from pathlib import Path
 
 MODEL = Path(__file__).resolve().parents[2] / "models" / "belt" / "belt.mdl"
-PARTS = ("importing beltcast", "importing pandas and xarray", "load_model", "simulate, one number")
+PARTS = (
+    "importing beltcast",
+    "importing pandas and xarray",
+    "load_model",
+    "simulate, one number",
+    "simulate again",
+    "largest memory, MB",
+)
 RUN = """
-import sys, time
+import resource, sys, time
 times = [time.process_time()]
 def lap(): times.append(time.process_time())
 from beltcast import load_model; lap()
 import pandas, xarray; lap()
 model = load_model(sys.argv[1]); lap()
 run = model.simulate(); run[list(run)[0]].values.flat[-1]; lap()
-print(*(b - a for a, b in zip(times, times[1:])))
+run = model.simulate(); lap()
+memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+print(*(b - a for a, b in zip(times, times[1:])), memory)
 """
 
 
@@ -44,7 +53,8 @@ def main() -> None:
     seconds = [[float(x) for x in lap.stdout.split()] for lap in laps]
     print("| processor seconds | without the cache | with it |\n|---|---:|---:|")
     for part, first, *later in zip(PARTS, *seconds, strict=True):
-        print(f"| {part} | {first:.2f} | {min(later):.2f} |")
+        digits = 0 if "MB" in part else 2
+        print(f"| {part} | {first:.{digits}f} | {min(later):.{digits}f} |")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from beltcast import load_model
 from beltcast.engine.nodes import FloatArray
 from beltcast.engine.program import restrict
+from beltcast.engine.run import llvm_backend
 from beltcast.engine.run.llvm_backend import LlvmKernel
 from beltcast.engine.run.numpy_backend import NumpyKernel
 from beltcast.engine.run.plan import Method, make_plan, steps_at, time_grid
@@ -270,3 +272,29 @@ def test_a_member_alone_has_its_bits_and_no_padding(tmp_path: Path, method: Meth
         assert np.array_equal(alone[:, :, 0], together[:, :, column])
     kernel = LlvmKernel(model.program)
     assert [kernel._lanes(n) for n in (1, 2, 17)] == [1, kernel.width, 2 * kernel.width]
+
+
+def test_a_large_program_is_optimised_only_where_it_pays_and_gives_the_same_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path, text("S = INTEG(EXP(-S) - k*S^1.7, 1)", "k = 0.3", FINAL_TIME="50"))
+    expected = load_model(path).simulate()["S"].values
+    monkeypatch.setattr(llvm_backend, "LONG_TEXT", 0)
+    monkeypatch.setattr(llvm_backend, "QUICK_RUNS", 2)
+    made: list[bool] = []
+    load_code = llvm_backend.load_code
+
+    def counted(*given: Any, quick: bool) -> Any:
+        made.append(quick)
+        return load_code(*given, quick=quick)
+
+    monkeypatch.setattr(llvm_backend, "load_code", counted)
+    model = load_model(path)
+    for kinds in ([True], [True], [True, False], [True, False]):
+        np.testing.assert_array_equal(model.simulate(backend="llvm")["S"].values, expected)
+        assert made == kinds
+    made.clear()
+    many = load_model(path)
+    k, s = (many.rows(name) for name in ("k", "S"))
+    many.batch(k, np.full((1, 3), 0.3), outputs=s, saves=[1.0], backend="llvm")
+    assert made == [False]

@@ -176,9 +176,13 @@ def _plain(value: Any) -> Any:
     return {kind.__name__: [_plain(getattr(value, f.name)) for f in dataclasses.fields(kind)]}
 
 
+_AS_IT_IS = frozenset({str, float, int, bool, type(None)})
+
+
 def _value(plain: Any) -> Any:
     if isinstance(plain, list):
-        return tuple(_value(item) for item in plain)
+        # Most are points of lookups: a call for each number takes as long as all the rest.
+        return tuple([item if type(item) in _AS_IT_IS else _value(item) for item in plain])
     if not isinstance(plain, dict):
         return plain
     ((kind, content),) = plain.items()

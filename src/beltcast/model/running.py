@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Required, TypedDict
 import numpy as np
 
 from beltcast.engine.lower.given_series import looked_at, with_series
-from beltcast.engine.nodes import FloatArray, IntArray, is_missing
+from beltcast.engine.nodes import MISSING, FloatArray, IntArray, is_missing
 from beltcast.engine.program import NO_ROWS, Program
 from beltcast.engine.run.adaptive import Adaptive
 from beltcast.engine.run.plan import (
@@ -161,8 +161,8 @@ class Running(Browsable):
             method=method,
             backend=backend,
         )[:, :, 0]
-        result[:, flat < 0] = np.nan
-        self._check_finite(result[:, flat >= 0], flat[flat >= 0], times)
+        result[:, flat < 0] = MISSING  # an element without an equation
+        self._check_finite(result, flat, times)
         return self._labelled(names, rows, result, times)
 
     def states(self, instants: int = 3) -> tuple[FloatArray, FloatArray]:
@@ -309,9 +309,12 @@ class Running(Browsable):
         return self._kernels[key]
 
     def _check_finite(self, result: FloatArray, rows: IntArray, times: FloatArray) -> None:
-        bad = ~(np.isfinite(result) | is_missing(result))
-        if not bad.any():
+        good = np.isfinite(result)
+        if not good.all():  # a large result would take as much memory again
+            good |= is_missing(result)
+        if good.all():
             return
+        bad = ~good
         when = int(np.argmax(bad.any(axis=1)))
         row = int(rows[np.argmax(bad[when])])
         raise SimulationError(

@@ -223,6 +223,8 @@ class Variables:
         ()
         """
         slot = self.program.slots[canonical(name)]
+        if slot.rows.min(initial=0) >= 0:
+            return ()
         return tuple(
             join_label(
                 slot.name, [self.subscripts[d][i] for d, i in zip(slot.dims, at, strict=True)]

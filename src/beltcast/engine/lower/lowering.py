@@ -107,7 +107,7 @@ def _lower_equation(equation: Equation, table: NameTable, parts: Parts) -> None:
     elements = table.elements(equation)
     if not elements:  # EXCEPT leaves nothing
         return
-    rows = np.array([slot.rows[table.place(slot, e)] for e in elements], dtype=np.int64)
+    rows = slot.rows[table.places(slot, elements)].reshape(-1)
     expression = equation.expression
     if isinstance(expression, (Table, Tables)):
         return

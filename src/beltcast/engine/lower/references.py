@@ -57,8 +57,8 @@ class References:
         if not slot.dims and not ref.subscripts:
             return Load(slot.rows.reshape(1))
         elements = self.elements(ref, slot, scope)
-        rows = np.array([slot.rows[self.table.place(slot, e)] for e in elements], dtype=np.int64)
-        if np.any(rows < 0):
+        rows = slot.rows[self.table.places(slot, elements)]
+        if rows.min() < 0:
             missing = elements[int(np.argmin(rows))]
             raise self.table.error(
                 self.equation, f"'{slot.name}[{', '.join(missing)}]' is not defined"

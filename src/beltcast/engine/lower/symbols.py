@@ -72,17 +72,20 @@ class NameTable:
         rows = np.full(shape, -1, dtype=np.int64)
         slot = Slot(first.name, kind, dims, rows)
         for equation in group:
-            for element in self.elements(equation):
-                place = self.place(slot, element)
-                if rows[place] != -1:
-                    label = f"{first.name}[{', '.join(element)}]" if element else first.name
-                    raise self.error(equation, f"'{label}' is defined twice")
-                rows[place] = self.n_rows
-                self.makers[self.n_rows] = (equation, element)
-                self.n_rows += 1
+            elements = self.elements(equation)
+            places = self.places(slot, elements)
+            before = rows[places].reshape(-1)
+            if (before != -1).any():
+                element = elements[int(np.argmax(before != -1))]
+                label = f"{first.name}[{', '.join(element)}]" if element else first.name
+                raise self.error(equation, f"'{label}' is defined twice")
+            numbers = range(self.n_rows, self.n_rows + len(elements))
+            rows[places] = numbers if slot.dims else numbers[0]
+            self.makers.update(zip(numbers, ((equation, e) for e in elements), strict=True))
+            self.n_rows += len(elements)
             if isinstance(equation.expression, (Table, Tables)):
                 self.lookups.setdefault(canonical(first.name), {}).update(
-                    _tables(equation, self.elements(equation), self)
+                    _tables(equation, elements, self)
                 )
         rows.setflags(write=False)
         return slot
@@ -146,6 +149,17 @@ class NameTable:
         """Return the index of an element in the rows of its variable."""
         return tuple(
             self.positions[canonical(d)][e] for d, e in zip(slot.dims, element, strict=True)
+        )
+
+    def places(
+        self, slot: Slot, elements: Sequence[tuple[str, ...]]
+    ) -> tuple[tuple[int, ...], ...]:
+        """Return the index of many elements in the rows of their variable, an entry a dimension."""
+        columns = zip(*elements, strict=True) if elements else ((),) * len(slot.dims)
+        tables = (self.positions[canonical(d)] for d in slot.dims)
+        return tuple(
+            tuple(map(table.__getitem__, column))
+            for table, column in zip(tables, columns, strict=True)
         )
 
     def error(self, equation: Equation, sentence: str) -> ModelFileError:

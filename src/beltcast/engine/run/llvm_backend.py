@@ -16,6 +16,7 @@ import ctypes
 import os
 from collections.abc import Callable, Sequence
 
+import llvmlite.binding as llvm
 import numpy as np
 
 from beltcast.engine.cache import Cache
@@ -33,6 +34,12 @@ WIDTH = 16
 
 LARGEST_HISTORY = 2e9
 """Bytes a thread may use for what DELAY FIXED remembers."""
+
+LONG_TEXT = 500_000
+"""Characters of a module from which on its first runs do without optimised code."""
+
+QUICK_RUNS = 20
+"""Runs of one member after which optimised code pays."""
 
 SLICE = 100_000_000
 """Values of rows that are computed without a pause, and delay an interruption."""
@@ -53,13 +60,33 @@ class LlvmKernel:
     def __init__(self, program: Program, width: int = WIDTH, *, cache: Cache | None = None) -> None:
         self.program = program
         self.width = width
-        text, foreign = module_text(program, width)
-        self._code = load_code(text, cache)
+        self.cache = cache
+        self._text, foreign = module_text(program, width)
         self._callback = _CALLBACK(_foreign_caller(foreign, program.n_rows, width))
+        self._codes: list[llvm.ExecutionEngine] = []  # all are kept: a thread may still run one
+        self._functions: dict[str, Callable[..., None]] = {}
+        self._single_runs = 0
+        if len(self._text) <= LONG_TEXT:
+            self._compile(quick=False)
+
+    def _compile(self, *, quick: bool) -> None:
+        code = load_code(self._text, self.cache, quick=quick)
+        self._codes.append(code)
         self._functions = {
-            method: _SIGNATURE(self._code.get_function_address(f"run_{method}"))
-            for method in METHODS
+            method: _SIGNATURE(code.get_function_address(f"run_{method}")) for method in METHODS
         }
+        if not quick:
+            self._text = ""
+
+    def _make_ready(self, members: int) -> None:
+        """Compile a large program: in full once it runs often or for many members."""
+        if not self._text:
+            return
+        self._single_runs += 1
+        if members > 1 or self._single_runs > QUICK_RUNS:
+            self._compile(quick=False)
+        elif not self._functions:
+            self._compile(quick=True)
 
     def __call__(self, plan: Plan, values: FloatArray, threads: int | None = None) -> FloatArray:
         """Run all members.
@@ -78,6 +105,7 @@ class LlvmKernel:
             Outputs at the saved steps.
         """
         width, members = self.width, values.shape[1]
+        self._make_ready(members)
         blocks = -(-members // width)
         lanes = self._lanes(members)
         padded = np.empty((len(plan.parameters), lanes))
@@ -96,6 +124,7 @@ class LlvmKernel:
 
     def bind(self, plan: Plan, members: int) -> Callable[[FloatArray], FloatArray]:
         """Return a function that runs a plan repeatedly on this thread; only values vary."""
+        self._make_ready(max(members, 2))
         blocks = -(-members // self.width)
         lanes = self._lanes(members)
         padded = np.empty((len(plan.parameters), lanes))

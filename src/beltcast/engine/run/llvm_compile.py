@@ -8,21 +8,32 @@ import llvmlite.binding as llvm
 from beltcast.engine.cache import Cache, engine_fingerprint, key_of
 
 
-def load_code(text: str, cache: Cache | None = None) -> llvm.ExecutionEngine:
-    """Return the machine code of a module, made now or kept from another process."""
+def load_code(
+    text: str, cache: Cache | None = None, *, quick: bool = False
+) -> llvm.ExecutionEngine:
+    """Return the machine code of a module, made now or kept from another process.
+
+    Parameters
+    ----------
+    text : str
+    cache : Cache, optional
+    quick : bool
+        Leave out what makes code fast: it computes the same bits, and is made in a third of the
+        time.
+    """
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     machine = llvm.Target.from_default_triple().create_target_machine(
         cpu=llvm.get_host_cpu_name(),
         features=llvm.get_host_cpu_features().flatten(),
-        opt=2,
+        opt=0 if quick else 2,
         codemodel="jitdefault",
         jit=True,
     )
-    key = code_key(text) if cache is not None else None
+    key = code_key(text, quick=quick) if cache is not None else None
     code = cache.get(key) if cache is not None and key is not None else None
     if code is None:
-        code = machine_code(text, machine)
+        code = machine_code(text, machine, quick=quick)
         if cache is not None and key is not None:
             cache.put(key, code)
     # A fresh object takes the same way as a kept one, so that the two cannot differ.
@@ -32,11 +43,11 @@ def load_code(text: str, cache: Cache | None = None) -> llvm.ExecutionEngine:
     return engine
 
 
-def machine_code(text: str, machine: llvm.TargetMachine) -> bytes:
+def machine_code(text: str, machine: llvm.TargetMachine, *, quick: bool = False) -> bytes:
     """Compile the text of a module to an object file for a machine."""
     module = llvm.parse_assembly(text)
     module.verify()
-    options = llvm.create_pipeline_tuning_options(speed_level=2)
+    options = llvm.create_pipeline_tuning_options(speed_level=0 if quick else 2)
     options.loop_vectorization = False  # the text is vectors already
     options.slp_vectorization = False
     options.loop_unrolling = False
@@ -47,11 +58,11 @@ def machine_code(text: str, machine: llvm.TargetMachine) -> bytes:
     return code
 
 
-def code_key(text: str) -> str | None:
+def code_key(text: str, *, quick: bool = False) -> str | None:
     """Hash of all that machine code depends on; the text names processor and features too."""
     engine = engine_fingerprint()
     if engine is None:
         return None
     versions = (llvmlite.__version__, ".".join(map(str, llvm.llvm_version_info)))
     target = (llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
-    return key_of(("machine code", engine, *versions, *target, text))
+    return key_of(("quick code" if quick else "machine code", engine, *versions, *target, text))
