@@ -26,11 +26,11 @@ _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 
 @contextmanager
 def complete_folder(path: str | Path) -> Iterator[Path]:
-    """Provide a folder to fill; put it in place on success, leave no trace otherwise.
+    """Provide a folder to fill; put it in place on success, remove it otherwise.
 
-    A folder of that name is replaced only then, and only if it is a folder of results (it holds
-    a ``summary.txt``) or empty: a typing error must not delete somebody's work.  A symbolic link
-    is kept, and what it points to is replaced.
+    A folder of that name is replaced only then, and only if it is a folder of results (it holds a
+    ``summary.txt``) or empty: a mistyped name must not delete other work.  A symbolic link is kept,
+    and what it points to is replaced.
 
     Yields
     ------

@@ -88,10 +88,10 @@ def read_toml(path: str | Path, error: type[InputError]) -> Toml:
 def find_file(toml: Toml, *keys: str) -> Path:
     """Find a file that a TOML file names, in its folder or below.
 
-    A study is somebody's text and must not read elsewhere on the disk. The user may allow more:
-    the environment variable ``BELTCAST_READ`` lists further folders. A study in a folder
-    ``calibration`` beside ``models``, as the shipped one is, names files in either from the folder
-    above.
+    A study may come from somebody else and must not read other parts of the disk. The user may
+    allow more: the environment variable ``BELTCAST_READ`` lists further folders. A study in a
+    folder ``calibration`` beside ``models``, as the shipped one is, names files in either from the
+    folder above.
 
     Parameters
     ----------

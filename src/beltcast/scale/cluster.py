@@ -1,8 +1,8 @@
 """Blocks on other processes and machines, by dask.distributed.
 
-Workers and scheduler must see the store's folder under the same path.  A worker that dies takes
-its block with it, not the run; a scheduler that dies, or the last worker, ends the run in one
-sentence, and the store continues from there with ``--resume``.
+Workers and scheduler must see the store's folder under the same path.  If a worker dies, only its
+block is lost; if the scheduler or the last worker dies, the run ends with one sentence, and
+``--resume`` continues it.
 """
 
 from __future__ import annotations

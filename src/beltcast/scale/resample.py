@@ -2,8 +2,8 @@
 
 ``beltcast sample`` writes ``posterior.nc`` (values in their own units), ``beltcast forecast``
 ``draws.nc`` (values on working scales).  Both name their model and priors, and are refused for
-others.  A plan with more members than draws takes draws again: scenarios with uncertain sizes still
-distinguish such members.
+others.  A plan with more members than draws repeats draws; such members still differ where
+scenarios have uncertain sizes.
 """
 
 from __future__ import annotations

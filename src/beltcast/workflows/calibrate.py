@@ -49,7 +49,7 @@ class CalibrateOptions:
 
 @dataclass(frozen=True, eq=False)
 class Calibrated:
-    """A fit and what is said of it.
+    """A fit, its statistics and its summary.
 
     Attributes
     ----------

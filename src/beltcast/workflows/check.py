@@ -183,7 +183,7 @@ def check(
     draws : int
         Draws of the priors for a study's reality checks and predictive check; 0 for neither.
     seconds : float
-        How long runs with constants far off may take.
+        Time limit for runs with extreme constants.
     progress : Progress, optional
 
     Examples

@@ -59,10 +59,10 @@ def against_null(
     The density of a row is that of the posterior predictive: for each draw of the model's
     parameters a normal in logs (`beltcast.inference.updating.carry_draws`; with Student's tails a
     mixture of them), whose mean and variance include what the early observations say about offsets,
-    trends and shocks, then the mean over draws.  Sampling an offset whose standard deviation is 1.5
-    against 0.1 of a row would leave the result to a few lucky draws.  Each row is scored
-    separately: rows of one year or definition share their surprises, and some are about years
-    before the date, so that the interval, a bootstrap over rows, is if anything too narrow.
+    trends and shocks, then the mean over draws.  Sampled offsets, whose standard deviation is 1.5
+    against 0.1 of a row, would let a few draws decide the result.  Each row is scored separately:
+    rows of one year or definition share their surprises, and some are about years before the date,
+    so that the interval, a bootstrap over rows, is if anything too narrow.
 
     Parameters
     ----------

@@ -33,7 +33,7 @@ def contribution_areas(
     language: Language = "en",
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the drivers' contributions by year, stacked; negative ones hang below zero.
+    """Draw the drivers' contributions by year, stacked; negative ones lie below zero.
 
     Parameters
     ----------

@@ -290,9 +290,9 @@ def rank_ranges(result: xr.Dataset, when: float) -> dict[str, tuple[int, int]]:
     """Ranks that each constant may have.
 
     Tornado: 95 % of the ranks over random settings of the other constants.  Morris: 95 % of the
-    ranks over resampled trajectories.  Sobol' and PAWN: a constant is above another for sure
-    where their measures differ by more than the 95 % error of the difference; the other pairs may
-    stand in either order, and constants not above PAWN's dummies share the last ranks.
+    ranks over resampled trajectories.  Sobol' and PAWN: a constant ranks above another where their
+    measures differ by more than the 95 % error of the difference; other pairs may have either
+    order, and constants not above PAWN's dummies share the last ranks.
 
     Parameters
     ----------

@@ -3,8 +3,8 @@
 A series of annual observations has 1 to 10 points here, often with years missing.  It is modelled
 as a walk of its logs: the change over a gap of `Delta` years has the variance ``sigma^2 Delta``, so
 that gaps count by their length and no value is invented to fill them.  A short series hardly
-informs its own variance; the other series of the panel lend theirs, by the conjugate rule of a
-normal variance:
+informs its own variance, so it is pooled with that of the other series of the panel, by the
+conjugate rule of a normal variance:
 
     sigma^2 ~ scaled inverse chi-squared,
     df    = lent + own df,
