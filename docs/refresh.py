@@ -30,7 +30,7 @@ ORIGINS = "origins: python docs/refresh.py skill"
 
 
 def main() -> None:
-    """Do what is asked for, the main job by default."""
+    """Do what is requested, the main job by default."""
     jobs = {
         "": main_job,
         "forecast": forecast,

@@ -60,7 +60,7 @@ EFFECTS: Mapping[str, np.ndarray] = {
     "two draws": np.array([0.5, 0.6]),
     "constant": np.full(N, 0.5),
 }
-"""Draws of an effect whose sign is asked for; what is expected of the study is a positive one."""
+"""Draws of an effect whose sign is requested; what is expected of the study is a positive one."""
 
 
 def attribution(case: str) -> str:

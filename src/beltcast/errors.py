@@ -88,7 +88,7 @@ class UnsupportedConstruct(ModelError):
 
 
 class UnknownName(ModelError):
-    """A name was asked for that the model does not have."""
+    """A name was requested that the model does not have."""
 
 
 class SimulationError(ModelError):

@@ -67,7 +67,7 @@ class Measured(NamedTuple):
 
 
 def main() -> None:
-    """Print what was asked for."""
+    """Print what was requested."""
     asked = sys.argv[1:] or ["50000"]
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     with tempfile.TemporaryDirectory() as folder:

@@ -4,7 +4,7 @@ Run it on a quiet machine::
 
     python tests/benchmarks/speed.py
 
-Each number is the best of three, in a process of its own where memory is asked for.
+Each number is the best of three, in a process of its own where memory is requested.
 """
 
 from __future__ import annotations

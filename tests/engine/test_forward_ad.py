@@ -39,7 +39,7 @@ def belt(root: Path) -> Model:
 def test_the_jacobian_of_the_belt_model_against_central_differences(belt: Model) -> None:
     """A central difference over h errs by h^2/6 of the third derivative and 1e-14/h of rounding.
 
-    Off the kinks 1e-5 of the parameter's size leaves about 1e-9 of either; 1e-6 is asked for.
+    Off the kinks 1e-5 of the parameter's size leaves about 1e-9 of either; 1e-6 is requested.
     """
     rows = np.concatenate([belt.rows(label) for label in PARAMETERS])
     outputs = np.concatenate([belt.rows(name) for name in OUTPUTS])

@@ -157,7 +157,7 @@ def test_a_cut_equation_is_named_by_its_line(tmp_path: Path) -> None:
         (["y = MAX(3)"], 2, "MAX takes 2 arguments and is given 1"),
         (["f((0,0),(1,1))", "y = f(1, 2)"], 7, "takes one argument and is given 2"),
         (["f((0,0),(1,1))", "y = f + 1"], 7, "the lookup 'f' used as a value"),
-        (["a = 1", "y = a(2)"], 7, "'a' is called but is no lookup"),
+        (["a = 1", "y = a(2)"], 7, "'a' is called but is not a lookup"),
         (["a = 1", "a = 2"], 7, "defined twice"),
         (["x = GET XLS CONSTANTS('a.xlsx', 'S', 'B2')"], 2, "'a.xlsx' cannot be read"),
         (["x := GET DIRECT DATA('a.ods', 'S', 'A', 'B2')"], 2, "nor a workbook"),

@@ -290,7 +290,7 @@ ELEMENT = {"per": '"Belt"', "unit": '"Dmnl"', "bounds": None}
         (prior() + "[truncat", 8, ["this is not TOML", "restore"]),
         ("# nothing\n", None, ["only comments", "add"]),
         ("", None, ["empty"]),
-        ("median = 1\n", 1, ["'median' stands outside a prior", "header"]),
+        ("median = 1\n", 1, ["'median' is outside a prior", "header"]),
     ],
 )
 def test_a_wrong_prior_is_named(
@@ -351,7 +351,7 @@ BASE = '[baseline]\ntitle = "Baseline"\n'
             ["given twice"],
         ),
         ("[baseline]\n", 1, ["title of scenario 'baseline' is missing", "add title"]),
-        ('title = "x"\n', 1, ["'title' stands outside a scenario"]),
+        ('title = "x"\n', 1, ["'title' is outside a scenario"]),
         (
             BASE + '[a]\ntitle = "A"\nextends = "basline"\n',
             5,

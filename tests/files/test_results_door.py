@@ -109,7 +109,7 @@ def test_a_second_run_to_one_name_is_refused_while_the_first_works(tmp_path: Pat
     path = tmp_path / "belt"
     run = at_work(path)
     try:
-        with pytest.raises(InputError, match="another run is at work on"):
+        with pytest.raises(InputError, match="another run is using"):
             fill(path)
         fill(tmp_path / "belt2")  # another name is free
     finally:

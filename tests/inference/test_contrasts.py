@@ -211,7 +211,10 @@ def test_contrasts_are_known_from_the_date_of_their_publication(tmp_path: Path) 
     [
         (ONE.replace("Opened = 0", "Openned = 0"), "did you mean 'Opened'"),
         (ONE.replace("Opened = 0", "Opened[Nord] = 0"), "'Nord' is not an element of 'Belt'"),
-        (ONE.replace("Opened = 0", "flow = 0"), "'flow' is no constant that a second run can set"),
+        (
+            ONE.replace("Opened = 0", "flow = 0"),
+            "'flow' is not a constant that a second run can set",
+        ),
         (ONE.replace("Opened = 0", "Opened"), "write 'Constant = value'"),
         (ONE.replace(",flow,", ",flaw,"), "unknown quantity"),
         (ONE.replace("total", "Norht"), "unknown place 'Norht'"),

@@ -79,7 +79,7 @@ def test_a_fit_takes_the_data_of_all_conditions(folder: Path) -> None:
 
 def test_what_conditions_cannot_do_is_said(folder: Path) -> None:
     model = load_model(folder / "model.mdl")
-    with pytest.raises(InputError, match=r"'Does', which is no constant of the model.*Dose"):
+    with pytest.raises(InputError, match=r"'Does', which is not a constant of the model.*Dose"):
         with_conditions(model, {"a": {"Does": 1.0}})
     with pytest.raises(InputError, match="range or an element 'north'"):
         with_conditions(model, {"north": {"Dose": 1.0}})

@@ -201,7 +201,7 @@ def test_whatever_else_has_the_name_of_the_store_is_told_and_left_alone(tmp_path
     (tmp_path / "folder" / "thesis.txt").write_text("mine")
     for name in ("file", "folder", "."):
         for resume in (False, True):
-            with pytest.raises(InputError, match="is no store that can be opened; give another"):
+            with pytest.raises(InputError, match="cannot be opened as a store; give another"):
                 run_plan(read_plan(plan_in(tmp_path, store=name)), resume=resume)
     with pytest.raises(InputError, match=r"the folder '.*file' of the store does not exist"):
         run_plan(read_plan(plan_in(tmp_path, store="file/out.zarr")))
@@ -224,7 +224,7 @@ def test_a_store_may_have_a_slash_at_its_end_and_any_name(name: str, tmp_path: P
 def test_two_runs_do_not_work_on_one_store(tmp_path: Path) -> None:
     plan = read_plan(plan_in(tmp_path))
     store = create_store(plan)
-    with store.alone(), pytest.raises(InputError, match="another run is at work on"):
+    with store.alone(), pytest.raises(InputError, match="another run is using"):
         run_plan(plan, resume=True)
     assert len(run_plan(plan, resume=True).finished()) == 8
 
@@ -381,7 +381,7 @@ def test_all_members_failing_is_an_error_and_some_are_marked(tmp_path: Path) -> 
     ("changes", "words"),
     [
         ({"members": 0}, "members is 0; expected a whole number of at least 1"),
-        ({"outputs": []}, "the plan keeps nothing"),
+        ({"outputs": []}, "the plan names no outputs"),
         ({"outputs": "x"}, "outputs is 'x'; expected a list of names"),
         ({"memory": "lots"}, 'expected a size such as "500 MB"'),
         ({"memory": "1 KB"}, "keep fewer outputs or give more memory"),

@@ -238,7 +238,7 @@ def test_without_its_scheduler_a_run_ends_in_one_sentence_and_resumes(
         if run.returncode != 0:  # it may have been done by then
             assert run.returncode == 1, words
             assert words.strip().splitlines() == [
-                "beltcast: the scheduler has gone; what is complete is kept: restart it, then "
+                "beltcast: the scheduler is gone; complete parts are kept: restart it, then "
                 "rerun with --resume"
             ]
         now = len(resume_store(read_plan(path)).finished())
@@ -276,7 +276,7 @@ def test_without_any_worker_a_run_ends_in_one_sentence(tmp_path: Path) -> None:
         _, words = run.communicate(timeout=60)
     assert run.returncode == 1, words
     assert words.strip().splitlines() == [
-        "beltcast: there has been no worker for 1 s; what is complete is kept: restart it, then "
+        "beltcast: there has been no worker for 1 s; complete parts are kept: restart it, then "
         "rerun with --resume"
     ]
     assert len(resume_store(read_plan(path)).finished()) >= 1

@@ -143,7 +143,7 @@ def test_a_change_of_the_study_it_begins_with_is_a_change_of_the_study(checkout:
         ('["China"]', '"China"', "a list of places"),
         ('["China"]', "[]", "a list of places"),
         ('"belt.toml"', "3", "the file of a study"),
-        ('"belt.toml"', '"national.toml"', "begins with another one itself"),
+        ('"belt.toml"', '"national.toml"', "is itself an extension of another one"),
         ('"belt.toml"', '"none.toml"', "is not in the folder of this file"),
     ],
 )

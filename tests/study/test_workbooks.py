@@ -219,7 +219,7 @@ def test_a_bomb_an_entity_and_a_ruin_are_refused(folder: Path) -> None:
     for content, said in (
         (rewritten(b"0" * 129 * 2**20), "unpacks to"),
         (rewritten(b"<!DOCTYPE x>"), "declares entities"),
-        (whole[: len(whole) // 2], "this is no workbook"),
+        (whole[: len(whole) // 2], "this is not a workbook"),
     ):
         path.write_bytes(content)
         with pytest.raises(InputError, match=said):

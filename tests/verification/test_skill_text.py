@@ -58,7 +58,7 @@ def test_the_page_says_what_was_asked_and_who_is_better(scores: xr.Dataset) -> N
     ]
     assert f"{100 * gain:.0f}%" in line
     assert line.rstrip().endswith("too few years")
-    for heading in ("Where 'sharp' errs", "Clopper", "lost most"):
+    for heading in ("Errors of 'sharp'", "Clopper", "Largest losses"):
         assert heading in page
 
 

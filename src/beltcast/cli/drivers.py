@@ -151,7 +151,8 @@ def sensitivity_command(
         list[str] | None, typer.Option(help="Only these parameters, by their labels.")
     ] = None,
     top: Annotated[
-        int, typer.Option(help="Without --parameter: keep so many after a Morris screening.", min=1)
+        int,
+        typer.Option(help="Without --parameter: how many to keep after a Morris screening.", min=1),
     ] = 20,
     year: Annotated[int | None, typer.Option(help="Year of the ranking and of the table.")] = None,
     scenario: Annotated[

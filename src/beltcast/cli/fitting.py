@@ -85,7 +85,8 @@ def identify_command(
     study: StudyFile = None,
     starts: Starts = 64,
     profiles: Annotated[
-        int, typer.Option(help="Profile so many of the best known shared parameters.", min=0)
+        int,
+        typer.Option(help="Number of shared parameters to profile, the best known first.", min=0),
     ] = 6,
     year: Annotated[int | None, typer.Option(help="Year of the answers.")] = None,
     draws: Annotated[int, typer.Option(help="Draws of the posterior and the prior.", min=20)] = 400,
@@ -94,7 +95,10 @@ def identify_command(
         typer.Option(help="Results of 'beltcast sample' to use as draws of the posterior."),
     ] = None,
     sources: Annotated[
-        int, typer.Option(help="Leave out each of so many sources, the largest first.", min=0)
+        int,
+        typer.Option(
+            help="Number of sources to leave out, one at a time, the largest first.", min=0
+        ),
     ] = 8,
     by: Annotated[str, typer.Option(help="Power-scale priors by role or by parameter.")] = "role",
     calibration: Saved = None,

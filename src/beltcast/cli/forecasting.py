@@ -55,7 +55,7 @@ def forecast_command(
     readers open today's study. The fit and all draws stay in the folder too (drawn.npz): a second
     run with the same files, options, seed and version of beltcast takes them from there.
 
-    With --model it goes on with the columns of the data until FINAL TIME, and writes forecast.csv
+    With --model it continues the columns of the data to FINAL TIME and writes forecast.csv
     and forecast.png: what would be observed, with bands of 80% and 95%.
 
     For example:

@@ -50,8 +50,9 @@ def init_command(
 ) -> None:
     """Make a folder with a study of your own belt: it runs as it stands, with example observations.
 
-    In a terminal, without --name and --places, it asks. Leaves model.mdl, observations.csv,
-    places.csv, parameters.toml, scenarios.toml, checks.toml, study.toml and README.md.
+    In a terminal, without --name and --places, it asks for them. Writes model.mdl,
+    observations.csv, places.csv, parameters.toml, scenarios.toml, checks.toml, study.toml and
+    README.md.
 
     For example:
 
@@ -68,7 +69,7 @@ def init_command(
         places = typer.prompt(said("Belts, separated by commas"), default="My belt")
         start = typer.prompt(said("First year of a run"), default=start)
         end = typer.prompt(said("Last year of a run"), default=end)
-        template = typer.prompt(said("From which template, belt or blank"), default=template)
+        template = typer.prompt(said("Template, belt or blank"), default=template)
     belts = (places or "My belt").replace("，", ",").replace("、", ",").split(",")
     files = start_study(
         folder, title=name, belts=belts, start=start, end=end, template=template, workbook=xlsx
@@ -96,15 +97,17 @@ def run_command(
     integration: Integration = None,
     rtol: Rtol = None,
     atol: Atol = None,
-    resume: Annotated[bool, typer.Option(help="Go on with a plan's unfinished store.")] = False,
+    resume: Annotated[bool, typer.Option(help="Resume the unfinished store of a plan.")] = False,
     scheduler: Annotated[
-        str | None, typer.Option(help="Of dask, such as tcp://10.0.0.1:8786; for a plan.")
+        str | None,
+        typer.Option(help="For a plan: address of a dask scheduler, such as tcp://10.0.0.1:8786."),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes on this machine; for a plan.")
+        int | None, typer.Option(min=1, help="For a plan: worker processes on this machine.")
     ] = None,
     json_log: Annotated[
-        Path | None, typer.Option(help="Add a JSON object a line on each event; for a plan.")
+        Path | None,
+        typer.Option(help="For a plan: append each event to this file as a line of JSON."),
     ] = None,
 ) -> None:
     """Run a model once in each scenario with its own constants, or a plan of many members.
@@ -159,7 +162,8 @@ def study_command(
         Path, typer.Option(help="Priors (.toml or .xlsx), or Vensim's optimization control (.voc).")
     ],
     payoff: Annotated[
-        Path | None, typer.Option(help="What is compared with what (.vpd of Vensim).")
+        Path | None,
+        typer.Option(help="Variables and the data to compare them with (.vpd of Vensim)."),
     ] = None,
     columns: Annotated[
         Path | None, typer.Option(help="Readings and errors of columns (.toml).")
@@ -177,7 +181,7 @@ def study_command(
     """Write a study from a model, a table of times and values, and priors.
 
     The study holds what `beltcast calibrate --model` assumes of such files, one line for each
-    assumption, so that every other command runs on it. Leaves study.toml, observations.csv, and
+    assumption, so that every other command runs on it. Writes study.toml, observations.csv, and
     copies of the model and the priors.
 
     For example:
@@ -232,19 +236,19 @@ def check_command(
         ),
     ] = 200,
     seconds: Annotated[
-        float, typer.Option(min=0, help="How long runs with constants far off may take.")
+        float, typer.Option(min=0, help="Time limit for runs with extreme constants.")
     ] = 60.0,
     language: InLanguage = None,
 ) -> None:
     """Check a model, or a study with all its files, and say what is wrong with file and line.
 
-    Units that do not fit are faults, and so is a reality check that fails: one of the study, which
+    Inconsistent units are faults, and so is a reality check that fails: one of the study, which
     must hold for any draw of the priors and in every scenario, or one that the Vensim file has
-    (:THE CONDITION: ... :IMPLIES: ...). Doubted are numbers that look like typing errors beside
-    their neighbours or beside what the priors expect. Reported beside them: how many observations
-    lie in the bands of the priors, what halving TIME STEP changes, stocks that go negative,
-    constants that break the model at 0, a tenth or ten times their value, and the feedback loops
-    with their polarity (R reinforcing, B balancing).
+    (:THE CONDITION: ... :IMPLIES: ...). Numbers that look like typing errors, given their
+    neighbours or the priors, are doubts. It also reports how many observations lie in the bands of
+    the priors, what halving TIME STEP changes, stocks that go negative, constants that break the
+    model at 0, a tenth or ten times their value, and the feedback loops with their polarity (R
+    reinforcing, B balancing).
 
     For example:
 
@@ -329,7 +333,7 @@ def trace_command(
     uses: Annotated[bool, typer.Option("--uses", help="Only what the variable drives.")] = False,
     causes: Annotated[bool, typer.Option("--causes", help="Only what drives it.")] = False,
     picture: Annotated[
-        Path | None, typer.Option(help="Write the causes strip here (.png, .svg or .pdf).")
+        Path | None, typer.Option(help="File for the causes strip (.png, .svg or .pdf).")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -368,7 +372,7 @@ def trace_command(
 
 def diff_command(
     first: Annotated[Path, typer.Argument(help="A model (.mdl or XMILE).")],
-    second: Annotated[Path, typer.Argument(help="Another, or another version of it.")],
+    second: Annotated[Path, typer.Argument(help="Another model, or another version of the first.")],
     as_json: AsJson = False,
 ) -> None:
     """Show what differs between two models, and which outputs differ by how much in a run.

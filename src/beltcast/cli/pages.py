@@ -38,7 +38,7 @@ def export_command(
         Path | None, typer.Option(help="File to write. Default: beside the results.")
     ] = None,
     members: Annotated[
-        bool, typer.Option("--members", help="Also what is kept member by member.")
+        bool, typer.Option("--members", help="Also write variables kept for each member.")
     ] = False,
 ) -> None:
     """Export results: the IAMC format (which pyam opens), one long table, or a workbook.

@@ -82,7 +82,7 @@ def read_sheet_series(
         else:
             raise place.error(
                 f"'{axis}' is neither a column such as 'A' nor a row such as '1'; "
-                "say where the times are"
+                "state where the times are"
             )
     if table.shape[1] != size:
         raise place.error(f"'{cell}' of '{file}' holds {table.shape[1]} series; {size} are needed")
@@ -220,7 +220,7 @@ def _named_series(
     if len(grid) != len(times):
         raise place.error(
             f"'{axis}' of '{place.file}' has {len(times)} cells and '{cell}' {len(grid)}; "
-            "they must be equally long"
+            "they must have the same length"
         )
     return times, grid
 

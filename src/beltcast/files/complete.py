@@ -239,7 +239,7 @@ def _lock(folder: Path, *, wait: bool = False) -> int | None:
 
 def _busy(path: Path) -> InputError:
     return InputError(
-        f"another run is at work on '{path}'; wait until it has ended, stop it, or choose another "
+        f"another run is using '{path}'; wait until it ends, stop it, or choose another "
         "name with --output"
     )
 

@@ -105,8 +105,8 @@ class Pieces:
                 np.savez(file, allow_pickle=False, **piece)
         except OSError as problem:
             raise RunStopped(
-                f"'{path.parent}' cannot be written to ({reason_of(problem)}); what is complete is "
-                "kept: fix this, then rerun with --resume"
+                f"'{path.parent}' cannot be written to ({reason_of(problem)}); complete parts "
+                f"are kept: fix this, then rerun with --resume"
             ) from None
 
 
@@ -200,8 +200,8 @@ def _refuse_others(folder: Path, own: Mapping[str, str]) -> None:
         found = {}
     if differs := difference(found if isinstance(found, dict) else {}, own):
         raise InputError(
-            f"the unfinished run in '{folder}' is of other work ({differs}); give what it had, or "
-            "start again without --resume"
+            f"the unfinished run in '{folder}' belongs to another run ({differs}); give it "
+            f"the same inputs, or start again without --resume"
         )
 
 
@@ -211,7 +211,8 @@ def _forget(folder: Path) -> None:
         return
     if not (folder.is_dir() and (folder / IDENTITY).exists()):
         raise InputError(
-            f"'{folder}' exists and is no folder of an unfinished run; move it, or choose another "
+            f"'{folder}' exists and is not the folder of an unfinished run; move it, or "
+            f"choose another "
             "place with --output"
         )
     # In one step: pieces must never stand beside the identity of other work.

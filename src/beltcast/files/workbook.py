@@ -82,7 +82,10 @@ def sheet_text(path: Path, error: type[BeltcastError]) -> str:
     title = _title(book.sheetnames, wanted)
     if title is None:
         have = ", ".join(map(quoted, book.sheetnames))
-        raise error(f"there is no sheet {quoted(wanted)}; name one so; it has {have}", book_path)
+        raise error(
+            f"there is no sheet {quoted(wanted)}; give one of them that name; it has {have}",
+            book_path,
+        )
     sheet = book[title]
     if not hasattr(sheet, "iter_rows"):
         raise error(f"the sheet {quoted(title)} is a chart; put the table there", book_path)
@@ -103,7 +106,7 @@ def sheet_text(path: Path, error: type[BeltcastError]) -> str:
             for cell in row:
                 if cell.value is None and getattr(cell, "coordinate", "") in formulas:
                     raise error(
-                        "the result of the formula was never computed; open the workbook in a "
+                        "the formula has no computed result; open the workbook in a "
                         "spreadsheet and save it, or put the number there",
                         path,
                         cell.row,
@@ -194,7 +197,7 @@ def _refuse_archive(archive: ZipFile, fail: Callable[[str], BeltcastError]) -> N
 
 def _damaged(problem: Exception) -> str:
     words = " ".join(str(problem).split())[:120] or type(problem).__name__
-    return f"this is no workbook ({words}); save it again as .xlsx"
+    return f"this is not a workbook ({words}); save it again as .xlsx"
 
 
 def _title(titles: Sequence[str], wanted: str) -> str | None:

@@ -205,8 +205,7 @@ def forecast_draws(
 def _effective(
     study: Study, walkers: int, published: xr.DataArray, change: xr.DataArray
 ) -> dict[str, Any]:
-    """Effective draws behind printed numbers: the fewest, of which number, and how many have too
-    few.
+    """Effective draws behind printed numbers: the fewest, and how many have too few.
 
     The summary prints every place under the first scenario and the whole under all, in the years
     shown.

@@ -121,7 +121,8 @@ def _content(path: Path, renew: str) -> dict[str, Any]:
         _check(content)
     except (ValueError, KeyError, TypeError, RecursionError) as problem:
         raise InputError(
-            f"this is no complete calibration of this version ({quoted(str(problem))}); renew it "
+            f"this is not a complete calibration of this version ({quoted(str(problem))}); "
+            f"renew it "
             f"with '{renew}'",
             path,
         ) from None

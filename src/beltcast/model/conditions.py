@@ -108,7 +108,7 @@ def with_conditions(model: Model, conditions: Mapping[str, Mapping[str, float | 
         if variable is None or variable.kind != "constant":
             constants = [v.name for v in model.variables.values() if v.kind == "constant"]
             raise InputError(
-                f"the condition sets {quoted(name)}, which is no constant of the model"
+                f"the condition sets {quoted(name)}, which is not a constant of the model"
                 f"{did_you_mean(name, constants) or '; correct it'}"
             )
         if variable.dims:

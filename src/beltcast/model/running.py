@@ -364,6 +364,6 @@ class Running(Browsable):
 def _check_size(numbers: int) -> None:
     if 8 * numbers > LARGEST_RESULT:
         raise SimulationError(
-            f"this run would return {8 * numbers / 1e9:.1f} GB at once; ask for fewer members, "
-            "outputs or times"
+            f"this run would return {8 * numbers / 1e9:.1f} GB at once; request fewer "
+            f"members, outputs or times"
         )

@@ -140,7 +140,7 @@ class Variables:
             if canonical(name) == canonical(element):
                 return i
         raise UnknownName(
-            f"'{label}' names '{element}', which is no element of {dim}"
+            f"'{label}' names '{element}', which is not an element of {dim}"
             + did_you_mean(element, names)
         )
 

@@ -349,7 +349,7 @@ class _Changes:
         ended, self.ends = self.ends, False
         text = self.expanded(right, judged=False)
         if operator == "<>":
-            raise UnsupportedConstruct("a condition with <> says not which value to take")
+            raise UnsupportedConstruct("a condition with <> does not determine a value")
         target = variable + (f"[{', '.join(subscripts)}]" if subscripts else "")
         if operator != "=":
             own = self.hidden(self.equations[target]) if target in self.equations else left
@@ -357,8 +357,8 @@ class _Changes:
         again = operator != "=" or self.ends
         if again and self.model.variables[variable].kind == "stock":
             raise UnsupportedConstruct(
-                f"'{variable}' is a stock, and what it would be is not defined once its condition "
-                "acts on it; force one of its flows"
+                f"'{variable}' is a stock, whose value is not defined while a condition "
+                "forces it; force one of its flows"
             )
         self.ends = self.ends or ended
         added = list(self.equations)[before:]

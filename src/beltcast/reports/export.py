@@ -62,7 +62,7 @@ def format_of(path: str | Path | None, form: str | None) -> str:
             )
         return found
     if _ENDINGS[form] != ending:
-        expected = _ENDINGS[form] or "no ending, as the name of a folder"
+        expected = _ENDINGS[form] or "no ending, as a folder has none"
         raise InputError(
             f"the format '{form}' and the file '{path}' differ; expected {expected}, or leave out "
             "one of them"

@@ -51,7 +51,7 @@ def print_pdf(html: Path, pdf: Path) -> None:
             ) from None
     if not pdf.is_file():
         raise BeltcastError(
-            f"{browser} left no PDF of {html.name}; open the HTML file in a browser and print it"
+            f"{browser} wrote no PDF of {html.name}; open the HTML file in a browser and print it"
         )
 
 

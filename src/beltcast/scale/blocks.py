@@ -97,8 +97,8 @@ def run_plan(
     for name, all_failed in failed.items():
         if all_failed:
             raise SimulationError(
-                f"all members of the scenario '{name}' produced NaN or infinity; look at its "
-                "constants"
+                f"all members of the scenario '{name}' produced NaN or infinity; check its "
+                f"constants"
             )
     tell("finished", store=str(store.path), complete=done, blocks=total)
     return store

@@ -36,7 +36,7 @@ LOOK = 2.0
 CLOSING = 1.0
 """Seconds for a cluster of our own to close before its processes are killed."""
 
-ON = "what is complete is kept: restart it, then rerun with --resume"
+ON = "complete parts are kept: restart it, then rerun with --resume"
 
 
 @contextmanager
@@ -93,7 +93,7 @@ def connect(address: str | None, workers: int | None = None) -> Any:
     """
     distributed = _distributed()
     if address is None:
-        need("cryptography", "scale", to="a cluster of this machine's own processes")
+        need("cryptography", "scale", to="a cluster of processes on this machine")
         cluster = distributed.LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
@@ -128,7 +128,7 @@ def compute_on(client: Any, plan: RunPlan, blocks: Sequence[MemberBlock]) -> Ite
         yield from _answers(client, plan, blocks)
     except (CancelledError, OSError, TimeoutError):
         # The error that dask raises when it loses its scheduler depends on what it was doing.
-        raise RunStopped(f"the scheduler has gone; {ON}") from None
+        raise RunStopped(f"the scheduler is gone; {ON}") from None
 
 
 def _answers(client: Any, plan: RunPlan, blocks: Sequence[MemberBlock]) -> Iterator[Computed]:
@@ -178,7 +178,7 @@ def _watch(client: Any) -> Callable[[], None]:
     def look() -> None:
         nonlocal alone_since
         if client.status != "running":
-            raise RunStopped(f"the scheduler has gone; {ON}")
+            raise RunStopped(f"the scheduler is gone; {ON}")
         alone_since = None if client.nthreads() else alone_since or time.monotonic()
         if alone_since is not None and time.monotonic() - alone_since > PATIENCE:
             raise RunStopped(f"there has been no worker for {PATIENCE:.0f} s; {ON}")
@@ -201,9 +201,9 @@ def _answer(future: Any, block: MemberBlock) -> Computed:
         reply: Reply = future.result(timeout=LOOK)
     except _distributed().KilledWorker:
         raise RunStopped(
-            f"members {block.first} to {block.last - 1} were tried by several workers and each "
-            "died, likely of memory; lower `memory` in the plan, or give the workers more; what "
-            "is complete is kept"
+            f"members {block.first} to {block.last - 1} were tried by several workers and "
+            "each died, probably for lack of memory; lower `memory` in the plan, or give the "
+            "workers more; complete parts are kept"
         ) from None
     kind, said = reply
     if kind == "stopped":

@@ -65,8 +65,8 @@ def compute(plan: RunPlan, store: Store, block: MemberBlock) -> Computed:
         store.write(block, pieces, good)
     except OSError as problem:
         raise RunStopped(
-            f"'{store.path}' cannot be written to ({reason_of(problem)}); what is complete is "
-            "kept: fix this, then rerun with --resume"
+            f"'{store.path}' cannot be written to ({reason_of(problem)}); complete parts are "
+            f"kept: fix this, then rerun with --resume"
         ) from None
     return Computed(block, bool(good.any()), time.monotonic() - began)
 

@@ -217,7 +217,9 @@ def read_plan(path: str | Path, files: Mapping[str, Path] | None = None) -> RunP
     model = load_model(found["model"])
     outputs = tuple(model.find(name).name for name in table.texts("outputs", []))
     if not outputs:
-        raise table.fail('the plan keeps nothing; name variables with outputs = ["..."]', "outputs")
+        raise table.fail(
+            'the plan names no outputs; name variables with outputs = ["..."]', "outputs"
+        )
     members, memory = table.integer("members", least=1), _memory(table)
     priors = read_priors(found["priors"], model) if "priors" in found else None
     a_member = _bytes_a_member(model, outputs, 0 if priors is None else len(priors))
@@ -263,7 +265,7 @@ def _sample(
         return None
     if priors is None:
         raise table.fail(
-            "draws are given without priors, which say what their columns are; add those of the "
+            "draws are given without priors, which name their columns; add those of the "
             'fit with priors = "..."',
             "draws",
         )

@@ -142,7 +142,7 @@ class Store:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise InputError(
-                    f"another run is at work on '{self.path}'; wait until it has ended, or stop it"
+                    f"another run is using '{self.path}'; wait until it ends, or stop it"
                 ) from None
             yield
         finally:
@@ -240,7 +240,7 @@ def resume_store(plan: RunPlan) -> Store:
         raise InputError(f"there is no store '{plan.store}' to resume; leave --resume out")
     if differs := difference(_identity(zarr, plan.store), plan.identity()):
         raise InputError(
-            f"'{plan.store}' was made from something else ({differs}); give the plan another store"
+            f"'{plan.store}' was made from other inputs ({differs}); give the plan another store"
         )
     with suppress(OSError):  # an empty folder is not always copied; a full disk is reported later
         (plan.store / COMPLETE).mkdir(exist_ok=True)
@@ -318,13 +318,13 @@ def _identity(zarr: Any, path: Path) -> Mapping[str, str]:
         identity = zarr.open_group(path, mode="r").attrs.get("identity")
     except Exception:  # Zarr documents none of what a damaged zarr.json makes it raise
         raise InputError(
-            f"'{path}' is no store that can be opened; give another path"
+            f"'{path}' cannot be opened as a store; give another path"
             if path.exists()
             else f"there is no store '{path}'; give the path of one that `beltcast run` made"
         ) from None
     if not isinstance(identity, dict):
         raise InputError(
-            f"'{path}' is no store of `beltcast run`, since it does not say what made it; give "
+            f"'{path}' is no store of `beltcast run`, since it does not state its inputs; give "
             "another path"
         )
     return identity

@@ -322,7 +322,8 @@ class _Reader:
                     raise TableError(f"change: {unknown.sentence}") from None
                 if variable.kind != "constant" or canonical(variable.name) in CONTROLS:
                     raise TableError(
-                        f"{quoted(variable.name)} is no constant that a second run can set; name "
+                        f"{quoted(variable.name)} is not a constant that a second run can "
+                        f"set; name "
                         "a constant of the model"
                     )
                 change[join_label(variable.name, elements)] = number(value.strip(), "change")

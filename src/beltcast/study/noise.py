@@ -403,7 +403,8 @@ def _discrepancy(noise: TomlTable) -> Discrepancy | None:
             "damping",
             above=0.0,
             most=1.0,
-            expected="what is left of a deviation of growth after a year, above 0, at most 1",
+            expected="the share of a deviation of growth that remains after a year, above 0, "
+            "at most 1",
         ),
     )
 

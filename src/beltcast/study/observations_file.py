@@ -293,7 +293,7 @@ class _RowReader:
             change = to_model("Dmnl")
             if change <= -1:
                 sentence = f"growth is {value:g} {unit}, expected more than -100 %"
-                raise TableError(f"{sentence}; a quantity cannot lose more than all of itself")
+                raise TableError(f"{sentence}; a quantity cannot fall by more than 100 %")
             return 1.0 + change
         if kind == "share":
             if not belts:
@@ -369,8 +369,8 @@ def _interval(value: float, digits: str, kind: ObservationKind) -> tuple[float, 
         return None
     if not digits.isdecimal() or not 1 <= int(digits) <= 15:
         raise TableError(
-            f"digits is {quoted(digits)}, expected how many digits of the value are known, such as"
-            " 2; correct it, or leave it empty"
+            f"digits is {quoted(digits)}, expected the number of known digits, such as 2; "
+            "correct it, or leave it empty"
         )
     last = 10.0 ** (math.floor(math.log10(abs(value))) - int(digits) + 1) if value else 1.0
     if kind in ("lower", "over"):
@@ -401,7 +401,7 @@ def _check_period(start: float, end: float, kind: ObservationKind, variable: Var
             sentence = f"the period is empty, and {name} is a flow"
             raise TableError(f"{sentence}; give the start and end that its total is over")
     elif length > 0 and not same_unit(variable.unit, "Dmnl"):
-        sentence = f"{name} is counted at an instant, not over {start:g} to {end:g}"
+        sentence = f"{name} is observed at an instant, not over {start:g} to {end:g}"
         raise TableError(f"{sentence}; give the instant as both start and end")
     whole = abs(length - round(length)) <= TIME_TOLERANCE and (length == 0 or round(length) > 0)
     if kind == "level" and not whole:

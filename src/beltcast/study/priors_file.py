@@ -84,7 +84,7 @@ def read_priors(
         with gathered(faults):
             if not isinstance(table, dict):
                 raise PriorError(
-                    f"{quoted(header)} stands outside a prior; write it under a header such as "
+                    f"{quoted(header)} is outside a prior; write it under a header such as "
                     '["Exit Rate"]',
                     file.path,
                     file.line(header),

@@ -419,7 +419,7 @@ class _Reader:
         for name in table:
             if name not in known:
                 meant = did_you_mean(name, sorted(known))
-                problem = f"{quoted(name)} is no variable, element, unit or definition{meant}"
+                problem = f"{quoted(name)} is not a variable, element, unit or definition{meant}"
                 raise table.fail(problem, name)
         return MappingProxyType({name: read_label(table, name, name=name) for name in table})
 

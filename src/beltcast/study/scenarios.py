@@ -307,7 +307,7 @@ def _ordered(constants: Mapping[str, float]) -> Mapping[str, float]:
 
 def _read_one(name: str, given: Any, file: Toml, model: ModelLike) -> Scenario:
     if not isinstance(given, dict):
-        sentence = f"{quoted(name)} stands outside a scenario; write it under a [scenario] header"
+        sentence = f"{quoted(name)} is outside a scenario; write it under a [scenario] header"
         raise ScenarioError(sentence, file.path, file.line(name))
     called = f"{{}} of scenario {quoted(name)}"
     table = TomlTable(file, (name,), given, ScenarioError, called)

@@ -281,8 +281,8 @@ def _left_out(table: DataTable, chosen: Sequence[Column], *, only: bool) -> list
 def _refuse_payoff(element: Payoff, table: DataTable) -> None:
     known = did_you_mean(element.data, table.header[1:])
     raise TableError(
-        f"the payoff compares {quoted(element.variable)} with {quoted(element.data)}, "
-        f"which is no column{known}",
+        f"the payoff compares {quoted(element.variable)} with {quoted(element.data)}, which "
+        f"is not a column{known}",
         table.text.path,
         1,
     )

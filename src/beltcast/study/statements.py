@@ -194,7 +194,7 @@ def _statement(table: TomlTable, name: str, model: Model) -> RealityCheck:
         start=table.number("from") if "from" in table else None,
     )
     if (found.compared or found.loss_at_most is not None) and not found.given:
-        raise table.fail("a comparison needs constants to compare with; add given = { ... }")
+        raise table.fail("a comparison needs constants to set; add given = { ... }")
     if bool(found.vary) != bool(found.times):
         raise table.fail("vary and times go together; add the one that is missing")
     return found

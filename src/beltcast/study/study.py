@@ -393,7 +393,7 @@ def _base(toml: Toml, table: TomlTable) -> Toml:
     given = table.text("extends", expected="the file of a study")
     base = read_toml(_file(table, "extends"), InputError)
     if "extends" in read_table(base, "study"):
-        sentence = f"the study '{given}' begins with another one itself"
+        sentence = f"the study '{given}' is itself an extension of another one"
         raise table.fail(f"{sentence}; extend that one instead", "extends")
     return base
 

@@ -90,7 +90,7 @@ def read_voc(path: str | Path, model: Model) -> Priors:
             entries[entry.label] = entry
     if not entries:
         raise InputError(
-            "the file searches no parameter; add a line such as 0 <= Name <= 10", text.path
+            "the file names no parameter to search; add a line such as 0 <= Name <= 10", text.path
         )
     return make_priors(list(entries.values()), path=text.path, sha256=text.sha256)
 
@@ -134,7 +134,7 @@ def read_vpd(path: str | Path, model: Model) -> tuple[Payoff, ...]:
             kind = content.upper().replace(" ", "")
             if kind not in ("*C", "*CL", "*CG", "*CGL", "*CLG", "*P", "*PF"):
                 raise InputError(
-                    f"payoff type {quoted(content)} is not understood; expected *C, *CL, *CG or "
+                    f"payoff type {quoted(content)} is not supported; expected *C, *CL, *CG or "
                     "*CGL, or *P or *PF for a variable that is a log likelihood",
                     text.path,
                     line,
@@ -142,11 +142,11 @@ def read_vpd(path: str | Path, model: Model) -> tuple[Payoff, ...]:
             continue
         if not kind:
             raise InputError(
-                f"{quoted(content)} stands before any type; begin the file with *C", text.path, line
+                f"{quoted(content)} comes before any type; begin the file with *C", text.path, line
             )
         found.append(_compared(text, line, content, kind, model))
     if not found:
-        raise InputError("the file compares nothing; add a line such as x|x data/1", text.path)
+        raise InputError("the file defines no comparison; add a line such as x|x data/1", text.path)
     return tuple(found)
 
 
@@ -225,7 +225,7 @@ def _check_option(text: Text, line: int, content: str) -> None:
     keyword = content[1:].partition("=")[0].split()[0:1]
     name = keyword[0].upper() if keyword else ""
     if name.startswith("STOC"):
-        sentence = ":STOCHASTIC asks for a noisy payoff, which is not understood; remove it"
+        sentence = ":STOCHASTIC asks for a noisy payoff, which is not supported; remove it"
         raise InputError(sentence, text.path, line)
     if name[:4] not in _OPTIONS and not name.startswith(_MARKOV):
         raise InputError(
@@ -237,7 +237,7 @@ def _searched(text: Text, line: int, content: str, model: Model) -> Iterator[Ent
     range_, bar, more = content.partition("|")
     if bar and not re.match(r"\s*(FRAC|ABS)", more, re.IGNORECASE):
         raise InputError(
-            f"{quoted(more.strip())} of a parameter is not understood; expected a tolerance "
+            f"{quoted(more.strip())} of a parameter is not supported; expected a tolerance "
             "(FRAC or ABS) or nothing",
             text.path,
             line,

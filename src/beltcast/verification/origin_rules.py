@@ -377,7 +377,7 @@ def _date_rule(table: TomlTable, model: Model) -> DateRule:
         given = table.text("follows")
         if given not in model.inputs:
             raise table.fail(
-                f"{quoted(name)} follows {quoted(given)}, which is no input of the model"
+                f"{quoted(name)} follows {quoted(given)}, which is not an input of the model"
                 + did_you_mean(given, model.inputs),
                 "follows",
             )

@@ -170,8 +170,8 @@ def _before(
     differs = difference(was, pieces.identity)
     if kept is not None and resume and differs:
         raise InputError(
-            f"the finished origin '{path}' is of other work ({differs}); give what it had, or "
-            "start again without --resume"
+            f"the finished origin '{path}' belongs to another run ({differs}); give it the "
+            f"same inputs, or start again without --resume"
         )
     return None if differs else kept, pieces
 

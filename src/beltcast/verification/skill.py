@@ -235,7 +235,7 @@ def skill_table(
     _known(names, [forecaster, *others])
     if score not in scores or score == "log_score":
         raise InputError(
-            f"the skill of '{score}' is asked for; expected a loss that cannot be negative, such "
+            f"the skill of '{score}' is requested; expected a loss that cannot be negative, such "
             "as 'log_crps'"
         )
     rows = []

@@ -233,7 +233,7 @@ def _scores(scores: xr.Dataset) -> Table:
 def _skill(scores: xr.Dataset, forecaster: str) -> Table:
     table = skill_table(scores, forecaster)
     drawn = page_table(
-        f"What '{forecaster}' gains in CRPS of logs on each: 95% interval clustered by year and "
+        f"Gain of '{forecaster}' over each in CRPS of logs: 95% interval clustered by year and "
         "place; p adjusted for the number of forecasters"
     )
     _columns(drawn, "against", "cases", "targets", "years", "gain", "interval", "p", "verdict")
@@ -251,7 +251,7 @@ def _skill(scores: xr.Dataset, forecaster: str) -> Table:
 
 def _errors(scores: xr.Dataset, forecaster: str) -> Table:
     drawn = page_table(
-        f"Where '{forecaster}' errs: the log of its median less that of the observation, on all "
+        f"Errors of '{forecaster}': the log of its median less that of the observation, on all "
         "cases that it answers"
     )
     _columns(drawn, "where", "cases", "targets", "error", "bias", "sd", "80% band", "in 80%")
@@ -303,7 +303,7 @@ def _coverage(scores: xr.Dataset) -> Table:
 def _misses(
     table: pd.DataFrame, forecaster: str, units: Mapping[str, str], language: Language
 ) -> Table:
-    drawn = page_table(f"Where '{forecaster}' lost most, in the model's units")
+    drawn = page_table(f"Largest losses of '{forecaster}', in the model's units")
     columns = ("place", "year", "origin", "definition", "observed", "median", "80% band", "ratio")
     _columns(drawn, *columns)
     for row in table.to_dict("records"):

@@ -130,7 +130,7 @@ def study_in_memory(
         What was read, for provenance.
     title : str
     integration : str, Stepping or None
-        Method, if another than the model file's was asked for.
+        Method, if another than the model file's was requested.
     """
     hashes = {name: file_sha256(path, InputError) for name, path in files.items()}
     if integration is not None:

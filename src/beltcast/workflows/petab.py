@@ -139,7 +139,7 @@ def _files(path: Path) -> dict[str, Path]:
     except yaml.YAMLError as problem:
         raise InputError(f"this is not YAML ({str(problem).splitlines()[0]})", path) from None
     if not isinstance(content, dict) or not content.get("problems"):
-        raise InputError("this is no PEtab problem: it has no list 'problems'", path)
+        raise InputError("this is not a PEtab problem: it has no list 'problems'", path)
     version = str(content.get("format_version", "1"))
     if version.split(".")[0] != "1":
         raise InputError(f"format_version {version} is not supported; convert it to 1", path)

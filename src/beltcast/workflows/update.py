@@ -106,8 +106,8 @@ def update_study(
     if as_of is not None:
         if fitting.calibration is not None:
             raise InputError(
-                f"--as-of is {as_of:g} and --calibration is given as well; a saved calibration has "
-                "the observations of today, so leave it out"
+                f"--as-of is {as_of:g} and --calibration is given as well; a saved "
+                f"calibration uses all of today's observations, so leave it out"
             )
         known = as_known(study, as_of)
         new = read_new_rows(rows, known) if rows else NewRows(later_rows(study, as_of))

@@ -112,7 +112,7 @@ def peeling_chart(found: xr.Dataset, ax: Axes | None = None) -> Axes:
         marker="*",
         s=180,
         color="#D55E00",
-        label="chosen, widened and tidied",
+        label="chosen, widened and simplified",
     )
     a = found.attrs
     ax.set_title(f"{a['target']} of {a['place']} {a['side']} {a['limit']:g}", loc="left")

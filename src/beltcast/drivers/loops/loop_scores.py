@@ -187,7 +187,7 @@ def _instants(model: Model, scenario: Scenario, times: Sequence[float] | None) -
     wanted = np.asarray(times, dtype=np.float64)
     if not len(wanted) or (steps_at(grid.times(), wanted) == 0).any():
         raise InputError(
-            f"loops were asked for at {', '.join(f'{t:g}' for t in wanted) or 'no time'}; give "
+            f"loops were requested at {', '.join(f'{t:g}' for t in wanted) or 'no time'}; give "
             f"times after the start of the run ({grid.start:g}), when there has been a step"
         )
     return wanted

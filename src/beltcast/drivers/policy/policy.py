@@ -153,7 +153,7 @@ def compare_policies(
         )
     if len(set(pareto)) < 2 or set(pareto) - set(ASPECTS):
         raise InputError(
-            f"a Pareto set in {', '.join(pareto) or 'nothing'} was asked for; name two or more of "
+            f"a Pareto set in {', '.join(pareto) or 'nothing'} was requested; name two or more of "
             f"{', '.join(ASPECTS)}"
         )
     gain, cost = gains_and_costs(question, policies, pieces)
@@ -217,7 +217,7 @@ def design(levers: Sequence[Lever], count: int, *, rng: np.random.Generator) -> 
         The count is not a power of two.
     """
     if count < 1 or count & (count - 1):
-        raise InputError(f"{count} policies were asked for; expected a power of two, such as 32")
+        raise InputError(f"{count} policies were requested; expected a power of two, such as 32")
     low, high, idle = (
         np.array([getattr(lever, end) for lever in levers]) for end in ("low", "high", "idle")
     )
@@ -333,8 +333,8 @@ def gains_and_costs(
     for future in question.futures.values():
         if clash := sorted(set(names) & set(future.constants)):
             raise InputError(
-                f"the future '{future.name}' sets '{clash[0]}', which is a lever; a future is what "
-                "a policy meets, so leave it out there"
+                f"the future '{future.name}' sets '{clash[0]}', which is a lever; a future "
+                f"must not set a lever, so leave it out there"
             )
     runs = run_ensemble(
         question.model,
@@ -376,7 +376,7 @@ def _check_years(question: PolicyQuestion) -> None:
     begin, end = math.ceil(grid.start), math.floor(grid.end) - 1
     if not begin <= first <= last <= end:
         raise InputError(
-            f"years {first} to {last} were asked for; choose a first and a last year within "
+            f"years {first} to {last} were requested; choose a first and a last year within "
             f"{begin} to {end}, which the model runs through"
         )
 

@@ -264,7 +264,7 @@ def _check_years(runs: xr.Dataset, years: tuple[int, int]) -> None:
     known = runs[YEAR].values
     if not known[0] <= first <= last <= known[-1]:
         raise InputError(
-            f"years {first} to {last} were asked for; the run has {known[0]} to {known[-1]}"
+            f"years {first} to {last} were requested; the run has {known[0]} to {known[-1]}"
         )
 
 

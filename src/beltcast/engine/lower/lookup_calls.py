@@ -52,7 +52,7 @@ def table_of(walk: Walk, lookup: Expr, function: str, scope: Scope) -> Table:
         raise walk.refuse(f"{function} of an expression", "name a lookup")
     tables = walk.table.lookups.get(canonical(lookup.name))
     if tables is None:
-        raise walk.table.error(walk.equation, f"'{lookup.name}' is called but is no lookup")
+        raise walk.table.error(walk.equation, f"'{lookup.name}' is called but is not a lookup")
     slot = walk.table.slots[canonical(lookup.name)]
     elements = walk.references.elements(lookup, slot, scope)
     for element in elements:

@@ -182,7 +182,7 @@ def steps_at(times: FloatArray, wanted: Sequence[float] | FloatArray) -> IntArra
     if np.any(off):
         raise SimulationError(
             f"time {wanted[off][0]:g} is not one of the run's steps ({times[0]:g} to "
-            f"{times[-1]:g} by {step:g}); ask for a time on that grid"
+            f"{times[-1]:g} by {step:g}); choose a time on that grid"
         )
     return near.astype(np.int64)
 

@@ -106,7 +106,7 @@ def read_source(path: str | Path) -> Source:
     missing = [name.upper() for name in CONTROLS[:3] if name not in controls]
     if missing:
         raise ModelFileError(
-            f"the model does not say its {missing[0]}; add a line such as '{missing[0]} = 1'", path
+            f"the model does not define {missing[0]}; add a line such as '{missing[0]} = 1'", path
         )
     return Source(
         path=path,
@@ -197,8 +197,8 @@ def _check_whole(text: str, path: Path) -> None:
     if tail.strip():
         line = equations.count("\n") - tail.lstrip().count("\n") + 1
         raise ModelFileError(
-            "the file ends inside an equation (no closing '|'); it seems cut short, "
-            "restore the whole file",
+            "the file ends inside an equation (no closing '|'); it seems truncated, restore "
+            "the whole file",
             path,
             line,
         )

@@ -133,7 +133,7 @@ def _parse_section(section: Section, statements: Sequence[Statement], path: Path
         raise _unreadable(problem, path, None, "") from None
     if len(elements) != len(statements):
         raise ModelFileError(
-            f"{len(statements)} statements stand in the file and {len(elements)} can be read; "
+            f"{len(statements)} statements are in the file and {len(elements)} can be read; "
             "check that each ends in '|' and that quotes are closed",
             path,
         )

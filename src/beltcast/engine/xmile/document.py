@@ -226,7 +226,7 @@ class _Tree:
         line = self.parser.CurrentLineNumber
         if len(self.open) > DEEPEST_NESTING:
             raise ModelFileError(
-                f"elements are nested more than {DEEPEST_NESTING} deep here; this is no XMILE",
+                f"elements are nested more than {DEEPEST_NESTING} deep here; this is not XMILE",
                 self.path,
                 line,
             )

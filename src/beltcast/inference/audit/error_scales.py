@@ -149,7 +149,7 @@ def error_scales(
     known = _groups(likelihood)
     if not known:
         raise InputError(
-            "the noise takes standard deviations as given; say how far they may be off, such as "
+            "the noise takes standard deviations as given; state their prior, such as "
             "error_scales = { sd = 0.5, by = ['grade'] } in [noise]"
         )
     groups = {name: rows for name, (rows, _) in known.items()}

@@ -170,12 +170,14 @@ def sbc(
     names = [*likelihood.labels, FIT, *(asked.names if asked else [])]
     if done is not None and (done.attrs["key"] != key or list(done[PARAMETER].values) != names):
         raise InputError(
-            "the finished sets are of other unknowns or another seed; give those of that run, or "
+            "the finished sets belong to other unknowns or another seed; give those of that "
+            "run, or "
             "start again without --resume"
         )
     if done is not None and not same_density(done, likelihood):
         raise InputError(
-            "the finished sets are of another density: the model, the observations, the priors or "
+            "the finished sets belong to another density: the model, the observations, the "
+            "priors or "
             "the noise have changed since; start again without --resume"
         )
     of = fingerprint(likelihood)

@@ -300,7 +300,7 @@ def _study_of(folder: Path, link: str) -> Path | None:
             return place
     raise InputError(
         f"these results are of the study '{link}' (seen from their folder), which is not there; "
-        "put it back, or make results of the study where it is now with beltcast forecast",
+        "move it back, or run beltcast forecast on the study where it is now",
         folder,
     )
 
@@ -323,5 +323,5 @@ def _read(path: Path) -> xr.Dataset:
         str(data.attrs["kind"]), float(data.attrs["acceptance"])
         float(data.attrs["start_correlation"])
     except (KeyError, TypeError, ValueError):
-        raise InputError(f"the draws do not say how they were made; {give}", path) from None
+        raise InputError(f"the draws do not state how they were made; {give}", path) from None
     return data

@@ -114,7 +114,7 @@ def nuts_chain(
     except RuntimeError as problem:
         reason = str(problem).partition("\n")[0]
         raise CalibrationError(
-            f"the sampler gave up ({reason}); look at the priors with the command "
+            f"the sampler failed ({reason}); look at the priors with the command "
             "'beltcast check', or take the method 'walkers'"
         ) from None
     theta = np.array([to_theta(x)[0] for x in trace.posterior["x"].values[0]])

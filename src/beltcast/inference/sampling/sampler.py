@@ -190,7 +190,7 @@ def sample(
     key = _key(calibration, plan, seeds[0])
     if resume is not None and resume.key != key:
         raise InputError(
-            "what is to be resumed was sampled from another fit, with other settings or another "
+            "the unfinished run was sampled from another fit, with other settings or another "
             "seed; give those of that run, or start again without --resume"
         )
     state = resume or Unfinished(key, 0, None, (), (), 0)
@@ -266,7 +266,7 @@ def _plan(likelihood: Likelihood, options: SampleOptions) -> _Plan:
         )
     for name, moves in (("moves between draws", every), ("moves of the burn-in", burn_in)):
         if moves is not None and moves < 1:
-            raise InputError(f"{moves} {name} were asked for; give 1 or more, or leave it out")
+            raise InputError(f"{moves} {name} were requested; give 1 or more, or leave it out")
     n = likelihood.n_parameters
     quick = may_have_surrogate(likelihood)
     if method == "nuts":

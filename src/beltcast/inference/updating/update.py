@@ -308,7 +308,7 @@ def _why(way: Way, method: UpdateMethod, attempts: Sequence[Attempt]) -> str:
     """The method used, and why."""
     tried = "; ".join(map(str, attempts))
     if method == "refit":
-        return "refit, as asked"
+        return "refit, as requested"
     if method == way:
         doubt = "" if attempts[-1].good else "; used as requested, but unreliable"
         return f"{tried}{doubt}"

@@ -109,7 +109,7 @@ class History:
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """What a baseline is asked for: draws of later years of one series.
+    """What a baseline is requested: draws of later years of one series.
 
     Attributes
     ----------
