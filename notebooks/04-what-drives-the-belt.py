@@ -26,7 +26,7 @@ from beltcast.drivers.attribution.plot import contribution_areas, waterfall
 from beltcast.drivers.compare import comparison_table
 from beltcast.drivers.sensitivity.page import summarise_sensitivity
 from beltcast.drivers.sensitivity.plot import tornado_chart, weights_over_time
-from beltcast.drivers.sensitivity.sensitivity import ranked
+from beltcast.drivers.sensitivity.ranks import ranked
 from beltcast.forecasting.summary import as_text
 
 # %% [markdown]

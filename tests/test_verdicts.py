@@ -35,7 +35,7 @@ from beltcast.ensembles.verdicts import chance_words, negligible, positive_share
 from beltcast.errors import BeltcastError
 from beltcast.forecasting.summary import as_text
 from beltcast.inference.audit.error_scales import _verdict
-from beltcast.inference.audit.identify import profile
+from beltcast.inference.audit.profiles import profile
 from beltcast.inference.calibrate import estimate_verdict
 from beltcast.model.model import Model
 from beltcast.study.priors import Priors

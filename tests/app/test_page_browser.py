@@ -21,7 +21,7 @@ from beltcast.app.page_data import SEED, chosen_draws
 from beltcast.display.translations import amount
 from beltcast.ensembles.ensemble import run_ensemble
 from beltcast.ensembles.member_statistics import by_place
-from beltcast.forecasting.forecast import published_factor
+from beltcast.forecasting.published_factor import published_factor
 from beltcast.schema import PLACE, QUANTILE, SCENARIO, YEAR, Label
 from beltcast.streams import Streams
 from beltcast.study.scenarios import Scenario, read_scenarios

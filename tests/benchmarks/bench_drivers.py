@@ -14,7 +14,8 @@ import numpy as np
 
 from beltcast import Study, make_likelihood, sample_prior
 from beltcast.drivers.attribution.attribute import attribute
-from beltcast.drivers.sensitivity.sensitivity import ranked, sensitivity_indices
+from beltcast.drivers.sensitivity.ranks import ranked
+from beltcast.drivers.sensitivity.sensitivity import sensitivity_indices
 
 
 def test_attribution_of_fifteen_belts_by_1000_draws(study: Study) -> None:

@@ -10,13 +10,8 @@ import pytest
 
 from beltcast import Model, load_model, read_study
 from beltcast.drivers.sensitivity.page import pair_words, summarise_sensitivity
-from beltcast.drivers.sensitivity.sensitivity import (
-    SensitivityMethod,
-    rank_ranges,
-    ranked,
-    sensitivity_indices,
-    unsettled,
-)
+from beltcast.drivers.sensitivity.ranks import rank_ranges, ranked, unsettled
+from beltcast.drivers.sensitivity.sensitivity import SensitivityMethod, sensitivity_indices
 from beltcast.errors import InputError, UnknownName
 from beltcast.forecasting.summary import as_text
 

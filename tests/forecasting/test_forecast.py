@@ -18,12 +18,8 @@ from beltcast import (
     make_likelihood,
     observe,
 )
-from beltcast.forecasting.forecast import (
-    LOOSE,
-    _sd_of_scope,
-    discrepancy_factor,
-    published_factor,
-)
+from beltcast.forecasting.forecast import LOOSE, _sd_of_scope
+from beltcast.forecasting.published_factor import discrepancy_factor, published_factor
 from beltcast.schema import QUANTILES
 from beltcast.streams import Streams
 from beltcast.study.noise import Definition, Discrepancy

@@ -11,16 +11,15 @@ import pytest
 from beltcast import Model, calibrate, make_likelihood
 from beltcast.errors import CalibrationError, UnknownName
 from beltcast.inference.audit.identify import (
-    CUT,
     answer_gradient,
     confounded,
     leave_out,
     log_total,
     prior_pull,
-    profile,
     spectrum,
     without,
 )
+from beltcast.inference.audit.profiles import CUT, profile
 from beltcast.inference.calibrate import Calibration
 
 

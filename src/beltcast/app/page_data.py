@@ -22,7 +22,7 @@ from beltcast.engine.run.plan import series_at
 from beltcast.ensembles.ensemble import run_ensemble
 from beltcast.ensembles.member_statistics import by_place
 from beltcast.files.text import slug
-from beltcast.forecasting.forecast import published_factor
+from beltcast.forecasting.published_factor import published_factor
 from beltcast.inference.sampling.draws_file import KeptFit
 from beltcast.inference.sampling.posterior import Draws, sample_prior
 from beltcast.model.model import Model

@@ -14,7 +14,7 @@ import xarray as xr
 
 from beltcast.ensembles.ensemble import run_ensemble
 from beltcast.ensembles.member_statistics import by_place, quantiles
-from beltcast.forecasting.forecast import published_factor
+from beltcast.forecasting.published_factor import published_factor
 from beltcast.inference.updating.update import Update
 from beltcast.model.quantities import is_flow
 from beltcast.schema import PARAMETER, PLACE, QUANTILE, ROW, SCENARIO, YEAR

@@ -20,7 +20,8 @@ from beltcast.display.numbers import digits, filled, rounded
 from beltcast.display.tables import console_table, titled
 from beltcast.display.translations import called, element_called, table_unit, word
 from beltcast.ensembles.member_statistics import chance_text
-from beltcast.inference.audit.identify import Profile, Spectrum
+from beltcast.inference.audit.identify import Spectrum
+from beltcast.inference.audit.profiles import Profile
 from beltcast.inference.audit.shrinkage import shrinkage, shrinkage_words
 from beltcast.inference.calibrate import Calibration, estimate_verdict
 from beltcast.inference.sampling.diagnostics import ENOUGH_DRAWS

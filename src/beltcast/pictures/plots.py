@@ -17,7 +17,7 @@ from beltcast.display.lines import new_axes, save_chart
 from beltcast.display.style import house_style
 from beltcast.display.translations import amount, called, timed, total_unit, word
 from beltcast.ensembles.member_statistics import parting
-from beltcast.inference.audit.identify import CUT, Profile
+from beltcast.inference.audit.profiles import CUT, Profile
 from beltcast.inference.calibrate import MOSTLY_PRIOR, Calibration
 from beltcast.schema import PLACE, QUANTILE, SCENARIO, YEAR, Label, Language, labels_of
 

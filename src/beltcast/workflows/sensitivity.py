@@ -7,10 +7,10 @@ from functools import partial
 
 import xarray as xr
 
+from beltcast.drivers.sensitivity.ranks import ranked
 from beltcast.drivers.sensitivity.sensitivity import (
     SENSITIVITY_METHODS,
     SensitivityMethod,
-    ranked,
     sensitivity_indices,
 )
 from beltcast.errors import InputError, one_of

@@ -7,16 +7,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from beltcast.display.tables import console_table
-from beltcast.drivers.sensitivity.sensitivity import (
-    CHIEF,
-    OTHER_PARAMETER,
-    RESAMPLES,
-    SETTINGS,
-    at_time,
-    rank_ranges,
-    ranked,
-    unsettled,
-)
+from beltcast.drivers.sensitivity.ranks import CHIEF, at_time, rank_ranges, ranked, unsettled
+from beltcast.drivers.sensitivity.sensitivity import OTHER_PARAMETER, RESAMPLES, SETTINGS
 from beltcast.ensembles.verdicts import negligible
 from beltcast.schema import PARAMETER
 

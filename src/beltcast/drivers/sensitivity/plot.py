@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from beltcast.display.colours import COLOURS
 from beltcast.display.lines import gridded, new_axes
 from beltcast.display.style import house_style
-from beltcast.drivers.sensitivity.sensitivity import CHIEF, at_time, ranked
+from beltcast.drivers.sensitivity.ranks import CHIEF, at_time, ranked
 from beltcast.schema import PARAMETER
 
 STYLES = ("-", "--", ":", "-.")
