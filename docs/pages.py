@@ -37,11 +37,11 @@ def write_pages(folder: Path) -> None:
 
 def live_page(folder: Path) -> None:
     """Write the page of the shipped forecast, which the documentation links to as an example."""
-    from beltcast.app.page import page_html
+    from beltcast.app.page import page
     from beltcast.forecasting.forecast_file import open_forecast
 
     folder.mkdir(exist_ok=True)
-    (folder / "page.html").write_text(page_html(*open_forecast()), encoding="utf-8")
+    (folder / "page.html").write_text(page(*open_forecast()), encoding="utf-8")
 
 
 def _page(module: str) -> str:

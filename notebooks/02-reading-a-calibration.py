@@ -20,6 +20,7 @@
 # %%
 import beltcast
 from beltcast.inference.audit import identify
+from beltcast.inference.audit.profiles import profiles
 from beltcast.pictures.plots import profile_chart, sd_ratio_chart, starts_chart
 
 study = beltcast.read_study()
@@ -101,7 +102,7 @@ print(pull.head(6).round(2).to_string())
 
 # %%
 shared = table[table["role"] != "belt"].sort_values("sd_ratio")
-(profile,) = identify.profiles(fit, [shared.index[0]])
+(profile,) = profiles(fit, [shared.index[0]])
 print(profile.label, "from {:.3g} to {:.3g}".format(*profile.interval()), profile.unit)
 profile_chart(profile).figure
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import beltcast
+from beltcast import cli
 
 PACKAGE = Path(__file__).resolve().parent.parent / "src" / "beltcast"
 
@@ -35,8 +36,8 @@ ROOMS = (
     "drivers",
     "reports",
     "workflows",
-    "__init__",
     "app",
+    "__init__",
     "cli",
     "__main__",
 )
@@ -138,6 +139,18 @@ def test_every_public_name_is_found_where_the_list_says() -> None:
         assert not isinstance(value, types.ModuleType), name
         assert name in public_definitions(MODULES[home.removeprefix("beltcast.")]), name
     assert dir(beltcast) == beltcast.__all__ == sorted([*beltcast._homes(), "__version__"])
+
+
+NAMED_OTHERWISE = {"study": "write_study", "app": "page"}  # beltcast.study and .app are packages
+
+
+def test_each_command_has_a_function_of_its_name() -> None:
+    commands = (command.__name__ for panel in cli._PANELS.values() for command in panel)
+    names = {name.removesuffix("_command") for name in commands} - {"trace"}
+    functions = {NAMED_OTHERWISE.get(name, name) for name in names}
+    assert functions <= set(dir(beltcast))
+    assert all(callable(getattr(beltcast, name)) for name in functions)
+    assert {"causes", "uses"} <= set(dir(beltcast.Model))  # what `beltcast trace` prints
 
 
 def test_running_a_model_waits_for_no_tool_that_it_does_not_use() -> None:

@@ -33,7 +33,7 @@ from beltcast.reports.json_output import (
     json_text,
     table_facts,
 )
-from beltcast.study.starter import start_study
+from beltcast.study.starter import init
 
 # --- JSON -------------------------------------------------------------------------------------
 
@@ -115,7 +115,7 @@ def test_with_json_a_command_prints_one_object_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    start_study("mine", belts=["Foshan"], template="blank")
+    init("mine", belts=["Foshan"], template="blank")
     few = ["--starts", "2"]
     for command, more in (
         ("calibrate", few),
@@ -168,7 +168,7 @@ def test_what_is_assumed_of_a_table_does_not_stand_before_its_json(
 
 
 def test_faults_come_as_json_too(tmp_path: Path) -> None:
-    start_study(tmp_path / "mine", belts=["Foshan"])
+    init(tmp_path / "mine", belts=["Foshan"])
     path = tmp_path / "mine" / "parameters.toml"
     path.write_text(path.read_text(encoding="utf-8").replace("Exit Rate", "Exit Rat"), "utf-8")
     ended = CliRunner().invoke(cli.app, ["check", str(tmp_path / "mine"), "--json"])
@@ -182,7 +182,7 @@ def test_a_target_of_another_name_is_compared_as_well(
     study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    start_study("mine", belts=["Foshan"], template="blank")
+    init("mine", belts=["Foshan"], template="blank")
     for path in Path("mine").iterdir():
         text = path.read_text(encoding="utf-8-sig")
         path.write_text(text.replace("output", "sales"), encoding="utf-8")

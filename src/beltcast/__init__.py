@@ -1,6 +1,7 @@
 """System-dynamics forecasts, with the evidence behind each number.
 
-Each question has one function, with the name of its command.  A name is imported at its first use,
+Each command has a function of its name; `study` has `write_study`, `trace` has `Model.causes` and
+`Model.uses`, and `app` has `page`.  A name is imported at its first use,
 so that a program that only runs a model does not load the tools that fit one.  The names stand in
 ``__init__.pyi`` alone, which type checkers read too.
 """

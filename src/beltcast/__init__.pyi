@@ -1,5 +1,6 @@
 """The public names, each with the module that defines it; `__init__.py` imports them from here."""
 
+from beltcast.app.page import page as page
 from beltcast.drivers.attribution.attribute import attribute as attribute
 from beltcast.drivers.cause_effects import compare_causes as compare_causes
 from beltcast.drivers.compare import compare as compare
@@ -14,6 +15,7 @@ from beltcast.drivers.loops.named_loops import (
 from beltcast.drivers.price.price import price as price
 from beltcast.ensembles.ensemble import run_ensemble as run_ensemble
 from beltcast.forecasting.forecast import forecast as forecast
+from beltcast.forecasting.forecast_file import open_forecast as open_forecast
 from beltcast.inference.assemble import (
     likelihood_of as likelihood_of,
     make_likelihood as make_likelihood,
@@ -56,6 +58,7 @@ from beltcast.streams import Streams as Streams
 from beltcast.study.columns import Column as Column, read_columns as read_columns
 from beltcast.study.error_models import ErrorModel as ErrorModel
 from beltcast.study.events import with_events as with_events
+from beltcast.study.json_schemas import schemas as schemas
 from beltcast.study.observations import Observations as Observations
 from beltcast.study.observations_file import read_observations as read_observations
 from beltcast.study.places import read_places as read_places
@@ -63,6 +66,8 @@ from beltcast.study.priors import Priors as Priors
 from beltcast.study.priors_file import read_priors as read_priors
 from beltcast.study.scenarios import Scenario as Scenario, read_scenarios as read_scenarios
 from beltcast.study.series import Series as Series, read_series as read_series
+from beltcast.study.series_study import write_study as write_study
+from beltcast.study.starter import init as init
 from beltcast.study.study import Study as Study, read_study as read_study
 from beltcast.study.vensim_files import (
     read_cin as read_cin,
@@ -94,6 +99,7 @@ from beltcast.workflows.policy import (
     policy as policy,
 )
 from beltcast.workflows.report import report as report
+from beltcast.workflows.run import run as run
 from beltcast.workflows.sensitivity import (
     Sensitivity as Sensitivity,
     SensitivityOptions as SensitivityOptions,

@@ -10,13 +10,13 @@ import pytest
 import xarray as xr
 
 from beltcast import approximate_posterior, calibrate, likelihood_of, load_model, read_study
-from beltcast.app.page import page_html
+from beltcast.app.page import page
 from beltcast.files.shipped import shipped
 from beltcast.forecasting.forecast import forecast_draws
 from beltcast.inference.sampling.draws_file import KeptFit, kept_fit, shipped_draws
 from beltcast.inference.sampling.posterior import sample_prior
 from beltcast.streams import Streams
-from beltcast.study.series_study import start_series_study
+from beltcast.study.series_study import write_study
 from beltcast.study.study import Study
 
 
@@ -41,7 +41,7 @@ def made(study: Study, tmp_path_factory: pytest.TempPathFactory) -> Made:
     streams = Streams(1)
     prior = sample_prior(kept.posterior.likelihood, 40, rng=streams.prior)
     forecast = forecast_draws(few, kept.first(80), prior, kept.optimum, rng=streams)
-    html = page_html(few, kept, forecast)
+    html = page(few, kept, forecast)
     path = tmp_path_factory.mktemp("page") / "page.html"
     path.write_text(html, encoding="utf-8")
     return Made(few, kept, forecast, path, html)
@@ -57,9 +57,7 @@ def epidemic(tmp_path_factory: pytest.TempPathFactory) -> Made:
     (folder / "flu.csv").write_text("time,infection\n" + "\n".join(rows) + "\n", encoding="utf-8")
     voc = "1 <= Contact Rate = 2 <= 3\n0.8 <= Duration = 1 <= 1.5\n"
     (folder / "sir.voc").write_text(voc, encoding="utf-8")
-    start_series_study(
-        folder / "flu", model=model, data=folder / "flu.csv", priors=folder / "sir.voc"
-    )
+    write_study(folder / "flu", model=model, data=folder / "flu.csv", priors=folder / "sir.voc")
     study = read_study(folder / "flu")
     likelihood = likelihood_of(study)
     fit = calibrate(likelihood, rng=np.random.default_rng(1), starts=4, refine=1)
@@ -68,6 +66,6 @@ def epidemic(tmp_path_factory: pytest.TempPathFactory) -> Made:
     prior = sample_prior(likelihood, 32, rng=np.random.default_rng(3))
     forecast = forecast_draws(study, draws, prior, fit.theta, rng=1)
     path = folder / "flu.html"
-    html = page_html(study, kept, forecast)
+    html = page(study, kept, forecast)
     path.write_text(html, encoding="utf-8")
     return Made(study, kept, forecast, path, html)

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import sync_playwright
 
-from beltcast.app.page import page_html
+from beltcast import page as page_of
 from beltcast.forecasting.forecast_file import open_forecast
 
 from ..conftest import CHROMIUM, QUIET
@@ -28,7 +28,7 @@ def test_the_page_of_the_shipped_forecast(tmp_path: Path) -> None:
     study, kept, forecast = open_forecast()
     opening = time.perf_counter() - since
     since = time.perf_counter()
-    html = page_html(study, kept, forecast)
+    html = page_of(study, kept, forecast)
     path = tmp_path / "page.html"
     path.write_text(html, encoding="utf-8")
     writing = time.perf_counter() - since

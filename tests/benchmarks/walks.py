@@ -81,7 +81,7 @@ def click() -> list[str]:
         subprocess.run(["node", ROOT / "web" / "build.mjs", folder, "--traced"], check=True)
         page.asset = lambda name: Path(folder, name).read_text(encoding="utf-8")
         path = Path(folder, "page.html")
-        path.write_text(page.page_html(*open_forecast()), encoding="utf-8")
+        path.write_text(page.page(*open_forecast()), encoding="utf-8")
         browser = tools.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox"]
         )

@@ -20,7 +20,7 @@ import beltcast
 from beltcast import Calibration, Streams, Study, as_known, calibrate, cli, forecast, read_study
 from beltcast.errors import CalibrationError, SimulationError
 from beltcast.inference.saved import save_calibration
-from beltcast.study.starter import start_study
+from beltcast.study.starter import init
 
 COMMANDS = ("init", "forecast", "calibrate", "run", "check")
 
@@ -327,7 +327,7 @@ def test_a_pdf_without_a_browser_is_refused_before_the_work(run, monkeypatch, tm
 
 
 def test_a_forecast_as_of_a_date_is_that_of_the_study_as_known_then(run) -> None:
-    start_study("mine", belts=["Foshan"], template="blank")
+    init("mine", belts=["Foshan"], template="blank")
     few = ("--starts", "2", "--draws", "8", "--seed", "3")
     ended = run("forecast", "mine", "--as-of", "2023.5", *few, "--output", "then")
     assert ended.code == 0, ended.err

@@ -15,7 +15,7 @@ from beltcast.drivers.answers import shown
 from beltcast.errors import InputError
 from beltcast.inference.audit.power_scaling import LIKELIHOOD, NUISANCES
 from beltcast.inference.sampling.chain_files import load_posterior
-from beltcast.study.starter import start_study
+from beltcast.study.starter import init
 
 QUICK = ("--starts", "4", "--draws", "40", "--profiles", "1", "--sources", "2")
 
@@ -29,7 +29,7 @@ def run(*arguments: str) -> str:
 def test_every_answer_is_told_with_its_contraction_and_the_priors_that_move_it(
     tmp_path: Path,
 ) -> None:
-    start_study(tmp_path / "mine", belts=["Foshan", "东莞"])
+    init(tmp_path / "mine", belts=["Foshan", "东莞"])
     folder = tmp_path / "identified"
     page = run("identify", str(tmp_path / "mine"), *QUICK, "--output", str(folder))
     assert "Contraction of the answers by the observations" in page
@@ -55,7 +55,7 @@ def test_every_answer_is_told_with_its_contraction_and_the_priors_that_move_it(
 
 
 def test_draws_of_beltcast_sample_are_taken_as_they_are(tmp_path: Path) -> None:
-    start_study(tmp_path / "mine", belts=["Foshan"])
+    init(tmp_path / "mine", belts=["Foshan"])
     mine, chains, folder = (str(tmp_path / name) for name in ("mine", "chains", "identified"))
     few = ("--chains", "2", "--draws", "30", "--every", "2", "--burn-in", "20", "--starts", "2")
     run("sample", mine, *few, "--output", chains)

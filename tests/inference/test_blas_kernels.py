@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from beltcast import approximate_posterior, calibrate, likelihood_of, read_study
 from beltcast.inference.eigen import eigenpairs
-from beltcast.study.starter import start_study
+from beltcast.study.starter import init
 
 rng = np.random.default_rng(1)
 root = rng.standard_normal((40, 40))
@@ -31,7 +31,7 @@ wide = likelihood_of(read_study())
 theta = np.concatenate([wide.priors.mu, 0.3 * rng.standard_normal(len(wide.nuisances))])
 jacobian = wide.jacobian(theta)
 with tempfile.TemporaryDirectory() as folder:
-    start_study(Path(folder) / "mine", belts=["Foshan"])
+    init(Path(folder) / "mine", belts=["Foshan"])
     fit = calibrate(read_study(Path(folder) / "mine"), rng=np.random.default_rng(2), starts=2)
     draws = approximate_posterior(fit, 20, rng=np.random.default_rng(3), moves=0)
 found = {

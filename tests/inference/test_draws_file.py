@@ -35,7 +35,7 @@ from beltcast.inference.sampling.draws_file import (
     study_link,
 )
 from beltcast.streams import Streams
-from beltcast.study.starter import start_study
+from beltcast.study.starter import init
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ def test_a_study_in_a_folder_is_looked_for_where_its_forecast_goes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    start_study("mine", belts=["East"])
+    init("mine", belts=["East"])
     with pytest.raises(InputError, match=r"no results of this study in runs.mine"):
         open_fit(given)
 
@@ -125,7 +125,7 @@ def test_results_find_their_study_from_any_folder_and_after_a_move(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    start_study("here/mine", belts=["East"])
+    init("here/mine", belts=["East"])
     study, rng = read_study("here/mine"), np.random.default_rng(1)
     likelihood = make_likelihood(study.model, study.priors, study.observations, study.noise)
     fit = calibrate(likelihood, rng=rng, starts=2, refine=1)

@@ -11,7 +11,7 @@ from beltcast import make_likelihood, read_study
 from beltcast.inference.audit.prior_predictive import prior_doubts, prior_predictive, prior_words
 from beltcast.study.doubts import doubts
 from beltcast.study.faults import study_faults
-from beltcast.study.starter import start_study
+from beltcast.study.starter import init
 
 HEAD = (
     "place,quantity,kind,start,end,value,unit,definition,vintage,grade,published,source,url,"
@@ -26,7 +26,7 @@ def row(start: float, end: float, value: float, unit: str = "bn CNY", kind: str 
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
     """Observations of a new study, to be written."""
-    start_study(tmp_path / "mine", belts=["Foshan"])
+    init(tmp_path / "mine", belts=["Foshan"])
     return tmp_path / "mine" / "observations.csv"
 
 
@@ -84,7 +84,7 @@ def of(place: str, *cells: object) -> str:
 def test_growth_rows_and_larger_places_are_neighbours_too(
     table: Path, rows: list[str], said: tuple[str, ...]
 ) -> None:
-    start_study(table.parent.parent / "two", belts=["Foshan", "Dongguan"])
+    init(table.parent.parent / "two", belts=["Foshan", "Dongguan"])
     table = table.parent.parent / "two" / "observations.csv"
     table.write_text(HEAD + "".join(rows), encoding="utf-8")
     found = doubts(read_study(table.parent).observations)

@@ -9,14 +9,14 @@ import pytest
 from beltcast.errors import InputError
 from beltcast.schema import Label
 from beltcast.study.roles import Roles, Years
-from beltcast.study.starter import start_study
+from beltcast.study.starter import init
 from beltcast.study.study import Study, read_study
 
 
 @pytest.fixture
 def mine(tmp_path: Path) -> Path:
     folder = tmp_path / "mine"
-    start_study(folder, belts=["East", "West"])
+    init(folder, belts=["East", "West"])
     return folder
 
 
@@ -38,7 +38,7 @@ def test_the_roles_of_a_study_are_those_of_its_tables(mine: Path) -> None:
 
 def test_a_study_without_tables_has_no_roles(tmp_path: Path) -> None:
     folder = tmp_path / "mine"
-    start_study(folder, belts=["East"], template="blank")
+    init(folder, belts=["East"], template="blank")
     path = folder / "study.toml"
     head, _, _ = path.read_text(encoding="utf-8").partition("# What the model's variables")
     path.write_text(head, encoding="utf-8")

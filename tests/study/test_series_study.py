@@ -14,7 +14,7 @@ from beltcast.errors import InputError
 from beltcast.files.shipped import shipped
 from beltcast.study.faults import study_faults
 from beltcast.study.series import Payoff
-from beltcast.study.series_study import start_series_study
+from beltcast.study.series_study import write_study
 
 VOC = "1 <= Contact Rate = 2 <= 3\n0.8 <= Duration = 1 <= 1.5\n"
 
@@ -39,7 +39,7 @@ def test_the_study_has_the_likelihood_of_its_parts(
     files: dict[str, Path], tmp_path: Path, table: str
 ) -> None:
     data = files["data"].with_name(table)
-    start_series_study(tmp_path / "flu", **{**files, "data": data})
+    write_study(tmp_path / "flu", **{**files, "data": data})
     assert study_faults(tmp_path / "flu") == ()
     study = read_study(tmp_path / "flu")
     model = load_model(files["model"])
@@ -58,16 +58,16 @@ def test_the_study_has_the_likelihood_of_its_parts(
 def test_the_target_is_the_observed_flow_or_a_flow_of_the_observed_stock(
     files: dict[str, Path], tmp_path: Path
 ) -> None:
-    assumed = start_series_study(tmp_path / "stock", **files)
+    assumed = write_study(tmp_path / "stock", **files)
     assert read_study(tmp_path / "stock").target == "infection"
     assert any("the target is infection" in sentence for sentence in assumed)
     flow = files["data"].with_name("flow.csv")
-    start_series_study(tmp_path / "flow", **{**files, "data": flow}, target="recovery")
+    write_study(tmp_path / "flow", **{**files, "data": flow}, target="recovery")
     assert read_study(tmp_path / "flow").target == "recovery"
     with pytest.raises(InputError, match="did you mean 'infection'"):
-        start_series_study(tmp_path / "other", **files, target="infections")
+        write_study(tmp_path / "other", **files, target="infections")
     with pytest.raises(InputError, match="must be a flow"):
-        start_series_study(tmp_path / "other", **files, target="Infected")
+        write_study(tmp_path / "other", **files, target="Infected")
     assert not (tmp_path / "other").exists()
 
 
@@ -75,7 +75,7 @@ def test_a_model_whose_rates_have_no_names_is_told_what_to_do(tmp_path: Path) ->
     # The rates of hare and lynx stand within the equations of the stocks.
     gallery = Path(__file__).resolve().parents[2] / "docs" / "gallery" / "hare-lynx"
     with pytest.raises(InputError, match=r"no flow to forecast; give a rate .* --model"):
-        start_series_study(
+        write_study(
             tmp_path / "study",
             model=gallery / "model.mdl",
             data=gallery / "data.csv",
@@ -85,7 +85,7 @@ def test_a_model_whose_rates_have_no_names_is_told_what_to_do(tmp_path: Path) ->
 
 def test_a_payoff_gives_the_study_its_noise(files: dict[str, Path], tmp_path: Path) -> None:
     payoff = (Payoff("Infected", "Infected", 0.07, True),)
-    start_series_study(tmp_path / "flu", **files, payoff=payoff)
+    write_study(tmp_path / "flu", **files, payoff=payoff)
     study = read_study(tmp_path / "flu")
     errors = study.noise.definitions["series-1"].errors
     assert errors is not None
@@ -130,7 +130,7 @@ def test_a_study_that_names_nothing_has_its_total_and_its_scenario_in_chinese(
 ) -> None:
     (tmp_path / "flu.csv").write_text("time,infection\n1,7\n2,20\n3,60\n", encoding="utf-8")
     (tmp_path / "sir.voc").write_text("1 <= Contact Rate = 2 <= 3\n", encoding="utf-8")
-    start_series_study(
+    write_study(
         tmp_path / "flu",
         model=shipped("models/sir/sir.mdl"),
         data=tmp_path / "flu.csv",

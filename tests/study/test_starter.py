@@ -16,7 +16,7 @@ from beltcast.errors import InputError
 from beltcast.inference.predicted_observations import observe
 from beltcast.model.checks import check_model
 from beltcast.study.faults import study_faults
-from beltcast.study.starter import start_study
+from beltcast.study.starter import init
 from beltcast.workflows.report import file_names
 
 TEMPLATES = ("belt", "blank")
@@ -25,7 +25,7 @@ TEMPLATES = ("belt", "blank")
 @pytest.fixture
 def mine(tmp_path: Path) -> Path:
     """A new study of two belts, one with a Chinese name."""
-    start_study(tmp_path / "mine", belts=["Foshan", "东莞"])
+    init(tmp_path / "mine", belts=["Foshan", "东莞"])
     return tmp_path / "mine"
 
 
@@ -44,7 +44,7 @@ def beltcast(*arguments: str, code: int = 0, input: str | None = None) -> str:
 def test_every_template_is_a_study_without_a_fault(
     tmp_path: Path, template: str, belts: list[str]
 ) -> None:
-    files = start_study(tmp_path / "mine", belts=belts, template=template)
+    files = init(tmp_path / "mine", belts=belts, template=template)
     assert sorted(files) == sorted((tmp_path / "mine").iterdir())
     assert study_faults(tmp_path / "mine") == ()
     study = read_study(tmp_path / "mine")
@@ -63,7 +63,7 @@ def test_example_observations_are_of_the_size_that_the_model_gives(
     tmp_path: Path, template: str
 ) -> None:
     # Not a fit, only an example that makes sense: within a factor of two.
-    start_study(tmp_path / "mine", belts=["A", "B", "C"], template=template)
+    init(tmp_path / "mine", belts=["A", "B", "C"], template=template)
     study = read_study(tmp_path / "mine")
     values = [row.value for row in study.observations]
     ratio = observe(study.model, study.observations) / values
@@ -71,7 +71,7 @@ def test_example_observations_are_of_the_size_that_the_model_gives(
 
 
 def test_the_years_are_those_that_were_asked_for(tmp_path: Path) -> None:
-    start_study(tmp_path / "mine", belts=["Foshan"], start=2010, end=2016)
+    init(tmp_path / "mine", belts=["Foshan"], start=2010, end=2016)
     study = read_study(tmp_path / "mine")
     grid = study.model.grid()
     assert (grid.times()[0], grid.times()[-1]) == (2010.0, 2017.0)
@@ -104,7 +104,7 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
         folder.mkdir()
         (folder / name).write_text("years of work", encoding="utf-8")
         with pytest.raises(InputError, match="exists and is not empty"):
-            start_study(folder, belts=["Foshan"])
+            init(folder, belts=["Foshan"])
         assert os.listdir(folder) == [name]
 
 
@@ -126,7 +126,7 @@ def test_what_cannot_be_made_is_said_in_one_sentence_and_leaves_nothing(
     tmp_path: Path, asked: dict[str, object], says: str
 ) -> None:
     with pytest.raises(InputError) as caught:
-        start_study(tmp_path / "mine", **asked)  # type: ignore[arg-type]
+        init(tmp_path / "mine", **asked)  # type: ignore[arg-type]
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
@@ -137,7 +137,7 @@ def test_the_folder_one_is_in_is_not_replaced(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="is the folder you are in"):
-        start_study(".", belts=["Foshan"])
+        init(".", belts=["Foshan"])
 
 
 # --- what a user spoils -----------------------------------------------------------------------

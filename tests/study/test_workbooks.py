@@ -17,13 +17,13 @@ from beltcast.files.workbook import sheet_path
 from beltcast.study.faults import study_faults
 from beltcast.study.new_rows import read_new_rows
 from beltcast.study.periods import period
-from beltcast.study.starter import start_study
+from beltcast.study.starter import init
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A new study in a workbook."""
-    start_study(tmp_path / "mine", belts=["Foshan", "东莞"], workbook=True)
+    init(tmp_path / "mine", belts=["Foshan", "东莞"], workbook=True)
     return tmp_path / "mine"
 
 
@@ -34,7 +34,7 @@ def change(path: Path, sheet: str, cell: str, value: object) -> None:
 
 
 def test_a_workbook_and_a_folder_of_files_are_the_same_study(folder: Path, tmp_path: Path) -> None:
-    start_study(tmp_path / "files", belts=["Foshan", "东莞"])
+    init(tmp_path / "files", belts=["Foshan", "东莞"])
     book, files = read_study(folder / "mine.xlsx"), read_study(tmp_path / "files")
     for ours, theirs in zip(book.observations, files.observations, strict=True):
         assert (ours.place, ours.quantity, ours.kind) == (
@@ -192,7 +192,7 @@ def test_what_is_no_period_is_refused(text: str) -> None:
 def test_other_encodings_and_separators_are_read_and_said(
     tmp_path: Path, encode: Callable[[str], bytes], said: str
 ) -> None:
-    start_study(tmp_path / "mine", belts=["Foshan"])
+    init(tmp_path / "mine", belts=["Foshan"])
     path = tmp_path / "mine" / "observations.csv"
     before = read_study(tmp_path / "mine").observations
     path.write_bytes(encode(path.read_text(encoding="utf-8-sig")))

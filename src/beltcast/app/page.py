@@ -26,7 +26,7 @@ LARGEST_PAGE = 1_500_000
 """Largest size of a page in bytes: it is sent by mail and opened on a phone."""
 
 
-def page_html(study: Study, kept: KeptFit, forecast: xr.Dataset) -> str:
+def page(study: Study, kept: KeptFit, forecast: xr.Dataset) -> str:
     """Write the page of a fitted study.
 
     Parameters
@@ -48,9 +48,9 @@ def page_html(study: Study, kept: KeptFit, forecast: xr.Dataset) -> str:
 
     Examples
     --------
-    >>> from beltcast.app.page import page_html
+    >>> from beltcast.app.page import page
     >>> from beltcast.forecasting.forecast_file import open_forecast
-    >>> html = page_html(*open_forecast())
+    >>> html = page(*open_forecast())
     >>> html.startswith("<!DOCTYPE html>") and "connect-src" not in html
     True
     """

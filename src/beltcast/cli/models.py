@@ -62,7 +62,7 @@ def init_command(
 
         beltcast forecast mybelt
     """
-    from beltcast.study.starter import start_study
+    from beltcast.study.starter import init
 
     if name is None and places is None and _is_terminal():
         name = typer.prompt(said("Title of the study"), default=folder.name)
@@ -71,7 +71,7 @@ def init_command(
         end = typer.prompt(said("Last year of a run"), default=end)
         template = typer.prompt(said("Template, belt or blank"), default=template)
     belts = (places or "My belt").replace("，", ",").replace("、", ",").split(",")
-    files = start_study(
+    files = init(
         folder, title=name, belts=belts, start=start, end=end, template=template, workbook=xlsx
     )
     say(f"Wrote {folder}/: {', '.join(path.name for path in files)}")
@@ -136,10 +136,10 @@ def run_command(
     if resume or scheduler or workers or json_log:
         raise InputError("--resume, --scheduler, --workers and --json-log go with a plan (.toml)")
     from beltcast.reports.export import check_run_path, save_run
-    from beltcast.workflows.run import run_model
+    from beltcast.workflows.run import run
 
     check_run_path(output)
-    result = run_model(
+    result = run(
         model,
         scenarios=scenarios,
         names=scenario or (),
@@ -192,11 +192,11 @@ def study_command(
     """
     from beltcast.model.model import load_model
     from beltcast.study.columns import read_columns
-    from beltcast.study.series_study import start_series_study
+    from beltcast.study.series_study import write_study
     from beltcast.study.vensim_files import read_vpd
 
     compared = () if payoff is None else read_vpd(payoff, load_model(model))
-    assumed = start_series_study(
+    assumed = write_study(
         folder,
         model=model,
         data=data,
@@ -444,12 +444,12 @@ def schemas_command(
     from beltcast.files.complete import complete_file
     from beltcast.files.shipped import shipped
     from beltcast.model.model import load_model
-    from beltcast.study.json_schemas import parameters_schema, scenarios_schema
+    from beltcast.study.json_schemas import schemas
 
     loaded = load_model(model or shipped("models/belt/belt.mdl"))
-    for name, make in (("scenarios", scenarios_schema), ("parameters", parameters_schema)):
+    for name, schema in schemas(loaded).items():
         path = output / f"{name}.schema.json"
-        text = json.dumps(make(loaded), indent=1, ensure_ascii=False)
+        text = json.dumps(schema, indent=1, ensure_ascii=False)
         with complete_file(path) as part:
             part.write_text(text + "\n", encoding="utf-8")
         say(f"Wrote {path}")

@@ -179,7 +179,7 @@ def app_command(
 
 
 def _write_page(results: Path | None, output: Path | None) -> Path:
-    from beltcast.app.page import page_html
+    from beltcast.app.page import page
     from beltcast.files.complete import complete_file
     from beltcast.forecasting.forecast_file import open_forecast
     from beltcast.inference.sampling.draws_file import results_folder
@@ -187,7 +187,7 @@ def _write_page(results: Path | None, output: Path | None) -> Path:
 
     name = study_name(None) if results is None else results_folder(results).resolve().name
     path = output or Path("runs") / f"{name}.html"
-    text = page_html(*open_forecast(results))
+    text = page(*open_forecast(results))
     path.parent.mkdir(parents=True, exist_ok=True)
     with complete_file(path) as part:
         part.write_text(text, encoding="utf-8")

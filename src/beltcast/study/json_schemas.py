@@ -29,6 +29,19 @@ _BOUNDS: Schema = {
 }
 
 
+def schemas(model: Model) -> dict[str, Schema]:
+    """Return the schemas of the files beside a model, by the name of the file.
+
+    Examples
+    --------
+    >>> from beltcast import load_model, schemas
+    >>> from beltcast.files.shipped import shipped
+    >>> sorted(schemas(load_model(shipped("models/decay/decay.mdl"))))
+    ['parameters', 'scenarios']
+    """
+    return {"scenarios": scenarios_schema(model), "parameters": parameters_schema(model)}
+
+
 def scenarios_schema(model: Model) -> Schema:
     """Return the schema of a file of scenarios for a model.
 

@@ -1,7 +1,7 @@
 """Write a study from a model, a table of times and values, and priors.
 
 `read_series` assumes what such a table does not state, so that ``beltcast calibrate --model`` can
-fit it.  `start_series_study` writes the same assumptions as a study: the observations with their
+fit it.  `write_study` writes the same assumptions as a study: the observations with their
 periods and units, their noise, and the target.  All commands run on the study, from ``check`` to
 ``report``, and every assumption is a line that its owner can change.
 """
@@ -28,7 +28,7 @@ from beltcast.study.starter import check_folder, check_title
 from beltcast.study.study import STUDY_FILE, read_study
 
 
-def start_series_study(
+def write_study(
     folder: str | Path,
     *,
     model: str | Path,

@@ -33,7 +33,7 @@ _HALF_YEAR = 9
 """Example of a half year's total, in bn CNY, for one belt."""
 
 
-def start_study(
+def init(
     folder: str | Path,
     *,
     belts: Sequence[str],
@@ -77,7 +77,7 @@ def start_study(
     >>> from pathlib import Path
     >>> from beltcast import read_study
     >>> with tempfile.TemporaryDirectory() as scratch:
-    ...     files = start_study(Path(scratch) / "mine", belts=["Foshan", "东莞"])
+    ...     files = init(Path(scratch) / "mine", belts=["Foshan", "东莞"])
     ...     read_study(Path(scratch) / "mine").model.subscripts["Belt"]
     ('Foshan', '东莞')
     """

@@ -28,6 +28,7 @@ from beltcast.forecasting.summary import (
 from beltcast.inference.audit import identify as audit
 from beltcast.inference.audit.contraction import ANSWER, OF, QUANTITY, contraction
 from beltcast.inference.audit.power_scaling import log_parts, power_scaling
+from beltcast.inference.audit.profiles import Profile, profiles
 from beltcast.inference.audit.shrinkage import shrinkage, shrinkage_words
 from beltcast.inference.calibrate import Calibration
 from beltcast.inference.likelihood import Likelihood
@@ -97,7 +98,7 @@ class Identification:
     prior_pull: pd.Series
     left_out: pd.DataFrame
     left_out_sources: pd.DataFrame
-    profiles: list[audit.Profile]
+    profiles: list[Profile]
     answers: pd.DataFrame
     power_scaling: pd.DataFrame
     shrinkage: pd.DataFrame
@@ -191,7 +192,7 @@ def identify(
     places = study.shown() if study.target else []
     shared = shared_parameters(table, places).sort_values("sd_ratio")
     shared = shared.head(options.profiles)
-    profiles = audit.profiles(fit, list(shared.index), progress=progress)
+    profiled = profiles(fit, list(shared.index), progress=progress)
     if posterior is None:
         posterior = approximate_posterior(
             fit, options.draws, rng=streams.posterior, progress=progress
@@ -214,7 +215,7 @@ def identify(
         prior_pull=audit.prior_pull(fit, watched.gradient(fit)),
         left_out=left_out,
         left_out_sources=by_source,
-        profiles=profiles,
+        profiles=profiled,
         answers=narrowed,
         power_scaling=power_scaling(
             kept, log_parts(posterior, options.by), rng=streams.permutation
@@ -346,7 +347,7 @@ def save_identification(found: Identification, folder: Path) -> None:
     (folder / "summary.txt").write_text(as_text(found.page()), encoding="utf-8")
 
 
-def _profile_table(profiles: list[audit.Profile]) -> pd.DataFrame:
+def _profile_table(profiles: list[Profile]) -> pd.DataFrame:
     columns = ("parameter", "value", "observations", "with prior")
     rows = [
         (one.label, *values)

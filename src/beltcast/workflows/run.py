@@ -15,7 +15,7 @@ from beltcast.schema import MEMBER
 from beltcast.study.scenarios import Scenario, read_scenarios, select
 
 
-def run_model(
+def run(
     path: Path | None = None,
     *,
     scenarios: Path | None = None,
@@ -40,8 +40,8 @@ def run_model(
 
     Examples
     --------
-    >>> from beltcast.workflows.run import run_model
-    >>> run_model(names=["brand-push"], outputs=["output"])["output"].dims
+    >>> from beltcast.workflows.run import run
+    >>> run(names=["brand-push"], outputs=["output"])["output"].dims
     ('scenario', 'Belt', 'year')
     """
     model = load_model(path or shipped("models/belt/belt.mdl"), method=method)
