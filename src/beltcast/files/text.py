@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import codecs
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,6 +75,14 @@ def file_sha256(path: str | Path, error: type[InputError]) -> str:
         As ``error``: as in `read_regular`.
     """
     return hashlib.sha256(read_regular(path, error)).hexdigest()
+
+
+def tables_sha256(paths: Iterable[Path], error: type[InputError]) -> str:
+    """Hash of the names and bytes of several files, in their order."""
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(path.name.encode() + b"\0" + read_regular(path, error))
+    return digest.hexdigest()
 
 
 def _decode(data: bytes, path: Path, error: type[InputError]) -> tuple[str, str]:

@@ -50,7 +50,6 @@ def summarise(
 
 
 def identification(
-    calibration: Calibration,
     known: Spectrum,
     pairs: pd.DataFrame,
     pull: pd.Series,
@@ -64,8 +63,8 @@ def identification(
     unknown = int((share < 0.05).sum())
     lines = [
         f"The observations inform {known.informed} of {n} directions; the other "
-        f"{n - known.informed} are prior. {unknown} parameters have less than 5 % of their "
-        "variance in informed directions.",
+        f"{n - known.informed} rest on the priors. {unknown} parameters have less than 5 % of "
+        "their variance in informed directions.",
         "",
         "Informed directions, the best known first (components in prior standard deviations; for "
         "logs:",

@@ -275,7 +275,7 @@ class ModelBuilder:
         before = self._given.get(key)
         self._given[key] = (name, definition)
         try:
-            self._check_new(key)
+            self._check_new()
         except UnitError:
             if before is None:
                 del self._given[key]
@@ -327,7 +327,7 @@ class ModelBuilder:
             )
         stock, sign, flow = (names[1], 1, names[0]) if stocks[1] else (names[0], -1, names[1])
         self._flows.setdefault(stock, []).append((sign, self._given[flow][0]))
-        self._check_new(stock)
+        self._check_new()
 
     def build(self) -> Model:
         """Compile the model.
@@ -351,7 +351,7 @@ class ModelBuilder:
         for key, (name, definition) in given.items():
             expression = texts.get(key)
             if expression is None:
-                expression = self._right(key, name, definition)
+                expression = self._right(name, definition)
             over = definition.subscripts if isinstance(definition, _Definition) else ()
             if isinstance(definition, Stock):
                 expression, constant = self._initial(name, definition, expression)
@@ -383,7 +383,7 @@ class ModelBuilder:
         from beltcast.engine.vensim.equations import read_equations
 
         lookups = tuple(
-            Equation(name, (), (), self._right(key, name, d))
+            Equation(name, (), (), self._right(name, d))
             for key, (name, d) in given.items()
             if isinstance(d, LookupPoints)
         )
@@ -395,7 +395,7 @@ class ModelBuilder:
         found = {canonical(e.name): e.expression for e in read_equations(lefts, context)}
         return {key: found[key] for key in texts}
 
-    def _right(self, key: str, name: str, definition: _Definition | LookupPoints) -> Expr:
+    def _right(self, name: str, definition: _Definition | LookupPoints) -> Expr:
         if isinstance(definition, LookupPoints):
             x, y = (tuple(map(float, part)) for part in (definition.x, definition.y))
             if len(x) != len(y) or not x or any(b <= a for a, b in itertools.pairwise(x)):
@@ -431,7 +431,7 @@ class ModelBuilder:
                 rate = Call("+" if sign > 0 else "-", (rate, flow))
         return Number(0.0) if rate is None else rate
 
-    def _check_new(self, key: str) -> None:
+    def _check_new(self) -> None:
         """Refuse inconsistent units in equations whose variables are all known."""
         if not self._check or not self._controls["time step"].unit:
             return

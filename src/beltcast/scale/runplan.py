@@ -35,8 +35,8 @@ from beltcast.engine.cache import engine_fingerprint
 from beltcast.engine.nodes import FloatArray
 from beltcast.ensembles.ensemble import output_coordinates, output_dims, versions
 from beltcast.errors import InputError, quoted
-from beltcast.files.door import read_regular
 from beltcast.files.shipped import shipped
+from beltcast.files.text import file_sha256, tables_sha256
 from beltcast.files.toml import TomlTable, read_toml
 from beltcast.model.model import Model, load_model
 from beltcast.scale.resample import Sample, read_sample
@@ -157,11 +157,13 @@ class RunPlan:
     def identity(self) -> dict[str, str]:
         """Inputs of a result, one word or hash each; equal for equal results."""
         scenarios = repr([(name, s) for name, s in self.scenarios.items()])
+        tables = [path for role, path in self.files.items() if role.startswith(TABLE)]
+        draws = self.files.get("draws")
         return {
             "model": self.model.source.text_sha256,
-            "tables beside the model": _tables_sha256(self.files),
+            "tables beside the model": tables_sha256(tables, InputError),
             "priors": "none" if self.priors is None else self.priors.sha256,
-            "draws": _sha256(self.files["draws"]) if "draws" in self.files else "none",
+            "draws": "none" if draws is None else file_sha256(draws, InputError),
             "scenarios": hashlib.sha256(scenarios.encode()).hexdigest(),
             "outputs": ", ".join(self.outputs),
             "members": str(self.members),
@@ -323,15 +325,3 @@ def _block(table: TomlTable, a_member: float, members: int, memory: float) -> in
             "block",
         )
     return block
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(read_regular(path, InputError)).hexdigest()
-
-
-def _tables_sha256(files: Mapping[str, Path]) -> str:
-    digest = hashlib.sha256()
-    for role, path in files.items():
-        if role.startswith(TABLE):
-            digest.update(path.name.encode() + b"\0" + read_regular(path, InputError))
-    return digest.hexdigest()

@@ -54,7 +54,7 @@ def summarise_store(path: str | Path, levels: Sequence[float] = QUANTILES) -> xr
     about = {"long_name": "members that produced NaN or infinity", "units": "1"}
     status = data[STATUS]
     failed = [
-        sum(int((b == 1).sum()) for b in _blocks_of(data, status, s)())
+        sum(int((b == 1).sum()) for b in _blocks_of(status, s)())
         for s in range(len(data[SCENARIO]))
     ]
     return xr.Dataset({**found, "failed": (SCENARIO, failed, about)}, attrs=data.attrs)
@@ -80,9 +80,7 @@ def stored_quantiles(
     """
     array = _variable(data, variable)
     probabilities = np.asarray(levels, dtype=np.float64)
-    found = [
-        _quantiles(_blocks_of(data, array, s), probabilities) for s in range(len(data[SCENARIO]))
-    ]
+    found = [_quantiles(_blocks_of(array, s), probabilities) for s in range(len(data[SCENARIO]))]
     dims = [d for d in array.dims if d != MEMBER]
     coords = {d: data[d] for d in dims if d in data.coords}
     return xr.DataArray(
@@ -107,13 +105,13 @@ def stored_change(
         ``change_quantile`` (scenario, ..., quantile) and ``chance_of_more`` (scenario, ...).
     """
     array = _variable(data, variable)
-    first = _blocks_of(data, array, 0)
+    first = _blocks_of(array, 0)
     dims = [d for d in array.dims if d != MEMBER]
     coords = {d: data[d] for d in dims if d in data.coords}
     probabilities = np.asarray(levels, dtype=np.float64)
     quantiles, chances = [], []
     for s in range(len(data[SCENARIO])):
-        own = _blocks_of(data, array, s)
+        own = _blocks_of(array, s)
         quantiles.append(_quantiles(_ratio(own, first), probabilities))
         more, tied, known = (np.zeros([len(data[d]) for d in dims[1:]]) for _ in range(3))
         for a, b in zip(own(), first(), strict=True):
@@ -138,7 +136,7 @@ def stored_mean(data: xr.Dataset, variable: str) -> xr.DataArray:
     means = []
     for s in range(len(data[SCENARIO])):
         total, count = 0.0, 0.0
-        for block in _blocks_of(data, array, s)():
+        for block in _blocks_of(array, s)():
             good = np.isfinite(block)
             total = total + np.where(good, block, 0.0).sum(axis=0)
             count = count + good.sum(axis=0)
@@ -156,7 +154,7 @@ def _variable(data: xr.Dataset, name: str) -> xr.DataArray:
     return data[name]
 
 
-def _blocks_of(data: xr.Dataset, array: xr.DataArray, scenario: int) -> Blocks:
+def _blocks_of(array: xr.DataArray, scenario: int) -> Blocks:
     """The members of a scenario in double precision, a chunk at a time, (members, ...)."""
     chunks = array.encoding.get("chunks")
     size = chunks[1] if chunks else 4096

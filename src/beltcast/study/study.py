@@ -31,9 +31,8 @@ from beltcast.errors import (
     did_you_mean,
     quoted,
 )
-from beltcast.files.door import read_regular
 from beltcast.files.shipped import shipped
-from beltcast.files.text import read_text
+from beltcast.files.text import read_text, tables_sha256
 from beltcast.files.toml import Toml, TomlTable, find_file, read_table, read_toml
 from beltcast.files.workbook import sheet_path
 from beltcast.model.model import Model, load_model
@@ -262,7 +261,7 @@ def read_study(path: str | Path | None = None) -> Study:
         "observations": observations.sha256,
         "priors": priors.sha256,
         **{name: _file_sha256(files.get(name), name) for name in ("places", "scenarios")},
-        "inputs": _tables_sha256(files["model"]),
+        "inputs": tables_sha256(sorted(files["model"].parent.glob("*.csv")), TableError),
     }
     if contrasts is not None:
         settings = owners["contrasts"].tables.get("contrasts")
@@ -468,14 +467,6 @@ def _target(table: TomlTable, model: Model) -> str:
             "target",
         )
     return variable.name
-
-
-def _tables_sha256(model: Path) -> str:
-    """One hash of the tables beside the model, which it may refer to."""
-    digest = hashlib.sha256()
-    for path in sorted(model.parent.glob("*.csv")):
-        digest.update(path.name.encode() + b"\0" + read_regular(path, TableError))
-    return digest.hexdigest()
 
 
 def _file(table: TomlTable, name: str) -> Path:

@@ -128,7 +128,6 @@ class Identification:
         moves = self.power_scaling.loc[list(nation.index)]
         parts: list[RenderableType] = [
             identification(
-                self.fit,
                 self.spectrum,
                 self.confounded,
                 self.prior_pull,

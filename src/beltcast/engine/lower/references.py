@@ -72,7 +72,7 @@ class References:
         """
         column = next((e for key, e in scope.items() if key.removesuffix("!") == name), None)
         if column is None and name in self.table.ranges and scope:
-            column = self._column(name, "", scope)  # of a range that is mapped to one on the left
+            column = self._column(name, scope)  # of a range that is mapped to one on the left
         if column is not None:
             places = [float(self.table.family_places[e]) for e in column]
             return Const(np.array(places if len(set(places)) > 1 else places[:1]))
@@ -89,10 +89,7 @@ class References:
             )
         if not slot.dims:
             return [()]
-        columns = [
-            self._column(subscript, dim, scope)
-            for subscript, dim in zip(ref.subscripts, slot.dims, strict=True)
-        ]
+        columns = [self._column(subscript, scope) for subscript in ref.subscripts]
         for column, dim in zip(columns, slot.dims, strict=True):
             for element in column:
                 if element not in self.table.positions[canonical(dim)]:
@@ -102,7 +99,7 @@ class References:
                     )
         return list(zip(*columns, strict=True))
 
-    def _column(self, subscript: str, dim: str, scope: Scope) -> Sequence[str]:
+    def _column(self, subscript: str, scope: Scope) -> Sequence[str]:
         """Return the element of one subscript for each of the n elements."""
         name = canonical(subscript)
         if name in scope:

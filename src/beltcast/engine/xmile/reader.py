@@ -82,7 +82,7 @@ def read_xmile(path: str | Path) -> Source:
     dimensions = read_dimensions(root)
     parts = collect(root, path)
     names = _names(parts, dimensions)
-    macros = _macros(parts, names, path)
+    macros = _macros(parts, names)
     method = run_method(specs)
     conveyors = find_conveyors(parts, method)
     equations = tuple(
@@ -224,7 +224,7 @@ def _has_equation(element: Element) -> bool:
     return any(without_comments(e.text).strip() for e in element.all("eqn"))
 
 
-def _macros(parts: DocumentParts, names: Names, path: Path) -> dict[str, Macro]:
+def _macros(parts: DocumentParts, names: Names) -> dict[str, Macro]:
     """Macros, with their result as an equation of their own name."""
     found = {}
     for macro in parts.macros:

@@ -128,7 +128,7 @@ class _Writer:
             self.by_name.setdefault(canonical(equation.name), []).append(equation)
         self.added: dict[str, list[Equation]] = {}
         self.stocks = {
-            name: self._stock(name, group)
+            name: self._stock(group)
             for name, group in self.by_name.items()
             if self.table.slots[name].kind == "stock"
         }
@@ -212,7 +212,7 @@ class _Writer:
     def _dims(self, equation: Equation) -> tuple[str, ...]:
         return self.table.slots[canonical(equation.name)].dims
 
-    def _stock(self, name: str, group: list[Equation]) -> _Stock:
+    def _stock(self, group: list[Equation]) -> _Stock:
         rates = []
         for equation in group:
             expression = equation.expression
