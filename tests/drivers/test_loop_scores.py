@@ -320,7 +320,7 @@ def test_a_range_or_element_that_is_not_there_is_named(tmp_path: Path) -> None:
     model = small(tmp_path, *BELTS)
     with pytest.raises(UnknownName, match="'Tier' is not a subscript range"):
         loops(model, within={"Tier": "North"})
-    with pytest.raises(UnknownName, match="'West' is no element of Belt"):
+    with pytest.raises(UnknownName, match="'West' is not an element of Belt"):
         loops(model, within={"Belt": "West"})
     with pytest.raises(InputError, match="after the start of the run"):
         loops(model, times=[0.0])

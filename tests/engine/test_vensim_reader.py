@@ -105,7 +105,7 @@ def test_line_ends_of_windows_change_nothing(tmp_path: Path) -> None:
         (b"hello, world", "not a Vensim model"),
         (b"\x7fELF\x02\x01\x01" + bytes(range(256)) * 20, "not a Vensim model"),
         (b"a = 1 ~~|\n\x00", "not a Vensim model"),
-        (b"a = 1\n\t~\t\n\t~\t\n\t|\n", "does not say its INITIAL TIME"),
+        (b"a = 1\n\t~\t\n\t~\t\n\t|\n", "does not define INITIAL TIME"),
     ],
 )
 def test_what_is_no_model_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
@@ -134,7 +134,7 @@ def test_a_file_cut_anywhere_is_refused_or_whole(root: Path, tmp_path: Path) -> 
 
 def test_a_cut_equation_is_named_by_its_line(tmp_path: Path) -> None:
     content = text("a = 1", "b = 2")
-    with pytest.raises(ModelFileError, match="cut short") as caught:
+    with pytest.raises(ModelFileError, match="truncated") as caught:
         load_model(write(tmp_path, content[: content.index("b = 2") + 4]))
     assert caught.value.line == 7
 

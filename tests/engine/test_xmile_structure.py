@@ -145,7 +145,7 @@ def test_a_number_from_first_to_last_stands_for_an_element(tmp_path: Path) -> No
     equation = aux("y", "x[1] + 100 * x[3]")
     assert first(tmp_path, X + equation, dims=ABC) == 6 + 100 * 8
     for wrong in ("0", "4"):
-        with pytest.raises(ModelFileError, match=f"'{wrong}' is no element of 'd'"):
+        with pytest.raises(ModelFileError, match=f"'{wrong}' is not an element of 'd'"):
             first(tmp_path, X + aux("y", f"x[{wrong}]"), dims=ABC)
 
 
@@ -186,7 +186,7 @@ def test_what_of_arrays_could_mean_two_things_is_refused(
     ("variable", "words"),
     [
         (aux("y", "x[*]"), "outside SUM"),
-        (aux("y", "x[D4]"), "'D4' is no element of 'd'"),
+        (aux("y", "x[D4]"), "'D4' is not an element of 'd'"),
         (aux("y", "x[A, B]"), "'x' has 1 subscripts and is used with 2"),
         (aux("y", "SUM(3)"), "there is none in its argument"),
         (aux("y", "x[C:A]"), "outside SUM|backwards"),

@@ -114,7 +114,7 @@ def test_a_statement_counts_only_where_it_applies(grower: Model, tmp_path: Path)
         ('[a]\nvariable = "hole"', "'hole' is not a variable"),
         ('[a]\nvariable = "whole"\nat_mots = 1', "unknown key 'at_mots'.*did you mean 'at_most'"),
         ('[a]\nvariable = "whole"\nsum = ["Part"]', "no range 'Part'"),
-        ('[a]\nvariable = "whole"\ncompared = "less"', "needs constants to compare with"),
+        ('[a]\nvariable = "whole"\ncompared = "less"', "needs constants to set"),
         ('[a]\nvariable = "whole"\nvary = ["Rate"]', "vary and times go together"),
         ('[a]\nvariable = "whole"\ngiven = { Rat = 1 }', "'Rat' is not a variable"),
     ],

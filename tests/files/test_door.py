@@ -136,8 +136,8 @@ ENTITY = '<!DOCTYPE a [<!ENTITY b "c">]>'
     [
         ("<row/>" * 30_000_000, WORKBOOK, "unpacks to 180001454"),
         (CELLS, ENTITY + WORKBOOK, "declares entities in xl/workbook.xml"),
-        (CELLS, WORKBOOK[:-20], "is no workbook"),
-        ("<row><c></row>", WORKBOOK, "is no workbook"),
+        (CELLS, WORKBOOK[:-20], "is not a workbook"),
+        ("<row><c></row>", WORKBOOK, "is not a workbook"),
     ],
     ids=["bomb", "entities", "cut off", "broken XML"],
 )

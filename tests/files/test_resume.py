@@ -66,7 +66,7 @@ def test_pieces_of_other_work_are_refused_with_what_differs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     work(keep_pieces(tmp_path / "work", WORK, resume=False), [])
-    with pytest.raises(InputError, match=r"of other work \(seed was 1 and is 2\)"):
+    with pytest.raises(InputError, match=r"belongs to another run \(seed was 1 and is 2\)"):
         keep_pieces(tmp_path / "work", {**WORK, "seed": "2"}, resume=True)
     with pytest.raises(InputError, match=r"\(draws was nothing and is 7\)"):
         keep_pieces(tmp_path / "work", {**WORK, "draws": "7"}, resume=True)
@@ -92,10 +92,10 @@ def test_beginning_anew_forgets_old_pieces_and_touches_no_folder_of_others(tmp_p
     theirs = tmp_path / "theirs"
     theirs.mkdir()
     (theirs / "thesis.npz").write_text("years of work")
-    with pytest.raises(InputError, match="is no folder of an unfinished run"):
+    with pytest.raises(InputError, match="is not the folder of an unfinished run"):
         keep_pieces(theirs, WORK, resume=False)
     assert os.listdir(theirs) == ["thesis.npz"]
-    with pytest.raises(InputError, match="is no folder of an unfinished run"):
+    with pytest.raises(InputError, match="is not the folder of an unfinished run"):
         keep_pieces(theirs / "thesis.npz", WORK, resume=False)
 
 

@@ -183,7 +183,7 @@ def test_sets_go_on_where_they_stopped(little: Likelihood) -> None:
     xr.testing.assert_identical(run(threads=1), whole)
     # A set depends on the seed and its own number, so that a longer run begins with the same sets.
     xr.testing.assert_identical(run(sets=10), kept[0])
-    with pytest.raises(InputError, match="of other unknowns or another seed"):
+    with pytest.raises(InputError, match="belong to other unknowns or another seed"):
         run(done=kept[0], rng=np.random.default_rng(5))
 
 
@@ -214,7 +214,7 @@ def test_a_result_knows_its_density_and_no_other(
     observations = dataclasses.replace(little, published=little.published + 0.1)
     for other in (dataclasses.replace(little, priors=wider), observations):
         assert not same_density(done, other)
-        with pytest.raises(InputError, match="are of another density"):
+        with pytest.raises(InputError, match="belong to another density"):
             sbc(
                 other,
                 rng=np.random.default_rng(4),

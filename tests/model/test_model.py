@@ -73,7 +73,7 @@ def test_a_name_is_found_whatever_its_case(belt: Model) -> None:
     ("label", "words"),
     [
         ("Belt Sise", "did you mean 'Belt Size'"),
-        ("Belt Size[Yiwo]", "no element of Belt; did you mean 'Yiwu'"),
+        ("Belt Size[Yiwo]", "not an element of Belt; did you mean 'Yiwu'"),
         ("Belt Size[Yiwu, Brand]", "gives 2 elements, but 'Belt Size' has the dimensions"),
         ("Belt Size", "has 15 elements; name one"),
         ("output[Yiwu]", "is not a constant of belt (kind: auxiliary)"),
@@ -258,7 +258,7 @@ def test_too_large_a_request_is_refused_before_it_runs(belt: Model) -> None:
     saves = np.arange(2013.0, 2036.0)
     members = int(LARGEST_RESULT / 8 / len(saves) / 15) + 1
     values = np.broadcast_to(0.4, (1, members))
-    with pytest.raises(SimulationError, match=r"4\.0 GB at once; ask for fewer members"):
+    with pytest.raises(SimulationError, match=r"4\.0 GB at once; request fewer members"):
         belt.batch(rows, values, outputs=belt.rows("output"), saves=saves)
 
 

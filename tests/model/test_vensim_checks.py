@@ -147,11 +147,11 @@ def test_each_element_is_a_check(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("condition", "consequence", "words"),
     [
-        ("x = 1 :OR: :NOT: x = 2", "y > 0", "says not which value"),
+        ("x = 1 :OR: :NOT: x = 2", "y > 0", "does not determine a value"),
         ("x = 1", "y > :CROSSING: 2", ":CROSSING: in a reality check"),
         ("nothing", "y > 0", "'nothing' is neither a comparison nor a test input"),
         ("nothing = 2", "y > 0", "'nothing' is neither a variable nor a test input"),
-        ("x <> 2", "y > 0", "says not which value"),
+        ("x <> 2", "y > 0", "does not determine a value"),
         ("x = RC COMPARE('base', x, 2)", "y > 0", "there is no 'base.csv' beside the model"),
         ("x = RC STEP(x)", "y > 0", "wrong number of arguments"),
         ("x = RC STEP CHECK(1, x, 2)", "y > 0", "RC STEP CHECK stands only after :IMPLIES:"),

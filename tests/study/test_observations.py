@@ -244,5 +244,5 @@ def test_a_number_known_to_some_digits_stands_for_all_that_it_may_be(
 
 @pytest.mark.parametrize("digits", ["0", "two", "-1", "1.5", "99"])
 def test_digits_that_are_no_count_are_refused_with_their_line(tmp_path: Path, digits: str) -> None:
-    with pytest.raises(TableError, match=r"digits\.csv:2: digits is .* how many digits"):
+    with pytest.raises(TableError, match=r"digits\.csv:2: digits is .* number of known digits"):
         read_digits(tmp_path, digits=digits)

@@ -96,7 +96,7 @@ def test_a_payoff_says_what_is_compared_and_how_sure_it_is(tmp_path: Path, sir: 
     assert sds == [2.0, 2.0, 0.3, 0.3]
     families = [series.noise.errors_of(row).family for row in series.observations]
     assert families == ["normal", "normal", "lognormal", "lognormal"]
-    with pytest.raises(TableError, match="is no column; did you mean 'cases'"):
+    with pytest.raises(TableError, match="is not a column; did you mean 'cases'"):
         read_series(file, sir, payoff=[Payoff("Infected", "case", 2.0, False)])
 
 

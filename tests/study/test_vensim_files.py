@@ -111,7 +111,7 @@ def test_a_payoff_is_read_with_the_meaning_of_its_weights(tmp_path: Path, sir: M
         ("*C\nInfected|x\n", 2, "no weight"),
         ("*C\nInfectd|x/1\n", 2, "did you mean 'Infected'"),
         ("*C\nInfected|x/-1\n", 2, "above 0"),
-        ("*C\n", None, "compares nothing"),
+        ("*C\n", None, "defines no comparison"),
     ],
 )
 def test_a_payoff_that_is_not_understood_is_refused_with_its_line(
@@ -142,7 +142,7 @@ def test_changes_move_the_model(tmp_path: Path, sir: Model, small: Model) -> Non
         ("Word :IS: 'text'\n", 1, "changes no constant"),
         ("output[East] = 3\n", 1, "expected a constant"),
         ("Level = 3\n", 1, "'Level[Place]'"),
-        ("Level[North] = 3\n", 1, "no element of 'Place'"),
+        ("Level[North] = 3\n", 1, "not an element of 'Place'"),
     ],
 )
 def test_changes_that_are_not_understood_are_refused_with_their_line(

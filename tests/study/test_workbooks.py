@@ -64,7 +64,7 @@ def test_a_workbook_and_a_folder_of_files_are_the_same_study(folder: Path, tmp_p
         ("priors", "B2", "gauss", "sheet 'priors', cell B2: distribution"),
         ("priors", "A2", "Nothing", "sheet 'priors', cell A2"),
         ("scenarios", "I3", "twice", "sheet 'scenarios', cell I3"),
-        ("observations", "E3", "=100+60", "sheet 'observations', cell E3: the result of the form"),
+        ("observations", "E3", "=100+60", "sheet 'observations', cell E3: the formula has no comp"),
         ("observations", "E3", "1,600", "sheet 'observations', cell E3: value is '1,600', expec"),
     ],
 )

@@ -361,14 +361,16 @@ def test_a_stopped_origin_goes_on_within_to_the_same_bits(
         with pytest.raises(KeyboardInterrupt):
             run(folder)
         assert [path.name for path in folder.iterdir()] == ["2021.5.unfinished"]
-        with pytest.raises(InputError, match=r"of other work .seed was 1 and is 2"):
+        with pytest.raises(InputError, match=r"belongs to another run .seed was 1 and is 2"):
             run(folder, resume=True, settings=dataclasses.replace(QUICK, seed=2))
         xr.testing.assert_identical(run(folder, resume=True), whole)
     # A fit and its draws for each of two models, and none of them twice.
     parts = ("refinement 0", "draws")
     assert written == [f"{name} {part}.npz" for name in FITTED for part in parts]
     assert [path.name for path in folder.iterdir()] == ["2021.5.nc"]
-    with pytest.raises(InputError, match=r"the finished origin .* is of other work .seed was 1"):
+    with pytest.raises(
+        InputError, match=r"the finished origin .* belongs to another run .seed was 1"
+    ):
         run(folder, resume=True, settings=dataclasses.replace(QUICK, seed=2))
     with pytest.raises(InputError, match="there is no unfinished run"):
         run(tmp_path / "nowhere", resume=True)

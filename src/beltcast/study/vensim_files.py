@@ -326,7 +326,7 @@ def _constants(text: Text, line: int, name: str, model: Model) -> list[str]:
         if chosen is None or not all(canonical(e) in known for e in chosen):
             meant = did_you_mean(part, [*model.subscripts[dim], dim])
             raise InputError(
-                f"{quoted(part)} is no element of {quoted(dim)}{meant}", text.path, line
+                f"{quoted(part)} is not an element of {quoted(dim)}{meant}", text.path, line
             )
         each.append(chosen)
     return [join_label(variable.name, elements) for elements in itertools.product(*each)]

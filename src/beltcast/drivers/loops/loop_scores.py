@@ -257,7 +257,7 @@ def _rows_within(model: Model, within: Mapping[str, str]) -> list[int]:
         wanted = [e for e in elements if canonical(e) == canonical(element)]
         if not wanted:
             raise UnknownName(
-                f"'{element}' is no element of {name}; choose one of {', '.join(elements)}"
+                f"'{element}' is not an element of {name}; choose one of {', '.join(elements)}"
             )
         others = set(elements) - set(wanted)
         for slot in model.program.slots.values():

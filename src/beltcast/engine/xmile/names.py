@@ -485,7 +485,7 @@ class _Meaning:
         if re.fullmatch(r"\d{1,9}", name) and 1 <= int(name) <= len(elements):
             return elements[int(name) - 1]
         raise self.error(
-            f"'{text}' is no element of '{dim}', the dimension of '{variable.name}'"
+            f"'{text}' is not an element of '{dim}', the dimension of '{variable.name}'"
             + did_you_mean(text, elements)
         )
 
