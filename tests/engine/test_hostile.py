@@ -496,6 +496,8 @@ SEEDS: dict[str, str] = {
     "a TIME STEP that reads a stock, and no SAVEPER": model_text(
         {"S": "INTEG(-S/5, 100)", "TIME STEP": "IF THEN ELSE(S > 50, 1, 0.5)"}
     ).replace("SAVEPER", "SAVER"),
+    "a priority profile with an element of no range": RARE.replace("pp[a,ptype]", "pp[a,type]", 1),
+    "a shift from an element of no range": PAST.replace("stock[a],", "stock[no],"),
     "brackets inside brackets in a unit": model_text({"S": "INTEG(-S/5, 100)"}).replace(
         "~", "~[(0,[(0,0)-(1,1)]0)-(1,1)]", 1
     ),

@@ -12,6 +12,8 @@ from beltcast import load_model
 from beltcast.engine.vensim import normal_text as nt
 from beltcast.errors import ModelError, ModelFileError, SimulationError
 
+from ..small_models import small
+
 CONTROLS = (
     "INITIAL TIME = 0 ~~|\nFINAL TIME = 4 ~~|\nTIME STEP = 1 ~~|\nSAVEPER = 1 ~~|\n"
     "\\\\\\---/// Sketch information\n*View 1\n"
@@ -196,3 +198,16 @@ def test_long_lookups_keep_their_points(tmp_path: Path) -> None:
     assert found["x"].values.tolist() == [0, 1, 4, 9, 16]
     assert found["y"].values.tolist() == [1, 5, 17, 37, 65]
     assert found["z"].values.tolist() == [0, 1.5, 3, 4.5, 6]
+
+
+def test_keywords_may_be_small_but_not_those_in_quotes(tmp_path: Path) -> None:
+    equations = (
+        "R: r1, r2",
+        "x[R] :except: [r1] = :na:",
+        "x[r1] = 5",
+        '"a :and: b" = 1',
+        'y = IF THEN ELSE(:not: Time > 9 :and: "a :and: b" = 1, x[r1], 0)',
+    )
+    run = small(tmp_path, *equations).simulate()
+    assert run["y"].values[0] == 5
+    np.testing.assert_array_equal(run["x"].values[0], [5, np.nan])

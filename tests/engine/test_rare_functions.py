@@ -430,3 +430,10 @@ def test_functions_that_a_translator_did_not_know_are_read_as_calls(tmp_path: Pa
     np.testing.assert_allclose(run["a"].values, np.cosh(run["time"].values), rtol=1e-15)
     assert run["b"].values[0] == 2
     assert np.isnan(run["b"].values[-1])
+
+
+def test_round_of_isee_takes_halves_away_from_zero(tmp_path: Path) -> None:
+    variables = aux("a", "ROUND(TIME - 2.5)") + aux("b", "ROUND(TIME/3)")
+    run = load_model(write_xmile(tmp_path, variables)).simulate()
+    np.testing.assert_array_equal(run["a"].values[:4], [-3, -2, -1, 1])
+    np.testing.assert_array_equal(run["b"].values[:4], [0, 0, 1, 1])

@@ -275,3 +275,10 @@ def test_results_of_vensim_itself_are_refused_by_name(tmp_path: Path) -> None:
     error = refusal(tmp_path, "x = GET VDF CONSTANTS('base.vdf', 'a', 1)")
     assert "GET VDF CONSTANTS, which reads Vensim's own binary results" in error.sentence
     assert "GET DIRECT CONSTANTS" in error.sentence
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "latin-1"])
+def test_a_file_may_have_any_encoding_that_says_so(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "m.mdl"
+    path.write_bytes(text("población = 3", "y = población*2").encode(encoding))
+    assert load_model(path).simulate()["y"].values[0] == 6

@@ -31,7 +31,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def decode(content: bytes) -> tuple[str, str]:
-    """Return text and encoding: UTF-8 if it is that, then GB18030, then Latin-1.
+    """Return text and encoding: UTF-16 by its mark, UTF-8 if it is that, GB18030, then Latin-1.
 
     Latin-1 takes any byte, and most Latin-1 text is GB18030 as well ('é|' would become one
     character, and the model lose its '|').  Chinese text comes in pairs of high bytes, European
@@ -40,6 +40,8 @@ def decode(content: bytes) -> tuple[str, str]:
     >>> decode("带".encode("gb18030"))
     ('带', 'gb18030')
     """
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return content.decode("utf-16", errors="replace"), "utf-16"
     pairs = re.findall(rb"[\x81-\xfe](.)", content, re.DOTALL)
     chinese = sum(second >= b"\x80" for second in pairs) * 2 >= len(pairs)
     for encoding in ("utf-8-sig", "gb18030") if chinese else ("utf-8-sig",):

@@ -163,8 +163,7 @@ def _profile(walk: Walk, argument: Expr, of: str = "") -> list[Ref]:
         raise walk.refuse("a priority profile that is not a variable", "name one")
     slot = walk.table.slots.get(canonical(argument.name))
     elements = walk.table.ranges[canonical(slot.dims[-1])] if slot is not None and slot.dims else ()
-    last = canonical(argument.subscripts[-1])
-    start = 0 if last in walk.table.ranges else [canonical(e) for e in elements].index(last)
+    start = walk.first_of(argument, slot) if slot is not None and elements else 0
     if len(elements) - start < 4:
         raise walk.refuse(
             "a priority profile of fewer than 4 numbers", "give type, priority, width, extra"

@@ -63,14 +63,13 @@ def shift_call(walk: Walk, call: Call, scope: Scope) -> Node:
     walk.check_arity(call.function, (5, 5), call.arguments)
     vector, condition, size, adding, entering = call.arguments
     slot = walk.table.slots.get(canonical(vector.name)) if isinstance(vector, Ref) else None
-    if slot is None or not isinstance(vector, Ref) or slot.kind != "stock" or not slot.dims:
+    if not isinstance(vector, Ref) or slot is None or slot.kind != "stock" or not slot.dims:
         raise walk.refuse("SHIFT IF TRUE of what is no stock with subscripts", "name one")
     if walk.table.source.method != "euler":
         raise walk.refuse("SHIFT IF TRUE under Runge-Kutta", "choose Euler's method")
     given = walk.known.value(size, scope, f"the elements that '{walk.equation.name}' shifts")
     elements = walk.table.ranges[canonical(slot.dims[-1])]
-    last = canonical(vector.subscripts[-1])
-    first = [canonical(e) for e in elements].index(last) if last not in walk.table.ranges else 0
+    first = walk.first_of(vector, slot)
     count = 0 if given is None else int(given.flat[0])
     if not 2 <= count <= len(elements) - first:
         raise walk.refuse(

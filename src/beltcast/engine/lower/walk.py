@@ -19,6 +19,7 @@ from beltcast.engine.lower.references import References, Scope
 from beltcast.engine.lower.schedule import Parts
 from beltcast.engine.lower.symbols import NameTable
 from beltcast.engine.nodes import Node, apply, const
+from beltcast.engine.program import Slot
 from beltcast.engine.syntax import (
     Array,
     Call,
@@ -118,6 +119,18 @@ class Walk:
             self.node(replace(vector, subscripts=(*vector.subscripts[:-1], e)), scope)
             for e in elements
         ]
+
+    def first_of(self, vector: Ref, slot: Slot) -> int:
+        """Place of the element that a reference names last, from 0; 0 for a range."""
+        last = canonical(vector.subscripts[-1])
+        elements = [canonical(e) for e in self.table.ranges[canonical(slot.dims[-1])]]
+        if last in self.table.ranges:
+            return 0
+        if last not in elements:
+            raise self.table.error(
+                self.equation, f"'{slot.name}' is used with '{last}', no element of {slot.dims[-1]}"
+            )
+        return elements.index(last)
 
     def slack(self) -> Node:
         """Return the time by which a clock that is a sum of steps may be late."""

@@ -74,6 +74,11 @@ REWRITES: tuple[tuple[str, str, str], ...] = (
         "the comment may be left out; the grammar drops such an equation without a word",
     ),
     (
+        ":and:, :except:, :na:",
+        ":AND:, :EXCEPT:, :NA:",
+        "keywords may be written in small letters, which the grammar knows of some only",
+    ),
+    (
         "f(1,2,3, 10,20,30)",
         "f((1,10),(2,20),(3,30))",
         "the older way to write a lookup: all x, then all y",
@@ -418,12 +423,20 @@ def _written(statements: Sequence[Statement], defined: set[str], path: Path) -> 
             )
 
 
+_KEYWORD = re.compile(
+    r":(?:and|or|not|na|except|raw|interpolate|look forward|hold backward):"
+    r'(?=(?:[^"]*"[^"]*")*[^"]*$)',
+    re.IGNORECASE,
+)
+"""A keyword outside quotes."""
+
+
 def _rewritten(
     statement: Statement,
     strings: Mapping[str, str],
     held: list[tuple[tuple[float, float], ...]] | None,
 ) -> Statement:
-    equation = statement.equation
+    equation = _KEYWORD.sub(lambda found: found.group().upper(), statement.equation)
     if _is_bare(equation):
         equation = f"{equation.rstrip()} :INTERPOLATE: "
     if strings and re.search(r"\bGET[\s_]", equation, re.IGNORECASE):

@@ -222,8 +222,17 @@ def _compound_growth(percent: Expr) -> Expr:
     return Call("/", (grown, _STEP))
 
 
+def _rounded(x: Expr) -> Expr:
+    """The nearest whole number, halves away from zero."""
+    half = Number(0.5)
+    up = Call("XINT", (Call("+", (x, half)),))
+    down = Call("negative", (Call("XINT", (Call("-", (half, x)),)),))
+    return Call("IF THEN ELSE", (Call("<", (x, Number(0.0))), down, up))
+
+
 _FUNCTIONS: Mapping[str, Mapping[int, _Builder]] = {
     "INT": _calls("XINT", 1),
+    "ROUND": {1: _rounded},
     "INIT": _calls("INITIAL", 1),
     "INF": {0: lambda: Number(math.inf)},
     "NAN": {0: lambda: Number(math.nan)},
