@@ -91,6 +91,10 @@ def test_a_vector_that_turns_has_no_inverse(tmp_path: Path) -> None:
         ("NORMAL CDF(Time - 2)", stats.norm.cdf([-2, -1, 0, 1, 2])),
         ("DELAY MATERIAL(Time, 2, 7, -5)", [7, 7, 0, 1, 2]),
         ("DELAY INFORMATION(Time, 2, 7)", [7, 7, 0, 1, 2]),
+        # Each value of the clock comes out 2 later; from time 2 on after 1: 2 comes before 1 would.
+        ("DELAY INFORMATION(Time, 2 - STEP(1, 2), 7)", [7, 7, 0, 2, 3]),
+        # From time 2 on after 3: nothing new comes out before 5.
+        ("DELAY INFORMATION(Time, 1 + STEP(2, 2), 7)", [7, 0, 1, 1, 1]),
         # 12 on it at first, 4 a step; a tenth of what is on it leaks each step: what flows on at
         # time 0 has leaked three times when it comes off.
         ("DELAY CONVEYOR(10, 3, 0, flat, 12, 3)", [4, 4, 4, 10, 10]),

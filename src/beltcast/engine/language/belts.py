@@ -31,6 +31,9 @@ from beltcast.engine.nodes import Const, FloatArray, IntArray, Load, Node, apply
 from beltcast.engine.program import Block
 from beltcast.engine.syntax import Table
 
+_NEARLY = const(0.5 + 1e-6)
+"""Rounds to whole steps, halves up, as DELAY FIXED does."""
+
 Leak = tuple[Node, float, float]
 """Its fraction, and where its zone starts and ends, as shares of the belt from the inflow."""
 
@@ -114,6 +117,21 @@ class Belt:
         self.memory.parts.starts.append(Block(self.memory.name, (nothing,), (const(0.0),)))
         above = Load(np.concatenate([content[n:], nothing]))
         self.memory.parts.keep(self.memory.name, content, first, apply("add", above, onto))
+        return Load(content[:n])
+
+    def information(self, inflow: Node, time: Node, initial: Node) -> Node:
+        """DELAY INFORMATION of Vensim with a delay time that moves: the latest input to arrive.
+
+        Each slat holds what comes out after so many steps as far as is known: an input replaces all
+        that would come out with it or after it.
+        """
+        whole = apply("floor", apply("add", apply("div", time, self.memory.time_step()), _NEARLY))
+        steps = self._spread(apply("max", whole, const(1.0)))
+        content, n = self._rows(), self.memory.n
+        arrived = apply("ge", self._by_slat(np.arange(1.0, self.slats + 1.0)), steps)
+        later = Load(np.concatenate([content[n:], content[-n:]]))
+        following = apply("if", arrived, self._spread(inflow), later)
+        self.memory.parts.keep(self.memory.name, content, self._spread(initial), following)
         return Load(content[:n])
 
     # --- leaks

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from beltcast.engine.language.belts import Belt, profile_shares
+from beltcast.engine.language.belts import LONGEST_PROFILE, Belt, profile_shares
 from beltcast.engine.lower.lookup_calls import table_of
 from beltcast.engine.lower.references import Scope
 from beltcast.engine.lower.walk import TablesDiffer, Walk
@@ -26,13 +26,17 @@ DISCRETE_DELAYS = {
 
 
 def discrete_delay(walk: Walk, call: Call, scope: Scope) -> Node:
-    """DELAY INFORMATION, MATERIAL and CONVEYOR of a delay time that does not move.
+    """DELAY INFORMATION, and MATERIAL and CONVEYOR of a delay time that does not move.
 
     "The same as DELAY FIXED except that delay time can be a variable" (Vensim's manual).
     """
     count, instead = DISCRETE_DELAYS[call.function]
     walk.check_arity(call.function, (count, count), call.arguments)
-    if walk.known.value(call.arguments[1], scope, "") is None:
+    moves = walk.known.value(call.arguments[1], scope, "") is None
+    if moves and call.function == "DELAY INFORMATION":
+        belt = Belt(walk.memory, _steps_of_run(walk))
+        return belt.information(*walk.nodes(call.arguments, scope))
+    if moves:
         name = call.function.removeprefix("X")
         raise walk.refuse(f"{name} with a delay time that moves", instead)
     if call.function != "DELAY CONVEYOR":
@@ -48,6 +52,21 @@ def discrete_delay(walk: Walk, call: Call, scope: Scope) -> Node:
     because = f"the slats of '{walk.equation.name}'"
     belt = Belt(walk.memory, _slats(walk, transit, scope, because))
     return belt.vensim(*walk.nodes((inflow, leak, total), scope))
+
+
+def _steps_of_run(walk: Walk) -> int:
+    """Number of steps of a run, after which no delay that begins in it needs to be known."""
+    because = f"the longest delay of '{walk.equation.name}'"
+    names = ("INITIAL TIME", "FINAL TIME", "TIME STEP")
+    known = [walk.known.value(Ref(name), {}, because) for name in names]
+    start, end, step = (math.nan if k is None else float(k.flat[0]) for k in known)
+    count = math.ceil((end - start) / step) + 1 if step > 0.0 and end >= start else 0
+    if not 0 < count <= LONGEST_PROFILE:
+        raise walk.refuse(
+            f"DELAY INFORMATION with a delay time that moves, in a run of {count} steps",
+            f"at most {LONGEST_PROFILE} work",
+        )
+    return count
 
 
 def profile_delay(walk: Walk, call: Call, scope: Scope) -> Node:
