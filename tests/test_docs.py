@@ -21,7 +21,7 @@ from beltcast import cli, read_study
 from beltcast.files.shipped import shipped
 from beltcast.study.observations_file import COLUMNS
 from beltcast.study.scenarios import read_scenarios
-from beltcast.study.starter import start_study
+from beltcast.study.starter import init
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -280,14 +280,14 @@ def write_own_files(page: str, folder: Path) -> None:
         else:
             shutil.copy(ROOT / given, path)
     if page == "docs/howto/update.md":
-        start_study(folder / "mine", belts=["Foshan"])
+        init(folder / "mine", belts=["Foshan"])
     if page == "docs/howto/excel.md":
         write_own_workbooks(folder)
 
 
 def write_own_workbooks(folder: Path) -> None:
     """Write workbooks as an analyst saves them, with one sheet each."""
-    start_study(folder / "like", belts=["Foshan", "东莞"], workbook=True)
+    init(folder / "like", belts=["Foshan", "东莞"], workbook=True)
     known = openpyxl.load_workbook(folder / "like" / "like.xlsx")
     header, first = (
         list(row) for row in known["observations"].iter_rows(max_row=2, values_only=True)

@@ -1,10 +1,11 @@
 """The forecast: draws of the future, with all sources of uncertainty.
 
 Four kinds of uncertainty are included: the parameters (posterior draws, which are prior draws
-wherever observations carry no information), lasting errors of the model (`discrepancy_factor`),
-shocks of single years, and the noise of an observation.  The last three are drawn from the standard
-deviations that the fit used.  A member keeps its parameters, discrepancy, shocks and noise in all
-scenarios, so that scenarios differ only by the scenario itself.
+wherever observations carry no information), lasting errors of the model
+(`published_factor.discrepancy_factor`), shocks of single years, and the noise of an observation.
+The last three are drawn from the standard deviations that the fit used.  A member keeps its
+parameters, discrepancy, shocks and noise in all scenarios, so that scenarios differ only by the
+scenario itself.
 
 Beside the posterior stands the prior, run through the same model: where the two bands are alike,
 the observations have added nothing, and ``sd_ratio`` is near 1.

@@ -105,10 +105,10 @@ def attribute_study(
     --------
     >>> from pathlib import Path
     >>> from beltcast import read_study
-    >>> from beltcast.study.starter import start_study
+    >>> from beltcast.study.starter import init
     >>> from beltcast.workflows.attribution import AttributeOptions, attribute_study
     >>> from beltcast.workflows.draws import FitOptions
-    >>> _ = start_study(Path("mine"), belts=["Foshan"])
+    >>> _ = init(Path("mine"), belts=["Foshan"])
     >>> options = AttributeOptions(FitOptions(draws=8, starts=4))
     >>> found = attribute_study(read_study("mine"), options, rng=1)
     >>> found.result.sizes["driver"], dict(found.tests)

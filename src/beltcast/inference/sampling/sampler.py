@@ -176,8 +176,8 @@ def sample(
     >>> import numpy as np
     >>> from pathlib import Path
     >>> from beltcast import SampleOptions, calibrate, read_study, sample
-    >>> from beltcast.study.starter import start_study
-    >>> _ = start_study(Path("mine"), belts=["Foshan"])
+    >>> from beltcast.study.starter import init
+    >>> _ = init(Path("mine"), belts=["Foshan"])
     >>> rng = np.random.default_rng(1)
     >>> fit = calibrate(read_study("mine"), rng=rng, starts=4, refine=1)
     >>> some = sample(fit, SampleOptions(chains=2, draws=8, every=2, burn_in=10), rng=rng)
