@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from beltcast.cli import app
 from beltcast.errors import InputError
 from beltcast.inference.sampling import chain_files
+from beltcast.study.starter import start_study
 
 QUICK = ("--chains", "2", "--draws", "80", "--every", "2", "--burn-in", "40", "--starts", "2")
 
@@ -24,7 +25,9 @@ def run(*arguments: str) -> str:
 def test_a_stopped_sample_is_resumed_and_says_whether_it_mixed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = tmp_path / "posterior"
+    # A study of one belt: the shipped one fits a surrogate for half a minute, each time.
+    mine, folder = tmp_path / "mine", tmp_path / "posterior"
+    start_study(mine, belts=["Foshan"])
     keep, blocks = chain_files.save_unfinished, 0
 
     def keep_and_stop(state: object, path: Path) -> None:
@@ -37,19 +40,19 @@ def test_a_stopped_sample_is_resumed_and_says_whether_it_mixed(
     with monkeypatch.context() as patch:
         patch.setattr(chain_files, "save_unfinished", keep_and_stop)
         # Click turns the interruption into exit code 130.
-        stopped = CliRunner().invoke(app, ["sample", *QUICK, "--output", str(folder)])
+        stopped = CliRunner().invoke(app, ["sample", str(mine), *QUICK, "--output", str(folder)])
         assert stopped.exit_code in (1, 130)
     # What was done is there, and no half result.
-    assert [path.name for path in tmp_path.iterdir()] == ["posterior.unfinished.npz"]
-    page = run("sample", *QUICK, "--resume", "--output", str(folder))
+    assert {path.name for path in tmp_path.iterdir()} == {"mine", "posterior.unfinished.npz"}
+    page = run("sample", str(mine), *QUICK, "--resume", "--output", str(folder))
     assert "2 chains of 80 draws, each 8 independent walkers" in page
     assert "are above 1.01" in page  # forty moves are too few, and it says so
-    assert [path.name for path in tmp_path.iterdir()] == ["posterior"]
+    assert {path.name for path in tmp_path.iterdir()} == {"mine", "posterior"}
     found = {path.name for path in folder.iterdir()}
     assert found == {"posterior.nc", "diagnostics.csv", "summary.txt"}
     with xr.open_dataset(folder / "posterior.nc", group="posterior", engine="netcdf4") as kept:
         assert kept.attrs["seed"] == "1"
-        assert kept["Belt Size[Shenzhen]"].attrs["units"] == "Dmnl"
+        assert kept["Initial Sellers[Foshan]"].attrs["units"] == "firm"
         assert len(kept.attrs["observations_sha256"]) == 64
 
 
@@ -65,8 +68,9 @@ def test_nothing_to_resume_and_unknown_methods_leave_nothing_behind(tmp_path: Pa
 
 def test_sbc_writes_its_sets_with_their_hashes(tmp_path: Path) -> None:
     path = tmp_path / "sbc.nc"
-    few = ("--sets", "10", "--burn-in", "20", "--parameter", "Offer Elasticity")
-    page = run("sbc", *few, "--output", str(path))
+    start_study(tmp_path / "mine", belts=["Foshan"])
+    few = ("--sets", "10", "--burn-in", "20", "--parameter", "Initial Sellers[Foshan]")
+    page = run("sbc", str(tmp_path / "mine"), *few, "--output", str(path))
     assert "10 synthetic data sets" in page
     assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
     with xr.open_dataset(path, engine="netcdf4") as kept:
