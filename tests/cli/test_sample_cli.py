@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from beltcast.cli import app
 from beltcast.errors import InputError
 from beltcast.inference.sampling import chain_files
-from beltcast.study.starter import start_study
+from beltcast.study.starter import init
 
 QUICK = ("--chains", "2", "--draws", "80", "--every", "2", "--burn-in", "40", "--starts", "2")
 
@@ -27,7 +27,7 @@ def test_a_stopped_sample_is_resumed_and_says_whether_it_mixed(
 ) -> None:
     # A study of one belt: the shipped one fits a surrogate for half a minute, each time.
     mine, folder = tmp_path / "mine", tmp_path / "posterior"
-    start_study(mine, belts=["Foshan"])
+    init(mine, belts=["Foshan"])
     keep, blocks = chain_files.save_unfinished, 0
 
     def keep_and_stop(state: object, path: Path) -> None:
@@ -68,7 +68,7 @@ def test_nothing_to_resume_and_unknown_methods_leave_nothing_behind(tmp_path: Pa
 
 def test_sbc_writes_its_sets_with_their_hashes(tmp_path: Path) -> None:
     path = tmp_path / "sbc.nc"
-    start_study(tmp_path / "mine", belts=["Foshan"])
+    init(tmp_path / "mine", belts=["Foshan"])
     few = ("--sets", "10", "--burn-in", "20", "--parameter", "Initial Sellers[Foshan]")
     page = run("sbc", str(tmp_path / "mine"), *few, "--output", str(path))
     assert "10 synthetic data sets" in page
