@@ -181,3 +181,13 @@ def test_what_is_not_supported_is_refused_by_name(
     path.write_text(text.replace(old, new, 1))
     with pytest.raises(InputError, match=message):
         read_petab(problem)
+
+
+def test_preequilibration_is_refused_with_its_line_and_what_to_do(problem: Path) -> None:
+    path = problem.with_name("measurements.tsv")
+    rows = pd.read_csv(path, sep="\t")
+    rows["preequilibrationConditionId"] = ["", "", "low", *[""] * (len(rows) - 3)]
+    rows.to_csv(path, sep="\t", index=False)
+    with pytest.raises(InputError, match="begin at the steady state") as refused:
+        read_petab(problem)
+    assert str(refused.value).startswith(f"{path}:4: preequilibrationConditionId")

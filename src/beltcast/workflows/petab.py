@@ -208,7 +208,11 @@ def _placeholders(table: _Table) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for line, row in table.rows:
         if row.get("preequilibrationConditionId"):
-            raise table.refusal(line, "preequilibrationConditionId is not supported")
+            raise table.refusal(
+                line,
+                "preequilibrationConditionId is not supported; let the stocks of the model begin "
+                "at the steady state of that condition, and leave the column empty",
+            )
         own: dict[str, str] = {}
         for kind in ("observable", "noise"):
             cells = [c for c in row.get(f"{kind}Parameters", "").split(";") if c]
