@@ -62,6 +62,18 @@ def statistics(name: str, starts: int = 16) -> FitStatistics:
             {"b1": 9.6251029939e-2, "b2": 1.0057332849, "b3": 8.6424689056e-1,
              "b4": 3.0078283915, "b5": 1.5529016879, "b6": 5.0028798100},
         ),
+        # NIST Statistical Reference Datasets, Thurber and ENSO, certified values.
+        (
+            "thurber",
+            {"b1": 1288.13968, "b2": 1491.0792535, "b3": 583.23836877, "b4": 75.416644291,
+             "b5": 0.96629502864, "b6": 0.39797285797, "b7": 0.049727297349},
+        ),
+        (
+            "enso",
+            {"b1": 10.510749193, "b2": 3.0762128085, "b3": 0.53280138227, "b4": 44.3110887,
+             "b5": -1.6231428586, "b6": 0.52554493756, "b7": 26.88761444, "b8": 0.21232288488,
+             "b9": 1.4966870418},
+        ),
     ],
 )  # fmt: skip
 def test_least_squares_of_others_come_back(name: str, published: dict[str, float]) -> None:

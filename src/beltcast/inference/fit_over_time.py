@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,9 +13,13 @@ from beltcast.display.style import house_style
 from beltcast.engine.nodes import FloatArray
 from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.simulated import simulate_observations
+from beltcast.model.quantities import same_unit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+ACROSS = 4
+"""Most columns of data beside each other."""
 
 PREDICTED = (0.8, 0.95)
 """Shares of predicted observations in the bands."""
@@ -44,7 +49,8 @@ def plot_fit_over_time(
     -------
     matplotlib.figure.Figure
         A column of two panels for each column of data: observations over time, and standardised
-        residuals (quantiles of the prediction turned into standard normals).
+        residuals (quantiles of the prediction turned into standard normals); `ACROSS` beside
+        each other.
     """
     rows = likelihood.observations.rows
     names = [likelihood.noise.definitions[row.definition].title for row in rows]
@@ -52,16 +58,22 @@ def plot_fit_over_time(
     expected = likelihood.natural(likelihood.expected(theta))
     published = likelihood.natural(likelihood.published)
     columns = list(dict.fromkeys(names))
-    figure = new_figure(5.0 * len(columns), 5.5)
-    axes = figure.subplots(
-        2, len(columns), sharex="col", squeeze=False, gridspec_kw={"height_ratios": [3, 1]}
-    )
+    across = min(len(columns), ACROSS)
+    down = math.ceil(len(columns) / across)
+    figure = new_figure(5.0 * across, 5.5 * down)
+    grid = {"height_ratios": [3, 1] * down}
+    axes = figure.subplots(2 * down, across, squeeze=False, gridspec_kw=grid)
+    for unused in axes.reshape(down, 2, across).swapaxes(1, 2).reshape(-1, 2)[len(columns) :].flat:
+        unused.remove()
+    unit = likelihood.model.time_unit
     for k, name in enumerate(columns):
         own = np.array([one == name for one in names])
         times = np.array([row.end for row in rows])[own]
         order = np.argsort(times, kind="stable")
-        t, colour = times[order], COLOURS[k % len(COLOURS)]
-        top, below = axes[0, k], axes[1, k]
+        t, colour = times[order], COLOURS[0]
+        top, below = axes[2 * (k // across) :, k % across][:2]
+        below.sharex(top)
+        top.tick_params(labelbottom=False)
         for share in reversed(PREDICTED):
             tail = 0.5 * (1.0 - share)
             low, high = np.quantile(drawn[:, own][:, order], [tail, 1.0 - tail], axis=0)
@@ -78,7 +90,7 @@ def plot_fit_over_time(
         below.plot(t[seen], z[seen], "o", color=colour, markersize=3)
         below.set_ylabel("residual [sd]")
         below.locator_params(axis="x", nbins=5)
-        below.set_xlabel(likelihood.model.time_unit or "time")
+        below.set_xlabel("time" if same_unit(unit or "1", "1") else unit)
     return figure
 
 
