@@ -195,6 +195,20 @@ def test_what_xmile_alone_has_is_written_out_for_vensim(tmp_path: Path) -> None:
     assert_same(model, through(model, tmp_path / "again.stmx"))
 
 
+def test_a_computed_subscript_is_mapped_in_vensim(tmp_path: Path) -> None:
+    dims = '<dimensions><dim name="D"><elem name="a"/><elem name="b"/><elem name="c"/></dim>'
+    variables = (
+        '<aux name="v"><dimensions><dim name="D"/></dimensions>'
+        '<element subscript="a"><eqn>5</eqn></element><element subscript="b"><eqn>6</eqn></element>'
+        '<element subscript="c"><eqn>TIME</eqn></element></aux>' + aux("y", "v[1 + INT(TIME/2)]")
+    )
+    model = load_model(write(tmp_path, variables, dimensions=f"{dims}</dimensions>"))
+    assert runs(model)["y"][:3].tolist() == [5, 5, 6]
+    assert_same(model, through(model, tmp_path / "again.mdl"))
+    with pytest.raises(UnsupportedConstruct, match="computed subscript"):
+        model.save(tmp_path / "again.xmile")
+
+
 def test_what_vensim_alone_has_is_written_out_for_xmile(tmp_path: Path) -> None:
     """PULSE, subscripts as numbers, ELMCOUNT, and lookups read in other ways."""
     model = small(

@@ -198,6 +198,14 @@ class _Rewriting:
                         "stock that starts below zero and then cannot", "start it at 0 or above"
                     )
                 return Call("SINTEG", (rate, initial, Number(0.0), *[Number(math.nan)] * 4))
+            case "XELEMENT", (Ref() as first, offset, Number(value=axis)):
+                ranges = {canonical(name) for name in self.source.subscripts}
+                named = [i for i, s in enumerate(first.subscripts) if canonical(s) not in ranges]
+                if named[-1] != axis:
+                    raise self.refuse(
+                        "computed subscript before a named one", "let the computed one come last"
+                    )
+                return Call("VECTOR ELM MAP", (first, offset))
             case ("XCONVEYOR", _) | ("DELAY FIXED", (_, _)):
                 return Call("DELAY FIXED", (*given, given[0])[:3])
             case "XINT", (x,):

@@ -162,6 +162,8 @@ def _function(function: str, arguments: tuple[Expr, ...]) -> tuple[str, tuple[Ex
             return "PULSE", (size, start)
         case "XPULSE TRAIN", (start, interval, size):
             return "PULSE", (size, start, interval)
+        case "XELEMENT", _:
+            raise CannotSay("computed subscript that this writes", "write the elements out")
         case "PULSE", _:
             raise CannotSay(
                 "PULSE of a start and a width (XMILE's PULSE gives a quantity)",
