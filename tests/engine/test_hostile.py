@@ -497,6 +497,17 @@ SEEDS: dict[str, str] = {
         {"S": "INTEG(-S/5, 100)", "TIME STEP": "IF THEN ELSE(S > 50, 1, 0.5)"}
     ).replace("SAVEPER", "SAVER"),
     "a priority profile with an element of no range": RARE.replace("pp[a,ptype]", "pp[a,type]", 1),
+    "no time step for a conveyor": RARE.replace("TIME STEP = 0.125", "TIME STEP = 0"),
+    "no time step for a profile": PAST.replace("TIME STEP = 0.125", "TIME STEP = 0"),
+    "an end before the start": PAST.replace("FINAL TIME = 10", "FINAL TIME = -10"),
+    "an endless run": PAST.replace("FINAL TIME = 10", "FINAL TIME = 1e999").replace(
+        "bump, gone + Time, 2.5", "bump, gone, 1e999"
+    ),
+    "no time step for a delay": model_text({"TIME STEP": "0", "x": "DELAY N(Time, -1, 0, 3)"}),
+    "a delay that is no number": model_text({"x": "DELAY N(Time, :NA:, 0, 3)"}),
+    "a delay that moves without end": model_text(
+        {"FINAL TIME": "1e999", "x": "DELAY INFORMATION(Time, Time, 0)"}
+    ),
     "a shift from an element of no range": PAST.replace("stock[a],", "stock[no],"),
     "brackets inside brackets in a unit": model_text({"S": "INTEG(-S/5, 100)"}).replace(
         "~", "~[(0,[(0,0)-(1,1)]0)-(1,1)]", 1

@@ -67,7 +67,9 @@ class Known:
         # alone (published output of 'arguments'); PySD shortens that too, and is wrong by 0.5 %.
         lasting = self.value(time, scope, "", at_start=True)
         step = self.value(Ref("TIME STEP"), {}, "")
-        if lasting is None or step is None or n * step[0] <= lasting.min():
+        if lasting is None or step is None or not step[0] > 0.0:
+            return n
+        if not -np.inf < lasting.min() < n * step[0]:
             return n
         shortened = int(np.floor(lasting.min() / step[0] + 1e-9))
         if shortened < 1:

@@ -60,13 +60,13 @@ def _steps_of_run(walk: Walk) -> int:
     names = ("INITIAL TIME", "FINAL TIME", "TIME STEP")
     known = [walk.known.value(Ref(name), {}, because) for name in names]
     start, end, step = (math.nan if k is None else float(k.flat[0]) for k in known)
-    count = math.ceil((end - start) / step) + 1 if step > 0.0 and end >= start else 0
-    if not 0 < count <= LONGEST_PROFILE:
+    count = (end - start) / step + 1.0 if step > 0.0 else math.nan
+    if not 1.0 <= count <= LONGEST_PROFILE:
         raise walk.refuse(
-            f"DELAY INFORMATION with a delay time that moves, in a run of {count} steps",
+            f"DELAY INFORMATION with a delay time that moves, in a run of {count:g} steps",
             f"at most {LONGEST_PROFILE} work",
         )
-    return count
+    return math.ceil(count)
 
 
 def profile_delay(walk: Walk, call: Call, scope: Scope) -> Node:
@@ -88,10 +88,11 @@ def profile_delay(walk: Walk, call: Call, scope: Scope) -> Node:
     if any(len(set(k.tolist())) > 1 for k in known if k is not None):
         raise TablesDiffer
     lasting, rate, dt = float(known[0].flat[0]), float(known[1].flat[0]), float(step.flat[0])
-    if not lasting >= dt:
+    if not (dt > 0.0 and dt <= lasting < math.inf and abs(rate * dt) < 1.0):
         raise walk.table.error(
             walk.equation,
-            f"a delay of {lasting:g} is shorter than the TIME STEP of {dt:g}; take a smaller step",
+            f"a delay of {lasting:g} with an input that grows by {rate:g} does not fit a TIME STEP "
+            f"of {dt:g}; take a smaller step",
         )
     try:
         shares = profile_shares(table_of(walk, profile, call.function, scope), lasting / dt)
@@ -150,7 +151,7 @@ def _slats(walk: Walk, transit: Expr, scope: Scope, because: str = "") -> int:
         )
     if len(set(known.tolist())) > 1:
         raise TablesDiffer
-    steps = float(known.flat[0]) / float(step.flat[0])
+    steps = float(known.flat[0]) / float(step.flat[0]) if step.flat[0] > 0.0 else math.nan
     if not (np.isfinite(steps) and steps > 0.5 and abs(steps - round(steps)) < 1e-6 * steps):
         raise walk.table.error(
             walk.equation,

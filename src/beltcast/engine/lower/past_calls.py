@@ -31,7 +31,7 @@ def rate_of_return_call(walk: Walk, call: Call, scope: Scope) -> Node:
     ends = (fiscal, Ref("INITIAL TIME"), Ref("FINAL TIME"))
     known = [walk.known.value(e, scope, because) for e in ends]
     period, start, final = (np.nan if k is None else float(k.flat[0]) for k in known)
-    if not period > 0.0 or not np.isfinite([start, final]).all():
+    if not (0.0 < period < np.inf and -np.inf < start <= final < np.inf):
         raise walk.refuse(
             f"{call.function} whose fiscal period is no positive constant", "write the number"
         )
