@@ -10,10 +10,9 @@ errors that are raised, and modules that print or draw.
 Each runs in a copy of the tree, against the tests that come to its statement.  Which these are is
 found by running every test file once with a call before each statement that will change; what runs
 in a fixture counts for each test that asks for it.  Left out are tests that start processes and
-browsers or run for minutes.  A mutant meets the nearest first (``tests/ROOM/test_MODULE.py``, then
-files of a like name, then those of the room), as many as fit into ``--seconds``, with
-``pytest -x``.  It is killed when a test fails or its processor time ends; what survives, or is not
-run by any, is printed with its line.
+browsers or run for minutes.  A mutant meets the nearest first (``tests/ROOM/test_MODULE.py``),
+then the quickest, as many as fit into ``--seconds``, with ``pytest -x``.  It is killed when a test
+fails or its processor time ends; what survives, or is not run by any, is printed with its line.
 
 ``--results`` names a folder outside the checkout, to which verdicts are added as they come: the
 same command goes on where it was stopped.  ``--again`` tries the survivors in that folder once
@@ -401,16 +400,22 @@ class Notes:
 
 
 def meeting(number: int, file: str, notes: Notes, seconds: float) -> list[str]:
-    """Tests that come to a mutant, nearest files first, as many as fit into a time."""
-    chosen: list[str] = []
+    """Tests that come to a mutant and fit into a time: of its own file, then the quickest.
+
+    What runs when a module is imported is met by all tests of its room.
+    """
+    found = []
     for test_file in sorted(test_files(), key=functools.partial(distance, file)):
         note = notes.of(test_file)
-        own = Path(test_file).stem == f"test_{Path(file).stem}"
-        at_import = number in notes.at_import and own
-        for test in list(note["seconds"]) if at_import else note["hits"].get(str(number), ()):
-            if note["seconds"][test] <= seconds:
-                seconds -= note["seconds"][test]
-                chosen.append(test)
+        far = distance(file, test_file)
+        outside = number in notes.at_import and (not far[0] or not far[2])
+        for test in list(note["seconds"]) if outside else note["hits"].get(str(number), ()):
+            found.append((far[0], note["seconds"][test], test))
+    chosen: list[str] = []
+    for _, needed, test in sorted(found):
+        if needed <= seconds:
+            seconds -= needed
+            chosen.append(test)
     return chosen
 
 
@@ -510,6 +515,8 @@ def main() -> None:
             if tests:
                 with tree.changed({mutant.file: mutant.applied(content)}):
                     code = tree.run([*tests, "-m", FAST], 6 * asked.seconds)
+                if code not in (0, 1, -1):  # neither passed nor failed: no verdict
+                    raise SystemExit(tree.said.read_text("utf-8", "replace")[-2000:])
                 verdict = "survived" if code == 0 else "killed"
             row = told(mutant, content, key, verdict)
             rows[row["key"]] = row
