@@ -1,4 +1,4 @@
-"""A page of the shipped study with three scenarios."""
+"""A page of the shipped study with three scenarios, the last with an input of its own."""
 
 from __future__ import annotations
 
@@ -37,7 +37,10 @@ def made(study: Study, tmp_path_factory: pytest.TempPathFactory) -> Made:
     kept = shipped_draws(study)
     late = next(n for n, s in study.scenarios.items() if s.constants and not s.uncertain)
     names = list(dict.fromkeys([next(iter(study.scenarios)), late, list(study.scenarios)[-1]]))
-    few = replace(study, scenarios={name: study.scenarios[name] for name in names})
+    chosen = {name: study.scenarios[name] for name in names}
+    dear = {"yuan per dollar": ((2026.0, 2030.0), (7.0, 6.5))}
+    chosen[names[-1]] = replace(chosen[names[-1]], inputs=dear)
+    few = replace(study, scenarios=chosen)
     streams = Streams(1)
     prior = sample_prior(kept.posterior.likelihood, 40, rng=streams.prior)
     forecast = forecast_draws(few, kept.first(80), prior, kept.optimum, rng=streams)

@@ -55,6 +55,12 @@ def test_the_policy_allows_the_own_script_and_style_and_no_request(made) -> None
     assert not re.search(r"<(script|link|img)[^>]*(src|href)=", made.html)
 
 
+def test_a_scenario_s_own_series_is_on_the_page(made) -> None:
+    points = [scenario["points"] for scenario in data_of(made.html)["scenarios"]]
+    assert points[:-1] == [{}] * (len(points) - 1)
+    assert points[-1] == {"yuan per dollar": [[2026.0, 2030.0], [7.0, 6.5]]}
+
+
 def test_the_base_numbers_of_a_page_are_those_of_the_forecast_to_the_last_bit(made) -> None:
     data = data_of(made.html)
     names = [s["name"] for s in data["scenarios"]]
