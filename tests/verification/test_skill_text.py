@@ -130,3 +130,19 @@ def test_the_table_of_the_docs_is_that_of_the_backtest_that_is_kept(root: Path) 
     assert table in (root / "docs" / "verification.md").read_text(encoding="utf-8"), (
         "run python docs/refresh.py skill"
     )
+
+
+def test_the_scores_that_the_readme_quotes_are_those_of_the_backtest_that_is_kept(
+    root: Path,
+) -> None:
+    with xr.open_dataset(root / "calibration" / "results" / "verification.nc") as backtest:
+        table = place_year_markdown(case_scores(backtest.load()), "sd").splitlines()
+    rows = {line.split("|")[1].strip(): line.split("|")[2:-1] for line in table if "|" in line}
+    heads = next(cells for cells in rows.values() if " sd " in cells)
+    means = {head.strip(): cell.split()[0] for head, cell in zip(heads, rows["all"], strict=True)}
+    readme = " ".join((root / "README.md").read_text(encoding="utf-8").split())
+    assert (
+        f"{means['cases']} places by years, the model's CRPS of logs is {means['sd']} (about "
+        f"13 %), that of a drift {means['drift']}, and that of their equal-weight average "
+        f"{means['sd + drift']}:"
+    ) in readme
