@@ -191,8 +191,11 @@ def test_a_design_holds_doing_nothing_and_each_lever_at_its_ends() -> None:
     assert ((policies >= [1, 0.5]) & (policies <= [2, 1.5])).all()
     with pytest.raises(InputError, match="power of two"):
         design(levers, 5, rng=np.random.default_rng(1))
-    with pytest.raises(InputError, match="'a=2:1' is not Constant=low:high"):
+    with pytest.raises(InputError, match="'a=2:1' is not Constant=low:high") as refused:
         levers_of(study, ["a=2:1"])
+    # What it gives as an example can be a lever.
+    example = str(refused.value).rpartition("'")[0].rpartition("'")[2].partition("=")[0]
+    assert study.model.variables[example].kind == "constant"
     with pytest.raises(InputError, match="lever: 'Tilt' is not a variable"):
         levers_of(study, ["Tilt=1:2"])
 

@@ -156,6 +156,16 @@ def test_draws_with_a_poor_surrogate_are_still_of_the_posterior(
     assert z.std() == pytest.approx(sd, rel=4 / np.sqrt(2000))
 
 
+@pytest.mark.parametrize(("most", "may"), [(1, True), (0, False)])
+def test_a_surrogate_is_of_as_many_parameters_as_are_said_and_no_more(
+    small: Model, make: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, most: int, may: bool
+) -> None:
+    priors = make.priors("Factor", mu=0.0, sigma=0.5)
+    likelihood = make_likelihood(small, priors, make.table(make.row()), make.noise())
+    monkeypatch.setattr("beltcast.inference.sampling.surrogate.MOST_MOVED", most)
+    assert may_have_surrogate(likelihood) == may
+
+
 def test_counts_and_estimated_scales_have_no_surrogate(small: Model, make: SimpleNamespace) -> None:
     rows = make.table(make.row())
     priors = make.priors("Factor", mu=0.0, sigma=0.5)
