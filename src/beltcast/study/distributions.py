@@ -5,10 +5,10 @@ A family has a *working scale* z on which its density is a Gaussian's, with natu
 ===========  =================  ======================  ===========================
 family       working scale      mu, sigma               use for
 ===========  =================  ======================  ===========================
-lognormal    z = log x          log median, log_sd      rates, sizes, times normal       z = x
-mean, sd                gains that may change sign logitnormal  z = logit x        logit median,
-logit_sd  shares uniform      x = a + (b-a) F    0, 1                    quantities known only to
-lie
+lognormal    z = log x          log median, log_sd      rates, sizes, times
+normal       z = x              mean, sd                gains that may change sign
+logitnormal  z = logit x        logit median, logit_sd  shares
+uniform      x = a + (b-a) F    0, 1                    quantities known only to lie
              F = Phi(z)                                 between bounds a and b
 ===========  =================  ======================  ===========================
 
