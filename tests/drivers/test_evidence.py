@@ -25,7 +25,7 @@ def test_the_columns_are_the_medians_and_widths_of_three_attributions(study: Stu
         np.testing.assert_allclose(found[f"{source}_median"], middle, atol=1e-6)
         np.testing.assert_allclose(found[f"{source}_sd"], (high - low) / 2.563, atol=1e-6)
     page = as_text(evidence_page(found, "China", YEAR))
-    assert "data and evidence" in page
+    assert "with contrasts" in page
     assert f"{found.loc['Government', 'data_median']:+.3f}" in page
 
 

@@ -161,7 +161,7 @@ def test_the_page_names_what_is_judged_and_the_facts_are_json(prices: xr.Dataset
     page = " ".join(as_text(summarise_prices(prices)).split())
     assert "rest on judgement, not on data" in page
     assert "exclude it: VAT Refund Rate" in page
-    assert "by place" in page
+    assert "By place" in page
     facts = dataset_facts(prices)
     assert facts["price"]["lever spending"]["brand-push"]["China"]["p50"] > 0
     assert '"judged"' in json_text(facts)

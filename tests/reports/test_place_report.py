@@ -16,14 +16,14 @@ import xarray as xr
 from playwright.sync_api import Browser
 
 from beltcast import Calibration, Study, approximate_posterior, attribute, sample_prior
-from beltcast.display.numbers import digits
+from beltcast.display.numbers import digits, rounded
 from beltcast.display.translations import REPORT, amount
 from beltcast.drivers.attribution.page import attribution_draws
 from beltcast.ensembles.verdicts import FEWEST_DRAWS, chance_words
 from beltcast.errors import MissingExtra
 from beltcast.pictures.plots import fan_chart
 from beltcast.reports.pdf import print_pdf
-from beltcast.reports.place_report import Evidence, _digits, index_page, place_report
+from beltcast.reports.place_report import Evidence, index_page, place_report
 
 HOSTILE = "Fo<script>shan</script> & 'co' \"x\""
 
@@ -259,8 +259,8 @@ def test_a_report_is_printed(evidence: Evidence, tmp_path: Path) -> None:
 
 def test_numbers_of_any_size_are_written_out() -> None:
     given = (1498.0, 0.00245, 12345678.0, -0.0513, 1e-15, 0.0)
-    written = ("1,500", "0.00245", "12,300,000", "-0.0513", "0", "0")
-    assert tuple(map(_digits, given)) == written
+    written = ("1498", "0.00245", "12,345,678", "-0.0513", "0", "0")
+    assert tuple(map(rounded, given)) == written
 
 
 NARROW = """() => [...document.querySelectorAll("td:not(.n):not(.short), th:not(.n):not(.short)")]

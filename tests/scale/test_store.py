@@ -275,6 +275,17 @@ def test_a_result_that_does_not_fit_on_the_disk_is_refused_with_its_size(
     assert not plan.store.exists()
 
 
+def test_what_a_killed_run_left_of_a_chunk_is_gone_when_it_resumes(tmp_path: Path) -> None:
+    plan = read_plan(plan_in(tmp_path))
+    store = run_plan(plan)
+    # zarr writes a chunk beside its place, under a name like this, and moves it there.
+    part = store.path / "x" / "c" / "0" / f"0.{32 * 'a'}.partial"
+    part.parent.mkdir(parents=True, exist_ok=True)
+    part.write_bytes(b"half")
+    resume_store(plan)
+    assert not part.exists()
+
+
 def test_a_full_disk_leaves_finished_blocks_and_the_run_resumes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -93,7 +93,7 @@ FAULTS = {
     "flow": ("# [money]", '[money]\nspending = ["support costs"]', "spending: 'support costs'"),
     "sizes": ("# [money]", '[money]\nsizes = "money.toml"', "the sizes file 'money.toml' is"),
     "compare": ("[forecast]", '[forecast]\ncompare = "storm"', "compare: there is no scenario"),
-    "called": ("[labels]", '[labels]\nfog = "fog"', "'fog' is no variable"),
+    "called": ("[labels]", '[labels]\nfog = "fog"', "'fog' is not a variable"),
 }  # fmt: skip
 
 

@@ -195,7 +195,10 @@ def test_the_shipped_rules_speak_of_every_input(study: Study) -> None:
             "key 'x'; expected a time",
         ),
         ('[constants."Zone Year"]\nnote = "a"', "has 0 of follows, after and announced"),
-        ('[constants."Last Demand Year"]\nfollows = "demand"', "follows 'demand', which is no in"),
+        (
+            '[constants."Last Demand Year"]\nfollows = "demand"',
+            "follows 'demand', which is not an",
+        ),
         ('[priors."Belt Sizes"]\nuntil = 2024', "'Belt Sizes' has no prior.*did you mean 'Belt"),
         ('[priors."Belt Size"]\nsd = 1', "until of 'Belt Size' is missing"),
         ('[priors]\n"Belt Size" = 3', "'Belt Size' is 3; expected a table"),

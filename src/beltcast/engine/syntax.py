@@ -348,6 +348,8 @@ _STRENGTH = (
     | {"+": 5, "-": 5, "*": 6, "/": 6, "negative": 7, "^": 8}
 )
 _LONGEST_LIST = 8
+_NUMBERED_RANGE = re.compile(r"\w+\s*:\s*\w+")
+"""As XMILE writes ``x[1:3]``."""
 
 
 def _show_call(function: str, arguments: tuple[Expr, ...]) -> str:
@@ -419,6 +421,8 @@ def _show_name(name: str) -> str:
 
 
 def _show_subscript(subscript: str) -> str:
+    if subscript == "*" or _NUMBERED_RANGE.fullmatch(subscript):
+        return subscript
     marked = subscript.endswith("!")
     return _show_name(subscript[:-1] if marked else subscript) + "!" * marked
 

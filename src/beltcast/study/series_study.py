@@ -40,7 +40,7 @@ def write_study(
     title: str | None = None,
     integration: Stepping | Method | None = None,
 ) -> tuple[str, ...]:
-    """Write a study of a model, a table and priors.
+    r"""Write a study of a model, a table and priors.
 
     Parameters
     ----------
@@ -69,6 +69,20 @@ def write_study(
     ------
     InputError
         The folder is not empty, there is no flow to forecast, or a file is wrong.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from beltcast import load_model, read_study, write_study
+    >>> from beltcast.files.shipped import shipped
+    >>> model = shipped("models/sir/sir.mdl")
+    >>> found = load_model(model).simulate(outputs=["infection"])["infection"]
+    >>> rows = "".join(f"{t},{float(found.sel(time=t)):.6g}\n" for t in range(1, 9))
+    >>> _ = Path("flu.csv").write_text("time,infection\n" + rows)
+    >>> _ = Path("flu.voc").write_text("1 <= Contact Rate = 2 <= 3\n")
+    >>> _ = write_study("flu", model=model, data="flu.csv", priors="flu.voc")
+    >>> read_study("flu").target
+    'infection'
     """
     folder, model, priors = Path(folder), Path(model), Path(priors)
     check_folder(folder)
