@@ -1,4 +1,4 @@
-"""The page: one HTML file with the model, its draws and its texts inside, which requests nothing.
+"""The page: one HTML file with the model, its draws and its texts inside, which loads nothing else.
 
 ``page.js`` and ``page.css`` are built from ``web/`` and ship with the package.  The policy of the
 page allows these two by their hashes, WebAssembly and the worker, and forbids every request.

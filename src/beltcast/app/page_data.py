@@ -1,8 +1,8 @@
 """Data of a page: plain values made from a fitted study and its forecast.
 
-The base numbers are those of ``forecast.nc``.  Beside them stand `DRAWS` draws of the posterior and
-as many of the prior, with which the page's script runs the model: the quantiles after a change are
-those of the base, times the ratio of the quantiles of the kept draws after and before.
+The base numbers are those of ``forecast.nc``. The page also holds `DRAWS` draws of the posterior
+and as many of the prior, with which its script runs the model: the quantiles after a change are the
+base quantiles times the ratio of the quantiles of the kept draws after and before.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def page_data(
     forecast : xarray.Dataset
         As `beltcast.forecasting.forecast_file.open_forecast` returns them.
     sections : mapping of language to (mapping of place to HTML)
-        What the page says about each place besides its charts.
+        The text on each place, to go with its charts.
 
     Returns
     -------
@@ -202,9 +202,9 @@ def squeezed(text: str) -> str:
 
 
 def chosen_draws(study: Study, draws: Draws, scenario: Scenario) -> Draws:
-    """Choose `DRAWS` draws at even ranks of the last total, so that quantiles match.
+    """Choose `DRAWS` draws at evenly spaced ranks of the last total, so that quantiles match.
 
-    The first `COARSE` of them have even ranks too.
+    The ranks of the first `COARSE` of them are evenly spaced too.
 
     Parameters
     ----------
@@ -310,7 +310,7 @@ def drawn_levers(draws: Draws, prior: Draws) -> tuple[Lever, ...]:
     """Make levers from the fitted constants, for a study that names none.
 
     A lever covers 90 % of its prior and stands at the posterior median; moving it sets the constant
-    constant to one value in all draws.
+    to one value in all draws.
     """
     found: list[Lever] = []
     for column, name in enumerate(draws.labels):

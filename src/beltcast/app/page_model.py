@@ -40,7 +40,7 @@ class PlanOutput:
     first, count : int
         Columns of the plan's outputs.
     elements : tuple of tuple of str
-        Of its subscript ranges, the last one fastest.
+        Elements of its subscript ranges, the last range varying fastest.
     total : bool
         Whether the columns are running totals, so that years are their differences.
     """
@@ -68,7 +68,7 @@ class PageModel:
     saves : (s,)
         Steps that are saved: the start of every year, and the end.
     steps : int
-        Steps of a run, the last save included.
+        Steps of a run, including the last save.
     resume : int
         Step from which runs with levers start; 0 if they begin at the start.
     outputs : tuple of PlanOutput

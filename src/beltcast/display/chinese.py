@@ -1,10 +1,10 @@
-"""Chinese of finished English sentences: help, errors, tables and progress of the command line.
+"""Chinese translations of English sentences: help, errors, tables and progress of commands.
 
-An error is raised in English, deep in the package, and stays so in Python.  The command line says
-it in Chinese: `in_chinese` finds a sentence, or each of its clauses, in the catalogue
-``chinese.tsv``, where ``{}`` stands for what varies, and says that in Chinese too where it can.
-What the catalogue lacks stays English; tests hold that it lacks no help and no error.  Texts that
-are composed by language are in `translations`.
+An error is raised in English, deep in the package, and is not translated in Python. The command
+line translates it: `in_chinese` finds a sentence, or each of its clauses, in the catalogue
+``chinese.tsv``, where ``{}`` stands for the parts that vary, and translates these too if it can.
+Text that is not in the catalogue stays English; tests check that no help and no error is missing.
+Texts that are composed by language are in `translations`.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ _MARKS = (
 
 
 def in_chinese(text: str, labels: Mapping[str, Label] = _NOTHING) -> str:
-    """Say an English text in Chinese, as far as the catalogue and the labels of a study go.
+    """Translate an English text, as far as the catalogue and the labels of a study allow.
 
     Parameters
     ----------
     text : str
     labels : mapping of str to Label
-        What a study calls its variables, places and scenarios.
+        A study's names of its variables, places and scenarios.
 
     Examples
     --------
@@ -78,7 +78,7 @@ def in_chinese(text: str, labels: Mapping[str, Label] = _NOTHING) -> str:
 
 
 def _entry(plain: str, labels: Mapping[str, Label]) -> str | None:
-    """Look a piece of text up: as it stands, as a label, or by the template that it fills."""
+    """Look up a piece of text: literally, as a label, or by the template that it fills."""
     exact, templates = _catalogue()
     if plain in exact:
         return exact[plain]
@@ -102,7 +102,7 @@ def _filled(chinese: str, parts: Sequence[str]) -> str:
 
 @cache
 def _catalogue() -> tuple[dict[str, str], list[tuple[re.Pattern[str], str]]]:
-    """Texts without anything that varies, and templates, the most definite one first."""
+    """Fixed texts, and templates, the most specific one first."""
     text = Path(__file__).with_name("chinese.tsv").read_text(encoding="utf-8")
     lines = [line.split("\t") for line in text.splitlines() if line and not line.startswith("#")]
     pairs = {**dict(map(_by_number, WORDS.values())), **dict(lines)}
@@ -116,7 +116,7 @@ def _catalogue() -> tuple[dict[str, str], list[tuple[re.Pattern[str], str]]]:
 
 
 def _by_number(pair: tuple[str, str]) -> tuple[str, str]:
-    """Give the parts of a text that is composed by language numbers in place of names."""
+    """Number the parts of a text that is composed by language, instead of naming them."""
     names = _NAMED.findall(pair[0])
     chinese = _NAMED.sub(lambda at: f"{{{names.index(at[1])}}}", pair[1])
     return " ".join(_NAMED.sub("{}", pair[0]).split()), chinese

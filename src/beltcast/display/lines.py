@@ -1,6 +1,6 @@
 """Line charts over one axis: lines, bands between quantiles, and points.
 
-Values of the lower rooms draw themselves with these; charts with a design of their own are in
+Values of the lower rooms use these to draw themselves; charts with their own design are in
 `beltcast.pictures`.
 """
 
@@ -45,7 +45,7 @@ def save_chart(drawn: Axes | Figure, path: str | Path) -> None:
 
 
 def _say_texts(figure: Figure, say: Callable[[str], str]) -> None:
-    """Say titles, legends, notes and labels in another language."""
+    """Translate titles, legends, notes and labels."""
     if say is str:
         return
     for text in figure.findobj(Text):

@@ -6,13 +6,13 @@ from rich.cells import cell_len
 
 
 def digits(value: float, decimals: int = -1) -> str:
-    """Write a number with separators; three digits, at least the whole ones, by default.
+    """Write a number with separators; by default with three digits and at least its whole part.
 
     Parameters
     ----------
     value : float
     decimals : int
-        Negative for as many as three digits need.
+        If negative, as many as three digits need.
 
     Examples
     --------
@@ -28,7 +28,7 @@ def digits(value: float, decimals: int = -1) -> str:
 
 
 def rounded(value: float, figures: int = 3) -> str:
-    """Write a number to a few figures, in full: 160 and not 1.6e+02, and a year as a year.
+    """Write a number to a few digits, in full: 160, not 1.6e+02, and a year as a year.
 
     Examples
     --------

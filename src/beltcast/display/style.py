@@ -1,7 +1,7 @@
 """Style shared by all charts: fonts with Chinese characters, and labels of logarithmic axes.
 
 Matplotlib's own font has no Chinese characters and warns about each.  `house_style` makes a plot
-function fall back on the first Chinese font of the machine; without one, the characters appear as
+function fall back to the first Chinese font of the machine; without one, the characters appear as
 boxes.  A logarithmic axis with a label is marked as logarithmic.
 """
 
@@ -42,7 +42,7 @@ _FILES = ("notosanscjk-regular", "notosanscjksc-regular", "notosanssc-regular", 
 
 
 def house_style(draw: Callable[P, R]) -> Callable[P, R]:
-    """Let a plot function write Chinese, and mark its logarithmic axes.
+    """Let a plot function draw Chinese text, and mark its logarithmic axes.
 
     Examples
     --------

@@ -24,7 +24,7 @@ def console_table(*headings: str, padding: int = 2, text: Collection[str] = ()) 
 
 
 def page_table(title: str) -> Table:
-    """Return a table without rules under a title of its own, for columns of any kind."""
+    """Return a table without rules under its own title, for columns of any kind."""
     return Table(title=f"\n{title}", title_justify="left", title_style="", box=None)
 
 
@@ -33,7 +33,7 @@ _WORD = 10
 
 
 def narrowed(page: RenderableType, width: int) -> RenderableType:
-    r"""Lay tables that a narrow terminal would cut out as lists, an entry for each row.
+    r"""Replace tables that a narrow terminal would cut by lists, with an entry for each row.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def narrowed(page: RenderableType, width: int) -> RenderableType:
 
 
 def _least_width(table: Table) -> int:
-    """Columns that a table needs before it cuts a cell or puts a letter on a line."""
+    """Columns that a table needs so that no cell is cut or broken into single letters."""
     total = 0
     for column in table.columns:
         lines = [line for cell in (column.header, *column._cells) for line in str(cell).split("\n")]
@@ -70,7 +70,7 @@ def _least_width(table: Table) -> int:
 
 
 def _listed(table: Table) -> RenderableType:
-    """Say each row as its first cell, and the others below it, each after its heading."""
+    """Write each row as its first cell, with the others below it, each after its heading."""
     heads = [str(column.header) for column in table.columns]
     parts: list[RenderableType] = [str(table.title)] if table.title else []
     for first, *cells in zip(*(column._cells for column in table.columns), strict=True):
@@ -83,5 +83,5 @@ def _listed(table: Table) -> RenderableType:
 
 
 def titled(title: str, table: Table) -> RenderableType:
-    """Put a title above a table; the table's own title would wrap at its width."""
+    """Put a title above a table; the table's own title would wrap at the table's width."""
     return Group(Text(f"\n{title}", style="bold"), table)

@@ -1,8 +1,8 @@
 """Texts in English and Chinese: one catalogue for the command line, page, reports and charts.
 
-Each text that belongs to the package is here once, under a key; the caller supplies the numbers.
-What a study calls its places, scenarios, drivers, variables and units comes from its own files
-(`beltcast.study.roles`); `called` looks it up.  Other text from files keeps its language.
+Each text that belongs to the package is here once, under a key; the caller supplies the numbers. A
+study's names of its places, scenarios, drivers, variables and units come from its own files
+(`beltcast.study.roles`); `called` looks them up.  Other text from files keeps its language.
 """
 
 from __future__ import annotations
@@ -313,7 +313,7 @@ WORDS: Mapping[str, tuple[str, str]] = {**SHARED, **PAGE, **PICTURE, **REPORT, *
 
 
 def word(key: str, language: Language, **parts: object) -> str:
-    """Return a text in a language; a key without one is its own text.
+    """Return a text in a language; a key without a text is returned itself.
 
     >>> word("place", "en")
     'Place'
@@ -344,7 +344,7 @@ _IN_CHINESE = (
 
 
 def timed(text: str, language: Language, unit: str) -> str:
-    """Say a text that speaks of years in the unit of time of a model; in years as it stands.
+    """Adapt a text about years to the unit of time of a model; unchanged if that is years.
 
     Examples
     --------
@@ -364,7 +364,7 @@ def timed(text: str, language: Language, unit: str) -> str:
 
 
 def called(name: str, language: Language, labels: Mapping[str, Label]) -> str:
-    """Return what a study calls a variable, element, unit, driver or scenario; else its name.
+    """Return a study's label of a variable, element, unit, driver or scenario; else its name.
 
     >>> called("kt", "zh", {"kt": Label("kilotonnes", "千吨")}), called("catch", "zh", {})
     ('千吨', 'catch')
@@ -373,7 +373,7 @@ def called(name: str, language: Language, labels: Mapping[str, Label]) -> str:
 
 
 def element_called(label: str, language: Language, labels: Mapping[str, Label]) -> str:
-    """Return what a study calls ``Name`` or ``Name[Element, ...]``: the names of both.
+    """Return a study's label of ``Name`` or ``Name[Element, ...]``, of both parts.
 
     >>> own = {"Catch Rate": Label("Catch Rate", "捕捞率"), "Cod": Label("Cod", "鳕鱼")}
     >>> element_called("Catch Rate[Cod]", "zh", own), element_called("Catch Rate", "en", own)
@@ -414,7 +414,7 @@ def money_steps(unit: str, label: Label) -> list[list[Step]]:
     unit : str
         As in the model, of a total or of a rate.
     label : Label
-        What the study calls it.
+        The study's name of it.
 
     Examples
     --------
@@ -428,9 +428,9 @@ def money_steps(unit: str, label: Label) -> list[list[Step]]:
 
 
 def amount(value: float, unit: str, label: Label, language: Language) -> str:
-    """Write an amount with its unit, as readers of a language do.
+    """Write an amount with its unit, in the convention of a language.
 
-    Numbers without a fixed number of decimals keep three digits, at least the whole ones.
+    Numbers without a fixed number of decimals keep three digits, and at least their whole part.
 
     Examples
     --------
@@ -502,7 +502,7 @@ def money_unit(unit: str) -> bool:
 
 
 def total_unit(unit: str, language: Language, labels: Mapping[str, Label]) -> str:
-    """Name what yearly totals are counted in, where each number may bring its own unit.
+    """Name the unit of yearly totals if each number may have its own unit.
 
     >>> total_unit("bnCNY", "zh", {}), total_unit("kt", "zh", {"kt": Label("kilotonnes", "千吨")})
     ('每年', '千吨/年')
@@ -511,9 +511,9 @@ def total_unit(unit: str, language: Language, labels: Mapping[str, Label]) -> st
 
 
 def table_unit(unit: str, language: Language, labels: Mapping[str, Label]) -> tuple[float, str]:
-    """Return a factor and the unit after it, in which a table writes yearly totals of a flow.
+    """Return the factor and the unit with which a table writes yearly totals of a flow.
 
-    Officials count money in 亿元, so that amounts in bn CNY are multiplied by 10.
+    Official statistics give money in 亿元, so amounts in bn CNY are multiplied by 10.
 
     >>> table_unit("bnCNY", "zh", {}), table_unit("bnCNY", "en", {})
     ((10.0, '亿元/年'), (1.0, 'bnCNY a year'))
@@ -523,7 +523,7 @@ def table_unit(unit: str, language: Language, labels: Mapping[str, Label]) -> tu
 
 
 def counted_in(unit: str, language: Language, labels: Mapping[str, Label]) -> tuple[float, str]:
-    """Return a factor and the unit after it, in which a table writes amounts.
+    """Return the factor and the unit with which a table writes amounts.
 
     >>> counted_in("bnCNY", "zh", {}), counted_in("bnCNY", "en", {"bnCNY": Label("bn CNY")})
     ((10.0, '亿元'), (1.0, 'bn CNY'))
@@ -539,7 +539,7 @@ def locale_language(environment: Mapping[str, str]) -> Language:
     ----------
     environment : mapping of str to str
         Such as `os.environ`; the first of ``LC_ALL``, ``LC_MESSAGES`` and ``LANG`` that is set
-        decides, as POSIX has it.
+        decides, as in POSIX.
 
     Examples
     --------
@@ -553,7 +553,7 @@ def locale_language(environment: Mapping[str, str]) -> Language:
 
 
 def checked_language(given: str) -> Language:
-    """Return a language that there is.
+    """Return a language, or refuse one that does not exist.
 
     Raises
     ------

@@ -53,7 +53,7 @@ def diagram(
     group : str
         A stock: draw only the auxiliaries that are placed with it and with the stocks joined to it.
     names : mapping of str to str, optional
-        What to call a variable in the drawing; its own name by default.
+        The name of a variable in the drawing; its own name by default.
 
     Returns
     -------
@@ -291,7 +291,7 @@ def _with_block(drawing: Drawing, block: _Block, left: float, top: float) -> Dra
 def _routes(
     block: _Block, at: Mapping[str, float], y: float, tall: float
 ) -> dict[str, list[Route]]:
-    """Path of each pipe; pipes between the same two ends lie side by side."""
+    """Path of each pipe; pipes between the same two ends are drawn side by side."""
     sides: dict[tuple[str, str], list[Pipe]] = {}
     for pipe in block.pipes:
         ends = sorted({pipe.source or "", pipe.sink or ""})

@@ -1,6 +1,6 @@
 """Charts of a forecast and of a fit.
 
-Every function draws on the axes it is given, or on new ones, and returns them.
+Every function draws on the axes passed to it, or on new ones, and returns them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Charts of identifiability: answers from prior to posterior, and confounded pairs.
 
-Every function draws on the axes it is given, or on new ones, and returns them.  The charts of a
+Every function draws on the axes passed to it, or on new ones, and returns them. The charts of a
 fit alone (waterfall, profiles, sd ratios of parameters) are in `beltcast.pictures.plots`.
 """
 

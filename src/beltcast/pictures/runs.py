@@ -32,7 +32,7 @@ def plot_run(
     Parameters
     ----------
     run : xarray.Dataset or mapping of str to xarray.Dataset
-        What `Model.simulate` or `run_ensemble` returns, or several of them under names.  For an
+        What `Model.simulate` or `run_ensemble` returns, or several named runs.  For an
         ensemble the median and the middle 80% are drawn; scenarios and runs are lines of one
         panel, and so are the elements of a subscript range.
     variables : str or sequence of str, optional

@@ -1,4 +1,4 @@
-"""Structure of a model as a modeller draws it: stocks, pipes and links.
+"""Structure of a model as a modeller would draw it: stocks, pipes and links.
 
 The pipes are read from the equations: a plain variable that is added to or taken from the net flow
 of a stock is a flow, and a flow that leaves one stock and enters another joins them.  A net flow

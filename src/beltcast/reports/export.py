@@ -34,12 +34,12 @@ _ENDINGS = {
 
 
 def format_of(path: str | Path | None, form: str | None) -> str:
-    """Format of an export: the requested one, or that of the ending of the file.
+    """Format of an export: the requested one, or that of the file name extension.
 
     Raises
     ------
     InputError
-        The format is unknown, the ending names no format, or the two differ.
+        The format is unknown, the extension names no format, or the two differ.
 
     Examples
     --------
@@ -94,8 +94,8 @@ def iamc_table(results: xr.Dataset, *, model: str | None = None) -> pd.DataFrame
     Returns
     -------
     pandas.DataFrame
-        One row for each variable, scenario, place and any further label.  A label becomes a part
-        of the variable's name, ``output|Government``, a quantile its ending, ``output|p50``.
+        One row for each variable, scenario, place and any further label.  A label becomes part of
+        the variable's name, ``output|Government``, a quantile its suffix, ``output|p50``.
         Results kept member by member are excluded; their quantiles are included.
 
     Raises
@@ -177,7 +177,7 @@ RUN_SUFFIXES = (".nc", ".csv", ".xlsx", ".parquet")
 
 
 def run_table(run: xr.Dataset) -> pd.DataFrame:
-    """Lay out a run as a table with a row for each instant and a column for each element.
+    """Lay out a run as a table with a row for each time and a column for each element.
 
     Parameters
     ----------
@@ -215,7 +215,7 @@ def run_table(run: xr.Dataset) -> pd.DataFrame:
 
 
 def check_run_path(path: str | Path) -> None:
-    """Refuse a file name whose ending names no format, before anything is computed.
+    """Refuse a file name whose extension names no format, before anything is computed.
 
     Raises
     ------
@@ -228,14 +228,14 @@ def check_run_path(path: str | Path) -> None:
 
 
 def save_run(run: xr.Dataset, path: str | Path) -> None:
-    """Write a run in the format that the ending of the file names.
+    """Write a run in the format that the file name extension selects.
 
     Parameters
     ----------
     run : xarray.Dataset
     path : str or Path
-        ``.nc`` (NetCDF), ``.csv``, ``.xlsx`` or ``.parquet`` (the table of `run_table`).  The
-        file appears when it is complete.
+        ``.nc`` (NetCDF), ``.csv``, ``.xlsx`` or ``.parquet`` (the table of `run_table`).  The file
+        appears only when it is complete.
 
     Raises
     ------
@@ -277,8 +277,9 @@ def export(
     path : str or Path
     form : str
         'iamc' (CSV), 'csv' (long), 'tables' (a folder with a CSV file for each table of
-        `tidy_tables`), 'xlsx' (a workbook with a sheet for each), 'parquet' (long) or 'netcdf' (as
-        it is).  CSV files begin with a byte order mark, so that spreadsheets read them as UTF-8.
+        `tidy_tables`), 'xlsx' (a workbook with a sheet for each), 'parquet' (long) or 'netcdf'
+        (unchanged).  CSV files begin with a byte order mark, so that spreadsheets read them as
+        UTF-8.
     members : bool
         Also results kept member by member, in the long and the tidy tables.
     more : mapping of str to pandas.DataFrame, optional

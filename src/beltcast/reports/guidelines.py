@@ -1,6 +1,6 @@
 """Items that a reader needs to rebuild a model, present or missing.
 
-The items are the minimum that Rahmandad and Sterman ask of the report of a model and of its runs,
+The items are the minimum that Rahmandad and Sterman require in the report of a model and its runs,
 in our words, and those of their preferred items that can be read from a model file: units, a
 definition and a source for each variable.  No program can judge whether a definition is good.
 
@@ -36,7 +36,7 @@ class ReportItem:
     ----------
     level : 'minimum' or 'preferred'
     text : str
-        The request.
+        What the guidelines require.
     missing : tuple of str
         Variables that lack it; empty if it is present.
     answer : str

@@ -1,8 +1,9 @@
 """Results of a command as one JSON object for programs.
 
-The unrounded numbers of the printed page.  Labels (places, scenarios, drivers, parameters) become
-keys, quantiles ``p10``, ``p50`` and ``p90``; other dimensions, such as years, become lists with
-their axis beside them.  Single draws stay in the files.  A number that is not finite is null.
+The numbers are those of the printed page, unrounded. Labels (places, scenarios, drivers,
+parameters) become keys, quantiles ``p10``, ``p50`` and ``p90``; other dimensions, such as years,
+become lists with their axis beside them. Single draws are only in the files. A number that is not
+finite is null.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ SINGLE = (MEMBER, DRAW, CHAIN, SET)
 
 
 def json_text(facts: Mapping[str, Any]) -> str:
-    """Write facts as JSON, NumPy's numbers included; one object, readable by any program.
+    """Write facts, including NumPy's numbers, as one JSON object.
 
     >>> import numpy as np
     >>> print(json_text({"place": "佛山", "sizes": np.array([1.5, np.nan])}))

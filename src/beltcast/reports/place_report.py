@@ -1,6 +1,6 @@
 """A report on one place as one self-contained HTML file, for screen and paper.
 
-Every number is read from the results, and the sentences around them are those of
+Every number is read from the results, and the sentences around the numbers are those of
 `beltcast.display.translations`, in English or Chinese; the templates of `beltcast.reports.html`
 lay them out, for the report and for the page alike.
 """
@@ -392,7 +392,7 @@ def _scenarios(evidence: Evidence, asked: _Asked) -> Part:
 
 
 def _cannot_tell(evidence: Evidence, asked: _Asked) -> Part:
-    """Sentences on what is prior, structure or another statistic; each from the results."""
+    """Sentences, from the results, on what is prior, structure or another statistic."""
     forecast, say = evidence.forecast, asked.say
     last = shown_years(forecast)[-1]
     own = _own_rows(evidence.study, asked.place)
@@ -497,7 +497,7 @@ def _study_title(study: Study, language: Language) -> str:
 
 
 def _value(row: Observation, unit: str, language: Language, labels: Mapping[str, Label]) -> str:
-    """A value in the unit of the model, of which a total is an amount of the flow."""
+    """A value in the unit of the model; a total is an amount of the flow."""
     if row.kind == "growth":
         return f"{100 * (row.value - 1):+.1f} %"
     if row.kind == "share" or row.unit == "%":
@@ -515,7 +515,7 @@ def _first(forecast: xr.Dataset) -> str:
 
 
 def _named(evidence: Evidence, scenario: str, asked: _Asked) -> str:
-    """A scenario as a caption names it: by its name, as in files; in Chinese by its title."""
+    """Name of a scenario in a caption: as in files; in Chinese its title."""
     return scenario if asked.language == "en" else _titled(evidence, scenario, asked)
 
 

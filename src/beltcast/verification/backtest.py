@@ -14,10 +14,10 @@ no interaction      the model whose drivers act alone (`variants`), fitted separ
 sd prior            draws of the prior, offsets included
 ==================  ==============================================================================
 
-Beside them stand the baselines of `baselines`, which see the series' own history and the
-panel of all series, as published by the origin; if a series has no history they give no forecast
-(NaN).  The pools of `pool` average the quantiles of ``sd`` and one baseline with equal weights;
-if the baseline gives none they are ``sd`` alone.
+They are compared with the baselines of `baselines`, which see the series' own history and the panel
+of all series, as published by the origin; if a series has no history they give no forecast (NaN).
+The pools of `pool` average the quantiles of ``sd`` and one baseline with equal weights; if the
+baseline gives none they are ``sd`` alone.
 
 The rows to forecast enter the fit with a placeholder for their value and no weight, so that their
 nuisances (an offset never seen, the shock of a future year, an error shared by two rows of one
@@ -75,17 +75,18 @@ class Settings:
     Attributes
     ----------
     draws, moves : int
-        As for `sample`; the baselines give as many draws.  Observations are few at early origins,
-        the posterior is far from Laplace's normal, and 30 moves do not suffice to leave it.
+        As for `sample`; the baselines give as many draws.  At early origins there are few
+        observations, the posterior is far from Laplace's normal, and 30 moves are too few to leave
+        it.
     starts, refine : int
         As for `calibrate`.
     switches : tuple of str, optional
         Constants that turn drivers off, for the forecaster without interaction; those of the
-        study's table ``[drivers]`` by default.  Without any there is no such forecaster.
+        study's table ``[drivers]`` by default.  Without any, there is no such forecaster.
     leads : tuple of int  [Year]
     ex_post : bool
-        Give the model its inputs as known afterwards: not a forecast, but a split of the error into
-        that of the inputs and that of the model.
+        Give the model its inputs as known afterwards: not a forecast, but a way to split the error
+        into that of the inputs and that of the model.
     seed : int
     """
 
@@ -100,7 +101,7 @@ class Settings:
 
 
 def usual_origins(study: Study) -> tuple[float, ...]:
-    """Every half-year of five years, the last one a year and a half after the study's past.
+    """Every half-year of five years, the last a year and a half after the end of the study's past.
 
     By the middle of a year customs and most cities have published the year before; at its start the
     year before is known to its third quarter.
@@ -143,7 +144,7 @@ def at_origin(
     pieces: Pieces = NOT_KEPT,
     cases: Sequence[Case] | None = None,
 ) -> xr.Dataset:
-    """Forecast from one origin; the random numbers depend on the seed and the date alone.
+    """Forecast from one origin; the random numbers depend only on the seed and the date.
 
     Parameters
     ----------
@@ -240,7 +241,7 @@ def _of_the_model(
 
 
 def _asked(known: Study, cases: Sequence[Case]) -> Likelihood:
-    """The likelihood of what is known, with the rows to forecast at its end.
+    """The likelihood of the known rows, with the rows to forecast at the end.
 
     Their values are not used: the placeholder is one unit.
     """
@@ -250,7 +251,7 @@ def _asked(known: Study, cases: Sequence[Case]) -> Likelihood:
 
 
 def _printed(asked: Likelihood, theta: FloatArray, errors: FloatArray) -> FloatArray:
-    """Numbers as published, (draws, cases), with errors in standard deviations of the same shape.
+    """Published numbers, (draws, cases), with errors in standard deviations of the same shape.
 
     A draw whose run is not positive is replaced by another.
     """

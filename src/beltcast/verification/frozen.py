@@ -2,10 +2,10 @@
 
 `freeze` forecasts the observations of one year that a study does not have yet.  It is one more
 origin of the backtest (`beltcast.verification.backtest`): the same fit, the same baselines and
-pools, without a cut, since nothing later is known.  It forecasts:
+pools, but nothing is removed, since nothing later is known.  It forecasts:
 
 - every series (place, quantity, definition) with a total in the last `GOES_ON` years: the parts of
-  the year that it has had, and the year; a series with first releases also has a final one,
+  the year that were published before, and the year; a series with first releases also a final one,
 - every element of the target without such a series, in the quantity and definition that most
   places have published in these years.
 
@@ -118,7 +118,7 @@ def freeze(
 
 
 def to_come(study: Study, year: int) -> tuple[Case, ...]:
-    """List the observations of a year that a study is expected to get.
+    """List the observations of a year that a study is expected to receive.
 
     Raises
     ------
@@ -162,7 +162,7 @@ def to_come(study: Study, year: int) -> tuple[Case, ...]:
 
 
 def save_frozen(frozen: xr.Dataset, path: str | Path) -> None:
-    """Write a frozen forecast; a file that exists is never replaced.
+    """Write a frozen forecast; an existing file is never replaced.
 
     Raises
     ------
@@ -245,7 +245,7 @@ class Scored:
 
 
 def score(frozen: xr.Dataset, rows: Observations) -> Scored:
-    """Score a frozen forecast and its baselines on rows that came later.
+    """Score a frozen forecast and its baselines on rows that were published later.
 
     A row belongs to a case of the same place, quantity, definition, period and vintage.
 
@@ -325,7 +325,7 @@ def _series(row: Observation) -> SeriesKey:
 
 
 def _next_rows(rows: Sequence[Observation], year: int) -> list[Observation]:
-    """Rows of a year that a series is expected to get, shortest period first."""
+    """Rows of a year that a series is expected to receive, shortest period first."""
     last = max(rows, key=lambda row: row.published)
     parts = sorted({round(row.end - row.start, 4) for row in rows} | {1.0})
     released = any(row.vintage == "preliminary" for row in rows)

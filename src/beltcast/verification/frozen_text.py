@@ -148,7 +148,7 @@ def _scope(data: xr.Dataset, number: int, language: Language) -> list[str]:
 
 
 def _column(table: Table, name: str) -> None:
-    """Add a column: names may wrap, nothing else may."""
+    """Add a column: only names may wrap."""
     table.add_column(
         name,
         justify="left" if name in _SCOPE else "right",

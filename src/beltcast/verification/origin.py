@@ -3,7 +3,7 @@
 `as_known` removes everything that looks beyond an origin:
 
 ============== ==================================================================================
-rows           those published by then; of a value published several times, the releases of then
+rows           those published by then; of a value published several times, the release of that time
 inputs         values known by then, as known then, extrapolated by a forecaster's rule
 dates          constants that are dates move with the origin (`beltcast.verification.origin_rules`)
 priors         wider ones, if the shipped ones were centred with later observations in view
@@ -75,7 +75,7 @@ class Case:
     history : History or None
         Published values of the same series by then, as yearly levels.
     first : bool
-        Nothing of the series was known at all: its definition's offset is prior.
+        Nothing of the series was known at all: its definition's offset has its prior.
     printed : float  [Year]
         Publication of the first release.
     """
@@ -106,7 +106,7 @@ def as_known(
     Returns
     -------
     Study
-        A forecast of it is the forecast of that date.
+        Its forecast is the forecast of that date.
 
     Raises
     ------
@@ -142,7 +142,7 @@ def as_known(
 def scales_as_known(
     study: Study, known: Study, *, rng: np.random.Generator, starts: int = 16
 ) -> Study:
-    """Estimate factors of errors at an origin, if the study has some that were estimated.
+    """Estimate factors of errors at an origin, if the study has estimated ones.
 
     Parameters
     ----------
@@ -246,7 +246,7 @@ def _pool_as_known(
 ) -> Pool:
     """Set the unknowns of a pool, in place, by a rule for each element of a constant.
 
-    A centre is that of the common mean, and no element has one of its own any more.  An sd is
+    A centre is that of the common mean, and elements no longer have their own.  An sd is
     that of an element: the common mean's and the one between elements grow in proportion.
     """
     if rule.sd is not None:

@@ -51,7 +51,7 @@ class Release:
     Attributes
     ----------
     time : float  [Year]
-        Instant of the value, one of the series.
+        Time of the value, one of the series.
     published : float  [Year]
     value : float  [unit of the input]
     """
@@ -68,7 +68,7 @@ class InputRule:
     Attributes
     ----------
     delay : float  [Year]
-        From the instant of a value to its publication.
+        From the time of a value to its publication.
     carry : str
         ``hold`` the last value; ``growth``, its mean log growth over the last `window` years,
         which fades; ``share``, the same for the logit of a percentage, so that it stays below 100.
@@ -79,7 +79,7 @@ class InputRule:
     driver : bool
         Whether the series is constant if drivers are frozen.
     published : mapping of float to float  [Year]
-        Dates of publication of single values, by their instant.
+        Dates of publication of single values, by their time.
     releases : tuple of Release
         Values before the one in the file.
     """
@@ -93,7 +93,7 @@ class InputRule:
     releases: tuple[Release, ...] = ()
 
     def published_at(self, time: float) -> float:
-        """Date at which the file's own value for an instant came out [Year]."""
+        """Date at which the file's own value for a time was published [Year]."""
         return self.published.get(time, time + self.delay)
 
 
@@ -101,8 +101,8 @@ class InputRule:
 class DateRule:
     """Treatment of a constant that is a date.
 
-    ``follows`` an input: the instant of its last known value.  ``after``: so many `years` after
-    the start of the origin's year.  ``announced``: kept if it is not later than the origin,
+    ``follows`` an input: the time of its last known value. ``after``: this many `years` after the
+    start of the origin's year.  ``announced``: kept if it is not later than the origin,
     and never otherwise.
     """
 
@@ -148,7 +148,7 @@ class OriginRules:
 def known_series(data: Data, rule: InputRule, date: float) -> tuple[FloatArray, FloatArray]:
     """Values of an input as known at a date.
 
-    The first point is the start of the run and always known: an index needs its base.
+    The first point is the start of the run and is always known: an index needs its base.
 
     Parameters
     ----------
@@ -187,7 +187,7 @@ def carried_on(
     """Extrapolate a series from its last known value to the end of a run.
 
     On the log (``growth``) or logit (``share``) scale with the mean growth ``g`` a year of the last
-    `window` years of values (of the last two values, if they lie further apart),
+    `window` years of values (or of the last two values, if they are further apart),
 
         w(t + k) = w(t) + g (f + f^2 + ... + f^k),      f the fade.
 
@@ -282,7 +282,7 @@ def read_origin_rules(path: str | Path, model: Model, priors: Priors) -> OriginR
 
 
 def rules_of(study: Study, path: str | Path | None = None) -> OriginRules:
-    """Read what was known of the inputs of a study at earlier dates.
+    """Read what was known about the inputs of a study at earlier dates.
 
     Parameters
     ----------
@@ -305,7 +305,7 @@ def _rule(table: TomlTable, name: str) -> TomlTable:
 
 
 def _name(table: TomlTable, name: str, model: Model) -> str:
-    """Name as the model spells it, if it is of the kind that the table is about."""
+    """Name as the model spells it, if it is of the kind that the table needs."""
     kind = table.keys[0].removesuffix("s")
     try:
         variable = model.find(name)

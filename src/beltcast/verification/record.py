@@ -1,10 +1,9 @@
 """Backtest with rolling origins, and its record on disk: one file an origin.
 
-An origin takes a minute or more.  Each is written to a folder, if there is one, when it is done,
-with all that it depends on (the study's files, the rules, the settings, the baselines, the package
-itself), and a later run takes it from there where that is the same.  An origin that is under way
-keeps its fits and draws beside it as pieces (`beltcast.files.resume`), which only ``resume`` goes
-on with.
+An origin takes a minute or more.  When it is done, it is written to a folder, if one is given, with
+all that it depends on (the study's files, the rules, the settings, the baselines, the package
+itself), and a later run reuses it if these are the same. An unfinished origin keeps its fits and
+draws there as pieces (`beltcast.files.resume`), which are used only with ``resume``.
 """
 
 from __future__ import annotations
@@ -65,11 +64,11 @@ def backtest(
     baselines : mapping
         Name to forecaster.
     folder : str or Path, optional
-        Keeps the single origins; what is there already is not run again.
+        Keeps the single origins; those already there are not run again.
     jobs : int
-        Origins side by side; the result does not depend on it.
+        Origins run in parallel; the result does not depend on it.
     resume : bool
-        Go on within origins that were under way, too.
+        Also continue unfinished origins.
     progress : Progress, optional
 
     Returns
@@ -81,7 +80,7 @@ def backtest(
     ------
     InputError
         There is no origin, it is given twice or has nothing to forecast, the folder cannot be
-        written to, or what is to be resumed is not there or of something else.
+        written to, or the pieces to resume are missing or belong to another run.
 
     Examples
     --------
@@ -138,7 +137,7 @@ def origin_identity(
     settings: Settings,
     baselines: Mapping[str, Baseline] = BASELINES,
 ) -> dict[str, str]:
-    """All inputs of the forecasts from one origin, without the package: words and hashes."""
+    """All inputs of the forecasts from one origin except the package: texts and hashes."""
     return {
         **provenance(study, rules),
         "date": repr(date),

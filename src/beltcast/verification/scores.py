@@ -90,8 +90,8 @@ def log_score(draws: FloatArray, observed: Numbers) -> FloatArray:
 
     The bandwidth is Silverman's, ``0.9 min(sd, IQR / 1.34) m^(-1/5)`` (Density Estimation, 1986,
     eq. 3.31).  Far outside the draws a kernel falls off much faster than any belief, so one draw in
-    a hundred is taken to be a wide one, with the sd of the draws times ten: what is scored, and is
-    proper to score, is this smoothed distribution.  Give logs of levels.  NaN where all draws are
+    a hundred is given a wide kernel, with the sd of the draws times ten: the score is that of this
+    smoothed distribution, and is proper for it.  Give logs of levels.  NaN where all draws are
     equal: they have no density.
 
     Examples
@@ -134,7 +134,7 @@ def scaled_error(point: Numbers, observed: Numbers, scale: Numbers) -> FloatArra
 
 
 def covered(draws: FloatArray, observed: Numbers, level: float) -> FloatArray:
-    """Whether the central interval of a level holds the observation: 1, 0, or NaN."""
+    """Whether the central interval of a level contains the observation: 1, 0, or NaN."""
     low, high = np.quantile(draws, [0.5 - 0.5 * level, 0.5 + 0.5 * level], axis=-1)
     inside = (low <= observed) & (observed <= high)
     known = np.isfinite(low + high) & np.isfinite(observed)

@@ -2,8 +2,9 @@
 
 The first score is the CRPS of the *log* of the level.  Places may differ in size by a factor of a
 hundred: in the unit of the series only the largest would count, while an error of ten percent is
-the same in logs for all.  It reads as a relative error (0.1 is about 10%), stays proper, and does
-not change with the unit (Bosse et al. 2023).  The CRPS of levels and the MASE are reported too.
+the same in logs for all.  It can be read as a relative error (0.1 is about 10%), stays proper, and
+does not change with the unit (Bosse et al. 2023).  The CRPS of levels and the MASE are reported
+too.
 
 Forecasters are compared on the cases that all of them answer; the number is in every table.
 "Better" and "worse" are given only if errors clustered by year and place exclude equal losses,
@@ -127,7 +128,7 @@ def place_years(scores: xr.Dataset, *, once: Sequence[str] = ()) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        The same scores, of which a case is an event now: ``place``, ``year`` (the first one),
+        The same scores, where a case is now an event: ``place``, ``year`` (the first one),
         ``scope``, and ``count``, its cases.  The shares in ``covered`` lie between 0 and 1.  NaN
         if a forecaster gives none for any of them.
     """

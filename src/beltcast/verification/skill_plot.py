@@ -1,6 +1,6 @@
 """Charts of a backtest: skill by lead, coverage, and ranks of observations in their forecasts.
 
-Each draws on the axes it is given, or on new ones, and returns them.  Colours are from the
+Each draws on the axes passed to it, or on new ones, and returns them.  Colours are from the
 colour-blind safe palette of Okabe and Ito (2008); markers distinguish what colours may not.
 """
 

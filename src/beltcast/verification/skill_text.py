@@ -279,7 +279,7 @@ def _where(by: str, value: TableCell) -> str:
 
 
 def _coverage(scores: xr.Dataset) -> Table:
-    """Tabulate coverage with first observations of a series apart: they test another claim."""
+    """Tabulate coverage, first observations of a series separately: they test another claim."""
     by = "first" if "first" in scores.coords else None
     table = coverage_table(scores, by=by)
     levels = sorted(table["level"].unique())

@@ -1,4 +1,4 @@
-"""Fit a study, and judge the fit: estimates, optima, and what belongs to a small model."""
+"""Fit a study, and judge the fit: estimates, optima, and more for a small model."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class CalibrateOptions:
     ----------
     starts : int
     refine : int, optional
-        Starts to refine; by default until hardly any optimum is missed.
+        Starts to refine; by default enough that hardly any optimum is missed.
     method : str
         'least_squares' or 'differential_evolution'.
     """

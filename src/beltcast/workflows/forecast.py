@@ -53,7 +53,7 @@ class Forecasted:
     Attributes
     ----------
     study : Study
-        As it was known, with the given events.
+        As known at the date, with the given events.
     fit : Calibration
     draws : Draws
     result : xarray.Dataset
@@ -80,7 +80,7 @@ class Forecasted:
         return Group(word("as known", language, date=self.options.as_of, rows=rows), page)
 
     def save(self, folder: Path, place: Path, language: Language = "en") -> None:
-        """Write forecast, fit, draws and fan charts; `place` is where the folder will be."""
+        """Write forecast, fit, draws and fan charts; `place` is the final path of the folder."""
         options, study = self.options, self.study
         if options.fit.calibration is None:
             keep_drawn(folder, self.draws, study, options.fit, options.seed)
@@ -109,13 +109,13 @@ def forecast_study(
     study : Study
     options : ForecastOptions, optional
     before : Path, optional
-        Results of an earlier run, whose fit and draws serve if nothing has changed since.
+        Results of an earlier run, whose fit and draws are reused if nothing has changed since.
     progress : Progress, optional
 
     Raises
     ------
     InputError
-        A date is given beside a saved calibration, which has the observations of today.
+        A date is given together with a saved calibration, which includes today's observations.
 
     Examples
     --------

@@ -54,9 +54,9 @@ class IdentifyOptions:
     draws : int
         Draws of the posterior and of the prior.
     profiles : int
-        Profile so many of the best known parameters that places share.
+        Number of parameters to profile: the best-known ones that places share.
     sources : int
-        Leave out each of so many sources, those with the most rows.
+        Number of sources to leave out, one at a time: those with the most rows.
     by : 'role' or 'parameter'
         Power-scale the priors of each role together, or of each parameter.
     """
@@ -281,7 +281,7 @@ class _LastRows:
 
     @classmethod
     def of_columns(cls, likelihood: Likelihood) -> _LastRows:
-        """Find them; columns that may be zero or negative are left out where others are not."""
+        """Find them; columns that may be zero or negative are left out if others are not."""
         last: dict[str, int] = {}
         rows = likelihood.observations.rows
         for k, row in enumerate(rows):

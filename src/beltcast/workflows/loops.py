@@ -80,7 +80,7 @@ def score_loops(
     within : mapping of str to str, optional
         Only this element of each range.
     without : str, optional
-        Loop to cut: its name, or its variables with commas.
+        Loop to cut: its name, or its variables separated by commas.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Forecast of the columns of one's own data: what would be observed after the last row."""
+"""Forecast of the columns of your own data: what would be observed after the last row."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class OwnForecast:
     figure : matplotlib.figure.Figure
         Observations and forecast, with bands of 80% and 95%.
     fit : Calibration or None
-        Behind the draws, of `forecast_own`.
+        The fit behind the draws, from `forecast_own`.
     hashes : mapping of str to str
         Of its files.
     """
@@ -54,7 +54,7 @@ class OwnForecast:
     hashes: Mapping[str, str] = field(default_factory=dict)
 
     def words(self) -> str:
-        """Say the last time of each column."""
+        """State the last time of each column."""
         last = self.table.groupby("column", sort=False).tail(1)
         lines = ["Forecast of what would be observed (80% and 95% bands), at the last time:"]
         for row in last.itertuples():
@@ -102,7 +102,7 @@ def forecast_columns(draws: Draws, *, rng: Random) -> OwnForecast:
     Raises
     ------
     InputError
-        The model ends where the data do.
+        The model ends when the data do.
 
     Examples
     --------
@@ -154,7 +154,7 @@ def _columns(rows: tuple[Observation, ...]) -> list[str]:
 
 
 def _following(likelihood: Likelihood, name: str) -> list[Observation]:
-    """Rows of a column after its last one, at its usual distance."""
+    """Rows of a column after its last one, at its usual spacing."""
     own = [row for row in likelihood.observations.rows if row.definition == name]
     ends: FloatArray = np.unique([row.end for row in own])
     if len(ends) < 2:

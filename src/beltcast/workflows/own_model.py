@@ -1,4 +1,4 @@
-"""A model, a table and priors of one's own, as a study in memory."""
+"""Your own model, table and priors, as a study in memory."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from beltcast.study.vensim_files import read_cin, read_vpd
 
 @dataclass(frozen=True, eq=False)
 class OwnModel:
-    """A study in memory, of files that are no study.
+    """A study in memory, made from files that are not a study.
 
     Attributes
     ----------
     study : Study
-        Its target is a flow where one is observed or belongs to an observed stock, else empty.
+        Its target is a flow that is observed or belongs to an observed stock, else empty.
     assumed : tuple of str
-        What the files leave open and `read_series` assumes, a sentence each.
+        What `read_series` assumes because the files do not define it, one sentence each.
     """
 
     study: Study
@@ -76,8 +76,8 @@ def read_own_model(
         Sets of constants under which the model is run (.toml); a column ``condition`` of the data
         names them.
     integration : str or Stepping, optional
-        Method, or one with its tolerance (`beltcast.engine.run.plan.stepping`); by default as
-        the model file says.
+        Method, or one with its tolerance (`beltcast.engine.run.plan.stepping`); by default the one
+        in the model file.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def study_in_memory(
     title: str,
     integration: Stepping | Method | None,
 ) -> OwnModel:
-    """Put a study together of what was read.
+    """Assemble a study from what was read.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ def study_in_memory(
     series : Series
     priors : Priors
     files : mapping of str to Path
-        What was read, for provenance.
+        The files read, for provenance.
     title : str
     integration : str, Stepping or None
         Method, if another than the model file's was requested.

@@ -1,9 +1,9 @@
 """A PEtab problem whose model is a stock-flow model, as a study in memory.
 
-PEtab (Schmiester and others 2021, PLoS Computational Biology 17, e1008646) says in a YAML file and
-four tables what is estimated from which data under which conditions; its models are SBML.  Here
+PEtab (Schmiester and others 2021, PLoS Computational Biology 17, e1008646) states in a YAML file
+and four tables what is estimated from which data under which conditions; its models are SBML.  Here
 the model is a `.mdl` or XMILE file, under ``model_files``; version 1 of the tables is read.  What
-is not supported is refused by its name in PEtab; only names and plots are passed over.
+is not supported is refused by its name in PEtab; only names and plots are ignored.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def read_petab(problem: str | Path, *, integration: Stepping | Method | None = N
     Raises
     ------
     InputError, ModelError
-        With file and line: a table is wrong, or says what is not supported (SBML,
+        With file and line: a table is wrong, or requests what is not supported (SBML,
         preequilibration, Laplace noise and priors, noise that depends on the model or differs
         between the rows of an observable).
 
@@ -204,7 +204,7 @@ def _nominal(table: _Table, rows: Mapping[str, tuple[int, Mapping[str, str]]]) -
 
 
 def _placeholders(table: _Table) -> dict[str, dict[str, str]]:
-    """What each placeholder stands for, by observable; the same in all of its rows."""
+    """The value of each placeholder, by observable; the same in all of its rows."""
     found: dict[str, dict[str, str]] = {}
     for line, row in table.rows:
         if row.get("preequilibrationConditionId"):
@@ -304,7 +304,7 @@ def _constants(
 def _wide(
     table: _Table, observables: list[str], conditions: Mapping[str, Any], varied: bool
 ) -> str:
-    """Measurements as a table of columns, one row each, so that lines stay what they are."""
+    """Measurements as a table of columns, one row each, so that line numbers stay the same."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["time", *(["condition"] if varied else []), *observables])

@@ -75,7 +75,7 @@ class PolicyOptions:
 
 @dataclass(frozen=True)
 class PolicyPlan:
-    """Options with names looked up in a study: everything but draws that the result depends on."""
+    """Options with names looked up in a study: all that the result depends on except draws."""
 
     options: PolicyOptions
     levers: tuple[Lever, ...]

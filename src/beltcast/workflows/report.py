@@ -57,7 +57,8 @@ def report(
     kept : KeptFit
     forecast : xarray.Dataset
         As `beltcast.forecasting.forecast_file.open_forecast` returns them. The numbers of the
-        report are those of the forecast; the kept draws are only shared among the drivers.
+        report are those of the forecast; the kept draws only serve to divide them among the
+        drivers.
     rng : Streams, numpy.random.Generator or int
     place : str
         A place, or 'all'.
@@ -106,7 +107,7 @@ def report(
 
 
 def check_places(study: Study, place: str) -> list[str]:
-    """Return the places to report on: the one given, or all.
+    """Return the places to report on: the requested one, or all.
 
     Raises
     ------
@@ -120,7 +121,7 @@ def check_places(study: Study, place: str) -> list[str]:
 
 
 def file_names(places: Sequence[str]) -> list[tuple[str, str]]:
-    """Pair each place with a file name of its own, even if names differ only in punctuation."""
+    """Pair each place with a unique file name, even if names differ only in punctuation."""
     files: dict[str, str] = {}
     for place in places:
         name, number = slug(place), 1

@@ -30,7 +30,7 @@ def run(
     path : Path, optional
         The belt model by default, with its scenarios.
     scenarios : Path, optional
-        Without it another model has the scenario ``default`` alone.
+        Without it, another model has only the scenario ``default``.
     names : sequence of str
         Scenarios to run; all if there are none.
     outputs : sequence of str

@@ -26,7 +26,7 @@ _PICTURED = 1000
 
 @dataclass(frozen=True, eq=False)
 class Sampled:
-    """Chains, and what is written of them.
+    """Chains, and the results that are written.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class Sampled:
         return f"{self.chains.words()}\n{loo_words(self.chains)}"
 
     def save(self, folder: Path, *, picture: bool = False) -> None:
-        """Write the groups and the diagnostics, with a picture of the fit over time if asked."""
+        """Write the groups and the diagnostics, with a chart of the fit over time if requested."""
         write_netcdf(folder / POSTERIOR_FILE, self.groups)
         self.chains.table().to_csv(folder / "diagnostics.csv", float_format="%.5g")
         if picture:

@@ -1,4 +1,4 @@
-"""Which uncertain constants a study's output depends on: screen all of them, then rank the few."""
+"""Which uncertain constants a study's output depends on: screen all, then rank a few."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class SensitivityOptions:
     parameters : tuple of str
         Labels to analyse; if there are none, the `top` of a screening.
     top : int
-        Parameters that the screening by Morris keeps.
+        Number of parameters that the Morris screening keeps.
     year : int, optional
         Year of the ranking.
     scenario : str, optional

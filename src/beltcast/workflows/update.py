@@ -33,7 +33,7 @@ class UpdateOptions:
     method : str
         'auto', 'reweight', 'smoother' or 'refit'.
     as_of : float, optional  [Year]
-        Fit to what was published by this date; without new rows the later ones are the new ones.
+        Fit to what was published by this date; without new rows, later observations are new.
     """
 
     fit: FitOptions = field(default_factory=FitOptions)
@@ -75,7 +75,7 @@ def update_study(
     rng: Random,
     progress: Progress | None = None,
 ) -> Updated:
-    """Fit a study to its own observations, and update fit and forecast with new ones.
+    """Fit a study to its own observations, and update the fit and the forecast with new ones.
 
     Parameters
     ----------

@@ -2,7 +2,7 @@
 
 Each is given one published series and the panel of all series, and returns joint draws of the
 published level of later years (`history.Baseline`).  Levels are positive, so
-all but ``drift`` work on logs; standard deviation and growth are drawn, not taken as known.
+all but ``drift`` work on logs; standard deviation and growth are drawn, not assumed known.
 
 ============  ==========================================================  ======================
 name          assumption                                                  in
@@ -20,7 +20,7 @@ logistic
 average       an equal-weight mixture of all (a linear pool)              here
 ============  ==========================================================  ======================
 
-The module of each describes it with one or two observations, and with missing years.
+The module of each says how it treats one or two observations, and missing years.
 """
 
 from __future__ import annotations

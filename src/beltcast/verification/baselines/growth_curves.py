@@ -1,6 +1,6 @@
 """Saturating baselines: logistic growth and Bass diffusion, by least squares.
 
-The level of a year is taken as proportional to the adopters so far, ``F(t)``:
+The level of a year is assumed proportional to the adopters so far, ``F(t)``:
 
     logistic   F = 1 / (1 + exp(-(a + r (t - t_n))))
     Bass       F = (1 - exp(-(p + q) u)) / (1 + (q / p) exp(-(p + q) u)),   u = u_1 + t - t_1

@@ -1,4 +1,4 @@
-"""A published series as known at an origin, and what many series have in common.
+"""A published series as known at an origin, and quantities pooled over many series.
 
 A series of annual observations has 1 to 10 points here, often with years missing.  It is modelled
 as a walk of its logs: the change over a gap of `Delta` years has the variance ``sigma^2 Delta``, so
@@ -109,7 +109,7 @@ class History:
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """What a baseline is requested: draws of later years of one series.
+    """A request to a baseline: draws of later years of one series.
 
     Attributes
     ----------
@@ -125,7 +125,7 @@ class Request:
     Raises
     ------
     InputError
-        There is no year, or the years are others.
+        There is no year, or the years are not as described.
     """
 
     history: History
@@ -182,7 +182,7 @@ class Rate:
 
 
 def same(one: History, other: History) -> bool:
-    """Whether two histories hold the same values; a panel may hold a copy of the series itself."""
+    """Whether two histories have the same values; a panel may contain the series itself."""
     return np.array_equal(one.years, other.years) and np.array_equal(one.values, other.values)
 
 

@@ -118,7 +118,7 @@ panel_growth = RandomWalk()
 
 
 def persistence(request: Request, *, rng: np.random.Generator) -> FloatArray:
-    """Draw levels that stay where they are except for chance; see `history.Baseline`.
+    """Draw levels that change only by chance; see `history.Baseline`.
 
     Examples
     --------
