@@ -13,7 +13,17 @@ import pytest
 import xarray as xr
 from rich.table import Table
 
-from beltcast import Calibration, Draws, Study, Update, approximate_posterior, cli, update
+from beltcast import (
+    Calibration,
+    Draws,
+    Study,
+    Update,
+    approximate_posterior,
+    cli,
+    init,
+    read_study,
+    update,
+)
 from beltcast.display.tables import titled
 from beltcast.files.shipped import shipped
 from beltcast.forecasting.before_after import changes, nowcast_years, outlook
@@ -22,6 +32,8 @@ from beltcast.forecasting.update_text import summarise_update, surprise_words
 from beltcast.study.new_rows import read_new_rows
 from beltcast.study.observations import Observations
 from beltcast.study.observations_file import COLUMNS
+from beltcast.workflows.draws import FitOptions
+from beltcast.workflows.update import UpdateOptions, update_study
 
 DRAWS = 400
 
@@ -251,3 +263,18 @@ def test_a_title_is_not_folded_to_the_width_of_its_table() -> None:
     table.add_row("Foshan", "1")
     title = "A title that is far wider than the two cells below it"
     assert as_text(titled(title, table)).splitlines()[1].rstrip() == title
+
+
+def test_new_rows_are_added_to_what_was_known_at_a_date(tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    init(mine, belts=["Foshan"])
+    study = read_study(mine)
+    table = (mine / "observations.csv").read_text(encoding="utf-8-sig").splitlines()
+    row = next(line for line in table[1:] if ",level," in line).split(",")
+    row[3], row[4], row[10] = "2025", "2026", "2026.3"
+    new = tmp_path / "new.csv"
+    new.write_text(f"{table[0]}\n{','.join(row)}\n", encoding="utf-8")
+    options = UpdateOptions(FitOptions(draws=40, starts=2), method="reweight", as_of=2026.0)
+    found = update_study(study, new, options, rng=1)
+    assert found.change.surprises["place"].tolist() == ["Foshan"]
+    assert found.outlook.attrs["as_of"] == "2026"
