@@ -6,12 +6,14 @@ The rules are those of Vensim's manual: "Test Inputs", "Constraints" and "Realit
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
 
 from beltcast.cli import app
 from beltcast.model.vensim_checks import check_vensim_statements
+from beltcast.workflows.check import CheckedModel
 
 from ..small_models import small, text, write
 
@@ -178,3 +180,10 @@ def test_the_command_reports_them(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["check", str(holds)])
     assert "'the check'" not in result.output
     assert "Reality checks of the file: 1, of which 0 fail or cannot be run" in result.output
+
+
+def test_a_check_that_fails_is_a_fault_and_one_that_cannot_be_judged_a_doubt() -> None:
+    judged = [SimpleNamespace(fails=fails) for fails in (True, False, False)]
+    nothing = SimpleNamespace(units=(), negative=(), extremes=())
+    found = CheckedModel(None, nothing, 3, tuple(judged))  # type: ignore[arg-type]
+    assert (found.faults, found.doubts) == (1, 2)
