@@ -87,6 +87,22 @@ def problem(tmp_path: Path) -> Path:
     return tmp_path / "problem.yaml"
 
 
+def test_without_a_nominal_value_an_estimated_parameter_starts_in_the_middle(
+    problem: Path,
+) -> None:
+    path = problem.with_name("parameters.tsv")
+    rows = pd.read_csv(path, sep="\t")
+    rows["nominalValue"] = rows["nominalValue"].where(rows["estimate"] == 0)
+    rows.to_csv(path, sep="\t", index=False)
+    priors = read_petab(problem).likelihood.priors
+    assert set(priors.labels) == {"k", "dose_high", "sigma"}
+    # A fixed parameter has no bounds to start between.
+    rows["nominalValue"] = np.nan
+    rows.to_csv(path, sep="\t", index=False)
+    with pytest.raises(InputError, match=r"'gain' is not estimated and has no nominalValue"):
+        read_petab(problem)
+
+
 def test_the_best_fit_of_a_problem_is_that_of_linear_regression(problem: Path) -> None:
     # log10 y = log10(3 dose) - k t log10(e) + error: least squares with the dose of `low` known.
     own = read_petab(problem, integration="adaptive")
