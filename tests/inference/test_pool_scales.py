@@ -10,7 +10,9 @@ from scipy.optimize import minimize
 from scipy.stats import multivariate_normal
 
 from beltcast import calibrate
-from beltcast.inference.pool_scales import pool_scales
+from beltcast.inference.calibrate import Calibration
+from beltcast.inference.pool_scales import given_pool_scales, pool_scales
+from beltcast.inference.statistics import fit_statistics
 from beltcast.workflows.own_model import read_own_model
 
 MODEL = """{UTF-8}
@@ -25,9 +27,8 @@ SAVEPER = 1 ~ Day ~ |
 VALUES = np.array([[8.1, 7.4], [9.7, 10.6], [12.3, 11.2], [10.4, 10.9], [6.9, 7.8], [13.0, 12.1]])
 
 
-def test_the_scale_of_a_linear_model_is_that_of_its_exact_marginal_likelihood(
-    tmp_path: Path,
-) -> None:
+@pytest.fixture
+def fit(tmp_path: Path) -> Calibration:
     (tmp_path / "m.mdl").write_text(MODEL, encoding="utf-8")
     header = "Day," + ",".join(f"seen[{u}]" for u in "abcdef")
     lines = [f"{t + 1}," + ",".join(map(str, VALUES[:, t])) for t in range(2)]
@@ -44,7 +45,12 @@ def test_the_scale_of_a_linear_model_is_that_of_its_exact_marginal_likelihood(
     own = read_own_model(
         tmp_path / "m.mdl", tmp_path / "d.csv", tmp_path / "p.toml", columns=tmp_path / "c.toml"
     )
-    fit = calibrate(own.likelihood, rng=np.random.default_rng(1), starts=8, refine=2)
+    return calibrate(own.likelihood, rng=np.random.default_rng(1), starts=8, refine=2)
+
+
+def test_the_scale_of_a_linear_model_is_that_of_its_exact_marginal_likelihood(
+    fit: Calibration,
+) -> None:
     found = pool_scales(fit)
 
     def cost(log_tau: np.ndarray) -> float:
@@ -58,3 +64,14 @@ def test_the_scale_of_a_linear_model_is_that_of_its_exact_marginal_likelihood(
     # The search stops at a slope of 1e-2 of the log, whose curvature is about 8.
     assert found.loc["sd of level", "estimate"] == pytest.approx(exact, rel=0.01)
     assert np.isnan(fit.table().loc["sd of level", "median"])
+
+
+def test_the_common_mean_has_the_standard_error_of_its_marginal_likelihood(
+    fit: Calibration,
+) -> None:
+    between = pool_scales(fit)
+    found = fit_statistics(given_pool_scales(fit, between)).estimates.loc["level"]
+    # Six means of two rows, each with variance tau^2 + 0.5^2 / 2, and a prior of sd 5.
+    variance = between.loc["sd of level", "estimate"] ** 2 + 0.125
+    exact = (6.0 / variance + 1.0 / 25.0) ** -0.5
+    assert found["standard_error"] == pytest.approx(exact, rel=1e-3)

@@ -77,6 +77,29 @@ def test_a_fit_takes_the_data_of_all_conditions(folder: Path) -> None:
     assert estimates["Strong dose"] == pytest.approx(9.0, rel=1e-4)
 
 
+def test_a_prior_per_condition_gives_each_its_own_value_of_a_constant_that_none_sets(
+    folder: Path,
+) -> None:
+    (folder / "conditions.toml").write_text("[slow]\n\n[fast]\n")
+    (folder / "priors.toml").write_text(
+        '[k]\ndistribution = "lognormal"\nmedian = 0.5\nlog_sd = 1\nper = "Condition"\n'
+    )
+    rates = {"slow": 0.3, "fast": 0.7}
+    rows = [f"{t},{name},{np.exp(-k * t):.12g}" for name, k in rates.items() for t in range(1, 5)]
+    (folder / "data.csv").write_text("Day,condition,S\n" + "\n".join(rows) + "\n")
+    own = read_own_model(
+        folder / "model.mdl",
+        folder / "data.csv",
+        folder / "priors.toml",
+        conditions=folder / "conditions.toml",
+        integration="adaptive",
+    )
+    fit = calibrate(own.likelihood, rng=np.random.default_rng(1), starts=4, refine=2)
+    found = fit_statistics(fit).estimates["estimate"]
+    for name, rate in rates.items():
+        assert found[f"k[{name}]"] == pytest.approx(rate, rel=1e-4)
+
+
 def test_what_conditions_cannot_do_is_said(folder: Path) -> None:
     model = load_model(folder / "model.mdl")
     with pytest.raises(InputError, match=r"'Does', which is not a constant of the model.*Dose"):

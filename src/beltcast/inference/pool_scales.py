@@ -52,16 +52,10 @@ def pool_scales(calibration: Calibration) -> pd.DataFrame:
     names = ["estimate", "p10", "p90"]
     if not len(sds):
         return pd.DataFrame(columns=names)
-    kept = {"theta": calibration.theta}
+    kept = {"fit": calibration}
 
     def cost(logs: FloatArray) -> float:
-        start = kept["theta"].copy()
-        for pool, log in zip(priors.pools, logs, strict=True):
-            # The elements keep their values.
-            start[pool.members] *= np.exp(start[pool.sd] - log)
-            start[pool.sd] = log
-        fit = calibrate_from(_pinned(calibration.likelihood, sds, logs), start)
-        kept["theta"] = fit.theta
+        fit = kept["fit"] = _fit_given(calibration.likelihood, kept["fit"].theta, logs)
         rest = np.setdiff1d(np.arange(len(fit.theta)), sds)
         volume = 0.5 * np.linalg.slogdet(fit.covariance[np.ix_(rest, rest)])[1]
         prior = 0.5 * float(np.sum(((logs - priors.mu[sds]) / priors.sigma[sds]) ** 2))
@@ -90,6 +84,43 @@ def pool_scales(calibration: Calibration) -> pd.DataFrame:
     half = float(ndtri(0.9)) * sd
     table = np.exp(np.column_stack([logs, logs - half, logs + half]))
     return pd.DataFrame(table, index=[priors.labels[i] for i in sds], columns=names)
+
+
+def given_pool_scales(calibration: Calibration, scales: pd.DataFrame) -> Calibration:
+    """Return the fit given the standard deviations that `pool_scales` found.
+
+    At the joint mode they may be several times too large, and with them the standard error of each
+    common mean and of each element.
+
+    Parameters
+    ----------
+    calibration : Calibration
+    scales : pandas.DataFrame
+        Of `pool_scales`.
+
+    Returns
+    -------
+    Calibration
+        The search is that of `calibration`.
+    """
+    if scales.empty:
+        return calibration
+    logs = np.log(scales["estimate"].to_numpy())
+    fit = _fit_given(calibration.likelihood, calibration.theta, logs)
+    return replace(
+        calibration, likelihood=fit.likelihood, theta=fit.theta, covariance=fit.covariance
+    )
+
+
+def _fit_given(likelihood: Likelihood, theta: FloatArray, logs: FloatArray) -> Calibration:
+    """Fit all else given the logs of the standard deviations, starting at theta."""
+    start, pools = theta.copy(), likelihood.priors.pools
+    for pool, log in zip(pools, logs, strict=True):
+        # The elements keep their values.
+        start[pool.members] *= np.exp(start[pool.sd] - log)
+        start[pool.sd] = log
+    sds = np.array([pool.sd for pool in pools], dtype=np.int64)
+    return calibrate_from(_pinned(likelihood, sds, logs), start)
 
 
 def _pinned(likelihood: Likelihood, sds: IntArray, logs: FloatArray) -> Likelihood:

@@ -10,7 +10,7 @@ Biology 17.)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,7 +67,12 @@ def read_conditions(path: str | Path) -> dict[str, dict[str, float | str]]:
     return found
 
 
-def with_conditions(model: Model, conditions: Mapping[str, Mapping[str, float | str]]) -> Model:
+def with_conditions(
+    model: Model,
+    conditions: Mapping[str, Mapping[str, float | str]],
+    *,
+    estimated: Iterable[str] = (),
+) -> Model:
     """Return the model under all conditions at once.
 
     Parameters
@@ -76,6 +81,8 @@ def with_conditions(model: Model, conditions: Mapping[str, Mapping[str, float | 
     conditions : mapping of str to mapping
         By the name of the condition: constants and their values, or names of other constants.  A
         constant that a condition leaves out keeps the value of the model there.
+    estimated : iterable of str
+        Constants that differ though no condition sets them: each condition has a prior for its own.
 
     Raises
     ------
@@ -101,7 +108,8 @@ def with_conditions(model: Model, conditions: Mapping[str, Mapping[str, float | 
         if canonical(name) in taken:
             raise InputError(f"the model has a range or an element {quoted(name)}; rename it")
     known = {canonical(e.name): e for e in source.equations}
-    changed = list(dict.fromkeys(name for own in conditions.values() for name in own))
+    set_there = (name for own in conditions.values() for name in own)
+    changed = list({canonical(name): name for name in (*set_there, *estimated)}.values())
     for name in changed:
         equation = known.get(canonical(name))
         variable = None if equation is None else model.find(equation.name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from beltcast.inference.assemble import likelihood_of
 from beltcast.inference.calibrate import EXACT, Calibration, calibrate
 from beltcast.inference.fit_over_time import plot_fit_over_time
 from beltcast.inference.optimise import FIT_METHODS
-from beltcast.inference.pool_scales import pool_scales
+from beltcast.inference.pool_scales import given_pool_scales, pool_scales
 from beltcast.inference.sampling.posterior import Draws, approximate_posterior
 from beltcast.inference.saved import save_calibration
 from beltcast.inference.statistics import FitStatistics, fit_statistics, scales_of
@@ -55,6 +55,9 @@ class Calibrated:
     ----------
     study : Study
     fit : Calibration
+        What other commands start from.
+    shown : Calibration
+        The same, given the standard deviations in `between`.
     statistics : FitStatistics or None
         Standard errors and statistics of columns, of a small model.
     between : pandas.DataFrame
@@ -66,6 +69,7 @@ class Calibrated:
 
     study: Study
     fit: Calibration
+    shown: Calibration
     statistics: FitStatistics | None
     between: pd.DataFrame
     draws: Draws | None
@@ -73,7 +77,7 @@ class Calibrated:
 
     def page(self, language: Language = "en") -> str:
         """Return the summary."""
-        page = fit_summary(self.fit, language, self.study.labels())
+        page = fit_summary(self.shown, language, self.study.labels())
         if self.statistics is not None:
             page += "\n\n" + "".join(self._nearly_exact()) + self.statistics.words()
         if len(self.between):
@@ -95,7 +99,8 @@ class Calibrated:
 
     def save(self, folder: Path) -> None:
         """Write the fit, its tables and its picture."""
-        save_fit(self.fit, folder, self.study.hashes)
+        save_calibration(self.fit, folder, self.study.hashes)
+        _save_tables(self.shown, folder)
         self.fit.clusters().to_csv(folder / "optima.csv", index=False, float_format="%.6g")
         self.fit.history().to_csv(folder / "history.csv", index=False, float_format="%.6g")
         if self.statistics is not None:
@@ -156,9 +161,12 @@ def calibrate_study(
         progress=progress,
     )
     if fit.likelihood.size > EXACT:
-        return Calibrated(study, fit, None, pd.DataFrame(), None, streams)
+        return Calibrated(study, fit, fit, None, pd.DataFrame(), None, streams)
     drawn = approximate_posterior(fit, _PICTURED, rng=streams.posterior, progress=progress)
-    return Calibrated(study, fit, fit_statistics(fit), pool_scales(fit), drawn, streams)
+    between = pool_scales(fit)
+    given = given_pool_scales(fit, between)
+    shown = replace(fit, theta=given.theta, covariance=given.covariance)
+    return Calibrated(study, fit, shown, fit_statistics(given), between, drawn, streams)
 
 
 def save_fit(fit: Calibration, folder: Path, hashes: Mapping[str, str]) -> None:
@@ -170,5 +178,9 @@ def save_fit(fit: Calibration, folder: Path, hashes: Mapping[str, str]) -> None:
     >>> save_fit(fit, folder, study.hashes)  # doctest: +SKIP
     """
     save_calibration(fit, folder, hashes)
+    _save_tables(fit, folder)
+
+
+def _save_tables(fit: Calibration, folder: Path) -> None:
     fit.table().to_csv(folder / "calibration.csv", float_format="%.6g")
     fit.fit_table().to_csv(folder / "fit.csv", index=False, float_format="%.6g")

@@ -8,11 +8,12 @@ from functools import cached_property
 from pathlib import Path
 
 from beltcast.engine.run.plan import Method, Stepping
-from beltcast.errors import InputError
+from beltcast.engine.syntax import canonical
+from beltcast.errors import InputError, PriorError
 from beltcast.files.text import file_sha256
 from beltcast.inference.assemble import likelihood_of
 from beltcast.inference.likelihood import Likelihood
-from beltcast.model.conditions import read_conditions, with_conditions
+from beltcast.model.conditions import CONDITION, read_conditions, with_conditions
 from beltcast.model.model import Model, load_model
 from beltcast.model.variants import move
 from beltcast.study.columns import read_columns
@@ -21,6 +22,7 @@ from beltcast.study.scenarios import Scenario
 from beltcast.study.series import Series, read_series
 from beltcast.study.series_study import flow_to_forecast
 from beltcast.study.study import Study, any_priors
+from beltcast.study.table_sheets import read_tables
 from beltcast.study.vensim_files import read_cin, read_vpd
 
 
@@ -88,7 +90,9 @@ def read_own_model(
     if changes is not None:
         loaded = move(loaded, read_cin(changes, loaded))
     if conditions is not None:
-        loaded = with_conditions(loaded, read_conditions(conditions))
+        loaded = with_conditions(
+            loaded, read_conditions(conditions), estimated=_per_condition(priors, loaded)
+        )
     compared = () if payoff is None else read_vpd(payoff, loaded)
     tables = [data] if isinstance(data, Path) else list(data)
     known = () if columns is None else read_columns(columns)
@@ -108,6 +112,24 @@ def read_own_model(
         title=model.stem,
         integration=integration,
     )
+
+
+def _per_condition(priors: Path, model: Model) -> list[str]:
+    """Constants that each condition has a prior for."""
+    if priors.suffix.lower() == ".voc":
+        return []
+    tables = read_tables(priors, "priors", PriorError).tables
+    differing = {
+        canonical(header)
+        for header, table in tables.items()
+        if isinstance(table, dict) and canonical(str(table.get("per", ""))) == canonical(CONDITION)
+    }
+    # `read_priors` refuses any other name.
+    return [
+        one.name
+        for one in model.variables.values()
+        if one.kind == "constant" and not one.dims and canonical(one.name) in differing
+    ]
 
 
 def study_in_memory(
