@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.optimize import minimize
+from scipy.optimize import minimize, minimize_scalar
 from scipy.stats import multivariate_normal
 
 from beltcast import calibrate
@@ -28,7 +28,8 @@ VALUES = np.array([[8.1, 7.4], [9.7, 10.6], [12.3, 11.2], [10.4, 10.9], [6.9, 7.
 
 
 @pytest.fixture
-def fit(tmp_path: Path) -> Calibration:
+def fit(tmp_path: Path, request: pytest.FixtureRequest) -> Calibration:
+    errors = getattr(request, "param", '{ family = "normal", scale = 0.5 }')
     (tmp_path / "m.mdl").write_text(MODEL, encoding="utf-8")
     header = "Day," + ",".join(f"seen[{u}]" for u in "abcdef")
     lines = [f"{t + 1}," + ",".join(map(str, VALUES[:, t])) for t in range(2)]
@@ -38,9 +39,7 @@ def fit(tmp_path: Path) -> Calibration:
         'per = "Unit"\nbetween = 1.0\nbetween_log_sd = 1.0\n',
         encoding="utf-8",
     )
-    columns = "\n".join(
-        f'["seen[{u}]"]\nerrors = {{ family = "normal", scale = 0.5 }}\n' for u in "abcdef"
-    )
+    columns = "\n".join(f'["seen[{u}]"]\nerrors = {errors}\n' for u in "abcdef")
     (tmp_path / "c.toml").write_text(columns, encoding="utf-8")
     own = read_own_model(
         tmp_path / "m.mdl", tmp_path / "d.csv", tmp_path / "p.toml", columns=tmp_path / "c.toml"
@@ -75,3 +74,27 @@ def test_the_common_mean_has_the_standard_error_of_its_marginal_likelihood(
     variance = between.loc["sd of level", "estimate"] ** 2 + 0.125
     exact = (6.0 / variance + 1.0 / 25.0) ** -0.5
     assert found["standard_error"] == pytest.approx(exact, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    "fit",
+    ['{ family = "normal", name = "seen", scale = 0.5, scale_log_sd = 3 }'],
+    indirect=True,
+)
+def test_the_sd_of_errors_maximises_the_likelihood_with_the_elements_integrated_out(
+    fit: Calibration,
+) -> None:
+    given = given_pool_scales(fit, pool_scales(fit))
+    found = fit_statistics(given).estimates["estimate"]
+    tau = given.likelihood.priors.mu[given.likelihood.priors.pools[0].sd]
+
+    def cost(log_sd: float) -> float:
+        same = np.kron(np.eye(6), np.ones((2, 2)))
+        covariance = np.exp(2 * tau) * same + np.exp(2 * log_sd) * np.eye(12)
+        density = multivariate_normal(np.full(12, found["level"]), covariance)
+        prior = 0.5 * ((log_sd - np.log(0.5)) / 3) ** 2
+        return float(prior - density.logpdf(VALUES.ravel()))
+
+    exact = np.exp(minimize_scalar(cost, bounds=(-3, 2), method="bounded").x)
+    # A tenth of the standard error of its log, which is 12 ** -0.5.
+    assert np.log(found["sd of seen"] / exact) == pytest.approx(0.0, abs=0.1 * 12**-0.5)

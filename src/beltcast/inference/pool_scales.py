@@ -26,12 +26,20 @@ from scipy.optimize import minimize
 from scipy.special import ndtri
 
 from beltcast.engine.nodes import FloatArray, IntArray
-from beltcast.inference.calibrate import Calibration, calibrate_from, one_blas_thread
+from beltcast.inference.calibrate import (
+    Calibration,
+    calibrate_from,
+    curvature_covariance,
+    one_blas_thread,
+)
 from beltcast.inference.eigen import eigenpairs
 from beltcast.inference.likelihood import Likelihood
 
 _PINNED = 1e-3
 """Standard deviation of the prior that holds a log tau at a given value."""
+
+_ROUNDS = 6
+"""Newton steps of the scales of errors."""
 
 _STEP = 0.1
 """Step of log tau in the differences of the search and the curvature."""
@@ -107,9 +115,48 @@ def given_pool_scales(calibration: Calibration, scales: pd.DataFrame) -> Calibra
         return calibration
     logs = np.log(scales["estimate"].to_numpy())
     fit = _fit_given(calibration.likelihood, calibration.theta, logs)
+    theta = with_error_scales(fit.likelihood, fit.theta)
     return replace(
-        calibration, likelihood=fit.likelihood, theta=fit.theta, covariance=fit.covariance
+        calibration,
+        likelihood=fit.likelihood,
+        theta=theta,
+        covariance=curvature_covariance(fit.likelihood, theta),
     )
+
+
+def with_error_scales(likelihood: Likelihood, theta: FloatArray) -> FloatArray:
+    """Estimate scales of errors with the elements of pools integrated out, all else as it is.
+
+    At a joint mode each element takes up a part of the residuals, so that the scale of n rows with
+    p elements is too small by about sqrt(1 - p / n).  Laplace's method as above, in one scale at a
+    time.
+
+    Parameters
+    ----------
+    likelihood : Likelihood
+    theta : (size,)
+        A joint mode.
+    """
+    theta = theta.copy()
+    elements = np.concatenate([[], *(pool.members for pool in likelihood.priors.pools)])
+    if not len(elements):
+        return theta
+    block = np.ix_(*[elements.astype(np.int64)] * 2)
+
+    def log_volume(at: FloatArray) -> float:
+        jacobian = likelihood.jacobian(at)
+        return -0.5 * float(np.linalg.slogdet((jacobian.T @ jacobian)[block])[1])
+
+    scales = likelihood.n_parameters + np.flatnonzero(likelihood.scale_loadings.any(axis=0))
+    for _ in range(_ROUNDS):
+        for k in scales:
+            step = _STEP * np.eye(len(theta))[k]
+            by_volume = (log_volume(theta + step) - log_volume(theta - step)) / (2.0 * _STEP)
+            jacobian = likelihood.jacobian(theta)
+            slope = jacobian[:, k] @ likelihood.residuals(theta) - by_volume
+            # The Gauss-Newton curvature of a log scale is half of the true one.
+            theta[k] -= 0.5 * slope / (jacobian[:, k] @ jacobian[:, k])
+    return theta
 
 
 def _fit_given(likelihood: Likelihood, theta: FloatArray, logs: FloatArray) -> Calibration:
