@@ -115,7 +115,7 @@ def given_pool_scales(calibration: Calibration, scales: pd.DataFrame) -> Calibra
         return calibration
     logs = np.log(scales["estimate"].to_numpy())
     fit = _fit_given(calibration.likelihood, calibration.theta, logs)
-    theta = with_error_scales(fit.likelihood, fit.theta)
+    theta = integrated_error_scales(fit.likelihood, fit.theta)
     return replace(
         calibration,
         likelihood=fit.likelihood,
@@ -124,7 +124,7 @@ def given_pool_scales(calibration: Calibration, scales: pd.DataFrame) -> Calibra
     )
 
 
-def with_error_scales(likelihood: Likelihood, theta: FloatArray) -> FloatArray:
+def integrated_error_scales(likelihood: Likelihood, theta: FloatArray) -> FloatArray:
     """Estimate scales of errors with the elements of pools integrated out, all else as it is.
 
     At a joint mode each element takes up a part of the residuals, so that the scale of n rows with

@@ -35,7 +35,7 @@ from beltcast.inference.calibrate import Calibration, curvature_covariance, one_
 from beltcast.inference.flat_priors import bounds_only, moved
 from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.optimise import refine
-from beltcast.inference.pool_scales import with_error_scales
+from beltcast.inference.pool_scales import integrated_error_scales
 
 AT_BOUND = 1e-3
 """Distance from a bound, as a part of the range, below which an estimate is said to be at it."""
@@ -131,7 +131,7 @@ def fit_statistics(calibration: Calibration) -> FitStatistics:
     optima = np.array(calibration.distinct(np.inf, by_fit=True)[:SEARCHES])
     found = refine(likelihood, moved(optima, calibration.likelihood, likelihood))
     best = min(found, key=lambda one: one.cost)
-    theta = with_error_scales(likelihood, best.theta)
+    theta = integrated_error_scales(likelihood, best.theta)
     try:
         covariance = curvature_covariance(likelihood, theta)
     except np.linalg.LinAlgError:  # an undetermined direction has no standard error
