@@ -143,10 +143,11 @@ def read_series(
     definitions: dict[str, Definition] = {}
     assumed: dict[str, None] = {}
     found: set[str] = set()
+    shared: dict[str, float] = {}
     known = [*columns, *map(_as_column, payoff)] if payoff else list(columns)
     several = len(tables) > 1
     if any(condition_column(table) for table in tables):
-        tables, known = _by_condition(tables, known, model, sd)
+        tables, known = _by_condition(tables, known, model, sd, shared)
         several = True
     for table in tables:
         assumed |= dict.fromkeys(table.assumed)
@@ -154,7 +155,7 @@ def read_series(
         assumed |= dict.fromkeys(_left_out(table, chosen, only=bool(payoff)))
         for column in chosen:
             found.add(column.data)
-            made, definition, sentences = _rows_of(table, column, model, sd)
+            made, definition, sentences = _rows_of(table, column, model, sd, shared)
             rows += made
             definitions[made[0].definition if made else column.data] = definition
             assumed |= dict.fromkeys(sentences)
@@ -182,7 +183,11 @@ def read_series(
 
 
 def _by_condition(
-    tables: Sequence[DataTable], known: Sequence[Column], model: Model, sd: float | None
+    tables: Sequence[DataTable],
+    known: Sequence[Column],
+    model: Model,
+    sd: float | None,
+    shared: dict[str, float],
 ) -> tuple[list[DataTable], list[Column]]:
     """Tables and columns of each condition: ``S`` becomes ``S[high]`` in the rows of ``high``.
 
@@ -210,7 +215,7 @@ def _by_condition(
             except UnknownName:
                 continue
             if CONDITION in dims:
-                errors, _ = _errors(given, table.column(header), sd)
+                errors, _ = _errors(given, table.column(header), sd, shared)
                 own[header] = replace(given, errors=replace(errors, name=errors.name or header))
         for element in dict.fromkeys(cells[at] for _, cells in table.rows):
             if element not in model.subscripts[CONDITION]:
@@ -289,13 +294,13 @@ def _refuse_payoff(element: Payoff, table: DataTable) -> None:
 
 
 def _rows_of(
-    table: DataTable, column: Column, model: Model, sd: float | None
+    table: DataTable, column: Column, model: Model, sd: float | None, shared: dict[str, float]
 ) -> tuple[list[Observation], Definition, list[str]]:
     """Observations of a column, their definition, and what was assumed."""
     label, elements, unit, factor = _variable_of(table, column.variable or column.data, model)
     variable = column.variable or column.data
     cells = [cell._replace(value=cell.value * factor) for cell in table.column(column.data)]
-    errors, sentence = _errors(column, cells, sd)
+    errors, sentence = _errors(column, cells, sd, shared)
     name = column.data if variable == column.data else f"{variable}, {column.data}"
     errors = replace(errors, name=errors.name or name)
     for cell in cells:
@@ -319,8 +324,13 @@ def _read_as(column: Column, label: str, unit: str, model: Model) -> str:
     return f"the {what} of {label} over {period} ({model.time_unit}) up to each time"
 
 
-def _errors(column: Column, cells: Sequence[DataCell], sd: float | None) -> tuple[ErrorModel, str]:
-    """Error model of a column, and its origin."""
+def _errors(
+    column: Column, cells: Sequence[DataCell], sd: float | None, shared: dict[str, float]
+) -> tuple[ErrorModel, str]:
+    """Error model of a column, and its origin.
+
+    Columns whose errors have one name have one scale: the first puts its start in `shared`.
+    """
     values = np.array([cell.value for cell in cells])
     given = column.errors
     if given is None and sd is not None:
@@ -349,6 +359,8 @@ def _errors(column: Column, cells: Sequence[DataCell], sd: float | None) -> tupl
         return given, f"{family}; their {scale_word} is given, {given.scale:g}{by}"
     if given.scale is None:
         scale = SD if given.is_log or given.is_count else SD * _size(values)
+        if given.name:
+            scale = shared.setdefault(given.scale_name, scale)
         log_sd = given.scale_log_sd or SCALE_LOG_SD
         given = replace(given, scale=scale, scale_log_sd=log_sd)
     assert given.scale is not None
