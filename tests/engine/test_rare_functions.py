@@ -275,6 +275,18 @@ def test_days_are_those_of_the_calendar(tmp_path: Path) -> None:
         np.testing.assert_array_equal(run[name].values, values, err_msg=name)
 
 
+def test_four_quarters_of_90_days_are_a_year(tmp_path: Path) -> None:
+    names = {1: "year", 2: "quarter", 3: "month", 4: "day"}
+    equations = (f"{name} = GET TIME VALUE(0, 0, {m})" for m, name in names.items())
+    content = dated(*equations, unit=1, first="37:1999\n38:10\n39:1\n", TIME_STEP="1")
+    run = load_model(write(tmp_path, content)).simulate()
+    assert run["time"].values.tolist() == [0, 1, 2, 3, 4]
+    assert run["year"].values.tolist() == [1999, 2000, 2000, 2000, 2000]
+    assert run["quarter"].values.tolist() == [4, 1, 2, 3, 4]
+    assert run["month"].values.tolist() == [10, 1, 4, 7, 10]
+    assert run["day"].values.tolist() == [1] * 5
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_year_of_months_has_360_days(tmp_path: Path, backend: Backend) -> None:
     content = dated(
