@@ -72,7 +72,7 @@ def followed(path: Path) -> Steps:
         _follow(path, steps)
     except Late:
         steps["time"] = f"fault: more than {SECONDS} s"
-    except Exception as problem:
+    except Exception as problem:  # a crash is a result here, and the worst one
         steps["crash"] = f"fault: {type(problem).__name__} {problem}"
     finally:
         signal.alarm(0)

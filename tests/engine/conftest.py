@@ -10,4 +10,5 @@ from beltcast.engine.run.prepare import Backend
 @pytest.fixture(params=["numpy", "llvm"])
 def backend(request: pytest.FixtureRequest) -> Backend:
     """Each back end in turn."""
-    return request.param  # type: ignore[no-any-return]
+    chosen: Backend = request.param
+    return chosen

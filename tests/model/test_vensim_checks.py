@@ -185,5 +185,6 @@ def test_the_command_reports_them(tmp_path: Path) -> None:
 def test_a_check_that_fails_is_a_fault_and_one_that_cannot_be_judged_a_doubt() -> None:
     judged = [SimpleNamespace(fails=fails) for fails in (True, False, False)]
     nothing = SimpleNamespace(units=(), negative=(), extremes=())
+    # Both counts read these fields and nothing else.
     found = CheckedModel(None, nothing, 3, tuple(judged))  # type: ignore[arg-type]
     assert (found.faults, found.doubts) == (1, 2)

@@ -126,7 +126,7 @@ def test_what_cannot_be_made_is_said_in_one_sentence_and_leaves_nothing(
     tmp_path: Path, asked: dict[str, object], says: str
 ) -> None:
     with pytest.raises(InputError) as caught:
-        init(tmp_path / "mine", **asked)  # type: ignore[arg-type]
+        init(tmp_path / "mine", **asked)  # type: ignore[arg-type]  # wrong on purpose
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
