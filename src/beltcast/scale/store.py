@@ -245,9 +245,8 @@ def resume_store(plan: RunPlan) -> Store:
     with suppress(OSError):  # an empty folder is not always copied; a full disk is reported later
         (plan.store / COMPLETE).mkdir(exist_ok=True)
     remove_dead_parts(plan.store / COMPLETE)
-    for part in plan.store.rglob(
-        "*.partial"
-    ):  # of a chunk that zarr was writing when it was killed
+    # Of a chunk that zarr was writing when it was killed.
+    for part in plan.store.rglob("*.partial"):
         part.unlink(missing_ok=True)
     return Store(plan.store, (*plan.outputs, "status"))
 
