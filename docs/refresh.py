@@ -12,6 +12,7 @@ Run it on a quiet machine after a change of the model, the observations or the e
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 import shlex
@@ -20,6 +21,10 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "runs" / "belt"
@@ -27,6 +32,8 @@ KEPT = ("calibration.csv", "draws.nc", "fit.csv", "summary.txt")
 VERIFICATION = ROOT / "calibration" / "results" / "verification.nc"
 SKILL = "skill: python docs/refresh.py skill"
 ORIGINS = "origins: python docs/refresh.py skill"
+LATEST = "2025: python docs/refresh.py skill"
+GOALS = "goals: python docs/refresh.py skill"
 
 
 def main() -> None:
@@ -51,7 +58,13 @@ def verify() -> None:
 
 
 def skill() -> None:
-    """Put the tables of skill into docs/verification.md."""
+    """Put the tables of the kept backtest into docs/verification.md."""
+    for marker, content in skill_blocks().items():
+        write(marker, content, "docs/verification.md")
+
+
+def skill_blocks() -> dict[str, str]:
+    """Make the tables of docs/verification.md from the kept backtest, by marker."""
     # Here and not above: the other jobs need no package in this process.
     import xarray as xr
 
@@ -61,15 +74,90 @@ def skill() -> None:
     with xr.open_dataset(VERIFICATION) as backtest:
         scores = case_scores(backtest.load())
     tables = place_year_markdown(scores, "sd") + "\n" + skill_markdown(scores, "sd")
-    write(SKILL, tables.strip(), "docs/verification.md")
-    known = ((scores["scope"] == "whole") & (scores["first"] == 0)).values
-    errors = error_table(scores.isel(case=known), "sd", by="origin")
+    known = scores.isel(case=scores["first"].values == 0)
+    nation = known.isel(case=known["scope"].values == "whole")
     lines = ["| origin | cases | mean log error | in 80 % |", "|---|---:|---:|---:|"]
     lines += [
         f"| {row.origin:g} | {row.cases} | {row.bias:+.2f} | {100 * row.covered_80:.0f} % |"
-        for row in errors.itertuples()
+        for row in error_table(nation, "sd", by="origin").itertuples()
     ]
-    write(ORIGINS, "\n".join(lines), "docs/verification.md")
+    return {
+        SKILL: tables.strip(),
+        ORIGINS: "\n".join(lines),
+        LATEST: latest_table(nation.isel(case=nation["origin"].values == 2025.0)),
+        GOALS: goals_table(known),
+    }
+
+
+def latest_table(cases: xr.Dataset) -> str:
+    """Make the table of what was forecast as of 2025.0 and published later."""
+    with (ROOT / "calibration/data/observations.csv").open(encoding="utf-8", newline="") as file:
+        rows = dict(enumerate(csv.DictReader(file), start=2))  # by line
+    quantities = {"national trade": "trade", "output": "exports"}
+    periods = {0.25: "first quarter of", 0.5: "half-year", 0.75: "three quarters", 1.0: "year"}
+    lines = [
+        "| | published | sd, median (80 %) | drift | CRPS of logs: sd | drift | sd + drift |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for _, case in cases.groupby("line"):
+        one = case.squeeze("case")
+        row = rows[int(one["line"])]
+        period = periods[float(row["end"]) - float(row["start"])]
+        year = f" {row['start'][:4]}" if period.endswith("of") else ""
+        sd, drift = (one.sel(forecaster=name) for name in ("sd", "drift"))
+        band = f"{sd['median'].item():,.0f} ({sd['p10'].item():,.0f} to {sd['p90'].item():,.0f})"
+        crps = one["log_crps"].sel(forecaster=["sd", "drift", "sd + drift"]).values
+        lines.append(
+            f"| {quantities[row['quantity']]}, {period}{year} | {one['observed'].item():,.0f} | "
+            f"{band} | {drift['median'].item():,.0f} | {' | '.join(f'{x:.3f}' for x in crps)} |"
+        )
+    return "\n".join(lines)
+
+
+def goals_table(known: xr.Dataset) -> str:
+    """Make the table of goals, from the cases of series that were known at their origin."""
+    from beltcast.verification.skill import common_cases, error_table, place_years, skill_table
+
+    def verdict(met: bool) -> str:
+        return "met" if met else "**missed**"
+
+    events = place_years(common_cases(known, ["sd", "drift", "sd + drift"]))
+    size = events.sizes["case"]
+    found = {
+        name: skill_table(events, name, against=["drift"]).loc[0, ["skill", "low", "high"]]
+        for name in ("sd", "sd + drift")
+    }
+    gains = {
+        name: "{:.0f} % ({:.0f} to {:.0f})".format(*(100 * row)) for name, row in found.items()
+    }
+    better = verdict(found["sd"]["skill"] >= 0.15 and found["sd"]["low"] > 0 and size >= 15)
+    inside = events["covered"].sel(level=0.8, forecaster="sd").groupby("scope").mean("case")
+    held = {scope: round(100 * inside.sel(scope=scope).item()) for scope in ("whole", "parts")}
+    met = {scope: verdict(72 <= share <= 88) for scope, share in held.items()}
+    ahead = known.isel(case=((known["scope"] == "whole") & (known["lead"] == 1)).values)
+    years = error_table(ahead, "sd", by="year")
+    every = error_table(ahead, "sd").iloc[0]
+    single = ", ".join(f"{row.year} {row.bias:+.2f}" for row in years.itertuples())
+    bias = years["bias"]
+    close = verdict(abs(bias.mean()) < 0.04 and bias.min() < 0 < bias.max())
+    rows = [
+        (
+            "CRPS 15 % below the best single baseline, interval above 0, at least 15 place-years",
+            f"{better}: `sd` is {gains['sd']} against drift over {size} place-years; the pool "
+            f"`sd + drift` gains {gains['sd + drift']}",
+        ),
+        (
+            "80 % bands that contain 72 to 88 % in both groups",
+            f"nation {held['whole']} %, {met['whole']}; belts {held['parts']} %, {met['parts']}; "
+            "over place-years",
+        ),
+        (
+            "nation, a year ahead: error within 4 %, not all of one sign",
+            f"{close}: `sd` {bias.mean():+.3f} on the mean of {len(years)} years, mean absolute "
+            f"error {every['error']:.3f} over {every['cases']:.0f} cases; by year {single}",
+        ),
+    ]
+    return "\n".join(["| goal | result |", "|---|---|", *(f"| {a} | {b} |" for a, b in rows)])
 
 
 def drivers() -> None:

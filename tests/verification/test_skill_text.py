@@ -124,15 +124,6 @@ def test_the_pictures_hold_the_numbers_of_the_tables(scores: xr.Dataset) -> None
     assert heights == pit_counts(scores).loc["dull | wide"].tolist()
 
 
-def test_the_table_of_the_docs_is_that_of_the_backtest_that_is_kept(root: Path) -> None:
-    with xr.open_dataset(root / "calibration" / "results" / "verification.nc") as backtest:
-        scores = case_scores(backtest.load())
-    table = skill_markdown(scores, "sd")
-    assert table in (root / "docs" / "verification.md").read_text(encoding="utf-8"), (
-        "run python docs/refresh.py skill"
-    )
-
-
 def test_the_scores_that_the_readme_quotes_are_those_of_the_backtest_that_is_kept(
     root: Path,
 ) -> None:
