@@ -90,6 +90,10 @@ def compare(model: Model, pairs: list[tuple[str, str]]) -> None:
     ("equation", "value"),
     [
         ("-2^2", -4.0),
+        ("(-2)^2", 4.0),  # "Precedence can be overridden using parentheses" (operators.html)
+        ("((-2))^b*-(-3)^b", -36.0),
+        ("MAX((-a)^2, ( - 2.5e0 ) ^2)", 9.0),
+        ("2^(-2)", 0.25),
         ("2^-1", 0.5),
         ("2^3^2", 512.0),
         ("-a*b", -6.0),
@@ -110,6 +114,7 @@ def test_signs_and_logic_of_vensim(tmp_path: Path, equation: str, value: float) 
     ("equation", "value"),
     [
         ("-2^2", -4.0),
+        ("(-2)^2", 4.0),
         ("2^-1", 0.5),
         ("2^3^2", 512.0),
         ("-a*b", -6.0),

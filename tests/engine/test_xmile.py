@@ -191,6 +191,19 @@ def test_a_time_step_may_be_a_fraction_or_left_out(specs: str, steps: int, tmp_p
     )
 
 
+@pytest.mark.parametrize(
+    ("interval", "times"), [("2", [0, 2, 4]), ("0.25", [0, 1, 2, 3, 4]), ("", [0, 1, 2, 3, 4])]
+)
+def test_the_interval_of_saving_of_stella_is_saveper(
+    interval: str, times: list[float], tmp_path: Path
+) -> None:
+    """Stella, simlin and xmutil keep SAVEPER in this attribute; xmutil if it exceeds the step."""
+    path = write(tmp_path, aux("y", "TIME"))
+    own = f'<sim_specs xmlns:isee="http://iseesystems.com/XMILE" isee:save_interval="{interval}" '
+    path.write_text(path.read_text().replace("<sim_specs ", own), "utf-8")
+    np.testing.assert_array_equal(y(load_model(path), "numpy"), times)
+
+
 def test_a_graphical_function_is_called_by_name_whatever_else_it_is(tmp_path: Path) -> None:
     table = '<gf><xscale min="0" max="4"/><ypts>0,40</ypts></gf>'
     for own in ("", "<eqn>TIME</eqn>"):

@@ -55,6 +55,12 @@ S = (
         ("PROD(x[*])", 96),
         ("MIN(x[*])", 2),
         ("MAX(x[*])", 8),
+        # isee's "Working with Array Equations in Version 10"
+        ("MAX(x, 7)", 8),
+        ("MAX(-x, 0)", 0),
+        ("MIN(x[*], SUM(x))", 2),
+        ("MAX(x, m[*, Q] * 3)", 18),
+        ("MIN(x[2:3], 10) + MIN(10, x[2:3])", 4),
         ("MEAN(x[*])", 16 / 3),
         ("MEAN(m[*, Q])", 4),
         ("SIZE(x[*])", 3),
@@ -89,6 +95,8 @@ def test_a_function_of_an_array(equation: str, expected: float, tmp_path: Path) 
         ("SUM(m[*, P]) * x", [54, 18, 72]),
         ("SUM(s[d, *] * x[*])", [34, 82, 130]),  # a matrix times a vector
         ("x / SUM(x[*])", [6 / 16, 2 / 16, 8 / 16]),
+        ("MAX(x, 7)", [7, 7, 8]),
+        ("MIN(x, MAX(m[d, *], 3))", [3, 2, 6]),
         ("SUM(x * m[d, *])", [18, 14, 88]),  # x is that in hand, m runs over e
         ("d", [1, 2, 3]),
         ("IF d = 2 THEN x ELSE 0", [0, 2, 0]),

@@ -227,8 +227,8 @@ class _Tree:
     def _powers(self, operands: list[Expr]) -> Expr:
         """a^b^c as a^(b^c), and -2^2 as -(2^2).
 
-        PySD's parser folds a sign into a literal, so that '-2^2' and '(-2)^2' arrive alike; its
-        own builder reads both as -(2^2), and so do we.
+        PySD's parser folds a sign into a literal, so that '-2^2' and '(-2)^2' would arrive alike;
+        `normal_text` writes the latter as '(0-2)^2'.
         """
         result = operands[-1]
         for base in reversed(operands[:-1]):

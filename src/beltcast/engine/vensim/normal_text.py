@@ -90,6 +90,11 @@ REWRITES: tuple[tuple[str, str, str], ...] = (
         "one x the first is its value, and the second where the line goes on",
     ),
     (
+        "(-2)^x",
+        "(0-2)^x",
+        "the grammar drops the brackets, and -2^x is -(2^x)",
+    ),
+    (
         "~ unit [text]",
         "~ unit",
         "only numbers and ? are limits; the grammar fails on others",
@@ -442,6 +447,7 @@ def _rewritten(
     if strings and re.search(r"\bGET[\s_]", equation, re.IGNORECASE):
         equation = _with_strings(equation, strings)
     equation = _with_points(equation, held)
+    equation = _NEGATIVE_BASE.sub(r"(0-\1\2", equation)
     unit, *rest = statement.fields[1:] or ("",)
     return replace(statement, fields=(equation, _plain_limits(unit), *(rest or ("",))))
 
@@ -477,6 +483,9 @@ def _with_strings(equation: str, strings: Mapping[str, str]) -> str:
 _NUMBER = r"[-+]?[ \t]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
 _POINT = rf"\(\s*({_NUMBER})\s*,\s*({_NUMBER})\s*\)"
 _POINTS = re.compile(rf"{_POINT}(?:(?:\s*,)?\s*{_POINT})+")
+_NEGATIVE_BASE = re.compile(
+    rf'\(\s*-\s*({_NUMBER})(\s*\)(?:\s*\))*\s*\^)(?=(?:[^"]*"[^"]*")*[^"]*$)'
+)
 
 
 def _with_points(equation: str, held: list[tuple[tuple[float, float], ...]] | None = None) -> str:

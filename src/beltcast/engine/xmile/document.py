@@ -240,6 +240,10 @@ class _Tree:
             self.unclosed = self.parser.CurrentByteIndex, self.open[-1].tag
         space = prefixes.get(prefix, prefix or "xmile")
         own = {k.lower(): v for k, v in attributes.items() if ":" not in k and k != "xmlns"}
+        for key, value in attributes.items():
+            vendor, _, attribute = key.rpartition(":")
+            if vendor and _isee(prefixes.get(vendor, vendor)):
+                own[f"isee:{attribute.lower()}"] = value
         foreign = self.open[-1].foreign or "xmile" not in space.lower() or _isee(space)
         self.open.append(_Open(local.lower(), own, line, foreign=foreign))
 

@@ -237,6 +237,8 @@ class _Meaning:
             return Call(_OF_GRAPHS[function], (points, *map(self.of, arguments[1:])))
         if function in ARRAY_FUNCTIONS and len(arguments) == 1:
             return self.array_function(function, arguments[0])
+        if function in ("MIN", "MAX") and len(arguments) == 2:
+            return Call(function, tuple(self.extreme(function, a) for a in arguments))
         if function == "RANK" and len(arguments) == 2:
             inside = self.spread(function, arguments[0])
             return Call(function, (inside, self.of(arguments[1])))
@@ -290,6 +292,20 @@ class _Meaning:
                 return Call("SQRT", (Call("/", (Call("SUM", (square,)), count)),))
             case _:
                 return Call(_ENGINE.get(function, function), (inside,))
+
+    def extreme(self, function: str, argument: Expr) -> Expr:
+        """One of two arguments of MIN or MAX: of a whole array it is the least or the largest.
+
+        isee ("Working with Array Equations in Version 10"): MAX(A, 0) is the largest element of
+        A, or zero if all are negative, and MAX(A, B) the largest of two arrays.  What is
+        computed element by element, for the dimensions on the left, stays so.
+        """
+        inside = replace(self, over=function).of(argument)
+        marked = [m for ref in _outer_references(inside) if (m := _marks(ref))]
+        if not marked:
+            return self.of(argument)
+        self.check_pairing(function, marked)
+        return Call(_ENGINE[function], (inside,))
 
     def spread(self, function: str, argument: Expr) -> Expr:
         """The argument of an array function, with the ranges marked that it runs over."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Literal
 
@@ -46,7 +47,7 @@ def run_method(specs: Element) -> Literal["euler", "rk2", "rk4"]:
 def run_controls(
     specs: Element, equations: tuple[Equation, ...], names: Names
 ) -> Mapping[str, Equation]:
-    """Start, end and step of the run; saved at every step.
+    """Start, end and step of the run; saved at every step, unless isee's attribute differs.
 
     Files made from Vensim models carry these as variables too: they must agree, and a
     SAVEPER among them, which XMILE does not have, is used.
@@ -57,7 +58,7 @@ def run_controls(
         "INITIAL TIME": _text(specs, "start"),
         "FINAL TIME": _text(specs, "stop"),
         "TIME STEP": "1" if step is None else step.text,
-        "SAVEPER": "TIME_STEP",
+        "SAVEPER": _saveper(specs),
     }
     places = {"INITIAL TIME": "start", "FINAL TIME": "stop", "TIME STEP": "dt"}
     written = {canonical(e.name): e for e in equations}
@@ -84,6 +85,15 @@ def run_controls(
             line=element.place.line,
         )
     return controls
+
+
+def _saveper(specs: Element) -> str:
+    """Stella keeps the interval of saving in an attribute of its own; never below a step."""
+    try:
+        interval = float(specs.attributes.get("isee:save_interval", "0"))
+    except ValueError:
+        interval = 0.0
+    return f"MAX({interval!r}, TIME_STEP)" if 0 < interval < math.inf else "TIME_STEP"
 
 
 def _text(specs: Element, tag: str) -> str:
