@@ -15,16 +15,21 @@ import pytest
 
 from beltcast.engine import cache as cache_module
 from beltcast.engine import parse_cache as parsed
-from beltcast.engine import syntax
+from beltcast.engine import program_cache, syntax
 from beltcast.engine.cache import Cache, key_of, open_cache
 from beltcast.engine.lower.lowering import lower
+from beltcast.engine.nodes import all_nodes
 from beltcast.engine.parse_cache import dump_source, load_source, read_parsed
+from beltcast.engine.program import Program
+from beltcast.engine.program_cache import dump_program, load_program
 from beltcast.engine.run import llvm_compile
 from beltcast.engine.run.llvm_backend import LlvmKernel
 from beltcast.engine.vensim import reader
 from beltcast.engine.vensim.reader import read_source
-from beltcast.errors import ModelFileError
+from beltcast.errors import ModelFileError, UnsupportedConstruct
 from beltcast.model.model import load_model
+
+from ..model_texts import write_model
 
 KEY = key_of(["a key"])
 posix = pytest.mark.skipif(os.name != "posix", reason="owners and modes are of POSIX")
@@ -222,6 +227,7 @@ def test_kept_machine_code_gives_the_same_bits_and_is_not_compiled_again(
     first = load_model(copied).simulate()
     forbid(monkeypatch, llvm_compile, "machine_code")
     forbid(monkeypatch, reader, "translate_vensim")
+    forbid(monkeypatch, program_cache, "lower")
     second = load_model(copied).simulate()
     assert first.identical(second)
     monkeypatch.undo()
@@ -352,6 +358,78 @@ def test_a_kept_parse_makes_nothing_but_syntax() -> None:
     for hostile in (b'{"Path":["x"]}', b'{"os.system":["x"]}', b"[]", b"{}", b"1", b"\xff"):
         with pytest.raises((ValueError, KeyError, TypeError)):
             load_source(hostile)
+
+
+# --- programs ---------------------------------------------------------------------------------
+
+EVERYTHING = {
+    "k": "2",
+    "missing": ":NA:",
+    "x": "INTEG(DELAY FIXED(k, k, 1) - x/k, STEP(1, 0))",
+    "sampled": "SAMPLE IF TRUE(x > 1, x, 0)",
+    "late": "DELAY N(x, k, 1, 3)",
+    "active": "ACTIVE INITIAL(x + 1, 7)",
+    "curve": "WITH LOOKUP(x, ((-2,0), (-1,1), (0,0.5), (1,2), (2,3)))",
+    "R:": "A, B",
+    "each[R]": "4, 5",
+    "matrix[A,R]": "2, 1",
+    "matrix[B,R]": "1, 3",
+    "inverse[R,S]": "INVERT MATRIX(matrix[R,S], 2)",
+    "S:": "A, B",
+    "total": "SUM(each[R!]*each[R!]) + sampled + late + active + curve + inverse[A,B]",
+    "held": "INITIAL(total) + IF THEN ELSE(missing = :NA:, 1, 0)",
+}
+"""Every stage of a program and every kind of node."""
+
+
+def test_a_kept_program_is_the_program(root: Path, tmp_path: Path) -> None:
+    """Its own text holds all of it, so equal texts are equal programs; and it runs to the bit."""
+    for path in (root / "models" / "belt" / "belt.mdl", write_model(tmp_path, EVERYTHING)):
+        made = load_model(path)
+        assert all(getattr(made.program, s) for s in ("setup", "initial", "step", "rates"))
+        kept = load_program(dump_program(made.program))
+        assert dump_program(kept) == dump_program(made.program)
+        again = dataclasses.replace(made, program=kept, _kernels={})
+        assert again.simulate(backend="numpy").identical(made.simulate(backend="numpy"))
+    kinds = {type(n).__name__ for stage in kept.stages for b in stage for e in b.expressions
+             for n in all_nodes(e)}  # fmt: skip
+    assert kinds == {"Const", "Load", "Clock", "Apply", "LookupAt", "Foreign"}
+    assert all(len(getattr(kept, s)) for s in ("pasts", "hold", "after", "settle"))
+
+
+def test_what_is_used_twice_is_computed_once_in_a_kept_program_too(tmp_path: Path) -> None:
+    made = load_model(write_model(tmp_path, {"x": "1", "y": "MODULO(x + 1, 3)*2"})).program
+
+    def count(program: Program) -> int:
+        return len({id(n) for b in program.setup for e in b.expressions for n in all_nodes(e)})
+
+    assert count(load_program(dump_program(made))) == count(made)
+
+
+def test_a_program_kept_for_euler_is_not_used_for_runge_kutta(
+    tmp_path: Path, opened: Cache
+) -> None:
+    """SHIFT IF TRUE needs Euler's method, which the reader of a kept program could not check."""
+    text = {
+        "R:": "A, B",
+        "x[A]": "INTEG(SHIFT IF TRUE(x[A], 1, 2, 1, 0), 1)",
+        "x[B]": "INTEG(0, 1)",
+    }
+    path = write_model(tmp_path, text)
+    load_model(path, method="euler")
+    load_model(path, method="euler")
+    with pytest.raises(UnsupportedConstruct):
+        load_model(path, method="rk4")
+
+
+def test_a_kept_program_makes_nothing_but_a_program() -> None:
+    whole = dump_program(lower(syntax.Source(None, "00", "utf-8", (nan_equation(),))))
+    assert load_program(whole).n_rows > 0
+    for hostile in (b"", b"{}", b"[]", b"1\n", b"\xff", whole[:-1], whole.replace(b"\n", b"", 1)):
+        with pytest.raises((ValueError, KeyError, TypeError, IndexError)):
+            load_program(hostile)
+    with pytest.raises(ValueError, match="no node"):
+        load_program(whole.replace(b'"nodes":[', b'"nodes":[["os.system","x"]', 1))
 
 
 def test_a_kernel_without_a_cache_leaves_the_disk_alone(root: Path, opened: Cache) -> None:

@@ -7,7 +7,7 @@ the unlabelled run of many members, on which ensembles and fits are built
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,7 +16,9 @@ from beltcast.engine.cache import open_cache
 from beltcast.engine.collection import uncollected
 from beltcast.engine.lower.lowering import lower
 from beltcast.engine.lower.symbols import copied
-from beltcast.engine.parse_cache import read_parsed
+from beltcast.engine.parse_cache import read_keyed
+from beltcast.engine.program import Program
+from beltcast.engine.program_cache import read_lowered
 from beltcast.engine.run.plan import (
     Method,
     Stepping,
@@ -244,12 +246,13 @@ def load_model(
     >>> load_model(shipped("models/belt/belt.mdl")).subscripts["Tier"]
     ('Brand', 'Factory', 'Distributor')
     """
-    source = read_parsed(path, open_cache())
+    cache = open_cache()
+    source, key = read_keyed(path, cache)
     way = method if isinstance(method, Stepping) else stepping(method or source.method, rtol, atol)
-    return compile_model(replace(source, method=way.method, tolerance=(way.rtol, way.atol)))
+    source = replace(source, method=way.method, tolerance=(way.rtol, way.atol))
+    return _made_of(source, lambda: read_lowered(source, cache, key))
 
 
-@uncollected()
 def compile_model(source: Source) -> Model:
     """Make a model from its equations, whether read from a file or written in Python.
 
@@ -258,8 +261,13 @@ def compile_model(source: Source) -> Model:
     ModelFileError, UnsupportedConstruct
         As `load_model`.
     """
+    return _made_of(source, lambda: lower(source))
+
+
+@uncollected()
+def _made_of(source: Source, find_program: Callable[[], Program]) -> Model:
     try:
-        program = lower(source)
+        program = find_program()
     except RecursionError:
         raise ModelFileError(
             "an expression is nested too deeply to be read; split it into several equations",
