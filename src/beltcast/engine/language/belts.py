@@ -125,14 +125,46 @@ class Belt:
         Each slat holds what comes out after so many steps as far as is known: an input replaces all
         that would come out with it or after it.
         """
-        whole = apply("floor", apply("add", apply("div", time, self.memory.time_step()), _NEARLY))
-        steps = self._spread(apply("max", whole, const(1.0)))
         content, n = self._rows(), self.memory.n
-        arrived = apply("ge", self._by_slat(np.arange(1.0, self.slats + 1.0)), steps)
+        arrived = apply("ge", self._ahead(), self._steps(time))
         later = Load(np.concatenate([content[n:], content[-n:]]))
         following = apply("if", arrived, self._spread(inflow), later)
         self.memory.parts.keep(self.memory.name, content, self._spread(initial), following)
         return Load(content[:n])
+
+    def material(self, inflow: Node, time: Node, initial: Node, missing: Node) -> Node:
+        """DELAY MATERIAL of Vensim with a delay time that moves: every input, once.
+
+        Each slat holds the sum of what comes out after so many steps, and how many inputs that
+        is: where it is none, the missing value comes out.  What comes out before the first input
+        is the initial value, for the delay time of the start, as in DELAY FIXED.
+        """
+        n = self.memory.n
+        steps, ahead = self._steps(time), self._ahead()
+        lands = apply("eq", ahead, steps)
+        nothing = self.memory.parts.new_rows(n)
+        self.memory.parts.starts.append(Block(self.memory.name, (nothing,), (const(0.0),)))
+        there_at_first = apply("le", ahead, steps)
+        kept: list[Node] = []
+        for first, onto in ((self._spread(initial), self._spread(inflow)), (None, None)):
+            rows = self._rows()
+            later = Load(np.concatenate([rows[n:], nothing]))
+            one = const(1.0)
+            start = apply("if", there_at_first, first or one, const(0.0))
+            more = apply("if", lands, onto or one, const(0.0))
+            self.memory.parts.keep(self.memory.name, rows, start, apply("add", later, more))
+            kept.append(Load(rows[:n]))
+        total, count = kept
+        return apply("if", apply("gt", count, const(0.0)), total, missing)
+
+    def _steps(self, time: Node) -> Load:
+        """The delay time in whole steps, at least one, for all slats."""
+        whole = apply("floor", apply("add", apply("div", time, self.memory.time_step()), _NEARLY))
+        return self._spread(apply("max", whole, const(1.0)))
+
+    def _ahead(self) -> Const:
+        """After how many steps each slat comes out."""
+        return self._by_slat(np.arange(1.0, self.slats + 1.0))
 
     # --- leaks
 

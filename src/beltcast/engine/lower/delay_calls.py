@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from beltcast.engine.language.belts import LONGEST_PROFILE, Belt, profile_shares
+from beltcast.engine.language.belts import Belt, profile_shares
 from beltcast.engine.lower.lookup_calls import table_of
 from beltcast.engine.lower.references import Scope
 from beltcast.engine.lower.walk import TablesDiffer, Walk
@@ -15,6 +15,9 @@ from beltcast.engine.syntax import Call, Expr, Number, Ref, canonical
 
 LONGEST_BELT = 100_000
 """Steps that a conveyor may be long."""
+
+LONGEST_RUN = 2_000
+"""Steps of a run in which a delay time may move: each step moves a slat for each."""
 
 DISCRETE_DELAYS = {
     "DELAY INFORMATION": (3, "write SMOOTH N"),
@@ -26,16 +29,18 @@ DISCRETE_DELAYS = {
 
 
 def discrete_delay(walk: Walk, call: Call, scope: Scope) -> Node:
-    """DELAY INFORMATION, and MATERIAL and CONVEYOR of a delay time that does not move.
+    """DELAY INFORMATION and MATERIAL, and CONVEYOR of a delay time that does not move.
 
     "The same as DELAY FIXED except that delay time can be a variable" (Vensim's manual).
     """
     count, instead = DISCRETE_DELAYS[call.function]
     walk.check_arity(call.function, (count, count), call.arguments)
     moves = walk.known.value(call.arguments[1], scope, "") is None
-    if moves and call.function == "DELAY INFORMATION":
-        belt = Belt(walk.memory, _steps_of_run(walk))
-        return belt.information(*walk.nodes(call.arguments, scope))
+    if moves and call.function in ("DELAY INFORMATION", "DELAY MATERIAL"):
+        belt = Belt(walk.memory, _steps_of_run(walk, call.function))
+        given = walk.nodes(call.arguments, scope)
+        whole = belt.information if call.function == "DELAY INFORMATION" else belt.material
+        return whole(*given)
     if moves:
         name = call.function.removeprefix("X")
         raise walk.refuse(f"{name} with a delay time that moves", instead)
@@ -54,17 +59,17 @@ def discrete_delay(walk: Walk, call: Call, scope: Scope) -> Node:
     return belt.vensim(*walk.nodes((inflow, leak, total), scope))
 
 
-def _steps_of_run(walk: Walk) -> int:
+def _steps_of_run(walk: Walk, function: str) -> int:
     """Number of steps of a run, after which no delay that begins in it needs to be known."""
     because = f"the longest delay of '{walk.equation.name}'"
     names = ("INITIAL TIME", "FINAL TIME", "TIME STEP")
     known = [walk.known.value(Ref(name), {}, because) for name in names]
     start, end, step = (math.nan if k is None else float(k.flat[0]) for k in known)
     count = (end - start) / step + 1.0 if step > 0.0 else math.nan
-    if not 1.0 <= count <= LONGEST_PROFILE:
+    if not 1.0 <= count <= LONGEST_RUN:
         raise walk.refuse(
-            f"DELAY INFORMATION with a delay time that moves, in a run of {count:g} steps",
-            f"at most {LONGEST_PROFILE} work",
+            f"{function} with a delay time that moves, in a run of {count:g} steps",
+            f"at most {LONGEST_RUN} work; take a larger TIME STEP",
         )
     return math.ceil(count)
 
