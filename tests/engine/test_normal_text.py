@@ -51,6 +51,7 @@ def values(folder: Path, body: str, *names: str) -> list[list[float]]:
         ("x = 1 + 2 ~~|", 3),
         ("x = 4.5 - 1e0 - .5 ~~|", 3),
         ("x = - 1 + 4 ~~|", 3),
+        ("d: A, B ~~|\ny[d] = - 1,\n+ 4 ~~|\nx = SUM(y[d!]) ~~|", 3),
         ("| x = 3 ~~|| ", 3),
         ("*****\n\t.Group\n*****~\n\ttext\n|\nx = 3 ~~|", 3),
         ("f(1,2,3, 10,20,30) ~~|\nx = f(1.5)/5 ~~|", 3),
@@ -109,6 +110,13 @@ def test_a_table_is_found_as_vensim_finds_it(tmp_path: Path, named: str) -> None
     body = (
         f"File :IS: 'table.csv' ~~|\ndata := GET DIRECT DATA({named}, 'A', 'B2') ~~|\nx = data ~~|"
     )
+    assert values(tmp_path, body, "x")[0] == [5, 6, 7, 8, 9]
+
+
+@pytest.mark.parametrize("separator", ["\t", "\\t", "tab"])
+def test_a_table_may_be_separated_by_tabs(tmp_path: Path, separator: str) -> None:
+    (tmp_path / "table.txt").write_text("time\tvalue\n0\t5\n4\t9\n")
+    body = f"x := GET DIRECT DATA('table.txt', '{separator}', 'A', 'B2') ~~|"
     assert values(tmp_path, body, "x")[0] == [5, 6, 7, 8, 9]
 
 

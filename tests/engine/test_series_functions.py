@@ -38,7 +38,11 @@ def found(folder: Path, equation: str, backend: Backend, *more: str) -> list[flo
     [
         ("GET DATA AT TIME(s, Time - 1)", [0, 0, 10, 20, 50]),
         ("GET DATA BETWEEN TIMES(s, Time, 0)", [0, 10, 20, 50, 40]),
-        ("GET DATA BETWEEN TIMES(s, Time + 0.5, 1)", [0, 20, 20, 50, 40]),
+        ("GET DATA BETWEEN TIMES(s, MIN(Time + 0.5, 4), 1)", [0, 20, 20, 50, 40]),
+        # ":NA: if the time is before the first or after the last data point"
+        ("GET DATA BETWEEN TIMES(s, Time + 1, 0)", [10, 20, 50, 40, np.nan]),
+        ("GET DATA BETWEEN TIMES(s, Time + 0.5, 1)", [0, 20, 20, 50, np.nan]),
+        ("GET DATA BETWEEN TIMES(s, Time - 1, -1)", [np.nan, 0, 0, 0, 20]),
         ("GET DATA BETWEEN TIMES(s, Time, -1)", [0, 0, 0, 20, 50]),
         ("GET DATA FIRST TIME(s)", [0] * 5),
         ("GET DATA LAST TIME(s)", [4] * 5),

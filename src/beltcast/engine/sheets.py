@@ -139,7 +139,9 @@ def _beside(place: Place) -> Path:
 def _text_table(place: Place, path: Path) -> Sheet:
     # An empty separator is the default; Vensim also takes the word.
     usual = "\t" if path.suffix.lower() == ".tab" else ","
-    separator = {"": usual, "\\t": "\t", "tab": "\t", "t": "\t"}.get(place.tab.lower(), place.tab)
+    separator = {"": usual, "\\t": "\t", "tab": "\t", "t": "\t", " ": "\t"}.get(
+        place.tab.lower(), place.tab
+    )
     if len(separator) != 1:
         raise place.error(f"'{separator}' is no separator of a text table; write ',' in its place")
     try:

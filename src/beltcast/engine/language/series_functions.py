@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from operator import sub
 
 import numpy as np
 
@@ -89,6 +90,7 @@ def _between(series: _Series, time: Node, mode: Node) -> Node:
 
     Vensim rounds the time down for the latter two, and before a point means before: at the time of
     a point itself it gives the one before that (published output of SDEverywhere's `getdata`).
+    Before the first point and after the last the value is missing (fn_get_data_between_times).
     """
     table = Table(series.times, series.values)
     whole = apply("floor", time)
@@ -97,7 +99,11 @@ def _between(series: _Series, time: Node, mode: Node) -> Node:
     starts = (-math.inf, *(math.nextafter(t, math.inf) for t in series.times[1:count]))
     before = LookupAt(Table(starts, series.values[:count], "hold"), whole)
     forward = apply("if", apply("gt", mode, const(0.5)), after, LookupAt(table, time))
-    return apply("if", apply("lt", mode, const(-0.5)), before, forward)
+    value = apply("if", apply("lt", mode, const(-0.5)), before, forward)
+    slack = 1e-5 * min(map(sub, series.times[1:], series.times), default=0.1)
+    early = apply("lt", time, const(series.times[0] - slack))
+    late = apply("gt", time, const(series.times[-1] + slack))
+    return apply("if", apply("add", early, late), const(MISSING), value)
 
 
 def _over(function: str, series: _Series, first: Node, last: Node) -> Node:

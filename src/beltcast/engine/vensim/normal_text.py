@@ -90,6 +90,11 @@ REWRITES: tuple[tuple[str, str, str], ...] = (
         "one x the first is its value, and the second where the line goes on",
     ),
     (
+        "x[R] = - 1, 2",
+        "x[R] = -1, 2",
+        "the grammar takes a list of numbers with blanks after a sign and cannot read the number",
+    ),
+    (
         "(-2)^x",
         "(0-2)^x",
         "the grammar drops the brackets, and -2^x is -(2^x)",
@@ -447,6 +452,9 @@ def _rewritten(
     if strings and re.search(r"\bGET[\s_]", equation, re.IGNORECASE):
         equation = _with_strings(equation, strings)
     equation = _with_points(equation, held)
+    left, equals, right = equation.partition("=")
+    if not set(right) - _OF_NUMBERS:
+        equation = left + equals + re.sub(r"([-+])\s+(?=[\d.])", r"\1", right)
     equation = _NEGATIVE_BASE.sub(r"(0-\1\2", equation)
     unit, *rest = statement.fields[1:] or ("",)
     return replace(statement, fields=(equation, _plain_limits(unit), *(rest or ("",))))
@@ -483,6 +491,7 @@ def _with_strings(equation: str, strings: Mapping[str, str]) -> str:
 _NUMBER = r"[-+]?[ \t]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
 _POINT = rf"\(\s*({_NUMBER})\s*,\s*({_NUMBER})\s*\)"
 _POINTS = re.compile(rf"{_POINT}(?:(?:\s*,)?\s*{_POINT})+")
+_OF_NUMBERS = frozenset("0123456789.,;+-eE \t\r\n")
 _NEGATIVE_BASE = re.compile(
     rf'\(\s*-\s*({_NUMBER})(\s*\)(?:\s*\))*\s*\^)(?=(?:[^"]*"[^"]*")*[^"]*$)'
 )
