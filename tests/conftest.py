@@ -12,6 +12,7 @@ import dataclasses
 import pickle
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -43,6 +44,10 @@ from beltcast.study.noise import Definition, Noise
 from beltcast.study.observations import Observation
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+# Containers often forbid bytecode: each command that a test starts, and each worker, would compile
+# the package and the tests from source.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 CHROMIUM = next((p for n in ("chromium", "chromium-browser") if (p := shutil.which(n))), None)
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
 # One cache of compiled models for a session, empty at its start: what another run left must not
