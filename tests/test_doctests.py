@@ -31,17 +31,11 @@ def examples() -> Iterator[doctest.DocTest]:
 EXAMPLES = list(examples())
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One cache for all: nearly every example reads the belt model."""
-    return tmp_path_factory.mktemp("cache")
-
-
+@pytest.mark.usefixtures("saved_fit")
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
 def test_the_example_prints_what_it_says(
-    example: doctest.DocTest, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    example: doctest.DocTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("BELTCAST_CACHE", str(cache))
     monkeypatch.chdir(tmp_path)
     words = io.StringIO()
     failed, tried = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(

@@ -62,11 +62,12 @@ def test_both_back_ends_agree_on_every_variable_of_the_belt_model(
 ) -> None:
     """Exp, log and pow differ in their last places; 368 steps carry that to about 1e-14.
 
-    The scenarios take steps four times as long, which NumPy does in a quarter of the time.
+    All but one run take steps four times as long, which NumPy does in a quarter of the time.
     """
+    whole = (scenario, method) == ("baseline", "euler")
     runs = [
         belt.simulate(
-            {"TIME STEP": 0.0625 if scenario == "baseline" else 0.25, **SCENARIOS[scenario]},
+            {"TIME STEP": 0.0625 if whole else 0.25, **SCENARIOS[scenario]},
             save_at=SAVES,
             method=method,
             backend=backend,

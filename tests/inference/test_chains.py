@@ -98,8 +98,8 @@ def test_bounds_are_kept_and_their_half_normal_is_met(
     priors = dataclasses.replace(make.priors("Factor", mu=0.0, sigma=0.5), lower=np.array([0.0]))
     one = make_likelihood(small, priors, make.table(make.row(value=10.0, grade="C")), make.noise())
     fit = calibrate(one, rng=np.random.default_rng(0), starts=4, refine=1)
-    draws = 1000 if method == "walkers" else 200
-    chains = some(fit, method=method, draws=draws, chains=2, every=8, burn_in=200)
+    draws = 1000 if method == "walkers" else 100
+    chains = some(fit, method=method, draws=draws, chains=2, every=8, burn_in=100)
     z = chains.theta[:, :, 0]
     sd = 1 / np.sqrt(1 / 0.5**2 + 1 / 0.4**2)
     size = ess_bulk(chains.separate)[0]
@@ -117,8 +117,8 @@ def test_both_methods_say_the_same_where_the_model_bends(
     rows = make.table(make.row(value=12.0), make.row("lower", start=2016.0, value=14.0))
     one = make_likelihood(small, priors, rows, make.noise())
     fit = calibrate(one, rng=np.random.default_rng(0), starts=4, refine=1)
-    values = some(fit, chains=4, draws=1000, every=6, burn_in=400)
-    slopes = some(fit, chains=2, draws=500, burn_in=200, method="nuts")
+    values = some(fit, chains=4, draws=500, every=6, burn_in=300)
+    slopes = some(fit, chains=2, draws=300, burn_in=150, method="nuts")
     a, b = (c.theta.reshape(-1, one.size)[:, :2] for c in (values, slopes))
     error = a.std(axis=0) * np.sqrt(
         1 / ess_bulk(values.separate)[:2] + 1 / ess_bulk(slopes.separate)[:2]

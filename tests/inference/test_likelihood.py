@@ -313,10 +313,13 @@ def test_the_jacobian_is_exact_in_every_column(likelihood: Likelihood, request, 
     # lie on a kink, where the derivative is that of one side; an exact column is met by one of the
     # differences. A wrong one is met by none.
     scale = np.abs(exact).max(axis=0)
-    steps = (1e-4, 1e-5, 1e-6)
-    found = [differences(likelihood, theta, h) for h in steps]
-    found += [one_sided(likelihood, theta, h) for size in (1e-5, 1e-6) for h in (size, -size)]
-    error = np.min([np.abs(each - exact).max(axis=0) / scale for each in found], axis=0)
+    tries = [(differences, h) for h in (1e-5, 1e-4, 1e-6)]
+    tries += [(one_sided, h) for size in (1e-5, 1e-6) for h in (size, -size)]
+    error = np.full(len(theta), np.inf)
+    for of, h in tries:
+        if (error > 1e-6).any():
+            found = of(likelihood, theta, h)
+            error = np.minimum(error, np.abs(found - exact).max(axis=0) / scale)
     assert dict(zip(likelihood.labels, error, strict=True)) == pytest.approx(
         dict.fromkeys(likelihood.labels, 0.0), abs=1e-6
     )

@@ -352,7 +352,7 @@ def test_a_standard_deviation_is_found_where_many_observations_show_it(
     # The curvature there is 100, so 0.2 is a distance of 0.002, a fiftieth of the sd.
     assert 200 * 0.5 * (1 - np.exp(2 * (np.log(2) - 0.5 * eta))) + eta == pytest.approx(0, abs=0.2)
     # Draws have the standard deviation of the exact conditional: curvature 2 n tau^2 exp(...) + 1.
-    draws = approximate_posterior(fit, 1500, rng=np.random.default_rng(1), moves=40).theta[:, 1]
+    draws = approximate_posterior(fit, 500, rng=np.random.default_rng(1), moves=30).theta[:, 1]
     exact = 1 / np.sqrt(2 * 200 * 0.25 * np.exp(2 * (np.log(2) - 0.5 * eta)) + 1)
     assert draws.mean() == pytest.approx(eta, abs=0.2 * exact)
     assert draws.std() == pytest.approx(exact, rel=0.15)
@@ -474,8 +474,8 @@ def test_an_outlier_pulls_less_under_tails(small: Model, make: SimpleNamespace) 
     mean = weight @ grid
     sd = np.sqrt(weight @ (grid - mean) ** 2)
     assert fit.theta[0] == pytest.approx(grid[log_p.argmax()], abs=4e-4)
-    z = approximate_posterior(fit, 2000, rng=np.random.default_rng(1), moves=60).theta[:, 0]
-    assert z.mean() == pytest.approx(mean, abs=4 * sd / np.sqrt(2000))
+    z = approximate_posterior(fit, 500, rng=np.random.default_rng(1), moves=30).theta[:, 0]
+    assert z.mean() == pytest.approx(mean, abs=4 * sd / np.sqrt(500))
     assert z.std() == pytest.approx(sd, rel=0.1)
 
 

@@ -281,7 +281,7 @@ def test_eight_schools_are_sampled_as_quadrature_says(
     priors = priors_of(tmp_path, schools)
     one = make_likelihood(schools, priors, make.table(*observations(make, y)), noise_of(make, s))
     fit = calibrate(one, rng=np.random.default_rng(0), starts=16, refine=4)
-    draws = approximate_posterior(fit, 1600, rng=np.random.default_rng(1), moves=50)
+    draws = approximate_posterior(fit, 600, rng=np.random.default_rng(1), moves=40)
     log_tau = np.log(0.2) + 0.4 * np.linspace(-5, 5, 401)
     log_p, means = [], []
     for tau in np.exp(log_tau):
@@ -297,7 +297,7 @@ def test_eight_schools_are_sampled_as_quadrature_says(
     want = weight @ np.array(means)
     got = np.log(draws.values[:, 1:])  # the mean comes first, then the belts
     assert draws.labels[1:] == tuple(f"Level[{c}]" for c in SCHOOLS)
-    error = (got.mean(axis=0) - want) / (got.std(axis=0) / np.sqrt(1600))
+    error = (got.mean(axis=0) - want) / (got.std(axis=0) / np.sqrt(600))
     assert np.abs(error).max() < 4
     tau = draws.theta[:, 1]
-    assert tau.mean() == pytest.approx(weight @ log_tau, abs=4 * 0.4 / np.sqrt(1600))
+    assert tau.mean() == pytest.approx(weight @ log_tau, abs=4 * 0.4 / np.sqrt(600))
