@@ -31,6 +31,7 @@ from beltcast.errors import CalibrationError, InputError
 from beltcast.model.variants import move, without_interaction
 from beltcast.study.noise import Definition, Noise
 from beltcast.study.observations import Observation
+from beltcast.workflows.attribution import AttributeOptions, attribute_study
 
 # Two drivers; Gain acts from each belt's Start, Joint only where both drivers are on.
 TWO = """{UTF-8}
@@ -283,3 +284,22 @@ def test_later_observations_are_scored_by_the_standard_deviation_that_the_earlie
     )  # fmt: skip
     near = stats.norm.logpdf(1.0) - math.log(math.log(3.0))
     np.testing.assert_allclose(score["log_density"].sel(version="full"), near, atol=0.5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (AttributeOptions(null=True, held_out=2100), "0 levels were published after 2100"),
+        (AttributeOptions(placebo=("Zone Year", "No Gain")), "'No Gain' has no prior"),
+        (AttributeOptions(placebo=("Income Tax Rate", "Support Gain")), "not a constant over one"),
+    ],
+)
+def test_a_test_that_cannot_be_made_is_refused_before_the_fit(
+    study: Study, options: AttributeOptions, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_late(*_: object, **__: object) -> None:
+        pytest.fail("it is fitted first")
+
+    monkeypatch.setattr("beltcast.workflows.attribution.fit_study", too_late)
+    with pytest.raises((CalibrationError, InputError), match=message):
+        attribute_study(study, options, rng=1)

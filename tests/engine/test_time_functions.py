@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 
@@ -126,7 +127,7 @@ def test_a_pulse_of_xmile_lasts_one_step_and_has_its_size(tmp_path: Path, dt: st
 
 @pytest.mark.parametrize("method", ["look forward", "hold backward", "raw"])
 def test_a_series_meets_its_points_although_the_clock_is_a_sum(method: str) -> None:
-    times = time_grid(0.0, 12.0, 0.1)
+    times = np.add.accumulate(np.full(121, 0.1)) - 0.1
     assert 2.0 not in times  # the sum of steps passes 2 by some bits
     points = np.arange(13.0)
     data = Data(points, 10 * points, method)  # type: ignore[arg-type]
@@ -176,3 +177,17 @@ def test_results_are_saved_at_the_first_step_at_or_after_each_saveper(tmp_path: 
 def test_a_saveper_below_the_time_step_saves_every_step(tmp_path: Path) -> None:
     model = small(tmp_path, "x = Time", TIME_STEP="1", SAVEPER="0.25")
     assert model.simulate()["x"].values.tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("step", [0.1, 0.2, 0.05, 0.3, 0.01, 0.001])
+@pytest.mark.parametrize("start", [0.0, 1900.0, 2013.5, -7.1])
+def test_times_of_a_decimal_step_are_the_nearest_decimals(start: float, step: float) -> None:
+    times = time_grid(start, start + 100, step)
+    exact = [Decimal(str(start)) + n * Decimal(str(step)) for n in range(len(times))]
+    assert times.tolist() == [float(time) for time in exact]
+
+
+def test_times_of_a_step_that_is_no_short_decimal_are_multiples_of_it() -> None:
+    for step in (1 / 3, 2.0**-12, np.pi / 10):
+        times = time_grid(1.0, 4.0, step)
+        assert times.tolist() == [1.0 + n * step for n in range(len(times))]

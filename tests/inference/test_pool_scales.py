@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.optimize import minimize, minimize_scalar
 from scipy.stats import multivariate_normal
@@ -13,7 +14,8 @@ from beltcast import calibrate
 from beltcast.inference.calibrate import Calibration
 from beltcast.inference.pool_scales import given_pool_scales, pool_scales
 from beltcast.inference.statistics import fit_statistics
-from beltcast.workflows.own_model import read_own_model
+from beltcast.workflows.calibrate import CalibrateOptions, calibrate_study
+from beltcast.workflows.own_model import OwnModel, read_own_model
 
 MODEL = """{UTF-8}
 Unit: a, b, c, d, e, f ~ ~ |
@@ -28,7 +30,7 @@ VALUES = np.array([[8.1, 7.4], [9.7, 10.6], [12.3, 11.2], [10.4, 10.9], [6.9, 7.
 
 
 @pytest.fixture
-def fit(tmp_path: Path, request: pytest.FixtureRequest) -> Calibration:
+def own(tmp_path: Path, request: pytest.FixtureRequest) -> OwnModel:
     errors = getattr(request, "param", '{ family = "normal", scale = 0.5 }')
     (tmp_path / "m.mdl").write_text(MODEL, encoding="utf-8")
     header = "Day," + ",".join(f"seen[{u}]" for u in "abcdef")
@@ -41,9 +43,13 @@ def fit(tmp_path: Path, request: pytest.FixtureRequest) -> Calibration:
     )
     columns = "\n".join(f'["seen[{u}]"]\nerrors = {errors}\n' for u in "abcdef")
     (tmp_path / "c.toml").write_text(columns, encoding="utf-8")
-    own = read_own_model(
+    return read_own_model(
         tmp_path / "m.mdl", tmp_path / "d.csv", tmp_path / "p.toml", columns=tmp_path / "c.toml"
     )
+
+
+@pytest.fixture
+def fit(own: OwnModel) -> Calibration:
     return calibrate(own.likelihood, rng=np.random.default_rng(1), starts=8, refine=2)
 
 
@@ -77,7 +83,7 @@ def test_the_common_mean_has_the_standard_error_of_its_marginal_likelihood(
 
 
 @pytest.mark.parametrize(
-    "fit",
+    "own",
     ['{ family = "normal", name = "seen" }'],
     indirect=True,
 )
@@ -98,3 +104,20 @@ def test_the_sd_of_errors_maximises_the_likelihood_with_the_elements_integrated_
     exact = np.exp(minimize_scalar(cost, bounds=(-3, 2), method="bounded").x)
     # A tenth of the standard error of its log, which is 12 ** -0.5.
     assert np.log(found["sd of seen"] / exact) == pytest.approx(0.0, abs=0.1 * 12**-0.5)
+
+
+def test_the_summary_has_the_scale_that_is_found_and_says_what_the_likelihood_is_given(
+    own: OwnModel, tmp_path: Path
+) -> None:
+    found = calibrate_study(own.study, CalibrateOptions(starts=4, refine=1), rng=1)
+    page, row = found.page(), found.table().loc["sd of level"]
+    assert row["median"] == found.between.loc["sd of level", "estimate"]
+    # Of a log-normal, the ratio of log widths is that of the standard deviations.
+    widths = [np.log(row[f"{of}p90"] / row[f"{of}p10"]) for of in ("", "prior_")]
+    assert row["sd_ratio"] == pytest.approx(widths[0] / widths[1])
+    (line,) = [line for line in page.splitlines() if line.startswith("sd of level")]
+    assert f"{row['sd_ratio']:.2f} {row['verdict']}" in line
+    assert "nan" not in page
+    assert "AIC and BIC are given the elements of pooled constants" in page
+    found.save(tmp_path)
+    assert np.isfinite(pd.read_csv(tmp_path / "calibration.csv")["median"]).all()

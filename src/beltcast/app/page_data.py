@@ -277,7 +277,7 @@ def _scenario(
     return {
         "name": scenario.name,
         "label": _label(Label(scenario.title, scenario.title_zh)),
-        "text": _label(Label(scenario.text, scenario.text_zh)),
+        "text": _label(scenario.description),
         "code": scenario.code,
         "constants": dict(scenario.constants),
         "uncertain": bool(scenario.uncertain),

@@ -380,7 +380,10 @@ def _two_figures(value: float) -> str:
 
 
 def fit_summary(
-    fit: Calibration, language: Language = "en", labels: Mapping[str, Label] | None = None
+    fit: Calibration,
+    language: Language = "en",
+    labels: Mapping[str, Label] | None = None,
+    table: pd.DataFrame | None = None,
 ) -> str:
     """Lay out a calibration as text: cost, agreement of starts, and each estimate.
 
@@ -390,9 +393,11 @@ def fit_summary(
     language : {'en', 'zh'}
     labels : mapping of str to Label, optional
         What the study calls its parameters, as `Study.labels` returns it.
+    table : pandas.DataFrame, optional
+        The estimates, where they are not those of `Calibration.table`.
     """
     known = labels or {}
-    table = fit.table()
+    table = fit.table() if table is None else table
     counts = (
         f"{count} {word(str(verdict), language)}"
         for verdict, count in table["verdict"].value_counts().items()
@@ -416,9 +421,12 @@ def fit_summary(
     ]
     for label, row in table.iterrows():
         prior = three_words(row.prior_p10, row.prior_median, row.prior_p90, language)
-        after = three_words(row.p10, row["median"], row.p90, language)
+        known_after = np.isfinite(row["median"])
+        after = three_words(row.p10, row["median"], row.p90, language) if known_after else "–"
         name = filled(element_called(str(label), language, known), 34)
-        says = f"{row.sd_ratio:.2f} {word(str(row.verdict), language)}"
+        says = word(str(row.verdict), language)
+        if np.isfinite(row.sd_ratio):
+            says = f"{row.sd_ratio:.2f} {says}"
         lines.append(f"{name} {filled(prior, -28)} {filled(after, -28)}  {says}")
     borrowed = shrinkage_words(shrinkage(fit), language, known)
     return "\n".join([*lines, "", borrowed] if borrowed else lines)

@@ -60,6 +60,8 @@ class FitStatistics:
         k and n.
     columns : pandas.DataFrame
         By column: ``rows``, ``rmse``, ``r2``, ``theil_u``, ``bias``, ``variance``, ``covariance``.
+    pooled : bool
+        Whether constants are pooled, so that the log likelihood is conditional on their elements.
     """
 
     estimates: pd.DataFrame
@@ -67,6 +69,7 @@ class FitStatistics:
     unknowns: int
     observations: int
     columns: pd.DataFrame
+    pooled: bool = False
 
     @property
     def aic(self) -> float:
@@ -84,6 +87,13 @@ class FitStatistics:
             f"log likelihood {self.log_likelihood:.2f} (natural logarithm, of the observations "
             f"themselves); {self.unknowns} unknowns, {self.observations} observations; "
             f"AIC {self.aic:.2f}, BIC {self.bic:.2f}",
+        ]
+        if self.pooled:
+            lines.append(
+                "log likelihood, AIC and BIC are given the elements of pooled constants; do not "
+                "compare them with marginal ones, as programs for mixed models print"
+            )
+        lines += [
             "",
             f"{'best fit':34s} {'estimate':>12s} {'std. error':>12s}  {'95% interval':>24s}",
         ]
@@ -147,6 +157,7 @@ def fit_statistics(calibration: Calibration) -> FitStatistics:
         unknowns=likelihood.size,
         observations=len(of_rows),
         columns=_columns(likelihood, theta),
+        pooled=bool(likelihood.priors.pools),
     )
 
 

@@ -367,9 +367,7 @@ def _scenarios(evidence: Evidence, asked: _Asked) -> Part:
             (
                 {
                     "text": _titled(evidence, name, asked),
-                    "note": ""
-                    if known is None
-                    else Label(known.text, known.text_zh).text(asked.language),
+                    "note": "" if known is None else known.description.text(asked.language),
                 },
                 *(
                     say("percent", band=asked.band(change.sel({YEAR: year}), "{:+.1f}"))

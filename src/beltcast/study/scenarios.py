@@ -44,6 +44,7 @@ from beltcast.errors import (
 )
 from beltcast.files.toml import Toml, TomlTable
 from beltcast.model.labels import ModelLike, find_label, join_label
+from beltcast.schema import Label
 from beltcast.streams import Random, Streams
 from beltcast.study.distributions import FAMILIES
 from beltcast.study.table_sheets import read_tables
@@ -131,6 +132,16 @@ class Scenario:
     uncertain: Mapping[str, Size] = field(default_factory=lambda: _NOTHING)
     title_zh: str = ""
     text_zh: str = ""
+
+    @property
+    def description(self) -> Label:
+        """`text` and `text_zh` for people: without the marks of code, which only a file needs.
+
+        >>> from beltcast import Scenario
+        >>> Scenario("costs", "Costs", text="`beltcast price` counts it.").description.en
+        'beltcast price counts it.'
+        """
+        return Label(self.text.replace("`", ""), self.text_zh.replace("`", ""))
 
 
 def read_scenarios(

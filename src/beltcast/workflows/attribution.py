@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 import xarray as xr
 from rich.console import Group, RenderableType
 
-from beltcast.drivers.attribution.attribute import attribute
+from beltcast.drivers.attribution.attribute import attribute, driver_names
 from beltcast.drivers.attribution.null_models import (
     against_null,
+    held_out,
     null_words,
     placebo,
     placebo_words,
+    true_dates,
 )
 from beltcast.drivers.attribution.page import summarise_attribution
 from beltcast.files.resume import NOT_KEPT, Pieces
@@ -117,6 +119,13 @@ def attribute_study(
     options = options or AttributeOptions()
     streams, fitting = Streams.of(rng), options.fit
     first, last = study.years.past
+    published_by = last - 2.5 if options.held_out is None else options.held_out
+    # What the study lacks is said before the fit, which takes a minute.
+    driver_names(study, study.roles.switches)
+    if options.null:
+        held_out(study, published_by)
+    if options.placebo is not None:
+        true_dates(study, *options.placebo)
     fit = fit_study(study, fitting, rng=streams.fit, pieces=pieces.of("fit"), progress=progress)
     result = attribute(
         study,
@@ -134,7 +143,7 @@ def attribute_study(
         tests["null"] = against_null(
             study,
             rng=streams.under("null model"),
-            published_by=last - 2.5 if options.held_out is None else options.held_out,
+            published_by=published_by,
             pieces=pieces,
             progress=progress,
         )

@@ -14,7 +14,7 @@ from beltcast.errors import CalibrationError, one_of
 from beltcast.files.resume import NOT_KEPT, Pieces
 from beltcast.forecasting.summary import fit_summary
 from beltcast.inference.assemble import likelihood_of
-from beltcast.inference.calibrate import EXACT, Calibration, calibrate
+from beltcast.inference.calibrate import EXACT, Calibration, calibrate, estimate_verdict
 from beltcast.inference.fit_over_time import plot_fit_over_time
 from beltcast.inference.optimise import FIT_METHODS
 from beltcast.inference.pool_scales import given_pool_scales, pool_scales
@@ -77,13 +77,21 @@ class Calibrated:
 
     def page(self, language: Language = "en") -> str:
         """Return the summary."""
-        page = fit_summary(self.shown, language, self.study.labels())
+        page = fit_summary(self.shown, language, self.study.labels(), self.table())
         if self.statistics is not None:
             page += "\n\n" + "".join(self._nearly_exact()) + self.statistics.words()
-        if len(self.between):
-            page += "\n\nstandard deviations between elements, all else integrated out:\n"
-            page += self.between.to_string(float_format="%.4g")
         return page
+
+    def table(self) -> pd.DataFrame:
+        """Every estimate beside its prior; those of `between` have all else integrated out."""
+        table = self.shown.table()
+        for label, row in self.between.iterrows():
+            prior = np.log(table.loc[label, "prior_p90"] / table.loc[label, "prior_p10"])
+            ratio = float(np.log(row["p90"] / row["p10"]) / prior)
+            table.loc[label, ["p10", "median", "p90"]] = row[["p10", "estimate", "p90"]].to_numpy()
+            table.loc[label, "sd_ratio"] = ratio
+            table.loc[label, "verdict"] = estimate_verdict(ratio)
+        return table
 
     def _nearly_exact(self) -> Iterator[str]:
         """A sentence for each column that the model follows more closely than its prior allows."""
@@ -100,7 +108,7 @@ class Calibrated:
     def save(self, folder: Path) -> None:
         """Write the fit, its tables and its picture."""
         save_calibration(self.fit, folder, self.study.hashes)
-        _save_tables(self.shown, folder)
+        _save_tables(self.shown, self.table(), folder)
         self.fit.clusters().to_csv(folder / "optima.csv", index=False, float_format="%.6g")
         self.fit.history().to_csv(folder / "history.csv", index=False, float_format="%.6g")
         if self.statistics is not None:
@@ -178,9 +186,9 @@ def save_fit(fit: Calibration, folder: Path, hashes: Mapping[str, str]) -> None:
     >>> save_fit(fit, folder, study.hashes)  # doctest: +SKIP
     """
     save_calibration(fit, folder, hashes)
-    _save_tables(fit, folder)
+    _save_tables(fit, fit.table(), folder)
 
 
-def _save_tables(fit: Calibration, folder: Path) -> None:
-    fit.table().to_csv(folder / "calibration.csv", float_format="%.6g")
+def _save_tables(fit: Calibration, table: pd.DataFrame, folder: Path) -> None:
+    table.to_csv(folder / "calibration.csv", float_format="%.6g")
     fit.fit_table().to_csv(folder / "fit.csv", index=False, float_format="%.6g")

@@ -133,7 +133,7 @@ def attribute(
     >>> shares["shapley_log_quantile"].dims
     ('driver', 'place', 'year', 'quantile')
     """
-    names = _checked(study, study.roles.switches if switches is None else switches)
+    names = driver_names(study, study.roles.switches if switches is None else switches)
     target = study.model.find(target or study.target).name
     arguments = (study, names, target, scenario)
     worth, attributes = _worth(*arguments, draws, pieces.of("posterior"), progress)
@@ -271,7 +271,23 @@ def sign_source(
     return "built in" if after == before else "reversed"
 
 
-def _checked(study: Study, switches: Sequence[str]) -> tuple[str, ...]:
+def driver_names(study: Study, switches: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the drivers' switches as the model has them.
+
+    Raises
+    ------
+    InputError
+        There is none, one is given twice, or there are too many.
+    UnknownName
+        The model has no such constant.
+
+    Examples
+    --------
+    >>> from beltcast import read_study
+    >>> from beltcast.drivers.attribution.attribute import driver_names
+    >>> driver_names(read_study(), ["sw market"])
+    ('SW Market',)
+    """
     names = tuple(study.model.find(name).name for name in switches)
     if not names:
         raise InputError(

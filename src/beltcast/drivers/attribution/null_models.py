@@ -104,13 +104,7 @@ def against_null(
     >>> score = against_null(study, rng=rng, published_by=2023.5)  # doctest: +SKIP
     """
     rows = study.observations.rows
-    later = np.array([row.published > published_by for row in rows])
-    scored = later & np.array([row.kind == "level" for row in rows])
-    if not scored.any() or later.all():
-        raise InputError(
-            f"{int(scored.sum())} levels were published after {published_by:g} and "
-            f"{int((~later).sum())} by then; choose a date between the first and the last"
-        )
+    later, scored = held_out(study, published_by)
     streams = Streams.of(rng)
     densities, evidence = [], []
     off = study.roles.switches if switches is None else switches
@@ -151,6 +145,43 @@ def against_null(
             "difference_p90": high,
         },
     )
+
+
+def held_out(study: Study, published_by: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Find the rows that a test holds out.
+
+    Parameters
+    ----------
+    study : Study
+    published_by : float  [Year]
+
+    Returns
+    -------
+    later, scored : (row,) of bool
+        Rows published after the date, and the levels among them.
+
+    Raises
+    ------
+    InputError
+        No level was published after the date, or nothing before it.
+
+    Examples
+    --------
+    >>> from beltcast import read_study
+    >>> from beltcast.drivers.attribution.null_models import held_out
+    >>> later, scored = held_out(read_study(), 2023.5)
+    >>> bool(later.sum() > scored.sum() > 0)
+    True
+    """
+    rows = study.observations.rows
+    later = np.array([row.published > published_by for row in rows])
+    scored = later & np.array([row.kind == "level" for row in rows])
+    if not scored.any() or later.all():
+        raise InputError(
+            f"{int(scored.sum())} levels were published after {published_by:g} and "
+            f"{int((~later).sum())} by then; choose a date between the first and the last"
+        )
+    return later, scored
 
 
 def placebo(
@@ -205,15 +236,7 @@ def placebo(
     >>> dates, gain = "Zone Year", "Support Gain"
     >>> table = placebo(read_study(), dates, gain, rng=1)  # doctest: +SKIP
     """
-    if gain not in study.priors.labels:
-        raise CalibrationError(f"'{gain}' has no prior, so no fit estimates it")
-    dims = study.model.find(constant).dims
-    if len(dims) != 1:
-        raise InputError(
-            f"'{constant}' is not a constant over one range; name one that holds dates"
-        )
-    (dim,) = dims
-    true = {e: study.model.value(f"{constant}[{e}]") for e in study.model.subscripts[dim]}
+    true = true_dates(study, constant, gain)
     streams = Streams.of(rng)
     moved = (0.0, *(s for s in shifts if s != 0.0))
     fits = []
@@ -241,6 +264,33 @@ def placebo(
         {"shift": ("shift", list(moved), {"units": "Year"})},
         {"constant": constant, "parameter": gain, "prior_sd": float(study.priors.sigma[i])},
     )
+
+
+def true_dates(study: Study, constant: str, gain: str) -> dict[str, float]:
+    """Return the dates that a placebo moves, by element.
+
+    Raises
+    ------
+    UnknownName, CalibrationError
+        The constant or the parameter does not exist.
+    InputError
+        The constant does not hold one date for each element of a range.
+
+    Examples
+    --------
+    >>> from beltcast import read_study
+    >>> from beltcast.drivers.attribution.null_models import true_dates
+    >>> min(true_dates(read_study(), "Zone Year", "Support Gain").values()) > 2014
+    True
+    """
+    if gain not in study.priors.labels:
+        raise CalibrationError(f"'{gain}' has no prior, so no fit estimates it")
+    dims = study.model.find(constant).dims
+    if len(dims) != 1:
+        raise InputError(
+            f"'{constant}' is not a constant over one range; name one that holds dates"
+        )
+    return {e: study.model.value(f"{constant}[{e}]") for e in study.model.subscripts[dims[0]]}
 
 
 def null_words(score: xr.Dataset) -> str:

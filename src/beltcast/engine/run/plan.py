@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Literal
 
 import numpy as np
@@ -153,18 +154,38 @@ def count_steps(start: float, end: float, step: float) -> int:
     return int(steps)
 
 
+LONGEST_DECIMAL = 9
+"""Digits after the point up to which a TIME STEP is taken as the decimal that it is written as."""
+
+
 def time_grid(start: float, end: float, step: float) -> FloatArray:
     """Return the times of all steps from start to end.
+
+    Where start and step are short decimals, so is every time: no rounding of 0.2 adds up.
 
     Raises
     ------
     SimulationError
         As `count_steps`.
+
+    Examples
+    --------
+    >>> from beltcast.engine.run.plan import time_grid
+    >>> 2100.0 in time_grid(1900, 2100, 0.2), time_grid(0, 0.3, 0.1).tolist()
+    (True, [0.0, 0.1, 0.2, 0.3])
     """
-    times = np.full(count_steps(start, end, step) + 1, step)
-    times[0] = start
-    # One addition after the other, left to right: the same bits as a loop.
-    return np.add.accumulate(times)
+    times = start + step * np.arange(count_steps(start, end, step) + 1.0)
+    places = max(_decimals(start), _decimals(step))
+    # Beyond 2^53 a number times a power of ten is not exact.
+    if places <= LONGEST_DECIMAL and np.abs(times[[0, -1]]).max() * 10.0**places < 2.0**53:
+        times = np.round(times, places)
+    return times
+
+
+def _decimals(number: float) -> int:
+    """Count the digits after the point of the shortest decimal that is this number."""
+    exponent = Decimal(repr(float(number))).normalize().as_tuple().exponent
+    return max(0, -int(exponent))
 
 
 def steps_at(times: FloatArray, wanted: Sequence[float] | FloatArray) -> IntArray:
