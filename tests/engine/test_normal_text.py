@@ -129,6 +129,8 @@ def test_an_alias_without_a_table_says_what_to_do(tmp_path: Path) -> None:
     ("body", "line", "words"),
     [
         ("x = 1 ~~|\n\ny = A FUNCTION OF(x) ~~|", 4, "'y' was never written"),
+        ("x = 1 ~~|\ny = A FUNCTION OF(y) ~~|\ny = ~ kg ~ |", 4, "'y' has no right-hand side"),
+        ("x = SIMULTANEOUS(1 - x, 1) ~~|", 2, "break it with a stock"),
         ("x = 1 ~~|\ny = 2 {open ~~|", 3, "a comment begins here and never ends"),
         ("x = 1 ~~|\n\n{c}\ny = 2 +* 3 ~~|", 5, r"from '\+\* 3' on"),
         ("x = 1 ~~|\ny = DELAY1(x) ~~|", 3, "wrong number of arguments"),

@@ -149,11 +149,14 @@ def test_functions_of_a_whole_past(
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(
-    ("adding", "last", "gone"),
-    [(0, [1, 2, 2, 3.5, 3.5], [0, 1, 0, 2, 0]), (1, [1, 3, 3, 6.5, 6.5], [0, 0, 0, 0, 0])],
+    ("adding", "size", "last", "gone"),
+    [
+        (0, "3", [1, 2, 2, 3.5, 3.5], [0, 1, 0, 2, 0]),
+        (1, "ELMCOUNT(chain)", [1, 3, 3, 6.5, 6.5], [0, 0, 0, 0, 0]),
+    ],
 )
 def test_a_chain_is_shifted_before_anything_else_is_computed(
-    tmp_path: Path, adding: float, last: list[float], gone: list[float], backend: Backend
+    tmp_path: Path, adding: float, size: str, last: list[float], gone: list[float], backend: Backend
 ) -> None:
     """At times 1 and 3, while half a unit a step flows into the first of three."""
     run = small(
@@ -164,7 +167,7 @@ def test_a_chain_is_shifted_before_anything_else_is_computed(
         "p[chain] = INTEG(births[chain], first[chain])",
         "births[chain] = 0.5, 0, 0",
         "first[chain] = 3, 2, 1",
-        f"gone = SHIFT IF TRUE(p[a1], MODULO(Time, 2) = 1, 3, {adding}, 10)",
+        f"gone = SHIFT IF TRUE(p[a1], MODULO(Time, 2) = 1, {size}, {adding}, 10)",
         "total = SUM(p[chain!])",
         **STEPS,
     ).simulate(backend=backend)

@@ -184,6 +184,20 @@ def test_controls_may_be_changed(belts: Model) -> None:
     assert other.simulate()["S"][-1].item() == 24.0
 
 
+def test_a_name_with_signs_needs_no_quotes_on_the_left(tmp_path: Path) -> None:
+    model = small(
+        tmp_path,
+        "R: a, b",
+        '"curve (x)"((0,0),(10,10))',
+        '"c-d" = 2',
+        '"m.v"[R] = 3',
+        'y = "curve (x)"(Time) + "c-d" + "m.v"[a]',
+    )
+    changes = {"c-d": 5, "m.v": "4", '"m.v"[a]': "10"}
+    assert model.with_equations(changes).simulate()["y"].values[0] == 15
+    assert model.with_equations({"e (f)": "7", "y": '"e (f)"'}).simulate()["y"].values[0] == 7
+
+
 def test_text_that_is_no_equation_is_refused_and_nothing_changes(belts: Model) -> None:
     with pytest.raises(ModelFileError, match=r"'rate = 1 \| 2' is no equation"):
         belts.with_equations({"rate": "1 | 2"})

@@ -178,7 +178,7 @@ def test_a_model_of_xmile_becomes_one_of_vensim(tmp_path: Path) -> None:
 
 
 def test_what_xmile_alone_has_is_written_out_for_vensim(tmp_path: Path) -> None:
-    """Stocks that stop at zero, conveyors, INT and pulses that begin anywhere."""
+    """Stocks that stop at zero, conveyors, INT, HISTORY and pulses that begin anywhere."""
     variables = (
         '<stock name="S"><eqn>2</eqn><outflow>out</outflow><non_negative/></stock>'
         '<flow name="out"><eqn>0.7</eqn></flow>'
@@ -186,6 +186,7 @@ def test_what_xmile_alone_has_is_written_out_for_vensim(tmp_path: Path) -> None:
         "<conveyor><len>2</len></conveyor></stock>"
         '<flow name="on"><eqn>TIME</eqn><non_negative/></flow><flow name="off"/>'
         + aux("whole", "INT(1.5 - TIME) + INT(TIME/3)")
+        + aux("before", "HISTORY(whole*TIME, TIME - 2) - HISTORY(whole, TIME)")
         + aux("start", "0.3")
         + aux("pulse", "PULSE(6, start) + PULSE(2, 0.2, 1.1) + PULSE(3, start, TIME - 2)")
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from beltcast.engine.parse_cache import dump_source
-from beltcast.engine.syntax import CONTROLS, Equation, Source, canonical
+from beltcast.engine.syntax import CONTROLS, Equation, Ref, Source, canonical, show
 from beltcast.errors import ModelError, UnknownName, did_you_mean
 
 Change: TypeAlias = "str | float | Sequence[str] | None"
@@ -83,12 +83,14 @@ def source_fingerprint(source: Source) -> str:
 
 
 def _asked(left: str, change: Change, known: Mapping[str, list[Equation]]) -> _Asked:
-    name, bracket, _rest = left.partition("[")
+    name, bracket, rest = left.partition("[")
     name = name.strip()
     parts = change if isinstance(change, Sequence) and not isinstance(change, str) else (change,)
     right, unit, doc = (*parts, None, None)[:3]
     own = known.get(canonical(name), [])
-    written = left
+    if not name.startswith('"'):
+        name = show(Ref(name))
+    written = f"{name}{bracket}{rest}"
     if not bracket and own and own[0].subscripts:
         shared = {e.subscripts for e in own}
         if len(shared) > 1:

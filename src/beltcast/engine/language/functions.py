@@ -345,12 +345,14 @@ INSTEAD: Mapping[str, str] = {
     "ARCTAN2": "Vensim's manual has no such function; write ARCTAN(y/x), and its quadrant with IF "
     "THEN ELSE",
     "DELAY BATCH": "write the batches with SAMPLE IF TRUE",
+    "FIND ZERO": "solve the equations for it, or let a stock approach the solution",
     "LOOKUP SLOPE": "the manual leaves open the slope at a point; write the difference of two "
     "calls of the lookup",
     "NORMALIZE": "Vensim's manual has no such function; divide by SUM(x[range!])",
     "PROBABILITY OF": "Vensim's manual has no such function; multiply the probabilities of "
     "independent events",
     "RANDOM LOOKUP": "call a lookup that gives the number for its share, with RANDOM UNIFORM(0, 1)",
+    "SIMULTANEOUS": "solve the circle for it, or break it with a stock or a delay",
     "VMEDIAN": "Vensim's manual has no such function; pick the middle of VECTOR SORT ORDER",
 }
 """Functions that are refused by name, because no manual says exactly what they compute or nothing

@@ -118,6 +118,9 @@ class Known:
                 if len(values) < len(inner):
                     return None
                 return _evaluate(LANGUAGE[function].build(*values))
+            case Call(function="ELMCOUNT", arguments=(Ref(name=name),)):
+                references = self.references
+                return np.array([float(len(references.table.expand(references.equation, name)))])
             case Call(function="STEP" | "RAMP" | "PULSE" as function, arguments=arguments):
                 needed = (*arguments, Ref("INITIAL TIME"), Ref("TIME STEP"))
                 inner = [self.value(a, scope, because, at_start=True) for a in needed]

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from beltcast.engine.syntax import CONTROLS, Equation, Source, Table, Tables, canonical
+from beltcast.engine.syntax import CONTROLS, Equation, Ref, Source, Table, Tables, canonical, show
 from beltcast.engine.vensim.reader import read_source
 from beltcast.engine.vensim.writer import range_statements
 from beltcast.errors import ModelError, ModelFileError
@@ -54,7 +54,7 @@ def read_equations(texts: Mapping[str, str], context: Source) -> tuple[Equation,
         for e in context.equations
         if isinstance(e.expression, (Table, Tables)) and canonical(e.name) not in wanted
     }
-    lines += [f"{name}((0,0),(1,1))\n\t~\t\n\t~\t\n\t|" for name in lookups.values()]
+    lines += [f"{show(Ref(name))}((0,0),(1,1))\n\t~\t\n\t~\t\n\t|" for name in lookups.values()]
     # A file of controls alone would not be a model.
     lines.append(_statement("placeholder of the reader", "0"))
     controls = [name for name in CONTROLS if name not in wanted]

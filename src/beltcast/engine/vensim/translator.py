@@ -226,7 +226,7 @@ def _unreadable(problem: Exception, path: Path, line: int | None, name: str) -> 
     whole = " ".join(text.split())
     before = f"the equation of '{name}'" if name else "this equation"
     if not whole:
-        return ModelFileError(f"{before} cannot be read; check it", path, line)
+        return ModelFileError(f"{before} has no right-hand side; write it", path, line)
     where = f" from '{piece}' on" if piece and piece != whole else ""
     return ModelFileError(
         f"{before} cannot be read{where}: '{whole[:80]}'; check it where the model was made",

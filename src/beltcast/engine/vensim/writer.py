@@ -208,6 +208,8 @@ class _Rewriting:
                 return Call("VECTOR ELM MAP", (first, offset))
             case ("XCONVEYOR", _) | ("DELAY FIXED", (_, _)):
                 return Call("DELAY FIXED", (*given, given[0])[:3])
+            case "XHISTORY", _:
+                return Call("DELAY FIXED", given)
             case "XINT", (x,):
                 whole = Call("INTEGER", (x,))
                 above = Call(">", (whole, x))

@@ -140,6 +140,8 @@ def _call(function: str, arguments: tuple[Expr, ...]) -> tuple[int, str]:
             sign = _SIGN.get(operator, operator)
             blank = "" if operator in "*/" else " "
             return own, f"{_text(left, own)}{blank}{sign}{blank}{_text(right, own + 1)}"
+        case "IF THEN ELSE", (_, Call("XHISTORY", (value, lag, _)), _):  # HISTORY as it was read
+            return _OPERAND, f"HISTORY({_text(value, 0)}, TIME - {_text(lag, 6)})"
         case "IF THEN ELSE", (condition, yes, no):
             parts = (_text(part, 0) for part in (condition, yes, no))
             return _OPERAND, "(IF {} THEN {} ELSE {})".format(*parts)
