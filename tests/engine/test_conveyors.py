@@ -103,7 +103,6 @@ def test_nothing_is_lost_on_a_conveyor(tmp_path: Path, backend: Backend) -> None
     ("variables", "words"),
     [
         (belt("1", more="<isee:x>9</isee:x>".replace("isee:", "")), "'belt' with <x> is not"),
-        (belt("1", mark=' discrete="true"'), "'belt' with discrete= is not supported"),
         (belt("1", stock="<outflow>lost</outflow>"), "without exactly one <len> and one outflow"),
         (belt("TIME - 1").replace("<non_negative/>", ""), "an inflow that may be negative"),
         (belt("1", length="1 + STEP(1, 2)"), "transit time is no expression of constants"),

@@ -183,7 +183,7 @@ def test_what_xmile_alone_has_is_written_out_for_vensim(tmp_path: Path) -> None:
         '<stock name="S"><eqn>2</eqn><outflow>out</outflow><non_negative/></stock>'
         '<flow name="out"><eqn>0.7</eqn></flow>'
         '<stock name="C"><eqn>4</eqn><inflow>on</inflow><outflow>off</outflow>'
-        "<conveyor><len>2</len></conveyor></stock>"
+        '<conveyor discrete="true"><len>2</len></conveyor></stock>'
         '<flow name="on"><eqn>TIME</eqn><non_negative/></flow><flow name="off"/>'
         + aux("whole", "INT(1.5 - TIME) + INT(TIME/3)")
         + aux("before", "HISTORY(whole*TIME, TIME - 2) - HISTORY(whole, TIME)")

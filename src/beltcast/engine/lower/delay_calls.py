@@ -7,17 +7,20 @@ import math
 import numpy as np
 
 from beltcast.engine.language.belts import Belt, profile_shares
+from beltcast.engine.language.queues import Line, Outlet
 from beltcast.engine.lower.lookup_calls import table_of
 from beltcast.engine.lower.references import Scope
 from beltcast.engine.lower.walk import TablesDiffer, Walk
-from beltcast.engine.nodes import Node
+from beltcast.engine.nodes import Clock, Load, Node, apply, const
 from beltcast.engine.syntax import Call, Expr, Number, Ref, canonical
 
 LONGEST_BELT = 100_000
 """Steps that a conveyor may be long."""
 
 LONGEST_RUN = 2_000
-"""Steps of a run in which a delay time may move: each step moves a slat for each."""
+"""Steps of a run in which a delay time may move or batches wait: each step moves all of them."""
+
+_STEP = Ref("TIME STEP")
 
 DISCRETE_DELAYS = {
     "DELAY INFORMATION": (3, "write SMOOTH N"),
@@ -37,7 +40,9 @@ def discrete_delay(walk: Walk, call: Call, scope: Scope) -> Node:
     walk.check_arity(call.function, (count, count), call.arguments)
     moves = walk.known.value(call.arguments[1], scope, "") is None
     if moves and call.function in ("DELAY INFORMATION", "DELAY MATERIAL"):
-        belt = Belt(walk.memory, _steps_of_run(walk, call.function))
+        belt = Belt(
+            walk.memory, _steps_of_run(walk, f"{call.function} with a delay time that moves")
+        )
         given = walk.nodes(call.arguments, scope)
         whole = belt.information if call.function == "DELAY INFORMATION" else belt.material
         return whole(*given)
@@ -59,8 +64,8 @@ def discrete_delay(walk: Walk, call: Call, scope: Scope) -> Node:
     return belt.vensim(*walk.nodes((inflow, leak, total), scope))
 
 
-def _steps_of_run(walk: Walk, function: str) -> int:
-    """Number of steps of a run, after which no delay that begins in it needs to be known."""
+def _steps_of_run(walk: Walk, what: str) -> int:
+    """Number of steps of a run, each of which `what` must be able to remember."""
     because = f"the longest delay of '{walk.equation.name}'"
     names = ("INITIAL TIME", "FINAL TIME", "TIME STEP")
     known = [walk.known.value(Ref(name), {}, because) for name in names]
@@ -68,7 +73,7 @@ def _steps_of_run(walk: Walk, function: str) -> int:
     count = (end - start) / step + 1.0 if step > 0.0 else math.nan
     if not 1.0 <= count <= LONGEST_RUN:
         raise walk.refuse(
-            f"{function} with a delay time that moves, in a run of {count:g} steps",
+            f"{what} in a run of {count:g} steps",
             f"at most {LONGEST_RUN} work; take a larger TIME STEP",
         )
     return math.ceil(count)
@@ -134,6 +139,76 @@ def belt_flow(walk: Walk, call: Call, scope: Scope) -> Node:
             exponential=exponential == Number(1.0),
         )
     return walk.parts.belts[key][int(port.value)]
+
+
+def queue_flow(walk: Walk, call: Call, scope: Scope) -> Node:
+    """An outflow of an XMILE queue; all outflows of a queue share its line."""
+    port, name, initial, count, *more = call.arguments
+    assert isinstance(port, Number)
+    assert isinstance(name, Ref)
+    assert isinstance(count, Number)
+    elements = tuple(zip(*scope.values(), strict=True)) if scope else ()
+    key = (canonical(name.name), elements)
+    if key not in walk.parts.belts:
+        inflows, ways = more[: int(count.value)], more[int(count.value) :]
+        kinds = [[e.value for e in ways[i::4] if isinstance(e, Number)] for i in range(3)]
+        leaving = [
+            Outlet(int(takes), bool(whole), bool(overflow), walk.node(room, scope))
+            for takes, whole, overflow, room in zip(*kinds, ways[3::4], strict=True)
+        ]
+        batches = 1
+        if any(way.by_batch for way in leaving):
+            steps = _steps_of_run(walk, f"the batches of the queue '{name.name}'")
+            batches += max(len(inflows), 1) * steps
+        walk.parts.belts[key] = tuple(
+            Line(walk.memory, batches).flows(
+                walk.nodes(inflows, scope), walk.node(initial, scope), leaving
+            )
+        )
+    return walk.parts.belts[key][int(port.value)]
+
+
+def discrete_start(walk: Walk, call: Call, scope: Scope) -> Node:
+    """The initial content of a discrete conveyor, which must lie as that of a continuous one.
+
+    "The initial value is applied to the start of each unit time within the conveyor" (XMILE 1.0,
+    3.7.2), from which end of the unit the standard leaves open.
+    """
+    (initial,) = call.arguments
+    because = f"where the initial content of '{walk.equation.name}' lies"
+    known, step = (walk.known.value(e, s, because) for e, s in ((initial, scope), (_STEP, {})))
+    if (step is None or (step != 1.0).any()) and (known is None or (known != 0.0).any()):
+        raise walk.refuse(
+            "a discrete conveyor with an initial content and a DT other than 1",
+            "start it empty, or take DT 1: the standard leaves open where the content lies",
+        )
+    return walk.node(initial, scope)
+
+
+def inflow_budget(walk: Walk, call: Call, scope: Scope) -> Node:
+    """What the inflow limit of a discrete conveyor leaves in this unit of time, as a flow.
+
+    "The full amount allowed each time unit is allowed to enter in a single DT" (XMILE 1.0, 4.2.1).
+    Units of time begin where the model time is a whole number.
+    """
+    limit, inflow = call.arguments
+    because = f"the units of time in which '{walk.equation.name}' is limited"
+    known = [walk.known.value(e, {}, because) for e in (Ref("INITIAL TIME"), _STEP)]
+    start, step = (math.nan if k is None else float(k.flat[0]) for k in known)
+    steps = 1.0 / step if step > 0.0 else math.nan
+    whole = math.isfinite(start + steps) and start.is_integer()
+    if not (whole and steps >= 1.0 - 1e-6 and abs(steps - round(steps)) < 1e-6):
+        raise walk.refuse(
+            "an inflow limit of a discrete conveyor in a model whose units of time are not whole "
+            "numbers of steps",
+            "start at a whole time, with a DT of 1, 1/2, 1/3 and so on",
+        )
+    entered, dt, parts = walk.parts.new_rows(walk.n), walk.memory.time_step(), walk.parts
+    clock = apply("add", Clock(frozen=True), apply("mul", dt, const(1e-3)))
+    ends = apply("gt", apply("floor", apply("add", clock, dt)), apply("floor", clock))
+    so_far = apply("add", Load(entered), apply("mul", walk.node(inflow, scope), dt))
+    parts.keep(walk.equation.name, entered, const(0.0), apply("if", ends, const(0.0), so_far))
+    return apply("div", apply("sub", walk.node(limit, scope), Load(entered)), dt)
 
 
 def conveyor(walk: Walk, call: Call, scope: Scope) -> Node:

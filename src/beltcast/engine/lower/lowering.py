@@ -24,7 +24,10 @@ from beltcast.engine.lower.delay_calls import (
     belt_flow,
     conveyor,
     discrete_delay,
+    discrete_start,
+    inflow_budget,
     profile_delay,
+    queue_flow,
 )
 from beltcast.engine.lower.lookup_calls import LOOKUPS, lookup_area, lookup_call, series_call
 from beltcast.engine.lower.matrix_calls import (
@@ -296,8 +299,20 @@ _RULES: Mapping[str, Rule] = {
     "VECTOR SELECT": select_call,
     "XBELT": belt_flow,
     "XCONVEYOR": conveyor,
+    "XBUDGET": inflow_budget,
+    "XDISCRETE": discrete_start,
+    "XQUEUE": queue_flow,
 }
 """Functions that are more than a formula in their arguments."""
 
-_INTERNAL = ("XBELT", "XCONVEYOR", "XELEMENT", "XHISTORY", "XLOOKUP AREA")
+_INTERNAL = (
+    "XBELT",
+    "XBUDGET",
+    "XCONVEYOR",
+    "XDISCRETE",
+    "XELEMENT",
+    "XHISTORY",
+    "XLOOKUP AREA",
+    "XQUEUE",
+)
 """Names that only the reader of XMILE gives, no modeller."""

@@ -210,6 +210,8 @@ class _Rewriting:
                 return Call("DELAY FIXED", (*given, given[0])[:3])
             case "XHISTORY", _:
                 return Call("DELAY FIXED", given)
+            case "XDISCRETE", (x,):
+                return x
             case "XINT", (x,):
                 whole = Call("INTEGER", (x,))
                 above = Call(">", (whole, x))
@@ -265,6 +267,9 @@ _CALLED = {
     "hold": "LOOKUP BACKWARD",
 }
 _ENGINE_ONLY: Mapping[str, tuple[str, str]] = {
+    "XBELT": ("conveyor that leaks or stops", "keep the XMILE file"),
+    "XBUDGET": ("inflow limit of a discrete conveyor", "keep the XMILE file"),
+    "XQUEUE": ("queue", "keep the XMILE file"),
     "RANK": ("RANK of XMILE", "write VECTOR SORT ORDER"),
 }
 

@@ -7,16 +7,19 @@ capacity, an inflow limit and an arrest limit its inflows, so that material it c
 where it was.  The capacity follows isee's ``MIN((Capacity - Conveyor)/DT + total outflow,
 inflow)``, with several inflows in the order of the file.
 
+A discrete conveyor differs from a continuous one in two points (XMILE 1.0, 3.7.2): where its
+initial content lies, and that all that its inflow limit allows in a unit of time may enter in one
+step.  Behind a queue (`beltcast.engine.xmile.queues`) a conveyor takes batches.
+
 Supported are conveyors with inflows that cannot be negative, Euler's method, and a transit time of
-constants that is a whole number of steps.  Refused by name: batches (``discrete``, queues), leaks
-of whole numbers, linear leaks in different zones (the standard and isee differ there), and limits
-on the output of another conveyor.
+constants that is a whole number of steps.  Refused by name: leaks of whole numbers, linear leaks in
+different zones (the standard and isee differ there), and limits on the output of another conveyor.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from beltcast.engine.syntax import canonical
@@ -78,7 +81,16 @@ class Conveyor:
     @property
     def exponential(self) -> bool:
         """Whether its leaks decay."""
-        return self.mark.attributes.get("exponential_leak", "false").lower() == "true"
+        return self.marked("exponential_leak", otherwise=False)
+
+    def marked(self, attribute: str, *, otherwise: bool) -> bool:
+        """Whether an attribute of its ``<conveyor>`` is true."""
+        return self.mark.attributes.get(attribute, str(otherwise)).lower() == "true"
+
+    @property
+    def discrete(self) -> bool:
+        """Whether it moves batches."""
+        return self.marked("discrete", otherwise=False)
 
     @property
     def plain(self) -> bool:
@@ -116,8 +128,14 @@ def find_conveyors(parts: DocumentParts, method: str) -> Mapping[str, Conveyor]:
         for conveyor in found
         for name in (conveyor.outflow, *(leak.name for leak in conveyor.leaks))
     }
+    queued = {
+        canonical(stock.prefix + plain_name(flow.text))
+        for stock in parts.variables
+        if stock.element.tag == "stock" and stock.element.first("queue") is not None
+        for flow in stock.element.all("outflow")
+    }
     for conveyor in found:
-        _check_inflows(conveyor, declared, driven, parts.defaults)
+        _check_inflows(conveyor, declared, driven, queued, parts.defaults)
     return driven
 
 
@@ -129,14 +147,12 @@ def _conveyor(
     stock: Declared, mark: Element, declared: Mapping[str, Declared], method: str
 ) -> Conveyor:
     more = [f"<{child.tag}>" for child in mark.children if child.tag not in _KNOWN]
-    if mark.attributes.get("discrete", "false").lower() != "false":
-        more.append("discrete=")
     if method != "euler":
         more.append(f"the method {method}")
     if more:
         raise mark.place.refusal(
-            f"<conveyor> of '{stock.name}' with {more[0]} is not supported; use a continuous "
-            "conveyor with Euler's method, or stocks and delays"
+            f"<conveyor> of '{stock.name}' with {more[0]} is not supported; use Euler's method, or "
+            "stocks and delays"
         )
     flows = [
         (name, declared[name].element if name in declared else flow)
@@ -184,12 +200,19 @@ def _check_inflows(
     conveyor: Conveyor,
     declared: Mapping[str, Declared],
     driven: Mapping[str, Conveyor],
+    queued: Collection[str],
     defaults: Mapping[str, bool],
 ) -> None:
     """Refuse an inflow that may be negative: the outflow would then be undefined."""
     stock = conveyor.stock
-    for flow, name in _inflows(conveyor):
-        own = declared.get(name)
+    for flow, name in inflows_of(stock):
+        if name in queued:
+            if not conveyor.discrete:
+                raise conveyor.mark.place.refusal(
+                    f"<conveyor> of '{stock.name}' behind a queue, without discrete=\"true\", is "
+                    "not supported: the standard has only discrete ones there; write the mark"
+                )
+            continue
         if name in driven:
             limits = [tag for tag in _LIMITS if conveyor.given(tag) is not None]
             if limits:
@@ -199,13 +222,37 @@ def _check_inflows(
                     "stock between them"
                 )
             continue
-        mark = own.element.first("non_negative") if own is not None else None
-        held = defaults.get("flow", False) if mark is None else "false" not in mark.text.lower()
-        if not held and not (own is not None and _is_positive_number(own.element)):
-            raise flow.place.refusal(
-                f"<conveyor> of '{stock.name}' with an inflow that may be negative is not "
-                f"supported; give '{plain_name(flow.text)}' a <non_negative/>"
-            )
+        refuse_negative("conveyor", stock, flow, declared.get(name), defaults)
+
+
+def refuse_negative(
+    kind: str,
+    stock: Declared,
+    flow: Element,
+    own: Declared | None,
+    defaults: Mapping[str, bool],
+) -> None:
+    """Refuse an inflow that may be negative.
+
+    Parameters
+    ----------
+    kind : str
+        What the stock is.
+    stock : Declared
+    flow : Element
+        The ``<inflow>``.
+    own : Declared or None
+        Its declaration.
+    defaults : mapping
+        What ``<behavior>`` says.
+    """
+    mark = own.element.first("non_negative") if own is not None else None
+    held = defaults.get("flow", False) if mark is None else "false" not in mark.text.lower()
+    if not held and not (own is not None and _is_positive_number(own.element)):
+        raise flow.place.refusal(
+            f"<{kind}> of '{stock.name}' with an inflow that may be negative is not "
+            f"supported; give '{plain_name(flow.text)}' a <non_negative/>"
+        )
 
 
 def _is_positive_number(flow: Element) -> bool:
@@ -218,7 +265,7 @@ def _is_positive_number(flow: Element) -> bool:
     return bool(texts) and all(_NUMBER.fullmatch(text.strip()) for text in texts)
 
 
-def _inflows(conveyor: Conveyor) -> Iterator[tuple[Element, str]]:
-    stock = conveyor.stock
+def inflows_of(stock: Declared) -> Iterator[tuple[Element, str]]:
+    """Yield the inflows of a stock with their canonical names."""
     for flow in stock.element.all("inflow"):
         yield flow, canonical(stock.prefix + plain_name(flow.text))

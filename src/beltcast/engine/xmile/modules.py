@@ -79,8 +79,7 @@ def refuse_inside(element: Element, tags: tuple[str, ...], where: str) -> None:
     """Refuse the first child of these tags by name and line."""
     for child in element.all(*tags):
         raise child.place.refusal(
-            f"<{child.tag}> {where} is not supported (nor are queues, ovens and leaks); use "
-            "stocks and delays"
+            f"<{child.tag}> {where} is not supported; use stocks and delays"
             if element.tag != "macro"
             else f"<{child.tag}> {where} is not supported; write it into the model"
         )

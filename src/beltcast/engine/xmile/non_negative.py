@@ -56,6 +56,8 @@ class LimitedStock:
     capacity, in_limit, arrest : Expr or None
         The most that it holds, the most that it takes in a unit of time, and where not zero that
         it stands still.
+    discrete : bool
+        Whether all that it takes in a unit of time may enter in one step.
     """
 
     stock: Ref
@@ -64,6 +66,7 @@ class LimitedStock:
     capacity: Expr | None
     in_limit: Expr | None
     arrest: Expr | None
+    discrete: bool = False
 
 
 def limit_flows(
@@ -71,6 +74,7 @@ def limit_flows(
     reservoirs: Iterable[Reservoir],
     dimensions: Mapping[str, tuple[str, ...]],
     conveyors: Iterable[LimitedStock] = (),
+    queued: Mapping[str, tuple[str, ...]] | None = None,
 ) -> tuple[Equation, ...]:
     """Limit the flows of stocks that cannot be negative, and of conveyors that are full.
 
@@ -81,13 +85,15 @@ def limit_flows(
     dimensions : mapping
         Elements of each dimension, by canonical name.
     conveyors : iterable of LimitedStock
+    queued : mapping, optional
+        By each flow that a queue drives, the names of all flows of that queue in order.
 
     Returns
     -------
     tuple of Equation
         In the same order.
     """
-    work = _Limits(list(equations), dimensions)
+    work = _Limits(list(equations), dimensions, queued or {})
     for reservoir in reservoirs:
         work.limit(reservoir)
     for conveyor in conveyors:
@@ -99,9 +105,13 @@ class _Limits:
     """Equations being limited, and which variable needs which at the same instant."""
 
     def __init__(
-        self, equations: list[Equation], dimensions: Mapping[str, tuple[str, ...]]
+        self,
+        equations: list[Equation],
+        dimensions: Mapping[str, tuple[str, ...]],
+        queued: Mapping[str, tuple[str, ...]],
     ) -> None:
         self.equations = equations
+        self.queued = queued
         self.elements = {name: set(map(canonical, own)) for name, own in dimensions.items()}
         self.needs: dict[str, set[str]] = {}
         self.at_start: dict[str, set[str]] = {}
@@ -159,7 +169,13 @@ class _Limits:
                 needed = {stock, *leaving, *taken, *_names(conveyor.capacity)}
                 limits.append((room, needed))
             if conveyor.in_limit is not None:
-                limits.append((conveyor.in_limit, {*taken, *_names(conveyor.in_limit)}))
+                most = conveyor.in_limit
+                if conveyor.discrete:
+                    total: Expr = Number(0.0)
+                    for inflow in conveyor.inflows:
+                        total = Call("+", (total, inflow))
+                    most = Call("XBUDGET", (most, total))
+                limits.append((most, {*taken, *_names(conveyor.in_limit)}))
             for limit, needed in limits:
                 for other in before:
                     limit = Call("-", (limit, other))
@@ -188,17 +204,32 @@ class _Limits:
         return False
 
     def _wrap(self, flow: Ref, function: str, limit: Expr, needed: set[str]) -> None:
-        """Join the equations of a flow with a limit, element by element where they differ."""
+        """Join the equations of a flow with a limit, element by element where they differ.
+
+        What limits a flow out of a queue is a part of the equations of all flows of that queue.
+        """
         name = canonical(flow.name)
+        names = self.queued.get(name, (name,))
         done: list[Equation] = []
         for equation in self.equations:
-            if canonical(equation.name) != name:
+            if canonical(equation.name) not in names:
                 done.append(equation)
             else:
                 done.extend(self._limited(equation, flow, function, limit))
         self.equations = done
-        self.needs.setdefault(name, set()).update(needed)
-        self.at_start.setdefault(name, set()).update(needed)
+        for own in names:
+            self.needs.setdefault(own, set()).update(needed)
+            self.at_start.setdefault(own, set()).update(needed)
+
+    def _joined(self, asked: Expr, flow: Ref, function: str, limit: Expr) -> Expr:
+        """What a flow would be, with its limit."""
+        if not (isinstance(asked, Call) and asked.function == "XQUEUE"):
+            return Call(function, (asked, limit))
+        ways = self.queued[canonical(flow.name)]
+        place = len(asked.arguments) - 4 * len(ways) + 4 * ways.index(canonical(flow.name)) + 3
+        room = Call(function, (asked.arguments[place], limit))
+        before, after = asked.arguments[:place], asked.arguments[place + 1 :]
+        return replace(asked, arguments=(*before, room, *after))
 
     def _limited(
         self, equation: Equation, flow: Ref, function: str, limit: Expr
@@ -218,7 +249,7 @@ class _Limits:
         limited = replace(
             equation,
             subscripts=tuple(narrow.get(canonical(s), s) for s in equation.subscripts),
-            expression=Call(function, (asked, _substituted(limit, wide))),
+            expression=self._joined(asked, flow, function, _substituted(limit, wide)),
         )
         if not narrow:
             return [limited]

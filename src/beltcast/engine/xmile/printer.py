@@ -97,6 +97,8 @@ def plain(name: str) -> str:
 
 def _text(expression: Expr, strength: int) -> str:
     match expression:
+        case Call("XDISCRETE", (initial,)):  # as that of a continuous one, or refused when it runs
+            return _text(initial, strength)
         case Number(value):
             return _number(value, strength)
         case Ref():
@@ -164,6 +166,8 @@ def _function(function: str, arguments: tuple[Expr, ...]) -> tuple[str, tuple[Ex
             return "PULSE", (size, start)
         case "XPULSE TRAIN", (start, interval, size):
             return "PULSE", (size, start, interval)
+        case "XBELT" | "XBUDGET" | "XQUEUE", _:
+            raise CannotSay("a conveyor or a queue as this prints it", "keep the XMILE file")
         case "XELEMENT", _:
             raise CannotSay("computed subscript that this writes", "write the elements out")
         case "PULSE", _:

@@ -3,10 +3,11 @@
 XMILE 1.0 (OASIS, 2015) writes a model as XML.  Reading it takes four steps with a module each:
 `document` (the XML, hardened), `modules` (modules and macros: the variables and their full names),
 `expression` (the text of an equation) and `names` (the meaning of its names); `conveyors` finds the
-stocks that are conveyors.  This module owns the variables themselves: a stock with its flows, a
-graphical function, an array given as one or element by element.
+stocks that are conveyors, `queues` those that are queues.  This module owns the variables
+themselves: a stock with its flows, a graphical function, an array given as one or element by
+element.
 
-What is not supported is refused by name and line before anything runs: queues and ovens, computed
+What is not supported is refused by name and line before anything runs: ovens, computed
 subscripts, imported data, models in other files.
 """
 
@@ -37,8 +38,10 @@ from beltcast.engine.xmile.layout import group_docs_of, groups_of, views_of
 from beltcast.engine.xmile.modules import Declared, DocumentParts, collect, refuse_inside
 from beltcast.engine.xmile.names import DeclaredVariable, Heading, Left, Names
 from beltcast.engine.xmile.non_negative import limit_flows
+from beltcast.engine.xmile.queues import find_queues
 from beltcast.engine.xmile.sim_specs import refuse_imports, run_controls, run_method
 from beltcast.engine.xmile.variables import (
+    Driven,
     limited_conveyors,
     parsed_side,
     pieces_of,
@@ -85,10 +88,11 @@ def read_xmile(path: str | Path) -> Source:
     macros = _macros(parts, names)
     method = run_method(specs)
     conveyors = find_conveyors(parts, method)
+    driven = Driven(conveyors, find_queues(parts, conveyors, method))
     equations = tuple(
         equation
         for declared in parts.variables
-        for equation in variable_equations(declared, names, parts.defaults, conveyors)
+        for equation in variable_equations(declared, names, parts.defaults, driven)
     )
     if not equations:
         raise ModelFileError("the model has no variables; give a model with equations", path)
@@ -98,6 +102,7 @@ def read_xmile(path: str | Path) -> Source:
         reservoirs_of(names, parts),
         names.dimensions,
         limited_conveyors(names, conveyors),
+        {name: tuple(way.name for way in queue.ways) for name, queue in driven.queues.items()},
     )
     equations = (*equations, *_graphs(names, parts))
     controls = run_controls(specs, equations, names)
@@ -238,7 +243,9 @@ def _macros(parts: DocumentParts, names: Names) -> dict[str, Macro]:
         inside = {canonical(d.name): _variable(d, names) for d in own}
         inside |= {p: DeclaredVariable(p) for p in heading.parameters}
         scope = replace(names, variables=inside)
-        equations = [e for d in own for e in variable_equations(d, scope, parts.defaults, {})]
+        equations = [
+            e for d in own for e in variable_equations(d, scope, parts.defaults, Driven({}, {}))
+        ]
         result = macro.first("eqn")
         left = Left(DeclaredVariable(heading.name), (), macro.place)
         if canonical(heading.name) not in inside:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from beltcast.engine.language.queues import EVERYTHING, FIRST, FITTING
 from beltcast.engine.lower.limits import check_depth
 from beltcast.engine.syntax import (
     CONTROLS,
@@ -24,7 +25,24 @@ from beltcast.engine.xmile.graphs import graph_of, number_attribute
 from beltcast.engine.xmile.modules import Declared, DocumentParts, refuse_inside
 from beltcast.engine.xmile.names import DeclaredVariable, Left, Names, resolve
 from beltcast.engine.xmile.non_negative import LimitedStock, Reservoir
+from beltcast.engine.xmile.queues import Queue
 from beltcast.errors import ModelFileError
+
+NO_LIMIT = 1e300
+"""Room of what takes everything: a flow that no model has."""
+
+
+@dataclass(frozen=True)
+class Driven:
+    """What drives flows, by the canonical names of the flows.
+
+    Attributes
+    ----------
+    conveyors, queues : mapping
+    """
+
+    conveyors: Mapping[str, Conveyor]
+    queues: Mapping[str, Queue]
 
 
 @dataclass(frozen=True)
@@ -41,7 +59,7 @@ def variable_equations(
     declared: Declared,
     names: Names,
     non_negative: Mapping[str, bool],
-    conveyors: Mapping[str, Conveyor],
+    driven: Driven,
 ) -> Iterator[Equation]:
     """The equations of one variable."""
     element = declared.element
@@ -56,7 +74,7 @@ def variable_equations(
             name=declared.name,
             subscripts=piece.left.subscripts,
             except_=(),
-            expression=_right(declared, piece, names, non_negative, conveyors),
+            expression=_right(declared, piece, names, non_negative, driven),
             unit="" if unit is None else unit.text.strip(),
             doc="" if doc is None else " ".join(doc.text.split()),
             line=piece.left.place.line,
@@ -112,20 +130,25 @@ def _right(
     piece: _Piece,
     names: Names,
     non_negative: Mapping[str, bool],
-    conveyors: Mapping[str, Conveyor],
+    driven: Driven,
 ) -> Expr:
     """The right-hand side of a piece."""
     scope = names.inside(declared.prefix)
     element, left = declared.element, piece.left
     if declared.source is not None:
         return resolve(Ref(declared.source), left, names.inside(declared.above))
-    refuse_inside(element, ("queue", "oven", "overflow", "multiplier"), f"of '{declared.name}'")
-    conveyor = conveyors.get(canonical(declared.name))
+    refuse_inside(element, ("oven", "multiplier"), f"of '{declared.name}'")
+    conveyor = driven.conveyors.get(canonical(declared.name))
+    queue = driven.queues.get(canonical(declared.name))
     if conveyor is not None:  # whatever equation the file gives its outflow
         return _conveyed(conveyor, canonical(declared.name), left, scope)
-    refuse_inside(element, ("leak",), f"of '{declared.name}'")
-    if all(declared is not c.stock for c in conveyors.values()):
+    if queue is not None:
+        return _queued(queue, canonical(declared.name), left, scope)
+    refuse_inside(element, ("leak", "overflow"), f"of '{declared.name}'")
+    if all(declared is not c.stock for c in driven.conveyors.values()):
         refuse_inside(element, ("conveyor",), f"of '{declared.name}'")
+    if all(declared is not q.stock for q in driven.queues.values()):
+        refuse_inside(element, ("queue",), f"of '{declared.name}'")
     if piece.equation is None:
         if piece.graph is not None and element.tag != "stock":
             return graph_of(piece.graph)
@@ -145,6 +168,7 @@ def _right(
     if piece.graph is not None and element.tag != "stock":
         value = Call("WITH LOOKUP", (graph_of(piece.graph), value))
     held = _is_non_negative(element, non_negative.get(element.tag, False))
+    held = held and element.first("queue") is None
     if element.tag == "flow" and held:
         return Call("MAX", (value, Number(0.0)))
     if element.tag == "stock":
@@ -179,7 +203,7 @@ def reservoirs_of(names: Names, parts: DocumentParts) -> Iterator[Reservoir]:
         if stock.tag != "stock" or declared.source is not None:
             continue
         held = _is_non_negative(stock, parts.defaults.get("stock", False))
-        held = held and stock.first("conveyor") is None
+        held = held and stock.first("conveyor") is None and stock.first("queue") is None
         scope = names.inside(declared.prefix)
         users = set()
         for piece in pieces_of(declared, names.variables[canonical(declared.name)], names):
@@ -213,6 +237,8 @@ def _conveyed(conveyor: Conveyor, flow_name: str, left: Left, names: Names) -> E
     if held is None:
         raise stock.place.error(f"'{conveyor.stock.name}' has no equation; write one")
     initial = parsed_side(held.text, left, names, held)
+    if conveyor.discrete:
+        initial = Call("XDISCRETE", (initial,))
     if conveyor.plain:
         return Call("XCONVEYOR", (inflow, lasting, Call("/", (initial, lasting))))
     arrest = conveyor.given("arrest")
@@ -243,6 +269,40 @@ def _conveyed(conveyor: Conveyor, flow_name: str, left: Left, names: Names) -> E
     )
 
 
+def _queued(queue: Queue, flow_name: str, left: Left, names: Names) -> Expr:
+    """A flow that a queue drives."""
+    stock = queue.stock.element
+    held = stock.first("eqn")
+    if held is None:
+        raise stock.place.error(f"'{queue.stock.name}' has no equation; write one")
+    inflows = [_flow(flow, left, names) for flow in stock.all("inflow")]
+    ways: list[Expr] = []
+    for way in queue.ways:
+        if names.variables[way.name].dims != left.variable.dims:
+            raise stock.place.refusal(
+                f"<queue> of '{queue.stock.name}' with an outflow of other dimensions is not "
+                "supported; give both the same"
+            )
+        belt = way.conveyor
+        first = belt is not None and belt.marked("one_at_a_time", otherwise=True)
+        takes = EVERYTHING if belt is None else FIRST if first else FITTING
+        whole = belt is not None and belt.marked("batch_integrity", otherwise=False)
+        kinds = (float(takes), float(whole), float(way.overflow), NO_LIMIT)
+        ways.extend(map(Number, kinds))
+    port = [way.name for way in queue.ways].index(flow_name)
+    return Call(
+        "XQUEUE",
+        (
+            Number(float(port)),
+            Ref(queue.stock.name),
+            parsed_side(held.text, left, names, held),
+            Number(float(len(inflows))),
+            *inflows,
+            *ways,
+        ),
+    )
+
+
 def limited_conveyors(names: Names, conveyors: Mapping[str, Conveyor]) -> Iterator[LimitedStock]:
     """Conveyors that do not take their whole inflow."""
     for conveyor in {id(c): c for c in conveyors.values()}.values():
@@ -267,7 +327,9 @@ def limited_conveyors(names: Names, conveyors: Mapping[str, Conveyor]) -> Iterat
         }
         limits = option("capacity"), option("in_limit"), option("arrest")
         if any(limit is not None for limit in limits):
-            yield LimitedStock(left.ref, flows["inflow"], flows["outflow"], *limits)
+            yield LimitedStock(
+                left.ref, flows["inflow"], flows["outflow"], *limits, conveyor.discrete
+            )
 
 
 def _net_flow(stock: Element, left: Left, names: Names) -> Expr:
