@@ -6,7 +6,7 @@ Run it on a quiet machine after a change of the model, the observations or the e
     python docs/refresh.py forecast   # without the table of speed, which needs a quiet machine
     python docs/refresh.py verify     # the backtest, ten minutes or more
     python docs/refresh.py skill      # the tables from the backtest that is kept
-    python docs/refresh.py drivers    # the drivers under priors, data and contrasts
+    python docs/refresh.py drivers    # the attribution and its tests, ten minutes or more
     python docs/refresh.py outputs    # what the commands of tutorials and guides print
 """
 
@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "runs" / "belt"
 KEPT = ("calibration.csv", "draws.nc", "fit.csv", "summary.txt")
 VERIFICATION = ROOT / "calibration" / "results" / "verification.nc"
+ATTRIBUTION = ROOT / "calibration" / "results" / "attribution.txt"
 SKILL = "skill: python docs/refresh.py skill"
 ORIGINS = "origins: python docs/refresh.py skill"
 LATEST = "2025: python docs/refresh.py skill"
@@ -161,26 +162,32 @@ def goals_table(known: xr.Dataset) -> str:
 
 
 def drivers() -> None:
-    """Run `beltcast attribute` and put the drivers by source of knowledge into docs/drivers.md."""
-    subprocess.run([sys.executable, "-m", "beltcast", "attribute"], cwd=ROOT, check=True)
-    # Here and not above, as in `skill`.
-    import xarray as xr
+    """Run `beltcast attribute` with its tests (ten minutes), keep its summary and show it."""
+    command = ["attribute", "--tests", "--placebo", "Zone Year=Support Gain"]
+    subprocess.run([sys.executable, "-m", "beltcast", *command], cwd=ROOT, check=True)
+    summary = (ROOT / "runs/belt-drivers/summary.txt").read_text(encoding="utf-8")
+    ATTRIBUTION.write_text(summary, encoding="utf-8")
+    for marker, content in driver_blocks().items():
+        write(marker, content, "docs/drivers.md")
 
-    from beltcast.drivers.attribution.evidence import driver_evidence
 
-    with xr.open_dataset(ROOT / "runs" / "belt-drivers" / "attribution.nc") as opened:
-        attribution = opened.load()
-    table = driver_evidence(attribution)
-    lines = [
-        f"| {attribution.attrs['whole']}, {attribution.attrs['year']}, log of output (median ± sd) "
-        "| priors alone | with the data | with data and contrasts |",
-        "|---|---|---|---|",
-    ]
-    for driver, row in table.iterrows():
-        sources = ("prior", "data", "evidence")
-        cells = (f"{row[f'{s}_median']:.2f} ± {row[f'{s}_sd']:.2f}" for s in sources)
-        lines.append(f"| {driver} | {' | '.join(cells)} |")
-    write("evidence: python docs/refresh.py drivers", "\n".join(lines), "docs/drivers.md")
+def driver_blocks() -> dict[str, str]:
+    """Make the blocks of docs/drivers.md from the summary that is kept, by marker."""
+    text = ATTRIBUTION.read_text(encoding="utf-8")
+    parts = ["\n".join(map(str.rstrip, part.splitlines())) for part in text.strip().split("\n\n")]
+    first = {
+        "shares": "China in 2024, in logs of output",
+        "evidence": "China in 2024: Shapley values in logs",
+        "synergy": "Do the drivers complement",
+        "held out": "Held out",
+        "placebo": "Placebo",
+    }
+    return {
+        f"{name}: python docs/refresh.py drivers": "```text\n"
+        + next(part for part in parts if part.startswith(start))
+        + "\n```"
+        for name, start in first.items()
+    }
 
 
 OUTPUT = re.compile(r"<!-- output (\S+): (beltcast .*?) -->\n(.*?)<!-- end -->", re.DOTALL)

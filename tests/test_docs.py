@@ -197,8 +197,12 @@ SMALLER = {
 ELSEWHERE = {
     "docs/howto/large-ensembles.md": "a scheduler on another machine; tests/scale runs its plans",
     "docs/howto/how-sure.md": "half an hour of fits; tests/inference asks each of its questions",
+    "docs/gallery/index.md": "tests/inference/test_gallery.py and tests/model/test_world2.py",
+    "docs/sampling.md": "half an hour; tests/inference and tests/files run and resume each command",
+    "docs/verification.md": "ten minutes or more; python docs/refresh.py verify runs it",
+    "models/templates/common/README.md": "tests/study/test_starter.py, in a study of its own",
 }
-"""How-to pages whose commands no test runs as they stand, and why."""
+"""Pages whose commands no test runs as they stand, and why."""
 
 RUN = [
     "README.md",
@@ -207,6 +211,10 @@ RUN = [
     "docs/tutorials/own-model.md",
     "docs/tutorials/reading-a-calibration.md",
     "docs/zh/tutorial.md",
+    "docs/drivers.md",
+    "docs/loops.md",
+    "docs/robust.md",
+    "docs/reference/schemas.md",
     *sorted({page for page, _ in command_lines() if page.startswith("docs/howto")} - {*ELSEWHERE}),
 ]
 """Pages whose commands a test runs, with the files of `OWN` in the place of their reader's own."""
@@ -252,6 +260,8 @@ OWN: dict[str, dict[str, str]] = {
         # As the page says, implicit steps need no short TIME STEP.
         "model.mdl": HARES.replace("TIME STEP = 0.0625", "TIME STEP = 1"),
     },
+    "docs/loops.md": {"mine.mdl": RABBITS},
+    "docs/reference/schemas.md": {"mine.mdl": RABBITS},
     "docs/howto/study.md": {
         **BASS,
         "flu.csv": f"{GALLERY}bass/data.csv",
@@ -362,6 +372,42 @@ def test_the_commands_of_a_page_run_in_their_order(
             cli.main()
         # Of two models that differ, `diff` says so with 1.
         assert (ended.value.code or 0) == int(name == "diff"), (line, capsys.readouterr().err)
+
+
+def test_every_page_with_commands_is_run_or_says_where_they_are() -> None:
+    assert {page for page, _ in command_lines()} == {*RUN, *ELSEWHERE}
+
+
+def other_commands() -> list[tuple[str, str]]:
+    """Page and text of every command in a block or a sentence that runs a file of the checkout."""
+    found = []
+    for page in (*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "models" / "belt" / "README.md"):
+        text = page.read_text(encoding="utf-8")
+        inline = (" ".join(words.split()) for words in re.findall(r"(?<!`)`([^`]+)`(?!`)", text))
+        for line in (*plain_lines(text), *inline):
+            if re.match(r"(?:\w+=\S+ )*(?:python|pytest) ", line):
+                found.append((place_of(page), line.partition(" #")[0]))
+    return sorted(set(found))
+
+
+@pytest.mark.parametrize(("page", "line"), other_commands())
+def test_a_script_or_test_of_the_documentation_is_there(page: str, line: str) -> None:
+    words = [word for word in shlex.split(line) if "=" not in word]
+    if words[:2] == ["python", "-m"]:
+        module = words[2]
+        assert module == "beltcast" or (ROOT / f"{module.replace('.', '/')}.py").exists(), page
+    for word in words[1:]:
+        path = word.partition("::")[0]
+        if path.startswith(("tests/", "docs/", "calibration/")):
+            assert (ROOT / path).exists(), (page, word)
+    if words[0] == "pytest" and "-k" in words and "or" not in words[words.index("-k") + 1].split():
+        file = next((word for word in words[1:] if word.startswith("tests/")), None)
+        if file is None:
+            return  # a form, not a command
+        chosen = words[words.index("-k") + 1]
+        paths = [ROOT / file] if file.endswith(".py") else (ROOT / file).rglob("test_*.py")
+        names = [name for path in paths for name in re.findall(r"def (test_\w+)", path.read_text())]
+        assert any(chosen in name for name in [*names, file]), (page, line)
 
 
 def test_the_table_of_extras_is_complete() -> None:

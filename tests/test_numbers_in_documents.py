@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -180,6 +181,29 @@ def test_what_is_said_of_the_backtest_is_in_the_kept_file(root: Path, scores: xr
         f"the model forecast exports of {median} bn CNY in 2025 (80 % band {low} to {high}); the "
         "published value is 2,270",
     )
+
+
+def test_blocks_of_the_drivers_are_those_of_the_kept_summary(
+    root: Path, refresh: ModuleType
+) -> None:
+    page = (root / "docs" / "drivers.md").read_text(encoding="utf-8")
+    for marker, content in refresh.driver_blocks().items():
+        assert f"<!-- {marker} -->\n{content}\n<!-- end -->" in page, marker
+
+
+def test_elasticities_of_trade_are_those_of_the_kept_fit(root: Path) -> None:
+    fit = pd.read_csv(root / "calibration/results/calibration.csv", index_col="parameter")
+    told = []
+    for name in ("Short Trade Elasticity", "Long Trade Elasticity"):
+        row = fit.loc[name]
+        told += [f"{row['median']:.3g} ({row['p10']:.3g} to {row['p90']:.3g})"]
+        told += [f"{row['prior_median']:.3g} ({row['prior_p10']:.3g} to {row['prior_p90']:.3g})"]
+    short, short_prior, long, long_prior = told
+    sentence = (
+        f"that of the first year is {short.replace('(', '(80 % ')}, under its prior {short_prior}; "
+        f"the long one is {long}, under its prior {long_prior}"
+    )
+    states(root, "docs/drivers.md", sentence)
 
 
 def test_the_summary_of_the_readme_is_the_kept_one(root: Path) -> None:
