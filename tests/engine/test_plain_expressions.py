@@ -83,7 +83,6 @@ def test_a_plain_expression_is_read_alike(text: str) -> None:
         "41 + 1",
         ":NA:",
         "--3",
-        "007",
         "2 x",
         "a b(",
         "f()",

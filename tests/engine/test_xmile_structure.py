@@ -166,6 +166,11 @@ def test_two_dimensions_of_the_same_elements_are_not_confused(tmp_path: Path) ->
         np.testing.assert_array_equal(got, [[1, 2], [1, 2]])
 
 
+def test_a_name_may_have_brackets(tmp_path: Path) -> None:
+    named = aux("Price [USD]", "3", "d") + aux("y", '"Price_[USD]"[A]*2')
+    np.testing.assert_array_equal(first(tmp_path, named, dims=ABC), 6)
+
+
 def test_a_square_is_read_place_by_place(tmp_path: Path) -> None:
     same = (
         aux("k", "5", "d d") + f'<stock name="y">{of("d d")}<eqn>s</eqn><inflow>k</inflow></stock>'

@@ -198,6 +198,15 @@ def test_a_name_with_signs_needs_no_quotes_on_the_left(tmp_path: Path) -> None:
     assert model.with_equations({"e (f)": "7", "y": '"e (f)"'}).simulate()["y"].values[0] == 7
 
 
+def test_a_name_in_quotes_may_have_brackets(tmp_path: Path) -> None:
+    model = small(
+        tmp_path, "R: a, b", '"p [USD]" = 2', '"q [t]"[R] = "p [USD]"*3', 'y = "q [t]"[b]'
+    )
+    assert model.simulate({'"p [USD]"': 5})["y"].values[0] == 15
+    assert model.rows('"q [t]"[b]').size == 1
+    assert model.with_equations({'"q [t]"[b]': "1"}).simulate()["y"].values[0] == 1
+
+
 def test_text_that_is_no_equation_is_refused_and_nothing_changes(belts: Model) -> None:
     with pytest.raises(ModelFileError, match=r"'rate = 1 \| 2' is no equation"):
         belts.with_equations({"rate": "1 | 2"})

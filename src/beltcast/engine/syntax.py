@@ -47,6 +47,17 @@ def canonical(name: str) -> str:
     return " ".join(text.replace("_", " ").split()).lower()
 
 
+def split_label(label: str) -> tuple[str, str, str]:
+    """Split ``Name[Element]`` as ``str.partition("[")`` does; quotes may hold a bracket too.
+
+    >>> split_label('"Price [USD]"[North, 2]')
+    ('"Price [USD]"', '[', 'North, 2]')
+    """
+    quoted = re.match(r'\s*"(?:[^"\\]|\\.)*"', label)
+    at = label.find("[", quoted.end() if quoted else 0)
+    return (label, "", "") if at < 0 else (label[:at], "[", label[at + 1 :])
+
+
 @dataclass(frozen=True)
 class Number:
     """A literal number. ``:NA:`` is NaN."""

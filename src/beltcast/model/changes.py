@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from beltcast.engine.parse_cache import dump_source
-from beltcast.engine.syntax import CONTROLS, Equation, Ref, Source, canonical, show
+from beltcast.engine.syntax import CONTROLS, Equation, Ref, Source, canonical, show, split_label
 from beltcast.errors import ModelError, UnknownName, did_you_mean
 
 Change: TypeAlias = "str | float | Sequence[str] | None"
@@ -83,7 +83,7 @@ def source_fingerprint(source: Source) -> str:
 
 
 def _asked(left: str, change: Change, known: Mapping[str, list[Equation]]) -> _Asked:
-    name, bracket, rest = left.partition("[")
+    name, bracket, rest = split_label(left)
     name = name.strip()
     parts = change if isinstance(change, Sequence) and not isinstance(change, str) else (change,)
     right, unit, doc = (*parts, None, None)[:3]
@@ -114,7 +114,7 @@ def _read(asked: Sequence[_Asked], source: Source) -> list[tuple[_Asked, Equatio
     for one in asked:
         own = [e for e in found if canonical(e.name) == canonical(one.name)]
         inside = tuple(
-            canonical(s) for s in one.left.partition("[")[2].rstrip("] ").split(",") if s.strip()
+            canonical(s) for s in split_label(one.left)[2].rstrip("] ").split(",") if s.strip()
         )
         pairs += [(one, e) for e in own if tuple(map(canonical, e.subscripts)) == inside]
     return pairs

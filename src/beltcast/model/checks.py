@@ -19,7 +19,7 @@ import numpy as np
 from beltcast.display.translations import element_called, word
 from beltcast.engine.loops.graph import Component, causal_links, feedback_loops
 from beltcast.engine.nodes import FloatArray, IntArray, is_missing
-from beltcast.engine.syntax import CONTROLS, canonical
+from beltcast.engine.syntax import CONTROLS, canonical, split_label
 from beltcast.engine.units.check import UnitProblem, check_units
 from beltcast.model.model import Model
 from beltcast.schema import Label, Language, Progress, no_progress
@@ -144,7 +144,7 @@ def check_model(
     progress("a run", 1, 1)
     stocks = _of_kind(model, "stock")
     (negative,) = _negative(model, _rows(model, stocks)[0], _run(model, {}, stocks))
-    already = {fault.variable.partition("[")[0] for fault in negative}
+    already = {split_label(fault.variable)[0] for fault in negative}
     tried, of_all, extremes = _extremes(model, stocks, already, progress, seconds)
     return Checked(
         model=model.name,
@@ -216,7 +216,7 @@ def _negative(model: Model, rows: IntArray, values: FloatArray) -> list[tuple[Fa
         fault = Fault(
             label, "negative stock", float(times[when]), float(values[when, column, member])
         )
-        found[member].setdefault(label.partition("[")[0], fault)
+        found[member].setdefault(split_label(label)[0], fault)
     return [tuple(faults.values()) for faults in found]
 
 
@@ -304,7 +304,7 @@ def _extremes(
         for (name, factor), broken, below in zip(
             trials[first : first + chunk], wild, negative, strict=True
         ):
-            new = tuple(f for f in below if f.variable.partition("[")[0] not in already)
+            new = tuple(f for f in below if split_label(f.variable)[0] not in already)
             if broken or new:
                 found.append(Extreme(name, factor, (*broken, *new)))
         done = min(first + chunk, len(trials))

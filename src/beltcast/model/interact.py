@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from beltcast.display.lines import finish_axes, new_figure, plot_band
 from beltcast.display.style import house_style
+from beltcast.engine.syntax import split_label
 from beltcast.errors import ModelError, UnknownName
 from beltcast.files.extras import need
 from beltcast.schema import TIME
@@ -90,10 +91,10 @@ def _slider(model: Simulated, label: str) -> dict[str, Any]:
     folded = {name.casefold().replace("_", " "): name for name in table.index}
     known = folded.get(label.casefold().replace("_", " "))
     if known is None:
-        model[label.partition("[")[0]]  # raises if there is no such variable
+        model[split_label(label)[0]]  # raises if there is no such variable
         raise UnknownName(f"'{label}' is not a constant; name one, with its element in brackets")
     default = float(table.loc[known, "value"])
-    low, high = model[known.partition("[")[0]].equations[0].limits[:2]
+    low, high = model[split_label(known)[0]].equations[0].limits[:2]
     ends = sorted((0.0, 2.0 * default)) if default else [0.0, 1.0]
     low, high = ends[0] if low is None else low, ends[1] if high is None else high
     return {

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from beltcast.engine.syntax import canonical
+from beltcast.engine.syntax import canonical, split_label
 from beltcast.errors import UnknownName, did_you_mean, quoted
 
 
@@ -35,7 +35,7 @@ def find_label(label: str, model: ModelLike) -> tuple[VariableLike, tuple[str, .
     UnknownName
         The variable or the element does not exist.
     """
-    name, bracket, rest = label.partition("[")
+    name, bracket, rest = split_label(label)
     variable = model.find(name.strip())
     if not bracket:
         return variable, ()

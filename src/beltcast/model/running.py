@@ -26,7 +26,7 @@ from beltcast.engine.run.plan import (
 )
 from beltcast.engine.run.prepare import Backend, Prepared, available, prepare
 from beltcast.engine.run.time_grid import Grid, find_grid
-from beltcast.engine.syntax import CONTROLS, Source, canonical
+from beltcast.engine.syntax import CONTROLS, Source, canonical, split_label
 from beltcast.errors import SimulationError
 from beltcast.model.arguments import Constants, Inputs, plain_constants
 from beltcast.model.browsing import Browsable
@@ -278,17 +278,17 @@ class Running(Browsable):
     def _check_given(self, program: Program, inputs: Inputs | None) -> None:
         given = self.input_series(inputs)
         # An element that is not given beside others of its variable is missing, as in Vensim.
-        names = {self.label(row).partition("[")[0] for row in given}
+        names = {split_label(self.label(row))[0] for row in given}
         for row, data in program.inputs.items():
             if row not in given and not len(data.times):
                 label = self.label(row)
-                if label.partition("[")[0] in names:
+                if split_label(label)[0] in names:
                     continue
                 raise SimulationError(
                     f"the model holds no numbers for the data variable '{label}'; run it with "
                     f"inputs={{'{label}': (times, values)}}",
                     self.path,
-                    self.variables[label.partition("[")[0]].line,
+                    self.variables[split_label(label)[0]].line,
                 )
 
     def _prepared(
@@ -322,7 +322,7 @@ class Running(Browsable):
             f"{times[when]:g}; check its equation for a division by zero, a logarithm or a power "
             "of a negative number, or take a smaller TIME STEP or method='stiff'",
             self.path,
-            self.variables[self.label(row).partition("[")[0]].line,
+            self.variables[split_label(self.label(row))[0]].line,
         )
 
     def _labelled(
@@ -350,7 +350,7 @@ class Running(Browsable):
         GET DATA BETWEEN TIMES and similar functions are tables made when a model is compiled.
         """
         whole = looked_at(self.source) if inputs is not None else frozenset()
-        named = {canonical(name.partition("[")[0]) for name in (() if inputs is None else inputs)}
+        named = {canonical(split_label(name)[0]) for name in (() if inputs is None else inputs)}
         if not whole & named or self._own_series:
             return None
         source = with_series(self.source, self.program, self.input_series(inputs))

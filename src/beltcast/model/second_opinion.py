@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from beltcast.engine.syntax import canonical
+from beltcast.engine.syntax import canonical, split_label
 from beltcast.errors import SimulationError, UnsupportedConstruct
 from beltcast.files.extras import need
 from beltcast.model.model import Model
@@ -109,7 +109,7 @@ def second_opinion(
 
 
 def _key(label: str) -> str:
-    name, bracket, inside = label.partition("[")
+    name, bracket, inside = split_label(label)
     if not bracket:
         return canonical(name)
     elements = ",".join(map(canonical, inside.rstrip("]").split(",")))

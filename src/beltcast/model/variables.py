@@ -15,7 +15,7 @@ import numpy as np
 
 from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.engine.program import Program
-from beltcast.engine.syntax import CONTROLS, Data, Source, canonical
+from beltcast.engine.syntax import CONTROLS, Data, Source, canonical, split_label
 from beltcast.errors import ModelError, UnknownName, did_you_mean
 from beltcast.model.arguments import Constants, Inputs, plain_constants, plain_inputs
 from beltcast.model.labels import join_label
@@ -112,7 +112,7 @@ class Variables:
         ------
         UnknownName
         """
-        name, _, inside = label.partition("[")
+        name, _, inside = split_label(label)
         variable = self.find(name.strip())
         rows = self.program.slots[canonical(variable.name)].rows
         if not inside:
@@ -159,7 +159,7 @@ class Variables:
 
     def _constant_rows(self, label: str) -> IntArray:
         rows = self.rows(label)
-        variable = self.find(label.partition("[")[0].strip())
+        variable = self.find(split_label(label)[0].strip())
         if variable.kind != "constant":
             raise UnknownName(
                 f"'{variable.name}' is not a constant of {self.name} (kind: {variable.kind}); "
@@ -272,7 +272,7 @@ class Variables:
         """
         series: dict[int, Data] = {}
         for name, (t, y) in plain_inputs(inputs).items():
-            variable = self.find(name.partition("[")[0])
+            variable = self.find(split_label(name)[0])
             if variable.kind != "input":
                 raise UnknownName(
                     f"'{variable.name}' is not an input of {self.name} (kind: {variable.kind}); "

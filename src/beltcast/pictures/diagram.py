@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from beltcast.engine.syntax import split_label
 from beltcast.errors import UnknownName, did_you_mean
 from beltcast.model.model import Model
 from beltcast.pictures.diagram_svg import Drawing, Route, TextBox, as_svg
@@ -112,7 +113,7 @@ def _every_link(found: Structure) -> frozenset[tuple[str, str]]:
 
 def _loop(model: Model, highlight: Sequence[str] | str) -> list[str]:
     steps = highlight.split(" -> ") if isinstance(highlight, str) else list(highlight)
-    names = [step.partition("[")[0].strip() for step in steps if step]
+    names = [split_label(step)[0].strip() for step in steps if step]
     for name in names:
         if name not in model.variables:
             raise UnknownName(

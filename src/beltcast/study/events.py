@@ -13,6 +13,7 @@ from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
+from beltcast.engine.syntax import split_label
 from beltcast.errors import InputError, ScenarioError, quoted
 from beltcast.files.text import file_sha256
 from beltcast.study.scenarios import Scenario, extend, read_scenarios
@@ -87,7 +88,7 @@ def _refuse_shared(events: Mapping[str, Scenario]) -> None:
         for mine in (*one.constants, *one.inputs):
             for theirs in (*other.constants, *other.inputs):
                 whole = "[" not in mine or "[" not in theirs
-                same_name = mine.partition("[")[0] == theirs.partition("[")[0]
+                same_name = split_label(mine)[0] == split_label(theirs)[0]
                 if mine == theirs or (whole and same_name):
                     raise ScenarioError(
                         f"the events {quoted(one.name)} and {quoted(other.name)} both set "

@@ -36,6 +36,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from beltcast.engine.syntax import split_label
 from beltcast.errors import BeltcastError, UnknownName, did_you_mean, gathered, quoted
 from beltcast.files.toml import Toml, TomlTable, find_file
 from beltcast.model.labels import find_label, join_label
@@ -356,7 +357,7 @@ class _Reader:
             raise table.fail(f"{problem}; name a table of [drivers]", "driver")
         if key in taken:
             raise table.fail(f"two levers have the key {quoted(key)}", "key")
-        own = self.model.find(name.partition("[")[0]).unit
+        own = self.model.find(split_label(name)[0]).unit
         if "unit" in table:
             table.unit("unit", own, str.__eq__, name)
         return Lever(

@@ -33,6 +33,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit, ndtr, ndtri
 
+from beltcast.engine.syntax import split_label
 from beltcast.errors import (
     BeltcastError,
     InputError,
@@ -286,7 +287,7 @@ def extend(parent: Scenario, child: Scenario) -> Scenario:
     kept = {
         label: value
         for label, value in parent.constants.items()
-        if label.partition("[")[0] not in whole
+        if split_label(label)[0] not in whole
     }
     return Scenario(
         name=child.name,

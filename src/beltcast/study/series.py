@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from beltcast.engine.syntax import split_label
 from beltcast.errors import TableError, UnknownName, did_you_mean, quoted
 from beltcast.model.conditions import CONDITION
 from beltcast.model.model import Model
@@ -211,7 +212,7 @@ def _by_condition(
         for header in (name for k, name in enumerate(table.header) if k not in (0, at)):
             given = next((one for one in known if one.data == header), Column(header, header))
             try:
-                dims = model.find((given.variable or header).partition("[")[0].strip()).dims
+                dims = model.find(split_label(given.variable or header)[0].strip()).dims
             except UnknownName:
                 continue
             if CONDITION in dims:
@@ -433,7 +434,7 @@ def _factor(table: DataTable, label: str, given: str, unit: str) -> float:
 
 
 def _meaning(table: DataTable, model: Model, label: str) -> tuple[str, tuple[str, ...], str, float]:
-    name, bracket, rest = label.partition("[")
+    name, bracket, rest = split_label(label)
     try:
         variable = model.find(name.strip())
         model.rows(label)
@@ -505,7 +506,7 @@ def _row(
 
 def _policy_row(element: Payoff, model: Model) -> tuple[Observation, Definition]:
     """Observation whose log likelihood is a variable of the model itself, and its definition."""
-    variable = model.find(element.variable.partition("[")[0].strip())
+    variable = model.find(split_label(element.variable)[0].strip())
     grid = model.grid()
     name = f"payoff {element.variable}"
     errors = ErrorModel("log_density", trials=element.sd, name=name)

@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from beltcast.engine.syntax import CONTROLS, canonical
+from beltcast.engine.syntax import CONTROLS, canonical, split_label
 from beltcast.errors import InputError, UnknownName, did_you_mean, quoted
 from beltcast.files.text import Text, read_text
 from beltcast.model.labels import find_label, join_label
@@ -296,7 +296,7 @@ def _label_of(cell: str, model: Model) -> tuple[str, tuple[str, ...]]:
 
 def _constants(text: Text, line: int, name: str, model: Model) -> list[str]:
     """Return the labels of a name: itself, or each element of its ranges."""
-    base, bracket, rest = name.partition("[")
+    base, bracket, rest = split_label(name)
     try:
         variable = model.find(base.strip())
     except UnknownName as unknown:

@@ -27,7 +27,7 @@ from beltcast.engine.loops.link_scores import RowLinks, link_scores, row_graph
 from beltcast.engine.loops.search import Circuit, find_circuits
 from beltcast.engine.nodes import FloatArray
 from beltcast.engine.run.plan import steps_at
-from beltcast.engine.syntax import canonical
+from beltcast.engine.syntax import canonical, split_label
 from beltcast.ensembles.ensemble import member_constants
 from beltcast.errors import InputError, SimulationError, UnknownName
 from beltcast.model.model import Model
@@ -161,7 +161,7 @@ def participation(scores: xr.Dataset, of: Literal["path", "stocks"] = "path") ->
     """
     size = abs(scores["relative_score"])
     paths = [
-        {step.partition("[")[0] for step in str(path).split(ARROW)} for path in scores[of].values
+        {split_label(step)[0] for step in str(path).split(ARROW)} for path in scores[of].values
     ]
     names = sorted(set().union(*paths))
     on_path = xr.DataArray(
@@ -396,7 +396,7 @@ def _path(
         if row in visible:
             name, own = visible[row]
             names.append(f"{name}[{', '.join(own)}]" if elements and own else name)
-        elif owner[row] not in (names[-1].partition("[")[0], *_next_name(circuit, row, visible)):
+        elif owner[row] not in (split_label(names[-1])[0], *_next_name(circuit, row, visible)):
             names.append(owner[row])
     turns = [tuple(names[i:] + names[:i]) for i in range(len(names))]
     return min(turns)
@@ -404,7 +404,7 @@ def _path(
 
 def _stocks(model: Model, path: Sequence[str]) -> str:
     """Stocks of a path in turn; those inside a delay have no name and are dropped."""
-    kept = [step for step in path if model.variables[step.partition("[")[0]].kind == "stock"]
+    kept = [step for step in path if model.variables[split_label(step)[0]].kind == "stock"]
     return ARROW.join(kept)
 
 

@@ -22,7 +22,7 @@ from beltcast.engine.loops.graph import (
     causal_links,
     feedback_loops,
 )
-from beltcast.engine.syntax import Call, Equation, Expr, Number, Ref, canonical
+from beltcast.engine.syntax import Call, Equation, Expr, Number, Ref, canonical, split_label
 from beltcast.errors import InputError, quoted
 from beltcast.model.changes import source_fingerprint
 from beltcast.model.model import Model, compile_model
@@ -156,7 +156,7 @@ def name_loops(scores: xr.Dataset, names: Mapping[str, Sequence[str]], model: Mo
             )
         given[path] = name
     for i, path in enumerate(paths):
-        plain = _turned([step.partition("[")[0] for step in path])
+        plain = _turned([split_label(step)[0] for step in path])
         if plain in given:
             labels[i] = given[plain]
     return scores.assign_coords({LOOP: (LOOP, np.array(labels, dtype=str))})

@@ -45,6 +45,7 @@ import numpy as np
 import xarray as xr
 
 from beltcast.engine.nodes import FloatArray
+from beltcast.engine.syntax import split_label
 from beltcast.ensembles.ensemble import run_ensemble
 from beltcast.ensembles.verdicts import negligible
 from beltcast.errors import InputError, SimulationError
@@ -312,7 +313,7 @@ def _run(
     progress: Progress | None,
 ) -> xr.DataArray:
     """Output of every run, over member and time or year."""
-    name, _, inside = target.partition("[")
+    name, _, inside = split_label(target)
     variable = model.find(name.strip())
     elements = [e.strip() for e in inside.rstrip("]").split(",")] if inside else []
     if len(elements) != len(variable.dims):

@@ -10,7 +10,17 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from beltcast.engine.syntax import CONTROLS, Equation, Ref, Source, Table, Tables, canonical, show
+from beltcast.engine.syntax import (
+    CONTROLS,
+    Equation,
+    Ref,
+    Source,
+    Table,
+    Tables,
+    canonical,
+    show,
+    split_label,
+)
 from beltcast.engine.vensim.reader import read_source
 from beltcast.engine.vensim.writer import range_statements
 from beltcast.errors import ModelError, ModelFileError
@@ -45,7 +55,7 @@ def read_equations(texts: Mapping[str, str], context: Source) -> tuple[Equation,
                 f"'{left} = {right[:80]}' is no equation; give the right-hand side as Vensim text, "
                 "without '|' and '~'"
             )
-    wanted = {canonical(left.partition("[")[0]) for left in texts}
+    wanted = {canonical(split_label(left)[0]) for left in texts}
     lines = ["{UTF-8}", *range_statements(context)]
     lines += [_statement(left, right) for left, right in texts.items()]
     # A call of a lookup is distinguished from a call of a function by the known name.

@@ -90,6 +90,11 @@ REWRITES: tuple[tuple[str, str, str], ...] = (
         "one x the first is its value, and the second where the line goes on",
     ),
     (
+        "people’s wish, α→β",
+        '"people’s wish", "α→β"',
+        "the grammar knows letters only, and a name may have any other sign outside ASCII",
+    ),
+    (
         "x[R] = - 1, 2",
         "x[R] = -1, 2",
         "the grammar takes a list of numbers with blanks after a sign and cannot read the number",
@@ -447,6 +452,8 @@ def _rewritten(
     held: list[tuple[tuple[float, float], ...]] | None,
 ) -> Statement:
     equation = _KEYWORD.sub(lambda found: found.group().upper(), statement.equation)
+    if not equation.isascii() and _SIGN.search(equation):
+        equation = _WORD.sub(_in_quotes, equation)
     if _is_bare(equation):
         equation = f"{equation.rstrip()} :INTERPOLATE: "
     if strings and re.search(r"\bGET[\s_]", equation, re.IGNORECASE):
@@ -458,6 +465,25 @@ def _rewritten(
     equation = _NEGATIVE_BASE.sub(r"(0-\1\2", equation)
     unit, *rest = statement.fields[1:] or ("",)
     return replace(statement, fields=(equation, _plain_limits(unit), *(rest or ("",))))
+
+
+_SIGN = re.compile(r"(?![\w\s])[^\x00-\x7f]")
+_WORD = re.compile(
+    rf"""
+    "(?:[^"\\]|\\.)*" | '[^']*'
+    | (?P<name>(?:[^\W\d]|(?![−×÷≤≥≠]){_SIGN.pattern})(?:[\w'$\s]|{_SIGN.pattern})*)
+    """,
+    re.VERBOSE,
+)
+
+
+def _in_quotes(match: re.Match[str]) -> str:
+    """A name with signs outside ASCII in quotes; anything else as it is."""
+    name = match["name"]
+    if name is None or not _SIGN.search(name):
+        return match.group()
+    bare = name.rstrip()
+    return f'"{bare}"{name[len(bare) :]}'
 
 
 def _is_bare(equation: str) -> bool:

@@ -18,7 +18,7 @@ _NAME = r"""[^\W\d](?:[\w'$\s]*[\w'$])?|"(?:\\"|[^"])*\""""
 _SUBSCRIPT = rf"\s*(?:{_NAME})\s*(?:!\s*)?"
 _TOKEN = re.compile(
     rf"""\s*(?:
-    (?P<number>(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?(?![\w.'$]))
+    (?P<number>(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?(?![\w.'$]))
     |(?P<name>{_NAME})\s*(?P<subscripts>\[(?:{_SUBSCRIPT},)*{_SUBSCRIPT}\])?
     |(?P<sign><>|<=|>=|[-+*/^()=<>,]|:AND:|:OR:|:NOT:)
     )\s*""",

@@ -110,9 +110,18 @@ def read_xmile(path: str | Path) -> Source:
         path=path,
         text_sha256=hashlib.sha256(content).hexdigest(),
         encoding=encoding,
-        equations=_as_the_vendor_rounds(
-            expand(tuple(e for e in equations if canonical(e.name) not in CONTROLS), macros, path),
-            root,
+        equations=tuple(
+            map(
+                _quoted,
+                _as_the_vendor_rounds(
+                    expand(
+                        tuple(e for e in equations if canonical(e.name) not in CONTROLS),
+                        macros,
+                        path,
+                    ),
+                    root,
+                ),
+            )
         ),
         subscripts=names.ranges,
         controls=controls,
@@ -121,6 +130,11 @@ def read_xmile(path: str | Path) -> Source:
         group_docs=group_docs_of(root),
         sketch=views_of(root, content.decode(encoding, errors="replace")),
     )
+
+
+def _quoted(equation: Equation) -> Equation:
+    """A bracket in a name stands in quotes, as in Vensim: it does not begin subscripts."""
+    return replace(equation, name=f'"{equation.name}"') if "[" in equation.name else equation
 
 
 def _graphs(names: Names, parts: DocumentParts) -> Iterator[Equation]:
