@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -174,3 +177,20 @@ def test_sliders_without_the_extra_say_what_to_install(
     monkeypatch.setitem(__import__("sys").modules, "ipywidgets", None)
     with pytest.raises(MissingExtra, match=r"\[notebooks\]"):
         sized.interact("S")
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_a_model_that_has_run_can_be_copied_and_sent(
+    sized: Model, copied: Callable[[Model], Model]
+) -> None:
+    before = sized.simulate()
+    xr.testing.assert_identical(copied(sized).simulate(), before)
+
+
+def test_a_model_is_iterated_over_its_names(sized: Model) -> None:
+    assert list(sized) == list(sized.variables)
+
+
+def test_an_element_as_an_output_is_refused_with_what_to_ask_for(sized: Model) -> None:
+    with pytest.raises(UnknownName, match=r"'Y\[North,One\]' is one element.*ask for 'y'"):
+        sized.simulate(outputs=["Y[North,One]"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,10 @@ class Browsable(Variables):
     def __contains__(self, name: object) -> bool:
         """Whether the model has a variable of this name, whatever the case and underscores."""
         return isinstance(name, str) and canonical(name) in self.program.slots
+
+    def __iter__(self) -> Iterator[str]:
+        """Names of the variables."""
+        return iter(self.variables)
 
     @property
     def constants(self) -> pd.DataFrame:

@@ -27,7 +27,7 @@ from beltcast.engine.run.plan import (
 from beltcast.engine.run.prepare import Backend, Prepared, available, prepare
 from beltcast.engine.run.time_grid import Grid, find_grid
 from beltcast.engine.syntax import CONTROLS, Source, canonical, split_label
-from beltcast.errors import SimulationError
+from beltcast.errors import SimulationError, UnknownName, quoted
 from beltcast.model.arguments import Constants, Inputs, plain_constants
 from beltcast.model.browsing import Browsable
 from beltcast.schema import TIME, make_dataset
@@ -59,6 +59,10 @@ class Running(Browsable):
     # Compiled parts; a cache that never affects results.
     _kernels: dict[Any, Prepared | Adaptive] = field(default_factory=dict, repr=False)
     _own_series: bool = field(default=False, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy or another process gets: all but the compiled code of this process."""
+        return self.__dict__ | {"_kernels": {}}
 
     def grid(self, constants: Constants | None = None) -> Grid:
         """Time grid of the model; INITIAL TIME, FINAL TIME, TIME STEP, SAVEPER may be set.
@@ -144,7 +148,7 @@ class Running(Browsable):
             )
         grid = self.grid(constants)
         asked = [outputs] if isinstance(outputs, str) else outputs
-        names = [self.find(n).name for n in asked] if asked is not None else self.computed
+        names = [self._output(n) for n in asked] if asked is not None else self.computed
         times = grid.saved() if save_at is None else np.asarray(save_at, dtype=np.float64)
         if not len(times):
             raise SimulationError("no time to save was given; name at least one")
@@ -164,6 +168,16 @@ class Running(Browsable):
         result[:, flat < 0] = MISSING  # an element without an equation
         self._check_finite(result, flat, times)
         return self._labelled(names, rows, result, times)
+
+    def _output(self, label: str) -> str:
+        name, bracket, _ = split_label(label)
+        whole = self.find(name).name
+        if bracket:
+            raise UnknownName(
+                f"{quoted(label)} is one element, and an output is a whole variable; ask for "
+                f"{quoted(whole)} and select from it"
+            )
+        return whole
 
     def states(self, instants: int = 3) -> tuple[FloatArray, FloatArray]:
         """Values of all rows at evenly spaced instants of a run with the model's own constants.
