@@ -52,7 +52,7 @@ html_theme_options = {
     "show_prev_next": False,
     "show_toc_level": 2,
 }
-html_sidebars = {name: [] for name in ("index", "changelog")}
+html_sidebars = {name: [] for name in ("index", "changelog", "gallery/index")}
 html_static_path = ["static"]
 html_extra_path = ["generated-page"]
 html_css_files = ["wide.css"]

@@ -8,6 +8,7 @@ Run it on a quiet machine after a change of the model, the observations or the e
     python docs/refresh.py skill      # the tables from the backtest that is kept
     python docs/refresh.py drivers    # the attribution and its tests, ten minutes or more
     python docs/refresh.py outputs    # what the commands of tutorials and guides print
+    python docs/refresh.py pictures   # the page, prices and ranks; needs chromium and playwright
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ def main() -> None:
         "skill": skill,
         "drivers": drivers,
         "outputs": outputs,
+        "pictures": pictures,
     }
     jobs["".join(sys.argv[1:])]()
 
@@ -188,6 +190,32 @@ def driver_blocks() -> dict[str, str]:
         + "\n```"
         for name, start in first.items()
     }
+
+
+def pictures() -> None:
+    """Take the pictures of docs/images anew that `forecast` does not draw."""
+    import xarray as xr
+    from playwright.sync_api import sync_playwright
+
+    from beltcast.display.lines import save_chart
+    from beltcast.pictures.plots_ranks import rank_chart
+
+    images = ROOT / "docs" / "images"
+    with tempfile.TemporaryDirectory() as scratch:
+        for words in (["price", "--output", "price"], ["page", "--output", "page.html"]):
+            subprocess.run([sys.executable, "-m", "beltcast", *words], cwd=scratch, check=True)
+        shutil.copy(Path(scratch) / "price" / "price.png", images)
+        with sync_playwright() as tools:
+            browser = tools.chromium.launch(
+                executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+            )
+            page = browser.new_page(viewport={"width": 1200, "height": 760})
+            page.goto((Path(scratch) / "page.html").as_uri())
+            page.wait_for_timeout(3000)  # until the model runs
+            page.screenshot(path=images / "page.png")
+            browser.close()
+    with xr.open_dataset(ROOT / "calibration" / "results" / "sbc.nc") as kept:
+        save_chart(rank_chart(kept.load()), images / "sbc-ranks.png")
 
 
 OUTPUT = re.compile(r"<!-- output (\S+): (beltcast .*?) -->\n(.*?)<!-- end -->", re.DOTALL)

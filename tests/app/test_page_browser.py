@@ -99,6 +99,25 @@ def test_the_headline_is_the_forecast(opened: Opened, made) -> None:
     expect(headline).to_have_text(shown(made, published(made, other, late)))
 
 
+MARKS = """() => {
+  const page = beltcastPage, state = page.state, found = [];
+  for (const { name, points } of page.data.places) {
+    page.state = { ...state, place: name };
+    const dots = page.dots(9999);
+    dots.at.forEach((i, k) => found.push([points.kind[i], dots.mark[k]]));
+  }
+  page.state = state;
+  return found;
+}"""
+
+
+def test_only_bounds_are_marked_as_bounds(opened: Opened) -> None:
+    marks = opened.open().evaluate(MARKS)
+    assert "over" in {kind for kind, _ in marks}
+    for kind, mark in marks:
+        assert (mark == "bound") == (kind in ("over", "lower", "upper")), kind
+
+
 @with_options({"locale": "zh-CN"})
 def test_a_chinese_browser_gets_chinese_with_amounts_as_officials_write_them(
     opened: Opened, made

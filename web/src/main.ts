@@ -370,7 +370,7 @@ class Page {
       out.x.push(Math.floor(start + 1e-6) + 0.5);
       out.y.push(points.translated[i]);
       out.at.push(i);
-      out.mark.push(kind === "lower" || kind === "upper" ? "bound" : points.loose[i] ? "loose" : kind === "part-year" ? "part" : "full");
+      out.mark.push(["over", "lower", "upper"].includes(kind) ? "bound" : points.loose[i] ? "loose" : kind === "part-year" ? "part" : "full");
     });
     return out;
   }

@@ -52,6 +52,8 @@ def plot_fit_over_time(
         residuals (quantiles of the prediction turned into standard normals); `ACROSS` beside
         each other.
     """
+    from matplotlib.patches import Patch
+
     rows = likelihood.observations.rows
     names = [likelihood.noise.definitions[row.definition].title for row in rows]
     drawn = simulate_observations(likelihood, theta, rng)
@@ -74,17 +76,20 @@ def plot_fit_over_time(
         top, below = axes[2 * (k // across) :, k % across][:2]
         below.sharex(top)
         top.tick_params(labelbottom=False)
-        for share in reversed(PREDICTED):
+        keys = []
+        for number, share in enumerate(reversed(PREDICTED), start=1):
             tail = 0.5 * (1.0 - share)
             low, high = np.quantile(drawn[:, own][:, order], [tail, 1.0 - tail], axis=0)
-            top.fill_between(t, low, high, color=colour, alpha=0.2, lw=0, label=f"{share:.0%}")
+            top.fill_between(t, low, high, color=colour, alpha=0.2, lw=0)
+            # An inner band lies upon the outer ones.
+            keys.append(Patch(color=colour, alpha=1.0 - 0.8**number, lw=0, label=f"{share:.0%}"))
         top.plot(t, np.median(expected[:, own][:, order], axis=0), color=colour, label="model")
         seen = np.flatnonzero(own)[order] < (len(rows) if observed is None else observed)
         top.plot(
             t[seen], published[own][order][seen], "o", color="0.2", markersize=3, label="observed"
         )
         top.set_title(name, loc="left")
-        top.legend(frameon=False, fontsize=7)
+        top.legend(handles=[*keys, *top.get_lines()], frameon=False, fontsize=7)
         below.axhline(0.0, color="0.6", lw=0.8)
         z = _residuals(drawn[:, own][:, order], published[own][order])
         below.plot(t[seen], z[seen], "o", color=colour, markersize=3)
