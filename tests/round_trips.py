@@ -8,8 +8,9 @@ below one folder,
 reads each different model file (Vensim's and XMILE), runs it as a user would (`Model.simulate`),
 saves it as ``.mdl`` and as ``.xmile``, and compares every variable of the three runs bit for bit.
 It prints how many files came how far, and the sentences of the others by how often they occur;
-``--lines`` prints each file.  Whatever differs, crashes or takes longer than two minutes is a fault
-and makes the exit status 1.
+``--lines`` prints each file.  With ``--pysd`` PySD also runs the file and both copies, and its
+series are compared with ours (`second_opinion`).  Whatever differs from our own run, crashes or
+takes longer than two minutes is a fault and makes the exit status 1.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from beltcast import load_model
 from beltcast.engine.syntax import XMILE, canonical
 from beltcast.errors import BeltcastError
 from beltcast.model.model import Model
+from beltcast.model.second_opinion import second_opinion
 
 ENDINGS = (".mdl", *XMILE)
 SECONDS = 120
@@ -45,7 +47,7 @@ Steps = dict[str, str]
 """What became of each step: 'ok', 'same', or the sentence."""
 
 
-class Late(Exception):
+class Late(BaseException):
     """A file took too long."""
 
 
@@ -63,13 +65,13 @@ def model_files(root: Path) -> Iterator[Path]:
             yield path
 
 
-def followed(path: Path) -> Steps:
+def followed(path: Path, *, pysd: bool = False) -> Steps:
     """Take a file through all steps."""
     steps: Steps = {}
     signal.signal(signal.SIGALRM, _late)
     signal.alarm(SECONDS)
     try:
-        _follow(path, steps)
+        _follow(path, steps, pysd=pysd)
     except Late:
         steps["time"] = f"fault: more than {SECONDS} s"
     except Exception as problem:  # a crash is a result here, and the worst one
@@ -83,11 +85,13 @@ def _late(_signal: int, _frame: FrameType | None) -> None:
     raise Late
 
 
-def _follow(path: Path, steps: Steps) -> None:
+def _follow(path: Path, steps: Steps, *, pysd: bool) -> None:
     model = _tried(steps, "read", lambda: load_model(path))
     if model is None:
         return
     run = _tried(steps, "run", model.simulate)
+    if pysd and run is not None:
+        steps["PySD, as given"] = _opinion(model)
     for ending in (".mdl", ".xmile"):
         again = path.with_name(AGAIN + ending)
         try:
@@ -96,6 +100,8 @@ def _follow(path: Path, steps: Steps) -> None:
             copy = _tried(steps, f"save {ending}", partial(load_model, again), fault=True)
             if copy is not None and run is not None:
                 steps[f"save {ending}"] = _compared(run, copy)
+                if pysd:
+                    steps[f"PySD, {ending}"] = _opinion(copy)
         finally:
             for left in path.parent.glob(f"{AGAIN}*"):
                 left.unlink()
@@ -109,6 +115,15 @@ def _tried(steps: Steps, name: str, call: Callable[[], T], *, fault: bool = Fals
         return None
     steps[name] = "ok"
     return result
+
+
+def _opinion(model: Model) -> str:
+    """What PySD says of a file."""
+    try:
+        found = second_opinion(model)
+    except BeltcastError as problem:
+        return str(problem)
+    return "agrees" if found.variable is None else found.sentence()
 
 
 def _compared(run: xr.Dataset, copy: Model) -> str:
@@ -142,6 +157,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--only", default="", help="a piece of the path")
     parser.add_argument("--lines", action="store_true", help="one line for each file and step")
+    parser.add_argument("--pysd", action="store_true", help="let PySD run each file too")
     asked = parser.parse_args(arguments)
     warnings.simplefilter("ignore")
     counts: dict[str, Counter[str]] = {}
@@ -150,7 +166,7 @@ def main(arguments: list[str]) -> int:
         name = str(path.relative_to(asked.folder))
         if asked.only not in name:
             continue
-        for step, result in followed(path).items():
+        for step, result in followed(path, pysd=asked.pysd).items():
             faults += result.startswith("fault")
             counts.setdefault(step, Counter())[_kind(result)] += 1
             if asked.lines or result.startswith("fault"):

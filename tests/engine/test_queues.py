@@ -301,5 +301,5 @@ def test_a_queue_needs_the_method_of_euler(tmp_path: Path) -> None:
 @pytest.mark.parametrize("ending", ["mdl", "xmile"])
 def test_a_queue_is_not_saved_as_something_else(ending: str, tmp_path: Path) -> None:
     model = load_model(write(tmp_path, queue()))
-    with pytest.raises(UnsupportedConstruct, match="queue.*keep the XMILE file"):
+    with pytest.raises(UnsupportedConstruct, match=r"queue.*keep the XMILE file"):
         model.save(tmp_path / f"again.{ending}")

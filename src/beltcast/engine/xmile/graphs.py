@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
+import sys
 from typing import Literal
 
 import numpy as np
@@ -84,6 +85,10 @@ def _points(element: Element, tag: str) -> list[float] | None:
             "it so"
         )
     return points
+
+
+OPEN_END = sys.float_info.max
+"""What stands, with its sign, for no limit where a file must give both."""
 
 
 def number_attribute(element: Element, attribute: str) -> float:

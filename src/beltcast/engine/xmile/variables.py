@@ -21,7 +21,7 @@ from beltcast.engine.syntax import (
 from beltcast.engine.xmile.conveyors import Conveyor
 from beltcast.engine.xmile.document import Element
 from beltcast.engine.xmile.expression import parse_expression, plain_name, without_comments
-from beltcast.engine.xmile.graphs import graph_of, number_attribute
+from beltcast.engine.xmile.graphs import OPEN_END, graph_of, number_attribute
 from beltcast.engine.xmile.modules import Declared, DocumentParts, refuse_inside
 from beltcast.engine.xmile.names import DeclaredVariable, Left, Names, resolve
 from beltcast.engine.xmile.non_negative import LimitedStock, Reservoir
@@ -85,7 +85,10 @@ def variable_equations(
 
 
 def _limit(limits: Element, attribute: str) -> float | None:
-    return number_attribute(limits, attribute) if attribute in limits.attributes else None
+    if attribute not in limits.attributes:
+        return None
+    value = number_attribute(limits, attribute)
+    return None if abs(value) == OPEN_END else value
 
 
 def pieces_of(declared: Declared, variable: DeclaredVariable, names: Names) -> Iterator[_Piece]:

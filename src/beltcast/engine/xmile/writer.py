@@ -43,6 +43,7 @@ from beltcast.engine.syntax import (
     references,
     walk_expression,
 )
+from beltcast.engine.xmile.graphs import OPEN_END
 from beltcast.engine.xmile.names import RUN_WORDS
 from beltcast.engine.xmile.printer import CannotSay, identifier, plain, print_expression
 from beltcast.errors import UnsupportedConstruct
@@ -572,11 +573,13 @@ def _about(equation: Equation) -> list[str]:
         lines.append(f"    <doc>{escape(equation.doc)}</doc>")
     if equation.unit:
         lines.append(f"    <units>{escape(equation.unit)}</units>")
-    ends = dict(zip(("min", "max"), equation.limits, strict=False))
-    known = {end: v for end, v in ends.items() if v is not None and math.isfinite(v)}
-    words = " ".join(f'{end}="{value!r}"' for end, value in known.items())
+    least, most = (v if v is not None and math.isfinite(v) else None for v in equation.limits)
+    if least is None and most is None:
+        return lines
+    # Both ends are written, as the standard has it: PySD reads no <range> with a single one.
+    low, high = (-OPEN_END if least is None else least, OPEN_END if most is None else most)
     tag = "yscale" if isinstance(equation.expression, Table) else "range"
-    return [*lines, f"    <{tag} {words}/>"] if words else lines
+    return [*lines, f'    <{tag} min="{low!r}" max="{high!r}"/>']
 
 
 def _kind(table: Table) -> str:
