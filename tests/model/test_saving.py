@@ -473,3 +473,15 @@ def test_equations_as_text_are_read_in_the_context_of_a_model(tmp_path: Path) ->
     first, second = read_equations(texts, model.source)
     assert first.expression == Call("LOOKUP", (Ref("curve"), Ref("x", ("Belt",))))
     assert second.expression.x == (0.0, 2.0)
+
+
+def test_an_array_of_two_dimensions_opens_in_pysd(tmp_path: Path) -> None:
+    """PySD takes a blank after the comma of an element for a part of the name."""
+    pysd = pytest.importorskip("pysd")
+    (tmp_path / "a.mdl").write_text(
+        "{UTF-8}\nR: r1, r2 ~~|\nC: c1, c2 ~~|\nv[R,C] = 1, 2; 3, 4; ~~|\nINITIAL TIME = 0 ~~|\n"
+        "FINAL TIME = 1 ~~|\nTIME STEP = 1 ~~|\nSAVEPER = 1 ~~|\n"
+    )
+    load_model(tmp_path / "a.mdl").save(tmp_path / "again.xmile")
+    theirs = pysd.read_xmile(str(tmp_path / "again.xmile")).run(flatten_output=True)
+    assert theirs.loc[0.0, ["v[r1,c2]", "v[r2,c1]"]].tolist() == [2.0, 3.0]

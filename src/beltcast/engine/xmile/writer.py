@@ -292,7 +292,7 @@ class _Writer:
             own = tables.tables if isinstance(tables, Tables) else [tables] * len(elements)
             for element, table in zip(elements, own, strict=True):
                 assert isinstance(table, Table)
-                lines.append(f"    <element subscript={quoteattr(', '.join(element))}>")
+                lines.append(f"    <element subscript={quoteattr(','.join(element))}>")
                 lines += [f"      <gf {_kind(table)}>", *_points(table), "      </gf>"]
                 lines.append("    </element>")
         return [*lines, "  </aux>"]
@@ -310,7 +310,7 @@ class _Writer:
         else:
             for equation in group:
                 for element, expression in self._each(equation):
-                    lines.append(f"    <element subscript={quoteattr(', '.join(element))}>")
+                    lines.append(f"    <element subscript={quoteattr(','.join(element))}>")
                     lines += self._right(equation, expression, "      ")
                     lines.append("    </element>")
         return [*lines, *more, f"  </{tag}>"]
