@@ -18,7 +18,6 @@ from beltcast import (
     Draws,
     Study,
     Update,
-    approximate_posterior,
     cli,
     init,
     read_study,
@@ -29,19 +28,20 @@ from beltcast.files.shipped import shipped
 from beltcast.forecasting.before_after import changes, nowcast_years, outlook
 from beltcast.forecasting.summary import as_text
 from beltcast.forecasting.update_text import summarise_update, surprise_words
+from beltcast.inference.sampling.draws_file import shipped_draws
 from beltcast.study.new_rows import read_new_rows
 from beltcast.study.observations import Observations
 from beltcast.study.observations_file import COLUMNS
 from beltcast.workflows.draws import FitOptions
 from beltcast.workflows.update import UpdateOptions, update_study
 
-DRAWS = 400
+DRAWS = 200
 
 
 @pytest.fixture(scope="module")
-def draws(fit: Calibration) -> Draws:
-    # As many moves as the command makes: after a few, shocks are still as wide as Laplace's.
-    return approximate_posterior(fit, DRAWS, rng=np.random.default_rng(2), moves=30)
+def draws(study: Study, fit: Calibration) -> Draws:
+    """Of the fit that ships: draws of a quick fit have shocks that are as wide as Laplace's."""
+    return shipped_draws(study, fit.likelihood).first(DRAWS)
 
 
 @pytest.fixture(scope="module")
@@ -167,6 +167,7 @@ def test_a_far_observation_is_called_a_surprise_and_leads_to_another_way(
 
 @pytest.mark.slow
 def test_the_command_leaves_a_complete_folder(
+    study: Study,
     fit: Calibration,
     half_file: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -174,7 +175,9 @@ def test_the_command_leaves_a_complete_folder(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("beltcast.workflows.draws.fit_study", lambda *_, **__: fit)
+    monkeypatch.setattr("beltcast.workflows.update.fit_study", lambda *_, **__: fit)
+    some = shipped_draws(study, fit.likelihood).first(60)
+    monkeypatch.setattr("beltcast.workflows.update.approximate_posterior", lambda *_, **__: some)
     rows = str(half_file)
     monkeypatch.setattr(
         sys,
