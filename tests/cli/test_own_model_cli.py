@@ -85,7 +85,7 @@ def test_forecast_goes_on_with_the_columns_until_final_time(
         "--rtol",
         "1e-5",
         "--draws",
-        "400",
+        "64",
         "--starts",
         "4",
         "--output",

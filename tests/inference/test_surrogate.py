@@ -145,15 +145,15 @@ def test_draws_with_a_poor_surrogate_are_still_of_the_posterior(
         small, make.priors("Factor", mu=0.0, sigma=0.5), rows, make.noise()
     )
     fit = calibrate(likelihood, rng=np.random.default_rng(0), starts=4, refine=1)
-    z = approximate_posterior(fit, 3200, rng=np.random.default_rng(5)).theta[:, 0]
+    z = approximate_posterior(fit, 1600, rng=np.random.default_rng(5)).theta[:, 0]
     grid = np.linspace(-3, 3, 20001)
     density = stats.norm.pdf(grid, 0, 0.5) * stats.norm.cdf((grid - np.log(1.2)) / 0.1)
     density /= density.sum()
     mean = (grid * density).sum()
     sd = np.sqrt(((grid - mean) ** 2 * density).sum())
-    # At least 1,000 effective draws: 4 standard errors.
-    assert z.mean() == pytest.approx(mean, abs=4 * sd / np.sqrt(1000))
-    assert z.std() == pytest.approx(sd, rel=4 / np.sqrt(2000))
+    # At least 500 effective draws: 4 standard errors.
+    assert z.mean() == pytest.approx(mean, abs=4 * sd / np.sqrt(500))
+    assert z.std() == pytest.approx(sd, rel=4 / np.sqrt(1000))
 
 
 @pytest.mark.parametrize(("most", "may"), [(1, True), (0, False)])
