@@ -43,3 +43,13 @@ def test_a_legend_names_scenarios_by_their_titles(result: xr.Dataset) -> None:
 def test_a_logarithmic_axis_says_that_it_is_one(result: xr.Dataset) -> None:
     assert fan_chart(result, "China").get_ylabel().endswith("a year (log scale)")
     assert fan_chart(result, "China", language="zh").get_ylabel().endswith("（对数坐标）")
+
+
+def test_a_chinese_axis_has_round_amounts_without_decimals(result: xr.Dataset) -> None:
+    shown = fan_chart(result, "China", language="zh").yaxis.get_major_formatter()
+    assert [shown(value) for value in (1.0, 50.0, 200.0, 1500.0)] == [
+        "10 亿元",
+        "500 亿元",
+        "2,000 亿元",
+        "1.50 万亿元",
+    ]

@@ -5,6 +5,7 @@ Every function draws on the axes passed to it, or on new ones, and returns them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -92,7 +93,9 @@ def fan_chart(
     what, each_year = called(target, language, labels), total_unit(unit, language, labels)
     if language == "zh":  # amounts as officials write them, each with its unit
         label = labels.get(unit, Label(unit))
-        ax.yaxis.set_major_formatter(lambda value, _: amount(value, unit, label, language))
+        ax.yaxis.set_major_formatter(
+            lambda value, _: re.sub(r"\.0+(?!\d)", "", amount(value, unit, label, language))
+        )
     else:
         ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.6g}")
     ax.set_ylabel(word("of", language, what=what, unit=each_year))
