@@ -85,10 +85,10 @@ class Calibrated:
     def table(self) -> pd.DataFrame:
         """Every estimate beside its prior; those of `between` have all else integrated out."""
         table = self.shown.table()
-        for label, row in self.between.iterrows():
-            prior = np.log(table.loc[label, "prior_p90"] / table.loc[label, "prior_p10"])
-            ratio = float(np.log(row["p90"] / row["p10"]) / prior)
-            table.loc[label, ["p10", "median", "p90"]] = row[["p10", "estimate", "p90"]].to_numpy()
+        for label, estimate, low, high in self.between.itertuples(name=None):
+            ends = table.loc[label, ["prior_p10", "prior_p90"]].to_numpy(dtype=np.float64)
+            ratio = float(np.log(high / low) / np.log(ends[1] / ends[0]))
+            table.loc[label, ["p10", "median", "p90"]] = [low, estimate, high]
             table.loc[label, "sd_ratio"] = ratio
             table.loc[label, "verdict"] = estimate_verdict(ratio)
         return table
