@@ -370,12 +370,14 @@ def test_a_single_limit_opens_in_pysd_and_comes_back(tmp_path: Path) -> None:
     """XMILE has both ends of a <range>, and PySD reads none without."""
     pysd = pytest.importorskip("pysd")
     (tmp_path / "a.mdl").write_text(
-        "{UTF-8}\na = 3 ~person [0,?]~|\nb = 4 ~person [?,9]~|\nINITIAL TIME = 0 ~~|\n"
+        "{UTF-8}\na = 3 ~person [0,?]~|\nb = 4 ~person [?,9]~|\nc = 5 ~person [0,9,1]~|\n"
+        "INITIAL TIME = 0 ~~|\n"
         "FINAL TIME = 1 ~~|\nTIME STEP = 1 ~~|\nSAVEPER = 1 ~~|\n"
     )
     again = through(load_model(tmp_path / "a.mdl"), tmp_path / "again.xmile")
     assert again["a"].equations[0].limits == (0.0, None)
     assert again["b"].equations[0].limits == (None, 9.0)
+    assert again["c"].equations[0].limits == (0.0, 9.0)
     theirs = pysd.read_xmile(str(tmp_path / "again.xmile")).run()
     assert (theirs["a"].iloc[0], theirs["b"].iloc[0]) == (3.0, 4.0)
 

@@ -573,7 +573,9 @@ def _about(equation: Equation) -> list[str]:
         lines.append(f"    <doc>{escape(equation.doc)}</doc>")
     if equation.unit:
         lines.append(f"    <units>{escape(equation.unit)}</units>")
-    least, most = (v if v is not None and math.isfinite(v) else None for v in equation.limits)
+    # A third number of Vensim's is the step of a slider.
+    ends = (v if v is not None and math.isfinite(v) else None for v in equation.limits[:2])
+    least, most = ends
     if least is None and most is None:
         return lines
     # Both ends are written, as the standard has it: PySD reads no <range> with a single one.
