@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import platform
 import shutil
 import subprocess
 from pathlib import Path
@@ -91,6 +92,9 @@ class HandWritten:
         library = folder / "belts10.so"
         source = Path(__file__).with_name("belts10.c")
         flags = ["-O3", "-march=native", "-ffast-math", "-shared", "-fPIC"]
+        if platform.machine() in ("x86_64", "AMD64"):
+            # Without it gcc 12 keeps to AVX2 on processors with AVX-512: 1.8 times the time.
+            flags.append("-mprefer-vector-width=512")
         subprocess.run(["gcc", *flags, str(source), "-o", str(library), "-lm"], check=True)
         self._run = ctypes.CDLL(str(library)).run
 

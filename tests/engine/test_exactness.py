@@ -14,7 +14,8 @@ import pytest
 
 from beltcast import load_model
 from beltcast.engine.nodes import FloatArray
-from beltcast.engine.run.prepare import Backend
+from beltcast.engine.run.llvm_backend import MANY, LlvmKernel
+from beltcast.engine.run.prepare import Backend, Prepared
 from beltcast.model.model import Model
 
 from ..small_models import small, write
@@ -168,3 +169,40 @@ def test_the_root_of_a_negative_zero_is_zero_as_its_power_is(
     # C's pow(-0.0, 0.5) is +0, and 1/(+0) is infinite upwards.
     model = small(tmp_path, "a = 1", "y = ARCTAN(1/((0*-a)^0.5))")
     assert float(model.simulate(backend=backend)["y"][0]) == pytest.approx(math.pi / 2)
+
+
+def test_compiled_quotients_are_those_of_numpy_to_the_bit(tmp_path: Path) -> None:
+    """By constants of a run and by what is equal for all elements: both use reciprocals."""
+    model = small(
+        tmp_path,
+        "R: E1, E2, E3, E4, E5",
+        "a = 1",
+        "b = 1",
+        "c[R] = 7, 0, 1e-300, 49, -3",
+        "x = INTEG(1, 1)",
+        "y[R] = a/c[R] + x/(c[R] + x) - c[R]/b/x + b/(x*a)",
+        "z[R] = c[R]/x",
+    )
+    rng = np.random.default_rng(8)
+    values = np.ldexp(rng.uniform(-1, 1, (2, 500)), rng.integers(-30, 30, (2, 500)))
+    values[0, :3], values[1, 3:5] = 0.0, np.inf
+    rows = np.concatenate([model.rows("a"), model.rows("b")])
+    outputs = np.concatenate([model.rows("y"), model.rows("z")])
+    plain, compiled = (
+        model.batch(rows, values, outputs=outputs, saves=[0.0, 1.0], backend=b) for b in BACKENDS
+    )
+    np.testing.assert_array_equal(plain, compiled)
+    assert np.isfinite(plain).any()
+
+
+def test_wider_blocks_of_a_large_ensemble_give_the_same_bits(tmp_path: Path) -> None:
+    model = small(tmp_path, "a = 1", "x = INTEG(EXP(-a*x)/x^a - x/a, a)")
+    values = np.random.default_rng(9).uniform(0.5, 2, (1, MANY + 7))
+    few, many = (
+        model.batch(model.rows("a"), v, outputs=model.rows("x"), saves=[1.0])
+        for v in (values[:, -100:], values)
+    )
+    (kernel,) = (k.kernel for k in model._kernels.values() if isinstance(k, Prepared))
+    assert isinstance(kernel, LlvmKernel)
+    assert kernel._wide is not None
+    np.testing.assert_array_equal(few[..., :], many[..., -100:])

@@ -16,10 +16,10 @@ import mpmath
 import numpy as np
 import pytest
 
-from beltcast.engine.nodes import FloatArray
+from beltcast.engine.nodes import MISSING, FloatArray, is_missing
 from beltcast.engine.run.llvm_compile import load_code
-from beltcast.engine.run.llvm_text import Vector
-from beltcast.engine.run.vector_math import vector_math
+from beltcast.engine.run.llvm_text import Body, Vector
+from beltcast.engine.run.vector_math import reciprocal, vector_math
 
 INF, NAN = math.inf, math.nan
 SMALLEST, LARGEST = 5e-324, 1.7976931348623157e308
@@ -34,6 +34,7 @@ loop:
   %op = getelementptr inbounds {d}, ptr %out, i64 %i
   %xv = load {d}, ptr %xp, align 8
   %yv = load {d}, ptr %yp, align 8
+{before}
   %r = call {d} @{name}({arguments})
   store {d} %r, ptr %op, align 8
   %next = add nsw i64 %i, 1
@@ -58,7 +59,12 @@ def machine(width: int, fused: bool) -> llvm.ExecutionEngine:
     text = [f'target triple = "{llvm.get_process_triple()}"', vector_math(Vector(width, fused))]
     for name in ("vexp", "vlog", "vpow"):
         arguments = f"{d} %xv" + (f", {d} %yv" if name == "vpow" else "")
-        text.append(LOOP.format(name=name, d=d, arguments=arguments))
+        text.append(LOOP.format(name=name, d=d, arguments=arguments, before=""))
+    if fused:
+        b = Body(Vector(width))
+        arguments = f"{d} %xv, {d} %yv, {d} {reciprocal(b, '%yv')}"
+        before = "\n".join(b.lines)
+        text.append(LOOP.format(name="vquotient", d=d, arguments=arguments, before=before))
     text += [f"attributes #0 = {{ {target} }}", f"attributes #1 = {{ {target} noinline }}"]
     return load_code("\n".join(text))
 
@@ -230,12 +236,49 @@ def test_a_lane_does_not_depend_on_the_width_or_on_its_neighbours() -> None:
     rng = np.random.default_rng(6)
     x = np.exp(rng.uniform(-5, 5, 64))
     y = rng.uniform(-20, 20, 64)
-    for name in ("vexp", "vlog", "vpow"):
+    for name in ("vexp", "vlog", "vpow", "vquotient"):
         narrow, wide = vectors(name, 8)(x, y), vectors(name, 16)(x, y)
         assert narrow.tobytes() == wide.tobytes()
-        # A neighbour that is no ordinary number sends the whole vector of pow the long way.
+        # A neighbour that is no ordinary number sends the whole vector the long way.
         odd = x.copy()
-        odd[::8] = -3.0
+        odd[::8] = {"vexp": 709.5, "vquotient": 0.0}.get(name, -3.0)
         among = vectors(name, 8)(odd, y)
         keep = np.arange(64) % 8 != 0
         assert among[keep].tobytes() == narrow[keep].tobytes()
+
+
+def hardest_quotients(rng: np.random.Generator, n: int) -> tuple[FloatArray, FloatArray]:
+    """Quotients as near to the middle between two doubles as any can be.
+
+    For whole A and B of 53 bits and an odd M of 54, A/B differs from M/2^k by 1/(B 2^k) at least.
+    It does so for A = +-2^-k mod B.  The reciprocals of the B below 2^53 are rounded most.
+    """
+    largest = [2**53 - 1 - 2 * i for i in range(n)]
+    others = [int(b) | 1 for b in rng.integers(2**52, 2**53, n)]
+    below = [(s * pow(2, -54, b) % b, b) for b in (*largest, *others) for s in (1, -1)]
+    above = [(s * pow(2, -53, b) % b + b, b) for b in others for s in (1, -1)]
+    # Where both are below 2^53, the first estimate is furthest from the quotient.
+    ends = [(2**53 - i, 2**53 - j) for i in range(2, 40) for j in range(1, 40)]
+    found = [(a, b) for a, b in (*below, *above, *ends) if 2**52 <= a < 2**53]
+    assert len(found) > n
+    x, y = np.array(found, dtype=float).T
+    return x, y
+
+
+def test_a_quotient_from_the_reciprocal_is_the_quotient_to_the_bit() -> None:
+    rng = np.random.default_rng(7)
+    x, y = hardest_quotients(rng, 2000)
+    spread = np.ldexp(rng.uniform(1, 2, 20_000), rng.integers(-1022, 1024, 20_000))
+    near = np.ldexp(rng.uniform(1, 2, 20_000), rng.integers(-60, 60, 20_000))
+    x = np.concatenate([x, spread, near, np.repeat(EDGES, len(EDGES))])
+    y = np.concatenate(
+        [y, rng.permutation(spread), rng.permutation(near), np.tile(EDGES, len(EDGES))]
+    )
+    with np.errstate(all="ignore"):
+        expected = x / y
+    given = np.isnan(expected)
+    ours = vectors("vquotient")(x, y)
+    np.testing.assert_array_equal(np.isnan(ours), given)
+    assert ours[~given].tobytes() == expected[~given].tobytes()
+    missing = np.full(8, MISSING)  # keeps what says that it is missing
+    assert is_missing(vectors("vquotient")(missing, np.full(8, 3.0))).all()

@@ -1,10 +1,11 @@
-"""The program as machine code: explicit vectors of sixteen members, through llvmlite.
+"""The program as machine code: explicit vectors of sixteen members or more, through llvmlite.
 
 Every primitive becomes one instruction on ``<16 x double>``, so there is no loop for a vectoriser
 to find or to miss.  An equation over a subscript range is a loop over its elements.  Members come
-in blocks of sixteen, each block with a scratch table of rows that stays in the processor's cache;
-blocks are shared among threads, whose calls release Python's lock.  Arithmetic is strict IEEE:
-neither the block, the thread, the order nor the neighbours of a member change a bit of it.
+in blocks of sixteen (32 for large ensembles of small models), each block with a scratch table of
+rows that stays in the processor's cache; blocks are shared among threads, whose calls release
+Python's lock.  Arithmetic is strict IEEE: neither the block, the thread, the order nor the
+neighbours of a member change a bit of it.
 
 What is computed is the same as in `beltcast.engine.run.numpy_backend`; the two agree to rounding of
 exp, log and pow.
@@ -26,11 +27,22 @@ from beltcast.engine.run.llvm_compile import load_code
 from beltcast.engine.run.llvm_module import module_text
 from beltcast.engine.run.numpy_backend import assign
 from beltcast.engine.run.plan import METHODS, Plan
+from beltcast.engine.run.reciprocals import with_reciprocals
 from beltcast.engine.run.threads import side_by_side
 from beltcast.errors import SimulationError
 
 WIDTH = 16
 """Members per vector: two AVX-512 registers."""
+
+WIDE = 32
+"""Members per vector for ensembles of small models: a polynomial's steps wait for each other, and
+four registers fill the time that two leave."""
+
+NEAR = 128 * 2**10
+"""Largest table of rows, in bytes, for which `WIDE` pays: a larger one waits for the cache."""
+
+MANY = 4096
+"""Members that a kernel has run when wider code pays its compilation."""
 
 LARGEST_HISTORY = 2e9
 """Bytes a thread may use for what DELAY FIXED remembers."""
@@ -58,9 +70,12 @@ class LlvmKernel:
     """
 
     def __init__(self, program: Program, width: int = WIDTH, *, cache: Cache | None = None) -> None:
-        self.program = program
+        self._given = program
+        self.program = program = with_reciprocals(program)
         self.width = width
         self.cache = cache
+        self._members = 0
+        self._wide: LlvmKernel | None = None
         self._text, foreign = module_text(program, width)
         self._callback = _CALLBACK(_foreign_caller(foreign, program.n_rows, width))
         self._codes: list[llvm.ExecutionEngine] = []  # all are kept: a thread may still run one
@@ -105,6 +120,9 @@ class LlvmKernel:
             Outputs at the saved steps.
         """
         width, members = self.width, values.shape[1]
+        if self._prefers_wide(members):
+            self._wide = self._wide or LlvmKernel(self._given, WIDE, cache=self.cache)
+            return self._wide(plan, values, threads)
         self._make_ready(members)
         blocks = -(-members // width)
         lanes = self._lanes(members)
@@ -121,6 +139,12 @@ class LlvmKernel:
         for _ in side_by_side(lambda ends: run(*ends), slices, threads):
             pass
         return out[:, :, :members]
+
+    def _prefers_wide(self, members: int) -> bool:
+        """Whether many members have run, and the rows of wider blocks stay in a near cache."""
+        self._members += members
+        fits = 8 * WIDE * self.program.n_rows <= NEAR
+        return fits and self.width < WIDE < members / 8 and self._members >= MANY
 
     def bind(self, plan: Plan, members: int) -> Callable[[FloatArray], FloatArray]:
         """Return a function that runs a plan repeatedly on this thread; only values vary."""

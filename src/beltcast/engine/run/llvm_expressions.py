@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import assert_never
 
@@ -23,6 +24,7 @@ from beltcast.engine.nodes import (
 )
 from beltcast.engine.program import Block
 from beltcast.engine.run.llvm_text import Body, double
+from beltcast.engine.run.vector_math import reciprocal
 
 MOST_PIECES = 16
 """Points of a lookup that is a chain of selections; a longer one is searched by halves."""
@@ -59,27 +61,41 @@ class Writer:
         clocks: Mapping[bool, str],
         index: str,
         element: int | None,
-        known: Mapping[int, str] | None = None,
+        before: Writer | None = None,
     ) -> None:
         self.shared = shared
         self.body = body
         self.clocks = clocks
         self.index = index
         self.element = element
-        self.known: dict[int, str] = dict(known or {})
+        self.known: dict[int, str] = dict(before.known) if before else {}
+        self.reciprocals: Mapping[int, str] = before.reciprocals if before else {}
 
-    def invariants(self, block: Block) -> Mapping[int, str]:
+    def invariants(self, block: Block) -> Writer:
         """Write, before the loop, what is the same for all elements of a block.
+
+        A divisor that is the same for all is turned into its reciprocal, which gives the same
+        quotients: divisions take longest of all instructions.
 
         LLVM cannot prove it: a store to one row might change another.  None does:
         a block that reads what it writes was taken apart when the program was put in order.
         """
-        for node in (n for e in block.expressions for n in all_nodes(e)):
-            leaves = [x for x in all_nodes(node) if isinstance(x, (Load, Const))]
-            same = all(len(x.rows if isinstance(x, Load) else x.values) == 1 for x in leaves)
-            if same and isinstance(node, (Apply, LookupAt)):
+        nodes = {id(n): n for e in block.expressions for n in all_nodes(e)}.values()
+        for node in nodes:
+            if _is_same_for_all(node) and isinstance(node, (Apply, LookupAt)):
                 self.value(node)
-        return self.known
+        reciprocals = {}
+        for node in nodes:
+            if isinstance(node, Apply) and node.op == "div" and not _is_same_for_all(node):
+                divisor = node.arguments[1]
+                if (
+                    self.body.v.fused
+                    and _is_same_for_all(divisor)
+                    and not _is_power_of_two(divisor)
+                ):
+                    reciprocals[id(divisor)] = reciprocal(self.body, self.value(divisor))
+        self.reciprocals = reciprocals
+        return self
 
     def assign(self, block: Block) -> None:
         """Compute all expressions, then store them."""
@@ -103,6 +119,14 @@ class Writer:
                 return self.body.let(f"load {self.body.v.doubles}, ptr {place}, align 64")
             case Clock(frozen=frozen):
                 return self.clocks[frozen]
+            case Apply(op="div", arguments=(a, b)) if id(b) in self.reciprocals:
+                return self.body.own(
+                    "vquotient", self.value(a), self.value(b), self.reciprocals[id(b)]
+                )
+            case Apply(op="quotient", arguments=arguments):
+                return self.body.own("vquotient", *map(self.value, arguments))
+            case Apply(op="reciprocal", arguments=(a,)):
+                return reciprocal(self.body, self.value(a))
             case Apply(op=op, arguments=arguments):
                 return self._apply(op, [self.value(a) for a in arguments])
             case LookupAt():
@@ -248,6 +272,20 @@ class Writer:
         value = b.select(last, b.splat(float(heights[-1])), value)
         first = b.fcmp("olt", x, b.splat(float(knots[0])))
         return b.select(first, b.splat(float(heights[0])), value)
+
+
+def _is_same_for_all(node: Node) -> bool:
+    """Whether a node has one value for all elements of its block."""
+    return all(
+        len(x.rows if isinstance(x, Load) else x.values) == 1
+        for x in all_nodes(node)
+        if isinstance(x, (Load, Const))
+    )
+
+
+def _is_power_of_two(node: Node) -> bool:
+    """Whether LLVM turns a division by a node into a multiplication."""
+    return isinstance(node, Const) and math.frexp(abs(float(node.values[0])))[0] == 0.5
 
 
 def _signed(value: int) -> int:

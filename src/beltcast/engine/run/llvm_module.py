@@ -10,14 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 import llvmlite.binding as llvm
 
-from beltcast.engine.language.primitives import LEFT_TO_NUMPY
-from beltcast.engine.nodes import Apply, Foreign, Node, all_nodes
+from beltcast.engine.nodes import all_nodes
 from beltcast.engine.program import Block, Program
 from beltcast.engine.run.llvm_driver import driver
 from beltcast.engine.run.llvm_expressions import Shared, Writer
 from beltcast.engine.run.llvm_tables import table_search
 from beltcast.engine.run.llvm_text import Body, Vector
 from beltcast.engine.run.plan import METHODS
+from beltcast.engine.run.reciprocals import is_left
 from beltcast.engine.run.vector_math import vector_math
 
 BLOCKS_A_FUNCTION = 40
@@ -117,7 +117,7 @@ class _Module:
         return names
 
     def _block(self, body: Body, block: Block, clocks: Mapping[bool, str]) -> None:
-        if any(_is_left(x) for e in block.expressions for x in all_nodes(e)):
+        if any(is_left(x) for e in block.expressions for x in all_nodes(e)):
             number = len(self.foreign)
             self.foreign.append(block)
             body.line(f"call void %callback(i64 {number}, ptr %rows, double %time, double %frozen)")
@@ -126,10 +126,9 @@ class _Module:
             for element in range(block.n):
                 Writer(self.shared, body, clocks, str(element), element).assign(block)
             return
-        before = Writer(self.shared, body, clocks, "0", None)
-        known = before.invariants(block)
+        before = Writer(self.shared, body, clocks, "0", None).invariants(block)
         index = self._loop_head(body)
-        Writer(self.shared, body, clocks, index, None, known).assign(block)
+        Writer(self.shared, body, clocks, index, None, before).assign(block)
         self._loop_end(body, index, block.n)
 
     def _loop_head(self, body: Body) -> str:
@@ -149,8 +148,3 @@ class _Module:
         body.line(f"{index}.more = icmp ult i64 {index}.next, {n}")
         body.line(f"br i1 {index}.more, label %{label}, label %{label}.end")
         body.label(f"{label}.end")
-
-
-def _is_left(node: Node) -> bool:
-    """Whether compiled code calls back for a node, and so for its whole block."""
-    return isinstance(node, Foreign) or (isinstance(node, Apply) and node.op in LEFT_TO_NUMPY)

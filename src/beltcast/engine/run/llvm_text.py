@@ -135,6 +135,14 @@ class Body:
         rest = self.fadd(rest, self.fmul(a_low, b_high))
         return self.fadd(rest, self.fmul(a_low, b_low))
 
+    def remainder(self, a: str, quotient: str, divisor: str) -> str:
+        """Return a - quotient * divisor, rounded once, for a quotient near a / divisor."""
+        if self.v.fused:
+            return self.fma(self.fneg(quotient), divisor, a)
+        whole = self.fmul(quotient, divisor)
+        # The first difference is exact: the two are nearly equal.
+        return self.fsub(self.fsub(a, whole), self.product_error(quotient, divisor, whole))
+
     def _halves(self, a: str) -> tuple[str, str]:
         """Split each double into two of 26 bits: Veltkamp's splitting."""
         scaled = self.fmul(a, self.splat(2.0**27 + 1.0))
@@ -164,6 +172,12 @@ class Body:
         """Return yes where the condition holds, no elsewhere."""
         d = self.v.doubles
         return self.let(f"select {self.v.truths} {condition}, {d} {yes}, {d} {no}")
+
+    def branch_if_all(self, condition: str, yes: str, no: str) -> None:
+        """End a basic block: go to one label if a condition holds in all lanes, else to another."""
+        truths = f"{self.v.truths} {condition}"
+        every = self.let(f"call i1 @llvm.vector.reduce.and.v{self.v.width}i1({truths})")
+        self.line(f"br i1 {every}, label %{yes}, label %{no}")
 
     def integer(self, instruction: str, a: str, b: str) -> str:
         """Return an integer instruction."""

@@ -35,6 +35,8 @@ LN2_LOW = 1.90821492927058770002e-10
 # Adding and subtracting 1.5 * 2^52 rounds to the nearest integer, left in the low bits.
 ROUNDING = 6755399441055744.0
 SMALLEST_NORMAL = 2.2250738585072014e-308
+LARGEST_SHORT = 708.0
+"""Up to here e^x and e^-x are normal numbers."""
 SQRT_HALF_BITS = 0x3FE6A09E667F3BCD
 LOG_POLYNOMIAL = (
     1.479819860510658591e-01,
@@ -62,7 +64,10 @@ EXP_POLYNOMIAL = tuple(1.0 / math.factorial(k) for k in range(13, -1, -1))
 
 def vector_math(v: Vector) -> str:
     """Return the LLVM text of ``vexp``, ``vlog`` and ``vpow`` for vectors of a type."""
-    return "\n".join((_declarations(v), _exp_function(v), _log_function(v), _pow_function(v)))
+    functions = [_exp_function(v), _log_function(v), _pow_function(v)]
+    if v.fused:
+        functions.append(_quotient_function(v))
+    return "\n".join((_declarations(v), *functions))
 
 
 def _declarations(v: Vector) -> str:
@@ -78,9 +83,13 @@ def _declarations(v: Vector) -> str:
 
 
 def _exp_function(v: Vector) -> str:
+    """e^x: a short way where all results are normal numbers, with the same arithmetic."""
     b = Body(v)
-    result = _exp(b, "%x")
-    return b.function("vexp", ("%x",), result)
+    b.branch_if_all(_within(b, "%x", LARGEST_SHORT), "short", "whole")
+    b.label("short")
+    b.line(f"ret {v.doubles} {_exp(b, '%x', short=True)}")
+    b.label("whole")
+    return b.function("vexp", ("%x",), _exp(b, "%x", short=False))
 
 
 def _log_function(v: Vector) -> str:
@@ -108,18 +117,56 @@ def _pow_function(v: Vector) -> str:
         b.fcmp("oge", x, b.splat(SMALLEST_NORMAL)),
         b.fcmp("olt", x, b.splat(float("inf"))),
     )
-    moderate = b.fcmp("ole", b.call("llvm.fabs", y), b.splat(1e6))
-    both = b.logic("and", normal, moderate)
-    ordinary = b.let(f"call i1 @llvm.vector.reduce.and.v{v.width}i1({v.truths} {both})")
-    b.line(f"br i1 {ordinary}, label %short, label %whole")
+    product, error = _exponent(b, x, y, tiny=False)
+    ordinary = b.logic("and", normal, _within(b, product, LARGEST_SHORT))
+    if not v.fused:  # Dekker's splitting of a huge exponent overflows
+        ordinary = b.logic("and", ordinary, _within(b, y, 1e6))
+    b.branch_if_all(ordinary, "short", "whole")
     b.label("short")
-    b.line(f"ret {v.doubles} {_power(b, x, y, tiny=False)}")
+    b.line(f"ret {v.doubles} {_long_exp(b, product, error, short=True)}")
     b.label("whole")
     return b.function("vpow", (x, y), _power_of_anything(b, x, y))
 
 
-def _power(b: Body, x: str, y: str, *, tiny: bool) -> str:
-    """x^y for positive x and finite y: the product of y and ln x as a sum of two doubles."""
+def _quotient_function(v: Vector) -> str:
+    """Return a / b from y, the reciprocal of b, to the same bits: q + (a - q b) y with q = a y.
+
+    Correct rounding with 1/b rounded to nearest: N. Brisebarre, J.-M. Muller and S. K. Raina, IEEE
+    Transactions on Computers 53 (2004), after P. Markstein, IBM Journal of Research and Development
+    34 (1990).  Next to the middle of two doubles, q is one of the two, and the error of y moves the
+    sum by less than a quotient of doubles must differ from that middle.  The remainder must not
+    underflow, which the sizes of b (else `reciprocal` is NaN) and of the quotient assure; a vector
+    with another lane is divided.
+    """
+    b = Body(v)
+    q = b.fmul("%a", "%y")
+    quotient = b.fma(b.remainder("%a", q, "%b"), "%y", q)
+    b.branch_if_all(_between(b, quotient, 2.0**-400, 2.0**400), "short", "whole")
+    b.label("short")
+    b.line(f"ret {v.doubles} {quotient}")
+    b.label("whole")
+    return b.function("vquotient", ("%a", "%b", "%y"), b.fdiv("%a", "%b"))
+
+
+def reciprocal(b: Body, divisor: str) -> str:
+    """Return what ``vquotient`` needs of a divisor."""
+    inverse = b.fdiv(b.splat(1.0), divisor)
+    safe = _between(b, divisor, 2.0**-500, 2.0**500)
+    return b.select(safe, inverse, b.splat(float("nan")))
+
+
+def _between(b: Body, x: str, least: float, most: float) -> str:
+    size = b.call("llvm.fabs", x)
+    return b.logic("and", b.fcmp("oge", size, b.splat(least)), b.fcmp("ole", size, b.splat(most)))
+
+
+def _within(b: Body, x: str, limit: float) -> str:
+    """Whether |x| is at most a limit; not where x is NaN."""
+    return b.fcmp("ole", b.call("llvm.fabs", x), b.splat(limit))
+
+
+def _exponent(b: Body, x: str, y: str, *, tiny: bool) -> tuple[str, str]:
+    """Product of y and ln x as a sum of two doubles, for positive x and finite y."""
     high, low = _long_log(b, x, tiny=tiny)
     product = b.fmul(high, y)
     error = b.fma(low, y, b.product_error(high, y, product))
@@ -132,13 +179,13 @@ def _power(b: Body, x: str, y: str, *, tiny: bool) -> str:
             b.fcmp("olt", b.call("llvm.fabs", y), b.splat(2.0**990)),
         )
         error = b.select(bounded, error, b.splat(0.0))
-    return _long_exp(b, product, error)
+    return product, error
 
 
 def _power_of_anything(b: Body, x: str, y: str) -> str:
     one, zero, infinity = b.splat(1.0), b.splat(0.0), b.splat(float("inf"))
     magnitude = b.call("llvm.fabs", x)
-    power = _power(b, magnitude, y, tiny=True)
+    power = _long_exp(b, *_exponent(b, magnitude, y, tiny=True), short=False)
     rising = b.fcmp("ogt", y, zero)
     at_zero = b.select(rising, zero, infinity)
     power = b.select(b.fcmp("oeq", magnitude, zero), at_zero, power)
@@ -164,15 +211,15 @@ def _power_of_anything(b: Body, x: str, y: str) -> str:
     return b.select(trivial, one, power)
 
 
-def _exp(b: Body, x: str) -> str:
-    rounded, n, r = _reduced(b, x)
+def _exp(b: Body, x: str, *, short: bool) -> str:
+    rounded, n, r = _reduced(b, x if short else _clamped(b, x))
     r = b.fma(n, b.splat(-LN2_LOW), r)
-    return _scaled(b, _horner(b, r, EXP_POLYNOMIAL), rounded)
+    return _scaled(b, _horner(b, r, EXP_POLYNOMIAL), rounded, short=short)
 
 
-def _long_exp(b: Body, high: str, low: str) -> str:
+def _long_exp(b: Body, high: str, low: str, *, short: bool) -> str:
     """exp(high + low) for a low part below an ulp of the high one, rounded once."""
-    rounded, n, first = _reduced(b, high)
+    rounded, n, first = _reduced(b, high if short else _clamped(b, high))
     r = b.fma(n, b.splat(-LN2_LOW), first)
     rest = b.fma(n, b.splat(-LN2_LOW), b.fsub(first, r))
     small = b.fadd(rest, low)
@@ -181,14 +228,17 @@ def _long_exp(b: Body, high: str, low: str) -> str:
     tail = b.fadd(p, b.fma(small, b.fadd(r, p), small))
     value = b.fadd(r, b.splat(1.0))
     lost = b.fsub(r, b.fsub(value, b.splat(1.0)))
-    return _scaled(b, b.fadd(value, b.fadd(lost, tail)), rounded)
+    return _scaled(b, b.fadd(value, b.fadd(lost, tail)), rounded, short=short)
+
+
+def _clamped(b: Body, x: str) -> str:
+    """Keep x where its power of two has a scale; NaN fails both comparisons and passes through."""
+    x = b.select(b.fcmp("olt", x, b.splat(-746.0)), b.splat(-746.0), x)
+    return b.select(b.fcmp("ogt", x, b.splat(710.0)), b.splat(710.0), x)
 
 
 def _reduced(b: Body, x: str) -> tuple[str, str, str]:
     """Return n, the whole number nearest x / ln2, as bits and as a double, and x - n ln2_high."""
-    # Clamped so that n stays in range; NaN fails both comparisons and passes through.
-    x = b.select(b.fcmp("olt", x, b.splat(-746.0)), b.splat(-746.0), x)
-    x = b.select(b.fcmp("ogt", x, b.splat(710.0)), b.splat(710.0), x)
     rounded = b.fma(x, b.splat(1.44269504088896338700e00), b.splat(ROUNDING))
     n = b.fsub(rounded, b.splat(ROUNDING))
     return rounded, n, b.fma(n, b.splat(-LN2_HIGH), x)
@@ -202,9 +252,15 @@ def _horner(b: Body, x: str, coefficients: tuple[float, ...]) -> str:
     return value
 
 
-def _scaled(b: Body, value: str, rounded: str) -> str:
-    """Return value 2^n, in two halves so that overflow gives inf and underflow is gradual."""
+def _scaled(b: Body, value: str, rounded: str, *, short: bool) -> str:
+    """Return value 2^n, in two halves so that overflow gives inf and underflow is gradual.
+
+    `short`: the result is a normal number, so that n can be added to the exponent.
+    """
     bits = b.to_bits(rounded)
+    if short:
+        power = b.integer("shl", bits, b.isplat(52))
+        return b.from_bits(b.integer("add", b.to_bits(value), power))
     whole = b.integer("ashr", b.integer("shl", bits, b.isplat(52)), b.isplat(52))
     first = b.integer("ashr", whole, b.isplat(1))
     second = b.integer("sub", whole, first)
@@ -240,8 +296,7 @@ def _long_log(b: Body, x: str, *, tiny: bool) -> tuple[str, str]:
     divisor_low = b.fsub(f, b.fsub(divisor, two))
     inverse = b.fdiv(b.splat(1.0), divisor)
     s = b.fmul(f, inverse)
-    whole = b.fmul(s, divisor)
-    left = b.fsub(b.fsub(f, whole), b.product_error(s, divisor, whole))
+    left = b.remainder(f, s, divisor)
     left = b.fma(b.fneg(s), divisor_low, left)
     s_low = b.fmul(left, inverse)
     z = b.fmul(s, s)
