@@ -26,7 +26,7 @@ from beltcast.engine.program import Block, Program
 from beltcast.engine.run.llvm_compile import load_code
 from beltcast.engine.run.llvm_module import module_text
 from beltcast.engine.run.numpy_backend import assign
-from beltcast.engine.run.plan import METHODS, Plan
+from beltcast.engine.run.plan import Method, Plan
 from beltcast.engine.run.reciprocals import with_reciprocals
 from beltcast.engine.run.threads import side_by_side
 from beltcast.errors import SimulationError
@@ -67,41 +67,52 @@ class LlvmKernel:
         Members per vector.
     cache : Cache, optional
         Where machine code is kept between processes.
+    method : str
+        Compiled at once, unless the program is large; others when they are first asked for.
     """
 
-    def __init__(self, program: Program, width: int = WIDTH, *, cache: Cache | None = None) -> None:
+    def __init__(
+        self,
+        program: Program,
+        width: int = WIDTH,
+        *,
+        cache: Cache | None = None,
+        method: Method = "euler",
+    ) -> None:
         self._given = program
         self.program = program = with_reciprocals(program)
         self.width = width
         self.cache = cache
         self._members = 0
         self._wide: LlvmKernel | None = None
-        self._text, foreign = module_text(program, width)
+        text, foreign = module_text(program, width, method)
+        self._texts: dict[Method, str] = {method: text}  # of what is not compiled in full
         self._callback = _CALLBACK(_foreign_caller(foreign, program.n_rows, width))
         self._codes: list[llvm.ExecutionEngine] = []  # all are kept: a thread may still run one
         self._functions: dict[str, Callable[..., None]] = {}
         self._single_runs = 0
-        if len(self._text) <= LONG_TEXT:
-            self._compile(quick=False)
+        if len(text) <= LONG_TEXT:
+            self._compile(method, quick=False)
 
-    def _compile(self, *, quick: bool) -> None:
-        code = load_code(self._text, self.cache, quick=quick)
+    def _compile(self, method: Method, *, quick: bool) -> None:
+        code = load_code(self._texts[method], self.cache, quick=quick)
         self._codes.append(code)
-        self._functions = {
-            method: _SIGNATURE(code.get_function_address(f"run_{method}")) for method in METHODS
-        }
+        self._functions[method] = _SIGNATURE(code.get_function_address(f"run_{method}"))
         if not quick:
-            self._text = ""
+            self._texts[method] = ""
 
-    def _make_ready(self, members: int) -> None:
-        """Compile a large program: in full once it runs often or for many members."""
-        if not self._text:
+    def _make_ready(self, method: Method, members: int) -> None:
+        """Compile a method; a large program in full once it runs often or for many members."""
+        if method not in self._texts:
+            self._texts[method], _ = module_text(self.program, self.width, method)
+        text = self._texts[method]
+        if not text:
             return
         self._single_runs += 1
-        if members > 1 or self._single_runs > QUICK_RUNS:
-            self._compile(quick=False)
-        elif not self._functions:
-            self._compile(quick=True)
+        if len(text) <= LONG_TEXT or members > 1 or self._single_runs > QUICK_RUNS:
+            self._compile(method, quick=False)
+        elif method not in self._functions:
+            self._compile(method, quick=True)
 
     def __call__(self, plan: Plan, values: FloatArray, threads: int | None = None) -> FloatArray:
         """Run all members.
@@ -121,9 +132,11 @@ class LlvmKernel:
         """
         width, members = self.width, values.shape[1]
         if self._prefers_wide(members):
-            self._wide = self._wide or LlvmKernel(self._given, WIDE, cache=self.cache)
+            self._wide = self._wide or LlvmKernel(
+                self._given, WIDE, cache=self.cache, method=plan.method
+            )
             return self._wide(plan, values, threads)
-        self._make_ready(members)
+        self._make_ready(plan.method, members)
         blocks = -(-members // width)
         lanes = self._lanes(members)
         padded = np.empty((len(plan.parameters), lanes))
@@ -148,7 +161,7 @@ class LlvmKernel:
 
     def bind(self, plan: Plan, members: int) -> Callable[[FloatArray], FloatArray]:
         """Return a function that runs a plan repeatedly on this thread; only values vary."""
-        self._make_ready(max(members, 2))
+        self._make_ready(plan.method, max(members, 2))
         blocks = -(-members // self.width)
         lanes = self._lanes(members)
         padded = np.empty((len(plan.parameters), lanes))

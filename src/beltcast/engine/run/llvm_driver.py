@@ -22,7 +22,7 @@ from beltcast.engine.run.plan import Method
 
 def driver(method: Method, v: Vector, stages: Mapping[str, list[str]], program: Program) -> str:
     """Write ``run_<method>``: for each block its constants, its initial state, then its steps."""
-    d = _Driver(Body(v), stages, program.n_rows)
+    d = _Driver(Body(v), stages, program.n_rows, len(program.pasts) > 0)
 
     def block(q: str) -> None:
         d.first_member(q)
@@ -53,7 +53,7 @@ def resumable(
         ("begin", ("setup", "initial", "settle")),
         ("renew", ("setup", "settle")),
     ):
-        d = _Driver(Body(v), stages, program.n_rows)
+        d = _Driver(Body(v), stages, program.n_rows, len(program.pasts) > 0)
         d.arguments()
         d.first_member(d.wide("%block"))
         d.set_constants()
@@ -61,7 +61,7 @@ def resumable(
         for stage in first:
             d.calls(stage, "%start", "%start")
         functions.append(d.function(name, "i32 %block"))
-    d = _Driver(Body(v), stages, program.n_rows)
+    d = _Driver(Body(v), stages, program.n_rows, len(program.pasts) > 0)
     d.arguments()
     d.first_member(d.wide("%block"))
     d.line(f"store i64 {d.wide('%saved.before')}, ptr %saved")
@@ -118,6 +118,7 @@ class _Driver:
     b: Body
     stages: Mapping[str, list[str]]
     n_rows: int
+    has_pasts: bool
 
     def line(self, text: str) -> None:
         self.b.line(text)
@@ -143,10 +144,12 @@ class _Driver:
         time = self.entry("%times", "double", k)
         self.line(f"%dt = load double, ptr {self.place('%lengths', 'double', k)}")
         self.set_inputs("input", k)
-        self.recall(k)
+        if self.has_pasts:  # else code that never runs would take half the time to compile
+            self.recall(k)
         self.rates(time, time)
         self.calls("hold", time, time)
-        self.remember(k)
+        if self.has_pasts:
+            self.remember(k)
         self.save_if_wanted(k)
         move(time)
         self.calls("after", time, time)

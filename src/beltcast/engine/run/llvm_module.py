@@ -16,7 +16,7 @@ from beltcast.engine.run.llvm_driver import driver
 from beltcast.engine.run.llvm_expressions import Shared, Writer
 from beltcast.engine.run.llvm_tables import table_search
 from beltcast.engine.run.llvm_text import Body, Vector
-from beltcast.engine.run.plan import METHODS
+from beltcast.engine.run.plan import Method
 from beltcast.engine.run.reciprocals import is_left
 from beltcast.engine.run.vector_math import vector_math
 
@@ -27,8 +27,11 @@ UNROLLED = 3
 """Ranges up to this length are written out: the tiers of a belt need no loop."""
 
 
-def module_text(program: Program, width: int) -> tuple[str, list[Block]]:
-    """Return the module, and the blocks for which it calls back."""
+def module_text(program: Program, width: int, method: Method = "euler") -> tuple[str, list[Block]]:
+    """Return the module of one method, and the blocks for which it calls back.
+
+    A driver takes longer to compile than the equations of a small model.
+    """
     target = (
         f'nounwind "target-cpu"="{llvm.get_host_cpu_name()}" '
         f'"target-features"="{llvm.get_host_cpu_features().flatten()}" '
@@ -40,7 +43,7 @@ def module_text(program: Program, width: int) -> tuple[str, list[Block]]:
         v,
         head=f'target triple = "{llvm.get_process_triple()}"',
         attributes=target,
-        drivers=lambda stages: [driver(method, v, stages, program) for method in METHODS],
+        drivers=lambda stages: [driver(method, v, stages, program)],
     )
 
 

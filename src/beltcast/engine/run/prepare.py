@@ -131,9 +131,9 @@ def prepare(
 
     def fixed(program: Program, rows: IntArray) -> Prepared:
         if moved is None:
-            return Prepared(_kernel(kind, program), program, rows, moved, NO_ROWS)
+            return Prepared(_kernel(kind, program, method), program, rows, moved, NO_ROWS)
         both, tangents = differentiate(program, moved.tolist())
-        return Prepared(_kernel(kind, both), both, rows, moved, tangents)
+        return Prepared(_kernel(kind, both, method), both, rows, moved, tangents)
 
     if method in ADAPTIVE:
         return make_adaptive(
@@ -149,10 +149,11 @@ def available(backend: Backend) -> Literal["llvm", "numpy"]:
     return backend
 
 
-def _kernel(kind: Literal["llvm", "numpy"], program: Program) -> Kernel:
+def _kernel(kind: Literal["llvm", "numpy"], program: Program, method: Method = "euler") -> Kernel:
     if kind == "numpy":
         return NumpyKernel(program)
     # Imported late: without a wheel of llvmlite, NumPy runs everything.
     from beltcast.engine.run.llvm_backend import LlvmKernel
 
-    return LlvmKernel(program, cache=open_cache())
+    fixed: Method = "euler" if method in ADAPTIVE else method
+    return LlvmKernel(program, cache=open_cache(), method=fixed)
