@@ -137,7 +137,7 @@ def test_an_interrupted_run_begins_hardly_a_slice_after_the_signal(
     threads: int, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(llvm_backend, "SLICE", 1)  # a slice is a block of sixteen members
-    monkeypatch.setattr(llvm_backend, "NEAR", 0)  # sixteen, not more
+    monkeypatch.setattr(llvm_backend, "WIDEST_TABLE", 0)  # sixteen, not more
     kernel = LlvmKernel(model.program)
     compiled = kernel._functions["euler"]
     lock, signalled = threading.Lock(), threading.Event()

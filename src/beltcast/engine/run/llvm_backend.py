@@ -38,7 +38,7 @@ WIDE = 32
 """Members per vector for ensembles of small models: a polynomial's steps wait for each other, and
 four registers fill the time that two leave."""
 
-NEAR = 128 * 2**10
+WIDEST_TABLE = 128 * 2**10
 """Largest table of rows, in bytes, for which `WIDE` pays: a larger one waits for the cache."""
 
 MANY = 4096
@@ -156,7 +156,7 @@ class LlvmKernel:
     def _prefers_wide(self, members: int) -> bool:
         """Whether many members have run, and the rows of wider blocks stay in a near cache."""
         self._members += members
-        fits = 8 * WIDE * self.program.n_rows <= NEAR
+        fits = 8 * WIDE * self.program.n_rows <= WIDEST_TABLE
         return fits and self.width < WIDE < members / 8 and self._members >= MANY
 
     def bind(self, plan: Plan, members: int) -> Callable[[FloatArray], FloatArray]:
