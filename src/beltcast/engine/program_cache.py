@@ -9,6 +9,7 @@ else.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, assert_never
@@ -22,6 +23,7 @@ from beltcast.engine.parse_cache import plain_value, value_of
 from beltcast.engine.program import Block, Pasts, Program, Slot
 from beltcast.engine.syntax import Data, Source
 
+_LITTLE = sys.byteorder == "little"
 _STAGES = ("setup", "initial", "settle", "step", "rates", "hold", "after")
 _ARRAYS = ("constants", "constant_values", "stocks", "flows")
 _PASTS = ("rows", "inputs", "orders", "initials")
@@ -132,11 +134,12 @@ class _Writer:
 
     def array(self, values: np.ndarray) -> int:
         """Write an array without its shape."""
-        code = "<f8" if values.dtype.kind == "f" else "<i8"
-        content = values.astype(code).tobytes()
-        number = self._known.setdefault((code, content), len(self.pieces))
-        if number == len(self.pieces):
-            self.pieces.append([int(code == "<f8"), self._size, self._size + values.size])
+        kind = values.dtype.kind
+        content = values.tobytes() if _LITTLE else values.astype(f"<{kind}8").tobytes()
+        number = self._known.get((kind, content))
+        if number is None:
+            number = self._known[kind, content] = len(self.pieces)
+            self.pieces.append([int(kind == "f"), self._size, self._size + values.size])
             self.bytes.append(content)
             self._size += values.size
         return number
@@ -169,26 +172,32 @@ class _Writer:
 
     def node(self, node: Node) -> int:
         """Write a node after all that it needs."""
-        return self._once(node, self.nodes, lambda: self._plain(node))
+        number = self._known.get(id(node))
+        if number is None:
+            plain = self._plain(node)
+            number = self._keep(node, plain, self.nodes)
+        return number
 
     def _once(self, value: object, written: list[Any], write: Callable[[], Any]) -> int:
-        if id(value) not in self._known:
-            plain = write()
-            self._known[id(value)] = len(written)
-            self._met.append(value)
-            written.append(plain)
-        return self._known[id(value)]
+        number = self._known.get(id(value))
+        return self._keep(value, write(), written) if number is None else number
+
+    def _keep(self, value: object, plain: Any, written: list[Any]) -> int:
+        number = self._known[id(value)] = len(written)
+        self._met.append(value)
+        written.append(plain)
+        return number
 
     def _plain(self, node: Node) -> list[Any]:
         match node:
-            case Const(values=values):
-                return ["c", self.array(values)]
-            case Load(rows=rows):
-                return ["r", self.array(rows)]
-            case Clock(frozen=frozen):
-                return ["t", frozen]
             case Apply(op=op, arguments=arguments):
                 return ["a", op, *map(self.node, arguments)]
+            case Load(rows=rows):
+                return ["r", self.array(rows)]
+            case Const(values=values):
+                return ["c", self.array(values)]
+            case Clock(frozen=frozen):
+                return ["t", frozen]
             case LookupAt(table=table, argument=argument):
                 place = self._once(table, self.tables, lambda: plain_value(table))
                 return ["l", place, self.node(argument)]
