@@ -158,15 +158,11 @@ def test_what_is_just_within_the_limits_runs_everywhere(tmp_path: Path) -> None:
     check_model(model)
 
 
-def test_the_time_grid_is_the_sum_of_its_steps() -> None:
-    """As Vensim adds them, to the last bit: Time >= 1 first holds one step late for dt = 0.1."""
-    times = time_grid(0.0, 2.0, 0.1)
-    t, expected = 0.0, []
-    for _ in range(21):
-        expected.append(t)
-        t += 0.1
-    assert times.tolist() == expected
-    assert times[10] < 1.0
+def test_the_time_grid_has_the_decimals_that_its_step_means() -> None:
+    """Each time is the number nearest to its decimal: Time >= 1 holds at 1 for dt = 0.1."""
+    assert time_grid(0.0, 2.0, 0.1).tolist() == [float(f"{k // 10}.{k % 10}") for k in range(21)]
+    # A third has no decimal: the multiples of the step.
+    assert time_grid(0.0, 3.0, 1 / 3).tolist() == [k * (1 / 3) for k in range(10)]
     assert len(time_grid(0.0, float(LARGEST_RUN), 1.0)) == LARGEST_RUN + 1
 
 
