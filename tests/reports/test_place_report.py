@@ -101,7 +101,7 @@ def test_the_scenarios_and_drivers_are_the_datasets(henan: Parsed, evidence: Evi
     for name in map(str, result["scenario"].values[1:]):
         at = result.sel(scenario=name, place="Henan", year=2035)
         known = evidence.study.scenarios[name]
-        cells = rows[known.title + known.text]
+        cells = rows[known.title + known.description.en]
         assert cells[1] == band(100 * (at["change_quantile"] - 1), "{:+.1f}") + " %"
         for cell, chance in zip(
             cells[2:4], ("chance_of_more", "prior_chance_of_more"), strict=True
@@ -151,9 +151,9 @@ def test_a_chinese_report_describes_every_scenario_in_chinese(evidence: Evidence
     page = html.unescape(place_report(evidence, "China", language="zh"))
     for scenario in evidence.study.scenarios.values():
         assert scenario.text_zh
-        assert scenario.text not in page
+        assert scenario.description.en not in page
         if scenario.name != "baseline":  # the first scenario is the forecast itself
-            assert scenario.text_zh in page
+            assert scenario.description.zh in page
 
 
 def test_a_chinese_report_has_the_same_numbers_and_none_of_our_english(

@@ -10,13 +10,6 @@ from beltcast.engine.syntax import Data
 from beltcast.errors import SimulationError
 
 
-def test_times_are_added_up_step_by_step() -> None:
-    """Ten times 0.1 is 0.9999999999999999 that way, as in Vensim and PySD."""
-    times = time_grid(0.0, 1.0, 0.1)
-    assert len(times) == 11
-    assert times[10] == sum([0.1] * 10) != 1.0
-
-
 @pytest.mark.parametrize(
     ("start", "end", "step", "words"),
     [

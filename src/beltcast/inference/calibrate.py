@@ -430,8 +430,8 @@ def calibrate(
     >>> import numpy as np
     >>> from beltcast import calibrate, read_study
     >>> fit = calibrate(read_study(), rng=np.random.default_rng(1), starts=4, refine=1)
-    >>> fit.converged.tolist()
-    [True]
+    >>> bool(fit.converged.all())
+    True
     """
     likelihood, tell = likelihood_of(source), progress or no_progress
     tell("starts", 0, starts)

@@ -150,7 +150,7 @@ LARGEST_COUNT = 2.0**52
 """Whole numbers beyond this have no halves, and halving an interval would not end."""
 
 
-FEW = 64
+FEW_NUMBERS = 64
 """Numbers at a time up to which SciPy's own inverse is faster than a search by shares."""
 
 
@@ -165,7 +165,7 @@ def _smallest(
 
     def quantile(p: FloatArray, *parameters: FloatArray) -> FloatArray:
         p = np.asarray(p, dtype=np.float64)
-        if p.size <= FEW:
+        if p.size <= FEW_NUMBERS:
             near = np.ceil(inverse(p, *parameters))
             near = np.where((near > 0.0) & (near < LARGEST_COUNT), near, 0.0)
             before = (near <= 0.0) | (share(near - 1.0, *parameters) < p)
