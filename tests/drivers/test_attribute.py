@@ -13,8 +13,8 @@ import xarray as xr
 
 from beltcast import Draws, attribute, load_model, make_likelihood, read_study, sample_prior
 from beltcast.drivers.attribution.attribute import (
-    _checked,
     dividend_weights,
+    driver_names,
     shapley_weights,
     sign_source,
 )
@@ -375,4 +375,4 @@ def test_a_member_that_fails_with_one_set_of_drivers_is_left_out_of_all(
 
 def test_ten_switches_are_not_too_many(study: Study, draws: Draws) -> None:
     names = [v.name for v in study.model.variables.values() if v.kind == "constant" and not v.dims]
-    assert len(_checked(study, names[:10])) == 10
+    assert len(driver_names(study, names[:10])) == 10
