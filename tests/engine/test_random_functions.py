@@ -352,24 +352,3 @@ def test_a_weibull_of_vensim_has_mean_one() -> None:
     middle = weibull_draw(u, least, most, const(3.0), const(0.0), const(1.0))
     expected = math.log(2) ** (1 / 3) / math.gamma(4 / 3)
     np.testing.assert_allclose(evaluate(middle), expected, rtol=1e-14)
-
-
-@pytest.mark.parametrize(
-    ("name", "parameters"),
-    [
-        ("poisson", (0.2,)),
-        ("poisson", (4000.0,)),
-        ("poisson", (-1.0,)),
-        ("binomial", (0.3, 40.0)),
-        ("binomial", (0.0, 40.0)),
-        ("waiting", (0.3, 5.0)),
-        ("waiting", (1.0, 5.0)),
-    ],
-)
-def test_a_count_alone_is_the_count_among_many(name: str, parameters: tuple[float, ...]) -> None:
-    """A few numbers come from SciPy's inverse, many from a search: with the same result."""
-    law = DISTRIBUTIONS[name]
-    p = np.concatenate([np.random.default_rng(7).random(200), [0.0, 1.0 - 2.0**-53, np.nan]])
-    many = law.quantile(p, *(np.full(p.shape, a) for a in parameters))
-    alone = [law.quantile(p[[i]], *(np.array([a]) for a in parameters))[0] for i in range(len(p))]
-    np.testing.assert_array_equal(many, alone)

@@ -150,27 +150,11 @@ LARGEST_COUNT = 2.0**52
 """Whole numbers beyond this have no halves, and halving an interval would not end."""
 
 
-FEW_NUMBERS = 64
-"""Numbers at a time up to which SciPy's own inverse is faster than a search by shares."""
-
-
-def _smallest(
-    share: Callable[..., FloatArray], inverse: Callable[..., FloatArray]
-) -> Callable[..., FloatArray]:
-    """Quantile of a distribution over 0, 1, 2 ...: the smallest number that has the share.
-
-    For a few numbers it is SciPy's inverse where that has the share and the number before it has
-    not; elsewhere it is found by doubling up to the share, then halving, with the same result.
-    """
+def _smallest(share: Callable[..., FloatArray]) -> Callable[..., FloatArray]:
+    """Quantile of a distribution over 0, 1, 2 ...: doubling up to the share, then halving."""
 
     def quantile(p: FloatArray, *parameters: FloatArray) -> FloatArray:
         p = np.asarray(p, dtype=np.float64)
-        if p.size <= FEW_NUMBERS:
-            near = np.ceil(inverse(p, *parameters))
-            near = np.where((near > 0.0) & (near < LARGEST_COUNT), near, 0.0)
-            before = (near <= 0.0) | (share(near - 1.0, *parameters) < p)
-            if (before & (share(near, *parameters) >= p)).all():
-                return near
         shape = np.broadcast_shapes(p.shape, *(np.shape(a) for a in parameters))
         low, high = np.full(shape, -1.0), np.zeros(shape)
         while (short := (share(high, *parameters) < p) & (high < LARGEST_COUNT)).any():
@@ -186,30 +170,12 @@ def _smallest(
     return quantile
 
 
-def _poisson_inverse(p: FloatArray, mean: FloatArray) -> FloatArray:
-    from scipy import special
-
-    return np.asarray(special.pdtrik(p, mean))
-
-
-def _binomial_inverse(p: FloatArray, chance: FloatArray, trials: FloatArray) -> FloatArray:
-    from scipy import special
-
-    return np.asarray(special.bdtrik(p, trials, chance))
-
-
-def _waiting_inverse(p: FloatArray, chance: FloatArray, successes: FloatArray) -> FloatArray:
-    from scipy import special
-
-    return np.asarray(successes + special.nbdtrik(p, successes, chance))
-
-
 DISTRIBUTIONS: Mapping[str, Distribution] = {
     "gamma": Distribution(1, _gamma_share, _gamma_quantile),
     "beta": Distribution(2, _beta_share, _beta_quantile),
-    "poisson": Distribution(1, _poisson_share, _smallest(_poisson_share, _poisson_inverse)),
-    "binomial": Distribution(2, _binomial_share, _smallest(_binomial_share, _binomial_inverse)),
-    "waiting": Distribution(2, _waiting_share, _smallest(_waiting_share, _waiting_inverse)),
+    "poisson": Distribution(1, _poisson_share, _smallest(_poisson_share)),
+    "binomial": Distribution(2, _binomial_share, _smallest(_binomial_share)),
+    "waiting": Distribution(2, _waiting_share, _smallest(_waiting_share)),
 }
 """By name: gamma of a shape, scale 1; beta of two shapes; poisson of a mean; binomial of a chance
 and a number of trials; waiting (negative binomial) of a chance and a number of successes, counting
