@@ -118,7 +118,7 @@ def _tried(steps: Steps, name: str, call: Callable[[], T], *, fault: bool = Fals
 
 
 def _opinion(model: Model) -> str:
-    """What PySD says of a file."""
+    """Return "agrees", or how PySD's run of a file differs or fails."""
     try:
         found = second_opinion(model)
     except BeltcastError as problem:

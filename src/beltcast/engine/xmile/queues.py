@@ -1,4 +1,4 @@
-"""Queues of XMILE: stocks that hand on batches in the order of their arrival.
+"""Queues of XMILE: stocks that pass on batches in the order in which they arrived.
 
 A queue drives its outflows, whatever equation the file gives them.  What they take is decided by
 what is downstream (`beltcast.engine.language.queues` has the rules): a conveyor with its capacity,
