@@ -183,7 +183,10 @@ def test_a_lever_is_told_with_its_range_its_driver_and_its_place(fish: Study) ->
     names = [fish.model.label(int(row)) for row in made.parameters]
     assert [names[i] for i in effort["at"] + mesh["at"]] == ["Effort Factor", "Mesh Factor"]
     assert (effort["key"], effort["name"]) == ("effort", "Effort Factor")
-    assert (effort["label"], mesh["label"]) == (["Fishing effort", "捕捞强度"], ["Mesh width", "网目"])
+    assert (effort["label"], mesh["label"]) == (
+        ["Fishing effort", "捕捞强度"],
+        ["Mesh width", "网目"],
+    )
     assert (effort["driver"], mesh["driver"]) == (["Fleet", "船队"], ["", ""])
     assert (effort["one"][0], mesh["one"][0]) == ("effort as in 2015", "")
     assert [(one["low"], one["high"], one["idle"]) for one in (effort, mesh)] == [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from beltcast import calibrate
 from beltcast.errors import InputError
 from beltcast.inference.statistics import fit_statistics
+from beltcast.workflows import petab
 from beltcast.workflows.petab import read_petab
 
 GALLERY = Path(__file__).parents[2] / "docs" / "gallery"
@@ -207,3 +209,151 @@ def test_preequilibration_is_refused_with_its_line_and_what_to_do(problem: Path)
     with pytest.raises(InputError, match="begin at the steady state") as refused:
         read_petab(problem)
     assert str(refused.value).startswith(f"{path}:4: preequilibrationConditionId")
+
+
+def rows_of(path: Path, rows: list[dict[str, object]]) -> petab._Table:
+    table(path, rows)
+    return petab._read(path)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "start"), [(0.01, 100.0, 1.0), (0.0, 5.0, 2.5), (-4.0, 1.0, -1.5)]
+)
+def test_the_middle_of_bounds_is_geometric_where_both_are_positive(
+    tmp_path: Path, low: float, high: float, start: float
+) -> None:
+    given = {"parameterId": "k", "estimate": 1, "lowerBound": low, "upperBound": high}
+    read = rows_of(tmp_path / "parameters.tsv", [given])
+    assert petab._nominal(read, dict(petab._by(read, "parameterId"))) == {"k": start}
+    read = rows_of(tmp_path / "parameters.tsv", [{**given, "nominalValue": 0.25}])
+    assert petab._nominal(read, dict(petab._by(read, "parameterId"))) == {"k": 0.25}
+
+
+@pytest.mark.parametrize(
+    ("kind", "scale", "given", "prior"),
+    [
+        ("", "log10", "", {"distribution": "log_uniform", "bounds": [0.5, 8.0]}),
+        ("", "lin", "", {"distribution": "uniform", "bounds": [0.5, 8.0]}),
+        ("parameterScaleUniform", "log10", "-1;0.5", {"bounds": [0.5, 10**0.5]}),
+        ("parameterScaleUniform", "log", "0;4", {"bounds": [1.0, 8.0]}),
+        ("parameterScaleUniform", "lin", "2;4", {"bounds": [2.0, 4.0]}),
+        ("uniform", "log10", "2;9", {"distribution": "uniform", "bounds": [2.0, 8.0]}),
+        ("normal", "log10", "3;0.5", {"distribution": "normal", "mean": 3.0, "sd": 0.5}),
+        ("logNormal", "lin", "1;0.25", {"median": np.e, "log_sd": 0.25, "bounds": [0.5, 8.0]}),
+    ],
+)
+def test_each_kind_of_prior_is_read_with_the_bounds_of_its_row(
+    tmp_path: Path, kind: str, scale: str, given: str, prior: dict[str, object]
+) -> None:
+    """PEtab: parameters of a parameterScaleUniform prior are on the scale of the parameter."""
+    row = {
+        "parameterId": "k",
+        "parameterScale": scale,
+        "lowerBound": 0.5,
+        "upperBound": 8.0,
+        "estimate": 1,
+        "objectivePriorType": kind,
+        "objectivePriorParameters": given,
+    }
+    fixed = {**row, "parameterId": "gain", "estimate": 0}
+    read = rows_of(tmp_path / "parameters.tsv", [row, fixed])
+    text = petab._priors(read, dict(petab._by(read, "parameterId")))
+    found = tomllib.loads(text)
+    assert list(found) == ["k"]
+    for name, value in prior.items():
+        assert found["k"][name] == pytest.approx(value) or found["k"][name] == value
+
+
+def test_a_prior_with_other_numbers_of_parameters_is_refused(tmp_path: Path) -> None:
+    row = {"parameterId": "k", "lowerBound": 0.5, "upperBound": 8, "estimate": 1}
+    for kind, given in (("normal", "3"), ("logNormal", "3;1;2"), ("laplace", "3;1")):
+        own = {**row, "objectivePriorType": kind, "objectivePriorParameters": given}
+        read = rows_of(tmp_path / "parameters.tsv", [own])
+        with pytest.raises(InputError, match=rf"parameters.tsv:2: objectivePriorType '{kind}'"):
+            petab._priors(read, dict(petab._by(read, "parameterId")))
+    read = rows_of(tmp_path / "parameters.tsv", [{**row, "estimate": 0}])
+    with pytest.raises(InputError, match="no parameter has estimate 1"):
+        petab._priors(read, dict(petab._by(read, "parameterId")))
+
+
+@pytest.mark.parametrize(
+    ("transformation", "family", "factor"),
+    [("", "normal", 1.0), ("lin", "normal", 1.0), ("log", "lognormal", 1.0)]
+    + [("log10", "lognormal", np.log(10.0))],
+)
+def test_noise_is_on_the_scale_of_the_transformation(
+    tmp_path: Path, transformation: str, family: str, factor: float
+) -> None:
+    """A standard deviation of log10 y is ln 10 times as large for ln y."""
+    for formula, sd, by in (("0.25", 0.25, ""), ("sigma", 0.5, "sigma")):
+        row = {
+            "observableId": "shown",
+            "noiseFormula": formula,
+            "observableTransformation": transformation,
+        }
+        read = rows_of(tmp_path / "observables.tsv", [row])
+        line, cells = read.rows[0]
+        errors = petab._column(read, line, "shown", cells, {}, {"sigma": 0.5}).errors
+        assert errors is not None
+        assert (errors.family, errors.scale_by or "") == (family, by)
+        assert errors.scale == pytest.approx(factor * sd)
+
+
+def test_a_problem_names_one_file_of_each_kind(problem: Path) -> None:
+    for old, new, message in (
+        ("[model.mdl]", "[model.mdl, other.mdl]", "names 2 model files; expected one"),
+        ("[conditions.tsv]", "[]", "names 0 condition files; expected one"),
+        ("parameters.tsv", "7", "names 1 parameter files; expected one"),
+    ):
+        path = problem.with_name("changed.yaml")
+        path.write_text(YAML.replace(old, new))
+        with pytest.raises(InputError, match=message):
+            read_petab(path)
+    part = YAML[YAML.index("  - model_files") :]
+    path.write_text(YAML + part)
+    with pytest.raises(InputError, match="several problems in one file are not supported"):
+        read_petab(path)
+    for text, message in (("a: [", "this is not YAML"), ("[]", "no list 'problems'")):
+        path.write_text(text)
+        with pytest.raises(InputError, match=message):
+            read_petab(path)
+
+
+def test_sbml_is_refused_and_another_model_in_xml_is_not(problem: Path) -> None:
+    path = problem.with_name("changed.yaml")
+    path.write_text(YAML.replace("model.mdl", "model.xml"))
+    problem.with_name("model.xml").write_text("<sbml/>")
+    with pytest.raises(InputError, match="the model is SBML"):
+        petab._files(path)
+    problem.with_name("model.xml").write_text("<xmile/>")
+    assert petab._files(path)["model"] == problem.with_name("model.xml")
+
+
+def test_measurements_keep_their_lines_in_a_column_of_their_observable(tmp_path: Path) -> None:
+    rows = [
+        {"observableId": "b", "simulationConditionId": "low", "measurement": 4.5, "time": 1},
+        {"observableId": "a", "simulationConditionId": "high", "measurement": 3, "time": 2.5},
+    ]
+    read = rows_of(tmp_path / "measurements.tsv", rows)
+    known = {"low": {}, "high": {}}
+    varied = petab._wide(read, ["a", "b"], known, True)
+    assert varied.splitlines() == ["time,condition,a,b", "1.0,low,,4.5", "2.5,high,3.0,"]
+    alike = petab._wide(read, ["a", "b"], known, False)
+    assert alike.splitlines() == ["time,a,b", "1.0,,4.5", "2.5,3.0,"]
+
+
+def test_placeholders_are_numbered_from_one_and_powers_are_written_anew(tmp_path: Path) -> None:
+    row = {"observableId": "a", "observableParameters": "gain;2", "noiseParameters": "sigma"}
+    read = rows_of(tmp_path / "measurements.tsv", [row, row])
+    found = petab._placeholders(read)
+    assert found == {
+        "a": {
+            "observableParameter1": "gain",
+            "observableParameter2": "2",
+            "noiseParameter1": "sigma",
+        }
+    }
+    formula = "observableParameter1_a * log(S)**observableParameter2_a"
+    assert petab._formula(read, 2, formula, found["a"]) == "gain * LN(S)^2"
+    with pytest.raises(InputError, match="no measurement gives noiseParameter2_a a value"):
+        petab._formula(read, 2, "noiseParameter2_a", found["a"])
