@@ -141,11 +141,13 @@ def test_a_page_finds_every_constant_that_is_drawn_or_set(fish: Study) -> None:
     """Positions are those of the labels among the parameters, and defaults those of the file."""
     made = compiled(fish, dict(fish.scenarios))
     names = [fish.model.label(int(row)) for row in made.parameters]
-    assert sorted(names) == sorted(
-        ["Rain On", "Fleet On", "Effort Factor", "Mesh Factor", "Birth Rate"]
-        + ["Initial Fish[North]", "Initial Fish[South]"]
-    )
-    given = dict(zip(names, zip(made.columns.tolist(), made.defaults.tolist(), strict=True)))
+    assert set(names) == {
+        *("Rain On", "Fleet On", "Effort Factor", "Mesh Factor", "Birth Rate"),
+        *("Initial Fish[North]", "Initial Fish[South]"),
+    }
+    assert len(names) == 7
+    columns, defaults = made.columns.tolist(), made.defaults.tolist()
+    given = {name: (columns[i], defaults[i]) for i, name in enumerate(names)}
     assert given["Birth Rate"] == (0, 0.6)
     assert (given["Initial Fish[North]"], given["Initial Fish[South]"]) == ((1, 40.0), (2, 60.0))
     assert given["Mesh Factor"] == (-1, 1.0)

@@ -278,8 +278,12 @@ def test_a_prior_with_other_numbers_of_parameters_is_refused(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     ("transformation", "family", "factor"),
-    [("", "normal", 1.0), ("lin", "normal", 1.0), ("log", "lognormal", 1.0)]
-    + [("log10", "lognormal", np.log(10.0))],
+    [
+        ("", "normal", 1.0),
+        ("lin", "normal", 1.0),
+        ("log", "lognormal", 1.0),
+        ("log10", "lognormal", np.log(10.0)),
+    ],
 )
 def test_noise_is_on_the_scale_of_the_transformation(
     tmp_path: Path, transformation: str, family: str, factor: float
