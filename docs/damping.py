@@ -32,6 +32,17 @@ TAKEN = 0.8
 DIFFUSE = 1e4
 POOLED = ("US e-commerce retail sales", "UK internet retail sales", "Japan B2C e-commerce")
 EXPORTS = "China goods exports"
+NAMES = {
+    POOLED[0]: "US e-commerce",
+    POOLED[1]: "UK internet sales",
+    POOLED[2]: "Japan B2C",
+    EXPORTS: "China goods exports, customs",
+    f"{EXPORTS} (OECD)": "China goods exports, OECD",
+}
+POOLS = {
+    "three e-commerce series pooled": POOLED,
+    "pooled with customs exports": (*POOLED, EXPORTS),
+}
 SEARCH = {
     "method": "Nelder-Mead",
     "options": {"xatol": 1e-3, "fatol": 1e-5, "maxiter": 400},
@@ -129,23 +140,43 @@ def line(losses: Array) -> str:
     return f"{best:.2f} | {inside[0]:.2f}-{inside[-1]:.2f} | {mean:.2f} ± {sd:.2f}"
 
 
+def name_of(series: str) -> str:
+    """Short name of a series, as the page prints it."""
+    return NAMES.get(series, series)
+
+
 def main() -> None:
-    """Print a row of both tables for each series, and one of the first for the pooled ones."""
+    """Print both tables, the first with rows for pooled series."""
     found = series()
-    columns: dict[str, list[Array]] = {}
-    for mean in (False, True):
-        for name, y in found.items():
-            columns.setdefault(name, []).append(profile(y, mean))
-        us = found[POOLED[0]]
-        shocked = profile(us, mean, PANDEMIC - 2000)
-        columns.setdefault("US e-commerce, with a level shock in 2020", []).append(shocked)
-    for total, names in (("e-commerce pooled", POOLED), ("all pooled", (*POOLED, EXPORTS))):
-        columns[total] = [np.sum([columns[name][k] for name in names], axis=0) for k in range(2)]
-    for name, pair in columns.items():
-        print(f"| {name} | {' | '.join(map(line, pair))} |")
+    cases: dict[str, tuple[Array, int | None]] = {}
     for name, y in found.items():
-        level, growth = sds(y, TAKEN)
-        print(f"| {name} | {level:.3f} | {growth:.3f} |")
+        cases[name] = (y, None)
+        if name == POOLED[0]:
+            cases[f"{NAMES[name]}, with a level shock in 2020"] = (y, PANDEMIC - 2000)
+    counts = {name: np.isfinite(y).sum() for name, (y, _) in cases.items()}
+    losses = {
+        name: [profile(y, mean, jump) for mean in (False, True)]
+        for name, (y, jump) in cases.items()
+    }
+    for pool, names in POOLS.items():
+        counts[pool] = sum(counts[name] for name in names)
+        losses[pool] = [np.sum([losses[name][k] for name in names], axis=0) for k in range(2)]
+    print(
+        "| series | n | φ, growth damped to zero | 95 % | posterior "
+        "| φ, deviation from a mean growth rate | 95 % | posterior |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    for name, pair in losses.items():
+        print(f"| {NAMES.get(name, name)} | {counts[name]} | {' | '.join(map(line, pair))} |")
+    print("\n| series | level, yearly step | growth, at any time |\n|---|---|---|")
+    for name, y in found.items():
+        print(row_of_sds(name, y))
+
+
+def row_of_sds(name: str, y: Array) -> str:
+    """Format a row of the second table."""
+    level, growth = sds(y, TAKEN)
+    return f"| {NAMES[name]} | {level:.3f} | {growth:.3f} |"
 
 
 if __name__ == "__main__":

@@ -25,17 +25,22 @@ def main() -> None:
             f"{shared:.0%} of the variance of errors shared within a year | {runs} | {share:.1%} |"
         )
     for truth in (0.7, 0.8):
-        share, runs = false_sign(truth)
-        print(
-            f"| a sign | {truth:.0%} of all draws are positive, {FEWEST_DRAWS} are drawn | "
-            f"{runs} | {share:.2%} |"
-        )
+        print(row_of_sign(truth))
     share, runs = false_input()
     print(f"| tells them apart | none of 10 inputs does, 100 draws | {runs} | {share:.1%} |")
     share, runs = missed_box()
     print(
         "| a box of density 0.8 | there is one, 100 draws, 5 % of labels flipped (not found) | "
         f"{runs} | {share:.1%} |"
+    )
+
+
+def row_of_sign(truth: float) -> str:
+    """Row of the table for signs."""
+    share, runs = false_sign(truth)
+    return (
+        f"| a sign | {truth:.0%} of all draws are positive, {FEWEST_DRAWS} are drawn | "
+        f"{runs} | {share:.2%} |"
     )
 
 
@@ -56,9 +61,10 @@ def false_skill(shared: float, runs: int = 2000) -> tuple[float, int]:
 def false_sign(truth: float, runs: int = 100_000) -> tuple[float, int]:
     """Share of runs in which an undecided sign is called decided."""
     rng = np.random.default_rng(6)
-    shares = rng.binomial(FEWEST_DRAWS, truth, runs) / FEWEST_DRAWS
-    wrong = sum(sign_of(float(share), FEWEST_DRAWS) != "undecided" for share in shares)
-    return wrong / runs, runs
+    counts = np.bincount(rng.binomial(FEWEST_DRAWS, truth, runs))
+    shares = np.arange(len(counts)) / FEWEST_DRAWS
+    decided = [sign_of(float(share), FEWEST_DRAWS) != "undecided" for share in shares]
+    return counts[decided].sum() / runs, runs
 
 
 def false_input(runs: int = 1000) -> tuple[float, int]:

@@ -1,6 +1,9 @@
 """Compare PRIM with the EMA Workbench on random problems, for docs/how-sure.md.
 
-Run ``python docs/prim_problems.py``; with ``pip install ema-workbench`` the peer stands beside it.
+``python docs/prim_problems.py`` solves the problems, keeps the score of each in
+``calibration/results/prim.csv`` and prints the means.  The EMA Workbench (``pip install
+ema-workbench``) is no dependency: without it, its kept scores stay as they are.
+
 A problem has 100 draws of four inputs; of interest is a quarter box, limits in two of them chosen
 at random, with 5 % of the labels flipped.  F1 is that of the chosen box against the true one, on
 fresh draws without flipped labels.  The peer's box is that of largest coverage among those of
@@ -12,6 +15,7 @@ from __future__ import annotations
 import importlib
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,27 +26,41 @@ from beltcast.drivers.discovery.prim import chosen_box, prim
 
 PROBLEMS, DRAWS, INPUTS, FLIPPED, DENSITY = 200, 100, 4, 0.05, 0.8
 NAMES = [f"x{i}" for i in range(INPUTS)]
+KEPT = Path(__file__).resolve().parent.parent / "calibration" / "results" / "prim.csv"
 Limits = tuple[np.ndarray, np.ndarray]
 Search = Callable[[np.ndarray, np.ndarray], tuple[Limits, bool]]
 
 
 def main() -> None:
-    """Print a row for each program: mean F1, and how often a dense box is on the trajectory."""
+    """Solve the problems with each program, keep the scores and print their means."""
     programs: dict[str, Search] = {"beltcast": own}
     if (workbench := peer()) is not None:
         programs[workbench[0]] = workbench[1]
-    print(f"| {PROBLEMS} problems | mean F1 | a box of density {DENSITY} is on the trajectory |")
-    print("|---|---:|---:|")
-    for name, search in programs.items():
-        f1, dense = measured(search)
-        print(f"| {name} | {f1:.3f} | {dense:.1%} |")
+    tables = [scores(search).assign(program=name) for name, search in programs.items()]
+    if len(tables) == 1:
+        kept = pd.read_csv(KEPT)
+        tables.append(kept[kept["program"] != "beltcast"])
+    columns = ["program", "problem", "f1", "dense"]
+    pd.concat(tables)[columns].to_csv(KEPT, index=False, float_format="%.6f")
+    print(means(pd.read_csv(KEPT)))
 
 
-def measured(search: Search) -> tuple[float, float]:
-    """Mean F1 of the chosen boxes, and the share of problems with a dense box."""
+def means(kept: pd.DataFrame) -> str:
+    """Write a row for each program: mean F1, and how often a dense box is on the trajectory."""
+    lines = [
+        f"| {PROBLEMS} problems | mean F1 | a box of density {DENSITY} is on the trajectory |",
+        "|---|---:|---:|",
+    ]
+    for name, rows in kept.groupby("program", sort=False):
+        lines.append(f"| {name} | {rows['f1'].mean():.3f} | {rows['dense'].mean():.1%} |")
+    return "\n".join(lines)
+
+
+def scores(search: Search, problems: int = PROBLEMS) -> pd.DataFrame:
+    """F1 of the chosen box of each of the first problems, and 1 where a dense box was found."""
     rng = np.random.default_rng(12)
-    scores, dense = [], []
-    for _ in range(PROBLEMS):
+    rows = []
+    for problem in range(problems):
         limited = rng.permutation(INPUTS)[:2]
         high = rng.random(2) < 0.5
         x, fresh = rng.random((DRAWS, INPUTS)), rng.random((4000, INPUTS))
@@ -50,9 +68,9 @@ def measured(search: Search) -> tuple[float, float]:
         (low, up), found = search(x, interest)
         truth = inside(fresh[:, limited], high)
         told = ((fresh >= low) & (fresh <= up)).all(axis=1)
-        scores.append(2 * (truth & told).sum() / (truth.sum() + told.sum()))
-        dense.append(found)
-    return float(np.mean(scores)), float(np.mean(dense))
+        f1 = 2 * (truth & told).sum() / (truth.sum() + told.sum())
+        rows.append((problem, f1, int(found)))
+    return pd.DataFrame(rows, columns=["problem", "f1", "dense"])
 
 
 def inside(x: np.ndarray, high: np.ndarray) -> np.ndarray:
@@ -76,7 +94,6 @@ def peer() -> tuple[str, Search] | None:
             library: Any = importlib.import_module("ema_workbench")
             module: Any = importlib.import_module("ema_workbench.analysis.prim")
     except ImportError:
-        print("The EMA Workbench is not installed: pip install ema-workbench\n")
         return None
 
     def search(x: np.ndarray, interest: np.ndarray) -> tuple[Limits, bool]:

@@ -8,6 +8,7 @@ Run it on a quiet machine after a change of the model, the observations or the e
     python docs/refresh.py skill      # the tables from the backtest that is kept
     python docs/refresh.py drivers    # the attribution and its tests, ten minutes or more
     python docs/refresh.py outputs    # what the commands of tutorials and guides print
+    python docs/refresh.py tables     # what the scripts beside this one measure, five minutes
     python docs/refresh.py pictures   # the page, prices and ranks; needs chromium and playwright
 """
 
@@ -47,6 +48,7 @@ def main() -> None:
         "skill": skill,
         "drivers": drivers,
         "outputs": outputs,
+        "tables": tables,
         "pictures": pictures,
     }
     jobs["".join(sys.argv[1:])]()
@@ -62,20 +64,22 @@ def verify() -> None:
 
 def skill() -> None:
     """Put the tables of the kept backtest into docs/verification.md."""
-    for marker, content in skill_blocks().items():
-        write(marker, content, "docs/verification.md")
-
-
-def skill_blocks() -> dict[str, str]:
-    """Make the tables of docs/verification.md from the kept backtest, by marker."""
     # Here and not above: the other jobs need no package in this process.
     import xarray as xr
 
-    from beltcast.verification.skill import case_scores, error_table
-    from beltcast.verification.skill_text import place_year_markdown, skill_markdown
+    from beltcast.verification.skill import case_scores
 
     with xr.open_dataset(VERIFICATION) as backtest:
         scores = case_scores(backtest.load())
+    for marker, content in skill_blocks(scores).items():
+        write(marker, content, "docs/verification.md")
+
+
+def skill_blocks(scores: xr.Dataset) -> dict[str, str]:
+    """Make the tables of docs/verification.md from the scores of a backtest, by marker."""
+    from beltcast.verification.skill import error_table
+    from beltcast.verification.skill_text import place_year_markdown, skill_markdown
+
     tables = place_year_markdown(scores, "sd") + "\n" + skill_markdown(scores, "sd")
     known = scores.isel(case=scores["first"].values == 0)
     nation = known.isel(case=known["scope"].values == "whole")
@@ -216,6 +220,26 @@ def pictures() -> None:
             browser.close()
     with xr.open_dataset(ROOT / "calibration" / "results" / "sbc.nc") as kept:
         save_chart(rank_chart(kept.load()), images / "sbc-ranks.png")
+
+
+TABLES = {
+    "error_rates": "docs/how-sure.md",
+    "prim_problems": "docs/how-sure.md",
+    "harness_check": "docs/verification.md",
+    "damping": "docs/evidence-drivers.md",
+}
+"""Scripts of this folder that print tables, and the page of each."""
+
+
+def tables() -> None:
+    """Run the scripts that print tables, and put the tables into their pages."""
+    for script, page in TABLES.items():
+        path = f"docs/{script}.py"
+        done = subprocess.run(
+            [sys.executable, path], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        for number, table in enumerate(done.stdout.strip().split("\n\n"), start=1):
+            write(f"table {number}: python {path}", table, page)
 
 
 OUTPUT = re.compile(r"<!-- output (\S+): (beltcast .*?) -->\n(.*?)<!-- end -->", re.DOTALL)

@@ -1,4 +1,4 @@
-"""The numbers under "What made the difference" in docs/sampling.md, measured here and now.
+"""What drawn observations and moves of a few unknowns contribute to sampling the belt study.
 
 ::
 

@@ -16,7 +16,7 @@ error scales   as judged, without factors from later observations; `scales_as_kn
 `targets` lists the observations to forecast: totals of whole years and of their first months, 1 to
 4 years after the last complete year, published after the origin.  The truth of a case is its last
 release in the file, whatever its first one: a forecast is about what happened, and the last release
-is the best measure of it.  First releases were revised by 2.8 % (root mean square), which is as
+is the best measure of it.  First releases were revised by 2.7 % (root mean square), which is as
 large as the differences between forecasts that are compared, and the row's own error of grade
 and release is part of each forecast.
 """
