@@ -243,3 +243,18 @@ def test_an_impossible_tolerance_is_refused(tmp_path: Path, method, rtol, messag
     assert path is not None
     with pytest.raises(InputError, match=message):
         load_model(path, method=method, rtol=rtol)
+
+
+@pytest.mark.parametrize("method", ["adaptive", "stiff"])
+def test_the_steps_of_equations_without_a_clock_are_the_same_from_any_time_on(
+    tmp_path: Path, method
+) -> None:
+    early = model(tmp_path, "S = INTEG(1 - S, 0) ~~|")
+    text = (tmp_path / "model.mdl").read_text()
+    moved = text.replace("INITIAL TIME = 0", "INITIAL TIME = 2000")
+    (tmp_path / "moved.mdl").write_text(moved.replace("FINAL TIME = 10", "FINAL TIME = 2010"))
+    late = load_model(tmp_path / "moved.mdl")
+    one, other = (each.simulate(method=method)["S"].values for each in (early, late))
+    # Other steps give errors that differ by about the tolerance, 1e-7; rounding of the clock less.
+    np.testing.assert_allclose(one, other, rtol=1e-11)
+    np.testing.assert_allclose(one, -np.expm1(-np.arange(11.0)), atol=1e-6)

@@ -87,6 +87,10 @@ def test_a_vector_that_turns_has_no_inverse(tmp_path: Path) -> None:
         ("SSHAPE(Time - 2, 3)", [0, 0, 0, 1, 1]),
         ("RAMP FROM TO(2, 8, 1, 3, 1)", [2, 2, 5, 8, 8]),
         ("RAMP FROM TO(2, 8, 1, 3, 0)", [2, 2, 4, 8, 8]),
+        # Constant growth from any positive value to any other; a straight line from or to 0.
+        ("RAMP FROM TO(0.5, 0.125, 1, 3, 0)", [0.5, 0.5, 0.25, 0.125, 0.125]),
+        ("RAMP FROM TO(0, 8, 1, 3, 0)", [0, 0, 4, 8, 8]),
+        ("RAMP FROM TO(8, 0, 1, 3, 0)", [8, 8, 4, 0, 0]),
         ("RAMP FROM TO(-2, 8, 1, 3, 0)", [-2, -2, 3, 8, 8]),
         ("NORMAL CDF(Time - 2)", stats.norm.cdf([-2, -1, 0, 1, 2])),
         ("DELAY MATERIAL(Time, 2, 7, -5)", [7, 7, 0, 1, 2]),

@@ -167,6 +167,15 @@ def test_what_is_no_xmile_is_said_by_line(variables: str, words: str, tmp_path: 
     assert problem.value.line is not None
 
 
+@pytest.mark.parametrize("equation", ["1", "0.5 + 0.5", "half * 2"])
+def test_a_control_may_be_written_twice_if_its_numbers_are_the_same(
+    equation: str, tmp_path: Path
+) -> None:
+    """Files made from Vensim models hold controls as variables too; an equation is no number."""
+    step = aux("TIME STEP", equation) + aux("half", "0.5") + aux("y", "TIME")
+    np.testing.assert_array_equal(y(load_model(write(tmp_path, step)), "numpy"), np.arange(5.0))
+
+
 def test_the_line_of_an_error_is_that_of_the_text(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="character 5") as problem:
         load_model(write(tmp_path, aux("y", "1 +\n  2 ) 3")))

@@ -24,6 +24,7 @@ from beltcast.inference.audit.sbc import (
     synthetic,
     uniformity,
 )
+from beltcast.workflows.own_model import read_own_model
 
 
 @pytest.fixture(scope="module")
@@ -234,3 +235,45 @@ def test_the_page_quotes_what_is_said_of_the_kept_result(root: Path) -> None:
     with xr.open_dataset(shipped("calibration/results/sbc.nc"), engine="netcdf4") as kept:
         said = sbc_verdict(kept)
     assert said in (root / "docs" / "sampling.md").read_text(encoding="utf-8")
+
+
+MIXED = {
+    "mdl": (
+        "{UTF-8}\nk = 0.3 ~ 1/Day ~ |\nX = INTEG(-Out, 10) ~ g ~ |\nOut = k*X ~ g/Day ~ |\n"
+        "Low = X - 5 ~ g ~ |\nGone = INTEG(Out, 0) ~ g ~ |\nINITIAL TIME = 0 ~ Day ~ |\n"
+        "FINAL TIME = 4 ~ Day ~ |\nTIME STEP = 0.25 ~ Day ~ |\nSAVEPER = 1 ~ Day ~ |\n"
+    ),
+    "csv": "Day,X,Low,Gone\n1,6,1,4\n2,3.6,-1.4,6\n3,2.2,-2.8,8\n",
+    "voc": "0.01 <= k = 0.3 <= 5\n",
+    "toml": (
+        '[X]\nerrors = { family = "lognormal", scale = 0.2 }\n'
+        '[Low]\nerrors = { family = "normal", scale = 0.5 }\n'
+        '[Gone]\nerrors = { family = "poisson" }\n'
+    ),
+}
+
+
+def test_synthetic_columns_follow_the_distribution_that_each_states(tmp_path: Path) -> None:
+    """A lognormal column keeps logs, a normal one numbers, one of counts whole numbers."""
+    paths = [tmp_path / f"m.{end}" for end in MIXED]
+    for path, content in zip(paths, MIXED.values(), strict=True):
+        path.write_text(content, encoding="utf-8")
+    one = read_own_model(*paths[:3], columns=paths[3]).likelihood
+    rng = np.random.default_rng(3)
+    theta, made = zip(*(synthetic(one, rng) for _ in range(200)), strict=True)
+    expected = one.expected(np.stack(theta))
+    drawn = np.stack([each.published for each in made])
+    names = np.array([row.quantity for row in one.observations])
+    for name, sd in (("X", 0.2), ("Low", 0.5)):
+        errors = (drawn - expected)[:, names == name].ravel() / sd
+        assert stats.kstest(errors, "norm").pvalue > 1e-3
+    counts = drawn[:, names == "Gone"]
+    assert (counts == np.round(counts)).all()
+    # The counts of each set are those with which it is compared; Poisson: variance is the mean.
+    own = np.stack([each.families.counts for each in made])
+    np.testing.assert_array_equal(own[:, names == "Gone"], counts)
+    assert not own[:, names != "Gone"].any()
+    mean = expected[:, names == "Gone"]
+    scaled = (counts - mean) / np.sqrt(mean)
+    assert scaled.mean() == pytest.approx(0.0, abs=4 / np.sqrt(scaled.size))
+    assert scaled.var() == pytest.approx(1.0, abs=0.25)  # 4 standard errors of 600

@@ -169,13 +169,28 @@ def test_new_rows_come_from_a_workbook_with_one_sheet(folder: Path, tmp_path: Pa
         ("Q1-Q3 2024", 2024, 2024.75),
         ("2024年末", 2025, 2025),
         ("2024年6月底", 2024.5, 2024.5),
+        ("2024Q4", 2024.75, 2025),
+        ("2024年Q2-Q3", 2024.25, 2024.75),
+        ("2024年第四季度", 2024.75, 2025),
+        ("2024年12月", 2024 + 11 / 12, 2025),
+        ("2024年1月", 2024, 2024 + 1 / 12),
+        ("2024年11-12月", 2024 + 10 / 12, 2025),
+        ("2024年下半年", 2024.5, 2025),
+        ("2022-2024", 2022, 2025),
+        ("2024-06-16 to 2024-07-31", 2024 + 5.5 / 12, 2024 + 7 / 12),
     ],
 )
 def test_periods_are_read_as_people_write_them(text: str, start: float, end: float) -> None:
     assert period(text) == pytest.approx((start, end))
 
 
-@pytest.mark.parametrize("text", ["2024H3", "24", "2024年13月", "soon", "2024Q3-Q1", "2024-02-30"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("2024H3", "24", "2024年13月", "soon", "2024Q3-Q1", "2024-02-30"),
+        *("2024-00", "2024-13", "2024年0-3月", "2024年12-13月", "2024Q5", "2024-03 to 2024-01"),
+    ],
+)
 def test_what_is_no_period_is_refused(text: str) -> None:
     with pytest.raises(TableError):
         period(text)
