@@ -14,6 +14,7 @@ from beltcast.drivers.discovery.discover import box_words
 from beltcast.drivers.policy.policy import (
     PolicyQuestion,
     compare_policies,
+    criterion_of,
     design,
     levers_of,
     signposts,
@@ -237,4 +238,17 @@ def test_a_search_that_is_stopped_goes_on_to_the_same_bits(
     assert any(name.startswith("search 0 step") for name in kept)
     np.testing.assert_array_equal(
         search(keep_pieces(tmp_path / "work", {"seed": "1"}, resume=True)), whole
+    )
+
+
+def test_a_goal_that_is_met_exactly_is_met() -> None:
+    """Of four cases two reach 5 and one of these no more; the other policy reaches it in all."""
+    gain = np.array([[[1.0, 5.0], [4.0, 9.0]], [[5.0, 5.0], [5.0, 5.0]]])
+    best = gain.max(axis=0)
+    np.testing.assert_array_equal(criterion_of(gain, "satisficing", 5.0, best), [0.5, 1.0])
+    np.testing.assert_array_equal(criterion_of(gain, "regret", 5.0, best), [4.0, 4.0])
+    np.testing.assert_array_equal(criterion_of(gain, "mean", 5.0, best), [4.75, 5.0])
+    # The tenth percentile lies at 0.3 of the way from the lowest of four to the next.
+    np.testing.assert_allclose(
+        criterion_of(gain, "percentile", 5.0, best), [1.0 + 0.3 * 3.0, 5.0], rtol=1e-14
     )

@@ -16,7 +16,7 @@ from scipy import stats
 
 from beltcast import load_model
 from beltcast.engine.run.prepare import Backend
-from beltcast.errors import UnsupportedConstruct
+from beltcast.errors import ModelFileError, UnsupportedConstruct
 
 from ..small_models import small, text, write
 from ..xmile_texts import aux, y
@@ -465,3 +465,35 @@ def test_round_of_isee_takes_halves_away_from_zero(tmp_path: Path) -> None:
     run = load_model(write_xmile(tmp_path, variables)).simulate()
     np.testing.assert_array_equal(run["a"].values[:4], [-3, -2, -1, 1])
     np.testing.assert_array_equal(run["b"].values[:4], [0, 0, 1, 1])
+
+
+ARITIES = {
+    1: "ABS EXP LN SQRT INTEGER SIN COS TAN ARCSIN ARCCOS ARCTAN SINH COSH TANH GAMMA_LN "
+    "NORMAL_CDF SUM PROD VMIN VMAX REINITIAL",
+    2: "LOG MIN MAX MODULO QUANTUM POWER STEP PULSE ZIDZ SSHAPE ACTIVE_INITIAL VECTOR_SORT_ORDER "
+    "VECTOR_RANK VECTOR_REORDER INVERT_MATRIX",
+    3: "XIDZ IF_THEN_ELSE RANDOM_UNIFORM DELAY_INFORMATION SAMPLE_UNTIL LOOKUP_AREA "
+    "GET_DATA_BETWEEN_TIMES DEMAND_AT_PRICE SUPPLY_AT_PRICE",
+    4: "NPV DELAY_MATERIAL FIND_MARKET_PRICE INTERNAL_RATE_OF_RETURN",
+    5: "RANDOM_NORMAL RANDOM_EXPONENTIAL VECTOR_SELECT DELAY_PROFILE RAMP_FROM_TO VECTOR_LOOKUP",
+    6: "RANDOM_POISSON DELAY_CONVEYOR",
+}
+"""Functions by the number of arguments that Vensim's reference manual states."""
+
+
+@pytest.mark.parametrize("count", ARITIES)
+def test_a_function_with_one_argument_too_few_or_too_many_is_refused(
+    tmp_path: Path, count: int
+) -> None:
+    takes = "one argument" if count == 1 else f"{count} arguments"
+    for name in ARITIES[count].split():
+        function = name.replace("_", " ")
+        for given in (count - 1, count + 1):
+            with pytest.raises(ModelFileError) as refused:
+                small(tmp_path, f"x = {function}({', '.join(['1'] * given)})")
+            assert f"{function} takes {takes} and is given {given}" in str(refused.value)
+
+
+def test_a_stock_with_a_third_argument_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedConstruct, match="a third argument of INTEG is not supported"):
+        small(tmp_path, "x = INTEG(1, 2, 3)")

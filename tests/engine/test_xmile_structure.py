@@ -5,12 +5,14 @@ Where a value is not worked out by hand beside it, simlin 0.8.5 gives the same f
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from beltcast import load_model
+from beltcast.engine.xmile import graphs
 from beltcast.errors import ModelFileError, UnsupportedConstruct
 
 from ..small_models import small
@@ -476,3 +478,24 @@ def test_a_stock_with_flows_and_a_whole_equation_is_refused(tmp_path: Path) -> N
     )
     with pytest.raises(ModelFileError, match="'s' has flows and 'name =' in its equation"):
         load_model(path)
+
+
+@pytest.mark.parametrize(
+    ("written", "number"),
+    [
+        (" 12.50 ", 12.5),
+        ("-.5e1", -5.0),
+        ("+3.E-2", 0.03),
+        ("1" + "0" * 99, 1e99),  # 100 characters at most
+        ("1" + "0" * 100, None),
+        ("1e999", None),
+        ("0x10", None),
+        ("nan", None),
+        ("1 2", None),
+    ],
+)
+def test_a_number_of_a_graph_is_finite_and_has_at_most_a_hundred_characters(
+    written: str, number: float | None
+) -> None:
+    found = graphs._number(written)
+    assert math.isnan(found) if number is None else found == pytest.approx(number, rel=1e-15)

@@ -52,6 +52,7 @@ def test_every_published_word_has_its_amount() -> None:
         ("Year", "Month", 12.0),
         ("Month", "Day", 365.0 / 12.0),
         ("bn USD", "bnUSD", 1.0),
+        ("bn CNY", "bnCNY*Month/Year", 12.0),
         ("widget/Year", "widget/Month", 1.0 / 12.0),
     ],
 )

@@ -149,6 +149,10 @@ class _Tree:
             case pysd_ast.CallStructure():
                 return self._named_call(ast)
             case pysd_ast.IntegStructure():
+                if ast.non_negative is not False:  # where PySD puts a third argument
+                    raise self._refuse(
+                        "a third argument of INTEG", "give the rate and the initial value alone"
+                    )
                 return self._call("INTEG", ast.flow, ast.initial)
             case pysd_ast.InitialStructure():
                 return self._call("INITIAL", ast.initial)
