@@ -415,6 +415,29 @@ def test_a_script_or_test_of_the_documentation_is_there(page: str, line: str) ->
         assert any(chosen in name for name in [*names, file]), (page, line)
 
 
+def test_a_name_of_the_package_within_a_sentence_exists() -> None:
+    found = 0
+    for page in PAGES:
+        for name in re.findall(r"`(beltcast(?:\.\w+)+)", page.read_text(encoding="utf-8")):
+            owner: object = importlib.import_module("beltcast")
+            for at, part in enumerate(parts := name.split(".")[1:], start=1):
+                if not hasattr(owner, part):
+                    owner = importlib.import_module(".".join(["beltcast", *parts[:at]]))
+                else:
+                    owner = getattr(owner, part)
+            found += 1
+    assert found > 20
+
+
+def test_a_verdict_is_printed_by_commands_that_exist() -> None:
+    page = (DOCS / "how-sure.md").read_text(encoding="utf-8")
+    conditions = page.partition("## Conditions")[2].partition("\n## ")[0]
+    columns = re.findall(r"^\| [^|]+ \| (`[^|]+`) \|", conditions, re.M)
+    named = {words.split()[0] for column in columns for words in re.findall(r"`([^`]+)`", column)}
+    assert len(named) > 8
+    assert named <= set(get_command(cli.app).commands)
+
+
 def test_the_table_of_extras_is_complete() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     page = (DOCS / "reference" / "extras.md").read_text(encoding="utf-8")

@@ -7,7 +7,7 @@ method           a chain is                                         use for
 ===============  =================================================  ==============================
 ``walkers``      a group of independent Markov chains (*walkers*),  models whose gradient costs
                  their draws one after the other; needs values      many values: the belt study
-                 only (`walkers`)                                   (one gradient, 200 values)
+                 only (`walkers`)                                   (one gradient, 300 values)
 ``nuts``         one chain of the No-U-Turn sampler on the exact    small models, and as a check
                  gradient (`nuts`, needs ``bayes``)
 ===============  =================================================  ==============================
