@@ -336,6 +336,13 @@ def test_the_guide_has_the_discrepancy_of_the_study(root: Path) -> None:
     assert tomllib.loads(shown)["noise"]["discrepancy"] == study["noise"]["discrepancy"]
 
 
+def test_the_study_uses_factors_of_error_scales_as_the_guide_says(root: Path, study: Study) -> None:
+    states(
+        root, "docs/howto/how-sure.md", "The belt study uses factors that were estimated in this"
+    )
+    assert set(study.noise.error_scale_factors) == {"scope reference", "scope other"}
+
+
 def test_frozen_forecasts_that_are_kept_are_named(root: Path) -> None:
     page = (root / "docs/howto/frozen-forecasts.md").read_text(encoding="utf-8")
     kept = {path.name for path in (root / "calibration/frozen").glob("*.nc")}
