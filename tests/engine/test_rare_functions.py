@@ -467,6 +467,35 @@ def test_round_of_isee_takes_halves_away_from_zero(tmp_path: Path) -> None:
     np.testing.assert_array_equal(run["b"].values[:4], [0, 0, 1, 1])
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_market_clears_where_straight_curves_cross(tmp_path: Path, backend: Backend) -> None:
+    """Between 5 and 7 buyers want 10 (7 - p)/4 + 4 (7 - p)/2, and the seller gives 30 (p - 5)/2."""
+    price = "FIND MARKET PRICE(wanted[b1], w[b1,kind], given[s1], g[s1,kind])"
+    model = small(
+        tmp_path,
+        "B: b1, b2",
+        "S: s1",
+        "P: kind, middle, width, other",
+        "wanted[B] = 10, 4",
+        "given[S] = 30",
+        "w[B,P] = 1,5,4,0; 1,6,2,0;",
+        "g[S,P] = 1,6,2,0;",
+        f"price = {price}",
+        "bought[B] = DEMAND AT PRICE(wanted[B], w[B,kind], price)",
+        "sold[S] = SUPPLY AT PRICE(given[S], g[S,kind], price)",
+        **STEPS,
+    )
+    run = model.simulate(backend=backend)
+    p = (4.5 * 7 + 15 * 5) / 19.5
+    np.testing.assert_allclose(run["price"].values, p, rtol=1e-9)
+    np.testing.assert_allclose(run["bought"].values[0], [10 * (7 - p) / 4, 2 * (7 - p)], rtol=1e-8)
+    np.testing.assert_allclose(run["sold"].values[0], [15 * (p - 5)], rtol=1e-8)
+    with pytest.raises(UnsupportedConstruct, match="FIND MARKET PRICE inside an expression"):
+        small(
+            tmp_path, "B: b1", "P: kind, a, b, c", "v[B] = 1", "w[B,P] = 1,5,4,0;", "x = 2*" + price
+        )
+
+
 ARITIES = {
     1: "ABS EXP LN SQRT INTEGER SIN COS TAN ARCSIN ARCCOS ARCTAN SINH COSH TANH GAMMA_LN "
     "NORMAL_CDF SUM PROD VMIN VMAX REINITIAL",

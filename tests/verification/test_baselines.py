@@ -14,6 +14,7 @@ from scipy.stats import t as student
 
 from beltcast.errors import InputError, MissingExtra
 from beltcast.verification.baselines.baselines import BASELINES
+from beltcast.verification.baselines.growth_curves import _about, logistic
 from beltcast.verification.baselines.history import (
     DEFAULT_SD,
     GROWTH_SPREAD,
@@ -21,7 +22,9 @@ from beltcast.verification.baselines.history import (
     History,
     Request,
     about_drift,
+    about_last,
     change_variance,
+    mean_growth,
     panel_rate,
 )
 from beltcast.verification.baselines.random_walks import DAMPING, FLOOR
@@ -301,3 +304,33 @@ def test_a_history_that_is_none_is_refused(
 def test_only_later_years_are_forecast(years: list[int]) -> None:
     with pytest.raises(InputError, match="expected ascending years after 2022"):
         draw("persistence", LONG, years)
+
+
+GAPS = series([2010, 2011, 2014, 2020], [20.0, 30.0, 60.0, 90.0])
+
+
+def test_squares_around_a_curve_are_per_year_of_their_gap_and_lose_two_degrees() -> None:
+    """A change over g years has g times the variance of one: its square counts 1/g."""
+    theta = np.array([0.3, -1.2])
+    share = logistic.log_share(theta, np.array([0.0, 1.0, 4.0, 10.0]), 10.0)
+    rest = np.diff(np.log(GAPS.values)) - np.diff(share)
+    own = _about(logistic, theta, GAPS)
+    squares, freedom = own(GAPS)
+    assert squares == pytest.approx(float(rest[0] ** 2 + rest[1] ** 2 / 3 + rest[2] ** 2 / 6))
+    assert freedom == 1
+    assert own(LONG) == about_drift(LONG)
+    # Three points have two changes, and none is left over.
+    three = series([2010, 2011, 2014], [20.0, 30.0, 60.0])
+    assert _about(logistic, theta, three)(three)[1] == 0
+
+
+def test_squares_around_the_drift_are_per_year_of_their_gap() -> None:
+    drift = np.log(90.0 / 20.0) / 10
+    changes = np.log([1.5, 2.0, 1.5]) - drift * np.array([1, 3, 6])
+    assert about_drift(GAPS) == (pytest.approx(float((changes**2 / [1, 3, 6]).sum())), 2)
+    assert about_last(GAPS) == (
+        pytest.approx(float((np.log([1.5, 2.0, 1.5]) ** 2 / [1, 3, 6]).sum())),
+        3,
+    )
+    assert mean_growth(GAPS) == pytest.approx(drift)
+    assert about_drift(SHORT) == (0.0, 0)
