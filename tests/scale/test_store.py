@@ -34,7 +34,7 @@ from beltcast.scale.store import (
     open_store,
     resume_store,
 )
-from beltcast.scale.stream import _quantiles, stored_change, stored_mean, stored_quantiles
+from beltcast.scale.stream import _quantiles, _range, stored_change, stored_mean, stored_quantiles
 from beltcast.study.scenarios import Scenario
 
 from ..model_texts import write_model
@@ -519,6 +519,15 @@ def test_numbers_that_are_missing_are_left_out_one_by_one() -> None:
     np.testing.assert_allclose(change["chance_of_more"], share, rtol=1e-12)
     middle = np.nanquantile(ratio, [0.5], axis=1)[0]
     np.testing.assert_allclose(change["change_quantile"][..., 0], middle, rtol=1e-12)
+
+
+def test_the_range_of_a_cell_is_that_of_its_finite_values() -> None:
+    """Bins outside it would be correct as well, and hold all members at once."""
+    values = np.array([[3.0, -2.0, np.nan], [np.nan, -7.0, np.nan], [5.0, np.inf, np.nan]])
+    low, high, count = _range(lambda: iter([values[:2], values[2:]]))
+    np.testing.assert_array_equal(low, [3.0, -7.0, np.inf])
+    np.testing.assert_array_equal(high, [5.0, -2.0, -np.inf])
+    np.testing.assert_array_equal(count, [2, 2, 0])
 
 
 def test_more_than_nothing_is_more() -> None:

@@ -170,5 +170,7 @@ def test_years_are_those_of_the_study_else_of_the_run_and_the_observations(mine:
     beyond = ("shown = [2017]", "shown = [2036]", "answer = 2040", "past = [2017, 2020]")
     for wrong in (*beyond, "past = [2020]", "ahead = [2030, 2025]", "shown = []"):
         path.write_text(f"{text}[years]\n{wrong}\n", encoding="utf-8")
-        with pytest.raises(InputError, match="from 2018 to 2035, which the model runs through"):
+        what = "ascending years" if wrong.startswith(("past", "ahead")) else "a year"
+        said = f"expected {what} from 2018 to 2035, which the model runs through"
+        with pytest.raises(InputError, match=said):
             read_study(mine)
