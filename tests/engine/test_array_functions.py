@@ -76,6 +76,39 @@ def test_vector_select_acts_on_what_is_selected(
     close(values(model, "m", backend)[0], -9)
 
 
+@pytest.mark.parametrize("action", ["11", "-1", "0.5", "11 + 0*Time", "10.5 + 0*Time"])
+def test_vector_select_has_no_action_beyond_ten_and_none_between(
+    action: str, tmp_path: Path
+) -> None:
+    model = model_of(tmp_path, f"{VECTOR}y = VECTOR SELECT(x[dim!], x[dim!], -9, {action}, 0) ~~|")
+    with pytest.raises(SimulationError, match=r"'y' is nan"):
+        model.simulate(backend="numpy")
+
+
+@pytest.mark.parametrize(
+    ("error", "stops"), [(0, ()), (1, ("none",)), (2, ("two",)), (3, ("none", "two"))]
+)
+def test_vector_select_stops_where_its_error_action_asks_for_it(
+    error: int, stops: tuple[str, ...], tmp_path: Path
+) -> None:
+    """1: nothing is selected; 2: more than one; 3: either."""
+    for chosen, selection, value in (
+        ("none", "0, 0, 0, 0", -9.0),
+        ("one", "0, 1, 0, 0", 1.0),
+        ("two", "0, 1, 1, 0", 5.0),
+    ):
+        model = model_of(
+            tmp_path,
+            f"{VECTOR}s[dim] = {selection} ~~|\n"
+            f"y = VECTOR SELECT(s[dim!], x[dim!], -9, 0, {error}) ~~|",
+        )
+        if chosen in stops:
+            with pytest.raises(SimulationError, match=r"'y' is nan"):
+                model.simulate(backend="numpy")
+        else:
+            assert model.simulate(backend="numpy")["y"].values[0] == value
+
+
 def test_an_inverse_times_its_matrix_is_one(tmp_path: Path, backend: Backend) -> None:
     model = model_of(
         tmp_path,
