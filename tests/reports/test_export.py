@@ -14,7 +14,14 @@ import pytest
 import xarray as xr
 
 from beltcast.errors import InputError, MissingExtra
-from beltcast.reports.export import export, format_of, iamc_table, long_table
+from beltcast.reports.export import (
+    export,
+    format_of,
+    iamc_table,
+    long_table,
+    run_table,
+    save_run,
+)
 
 
 @pytest.fixture
@@ -231,3 +238,91 @@ def test_every_number_of_the_long_table_is_where_its_labels_say(results: xr.Data
         assert values.sel(at).item() == row["value"]
         assert row["unit"] == values.attrs.get("units", "")
     assert "output" not in set(long_table(results)["variable"])
+
+
+def test_every_cell_of_an_iamc_table(results: xr.Dataset) -> None:
+    """A result of several scenarios names each; one without that dimension names its own."""
+    table = iamc_table(results.assign_attrs(scenario="calm"))
+    cells = {
+        (row["Scenario"], row["Region"], row["Variable"], str(year)): row[str(year)]
+        for _, row in table.iterrows()
+        for year in (2024, 2025, 2026)
+    }
+    want = {}
+    for place in ("China", "Yiwu"):
+        for year in (2024, 2025, 2026):
+            for level, word in ((0.05, "p05"), (0.5, "p50")):
+                at = {"place": place, "year": year, "quantile": level}
+                for scenario in ("baseline", "other"):
+                    own = results["output_quantile"].sel(scenario=scenario, **at)
+                    want[scenario, place, f"output|{word}", str(year)] = own.item()
+                own = results["shapley_log_quantile"].sel(driver="Market", **at)
+                want["calm", place, f"shapley_log|Market|{word}", str(year)] = own.item()
+    assert cells == want
+    assert set(table["Model"]) == {"beltcast belt"}
+    units = dict(zip(table["Variable"], table["Unit"], strict=True))
+    assert units == {
+        **{f"output|{word}": "bnCNY" for word in ("p05", "p50")},
+        **{f"shapley_log|Market|{word}": "1" for word in ("p05", "p50")},
+    }
+    assert set(iamc_table(results, model="mine")["Model"]) == {"mine"}
+    kept = iamc_table(results.assign_attrs(baseline="usual"))["Scenario"]
+    assert set(kept) == {"baseline", "other", "usual"}
+
+
+RUN = xr.Dataset(
+    {
+        "x": (("scenario", "member", "time"), np.arange(12.0).reshape(2, 2, 3)),
+        "y": (
+            ("time", "b", "member", "scenario", "a"),
+            np.arange(100.0, 172).reshape(3, 3, 2, 2, 2),
+        ),
+        "clock": (("time",), np.array([7.0, 8.0, 9.0])),
+        "start": (("scenario",), np.array([1.0, 2.0])),
+    },
+    {
+        "scenario": ["one", "two"],
+        "member": [0, 1],
+        "time": [0.0, 0.5, 1.0],
+        "a": ["p", "q"],
+        "b": ["i", "j", "k"],
+    },
+)
+
+
+def test_every_cell_of_the_table_of_a_run() -> None:
+    """A row for each scenario, member and time; a column for each pair of elements."""
+    table = run_table(RUN)
+    pairs = [f"y[{b},{a}]" for b in "ijk" for a in "pq"]
+    assert list(table.columns) == ["scenario", "member", "time", "x", *pairs, "clock"]
+    assert len(table) == 12
+    for _, row in table.iterrows():
+        at = {name: row[name] for name in ("scenario", "member", "time")}
+        assert row["x"] == RUN["x"].sel(at).item()
+        assert row["clock"] == RUN["clock"].sel(time=row["time"]).item()
+        for b in "ijk":
+            for a in "pq":
+                assert row[f"y[{b},{a}]"] == RUN["y"].sel(**at, a=a, b=b).item()
+
+
+def test_a_run_is_saved_without_numbers_of_rows(tmp_path: Path) -> None:
+    save_run(RUN, tmp_path / "run.csv")
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "run.csv"), run_table(RUN))
+    save_run(RUN, tmp_path / "run.xlsx")
+    book = openpyxl.load_workbook(tmp_path / "run.xlsx")
+    head, *rows = book["run"].iter_rows(values_only=True)
+    assert list(head) == list(run_table(RUN).columns)
+    assert rows == [tuple(row) for row in run_table(RUN).itertuples(index=False)]
+
+
+def test_a_run_without_pyarrow_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(MissingExtra, match=r"\[parquet\]', or write .csv"):
+        save_run(RUN, tmp_path / "run.parquet")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_file_the_format_is_that_given_else_iamc() -> None:
+    assert (format_of(None, "csv"), format_of(None, None)) == ("csv", "iamc")
