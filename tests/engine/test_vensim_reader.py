@@ -282,3 +282,9 @@ def test_a_file_may_have_any_encoding_that_says_so(tmp_path: Path, encoding: str
     path = tmp_path / "m.mdl"
     path.write_bytes(text("población = 3", "y = población*2").encode(encoding))
     assert load_model(path).simulate()["y"].values[0] == 6
+
+
+def test_a_name_keeps_its_spelling_whatever_the_case_of_its_uses(tmp_path: Path) -> None:
+    model = small(tmp_path, "Birth Rate = 2", "x = birth_rate * 3")
+    (x,) = (e for e in model.source.equations if e.name == "x")
+    assert x.expression == Call("*", (Ref("Birth Rate"), Number(3.0)))

@@ -176,6 +176,19 @@ def test_a_control_may_be_written_twice_if_its_numbers_are_the_same(
     np.testing.assert_array_equal(y(load_model(write(tmp_path, step)), "numpy"), np.arange(5.0))
 
 
+@pytest.mark.parametrize(
+    ("vendor", "whole"), [("Ventana Systems, xmutil", -2.0), ("isee systems, inc.", -3.0)]
+)
+def test_int_rounds_down_except_in_files_that_vensim_wrote(
+    vendor: str, whole: float, tmp_path: Path
+) -> None:
+    """XMILE's INT is the next lower whole number, Vensim's INTEGER cuts the decimals off."""
+    path = write(tmp_path, aux("y", "10 + MAX(INT(TIME - 2.7), -9)"))
+    head = f"<header><vendor>{vendor}</vendor></header><sim_specs "
+    path.write_text(path.read_text("utf-8").replace("<sim_specs ", head, 1), "utf-8")
+    assert y(load_model(path), "numpy")[0] == 10 + whole
+
+
 def test_the_line_of_an_error_is_that_of_the_text(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="character 5") as problem:
         load_model(write(tmp_path, aux("y", "1 +\n  2 ) 3")))
