@@ -285,6 +285,13 @@ def test_a_file_may_have_any_encoding_that_says_so(tmp_path: Path, encoding: str
 
 
 def test_a_name_keeps_its_spelling_whatever_the_case_of_its_uses(tmp_path: Path) -> None:
-    model = small(tmp_path, "Birth Rate = 2", "x = birth_rate * 3")
-    (x,) = (e for e in model.source.equations if e.name == "x")
-    assert x.expression == Call("*", (Ref("Birth Rate"), Number(3.0)))
+    own = Ref("Birth Rate")
+    model = small(
+        tmp_path,
+        "Birth Rate = 2",
+        "x = birth_rate * 3",
+        "y = DELAY FIXED(birth_rate, 1, birth_rate)",
+    )
+    found = {e.name: e.expression for e in model.source.equations}
+    assert found["x"] == Call("*", (own, Number(3.0)))
+    assert found["y"] == Call("DELAY FIXED", (own, Number(1.0), own))

@@ -67,3 +67,28 @@ def test_a_shape_that_is_not_above_zero_is_refused_with_its_line(tmp_path: Path)
     with pytest.raises(PriorError, match="is 0; expected a number above 0") as caught:
         read_priors(file, load_model(shipped("models/sir/sir.mdl")))
     assert caught.value.line == 3
+
+
+def test_bounds_of_flat_priors_become_bounds_of_the_constant_or_of_its_log(tmp_path: Path) -> None:
+    """Ends 2 and 10: centre 6, a quarter of the width 2; of a log-uniform prior those of logs."""
+    model = load_model(shipped("models/decay/decay.mdl"))
+    path = tmp_path / "priors.toml"
+    for family, of, scale in (
+        ("uniform", "normal", np.float64),
+        ("log_uniform", "lognormal", np.log),
+    ):
+        path.write_text(f'["Lifetime"]\ndistribution = "{family}"\nbounds = [2.0, 10.0]\n')
+        boxed = read_priors(path, model).boxed()
+        low, high = scale(2.0), scale(10.0)
+        assert boxed.families == (of,)
+        for name, value in (
+            ("lower", low),
+            ("upper", high),
+            ("mu", 0.5 * (low + high)),
+            ("sigma", 0.25 * (high - low)),
+        ):
+            np.testing.assert_allclose(getattr(boxed, name), [value], rtol=1e-14)
+    path.write_text('["Lifetime"]\ndistribution = "lognormal"\nmedian = 5\nlog_sd = 0.2\n')
+    plain = read_priors(path, model)
+    assert plain.boxed().families == plain.families
+    np.testing.assert_array_equal(plain.boxed().mu, plain.mu)
