@@ -12,7 +12,8 @@ found by running every test file once with a call before each statement that wil
 in a fixture counts for each test that asks for it.  Left out are tests that start processes and
 browsers or run for minutes.  A mutant meets the nearest first (``tests/ROOM/test_MODULE.py``),
 then the quickest, as many as fit into ``--seconds``, with ``pytest -x``.  It is killed when a test
-fails or its processor time ends; what survives, or is not run by any, is printed with its line.
+fails, its processor time ends or no test can be imported; what survives, or is not run by any, is
+printed with its line.
 
 ``--results`` names a folder outside the checkout, to which verdicts are added as they come: the
 same command goes on where it was stopped.  ``--again`` tries the survivors in that folder once
@@ -60,6 +61,8 @@ LIBRARIES = (
 )
 FAST = "not slow and not long"
 """Tests that mutants meet."""
+NO_VERDICT = 9
+"""Exit code of a fork in which pytest did not run."""
 COSTLY = re.compile(
     r"/fuzz/|chinese|signals|killed|memory_limit|hostile|browser|firefox|store_faults|cluster"
     r"|doctests|notebooks|journey|architecture|packaging|docs|licences|versions|blas_kernels"
@@ -340,7 +343,7 @@ class Tree:
         return max(os.waitstatus_to_exitcode(status), -1)
 
     def _in_fork(self, tests: Sequence[str], seconds: int, notes: Path | None) -> None:
-        code = 4
+        code = NO_VERDICT
         try:
             os.setsid()
             resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 2))
@@ -515,7 +518,8 @@ def main() -> None:
             if tests:
                 with tree.changed({mutant.file: mutant.applied(content)}):
                     code = tree.run([*tests, "-m", FAST], 6 * asked.seconds)
-                if code not in (0, 1, -1):  # neither passed nor failed: no verdict
+                # Where nothing can be imported any more, pytest ends with 2, 3 or 4.
+                if code not in (-1, 0, 1, 2, 3, 4):
                     raise SystemExit(tree.said.read_text("utf-8", "replace")[-2000:])
                 verdict = "survived" if code == 0 else "killed"
             row = told(mutant, content, key, verdict)

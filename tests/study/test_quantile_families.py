@@ -11,7 +11,7 @@ from scipy import stats
 from beltcast import load_model, read_priors
 from beltcast.errors import PriorError
 from beltcast.files.shipped import shipped
-from beltcast.study.quantile_families import density_at, value_at, working_at
+from beltcast.study.quantile_families import QUANTILE_FAMILIES, density_at, value_at, working_at
 
 CASES = {
     "beta": ((2.0, 5.0, 0.0), stats.beta(2, 5)),
@@ -33,6 +33,13 @@ def test_quantiles_densities_and_their_inverse_are_those_of_scipy(family: str) -
     np.testing.assert_allclose(x, known.ppf(stats.norm.cdf(z)), rtol=1e-9)
     np.testing.assert_allclose(density_at(family, x, shape), known.pdf(x), rtol=1e-9)
     np.testing.assert_allclose(working_at(family, x, shape), z, atol=1e-9)
+
+
+def test_the_domain_of_a_family_is_the_support_that_scipy_states() -> None:
+    """Bounds of a log-uniform prior are its parameters; no bounds lie at or below 0."""
+    known = {family: shape.support() for family, (_, shape) in CASES.items()}
+    known["log_uniform"] = (0.0, np.inf)
+    assert {name: (one.low, one.high) for name, one in QUANTILE_FAMILIES.items()} == known
 
 
 @pytest.mark.parametrize(
