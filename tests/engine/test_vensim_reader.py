@@ -285,13 +285,11 @@ def test_a_file_may_have_any_encoding_that_says_so(tmp_path: Path, encoding: str
 
 
 def test_a_name_keeps_its_spelling_whatever_the_case_of_its_uses(tmp_path: Path) -> None:
-    own = Ref("Birth Rate")
+    rates = ("Birth Rate = 2", '"Death (%)" = 3')
     model = small(
-        tmp_path,
-        "Birth Rate = 2",
-        "x = birth_rate * 3",
-        "y = DELAY FIXED(birth_rate, 1, birth_rate)",
+        tmp_path, *rates, "x = birth_rate * 3", 'y = DELAY FIXED(birth_rate, 1, "death (%)")'
     )
     found = {e.name: e.expression for e in model.source.equations}
-    assert found["x"] == Call("*", (own, Number(3.0)))
-    assert found["y"] == Call("DELAY FIXED", (own, Number(1.0), own))
+    birth, death = Ref("Birth Rate"), Ref('"Death (%)"')
+    assert found["x"] == Call("*", (birth, Number(3.0)))
+    assert found["y"] == Call("DELAY FIXED", (birth, Number(1.0), death))
