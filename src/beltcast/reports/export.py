@@ -117,9 +117,11 @@ def iamc_table(results: xr.Dataset, *, model: str | None = None) -> pd.DataFrame
             continue
         others = [str(d) for d in values.dims if d not in (PLACE, YEAR)]
         flat = values.transpose(*others, PLACE, YEAR)
+        numbers, years = flat.values.astype(float), [str(int(year)) for year in flat[YEAR].values]
+        named = {str(d): flat[d].values for d in flat.dims[:-1]}
+        unit = str(values.attrs.get("units", ""))
         for index in np.ndindex(*flat.shape[:-1]):
-            at = dict(zip((*others, PLACE), index, strict=True))
-            labels = {d: flat[d].values[i] for d, i in at.items()}
+            labels = {d: named[d][i] for d, i in zip(named, index, strict=True)}
             parts = [str(key).removesuffix("_quantile")]
             parts += [str(v) for d, v in labels.items() if d not in (PLACE, SCENARIO, QUANTILE)]
             if QUANTILE in labels:
@@ -129,10 +131,9 @@ def iamc_table(results: xr.Dataset, *, model: str | None = None) -> pd.DataFrame
                 "Scenario": str(labels.get(SCENARIO, single)),
                 "Region": str(labels[PLACE]),
                 "Variable": "|".join(parts),
-                "Unit": str(values.attrs.get("units", "")),
+                "Unit": unit,
             }
-            years = zip(flat[YEAR].values, flat.values[index], strict=True)
-            rows.append(row | {str(int(year)): float(v) for year, v in years})
+            rows.append(row | dict(zip(years, numbers[index].tolist(), strict=True)))
     if not rows:
         raise InputError(
             "none of the results has places and years; export a forecast, an attribution or a "
