@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -18,9 +17,13 @@ import xarray as xr
 from beltcast.engine.nodes import FloatArray
 from beltcast.ensembles.ensemble import member_constants
 from beltcast.model.model import Model
-from beltcast.schema import MEMBER, TIME, make_dataset
+from beltcast.schema import MEMBER, TIME
 from beltcast.study.scenarios import Scenario
 from beltcast.study.statements import RealityCheck, Side
+
+_Run = dict[str, xr.Variable]
+"""Of each variable (time, subscripts..., member), and the instants.  All runs have the same labels,
+which Datasets would compare at each operation."""
 
 
 @dataclass(frozen=True)
@@ -82,15 +85,17 @@ def check_statements(
     """
     everywhere = [s for s in statements if not s.conditions()]
     first = next(iter(scenarios.values()))
+    # One request for all runs, so that one kernel serves them.
+    names = tuple(dict.fromkeys(name for s in statements for name in s.names))
     found: dict[int, list[Violation]] = {}
 
-    def judge(statement: RealityCheck, run: xr.Dataset, plain: xr.Dataset, condition: str) -> None:
+    def judge(statement: RealityCheck, run: _Run, plain: _Run, condition: str) -> None:
         violation = _violation(statement, run, plain, condition)
         if violation is not None:
             found.setdefault(id(statement), []).append(violation)
 
     for scenario in scenarios.values() if everywhere else ():
-        run = _run(model, scenario, draws, everywhere)
+        run = _run(model, scenario, draws, names)
         for statement in everywhere:
             judge(statement, run, run, f"scenario {scenario.name}")
     asked: dict[tuple[tuple[str, float], ...], list[RealityCheck]] = {}
@@ -98,11 +103,10 @@ def check_statements(
         for condition in statement.conditions():
             given = _constants(model, statement, condition)
             asked.setdefault(tuple(given.items()), []).append(statement)
-    compared = [s for s in statements if s.compared or s.loss_at_most is not None]
-    plain = _run(model, first, draws, compared) if compared else xr.Dataset()
+    plain = _run(model, first, draws, names) if asked else {}
     for items, about in asked.items():
         scenario = dataclasses.replace(first, constants={**first.constants, **dict(items)})
-        run = _run(model, scenario, draws, about)
+        run = _run(model, scenario, draws, names)
         words = ", ".join(f"{label} = {value:g}" for label, value in items)
         for statement in about:
             judge(statement, run, plain, words)
@@ -122,10 +126,9 @@ def _run(
     model: Model,
     scenario: Scenario,
     draws: tuple[Sequence[str], FloatArray],
-    statements: Sequence[RealityCheck],
-) -> xr.Dataset:
+    names: Sequence[str],
+) -> _Run:
     """Run all members; (time, subscripts..., member) at the saved instants."""
-    names = list(dict.fromkeys(name for s in statements for name in s.names))
     rows, members = member_constants(model, draws, scenario)
     grid = model.grid(scenario.constants)
     saves = np.arange(np.ceil(grid.start), np.floor(grid.end) + 0.5)
@@ -137,38 +140,30 @@ def _run(
         grid=grid,
         inputs=scenario.inputs,
     )
-    variables: dict[str, Any] = {}
+    run: _Run = {TIME: xr.Variable(TIME, saves)}
     first = 0
     for name in names:
         dims = model.variables[name].dims
         shape = tuple(len(model.subscripts[d]) for d in dims)
         count = int(np.prod(shape))
         own = result[:, first : first + count].reshape(len(saves), *shape, -1)
-        variables[name] = ((TIME, *dims, MEMBER), own, {})
+        run[name] = xr.Variable((TIME, *dims, MEMBER), own)
         first += count
-    used = {d for name in names for d in model.variables[name].dims}
-    coordinates: dict[str, Any] = {
-        d: (np.array(model.subscripts[d]), {}) for d in model.subscripts if d in used
-    }
-    return make_dataset(variables, {**coordinates, TIME: (saves, {})}, {})
+    return run
 
 
-def _violation(
-    statement: RealityCheck, run: xr.Dataset, plain: xr.Dataset, condition: str
-) -> Violation | None:
+def _violation(statement: RealityCheck, run: _Run, plain: _Run, condition: str) -> Violation | None:
     value = run[statement.variable].sum(statement.sum, skipna=False)
-    finite: xr.DataArray = abs(value) < np.inf  # false for NaN too
+    finite = abs(value) < np.inf  # false for NaN too
     bad = ~finite | _broken(statement, value, run, plain)
     if statement.when is not None:
         name, low, high = statement.when
-        applies = xr.ones_like(run[name], dtype=bool)
         if low is not None:
-            applies &= run[name] >= low
+            bad = bad & (run[name] >= low)
         if high is not None:
-            applies &= run[name] <= high
-        bad = bad & applies
+            bad = bad & (run[name] <= high)
     if statement.start is not None:
-        bad = bad.where(bad[TIME] >= statement.start, False)
+        bad = bad & (run[TIME] >= statement.start)
     fails = bad.any([d for d in bad.dims if d not in (TIME, MEMBER)]).transpose(TIME, MEMBER)
     table = fails.to_numpy()
     if not table.any():
@@ -178,25 +173,22 @@ def _violation(
         statement=statement,
         condition=condition,
         share=float(table.any(axis=0).mean()),
-        time=float(fails[TIME].to_numpy()[at]),
+        time=float(run[TIME].to_numpy()[at]),
         draw=int(np.flatnonzero(table[at])[0]),
     )
 
 
-def _broken(
-    statement: RealityCheck, value: xr.DataArray, run: xr.Dataset, plain: xr.Dataset
-) -> xr.DataArray:
+def _broken(statement: RealityCheck, value: xr.Variable, run: _Run, plain: _Run) -> xr.Variable:
     """Where a condition of the statement is not met."""
     broken = xr.zeros_like(value, dtype=bool)
 
-    def slack(side: xr.DataArray | float) -> xr.DataArray:
-        own: xr.DataArray = abs(value)
-        other: Any = abs(side)
-        larger = own.where(own > other, other)
+    def slack(side: xr.Variable) -> xr.Variable:
+        own, other = abs(value), abs(side)
+        larger: xr.Variable = xr.apply_ufunc(np.where, own > other, own, other)
         return statement.tolerance * larger.max([d for d in larger.dims if d != MEMBER])
 
-    def side(one: Side) -> xr.DataArray | float:
-        return run[one] if isinstance(one, str) else one
+    def side(one: Side) -> xr.Variable:
+        return run[one] if isinstance(one, str) else xr.Variable((), one)
 
     if statement.at_least is not None:
         bound = side(statement.at_least)
