@@ -37,6 +37,9 @@ _PART = ".part-"
 _ABANDONED = 3600.0
 """Seconds after which a temporary file counts as abandoned."""
 
+_added: dict[Path, int] = {}
+"""Bytes that this process has put into a folder since it last looked at all entries there."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -83,7 +86,10 @@ class Cache:
             except BaseException:
                 Path(part).unlink(missing_ok=True)
                 raise
-            self._trim()
+            _added[self.folder] = _added.get(self.folder, self.limit) + len(payload)
+            if _added[self.folder] >= self.limit / 64:
+                self._trim()
+                _added[self.folder] = 0
         except OSError as problem:
             _log.info("the cache %s cannot be written (%s)", self.folder, problem)
 
