@@ -8,6 +8,7 @@ import os
 # many times slower on a machine that has other work.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+import contextlib
 import dataclasses
 import pickle
 import shutil
@@ -42,6 +43,7 @@ from beltcast import (
 from beltcast.study.distributions import Family
 from beltcast.study.noise import Definition, Noise
 from beltcast.study.observations import Observation
+from beltcast.study.starter import init
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 # Containers often forbid bytecode: each command that a test starts, and each worker, would compile
@@ -220,6 +222,31 @@ def saved_fit(study: Study, fit: Calibration, monkeypatch: pytest.MonkeyPatch) -
         return fit if shipped else calibrate(source, **options)
 
     monkeypatch.setattr(beltcast, "calibrate", given)
+
+
+@pytest.fixture
+def short_walks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenth of the moves of every walker, for tests of what follows from the draws."""
+    for moves in ("ADAPT", "SLOW_MOVES"):
+        monkeypatch.setattr(f"beltcast.inference.sampling.posterior.{moves}", 4)
+
+
+@pytest.fixture(scope="session")
+def foshan() -> Path:
+    """The study of one belt that `init` writes, made once; not to be changed."""
+    folder = SHARED / "foshan"
+    if not folder.is_dir():
+        part = SHARED / f"foshan.{os.getpid()}"
+        init(part / "mine", belts=["Foshan"])
+        with contextlib.suppress(OSError):  # another process was faster
+            part.rename(folder)
+    return folder / "mine"
+
+
+@pytest.fixture
+def one_belt(foshan: Path, tmp_path: Path) -> str:
+    """A copy of `foshan`: commands take a tenth of the time that the shipped study costs them."""
+    return str(shutil.copytree(foshan, tmp_path / "mine"))
 
 
 @pytest.fixture(scope="session")

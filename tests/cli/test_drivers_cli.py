@@ -11,7 +11,6 @@ import pytest
 import xarray as xr
 from typer.testing import CliRunner
 
-from beltcast import Calibration
 from beltcast.cli import app
 from beltcast.ensembles import ensemble
 from beltcast.errors import InputError
@@ -24,25 +23,16 @@ def run(*arguments: str) -> str:
     return result.output
 
 
-@pytest.fixture
-def fitted(fit: Calibration, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Commands take the session's fit: what they do with one is asked here, not how it is found."""
-    for module in ("draws", "attribution"):
-        name = f"beltcast.workflows.{module}.fit_study"
-        monkeypatch.setattr(name, lambda *_, **__: fit)
-
-
-@pytest.mark.usefixtures("fitted")
-def test_attribute_leaves_its_dataset_pictures_and_page(tmp_path: Path) -> None:
+def test_attribute_leaves_its_dataset_pictures_and_page(one_belt: str, tmp_path: Path) -> None:
     folder = tmp_path / "drivers"
-    page = run("attribute", "--draws", "8", "--starts", "2", "--output", str(folder))
+    page = run("attribute", one_belt, "--draws", "8", "--starts", "2", "--output", str(folder))
     assert "Do the drivers complement each other" in page
     found = {path.name for path in folder.iterdir()}
     assert found == {
         "attribution.nc",
         "drivers-by-year.png",
         "drivers-by-year-log.png",
-        "drivers-in-2024.png",
+        "drivers-in-2023.png",
         "summary.txt",
     }
     with xr.open_dataset(folder / "attribution.nc") as kept:
@@ -52,20 +42,22 @@ def test_attribute_leaves_its_dataset_pictures_and_page(tmp_path: Path) -> None:
     assert "attribution.iamc.csv" in out
 
 
-@pytest.mark.usefixtures("fitted")
-def test_a_scenario_of_ones_own_with_an_unsure_size_is_compared(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("short_walks")
+def test_a_scenario_of_ones_own_with_an_unsure_size_is_compared(
+    one_belt: str, tmp_path: Path
+) -> None:
     mine = tmp_path / "mine.toml"
     mine.write_text(
-        '[unsure]\ntitle = "Unsure"\n[unsure.constants."Tariff Add"]\n'
-        'distribution = "normal"\nmean = 0.3\nsd = 0.1\nbounds = [0, 1]\n',
+        '[unsure]\ntitle = "Unsure"\n[unsure.constants."Threshold Final Multiplier"]\n'
+        'distribution = "normal"\nmean = 2\nsd = 0.1\nbounds = [1, 3]\n',
         encoding="utf-8",
     )
     folder = tmp_path / "compared"
     common = ("--draws", "6", "--starts", "2", "--output", str(folder))
-    assert "unsure" in run("compare", "--scenarios", str(mine), *common)
+    assert "unsure" in run("compare", one_belt, "--scenarios", str(mine), *common)
     with xr.open_dataset(folder / "comparison.nc") as kept:
         assert list(kept["scenario"].values) == ["baseline", "unsure"]
-        assert kept["chance_of_more"].sel(scenario="unsure", place="China", year=2030) == 0.0
+        assert kept["chance_of_more"].sel(scenario="unsure", place="Foshan", year=2030) == 0.0
 
 
 def test_sensitivity_screens_before_it_takes_shares(tmp_path: Path) -> None:

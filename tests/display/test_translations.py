@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 from rich.cells import cell_len
 
-from beltcast import Calibration, cli, read_study
+from beltcast import Calibration, cli, load_model, read_study
 from beltcast.display.translations import PAGE, WORDS, locale_language, timed
 from beltcast.drivers.compare import compare_runs, comparison_table
 from beltcast.files.shipped import shipped
@@ -103,18 +103,21 @@ def test_check_is_chinese_in_a_chinese_locale_and_english_when_asked(
 ) -> None:
     monkeypatch.delenv("LC_ALL", raising=False)
     monkeypatch.setenv("LC_MESSAGES", "zh_CN.UTF-8")
-    said = {}
-    for options in ((), ("--language", "en")):
-        monkeypatch.setattr(sys, "argv", ["beltcast", "check", "--draws", "2", *options])
+
+    def said(*asked: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["beltcast", "check", *asked])
         with pytest.raises(SystemExit) as ended:
             cli.main()
         assert not ended.value.code
-        said[options] = capsys.readouterr().out
+        return capsys.readouterr().out
+
     study = read_study()
-    chinese = said[()].replace(str(study.observations.path), "")
+    chinese = said("--draws", "2").replace(str(study.observations.path), "")
     # nan and inf are values; units stand as the table of observations writes them.
     units = {word for row in study.observations for word in latin(row.unit)}
     assert latin(chinese) <= {"UTF", "nan", "inf", *units}
-    count = len(study.model.variables)
-    assert f"{count} 个变量" in chinese
-    assert f"{count} variables" in said["--language", "en"]
+    assert f"{len(study.model.variables)} 个变量" in chinese
+    model = str(shipped("models/decay/decay.mdl"))
+    count = len(load_model(model).variables)
+    assert f"{count} 个变量" in said(model)
+    assert f"{count} variables" in said(model, "--language", "en")
