@@ -345,12 +345,13 @@ class _Course:
         self, rows: IntArray, members: IntArray, state: FloatArray, times: FloatArray
     ) -> FloatArray:
         """Values of rows and their derivatives; state (M, n, 1 + d) -> (M, len(rows), 1 + d)."""
-        d = state.shape[2] - 1
+        n, d = state.shape[1], state.shape[2] - 1
         seeds = None
         if d:
-            of_moved = np.broadcast_to(np.eye(d)[:, None], (d, len(members), d))
-            moving = np.concatenate([state, self.memory[members]], axis=1)[..., 1:]
-            seeds = np.concatenate([of_moved, moving.transpose(1, 0, 2)])
+            seeds = np.empty((d + n + self.memory.shape[1], len(members), d))
+            seeds[:d] = np.eye(d)[:, None]
+            seeds[d : d + n] = state[..., 1:].transpose(1, 0, 2)
+            seeds[d + n :] = self.memory[members, :, 1:].transpose(1, 0, 2)
         return self._call(rows, members, state[..., 0], times, seeds)
 
     def jacobian(self, members: IntArray, state: FloatArray, times: FloatArray) -> FloatArray:
@@ -382,30 +383,26 @@ class _Course:
         times: FloatArray,
         seeds: FloatArray | None,
     ) -> FloatArray:
-        m = len(members)
-        held = np.concatenate([[self.now], self.series])[:, None]
-        given = np.concatenate(
-            [
-                self.values[:, members],
-                state.T,
-                self.memory[members, :, 0].T,
-                times[None],
-                np.broadcast_to(held, (len(held), m)),
-            ]
-        )
+        m, n, r = len(members), state.shape[1], self.memory.shape[1]
+        p, k = len(self.values), len(self.parameters)
+        width = 1 if seeds is None else seeds.shape[2]
+        columns = np.empty((k + (0 if seeds is None else len(seeds)), m, width))
+        columns[:p] = self.values[:, members, None]
+        columns[p : p + n] = state.T[..., None]
+        columns[p + n : p + n + r] = self.memory[members, :, 0].T[..., None]
+        columns[p + n + r] = times[:, None]
+        columns[p + n + r + 1] = self.now
+        columns[p + n + r + 2 : k] = self.series[:, None, None]
         if seeds is None:
-            found = self._evaluator(rows, rows, self.parameters, m)(given)[0]
+            found = self._evaluator(rows, rows, self.parameters, m)(columns[..., 0])[0]
             values: FloatArray = found.T[..., None]
             return values
-        width = seeds.shape[2]
+        columns[k:] = seeds
         own = self.question.tangents[rows]
         known = own >= 0
-        columns = np.concatenate(
-            [np.repeat(given, width, axis=1), seeds.reshape(len(seeds), m * width)]
-        )
         outputs, parameters = np.concatenate([rows, own[known]]), self.seeding
         evaluate = self._evaluator(rows, outputs, parameters, m * width)
-        found = evaluate(columns)[0].reshape(-1, m, width)
+        found = evaluate(columns.reshape(len(columns), -1))[0].reshape(-1, m, width)
         out = np.zeros((m, len(rows), 1 + width))
         out[..., 0] = found[: len(rows), :, 0].T
         out[:, known, 1:] = found[len(rows) :].transpose(1, 0, 2)

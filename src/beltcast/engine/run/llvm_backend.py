@@ -143,13 +143,13 @@ class LlvmKernel:
         padded[:, :members] = values
         padded[:, members:] = values[:, -1:]
         out = np.empty((len(plan.saves), len(plan.outputs), lanes))
-        run = self._bound(plan, padded, out)
+        make = self._bound(plan, padded, out)
         threads = (threads or os.cpu_count() or 1) if blocks > 1 else 1
         # Eight for each thread compensate for other work on the machine.
         a_block = self.program.n_rows * width * len(plan.times)
         share = max(1, min(blocks // (8 * threads), SLICE // a_block))
         slices = [(first, min(blocks, first + share)) for first in range(0, blocks, share)]
-        for _ in side_by_side(lambda ends: run(*ends), slices, threads):
+        for _ in side_by_side(lambda ends: make()(*ends), slices, threads):
             pass
         return out[:, :, :members]
 
@@ -166,7 +166,7 @@ class LlvmKernel:
         lanes = self._lanes(members)
         padded = np.empty((len(plan.parameters), lanes))
         out = np.empty((len(plan.saves), len(plan.outputs), lanes))
-        run = self._bound(plan, padded, out)
+        run = self._bound(plan, padded, out)()
 
         def again(values: FloatArray) -> FloatArray:
             padded[:, :members] = values
@@ -180,8 +180,10 @@ class LlvmKernel:
         """Members padded to whole blocks; one alone has no padding, which would fill the memory."""
         return 1 if members == 1 else -(-members // self.width) * self.width
 
-    def _bound(self, plan: Plan, values: FloatArray, out: FloatArray) -> Callable[[int, int], None]:
-        """Return the machine function with everything but the blocks given."""
+    def _bound(
+        self, plan: Plan, values: FloatArray, out: FloatArray
+    ) -> Callable[[], Callable[[int, int], None]]:
+        """Return what makes the machine function with everything but the blocks given."""
         program = self.program
         arrays: tuple[np.ndarray, ...] = (
             program.constants,
@@ -229,19 +231,25 @@ class LlvmKernel:
         addresses = [a.ctypes.data for a in arrays]
         callback = ctypes.cast(self._callback, ctypes.c_void_p).value
 
-        def run(first: int, last: int) -> None:
+        def room() -> Callable[[int, int], None]:
+            """Return the machine function with memory of its own, for one thread at a time."""
             numbers = header.copy()
-            numbers[8:] = first, last
             scratch, address = _aligned(rows * self.width)
             history = np.empty(len(program.pasts) * len(plan.times) * self.width)
-            function(
-                numbers.ctypes.data,
-                (ctypes.c_void_p * (len(arrays) + 2))(*addresses, history.ctypes.data, callback),
-                address,
+            pointers = (ctypes.c_void_p * (len(arrays) + 2))(
+                *addresses, history.ctypes.data, callback
             )
-            del scratch, history
+            at = numbers.ctypes.data
 
-        return run
+            kept = (arrays, scratch, history)  # machine code knows their addresses only
+
+            def run(first: int, last: int, kept: object = kept) -> None:
+                numbers[8:] = first, last
+                function(at, pointers, address)
+
+            return run
+
+        return room
 
 
 _SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
