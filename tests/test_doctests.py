@@ -31,7 +31,7 @@ def examples() -> Iterator[doctest.DocTest]:
 EXAMPLES = list(examples())
 
 
-@pytest.mark.usefixtures("saved_fit")
+@pytest.mark.usefixtures("saved_fit", "short_walks")
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
 def test_the_example_prints_what_it_says(
     example: doctest.DocTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -111,6 +111,7 @@ def test_the_json_of_a_table_loses_no_row() -> None:
     assert found == [{"answer": "a", "part": "b", "k": 1}, {"answer": "a", "part": "c", "k": 2}]
 
 
+@pytest.mark.usefixtures("short_walks")
 def test_with_json_a_command_prints_one_object_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,7 +20,7 @@ def fences(text: str) -> list[tuple[int, str]]:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("saved_fit")
+@pytest.mark.usefixtures("saved_fit", "short_walks")
 def test_the_python_of_the_readme_runs(
     root: Path,
     tmp_path: Path,

@@ -27,7 +27,7 @@ def test_there_are_notebooks() -> None:
     assert {p.stem for p in FOLDER.glob("*.ipynb")} == {p.stem for p in SCRIPTS}
 
 
-@pytest.mark.usefixtures("saved_fit")
+@pytest.mark.usefixtures("saved_fit", "short_walks")
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
 def test_notebook_runs(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

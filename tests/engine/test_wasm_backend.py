@@ -55,9 +55,9 @@ def assert_same(model: Model, method: Method) -> None:
     np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-13 * largest)
 
 
-# The stages of RK2 are a part of those of RK4; small models show them as well as the largest.
+# Small models show the stages of Runge and Kutta as well as the largest.
 @pytest.mark.parametrize(
-    ("method", "name"), [(m, n) for m in METHODS for n in MODELS if (m, n) != ("rk2", "belt")]
+    ("method", "name"), [(m, n) for m in METHODS for n in MODELS if m == "euler" or n != "belt"]
 )
 def test_every_variable_of_every_shipped_model_agrees_with_numpy(
     root: Path, name: str, method: Method

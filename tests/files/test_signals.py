@@ -22,10 +22,10 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs fork and signa
 
 SAMPLE = "sample mine --method walkers --chains 2 --draws 20 --every 2 --burn-in 10 --starts 1"
 COMMANDS = {
-    "forecast": (["forecast", "mine", "--starts", "1", "--draws", "20"], "result"),
+    "forecast": (["forecast", "mine", "--starts", "1", "--draws", "8"], "result"),
     "run": (["run", "plan.toml"], "out.zarr"),
     "sample": (SAMPLE.split(), "result"),
-    "update": (["update", "new.csv", "mine", "--starts", "1", "--draws", "20"], "result"),
+    "update": (["update", "new.csv", "mine", "--starts", "1", "--draws", "8"], "result"),
     "page": (["page", "known"], "result.html"),
 }
 
@@ -97,7 +97,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("signals")
     setup = [
         ["init", "mine"],
-        ["forecast", "mine", "--starts", "2", "--draws", "64", "--output", "known"],
+        ["forecast", "mine", "--starts", "2", "--draws", "16", "--output", "known"],
     ]
     for arguments in setup:
         done = beltcast(folder, *arguments)

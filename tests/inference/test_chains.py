@@ -75,7 +75,7 @@ def test_a_linear_model_with_normal_errors_has_its_closed_form(
     chains = some(
         wrong,
         method=method,
-        chains=4,
+        chains=4 if method == "walkers" else 2,
         draws=1000 if method == "walkers" else 150,
         every=9,
         burn_in=600 if method == "walkers" else 150,
@@ -98,8 +98,8 @@ def test_bounds_are_kept_and_their_half_normal_is_met(
     priors = dataclasses.replace(make.priors("Factor", mu=0.0, sigma=0.5), lower=np.array([0.0]))
     one = make_likelihood(small, priors, make.table(make.row(value=10.0, grade="C")), make.noise())
     fit = calibrate(one, rng=np.random.default_rng(0), starts=4, refine=1)
-    draws = 1000 if method == "walkers" else 100
-    chains = some(fit, method=method, draws=draws, chains=2, every=8, burn_in=100)
+    few = {"draws": 1000, "burn_in": 100} if method == "walkers" else {"draws": 60, "burn_in": 60}
+    chains = some(fit, method=method, chains=2, every=8, **few)
     z = chains.theta[:, :, 0]
     sd = 1 / np.sqrt(1 / 0.5**2 + 1 / 0.4**2)
     size = ess_bulk(chains.separate)[0]
@@ -118,13 +118,13 @@ def test_both_methods_say_the_same_where_the_model_bends(
     one = make_likelihood(small, priors, rows, make.noise())
     fit = calibrate(one, rng=np.random.default_rng(0), starts=4, refine=1)
     values = some(fit, chains=4, draws=500, every=6, burn_in=300)
-    slopes = some(fit, chains=2, draws=300, burn_in=150, method="nuts")
+    slopes = some(fit, chains=2, draws=200, burn_in=80, method="nuts")
     a, b = (c.theta.reshape(-1, one.size)[:, :2] for c in (values, slopes))
     error = a.std(axis=0) * np.sqrt(
         1 / ess_bulk(values.separate)[:2] + 1 / ess_bulk(slopes.separate)[:2]
     )
     assert np.abs((a.mean(axis=0) - b.mean(axis=0)) / error).max() < 4
-    assert np.abs(a.std(axis=0) / b.std(axis=0) - 1).max() < 0.12
+    assert np.abs(a.std(axis=0) / b.std(axis=0) - 1).max() < 0.15
 
 
 # In the burn-in and in the draws; of nuts after the first chain.

@@ -109,14 +109,13 @@ def test_one_contrast_and_a_normal_prior_give_the_normal_posterior(tmp_path: Pat
 def test_chains_have_the_same_posterior(tmp_path: Path) -> None:
     fit = fit_of(study_of(tmp_path, ONE))
     rng = np.random.default_rng(1)
-    draws = sample(fit, SampleOptions(method="walkers", every=4, burn_in=400), rng=rng).theta[
-        ..., 0
-    ]
+    options = SampleOptions(draws=400, method="walkers", every=4, burn_in=100)
+    draws = sample(fit, options, rng=rng).theta[..., 0]
     precision = 1 / 0.5**2 + 1 / 0.2**2
     mean, sd = (0.1 / 0.5**2 + 0.3 / 0.2**2) / precision, precision**-0.5
-    # Four standard errors of 1,000 effective draws.
-    assert draws.mean() == pytest.approx(mean, abs=4 * sd / 1000**0.5)
-    assert draws.std() == pytest.approx(sd, rel=4 / 2000**0.5)
+    # Four standard errors of 400 effective draws.
+    assert draws.mean() == pytest.approx(mean, abs=4 * sd / 400**0.5)
+    assert draws.std() == pytest.approx(sd, rel=4 / 800**0.5)
 
 
 def test_two_rows_of_one_group_are_worth_as_much_as_their_correlation_leaves(

@@ -55,14 +55,14 @@ def little(small: Model, make: SimpleNamespace) -> Likelihood:
 
 
 def test_the_real_inference_is_calibrated(little: Likelihood) -> None:
-    result = sbc(little, sets=30, rng=np.random.default_rng(1), every=20, burn_in=200)
+    result = sbc(little, sets=20, rng=np.random.default_rng(1), every=10, burn_in=100)
     table = uniformity(result)
-    # Thirty sets: what is looked for is a blunder. Bonferroni over the unknowns.
+    # Twenty sets: what is looked for is a blunder. Bonferroni over the unknowns.
     assert table["p_value"].min() > 0.01 / len(table)
-    held = table["coverage"].to_numpy() * 30
-    assert stats.binom.sf(held.max() - 1, 30, 0.8) > 0.001
-    assert stats.binom.cdf(held.min(), 30, 0.8) > 0.001
-    assert np.abs(table["bias"]).max() < 4 / np.sqrt(30)
+    held = table["coverage"].to_numpy() * 20
+    assert stats.binom.sf(held.max() - 1, 20, 0.8) > 0.001
+    assert stats.binom.cdf(held.min(), 20, 0.8) > 0.001
+    assert np.abs(table["bias"]).max() < 4 / np.sqrt(20)
 
 
 def ranks_of(draw: Callable[[float, float, np.random.Generator], np.ndarray]) -> xr.Dataset:
@@ -175,7 +175,7 @@ def test_sets_go_on_where_they_stopped(little: Likelihood) -> None:
     kept: list[xr.Dataset] = []
 
     def run(**given: object) -> xr.Dataset:
-        settings = {"sets": 12, "rng": np.random.default_rng(4), "every": 2, "burn_in": 40}
+        settings = {"sets": 12, "rng": np.random.default_rng(4), "every": 1, "burn_in": 5}
         return sbc(little, **settings | given)  # type: ignore[arg-type]
 
     whole = run(keep=kept.append)

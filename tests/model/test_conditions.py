@@ -58,9 +58,9 @@ def test_a_fit_takes_the_data_of_all_conditions(folder: Path) -> None:
     t = np.arange(1.0, 5.0)
     doses = {"low": 2.0, "high": 9.0, "plain": 1.0}
     rows = [
-        f"{time:g},{name},{dose * np.exp(-0.7 * time):.12g}"
+        f"{time:g},{name},{dose * np.exp(-0.7 * time) * (1 + error):.12g}"
         for name, dose in doses.items()
-        for time in t
+        for time, error in zip(t, 1e-4 * np.array([1, -1, -1, 1]), strict=True)
     ]
     (folder / "data.csv").write_text("Day,condition,S\n" + "\n".join(rows) + "\n")
     own = read_own_model(
@@ -73,8 +73,9 @@ def test_a_fit_takes_the_data_of_all_conditions(folder: Path) -> None:
     assert own.likelihood.nuisances == ("sd of S",)  # one standard deviation for all conditions
     fit = calibrate(own.likelihood, rng=np.random.default_rng(1), starts=4, refine=2)
     estimates = fit_statistics(fit).estimates["estimate"]
-    assert estimates["k"] == pytest.approx(0.7, rel=1e-4)
-    assert estimates["Strong dose"] == pytest.approx(9.0, rel=1e-4)
+    # Errors of a ten-thousandth, with neither a mean nor a trend.
+    assert estimates["k"] == pytest.approx(0.7, rel=1e-3)
+    assert estimates["Strong dose"] == pytest.approx(9.0, rel=1e-3)
 
 
 def test_a_prior_per_condition_gives_each_its_own_value_of_a_constant_that_none_sets(

@@ -37,8 +37,8 @@ pytest.importorskip("zarr", reason='needs the extra "scale"')
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 RATES = np.array([0.05, 0.1, 0.2, 0.4])
-LONG = {"members": 1600, "block": 16, "store": "out.zarr"}
-"""200 blocks: there is time to break something."""
+LONG = {"members": 800, "block": 16, "store": "out.zarr"}
+"""100 blocks: there is time to break something."""
 
 
 def start(*arguments: object, prefix: tuple[str, ...] = ()) -> subprocess.Popen[str]:
@@ -190,7 +190,7 @@ def test_ctrl_c_ends_a_run_that_resumes_bit_for_bit(
     assert run.returncode == 130, words
     assert "Traceback" not in words
     assert json.loads(log.read_text().splitlines()[-1])["event"] == "interrupted"
-    assert 3 < len(resume_store(read_plan(path)).finished()) < 200
+    assert 3 < len(resume_store(read_plan(path)).finished()) < 100
     assert bits(run_plan(read_plan(path), resume=True).path) == undisturbed
 
 
@@ -244,7 +244,7 @@ def test_without_its_scheduler_a_run_ends_in_one_sentence_and_resumes(
         now = len(resume_store(read_plan(path)).finished())
         assert now >= finished
         finished = now
-    if finished < 200:
+    if finished < 100:
         run_plan(read_plan(path), resume=True)
     assert bits(tmp_path / "out.zarr") == undisturbed
 
@@ -383,7 +383,7 @@ def test_a_full_disk_and_a_read_only_one_are_said_and_outlived(
     story = [json.loads(line) for line in (files / "log.jsonl").read_text().splitlines()]
     ends = [e["event"] for e in story if e["event"] != "block"]
     assert ends == ["started", "failed", "resumed", "failed", "resumed", "finished"]
-    assert 0 < next(e["complete"] for e in story if e["event"] == "resumed") < 200
+    assert 0 < next(e["complete"] for e in story if e["event"] == "resumed") < 100
     assert bits(files / "out.zarr") == undisturbed
 
 

@@ -27,6 +27,7 @@ from beltcast.study.observations import Observation
 from beltcast.study.scenarios import Scenario
 from beltcast.verification.backtest import FITTED, Settings, at_origin
 from beltcast.verification.baselines.history import Request
+from beltcast.verification.baselines.random_walks import persistence
 from beltcast.verification.origin_rules import InputRule, OriginRules, read_origin_rules
 from beltcast.verification.pool import POOLS
 from beltcast.verification.record import backtest, origin_identity
@@ -150,7 +151,7 @@ def test_a_scrambled_future_leaves_every_bit_of_the_shipped_study(study: Study) 
     rules = read_origin_rules(path, study.model, study.priors)
     quick = Settings(draws=4, moves=1, starts=1, refine=1)
     plain, other = (
-        at_origin(one, rules, 2020.25, settings=quick)
+        at_origin(one, rules, 2020.25, settings=quick, baselines={"persistence": persistence})
         for one in (study, scrambled(study, rules, 2020.25))
     )
     np.testing.assert_array_equal(plain["forecast"], other["forecast"])

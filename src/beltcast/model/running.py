@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Required, TypedDict
 
 import numpy as np
@@ -71,6 +72,15 @@ class Running(Browsable):
         steps of a TIME STEP or SAVEPER that changes by following it
         (`beltcast.engine.run.variable_step`).
         """
+        if constants is None:
+            return self._own_grid
+        return self._grid_with(constants)
+
+    @cached_property
+    def _own_grid(self) -> Grid:
+        return self._grid_with({})
+
+    def _grid_with(self, constants: Constants) -> Grid:
         rows, values = self.constant_values(constants)
         controls = {
             canonical(name): value

@@ -88,8 +88,10 @@ def freeze(
     --------
     >>> from beltcast import freeze, read_study
     >>> from beltcast.verification.backtest import Settings
+    >>> from beltcast.verification.baselines.random_walks import persistence
     >>> quick = Settings(draws=4, moves=0, starts=1, refine=1)
-    >>> frozen = freeze(read_study(), year=2027, settings=quick)
+    >>> rival = {"persistence": persistence}
+    >>> frozen = freeze(read_study(), year=2027, settings=quick, baselines=rival)
     >>> "China" in frozen["place"].values
     True
     """
@@ -268,8 +270,10 @@ def score(frozen: xr.Dataset, rows: Observations) -> Scored:
     >>> from dataclasses import replace
     >>> from beltcast import freeze, read_study, score
     >>> from beltcast.verification.backtest import Settings
-    >>> study = read_study()
-    >>> frozen = freeze(study, year=2027, settings=Settings(draws=4, moves=0, starts=1, refine=1))
+    >>> from beltcast.verification.baselines.random_walks import persistence
+    >>> study, quick = read_study(), Settings(draws=4, moves=0, starts=1, refine=1)
+    >>> rival = {"persistence": persistence}
+    >>> frozen = freeze(study, year=2027, settings=quick, baselines=rival)
     >>> last = [row for row in study.observations if row.definition == "gacc"][-1]
     >>> row = replace(
     ...     last, kind="level", start=2027.0, end=2028.0, vintage="final", published=2028.5
