@@ -86,8 +86,10 @@ def backtest(
     --------
     >>> from beltcast import OriginRules, backtest, read_study
     >>> from beltcast.verification.backtest import Settings
+    >>> from beltcast.verification.baselines.random_walks import persistence
     >>> quick = Settings(draws=4, moves=0, starts=1, refine=1)
-    >>> result = backtest(read_study(), OriginRules(), origins=[2019.5], settings=quick)
+    >>> options = {"settings": quick, "baselines": {"persistence": persistence}}
+    >>> result = backtest(read_study(), OriginRules(), origins=[2019.5], **options)
     >>> result["forecast"].dims
     ('case', 'forecaster', 'draw')
     """
