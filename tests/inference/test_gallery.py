@@ -215,7 +215,9 @@ def test_the_published_optimum_of_boehm_comes_back() -> None:
     }
     likelihood = boehm()
     # From a tenth away; the long test starts everywhere.
-    values = np.array([1.1 * published[name] for name in likelihood.priors.labels])
+    aside = {"khet": 1.1}  # which is near its lower bound
+    labels = likelihood.priors.labels
+    values = np.array([aside.get(name, 0.9) * published[name] for name in labels])
     scales = np.zeros(len(likelihood.nuisances))
     start = np.append(likelihood.priors.working(values), scales)
     found = fit_statistics(calibrate_from(likelihood, start))
