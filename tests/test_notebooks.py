@@ -27,8 +27,18 @@ def test_there_are_notebooks() -> None:
     assert {p.stem for p in FOLDER.glob("*.ipynb")} == {p.stem for p in SCRIPTS}
 
 
+SLOW = ("02-reading-a-calibration", "04-what-drives-the-belt")
+"""Each half a minute of processor time."""
+
+
 @pytest.mark.usefixtures("saved_fit", "short_walks")
-@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=path.stem, marks=[pytest.mark.long] if path.stem in SLOW else [])
+        for path in SCRIPTS
+    ],
+)
 def test_notebook_runs(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

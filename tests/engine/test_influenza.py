@@ -60,7 +60,7 @@ def outbreak(root: Path, make: SimpleNamespace) -> Calibration:
     return calibrate(one, rng=np.random.default_rng(1), starts=16, refine=2)
 
 
-@pytest.mark.parametrize("method", ["walkers", "nuts"])
+@pytest.mark.parametrize("method", ["walkers", pytest.param("nuts", marks=pytest.mark.long)])
 def test_the_published_estimates_are_met(outbreak: Calibration, method: str) -> None:
     if method == "nuts":
         pytest.importorskip("nutpie", reason="the extra 'bayes' is not installed")

@@ -61,7 +61,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ENVIRONMENT, "BELTCAST_CACHE", str(tmp_path / "cache"))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_killed_fit_ends_with_the_bits_of_an_undisturbed_one(
     tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -89,7 +89,7 @@ def test_a_linear_model_with_normal_errors_has_its_closed_form(
     assert np.abs(np.corrcoef(flat.T) - correlation).max() < 4.5 * (error / sd).max()
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ["walkers", pytest.param("nuts", marks=pytest.mark.long)])
 def test_bounds_are_kept_and_their_half_normal_is_met(
     small: Model, make: SimpleNamespace, method: str
 ) -> None:
@@ -108,6 +108,7 @@ def test_bounds_are_kept_and_their_half_normal_is_met(
     assert z.std() == pytest.approx(np.sqrt(1 - 2 / np.pi) * sd, rel=4 / np.sqrt(2 * size))
 
 
+@pytest.mark.long
 def test_both_methods_say_the_same_where_the_model_bends(
     small: Model, make: SimpleNamespace
 ) -> None:

@@ -198,7 +198,7 @@ def test_the_default_search_of_boehm_finds_the_published_optimum() -> None:
     assert fit_statistics(found).log_likelihood == pytest.approx(-138.221976, abs=1e-4)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_published_optimum_of_boehm_comes_back() -> None:
     # Nominal values of Boehm_JProteomeRes2014 in the PEtab benchmark collection, and the negative
     # log likelihood of 138.22199693517703 that PEtab.jl states there.

@@ -87,6 +87,7 @@ def test_a_prior_at_its_center_pulls_nowhere(fit: Calibration) -> None:
     assert prior_pull(replace(fit, theta=centred), gradient).abs().max() == 0.0
 
 
+@pytest.mark.long
 def test_a_profile_of_what_the_data_ignore_is_its_prior(fit: Calibration) -> None:
     # The observations say next to nothing about how upgrading follows brand investment (ratio of
     # standard deviations 0.9994), so the posterior profile is the parabola of the prior.

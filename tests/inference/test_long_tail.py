@@ -53,6 +53,7 @@ def tail_by_grid(fit: Calibration, above: float) -> float:
     return float(weights[beyond].sum() / weights.sum())
 
 
+@pytest.mark.long
 def test_walkers_find_a_tail_of_a_tenth_and_say_how_well(fit: Calibration) -> None:
     exact = tail_by_grid(fit, 2.0)
     assert 0.05 < exact < 0.15
