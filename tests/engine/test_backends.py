@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,27 @@ def test_the_width_of_the_vectors_changes_no_bit(root: Path) -> None:
     results = {width: LlvmKernel(model.program, width)(plan, values) for width in (4, 8, 16)}
     assert results[4].tobytes() == results[8].tobytes() == results[16].tobytes()
     np.testing.assert_allclose(results[8], NumpyKernel(model.program)(plan, values), rtol=1e-12)
+
+
+def test_a_bound_run_keeps_what_only_machine_code_reads(root: Path) -> None:
+    model = load_model(root / "models" / "logistic" / "logistic.mdl")
+    times = time_grid(0.0, 20.0, 0.125)
+    plan = make_plan(
+        model.program,
+        parameters=model.rows("Growth Rate"),
+        outputs=model.rows("Population"),
+        times=times,
+        step=0.125,
+        saves=np.arange(161),
+    )
+    kernel, values = LlvmKernel(model.program), np.linspace(0.1, 2.0, 16)[None, :]
+    again = kernel.bind(plan, 16)
+    gc.collect()
+    # What was freed would be given to these, and overwritten.
+    others = [np.zeros(size, dtype=np.int8) for size in range(1, 400) for _ in range(8)]
+    assert again(values).tobytes() == kernel(plan, values).tobytes()
+    assert again(values[:, ::-1]).tobytes() == kernel(plan, values[:, ::-1]).tobytes()
+    assert len(others)
 
 
 def test_no_members_give_an_empty_result(belt: Model) -> None:
