@@ -140,11 +140,6 @@ def line(losses: Array) -> str:
     return f"{best:.2f} | {inside[0]:.2f}-{inside[-1]:.2f} | {mean:.2f} ± {sd:.2f}"
 
 
-def name_of(series: str) -> str:
-    """Short name of a series, as the page prints it."""
-    return NAMES.get(series, series)
-
-
 def main() -> None:
     """Print both tables, the first with rows for pooled series."""
     found = series()

@@ -465,7 +465,7 @@ def test_the_read_outs_of_money_change_nothing_else(belt: Model, tmp_path: Path)
     without = load_model(tmp_path / "belt.mdl")
     levers = {"Belt Deepening Multiplier": 1.5, "Threshold Final Multiplier": 1.2}
     outputs = without.computed
-    one, two = (m.simulate(levers, outputs=outputs, backend="numpy") for m in (belt, without))
+    one, two = (model.simulate(levers, outputs=outputs) for model in (belt, without))
     assert len(belt.computed) > len(outputs)
     xr.testing.assert_identical(one.drop_attrs(), two.drop_attrs())
 

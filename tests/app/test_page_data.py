@@ -53,10 +53,9 @@ def levers_of(columns: dict[str, tuple[Any, float]]) -> tuple[Any, ...]:
     prior = np.stack([values for values, _ in columns.values()], axis=1)
     middle = np.array([[median] for _, median in columns.values()]).T
     labels = tuple(columns)
-    return drawn_levers(
-        SimpleNamespace(labels=labels, values=np.repeat(middle, 3, axis=0)),  # type: ignore[arg-type]
-        SimpleNamespace(labels=labels, values=prior),  # type: ignore[arg-type]
-    )
+    after: Any = SimpleNamespace(labels=labels, values=np.repeat(middle, 3, axis=0))
+    before: Any = SimpleNamespace(labels=labels, values=prior)
+    return drawn_levers(after, before)
 
 
 def test_a_lever_covers_the_middle_90_percent_of_its_prior_in_at_least_40_round_steps() -> None:
@@ -113,7 +112,8 @@ def test_the_draws_of_a_page_have_evenly_spaced_ranks_and_so_have_the_first_sixt
 
     monkeypatch.setattr(page_data, "_outputs", outputs)
     study: Any = SimpleNamespace(target="output", whole=lambda name: "all")
-    draws = Draws(None, ranks[:, None].astype(float), "posterior", 0.25, 0.125)  # type: ignore[arg-type]
+    likelihood: Any = None  # outputs are given above
+    draws = Draws(likelihood, ranks[:, None].astype(float), "posterior", 0.25, 0.125)
     chosen = chosen_draws(study, draws, Scenario("one", "One"))
     assert asked == [["one"]]
     found = chosen.theta[:, 0].tolist()

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beltcast import load_model
-from beltcast.engine.nodes import FloatArray
+from beltcast.engine.nodes import FloatArray, IntArray
 from beltcast.engine.program import restrict
 from beltcast.engine.run import llvm_backend
 from beltcast.engine.run.llvm_backend import LlvmKernel
 from beltcast.engine.run.numpy_backend import NumpyKernel
-from beltcast.engine.run.plan import Method, make_plan, steps_at, time_grid
+from beltcast.engine.run.plan import Method, Plan, make_plan, steps_at, time_grid
 from beltcast.errors import SimulationError
 from beltcast.model.model import Model
 
@@ -134,18 +134,23 @@ def test_a_member_that_fails_leaves_its_neighbours_alone(belt: Model, kernel: Ll
     assert result[:, :, keep].tobytes() == clean[:, :, keep].tobytes()
 
 
-def test_the_width_of_the_vectors_changes_no_bit(root: Path) -> None:
+def logistic(root: Path, saves: IntArray, method: Method = "euler") -> tuple[Model, Plan]:
+    """The logistic model, and a plan of its population by its growth rate."""
     model = load_model(root / "models" / "logistic" / "logistic.mdl")
-    times = time_grid(0.0, 20.0, 0.125)
     plan = make_plan(
         model.program,
         parameters=model.rows("Growth Rate"),
         outputs=model.rows("Population"),
-        times=times,
+        times=time_grid(0.0, 20.0, 0.125),
         step=0.125,
-        saves=np.arange(0, 161, 8),
-        method="rk4",
+        saves=saves,
+        method=method,
     )
+    return model, plan
+
+
+def test_the_width_of_the_vectors_changes_no_bit(root: Path) -> None:
+    model, plan = logistic(root, np.arange(0, 161, 8), "rk4")
     values = np.linspace(0.1, 2.0, 21)[None, :]
     results = {width: LlvmKernel(model.program, width)(plan, values) for width in (4, 8, 16)}
     assert results[4].tobytes() == results[8].tobytes() == results[16].tobytes()
@@ -153,16 +158,7 @@ def test_the_width_of_the_vectors_changes_no_bit(root: Path) -> None:
 
 
 def test_a_bound_run_keeps_what_only_machine_code_reads(root: Path) -> None:
-    model = load_model(root / "models" / "logistic" / "logistic.mdl")
-    times = time_grid(0.0, 20.0, 0.125)
-    plan = make_plan(
-        model.program,
-        parameters=model.rows("Growth Rate"),
-        outputs=model.rows("Population"),
-        times=times,
-        step=0.125,
-        saves=np.arange(161),
-    )
+    model, plan = logistic(root, np.arange(161))
     kernel, values = LlvmKernel(model.program), np.linspace(0.1, 2.0, 16)[None, :]
     again = kernel.bind(plan, 16)
     gc.collect()

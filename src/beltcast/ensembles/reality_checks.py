@@ -103,7 +103,8 @@ def check_statements(
         for condition in statement.conditions():
             given = _constants(model, statement, condition)
             asked.setdefault(tuple(given.items()), []).append(statement)
-    plain = _run(model, first, draws, names) if asked else {}
+    compared = any(s.compared or s.loss_at_most is not None for s in statements)
+    plain = _run(model, first, draws, names) if compared else {}
     for items, about in asked.items():
         scenario = dataclasses.replace(first, constants={**first.constants, **dict(items)})
         run = _run(model, scenario, draws, names)
