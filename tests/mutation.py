@@ -10,10 +10,12 @@ errors that are raised, and modules that print or draw.
 Each runs in a copy of the tree, against the tests that come to its statement.  Which these are is
 found by running every test file once with a call before each statement that will change; what runs
 in a fixture counts for each test that asks for it.  Left out are tests that start processes and
-browsers or run for minutes.  A mutant meets the nearest first (``tests/ROOM/test_MODULE.py``),
-then the quickest, as many as fit into ``--seconds``, with ``pytest -x``.  It is killed when a test
-fails, its processor time ends or no test can be imported; what survives, or is not run by any, is
-printed with its line.
+browsers or run for minutes.  A mutant meets the nearest first (``tests/ROOM/test_MODULE.py``, then
+files that import the module, then those of its room), of these the quickest, as many as fit into
+``--seconds``, with ``pytest -x``.  It is killed when a test fails, its processor time ends or no
+test can be imported; what survives, or is not run by any, is printed with its line.
+``--near 14`` looks at no more than the 14 nearest files of each mutant, which is quicker and kills
+fewer: ``--again`` without it tries the others on what survived.
 
 ``--results`` names a folder outside the checkout, to which verdicts are added as they come: the
 same command goes on where it was stopped.  ``--again`` tries the survivors in that folder once
@@ -215,11 +217,16 @@ def test_files() -> list[str]:
     return [name for name in names if not COSTLY.search(name)]
 
 
-def distance(file: str, test: str) -> tuple[bool, int, bool, str]:
-    """Order of test files for a module: of its name, of a like name, of its room, others."""
+@functools.cache
+def distance(file: str, test: str) -> tuple[bool, bool, bool, int, str]:
+    """Order of test files for a module: of its name, importing it, of its room, of like name."""
     tokens, words = Path(file).stem.split("_"), Path(test).stem.split("_")[1:]
     like = sum(a[:5] == b[:5] for a in tokens for b in words)
-    return tokens != words, -like, Path(test).parent.name != Path(file).parts[2], test
+    *above, stem = Path(file).with_suffix("").parts[1:]
+    package = re.escape(".".join(above))
+    imports = re.compile(rf"{package}\.{stem}\b|from {package} import .*\b{stem}\b")
+    unseen = not imports.search((ROOT / test).read_text("utf-8"))
+    return tokens != words, unseen, Path(test).parent.name != Path(file).parts[2], -like, test
 
 
 class Recorder:
@@ -402,24 +409,30 @@ class Notes:
         return note
 
 
-def meeting(number: int, file: str, notes: Notes, seconds: float) -> list[str]:
-    """Tests that come to a mutant and fit into a time: of its own file, then the quickest.
+def meeting(
+    number: int, file: str, notes: Notes, seconds: float, near: int | None
+) -> Iterator[list[str]]:
+    """Tests that come to a mutant and fit into a time, a dozen or more at once, nearest first.
 
     What runs when a module is imported is met by all tests of its room.
     """
-    found = []
-    for test_file in sorted(test_files(), key=functools.partial(distance, file)):
+    found: list[tuple[bool, float, str]] = []
+    files = sorted(test_files(), key=functools.partial(distance, file))[:near]
+    for test_file in files:
         note = notes.of(test_file)
-        far = distance(file, test_file)
-        outside = number in notes.at_import and (not far[0] or not far[2])
+        far, _, other, *_ = distance(file, test_file)
+        outside = number in notes.at_import and not (far and other)
         for test in list(note["seconds"]) if outside else note["hits"].get(str(number), ()):
-            found.append((far[0], note["seconds"][test], test))
-    chosen: list[str] = []
-    for _, needed, test in sorted(found):
-        if needed <= seconds:
-            seconds -= needed
-            chosen.append(test)
-    return chosen
+            found.append((far, note["seconds"][test], test))
+        if len(found) >= 12 or test_file == files[-1]:
+            chosen: list[str] = []
+            for _, needed, test in sorted(found):
+                if needed <= seconds:
+                    seconds -= needed
+                    chosen.append(test)
+            if chosen:
+                yield chosen
+            found = []
 
 
 def found_again(row: dict[str, Any]) -> Mutant | None:
@@ -476,6 +489,7 @@ def main() -> None:
     parser.add_argument("--mutants", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=int, default=40, help="processor seconds of one mutant")
+    parser.add_argument("--near", type=int, help="test files of one mutant, the nearest")
     parser.add_argument("--results", type=Path, help="folder of verdicts, outside the checkout")
     parser.add_argument("--again", action="store_true", help="try its survivors once more")
     parser.add_argument("--watch", help="only watch the tests, part K/N of their files")
@@ -496,8 +510,8 @@ def main() -> None:
         lines = results.read_text("utf-8").splitlines() if results.exists() else []
         rows = {(row := json.loads(line))["key"]: row for line in lines}
         if asked.again:
-            alive = [row for row in rows.values() if row["verdict"] != "killed"]
-            drawn = {row["key"]: mutant for row in alive if (mutant := found_again(row))}
+            again = ((key, found_again(row)) for key, row in rows.items())
+            drawn = {key: mutant for key, mutant in again if mutant}
         else:
             every = sampled(asked.mutants, asked.seed, asked.only)
             drawn = {mutant.words((ROOT / mutant.file).read_bytes()): mutant for mutant in every}
@@ -510,18 +524,19 @@ def main() -> None:
                 print(test, sum(notes.of(test)["seconds"].values()), flush=True)
             return
         for number, (key, mutant) in enumerate(drawn.items()):
-            if key in rows and not asked.again:
+            if key in rows and (not asked.again or rows[key]["verdict"] == "killed"):
                 continue
             content = (ROOT / mutant.file).read_bytes()
-            tests = meeting(number, mutant.file, notes, asked.seconds)
             verdict = "not run"
-            if tests:
+            for tests in meeting(number, mutant.file, notes, asked.seconds, asked.near):
                 with tree.changed({mutant.file: mutant.applied(content)}):
                     code = tree.run([*tests, "-m", FAST], 6 * asked.seconds)
                 # Where nothing can be imported any more, pytest ends with 2, 3 or 4.
                 if code not in (-1, 0, 1, 2, 3, 4):
                     raise SystemExit(tree.said.read_text("utf-8", "replace")[-2000:])
                 verdict = "survived" if code == 0 else "killed"
+                if code:
+                    break
             row = told(mutant, content, key, verdict)
             rows[row["key"]] = row
             with results.open("a", encoding="utf-8") as stream:
