@@ -99,3 +99,21 @@ def test_bounds_of_flat_priors_become_bounds_of_the_constant_or_of_its_log(tmp_p
     plain = read_priors(path, model)
     assert plain.boxed().families == plain.families
     np.testing.assert_array_equal(plain.boxed().mu, plain.mu)
+
+
+@pytest.mark.parametrize("family", CASES)
+def test_far_tails_keep_their_digits(family: str) -> None:
+    """Beyond 8 sds the distribution function is 1 - 6e-16: it is read from the upper tail."""
+    shape, known = CASES[family]
+    z = np.array([-8.5, 6.0, 8.5])
+    x = value_at(family, z, shape)
+    p = stats.norm.sf(np.abs(z))
+    if family == "log_uniform":  # its ends are bounds, and the share of the range has their digits
+        expected = shape[0] ** (1 - stats.norm.cdf(z)) * shape[1] ** stats.norm.cdf(z)
+    else:
+        expected = np.where(z < 0, known.ppf(p), known.isf(p))
+    if family in ("half_normal", "half_cauchy"):  # near 0 the density is that of 0
+        expected[0] = p[0] / known.pdf(0.0)
+    np.testing.assert_allclose(x, expected, rtol=1e-9)
+    if family not in ("log_uniform", "beta"):
+        np.testing.assert_allclose(working_at(family, x, shape), z, atol=1e-7)

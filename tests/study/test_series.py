@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +14,8 @@ from beltcast import Model, calibrate, load_model, make_likelihood, read_series,
 from beltcast.cli import main
 from beltcast.errors import TableError
 from beltcast.files.shipped import shipped
+from beltcast.study.columns import Column
+from beltcast.study.error_models import ErrorModel
 from beltcast.study.series import Payoff
 
 
@@ -150,3 +154,189 @@ def test_the_command_needs_no_study(
         main()
     assert stopped.value.code == 2
     assert "add --data and --priors" in capsys.readouterr().err
+
+
+READ = """{UTF-8}
+Stock = INTEG(0, 5) ~ mg ~ |
+Rate = 2 + 0*Stock ~ person/Day ~ |
+Sd = 3 ~ Dmnl ~ |
+INITIAL TIME = 2 ~ Day ~ |
+FINAL TIME = 20 ~ Day ~ |
+TIME STEP = 0.5 ~ Day ~ |
+SAVEPER = 1 ~ Day ~ |
+"""
+
+
+@pytest.fixture(scope="module")
+def reading(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    path = tmp_path_factory.mktemp("reading") / "reading.mdl"
+    path.write_text(READ, encoding="utf-8")
+    return load_model(path)
+
+
+@pytest.mark.parametrize(
+    ("times", "period", "starts"),
+    [
+        # Since the row before; the first row as the second, but not before the run.
+        ([6.0, 7.5, 12.0], None, [4.5, 6.0, 7.5]),
+        ([3.0, 7.0, 12.0], None, [2.0, 3.0, 7.0]),
+        # Replicates begin together, in whatever order they stand.
+        ([12.0, 7.5, 12.0, 6.0], None, [7.5, 6.0, 7.5, 4.5]),
+        # With one time there is no row before: since the start of the run.
+        ([9.0], None, [2.0]),
+        ([9.0, 9.0], None, [2.0, 2.0]),
+        ([3.0, 7.0], 1.5, [2.0, 5.5]),
+    ],
+)
+@pytest.mark.parametrize("kind", ["total", "increase"])
+def test_a_period_begins_where_the_row_before_ends(
+    tmp_path: Path,
+    reading: Model,
+    kind: Any,
+    times: list[float],
+    period: float,
+    starts: list[float],
+) -> None:
+    file = table(tmp_path, "Day,Rate\n" + "".join(f"{t},4\n" for t in times))
+    series = read_series(file, reading, columns=[Column("Rate", reading=kind, period=period)])
+    rows = series.observations.rows
+    assert [(row.start, row.end) for row in rows] == list(zip(starts, times, strict=True))
+    assert {row.reading for row in rows} == {kind}
+
+
+PREFIXES = {"n": 1e-9, "u": 1e-6, "µ": 1e-6, "m": 1e-3, "c": 1e-2, "": 1.0, "k": 1e3, "M": 1e6}
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_prefixes_of_units_are_powers_of_ten(tmp_path: Path, reading: Model, prefix: str) -> None:
+    """The model counts persons a day and milligrams: 7 kg are 7e6 mg."""
+    text = f"Day,Rate ({prefix}person/Day),Stock ({prefix}g)\n3,7,7\n"
+    rows = read_series(table(tmp_path, text), reading).observations.rows
+    factor = PREFIXES[prefix]
+    assert [row.value for row in rows] == pytest.approx([7.0 * factor, 7e3 * factor], rel=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("values", "family", "scale"),
+    [
+        ([3.0, 8.0], "lognormal", 0.1),
+        ([0.0, 8.0], "normal", 0.4),  # a tenth of the standard deviation, 4
+        ([-3.0, -3.0], "normal", 0.3),  # a tenth of their size where they do not vary
+        ([0.0, 0.0], "normal", 0.1),
+    ],
+)
+def test_errors_that_a_table_does_not_state_are_a_tenth_of_its_values(
+    tmp_path: Path, reading: Model, values: list[float], family: str, scale: float
+) -> None:
+    """The log of an estimated scale has the prior sd 2; a scale that is given has none."""
+    file = table(tmp_path, "Day,Stock\n" + "".join(f"3,{v}\n" for v in values))
+    series = read_series(file, reading)
+    errors = series.noise.definitions["Stock"].errors
+    assert errors is not None
+    assert (errors.family, errors.scale_log_sd, errors.name) == (family, 2.0, "Stock")
+    assert errors.scale == pytest.approx(scale)
+    given = read_series(file, reading, sd=0.25) if family == "lognormal" else None
+    if given is not None:
+        assert given.noise.definitions["Stock"].errors == ErrorModel(
+            "lognormal", 0.25, name="Stock"
+        )
+
+
+@pytest.mark.parametrize(
+    ("errors", "scale", "log_sd"),
+    [
+        (ErrorModel("negative_binomial"), 0.1, 2.0),
+        (ErrorModel("negative_binomial", scale_log_sd=0.7), 0.1, 0.7),
+        (ErrorModel("student", df=4.0), 0.5, 2.0),  # a tenth of the standard deviation of 1 and 11
+        (ErrorModel("log_student", df=4.0), 0.1, 2.0),
+        (ErrorModel("normal", 0.3), 0.3, 0.0),
+        (ErrorModel("normal", 0.3, 0.6), 0.3, 0.6),
+        (ErrorModel("poisson"), None, 0.0),
+        (ErrorModel("binomial", trials=11.0), None, 0.0),  # 11 of 11
+    ],
+)
+def test_a_stated_family_keeps_what_it_states(
+    tmp_path: Path, reading: Model, errors: ErrorModel, scale: float | None, log_sd: float
+) -> None:
+    file = table(tmp_path, "Day,Stock\n3,1\n4,11\n")
+    series = read_series(file, reading, columns=[Column("Stock", errors=errors)])
+    found = series.noise.definitions["Stock"].errors
+    assert found == dataclasses.replace(errors, scale=scale, scale_log_sd=log_sd, name="Stock")
+
+
+def test_columns_whose_errors_have_one_name_start_at_one_scale(
+    tmp_path: Path, reading: Model
+) -> None:
+    """The first column's: a tenth of the standard deviation of 1 and 11 is 0.5."""
+    shared = ErrorModel("normal", name="both")
+    columns = [Column("Stock", errors=shared), Column("Rate", errors=shared)]
+    file = table(tmp_path, "Day,Stock,Rate\n3,1,100\n4,11,400\n")
+    definitions = read_series(file, reading, columns=columns).noise.definitions
+    assert {name: one.errors.scale for name, one in definitions.items()} == {  # type: ignore[union-attr]
+        "Stock": 0.5,
+        "Rate": 0.5,
+    }
+
+
+@pytest.mark.parametrize(
+    ("cell", "errors", "says"),
+    [
+        ("0", ErrorModel("lognormal", 0.1), "relative errors need values above 0"),
+        ("-1", ErrorModel("poisson"), "0 or more"),
+        ("1.5", ErrorModel("negative_binomial", 0.1), "whole numbers"),
+        ("<3", ErrorModel("poisson"), "a count cannot be a bound"),
+        ("12", ErrorModel("binomial", trials=11.0), "a count out of 11 cannot be more"),
+    ],
+)
+def test_a_value_that_its_errors_exclude_is_refused_with_its_line(
+    tmp_path: Path, reading: Model, cell: str, errors: ErrorModel, says: str
+) -> None:
+    file = table(tmp_path, f"Day,Stock\n3,1\n4,{cell}\n")
+    with pytest.raises(TableError) as caught:
+        read_series(file, reading, columns=[Column("Stock", errors=errors)])
+    assert says in caught.value.sentence
+    assert caught.value.line == 3
+
+
+def test_bounds_and_rounded_values_of_a_column_become_rows(tmp_path: Path, reading: Model) -> None:
+    """Multiples of 4: 8 is any number from 6 to 10.  A bound is a bound, rounded or not."""
+    file = table(tmp_path, "Day,Stock\n3,8\n4,<12\n5,>2\n")
+    rows = read_series(file, reading, columns=[Column("Stock", rounded=4.0)]).observations.rows
+    assert [(row.kind, row.value, row.within) for row in rows] == [
+        ("level", 8.0, (6.0, 10.0)),
+        ("upper", 12.0, None),
+        ("lower", 2.0, None),
+    ]
+    exact = read_series(file, reading).observations.rows
+    assert [row.within for row in exact] == [None] * 3
+
+
+@pytest.mark.parametrize(("policy", "kind"), [("P", "total"), ("PF", "value")])
+def test_a_policy_is_one_row_over_the_run_with_its_weight(
+    tmp_path: Path, reading: Model, policy: str, kind: str
+) -> None:
+    payoff = [Payoff("Stock", "Stock", 2.0, False), Payoff("Rate", "", 2.5, False, policy=policy)]
+    series = read_series(table(tmp_path, "Day,Stock\n3,8\n"), reading, payoff=payoff)
+    row = series.observations.rows[1]
+    assert (row.quantity, row.start, row.end, row.reading) == ("Rate", 2.0, 20.0, kind)
+    errors = series.noise.errors_of(row)
+    assert errors is not None
+    assert (errors.family, errors.trials) == ("log_density", 2.5)
+
+
+def test_a_weight_that_is_searched_keeps_its_power(tmp_path: Path, reading: Model) -> None:
+    payoff = [Payoff("Stock", "Stock", 0.5, True, "Sd", -1.0)]
+    series = read_series(table(tmp_path, "Day,Stock\n3,8\n"), reading, payoff=payoff)
+    assert series.noise.definitions["Stock"].errors == ErrorModel(
+        "lognormal", 0.5, scale_by="Sd", scale_power=-1.0, name="Stock"
+    )
+
+
+def test_a_variable_over_a_range_is_its_sum_and_an_element_a_place(
+    tmp_path: Path, small: Model
+) -> None:
+    rows = read_series(table(tmp_path, "time,firms,firms[west]\n2014,21,9\n"), small)
+    assert [(row.place, row.elements) for row in rows.observations] == [
+        ("total", ("East", "West")),
+        ("West", ("West",)),
+    ]

@@ -89,9 +89,12 @@ def value_at(family: str, z: FloatArray, shape: QuantileFamilyShape) -> FloatArr
     if family == "exponential":
         return np.asarray(-sp.log_ndtr(-z) / a)
     if family == "half_normal":
-        return np.asarray(-a * sp.ndtri_exp(sp.log_ndtr(-z) - math.log(2.0)))
+        below = math.sqrt(2.0) * sp.erfinv(p)
+        above = -sp.ndtri_exp(sp.log_ndtr(-z) - math.log(2.0))
+        return np.asarray(a * np.where(z < 0, below, above))
     if family == "half_cauchy":
-        return np.asarray(a / np.tan(0.5 * np.pi * np.maximum(q, _TINY)))
+        above = 1.0 / np.tan(0.5 * np.pi * np.maximum(q, _TINY))
+        return np.asarray(a * np.where(z < 0, np.tan(0.5 * np.pi * p), above))
     if family == "student":
         half = sp.stdtrit(a, np.minimum(p, q))
         return np.asarray(b + c * np.where(z < 0, half, -half))

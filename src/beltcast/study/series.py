@@ -14,6 +14,7 @@ otherwise, with a standard deviation that is estimated.  Replicates, rows of one
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,6 +40,8 @@ SCALE_LOG_SD = 2.0
 """Prior standard deviation of the log of that scale: an 80% interval from 1/13 to 13 times it."""
 
 _PREFIXES = {"n": 1e-9, "u": 1e-6, "µ": 1e-6, "m": 1e-3, "c": 1e-2, "": 1.0, "k": 1e3, "M": 1e6}
+_SI = frozenset({"A", "Bq", "g", "Hz", "J", "l", "L", "m", "mol", "N", "Pa", "s", "V", "W"})
+"""Words before which M and m are two prefixes; other units that differ in case alone are one."""
 
 
 @dataclass(frozen=True)
@@ -417,6 +420,9 @@ def _split_unit(label: str) -> tuple[str, str]:
 
 def _factor(table: DataTable, label: str, given: str, unit: str) -> float:
     """Factor between two units that differ by a prefix."""
+    word = re.match(r"[A-Za-z]*", given[1:])
+    if given[:1] + unit[:1] in ("Mm", "mM") and given[1:] == unit[1:] and word and word[0] in _SI:
+        return _PREFIXES[given[0]] / _PREFIXES[unit[0]]
     if same_unit(given, unit):
         return 1.0
     for one, by in _PREFIXES.items():
