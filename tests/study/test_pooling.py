@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import integrate, stats
 
 from beltcast import (
     Model,
@@ -21,6 +21,7 @@ from beltcast import (
 )
 from beltcast.errors import PriorError
 from beltcast.inference.audit.shrinkage import shrinkage, shrinkage_words
+from beltcast.study.pooling import Pool
 from beltcast.study.priors import Priors
 
 SCHOOLS = ("A", "B", "C", "D", "E", "F", "G", "H")
@@ -301,3 +302,68 @@ def test_eight_schools_are_sampled_as_quadrature_says(
     assert np.abs(error).max() < 4
     tau = draws.theta[:, 1]
     assert tau.mean() == pytest.approx(weight @ log_tau, abs=4 * 0.4 / np.sqrt(600))
+
+
+POOL = Pool("x", 0, 1, np.array([2, 3, 4]), np.array([-0.1, 0.0, 0.2]), -0.5, 0.7)
+"""Three members around a mean, on a working scale from -0.5 to 0.7."""
+
+
+def test_a_member_beyond_a_bound_is_at_it_and_does_not_move() -> None:
+    """Mean 0.1, sd 0.5: unbounded the members are -1.5, 0.3 and 1.3."""
+    z = np.array([0.1, np.log(0.5), -3.0, 0.4, 2.0])
+    np.testing.assert_allclose(POOL.place(z), [-0.5, 0.3, 0.7], rtol=1e-14)
+    by_own, by_mean, by_sd = POOL.slopes(z)
+    np.testing.assert_allclose(by_own, [0.0, 0.5, 0.0], rtol=1e-14)
+    np.testing.assert_allclose(by_mean, [0.0, 1.0, 0.0], rtol=1e-14)
+    np.testing.assert_allclose(by_sd, [0.0, 0.2, 0.0], rtol=1e-14)
+    np.testing.assert_allclose(POOL.unplace(np.array([-1.5, 0.3, 1.3]), z), z[2:], rtol=1e-14)
+
+
+def test_prior_quantiles_of_members_integrate_over_the_sd_and_end_at_the_bounds() -> None:
+    """A mixture of normals by quadrature; its variance is that of the mean plus E tau^2."""
+    mu, sigma = np.array([0.05, np.log(0.2), 0, 0, 0]), np.array([0.3, 0.4, 1, 1, 1])
+
+    def below(gap: float) -> float:
+        def of(u: float) -> float:
+            sd = np.hypot(0.3, 0.2 * np.exp(0.4 * u))
+            return float(stats.norm.cdf(gap / sd) * stats.norm.pdf(u))
+
+        return integrate.quad(of, -9, 9)[0]
+
+    for p in (0.2, 0.5, 0.6):
+        found = POOL.quantiles(p, mu, sigma)
+        inside = (found > -0.5) & (found < 0.7)
+        assert inside[1]
+        np.testing.assert_allclose(found[inside], (found[1] + POOL.offsets)[inside], rtol=1e-12)
+        assert below(found[1] - 0.05) == pytest.approx(p, abs=1e-9)
+    np.testing.assert_array_equal(POOL.quantiles(1e-9, mu, sigma), [-0.5] * 3)
+    np.testing.assert_array_equal(POOL.quantiles(1.0, mu, sigma), [0.7] * 3)
+    np.testing.assert_array_equal(POOL.quantiles(0.0, mu, sigma), [-0.5] * 3)
+
+    def square(u: float) -> float:
+        return float((0.2 * np.exp(0.4 * u)) ** 2 * stats.norm.pdf(u))
+
+    variance = 0.3**2 + integrate.quad(square, -9, 9)[0]
+    assert POOL.prior_sd(mu, sigma) == pytest.approx(np.sqrt(variance), rel=1e-9)
+
+
+@pytest.mark.parametrize(("family", "unit"), [("lognormal", "Dmnl"), ("normal", "bnCNY/Year")])
+def test_the_parts_of_a_pool_are_those_of_its_table(
+    tmp_path: Path, schools: Model, family: str, unit: str
+) -> None:
+    """Medians 2 of A and 1 of the others: the mean of the centres, and each one's distance."""
+    key, sd = ("median", "log_sd") if family == "lognormal" else ("mean", "sd")
+    centre = f"{key} = {{ A = 2.0, default = 1.0 }}\n{sd} = 0.3"
+    priors = priors_of(tmp_path, schools, family=family, centre=centre, more="between = 0.2")
+    scale = np.log if family == "lognormal" else np.float64
+    mean = (scale(2.0) + 7 * scale(1.0)) / 8
+    np.testing.assert_allclose(priors.mu, [mean, np.log(0.2), *[0.0] * 8], rtol=1e-14)
+    np.testing.assert_allclose(priors.sigma, [0.3, 0.5, *[1.0] * 8], rtol=1e-14)
+    (pool,) = priors.pools
+    centres = [scale(2.0), *[scale(1.0)] * 7]
+    np.testing.assert_allclose(pool.offsets, np.array(centres) - mean, atol=1e-14)
+    np.testing.assert_allclose([pool.lower, pool.upper], scale([0.001, 1000.0]), rtol=1e-14)
+    assert priors.units[1] == unit
+    # At the centre each place has its own median.
+    np.testing.assert_allclose(priors.natural(priors.mu)[2:], [2.0] + [1.0] * 7, rtol=1e-14)
+    assert np.isinf([priors.lower[2:], priors.upper[2:]]).all()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
-from beltcast.errors import UnknownName
+from beltcast.errors import PriorError, UnknownName
 from beltcast.study.priors import Priors
 from beltcast.study.priors_file import read_priors
 
@@ -223,3 +224,141 @@ def test_an_interval_is_that_of_a_normal_cut_at_the_bounds(make: SimpleNamespace
     np.testing.assert_allclose(np.log(low), [-0.05, 0.6, 2.315], rtol=1e-12)
     np.testing.assert_allclose(np.log(high), [0.25, 1.4, 2.4], rtol=1e-12)
     np.testing.assert_allclose(ratio, [0.2, 0.25, 0.05], rtol=1e-12)
+
+
+def test_a_bound_itself_is_possible_and_beyond_it_nothing(make: SimpleNamespace) -> None:
+    priors = make.priors("a", "b", mu=0.0, sigma=1.0, family="normal", bound=0.5)
+    for end in (-0.5, 0.5):
+        assert np.isfinite(priors.log_density([[end, 0.0]])).all()
+        outside = np.nextafter(end, 2 * end)
+        assert np.isneginf(priors.log_density([[outside, 0.0]])).all()
+    # The last number of a uniform sequence must not lie beyond a bound by rounding.
+    z = priors.from_uniform([[0.0, 1.0], [1.0, 0.0]])
+    np.testing.assert_array_equal(z, [[-0.5, 0.5], [0.5, -0.5]])
+
+
+@pytest.mark.parametrize("low", [-5.0, -5.001, 5.0, 5.001])
+def test_quantiles_agree_where_the_way_of_computing_them_changes(
+    low: float, make: SimpleNamespace
+) -> None:
+    """At five standard deviations both ways have nine digits."""
+    ends = (low, np.inf) if low > 0 else (-np.inf, low)
+    priors = replace(
+        make.priors("a", mu=0.0, sigma=1.0, family="normal"),
+        lower=np.array([ends[0]]),
+        upper=np.array([ends[1]]),
+    )
+    p = np.array([0.1, 0.5, 0.9])
+    np.testing.assert_allclose(
+        priors.quantiles(p).ravel(), stats.truncnorm(*ends).ppf(p), rtol=1e-8
+    )
+
+
+BOUNDED = """
+["Imitation Rate"]
+distribution = "uniform"
+bounds = [0.1, 0.9]
+
+["Support Entry Gain"]
+distribution = "student"
+df = 4
+mean = 1
+scale = 2
+bounds = [0, 3]
+
+["Export Share"]
+distribution = "log_uniform"
+bounds = [0.01, 0.5]
+
+["Belt Brand Factor"]
+distribution = "normal"
+mean = 1.0
+sd = 0.25
+bounds = [1.0, 1.5]
+"""
+
+
+def test_a_subset_keeps_the_ends_and_shapes_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "parameters.toml"
+    path.write_text(BOUNDED, encoding="utf-8")
+    whole = read_priors(path, StandIn())
+    p = np.array([0.0, 0.25, 0.5, 1.0])
+    expected = dict(zip(whole.labels, whole.quantiles(p).T, strict=True))
+    np.testing.assert_allclose(expected["Imitation Rate"], [0.1, 0.3, 0.5, 0.9], rtol=1e-12)
+    np.testing.assert_allclose(
+        expected["Export Share"], 0.01 * 50.0**p, rtol=1e-9
+    )  # equal shares of the log
+    t = stats.t(4, 1, 2)
+    cut = t.ppf(t.cdf(0.0) + p * (t.cdf(3.0) - t.cdf(0.0)))
+    np.testing.assert_allclose(expected["Support Entry Gain"], cut, rtol=1e-9, atol=1e-9)
+    for labels in (["Export Share", "Imitation Rate"], ["Support Entry Gain"]):
+        some = whole.subset(labels)
+        np.testing.assert_array_equal(some.quantiles(p).T, [expected[label] for label in labels])
+
+
+@pytest.mark.parametrize(
+    ("label", "value", "possible"),
+    [
+        ("Imitation Rate", 0.1, False),
+        ("Imitation Rate", np.nextafter(0.1, 1), True),
+        ("Imitation Rate", 0.9, False),
+        ("Export Share", 0.01, False),
+        ("Export Share", 0.5, False),
+        ("Export Share", 0.011, True),
+        ("Support Entry Gain", -9.0, True),  # a student has no domain; its bounds are on z
+    ],
+)
+def test_the_ends_of_a_domain_are_outside_it(
+    tmp_path: Path, label: str, value: float, possible: bool
+) -> None:
+    path = tmp_path / "parameters.toml"
+    path.write_text(BOUNDED, encoding="utf-8")
+    priors = read_priors(path, StandIn()).subset([label])
+    if possible:
+        np.testing.assert_allclose(priors.natural(priors.working([value])), [value], rtol=1e-12)
+    else:
+        with pytest.raises(ValueError, match="outside the domain"):
+            priors.working([value])
+
+
+@pytest.mark.parametrize(
+    ("family", "value"), [("lognormal", 0.0), ("logitnormal", 0.0), ("logitnormal", 1.0)]
+)
+def test_a_value_without_a_working_scale_is_outside(
+    family: Any, value: float, make: SimpleNamespace
+) -> None:
+    with pytest.raises(ValueError, match="outside the domain"):
+        make.priors("a", mu=0.0, sigma=1.0, family=family).working([value])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("mean = 1.0", "mean = 0.99", "outside its bounds"),
+        ("sd = 0.25", "sd = 0.0", "expected a number above 0"),
+        ("bounds = [0.01, 0.5]", "bounds = [0.0, 0.5]", "two numbers above 0"),
+        ('"normal"\nmean', '"lognormal"\nmedian', "has no log_sd"),
+    ],
+)
+def test_a_number_beyond_its_tie_is_refused(tmp_path: Path, old: str, new: str, says: str) -> None:
+    """The file itself has a mean at its own bound, which is possible."""
+    path = tmp_path / "parameters.toml"
+    assert old in BOUNDED
+    text = BOUNDED.replace(old, new)
+    path.write_text(text.replace("sd = 0.25", "") if "log_sd" in says else text, encoding="utf-8")
+    with pytest.raises(PriorError, match=says):
+        read_priors(path, StandIn())
+
+
+def test_one_parameter_for_all_elements_needs_one_value_in_the_model(tmp_path: Path) -> None:
+    """Two of three tiers may agree: 0.05, 0.1 and 0.1 are several values all the same."""
+    path = tmp_path / "parameters.toml"
+    path.write_text('["Exit Rate"]\ndistribution = "lognormal"\nlog_sd = 0.2\n', encoding="utf-8")
+
+    class Two(StandIn):
+        def value(self, label: str) -> float:
+            return super().value(label.replace("Distributor", "Factory"))
+
+    for model in (StandIn(), Two()):
+        with pytest.raises(PriorError, match="several values in the model"):
+            read_priors(path, model)

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from types import MappingProxyType
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
+from scipy.special import expit
 
 from beltcast.errors import ScenarioError
-from beltcast.study.scenarios import Scenario, read_scenarios, select
+from beltcast.streams import Streams
+from beltcast.study.scenarios import (
+    Scenario,
+    Size,
+    draw_sizes,
+    extend,
+    read_scenarios,
+    select,
+)
 
 from ..stand_in import StandIn
 
@@ -125,3 +138,91 @@ def test_select_keeps_the_order_asked_for(scenarios: dict[str, Scenario]) -> Non
 def test_select_names_a_near_miss(scenarios: dict[str, Scenario]) -> None:
     with pytest.raises(ScenarioError, match="no scenario 'basline'; did you mean 'baseline'"):
         select(scenarios, ["basline"])
+
+
+BACK = {"normal": np.asarray, "lognormal": np.exp, "logitnormal": expit}
+
+
+@pytest.mark.parametrize(
+    ("size", "centre", "low", "high"),
+    [
+        (Size("normal", 0.3, 0.1), 0.3, -np.inf, np.inf),
+        (Size("normal", 0.3, 0.1, 0.25, 0.5), 0.3, 0.25, 0.5),
+        (Size("normal", 0.3, 0.1, 0.3, 0.5), 0.3, 0.3, 0.5),  # from its own centre on
+        (Size("lognormal", 2.0, 0.5, 1.0, 3.0), np.log(2), 0.0, np.log(3)),
+        (Size("lognormal", 2.0, 0.5, 0.0, 2.5), np.log(2), -np.inf, np.log(2.5)),
+        (Size("logitnormal", 0.2, 1.5, 0.1, 0.9), -np.log(4), -np.log(9), np.log(9)),
+        (Size("logitnormal", 0.2, 1.5, 0.0, 1.0), -np.log(4), -np.inf, np.inf),
+    ],
+)
+def test_quantiles_of_a_size_are_those_of_a_truncated_normal(
+    size: Size, centre: float, low: float, high: float
+) -> None:
+    law = stats.truncnorm((low - centre) / size.sd, (high - centre) / size.sd, centre, size.sd)
+    p = np.array([0.05, 0.3, 0.5, 0.9])
+    expected = BACK[size.distribution](law.ppf(p))
+    np.testing.assert_allclose(size.quantile(p), expected, rtol=1e-10)
+
+
+def test_a_label_draws_the_same_size_in_every_scenario() -> None:
+    """Of the stream that is named by the label, whatever else is uncertain or in what order."""
+    a, b = Size("normal", 0.0, 1.0), Size("lognormal", 2.0, 0.5, 1.0, 3.0)
+    one = Scenario("one", "One", uncertain={"A": a, "B": b})
+    two = Scenario("two", "Two", uncertain={"B": b, "C": a, "A": a})
+    first, second = (draw_sizes(scenario, 5, rng=Streams(3)) for scenario in (one, two))
+    for label, size in (("A", a), ("B", b)):
+        numbers = Streams(3).under("sizes").stream(label).random(5)
+        np.testing.assert_array_equal(first[label], size.quantile(numbers))
+        np.testing.assert_array_equal(second[label], first[label])
+    assert not np.array_equal(second["C"], second["A"])
+
+
+def test_a_child_that_states_a_constant_is_certain_of_it() -> None:
+    size, other = Size("normal", 0.3, 0.1), Size("normal", 0.5, 0.2)
+    parent = Scenario(
+        "parent",
+        "Parent",
+        constants={"A": 0.3, "B": 0.3, "C[x]": 0.3, "D": 0.3},
+        uncertain={"A": size, "B": size, "C[x]": size, "D": size},
+        inputs={"i": ((1.0,), (2.0,)), "j": ((1.0,), (3.0,))},
+    )
+    child = Scenario(
+        "child",
+        "Child",
+        constants={"A": 0.9, "C": 0.1, "D": 0.5},
+        uncertain={"D": other},
+        inputs={"i": ((1.0,), (7.0,))},
+    )
+    found = extend(parent, child)
+    assert dict(found.constants) == {"B": 0.3, "A": 0.9, "C": 0.1, "D": 0.5}
+    # C as a whole replaces the uncertain element of the parent.
+    assert dict(found.uncertain) == {"B": size, "D": other}
+    assert dict(found.inputs) == {"i": ((1.0,), (7.0,)), "j": ((1.0,), (3.0,))}
+    assert isinstance(found.constants, MappingProxyType)
+
+
+def test_an_uncertain_size_stands_with_its_median_within_its_bounds(tmp_path: Path) -> None:
+    """A normal of 0.3 and sd 0.1 from 0.3 on has the median 0.3 + 0.1 Phi^-1(0.75)."""
+    path = tmp_path / "scenarios.toml"
+    text = '[a]\ntitle = "A"\n[a.constants."Support Entry Gain"]\ndistribution = "normal"\n'
+    path.write_text(f"{text}mean = 0.3\nsd = 0.1\nbounds = [0.3, inf]\n", encoding="utf-8")
+    found = read_scenarios(path, StandIn())["a"]
+    expected = 0.3 + 0.1 * stats.norm.ppf(0.75)
+    assert found.constants["Support Entry Gain"] == pytest.approx(expected, rel=1e-12)
+    assert found.uncertain["Support Entry Gain"] == Size("normal", 0.3, 0.1, 0.3, math.inf)
+    for outside in ("[0.31, 1]", "[0, 0.29]"):
+        path.write_text(f"{text}mean = 0.3\nsd = 0.1\nbounds = {outside}\n", encoding="utf-8")
+        with pytest.raises(ScenarioError, match="outside its bounds"):
+            read_scenarios(path, StandIn())
+
+
+def test_settings_come_down_from_every_ancestor(tmp_path: Path) -> None:
+    path = tmp_path / "scenarios.toml"
+    names = ("Imitation Rate", "Export Share", "Support Entry Gain", "Mix[Yiwu,Brand]")
+    text = ""
+    for k, name in enumerate(names):
+        parent = f'extends = "s{k - 1}"\n' if k else ""
+        text += f'[s{k}]\ntitle = "S"\n{parent}constants = {{ "{name}" = 0.{k + 1} }}\n'
+    path.write_text(text, encoding="utf-8")
+    last = read_scenarios(path, StandIn())["s3"]
+    assert sorted(last.constants.values()) == [0.1, 0.2, 0.3, 0.4]
