@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -229,3 +230,86 @@ def test_growths_alone_doubt_one_that_is_twenty_times_smaller(make) -> None:
 def test_a_part_may_exceed_its_whole_by_a_fiftieth(make, value: float, doubted: bool) -> None:
     whole = make.row(place="All", elements=("East", "West"), value=20.0)
     assert bool(said(make, whole, make.row(value=value))) == doubted
+
+
+def test_a_level_is_compared_with_the_four_nearest_of_its_series(make) -> None:
+    """Of 1, 1, 10, 10, 10, 10 the last four have the mean 10: 49 is within 5 times that."""
+    early = [make.row(start=2010.0 + k, value=1.0) for k in range(2)]
+    late = [make.row(start=2014.0 + k, value=10.0) for k in range(4)]
+    assert not said(make, *late, make.row(start=2018.0, value=50.0))
+    (doubt,) = said(make, *late, make.row(start=2018.0, value=50.1))
+    assert doubt.startswith("line 6: 5 times its neighbours")
+    # Six years apart, the first two do not count: with them 20 would be 4.3 times as much.
+    assert not said(make, *early[:0], *late, make.row(start=2018.0, value=49.0))
+    found = said(make, *early, *late, make.row(start=2018.0, value=49.0))
+    assert not any(one.startswith("line 8") for one in found)
+
+
+@pytest.mark.parametrize(("value", "doubted"), [(2.01, False), (1.99, True)])
+def test_a_level_far_below_its_neighbours_is_doubted_too(make, value: float, doubted: bool) -> None:
+    others = [make.row(start=2014.0 + k, value=10.0) for k in range(2)]
+    assert bool(said(make, *others, make.row(start=2016.0, value=value))) == doubted
+
+
+def test_two_neighbours_are_enough_and_half_of_them_must_agree(make) -> None:
+    others = [make.row(start=2014.0, value=10.0), make.row(start=2015.0, value=10.0)]
+    wrong = make.row(start=2016.0, value=100.0)
+    assert not said(make, others[0], wrong)
+    assert [one[:6] for one in said(make, *others, wrong)] == ["line 4"]
+    # Of the four around it two are far away: no more than half.
+    pairs = [make.row(start=2013.0 + k, value=v) for k, v in enumerate((1.0, 1.0, 1000.0, 1000.0))]
+    found = said(make, *pairs, make.row(start=2017.0, value=900.0))
+    assert not any(one.startswith("line 6") for one in found)
+
+
+def test_levels_of_several_years_are_compared_by_the_year_and_stocks_with_stocks(make) -> None:
+    """60 over three years are 20 a year; a stock of 1 beside flows of 10 is none of them."""
+    flows = [make.row(start=2014.0 + k, value=10.0) for k in range(3)]
+    assert not said(make, *flows, make.row(start=2017.0, end=2020.0, value=60.0))
+    assert said(make, *flows, make.row(start=2017.0, end=2020.0, value=160.0))
+    assert not said(make, *flows, make.row(start=2020.0, end=2020.0, value=1.0))
+
+
+def test_the_growth_between_two_levels_is_that_of_the_second(make) -> None:
+    """From 1 a growth of 500 % makes 6: 30.1 is five times that, 29.9 is not, nor 1.21."""
+    growth_row = make.row("growth", 2015.0, value=6.0, unit="%")
+    first = make.row(start=2014.0, value=1.0)
+    for value, doubted in ((30.1, True), (29.9, False), (1.21, False), (1.19, True)):
+        found = said(make, first, growth_row, make.row(start=2015.0, value=value))
+        assert any("growth in line 3" in one for one in found) == doubted
+
+
+def test_a_part_is_held_against_its_smallest_whole_or_the_largest_of_other_statistics(make) -> None:
+    def whole(value: float, definition: str) -> Any:
+        return make.row(place="All", elements=("East", "West"), value=value, definition=definition)
+
+    part = make.row(value=30.0)
+    # In its own statistic, two releases of the whole: the smaller one.
+    both = [whole(20.0, "full"), whole(40.0, "full")]
+    assert len(said(make, *both, part)) == 1
+    # One other statistic may be narrower; of two the larger may be exceeded up to twice.
+    assert not said(make, whole(10.0, "other"), part)
+    two = [whole(1.0, "other"), whole(15.0, "third")]
+    assert not said(make, *two, part)
+    assert len(said(make, *two, make.row(value=30.1))) == 1
+    # The same elements are no whole, and shares do not add up.
+    assert not said(make, make.row(place="Same", value=1.0), part)
+    assert not said(make, whole(20.0, "full"), make.row(value=30.0, unit="%"))
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "near"),
+    [
+        (2023.0, 2023.55, "2023.5833"),
+        (2023.2, 2023.75, "2023.1667"),
+        (2023.0833, 2023.4167, ""),
+        (2023.0, 2023.0 + 7.019 / 12, ""),  # half a day off a month
+        (2023.0, 2023.0 + 7.021 / 12, "2023.5833"),
+    ],
+)
+def test_a_part_year_begins_and_ends_with_a_month(
+    make, start: float, end: float, near: str
+) -> None:
+    found = said(make, make.row("part-year", start, end, value=1.0))
+    assert len(found) == bool(near)
+    assert not near or near in found[0]

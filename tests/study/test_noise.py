@@ -10,7 +10,8 @@ import pytest
 
 from beltcast.errors import InputError, TableError
 from beltcast.files.toml import read_toml
-from beltcast.study.noise import Definition, Discrepancy, noise_from_table
+from beltcast.study.error_models import ErrorModel
+from beltcast.study.noise import Definition, Discrepancy, Noise, noise_from_table
 
 TABLES = """\
 [noise]
@@ -176,3 +177,112 @@ def test_standard_deviations_of_the_model_s_own_scope_are_told_apart_from_others
     assert noise.row_sd(make.row(definition="wide")) == pytest.approx(2.0 * 0.03)
     # An observation of the forecast is on the model's own scope.
     assert noise.error_scale_factor("A", "level") == 0.5
+
+
+def test_what_a_noise_leaves_out_is_off(read) -> None:
+    """Every key that may be left out, at its neutral value."""
+    found = read(
+        "[noise]\ngrade = { A = 0.1, B = 0.2, C = 0.3 }\n"
+        "vintage = { final = 0.4, revised = 0.5, preliminary = 0.6, only = 0.7 }\n"
+        "[definitions.full]\noffset_sd = 0.1\ntrend_sd = 0.2\nnoise = 0.3\n"
+    )
+    assert found == Noise(
+        grade={"A": 0.1, "B": 0.2, "C": 0.3},
+        vintage={"final": 0.4, "revised": 0.5, "preliminary": 0.6, "only": 0.7},
+        year_shock=0.0,
+        year_shocks={},
+        season_mean=0.0,
+        season_sd=0.0,
+        definitions={"full": Definition("full", 0.1, 0.2, 0.3)},
+        seasonal=False,
+    )
+    assert (found.trend_own, found.trend_detail, found.trend_fades) == (1.0, 1e-9, math.inf)
+    assert (found.tails, found.error_scale_by, found.reference) == (math.inf, ("grade",), None)
+
+
+KEYS = {
+    "reference": 2020.5,
+    "quantity": 0.11,
+    "offset_common": 0.12,
+    "shared": 0.13,
+    "tails": 5.0,
+    "autocorrelation": 0.14,
+    "trend_fades": 6.0,
+    "trend_own": 0.15,
+    "trend_detail": 0.16,
+    "exceeds": 0.17,
+    "trend_common": 0.18,
+}
+
+
+def test_each_key_of_a_noise_is_its_own_number(read) -> None:
+    """All different, so that no key can stand in for another."""
+    more = "".join(f"{key} = {value}\n" for key, value in KEYS.items())
+    parts = (
+        "discrepancy = { level = { common = 0.21, own = 0.22 }, growth = { common = 0.23, "
+        "own = 0.24 }, damping = 1.0 }\n"
+    )
+    found = read(TABLES.replace("season =", more + parts + "season ="))
+    names = {"quantity": "quantity_sd"}
+    assert {key: getattr(found, names.get(key, key)) for key in KEYS} == KEYS
+    assert found.discrepancy == Discrepancy(0.21, 0.22, 0.23, 0.24, 1.0)
+
+
+def test_shares_of_a_variance_may_be_0_and_independent_years_need_no_part(read) -> None:
+    zeros = "shared = 0\nautocorrelation = 0\noffset_common = 0\ntrend_own = 0\nexceeds = 0\n"
+    found = read(TABLES.replace("season =", zeros + "season ="))
+    assert (found.shared, found.autocorrelation, found.trend_own) == (0.0, 0.0, 0.0)
+
+
+def test_a_number_just_exceeded_is_a_half_normal_by_mean_and_sd(make: SimpleNamespace) -> None:
+    """|N(0, s)| has the mean s sqrt(2 / pi) and the variance s^2 (1 - 2 / pi)."""
+    noise = make.noise(exceeds=0.3)
+    row = make.row("over")
+    assert noise.excess(row) == pytest.approx(0.3 * math.sqrt(2 / math.pi), rel=1e-14)
+    own = math.sqrt(0.1**2 + 0.3**2 * (1 - 2 / math.pi))
+    assert noise.row_sd(row) == pytest.approx(own, rel=1e-14)
+    assert noise.excess(make.row()) == 0.0
+    # A definition with errors of its own takes the number as it is.
+    errors = ErrorModel("lognormal", 0.2, name="own")
+    given = make.noise(exceeds=0.3, definitions={"full": Definition("", 0.0, 0.0, 0.0, errors)})
+    assert (given.excess(row), given.row_sd(row)) == (0.0, 0.2)
+
+
+@pytest.mark.parametrize("kind", ["level", "part-year", "share", "lower", "upper"])
+def test_only_growth_has_the_errors_of_two_years(make: SimpleNamespace, kind: str) -> None:
+    assert make.noise().row_sd(make.row(kind)) == 0.1
+
+
+def test_a_release_with_revisions_has_no_wider_error_of_its_own(make: SimpleNamespace) -> None:
+    vintage = {"final": 0.0, "revised": 0.2, "preliminary": 0.4, "only": 0.0}
+    row = make.row(vintage="preliminary", grade="B")
+    plain = make.noise(vintage=vintage)
+    assert plain.row_sd(row) == pytest.approx(math.hypot(0.2, 0.4), rel=1e-14)
+    assert make.noise(vintage=vintage, revisions=True).row_sd(row) == 0.2
+
+
+def test_a_factor_that_was_found_is_taken_as_given(make: SimpleNamespace) -> None:
+    errors = ErrorModel("normal", 2.0, 0.7, name="Hare")
+    definitions = {"full": Definition("", 0.0, 0.0, 0.0, errors)}
+    row = make.row()
+    free = make.noise(definitions=definitions)
+    assert (free.row_sd(row), free.scale_of(row)) == (2.0, ("sd of Hare", 0.7))
+    known = make.noise(definitions=definitions, error_scale_factors={"sd of Hare": 0.25})
+    assert (known.row_sd(row), known.scale_of(row)) == (0.5, ("sd of Hare", 0.0))
+    counted = ErrorModel("negative_binomial", 0.1, 0.7, name="Hare")
+    assert counted.scale_name == "overdispersion of Hare"
+
+
+def test_factors_of_groups_multiply_the_whole_error_of_their_rows(
+    read, make: SimpleNamespace
+) -> None:
+    factors = '{ factors = { "grade B, kind growth" = 3.0 }, by = ["grade", "kind"] }'
+    noise = read(TABLES.replace("season =", f"error_scales = {factors}\nseason ="))
+    own = math.hypot(0.06, 0.12)
+    assert noise.row_sd(make.row(grade="B")) == pytest.approx(own, rel=1e-14)
+    growth = make.row("growth", grade="B")
+    assert noise.row_sd(growth) == pytest.approx(3.0 * own * math.sqrt(2), rel=1e-14)
+    estimated = read(
+        TABLES.replace("season =", 'error_scales = { sd = 0.5, by = ["kind"] }\nseason =')
+    )
+    assert estimated.scale_of(growth) == ("error scale of kind growth", 0.5)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from beltcast.display.translations import WORDS
 from beltcast.errors import TableError, UnitError
 from beltcast.model.quantities import convert, is_flow, mean_rate, same_unit
-from beltcast.study.observations import Observations
+from beltcast.study.observations import Observations, clash
 from beltcast.study.observations_file import COLUMNS, read_observations
 from beltcast.study.places import read_places
 
@@ -246,3 +247,127 @@ def test_a_number_known_to_some_digits_stands_for_all_that_it_may_be(
 def test_digits_that_are_no_count_are_refused_with_their_line(tmp_path: Path, digits: str) -> None:
     with pytest.raises(TableError, match=r"digits\.csv:2: digits is .* number of known digits"):
         read_digits(tmp_path, digits=digits)
+
+
+def rows_of(path: Path, *changes: dict[str, str]) -> Observations:
+    """Rows with the optional columns, which are empty unless a change fills them."""
+    table = path / "optional.csv"
+    columns = [*COLUMNS, "digits", "reading", "rounded"]
+    with table.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns, restval="")
+        writer.writeheader()
+        writer.writerows(ROW | change for change in changes)
+    return read_observations(table, StandIn(), PLACES, usd_cny=USD_CNY)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"kind": "growth", "unit": "%", "value": "-100"}, "more than -100 %"),
+        ({"kind": "growth", "unit": "%", "value": "-99.9"}, ""),
+        ({"kind": "share", "unit": "%", "value": "100"}, ""),
+        ({"kind": "share", "unit": "%", "value": "100.1"}, "up to 100 %"),
+        ({"kind": "share", "unit": "%", "value": "0"}, "above 0"),
+        ({"value": "0"}, "expected a number above 0"),
+        ({"published": "2023"}, ""),  # on the first day of its period
+        ({"published": "2022.9"}, "before the period begins"),
+        ({"end": "2023.5"}, "a level is over whole years"),
+        ({"kind": "part-year"}, "whole years and no part-year"),
+        ({"kind": "part-year", "start": "2022", "end": "2024"}, "whole years and no part-year"),
+        ({"kind": "growth", "unit": "%", "end": "2024"}, ""),  # a whole year against the one before
+        ({"kind": "growth", "unit": "%", "end": "2024.0005"}, ""),
+        ({"kind": "growth", "unit": "%", "end": "2024.5"}, "overlap with the year before"),
+        ({"end": "2023"}, "the period is empty"),
+        ({"start": "2024.5"}, "before it starts"),
+        ({"quantity": "active sellers", "unit": "firm"}, "observed at an instant"),
+        ({"quantity": "active sellers", "unit": "firm", "start": "2024"}, ""),
+        ({"quantity": "brand share of output", "unit": "%"}, ""),  # its mean over the period
+        ({"reading": "value"}, "read at an instant"),
+        ({"reading": "value", "start": "2024", "unit": "bnCNY/Year"}, ""),
+        ({"reading": "total", "start": "2024"}, "is read over a period"),
+        ({"reading": "increase", "start": "2024"}, "is read over a period"),
+        ({"reading": "increase", "unit": "bnCNY/Year", "value": "-3"}, ""),
+        ({"digits": "1"}, ""),
+        ({"digits": "15"}, ""),
+        ({"digits": "16"}, "number of known digits"),
+    ],
+)
+def test_every_documented_end_of_a_row_is_possible_and_the_next_is_not(
+    tmp_path: Path, change: dict[str, str], says: str
+) -> None:
+    if not says:
+        assert len(rows_of(tmp_path, change)) == 1
+        return
+    with pytest.raises(TableError) as caught:
+        rows_of(tmp_path, change)
+    assert says in caught.value.sentence
+
+
+@pytest.mark.parametrize(
+    ("change", "value", "within"),
+    [
+        ({"value": "15%", "unit": "", "kind": "growth"}, 1.15, None),
+        ({"value": "15%", "unit": "%", "kind": "share"}, 0.15, None),
+        ({"value": "130", "rounded": "10"}, 130.0, (125.0, 135.0)),
+        ({"value": "130", "rounded": "10", "unit": "亿元"}, 13.0, (12.5, 13.5)),
+        ({"value": "8", "digits": "1", "kind": "over"}, 8.0, (8.0, 9.0)),
+        ({"value": "0.2", "digits": "1", "kind": "upper"}, 0.2, (0.1, 0.2)),
+        ({"value": "100", "digits": "3"}, 100.0, (99.5, 100.5)),
+        ({"value": "7", "reading": "total", "unit": "亿元"}, 0.7, None),
+        ({"value": "7", "reading": "total", "unit": "bnCNY/Year * Year"}, 7.0, None),
+        ({"value": "7", "reading": "value", "start": "2024", "unit": "bnCNY/Year"}, 7.0, None),
+    ],
+)
+def test_what_is_known_of_a_number_comes_in_the_unit_of_the_model(
+    tmp_path: Path, change: dict[str, str], value: float, within: tuple[float, float] | None
+) -> None:
+    (row,) = rows_of(tmp_path, change)
+    assert row.value == pytest.approx(value, rel=1e-12)
+    assert row.within == (within if within is None else pytest.approx(within, rel=1e-12))
+
+
+def test_replicates_of_a_reading_are_kept_and_levels_given_twice_are_not(tmp_path: Path) -> None:
+    read = {"reading": "value", "start": "2024", "unit": "bnCNY/Year"}
+    assert len(rows_of(tmp_path, read, read)) == 2
+    with pytest.raises(TableError, match="repeats the period of line 2"):
+        rows_of(tmp_path, {}, {})
+
+
+def test_a_date_that_begins_and_ends_a_stock_is_one_instant(tmp_path: Path) -> None:
+    """The end of that day: 30 June is the half of the year."""
+    (row,) = rows_of(
+        tmp_path,
+        {"quantity": "active sellers", "unit": "firm", "start": "2023-06-30", "end": "2023-06-30"},
+    )
+    assert (row.start, row.end) == (2023.5, 2023.5)
+    (flow,) = rows_of(tmp_path, {"start": "2023-01-01", "end": "2023-12-31"})
+    assert (flow.start, flow.end) == (2023.0, 2024.0)
+
+
+def test_the_whole_of_a_range_is_all_of_its_elements(tmp_path: Path) -> None:
+    (row,) = rows_of(tmp_path, {"place": "total"})
+    assert (row.place, row.elements) == ("total", ("Shenzhen", "Foshan", "Yiwu"))
+    (of_none,) = rows_of(tmp_path, {"place": "total", "quantity": "national trade"})
+    assert of_none.elements == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "other", "says"),
+    [
+        ("level", (2023.0, 2024.0), "repeats"),
+        ("level", (2023.0009, 2023.9991), "repeats"),
+        ("level", (2023.0, 2025.0), ""),  # one inside the other
+        ("level", (2022.5, 2024.5), ""),
+        ("level", (2022.0, 2023.0), ""),  # neighbours
+        ("level", (2022.5, 2023.5), "overlaps"),
+        ("level", (2023.5, 2024.5), "overlaps"),
+        ("level", (2022.9995, 2023.9995), "repeats"),
+        ("part-year", (2022.5, 2023.5), ""),
+    ],
+)
+def test_periods_of_one_scope_repeat_overlap_or_stand_together(
+    kind: str, other: tuple[float, float], says: str, make: SimpleNamespace
+) -> None:
+    one, two = make.row(kind, 2023.0, 2024.0), make.row(kind, *other)
+    for how in (clash(one, two), clash(two, one)):
+        assert how.startswith(says) if says else not how

@@ -340,3 +340,10 @@ def test_a_variable_over_a_range_is_its_sum_and_an_element_a_place(
         ("total", ("East", "West")),
         ("West", ("West",)),
     ]
+
+
+@pytest.mark.parametrize("family", ["poisson", "negative_binomial", "binomial"])
+def test_a_count_may_be_0(tmp_path: Path, reading: Model, family: Any) -> None:
+    columns = [Column("Stock", errors=ErrorModel(family, trials=3.0))]
+    series = read_series(table(tmp_path, "Day,Stock\n3,0\n4,3\n"), reading, columns=columns)
+    assert [row.value for row in series.observations] == [0.0, 3.0]

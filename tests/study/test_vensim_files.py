@@ -152,3 +152,48 @@ def test_changes_that_are_not_understood_are_refused_with_their_line(
         read_cin(write(tmp_path, text), small)
     assert says in caught.value.sentence
     assert caught.value.line == line
+
+
+@pytest.mark.parametrize(
+    ("text", "payoff"),
+    [
+        ("*C\nInfected|x/4", Payoff("Infected", "x", 0.25, False)),
+        ("*CG\nInfected|x/4", Payoff("Infected", "x", 4.0, False)),
+        ("*CL\nInfected|x/4", Payoff("Infected", "x", 0.25, True)),
+        ("*CGL\nInfected|x/4", Payoff("Infected", "x", 4.0, True)),
+        ("*clg\nInfected|x/4", Payoff("Infected", "x", 4.0, True)),
+        ("* P\nInfected/4", Payoff("Infected", "", 4.0, False, policy="P")),
+        ("*PF\nInfected/4", Payoff("Infected", "", 4.0, False, policy="PF")),
+        # Contact Rate is 2: a weight is one over the standard deviation, its power is -1.
+        ("*C\nInfected|x/Contact Rate", Payoff("Infected", "x", 0.5, False, "Contact Rate", -1.0)),
+        ("*CGL\nInfected/contact_rate", Payoff("Infected", "Infected", 2.0, True, "Contact Rate")),
+    ],
+)
+def test_each_type_of_payoff_has_its_scale_and_weight(
+    tmp_path: Path, sir: Model, text: str, payoff: Payoff
+) -> None:
+    assert read_vpd(write(tmp_path, text + "\n"), sir) == (payoff,)
+
+
+def test_a_weight_of_0_is_refused(tmp_path: Path, sir: Model) -> None:
+    with pytest.raises(InputError, match="is 0; expected one above 0"):
+        read_vpd(write(tmp_path, "*P\nInfected/0\n"), sir)
+
+
+def test_lines_are_counted_over_a_comment_of_several(tmp_path: Path, sir: Model) -> None:
+    with pytest.raises(InputError) as caught:
+        read_voc(write(tmp_path, "{a\nb\nc}\n0 <= Contact Rat <= 1\n"), sir)
+    assert caught.value.line == 4
+
+
+@pytest.mark.parametrize("option", [":MCLIMIT=200", ":COM yes", ":ABSOLUTE=1", ":VECTOR_POINTS=3"])
+def test_options_of_the_search_are_passed_over(tmp_path: Path, sir: Model, option: str) -> None:
+    text = f"{option}\n0.5 <= Contact Rate <= 3 ABSOLUTE\n"
+    assert read_voc(write(tmp_path, text), sir).labels == ("Contact Rate",)
+
+
+def test_one_value_is_that_of_every_element(tmp_path: Path, small: Model) -> None:
+    assert read_cin(write(tmp_path, "Level[Place] = 3\n"), small) == {
+        "Level[East]": 3.0,
+        "Level[West]": 3.0,
+    }

@@ -166,12 +166,12 @@ SUMMARY: Mapping[str, tuple[str, str]] = {
         "增速为 {percent:.3g}%，而相邻水平每年变化 {around:.2g}%；是否应为 {meant:.3g}%？",
     ),
     "doubt start": (
-        "the period starts at {time:.10g}, within a month; is it {near:.5g}, the end of a month?",
-        "时段始于 {time:.10g}，在月中；是否应为月末 {near:.5g}？",
+        "the period starts at {time:.10g}, within a month; is it {near:.8g}, the end of a month?",
+        "时段始于 {time:.10g}，在月中；是否应为月末 {near:.8g}？",
     ),
     "doubt end": (
-        "the period ends at {time:.10g}, within a month; is it {near:.5g}, the end of a month?",
-        "时段止于 {time:.10g}，在月中；是否应为月末 {near:.5g}？",
+        "the period ends at {time:.10g}, within a month; is it {near:.8g}, the end of a month?",
+        "时段止于 {time:.10g}，在月中；是否应为月末 {near:.8g}？",
     ),
     "counts": (
         "{variables} variables, {stocks} stocks, read as {encoding}: runs with its own constants",
