@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from beltcast.inference.likelihood import BLAME
 from beltcast.inference.nuisances import SHOCK
 from beltcast.inference.residuals import residual, slopes
 from beltcast.inference.sampling.posterior import sample_prior
+from beltcast.study.error_models import ErrorModel
 from beltcast.study.noise import Definition
 
 SCOPES = {
@@ -379,3 +382,191 @@ def test_two_quantities_of_one_statistic_share_an_offset_but_for_a_little(
     )
     assert np.ptp(loading(one, "offset of East, wide")) == 0.0
     np.testing.assert_array_equal(loading(one, "firms within East, wide"), [0.0, 0.15])
+
+
+# --- rows of every family ---------------------------------------------------------------------
+
+OWN = {
+    "full": Definition("Full scope", 0.0, 0.0, 0.0),
+    "plain": Definition("", 0, 0, 0, ErrorModel("normal", 1.5, 0.8, name="plain")),
+    "heavy": Definition("", 0, 0, 0, ErrorModel("student", 1.5, df=4.0, name="heavy")),
+    "count": Definition("", 0, 0, 0, ErrorModel("poisson", name="count")),
+    "over": Definition("", 0, 0, 0, ErrorModel("negative_binomial", 0.2, 0.6, name="over")),
+    "out of": Definition("", 0, 0, 0, ErrorModel("binomial", trials=30.0, name="out of")),
+    "scaled": Definition(
+        "", 0, 0, 0, ErrorModel("normal", 0.5, scale_by="Factor", scale_power=-1.0, name="scaled")
+    ),
+}
+
+
+def every_family(make: SimpleNamespace) -> list[Any]:
+    return [
+        make.row(start=2014.0, value=11.0),
+        make.row(start=2014.0, value=11.0, within=(10.5, 11.5)),
+        make.row("lower", 2015.0, value=12.0, grade="B"),
+        make.row(start=2014.0, value=13.0, definition="plain"),
+        make.row(start=2015.0, value=8.0, definition="plain", within=(7.0, 9.0)),
+        make.row("upper", 2015.0, value=14.0, definition="plain"),
+        make.row(start=2014.0, value=15.0, definition="heavy"),
+        make.row(start=2014.0, value=9.0, definition="count"),
+        make.row(start=2014.0, value=14.0, definition="over"),
+        make.row(start=2016.0, value=0.0, definition="over"),
+        make.row(start=2016.0, value=12.5, definition="scaled"),
+    ]
+
+
+def test_the_log_likelihood_of_each_family_is_that_of_scipy(
+    small: Model, make: SimpleNamespace
+) -> None:
+    """Of what is compared: a log for relative errors; scales as the unknowns say."""
+    one = likely(small, make, *every_family(make), definitions=OWN, seasonal=False)
+    assert one.nuisances == ("overdispersion of over", "sd of plain")
+    theta = np.array([[np.log(12.0), 0.2, -0.5, 0.7], [np.log(9.0), -0.1, 1.1, -0.4]])
+    for (level, factor, over, plain), found in zip(theta, one.log_likelihood(theta), strict=True):
+        m = np.exp(level + factor)
+        log = stats.norm(level + factor, 0.1)
+        own = stats.norm(m, 1.5 * np.exp(0.8 * plain))
+        phi = 1 / (0.2 * np.exp(0.6 * over))
+        negative = stats.nbinom(phi, phi / (phi + m))
+        expected = [
+            log.logpdf(np.log(11.0)),
+            np.log(log.cdf(np.log(11.5)) - log.cdf(np.log(10.5))),
+            stats.norm(level + factor, 0.2).logsf(np.log(12.0)),
+            own.logpdf(13.0),
+            np.log(own.cdf(9.0) - own.cdf(7.0)),
+            own.logcdf(14.0),
+            stats.t(4, m, 1.5).logpdf(15.0),
+            stats.poisson(m).logpmf(9),
+            negative.logpmf(14),
+            negative.logpmf(0),
+            stats.norm(m, 0.5 / np.exp(factor)).logpdf(12.5),  # Factor is 1 in the model
+        ]
+        np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+def test_a_binomial_row_has_the_probability_that_the_model_says(
+    small: Model, make: SimpleNamespace
+) -> None:
+    """Thirty trials; the share is 10 e^-3 times the factor."""
+    row = make.row(start=2014.0, value=21.0, definition="out of")
+    one = likely(small, make, row, definitions=OWN, seasonal=False)
+    theta = np.array([[np.log(10.0) - 3.0, 0.1], [np.log(10.0) - 2.8, 0.0]])
+    p = np.exp(theta.sum(axis=1))
+    np.testing.assert_allclose(
+        one.log_likelihood(theta)[:, 0], stats.binom(30, p).logpmf(21), rtol=1e-9
+    )
+
+
+def test_rows_left_out_in_place_are_as_if_they_had_never_been(
+    small: Model, make: SimpleNamespace
+) -> None:
+    """But for a constant, and for the scale that no other row measures: it has its prior."""
+    rows = every_family(make)
+    keep = np.array([True, False, False, True, False, False, False, False, False, False, False])
+    whole = likely(small, make, *rows, definitions=OWN, seasonal=False)
+    part = whole.without(~keep)
+    alone = likely(
+        small,
+        make,
+        *(r for r, k in zip(rows, keep, strict=True) if k),
+        definitions=OWN,
+        seasonal=False,
+    )
+    assert alone.nuisances == ("sd of plain",)
+    theta = np.array([[np.log(12.0), 0.2, 0.0, 0.7], [np.log(9.0), -0.1, 0.0, -0.4]])
+    fewer = theta[:, [0, 1, 3]]
+    np.testing.assert_allclose(
+        np.diff(part.log_density(theta)), np.diff(alone.log_density(fewer)), rtol=1e-8
+    )
+    for column in (0, 1, 3):
+        found = (part.jacobian(theta[0]).T @ part.residuals(theta[0]))[column]
+        expected = (alone.jacobian(fewer[0]).T @ alone.residuals(fewer[0]))[[0, 1, 9, 2][column]]
+        assert found == pytest.approx(expected, rel=1e-9)
+    # Without the rows that measure an overdispersion its unknown costs as much as its prior.
+    for eta in (-2.0, 1.5):
+        moved = np.array([theta[0], theta[0]])
+        moved[1, 2] = eta
+        assert np.diff(part.log_density(moved))[0] == pytest.approx(-0.5 * eta**2, rel=1e-9)
+
+
+def test_only_scales_are_bounded_and_at_four_prior_sds(small: Model, make: SimpleNamespace) -> None:
+    one = likely(small, make, *every_family(make), definitions=OWN, year_shock=0.05)
+    lower, upper = one.bounds()
+    scales = [name.startswith(("sd of", "overdispersion of")) for name in one.labels]
+    assert sum(scales) == 2
+    expected = np.where(scales, 4.0, np.inf)
+    np.testing.assert_array_equal(upper, expected)
+    np.testing.assert_array_equal(lower, -expected)
+    theta = np.zeros((2, one.size))
+    theta[:, 0] = np.log(10.0)
+    theta[:, scales.index(True)] = [4.0, 4.0000001]
+    assert np.isfinite(one.log_density(theta)).tolist() == [True, False]
+
+
+def test_weights_of_priors_multiply_their_residuals_and_slopes(
+    small: Model, make: SimpleNamespace
+) -> None:
+    one = likely(small, make, make.row(value=11.0), definitions=OWN, year_shock=0.05)
+    weights = np.linspace(0.0, 2.0, one.size)
+    given = replace(one, prior_weights=weights)
+    theta = np.append([np.log(13.0), 0.2], np.linspace(-1.0, 1.0, one.size - 2))
+    np.testing.assert_allclose(given.residuals(theta)[1:], one.residuals(theta)[1:] * weights)
+    np.testing.assert_allclose(given.residuals(theta)[0], one.residuals(theta)[0])
+    np.testing.assert_allclose(
+        given.jacobian(theta)[1:], one.jacobian(theta)[1:] * weights[:, None]
+    )
+
+
+def test_what_is_expected_without_shocks_leaves_the_unknowns_alone(
+    small: Model, make: SimpleNamespace
+) -> None:
+    one = likely(small, make, make.row(start=2020.0), year_shock=0.05)
+    theta = np.zeros((1, one.size))
+    theta[0, one.labels.index(f"{SHOCK}2020")] = 2.0
+    before = theta.copy()
+    with_shock, without = one.expected(theta), one.expected(theta, shocks=False)
+    np.testing.assert_array_equal(theta, before)
+    assert (with_shock - without)[0, 0] == pytest.approx(0.1, rel=1e-12)
+
+
+def test_the_rule_of_numbers_is_least_squares_about_a_season(
+    small: Model, make: SimpleNamespace
+) -> None:
+    """The log of 1 + a s is linear about the season that is given: its tangent, solved at once."""
+    rows = [
+        make.row("part-year", 2015.0, 2015.5, value=4.0),
+        make.row("part-year", 2015.5, 2015.75, value=3.0, grade="B"),
+        make.row(start=2016.0, value=12.0, definition="wide"),
+        make.row("lower", 2016.0, value=14.0),
+    ]
+    one = likely(
+        small, make, *rows, definitions=SCOPES, year_shock=0.1, season_mean=0.1, season_sd=0.2
+    )
+    numbers, at = np.array([True, True, True, False]), 0.7
+    answers = one.answers(np.array([[np.log(10.0), 0.1, *np.zeros(len(one.nuisances))]]))
+    rule = one.rule_of_numbers(numbers, at)
+    s = np.array([-0.5, 0.25, 0.0, 0.0])
+    factor = 1 + (0.1 + 0.2 * at) * s
+    slope = 0.2 * s / factor
+    design = np.column_stack([one.loadings, slope])[numbers] / one.sds[numbers, None]
+    target = one.published - answers[0] - np.log(factor) + slope * at
+    target = target[numbers] / one.sds[numbers]
+    whole = np.concatenate([design, np.eye(len(one.nuisances))])
+    both = np.concatenate([target, np.zeros(len(one.nuisances))])
+    expected = np.linalg.lstsq(whole, both, rcond=None)[0]
+    np.testing.assert_allclose(rule.mean(answers)[0], expected, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(rule.precision, whole.T @ whole, rtol=1e-12)
+
+
+def test_before_a_fit_the_variance_of_a_count_is_taken_as_the_count_and_one(
+    small: Model, make: SimpleNamespace
+) -> None:
+    rows = [
+        make.row(start=2014.0, value=v, definition=d)
+        for v, d in ((9.0, "count"), (0.0, "count"), (14.0, "over"))
+    ]
+    one = likely(small, make, *rows, definitions=OWN, year_shock=0.1, seasonal=False)
+    precision = one.nuisance_rule().precision
+    k = one.nuisances.index(f"{SHOCK}2014")
+    expected = 1.0 + (one.loadings[:, k] ** 2 / np.array([10.0, 1.0, 15.0])).sum()
+    assert precision[k, k] == pytest.approx(expected, rel=1e-12)

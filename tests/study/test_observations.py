@@ -362,6 +362,9 @@ def test_the_whole_of_a_range_is_all_of_its_elements(tmp_path: Path) -> None:
         ("level", (2022.5, 2023.5), "overlaps"),
         ("level", (2023.5, 2024.5), "overlaps"),
         ("level", (2022.9995, 2023.9995), "repeats"),
+        ("level", (2023.002, 2024.002), "overlaps"),
+        ("level", (2023.0005, 2025.0), ""),  # begins together but for rounding
+        ("level", (2022.0, 2024.0005), ""),
         ("part-year", (2022.5, 2023.5), ""),
     ],
 )

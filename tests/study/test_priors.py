@@ -362,3 +362,13 @@ def test_one_parameter_for_all_elements_needs_one_value_in_the_model(tmp_path: P
     for model in (StandIn(), Two()):
         with pytest.raises(PriorError, match="several values in the model"):
             read_priors(path, model)
+
+
+def test_slopes_of_bounded_families_are_derivatives(tmp_path: Path) -> None:
+    path = tmp_path / "parameters.toml"
+    path.write_text(BOUNDED, encoding="utf-8")
+    priors = read_priors(path, StandIn())
+    z = np.array([[-1.5, -0.1, 0.3, 1.1], [0.4, 0.6, -2.0, 1.3]])
+    step = 1e-6
+    central = (priors.natural(z + step) - priors.natural(z - step)) / (2 * step)
+    np.testing.assert_allclose(priors.slope(z), central, rtol=1e-7)

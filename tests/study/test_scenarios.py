@@ -182,19 +182,21 @@ def test_a_child_that_states_a_constant_is_certain_of_it() -> None:
     parent = Scenario(
         "parent",
         "Parent",
-        constants={"A": 0.3, "B": 0.3, "C[x]": 0.3, "D": 0.3},
-        uncertain={"A": size, "B": size, "C[x]": size, "D": size},
+        constants={"E[x]": 0.3, "A": 0.3, "B": 0.3, "C[x]": 0.3, "D": 0.3},
+        uncertain={"A": size, "B": size, "C[x]": size, "D": size, "E[x]": size},
         inputs={"i": ((1.0,), (2.0,)), "j": ((1.0,), (3.0,))},
     )
     child = Scenario(
         "child",
         "Child",
-        constants={"A": 0.9, "C": 0.1, "D": 0.5},
+        constants={"A": 0.9, "C": 0.1, "D": 0.5, "E[x]": 0.8},
         uncertain={"D": other},
         inputs={"i": ((1.0,), (7.0,))},
     )
     found = extend(parent, child)
-    assert dict(found.constants) == {"B": 0.3, "A": 0.9, "C": 0.1, "D": 0.5}
+    # Elements come last, to be applied after whole constants.
+    whole = [("B", 0.3), ("A", 0.9), ("C", 0.1), ("D", 0.5)]
+    assert list(found.constants.items()) == [*whole, ("E[x]", 0.8)]
     # C as a whole replaces the uncertain element of the parent.
     assert dict(found.uncertain) == {"B": size, "D": other}
     assert dict(found.inputs) == {"i": ((1.0,), (7.0,)), "j": ((1.0,), (3.0,))}
