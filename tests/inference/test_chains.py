@@ -328,3 +328,22 @@ def test_the_gradient_that_nuts_sees_is_the_slope_of_its_density(fit: Calibratio
         step *= 1e-4 / np.linalg.norm(step)
         ahead, behind = (_log_density(fit, to_theta, x + s * step)[0] for s in (1, -1))
         assert (ahead - behind) / 2 == pytest.approx(gradient @ step, rel=1e-4, abs=1e-8)
+
+
+def test_the_map_of_nuts_knows_its_slopes_and_its_inverse() -> None:
+    """With two limits, one below, one above and none; all limits and units unlike 0 and 1."""
+    from beltcast.inference.sampling.nuts import _Whitened
+
+    lower, upper = np.array([2.0, 3.0, -np.inf, -np.inf]), np.array([7.0, np.inf, -4.0, np.inf])
+    line = _Whitened(lower, upper, np.array([0.3, 0.4, 0.6, 0.7]), np.zeros(4), np.eye(4))
+    for y in (np.full(4, -1.7), np.full(4, 0.2), np.array([0.4, 2.1, 3.0, -5.0])):
+        theta, log_slope, bend = line(y)
+        assert ((theta > lower) & (theta < upper)).all()
+        np.testing.assert_allclose(line._inverse(theta), y, rtol=1e-9)
+        ahead, behind = line(y + 1e-5), line(y - 1e-5)
+        np.testing.assert_allclose((ahead[0] - behind[0]) / 2e-5, np.exp(log_slope), rtol=1e-7)
+        np.testing.assert_allclose((ahead[1] - behind[1]) / 2e-5, bend, rtol=1e-6, atol=1e-9)
+    # Far from a single limit the map has the slope of the unit.
+    far = line(np.array([0.0, 40.0, -40.0, 9.0]))
+    np.testing.assert_allclose(far[0], [4.5, 3.0 + 0.4 * 40, -4.0 - 0.6 * 40, 9.0])
+    np.testing.assert_allclose(np.exp(far[1]), [5 / 4, 0.4, 0.6, 1.0])

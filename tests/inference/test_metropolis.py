@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import numpy as np
 import pytest
+from scipy.stats import multivariate_normal
 
 from beltcast.inference.sampling.diagnostics import rhat
-from beltcast.inference.sampling.metropolis import Density, Stretch, adapted, placed, walk
+from beltcast.inference.sampling.metropolis import (
+    ARCHIVE,
+    FEW,
+    WANTED,
+    Density,
+    Stretch,
+    Walkers,
+    _from_difference,
+    _from_few,
+    _from_normal,
+    adapted,
+    placed,
+    walk,
+)
 
 
 def of_positions(log_density: Callable[[np.ndarray], np.ndarray]) -> Density:
@@ -176,3 +191,127 @@ def test_a_factor_asked_last_gives_the_product_of_both() -> None:
     assert found.var() == pytest.approx(0.5, rel=0.05)
     # What the rest refuses is not asked of the factor.
     assert sum(asked[1:]) < 0.9 * 64 * 4000
+
+
+def still(n: int = 2, **given: np.ndarray) -> Walkers:
+    """Walkers in a normal density, with entries of one's own."""
+    rng = np.random.default_rng(8)
+    density = of_positions(lambda z: -0.5 * (z**2).sum(axis=1))
+    made = placed(density, rng.standard_normal((4, n)), np.zeros(n), np.eye(n), rng)
+    return dataclasses.replace(made, **given)
+
+
+def after(walkers: Walkers, accepted: list[float], *, every: int = 1, records: int = 1) -> Stretch:
+    """A stretch in which the walkers stood still."""
+    theta = np.repeat(walkers.theta[None], records, axis=0)
+    return Stretch(walkers, theta, theta[..., 0], np.array(accepted), 0.0, every)
+
+
+@pytest.mark.parametrize(
+    ("n", "sizes"), [(1, (0.8, 0.9)), (5, (0.8, 2.38 / 10**0.5)), (100, (0.238, 0.238 / 2**0.5))]
+)
+def test_first_sizes_are_those_of_a_random_walk_and_the_reference_is_a_tenth_wider(
+    n: int, sizes: tuple[float, float]
+) -> None:
+    start = still(n)
+    np.testing.assert_allclose(start.sizes, sizes)
+    np.testing.assert_allclose(start.root, 1.1 * np.eye(n))
+    np.testing.assert_array_equal(start.together, np.ones((1, n)))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "accepted", "expected"),
+    [
+        ((0.5, 0.5), tuple(WANTED), (0.5, 0.5)),
+        ((0.5, 0.5), (0.25, 0.334), (0.5 * np.exp(0.4), 0.5 * np.exp(0.4))),
+        ((0.5, 0.5), (0.05, 0.134), (0.5 * np.exp(-0.4), 0.5 * np.exp(-0.4))),
+        ((0.5, 0.5), (np.nan, np.nan), (0.5, 0.5)),
+        ((0.9, 1.9), (1.0, 1.0), (0.95, 2.0)),
+        ((0.001, 0.001), (0.0, 0.0), (0.001, 0.001)),
+    ],
+)
+def test_sizes_change_by_what_acceptance_misses_and_stay_within_limits(
+    sizes: tuple[float, float], accepted: tuple[float, float], expected: tuple[float, float]
+) -> None:
+    stretch = after(still(sizes=np.array(sizes)), [*accepted, np.nan, np.nan])
+    np.testing.assert_allclose(adapted(stretch, settle=False).sizes, expected)
+
+
+@pytest.mark.parametrize(
+    ("kept", "step"), [(ARCHIVE - 4, 1), (ARCHIVE - 3, 2), (2 * ARCHIVE - 4, 2), (2 * ARCHIVE, 3)]
+)
+def test_the_archive_is_thinned_evenly_once_it_is_longer_than_allowed(kept: int, step: int) -> None:
+    """Four new positions are added; every second is kept from one too many on."""
+    walkers = still(past=np.column_stack([np.arange(kept)] * 2).astype(float))
+    past = adapted(after(walkers, [np.nan] * 4), settle=False).past
+    np.testing.assert_array_equal(past[:900, 0], step * np.arange(900))
+    assert len(past) == -(-(kept + 4) // step)
+
+
+@pytest.mark.parametrize(("every", "trust"), [(1, 1 / 4), (3, 1 / 2), (9, 1 / 2)])
+def test_the_reference_is_moved_towards_the_newer_half_as_far_as_it_can_be_trusted(
+    every: int, trust: float
+) -> None:
+    """Ten positions, each worth min(1, every / 3) where n = 1, against 10 for the old one."""
+    older, newer = np.full((9, 1), 1e6), np.array([[5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0]]).T
+    walkers = still(
+        1, past=np.concatenate([older, newer]), theta=np.array([[12.0], [13.0], [14.0]])
+    )
+    walkers = dataclasses.replace(walkers, center=np.array([2.0]), root=np.array([[3.0]]))
+    moved = adapted(after(walkers, [np.nan] * 4, every=every), settle=True)
+    # 16 of the past and 3 new ones; the newer half begins at the tenth.
+    np.testing.assert_array_equal(moved.past[:, 0], np.arange(5.0, 15.0))
+    assert moved.center.item() == pytest.approx(trust * 9.5 + (1 - trust) * 2.0)
+    variance = trust * 1.1**2 * np.arange(10.0).var(ddof=1) + (1 - trust) * 9.0
+    assert moved.root.item() == pytest.approx(np.sqrt(variance))
+
+
+def test_a_crank_nicolson_move_keeps_the_reference_and_knows_its_density() -> None:
+    root = np.array([[2.0, 0.0], [0.5, 0.3]])
+    walkers = still(center=np.array([3.0, -1.0]), root=root, sizes=np.array([0.6, 0.5]))
+    rng = np.random.default_rng(9)
+    z = walkers.center + rng.standard_normal((20_000, 2)) @ root.T
+    proposal, ratio, usual = _from_normal(walkers, z, rng)
+    law = multivariate_normal(walkers.center, root @ root.T)
+    np.testing.assert_allclose(ratio, law.logpdf(z) - law.logpdf(proposal), atol=1e-9)
+    both = np.cov(np.hstack([z, proposal]).T)
+    covariance = root @ root.T  # standard errors of 20,000: 1% of the product of the sds
+    allowed = 0.04 * np.sqrt(np.outer(np.diag(covariance), np.diag(covariance)))
+    assert (np.abs(both[2:, 2:] - covariance) < allowed).all()
+    assert (np.abs(both[:2, 2:] - 0.8 * covariance) < allowed).all()  # sqrt(1 - 0.6^2)
+    assert np.abs(proposal.mean(axis=0) - walkers.center).max() < 0.06
+    assert usual
+
+
+def test_one_difference_in_ten_is_applied_whole_and_is_no_usual_move() -> None:
+    past = np.array([[0.0, 0.0], [8.0, 800.0]])
+    walkers = still(past=past, sizes=np.array([0.5, 0.25]), root=np.eye(2))
+    rng, whole = np.random.default_rng(10), 0
+    for _ in range(200):
+        moved, ratio, usual = _from_difference(walkers, np.zeros((4, 2)), rng)
+        np.testing.assert_array_equal(ratio, 0.0)
+        # A step is 800 or 0.25 of it, or nothing, and noise of 0.1 * 0.25.
+        far = np.abs(moved[np.abs(moved[:, 1]) > 50.0, 1])
+        np.testing.assert_allclose(far, 200.0 if usual else 800.0, atol=0.15)
+        whole += not usual
+    assert 7 < whole < 36  # binomial: 20 with sd 4.2
+
+
+def test_half_the_moves_in_few_unknowns_are_whole_and_one_to_three_unknowns_move() -> None:
+    past = np.array([np.zeros(5), np.ones(5)])
+    together = np.array([[1.0, 1.0, 1.0, 1.0, 0.0]])
+    walkers = still(5, past=past, together=together)
+    z = np.zeros((6000, 5))
+    moved, ratio, usual = _from_few(walkers, z, np.random.default_rng(11))
+    np.testing.assert_array_equal(ratio, 0.0)
+    assert usual
+    count = (moved != 0).sum(axis=1)
+    assert not moved[:, 4].any()  # of another group
+    # The two positions differ half the time; then 1, 2 or 3 unknowns move alike.
+    assert [(count == k).mean() for k in range(FEW + 1)] == pytest.approx(
+        [1 / 2, *[1 / 6] * 3], abs=0.03
+    )
+    size = np.abs(moved).max(axis=1)[count > 0]
+    assert size.max() <= 1.0
+    assert (size == 1.0).mean() == pytest.approx(0.5, abs=0.04)
+    assert size[size < 1.0].mean() == pytest.approx(0.5, abs=0.04)
