@@ -221,8 +221,8 @@ def test_files() -> list[str]:
 def distance(file: str, test: str) -> tuple[bool, bool, bool, int, str]:
     """Order of test files for a module: of its name, importing it, of its room, of like name."""
     tokens, words = Path(file).stem.split("_"), Path(test).stem.split("_")[1:]
-    like = sum(a[:5] == b[:5] for a in tokens for b in words)
     *above, stem = Path(file).with_suffix("").parts[1:]
+    like = sum(a[:5] == b[:5] for a in [*above[2:], *tokens] for b in words)
     package = re.escape(".".join(above))
     imports = re.compile(rf"{package}\.{stem}\b|from {package} import .*\b{stem}\b")
     unseen = not imports.search((ROOT / test).read_text("utf-8"))
