@@ -13,7 +13,7 @@ from scipy import stats
 from beltcast import Calibration, Likelihood, Model, Study, calibrate, make_likelihood
 from beltcast.errors import CalibrationError
 from beltcast.files.resume import NOT_KEPT, keep_pieces
-from beltcast.inference.calibrate import estimate_verdict
+from beltcast.inference.calibrate import estimate_verdict, estimates_table
 from beltcast.inference.sampling.posterior import sample_prior
 from beltcast.inference.starts import starting_points
 from beltcast.study.observations import Observations
@@ -333,3 +333,51 @@ def test_half_of_the_starts_are_the_most_probable_of_their_part_of_the_sequence(
     best = -one.log_density(every[4:]).reshape(4, 6)
     found = -one.log_density(theta[4:], answers[4:])
     np.testing.assert_allclose(found, best.min(axis=1), rtol=1e-12)
+
+
+def test_estimates_stand_beside_the_quantiles_of_their_priors(make: SimpleNamespace) -> None:
+    """Lognormal and normal, each cell in closed form: 10% and 90% lie 1.2816 sd from the median."""
+    z = 1.2815515655446004
+    priors = make.priors("Level", "Factor", mu=np.log([10.0, 2.0]), sigma=[0.5, 0.2])
+    center, covariance = np.log([12.0, 1.5]), np.array([[0.04, 0.01], [0.01, 0.0225]])
+    table = estimates_table(priors, center, covariance)
+    for column, middle, sds in (
+        ("prior_p10", [10.0, 2.0], [-0.5, -0.2]),
+        ("prior_median", [10.0, 2.0], [0.0, 0.0]),
+        ("prior_p90", [10.0, 2.0], [0.5, 0.2]),
+        ("p10", [12.0, 1.5], [-0.2, -0.15]),
+        ("median", [12.0, 1.5], [0.0, 0.0]),
+        ("p90", [12.0, 1.5], [0.2, 0.15]),
+    ):
+        np.testing.assert_allclose(table[column], middle * np.exp(z * np.array(sds)), rtol=1e-9)
+    np.testing.assert_allclose(table["sd_ratio"], [0.4, 0.75])
+
+
+@pytest.mark.parametrize(("starts", "tried", "points"), [(4, 1, 4), (4, 2, 10), (5, 3, 15)])
+def test_the_second_half_of_the_starts_are_the_best_of_twice_as_many_points(
+    small: Model,
+    make: SimpleNamespace,
+    monkeypatch: pytest.MonkeyPatch,
+    starts: int,
+    tried: int,
+    points: int,
+) -> None:
+    priors = make.priors("Level", "Factor", mu=[np.log(10.0), 0.0], sigma=[0.5, 0.3])
+    rows = make.table(make.row(start=2014.0, value=11.0))
+    likelihood = make_likelihood(small, priors, rows, make.noise())
+    asked, answers = [], Likelihood.answers
+    monkeypatch.setattr(
+        Likelihood, "answers", lambda one, theta: asked.append(theta) or answers(one, theta)
+    )
+    theta, _ = starting_points(likelihood, np.random.default_rng(1), starts, tried=tried)
+    every = np.concatenate(asked)
+    assert len(every) == points
+    np.testing.assert_array_equal(every[0], priors.mu)
+    # The middle 90% of each prior.
+    assert (np.abs((every - priors.mu) / priors.sigma) <= 1.6449).all()
+    plain = starts if tried == 1 else -(-starts // 2)
+    np.testing.assert_array_equal(theta[:plain, :2], every[:plain])
+    groups = every[plain:].reshape(starts - plain, 2 * tried, 2)
+    for one, group in zip(theta[plain:, :2], groups, strict=True):
+        costs = [0.5 * (likelihood.residuals(np.append(g, theta[0, 2:])) ** 2).sum() for g in group]
+        np.testing.assert_array_equal(one, group[np.argmin(costs)])

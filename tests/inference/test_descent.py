@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from beltcast.engine.nodes import FloatArray
-from beltcast.inference.descent import LEFT_TO_GAIN, Descent, descend, descend_all
+from beltcast.inference.descent import (
+    LEFT_TO_GAIN,
+    NEARBY,
+    Descent,
+    _bend,
+    _promise,
+    _room,
+    descend,
+    descend_all,
+)
 
 NOTHING = (np.full(3, -np.inf), np.full(3, np.inf))
 
@@ -109,3 +118,46 @@ def test_a_bound_that_is_missed_by_rounding_does_not_end_a_descent() -> None:
     start = np.array([np.nextafter(0.3, 0.0), 0.0])
     found = descend(residuals, lambda x: np.eye(2), start, bounds)
     assert found.x == pytest.approx([0.3, 3.0])
+
+
+def test_the_bend_of_a_valley_is_half_its_acceleration() -> None:
+    """Residuals of the second degree along a step s: their second derivative is s'Hs."""
+    rng = np.random.default_rng(4)
+    slope, hessian = rng.standard_normal((3, 2)), rng.standard_normal((3, 2, 2))
+    hessian += np.swapaxes(hessian, 1, 2)
+    r, step, inverse = rng.standard_normal(3), np.array([0.7, -2.0]), np.diag([0.5, 3.0])
+
+    def residuals(x: FloatArray) -> FloatArray:
+        return r + slope @ x + 0.5 * np.einsum("kij,i,j->k", hessian, x, x)
+
+    second = np.einsum("kij,i,j->k", hessian, step, step)
+    np.testing.assert_allclose(
+        _bend(residuals(NEARBY * step), step, r, slope, inverse),
+        -0.5 * inverse @ slope.T @ second,
+    )
+
+
+def test_a_quadratic_cost_falls_by_what_is_promised() -> None:
+    curvature, at, step = np.array([[3.0, 1.0], [1.0, 2.0]]), np.array([1.0, -2.0]), [0.5, 0.25]
+
+    def cost(x: FloatArray) -> float:
+        return float(0.5 * x @ curvature @ x)
+
+    fall = cost(at) - cost(at + step)
+    assert _promise(np.array(step), curvature @ at, curvature) == pytest.approx(fall)
+
+
+@pytest.mark.parametrize(
+    ("step", "part"),
+    [
+        ([1.0, 1.0], 1.0),
+        ([4.0, 1.0], 0.75),
+        ([3.0, -5.0], 1.0),
+        ([3.0, -10.0], 0.5),
+        ([-16.0, 0.0], 0.5),
+        ([0.0, 0.0], 1.0),
+    ],
+)
+def test_a_step_ends_at_the_nearest_bound(step: list[float], part: float) -> None:
+    lower, upper = np.array([-6.0, -2.0]), np.array([5.0, np.inf])
+    assert _room(np.array([2.0, 3.0]), np.array(step), lower, upper) == part

@@ -16,7 +16,7 @@ from beltcast import Model, calibrate, error_scales, make_likelihood, read_study
 from beltcast.cli import app
 from beltcast.errors import InputError
 from beltcast.files.toml import read_toml
-from beltcast.inference.audit.error_scales import ErrorScales, _sds
+from beltcast.inference.audit.error_scales import ErrorScales, _sds, _table
 from beltcast.inference.likelihood import Likelihood
 from beltcast.study.noise import noise_from_table
 
@@ -178,3 +178,29 @@ noise = 0.0
         encoding="utf-8",
     )
     return noise_from_table(read_toml(path, InputError))
+
+
+def test_standard_deviations_are_told_with_priors_of_unequal_widths() -> None:
+    """Of a normal of three variables; a direction without curvature keeps its prior."""
+    prior = np.array([0.5, 2.0, 3.0])
+    precision = np.diag(prior**-2.0) + np.outer([3.0, -1.0, 0.0], [3.0, -1.0, 0.0])
+    middle = np.array([0.3, -0.2, 1.0])
+    sds = _sds(lambda x: 0.5 * float((x - middle) @ precision @ (x - middle)), middle, prior)
+    np.testing.assert_allclose(sds, np.sqrt(np.diag(np.linalg.inv(precision))), rtol=1e-9)
+    assert sds[2] == pytest.approx(3.0)
+
+
+def test_a_quartic_is_differenced_over_a_fifth() -> None:
+    """x^4 has the second difference 2 h^2, over h = 0.2; a known curvature of 100 is added."""
+    sds = _sds(lambda x: float(50.0 * x[0] ** 2 + 1e4 * x[0] ** 4), np.zeros(1), np.ones(1))
+    assert sds.item() == pytest.approx((100.0 + 2e4 * 0.2**2) ** -0.5)
+
+
+def test_the_table_of_factors_has_the_interval_and_what_was_learnt() -> None:
+    table = _table({"A": 5, "B": 2}, np.log([2.0, 0.5]), np.array([0.1, 0.4]), np.array([0.5, 0.4]))
+    np.testing.assert_array_equal(table["rows"], [5, 2])
+    np.testing.assert_allclose(table["factor"], [2.0, 0.5])
+    # 1.2816 standard deviations of the log to either side: 80%.
+    np.testing.assert_allclose(table["low"], [2.0 * 0.87973, 0.5 * 0.59892], rtol=1e-4)
+    np.testing.assert_allclose(table["high"], [2.0 * 1.13671, 0.5 * 1.66967], rtol=1e-4)
+    np.testing.assert_allclose(table["contraction"], [0.96, 0.0], atol=1e-12)

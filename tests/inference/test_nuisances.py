@@ -11,6 +11,7 @@ from scipy import stats
 from beltcast import Likelihood, Model, approximate_posterior, calibrate, make_likelihood
 from beltcast.errors import CalibrationError
 from beltcast.inference.likelihood import SCALE_LIMIT
+from beltcast.inference.nuisances import _season, _shocked
 from beltcast.study.noise import Definition, Discrepancy
 
 WIDE = {
@@ -484,3 +485,44 @@ def test_a_row_without_any_standard_deviation_is_refused(
 ) -> None:
     with pytest.raises(CalibrationError, match="row of line 2 has no standard deviation"):
         likely(small, make, make.row(), grade={"A": 0.0, "B": 0.1, "C": 0.1})
+
+
+@pytest.mark.parametrize(
+    ("kind", "start", "end", "felt"),
+    [
+        ("level", 2014.0, 2015.0, {2014: 1.0}),
+        ("level", 2014.0, 2016.0, {2014: 0.5, 2015: 0.5}),
+        ("level", 2013.0, 2017.0, dict.fromkeys(range(2013, 2017), 0.25)),
+        ("level", 2014.5, 2015.5, {2014: 0.5, 2015: 0.5}),
+        ("level", 2014.25, 2014.75, {2014: 1.0}),
+        ("level", 2014.5, 2014.5, {2014: 1.0}),  # a stock, at a time
+        ("level", 2014.0 - 1e-9, 2015.0 + 1e-9, {2014: 1.0}),  # rounded thirds of months
+        ("growth", 2014.0, 2015.0, {2014: 1.0, 2013: -1.0}),
+        ("growth", 2014.0, 2014.5, {2014: 1.0, 2013: -1.0}),
+    ],
+)
+def test_a_row_feels_the_shocks_of_its_calendar_years_in_equal_parts(
+    make: SimpleNamespace, kind: str, start: float, end: float, felt: dict[int, float]
+) -> None:
+    assert dict(_shocked(make.row(kind, start, end))) == felt
+
+
+@pytest.mark.parametrize(
+    ("kind", "start", "end", "season"),
+    [
+        ("part-year", 2014.0, 2014.5, -0.5),
+        ("part-year", 2014.25, 2015.0, 0.25),
+        ("part-year", 2014.25, 2014.75, 0.0),
+        ("part-year", 2014.5, 2014.75, 0.25),
+        ("level", 2014.0, 2015.0, 0.0),
+        ("level", 2014.5, 2015.75, 0.0),
+        ("level", 2014.0, 2016.0, 0.0),
+        ("growth", 2014.0, 2014.5, 0.0),
+        ("share", 2014.0, 2014.5, 0.0),
+    ],
+)
+def test_a_part_of_a_year_feels_its_season_by_how_late_it_lies(
+    small: Model, make: SimpleNamespace, kind: str, start: float, end: float, season: float
+) -> None:
+    """The mean of u0 and u1 lies (u0 + u1 - 1) / 2 after the middle of the year."""
+    assert _season(small, make.row(kind, start, end)) == pytest.approx(season)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +12,15 @@ from scipy import stats
 from beltcast import Likelihood, Model, approximate_posterior, calibrate, make_likelihood
 from beltcast.engine.nodes import FloatArray
 from beltcast.inference.sampling.censored_nuisances import completion
-from beltcast.inference.sampling.surrogate import Surrogate, make_surrogate, may_have_surrogate
+from beltcast.inference.sampling.surrogate import (
+    Surrogate,
+    _coefficients,
+    _features,
+    _reduced,
+    _tuned,
+    make_surrogate,
+    may_have_surrogate,
+)
 
 POINTS = 400
 
@@ -173,3 +182,49 @@ def test_counts_and_estimated_scales_have_no_surrogate(small: Model, make: Simpl
     assert not may_have_surrogate(
         make_likelihood(small, priors, rows, make.noise(error_scale_sd=0.5))
     )
+
+
+def test_a_polynomial_is_taken_apart_into_its_terms() -> None:
+    """f = 5 + 2x - 3y + 7x^2 + 11xy - 13y^2, and another."""
+    one, other = np.triu_indices(2)
+    flat = np.array([[5.0, 2.0, -3.0, 7.0, 11.0, -13.0], [1.0, 0.0, 4.0, 0.0, -6.0, 8.0]]).T
+    constant, linear, quadratic = _coefficients(flat, 2, one, other)
+    x = np.array([0.5, -2.0])
+    bend = (x @ quadratic).reshape(2, 2)
+    expected = [5 + 1 + 6 + 7 / 4 - 11 - 13 * 4, 1 - 8 + 6 + 8 * 4]
+    np.testing.assert_allclose(constant + x @ linear + x @ bend, expected)
+    np.testing.assert_allclose((_features(x[None], one, other) @ flat)[0], expected)
+
+
+def test_few_residuals_have_the_squares_of_many_up_to_a_constant() -> None:
+    """Ten residuals, of which a combination varies and the others only by a hundredth."""
+    rng = np.random.default_rng(6)
+    one, other = np.triu_indices(2)
+    x = rng.standard_normal((400, 2))
+    of_rows = np.outer(np.array([0.0, 1.0, -2.0, 0.0, 0.0, 0.0]), rng.standard_normal(10))
+    of_rows += 1e-3 * rng.standard_normal(of_rows.shape)
+    of_rows[0] = np.linspace(3.0, -4.0, 10)  # their means are not 0
+    fewer, kept = _reduced(of_rows, x, one, other)
+    assert kept == 1
+    features = _features(x, one, other)
+    density = -0.5 * ((features @ of_rows) ** 2).sum(axis=1)
+    short = -0.5 * ((features @ fewer[:, :1]) ** 2).sum(axis=1) + features @ fewer[:, 1]
+    away = density - short
+    assert density.std() > 1.0
+    assert np.ptp(away) < 1e-3
+
+
+@pytest.mark.parametrize(("accepted", "step"), [(1.0, 0.1 * np.exp(1.5)), (0.75, 0.1), (0.0, 0.01)])
+def test_the_step_of_trajectories_grows_while_more_than_three_in_four_are_accepted(
+    linear: Surrogate, monkeypatch: pytest.MonkeyPatch, accepted: float, step: float
+) -> None:
+    """Twelve times by exp((accepted - 3/4) / 2), no further than from 0.01 to 0.6."""
+    monkeypatch.setattr(Surrogate, "_moved", lambda one, z, rng, steps: (z, accepted))
+    start = dataclasses.replace(linear, step=0.1)
+    tuned = _tuned(start, np.zeros((2, 2)), np.random.default_rng(0))
+    assert tuned.step == pytest.approx(step)
+
+
+def test_a_step_stays_below_its_limit(linear: Surrogate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Surrogate, "_moved", lambda one, z, rng, steps: (z, 1.0))
+    assert _tuned(linear, np.zeros((2, 2)), np.random.default_rng(0)).step == 0.6
