@@ -155,3 +155,47 @@ def test_a_flat_history_has_no_scaled_error() -> None:
     scale = np.abs(np.diff([0.1 + 0.2, 0.3, 0.1 + 0.2])).mean()
     assert 0 < scale < 1e-16
     assert np.isnan(scores.scaled_error(0.4, 0.3, scale))
+
+
+def test_ends_of_a_central_interval_are_inside() -> None:
+    """Of 0 to 100 the central half is 25 to 75; of two draws all that lies between."""
+    draws = np.arange(101.0)
+    for y, inside in ((25.0, 1.0), (75.0, 1.0), (24.99, 0.0), (75.01, 0.0)):
+        assert float(scores.covered(draws, y, 0.5)) == inside
+    assert float(scores.covered(draws, 100.0, 1.0)) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("y", "expected"), [(0.5, 0.5 / 5), (1.0, 1.0 / 5), (2.5, 3.5 / 5), (9.0, 4.5 / 5)]
+)
+def test_a_pit_is_never_0_or_1(y: float, expected: float) -> None:
+    assert float(scores.pit(np.array([1.0, 2.0, 2.0, 3.0]), y)) == pytest.approx(expected)
+
+
+def test_where_half_of_the_draws_are_equal_the_kernel_has_the_width_of_the_sd() -> None:
+    """Both quartiles are 0, and a kernel without width would be no density."""
+    draws, y = np.array([0.0] * 9 + [4.0]), 0.3
+    sd = draws.std(ddof=1)
+    near = norm.pdf(y, draws, 0.9 * sd * 10**-0.2).mean()
+    far = norm.pdf(y, draws.mean(), 10 * sd)
+    expected = -np.log(0.99 * near + 0.01 * far)
+    assert float(scores.log_score(draws, y)) == pytest.approx(expected, rel=1e-12)
+
+
+def test_theils_parts_are_their_formulas() -> None:
+    """With population standard deviations; 2 (1 - r) s_p s_o is the rest."""
+    p, o = np.array([1.0, 3.0, 2.0, 6.0]), np.array([2.0, 2.5, 4.0, 3.0])
+    found = scores.theil(p, o)
+    mse = ((p - o) ** 2).mean()
+    r = np.corrcoef(p, o)[0, 1]
+    assert found.mse == pytest.approx(mse)
+    assert found.bias == pytest.approx((p.mean() - o.mean()) ** 2 / mse)
+    assert found.variation == pytest.approx((p.std() - o.std()) ** 2 / mse)
+    assert found.covariation == pytest.approx(2 * (1 - r) * p.std() * o.std() / mse)
+    assert found.cases == 4
+
+
+@pytest.mark.parametrize(("scale", "known"), [(0.5, True), (0.0, False), (-1.0, False)])
+def test_an_error_is_scaled_by_a_history_that_moves(scale: float, known: bool) -> None:
+    found = float(scores.scaled_error(3.0, 4.0, scale))
+    assert found == 2.0 if known else np.isnan(found)

@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import norm, ttest_1samp
+from scipy.stats import binomtest, norm, ttest_1samp
 from scipy.stats import t as student
 
 from beltcast.errors import InputError
@@ -334,3 +334,219 @@ def test_errors_are_split_into_a_side_and_a_standard_deviation() -> None:
     assert whole["cases"] == table["cases"].sum()
     # Draws of sd 0.1: an 80 % band is 2 1.2816 0.1 wide, 300 draws give each end 0.01.
     assert whole["band"] == pytest.approx(0.2563, abs=0.02)
+
+
+def uneven() -> xr.Dataset:
+    """Cases of unequal numbers of years and places, draws of which some are silent or below 0."""
+    rng = np.random.default_rng(9)
+    cases = [(o, lead, p) for o in (2020.5, 2021.5) for lead in (1, 2, 3) for p in PLACES[:3]][:-2]
+    size = np.array([100.0 if p == "China" else 1.0 + len(p) for *_, p in cases])
+    forecast = size[:, None, None] * np.exp(0.3 * rng.standard_normal((len(cases), 3, 7)))
+    forecast[3, 1] = np.nan  # one forecaster is silent
+    forecast[5, 2, 0] *= -1.0  # a draw without a log
+    observed = size * np.exp(0.4 * rng.standard_normal(len(cases)))
+    along = {
+        "origin": [o for o, *_ in cases],
+        "lead": [lead for _, lead, _ in cases],
+        "year": [int(o) - 1 + lead for o, lead, _ in cases],
+        "place": [p for *_, p in cases],
+        "definition": ["gacc"] * len(cases),
+        "quantity": ["trade"] * len(cases),
+        "scale": np.where(np.arange(len(cases)) == 7, np.nan, 0.1 * size),
+    }
+    return xr.Dataset(
+        {"forecast": (("case", "forecaster", "draw"), forecast), "observed": ("case", observed)},
+        {"forecaster": list("abc"), **{name: ("case", values) for name, values in along.items()}},
+        {"whole": "China"},
+    )
+
+
+def by_hand(x: np.ndarray, y: float, scale: float) -> dict[str, float]:
+    """Scores of one case from its draws, by their definitions."""
+    m = len(x)
+    logs = np.log(np.where(x > 0, x, np.nan))
+
+    def crps(draws: np.ndarray, truth: float) -> float:
+        apart = np.abs(draws[:, None] - draws[None, :]).sum() / (2 * m * (m - 1))
+        return float(np.abs(draws - truth).mean() - apart)
+
+    median = np.median(x)
+    found = {
+        "log_crps": crps(logs, np.log(y)),
+        "crps": crps(x, y),
+        "absolute_error": abs(median - y),
+        "scaled_error": abs(median - y) / scale,
+        "pit": (np.sum(x < y) + 0.5) / (m + 1),
+        "p10": np.quantile(x, 0.1),
+        "median": median,
+        "p90": np.quantile(x, 0.9),
+        "log_error": np.log(median / y),
+    }
+    return {name: float(value) for name, value in found.items()}
+
+
+def test_every_score_of_a_case_is_that_of_its_own_draws() -> None:
+    made = uneven()
+    scores = case_scores(made)
+    for i in range(made.sizes["case"]):
+        for k, name in enumerate(made["forecaster"].values):
+            x, y = made["forecast"].values[i, k], float(made["observed"][i])
+            cell = scores.isel(case=i).sel(forecaster=name)
+            silent = np.isnan(x).any()
+            expected = by_hand(x, y, float(made["scale"][i]))
+            for score, value in expected.items():
+                want = np.nan if silent else value
+                assert float(cell[score]) == pytest.approx(want, rel=1e-9, nan_ok=True), score
+            for level in COVERAGE_LEVELS:
+                low, high = np.quantile(x, [0.5 - level / 2, 0.5 + level / 2])
+                inside = np.nan if silent else float(low <= y <= high)
+                found = float(cell["covered"].sel(level=level))
+                assert found == pytest.approx(inside, nan_ok=True)
+        scope = "whole" if made["place"].values[i] == "China" else "parts"
+        assert scores["scope"].values[i] == scope
+        assert float(scores["observed"][i]) == float(made["observed"][i])
+
+
+def test_every_cell_of_the_table_of_scores_is_a_mean_over_common_cases() -> None:
+    """Split by lead, so that the number of cases differs from row to row."""
+    made = uneven()
+    scores = case_scores(made)
+    answered = np.isfinite(scores["log_crps"].values).all(axis=1)
+    assert answered.sum() == made.sizes["case"] - 2
+    columns = {
+        "log_crps": "log_crps",
+        "log_score": "log_score",
+        "crps": "crps",
+        "mae": "absolute_error",
+        "mase": "scaled_error",
+    }
+    for by in (None, "lead", "place"):
+        table = score_table(scores, by=by)
+        groups = [None] if by is None else list(np.unique(made[by].values))
+        assert len(table) == 3 * len(groups)
+        for group in groups:
+            own = answered if by is None else answered & (made[by].values == group)
+            rows = table if by is None else table[table[by] == group]
+            assert rows["log_crps"].is_monotonic_increasing
+            for row in rows.to_dict("records"):
+                of = scores.sel(forecaster=row["forecaster"])
+                assert row["cases"] == own.sum()
+                for column, score in columns.items():
+                    assert row[column] == pytest.approx(np.nanmean(of[score].values[own]))
+                inside = of["covered"].sel(level=0.8).values[own]
+                assert row["covered_80"] == pytest.approx(inside.mean())
+
+
+def test_every_cell_of_the_comparison_is_of_the_cases_that_both_answer() -> None:
+    made = uneven()
+    scores = case_scores(made)
+    table = skill_table(scores, "a", by="lead", score="crps")
+    assert len(table) == 6
+    for row in table.to_dict("records"):
+        own = scores.isel(case=scores["lead"].values == row["lead"])
+        one, two = (own["crps"].sel(forecaster=n).values for n in ("a", row["against"]))
+        both = np.isfinite(one) & np.isfinite(two)
+        years, places = own["year"].values[both], own["place"].values[both]
+        assert row["cases"] == both.sum()
+        assert row["targets"] == len({*zip(places, years, strict=True)})
+        assert row["years"] == len({*years})
+        assert row["own"] == pytest.approx(one[both].mean())
+        assert row["other"] == pytest.approx(two[both].mean())
+        found = paired_skill(one[both], two[both], years, places)
+        cells = (row["skill"], row["low"], row["high"], row["p"])
+        assert cells == pytest.approx((found.skill, found.low, found.high, found.p), nan_ok=True)
+        origins = own["origin"].values[both]
+        means = [(one - two)[both][origins == o].mean() for o in sorted({*origins})]
+        test = diebold_mariano(np.array(means), lead=int(row["lead"]))
+        assert (row["dm"], row["dm_p"]) == pytest.approx((test.statistic, test.p), nan_ok=True)
+        assert row["verdict"] == "too few years"
+    for lead in (1, 2, 3):
+        rows = table[table["lead"] == lead]
+        np.testing.assert_allclose(rows["p_adjusted"], holm(rows["p"].tolist()))
+        assert rows["skill"].is_monotonic_increasing
+
+
+def test_counts_of_coverage_and_pits_leave_out_what_is_not_known() -> None:
+    scores = case_scores(uneven())
+    table = coverage_table(scores, by="lead")
+    for row in table.to_dict("records"):
+        own = scores.isel(case=scores["lead"].values == row["lead"])
+        inside = own["covered"].sel(forecaster=row["forecaster"], level=row["level"]).values
+        known = inside[np.isfinite(inside)]
+        assert (row["hits"], row["cases"]) == (known.sum(), len(known))
+        assert row["share"] == pytest.approx(known.mean())
+        interval = binomtest(int(known.sum()), len(known)).proportion_ci(0.95, method="exact")
+        assert (row["low"], row["high"]) == pytest.approx((interval.low, interval.high))
+    counts = pit_counts(scores, bins=4)
+    assert list(counts.columns) == [0.25, 0.5, 0.75, 1.0]
+    pits = scores["pit"].sel(forecaster="b").values
+    pits = pits[np.isfinite(pits)]
+    assert len(pits) == scores.sizes["case"] - 1
+    assert counts.loc["b"].tolist() == np.histogram(pits, np.linspace(0, 1, 5))[0].tolist()
+
+
+def test_the_worst_misses_are_ordered_by_their_loss_with_all_their_cells() -> None:
+    scores = case_scores(uneven())
+    found = worst_misses(scores, "c", most=4)
+    order = np.argsort(-np.nan_to_num(scores["log_crps"].sel(forecaster="c").values), kind="stable")
+    for row, i in zip(found.to_dict("records"), order[:4], strict=True):
+        case = scores.isel(case=int(i)).sel(forecaster="c")
+        for name in ("origin", "lead", "year", "observed", "p10", "median", "p90", "log_crps"):
+            assert row[name] == pytest.approx(float(case[name]))
+        assert row["place"] == str(case["place"].values)
+        assert row["ratio"] == pytest.approx(float(case["observed"] / case["median"]))
+
+
+def test_an_event_has_its_first_year_its_scope_and_no_score_where_one_is_missing() -> None:
+    scores = case_scores(uneven())
+    events = place_years(scores, once=["China"])
+    nation = events.isel(case=events["place"].values == "China")
+    assert nation.sizes["case"] == 1
+    assert (int(nation["year"][0]), str(nation["scope"].values[0])) == (2020, "whole")
+    assert int(nation["count"][0]) == int((scores["place"].values == "China").sum())
+    for i in range(events.sizes["case"]):
+        place, year = str(events["place"].values[i]), int(events["year"][i])
+        own = scores["place"].values == place
+        if place != "China":
+            own &= scores["year"].values == year
+        expected = scores["crps"].values[own].mean(axis=0)  # NaN where one of them is NaN
+        np.testing.assert_allclose(events["crps"].values[i], expected)
+    assert np.isnan(events["crps"].values).any()
+
+
+@pytest.mark.parametrize("places", [4, 5, 6])
+def test_two_way_clusters_add_what_places_share_from_five_places_on(places: int) -> None:
+    """The variance by a double sum over pairs of cases of one year, one place, or one of both."""
+    rng = np.random.default_rng(2)
+    years = np.repeat(np.arange(8), places)
+    names = np.tile([f"p{k}" for k in range(places)], 8)
+    common = rng.uniform(0.0, 1.0, places)[np.tile(np.arange(places), 8)]
+    own, other = common + rng.uniform(0.0, 0.2, len(years)), rng.uniform(0.5, 0.7, len(years))
+    found = paired_skill(own, other, years, names)
+    ratio = own.sum() / other.sum()
+    u = (own - ratio * other) / other.sum()
+
+    def variance(labels: np.ndarray) -> float:
+        same = labels[:, None] == labels[None, :]
+        count = len(np.unique(labels))
+        return float(u @ same @ u) * count / (count - 1)
+
+    of_years, of_places = variance(years), variance(names)
+    of_cells = variance(np.array([f"{y} {p}" for y, p in zip(years, names, strict=True)]))
+    assert of_places > of_cells
+    two_way = places >= 5
+    total = max(of_years, of_years + of_places - of_cells) if two_way else max(of_years, of_cells)
+    clusters = min(8, places) if two_way else 8
+    error = np.sqrt(total) / ratio
+    reach = np.exp(student.ppf(0.975, clusters - 1) * error)
+    assert found.low == pytest.approx(1 - ratio * reach)
+    assert found.high == pytest.approx(1 - ratio / reach)
+    assert found.p == pytest.approx(2 * student.sf(abs(np.log(ratio)) / error, clusters - 1))
+    assert (found.years, found.places) == (8, places)
+
+
+def test_holm_s_factors_fall_by_one_and_what_was_not_tested_does_not_count() -> None:
+    """Of 0.01, 0.02 and 0.04: 3 x 0.01, 2 x 0.02, 1 x 0.04, never falling and at most 1."""
+    given = [0.04, np.nan, 0.01, 0.02]
+    np.testing.assert_allclose(holm(given), [0.04, np.nan, 0.03, 0.04])
+    np.testing.assert_allclose(holm([0.9, 0.8, np.nan]), [1.0, 1.0, np.nan])
