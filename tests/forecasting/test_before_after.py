@@ -6,6 +6,7 @@ import dataclasses
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from rich.table import Table
 from beltcast import (
     Calibration,
     Draws,
+    Model,
     Study,
     Update,
     cli,
@@ -281,3 +283,50 @@ def test_new_rows_are_added_to_what_was_known_at_a_date(tmp_path: Path) -> None:
     found = update_study(study, new, options, rng=1)
     assert found.change.surprises["place"].tolist() == ["Foshan"]
     assert found.outlook.attrs["as_of"] == "2026"
+
+
+def test_every_cell_of_the_table_of_changes_is_of_its_place_and_year() -> None:
+    """Ratios of after to before: of medians, and of the log widths of the 80 % bands."""
+    levels, rng = [0.05, 0.1, 0.5, 0.9, 0.95], np.random.default_rng(1)
+    fan = np.sort(np.exp(rng.standard_normal((2, 2, 3, 5))), axis=-1)
+    coords = {
+        "state": ["before", "after"],
+        "place": ["all", "East"],
+        "year": [2024, 2025, 2026],
+        "quantile": levels,
+    }
+    made = xr.Dataset({"published_quantile": (("state", "place", "year", "quantile"), fan)}, coords)
+    table = changes(made)
+    assert len(table) == 6
+    for row in table.to_dict("records"):
+        i, j = coords["place"].index(row["place"]), coords["year"].index(row["year"])
+        before, after = fan[0, i, j], fan[1, i, j]
+        for state, values in (("before", before), ("after", after)):
+            cells = (row[f"low {state}"], row[f"median {state}"], row[f"high {state}"])
+            assert cells == (values[1], values[2], values[3])
+        assert row["change"] == pytest.approx(after[2] / before[2])
+        width = np.log(after[3] / after[1]) / np.log(before[3] / before[1])
+        assert row["width"] == pytest.approx(width)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "years"),
+    [
+        (2025.0, 2025.5, {2025: ["East"]}),
+        (2025.0, 2026.0, {}),
+        (2025.0, 2025.9985, {2025: ["East"]}),
+        (2025.0, 2025.9995, {}),  # a whole year but for rounding
+        (2024.9999999, 2025.25, {2025: ["East"]}),
+        (2025.5, 2025.5, {}),
+    ],
+)
+def test_a_year_is_known_in_part_by_less_than_the_whole(
+    small: Model, make: SimpleNamespace, start: float, end: float, years: dict[int, list[str]]
+) -> None:
+    rows = [{"start": start, "end": end, "quantity": "output", "place": "East"}] * 2
+    rows.append({"start": 2024.0, "end": 2024.5, "quantity": "firms", "place": "West"})
+    likelihood = SimpleNamespace(model=small)
+    told = SimpleNamespace(
+        after=SimpleNamespace(likelihood=likelihood), surprises=pd.DataFrame(rows)
+    )
+    assert nowcast_years(told) == years  # type: ignore[arg-type]

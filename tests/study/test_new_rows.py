@@ -104,3 +104,17 @@ def test_a_row_that_contradicts_a_known_one_is_refused(study: Study, tmp_path: P
 def test_a_file_without_news_is_refused(study: Study, tmp_path: Path) -> None:
     with pytest.raises(TableError, match="every row is known to the study already"):
         read_new_rows(write(tmp_path, known(study)), study)
+
+
+@pytest.mark.parametrize(("off", "same"), [(5e-7, True), (2e-6, False), (-2e-6, False)])
+def test_two_values_are_one_within_a_millionth(
+    study: Study, tmp_path: Path, off: float, same: bool
+) -> None:
+    """A number converted twice differs by rounding; a correction of the last digit does not."""
+    cells = known(study)
+    other = write(tmp_path, {**cells, "value": f"{float(cells['value']) * (1 + off):.12g}"}, {})
+    if same:
+        assert len(read_new_rows(other, study).known) == 1
+    else:
+        with pytest.raises(TableError, match="for the same scope and period"):
+            read_new_rows(other, study)

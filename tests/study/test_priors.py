@@ -198,7 +198,13 @@ def test_priors_cannot_be_changed(priors: Priors) -> None:
         priors.mu[0] = 0.0
 
 
-@pytest.mark.parametrize(("low", "high"), [(9.0, 15.0), (-15.0, -9.0), (40.0, 41.0), (6.0, np.inf)])
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [
+        *((9.0, 15.0), (-15.0, -9.0), (40.0, 41.0), (-41.0, -40.0), (6.0, np.inf)),
+        *((9.0, 9.02), (-9.02, -9.0)),
+    ],
+)
 def test_a_prior_cut_far_in_a_tail_has_the_quantiles_of_the_truncated_normal(
     low: float, high: float, make: SimpleNamespace
 ) -> None:
@@ -372,3 +378,44 @@ def test_slopes_of_bounded_families_are_derivatives(tmp_path: Path) -> None:
     step = 1e-6
     central = (priors.natural(z + step) - priors.natural(z - step)) / (2 * step)
     np.testing.assert_allclose(priors.slope(z), central, rtol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('["Imitation Rate"]\ndistribution = "lognormal"\nmedian = 0\nlog_sd = 1', "above 0"),
+        (
+            '["Export Share"]\ndistribution = "logitnormal"\nmedian = 1\nlogit_sd = 1',
+            "between 0 and",
+        ),
+        (
+            '["Imitation Rate"]\ndistribution = "lognormal"\nlog_sd = 1\nbounds = [-0.1, 2]',
+            "leave the domain",
+        ),
+        (
+            '["Export Share"]\ndistribution = "logitnormal"\nlogit_sd = 1\nbounds = [0.1, 1.1]',
+            "leave the domain",
+        ),
+        (
+            '["Belt Brand Factor"]\ndistribution = "normal"\nsd = 1\n'
+            '["Belt Brand Factor[Yiwu]"]\ndistribution = "normal"\nsd = 1',
+            "given twice, first in line 1",
+        ),
+        (
+            '["Belt Brand Factor[Yiwu]"]\ndistribution = "normal"\nsd = 1\n'
+            '["Belt Brand Factor"]\ndistribution = "normal"\nsd = 1',
+            "given twice, first in line 1",
+        ),
+        (
+            '["Belt Size"]\ndistribution = "lognormal"\nper = "Belt"\npool = "pooled"\n'
+            "median = { Yiwu = 3, default = 2 }\nlog_sd = 1",
+            "median",
+        ),
+    ],
+)
+def test_an_impossible_prior_is_refused(tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "parameters.toml"
+    path.write_text(text + "\n", encoding="utf-8")
+    with pytest.raises(PriorError) as caught:
+        read_priors(path, StandIn())
+    assert says in caught.value.sentence

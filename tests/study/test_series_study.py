@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,8 +12,11 @@ import xarray as xr
 from typer.testing import CliRunner
 
 from beltcast import cli, load_model, make_likelihood, read_series, read_study, read_voc
+from beltcast.engine.run.plan import Stepping
 from beltcast.errors import InputError
 from beltcast.files.shipped import shipped
+from beltcast.study.columns import Column
+from beltcast.study.error_models import ErrorModel
 from beltcast.study.faults import study_faults
 from beltcast.study.series import Payoff
 from beltcast.study.series_study import write_study
@@ -140,3 +145,66 @@ def test_a_study_that_names_nothing_has_its_total_and_its_scenario_in_chinese(
     whole = study.whole(study.target)
     assert (whole, study.title_of(whole, "zh")) == ("total", "合计")
     assert study.labels()["baseline"].text("zh") == "基准情景"
+
+
+def test_readings_rounding_bounds_and_errors_survive_the_study(
+    files: dict[str, Path], tmp_path: Path
+) -> None:
+    """Every field of an observation and of its errors that the table states or assumes."""
+    data = tmp_path / "d.csv"
+    data.write_text(
+        "time,infection,Recovered,Infected\n1,0.123456789012,2,3\n3.5,<7,6,4\n4,3,>8,NA\n",
+        encoding="utf-8",
+    )
+    columns = (
+        Column("infection", reading="total", period=0.75, rounded=0.05),
+        Column("Recovered", errors=ErrorModel("student", 1 / 3, 0.6, 4.0), reading="increase"),
+        Column("Infected", errors=ErrorModel("normal", 0.5, scale_by="Duration", scale_power=-1.0)),
+    )
+    write_study(
+        tmp_path / "flu", model=files["model"], data=data, priors=files["priors"], columns=columns
+    )
+    study = read_study(tmp_path / "flu")
+    series = read_series(data, load_model(files["model"]), columns=columns)
+    titles = {name: one.title for name, one in study.noise.definitions.items()}
+    assert len(study.observations) == len(series.observations) == 8
+    for found, row in zip(study.observations, series.observations, strict=True):
+        assert titles[found.definition] == row.definition
+        for name in ("place", "elements", "quantity", "kind", "start", "end", "reading"):
+            assert getattr(found, name) == getattr(row, name), name
+        for name in ("vintage", "grade", "published"):
+            assert getattr(found, name) == getattr(row, name), name
+        assert found.value == pytest.approx(row.value, rel=1e-14)
+        expected = row.within if row.within is None else pytest.approx(row.within, rel=1e-9)
+        assert found.within == expected
+        assert found.note == f"line {row.line}"
+        own, given = study.noise.errors_of(found), series.noise.errors_of(row)
+        assert own is not None
+        assert given is not None
+        assert own.scale == pytest.approx(given.scale, rel=1e-14)
+        assert dataclasses.replace(own, scale=None) == dataclasses.replace(given, scale=None)
+    assert {row.start for row in study.observations if row.quantity == "infection"} == {
+        *(0.25, 2.75, 3.25)
+    }
+
+
+def test_a_study_keeps_the_method_and_its_tolerance(files: dict[str, Path], tmp_path: Path) -> None:
+    for name, way in (("stiff", Stepping("stiff", 1e-5, 1e-9)), ("adaptive", Stepping("adaptive"))):
+        write_study(tmp_path / name, **files, integration=way)
+        source = read_study(tmp_path / name).model.source
+        assert (source.method, source.tolerance) == (way.method, (way.rtol, way.atol))
+
+
+def test_the_flow_of_an_observed_stock_lies_over_the_same_places(
+    tmp_path: Path, make: SimpleNamespace
+) -> None:
+    """In the unit of the stock per year; a total over places comes first in the file."""
+    model = tmp_path / "m.mdl"
+    flows = (
+        "all new = SUM(new[Place!]) ~ firm/Year ~ |\nnew[Place] = 0*firms[Place] ~ firm/Year ~ |\n"
+    )
+    model.write_text(make.model.replace("Factor = 1", flows + "Factor = 1"), encoding="utf-8")
+    (tmp_path / "d.csv").write_text("time,firms[East]\n2014,90\n2015,95\n", encoding="utf-8")
+    (tmp_path / "p.voc").write_text("0.5 <= Factor <= 2\n", encoding="utf-8")
+    write_study(tmp_path / "s", model=model, data=tmp_path / "d.csv", priors=tmp_path / "p.voc")
+    assert read_study(tmp_path / "s").target == "new"
