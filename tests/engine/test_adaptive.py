@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.integrate import RK45
 from scipy.linalg import expm
 
 from beltcast import load_model
-from beltcast.engine.run.adaptive import state_equations
+from beltcast.engine.run.adaptive import _ERROR, _NODES, _WEIGHTS, state_equations
 from beltcast.errors import InputError, UnsupportedConstruct
 from beltcast.model.model import Model
 
@@ -258,3 +259,15 @@ def test_the_steps_of_equations_without_a_clock_are_the_same_from_any_time_on(
     # Other steps give errors that differ by about the tolerance, 1e-7; rounding of the clock less.
     np.testing.assert_allclose(one, other, rtol=1e-11)
     np.testing.assert_allclose(one, -np.expm1(-np.arange(11.0)), atol=1e-6)
+
+
+def test_the_weights_are_those_of_dormand_and_prince() -> None:
+    """As SciPy has them; and each row of weights adds up to its node, the errors to nothing."""
+    np.testing.assert_allclose(_NODES[:6], RK45.C, rtol=1e-15)
+    for k in range(1, 6):
+        np.testing.assert_allclose(_WEIGHTS[k], RK45.A[k, :k], rtol=1e-14)
+    np.testing.assert_allclose(_WEIGHTS[6], RK45.B, rtol=1e-14)
+    np.testing.assert_allclose(_ERROR, -RK45.E, rtol=1e-14)
+    for node, weights in zip(_NODES, _WEIGHTS, strict=True):
+        assert sum(weights) == pytest.approx(node, abs=1e-14)
+    assert sum(_ERROR) == pytest.approx(0.0, abs=1e-16)

@@ -7,8 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from beltcast.engine.language.array_functions import allocate_by_priority
-from beltcast.engine.nodes import FloatArray
+from beltcast.engine.language.array_functions import (
+    allocate_available,
+    allocate_by_priority,
+    market_price,
+    rate_of_return,
+)
+from beltcast.engine.nodes import MISSING, FloatArray
 from beltcast.engine.run.prepare import Backend
 from beltcast.errors import SimulationError
 
@@ -221,3 +226,67 @@ def test_a_long_sum_is_a_loop_with_the_value_and_derivative_of_the_written_sum(
     np.testing.assert_allclose(out[:, 0], expected(1.5), rtol=1e-13)
     slope = (expected(1.5 + 1e-6) - expected(1.5 - 1e-6)) / 2e-6
     np.testing.assert_allclose(out[:, 1], slope, rtol=1e-8, atol=1e-8)
+
+
+def level_of(request, priority, width, supply) -> np.ndarray:
+    """What each rectangular curve gives at the price at which together they give the supply."""
+
+    def served(price: float) -> np.ndarray:
+        return request * np.clip(0.5 - (price - priority) / width, 0.0, 1.0)
+
+    low, high = (priority - width).min(), (priority + width).max()
+    for _ in range(200):
+        price = 0.5 * (low + high)
+        low, high = (price, high) if served(price).sum() > supply else (low, price)
+    return served(price)
+
+
+@pytest.mark.parametrize("scale", [1e-4, 0.01, 1.0, 1e4])
+@pytest.mark.parametrize("amount", [1e-3, 1.0, 1e3])
+def test_an_allocation_knows_no_unit_of_priorities_and_amounts(scale: float, amount: float) -> None:
+    request, supply = np.array([5.0, 4.0, 3.0, 2.0]), 7.0
+    priority, width = np.array([1.0, 2.0, 1.5, -1.0]), np.array([2.0, 1.0, 0.5, 3.0])
+    for shape in (1.0, 2.0, 3.0, 4.0):
+        one, other = (
+            allocate_available(
+                *(a[:, None] for a in (by * request, np.full(4, shape), to * priority, to * width)),
+                np.zeros((1, 1)),
+                np.array([[by * supply]]),
+            )[:, 0]
+            for by, to in ((1.0, 1.0), (amount, scale))
+        )
+        np.testing.assert_allclose(other, amount * one, rtol=1e-9)
+        assert one.sum() == pytest.approx(supply)
+        if shape == 1.0:
+            np.testing.assert_allclose(one, level_of(request, priority, width, supply), rtol=1e-9)
+
+
+@pytest.mark.parametrize("scale", [0.01, 1.0, 1e3])
+@pytest.mark.parametrize("amount", [1e-3, 0.1, 1.0, 1e3])
+def test_a_market_price_knows_no_unit_of_prices_and_amounts(scale: float, amount: float) -> None:
+    """Demand 8 (1/2 - (p - 5) / 4) is supply 6 (1/2 + (p - 6) / 3) at p = 23/4."""
+    curves = np.array([[8.0, 1.0, 5.0, 4.0], [6.0, 1.0, 6.0, 3.0]])
+    curves *= [amount, 1.0, scale, scale]
+    price = market_price(np.full((1, 1), 1.0), *curves.reshape(-1, 1, 1))
+    np.testing.assert_allclose(price, 23 / 4 * scale, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("flows", "paid", "when", "rate"),
+    [
+        ((-100.0, 110.0), 0.0, 0.0, 0.1),
+        ((-100.0, 0.0, 121.0), 0.0, 0.0, 0.1),
+        ((60.0, 55.0), -100.0, 0.0, 0.1),
+        ((110.0,), -100.0 * 1.1**0.5, 0.5, 0.1),
+        ((100.0, -80.0), 0.0, 0.0, -0.2),
+        ((-1e-3, 1.2e-3), 0.0, 0.0, 0.2),
+        ((-100.0, 200.0), 0.0, 0.0, 1.0),
+        ((-100.0, 201.0), 0.0, 0.0, MISSING),
+        ((100.0, 110.0), 0.0, 0.0, MISSING),
+    ],
+)
+def test_a_rate_of_return_makes_the_payments_worth_nothing(
+    flows: tuple[float, ...], paid: float, when: float, rate: float
+) -> None:
+    found = rate_of_return(np.array(flows)[:, None], np.array([[paid]]), np.array([[when]]))
+    np.testing.assert_allclose(found[:, 0], rate, rtol=1e-12)

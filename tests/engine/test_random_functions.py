@@ -352,3 +352,9 @@ def test_a_weibull_of_vensim_has_mean_one() -> None:
     middle = weibull_draw(u, least, most, const(3.0), const(0.0), const(1.0))
     expected = math.log(2) ** (1 / 3) / math.gamma(4 / 3)
     np.testing.assert_allclose(evaluate(middle), expected, rtol=1e-14)
+
+
+def test_the_far_tail_of_the_normal_distribution_keeps_its_digits() -> None:
+    """Beyond seven standard deviations a continued fraction takes over; at 37 it ends."""
+    x = -np.concatenate([np.linspace(5.0, 7.07, 40), np.linspace(7.08, 36.0, 200)])
+    np.testing.assert_allclose(evaluate(normal_share(Const(x))), stats.norm.cdf(x), rtol=2e-7)

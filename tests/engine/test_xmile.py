@@ -287,3 +287,50 @@ def test_the_command_line_checks_a_model_of_xmile(tmp_path: Path) -> None:
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert "TOML" not in done.stderr
     assert done.stdout
+
+
+@pytest.mark.parametrize(
+    ("stated", "mark", "held"),
+    [
+        ("<flow><non_negative/></flow>", "", True),
+        ("<flow><non_negative/></flow>", "<non_negative>false</non_negative>", False),
+        ("<flow><non_negative>False</non_negative></flow>", "", False),
+        ("<flow><non_negative>false</non_negative></flow>", "<non_negative/>", True),
+        ("<non_negative/>", "", True),
+        ("<non_negative/><flow><non_negative>false</non_negative></flow>", "", False),
+        ("<non_negative>false</non_negative><flow><non_negative/></flow>", "", True),
+        ("<stock><non_negative/></stock>", "", False),
+        ("<flow/>", "", False),
+    ],
+)
+@pytest.mark.parametrize("place", ["file", "model"])
+def test_what_the_file_states_of_all_flows_holds_unless_one_says_otherwise(
+    tmp_path: Path, stated: str, mark: str, held: bool, place: str
+) -> None:
+    behavior = f"<behavior>{stated}</behavior>"
+    variables = f'<flow name="y"><eqn>1 - TIME</eqn>{mark}</flow>'
+    path = write(tmp_path, variables, more=behavior if place == "file" else "")
+    if place == "model":
+        text = path.read_text("utf-8").replace("<model>", f"<model>{behavior}")
+        path.write_text(text, "utf-8")
+    expected = np.maximum([1, 0, -1, -2, -3], 0 if held else -9)
+    np.testing.assert_array_equal(y(load_model(path), "numpy"), expected)
+
+
+@pytest.mark.parametrize(
+    ("stated", "left"),
+    [
+        ("<stock><non_negative/></stock>", [3, 1, 0, 0, 0]),
+        ("<non_negative/>", [3, 1, 0, 0, 0]),
+        ("<flow><non_negative/></flow>", [3, 1, -1, -3, -5]),
+    ],
+)
+def test_what_the_file_states_of_all_stocks_holds(
+    tmp_path: Path, stated: str, left: list[float]
+) -> None:
+    variables = (
+        '<stock name="y"><eqn>3</eqn><outflow>out</outflow></stock>'
+        '<flow name="out"><eqn>2</eqn></flow>'
+    )
+    path = write(tmp_path, variables, more=f"<behavior>{stated}</behavior>")
+    np.testing.assert_array_equal(y(load_model(path), "numpy"), left)
