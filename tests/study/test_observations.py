@@ -272,6 +272,7 @@ def rows_of(path: Path, *changes: dict[str, str]) -> Observations:
         ({"published": "2023"}, ""),  # on the first day of its period
         ({"published": "2022.9"}, "before the period begins"),
         ({"end": "2023.5"}, "a level is over whole years"),
+        ({"end": "2023.0005"}, "a level is over whole years"),  # hours are no year
         ({"kind": "part-year"}, "whole years and no part-year"),
         ({"kind": "part-year", "start": "2022", "end": "2024"}, "whole years and no part-year"),
         ({"kind": "growth", "unit": "%", "end": "2024"}, ""),  # a whole year against the one before
