@@ -9,8 +9,11 @@ import pytest
 
 from beltcast import loops
 from beltcast.drivers.loops.named_loops import find_loop, knock_out, name_loops
+from beltcast.drivers.loops.page import summarise_loops
 from beltcast.errors import InputError, UnknownName
+from beltcast.forecasting.summary import as_text
 from beltcast.model.model import Model
+from beltcast.workflows.loops import ScoredLoops
 
 from ..small_models import small
 
@@ -93,3 +96,24 @@ def test_loops_get_names_and_the_others_keep_their_numbers(rabbits: Model) -> No
     np.testing.assert_array_equal(share, scores["relative_score"].sel(loop="R1"))
     with pytest.raises(InputError, match="'a' and 'b' name the same loop"):
         name_loops(scores, {"a": ["births"], "b": ["births", "rabbits"]}, rabbits)
+
+
+def test_the_page_of_loops_is_of_the_time_asked_for_or_the_last(rabbits: Model) -> None:
+    scored = ScoredLoops(rabbits, loops(rabbits), None, None)
+    last = float(scored.scores["time"][-1])
+    assert scored.at(None) == last
+    assert scored.at(0.0) == 0.0
+    for time in (None, 0.0):
+        shown = as_text(summarise_loops(scored.scores, scored.at(time), 8))
+        assert as_text(scored.page(time)) == shown
+
+
+def test_the_link_that_is_cut_is_the_one_that_is_named(tmp_path: Path) -> None:
+    """Two stocks that feed each other: the loop has two links that end in no stock."""
+    both = small(
+        tmp_path, "a = INTEG(gain, 1)", "b = INTEG(lost, 2)", "gain = b*0.5", "lost = a*0.25"
+    )
+    for link in (("b", "gain"), ("a", "lost")):
+        assert knock_out(both, ["gain", "lost"], link=link).link == link
+    with pytest.raises(InputError, match="name a link of it that does not end in a stock"):
+        knock_out(both, ["gain", "lost"], link=("gain", "a"))

@@ -167,3 +167,11 @@ def test_what_was_left_out_is_counted(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_an_element_without_an_equation_is_named_by_check(tmp_path: Path) -> None:
     model = small(tmp_path, "R: a, b", "x[a] = Time")
     assert "'x[b]' has no equation; nothing reads it" in check_text(check_model(model))
+
+
+def test_constants_of_nothing_are_not_made_extreme(tmp_path: Path) -> None:
+    """Zero times ten is zero: there is no run to make."""
+    still = {"Stock": "INTEG(inflow, Start) ~ 万元", "inflow": "None ~ 万元/年"}
+    zeros = {"Start": "0 ~ 万元", "None": "0 ~ 万元/年"}
+    checked = check_model(load_model(write_model(tmp_path, still | zeros, UNITS)))
+    assert (checked.extremes_tried, checked.extremes_all) == (0, 0)

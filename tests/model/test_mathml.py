@@ -26,6 +26,11 @@ def words(math: str) -> str:
         ("a/(b + c)", "ab+c"),
         ("-(a + b)", "−(a+b)"),
         ("(a^b)^c", "(ab)c"),
+        ("EXP(a)^b", "(ea)b"),
+        ("EXP(-2)^b", "(e−2)b"),
+        ("SQRT(a)^b", "ab"),
+        ("ABS(a)^b", "|a|b"),
+        ("(-a)^b", "(−a)b"),
         ("NOT (a > b)", "not(a>b)"),
     ],
 )
@@ -58,3 +63,9 @@ def test_a_name_is_escaped_and_leads_to_its_place() -> None:
     link = ElementTree.fromstring(math).find(".//a")
     assert link is not None
     assert (link.get("href"), link.text) == ("#v1", "a<b")
+
+
+def test_a_negative_number_that_is_raised_has_brackets() -> None:
+    squared = Call("^", (Number(-2.0), Number(-3.0)))
+    assert words(expression_math(squared)) == "(−2)−3"
+    assert words(expression_math(Call("*", (Number(-2.0), Number(-3.0))))) == "−2·−3"

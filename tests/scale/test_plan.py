@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import tomllib
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from beltcast.engine.run.plan import LARGEST_RUN, series_at, steps_at, time_grid
 from beltcast.engine.syntax import Data
-from beltcast.errors import SimulationError
+from beltcast.errors import InputError, SimulationError
+from beltcast.files.toml import TomlTable, read_toml
+from beltcast.scale.runplan import LARGEST_BLOCK, SMALLEST_BLOCK, _block
 
 
 @pytest.mark.parametrize(
@@ -56,3 +61,36 @@ def test_rounding_of_a_long_grid_does_not_lose_its_times() -> None:
 def test_a_series_keeps_its_end_values(method: str, expected: list[float]) -> None:
     data = Data(np.array([1.0, 2.0, 4.0]), np.array([10.0, 20.0, 40.0]), method)  # type: ignore[arg-type]
     assert series_at(data, np.array([0.0, 1.0, 1.5, 2.0, 4.0, 9.0])).tolist() == expected
+
+
+def plan(folder: Path, line: str) -> TomlTable:
+    path = folder / "plan.toml"
+    path.write_text(f"[run]\n{line}\n", "utf-8")
+    return TomlTable(read_toml(path, InputError), ("run",), tomllib.loads(line))
+
+
+@pytest.mark.parametrize(
+    ("memory", "members", "block"),
+    [
+        (1000.0, 10**6, 512),
+        (1023.0, 10**6, 512),
+        (1024.0, 10**6, 1024),
+        (1025.0, 700, 700),
+        (16.0, 10**6, SMALLEST_BLOCK),
+        (31.0, 10**6, SMALLEST_BLOCK),
+        (1e9, 10**6, LARGEST_BLOCK),
+    ],
+)
+def test_a_block_is_the_largest_power_of_two_that_fits(
+    tmp_path: Path, memory: float, members: int, block: int
+) -> None:
+    assert _block(plan(tmp_path, ""), 1000.0, members, 1000.0 * memory) == block
+
+
+def test_a_block_that_just_fits_is_taken_and_a_larger_one_refused(tmp_path: Path) -> None:
+    table = plan(tmp_path, "block = 100")
+    assert _block(table, 1000.0, 10**6, 100_000.0) == 100
+    with pytest.raises(InputError, match="at most 99 members fit"):
+        _block(table, 1000.0, 10**6, 99_999.0)
+    with pytest.raises(InputError, match="a block of 16 members takes"):
+        _block(plan(tmp_path, ""), 1000.0, 10**6, 15_999.0)

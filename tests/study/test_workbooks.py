@@ -12,6 +12,7 @@ import pytest
 
 from beltcast import read_study
 from beltcast.errors import InputError, TableError
+from beltcast.files import workbook
 from beltcast.files.text import read_text
 from beltcast.files.workbook import sheet_path
 from beltcast.study.faults import study_faults
@@ -248,3 +249,20 @@ def test_a_missing_sheet_and_a_model_in_place_of_a_study_are_told_what_to_do(fol
     assert "there is no sheet 'places'" in str(study_faults(folder)[0])
     with pytest.raises(InputError, match="this is a model, and the command expects a study"):
         read_study(folder / "model.mdl")
+
+
+def test_a_workbook_may_unpack_to_the_largest_size_and_not_to_a_byte_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "book.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.txt", "x" * 60)
+        archive.writestr("b.txt", "x" * 40)
+    for most, refused in ((100, False), (99, True)):
+        monkeypatch.setattr(workbook, "LARGEST_BOOK", most)
+        with zipfile.ZipFile(path) as archive:
+            if refused:
+                with pytest.raises(TableError, match="unpacks to 100 bytes, and at most 99"):
+                    workbook._refuse_archive(archive, TableError)
+            else:
+                workbook._refuse_archive(archive, TableError)

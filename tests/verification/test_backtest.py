@@ -25,8 +25,8 @@ from beltcast.model.variants import with_numbers
 from beltcast.study.noise import Definition
 from beltcast.study.observations import Observation
 from beltcast.study.scenarios import Scenario
-from beltcast.verification.backtest import FITTED, Settings, at_origin
-from beltcast.verification.baselines.history import Request
+from beltcast.verification.backtest import FITTED, Settings, _scale, at_origin
+from beltcast.verification.baselines.history import History, Request
 from beltcast.verification.baselines.random_walks import persistence
 from beltcast.verification.origin_rules import InputRule, OriginRules, read_origin_rules
 from beltcast.verification.pool import POOLS
@@ -442,3 +442,20 @@ def test_origins_that_are_no_dates_are_refused(tmp_path: Path) -> None:
             app, ["backtest", "--origins", "2021,x", "--output", str(tmp_path / "v")],
             catch_exceptions=False,
         )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("years", "values", "scale"),
+    [
+        ([2018, 2019, 2020], [10.0, 13.0, 11.0], 2.5),
+        ([2018, 2020, 2021], [10.0, 50.0, 47.0], 3.0),
+        ([2018, 2020, 2022], [10.0, 50.0, 47.0], np.nan),
+        ([2018], [10.0], np.nan),
+    ],
+)
+def test_the_scale_of_an_error_is_the_mean_change_of_years_that_follow_each_other(
+    years: list[int], values: list[float], scale: float
+) -> None:
+    history = History(np.array(years), np.array(values), np.full(len(years), 0.1))
+    np.testing.assert_equal(_scale(history), scale)
+    np.testing.assert_equal(_scale(None), np.nan)

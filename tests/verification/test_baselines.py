@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import types
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from scipy.stats import kstest
 from scipy.stats import t as student
 
 from beltcast.errors import InputError, MissingExtra
+from beltcast.verification.baselines import statsforecast_models
 from beltcast.verification.baselines.baselines import BASELINES
 from beltcast.verification.baselines.growth_curves import _about, logistic
 from beltcast.verification.baselines.history import (
@@ -28,7 +30,7 @@ from beltcast.verification.baselines.history import (
     panel_rate,
 )
 from beltcast.verification.baselines.random_walks import DAMPING, FLOOR
-from beltcast.verification.baselines.statsforecast_models import _filled
+from beltcast.verification.baselines.statsforecast_models import Automatic, _filled
 
 NOTHING: list[History] = []
 
@@ -334,3 +336,26 @@ def test_squares_around_the_drift_are_per_year_of_their_gap() -> None:
     )
     assert mean_growth(GAPS) == pytest.approx(drift)
     assert about_drift(SHORT) == (0.0, 0)
+
+
+@pytest.mark.parametrize(
+    ("variance", "steps"), [([0.04, 0.1, 0.25], [0.2, 0.06**0.5, 0.15**0.5]), ([0.0] * 3, None)]
+)
+def test_the_width_of_an_automatic_forecast_grows_as_its_model_says(
+    monkeypatch: pytest.MonkeyPatch, variance: list[float], steps: list[float] | None
+) -> None:
+    """A model that fits without any error says nothing of it: then it grows as a walk's does."""
+    mean = np.log([1.1, 1.2, 1.3])
+    monkeypatch.setattr(statsforecast_models, "_statsforecast", lambda: SimpleNamespace(ETS=dict))
+    monkeypatch.setattr(
+        statsforecast_models, "_forecast", lambda model, logs, horizon: (mean, np.array(variance))
+    )
+    history = series(list(range(2010, 2020)), [100.0 * 1.1**k for k in range(10)])
+    one = Automatic("ETS", {}, 5, BASELINES["log drift"])
+    asked = Request(history, np.array([2020, 2022]), PANEL, 20_000)
+    drawn = one(asked, rng=np.random.default_rng(1))
+    logs = np.log(drawn / history.values[-1])
+    np.testing.assert_allclose(np.median(logs, axis=0), mean[[0, 2]], atol=0.02)
+    widths = (np.quantile(logs, 0.84, axis=0) - np.quantile(logs, 0.16, axis=0)) / 2
+    ratio = (0.25 / 0.04) ** 0.5 if steps else 3**0.5
+    assert widths[1] / widths[0] == pytest.approx(ratio, rel=0.04)

@@ -13,8 +13,10 @@ from beltcast import Study
 from beltcast.errors import InputError
 from beltcast.files.shipped import shipped
 from beltcast.study.priors import Entry, make_priors
+from beltcast.verification.baselines.history import History
 from beltcast.verification.origin import (
     as_known,
+    before,
     histories,
     later_rows,
     model_as_known,
@@ -360,3 +362,13 @@ def test_values_after_the_origin_move_nothing_that_is_known(study: Study) -> Non
         assert (one.history is None) == (two.history is None)
         if one.history is not None and two.history is not None:
             np.testing.assert_array_equal(one.history.values, two.history.values)
+
+
+def test_what_a_history_holds_before_a_year() -> None:
+    history = History(np.array([2018, 2020, 2021]), np.array([5.0, 7.0, 8.0]), np.full(3, 0.1))
+    kept = before(history, 2021)
+    assert kept is not None
+    np.testing.assert_array_equal(kept.years, [2018, 2020])
+    np.testing.assert_array_equal(kept.values, [5.0, 7.0])
+    assert before(history, 2018) is None
+    assert before(None, 2021) is None

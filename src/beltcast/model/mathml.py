@@ -95,8 +95,8 @@ def expression_math(expression: Expr, address: Address = lambda name: "") -> str
 def _set(expression: Expr, strength: int, address: Address) -> str:
     match expression:
         case Number(value):
-            text = show(Number(value)).replace("-", "−")
-            return f"<mn>{text}</mn>"
+            text = f"<mn>{show(Number(value)).replace('-', '−')}</mn>"
+            return f"<mo>(</mo>{text}<mo>)</mo>" if value < 0 and strength == _ATOM else text
         case Array():
             return f"<mtext>{escape(show(expression))}</mtext>"
         case Ref():
@@ -116,9 +116,9 @@ def _call(function: str, arguments: tuple[Expr, ...], address: Address) -> tuple
             return _ATOM, f"<mfrac>{_set(top, 0, address)}{_set(bottom, 0, address)}</mfrac>"
         case (("^" | "POWER"), (base, exponent)):
             # A base that is itself a power or a fraction keeps its brackets.
-            plain = not (isinstance(base, Call) and base.function in ("/", "^", "POWER"))
+            plain = not (isinstance(base, Call) and base.function == "/")
             low = (
-                _set(base, 8, address)
+                _set(base, _ATOM, address)
                 if plain
                 else f"<mrow><mo>(</mo>{_set(base, 0, address)}<mo>)</mo></mrow>"
             )
