@@ -7,6 +7,7 @@ default sd of 0.2, a spread of growth of 0.15, the last 4 years, a damping of 0.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 from scipy import optimize
 
 from beltcast.errors import InputError
+from beltcast.verification.baselines import baselines, statsforecast_models
 from beltcast.verification.baselines.baselines import BASELINES
 from beltcast.verification.baselines.history import (
     History,
@@ -293,3 +295,84 @@ def test_a_step_far_in_the_tail_stays_finite() -> None:
     for z, end in ((1e4, 50.0), (-1e4, -50.0)):
         found = drawn("persistence", OWN, z)
         np.testing.assert_allclose(found, 480 * np.exp(end) * np.ones(3), rtol=1e-12)
+
+
+class Named:
+    """A model of statsforecast that keeps what it is asked and answers with known intervals."""
+
+    asked: list[Any]
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings = settings
+
+    def forecast(self, y: np.ndarray, h: int, level: list[int]) -> dict[str, np.ndarray]:
+        Named.asked = [self.settings, y, h, level]
+        half = 1.2815515655446004 * np.sqrt(0.04 + 0.03 * np.arange(h))
+        mean = 0.1 * np.arange(1, h + 1)
+        return {"mean": mean, "lo-80": mean - half, "hi-80": mean + half}
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "least", "fewer"),
+    [
+        ("ETS", {"season_length": 1, "model": "ZZN"}, 9, "damped trend"),
+        ("ARIMA", {"seasonal": False, "max_p": 1, "max_d": 1, "max_q": 1}, 5, "log drift"),
+        ("Theta", {"season_length": 1}, 5, "log drift"),
+    ],
+)
+def test_automatic_forecasts_are_of_filled_logs_with_a_first_step_that_is_pooled(
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    settings: dict[str, Any],
+    least: int,
+    fewer: str,
+) -> None:
+    """Variances of 0.04, 0.07 and 0.16 at one, two and five years; the first is of its own df."""
+    stand_in = SimpleNamespace(**{f"Auto{name}": Named})
+    monkeypatch.setattr(statsforecast_models, "_statsforecast", lambda: stand_in)
+    years = np.setdiff1d(np.arange(2022 - least, 2023), [2018])  # as many as it needs, and a gap
+    one = series(years.tolist(), (100 * 1.1 ** np.arange(least)).tolist())
+    df = least - 2
+    for panel, lent, weight in (((), 0.0, 0.0), ((OTHER, THIRD), 0.0, 4.0)):
+        if panel:
+            lent = (squares(OTHER, drift=True)[0] + squares(THIRD, drift=True)[0]) / 3
+        first = (weight * lent + df * 0.04) / (weight + df)
+        shape = np.sqrt(np.array([1.0, 0.07 / 0.04 - 1, 0.16 / 0.04 - 0.07 / 0.04]))
+        for z in (0.0, 1.0, -0.4):
+            expected = one.values[-1] * np.exp(
+                np.array([0.1, 0.2, 0.5]) + z * np.sqrt(first) * np.cumsum(shape)
+            )
+            np.testing.assert_allclose(drawn(name, one, z, panel=panel), expected, rtol=1e-9)
+    asked, logs, horizon, level = Named.asked
+    assert (asked, horizon, level) == (settings, 5, [80])
+    assert len(logs) == least + 1
+    assert logs[-1] == 0.0
+    at = 2018 - (2022 - least)
+    assert logs[at] == pytest.approx((logs[at - 1] + logs[at + 1]) / 2)
+    short = series(years[1:].tolist(), one.values[1:].tolist())
+    np.testing.assert_array_equal(
+        drawn(name, short, 0.3, 0.2, panel=[OTHER]), drawn(fewer, short, 0.3, 0.2, panel=[OTHER])
+    )
+
+
+@pytest.mark.parametrize(("size", "share"), [(4, 2), (5, 3), (6, 3)])
+def test_the_average_is_as_many_whole_draws_of_each_part(
+    monkeypatch: pytest.MonkeyPatch, size: int, share: int
+) -> None:
+    """Of two parts: with 5 draws asked for, three of each are made and one is left out."""
+    sizes = []
+
+    def part(mark: float) -> Any:
+        def made(request: Request, *, rng: np.random.Generator) -> np.ndarray:
+            sizes.append(request.size)
+            return np.tile([mark, mark + 0.5], (request.size, 1))
+
+        return made
+
+    monkeypatch.setattr(baselines, "PARTS", {"one": part(1.0), "two": part(2.0)})
+    asked = Request(PAIR, np.array([2023, 2024]), [], size)
+    found = baselines.average(asked, rng=np.random.default_rng(1))
+    assert sizes == [share, share]
+    assert found.shape == (size, 2)
+    np.testing.assert_array_equal(found[:, 1] - found[:, 0], 0.5)
+    assert all(size - share <= (found[:, 0] == mark).sum() <= share for mark in (1.0, 2.0))

@@ -211,3 +211,29 @@ def test_a_wrong_rule_is_refused_in_one_sentence(
         rules(tmp_path, study, text)
     assert refused.value.path == tmp_path / "rules.toml"
     assert refused.value.line is not None
+
+
+def test_an_input_without_a_rule_comes_out_after_half_a_year_and_is_held(
+    study: Study, tmp_path: Path
+) -> None:
+    """And one whose rule says that it grows: over three years, each with 0.8 of that before."""
+    for rule in (
+        OriginRules().of_input("anything"),
+        rules(tmp_path, study, '[inputs."brand research share"]\nnote = "x"').inputs[
+            "brand research share"
+        ],
+    ):
+        assert (rule.delay, rule.carry, rule.window, rule.fade) == (0.5, "hold", 3.0, 0.8)
+        assert not rule.driver
+        assert (rule.published, rule.releases) == ({}, ())
+        assert rule.published_at(2019.25) == 2019.75
+
+
+def test_a_value_at_the_start_of_the_window_counts_however_times_are_rounded() -> None:
+    """2015.4 - 0.3 is more than 2015.1 in binary numbers."""
+    times = np.array([2013.0, 2014.0, 2015.1, 2015.4])
+    assert times[-1] - 0.3 > times[2]
+    _, values = carried_on(
+        times, np.exp([0.0, 0.0, 1.0, 4.0]), 2016.0, InputRule(carry="growth", window=0.3, fade=1.0)
+    )
+    assert np.log(values[-1]) == pytest.approx(4.0 + 3.0 / 0.3)
