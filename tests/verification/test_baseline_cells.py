@@ -376,3 +376,15 @@ def test_the_average_is_as_many_whole_draws_of_each_part(
     assert found.shape == (size, 2)
     np.testing.assert_array_equal(found[:, 1] - found[:, 0], 0.5)
     assert all(size - share <= (found[:, 0] == mark).sum() <= share for mark in (1.0, 2.0))
+
+
+def test_a_history_without_a_panel_grows_at_its_own_recent_rate() -> None:
+    """From 2018 on: log(480 / 230) in four years."""
+    s = np.sqrt(squares(OWN, drift=True)[0] / 3)
+    between = 0.15**2
+    rate_sd = np.sqrt(between + 0.04 / 4 + between)
+    for e in (0.0, 1.0):
+        growth = np.log(480 / 230) / 4 + e * rate_sd
+        np.testing.assert_allclose(
+            drawn("panel growth", OWN, e, 0.7), 480 * np.exp(growth * H + 0.7 * s * WALK), rtol=1e-9
+        )

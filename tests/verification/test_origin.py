@@ -372,3 +372,66 @@ def test_what_a_history_holds_before_a_year() -> None:
     np.testing.assert_array_equal(kept.values, [5.0, 7.0])
     assert before(history, 2018) is None
     assert before(None, 2021) is None
+
+
+@pytest.mark.parametrize(
+    ("family", "centre", "expected"),
+    [
+        ("lognormal", 4.0, math.log(4.0)),
+        ("logitnormal", 0.25, -math.log(3.0)),
+        ("normal", -1.5, -1.5),
+        ("normal", 30.0, 9.0),  # within the bounds of the prior
+        ("lognormal", None, None),
+        ("lognormal", "common", None),
+    ],
+)
+def test_a_centre_is_given_in_the_unit_of_the_parameter_and_stays_within_its_bounds(
+    study: Study, family: str, centre: float | str | None, expected: float | None
+) -> None:
+    entries = [
+        Entry(f"Size[{e}]", "Size", "pooled", "", "a test", family, mu, sd, -9.0, 9.0)  # type: ignore[arg-type]
+        for e, mu, sd in (("a", -1.0, 0.3), ("b", -2.0, 0.9), ("c", -1.8, 0.5))
+    ]
+    entries.append(entries[0]._replace(label="Other", name="Other", mu=-3.0))
+    one = dataclasses.replace(study, priors=make_priors(entries))
+    rule = PriorRule(until=2024.0, centre=centre, sd=0.5)  # type: ignore[arg-type]
+    known = as_known(one, 2022.5, OriginRules(priors={"Size": rule})).priors
+    if expected is not None:
+        wanted = [expected] * 3
+    else:
+        wanted = [-1.6] * 3 if centre == "common" else [-1.0, -2.0, -1.8]
+    np.testing.assert_allclose(known.mu, [*wanted, -3.0], rtol=1e-12)
+    np.testing.assert_array_equal(known.sigma, [0.5, 0.9, 0.5, 0.3])
+    np.testing.assert_array_equal(one.priors.mu, [-1.0, -2.0, -1.8, -3.0])
+
+
+def test_the_longest_part_stands_for_any_other_and_of_two_releases_the_later(
+    make: SimpleNamespace,
+) -> None:
+    """To the first u of a year belongs u (1 + a (u - 1)) of it: 0.19375, 0.425 and 0.69375 here."""
+    rows = make.table(
+        make.row("part-year", 2016.0, 2016.25, value=30.0, published=2019.0),
+        make.row("part-year", 2016.0, 2016.75, value=80.0, published=2018.0, vintage="only"),
+        make.row("part-year", 2016.0, 2016.75, value=90.0, published=2018.0, vintage="revised"),
+        make.row("part-year", 2016.0, 2016.75, value=70.0, published=2017.0),
+        make.row("part-year", 2016.5, 2016.75, value=9.0),  # not from the start of the year
+        make.row("level", 2017.0, 2019.0, value=9.0),  # of two years
+    )
+    noise = make.noise(season_mean=0.3, season_sd=0.05)
+    shares = {u: u * (1 + 0.3 * (u - 1)) for u in (0.25, 0.5, 0.75, 1.0)}
+    for part, value in ((0.25, 30.0), (0.5, 90.0), (0.75, 90.0), (1.0, 90.0)):
+        history = histories(rows, noise, part=part)["East", "output", "full"]
+        assert history.years.tolist() == [2016]
+        given = 0.25 if part == 0.25 else 0.75
+        assert history.values == pytest.approx([value * shares[part] / shares[given]])
+        # The log of the ratio of two shares has this slope in a.
+        slope = (part - 1) / (1 + 0.3 * (part - 1)) - (given - 1) / (1 + 0.3 * (given - 1))
+        assert history.sds == pytest.approx([math.hypot(0.1, 0.05 * slope)])
+
+
+def test_factors_of_errors_are_kept_where_nothing_came_out_later(study: Study) -> None:
+    last = max(row.published for row in study.observations)
+    assert study.noise.error_scale_factors
+    at_the_end = as_known(study, last).noise
+    assert at_the_end.error_scale_factors == study.noise.error_scale_factors
+    assert as_known(study, np.nextafter(last, 0.0)).noise.error_scale_factors == {}
