@@ -17,10 +17,11 @@ from beltcast import Model, Study, freeze, read_frozen, save_frozen, score
 from beltcast.cli import app
 from beltcast.errors import InputError
 from beltcast.forecasting.summary import as_text
+from beltcast.study.noise import Definition
 from beltcast.study.scenarios import Scenario
 from beltcast.verification.backtest import Settings
 from beltcast.verification.baselines.random_walks import persistence
-from beltcast.verification.frozen import CONTENT, content_hash, to_come
+from beltcast.verification.frozen import CONTENT, _decimal_year, content_hash, to_come
 from beltcast.verification.frozen_text import (
     forecaster_table,
     summarise_frozen,
@@ -226,3 +227,108 @@ def test_freeze_and_score_leave_files(tmp_path: Path) -> None:
     )
     assert done.exit_code == 0, done.output
     assert {file.name for file in folder.iterdir()} == {"scores.csv", "summary.txt"}
+
+
+@pytest.mark.parametrize(
+    ("day", "year"),
+    [
+        ((2023, 1, 1), 2023.0),
+        ((2023, 12, 31), 2023 + 364 / 365),
+        ((2024, 12, 31), 2024 + 365 / 366),
+        ((2024, 3, 1), 2024 + 60 / 366),
+    ],
+)
+def test_a_day_is_a_part_of_its_own_year(day: tuple[int, int, int], year: float) -> None:
+    assert _decimal_year(datetime.date(*day)) == pytest.approx(year, rel=1e-15)
+
+
+def rows_of(make: SimpleNamespace, place: str, published: float, **fields: object) -> list:
+    """One row of 2019, of a place, quantity and definition."""
+    return [make.row(start=2019.0, place=place, elements=(place,), published=published, **fields)]
+
+
+def study_of(released: Study, make: SimpleNamespace, rows: list) -> Study:
+    definitions = {row.definition: Definition(row.definition, 0.0, 0.0, 0.0) for row in rows}
+    noise = make.noise(definitions=definitions)
+    return dataclasses.replace(released, observations=make.table(*rows), noise=noise)
+
+
+@pytest.mark.parametrize(("last", "goes_on"), [(2019.75, False), (2019.7501, True)])
+def test_a_series_is_expected_to_go_on_for_less_than_three_years(
+    released: Study, make: SimpleNamespace, last: float, goes_on: bool
+) -> None:
+    """The newest row of any series is of 2022.75."""
+    rows = rows_of(make, "East", last, definition="old") + rows_of(make, "West", 2022.75)
+    cases = to_come(study_of(released, make, rows), 2023)
+    found = [(case.row.place, case.row.definition, case.first) for case in cases]
+    east = ("East", "old", False) if goes_on else ("East", "full", True)
+    assert sorted(found) == [east, ("West", "full", False)]
+    assert {case.lead for case in cases} == {2}
+    for case in cases:
+        assert (case.row.start, case.row.end, case.row.kind) == (2023.0, 2024.0, "level")
+        assert np.isnan([case.row.value, case.row.published, case.printed]).all()
+        assert (case.row.source, case.row.vintage) == ("", "only")
+
+
+def test_a_silent_place_is_asked_in_the_definition_of_most_places_as_its_last_row_has_it(
+    released: Study, make: SimpleNamespace
+) -> None:
+    """Most series, not most rows, and not parts of a year or the whole."""
+    rows = [
+        *rows_of(make, "East", 2022.1, definition="many", grade="B"),
+        *rows_of(make, "East", 2022.2, definition="many", grade="C", vintage="revised"),
+        *rows_of(make, "East", 2022.3, definition="many", grade="A", vintage="preliminary"),
+        *rows_of(make, "North", 2022.2, definition="wide", grade="B"),
+        *rows_of(make, "South", 2022.5, definition="wide", grade="C"),
+    ]
+    half = [
+        make.row("part-year", 2019.0, 2019.5, place=f"P{k}", elements=(f"P{k}",), definition="half")
+        for k in range(4)
+    ]  # four series, of parts of a year
+    rows += [dataclasses.replace(row, published=2022.0) for row in half]
+    cases = to_come(study_of(released, make, rows), 2023)
+    (west,) = [case.row for case in cases if case.row.place == "West"]
+    assert (west.definition, west.grade, west.elements) == ("wide", "C", ("West",))
+    assert (west.start, west.end, west.vintage) == (2023.0, 2024.0, "only")
+
+
+def test_releases_that_are_known_are_not_asked_and_the_final_one_is_until_it_came(
+    released: Study, make: SimpleNamespace
+) -> None:
+    """A half-year has no final release of its own; a row of another year is no row of this."""
+    first = {"start": 2023.0, "vintage": "preliminary", "published": 2024.05}
+    known = list(released.observations)
+    for more, asked in (
+        ([], ["2023.5 preliminary", "2024 preliminary", "2024 final"]),
+        ([make.row(**first)], ["2023.5 preliminary", "2024 final"]),
+        ([make.row(start=2023.0, published=2024.45)], ["2023.5 preliminary"]),
+        ([make.row("part-year", end=2023.5, **first)], ["2024 preliminary", "2024 final"]),
+    ):
+        study = dataclasses.replace(released, observations=make.table(*known, *more))
+        rows = [case.row for case in to_come(study, 2023) if case.row.place == "East"]
+        assert [f"{row.end:g} {row.vintage}" for row in rows] == asked
+
+
+def test_every_number_and_label_is_in_the_hash_and_the_hash_is_not() -> None:
+    def hashed(**fields: object) -> str:
+        given = {"values": [[1.0, 2.0]], "dims": ("case", "draw"), "name": "x", "mark": "m"}
+        given |= fields
+        coords = {"place": ("case", [str(fields.get("place", "East"))])}
+        made = xr.Dataset({given["name"]: (given["dims"], given["values"])})
+        if given["dims"][0] == "case":
+            made = made.assign_coords(coords)
+        return content_hash(made.assign_attrs({"mark": given["mark"], CONTENT: "anything"}))
+
+    plain = hashed()
+    assert plain == hashed()
+    others = [
+        hashed(values=[[1.0, np.nextafter(2.0, 3.0)]]),
+        hashed(values=[[2.0, 1.0]]),
+        hashed(name="y"),
+        hashed(mark="n"),
+        hashed(place="West"),
+        hashed(dims=("case", "member")),
+    ]
+    assert len({plain, *others}) == 7
+    again = xr.Dataset({"x": (("case", "draw"), [[1.0, 2.0]])}, attrs={CONTENT: "one"})
+    assert content_hash(again) == content_hash(again.assign_attrs({CONTENT: "other"}))

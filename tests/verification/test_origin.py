@@ -159,6 +159,12 @@ def test_the_prior_of_a_pooled_constant_is_blinded_as_a_whole(study: Study) -> N
     assert known.mu[pool.members].tolist() == [0.0, 0.0]
     assert known.sigma[pool.members].tolist() == [1.0, 1.0]
     assert known.sigma[pool.sd] == 0.5
+    # Never narrower than as shipped; and without a centre the elements keep theirs.
+    narrow = PriorRule(until=2024.0, sd=0.01)
+    same = as_known(pooled, 2022.5, OriginRules(priors={"Size": narrow})).priors
+    np.testing.assert_array_equal(same.mu, priors.mu)
+    np.testing.assert_array_equal(same.sigma, priors.sigma)
+    assert same.pools[0].offsets.tolist() == [-0.5, 0.5]
     late = as_known(pooled, 2024.0, OriginRules(priors={"Size": rule})).priors
     np.testing.assert_array_equal(late.mu, priors.mu)
     assert late.pools[0].offsets.tolist() == [-0.5, 0.5]
@@ -418,6 +424,9 @@ def test_the_longest_part_stands_for_any_other_and_of_two_releases_the_later(
         make.row("level", 2017.0, 2019.0, value=9.0),  # of two years
     )
     noise = make.noise(season_mean=0.3, season_sd=0.05)
+    # A year and its rounded end is one still.
+    whole = histories(make.table(make.row("level", 2017.0, 2018.0009)), noise)
+    assert whole["East", "output", "full"].years.tolist() == [2017]
     shares = {u: u * (1 + 0.3 * (u - 1)) for u in (0.25, 0.5, 0.75, 1.0)}
     for part, value in ((0.25, 30.0), (0.5, 90.0), (0.75, 90.0), (1.0, 90.0)):
         history = histories(rows, noise, part=part)["East", "output", "full"]
