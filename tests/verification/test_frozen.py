@@ -332,3 +332,16 @@ def test_every_number_and_label_is_in_the_hash_and_the_hash_is_not() -> None:
     assert len({plain, *others}) == 7
     again = xr.Dataset({"x": (("case", "draw"), [[1.0, 2.0]])}, attrs={CONTENT: "one"})
     assert content_hash(again) == content_hash(again.assign_attrs({CONTENT: "other"}))
+
+
+def test_rows_of_the_last_day_of_the_data_are_known_and_those_of_the_freeze_are_early(
+    known_law: xr.Dataset, make: SimpleNamespace
+) -> None:
+    """The data end at 2023.45 in floating point, and 2 July is the day of the freeze."""
+    until, frozen_on = 2022 + 1.45, 2023 + 182 / 365
+    early = [np.nextafter(until, 3000), frozen_on, np.nextafter(frozen_on, 3000)]
+    rows = [make.row(start=2023.0, published=date) for date in (until, *early)]
+    scored = score(known_law, make.table(*rows))
+    assert [row.line for row in scored.known] == [2]
+    assert scored.scores["early"].values.tolist() == [1, 1, 0]
+    np.testing.assert_array_equal(scored.scores["published"], early)
