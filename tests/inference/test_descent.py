@@ -11,8 +11,11 @@ from beltcast.inference.descent import (
     NEARBY,
     Descent,
     _bend,
+    _damped_inverse,
+    _learn,
     _promise,
     _room,
+    _step,
     descend,
     descend_all,
 )
@@ -161,3 +164,59 @@ def test_a_quadratic_cost_falls_by_what_is_promised() -> None:
 def test_a_step_ends_at_the_nearest_bound(step: list[float], part: float) -> None:
     lower, upper = np.array([-6.0, -2.0]), np.array([5.0, np.inf])
     assert _room(np.array([2.0, 3.0]), np.array(step), lower, upper) == part
+
+
+def test_a_damped_step_has_the_length_of_the_radius_and_a_short_one_is_newtons() -> None:
+    curvature, gradient = np.array([[3.0, 1.0], [1.0, 2.0]]), np.array([4.0, -7.0])
+    newton = np.linalg.solve(curvature, gradient)
+    whole = _damped_inverse(gradient, curvature, 1.001 * float(np.linalg.norm(newton)))
+    np.testing.assert_allclose(whole, np.linalg.inv(curvature), rtol=1e-9)
+    for radius in (0.1, 1.0, 0.9 * float(np.linalg.norm(newton))):
+        inverse = _damped_inverse(gradient, curvature, radius)
+        assert np.linalg.norm(inverse @ gradient) == pytest.approx(radius)
+        # It is the inverse of the curvature with the same number added to its whole diagonal.
+        added = np.linalg.inv(inverse) - curvature
+        np.testing.assert_allclose(added, added[0, 0] * np.eye(2), atol=1e-9 * abs(added).max())
+
+
+def test_a_negative_curvature_is_damped_until_it_is_positive() -> None:
+    curvature, gradient = np.diag([-2.0, 5.0]), np.array([1.0, 1.0])
+    inverse = _damped_inverse(gradient, curvature, 0.5)
+    assert np.linalg.norm(inverse @ gradient) == pytest.approx(0.5)
+    assert (np.linalg.eigvalsh(inverse) > 0).all()
+
+
+@pytest.mark.parametrize("size", [1.0, 100.0])
+def test_a_learnt_curvature_gives_back_the_step_it_was_learnt_from(size: float) -> None:
+    """Dennis, Gay and Welsch: symmetric, and its product with the step is the part by second order.
+
+    Before that it is sized down, if along the step it is larger than that part.
+    """
+    rng = np.random.default_rng(5)
+    before = size * np.diag([1.0, 2.0, 3.0])
+    step, by_second, change = rng.standard_normal((3, 3))
+    after = _learn(before, step, by_second, change)
+    np.testing.assert_allclose(after, after.T, atol=1e-12)
+    np.testing.assert_allclose(after @ step, by_second, rtol=1e-9)
+    # Across the step and the change of the gradient nothing is learnt.
+    across = np.cross(step, change)
+    sizing = min(1.0, abs(step @ by_second) / (step @ before @ step))
+    assert across @ after @ across == pytest.approx(sizing * (across @ before @ across))
+    np.testing.assert_array_equal(
+        _learn(before, step, by_second, np.cross(step, across) * 0), before
+    )
+
+
+def test_a_step_leaves_out_what_a_bound_forbids() -> None:
+    """At a lower bound beyond which the cost falls, and at an upper one by way of a coupling."""
+    curvature, unit = np.array([[2.0, 0.0, 0.0], [0.0, 2.0, 1.8], [0.0, 1.8, 2.0]]), np.ones(3)
+    lower, upper = np.array([0.0, -9.0, -9.0]), np.array([9.0, 9.0, 1.0])
+    x, gradient = np.array([0.0, 0.0, 1.0]), np.array([4.0, 3.0, 2.0])
+    step, inverse = _step(x, gradient, curvature, unit, 100.0, lower, upper)
+    # Free are the second and third; the third alone would go up: 1.8 * 3 - 2 * 2 > 0, and stays.
+    np.testing.assert_allclose(step, [0.0, -1.5, 0.0], atol=1e-12)
+    np.testing.assert_allclose(inverse, np.diag([0.0, 0.5, 0.0]), atol=1e-12)
+    within, _ = _step(
+        x + np.array([1.0, 0.0, -1.0]), gradient, curvature, unit, 100.0, lower, upper
+    )
+    np.testing.assert_allclose(within, -np.linalg.solve(curvature, gradient))

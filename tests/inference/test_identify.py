@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy.special import log_ndtr, ndtri
 
 from beltcast import Model, calibrate, make_likelihood
 from beltcast.errors import CalibrationError, UnknownName
@@ -169,3 +170,28 @@ def test_everything_cannot_be_left_out(fit: Calibration) -> None:
 def test_an_unknown_parameter_is_named(fit: Calibration) -> None:
     with pytest.raises(UnknownName, match="did you mean 'Imitation Rate'"):
         profile(fit, "Imitation Rat")
+
+
+@pytest.mark.parametrize(("kind", "side"), [("lower", -1.0), ("upper", 1.0)])
+def test_a_bound_ends_an_interval_on_one_side(
+    small: Model, make: SimpleNamespace, kind: str, side: float
+) -> None:
+    """Of a value known to be at least 13: the rise is -log Phi, which is the cut at one z."""
+    likelihood = make_likelihood(
+        small,
+        make.priors("Factor", mu=0.0, sigma=0.4),
+        make.table(make.row(kind, start=2014.0, value=13.0)),
+        make.noise(),
+    )
+    fit = calibrate(likelihood, rng=np.random.default_rng(1), starts=4, refine=1)
+    found = profile(fit, "Factor", points=9)
+    end = np.log(1.3) - 0.1 * side * ndtri(np.exp(-CUT))
+    ends = (np.exp(end), np.inf) if kind == "lower" else (-np.inf, np.exp(end))
+    np.testing.assert_allclose(found.interval(), ends, rtol=2e-3)
+    assert len(found.grid) >= 9
+    assert (np.diff(found.grid) >= 0).all()
+    # The rise at each value of the grid, without its own prior and with it.
+    rise = -log_ndtr(side * (np.log(1.3) - np.log(found.grid)) / 0.1)
+    np.testing.assert_allclose(found.likelihood_rise, rise - rise.min(), atol=1e-5)
+    cost = rise + 0.5 * (np.log(found.grid) / 0.4) ** 2
+    np.testing.assert_allclose(found.posterior_rise, cost - cost.min(), atol=1e-5)
