@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from arviz_stats.base.array import array_stats
 from hypothesis import given
@@ -13,6 +14,7 @@ from scipy import stats
 
 from beltcast.inference.sampling.diagnostics import (
     diagnose,
+    effective_draws,
     energy_information,
     ess_bulk,
     ess_tail,
@@ -158,3 +160,97 @@ def test_weights_that_cannot_be_smoothed_leave_a_number_and_the_doubt() -> None:
     told, k, _ = _of_row(array_stats, tiny)
     assert told == pytest.approx(-np.log((999 + np.exp(3.0)) / 1000))
     assert k == np.inf
+
+
+@pytest.mark.parametrize(("walkers", "more"), [(4, 0), (5, 3), (6, 2)])
+def test_draws_of_walkers_are_worth_the_least_of_their_middle_and_tails(
+    walkers: int, more: int
+) -> None:
+    """Of each time all walkers lie together; what is over at the start is left out."""
+    chains = np.concatenate(
+        [
+            autoregressive(0.9, (walkers, 60, 1), 1),
+            autoregressive(-0.6, (walkers, 60, 1), 2),  # worth more than independent draws
+            np.full((walkers, 60, 1), 7.0),
+        ],
+        axis=2,
+    )
+    chains[0, :, 0] *= 4.0  # tails that one walker has alone
+    values = chains.transpose(1, 0, 2).reshape(-1, 3)
+    values = np.concatenate([np.full((more, 3), 7.0), values])
+    found = effective_draws(values, walkers)
+    options = {"chain_axis": 0, "draw_axis": 1}
+    bulk = array_stats.ess(chains[:, :, :2], method="bulk", **options)
+    tail = array_stats.ess(chains[:, :, :2], method="tail", prob=(0.1, 0.9), **options)
+    expected = np.minimum(np.minimum(bulk, tail), len(values))
+    np.testing.assert_allclose(found, [*expected, len(values)], rtol=1e-12)
+    assert bulk[1] > len(values)
+    assert found[0] < 0.5 * len(values)
+
+
+def test_three_draws_of_a_walker_tell_nothing_and_independent_ones_are_themselves() -> None:
+    values = autoregressive(0.0, (1, 16, 2), 3)[0]
+    assert np.isnan(effective_draws(values, 5)).all()  # 16 // 5 times
+    assert np.isfinite(effective_draws(values, 4)).all()
+    np.testing.assert_array_equal(effective_draws(values, 0), [16.0, 16.0])
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_stuck"), [(0, True), (4, True), (5, False), (6, False), (99, False)]
+)
+def test_a_chain_is_stuck_if_fewer_than_one_draw_in_twenty_differs(
+    changes: int, is_stuck: bool
+) -> None:
+    """In any of its unknowns: of 101 draws, 5 changes are one in twenty of 100 steps."""
+    x = np.zeros((3, 101, 2))
+    x[1, :, 1] = np.minimum(np.arange(101), changes)
+    x[2] = np.arange(202.0).reshape(101, 2)
+    assert stuck(x) == ((0, 1) if is_stuck else (0,))
+
+
+@pytest.mark.parametrize(
+    ("rhat_", "bulk", "tail", "said"),
+    [
+        (1.01, 400.0, 400.0, "The chains have mixed."),
+        (1.0101, 400.0, 400.0, "Not mixed (R-hat above 1.01): b."),
+        (1.01, 399.9, 400.0, "Fewer than 400 effective draws: b."),
+        (1.01, 400.0, 399.9, "Fewer than 400 effective draws: b."),
+        (np.nan, 500.0, 500.0, "Not mixed (R-hat above 1.01): b."),
+        (1.0, np.nan, 500.0, "Fewer than 400 effective draws: b."),
+    ],
+)
+def test_the_verdict_names_what_is_beyond_a_threshold_and_nothing_on_it(
+    rhat_: float, bulk: float, tail: float, said: str
+) -> None:
+    table = pd.DataFrame(
+        {"rhat": [1.0, rhat_], "ess_bulk": [900.0, bulk], "ess_tail": [800.0, tail]},
+        index=["a", "b"],
+    )
+    lines = mixing_verdict(table).splitlines()
+    assert lines[1:] == [said]
+    assert f"at most {np.inf if np.isnan(rhat_) else rhat_:.3f} (" in lines[0]
+
+
+def test_the_first_line_names_the_worst_of_each_and_eight_names_are_enough() -> None:
+    table = pd.DataFrame(
+        {
+            "rhat": [1.02 + 0.01 * k for k in range(10)],
+            "ess_bulk": [500.0, 401.0, *[1234.0] * 8],
+            "ess_tail": [450.0, 500.0, 420.6, *[2345.0] * 7],
+        },
+        index=list("abcdefghij"),
+    )
+    first, second = mixing_verdict(table, name="nested R-hat").splitlines()
+    assert first == (
+        "nested R-hat at most 1.110 (j); effective draws at least 401 in the bulk (b) and 421 in "
+        "the tails (c)."
+    )
+    assert second == "Not mixed (nested R-hat above 1.01): j, i, h, g, f, e, d, c and 2 more."
+    eight = mixing_verdict(table.iloc[2:]).splitlines()[1]
+    assert eight == "Not mixed (R-hat above 1.01): j, i, h, g, f, e, d, c."
+
+
+def test_energy_information_is_of_each_chain() -> None:
+    energy = np.array([[1.0, 3.0, 2.0, 6.0], [0.0, 1.0, 0.0, 1.0]])
+    expected = [(4 + 1 + 16) / 3 / np.var(energy[0]), 1.0 / 0.25]
+    np.testing.assert_allclose(energy_information(energy), expected, rtol=1e-12)

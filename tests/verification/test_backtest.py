@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from beltcast import Study, load_model
 from beltcast.cli import app
 from beltcast.engine.nodes import FloatArray
-from beltcast.errors import InputError, MissingExtra
+from beltcast.errors import CalibrationError, InputError, MissingExtra
 from beltcast.files.resume import Pieces
 from beltcast.files.shipped import shipped
 from beltcast.forecasting.summary import as_text
@@ -25,9 +25,18 @@ from beltcast.model.variants import with_numbers
 from beltcast.study.noise import Definition
 from beltcast.study.observations import Observation
 from beltcast.study.scenarios import Scenario
-from beltcast.verification.backtest import FITTED, Settings, _scale, at_origin
+from beltcast.verification.backtest import (
+    FITTED,
+    Settings,
+    _of_baseline,
+    _printed,
+    _scale,
+    at_origin,
+    usual_origins,
+)
 from beltcast.verification.baselines.history import History, Request
 from beltcast.verification.baselines.random_walks import persistence
+from beltcast.verification.origin import Case
 from beltcast.verification.origin_rules import InputRule, OriginRules, read_origin_rules
 from beltcast.verification.pool import POOLS
 from beltcast.verification.record import backtest, origin_identity
@@ -459,3 +468,67 @@ def test_the_scale_of_an_error_is_the_mean_change_of_years_that_follow_each_othe
     history = History(np.array(years), np.array(values), np.full(len(years), 0.1))
     np.testing.assert_equal(_scale(history), scale)
     np.testing.assert_equal(_scale(None), np.nan)
+
+
+def test_each_case_has_the_draws_of_its_own_series_and_year(make: SimpleNamespace) -> None:
+    """In whatever order they are asked for; two releases of a year share their draws."""
+    asked: list[tuple[float, list[int], int]] = []
+
+    def marked(request: Request, *, rng: np.random.Generator) -> FloatArray:
+        asked.append((request.history.values[0], list(request.years), len(request.panel)))
+        years = np.asarray(request.years, dtype=float)
+        return request.history.values[0] * 1e4 + years + 0.1 * np.arange(request.size)[:, None]
+
+    def case(place: str, year: int, value: float | None, **fields: object) -> Case:
+        row = make.row(start=float(year), place=place, **fields)
+        known = None if value is None else History(*map(np.array, ([2013], [value], [0.1])))
+        return Case(row, 1, year, known, False, 2020.0)
+
+    half = {"kind": "part-year", "end": 2016.5}
+    cases = [
+        case("West", 2016, 2.0),
+        case("East", 2018, 1.0),
+        case("North", 2016, None),
+        case("East", 2016, 1.0, vintage="final"),
+        case("West", 2015, 2.0),
+        case("East", 2016, 1.0, vintage="preliminary"),
+        case("East", 2016, 5.0, **half),
+        case("East", 2017, 7.0, definition="wide"),
+        case("East", 2017, 1.0),
+    ]
+    panel = [History(np.array([2013]), np.array([1.0]), np.array([0.1]))] * 3
+    found = _of_baseline(marked, cases, panel, 4, np.random.default_rng(1))
+    assert sorted(asked) == [
+        (1.0, [2016, 2017, 2018], 3),
+        (2.0, [2015, 2016], 3),
+        (5.0, [2016], 3),
+        (7.0, [2017], 3),
+    ]
+    for k, one in enumerate(cases):
+        if one.history is None:
+            assert np.isnan(found[:, k]).all()
+        else:
+            first = one.history.values[0] * 1e4 + one.year
+            np.testing.assert_allclose(found[:, k], first + 0.1 * np.arange(4), rtol=1e-12)
+
+
+def test_a_draw_that_is_not_positive_is_replaced_by_the_others_in_turn() -> None:
+    """Of 6 draws the second, fourth and sixth fail somewhere; errors stay with their place."""
+    logs = np.arange(18.0).reshape(6, 3) / 10
+    logs[[1, 3, 5], [1, 2, 1]] = [np.nan, -np.inf, np.nan]
+    sds = 0.1 + np.arange(18.0).reshape(6, 3) / 100
+    errors = np.arange(12.0).reshape(6, 2) - 5.0
+    stand_in = SimpleNamespace(expected=lambda theta: logs, row_sds=lambda theta: sds)
+    found = _printed(stand_in, np.zeros((6, 1)), errors)  # type: ignore[arg-type]
+    kept = [0, 0, 2, 2, 4, 4]
+    np.testing.assert_allclose(np.log(found), logs[kept, 1:] + sds[kept, 1:] * errors, rtol=1e-12)
+    logs[:, 1] = np.nan
+    with pytest.raises(CalibrationError, match="none of 6 draws gives a positive value"):
+        _printed(stand_in, np.zeros((6, 1)), errors)  # type: ignore[arg-type]
+
+
+def test_the_usual_origins_are_eleven_half_years_to_a_year_and_a_half_after_the_past(
+    study: Study,
+) -> None:
+    assert usual_origins(study) == tuple(2020.5 + 0.5 * k for k in range(11))
+    assert study.years.past[1] == 2024.0

@@ -345,3 +345,16 @@ def test_rows_of_the_last_day_of_the_data_are_known_and_those_of_the_freeze_are_
     assert [row.line for row in scored.known] == [2]
     assert scored.scores["early"].values.tolist() == [1, 1, 0]
     np.testing.assert_array_equal(scored.scores["published"], early)
+
+
+def test_a_row_to_come_is_like_the_newest_of_its_series(
+    released: Study, make: SimpleNamespace
+) -> None:
+    rows = [
+        make.row(start=2019.0, published=2020.4, grade="A", unit="bn EUR", note="x", url="y"),
+        make.row(start=2018.0, published=2021.4, grade="C", note="x", url="y", quote="z"),
+        make.row(start=2020.0, published=2021.3, grade="B", note="x", url="y"),
+    ]
+    row = to_come(dataclasses.replace(released, observations=make.table(*rows)), 2022)[0].row
+    assert (row.grade, row.unit, row.place) == ("C", "bn CNY", "East")
+    assert (row.note, row.url, row.quote, row.within) == ("", "", "", None)
