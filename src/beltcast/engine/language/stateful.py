@@ -155,9 +155,9 @@ class Memory:
         return LANGUAGE["ZIDZ"].build(gap, apply("mul", time, apply("abs", Load(rows))))
 
     def forecast(self, value: Node, time: Node, horizon: Node, initial: Node) -> Node:
-        """FORECAST: the input extrapolated along its own trend."""
+        """FORECAST: the input extrapolated along its own trend, at first the initial one."""
         rows = self.parts.new_rows(self.n)
-        start = apply("div", value, apply("add", const(1.0), initial))
+        start = apply("div", value, apply("add", const(1.0), apply("mul", initial, time)))
         gap = apply("sub", value, Load(rows))
         self.parts.stock(self.name, rows, start, apply("div", gap, time))
         growth = LANGUAGE["ZIDZ"].build(gap, apply("mul", time, Load(rows)))
