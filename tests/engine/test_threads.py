@@ -9,7 +9,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +21,7 @@ from beltcast.engine.run import llvm_backend, numpy_backend
 from beltcast.engine.run.llvm_backend import LlvmKernel
 from beltcast.engine.run.numpy_backend import NumpyKernel
 from beltcast.engine.run.plan import Plan, make_plan, steps_at
-from beltcast.engine.run.threads import pause, side_by_side
+from beltcast.engine.run.threads import at_most, pause, processors, side_by_side
 from beltcast.model.model import Model
 
 from ..model_texts import write_model
@@ -111,6 +113,21 @@ def test_work_within_work_is_given_up_with_it_and_not_the_other_way_round() -> N
     assert ends == [1]
 
 
+@pytest.mark.parametrize(("threads", "left"), [(1, 8), (2, 4), (3, 2), (8, 1), (20, 1)])
+def test_work_within_work_shares_the_processors(
+    threads: int, left: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    within = list(side_by_side(lambda _: processors(), range(20), threads))
+    assert within == [left] * 20
+    assert processors() == 8
+    with at_most(6):
+        assert set(side_by_side(lambda _: processors(), range(20), 2)) == {3}
+        with at_most(None):
+            assert processors() == 6
+    assert processors() == 8
+
+
 # --- the kernels ------------------------------------------------------------------------------
 
 
@@ -136,6 +153,7 @@ def plan_of(model: Model) -> Plan:
 def test_an_interrupted_run_begins_hardly_a_slice_after_the_signal(
     threads: int, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(llvm_backend, "FEW", 0)
     monkeypatch.setattr(llvm_backend, "SLICE", 1)  # a slice is a block of sixteen members
     monkeypatch.setattr(llvm_backend, "WIDEST_TABLE", 0)  # sixteen, not more
     kernel = LlvmKernel(model.program)
@@ -178,9 +196,30 @@ def test_numpy_pauses_at_every_step(model: Model, monkeypatch: pytest.MonkeyPatc
 def test_slices_change_no_bit(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.linspace(0.05, 0.3, 100)[None]
     whole = LlvmKernel(model.program)(plan_of(model), values, threads=1)
+    monkeypatch.setattr(llvm_backend, "FEW", 0)
     monkeypatch.setattr(llvm_backend, "SLICE", 1)
     cut = LlvmKernel(model.program)(plan_of(model), values, threads=3)
     np.testing.assert_array_equal(whole, cut)
+
+
+def test_what_one_thread_computes_at_once_starts_no_other(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, seen = plan_of(model), []
+    members = 5 * 16
+    values = model.program.n_rows * members * len(plan.times)
+
+    def counted(*arguments: Any) -> Iterator[None]:
+        seen.append(arguments[2])
+        return side_by_side(*arguments)
+
+    monkeypatch.setattr(llvm_backend, "side_by_side", counted)
+    kernel = LlvmKernel(model.program)
+    for few in (values - 1, values):
+        monkeypatch.setattr(llvm_backend, "FEW", few)
+        with at_most(3):
+            kernel(plan, np.full((1, members), 0.1))
+    assert seen == [3, 1]
 
 
 # --- the command line -------------------------------------------------------------------------

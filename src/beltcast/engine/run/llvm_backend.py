@@ -14,7 +14,6 @@ exp, log and pow.
 from __future__ import annotations
 
 import ctypes
-import os
 from collections.abc import Callable, Sequence
 
 import llvmlite.binding as llvm
@@ -28,7 +27,7 @@ from beltcast.engine.run.llvm_module import module_text
 from beltcast.engine.run.numpy_backend import assign
 from beltcast.engine.run.plan import Method, Plan
 from beltcast.engine.run.reciprocals import with_reciprocals
-from beltcast.engine.run.threads import side_by_side
+from beltcast.engine.run.threads import processors, side_by_side
 from beltcast.errors import SimulationError
 
 WIDTH = 16
@@ -52,6 +51,9 @@ LONG_TEXT = 500_000
 
 QUICK_RUNS = 20
 """Runs of one member after which optimised code pays."""
+
+FEW = 1_000_000
+"""Values of rows that one thread computes sooner than two can be started."""
 
 SLICE = 100_000_000
 """Values of rows that are computed without a pause, and delay an interruption."""
@@ -144,9 +146,9 @@ class LlvmKernel:
         padded[:, members:] = values[:, -1:]
         out = np.empty((len(plan.saves), len(plan.outputs), lanes))
         make = self._bound(plan, padded, out)
-        threads = (threads or os.cpu_count() or 1) if blocks > 1 else 1
-        # Eight for each thread compensate for other work on the machine.
         a_block = self.program.n_rows * width * len(plan.times)
+        threads = (threads or processors()) if blocks * a_block > FEW else 1
+        # Eight for each thread compensate for other work on the machine.
         share = max(1, min(blocks // (8 * threads), SLICE // a_block))
         slices = [(first, min(blocks, first + share)) for first in range(0, blocks, share)]
         for _ in side_by_side(lambda ends: make()(*ends), slices, threads):

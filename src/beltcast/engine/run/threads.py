@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from contextvars import ContextVar
 from threading import Event
 from typing import TypeVar
@@ -21,6 +22,32 @@ _Result = TypeVar("_Result")
 
 _GIVEN_UP: ContextVar[tuple[Event, ...]] = ContextVar("given up", default=())
 """One for each work that this thread is part of, the outermost first."""
+
+_PROCESSORS: ContextVar[int | None] = ContextVar("processors", default=None)
+"""Processors that are left to this thread of a work; None: no work, all of them."""
+
+
+def processors() -> int:
+    """Return how many threads pay here: one per processor, fewer within work that has threads."""
+    return _PROCESSORS.get() or os.cpu_count() or 1
+
+
+@contextmanager
+def at_most(threads: int | None) -> Iterator[None]:
+    """Let what runs in this block take so many threads where no number is given.
+
+    Examples
+    --------
+    >>> from beltcast.engine.run.threads import at_most, processors
+    >>> with at_most(3):
+    ...     processors()
+    3
+    """
+    before = _PROCESSORS.set(threads or processors())
+    try:
+        yield
+    finally:
+        _PROCESSORS.reset(before)
 
 
 def side_by_side(
@@ -36,7 +63,7 @@ def side_by_side(
         Calls `pause` now and then if it takes long and runs no model.
     items : iterable
     threads : int, optional
-        Default: one per processor.  With one, or one item, no thread is started.
+        Default: `processors`.  With one, or one item, no thread is started.
 
     Examples
     --------
@@ -45,7 +72,8 @@ def side_by_side(
     [2, 1, 3]
     """
     work = list(items)
-    threads = min(threads or os.cpu_count() or 1, len(work))
+    available = processors()
+    threads = min(threads or available, len(work))
     if threads <= 1:
         for item in work:
             pause()
@@ -53,14 +81,14 @@ def side_by_side(
         return
     given_up = Event()
     around = (*_GIVEN_UP.get(), given_up)
+    left = max(1, available // threads)
 
     def of_this_work(item: _Item) -> _Result:
-        before = _GIVEN_UP.set(around)
-        try:
-            pause()
-            return function(item)
-        finally:
-            _GIVEN_UP.reset(before)
+        # The thread belongs to this work alone: nothing needs to be set back.
+        _GIVEN_UP.set(around)
+        _PROCESSORS.set(left)
+        pause()
+        return function(item)
 
     pool = ThreadPoolExecutor(threads)
     try:

@@ -10,7 +10,6 @@ that they have mixed.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from beltcast.display.facts import Facts, html_of, text_of
 from beltcast.engine.nodes import FloatArray
+from beltcast.engine.run.threads import processors
 from beltcast.errors import CalibrationError
 from beltcast.files.resume import NOT_KEPT, Pieces
 from beltcast.inference.assemble import likelihood_of
@@ -235,7 +235,7 @@ def _walked(
     tell: Progress,
 ) -> Draws:
     likelihood = calibration.likelihood
-    threads = threads or os.cpu_count() or 1
+    threads = threads or processors()
     density, last = walker_density(calibration, threads)
     count = min(draws, QUICK_WALKERS)
     chain = np.zeros(count, dtype=np.int64) if count < QUICK_WALKERS else np.arange(count)

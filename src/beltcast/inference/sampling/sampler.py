@@ -27,7 +27,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -37,6 +36,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from beltcast.engine.nodes import FloatArray
+from beltcast.engine.run.threads import processors
 from beltcast.errors import CalibrationError, InputError, one_of
 from beltcast.inference.calibrate import Calibration, one_blas_thread
 from beltcast.inference.likelihood import Likelihood
@@ -195,7 +195,7 @@ def sample(
         )
     state = resume or Unfinished(key, 0, None, (), (), 0)
     tell = progress or no_progress
-    threads = options.threads or os.cpu_count() or 1
+    threads = options.threads or processors()
     density, last = walker_density(calibration, threads)
     surrogate: Surrogate | None = None
     seen = False

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from beltcast.engine.nodes import FloatArray, IntArray
-from beltcast.engine.run.threads import side_by_side
+from beltcast.engine.run.threads import at_most, side_by_side
 from beltcast.inference.calibrate import Calibration
 from beltcast.inference.likelihood import Likelihood
 from beltcast.inference.sampling.censored_nuisances import completion
@@ -46,9 +46,8 @@ def walker_density(calibration: Calibration, threads: int) -> tuple[Density, Fac
     complete = completion(likelihood, near=calibration.theta)
 
     def density(z: FloatArray, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
-        # The bits of a member do not depend on the others in its block.
-        parts = np.array_split(z, min(threads, len(z)))
-        answers = np.concatenate(list(side_by_side(likelihood.answers, parts, threads)))
+        with at_most(threads):
+            answers = likelihood.answers(z)
         theta, weight = complete(z, answers, rng)
         return theta[:, order], weight
 
@@ -138,9 +137,9 @@ def _contrasts(likelihood: Likelihood, threads: int) -> Factor | None:
         return None
 
     def factor(z: FloatArray) -> FloatArray:
-        parts = np.array_split(z[:, :n], min(threads, len(z)))
-        found = list(side_by_side(contrasts.residuals, parts, threads))
-        value: FloatArray = -0.5 * (np.concatenate(found) ** 2).sum(axis=1)
+        with at_most(threads):
+            found = contrasts.residuals(z[:, :n])
+        value: FloatArray = -0.5 * (found**2).sum(axis=1)
         return value
 
     return factor
