@@ -102,7 +102,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="Mutated models that the fuzzer tries; beyond the default they are drawn again.",
     )
     parser.addoption(
-        "--kills", type=int, default=3, help="Times that a run of a plan is killed and resumed."
+        "--kills", type=int, default=1, help="Times that a run of a plan is killed and resumed."
     )
 
 

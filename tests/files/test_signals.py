@@ -2,7 +2,8 @@
 
     pytest tests/files/test_signals.py --kills 60 -n 0
 
-ends each command 20 times in each of the three ways.  One process loads the package and forks for
+ends each command 20 times in each of the three ways; by default each is ended once, in one of the
+three.  One process loads the package and forks for
 each run, so that the moments fall into the work and not into a second of imports.
 """
 
@@ -10,12 +11,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from beltcast import cli
 from beltcast.files.shipped import shipped
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs fork and signals of POSIX")
@@ -29,7 +34,7 @@ COMMANDS = {
     "page": (["page", "known"], "result.html"),
 }
 
-# Started once for each command: the process that forks has no thread of its own.
+# Started once for all commands: the process that forks has no thread of its own.
 ENDED = """
 import json, os, random, signal, sys, time
 from beltcast.cli import main
@@ -37,9 +42,7 @@ import beltcast.app.page, beltcast.forecasting.forecast, beltcast.inference.cali
 import beltcast.inference.sampling.chains, beltcast.inference.updating.update
 import beltcast.pictures.plots, beltcast.scale.blocks, xarray, netCDF4, matplotlib.font_manager
 
-arguments, result, ends, seed = json.loads(sys.argv[1])
-
-def fork():
+def fork(arguments, result):
     child = os.fork()
     if child:
         return child
@@ -56,52 +59,51 @@ def fork():
 
 def files(path):
     if os.path.isfile(path):
-        return [result]
+        return [path]
     found = (os.path.join(at, name) for at, _, names in os.walk(path) for name in names)
     return sorted(os.path.relpath(name, path) for name in found)
 
 def waited(child):
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
-def remove():
+def outcome(arguments, result, ends, seed):
+    since = time.monotonic()
+    first = waited(fork(arguments, result))
+    long, whole, listing = time.monotonic() - since, files(result), sorted(os.listdir())
     os.system(f"rm -rf {result}")
+    rng, kinds = random.Random(seed), (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
+    codes, half = [], []
+    for k in range(ends):
+        child = fork(arguments, result)
+        # One that comes alone must not come too late.
+        time.sleep(rng.uniform(0.02, long if ends > 3 else 0.5 * long))
+        try:
+            os.kill(child, kinds[(k + seed) % 3])
+        except ProcessLookupError:
+            pass
+        codes.append(waited(child))
+        if os.path.exists(result) and result != "out.zarr":
+            if files(result) != whole:
+                half.append([k, files(result)])
+            os.system(f"rm -rf {result}")
+    last = waited(fork(arguments, result))
+    same, left = files(result) == whole, sorted(os.listdir())
+    os.system(f"rm -rf {result}")
+    return {"first": first, "codes": codes, "half": half, "last": last, "same": same,
+            "left": left, "listing": listing}
 
-since = time.monotonic()
-first = waited(fork())
-assert first == 0, f"the undisturbed run ended with {first}"
-long, whole, listing = time.monotonic() - since, files(result), sorted(os.listdir())
-remove()
-rng, kinds = random.Random(seed), (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
-codes, half = [], []
-for k in range(ends):
-    child = fork()
-    time.sleep(rng.uniform(0.02, long))
-    try:
-        os.kill(child, kinds[k % 3])
-    except ProcessLookupError:
-        pass
-    codes.append(waited(child))
-    if os.path.exists(result) and result != "out.zarr":
-        if files(result) != whole:
-            half.append([k, files(result)])
-        remove()
-last = waited(fork())
-print(json.dumps({"codes": codes, "half": half, "last": last, "left": sorted(os.listdir()),
-                  "listing": listing, "same": files(result) == whole}))
+print(json.dumps([outcome(*one) for one in json.loads(sys.argv[1])]))
 """
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(foshan: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study of one belt, its forecast, new rows for it and a plan."""
     folder = tmp_path_factory.mktemp("signals")
-    setup = [
-        ["init", "mine"],
-        ["forecast", "mine", "--starts", "2", "--draws", "16", "--output", "known"],
-    ]
-    for arguments in setup:
-        done = beltcast(folder, *arguments)
-        assert done.returncode == 0, done.stderr
+    shutil.copytree(foshan, folder / "mine")
+    study, known = str(folder / "mine"), str(folder / "known")
+    made = ["forecast", study, "--starts", "1", "--draws", "8", "--output", known]
+    assert CliRunner().invoke(cli.app, made).exit_code == 0
     table = (folder / "mine" / "observations.csv").read_text(encoding="utf-8-sig").splitlines()
     row = next(line for line in table[1:] if ",level," in line).split(",")
     row[3], row[4], row[10] = "2025", "2026", "2026.3"
@@ -119,35 +121,36 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def beltcast(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "beltcast", *arguments],
-        cwd=folder, env=ENVIRONMENT, capture_output=True, text=True,
-    )  # fmt: skip
-
-
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+
+@pytest.fixture(scope="module")
+def outcomes(made: Path, request: pytest.FixtureRequest) -> dict[str, dict[str, Any]]:
+    """What became of each command."""
+    ends = request.config.getoption("--kills")
+    asked = []
+    for seed, (arguments, result) in enumerate(COMMANDS.values()):
+        named = [] if result == "out.zarr" else ["--output", result]
+        asked.append([[*arguments, *named], result, ends, seed])
+    done = subprocess.run(
+        [sys.executable, "-c", ENDED, json.dumps(asked)],
+        cwd=made, env=ENVIRONMENT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return dict(zip(COMMANDS, json.loads(done.stdout.splitlines()[-1]), strict=True))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_that_is_ended_leaves_nothing_half_written_and_nothing_behind(
-    name: str, made: Path, request: pytest.FixtureRequest
+    name: str, outcomes: dict[str, dict[str, Any]]
 ) -> None:
-    arguments, result = COMMANDS[name]
-    if result != "out.zarr":
-        arguments = [*arguments, "--output", result]
-    ends = request.config.getoption("--kills")
-    done = subprocess.run(
-        [sys.executable, "-c", ENDED, json.dumps([arguments, result, ends, 7])],
-        cwd=made, env=ENVIRONMENT, capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = outcomes[name]
+    assert found["first"] == 0  # of the undisturbed run
     print(name, found["codes"])
     assert found["half"] == []
     # Killed, interrupted, terminated, or done before that.
     assert set(found["codes"]) <= {-9, 130, -15, 143, 0}
-    assert found["codes"].count(0) < ends
+    assert found["codes"].count(0) < len(found["codes"])
     assert (found["last"], found["same"]) == (0, True)
     assert found["left"] == found["listing"]
