@@ -346,7 +346,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_worker_processes_give_the_bits_of_one_though_they_are_killed(
     tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -23,7 +23,7 @@ import pytest
 import xarray as xr
 
 from beltcast.ensembles.member_statistics import quantiles
-from beltcast.errors import InputError
+from beltcast.errors import InputError, RunStopped
 from beltcast.scale import cluster as cluster_module
 from beltcast.scale.blocks import run_plan
 from beltcast.scale.compute import compute_parcel, pack
@@ -171,11 +171,39 @@ def test_the_standard_deviation_of_a_pool_is_drawn_but_is_no_constant_of_the_mod
 
 
 def test_a_clock_that_jumps_changes_nothing(
-    undisturbed: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    steady, jumping = tmp_path / "steady", tmp_path / "jumping"
+    steady.mkdir(), jumping.mkdir()
+    run_plan(read_plan(plan_in(steady)))
     rng = np.random.default_rng(8)
     monkeypatch.setattr(time, "time", lambda: float(rng.uniform(-1e9, 4e9)))
-    assert bits(run_plan(read_plan(plan_in(tmp_path, **LONG))).path) == undisturbed
+    run_plan(read_plan(plan_in(jumping)))
+    assert bits(jumping / "out.zarr") == bits(steady / "out.zarr")
+
+
+def test_a_run_waits_for_workers_as_long_as_its_patience_and_for_no_scheduler(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now, there = [100.0], {"a worker": 1}
+    monkeypatch.setattr(cluster_module.time, "monotonic", lambda: now[0])
+    client = SimpleNamespace(status="running", nthreads=lambda: there)
+    look = cluster_module._watch(client)
+    look()
+    there.clear()
+    for now[0] in (200.0, 200.0 + cluster_module.PATIENCE):  # the wait begins with the first look
+        look()
+    there["another"] = 1
+    now[0] += 1.0
+    look()
+    there.clear()
+    look()
+    now[0] += cluster_module.PATIENCE + 0.1
+    with pytest.raises(RunStopped, match=r"no worker for 30 s.*rerun with --resume"):
+        look()
+    client.status = "closed"
+    with pytest.raises(RunStopped, match="the scheduler is gone"):
+        look()
 
 
 def test_ctrl_c_ends_a_run_that_resumes_bit_for_bit(
@@ -261,7 +289,7 @@ main()
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_without_any_worker_a_run_ends_in_one_sentence(tmp_path: Path) -> None:
     pytest.importorskip("distributed", reason='needs the extra "scale"')
     path = plan_in(tmp_path, **LONG)
@@ -312,7 +340,7 @@ def test_a_task_that_dask_forgot_says_nothing_after_our_sentence(
     assert forget(loop) == ""
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_worker_in_a_network_of_its_own_gives_the_same_bits(
     undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:
@@ -358,7 +386,7 @@ cp -r "$1/out.zarr" "$2"
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_full_disk_and_a_read_only_one_are_said_and_outlived(
     undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:
