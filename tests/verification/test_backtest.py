@@ -36,7 +36,7 @@ from beltcast.verification.backtest import (
 )
 from beltcast.verification.baselines.history import History, Request
 from beltcast.verification.baselines.random_walks import persistence
-from beltcast.verification.origin import Case
+from beltcast.verification.origin import Case, as_known, model_as_known, targets
 from beltcast.verification.origin_rules import InputRule, OriginRules, read_origin_rules
 from beltcast.verification.pool import POOLS
 from beltcast.verification.record import backtest, origin_identity
@@ -154,10 +154,43 @@ def test_a_scrambled_future_leaves_every_bit_of_a_forecast(driven: Study, date: 
     assert (plain["observed"] != other["observed"]).all()
 
 
-@pytest.mark.slow
-def test_a_scrambled_future_leaves_every_bit_of_the_shipped_study(study: Study) -> None:
+@pytest.fixture(scope="module")
+def shipped_rules(study: Study) -> OriginRules:
     path = shipped("models/belt/inputs-known.toml")
-    rules = read_origin_rules(path, study.model, study.priors)
+    return read_origin_rules(path, study.model, study.priors)
+
+
+@pytest.mark.parametrize("date", [2018.3, 2020.25, 2023.5])
+def test_a_scrambled_future_leaves_what_is_known_of_the_shipped_study(
+    study: Study, shipped_rules: OriginRules, date: float
+) -> None:
+    def known_of(one: Study) -> list[object]:
+        known = as_known(one, date, shipped_rules)
+        frozen = model_as_known(one.model, date, shipped_rules, frozen=True)
+        numbers = [
+            (model.program.constant_values.tobytes(), data.times.tobytes(), data.values.tobytes())
+            for model in (known.model, frozen)
+            for data in model.program.inputs.values()
+        ]
+        histories = [
+            case.history and [part.tobytes() for part in dataclasses.astuple(case.history)]
+            for case in targets(one, date)
+        ]
+        return [known.observations.rows, numbers, known.noise, histories]
+
+    later = scrambled(study, shipped_rules, date)
+    for plain, other in zip(known_of(study), known_of(later), strict=True):
+        assert plain == other
+    assert [case.row.value for case in targets(study, date)] != [
+        case.row.value for case in targets(later, date)
+    ]
+
+
+@pytest.mark.long
+def test_a_scrambled_future_leaves_every_bit_of_the_shipped_study(
+    study: Study, shipped_rules: OriginRules
+) -> None:
+    rules = shipped_rules
     quick = Settings(draws=4, moves=1, starts=1, refine=1)
     plain, other = (
         at_origin(one, rules, 2020.25, settings=quick, baselines={"persistence": persistence})
@@ -170,7 +203,9 @@ def test_a_scrambled_future_leaves_every_bit_of_the_shipped_study(study: Study) 
 def test_ex_post_does_look_at_later_inputs(driven: Study) -> None:
     # The test above would be worth nothing if the future moved no forecast at all.
     settings = dataclasses.replace(QUICK, ex_post=True)
-    plain = at_origin(driven, RULES, 2021.3, settings=settings)
+    rules = dataclasses.replace(RULES, sha256="f" * 64)
+    plain = at_origin(driven, rules, 2021.3, settings=settings)
+    assert plain.attrs["rules_sha256"] == "f" * 64
     other = at_origin(scrambled(driven, RULES, 2021.3), RULES, 2021.3, settings=settings)
     assert plain.attrs["information"] == "inputs ex post"
     assert "sd frozen drivers" not in plain["forecaster"]
@@ -424,21 +459,20 @@ def test_the_page_says_where_the_model_errs_and_what_is_left_out(driven: Study) 
     assert "Left out, since their packages are not installed: with an extra" in page
 
 
-@pytest.mark.slow
-def test_backtest_leaves_a_small_file_and_a_page(tmp_path: Path) -> None:
+def test_backtest_leaves_a_small_file_and_a_page(one_belt: str, tmp_path: Path) -> None:
     folder = tmp_path / "verified"
     done = CliRunner().invoke(
         app,
-        ["backtest", "--origins", "2019.5", "--draws", "4", "--moves", "1", "--starts", "1",
-         "--output", str(folder)],
+        ["backtest", one_belt, "--origins", "2022.5", "--draws", "4", "--moves", "1",
+         "--starts", "1", "--output", str(folder)],
         catch_exceptions=False,
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     assert {path.name for path in folder.iterdir()} == {"verification.nc", "summary.txt"}
-    assert [path.name for path in (tmp_path / "verified-origins").iterdir()] == ["2019.5.nc"]
+    assert [path.name for path in (tmp_path / "verified-origins").iterdir()] == ["2022.5.nc"]
     with xr.open_dataset(folder / "verification.nc") as kept:
         assert kept["forecast"].dtype == np.float32
-        assert kept.attrs["rules_sha256"]
+        assert kept.attrs["rules_sha256"] == ""  # the study has no such file
         assert kept.attrs["information"] == "as known at the origin"
         # The pools come last; where drift has no history they are the model alone.
         assert kept["forecaster"].values[-2:].tolist() == list(POOLS)
