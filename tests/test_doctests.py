@@ -29,10 +29,25 @@ def examples() -> Iterator[doctest.DocTest]:
 
 
 EXAMPLES = list(examples())
+SLOW = {
+    "beltcast.app.page.page",
+    "beltcast.inference.optimise.optimise",
+    "beltcast.verification.frozen.score",
+    "beltcast.verification.record.backtest",
+    "beltcast.workflows.calibrate.calibrate_study",
+    "beltcast.workflows.report.report",
+}
+"""Five to eight seconds of processor time each; other tests call these functions."""
 
 
 @pytest.mark.usefixtures("saved_fit", "short_walks")
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+@pytest.mark.parametrize(
+    "example",
+    [
+        pytest.param(one, id=one.name, marks=[pytest.mark.long] if one.name in SLOW else [])
+        for one in EXAMPLES
+    ],
+)
 def test_the_example_prints_what_it_says(
     example: doctest.DocTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -49,3 +64,4 @@ def test_every_public_function_has_an_example() -> None:
     with_example = {example.name.rpartition(".")[2] for example in EXAMPLES}
     functions = {name for name in beltcast.__all__ if inspect.isfunction(getattr(beltcast, name))}
     assert functions <= with_example
+    assert {example.name for example in EXAMPLES} >= SLOW
