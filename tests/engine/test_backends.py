@@ -56,8 +56,16 @@ def draws(model: Model, n: int) -> tuple[np.ndarray, FloatArray]:
     return rows, defaults[:, None] * rng.uniform(0.8, 1.2, (len(rows), n))
 
 
-@pytest.mark.parametrize("method", ["euler", "rk2", "rk4"])
-@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize(
+    ("scenario", "method"),
+    [
+        ("baseline", "euler"),
+        ("baseline", "rk2"),
+        ("stop", "euler"),
+        ("drive", "rk4"),
+        ("headwinds", "rk2"),
+    ],
+)
 def test_both_back_ends_agree_on_every_variable_of_the_belt_model(
     belt: Model, scenario: str, method: Method
 ) -> None:

@@ -55,7 +55,7 @@ def little(small: Model, make: SimpleNamespace) -> Likelihood:
 
 
 def test_the_real_inference_is_calibrated(little: Likelihood) -> None:
-    result = sbc(little, sets=20, rng=np.random.default_rng(1), every=10, burn_in=100)
+    result = sbc(little, sets=20, rng=np.random.default_rng(1), every=5, burn_in=60)
     table = uniformity(result)
     # Twenty sets: what is looked for is a blunder. Bonferroni over the unknowns.
     assert table["p_value"].min() > 0.01 / len(table)
@@ -175,15 +175,14 @@ def test_sets_go_on_where_they_stopped(little: Likelihood) -> None:
     kept: list[xr.Dataset] = []
 
     def run(**given: object) -> xr.Dataset:
-        settings = {"sets": 12, "rng": np.random.default_rng(4), "every": 1, "burn_in": 5}
+        settings = {"sets": 11, "rng": np.random.default_rng(4), "every": 1, "burn_in": 5}
         return sbc(little, **settings | given)  # type: ignore[arg-type]
 
     whole = run(keep=kept.append)
     assert [part.sizes["set"] for part in kept] == [10]
     xr.testing.assert_identical(run(done=kept[0]), whole)
-    xr.testing.assert_identical(run(threads=1), whole)
     # A set depends on the seed and its own number, so that a longer run begins with the same sets.
-    xr.testing.assert_identical(run(sets=10), kept[0])
+    xr.testing.assert_identical(run(sets=10, threads=1), kept[0])
     with pytest.raises(InputError, match="belong to other unknowns or another seed"):
         run(done=kept[0], rng=np.random.default_rng(5))
 
@@ -196,7 +195,7 @@ def test_answers_are_ranked_beside_the_unknowns(little: Likelihood) -> None:
     theta[:, 0] = np.log([9.0, 12.0])
     expected = np.log([[29.0, 9.0], [32.0, 12.0]])
     np.testing.assert_allclose(asked.of(little, theta), expected, rtol=1e-12)
-    result = sbc(little, sets=12, rng=np.random.default_rng(4), every=5, burn_in=60, asked=asked)
+    result = sbc(little, sets=10, rng=np.random.default_rng(4), every=2, burn_in=30, asked=asked)
     assert list(result["parameter"].values[-3:]) == ["log likelihood", "all 2020", "East 2020"]
     assert "unknowns, 2 answers and the log likelihood" in sbc_verdict(result)
     # Four observations with a noise of a few per cent fix an answer that the prior knows to a half.
@@ -206,7 +205,7 @@ def test_answers_are_ranked_beside_the_unknowns(little: Likelihood) -> None:
 def test_a_result_knows_its_density_and_no_other(
     little: Likelihood, small: Model, make: SimpleNamespace
 ) -> None:
-    settings = {"sets": 10, "every": 2, "burn_in": 20}
+    settings = {"sets": 3, "every": 1, "burn_in": 5}
     rng = np.random.default_rng(4)
     done = sbc(little, rng=rng, **settings)  # type: ignore[arg-type]
     assert same_density(done, little)

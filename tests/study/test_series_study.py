@@ -116,7 +116,8 @@ def test_a_study_of_one_place_goes_the_whole_way(
     assert [line for line in fit.splitlines() if line.startswith("cost")] == [
         line for line in direct.splitlines() if line.startswith("cost")
     ]
-    run("sample", "flu", "--chains", "2", "--draws", "10")
+    walk = ("--method", "walkers", "--every", "1", "--burn-in", "10")
+    run("sample", "flu", *walk, "--chains", "2", "--draws", "10")
     run("identify", "flu", "--draws", "20", "--starts", "4")
     page = run("forecast", "flu", "--draws", "20", "--starts", "4")
     assert "total" in page
