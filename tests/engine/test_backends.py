@@ -301,13 +301,12 @@ def test_a_member_alone_has_its_bits_and_no_padding(tmp_path: Path, method: Meth
     assert [kernel._lanes(n) for n in (1, 2, 17)] == [1, kernel.width, 2 * kernel.width]
 
 
-def test_a_large_program_is_optimised_only_where_it_pays_and_gives_the_same_bits(
+def test_code_is_optimised_only_where_it_pays_and_gives_the_same_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write(tmp_path, text("S = INTEG(EXP(-S) - k*S^1.7, 1)", "k = 0.3", FINAL_TIME="50"))
-    expected = load_model(path).simulate()["S"].values
-    monkeypatch.setattr(llvm_backend, "LONG_TEXT", 0)
-    monkeypatch.setattr(llvm_backend, "QUICK_RUNS", 2)
+    model = load_model(path)
+    expected = model.simulate(backend="llvm")["S"].values
     made: list[bool] = []
     load_code = llvm_backend.load_code
 
@@ -316,12 +315,22 @@ def test_a_large_program_is_optimised_only_where_it_pays_and_gives_the_same_bits
         return load_code(*given, quick=quick)
 
     monkeypatch.setattr(llvm_backend, "load_code", counted)
-    model = load_model(path)
-    for kinds in ([True], [True], [True, False], [True, False]):
-        np.testing.assert_array_equal(model.simulate(backend="llvm")["S"].values, expected)
-        assert made == kinds
-    made.clear()
-    many = load_model(path)
-    k, s = (many.rows(name) for name in ("k", "S"))
-    many.batch(k, np.full((1, 3), 0.3), outputs=s, saves=[1.0], backend="llvm")
-    assert made == [False]
+    times = model.grid().times()
+    plan = make_plan(
+        model.program,
+        parameters=model.rows("k"),
+        outputs=model.rows("S"),
+        times=times,
+        step=model.grid().step,
+        saves=np.arange(len(times)),
+    )
+    for blocks, kinds in ((1, [[True], [True], [True, False], [True, False]]), (3, [[False]])):
+        made.clear()
+        kernel = LlvmKernel(model.program)
+        values = kernel.program.n_rows * kernel.width * len(times)
+        # Two blocks are computed by code that is not optimised.
+        monkeypatch.setattr(llvm_backend, "QUICK", 2 * values / len(kernel._texts["euler"]))
+        given = np.full((1, (blocks - 1) * kernel.width + 1), 0.3)
+        for now in kinds:
+            np.testing.assert_array_equal(kernel(plan, given)[:, 0, -1], expected)
+            assert made == now

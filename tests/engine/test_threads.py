@@ -157,6 +157,7 @@ def test_an_interrupted_run_begins_hardly_a_slice_after_the_signal(
     monkeypatch.setattr(llvm_backend, "SLICE", 1)  # a slice is a block of sixteen members
     monkeypatch.setattr(llvm_backend, "WIDEST_TABLE", 0)  # sixteen, not more
     kernel = LlvmKernel(model.program)
+    kernel(plan_of(model), np.full((1, 1), 0.1))
     compiled = kernel._functions["euler"]
     lock, signalled = threading.Lock(), threading.Event()
     slices: list[bool] = []

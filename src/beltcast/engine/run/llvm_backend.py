@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
+from threading import Lock
 
 import llvmlite.binding as llvm
 import numpy as np
@@ -46,11 +47,12 @@ MANY = 4096
 LARGEST_HISTORY = 2e9
 """Bytes a thread may use for what DELAY FIXED remembers."""
 
-LONG_TEXT = 500_000
-"""Characters of a module from which on its first runs do without optimised code."""
+QUICK = 2_000
+"""Values of rows for each letter of a module that code takes which is not optimised.
 
-QUICK_RUNS = 20
-"""Runs of one member after which optimised code pays."""
+Optimising costs 1 to 2 microseconds a letter and gains 0.1 ns a value, so that code as quickly made
+as possible pays up to ten thousand; it is lower because the first code is then in vain.
+"""
 
 FEW = 1_000_000
 """Values of rows that one thread computes sooner than two can be started."""
@@ -70,7 +72,7 @@ class LlvmKernel:
     cache : Cache, optional
         Where machine code is kept between processes.
     method : str
-        Compiled at once, unless the program is large; others when they are first asked for.
+        Its text is made at once; others when they are first asked for.
     """
 
     def __init__(
@@ -92,9 +94,8 @@ class LlvmKernel:
         self._callback = _CALLBACK(_foreign_caller(foreign, program.n_rows, width))
         self._codes: list[llvm.ExecutionEngine] = []  # all are kept: a thread may still run one
         self._functions: dict[str, Callable[..., None]] = {}
-        self._single_runs = 0
-        if len(text) <= LONG_TEXT:
-            self._compile(method, quick=False)
+        self._values = 0  # computed so far
+        self._ready = Lock()
 
     def _compile(self, method: Method, *, quick: bool) -> None:
         code = load_code(self._texts[method], self.cache, quick=quick)
@@ -103,18 +104,23 @@ class LlvmKernel:
         if not quick:
             self._texts[method] = ""
 
-    def _make_ready(self, method: Method, members: int) -> None:
-        """Compile a method; a large program in full once it runs often or for many members."""
-        if method not in self._texts:
-            self._texts[method], _ = module_text(self.program, self.width, method)
-        text = self._texts[method]
-        if not text:
-            return
-        self._single_runs += 1
-        if len(text) <= LONG_TEXT or members > 1 or self._single_runs > QUICK_RUNS:
-            self._compile(method, quick=False)
-        elif method not in self._functions:
-            self._compile(method, quick=True)
+    def _make_ready(self, plan: Plan, blocks: int, *, often: bool = False) -> None:
+        """Compile a method: quickly at first, in full once it computes much or will run often."""
+        method = plan.method
+        with self._ready:
+            if method not in self._texts:
+                self._texts[method], _ = module_text(self.program, self.width, method)
+            text = self._texts[method]
+            if not text:
+                return
+            self._values += blocks * self._values_a_block(plan)
+            if often or self._values > QUICK * len(text):
+                self._compile(method, quick=False)
+            elif method not in self._functions:
+                self._compile(method, quick=True)
+
+    def _values_a_block(self, plan: Plan) -> int:
+        return self.program.n_rows * self.width * len(plan.times)
 
     def __call__(self, plan: Plan, values: FloatArray, threads: int | None = None) -> FloatArray:
         """Run all members.
@@ -137,16 +143,17 @@ class LlvmKernel:
             self._wide = self._wide or LlvmKernel(
                 self._given, WIDE, cache=self.cache, method=plan.method
             )
+            self._wide._values = self._values  # what was much is much
             return self._wide(plan, values, threads)
-        self._make_ready(plan.method, members)
         blocks = -(-members // width)
+        self._make_ready(plan, blocks)
         lanes = self._lanes(members)
         padded = np.empty((len(plan.parameters), lanes))
         padded[:, :members] = values
         padded[:, members:] = values[:, -1:]
         out = np.empty((len(plan.saves), len(plan.outputs), lanes))
         make = self._bound(plan, padded, out)
-        a_block = self.program.n_rows * width * len(plan.times)
+        a_block = self._values_a_block(plan)
         threads = (threads or processors()) if blocks * a_block > FEW else 1
         # Eight for each thread compensate for other work on the machine.
         share = max(1, min(blocks // (8 * threads), SLICE // a_block))
@@ -163,8 +170,8 @@ class LlvmKernel:
 
     def bind(self, plan: Plan, members: int) -> Callable[[FloatArray], FloatArray]:
         """Return a function that runs a plan repeatedly on this thread; only values vary."""
-        self._make_ready(plan.method, max(members, 2))
         blocks = -(-members // self.width)
+        self._make_ready(plan, blocks, often=True)
         lanes = self._lanes(members)
         padded = np.empty((len(plan.parameters), lanes))
         out = np.empty((len(plan.saves), len(plan.outputs), lanes))

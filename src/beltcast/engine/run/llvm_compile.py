@@ -18,8 +18,8 @@ def load_code(
     text : str
     cache : Cache, optional
     quick : bool
-        Leave out what makes code fast: it computes the same bits, and is made in a third of the
-        time.
+        Leave out what makes code fast, if it is not kept already: what is made in a third of the
+        time computes the same bits.
     """
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
@@ -30,12 +30,15 @@ def load_code(
         codemodel="jitdefault",
         jit=True,
     )
-    key = code_key(text, quick=quick) if cache is not None else None
-    code = cache.get(key) if cache is not None and key is not None else None
+    code = None
+    kinds = (False, True) if quick else (False,)
+    keys = [code_key(text, quick=kind) for kind in kinds] if cache is not None else []
+    for key in keys:
+        code = code or (cache.get(key) if cache is not None and key is not None else None)
     if code is None:
         code = machine_code(text, machine, quick=quick)
-        if cache is not None and key is not None:
-            cache.put(key, code)
+        if cache is not None and keys[-1] is not None:
+            cache.put(keys[-1], code)
     # A fresh object takes the same way as a kept one, so that the two cannot differ.
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))

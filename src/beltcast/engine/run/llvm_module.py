@@ -73,18 +73,18 @@ def assemble(
         name: text.stage(name, getattr(program, name))
         for name in ("setup", "initial", "settle", "step", "rates", "hold", "after")
     }
+    functions = "\n".join((*text.functions, *drivers(stages)))
     module = "\n".join(
         (
             head,
-            vector_math(v),
+            vector_math(v, functions),
             *(table_search(v) if text.shared.searched else ()),
             *(
                 f"declare {v.doubles} @{name}.v{v.width}f64({v.doubles})"
                 for name in sorted(text.shared.intrinsics)
             ),
             *text.shared.tables,
-            *text.functions,
-            *drivers(stages),
+            functions,
             f"attributes #0 = {{ {attributes} }}",
             f"attributes #1 = {{ {attributes} noinline willreturn memory(none) }}",
             f"attributes #2 = {{ {attributes} noinline }}",

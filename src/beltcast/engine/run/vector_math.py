@@ -62,12 +62,17 @@ TWO_THIRDS = (0.6666666666666666, 3.700743415417188e-17)
 EXP_POLYNOMIAL = tuple(1.0 / math.factorial(k) for k in range(13, -1, -1))
 
 
-def vector_math(v: Vector) -> str:
-    """Return the LLVM text of ``vexp``, ``vlog`` and ``vpow`` for vectors of a type."""
-    functions = [_exp_function(v), _log_function(v), _pow_function(v)]
+def vector_math(v: Vector, calls: str | None = None) -> str:
+    """Return the LLVM text of the functions for vectors of a type, or of those that a text calls.
+
+    ``vexp``, ``vlog``, ``vpow`` and, with fused arithmetic, ``vquotient``: compiling all of them
+    takes longer than compiling a small model.
+    """
+    functions = {"vexp": _exp_function, "vlog": _log_function, "vpow": _pow_function}
     if v.fused:
-        functions.append(_quotient_function(v))
-    return "\n".join((_declarations(v), *functions))
+        functions["vquotient"] = _quotient_function
+    called = [f(v) for name, f in functions.items() if calls is None or f"@{name}(" in calls]
+    return "\n".join((_declarations(v), *called))
 
 
 def _declarations(v: Vector) -> str:
