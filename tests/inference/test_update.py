@@ -6,6 +6,7 @@ import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -21,7 +22,7 @@ from beltcast import (
 from beltcast.errors import CalibrationError, InputError, TableError, one_of
 from beltcast.inference.updating.carry_draws import carried, extended, predictive
 from beltcast.inference.updating.predictive_checks import surprises, together
-from beltcast.inference.updating.update import UPDATE_METHODS, UpdateMethod
+from beltcast.inference.updating.update import UPDATE_METHODS, Update, UpdateMethod
 from beltcast.study.noise import Definition
 
 DRAWS = 4000
@@ -293,3 +294,36 @@ def test_new_rows_do_not_move_the_date_that_drifts_count_from(
     after = update(fit, draws, new, rng=np.random.default_rng(3), method="reweight").after
     assert after.likelihood.nuisances == fit.likelihood.nuisances
     np.testing.assert_array_equal(after.likelihood.loadings[:2], fit.likelihood.loadings)
+
+
+def test_the_table_of_what_moved_is_that_of_the_draws(small: Model, make: SimpleNamespace) -> None:
+    """Medians in the parameter's unit; means and standard deviations on the working scale."""
+    priors = make.priors("Level[East]", "Factor", "Divisor", mu=np.log([10, 1, 1]), sigma=0.5)
+    one = make_likelihood(small, priors, make.table(make.row()), make.noise(year_shock=0.1))
+    rng = np.random.default_rng(1)
+    # Uneven, so that a mean is no median.
+    before = 0.5 + rng.gamma(1.0, 0.3, (50, one.size))
+    after = before.mean(axis=0) - 0.4 * np.arange(one.size) + rng.gamma(1.0, 0.2, (70, one.size))
+    after[:, 1] *= 1.7
+    change = Update(
+        Draws(one, before, "posterior"),
+        Draws(one, after, "posterior"),
+        "reweight",
+        "a test",
+        (),
+        pd.DataFrame(),
+        1.0,
+    )
+    moved = change.moved()
+    shift = [(after[:, k].mean() - before[:, k].mean()) / before[:, k].std() for k in range(3)]
+    order = sorted(range(3), key=lambda k: -abs(shift[k]))
+    assert list(moved.index) == [priors.labels[k] for k in order]
+    np.testing.assert_allclose(moved["shift"], [shift[k] for k in order], rtol=1e-12)
+    assert min(shift) < 0
+    for name, theta in (("before", before), ("after", after)):
+        medians = [np.exp(np.median(theta[:, k])) for k in order]
+        np.testing.assert_allclose(moved[name], medians, rtol=0.02)
+        natural = [np.median(np.exp(theta[:, k])) for k in order]
+        np.testing.assert_allclose(moved[name], natural, rtol=1e-12)
+    ratios = [after[:, k].std() / before[:, k].std() for k in order]
+    np.testing.assert_allclose(moved["ratio"], ratios, rtol=1e-12)
