@@ -67,6 +67,7 @@ CASES: dict[str, np.ndarray] = {
     "DELAY(x, 0.9, 1)": late(X, 3, 1.0),
     "DELAY(x, 0.9)": late(X, 3, X[0]),
     "HISTORY(x, TIME - 0.6)": late(X, 2, 0.0),
+    "HISTORY(x, TIME - 0)": X,
     "DELAY1(x, 2)": chain(X, 2.0, 1, X[0]),
     "DELAY1(x, 2, 4)": chain(X, 2.0, 1, 4.0),
     "DELAY3(x, 2)": chain(X, 2.0, 3, X[0]),
