@@ -1,0 +1,166 @@
+"""The covariance of every pair of rows, pair by pair, from what the documentation says they share.
+
+The package adds loadings of common errors; here each pair is asked what its two rows have in
+common, by formula and without any loading.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from beltcast import Model, make_likelihood
+from beltcast.study.noise import Definition
+from beltcast.study.observations import Observation
+
+DEFINITIONS = {
+    "full": Definition("Full", 0.0, 0.0, 0.0),
+    "wide": Definition("Wide", 0.5, 0.1, 0.05),
+    "other": Definition("Other", 0.3, 0.2, 0.0),
+    "alone": Definition("Alone", 0.2, 0.3, 0.02),  # of one place
+}
+PLAIN: dict[str, Any] = {
+    "vintage": {"final": 0.0, "revised": 0.02, "preliminary": 0.06, "only": 0.03},
+    "grade": {"A": 0.1, "B": 0.17, "C": 0.4},
+    "definitions": DEFINITIONS,
+    "year_shock": 0.05,
+    "year_shocks": {2015: 0.11},
+    "shared": 0.0,
+    "autocorrelation": 0.0,
+    "revisions": False,
+    "offset_common": 0.0,
+    "trend_common": 0.0,
+    "trend_own": 1.0,
+    "trend_fades": math.inf,
+    "reference": None,
+}
+
+
+def some_rows(make: SimpleNamespace, seed: int) -> list[Observation]:
+    """Two rows or more of many a year, place and definition."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for _ in range(22):
+        definition = str(rng.choice(list(DEFINITIONS)))
+        place = "East" if definition == "alone" else str(rng.choice(["East", "West"]))
+        kind = str(rng.choice(["level", "level", "growth", "part-year"]))
+        start = float(rng.integers(2014, 2018))
+        end = start + 1.0
+        if kind == "part-year":
+            start, end = start + float(rng.choice([0.0, 0.25])), start + float(rng.choice([0.5, 1]))
+            kind = "part-year" if (start % 1, end % 1) != (0.0, 0.0) else "level"
+        rows.append(
+            make.row(
+                kind,
+                start,
+                end,
+                place=place,
+                elements=(place,),
+                definition=definition,
+                vintage=str(rng.choice(list(PLAIN["vintage"]))),
+                grade=str(rng.choice(["A", "B"])),
+                value=1.1 if kind == "growth" else 10.0,
+            )
+        )
+    return rows
+
+
+def drift(t: float, s: float, fades: float) -> float:
+    """Covariance of a drift at two times from the reference: its rates fade, or never do."""
+
+    def variance(u: float) -> float:
+        u = abs(u)
+        if math.isinf(fades):
+            return u * u
+        return fades**2 * (2.0 * u / fades + 2.0 * math.exp(-u / fades) - 2.0)
+
+    return 0.5 * (variance(t) + variance(s) - variance(t - s))
+
+
+def signed(row: Observation, value: float) -> dict[float, float]:
+    """What a row compares: a rate has its year less the one before."""
+    return {value: 1.0, value - 1.0: -1.0} if row.kind == "growth" else {value: 1.0}
+
+
+def covariance(rows: list[Observation], i: int, j: int, noise: dict[str, Any]) -> float:
+    a, b = rows[i], rows[j]
+
+    def single(row: Observation) -> float:
+        """Standard deviation of the error of one year."""
+        vintage = 0.0 if noise["revisions"] else noise["vintage"][row.vintage]
+        return math.hypot(noise["grade"][row.grade], vintage, DEFINITIONS[row.definition].noise)
+
+    def years(row: Observation) -> float:
+        return 2.0 if row.kind == "growth" else 1.0
+
+    year = {0: math.floor(a.start), 1: math.floor(b.start)}
+    same_place, same_definition = a.place == b.place, a.definition == b.definition
+    same_release = same_place and same_definition and a.vintage == b.vintage
+    series = same_place and same_definition and (noise["revisions"] or a.vintage == b.vintage)
+    shared, rho = noise["shared"], noise["autocorrelation"]
+    total = 0.0
+    if i == j:
+        total += (1.0 - shared if rho else 1.0) * years(a) * single(a) ** 2
+    if rho and series:
+        for (p, x), (q, y) in product(signed(a, year[0]).items(), signed(b, year[1]).items()):
+            total += shared * single(a) * single(b) * x * y * rho ** abs(p - q)
+    if not rho and series and year[0] == year[1] and i != j:
+        total += shared * single(a) * single(b)
+    if noise["revisions"] and same_release and year[0] == year[1]:
+        total += noise["vintage"][a.vintage] ** 2
+    if same_definition and "growth" not in (a.kind, b.kind):
+        common = noise["offset_common"]
+        size = DEFINITIONS[a.definition].offset_sd ** 2
+        total += size * (common + (1.0 - common) * same_place)
+    reference = noise["reference"]
+    if reference is None:
+        reference = max(row.end for row in rows)
+    drifts = sum(
+        x * y * drift(p - reference, q - reference, noise["trend_fades"])
+        for (p, x), (q, y) in product(
+            signed(a, 0.5 * (a.start + a.end)).items(), signed(b, 0.5 * (b.start + b.end)).items()
+        )
+    )
+    drifts *= DEFINITIONS[a.definition].trend_sd * DEFINITIONS[b.definition].trend_sd
+    one_place = len({row.place for row in rows if row.definition == a.definition}) == 1
+    own = 1.0 if one_place else noise["trend_own"]
+    kept = noise["trend_common"]
+    total += drifts * (
+        kept
+        + (1.0 - kept) * same_definition * ((1.0 - own) + own * same_place)
+    )  # fmt: skip
+    for (p, x), (q, y) in product(signed(a, year[0]).items(), signed(b, year[1]).items()):
+        total += x * y * (p == q) * noise["year_shocks"].get(int(p), noise["year_shock"]) ** 2
+    return total
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"shared": 0.6},
+        {"shared": 0.6, "revisions": True},
+        {"shared": 0.7, "autocorrelation": 0.6},
+        {"shared": 0.7, "autocorrelation": 0.6, "revisions": True},
+        {"offset_common": 0.3, "trend_common": 0.4, "trend_own": 0.3},
+        {"trend_fades": 3.0, "trend_common": 0.25, "trend_own": 0.4, "reference": 2016.25},
+        {"trend_fades": 0.7, "trend_own": 0.4, "reference": 2030.0},
+    ],
+    ids=lambda options: ", ".join(options) or "plain",
+)
+def test_two_rows_have_the_covariance_of_all_that_they_share(
+    small: Model, make: SimpleNamespace, options: dict[str, Any], seed: int
+) -> None:
+    rows, noise = some_rows(make, seed), {**PLAIN, **options}
+    priors = make.priors("Factor", mu=0.0, sigma=0.3)
+    one = make_likelihood(small, priors, make.table(*rows), make.noise(**noise))
+    found = one.loadings @ one.loadings.T + np.diag(one.sds**2)
+    count = len(rows)
+    expected = [[covariance(rows, i, j, noise) for j in range(count)] for i in range(count)]
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-8)
