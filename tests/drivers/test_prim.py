@@ -365,3 +365,22 @@ def test_the_trajectory_is_that_of_the_ema_workbench() -> None:
         ours = float(own["density"].where(own["coverage"] >= coverage).max())
         other = float(peeled.loc[peeled["coverage"] >= coverage, "density"].max())
         assert ours == pytest.approx(other, abs=0.02)
+
+
+def test_the_box_that_covers_most_is_chosen_wherever_it_stands() -> None:
+    x, interest = quarter(100, 0.1, np.random.default_rng(3))
+    boxes = prim(x, interest)
+    _, of_each = np.unique(boxes["coverage"].values, return_index=True)
+    assert len(of_each) > 3
+    for density in (0.4, 0.7, 1.1):  # by 1.1 none is: the largest product is taken
+        one, other = (
+            chosen_box(x, interest, boxes.isel(box=order), density=density)
+            for order in (of_each, of_each[::-1])
+        )
+        assert one["coverage"].item() == other["coverage"].item()
+        dense = boxes.isel(box=boxes["density"].values >= density)
+        if dense.sizes["box"]:
+            assert one["coverage"].item() >= dense["coverage"].max().item()
+        else:
+            best = (boxes["coverage"] * boxes["density"]).max().item()
+            assert (one["coverage"] * one["density"]).item() >= best - 1e-12

@@ -303,3 +303,22 @@ def test_a_positive_number_needs_no_mark_that_it_is_not_negative(
     held = y(marked, backend, "belt")
     bare = load_model(write(tmp_path, belt("1").replace("<non_negative/>", "")))
     np.testing.assert_array_equal(y(bare, backend, "belt"), held)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 4])
+def test_an_inflow_limit_is_one_of_a_unit_of_time_whatever_the_step(
+    tmp_path: Path, steps: int
+) -> None:
+    """A discrete conveyor takes 7 in each unit of time, all of it as early as it comes."""
+    limit = belt("20", initial="0", mark=' discrete="true"', more="<in_limit>7</in_limit>")
+    held = y(model_of(tmp_path, limit, step=1 / steps), "numpy", "belt")
+    expected = np.minimum(7.0, 20.0 * np.arange(steps + 1) / steps)
+    np.testing.assert_allclose(held[: steps + 1], expected)
+    assert held[2 * steps] == pytest.approx(14.0)
+
+
+@pytest.mark.parametrize("step", [2.0, 0.4])
+def test_an_inflow_limit_needs_whole_steps_in_a_unit_of_time(tmp_path: Path, step: float) -> None:
+    limit = belt("20", initial="0", mark=' discrete="true"', more="<in_limit>7</in_limit>")
+    with pytest.raises(UnsupportedConstruct, match="not whole numbers of steps"):
+        model_of(tmp_path, limit, step=step)

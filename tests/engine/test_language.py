@@ -193,3 +193,17 @@ def test_a_lookup_is_read_as_it_is_called(
     expression: str, expected: list[float], tmp_path: Path, backend: Backend
 ) -> None:
     close(values(model_of(tmp_path, f"{LOOKUP}y = {expression} ~~|"), "y", backend), expected)
+
+
+def test_what_follows_from_a_remembered_start_is_computed_in_its_order(
+    tmp_path: Path, backend: Backend
+) -> None:
+    """Constants that rest on INITIAL by way of each other, against the order of their names."""
+    model = model_of(
+        tmp_path,
+        "a = b + c ~~|\nb = 10*c ~~|\nc = 2*first ~~|\nfirst = INITIAL(Time + 3) ~~|\n"
+        "stock = INTEG(a, b) ~~|",
+        end=2,
+    )
+    close(values(model, "a", backend), [66, 66, 66])
+    close(values(model, "stock", backend), [60, 126, 192])

@@ -9,13 +9,18 @@ from __future__ import annotations
 import math
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from beltcast import load_model
+from beltcast.engine.language.lookups import area_from_start, lookup_value
+from beltcast.engine.language.primitives import PRIMITIVES
+from beltcast.engine.nodes import Apply, Const, LookupAt, Node
 from beltcast.engine.run.prepare import Backend
+from beltcast.engine.syntax import Table
 from beltcast.errors import ModelFileError, UnsupportedConstruct
 
 from ..small_models import small, text, write
@@ -526,3 +531,38 @@ def test_a_function_with_one_argument_too_few_or_too_many_is_refused(
 def test_a_stock_with_a_third_argument_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedConstruct, match="a third argument of INTEG is not supported"):
         small(tmp_path, "x = INTEG(1, 2, 3)")
+
+
+def at(node: Node) -> np.ndarray:
+    match node:
+        case Const(values):
+            return values
+        case LookupAt(table, x):
+            return lookup_value(table, at(x))
+        case Apply(op, arguments):
+            return PRIMITIVES[op].value(*map(at, arguments))
+    raise AssertionError(node)
+
+
+@pytest.mark.parametrize("kind", ["interpolate", "extrapolate"])
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [
+        ((2.0,), (5.0,)),
+        ((2.0, 5.0), (3.0, -1.0)),
+        ((-1.0, 0.5, 3.0, 7.0), (2.0, 6.0, -3.0, 0.5)),
+    ],
+)
+def test_the_area_under_a_table_is_that_of_its_trapezia(
+    kind: Literal["interpolate", "extrapolate"], x: tuple[float, ...], y: tuple[float, ...]
+) -> None:
+    """Also beyond its ends, where the values are held or go on; a sum of exact trapezia."""
+    table = Table(x, y, kind)
+    ends = np.array([-4.0, -1.0, 0.3, 2.0, 2.1, 5.0, 6.5, 7.0, 11.0])
+    found = at(area_from_start(table, Const(ends)))
+    for end, area in zip(ends, found, strict=True):
+        low, high = sorted((x[0], end))
+        corners = np.unique([low, *(k for k in x if low < k < high), high])
+        heights = lookup_value(table, corners)
+        whole = float((0.5 * (heights[1:] + heights[:-1]) * np.diff(corners)).sum())
+        assert area == pytest.approx(whole if end >= x[0] else -whole, abs=1e-12)
