@@ -422,3 +422,38 @@ def test_ten_thousand_yuan_are_not_a_hundred_million() -> None:
 )
 def test_persons_moles_and_milligrams_are_units_in_every_spelling(spelling: str, unit: str) -> None:
     assert parse_unit(spelling) == parse_unit(unit)
+
+
+@pytest.mark.parametrize(
+    "spellings",
+    [
+        "Dmnl 无量纲",
+        "Year 年",
+        "Month 月 个月",
+        "Week 周 星期",
+        "Day 天 日",
+        "Hour 小时",
+        "person 人",
+        "$ 美元",
+        "CNY 元 人民币",
+        "万元 万人民币",
+        "亿元 亿人民币",
+        "item 件 个",
+        "household 户",
+        "firm 家",
+        "TEU 标箱 标准箱",
+        "mg 毫克",
+        "mol 摩尔",
+    ],
+)
+def test_every_chinese_spelling_is_its_unit_and_no_other(spellings: str) -> None:
+    first, *others = spellings.split()
+    for other in others:
+        assert parse_unit(other) == parse_unit(first), other
+        assert parse_unit(f"{other}^2/kg") == parse_unit(f"{first}*{first}/kg")
+
+
+def test_a_product_is_printed_as_its_first_factor_spells_each_word() -> None:
+    assert str(parse_unit("Firms") * parse_unit("companies")) == "Firms^2"
+    assert str(parse_unit("companies") * parse_unit("Firms*kg")) == "companies^2*kg"
+    assert str(parse_unit("kg/Years") / parse_unit("yr")) == "kg/Years^2"

@@ -164,3 +164,20 @@ def test_two_rows_have_the_covariance_of_all_that_they_share(
     count = len(rows)
     expected = [[covariance(rows, i, j, noise) for j in range(count)] for i in range(count)]
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-8)
+
+
+def test_an_error_that_no_two_rows_share_is_no_unknown(small: Model, make: SimpleNamespace) -> None:
+    """Of 2014 there are two rows, of 2015 and 2016 one each, and of West another."""
+    rows = [
+        make.row(start=2014.0),
+        make.row("growth", start=2014.0, value=1.1),
+        make.row(start=2015.0, vintage="preliminary"),
+        make.row(start=2016.0, vintage="revised"),
+        make.row(start=2014.0, place="West", elements=("West",)),
+    ]
+    vintage = {"final": 0.0, "revised": 0.02, "preliminary": 0.06, "only": 0.03}
+    priors = make.priors("Factor", mu=0.0, sigma=0.3)
+    noise = make.noise(shared=0.6, revisions=True, vintage=vintage, seasonal=False)
+    one = make_likelihood(small, priors, make.table(*rows), noise)
+    assert one.nuisances == ("error of East, full, 2014",)
+    np.testing.assert_allclose(one.sds[2:], np.hypot(0.1, [0.06, 0.02, 0.0]), rtol=1e-12)
