@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from beltcast import Model, make_likelihood
-from beltcast.study.noise import Definition
+from beltcast.study.noise import Definition, Discrepancy
 from beltcast.study.observations import Observation
 
 DEFINITIONS = {
@@ -38,7 +38,10 @@ PLAIN: dict[str, Any] = {
     "trend_own": 1.0,
     "trend_fades": math.inf,
     "reference": None,
+    "discrepancy": None,
 }
+BEGINS = 2013.0
+"""Where the model starts, and its discrepancy is 0."""
 
 
 def some_rows(make: SimpleNamespace, seed: int) -> list[Observation]:
@@ -134,6 +137,14 @@ def covariance(rows: list[Observation], i: int, j: int, noise: dict[str, Any]) -
         kept
         + (1.0 - kept) * same_definition * ((1.0 - own) + own * same_place)
     )  # fmt: skip
+    if (lasting := noise["discrepancy"]) is not None:
+        fades = math.inf if lasting.damping == 1.0 else -1.0 / math.log(lasting.damping)
+        parts = [(lasting.level_common, lasting.growth_common)]
+        parts += [(lasting.level_own, lasting.growth_own)] * same_place
+        dates = (signed(row, 0.5 * (row.start + row.end) - BEGINS).items() for row in (a, b))
+        for ((p, x), (q, y)), (level, growth) in product(product(*dates), parts):
+            walk = 0.5 * (abs(p) + abs(q) - abs(p - q))
+            total += x * y * (level**2 * walk + growth**2 * drift(p, q, fades))
     for (p, x), (q, y) in product(signed(a, year[0]).items(), signed(b, year[1]).items()):
         total += x * y * (p == q) * noise["year_shocks"].get(int(p), noise["year_shock"]) ** 2
     return total
@@ -151,6 +162,8 @@ def covariance(rows: list[Observation], i: int, j: int, noise: dict[str, Any]) -
         {"offset_common": 0.3, "trend_common": 0.4, "trend_own": 0.3},
         {"trend_fades": 3.0, "trend_common": 0.25, "trend_own": 0.4, "reference": 2016.25},
         {"trend_fades": 0.7, "trend_own": 0.4, "reference": 2030.0},
+        {"discrepancy": Discrepancy(0.05, 0.08, 0.04, 0.06, 0.7)},
+        {"discrepancy": Discrepancy(0.05, 0.08, 0.04, 0.06, 1.0), "shared": 0.5},
     ],
     ids=lambda options: ", ".join(options) or "plain",
 )
@@ -181,3 +194,28 @@ def test_an_error_that_no_two_rows_share_is_no_unknown(small: Model, make: Simpl
     one = make_likelihood(small, priors, make.table(*rows), noise)
     assert one.nuisances == ("error of East, full, 2014",)
     np.testing.assert_allclose(one.sds[2:], np.hypot(0.1, [0.06, 0.02, 0.0]), rtol=1e-12)
+
+
+def test_a_second_quantity_of_a_statistic_has_an_offset_of_its_own_besides(
+    small: Model, make: SimpleNamespace
+) -> None:
+    """The first quantity of each place sets what the others differ from."""
+    fields = {"definition": "wide", "vintage": "final"}
+    rows = [
+        make.row(start=2014.0, **fields),
+        make.row(start=2015.0, quantity="firms", unit="firm", **fields),
+        make.row(start=2016.0, quantity="firms", unit="firm", **fields),
+        make.row(start=2016.0, **fields),
+        make.row(start=2016.0, quantity="firms", place="West", elements=("West",), **fields),
+        make.row(start=2016.0, quantity="firms", definition="full"),
+    ]
+    definitions = {**DEFINITIONS, "wide": Definition("Wide", 0.5, 0.0, 0.0)}
+    noise = make.noise(definitions=definitions, quantity_sd=0.25, seasonal=False)
+    priors = make.priors("Factor", mu=0.0, sigma=0.3)
+    one = make_likelihood(small, priors, make.table(*rows), noise)
+    columns = dict(zip(one.nuisances, one.loadings.T.tolist(), strict=True))
+    assert columns == {
+        "firms within East, wide": [0, 0.25, 0.25, 0, 0, 0],
+        "offset of East, wide": [0.5, 0.5, 0.5, 0.5, 0, 0],
+        "offset of West, wide": [0, 0, 0, 0, 0.5, 0],
+    }
