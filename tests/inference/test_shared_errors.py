@@ -219,3 +219,65 @@ def test_a_second_quantity_of_a_statistic_has_an_offset_of_its_own_besides(
         "offset of East, wide": [0.5, 0.5, 0.5, 0.5, 0, 0],
         "offset of West, wide": [0, 0, 0, 0, 0.5, 0],
     }
+
+
+def columns_of(
+    small: Model, make: SimpleNamespace, rows: list[Observation], **noise: Any
+) -> dict[str, list[float]]:
+    given = {**PLAIN, "year_shock": 0.0, "year_shocks": {}, "seasonal": False, **noise}
+    priors = make.priors("Factor", mu=0.0, sigma=0.3)
+    one = make_likelihood(small, priors, make.table(*rows), make.noise(**given))
+    return dict(zip(one.nuisances, one.loadings.T.tolist(), strict=True))
+
+
+def test_a_definition_of_one_place_has_one_drift_and_others_have_two_parts(
+    small: Model, make: SimpleNamespace
+) -> None:
+    definitions = {
+        "alone": Definition("Alone", 0.0, 0.3, 0.0),
+        "wide": Definition("Wide", 0.0, 0.1, 0.0),
+    }
+    rows = [
+        make.row(start=2014.0, definition="alone"),
+        make.row(start=2014.0, definition="wide"),
+        make.row(start=2014.0, definition="wide", place="West", elements=("West",)),
+    ]
+    found = columns_of(small, make, rows, definitions=definitions, trend_own=0.4, reference=2016.5)
+    assert sorted(found) == [
+        "trend of East, alone", "trend of East, wide", "trend of West, wide", "trend of wide",
+    ]  # fmt: skip
+    np.testing.assert_allclose(found["trend of East, alone"], [-0.6, 0, 0])
+    np.testing.assert_allclose(found["trend of wide"], [0, *[-0.2 * math.sqrt(0.6)] * 2])
+
+
+@pytest.mark.parametrize(("detail", "parts"), [(1e-9, 3), (0.03, 2), (0.5, 1)])
+def test_small_components_of_a_fading_drift_are_left_out(
+    small: Model, make: SimpleNamespace, detail: float, parts: int
+) -> None:
+    """Below a part of the variance of the largest, as NumPy's eigenvalues have it."""
+    definitions = {"wide": Definition("Wide", 0.0, 0.1, 0.0)}
+    rows = [make.row(start=start, definition="wide") for start in (2014.0, 2016.0, 2022.0)]
+    lags = [row.start + 0.5 - 2018.0 for row in rows]
+    sizes = np.linalg.eigvalsh([[drift(s, t, 2.0) for s in lags] for t in lags])[::-1]
+    assert (sizes > detail * sizes[0]).sum() == parts
+    found = columns_of(
+        small, make, rows, definitions=definitions, trend_fades=2.0, trend_detail=detail,
+        reference=2018.0,
+    )  # fmt: skip
+    assert sorted(found) == [f"trend of East, wide, {k + 1}" for k in range(parts)]
+    kept = np.array([np.square(column).sum() for column in found.values()])
+    np.testing.assert_allclose(kept, 0.01 * sizes[:parts], rtol=1e-6)
+
+
+def test_a_share_feels_no_shock_and_growth_over_two_years_those_at_its_ends(
+    small: Model, make: SimpleNamespace
+) -> None:
+    """(2014 + 2015) / 2 less (2013 + 2014) / 2: of 2014 nothing is left."""
+    rows = [
+        make.row("share", 2014.0, value=0.3),
+        make.row("growth", 2014.0, 2016.0, value=1.2),
+        make.row(start=2015.0),
+    ]
+    found = columns_of(small, make, rows, year_shock=0.2, year_shocks={2015: 0.4})
+    for year, expected in ((2013, [0, -0.1, 0]), (2014, [0, 0, 0]), (2015, [0, 0.2, 0.4])):
+        np.testing.assert_allclose(found[f"shock of {year}"], expected, atol=1e-15)

@@ -1,7 +1,7 @@
 """The plan of a run: its times, the constants that vary, and what is saved.
 
-The time grid is made here, once, for both back ends: by adding the step again and again, as Vensim
-and PySD do, because ``Time >= 2010`` may come true one step later that way than by multiplication.
+The time grid is made here, once, for both back ends, as multiples of the step (`time_grid`): on
+two grids that differ by rounding, ``Time >= 2010`` may come true one step apart.
 """
 
 from __future__ import annotations
