@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from scipy.integrate import RK45
+from scipy.integrate._ivp.rk import rk_step
 from scipy.linalg import expm
 
 from beltcast import load_model
-from beltcast.engine.run.adaptive import _ERROR, _NODES, _WEIGHTS, state_equations
+from beltcast.engine.run.adaptive import (
+    _ERROR,
+    _NODES,
+    _WEIGHTS,
+    _advance,
+    _extrapolate,
+    _first_steps,
+    _inverses,
+    _pair,
+    state_equations,
+)
 from beltcast.errors import InputError, UnsupportedConstruct
 from beltcast.model.model import Model
 
@@ -271,3 +283,127 @@ def test_the_weights_are_those_of_dormand_and_prince() -> None:
     for node, weights in zip(_NODES, _WEIGHTS, strict=True):
         assert sum(weights) == pytest.approx(node, abs=1e-14)
     assert sum(_ERROR) == pytest.approx(0.0, abs=1e-16)
+
+
+# --- one step, of equations of one's own ------------------------------------------------------
+
+
+MATRIX = np.array([[-2.0, 0.5], [1.0, -0.3]])
+
+
+class Equations:
+    """``y' = f(t, y)`` of two stocks in place of a program; without derivatives."""
+
+    question = SimpleNamespace(flows=np.arange(2), implicit=False)
+    plan = SimpleNamespace(tolerance=(1e-4, 1e-12))
+    now = 3.0
+
+    def __init__(self, f=lambda t, y: MATRIX @ y) -> None:
+        self.f = f
+
+    def at(self, rows, members, state, times):
+        return np.array([self.f(t, y[:, 0]) for t, y in zip(times, state, strict=True)])[..., None]
+
+    def jacobian(self, members, state, times):
+        return np.repeat(MATRIX[None], len(state), axis=0)
+
+
+STATE = np.array([[3.0, -1.0], [0.5, 7.0], [2.0, 2.0]])[..., None]
+LENGTH = np.array([0.1, 0.7, 0.02])
+TIMES = np.array([3.0, 3.5, 4.0])
+
+
+def step_of(step, course: Equations):
+    members = np.arange(3)
+    rates = course.at(None, members, STATE, TIMES)
+    return step(course, members, STATE, rates, TIMES, LENGTH)  # type: ignore[arg-type]
+
+
+def test_an_explicit_step_and_its_error_are_those_of_scipy() -> None:
+    def f(t: float, y: np.ndarray) -> np.ndarray:
+        return np.array([np.sin(t) * y[1] - 0.2 * y[0] ** 2, t - y[0] * y[1]])
+
+    moved, error, then = step_of(_pair, Equations(f))
+    for k, (start, t, h) in enumerate(zip(STATE[..., 0], TIMES, LENGTH, strict=True)):
+        stages = np.empty((7, 2))
+        y, flow = rk_step(f, t, start, f(t, start), h, RK45.A, RK45.B, RK45.C, stages)
+        np.testing.assert_allclose(moved[k, :, 0], y, rtol=1e-13)
+        np.testing.assert_allclose(then[k, :, 0], flow, rtol=1e-12)
+        np.testing.assert_allclose(error[k], -h * stages.T @ RK45.E, rtol=1e-6)
+
+
+def test_an_implicit_step_is_the_polynomial_through_its_euler_steps() -> None:
+    """k steps of h / k give (I - h A / k)^-k y; what they tend to is their polynomial at 0."""
+    moved, error, _ = step_of(_extrapolate, Equations())
+
+    def extrapolated(start: np.ndarray, h: float, counts: list[int]) -> np.ndarray:
+        found = 0.0
+        for k in counts:
+            euler = np.linalg.matrix_power(np.linalg.inv(np.eye(2) - h / k * MATRIX), k) @ start
+            weight = np.prod([(1 / i) / (1 / i - 1 / k) for i in counts if i != k])
+            found = found + weight * euler
+        return np.asarray(found)
+
+    for k, (start, h) in enumerate(zip(STATE[..., 0], LENGTH, strict=True)):
+        whole, coarser = (extrapolated(start, h, of) for of in ([1, 2, 3, 4, 5], [2, 3, 4, 5]))
+        np.testing.assert_allclose(moved[k, :, 0], whole, rtol=1e-10)
+        np.testing.assert_allclose(error[k], whole - coarser, rtol=1e-6, atol=1e-12)
+
+
+def test_an_implicit_step_sees_flows_at_the_end_of_each_of_its_steps() -> None:
+    """y' = t^3 without y: the k steps of h / k sum t^3 at their ends, a polynomial in h / k."""
+    course = Equations(lambda t, y: np.array([t**3, 1.0]))
+    course.jacobian = lambda members, state, times: np.zeros((len(state), 2, 2))  # type: ignore[method-assign]
+    moved = step_of(_extrapolate, course)[0]
+    there = TIMES + LENGTH
+    np.testing.assert_allclose(moved[:, 0, 0] - STATE[:, 0, 0], (there**4 - TIMES**4) / 4)
+    np.testing.assert_allclose(moved[:, 1, 0] - STATE[:, 1, 0], LENGTH)
+
+
+def test_the_first_step_is_a_hundredth_of_what_a_stock_lasts_or_a_thousandth_of_the_run() -> None:
+    state = np.array([[6.0, 8.0], [6.0, 0.0], [0.0, 5.0], [1e3, 1e3], [1.0, 1.0]])[..., None]
+    rates = np.array([[-2.0, 4.0], [2.0, 9.0], [3.0, 0.0], [-1.0, 1.0], [1.0, 1.0]])[..., None]
+    steps = np.array([np.nan, np.nan, np.nan, np.nan, 0.7])
+    with np.errstate(all="ignore"):  # as its caller does
+        _first_steps(state, rates, steps, np.array([0, 1, 2, 3]), 40.0)
+    np.testing.assert_allclose(steps, [0.02, 0.03, 0.04, 0.04, 0.7])
+
+
+@pytest.mark.parametrize("rtol", [0.5, 1e-3, 1e-5])
+def test_a_step_that_is_good_enough_sets_the_next_by_its_error(rtol: float) -> None:
+    """0.9 (allowed / error)^(1/5) of it, from a fifth to five times; the last is no limit."""
+    course = Equations()
+    course.plan = SimpleNamespace(tolerance=(rtol, 0.3 * rtol))
+    start, length = STATE[:1], np.array([0.1])
+    rates = course.at(None, np.arange(1), start, np.array([3.0]))
+    moved, error, _ = _pair(course, np.arange(1), start, rates, np.array([3.0]), length)  # type: ignore[arg-type]
+    # A stock far below the largest value that it had counts as a millionth of that.
+    largest = np.array([[4e6, 5e6]])
+    size = np.maximum(np.abs(start), np.abs(moved))[0, :, 0]
+    allowed = rtol * np.maximum(size, 1e-6 * np.maximum(largest[0], size)) + 0.3 * rtol
+    share = (np.abs(error[0]) / allowed).max()
+    assert share < 1.0
+    state, steps = start.copy(), np.array([0.1])
+    _advance(course, state, steps, largest, 3.1)  # type: ignore[arg-type]
+    np.testing.assert_allclose(state, moved, rtol=1e-14)
+    np.testing.assert_allclose(largest, [[4e6, 5e6]])
+    assert steps[0] == pytest.approx(max(0.1, 0.1 * min(0.9 * share**-0.2, 5.0)))
+
+
+@pytest.mark.parametrize("implicit", [False, True])
+def test_steps_that_are_too_long_are_tried_again_shorter(implicit: bool) -> None:
+    course = Equations()
+    course.question = SimpleNamespace(flows=np.arange(2), implicit=implicit)
+    state, steps = STATE.copy(), np.array([4.0, 4.0, 4.0])
+    _advance(course, state, steps, np.abs(STATE[..., 0]), 7.0)  # type: ignore[arg-type]
+    exact = STATE[..., 0] @ expm(4.0 * MATRIX).T
+    np.testing.assert_allclose(state[..., 0], exact, rtol=1e-3)
+
+
+def test_only_a_matrix_that_has_no_inverse_gets_none() -> None:
+    found = _inverses(
+        np.array([[[2.0, 0.0], [0.0, 4.0]], [[1.0, 1.0], [1.0, 1.0]], [[0.0, 1], [1, 0]]])
+    )
+    np.testing.assert_array_equal(found[0], [[0.5, 0.0], [0.0, 0.25]])
+    assert np.isnan(found[1]).all()
+    np.testing.assert_array_equal(found[2], [[0.0, 1.0], [1.0, 0.0]])
