@@ -77,3 +77,56 @@ def test_a_final_time_may_depend_on_the_run(tmp_path: Path) -> None:
         "SAVEPER = 1 ~~|\nTIME STEP = 1 ~~|\nstock = INTEG(2, 0) ~~|\n"
     )
     assert load_model(path).simulate()["stock"].to_numpy()[-1] == 6
+
+
+@pytest.mark.parametrize(
+    ("controls", "given", "times"),
+    [
+        (
+            "FINAL TIME = 4 ~~|\nSAVEPER = s ~~|\nTIME STEP = 0.5 ~~|",
+            ([0.0, 2.0], [1.0, 0.5]),
+            [0, 1, 2, 2.5, 3, 3.5, 4],
+        ),
+        (
+            "FINAL TIME = 4 ~~|\nSAVEPER = TIME STEP ~~|\nTIME STEP = s ~~|",
+            ([0.0, 2.0], [1.0, 0.5]),
+            [0, 1, 2, 2.5, 3, 3.5, 4],
+        ),
+        (
+            "FINAL TIME = s + 0*x ~~|\nSAVEPER = 1 ~~|\nTIME STEP = 1 ~~|",
+            ([0.0, 2.0], [9.0, 3.0]),
+            [0, 1, 2, 3],
+        ),
+    ],
+)
+@pytest.mark.parametrize("in_file", [True, False])
+def test_controls_follow_a_series_that_is_given_for_the_run(
+    tmp_path: Path,
+    controls: str,
+    given: tuple[list[float], list[float]],
+    times: list[float],
+    in_file: bool,
+) -> None:
+    """Whether the file has a series of its own or leaves it to the user."""
+    (tmp_path / "t.csv").write_text("time,s\n0,2\n", encoding="utf-8")
+    own = " := GET DIRECT DATA('t.csv', ',', 'A', 'B2')" if in_file else ""
+    path = tmp_path / "model.mdl"
+    path.write_text(
+        f"INITIAL TIME = 0 ~~|\n{controls}\ns :HOLD BACKWARD:{own} ~~|\nx = INTEG(1, 0) ~~|\n"
+    )
+    model = load_model(path)
+    run = model.simulate(inputs={"s": given})
+    assert run["time"].values.tolist() == times
+    np.testing.assert_allclose(run["x"], times)
+    assert model.grid(inputs={"s": given}).end == times[-1]
+    last = model.batch(
+        np.empty(0, dtype=np.int64),
+        np.empty((0, 1)),
+        outputs=model.rows("x"),
+        saves=times[-1:],
+        inputs={"s": given},
+    )
+    np.testing.assert_allclose(last.ravel(), times[-1:])
+    if in_file:
+        assert model.simulate()["time"].values[1] in (1, 2)
+        assert model.grid().end in (2, 4)

@@ -171,8 +171,8 @@ def run_scenario(
             outputs=_rows(model, instants),
             totals=_rows(model, flows),
             saves=_instants(model, end),
-            # A scenario may set TIME STEP: the grid must follow its constants.
-            grid=model.grid(scenario.constants),
+            # A scenario may set TIME STEP: the grid must follow its constants and series.
+            grid=model.grid(scenario.constants, scenario.inputs),
             inputs=scenario.inputs,
             backend=backend,
         )

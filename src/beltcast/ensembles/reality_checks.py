@@ -131,7 +131,7 @@ def _run(
 ) -> _Run:
     """Run all members; (time, subscripts..., member) at the saved instants."""
     rows, members = member_constants(model, draws, scenario)
-    grid = model.grid(scenario.constants)
+    grid = model.grid(scenario.constants, scenario.inputs)
     saves = np.arange(np.ceil(grid.start), np.floor(grid.end) + 0.5)
     result = model.batch(
         rows,

@@ -126,7 +126,7 @@ def observe(
     >>> observe(study.model, study.observations).shape == (len(study.observations),)
     True
     """
-    grid = model.grid(constants)
+    grid = model.grid(constants, inputs)
     asked = questions(model, observations, grid.times(), log=np.zeros(len(observations), bool))
     parameters, values = model.constant_values(constants)
     run = model.batch(

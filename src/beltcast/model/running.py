@@ -65,29 +65,30 @@ class Running(Browsable):
         """What a copy or another process gets: all but the compiled code of this process."""
         return self.__dict__ | {"_kernels": {}}
 
-    def grid(self, constants: Constants | None = None) -> Grid:
+    def grid(self, constants: Constants | None = None, inputs: Inputs | None = None) -> Grid:
         """Time grid of the model; INITIAL TIME, FINAL TIME, TIME STEP, SAVEPER may be set.
 
-        A FINAL TIME that changes during the run is found by a run with these constants, and the
-        steps of a TIME STEP or SAVEPER that changes by following it
+        A FINAL TIME that changes during the run is found by a run with these constants and series,
+        and the steps of a TIME STEP or SAVEPER that changes by following it
         (`beltcast.engine.run.variable_step`).
         """
-        if constants is None:
+        if constants is None and inputs is None:
             return self._own_grid
-        return self._grid_with(constants)
+        return self._grid_with({} if constants is None else constants, inputs)
 
     @cached_property
     def _own_grid(self) -> Grid:
         return self._grid_with({})
 
-    def _grid_with(self, constants: Constants) -> Grid:
+    def _grid_with(self, constants: Constants, inputs: Inputs | None = None) -> Grid:
         rows, values = self.constant_values(constants)
         controls = {
             canonical(name): value
             for name, value in plain_constants(constants, self).items()
             if canonical(name) in CONTROLS
         }
-        return find_grid(self.source, self.program, rows, values, controls)
+        series = self.input_series(inputs)
+        return find_grid(self.source, self.program, rows, values, controls, series)
 
     def simulate(
         self,
@@ -156,7 +157,7 @@ class Running(Browsable):
                 method=method,
                 backend=backend,
             )
-        grid = self.grid(constants)
+        grid = self.grid(constants, inputs)
         asked = [outputs] if isinstance(outputs, str) else outputs
         names = [self._output(n) for n in asked] if asked is not None else self.computed
         times = grid.saved() if save_at is None else np.asarray(save_at, dtype=np.float64)
@@ -261,7 +262,7 @@ class Running(Browsable):
                 method=method,
                 backend=backend,
             )
-        grid = grid or self.grid()
+        grid = grid or self.grid(inputs=inputs)
         totals = NO_ROWS if totals is None else totals
         wanted = np.asarray(saves, dtype=np.float64)
         times = grid.times(until=float(wanted.max()))

@@ -19,7 +19,7 @@ from beltcast.engine.run.numpy_backend import assign
 from beltcast.engine.run.plan import count_steps, make_plan, time_grid
 from beltcast.engine.run.prepare import Prepared, available, prepare
 from beltcast.engine.run.variable_step import LONGEST_SEARCH, NEAR, Course, moving_course
-from beltcast.engine.syntax import Source
+from beltcast.engine.syntax import Data, Source
 from beltcast.errors import SimulationError, UnsupportedConstruct
 
 
@@ -84,6 +84,7 @@ def find_grid(
     rows: IntArray,
     values: FloatArray,
     given: Mapping[str, float],
+    inputs: Mapping[int, Data],
 ) -> Grid:
     """Find the time grid of a run.
 
@@ -95,6 +96,8 @@ def find_grid(
         Constants that the run sets, by row.
     given : mapping
         Controls that the run sets, by canonical name.
+    inputs : mapping of row to Data
+        Exogenous series that the run replaces.
 
     Raises
     ------
@@ -116,10 +119,10 @@ def find_grid(
         return Grid(start, end, step, save_every)
     if moving == ["final time"]:
         start, row, step, save_every = controls.values()
-        end = _end_of(source, program, int(row), start, step, rows, values)
+        end = _end_of(source, program, int(row), start, step, rows, values, inputs)
         return Grid(start, end, step, save_every)
     try:
-        course = moving_course(program, settled(), controls)
+        course = moving_course(program, settled(), controls, inputs)
     except UnsupportedConstruct as problem:
         written = [name for name in moving if name in source.controls]  # SAVEPER may be left out
         line = source.controls[written[-1]].line
@@ -179,6 +182,7 @@ def _end_of(
     step: float,
     rows: IntArray,
     values: FloatArray,
+    inputs: Mapping[int, Data],
 ) -> float:
     """First time that is not before a FINAL TIME that changes during the run."""
     # Compiled if it can be: the search takes as many steps as the run.
@@ -195,6 +199,7 @@ def _end_of(
             times=times,
             step=step,
             saves=np.arange(len(times)),
+            inputs=inputs,
             method=source.method,
         )
         final = kernel(plan, values[:, None])[:, 0, 0]

@@ -48,7 +48,7 @@ def moving_course(
     program: Program,
     settled: FloatArray,
     controls: Mapping[str, float | int],
-    inputs: Mapping[int, Data] | None = None,
+    inputs: Mapping[int, Data],
 ) -> Course:
     """Follow the controls from the start of a run to its end.
 
@@ -60,7 +60,7 @@ def moving_course(
     controls : mapping
         'initial time', 'final time', 'time step' and 'saveper', each a number or the row (int)
         that computes it.
-    inputs : mapping of row to Data, optional
+    inputs : mapping of row to Data
         Replaces exogenous series.
 
     Returns
@@ -75,7 +75,7 @@ def moving_course(
     SimulationError
         A step is not positive, or the run has no end.
     """
-    clock = _Clock(program, settled, controls, inputs or {})
+    clock = _Clock(program, settled, controls, inputs)
     time = clock.start()
     times, steps, saved = [time], [], [time]
     end, step, save_every = clock.at(time)
