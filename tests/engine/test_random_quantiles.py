@@ -110,3 +110,8 @@ def test_ends_of_a_uniform_number_and_percents_of_a_chance(tmp_path: Path) -> No
     np.testing.assert_array_equal(drawn[3], uniform[3] < 0.2)
     lasting = 3.0 * (-np.log1p(-uniform[4])) ** (1 / 1.7)
     np.testing.assert_allclose(drawn[4], lasting, rtol=1e-9)
+
+
+def test_a_draw_without_any_width_is_its_shift(tmp_path: Path) -> None:
+    calls = ["RANDOM POISSON(0, 9, 3.5, 2, 0, 3)", "RANDOM EXPONENTIAL(0, 9, 2, 0, 3)"]
+    np.testing.assert_array_equal(values(tmp_path, calls), np.full((2, 20), 2.0))

@@ -130,3 +130,32 @@ def test_controls_follow_a_series_that_is_given_for_the_run(
     if in_file:
         assert model.simulate()["time"].values[1] in (1, 2)
         assert model.grid().end in (2, 4)
+
+
+def test_without_a_saveper_every_step_is_saved_and_controls_follow_constants(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "model.mdl"
+    path.write_text(
+        "INITIAL TIME = 1 ~~|\nFINAL TIME = 1 + long ~~|\nTIME STEP = h/2 ~~|\nh = 1 ~~|\n"
+        "long = 2 ~~|\nx = INTEG(1, 0) ~~|\n"
+    )
+    model = load_model(path)
+    assert model.simulate()["time"].values.tolist() == [1, 1.5, 2, 2.5, 3]
+    found = model.simulate({"h": 0.5, "long": 0.75})
+    assert found["time"].values.tolist() == [1, 1.25, 1.5, 1.75]
+    assert model.grid({"h": 4.0}).times().tolist() == [1, 3]
+
+
+def test_steps_that_move_end_at_the_end_or_at_a_time_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "model.mdl"
+    path.write_text(
+        "INITIAL TIME = 0 ~~|\nFINAL TIME = 4 ~~|\nSAVEPER = TIME STEP ~~|\n"
+        "TIME STEP = IF THEN ELSE(Time < 2, 1, 0.5) ~~|\nx = INTEG(1, 0) ~~|\n"
+    )
+    grid = load_model(path).grid()
+    assert grid.times().tolist() == [0, 1, 2, 2.5, 3, 3.5, 4]
+    assert grid.times(until=2.5).tolist() == [0, 1, 2, 2.5]
+    assert grid.times(until=2.5 - 4e-6).tolist() == [0, 1, 2, 2.5]
+    assert grid.times(until=2.5 - 6e-6).tolist() == [0, 1, 2]
+    assert np.asarray(grid.steps(grid.times(until=2.5))).tolist() == [1, 1, 0.5, 0.5]

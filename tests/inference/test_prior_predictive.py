@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+import numpy as np
 import pandas as pd
 import pytest
 
-from beltcast.inference.audit.prior_predictive import prior_doubts, prior_words
+from beltcast import Model, make_likelihood
+from beltcast.inference.audit import prior_predictive as module
+from beltcast.inference.audit.prior_predictive import (
+    prior_doubts,
+    prior_predictive,
+    prior_words,
+)
 
 
 def one(published: float, below: float, kind: str = "level", median: float = 10.0) -> pd.DataFrame:
@@ -74,3 +83,33 @@ def test_numbers_at_the_ends_of_a_band_are_within_and_bounds_are_not_counted() -
     said = prior_words(table, 123)
     assert "123" in said
     assert "of 8 published numbers 2 lie in the middle half and 6 in the" in said
+
+
+def test_ties_count_half_and_what_is_not_finite_does_not_count(
+    small: Model, make: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = np.array(
+        [
+            [8.0, np.inf, 3.0],
+            [10.0, 7.0, 3.0],
+            [10.0, 5.0, -np.inf],
+            [11.0, np.nan, 12.0],
+            [9.0, 6.0, 30.0],
+        ]
+    )
+    rows = [make.row(start=2014.0 + k, value=value) for k, value in enumerate((10.0, 6.5, 3.0))]
+    priors = make.priors("Factor", mu=0.0, sigma=0.4)
+    one = make_likelihood(small, priors, make.table(*rows), make.noise())
+    # The numbers are kept as logs; a tie is one with what comes back from there.
+    published = one.natural(one.published)
+    drawn = np.where(np.isclose(drawn, published, rtol=1e-12), published, drawn)
+    monkeypatch.setattr(module, "simulate_observations", lambda *given: drawn.copy())
+    found = prior_predictive(one, 5, rng=np.random.default_rng(1))
+    np.testing.assert_allclose(found["below"], [(2 + 0.5 * 2) / 5, 2 / 3, 0.5 * 2 / 4])
+    np.testing.assert_allclose(found["published"], [10.0, 6.5, 3.0], rtol=1e-12)
+    for k, row in found.iterrows():
+        finite = drawn[np.isfinite(drawn[:, k]), k]
+        quantiles = np.quantile(finite, [0.1, 0.5, 0.9])
+        np.testing.assert_allclose(row[["p10", "median", "p90"]].astype(float), quantiles)
+    assert found["line"].tolist() == [2, 3, 4]
+    assert found["unit"].tolist() == [row.unit for row in rows]

@@ -213,6 +213,8 @@ def test_a_path_at_or_below_a_tenth_is_drawn_again_and_in_the_end_lies_there() -
     again = drawn("drift", one, 0.0, -2.0, 0.0, -1.3, 0.0, -1.2, 0.0, 0.0)
     np.testing.assert_allclose(again, 50 * (1 - 1.2 * 0.2 * WALK), rtol=1e-12)
     np.testing.assert_allclose(drawn("drift", one, *[0.0, -9.0] * 100), [5, 5, 5], rtol=1e-12)
+    late = drawn("drift", one, *[0.0, -9.0] * 99, 0.0, 0.0)
+    np.testing.assert_allclose(late, [50, 50, 50], rtol=1e-12)
 
 
 def bend(name: str, theta: np.ndarray, t: np.ndarray, span: float) -> np.ndarray:

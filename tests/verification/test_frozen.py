@@ -76,6 +76,7 @@ def test_parts_and_both_releases_of_the_year_and_silent_places_are_asked(release
         ("West", 2024.0, "only", True),
     ]
     halves, year = to_come(released, 2023)[:2]
+    assert [halves.row.kind, year.row.kind] == ["part-year", "level"]
     assert halves.history is not None
     assert year.history is not None
     assert halves.history.values.tolist() == [5.0, 5.0, 5.0]

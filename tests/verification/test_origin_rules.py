@@ -231,9 +231,8 @@ def test_an_input_without_a_rule_comes_out_after_half_a_year_and_is_held(
 
 def test_a_value_at_the_start_of_the_window_counts_however_times_are_rounded() -> None:
     """2015.4 - 0.3 is more than 2015.1 in binary numbers."""
-    times = np.array([2013.0, 2014.0, 2015.1, 2015.4])
+    times = np.array([2013.0, 2014.0, 2015.1, 2015.2, 2015.4])
     assert times[-1] - 0.3 > times[2]
-    _, values = carried_on(
-        times, np.exp([0.0, 0.0, 1.0, 4.0]), 2016.0, InputRule(carry="growth", window=0.3, fade=1.0)
-    )
+    rule = InputRule(carry="growth", window=0.3, fade=1.0)
+    _, values = carried_on(times, np.exp([0.0, 0.0, 1.0, 2.0, 4.0]), 2016.0, rule)
     assert np.log(values[-1]) == pytest.approx(4.0 + 3.0 / 0.3)
