@@ -322,3 +322,25 @@ def test_an_inflow_limit_needs_whole_steps_in_a_unit_of_time(tmp_path: Path, ste
     limit = belt("20", initial="0", mark=' discrete="true"', more="<in_limit>7</in_limit>")
     with pytest.raises(UnsupportedConstruct, match="not whole numbers of steps"):
         model_of(tmp_path, limit, step=step)
+
+
+def test_what_a_conveyor_says_is_false_is_not_so(tmp_path: Path) -> None:
+    plain = y(load_model(write(tmp_path, leaky("0.1"))), "numpy", "belt")
+    for one in (
+        leaky("0.1", mark=' exponential_leak="false"'),
+        leaky("0.1", mark=' discrete="false"'),
+        leaky("0.1", "<leak_integers>false</leak_integers>"),
+    ):
+        np.testing.assert_array_equal(y(load_model(write(tmp_path, one)), "numpy", "belt"), plain)
+    true = leaky("0.1", mark=' exponential_leak="true"')
+    assert (y(load_model(write(tmp_path, true)), "numpy", "belt") != plain).any()
+    with pytest.raises(UnsupportedConstruct, match="<leak_integers> is not supported"):
+        load_model(write(tmp_path, leaky("0.1", "<leak_integers/>")))
+
+
+def test_an_inflow_that_may_be_negative_is_refused(tmp_path: Path) -> None:
+    held = belt("TIME - 1")
+    load_model(write(tmp_path, held))
+    free = held.replace("<non_negative/>", "<non_negative>false</non_negative>", 1)
+    with pytest.raises(UnsupportedConstruct, match="an inflow that may be negative"):
+        load_model(write(tmp_path, free))

@@ -334,3 +334,21 @@ def test_what_the_file_states_of_all_stocks_holds(
     )
     path = write(tmp_path, variables, more=f"<behavior>{stated}</behavior>")
     np.testing.assert_array_equal(y(load_model(path), "numpy"), left)
+
+
+@pytest.mark.parametrize(("reciprocal", "times"), [("true", [0, 0.5, 1]), ("false", [0, 2])])
+def test_a_step_is_a_reciprocal_only_where_it_says_true(
+    tmp_path: Path, reciprocal: str, times: list[float]
+) -> None:
+    path = write(tmp_path, aux("y", "TIME"))
+    text = path.read_text().replace("<stop>4</stop>", f"<stop>{times[-1]}</stop>")
+    path.write_text(text.replace("<dt>", f'<dt reciprocal="{reciprocal}">').replace(">1<", ">2<"))
+    if times[-1] == 1:
+        path.write_text(path.read_text().replace("<stop>2</stop>", "<stop>1</stop>"))
+    assert y(load_model(path), "numpy").tolist() == times
+
+
+def test_a_list_of_points_may_end_with_its_separator(tmp_path: Path) -> None:
+    table = '<gf><xscale min="0" max="4"/><ypts>1, 5, 3,</ypts></gf>'
+    model = load_model(write(tmp_path, f'<aux name="y"><eqn>TIME</eqn>{table}</aux>'))
+    assert y(model, "numpy").tolist() == [1, 3, 5, 4, 3]
