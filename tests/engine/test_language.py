@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from beltcast.engine.run.prepare import Backend
+from beltcast.errors import BeltcastError
 
 from .language_models import close, model_of, values, values_of
 
@@ -207,3 +208,12 @@ def test_what_follows_from_a_remembered_start_is_computed_in_its_order(
     )
     close(values(model, "a", backend), [66, 66, 66])
     close(values(model, "stock", backend), [60, 126, 192])
+
+
+@pytest.mark.parametrize("name", ["TIME STEP", "wait"])
+def test_what_a_delay_was_shortened_by_is_not_changed_afterwards(tmp_path: Path, name: str) -> None:
+    """Five stages in two steps are two; with another time or step they would be others."""
+    model = model_of(tmp_path, "wait = 2 ~~|\ny = DELAY N(Time, wait, 0, 5) ~~|")
+    close(values(model, "y", "numpy")[:4], [0, 0, 0, 1])
+    with pytest.raises(BeltcastError, match="shortened to 2"):
+        model.simulate({name: 0.5})

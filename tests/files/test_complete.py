@@ -119,3 +119,19 @@ def test_a_place_that_cannot_be_written_to_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be written to"):
         fill(file / "belt", "new")
     assert file.read_text(encoding="utf-8") == ""
+
+
+@pytest.mark.parametrize("others", [False, True])
+def test_a_fault_leaves_no_empty_folders_above(tmp_path: Path, others: bool) -> None:
+    """Those that were made for the result go, but not if something else came into them."""
+
+    def work() -> None:
+        with complete_folder(tmp_path / "runs" / "a" / "belt"):
+            if others:
+                (tmp_path / "runs" / "kept.txt").write_text("by another run", encoding="utf-8")
+            raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        work()
+    assert os.listdir(tmp_path) == (["runs"] if others else [])
+    assert not (tmp_path / "runs" / "a").exists()

@@ -228,3 +228,11 @@ def test_settings_come_down_from_every_ancestor(tmp_path: Path) -> None:
     path.write_text(text, encoding="utf-8")
     last = read_scenarios(path, StandIn())["s3"]
     assert sorted(last.constants.values()) == [0.1, 0.2, 0.3, 0.4]
+
+
+@pytest.mark.parametrize("year", ["2030", "2027.5"])
+def test_a_constant_cannot_follow_years(tmp_path: Path, year: str) -> None:
+    path = tmp_path / "scenarios.toml"
+    path.write_text(f'[base]\n[base.constants]\n"Exit Rate" = {{ "{year}" = 0.1 }}\n', "utf-8")
+    with pytest.raises(ScenarioError, match=f"is given for the year '{year}', but a"):
+        read_scenarios(path, StandIn())

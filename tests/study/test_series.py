@@ -322,6 +322,8 @@ def test_a_policy_is_one_row_over_the_run_with_its_weight(
     errors = series.noise.errors_of(row)
     assert errors is not None
     assert (errors.family, errors.trials) == ("log_density", 2.5)
+    stated = series.noise.definitions[row.definition]
+    assert (stated.offset_sd, stated.trend_sd, stated.noise) == (0.0, 0.0, 0.0)
 
 
 def test_a_weight_that_is_searched_keeps_its_power(tmp_path: Path, reading: Model) -> None:
