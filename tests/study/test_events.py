@@ -102,6 +102,7 @@ def test_a_forecast_given_events_shows_what_they_do(
 ) -> None:
     # Events change scenarios, not what was observed: the fit is that of the study without them.
     monkeypatch.setattr("beltcast.workflows.forecast.fit_study", lambda *_, **__: fit)
+    monkeypatch.setattr("beltcast.workflows.forecast.save_fan_charts", lambda *_, **__: None)
     folder = tmp_path / "given"
     done = CliRunner().invoke(
         app,
