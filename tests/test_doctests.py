@@ -32,7 +32,9 @@ EXAMPLES = list(examples())
 SLOW = {
     "beltcast.app.page.page",
     "beltcast.inference.optimise.optimise",
+    "beltcast.verification.frozen.freeze",
     "beltcast.verification.frozen.score",
+    "beltcast.verification.origin.scales_as_known",
     "beltcast.verification.record.backtest",
     "beltcast.workflows.calibrate.calibrate_study",
     "beltcast.workflows.report.report",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
 
-from beltcast import Calibration, Study, forecast
+from beltcast import Calibration, Study, calibrate, forecast, read_study
 from beltcast.errors import InputError
 from beltcast.streams import Streams
 
@@ -26,13 +27,27 @@ UNTOUCHED = {
 
 
 @pytest.fixture(scope="module")
-def plain(study: Study, fit: Calibration) -> xr.Dataset:
-    return forecast(study, fit, rng=Streams(3), draws=6, moves=1)
+def belt(foshan: Path) -> Study:
+    return read_study(foshan)
+
+
+@pytest.fixture(scope="module")
+def belt_fit(belt: Study) -> Calibration:
+    return calibrate(belt, rng=np.random.default_rng(1), starts=1, refine=1)
+
+
+@pytest.fixture(scope="module")
+def plain(belt: Study, belt_fit: Calibration) -> xr.Dataset:
+    return forecast(belt, belt_fit, rng=Streams(3), draws=6, moves=1)
 
 
 @pytest.mark.parametrize("name", UNTOUCHED)
 def test_one_more_draw_of_a_stream_leaves_all_others_as_they_are(
-    name: str, plain: xr.Dataset, study: Study, fit: Calibration, monkeypatch: pytest.MonkeyPatch
+    name: str,
+    plain: xr.Dataset,
+    belt: Study,
+    belt_fit: Calibration,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     stream = Streams.stream
 
@@ -43,12 +58,11 @@ def test_one_more_draw_of_a_stream_leaves_all_others_as_they_are(
         return generator
 
     monkeypatch.setattr(Streams, "stream", one_more)
-    moved = forecast(study, fit, rng=Streams(3), draws=6, moves=1)
+    moved = forecast(belt, belt_fit, rng=Streams(3), draws=6, moves=1)
     for variable in UNTOUCHED[name]:
         np.testing.assert_array_equal(moved[variable], plain[variable], err_msg=variable)
     changed = [v for v in plain.data_vars if not plain[v].equals(moved[v])]
-    # The fit knows the shocks of all years that have one.
-    assert bool(changed) == (name in ("posterior", "prior", "noise"))
+    assert bool(changed) == (name in ("posterior", "prior", "noise", "year_shocks"))
 
 
 def test_names_and_paths_are_told_apart() -> None:

@@ -153,7 +153,7 @@ def plan_of(model: Model) -> Plan:
 def test_an_interrupted_run_begins_hardly_a_slice_after_the_signal(
     threads: int, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(llvm_backend, "FEW", 0)
+    monkeypatch.setattr(llvm_backend, "ONE_THREAD", 0)
     monkeypatch.setattr(llvm_backend, "SLICE", 1)  # a slice is a block of sixteen members
     monkeypatch.setattr(llvm_backend, "WIDEST_TABLE", 0)  # sixteen, not more
     kernel = LlvmKernel(model.program)
@@ -197,7 +197,7 @@ def test_numpy_pauses_at_every_step(model: Model, monkeypatch: pytest.MonkeyPatc
 def test_slices_change_no_bit(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.linspace(0.05, 0.3, 100)[None]
     whole = LlvmKernel(model.program)(plan_of(model), values, threads=1)
-    monkeypatch.setattr(llvm_backend, "FEW", 0)
+    monkeypatch.setattr(llvm_backend, "ONE_THREAD", 0)
     monkeypatch.setattr(llvm_backend, "SLICE", 1)
     cut = LlvmKernel(model.program)(plan_of(model), values, threads=3)
     np.testing.assert_array_equal(whole, cut)
@@ -217,7 +217,7 @@ def test_what_one_thread_computes_at_once_starts_no_other(
     monkeypatch.setattr(llvm_backend, "side_by_side", counted)
     kernel = LlvmKernel(model.program)
     for few in (values - 1, values):
-        monkeypatch.setattr(llvm_backend, "FEW", few)
+        monkeypatch.setattr(llvm_backend, "ONE_THREAD", few)
         with at_most(3):
             kernel(plan, np.full((1, members), 0.1))
     assert seen == [3, 1]

@@ -78,7 +78,7 @@ def test_a_banana_is_met() -> None:
         x, y = z.T
         return -0.5 * x**2 - 0.5 * (y - (x**2 - 1)) ** 2
 
-    draws = sampled(of_positions(log_density), 2, seed=2, records=4000)
+    draws = sampled(of_positions(log_density), 2, seed=2, records=2000)
     has_moments(draws, [0.0, 0.0], [1.0, np.sqrt(3.0)])
     # The bend itself: E[x^2 y] = E[x^4 - x^2] = 2, and zero for any normal of these moments.
     bend = (draws[:, :, 0] ** 2 * draws[:, :, 1]).mean(axis=1)

@@ -54,7 +54,7 @@ Optimising costs 1 to 2 microseconds a letter and gains 0.1 ns a value, so that 
 as possible pays up to ten thousand; it is lower because the first code is then in vain.
 """
 
-FEW = 1_000_000
+ONE_THREAD = 1_000_000
 """Values of rows that one thread computes sooner than two can be started."""
 
 SLICE = 100_000_000
@@ -154,7 +154,7 @@ class LlvmKernel:
         out = np.empty((len(plan.saves), len(plan.outputs), lanes))
         make = self._bound(plan, padded, out)
         a_block = self._values_a_block(plan)
-        threads = (threads or processors()) if blocks * a_block > FEW else 1
+        threads = (threads or processors()) if blocks * a_block > ONE_THREAD else 1
         # Eight for each thread compensate for other work on the machine.
         share = max(1, min(blocks // (8 * threads), SLICE // a_block))
         slices = [(first, min(blocks, first + share)) for first in range(0, blocks, share)]
