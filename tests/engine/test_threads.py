@@ -128,6 +128,27 @@ def test_work_within_work_shares_the_processors(
     assert processors() == 8
 
 
+def test_an_interruption_at_any_moment_ends_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    # With the pool of `concurrent.futures` one in about a hundred never ended: it found the main
+    # thread with a lock that the others wait for.
+    monkeypatch.setattr(gc, "callbacks", [])
+    main = threading.main_thread().ident or 0
+    for moment in range(200):
+
+        def work(item: int, moment: int = moment) -> int:
+            if item == moment:
+                signal.pthread_kill(main, signal.SIGINT)
+            pause()
+            return item
+
+        def wait() -> None:
+            list(side_by_side(work, range(400), 2))
+            time.sleep(WAIT)  # the signal may come when all is done
+
+        with pytest.raises(KeyboardInterrupt):
+            wait()
+
+
 # --- the kernels ------------------------------------------------------------------------------
 
 

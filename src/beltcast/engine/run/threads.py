@@ -10,12 +10,13 @@ that runs a model stops soon.
 from __future__ import annotations
 
 import os
+from _thread import start_new_thread
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
-from threading import Event
-from typing import TypeVar
+from queue import SimpleQueue
+from threading import Event, Lock
+from typing import TypeVar, cast
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -82,22 +83,55 @@ def side_by_side(
     given_up = Event()
     around = (*_GIVEN_UP.get(), given_up)
     left = max(1, available // threads)
+    turns, taking = iter(range(len(work))), Lock()
+    outcomes: SimpleQueue[tuple[int, _Result | None, BaseException | None] | None] = SimpleQueue()
 
-    def of_this_work(item: _Item) -> _Result:
+    def in_turn() -> None:
         # The thread belongs to this work alone: nothing needs to be set back.
         _GIVEN_UP.set(around)
         _PROCESSORS.set(left)
-        pause()
-        return function(item)
+        try:
+            while not given_up.is_set():
+                with taking:
+                    turn = next(turns, None)
+                if turn is None:
+                    break
+                try:
+                    pause()
+                    outcomes.put((turn, function(work[turn]), None))
+                except BaseException as fault:  # raised where the results are taken
+                    outcomes.put((turn, None, fault))
+        finally:
+            outcomes.put(None)
 
-    pool = ThreadPoolExecutor(threads)
+    running = 0
+    early: dict[int, tuple[_Result | None, BaseException | None]] = {}
     try:
-        yield from pool.map(of_this_work, work)
+        # An interruption must not find this thread with a lock that others wait for, as it may in
+        # those of `threading` and `concurrent.futures`: the queue is the only thing in common.
+        for _ in range(threads):
+            start_new_thread(in_turn, ())
+            running += 1
+        for turn in range(len(work)):
+            while turn not in early:
+                outcome = outcomes.get()
+                if outcome is None:
+                    running -= 1
+                else:
+                    early[outcome[0]] = outcome[1:]
+            result, fault = early.pop(turn)
+            if fault is not None:
+                try:
+                    raise fault
+                finally:
+                    del fault  # which knows this frame
+            yield cast(_Result, result)
     except BaseException:  # also of the caller, who then takes no more results
         given_up.set()
         raise
     finally:
-        pool.shutdown(cancel_futures=True)
+        while running:
+            running -= outcomes.get() is None
 
 
 def pause() -> None:
