@@ -66,6 +66,7 @@ def test_a_run_without_end_is_refused(start: float, end: float, step: float, sai
         # At or after each multiple: 0.6, 1.2 and so on lie between steps of 0.25.
         (0.25, 0.6, [0, 3, 5, 8, 10, 12, 15, 17, 20]),
         (0.3, 0.9, [0, 3, 6, 9, 12, 15]),
+        (0.1, 0.3, [0, 3, 6, 9, 12, 15]),  # 0.3 / 0.1 is a little less than 3
         (0.25, 9.0, [0]),
         (0.25, 0.25 * (1 + 1e-7), list(range(21))),
     ],
