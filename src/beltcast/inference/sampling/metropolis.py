@@ -281,7 +281,7 @@ def adapted(stretch: Stretch, *, settle: bool) -> Walkers:
     past = np.concatenate([walkers.past, found])
     if settle:
         past = past[len(past) // 2 :]
-    # Thinned evenly, the newest kept.
+    # Thinned evenly: the first of each group is kept.
     past = past[:: -(-len(past) // ARCHIVE)] if len(past) > ARCHIVE else past
     center, root = walkers.center, walkers.root
     if settle:
