@@ -14,7 +14,7 @@ from beltcast import cli
 
 from ..second_study import write_fish
 
-QUICK = ("--draws", "160", "--starts", "4", "--output", "out")
+QUICK = ("--draws", "160", "--starts", "2", "--output", "out")
 
 
 def forecast(study: Path, *more: str) -> str:

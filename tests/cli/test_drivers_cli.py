@@ -175,7 +175,7 @@ def test_price_names_judgement_and_leaves_its_picture(tmp_path: Path) -> None:
     assert facts["attributes"]["first_year"] == 2026
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_killed_sobol_study_goes_on_to_the_same_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

