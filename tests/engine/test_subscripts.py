@@ -67,3 +67,15 @@ def test_a_plain_mapping_goes_by_position(tmp_path: Path, backend: Backend) -> N
 def test_a_mapping_that_does_not_fit_is_refused(equations: str, words: str, tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match=words):
         model_of(tmp_path, equations)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("1, 1", "ELMCOUNT takes one argument and is given 2"),
+        ("7", "ELMCOUNT counts the elements of a subscript range; name one"),
+    ],
+)
+def test_what_has_no_elements_is_not_counted(given: str, words: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match=words):
+        model_of(tmp_path, f"dim: A, B ~~|\nn = ELMCOUNT({given}) ~~|")

@@ -236,11 +236,14 @@ def _time_value(walk: Walk, call: Call, scope: Scope) -> Node:
 
 
 def _element_count(walk: Walk, call: Call, scope: Scope) -> Node:
+    walk.check_arity(call.function, (1, 1), call.arguments)
     match call.arguments:
         case (Ref(name=name),):
             return const(float(len(walk.table.expand(walk.equation, name))))
         case _:
-            return _plain_call(walk, call, scope)
+            raise walk.table.error(
+                walk.equation, "ELMCOUNT counts the elements of a subscript range; name one"
+            )
 
 
 def _chain(walk: Walk, call: Call, scope: Scope) -> Node:
