@@ -3,13 +3,16 @@
     python -m tests.random_models 5000
 
 runs so many (a second number is the first seed), compares the compiled back end with NumPy by
-Euler, RK2 and RK4, and tangents with differences; `tests/engine/test_random_models.py` runs a few.
+Euler, RK2 and RK4, its optimised code with that of first runs, and tangents with differences;
+`tests/engine/test_random_models.py` runs a few.
 Flows are bounded and divisors kept from zero, so that a number that differs is a fault of a back
 end and not of the model.
 """
 
 from __future__ import annotations
 
+import copy
+import os
 import random
 import sys
 import tempfile
@@ -19,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from beltcast import load_model
+from beltcast.engine.run import llvm_backend
 from beltcast.model.model import Model
 
 from .small_models import text, write
@@ -140,6 +144,19 @@ def back_ends_apart(model: Model, method: str) -> float:
     return float((np.abs(found[0] - found[1]) / scale).max())
 
 
+def optimised_bits(model: Model, method: str) -> tuple[bytes, bytes]:
+    """Bits of all series by the code that a first run takes, and by code that is optimised."""
+    found, quick = [], llvm_backend.QUICK
+    try:
+        for llvm_backend.QUICK in (10**9, 0):
+            again = copy.copy(model)  # without its compiled code
+            run = again.simulate(method=method, backend="llvm")  # type: ignore[arg-type]
+            found.append(b"".join(run[name].values.tobytes() for name in sorted(run.data_vars)))
+    finally:
+        llvm_backend.QUICK = quick
+    return found[0], found[1]
+
+
 def tangents_apart(model: Model) -> float:
     """Largest difference of exact tangents from differences, relative to their size.
 
@@ -171,6 +188,7 @@ def tangents_apart(model: Model) -> float:
 
 def main(arguments: Sequence[str]) -> int:
     """Run so many models, from a first seed on; print what differs."""
+    os.environ["BELTCAST_CACHE"] = ""  # optimised code of an earlier run would be taken at once
     count = int(arguments[0]) if arguments else 100
     start = int(arguments[1]) if arguments[1:] else 0
     bad = 0
@@ -183,6 +201,10 @@ def main(arguments: Sequence[str]) -> int:
             if not apart < 1e-9:
                 bad += 1
                 print(f"seed {seed}: the back ends differ by {apart:g}")
+            quick, optimised = optimised_bits(model, METHODS[seed % 3])
+            if quick != optimised:
+                bad += 1
+                print(f"seed {seed}: optimised code gives other bits")
             if seed % 5 == 0:
                 smooth = random_model(seed, Path(folder), smooth=True)
                 slope = tangents_apart(smooth)

@@ -18,6 +18,13 @@ def test_both_back_ends_run_a_random_model_alike(tmp_path: Path, seed: int) -> N
     assert rm.back_ends_apart(model, rm.METHODS[seed % 3]) < 1e-9
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_optimising_a_random_model_changes_no_bit(tmp_path: Path, seed: int) -> None:
+    quick, optimised = rm.optimised_bits(rm.random_model(seed, tmp_path), rm.METHODS[seed])
+    assert quick == optimised
+    assert len(quick) > 1000
+
+
 @pytest.mark.parametrize("seed", [100, 101, 185])
 def test_tangents_of_a_random_model_are_those_of_differences(tmp_path: Path, seed: int) -> None:
     assert rm.tangents_apart(rm.random_model(seed, tmp_path, smooth=True)) < 1e-5
