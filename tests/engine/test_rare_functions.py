@@ -265,6 +265,23 @@ def test_pink_noise_has_the_mean_the_standard_deviation_and_the_memory_asked_for
     assert x[0] != 5
 
 
+def test_pink_noise_smooths_normal_numbers_that_are_cut_off_at_six_deviations(
+    tmp_path: Path,
+) -> None:
+    """By its recurrence, from the first two random numbers of a model: the start and the noise."""
+    normal = "RANDOM NORMAL(-6, 6, 0, 1, 1)"
+    pair = (f"a = {normal}", f"b = {normal}")
+    drawn = small(tmp_path, *pair, "NOISE SEED = 1", TIME_STEP="0.5")
+    pink = small(tmp_path, "x = RANDOM PINK NOISE(5, 2, 4, 1)", "NOISE SEED = 1", TIME_STEP="0.5")
+    white = drawn.simulate(backend="numpy")
+    share = 0.5 / 4
+    expected = [5 + 2 * float(white["a"][0])]
+    for one in white["b"].values[:-1]:
+        scaled = 5 + 2 * one * math.sqrt((2 - share) / share)
+        expected.append(expected[-1] + share * (scaled - expected[-1]))
+    np.testing.assert_allclose(pink.simulate(backend="numpy")["x"], expected, rtol=1e-13)
+
+
 # --- the calendar -----------------------------------------------------------------------------
 
 
