@@ -14,7 +14,7 @@ from beltcast import load_model
 from beltcast.engine.run.time_grid import Grid
 from beltcast.errors import InputError, ModelError, ModelFileError, SimulationError, UnknownName
 from beltcast.model.model import Model
-from beltcast.model.running import LARGEST_RESULT
+from beltcast.model.running import LARGEST_RESULT, _check_size
 
 from ..small_models import small
 
@@ -260,6 +260,14 @@ def test_too_large_a_request_is_refused_before_it_runs(belt: Model) -> None:
     values = np.broadcast_to(0.4, (1, members))
     with pytest.raises(SimulationError, match=r"4\.0 GB at once; request fewer members"):
         belt.batch(rows, values, outputs=belt.rows("output"), saves=saves)
+
+
+def test_a_request_of_just_the_largest_size_is_taken() -> None:
+    """Eight bytes a number."""
+    most = int(LARGEST_RESULT) // 8
+    _check_size(most)
+    with pytest.raises(SimulationError, match="at once"):
+        _check_size(most + 1)
 
 
 def test_totals_are_what_a_stock_of_the_flow_would_hold(decay: Model) -> None:
