@@ -7,6 +7,7 @@ exact where mathematics is.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,19 @@ def test_whole_powers_of_whole_numbers_are_whole(tmp_path: Path, backend: Backen
     a, b = np.array(pairs, dtype=float).T
     expected = [float(x**k) for x, k in pairs]
     np.testing.assert_array_equal(of_two(model, a, b, backend), expected)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    ("power", "product"),
+    [(2, lambda x: x * x), (3, lambda x: x * x * x), (4, lambda x: (x * x) * (x * x))],
+)
+def test_a_small_power_is_a_product_to_the_bit(
+    tmp_path: Path, backend: Backend, power: int, product: Callable[[FloatArray], FloatArray]
+) -> None:
+    model = small(tmp_path, "a = 2", "b = 2", f"y = a^{power}")
+    x = np.random.default_rng(1).uniform(-3.0, 3.0, 1000)
+    np.testing.assert_array_equal(of_two(model, x, np.array([0.0]), backend), product(x))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -13,6 +13,7 @@ from scipy import stats
 from beltcast import Calibration, Likelihood, Model, Study, calibrate, make_likelihood, read_study
 from beltcast.errors import CalibrationError
 from beltcast.files.resume import NOT_KEPT, keep_pieces
+from beltcast.forecasting.summary import fit_summary
 from beltcast.inference.calibrate import calibrate_from, estimate_verdict, estimates_table
 from beltcast.inference.sampling.posterior import sample_prior
 from beltcast.inference.starts import starting_points
@@ -167,6 +168,18 @@ def test_a_linear_problem_is_solved_exactly(small: Model, make: SimpleNamespace)
     assert fit.theta[0] == pytest.approx(mean, rel=1e-8)
     assert fit.covariance[0, 0] == pytest.approx(1 / precision, rel=1e-8)
     assert fit.at_bound == ()
+
+
+def test_printed_estimates_stand_under_their_heads(small: Model, make: SimpleNamespace) -> None:
+    one = make_likelihood(
+        small, make.priors("Factor", mu=0.0, sigma=0.5), make.table(make.row()), make.noise()
+    )
+    fit = calibrate(one, rng=np.random.default_rng(0), starts=2, refine=1)
+    *_, empty, head, row = fit_summary(fit).splitlines()
+    assert (empty, head.split()[0], row.split()[0]) == ("", "parameter", "Factor")
+    for name in ("prior", "posterior"):
+        end = head.index(f" {name} ") + len(name) + 1
+        assert row[end - 1] != " " == row[end]
 
 
 def test_the_evidence_of_a_linear_problem_is_the_density_of_its_observations(
