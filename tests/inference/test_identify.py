@@ -11,6 +11,7 @@ from scipy.special import log_ndtr, ndtri
 
 from beltcast import Model, calibrate, make_likelihood
 from beltcast.errors import CalibrationError, UnknownName
+from beltcast.inference.audit import profiles
 from beltcast.inference.audit.identify import (
     answer_gradient,
     confounded,
@@ -119,6 +120,20 @@ def test_the_interval_of_a_normal_likelihood_is_exact_whatever_the_prior(
     )
     assert found.converged
     assert found.at_bounds == ()
+
+
+def test_a_profile_whose_fits_are_cut_short_has_not_converged(
+    small: Model, make: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    priors = make.priors("Factor", "Growth", mu=[0.0, -3.0], sigma=[0.5, 0.5])
+    rows = make.table(*(make.row(start=2014.0 + k, value=9.0 + 2 * k) for k in range(3)))
+    one = make_likelihood(small, priors, rows, make.noise())
+    start = np.append(priors.mu, np.zeros(len(one.nuisances)))
+    assert profiles._held(one, start, 0, 0.3)[2]
+    whole = profiles.least_squares
+    short = lambda *given, **more: whole(*given, **more | {"max_nfev": 1})  # noqa: E731
+    monkeypatch.setattr(profiles, "least_squares", short)
+    assert not profiles._held(one, start, 0, 0.3)[2]
 
 
 def test_a_row_without_weight_is_as_good_as_gone(fit: Calibration) -> None:
