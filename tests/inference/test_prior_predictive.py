@@ -62,6 +62,11 @@ def test_a_number_is_doubted_when_it_is_far_from_the_median_and_the_draws_exclud
     assert len(prior_doubts(one(published, below, kind))) == doubted
 
 
+def test_three_times_the_median_or_a_third_of_it_is_not_yet_far() -> None:
+    assert prior_doubts(one(30.0, 1.0, median=10.0)) == ()
+    assert prior_doubts(one(10.0, 0.0, median=30.0)) == ()
+
+
 @pytest.mark.parametrize("median", [0.0, -1.0, float("nan")])
 def test_nothing_is_doubted_where_the_expectation_is_not_above_zero(median: float) -> None:
     assert prior_doubts(one(30.0, 1.0, median=median)) == ()

@@ -14,7 +14,7 @@ from beltcast import read_study
 from beltcast.errors import InputError, TableError
 from beltcast.files import workbook
 from beltcast.files.text import read_text
-from beltcast.files.workbook import sheet_path
+from beltcast.files.workbook import _title, sheet_path
 from beltcast.study.faults import study_faults
 from beltcast.study.new_rows import read_new_rows
 from beltcast.study.periods import period
@@ -240,6 +240,17 @@ def test_a_bomb_an_entity_and_a_ruin_are_refused(folder: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(InputError, match=said):
             read_text(sheet_path(path, "observations"), InputError)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "title"),
+    [("observations", "Observations "), ("observations", "数据"), ("priors", "Parameters")],
+)
+def test_a_sheet_is_found_by_its_name_and_by_what_else_it_may_be_called(
+    wanted: str, title: str
+) -> None:
+    assert _title(("places", title, "notes"), wanted) == title
+    assert _title(("places", "notes"), wanted) is None
 
 
 def test_a_missing_sheet_and_a_model_in_place_of_a_study_are_told_what_to_do(folder: Path) -> None:
