@@ -19,6 +19,7 @@ from beltcast import load_model
 from beltcast.engine.language.lookups import area_from_start, lookup_value
 from beltcast.engine.language.primitives import PRIMITIVES
 from beltcast.engine.nodes import Apply, Const, LookupAt, Node
+from beltcast.engine.run.plan import Method
 from beltcast.engine.run.prepare import Backend
 from beltcast.engine.syntax import Table
 from beltcast.errors import ModelFileError, UnsupportedConstruct
@@ -583,3 +584,14 @@ def test_the_area_under_a_table_is_that_of_its_trapezia(
         heights = lookup_value(table, corners)
         whole = float((0.5 * (heights[1:] + heights[:-1]) * np.diff(corners)).sum())
         assert area == pytest.approx(whole if end >= x[0] else -whole, abs=1e-12)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("method", ["euler", "rk2", "rk4"])
+def test_a_stock_is_kept_within_its_limit_after_each_step_of_any_method(
+    method: Method, backend: Backend, tmp_path: Path
+) -> None:
+    limited = f"S = SINTEG(-1.5, 2, 0{', :NA:' * 4})"
+    model = small(tmp_path, limited, TIME_STEP="1")
+    found = model.simulate(method=method, backend=backend)["S"].values
+    assert found.tolist() == [2.0, 0.5, 0.0, 0.0, 0.0]
