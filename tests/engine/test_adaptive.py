@@ -316,7 +316,7 @@ TIMES = np.array([3.0, 3.5, 4.0])
 def step_of(step, course: Equations):
     members = np.arange(3)
     rates = course.at(None, members, STATE, TIMES)
-    return step(course, members, STATE, rates, TIMES, LENGTH)  # type: ignore[arg-type]
+    return step(course, members, STATE, rates, TIMES, LENGTH)  # type: ignore[arg-type]  # a course of numbers
 
 
 def test_an_explicit_step_and_its_error_are_those_of_scipy() -> None:
@@ -353,7 +353,7 @@ def test_an_implicit_step_is_the_polynomial_through_its_euler_steps() -> None:
 def test_an_implicit_step_sees_flows_at_the_end_of_each_of_its_steps() -> None:
     """y' = t^3 without y: the k steps of h / k sum t^3 at their ends, a polynomial in h / k."""
     course = Equations(lambda t, y: np.array([t**3, 1.0]))
-    course.jacobian = lambda members, state, times: np.zeros((len(state), 2, 2))  # type: ignore[method-assign]
+    course.jacobian = lambda members, state, times: np.zeros((len(state), 2, 2))  # type: ignore[method-assign]  # in place of the compiled one
     moved = step_of(_extrapolate, course)[0]
     there = TIMES + LENGTH
     np.testing.assert_allclose(moved[:, 0, 0] - STATE[:, 0, 0], (there**4 - TIMES**4) / 4)
@@ -376,7 +376,7 @@ def test_a_step_that_is_good_enough_sets_the_next_by_its_error(rtol: float) -> N
     course.plan = SimpleNamespace(tolerance=(rtol, 0.3 * rtol))
     start, length = STATE[:1], np.array([0.1])
     rates = course.at(None, np.arange(1), start, np.array([3.0]))
-    moved, error, _ = _pair(course, np.arange(1), start, rates, np.array([3.0]), length)  # type: ignore[arg-type]
+    moved, error, _ = _pair(course, np.arange(1), start, rates, np.array([3.0]), length)  # type: ignore[arg-type]  # a course of numbers
     # A stock far below the largest value that it had counts as a millionth of that.
     largest = np.array([[4e6, 5e6]])
     size = np.maximum(np.abs(start), np.abs(moved))[0, :, 0]
@@ -384,7 +384,7 @@ def test_a_step_that_is_good_enough_sets_the_next_by_its_error(rtol: float) -> N
     share = (np.abs(error[0]) / allowed).max()
     assert share < 1.0
     state, steps = start.copy(), np.array([0.1])
-    _advance(course, state, steps, largest, 3.1)  # type: ignore[arg-type]
+    _advance(course, state, steps, largest, 3.1)  # type: ignore[arg-type]  # a course of numbers
     np.testing.assert_allclose(state, moved, rtol=1e-14)
     np.testing.assert_allclose(largest, [[4e6, 5e6]])
     assert steps[0] == pytest.approx(max(0.1, 0.1 * min(0.9 * share**-0.2, 5.0)))
@@ -395,7 +395,7 @@ def test_steps_that_are_too_long_are_tried_again_shorter(implicit: bool) -> None
     course = Equations()
     course.question = SimpleNamespace(flows=np.arange(2), implicit=implicit)
     state, steps = STATE.copy(), np.array([4.0, 4.0, 4.0])
-    _advance(course, state, steps, np.abs(STATE[..., 0]), 7.0)  # type: ignore[arg-type]
+    _advance(course, state, steps, np.abs(STATE[..., 0]), 7.0)  # type: ignore[arg-type]  # a course of numbers
     exact = STATE[..., 0] @ expm(4.0 * MATRIX).T
     np.testing.assert_allclose(state[..., 0], exact, rtol=1e-3)
 

@@ -48,7 +48,7 @@ def curve(kind: str, x: float) -> float:
 
 @pytest.mark.parametrize("kind", ["interpolate", "extrapolate", "hold"])
 def test_a_height_its_slope_and_its_area_are_those_of_the_curve(kind: str) -> None:
-    table = Table(KNOTS, HEIGHTS, kind)  # type: ignore[arg-type]
+    table = Table(KNOTS, HEIGHTS, kind)  # type: ignore[arg-type]  # a plain str
     heights = [curve(kind, x) for x in AT]
     np.testing.assert_allclose(lookup_value(table, AT), heights, rtol=1e-12)
     # At a knot the slope is that of the segment to its right.
@@ -69,11 +69,11 @@ def test_a_height_its_slope_and_its_area_are_those_of_the_curve(kind: str) -> No
 
 def test_a_table_of_one_or_two_points_goes_on_as_its_kind_says() -> None:
     for kind, expected in (("interpolate", [3, 3, 5, 5]), ("extrapolate", [1, 3, 5, 7])):
-        two = Table((1.0, 2.0), (3.0, 5.0), kind)  # type: ignore[arg-type]
+        two = Table((1.0, 2.0), (3.0, 5.0), kind)  # type: ignore[arg-type]  # a plain str
         np.testing.assert_allclose(lookup_value(two, np.arange(4.0)), expected)
         slopes = [2, 2, 2, 2] if kind == "extrapolate" else [0, 2, 0, 0]
         np.testing.assert_allclose(lookup_value(slope_table(two), np.arange(4.0)), slopes)
-        one = Table((1.0,), (3.0,), kind)  # type: ignore[arg-type]
+        one = Table((1.0,), (3.0,), kind)  # type: ignore[arg-type]  # a plain str
         np.testing.assert_allclose(lookup_value(one, np.arange(3.0)), 3.0)
         np.testing.assert_allclose(lookup_value(slope_table(one), np.arange(3.0)), 0.0)
         assert value(area_between(one, const(0.0), const(2.5))) == pytest.approx(7.5)
@@ -179,7 +179,7 @@ def test_a_vector_as_a_lookup_has_its_heights_at_equal_distances(x: float) -> No
     assert looked_up(2) == heights[int((inside - 10) // 2)]
     assert looked_up(4) == heights[math.ceil((inside - 10) / 2)]
     for mode, kind in ((1, "interpolate"), (7, "extrapolate")):
-        table = Table(tuple(knots.tolist()), tuple(heights), kind)  # type: ignore[arg-type]
+        table = Table(tuple(knots.tolist()), tuple(heights), kind)  # type: ignore[arg-type]  # a plain str
         area = value(area_between(table, const(10.0), const(x)))
         assert looked_up(mode) == pytest.approx(area)
     # Backwards: the argument that has a height.

@@ -27,6 +27,8 @@ from beltcast.verification.baselines.history import (
     panel_rate,
 )
 
+from .test_baselines import series
+
 
 class Fixed:
     """In place of a generator: normals of one value in each call, variances as expected."""
@@ -39,10 +41,6 @@ class Fixed:
 
     def chisquare(self, df: float, size: int) -> np.ndarray:
         return np.full(size, df)
-
-
-def series(years: Sequence[int], values: Sequence[float], sd: float = 0.05) -> History:
-    return History(np.array(years), np.array(values, dtype=float), np.full(len(years), sd))
 
 
 OWN = series([2012, 2013, 2015, 2018, 2022], [100, 131, 150, 230, 480])

@@ -30,14 +30,13 @@ def load_code(
         codemodel="jitdefault",
         jit=True,
     )
-    code = None
+    # Optimised code that an earlier run has kept serves a quick request too.
     kinds = (False, True) if quick else (False,)
-    keys = [code_key(text, quick=kind) for kind in kinds] if cache is not None else []
-    for key in keys:
-        code = code or (cache.get(key) if cache is not None and key is not None else None)
+    keys = [key for kind in kinds if (key := code_key(text, quick=kind))] if cache else []
+    code = next((kept for key in keys if cache and (kept := cache.get(key))), None)
     if code is None:
         code = machine_code(text, machine, quick=quick)
-        if cache is not None and keys[-1] is not None:
+        if cache and keys:
             cache.put(keys[-1], code)
     # A fresh object takes the same way as a kept one, so that the two cannot differ.
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
